@@ -1,0 +1,1 @@
+"""airgap carries content into an air-gapped Sovereign."""

@@ -1,0 +1,1 @@
+"""Places inside a Sovereign: registry, Git, S3, directory. None imports another."""

@@ -1,0 +1,176 @@
+"""The three forms in which content arrives, and what a destination says about it.
+
+A kind says which form its content has; a destination takes forms and knows nothing of kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from airgap.digest import Digest
+from airgap.errors import AirgapError
+from airgap.graph import Descriptor, Source
+from airgap.lock import Attached
+from airgap.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph as it is, for registries.
+
+    `original` is the full upstream reference (`docker.io/library/alpine:3.20`) from which the place inside is made.
+    """
+
+    item: str
+    original: str
+    root: Descriptor
+    source: Source
+    platforms: tuple[str, ...] = ()
+    attached: tuple[Attached, ...] = ()
+    phase: str = "registry"
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """Git refs, the bundles that hold their objects (base first) and LFS objects (digest = oid)."""
+
+    item: str
+    original: str
+    """`host[:port]/path` of the origin without scheme and `.git`, or the item's name for a path."""
+    refs: Mapping[str, str]
+    head: str
+    bundles: tuple[Descriptor, ...]
+    lfs: tuple[Descriptor, ...]
+    source: Source
+    root: Descriptor
+    """The graph in the store that holds all this: what the receipt names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Paths and what they hold; `pointer` (path, bytes) is written last and says which tree is the current one."""
+
+    item: str
+    bucket: str
+    """Which of the destination's buckets: `models` or `files`."""
+    prefix: str
+    """Path of the tree, without a trailing slash; `""` for the bucket's root."""
+    entries: Mapping[str, Descriptor]
+    root: Descriptor
+    source: Source
+    pointer: tuple[str, bytes] | None = None
+
+
+Form = Graph | Refs | Tree
+
+
+class Verdict(StrEnum):
+    """What a plan would do to one name, or what a publish did to it."""
+
+    WRITE = "write"
+    """The plan: nothing there yet."""
+    MOVED = "moved"
+    """The plan: the name holds something else, and will point to the new content."""
+    WRITTEN = "written"
+    PRESENT = "present"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One name at a destination: what the plan says of it, and later what came of it. A receipt's line.
+
+    `digest` is the digest (or Git object id) that the name shall have, `previous` what it had, `""` for nothing.
+    """
+
+    item: str
+    at: str
+    """Where: repository, organization/repository, or bucket and prefix."""
+    name: str
+    """The tag, the ref, the path or pointer; `""` where the content has no name but its digest."""
+    digest: str
+    previous: str = ""
+    outcome: Verdict = Verdict.WRITE
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The JSON shape of the receipt."""
+        return {
+            "item": self.item,
+            "at": self.at,
+            "name": self.name,
+            "digest": self.digest,
+            "previous": self.previous or None,
+            "outcome": str(self.outcome),
+            "reason": self.reason or None,
+        }
+
+
+class State(StrEnum):
+    """What `inspect` found."""
+
+    GOOD = "good"
+    MISSING = "missing"
+    CHANGED = "changed"
+    EXTRA = "extra"
+    UNKNOWN = "unknown"
+    """Could not be checked: counts as drift, because unknown is failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that an audit looked at: expected and got are digests, object ids or sizes."""
+
+    item: str
+    at: str
+    name: str
+    state: State
+    expected: str = ""
+    got: str = ""
+    detail: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The JSON shape of the audit report."""
+        return {
+            "item": self.item, "at": self.at, "name": self.name, "state": str(self.state),
+            "expected": self.expected, "got": self.got, "detail": self.detail,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Run:
+    """What a destination needs to know of one import: how many at once, whom to tell, what we wrote before."""
+
+    progress: Progress
+    jobs: int = 4
+    ours: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(at, name) → digest, from our last receipts: such a signature tag may be replaced."""
+    add_only: bool = False
+    """`--restore`: no name is moved back."""
+
+
+class Destination(Protocol):
+    """A place inside the Sovereign that takes one or more forms. Two-phase: transfer shows nothing, publish shows all."""
+
+    url: str
+    form: str
+    """`graph`, `refs` or `tree`."""
+
+    def plan(self, form: Form) -> Sequence[Change]:
+        """What would be written, is present, would move or would be refused. Writes nothing.
+
+        Raises `InputError` where the mapping has no place for it, `UpstreamError` where the destination is unusable.
+        """
+
+    def transfer(self, forms: Sequence[Form]) -> Mapping[str, AirgapError]:
+        """Brings all content there, verified, without making a name visible. Returns item → error for what failed."""
+
+    def publish(self, form: Form, plan: Sequence[Change]) -> Sequence[Change]:
+        """Makes the names of one form visible and reads them back; returns the plan with its outcomes."""
+
+    def inspect(self, change: Change, root: Digest, *, deep: bool) -> Sequence[Finding]:
+        """Compares one receipt line with what is there now, re-hashing what can be read."""

@@ -1,0 +1,1 @@
+"""HTTP: one session with our rules (no netrc, no cookies, no token across a redirect), retries, resume by Range."""

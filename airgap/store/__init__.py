@@ -1,0 +1,1 @@
+"""Stores behind `Source` and `Target`: layout directory, memory, registry, delivery volumes."""

@@ -1,0 +1,1 @@
+"""Programs that airgap starts: pinned or checked versions, time limits, captured output, no shell."""

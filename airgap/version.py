@@ -1,0 +1,3 @@
+"""The version, in the one place that packaging, the command line and statements read."""
+
+VERSION = "0.1.0"
