@@ -1,0 +1,206 @@
+"""The resources as values. Paths are absolute: relative ones in a file were resolved against that file's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from airgap.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to log in. Secrets are named by file, and read only when they are used.
+
+    Either `username` and `password_file`, or `token_file`, or (S3) `profile` or the two key files.
+    """
+
+    username: str = ""
+    password_file: Path | None = None
+    token_file: Path | None = None
+    profile: str = ""
+    access_key_file: Path | None = None
+    secret_key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """How to reach one host. `allowed_hosts` are other origins (`host[:port]`) that redirects, upload Locations,
+    token realms and LFS hrefs may lead to, besides the same origin."""
+
+    credentials: Credentials | None = None
+    ca_file: Path | None = None
+    plain_http: bool = False
+    mirror: str = ""
+    """A base URL that is asked in place of the host (`https://mirror.example.org/v2/hub`)."""
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """Connected zone: `hosts` maps `host[:port]` to how it is reached."""
+
+    hosts: Mapping[str, HostConfig] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """`ref` is a registry reference, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-daemon:REF`."""
+
+    ref: str
+    name: str
+    platforms: tuple[str, ...] = ()
+    phase: str = "registry"
+    where: str = ""
+    """`file:line:column`, for errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRequest:
+    """`ref` is `oci://registry/repository:version`."""
+
+    ref: str
+    name: str
+    phase: str = "registry"
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GitRequest:
+    """`url` is https (or http) or a path; `refs` are full names or patterns with `*`."""
+
+    url: str
+    name: str
+    refs: tuple[str, ...] = ("refs/heads/*", "refs/tags/*")
+    lfs: bool = False
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A Hugging Face repository at a revision, or a directory. `include` are fnmatch patterns; empty means all."""
+
+    name: str
+    repo: str = ""
+    directory: Path | None = None
+    revision: str = "main"
+    include: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRequest:
+    """A file by https URL or local path. `sha256` is 64 hex digits; `path` is where it goes in the bucket."""
+
+    name: str
+    sha256: str
+    path: str
+    url: str = ""
+    file: Path | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What shall be carried, by name."""
+
+    name: str
+    images: tuple[ImageRequest, ...] = ()
+    charts: tuple[ChartRequest, ...] = ()
+    git: tuple[GitRequest, ...] = ()
+    models: tuple[ModelRequest, ...] = ()
+    files: tuple[FileRequest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryConfig:
+    """A Harbor or other registry. `projects` maps prefixes of original names to projects."""
+
+    url: str
+    projects: Mapping[str, str]
+    host: HostConfig = field(default_factory=HostConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class GitConfig:
+    """A Gitea (https or http URL) or a folder of bare repositories (absolute path)."""
+
+    url: str
+    organizations: Mapping[str, str]
+    host: HostConfig = field(default_factory=HostConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Config:
+    """An S3 endpoint. `buckets` has a name for `models` and for `files`."""
+
+    endpoint: str
+    buckets: Mapping[str, str]
+    host: HostConfig = field(default_factory=HostConfig)
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Sovereign:
+    """Where things end. Either services or, with none at all, `directory`."""
+
+    name: str
+    state_dir: Path | None = None
+    registries: tuple[RegistryConfig, ...] = ()
+    git: GitConfig | None = None
+    s3: S3Config | None = None
+    directory: Path | None = None
+
+
+ROLES = ("exporter", "station", "security-officer", "sovereign")
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The key is not believed from `at` on, but for what `accept` names by digest."""
+
+    at: datetime
+    accept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A public key, what it may sign and when. Times have a zone; `public_key_pem` is the file's content."""
+
+    name: str
+    role: str
+    public_key_pem: bytes
+    not_before: datetime
+    not_after: datetime
+    revoked: Revocation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Who may sign what for one Sovereign. `require` names the statements that a delivery must bring."""
+
+    sovereign: str
+    keys: tuple[TrustedKey, ...]
+    require: tuple[str, ...] = ("delivery",)
+    raw: bytes = b""
+    """The file's bytes, kept as evidence."""
+
+
+def map_prefix(original: str, table: Mapping[str, str], what: str) -> str:
+    """The place inside of an upstream name: the longest key that is a whole-segment prefix gives way to its value.
+
+    `docker.io/library/alpine` with `{docker.io: dockerhub}` → `dockerhub/library/alpine`.
+    Raises `InputError` (`no-mapping`) when no key matches: never a guess.
+    """
+    parts = original.split("/")
+    for count in range(len(parts), 0, -1):
+        place = table.get("/".join(parts[:count]))
+        if place is not None:
+            return "/".join([place.strip("/"), *parts[count:]])
+    raise InputError(
+        "no-mapping",
+        f"{what} in the Sovereign resource has no key for {original!r}; it has {', '.join(sorted(table)) or 'none'}",
+        f"add a line to {what}, for example `{parts[0]}: some-project`",
+    )
