@@ -29,9 +29,11 @@ class Digest(str):
     def __new__(cls, value: str) -> Digest:
         if isinstance(value, Digest):
             return value
-        if not isinstance(value, str) or not _DIGEST.match(value):
+        if not _DIGEST.match(str(value)):
             shown = repr(value)[:100]
-            raise IntegrityError("bad-digest", f"not a digest: got {shown}, expected sha256: and 64 hex digits")
+            raise IntegrityError(
+                "bad-digest", f"not a digest: got {shown}, expected sha256: and 64 hex digits"
+            )
         return super().__new__(cls, value)
 
     @property

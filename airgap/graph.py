@@ -99,7 +99,9 @@ class Source(Protocol):
 class Target(Source, Protocol):
     """A store that can be written to."""
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
         """Stores a blob: visible only after size and digest match and it is durable.
 
         `mount_from` names repositories of the same registry that hold the blob. Raises `IntegrityError` when the
@@ -134,12 +136,16 @@ def parse_json(data: bytes, what: str) -> Any:
 def descriptor_from(value: Any, where: str) -> Descriptor:
     """A descriptor out of parsed JSON. Raises `IntegrityError` (`bad-manifest`, `foreign-layer`)."""
     if not isinstance(value, dict):
-        raise IntegrityError("bad-manifest", f"{where}: a descriptor is an object, got {type(value).__name__}")
+        raise IntegrityError(
+            "bad-manifest", f"{where}: a descriptor is an object, got {type(value).__name__}"
+        )
     media_type, size = value.get("mediaType"), value.get("size")
     if not isinstance(media_type, str) or not media_type:
         raise IntegrityError("bad-manifest", f"{where}: mediaType is missing")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise IntegrityError("bad-manifest", f"{where}: size: got {size!r}, expected a number of bytes")
+        raise IntegrityError(
+            "bad-manifest", f"{where}: size: got {size!r}, expected a number of bytes"
+        )
     if value.get("urls"):
         raise IntegrityError(
             "foreign-layer",
@@ -147,7 +153,9 @@ def descriptor_from(value: Any, where: str) -> Descriptor:
             "rebuild the image with ordinary layers",
         )
     annotations = value.get("annotations") or {}
-    if not isinstance(annotations, dict) or not all(isinstance(v, str) for v in annotations.values()):
+    if not isinstance(annotations, dict) or not all(
+        isinstance(v, str) for v in annotations.values()
+    ):
         raise IntegrityError("bad-manifest", f"{where}: annotations are not a map of strings")
     return Descriptor(
         media_type,
@@ -193,9 +201,14 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
     # 1. The document must not claim to be something else than its parent says (CVE-2021-41190).
     claimed = document.get("mediaType")
     if claimed is not None and claimed != descriptor.media_type:
-        raise IntegrityError("bad-manifest", f"{where}: says mediaType {claimed!r}, expected {descriptor.media_type}")
+        raise IntegrityError(
+            "bad-manifest", f"{where}: says mediaType {claimed!r}, expected {descriptor.media_type}"
+        )
     if document.get("schemaVersion") != 2:
-        raise IntegrityError("bad-manifest", f"{where}: schemaVersion: got {document.get('schemaVersion')!r}, expected 2")
+        raise IntegrityError(
+            "bad-manifest",
+            f"{where}: schemaVersion: got {document.get('schemaVersion')!r}, expected 2",
+        )
     if "manifests" in document and ("layers" in document or "config" in document):
         raise IntegrityError("bad-manifest", f"{where}: both an index and a manifest")
     # 2. Its edges.
@@ -224,23 +237,33 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
     )
 
 
-def _edges(document: Mapping[str, Any], key: str, where: str, *, nodes: bool) -> tuple[Descriptor, ...]:
+def _edges(
+    document: Mapping[str, Any], key: str, where: str, *, nodes: bool
+) -> tuple[Descriptor, ...]:
     values = document.get(key)
     if not isinstance(values, list):
-        raise IntegrityError("bad-manifest", f"{where}: {key}: got {type(values).__name__}, expected a list")
+        raise IntegrityError(
+            "bad-manifest", f"{where}: {key}: got {type(values).__name__}, expected a list"
+        )
     if len(values) > MAX_CHILDREN:
-        raise IntegrityError("bad-manifest", f"{where}: {len(values)} {key}, at most {MAX_CHILDREN}")
+        raise IntegrityError(
+            "bad-manifest", f"{where}: {len(values)} {key}, at most {MAX_CHILDREN}"
+        )
     edges = tuple(descriptor_from(value, f"{where}: {key}[{n}]") for n, value in enumerate(values))
     for edge in edges:
         if edge.is_node != nodes:
-            raise IntegrityError("unknown-node", f"{where}: {key}: {edge.digest} has type {edge.media_type}")
+            raise IntegrityError(
+                "unknown-node", f"{where}: {key}: {edge.digest} has type {edge.media_type}"
+            )
     return edges
 
 
 def read_verified(source: Source, descriptor: Descriptor, limit: int = MAX_NODE) -> bytes:
     """The bytes of a small blob, checked against its descriptor. Raises `IntegrityError`."""
     if descriptor.size > limit:
-        raise IntegrityError("too-large", f"{descriptor.digest}: {descriptor.size} bytes, at most {limit} here")
+        raise IntegrityError(
+            "too-large", f"{descriptor.digest}: {descriptor.size} bytes, at most {limit} here"
+        )
     with source.open(descriptor) as stream:
         data = read_limited(stream, descriptor.size + 1)
     check_bytes(descriptor, data)
@@ -264,11 +287,17 @@ def check_bytes(descriptor: Descriptor, data: bytes) -> None:
 def check_sum(descriptor: Descriptor, digest: Digest, size: int) -> None:
     """Raises `IntegrityError` unless the size and digest that were computed are the descriptor's."""
     if size < descriptor.size:
-        raise IntegrityError("truncated", f"{descriptor.digest}: got {size} bytes, expected {descriptor.size}")
+        raise IntegrityError(
+            "truncated", f"{descriptor.digest}: got {size} bytes, expected {descriptor.size}"
+        )
     if size > descriptor.size:
-        raise IntegrityError("oversized", f"{descriptor.digest}: got more than the expected {descriptor.size} bytes")
+        raise IntegrityError(
+            "oversized", f"{descriptor.digest}: got more than the expected {descriptor.size} bytes"
+        )
     if digest != descriptor.digest:
-        raise IntegrityError("digest-mismatch", f"got {digest}, expected {descriptor.digest} ({size} bytes)")
+        raise IntegrityError(
+            "digest-mismatch", f"got {digest}, expected {descriptor.digest} ({size} bytes)"
+        )
 
 
 def read_node(source: Source, descriptor: Descriptor) -> Node:
@@ -276,7 +305,9 @@ def read_node(source: Source, descriptor: Descriptor) -> Node:
     return parse_node(descriptor, read_verified(source, descriptor))
 
 
-def walk(source: Source, root: Descriptor, keep: Callable[[Node, Descriptor], bool] | None = None) -> Iterable[Node | Descriptor]:
+def walk(
+    source: Source, root: Descriptor, keep: Callable[[Node, Descriptor], bool] | None = None
+) -> Iterable[Node | Descriptor]:
     """Yields the graph below `root`, children before parents, each blob once: `Node` for nodes, `Descriptor` for leaves.
 
     `keep(parent, child)` may leave children of an index out (`platforms:`). Reads each node once.
@@ -285,7 +316,9 @@ def walk(source: Source, root: Descriptor, keep: Callable[[Node, Descriptor], bo
 
     def visit(descriptor: Descriptor, depth: int) -> Iterable[Node | Descriptor]:
         if depth > MAX_DEPTH:
-            raise IntegrityError("too-deep", f"{root.digest}: more than {MAX_DEPTH} levels of indexes")
+            raise IntegrityError(
+                "too-deep", f"{root.digest}: more than {MAX_DEPTH} levels of indexes"
+            )
         if descriptor.digest in seen:
             return
         seen.add(descriptor.digest)
@@ -299,7 +332,10 @@ def walk(source: Source, root: Descriptor, keep: Callable[[Node, Descriptor], bo
         yield node
 
     if not root.is_node:
-        raise IntegrityError("unknown-node", f"{root.digest}: a root must be a manifest or an index, got {root.media_type}")
+        raise IntegrityError(
+            "unknown-node",
+            f"{root.digest}: a root must be a manifest or an index, got {root.media_type}",
+        )
     return visit(root, 0)
 
 
@@ -313,6 +349,8 @@ def by_platform(platforms: Sequence[str]) -> Callable[[Node, Descriptor], bool] 
     wanted = tuple(platforms)
 
     def keep(_parent: Node, child: Descriptor) -> bool:
-        return any(child.platform == name or child.platform.startswith(name + "/") for name in wanted)
+        return any(
+            child.platform == name or child.platform.startswith(name + "/") for name in wanted
+        )
 
     return keep

@@ -36,7 +36,11 @@ class Attached:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
-        made: dict[str, Any] = {"subject": str(self.subject), "how": self.how, **self.descriptor.as_dict()}
+        made: dict[str, Any] = {
+            "subject": str(self.subject),
+            "how": self.how,
+            **self.descriptor.as_dict(),
+        }
         if self.tag:
             made["tag"] = self.tag
         if self.descriptor.artifact_type:
@@ -98,7 +102,9 @@ class Item:
         for key in ("platforms", "attached", "files"):
             values = getattr(self, key)
             if values:
-                made[key] = [value if isinstance(value, str) else value.as_dict() for value in values]
+                made[key] = [
+                    value if isinstance(value, str) else value.as_dict() for value in values
+                ]
         for key in ("head", "revision", "licence", "path", "converted"):
             if getattr(self, key):
                 made[key] = getattr(self, key)
@@ -128,7 +134,12 @@ class Lock:
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
         items = [item.as_dict() for item in self.items]
-        return {"apiVersion": API_VERSION, "kind": "Lock", "metadata": {"name": self.name}, "items": items}
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "Lock",
+            "metadata": {"name": self.name},
+            "items": items,
+        }
 
     def encode(self) -> bytes:
         """The bytes that are signed: canonical JSON and one newline, so that people's tools show it whole."""
@@ -150,11 +161,16 @@ class Lock:
             if document["apiVersion"] != API_VERSION or document["kind"] != "Lock":
                 got = f"{document['apiVersion']} {document['kind']}"
                 raise InputError("bad-lock", f"{where}: got {got}, expected {API_VERSION} Lock")
-            lock = cls.of(str(document["metadata"]["name"]), (_item(value, where) for value in document["items"]))
+            lock = cls.of(
+                str(document["metadata"]["name"]),
+                (_item(value, where) for value in document["items"]),
+            )
         except InputError:
             raise
         except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError("bad-lock", f"{where}: not a lock: {error!s}", "make it again with `airgap lock`") from error
+            raise InputError(
+                "bad-lock", f"{where}: not a lock: {error!s}", "make it again with `airgap lock`"
+            ) from error
         if lock.encode() != data:
             raise InputError(
                 "bad-lock",
@@ -176,21 +192,28 @@ def _only(value: Any, allowed: set[str], where: str) -> None:
     unknown = sorted(set(value) - allowed)
     if unknown:
         raise InputError(
-            "bad-lock", f"{where}: unknown field {unknown[0]!r}", "it was made by a newer airgap; use that version"
+            "bad-lock",
+            f"{where}: unknown field {unknown[0]!r}",
+            "it was made by a newer airgap; use that version",
         )
 
 
 def _descriptor(value: Any, where: str, more: frozenset[str] = frozenset()) -> Descriptor:
     _only(value, {"mediaType", "digest", "size"} | more, where)
     return Descriptor(
-        str(value["mediaType"]), Digest(value["digest"]), int(value["size"]), artifact_type=value.get("artifactType", "")
+        str(value["mediaType"]),
+        Digest(value["digest"]),
+        int(value["size"]),
+        artifact_type=value.get("artifactType", ""),
     )
 
 
 def _attached(value: Any, where: str) -> Attached:
     descriptor = _descriptor(value, where, frozenset({"subject", "how", "tag", "artifactType"}))
     if value["how"] not in ("referrer", "tag") or (value["how"] == "tag") != bool(value.get("tag")):
-        raise InputError("bad-lock", f"{where}: how: got {value['how']!r}, expected referrer, or tag with a tag")
+        raise InputError(
+            "bad-lock", f"{where}: how: got {value['how']!r}, expected referrer, or tag with a tag"
+        )
     return Attached(Digest(value["subject"]), value["how"], descriptor, value.get("tag", ""))
 
 
@@ -204,11 +227,16 @@ def _item(value: Any, where: str) -> Item:
     kind, name = value["kind"], value["name"]
     where = f"{where}: {kind} {name!r}"
     if kind not in KINDS:
-        raise InputError("bad-lock", f"{where}: unknown kind", "it was made by a newer airgap; use that version")
+        raise InputError(
+            "bad-lock", f"{where}: unknown kind", "it was made by a newer airgap; use that version"
+        )
     refs = value.get("refs", {})
     for ref, oid in refs.items():
         if not ref.startswith("refs/") or not _OID.match(oid):
-            raise InputError("bad-lock", f"{where}: ref {ref!r} → {oid!r} is not a full ref name and an object id")
+            raise InputError(
+                "bad-lock",
+                f"{where}: ref {ref!r} → {oid!r} is not a full ref name and an object id",
+            )
     if (kind == "git") == ("root" in value):
         raise InputError("bad-lock", f"{where}: a root is for every kind but git, which has refs")
     return Item(
@@ -242,7 +270,9 @@ def check_path(path: Any, where: str) -> str:
         and path != ""
         and "\\" not in path
         and all(ord(char) >= 32 and ord(char) != 127 for char in path)
-        and all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in path.split("/"))
+        and all(
+            part not in ("", ".", "..") and len(part.encode()) <= 255 for part in path.split("/")
+        )
     )
     if not good:
         raise InputError(

@@ -1,0 +1,117 @@
+"""Durable writing to a local disk: temp file, fsync, rename, fsync of the folder; one mapping of disk errors."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from airgap.errors import StoreError
+
+GIB = 1 << 30
+
+
+def disk_error(error: OSError, path: Path | str) -> StoreError:
+    """The `StoreError` of an `OSError`: code, path and next step."""
+    name = os.fspath(path)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            "disk-full",
+            f"{name}: no space left on the disk",
+            "free space or use another disk, then run the same command again",
+        )
+    if error.errno == errno.EROFS:
+        return StoreError(
+            "read-only",
+            f"{name}: the file system is read-only",
+            "mount it read-write, or use another folder",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return StoreError(
+            "no-permission", f"{name}: permission denied", "check the owner and mode of the folder"
+        )
+    return StoreError(
+        "disk-error", f"{name}: {error.strerror or error}", "check the disk (dmesg) and the path"
+    )
+
+
+@contextmanager
+def disk_errors(path: Path | str) -> Iterator[None]:
+    """Maps every `OSError` inside to a `StoreError` about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def sync_folder(folder: Path | str) -> None:
+    """Makes renames in `folder` durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replaces `path` by `data`: readers see the old or the new bytes, whole, also after a power cut.
+
+    Raises `StoreError`.
+    """
+    temp = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    with disk_errors(path):
+        fd = os.open(
+            temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode
+        )
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temp.replace(path)
+        except BaseException:
+            temp.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Holds an exclusive lock on the file `path` (made when absent) against other threads and processes.
+
+    Raises `StoreError` (`locked`) when `wait` is false and someone else holds it.
+    """
+    with disk_errors(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise StoreError(
+                "locked",
+                f"{path}: another airgap is working here",
+                "wait until it has ended, then run the command again",
+            ) from error
+        yield
+    finally:
+        os.close(fd)
+
+
+def check_free(folder: Path, needed: int, what: str) -> None:
+    """Raises `StoreError` (`disk-full`) when the disk of `folder` has less than `needed` bytes free for `what`."""
+    probe = folder
+    while not probe.exists() and probe != probe.parent:
+        probe = probe.parent
+    with disk_errors(probe):
+        stat = os.statvfs(probe)
+    free = stat.f_bavail * stat.f_frsize
+    if free < needed:
+        raise StoreError(
+            "disk-full",
+            f"{folder}: {what} needs {needed / GIB:.2f} GiB ({needed} bytes), {free / GIB:.2f} GiB ({free} bytes) are free",
+            "free space or use another disk; nothing was written",
+        )

@@ -1,0 +1,234 @@
+"""The OCI image layout directory: durable, crash-safe, and safe for several processes at once.
+
+Source: OCI image-spec v1.1.1, image-layout.md. Beside what the specification names there are only hidden files:
+`blobs/sha256/.<hex>.partial` is an unfinished blob, from which the next attempt goes on, and `airgap/` is for
+statements and counters (see `airgap.stage`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from airgap.digest import CHUNK, Digest
+from airgap.errors import IntegrityError, InputError, NotFoundError, StoreError
+from airgap.graph import (
+    ANNOTATION_REF_NAME,
+    OCI_INDEX,
+    Descriptor,
+    Opener,
+    Outcome,
+    check_sum,
+    descriptor_from,
+    parse_json,
+)
+from airgap.store.commit import GroupCommit
+from airgap.store.files import disk_error, disk_errors, locked, sync_folder, write_durably
+
+LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
+MAX_INDEX = 64 << 20
+"""Bytes of index.json: a hundred thousand roots."""
+_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Layout:
+    """A `Target` in a folder. Raises `StoreError` for the disk and `IntegrityError` for bytes."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        self._blobs = path / "blobs" / "sha256"
+        marker = path / "oci-layout"
+        if create:
+            self._create(marker)
+        try:
+            found = parse_json(marker.read_bytes(), str(marker))
+        except OSError as error:
+            raise InputError(
+                "no-store",
+                f"{path}: not a store: it has no readable oci-layout file",
+                "name a folder that `airgap pull` has made",
+            ) from error
+        if not isinstance(found, dict) or found.get("imageLayoutVersion") != "1.0.0":
+            raise InputError(
+                "no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0"
+            )
+        self._commit = GroupCommit(self._blobs)
+
+    def _create(self, marker: Path) -> None:
+        with disk_errors(self.path):
+            if not marker.exists() and self.path.exists() and any(self.path.iterdir()):
+                raise InputError(
+                    "not-empty",
+                    f"{self.path}: not empty, and not a store",
+                    "name an empty or a new folder for the store",
+                )
+            self._blobs.mkdir(parents=True, exist_ok=True)
+            if not (self.path / "index.json").exists():
+                with locked(self.path / ".index.lock"):
+                    if not (self.path / "index.json").exists():
+                        write_durably(self.path / "index.json", _index_bytes([]))
+                        write_durably(marker, LAYOUT_FILE)
+                        sync_folder(self.path.parent)
+
+    # reading
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Where the blob is, or would be."""
+        return self._blobs / digest.hex
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True when a file of the right size is there."""
+        try:
+            found = os.stat(self.blob_path(descriptor.digest), follow_symlinks=False)
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == descriptor.size
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """The file from `offset` on, unbuffered. Raises `NotFoundError` or `StoreError`."""
+        path = self.blob_path(descriptor.digest)
+        try:
+            fd = os.open(path, os.O_RDONLY | _OPEN)
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                "blob-missing", f"{self.path}: {descriptor.digest} is not there"
+            ) from error
+        except OSError as error:
+            raise disk_error(error, path) from error
+        file = os.fdopen(fd, "rb", buffering=0)
+        if offset:
+            file.seek(offset)
+        return file
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Named roots in the order of index.json; those without a name come with `""`."""
+        return [(root.annotations.get(ANNOTATION_REF_NAME, ""), root) for root in self.entries()]
+
+    def entries(self) -> list[Descriptor]:
+        """The descriptors of index.json, with their annotations."""
+        return [descriptor_from(value, f"{self.path}/index.json") for value in self._read_index()]
+
+    def find(self, name: str) -> Descriptor | None:
+        """The root with this name, or `None`. The last one wins where other tools left several."""
+        return dict(self.roots()).get(name)
+
+    def _read_index(self) -> list[dict[str, Any]]:
+        path = self.path / "index.json"
+        with disk_errors(path):
+            if path.stat().st_size > MAX_INDEX:
+                raise StoreError("bad-index", f"{path}: larger than {MAX_INDEX} bytes")
+            data = path.read_bytes()
+        document = parse_json(data, str(path))
+        manifests = document.get("manifests") if isinstance(document, dict) else None
+        if not isinstance(manifests, list):
+            raise IntegrityError("bad-index", f"{path}: not an image index")
+        return manifests
+
+    # writing
+
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
+        """Stores a blob, going on where an earlier attempt stopped.
+
+        Two writers of one blob take turns on its partial file; the second finds it present.
+        """
+        partial = self._blobs / f".{descriptor.digest.hex}.partial"
+        while True:
+            if self.has(descriptor):
+                return Outcome.PRESENT
+            with disk_errors(partial):
+                fd = os.open(partial, os.O_RDWR | os.O_CREAT | _OPEN, 0o644)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                if os.fstat(fd).st_nlink == 0 or self.has(descriptor):
+                    continue  # someone else finished, or gave up, while we waited for the lock
+                self._fill(fd, partial, descriptor, opener)
+                return Outcome.WRITTEN
+            finally:
+                os.close(fd)
+
+    def _fill(self, fd: int, partial: Path, descriptor: Descriptor, opener: Opener) -> None:
+        with disk_errors(partial):
+            kept = os.fstat(fd).st_size
+            if kept > descriptor.size:
+                os.ftruncate(fd, 0)
+                kept = 0
+        try:
+            _receive(fd, partial, descriptor, opener, kept)
+        except IntegrityError:
+            # What was kept may be what is wrong (a power cut can leave zeros): once more, from zero.
+            with disk_errors(partial):
+                os.ftruncate(fd, 0)
+            if not kept:
+                partial.unlink(missing_ok=True)
+                raise
+            try:
+                _receive(fd, partial, descriptor, opener, 0)
+            except IntegrityError:
+                partial.unlink(missing_ok=True)
+                raise
+        self._commit.finish(fd, partial, self.blob_path(descriptor.digest), descriptor.size)
+
+    def discard(self, descriptor: Descriptor) -> None:
+        """Takes a blob that was found damaged out of sight, so that the next `put` brings it anew."""
+        path = self.blob_path(descriptor.digest)
+        with disk_errors(path):
+            path.replace(self._blobs / f".{descriptor.digest.hex}.damaged")
+            sync_folder(self._blobs)
+
+    def publish(self, names: Mapping[str, Descriptor]) -> None:
+        """Points names to roots: all at once, in one new index.json. Entries of other names stay as they are."""
+        with locked(self.path / ".index.lock"):
+            kept = [
+                entry
+                for entry in self._read_index()
+                if (entry.get("annotations") or {}).get(ANNOTATION_REF_NAME) not in names
+            ]
+            write_durably(
+                self.path / "index.json",
+                _index_bytes(kept + [_entry(n, d) for n, d in names.items()]),
+            )
+
+
+def _entry(name: str, root: Descriptor) -> dict[str, Any]:
+    return {**root.as_dict(), "annotations": {**root.annotations, ANNOTATION_REF_NAME: name}}
+
+
+def _index_bytes(manifests: list[dict[str, Any]]) -> bytes:
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
+    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _receive(fd: int, path: Path, descriptor: Descriptor, opener: Opener, kept: int) -> None:
+    """Appends to `fd` from `kept` on, hashing all of it. Raises `IntegrityError` when the whole is not the blob."""
+    hasher, size = hashlib.sha256(), 0
+    buffer = bytearray(min(CHUNK, max(descriptor.size, 1) + 1))
+    view = memoryview(buffer)
+    with disk_errors(path):
+        while size < kept and (count := os.preadv(fd, [view[: kept - size]], size)):
+            hasher.update(view[:count])
+            size += count
+    with opener(size) as stream:
+        readinto = stream.readinto  # type: ignore[attr-defined]
+        while count := readinto(buffer):
+            size += count
+            if size > descriptor.size:
+                break
+            piece = view[:count]
+            hasher.update(piece)
+            _write(fd, path, piece, size - count)
+    check_sum(descriptor, Digest.from_hash(hasher), size)
+
+
+def _write(fd: int, path: Path, piece: memoryview, offset: int) -> None:
+    with disk_errors(path):
+        while piece:
+            count = os.pwrite(fd, piece, offset)
+            piece, offset = piece[count:], offset + count

@@ -1,0 +1,62 @@
+"""A store in memory: for graphs that are computed (a model's manifest) and for tests of everything above stores."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO
+
+from airgap.digest import Digest
+from airgap.errors import NotFoundError
+from airgap.graph import Descriptor, Opener, Outcome, check_bytes, read_limited
+
+
+class Memory:
+    """A `Target` whose blobs are `bytes`. Safe for threads."""
+
+    def __init__(self, name: str = "memory") -> None:
+        self.name = name
+        self._blobs: dict[Digest, bytes] = {}
+        self._names: dict[str, Descriptor] = {}
+        self._lock = threading.Lock()
+
+    def add(self, media_type: str, data: bytes) -> Descriptor:
+        """Stores `data`; returns its descriptor."""
+        descriptor = Descriptor.of(media_type, data)
+        with self._lock:
+            self._blobs[descriptor.digest] = data
+        return descriptor
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True when the blob is here."""
+        return descriptor.digest in self._blobs
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """The blob from `offset` on. Raises `NotFoundError`."""
+        data = self._blobs.get(descriptor.digest)
+        if data is None:
+            raise NotFoundError("blob-missing", f"{self.name}: {descriptor.digest} is not there")
+        return io.BytesIO(data[offset:])
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Names in the order in which they were published."""
+        return list(self._names.items())
+
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
+        """Stores a blob after checking it. Raises `IntegrityError`."""
+        if self.has(descriptor):
+            return Outcome.PRESENT
+        with opener(0) as stream:
+            data = read_limited(stream, descriptor.size + 1)
+        check_bytes(descriptor, data)
+        with self._lock:
+            self._blobs[descriptor.digest] = data
+        return Outcome.WRITTEN
+
+    def publish(self, names: Mapping[str, Descriptor]) -> None:
+        """Points names to roots."""
+        with self._lock:
+            self._names.update(names)
