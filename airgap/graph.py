@@ -113,7 +113,7 @@ class Target(Source, Protocol):
 
 
 def parse_json(data: bytes, what: str) -> Any:
-    """JSON from a stranger: duplicate keys, NaN and trailing bytes are refused.
+    """JSON from a stranger, in UTF-8 (RFC 8259 §8.1): duplicate keys, NaN and trailing bytes are refused.
 
     Raises `IntegrityError` (`bad-json`); `what` says where it came from.
     """
@@ -128,7 +128,9 @@ def parse_json(data: bytes, what: str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
     try:
-        return json.loads(data, object_pairs_hook=pairs, parse_constant=constant)
+        # Decoded here: given bytes, json guesses UTF-16 and UTF-32 too, and lets lone surrogates pass.
+        text = data.decode("utf-8")
+        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
     except (ValueError, RecursionError) as error:
         raise IntegrityError("bad-json", f"{what}: not valid JSON: {error}") from error
 
