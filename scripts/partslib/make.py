@@ -151,9 +151,7 @@ def build_gitea(part: GiteaPart) -> None:
 def module_folder(go: str, module: Path, env: dict[str, str]) -> Path:
     """Where Go keeps the sources of Gitea."""
     argv = [go, "list", "-mod=mod", "-m", "-f", "{{.Dir}}", GITEA_MODULE]
-    done = subprocess.run(
-        argv, cwd=module, env=env, check=True, stdout=subprocess.PIPE, text=True
-    )
+    done = subprocess.run(argv, cwd=module, env=env, check=True, stdout=subprocess.PIPE, text=True)
     return Path(done.stdout.strip())
 
 

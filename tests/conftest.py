@@ -1,0 +1,3 @@
+"""What every test can ask for: the real parts of tests.parts."""
+
+pytest_plugins = ["tests.parts.plugin", "tests.parts.fixtures"]

@@ -1,0 +1,99 @@
+"""Proof that each real part is real, and works as the starters of tests.parts promise."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.parts.fixtures import StartRegistry
+from tests.parts.images import Layout, make_image
+from tests.parts.need import run
+from tests.parts.registry import Auth, Registry
+
+pytestmark = pytest.mark.e2e
+
+
+def crane_round_trip(registry: Registry, folder: Path) -> None:
+    """Push a layout and pull it again: the digest is the same."""
+    root = make_image(folder / "in", platforms=["linux/amd64", "linux/arm64"])
+    target = f"{registry.host}/library/hello:v1"
+    env = registry.client_env()
+    run("crane", "push", folder / "in", target, env=env)
+    assert run("crane", "digest", target, env=env).strip() == root["digest"]
+    run("crane", "pull", "--format=oci", target, folder / "out", env=env)
+    assert Layout(folder / "out").entries()[0]["digest"] == root["digest"]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("auth", [None, "basic", "token"], ids=["open", "basic", "token"])
+def test_registry_variants(
+    start_registry: StartRegistry, tmp_path: Path, version: int, auth: Auth | None, tls: bool
+) -> None:
+    registry = start_registry(version=version, auth=auth, tls=tls, storage="inmemory")
+    crane_round_trip(registry, tmp_path)
+    if auth == "token":
+        assert registry.tokens is not None
+        pushed = [each for each in registry.tokens.requests if "library/hello" in str(each)]
+        assert pushed
+        assert {each.status for each in pushed} == {200}
+
+
+def test_shared_registries(any_registry: Registry, tmp_path: Path) -> None:
+    crane_round_trip(any_registry, tmp_path)
+    assert any_registry.root is not None
+    assert any_registry.root.is_dir()
+
+
+def test_wrong_password(start_registry: StartRegistry) -> None:
+    registry = start_registry(auth="basic")
+    registry.password = "wrong"
+    with pytest.raises(AssertionError, match="UNAUTHORIZED"):
+        run("crane", "catalog", registry.host, env=registry.client_env())
+
+
+def test_tokens_without_the_permission(start_registry: StartRegistry, tmp_path: Path) -> None:
+    registry = start_registry(auth="token")
+    assert registry.tokens is not None
+    registry.tokens.permission = lambda user, kind, name, action: action == "pull"
+    with pytest.raises(AssertionError, match=r"401|UNAUTHORIZED|DENIED"):
+        crane_round_trip(registry, tmp_path)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_registry_restart(start_registry: StartRegistry, tmp_path: Path, version: int) -> None:
+    registry = start_registry(version=version)
+    crane_round_trip(registry, tmp_path)
+    host = registry.host
+    registry.restart()
+    assert registry.host == host
+    assert run("crane", "ls", f"{host}/library/hello").split() == ["v1"]
+
+
+def test_no_referrers_api(any_registry: Registry) -> None:
+    url = f"{any_registry.url}/v2/a/referrers/sha256:{'0' * 64}"
+    with pytest.raises(urllib.error.HTTPError) as caught, urllib.request.urlopen(url):
+        pass
+    assert caught.value.code == 404
+    caught.value.close()
+
+
+def test_layouts(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "images")
+    inner = layout.index(
+        layout.image({"a": b"1"}), layout.image({"a": b"2"}, platform="linux/arm/v7")
+    )
+    root = layout.tag("nested", layout.index(inner))
+    tag = layout.signature_tag(root)
+    referrer = layout.artifact("text/plain", ("text/plain", b"note"), subject=root)
+    layout.fallback_tag(root, referrer)
+    assert tag.endswith(".sig")
+    again = Layout(tmp_path / "again")
+    one = again.image({"a": b"1"})
+    assert json.loads(layout.read(inner["digest"]))["manifests"][0] == one
+    seen = run("skopeo", "inspect", "--raw", f"oci:{layout.folder}:nested")
+    assert json.loads(seen)["manifests"][0]["digest"] == inner["digest"]

@@ -1,0 +1,101 @@
+"""The real parts as pytest fixtures.
+
+Ready-made ones live for the whole run and are shared: use names of your own in them. Factories
+give a test parts of its own, which end with it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.parts import registry as registries
+from tests.parts.registry import Auth, Registry, Storage
+
+
+class StartRegistry(Protocol):
+    """The factory behind the fixture start_registry."""
+
+    def __call__(
+        self,
+        *,
+        version: int = 3,
+        auth: Auth | None = None,
+        tls: bool = False,
+        storage: Storage = "filesystem",
+        config: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Registry:
+        """Start one; it ends with the test."""
+        ...
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What is entered here ends with the test."""
+    with ExitStack() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def session_stack() -> Iterator[ExitStack]:
+    """What is entered here ends with the run."""
+    with ExitStack() as made:
+        yield made
+
+
+def scratch(stack: ExitStack, name: str) -> Path:
+    """A short folder that other users can reach, gone when the stack ends.
+
+    pytest's own folders are closed to other users, and too long for the paths of sockets.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"airgap-{name}-"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    return folder
+
+
+# --- registries --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def start_registry(stack: ExitStack) -> StartRegistry:
+    """start_registry(version=2|3, auth=None|"basic"|"token", tls=…, storage=…) → Registry."""
+
+    def start(**options: Any) -> Registry:
+        made = registries.start_registry(scratch(stack, "registry"), **options)
+        stack.callback(made.stop)
+        return made
+
+    return start
+
+
+def _shared_registry(stack: ExitStack, version: int) -> Registry:
+    made = registries.start_registry(scratch(stack, "registry"), version=version)
+    stack.callback(made.stop)
+    return made
+
+
+@pytest.fixture(scope="session")
+def distribution2(session_stack: ExitStack) -> Registry:
+    """Distribution 2.8 over plain HTTP, shared."""
+    return _shared_registry(session_stack, 2)
+
+
+@pytest.fixture(scope="session")
+def distribution3(session_stack: ExitStack) -> Registry:
+    """Distribution 3.1 over plain HTTP, shared."""
+    return _shared_registry(session_stack, 3)
+
+
+@pytest.fixture(params=[2, 3], ids=["distribution2", "distribution3"])
+def any_registry(request: pytest.FixtureRequest) -> Registry:
+    """Each of the two shared registries in turn."""
+    made = request.getfixturevalue(f"distribution{request.param}")
+    assert isinstance(made, Registry)
+    return made
