@@ -1,0 +1,171 @@
+"""The border where faults of the HTTP libraries become `UpstreamError`. Nothing else maps them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import urllib3.exceptions as lib
+
+from airgap.errors import NotFoundError, UpstreamError
+from airgap.net.origin import redact
+
+MAX_MESSAGE = 500
+"""Characters of a server's own words that we repeat: enough for Harbor's longest, and no page of HTML."""
+
+LIBRARY_FAULTS = (lib.HTTPError, http.client.HTTPException, OSError)
+"""All that urllib3 and the socket below it raise. `ssl.SSLError` is an `OSError`."""
+
+
+class TransportError(UpstreamError):
+    """There was no (whole) answer: unreachable, timed out, cut, or no trusted TLS.
+
+    `repeatable` says whether another attempt can help; `request_id` names the request that failed.
+    """
+
+    def __init__(
+        self, code: str, what: str, hint: str = "", *, repeatable: bool = True, request_id: str = ""
+    ) -> None:
+        super().__init__(code, what, hint)
+        self.repeatable = repeatable
+        self.request_id = request_id
+
+    @property
+    def sent(self) -> bool:
+        """False when the request certainly never reached the server."""
+        return self.code != "unreachable"
+
+
+@contextmanager
+def mapped(method: str, url: str, request_id: str = "") -> Iterator[None]:
+    """Turns every library fault inside into a `TransportError`."""
+    try:
+        yield
+    except LIBRARY_FAULTS as error:
+        raise transport_error(error, method, url, request_id) from error
+
+
+def transport_error(error: Exception, method: str, url: str, request_id: str) -> TransportError:
+    """What a library fault means to people. The library's text is not shown: it may hold the URL's query."""
+    where = f"{method} {redact(url)}"
+    cause = _root(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return TransportError(
+            "tls-untrusted",
+            f"{where}: the server's certificate is not trusted: {cause.verify_message}",
+            "set caFile to the certificate of the authority that issued it",
+            repeatable=False,
+            request_id=request_id,
+        )
+    if isinstance(cause, ssl.SSLError) and cause.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
+        return TransportError(
+            "tls-failed",
+            f"{where}: the server does not speak TLS",
+            "set plainHTTP: true if plain HTTP is meant",
+            repeatable=False,
+            request_id=request_id,
+        )
+    if isinstance(error, lib.ProxyError):
+        return TransportError(
+            "proxy-failed", f"{where}: the proxy failed: {_short(cause)}", request_id=request_id
+        )
+    if isinstance(error, lib.NewConnectionError | lib.ConnectTimeoutError):
+        return TransportError(
+            "unreachable",
+            f"{where}: no connection: {_short(cause)}",
+            "check the name, the port and the way there",
+            request_id=request_id,
+        )
+    if isinstance(error, lib.TimeoutError) or isinstance(cause, TimeoutError):
+        return TransportError(
+            "timeout", f"{where}: no data came for too long", request_id=request_id
+        )
+    return TransportError("connection-lost", f"{where}: {_short(cause)}", request_id=request_id)
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost fault: urllib3 wraps by `args` and by `__cause__`."""
+    for _ in range(10):
+        inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
+        inner = inner or error.__cause__ or error.__context__
+        if inner is None:
+            break
+        error = inner
+    return error
+
+
+def _short(cause: BaseException) -> str:
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    if isinstance(cause, lib.IncompleteRead | http.client.IncompleteRead):
+        return "the connection was closed in the middle of the answer"
+    if isinstance(cause, http.client.RemoteDisconnected):
+        return "the server closed the connection without an answer"
+    return type(cause).__name__
+
+
+def server_errors(data: bytes) -> list[tuple[str, str]]:
+    """(code, message) of an OCI error body, also Harbor's; empty when it is something else.
+
+    Source: OCI distribution-spec v1.1, "Error Codes".
+    """
+    try:
+        errors = json.loads(data)["errors"]
+        return [(str(e.get("code") or ""), _clean(str(e.get("message") or ""))) for e in errors]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def _clean(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)[:MAX_MESSAGE]
+
+
+def server_words(data: bytes, content_type: str) -> str:
+    """What the server says about the failure, in one line; `""` for HTML and for nothing."""
+    errors = server_errors(data)
+    if errors:
+        return "; ".join(f"{code}: {message}" if message else code for code, message in errors)[
+            :MAX_MESSAGE
+        ]
+    if "json" in content_type:
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError):
+            return ""
+        if isinstance(document, dict):
+            said = document.get("message") or document.get("error") or document.get("details") or ""
+            return _clean(said) if isinstance(said, str) else ""
+    if content_type.startswith("text/plain"):
+        return _clean(data.decode("utf-8", "replace")).strip()
+    return ""
+
+
+_CODES = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    409: "conflict",
+    412: "precondition-failed",
+    413: "body-too-large",
+    416: "bad-range",
+    429: "too-many-requests",
+}
+_HINTS = {
+    401: "check the credentials for this host",
+    413: "a proxy in front of the service limits the size of a request (nginx: client_max_body_size)",
+    429: "the service limits how often it may be asked; log in, or wait and run the same command again",
+}
+
+
+def status_error(
+    method: str, url: str, status: int, request_id: str, words: str = "", *, hint: str = ""
+) -> UpstreamError:
+    """The error for an answer with a status that the caller did not expect. 404 gives `NotFoundError`."""
+    code = _CODES.get(status, "upstream-failed" if status >= 500 else "unexpected-answer")
+    kind = NotFoundError if status == 404 else UpstreamError
+    said = f": {words}" if words else ""
+    what = f"{method} {redact(url)}: got {status}{said} (X-Request-Id {request_id})"
+    return kind(code, what, hint or _HINTS.get(status, ""), status)

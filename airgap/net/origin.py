@@ -1,0 +1,97 @@
+"""Origins, and where an answer may send us: one place for the rule of design invariant 8.
+
+Inside the gap a redirect, an upload `Location`, a token realm or an LFS href counts only within the same origin or
+the host's `allowed_hosts`. Connected, any https host may be named. A way from https down to http is never taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urljoin, urlsplit
+
+from airgap.errors import InputError, UpstreamError
+
+Zone = Literal["connected", "gap"]
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port of a URL (RFC 6454). The host is lower case."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """Raises `InputError` (`bad-url`) for anything but an http or https URL with a host."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            parts, host, port = urlsplit(""), None, None
+        if parts.scheme not in _PORTS or not host:
+            raise InputError("bad-url", f"not an http or https URL: {redact(url)!r}")
+        return cls(parts.scheme, host, port or _PORTS[parts.scheme])
+
+    @property
+    def netloc(self) -> str:
+        """`host`, with `:port` where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc}"
+
+    def named_by(self, hosts: tuple[str, ...]) -> bool:
+        """True when `hosts` has this origin's `host`, `host:port` or `scheme://host[:port]`."""
+        names = {self.host, f"{self.host}:{self.port}", self.netloc, str(self)}
+        return any(name.rstrip("/").lower() in names for name in hosts)
+
+
+def redact(url: str) -> str:
+    """`url` for people: without user, password, query and fragment, which may hold secrets."""
+    try:
+        parts = urlsplit(url)
+        netloc = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "(unreadable URL)"
+    return f"{parts.scheme}://{netloc}{parts.path}" if parts.scheme else f"{netloc}{parts.path}"
+
+
+def resolve_hop(
+    url: str, location: str, what: str, *, zone: Zone, allowed: tuple[str, ...] = ()
+) -> str:
+    """The absolute URL that `location` means in an answer from `url`, if it may be followed.
+
+    `what` names the hop for people (`redirect`, `upload Location`, `token realm`). Raises `UpstreamError`
+    (`bad-location`, `insecure-redirect`, `foreign-host`).
+    """
+    here = Origin.of(url)
+    try:
+        there_url = urljoin(url, location)
+        there = Origin.of(there_url)
+    except (InputError, ValueError) as error:
+        raise UpstreamError(
+            "bad-location",
+            f"{what} from {redact(url)}: not an http or https URL: {redact(location)!r}",
+        ) from error
+    if there == here:
+        return there_url
+    named = there.named_by(allowed)
+    if here.scheme == "https" and there.scheme == "http":
+        raise UpstreamError(
+            "insecure-redirect",
+            f"{what} from {redact(url)} leads to plain HTTP: {redact(there_url)}",
+            "set the external URL of the service to https (behind a proxy: X-Forwarded-Proto)",
+        )
+    # Connected, a stranger's host is normal (object storage behind a registry) as long as TLS says who it is.
+    if named or (zone == "connected" and there.scheme == "https"):
+        return there_url
+    raise UpstreamError(
+        "foreign-host",
+        f"{what} from {here} leads to another host: {there}",
+        f"if that is meant, add {there.netloc} to allowedHosts of {here.netloc}",
+    )

@@ -1,0 +1,172 @@
+"""Connections: one pool for each origin, TLS by the host's own CA file, proxies in the connected zone."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+
+from airgap.errors import InputError
+from airgap.net.body import SEND
+from airgap.net.origin import Origin, redact
+from airgap.resources.model import HostConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to get a connection, and without any data on it."""
+
+    connect: float = 15.0
+    read: float = 60.0
+
+
+class Pools:
+    """Thread-safe. `config` says how an origin is reached."""
+
+    def __init__(
+        self,
+        config: Callable[[Origin], HostConfig],
+        proxies: Mapping[str, str] | None,
+        timeouts: Timeouts,
+        size: int,
+    ) -> None:
+        self._config = config
+        self._proxies = dict(proxies or {})
+        self._timeouts = timeouts
+        self._size = size
+        self._lock = threading.Lock()
+        self._ways: dict[Origin, Callable[..., urllib3.BaseHTTPResponse]] = {}
+        self._managers: list[urllib3.PoolManager] = []
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Iterable[memoryview] | None,
+        timeout: urllib3.Timeout,
+    ) -> urllib3.BaseHTTPResponse:
+        """Sends one request and returns when the answer's head is there. Raises the library's faults."""
+        origin = Origin.of(url)
+        way = self._ways.get(origin) or self._make(origin)
+        return way(
+            method,
+            url,
+            body=body,
+            headers=headers,
+            timeout=timeout,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def close(self) -> None:
+        """Closes idle connections; those in use close when their response does."""
+        with self._lock:
+            for manager in self._managers:
+                manager.clear()
+            self._managers.clear()
+            self._ways.clear()
+
+    def _make(self, origin: Origin) -> Callable[..., urllib3.BaseHTTPResponse]:
+        with self._lock:
+            way = self._ways.get(origin)
+            if way is None:
+                way = self._ways[origin] = self._way(origin)
+            return way
+
+    def _way(self, origin: Origin) -> Callable[..., urllib3.BaseHTTPResponse]:
+        options: dict[str, Any] = {"maxsize": self._size, "block": False, "blocksize": SEND}
+        if origin.scheme == "https":
+            options["ssl_context"] = tls_context(self._config(origin))
+        proxy = self._proxy(origin)
+        if proxy:
+            manager = _proxy_manager(proxy, options)
+            self._managers.append(manager)
+            return manager.urlopen
+        manager = urllib3.PoolManager(num_pools=1, **options)
+        self._managers.append(manager)
+        pool = manager.connection_from_host(origin.host, origin.port, origin.scheme)
+        # The pool itself, not its manager: it saves a third of the time of a small request.
+        return partial(_direct, pool)
+
+    def _proxy(self, origin: Origin) -> str:
+        """The proxy for `origin`, `""` for none. Loopback never goes through one (as in curl and Go)."""
+        proxy = self._proxies.get(origin.scheme) or self._proxies.get("all") or ""
+        if not proxy or _loopback(origin.host):
+            return ""
+        return "" if _bypassed(origin, self._proxies.get("no", "")) else proxy
+
+
+def _direct(
+    pool: urllib3.HTTPConnectionPool, method: str, url: str, **more: Any
+) -> urllib3.BaseHTTPResponse:
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return pool.urlopen(method, target, **more)
+
+
+def _bypassed(origin: Origin, patterns: str) -> bool:
+    """True when `patterns` (as in NO_PROXY: `*`, hosts or domains with commas, a port where wanted) has `origin`."""
+    for entry in patterns.lower().split(","):
+        name = entry.strip().removeprefix("*.").lstrip(".")
+        if name == "*" or name in (origin.host, f"{origin.host}:{origin.port}"):
+            return True
+        if name and (
+            origin.host.endswith("." + name) or f"{origin.host}:{origin.port}".endswith("." + name)
+        ):
+            return True
+    return False
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.PoolManager:
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    parts = urlsplit(url)
+    login = None
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        login = urllib3.make_headers(proxy_basic_auth=pair)
+    try:
+        Origin.of(url)
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return urllib3.ProxyManager(bare, proxy_headers=login, **options)
+    except (InputError, ValueError, urllib3.exceptions.HTTPError) as error:
+        raise InputError(
+            "bad-proxy", f"proxy {redact(url)!r}: not an http or https URL", "see HTTPS_PROXY"
+        ) from error
+
+
+def tls_context(config: HostConfig) -> ssl.SSLContext:
+    """TLS 1.2 or newer, names checked. With a CA file only what it signed is trusted, else the system's roots.
+
+    Raises `InputError` (`bad-ca-file`).
+    """
+    if config.ca_file is None:
+        context = ssl.create_default_context()
+    else:
+        try:
+            context = ssl.create_default_context(cafile=str(config.ca_file))
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                "bad-ca-file",
+                f"{config.ca_file}: no readable PEM certificates: {error.strerror or 'not PEM'}",
+            ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

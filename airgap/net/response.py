@@ -1,0 +1,113 @@
+"""`Response`: an answer's head, and its body either whole (and bounded) or as a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import urllib3
+
+from airgap.errors import AirgapError, UpstreamError
+from airgap.graph import parse_json
+from airgap.net.faults import (
+    LIBRARY_FAULTS,
+    server_errors,
+    server_words,
+    status_error,
+    transport_error,
+)
+from airgap.net.origin import redact
+
+MAX_ANSWER = 16 << 20
+"""Bytes of an answer that is kept in memory: tag lists and referrers of the largest repositories fit."""
+MAX_DRAIN = 64 << 10
+"""Bytes that are read to keep a connection; a longer rest costs more than a new connection."""
+
+
+class Response:
+    """An answer to `method` `url` (the last hop). `headers` ignores case."""
+
+    __slots__ = ("_data", "_raw", "headers", "method", "request_id", "status", "url")
+
+    def __init__(
+        self, method: str, url: str, raw: urllib3.BaseHTTPResponse, request_id: str
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.status = raw.status
+        self.headers = raw.headers
+        self.request_id = request_id
+        self._raw = raw
+        self._data: bytes | None = None
+
+    def load(self, limit: int) -> bytes:
+        """Reads the body whole and gives the connection back. Raises `UpstreamError` (`answer-too-large`)."""
+        if self._data is None:
+            data = self.read(limit + 1)
+            if len(data) > limit:
+                self.close()
+                raise UpstreamError(
+                    "answer-too-large",
+                    f"{self.method} {redact(self.url)}: an answer of more than {limit} bytes",
+                    status=self.status,
+                )
+            self._data = data
+            self._raw.release_conn()
+        return self._data
+
+    @property
+    def data(self) -> bytes:
+        """The body, after `load` (which `request` does unless told to stream)."""
+        return self._data or b""
+
+    @property
+    def content_type(self) -> str:
+        """The media type, lower case and without parameters."""
+        return (self.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+
+    def json(self) -> Any:
+        """The body as JSON. Raises `UpstreamError` (`not-json`): HTML with a 200 is what a wrong URL gives."""
+        try:
+            if self.content_type in ("text/html", "application/xhtml+xml"):
+                raise UpstreamError("not-json", "", status=self.status)
+            return parse_json(self.data, redact(self.url))
+        except AirgapError as error:
+            raise UpstreamError(
+                "not-json",
+                f"{self.method} {redact(self.url)}: got {self.status} with "
+                f"{self.content_type or 'no content type'}, expected JSON",
+                "is this the address of the service itself, and not of its web page or of a login page?",
+                self.status,
+            ) from error
+
+    def server_errors(self) -> list[tuple[str, str]]:
+        """(code, message) pairs of an OCI error body; empty when it is something else."""
+        return server_errors(self.data)
+
+    def error(self, hint: str = "") -> UpstreamError:
+        """This answer as an error: `NotFoundError` for 404."""
+        words = server_words(self.data, self.content_type)
+        request_id = self.headers.get("X-Request-Id") or self.request_id
+        return status_error(self.method, self.url, self.status, request_id[:80], words, hint=hint)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes of the body, `b""` at its end. Raises `TransportError` when the connection breaks."""
+        try:
+            return self._raw.read(size)
+        except LIBRARY_FAULTS as error:
+            self._raw.close()
+            raise transport_error(error, self.method, self.url, self.request_id) from error
+
+    def discard(self) -> None:
+        """Gives the connection back where little is left to read, else closes it."""
+        try:
+            if len(self._raw.read(MAX_DRAIN)) < MAX_DRAIN:
+                self._raw.release_conn()
+                return
+        except LIBRARY_FAULTS:
+            pass
+        self._raw.close()
+
+    def close(self) -> None:
+        """Ends the response; a body that was not read to its end costs the connection."""
+        self._raw.close()
+        self._raw.release_conn()

@@ -1,0 +1,189 @@
+"""`ResumingStream`: the body of a GET that goes on where it was cut.
+
+Source: RFC 9110, 14 (Range, Content-Range) and 13.1.5 (If-Range).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from airgap.digest import CHUNK
+from airgap.errors import UpstreamError
+from airgap.net.backoff import Backoff
+from airgap.net.faults import TransportError
+from airgap.net.origin import redact
+from airgap.net.response import Response
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
+Ask = Callable[[int, str], Response]
+"""`ask(start, validator)`: a streamed GET from byte `start` on; raises when it cannot be had."""
+
+
+def open_resuming(
+    ask: Ask, offset: int, etag: str, backoff: Backoff, pause: Callable[[float, str], None]
+) -> BinaryIO:
+    """Opens the stream: the first answer is there, and right, when this returns."""
+    return cast("BinaryIO", ResumingStream(ask, offset, etag, backoff, pause))
+
+
+class ResumingStream(io.RawIOBase):
+    """Reads as one stream what may come in several answers. Not thread-safe."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        offset: int,
+        etag: str,
+        backoff: Backoff,
+        pause: Callable[[float, str], None],
+    ) -> None:
+        super().__init__()
+        self._ask = ask
+        self._pause = pause
+        self._backoff = backoff
+        self._position = offset
+        self._etag = etag if _strong(etag) else ""
+        self._total: int | None = None
+        """Bytes of the whole representation, once a server said so."""
+        self._response: Response | None = self._open()
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes (never more than 1 MiB at once), `b""` at the end; all that is left for -1."""
+        if size < 0:
+            return self.readall()
+        while self._response is not None:
+            try:
+                data = self._response.read(min(size, CHUNK))
+            except TransportError as error:
+                self._again(error)
+                continue
+            if data:
+                self._position += len(data)
+                self._backoff.reset()
+                return data
+            if size == 0:
+                return b""
+            if self._total is None or self._position >= self._total:
+                self._end()
+            else:
+                # A library that does not notice a short body must not make us believe it.
+                self._again(_short(self._response, self._position, self._total))
+        return b""
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fills `buffer` from the next read; returns the count, 0 at the end."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Ends the answer; what was not read is not fetched."""
+        if not self.closed and getattr(self, "_response", None) is not None:
+            self._end()
+        super().close()
+
+    def _end(self) -> None:
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+    def _again(self, error: TransportError) -> None:
+        """Asks for the rest."""
+        self._end()
+        self._wait(error)
+        self._response = self._open()
+
+    def _wait(self, error: TransportError) -> None:
+        """Waits as the back-off says; raises `error` when there was no progress too often."""
+        wait = self._backoff.after() if error.repeatable else None
+        if wait is None:
+            raise error
+        self._pause(wait, f"{error.what} (at byte {self._position})")
+
+    def _open(self) -> Response | None:
+        """An answer that stands at `_position`; `None` when there is nothing after it."""
+        start = self._position
+        if start and start == self._total:
+            return None
+        while True:
+            try:
+                response = self._ask(start, self._etag)
+            except UpstreamError as error:
+                # 416 at the very end is how servers say that there is no more.
+                if error.status == 416 and start:
+                    return None
+                raise
+            try:
+                self._check(response, start)
+            except TransportError as error:
+                response.close()
+                self._wait(error)
+            except BaseException:
+                response.close()
+                raise
+            else:
+                return response
+
+    def _check(self, response: Response, start: int) -> None:
+        etag = response.headers.get("ETag") or ""
+        if self._etag and etag and etag != self._etag:
+            raise _changed(response, f"ETag {etag}, expected {self._etag}")
+        if not self._etag and _strong(etag):
+            self._etag = etag
+        if response.status == 206:
+            match = _CONTENT_RANGE.match(response.headers.get("Content-Range") or "")
+            if match is None or int(match[1]) != start:
+                got = response.headers.get("Content-Range")
+                raise UpstreamError(
+                    "bad-range",
+                    f"GET {redact(response.url)}: asked from byte {start} on, got {got!r}",
+                    status=206,
+                )
+            self._expect(response, None if match[3] == "*" else int(match[3]))
+            return
+        length = response.headers.get("Content-Length")
+        self._expect(
+            response, int(length) if length and length.isascii() and length.isdigit() else None
+        )
+        left = start
+        while left:
+            # Range was ignored: the beginning comes again, and is thrown away.
+            piece = response.read(min(left, CHUNK))
+            if not piece:
+                raise _changed(response, f"it ends before byte {start}")
+            left -= len(piece)
+
+    def _expect(self, response: Response, total: int | None) -> None:
+        if self._total is not None and total is not None and total != self._total:
+            raise _changed(response, f"{total} bytes, expected {self._total}")
+        if total is not None:
+            self._total = total
+
+
+def _strong(etag: str) -> bool:
+    return etag.startswith('"')
+
+
+def _changed(response: Response, how: str) -> UpstreamError:
+    return UpstreamError(
+        "content-changed",
+        f"GET {redact(response.url)}: changed while it was fetched: {how}",
+        "run it again",
+    )
+
+
+def _short(response: Response, got: int, expected: int) -> TransportError:
+    return TransportError(
+        "connection-lost", f"GET {redact(response.url)}: got {got} bytes, expected {expected}"
+    )
