@@ -8,11 +8,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.parts.fixtures import StartRegistry
 from tests.parts.images import Layout, make_image
 from tests.parts.need import run
 from tests.parts.registry import Auth, Registry
+from tests.parts.s3 import S3Service
 
 pytestmark = pytest.mark.e2e
 
@@ -97,3 +99,15 @@ def test_layouts(tmp_path: Path) -> None:
     assert json.loads(layout.read(inner["digest"]))["manifests"][0] == one
     seen = run("skopeo", "inspect", "--raw", f"oci:{layout.folder}:nested")
     assert json.loads(seen)["manifests"][0]["digest"] == inner["digest"]
+
+
+def test_s3(any_s3: S3Service) -> None:
+    bucket = any_s3.new_bucket()
+    client = any_s3.client()
+    client.put_object(Bucket=bucket, Key="a/b", Body=b"content", ChecksumAlgorithm="SHA256")
+    assert client.get_object(Bucket=bucket, Key="a/b")["Body"].read() == b"content"
+    with pytest.raises(ClientError, match=r"PreconditionFailed|412"):
+        client.put_object(Bucket=bucket, Key="a/b", Body=b"other", IfNoneMatch="*")
+    stranger = any_s3.client(aws_secret_access_key="wrong")
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        stranger.get_object(Bucket=bucket, Key="a/b")

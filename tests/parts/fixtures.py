@@ -16,7 +16,9 @@ from typing import Any, Protocol
 import pytest
 
 from tests.parts import registry as registries
+from tests.parts.fault_proxy import FaultProxy
 from tests.parts.registry import Auth, Registry, Storage
+from tests.parts.s3 import S3Service, start_minio, start_seaweedfs
 
 
 class StartRegistry(Protocol):
@@ -99,3 +101,53 @@ def any_registry(request: pytest.FixtureRequest) -> Registry:
     made = request.getfixturevalue(f"distribution{request.param}")
     assert isinstance(made, Registry)
     return made
+
+
+# --- S3 ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def minio(session_stack: ExitStack) -> S3Service:
+    """MinIO, shared: .endpoint, .access_key, .secret_key, .client(), .new_bucket()."""
+    made = start_minio(scratch(session_stack, "minio"))
+    session_stack.callback(made.stop)
+    return made
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(session_stack: ExitStack) -> S3Service:
+    """SeaweedFS, shared; the same interface."""
+    made = start_seaweedfs(scratch(session_stack, "seaweedfs"))
+    session_stack.callback(made.stop)
+    return made
+
+
+@pytest.fixture(params=["minio", "seaweedfs"])
+def any_s3(request: pytest.FixtureRequest) -> S3Service:
+    """Each of the two shared S3 services in turn."""
+    made = request.getfixturevalue(request.param)
+    assert isinstance(made, S3Service)
+    return made
+
+
+# --- faults ------------------------------------------------------------------------------------
+
+
+class MakeProxy(Protocol):
+    """The factory behind the fixture fault_proxy."""
+
+    def __call__(self, upstream: str, *, ca_file: Path | None = None) -> FaultProxy:
+        """A proxy in front of an http or https base; it ends with the test."""
+        ...
+
+
+@pytest.fixture
+def fault_proxy(stack: ExitStack) -> MakeProxy:
+    """fault_proxy(url) → FaultProxy: .url, .host, .fault(…), .served(…), .requests."""
+
+    def make(upstream: str, *, ca_file: Path | None = None) -> FaultProxy:
+        made = FaultProxy(upstream, ca_file=ca_file)
+        stack.callback(made.stop)
+        return made
+
+    return make

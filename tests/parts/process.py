@@ -61,8 +61,11 @@ class Process:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         user: int | None = None,
+        grace: float = STOP_SECONDS,
     ) -> None:
-        """Start it; `env` is added to ours, and `user` is a numeric id that root steps down to."""
+        """Start it: `env` is added to ours, `user` is a numeric id that root steps down to, and
+        `grace` is how long it may take to end when told."""
+        self._grace = grace
         self.argv = [str(value) for value in argv]
         self.log_file = log
         with log.open("ab") as sink:
@@ -107,7 +110,7 @@ class Process:
         if self._popen.poll() is None:
             self._popen.terminate()
             try:
-                self._popen.wait(STOP_SECONDS)
+                self._popen.wait(self._grace)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
         self._popen.wait()

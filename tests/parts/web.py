@@ -30,6 +30,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base's own name)
         """Tests look at what servers record, not at stderr."""
 
+    def handle_expect_100(self) -> bool:
+        """Say at once that the body may come: the client waits for it."""
+        expected = super().handle_expect_100()
+        self.wfile.flush()
+        return expected
+
     def body(self) -> Iterator[bytes]:
         """The request's body in pieces, whether it has a length or comes in chunks."""
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
