@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from airgap.digest import CHUNK, Digest
-from airgap.errors import IntegrityError, InputError, NotFoundError, StoreError
+from airgap.errors import InputError, IntegrityError, NotFoundError, StoreError
 from airgap.graph import (
     ANNOTATION_REF_NAME,
     OCI_INDEX,

@@ -1,0 +1,170 @@
+"""What a command may touch of the outside: environment, clock, terminal, output, passwords."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from airgap.cli.bar import Bar
+from airgap.errors import InputError
+from airgap.progress import Progress, Silent
+from airgap.times import utc_text
+
+DEFAULT_JOBS = 8
+"""Threads across blobs: twice what two cores and one disk need, enough to hide a registry's latency."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One run of a command."""
+
+    environ: Mapping[str, str]
+    as_json: bool = False
+    quiet: bool = False
+    log_file: TextIO | None = None
+    _bar: Bar | None = None
+    _notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> Context:
+        """Opens the log file, if one was asked for."""
+        log = None
+        if arguments.log_file is not None:
+            try:
+                log = arguments.log_file.open("a", encoding="utf-8")
+            except OSError as error:
+                raise InputError("log-file", f"--log-file {arguments.log_file}: {error.strerror}") from error
+        return cls(os.environ, arguments.json, arguments.quiet, log)
+
+    # output
+
+    def progress(self) -> Progress:
+        """The observer for long work: a bar on a terminal, a line every 30 s elsewhere, nothing when quiet."""
+        if self.quiet and self.log_file is None:
+            return Silent()
+        if self._bar is None:
+            stream = None if self.quiet else sys.stderr
+            self._bar = Bar(stream, self.log, plain=bool(self.environ.get("NO_COLOR")))
+        return self._bar
+
+    def end_progress(self) -> None:
+        """Takes the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def note(self, message: str) -> None:
+        """A message for people, on stderr."""
+        self.end_progress()
+        self.log(message)
+        if not self.quiet:
+            sys.stderr.write(message + "\n")
+
+    def log(self, message: str) -> None:
+        """A line in the log file."""
+        if self.log_file is not None:
+            self.log_file.write(f"{utc_text(self.now())} {message}\n")
+            self.log_file.flush()
+
+    def result(self, document: Any, text: str) -> None:
+        """The command's result on stdout: `document` with `--json`, else `text`."""
+        self.end_progress()
+        if self.as_json:
+            write_json(document)
+        elif text:
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Ends the bar and the log."""
+        self.end_progress()
+        if self.log_file is not None:
+            self.log_file.close()
+            self.log_file = None
+
+    # the outside
+
+    def now(self) -> datetime:
+        """The local clock, in UTC."""
+        return datetime.now(UTC)
+
+    def jobs(self, arguments: argparse.Namespace) -> int:
+        """`--jobs`, or the default."""
+        return arguments.jobs or DEFAULT_JOBS
+
+    def store(self, arguments: argparse.Namespace) -> Path:
+        """`--store` or AIRGAP_STORE. Raises `InputError`."""
+        chosen = arguments.store or self.environ.get("AIRGAP_STORE")
+        if not chosen:
+            raise InputError("no-store", "no store was named", "use --store DIR, or set AIRGAP_STORE")
+        return Path(chosen)
+
+    def key_path(self, arguments: argparse.Namespace) -> Path | None:
+        """`--key` or AIRGAP_KEY."""
+        chosen = arguments.key or self.environ.get("AIRGAP_KEY")
+        return Path(chosen) if chosen else None
+
+    def password(self, arguments: argparse.Namespace, key: Path, *, confirm: bool = False) -> bytes:
+        """The key's password: from the file, or asked for when stdin is a terminal. Raises `InputError`."""
+        chosen = arguments.key_password_file or self.environ.get("AIRGAP_KEY_PASSWORD_FILE")
+        if chosen:
+            from airgap.resources.secrets import read_secret
+
+            return read_secret(Path(chosen)).encode()
+        if not sys.stdin.isatty():
+            raise InputError(
+                "no-password",
+                f"{key}: no password was given, and there is no terminal to ask at",
+                "use --key-password-file FILE, or set AIRGAP_KEY_PASSWORD_FILE",
+            )
+        self.end_progress()
+        password = getpass.getpass(f"Password of {key}: ")
+        if confirm and getpass.getpass("Once more: ") != password:
+            raise InputError("no-password", "the two passwords differ")
+        return password.encode()
+
+    def state_folder(self) -> Path:
+        """Where state goes when the Sovereign resource names no stateDir."""
+        base = self.environ.get("XDG_STATE_HOME") or str(Path(self.environ.get("HOME", "/root")) / ".local/state")
+        return Path(base) / "airgap"
+
+    def proxies(self) -> dict[str, str]:
+        """Proxies of the environment, for the connected commands."""
+        found = {}
+        for scheme in ("http", "https", "no"):
+            value = self.environ.get(f"{scheme}_proxy") or self.environ.get(f"{scheme.upper()}_PROXY")
+            if value:
+                found[scheme] = value
+        return found
+
+
+def write_json(document: Any) -> None:
+    """One document on stdout, for scripts."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+    sys.stdout.flush()
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in aligned columns; the first row is the heading."""
+    if not rows:
+        return ""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def human(count: float) -> str:
+    """Bytes for people: `3.4 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

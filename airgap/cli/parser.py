@@ -1,0 +1,140 @@
+"""The argument parser: one sub-parser a command, the same flag with the same meaning everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from airgap.errors import InputError
+
+EPILOG = """\
+the way of a delivery:
+  airgap lock platform.request.yaml -o platform.lock.json      names become digests
+  airgap pull platform.lock.json --store store                 everything is fetched once, and verified
+  airgap bundle platform.lock.json --store store --to /media/usb --for SOVEREIGN --key exporter.key
+  airgap import /media/usb --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json
+  airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
+
+try it without any service:  airgap demo
+exit codes: 0 done, 1 bug, 2 input, 3 policy or audit said no, 4 integrity or trust, 5 upstream, disk or tool, 130 Ctrl-C
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors as `InputError` and a guess at what was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `InputError` (`usage`)."""
+        raise InputError("usage", f"{self.prog}: {message}", self._guess(message) or f"`{self.prog} --help` shows examples")
+
+    def _guess(self, message: str) -> str:
+        words = [action.dest for action in self._actions if not action.option_strings]
+        words += [option for action in self._actions for option in action.option_strings]
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+                words += list(action.choices)
+        for typed in message.replace("'", " ").replace("=", " ").split():
+            near = difflib.get_close_matches(typed, words, 1, 0.7)
+            if near and typed not in words:
+                return f"did you mean {near[0]!r}?"
+        return ""
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parses all of `argv`; raises `InputError`, or `SystemExit` after `--help`."""
+        return self.parse_args(list(argv))
+
+
+def build() -> Parser:
+    """The whole parser. Commands import what they need when they run, not here."""
+    from airgap.cli import commands
+
+    parser = Parser(
+        prog="airgap",
+        description="Carries images, charts, Git repositories, models and files into an air-gapped Sovereign: "
+        "signed, verified, resumable.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", "-V", action="store_true", help="print the version")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    for module in commands.modules():
+        module.add(subparsers)
+    return parser
+
+
+def command(
+    subparsers: Any,
+    name: str,
+    handler: Callable[..., int],
+    *,
+    summary: str,
+    examples: str,
+) -> Parser:
+    """A command's parser with the flags that every command has."""
+    parser: Parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="examples:\n" + "\n".join("  " + line for line in examples.strip().splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(handler=handler)
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    group.add_argument("--quiet", "-q", action="store_true", help="no progress and no notes on stderr")
+    group.add_argument("--log-file", type=Path, metavar="FILE", help="append what happens to FILE as well")
+    return parser
+
+
+def add_jobs(parser: Parser) -> None:
+    """`--jobs`."""
+    parser.add_argument("--jobs", "-j", type=_jobs, default=0, metavar="N", help="how many at once (default 8)")
+
+
+def _jobs(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 to 64")
+    return int(text)
+
+
+def add_store(parser: Parser) -> None:
+    """`--store`."""
+    parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: AIRGAP_STORE)")
+
+
+def add_key(parser: Parser, *, what: str) -> None:
+    """`--key` and `--key-password-file`."""
+    parser.add_argument("--key", type=Path, metavar="KEY", help=f"private key that signs {what} (default: AIRGAP_KEY)")
+    parser.add_argument(
+        "--key-password-file", type=Path, metavar="FILE", help="file with its password (default: AIRGAP_KEY_PASSWORD_FILE)"
+    )
+
+
+def add_trust(parser: Parser, *, required: bool) -> None:
+    """`--trust`."""
+    parser.add_argument("--trust", type=Path, metavar="FILE", required=required, help="Trust resource: whose signatures count")
+
+
+_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def size(text: str) -> int:
+    """Bytes of `4095MiB`, `25GB`, `1048576`."""
+    number = text.rstrip("bBkKmMgGtTiI")
+    unit = text[len(number) :].lower()
+    if not number.isdigit() or unit not in _UNITS:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576")
+    return int(number) * _UNITS[unit]
+
+
+def existing(text: str) -> Path:
+    """A path that is there."""
+    if not os.path.lexists(text):
+        raise argparse.ArgumentTypeError(f"{text}: no such file or folder")
+    return Path(text)

@@ -1,0 +1,301 @@
+"""AIRGAP.json: the delivery index. Small, readable, hashed first and parsed only when a signature holds.
+
+Shape: docs/format.md, "AIRGAP.json". `contents` is a function of locks, roots, baseline and volume size; `journey`
+holds what belongs to one crossing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airgap.digest import Digest
+from airgap.errors import AirgapError, IntegrityError
+from airgap.graph import parse_json
+from airgap.lock import API_VERSION
+
+INDEX_NAME = "AIRGAP.json"
+EVIDENCE_NAME = "evidence.tar"
+SIGNATURES = "signatures"
+SUMS_NAME = "SHA256SUMS"
+README_NAME = "README.txt"
+MAX_INDEX = 64 << 20
+"""Bytes of AIRGAP.json: about half a million blobs."""
+MAX_SIGNATURES = 32
+MAX_SIGNATURE = 1 << 20
+MAX_EVIDENCE = 1 << 30
+"""Bytes of evidence.tar: sixteen locks of the largest size."""
+
+_VOLUME = re.compile(r"vol-(\d{4})-of-(\d{4})\.tar\Z")
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One item and the digest of its graph."""
+
+    item: str
+    kind: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class FileSum:
+    """A file of the delivery: name, sha256 (64 hex digits) and size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {"name": self.name, "sha256": self.sha256, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A piece of a blob: volume number from 1, offset of its first byte in that file, length in bytes."""
+
+    volume: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What crosses: the same locks, roots, baseline and volume size give the same bytes."""
+
+    locks: tuple[Digest, ...]
+    roots: tuple[Root, ...]
+    volumes: tuple[FileSum, ...]
+    blobs: Mapping[Digest, tuple[Extent, ...]]
+
+    def size(self, digest: Digest) -> int:
+        """Bytes of a blob."""
+        return sum(extent.length for extent in self.blobs[digest])
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """evidence.tar and the statements in it, as (predicate type, digest of the bundle's bytes)."""
+
+    file: FileSum
+    statements: tuple[tuple[str, Digest], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """What belongs to this one crossing. Times are RFC 3339 in UTC; `based_on` is `""` for a full delivery."""
+
+    id: str
+    stream: str
+    sequence: int
+    sovereign: str
+    created: str
+    expires: str
+    evidence: Evidence
+    based_on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """AIRGAP.json as a value."""
+
+    contents: Contents
+    journey: Journey
+
+    def encode(self) -> bytes:
+        """The file's bytes: one blob, root or volume a line, so that people and diffs can read it."""
+        return (_pretty(self._document(), 0) + "\n").encode()
+
+    def _document(self) -> dict[str, Any]:
+        contents, journey = self.contents, self.journey
+        blobs = {
+            str(digest): [[e.volume, e.offset, e.length] for e in extents]
+            for digest, extents in contents.blobs.items()
+        }
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "Delivery",
+            "contents": {
+                "locks": [str(digest) for digest in contents.locks],
+                "roots": [
+                    {"item": root.item, "kind": root.kind, "digest": str(root.digest)}
+                    for root in contents.roots
+                ],
+                "volumes": [volume.as_dict() for volume in contents.volumes],
+                "blobs": blobs,
+            },
+            "journey": {
+                "id": journey.id,
+                "stream": journey.stream,
+                "sequence": journey.sequence,
+                "sovereign": journey.sovereign,
+                "created": journey.created,
+                "expires": journey.expires,
+                "basedOn": journey.based_on or None,
+                "evidence": {
+                    **journey.evidence.file.as_dict(),
+                    "list": [
+                        {"predicateType": kind, "digest": str(digest)}
+                        for kind, digest in journey.evidence.statements
+                    ],
+                },
+            },
+        }
+
+    @classmethod
+    def decode(cls, data: bytes) -> Index:
+        """Reads AIRGAP.json, whose signature was checked before.
+
+        Raises `IntegrityError`: `unknown-version` for a format of a newer major version, `bad-index` for the rest.
+        """
+        if len(data) > MAX_INDEX:
+            raise IntegrityError("bad-index", f"{INDEX_NAME}: more than {MAX_INDEX} bytes")
+        document = parse_json(data, INDEX_NAME)
+        try:
+            version = document["apiVersion"]
+            if version != API_VERSION:
+                raise IntegrityError(
+                    "unknown-version",
+                    f"{INDEX_NAME}: apiVersion: got {version!r}, expected {API_VERSION}",
+                    f"import it with a version of airgap that knows {version}",
+                )
+            if document["kind"] != "Delivery":
+                raise IntegrityError(
+                    "bad-index", f"{INDEX_NAME}: kind: got {document['kind']!r}, expected Delivery"
+                )
+            _fields(document, "apiVersion kind contents journey")
+            index = cls(_contents(document["contents"]), _journey(document["journey"]))
+        except IntegrityError:
+            raise
+        except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise IntegrityError(
+                "bad-index", f"{INDEX_NAME}: {type(error).__name__}: {error}"
+            ) from error
+        if index.encode() != data:
+            raise IntegrityError("bad-index", f"{INDEX_NAME}: not in the form that airgap writes")
+        _check_extents(index.contents)
+        return index
+
+
+def volume_name(number: int, count: int) -> str:
+    """`vol-0001-of-0007.tar`."""
+    return f"vol-{number:04d}-of-{count:04d}.tar"
+
+
+def is_volume_name(name: str) -> bool:
+    """True for names as `volume_name` makes them."""
+    return bool(_VOLUME.match(name))
+
+
+def _pretty(value: Any, depth: int) -> str:
+    """JSON with one entry a line down to the third level, compact below it."""
+    if not isinstance(value, dict | list) or not value or depth > 2:
+        return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    pad = " " * (depth + 1)
+    if isinstance(value, dict):
+        lines = [
+            f"{pad}{json.dumps(key, ensure_ascii=False)}: {_pretty(entry, depth + 1)}"
+            for key, entry in value.items()
+        ]
+        return "{\n" + ",\n".join(lines) + "\n" + " " * depth + "}"
+    return (
+        "[\n"
+        + ",\n".join(pad + _pretty(entry, depth + 1) for entry in value)
+        + "\n"
+        + " " * depth
+        + "]"
+    )
+
+
+def _fields(value: Any, names: str) -> None:
+    if set(value) != set(names.split()):
+        odd = sorted(set(value) ^ set(names.split()))
+        raise IntegrityError(
+            "bad-index", f"{INDEX_NAME}: unknown or missing fields: {', '.join(odd)}"
+        )
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"got {value!r}, expected a number from 0")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 4096:
+        raise ValueError(f"got {str(value)[:80]!r}, expected a string")
+    return value
+
+
+def _sum(value: Any, expected_name: str) -> FileSum:
+    if value["name"] != expected_name:
+        raise ValueError(f"file name: got {value['name']!r}, expected {expected_name!r}")
+    if not _HEX.match(_text(value["sha256"])):
+        raise ValueError(
+            f"sha256 of {expected_name}: got {value['sha256']!r}, expected 64 hex digits"
+        )
+    return FileSum(expected_name, value["sha256"], _number(value["size"]))
+
+
+def _contents(value: Any) -> Contents:
+    _fields(value, "locks roots volumes blobs")
+    volumes = value["volumes"]
+    for volume in volumes:
+        _fields(volume, "name sha256 size")
+    for root in value["roots"]:
+        _fields(root, "item kind digest")
+    return Contents(
+        tuple(Digest(digest) for digest in value["locks"]),
+        tuple(
+            Root(_text(r["item"]), _text(r["kind"]), Digest(r["digest"])) for r in value["roots"]
+        ),
+        tuple(_sum(v, volume_name(n, len(volumes))) for n, v in enumerate(volumes, 1)),
+        {
+            Digest(digest): tuple(Extent(*map(_number, extent)) for extent in extents)
+            for digest, extents in value["blobs"].items()
+        },
+    )
+
+
+def _journey(value: Any) -> Journey:
+    _fields(value, "id stream sequence sovereign created expires basedOn evidence")
+    _fields(value["evidence"], "name sha256 size list")
+    for statement in value["evidence"]["list"]:
+        _fields(statement, "predicateType digest")
+    return Journey(
+        id=_text(value["id"]),
+        stream=_text(value["stream"]),
+        sequence=_number(value["sequence"]),
+        sovereign=_text(value["sovereign"]),
+        created=_text(value["created"]),
+        expires=_text(value["expires"]),
+        based_on=_text(value["basedOn"] or ""),
+        evidence=Evidence(
+            _sum(value["evidence"], EVIDENCE_NAME),
+            tuple(
+                (_text(s["predicateType"]), Digest(s["digest"])) for s in value["evidence"]["list"]
+            ),
+        ),
+    )
+
+
+def _check_extents(contents: Contents) -> None:
+    for digest, extents in contents.blobs.items():
+        for extent in extents:
+            if not 1 <= extent.volume <= len(contents.volumes):
+                raise IntegrityError(
+                    "bad-index",
+                    f"{INDEX_NAME}: {digest} is in volume {extent.volume}, which is none",
+                )
+            volume = contents.volumes[extent.volume - 1]
+            if extent.offset + extent.length > volume.size:
+                raise IntegrityError(
+                    "bad-index", f"{INDEX_NAME}: {digest} reaches beyond the end of {volume.name}"
+                )
+        if not extents:
+            raise IntegrityError("bad-index", f"{INDEX_NAME}: {digest} is nowhere")

@@ -1,0 +1,65 @@
+"""README.txt and SHA256SUMS: for people without airgap. Both are functions of AIRGAP.json's bytes and value."""
+
+from __future__ import annotations
+
+import hashlib
+
+from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, README_NAME, Index
+
+
+def sums(index: Index, index_bytes: bytes, readme: bytes) -> bytes:
+    """SHA256SUMS, for `sha256sum -c`. The signatures are not in it: they can be added to later."""
+    lines = [(volume.sha256, volume.name) for volume in index.contents.volumes]
+    lines.append((index.journey.evidence.file.sha256, EVIDENCE_NAME))
+    lines.append((hashlib.sha256(index_bytes).hexdigest(), INDEX_NAME))
+    lines.append((hashlib.sha256(readme).hexdigest(), README_NAME))
+    return "".join(f"{digest}  {name}\n" for digest, name in lines).encode()
+
+
+def readme(index: Index, index_bytes: bytes) -> bytes:
+    """README.txt: what this is, how to import it, how to check and open it by hand."""
+    journey, volumes = index.journey, index.contents.volumes
+    size = sum(volume.size for volume in volumes)
+    lines = [
+        f"This is an airgap delivery for the Sovereign {journey.sovereign!r}.",
+        "",
+        f"  id        {journey.id}",
+        f"  stream    {journey.stream}, number {journey.sequence}",
+        f"  created   {journey.created}",
+        f"  expires   {journey.expires}",
+        f"  volumes   {len(volumes)}, {size} bytes together",
+        f"  index     sha256 {hashlib.sha256(index_bytes).hexdigest()} ({INDEX_NAME})",
+        "",
+        "To check it (needs the trust file that your security-officer gave you, and nothing else):",
+        "  airgap verify . --trust trust.yaml",
+        "To see what an import would do, and then to do it:",
+        "  airgap import . --sovereign sovereign.yaml --trust trust.yaml --dry-run",
+        "  airgap import . --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json",
+        "The volumes may lie on several disks: name every folder that you can reach, in any order.",
+        "Nothing is ever written to this medium by an import.",
+        "",
+        "Without airgap, to find damage (this proves nothing about who made it):",
+        "  sha256sum -c SHA256SUMS                          on Linux",
+        f"  certutil -hashfile {volumes[0].name if volumes else EVIDENCE_NAME} SHA256    on Windows, for each file; compare with SHA256SUMS",
+        "",
+        "Without airgap, to open it: all volumes together are one OCI image layout.",
+        "  mkdir layout && for v in vol-*.tar; do tar -xf $v -C layout; done",
+        *_split(index),
+        "  skopeo inspect oci:layout:NAME                   the names are in layout/index.json",
+    ]
+    if len(volumes) == 1:
+        lines.append(
+            f"  skopeo inspect oci-archive:{volumes[0].name}:NAME   this single volume needs no unpacking"
+        )
+    lines += ["", "What is in it:"]
+    lines += [f"  {root.kind:<6} {root.item}  {root.digest}" for root in index.contents.roots]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _split(index: Index) -> list[str]:
+    lines = []
+    for digest, extents in index.contents.blobs.items():
+        if len(extents) > 1:
+            parts = f"{digest.hex}.part-*"
+            lines.append(f"  (cd layout/blobs/sha256 && cat {parts} > {digest.hex} && rm {parts})")
+    return lines

@@ -1,0 +1,300 @@
+"""Writing volumes: one pass from the store, each blob re-hashed on the way, no archive that is split afterwards.
+
+One thread reads and hashes blobs into 1 MiB buffers, another hashes and writes the volume: small blobs share buffers,
+and two cores are busy. A volume gets its name only when it is whole and durable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from airgap.delivery import tape
+from airgap.delivery.index import FileSum, volume_name
+from airgap.delivery.plan import Member, Plan, Volume
+from airgap.digest import CHUNK, Digest
+from airgap.errors import AirgapError, IntegrityError, InputError, StoreError
+from airgap.graph import Descriptor, Source
+from airgap.progress import Progress
+from airgap.store.files import disk_error, disk_errors, sync_folder, write_durably
+
+JOURNAL_NAME = ".airgap-bundle.json"
+_BUFFERS = 8
+"""Buffers between reader and writer: enough to hide a pause of either, 8 MiB in all."""
+_SYNC_EVERY = 64 << 20
+"""Bytes after which the disk is asked to begin: a slow medium then works while we read, and the last sync is short."""
+
+OnDamage = Callable[[Descriptor, IntegrityError], IntegrityError]
+
+
+@dataclass(slots=True)
+class Journal:
+    """Which volumes of which plan are finished: an interrupted bundle goes on behind them."""
+
+    path: Path
+    plan: str
+    done: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path, plan: Plan, purpose: str) -> Journal:
+        """Begins in an empty or absent folder, or goes on in one that holds this same unfinished bundle.
+
+        Raises `InputError` (`not-empty`, `other-bundle`).
+        """
+        identity = Digest.of((purpose + repr(plan)).encode())
+        path = folder / JOURNAL_NAME
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            present = sorted(entry.name for entry in folder.iterdir())
+        if not present:
+            return cls(path, identity)._save()
+        if JOURNAL_NAME not in present:
+            raise InputError(
+                "not-empty",
+                f"{folder}: not empty (it has {present[0]}), and not an unfinished bundle",
+                "name an empty or a new folder; airgap never deletes from media",
+            )
+        try:
+            found = json.loads(path.read_bytes())
+            journal = cls(path, str(found["plan"]), dict(found["done"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                "bad-journal", f"{path}: unreadable: {error}", "empty the folder and bundle again"
+            ) from error
+        if journal.plan != identity:
+            raise InputError(
+                "other-bundle",
+                f"{folder}: holds an unfinished bundle of other content, another Sovereign or another volume size",
+                "finish that one with its own command, or name another folder",
+            )
+        return journal
+
+    def add(self, volume: FileSum) -> None:
+        """Notes a finished volume."""
+        self.done[volume.name] = volume.sha256
+        self._save()
+
+    def _save(self) -> Journal:
+        write_durably(self.path, json.dumps({"plan": self.plan, "done": self.done}).encode())
+        return self
+
+    def close(self) -> None:
+        """The bundle is finished."""
+        with disk_errors(self.path):
+            self.path.unlink(missing_ok=True)
+            sync_folder(self.path.parent)
+
+
+def write_volumes(
+    plan: Plan,
+    source: Source,
+    folder: Path,
+    journal: Journal,
+    progress: Progress,
+    on_damage: OnDamage,
+) -> tuple[FileSum, ...]:
+    """Writes what the journal does not have yet; returns all volumes in order.
+
+    Each blob is checked against its digest; for a bad one `on_damage` gives the error to raise.
+    Raises `IntegrityError`, `StoreError`, `NotFoundError`.
+    """
+    hashers: dict[Digest, hashlib._Hash] = {}
+    written = []
+    for number, volume in enumerate(plan.volumes, 1):
+        name = volume_name(number, len(plan.volumes))
+        known = journal.done.get(name)
+        finished = known is not None and _size(folder / name) == volume.size
+        if known is not None and finished:
+            progress.advance(volume.size)
+            _rehash_parts(volume, source, hashers)
+            written.append(FileSum(name, known, volume.size))
+            continue
+        progress.item(name)
+        reader = _Reader(source, plan, hashers, progress, on_damage)
+        written.append(_write_volume(volume, folder / name, reader))
+        journal.add(written[-1])
+        progress.done(name, "written")
+    return tuple(written)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _rehash_parts(volume: Volume, source: Source, hashers: dict[Digest, hashlib._Hash]) -> None:
+    """A split blob goes on in the next volume: its hash needs the part that was written before the interruption."""
+    for member in volume.members:
+        if member.digest is None or ".part-" not in member.name:
+            continue
+        hasher = hashers.setdefault(member.digest, hashlib.sha256())
+        descriptor = Descriptor("", member.digest, member.start + member.size)
+        left = member.size
+        with source.open(descriptor, member.start) as stream:
+            while left and (piece := stream.read(min(CHUNK, left))):
+                hasher.update(piece)
+                left -= len(piece)
+
+
+def _write_volume(volume: Volume, path: Path, reader: _Reader) -> FileSum:
+    partial = path.with_name(f".{path.name}.partial")
+    with disk_errors(partial):
+        fd = os.open(
+            partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
+        )
+    sink = _Sink(fd, partial)
+    try:
+        for member in volume.members:
+            reader.member(member, sink)
+        sink.literal(tape.END)
+        digest = sink.finish()
+        with disk_errors(partial):
+            partial.replace(path)
+            sync_folder(path.parent)
+    finally:
+        sink.stop()
+        os.close(fd)
+    return FileSum(path.name, digest, volume.size)
+
+
+class _Sink:
+    """The end of the pipe: hashes the volume and writes it, in its own thread."""
+
+    def __init__(self, fd: int, path: Path) -> None:
+        self._fd, self._path = fd, path
+        self._hasher = hashlib.sha256()
+        self._error: AirgapError | None = None
+        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        self._full: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
+        for _ in range(_BUFFERS):
+            self._free.put(bytearray(CHUNK))
+        self._buffer, self._used = self._free.get(), 0
+        self._thread = threading.Thread(target=self._run, name="volume", daemon=True)
+        self._thread.start()
+
+    def space(self) -> memoryview:
+        """Where to put the next bytes; at least one."""
+        if self._used == CHUNK:
+            self._push()
+        return memoryview(self._buffer)[self._used :]
+
+    def filled(self, count: int) -> None:
+        """`count` bytes of `space()` were filled."""
+        self._used += count
+
+    def literal(self, data: bytes) -> None:
+        """Takes `data`, of any length."""
+        view = memoryview(data)
+        while view:
+            space = self.space()
+            count = min(len(space), len(view))
+            space[:count] = view[:count]
+            self.filled(count)
+            view = view[count:]
+
+    def _push(self) -> None:
+        self._full.put((self._buffer, self._used))
+        self._buffer, self._used = self._free.get(), 0
+        if self._error is not None:
+            raise self._error
+
+    def finish(self) -> str:
+        """Everything is on the disk; returns the volume's sha256 in hex."""
+        self._push()
+        self.stop()
+        if self._error is not None:
+            raise self._error
+        with disk_errors(self._path):
+            os.fsync(self._fd)
+        return self._hasher.hexdigest()
+
+    def stop(self) -> None:
+        """Ends the thread; safe to call twice."""
+        self._full.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        unsynced = 0
+        while (entry := self._full.get()) is not None:
+            buffer, used = entry
+            view = memoryview(buffer)[:used]
+            try:
+                if self._error is None:
+                    self._hasher.update(view)
+                    unsynced += used
+                    while view:
+                        view = view[os.write(self._fd, view) :]
+                    if unsynced >= _SYNC_EVERY:
+                        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                        unsynced = 0
+            except OSError as error:
+                self._error = disk_error(error, self._path)
+            view.release()
+            self._free.put(buffer)
+
+
+class _Reader:
+    """The begin of the pipe: reads members and checks blobs."""
+
+    def __init__(
+        self,
+        source: Source,
+        plan: Plan,
+        hashers: dict[Digest, hashlib._Hash],
+        progress: Progress,
+        on_damage: OnDamage,
+    ) -> None:
+        self._source, self._plan, self._hashers = source, plan, hashers
+        self._progress, self._on_damage = progress, on_damage
+
+    def member(self, member: Member, sink: _Sink) -> None:
+        """Header, content and padding."""
+        sink.literal(tape.header(member.name, member.size))
+        if member.data is not None:
+            sink.literal(member.data)
+        elif member.digest is not None:
+            self._blob(member, member.digest, sink)
+        sink.literal(bytes(tape.padding(member.size)))
+        self._progress.advance(member.size)
+
+    def _blob(self, member: Member, digest: Digest, sink: _Sink) -> None:
+        size = sum(extent.length for extent in self._plan.blobs[digest])
+        descriptor = Descriptor("", digest, size)
+        hasher = self._hashers.setdefault(digest, hashlib.sha256())
+        with self._source.open(descriptor, member.start) as stream:
+            self._pump(stream, member.size, hasher, descriptor, sink)
+        if member.start + member.size == size:
+            found = Digest.from_hash(self._hashers.pop(digest))
+            if found != digest:
+                error = IntegrityError(
+                    "damaged-blob", f"got {found}, expected {digest} ({size} bytes)"
+                )
+                raise self._on_damage(descriptor, error)
+
+    def _pump(
+        self,
+        stream: BinaryIO,
+        left: int,
+        hasher: hashlib._Hash,
+        descriptor: Descriptor,
+        sink: _Sink,
+    ) -> None:
+        readinto = stream.readinto  # type: ignore[attr-defined]
+        while left:
+            space = sink.space()[:left]
+            count = readinto(space)
+            if not count:
+                error = IntegrityError("truncated", f"{descriptor.digest}: {left} bytes short")
+                raise self._on_damage(descriptor, error)
+            hasher.update(space[:count])
+            sink.filled(count)
+            left -= count

@@ -1,0 +1,172 @@
+"""An OCI layout in a tar file (`oci-archive:`): blobs are read in place. Compressed archives are unpacked to a spool.
+
+Source: OCI image-spec v1.1.1, image-layout.md; the tar form is what skopeo, buildah and podman write.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from airgap.digest import CHUNK, Digest
+from airgap.errors import InputError, IntegrityError, NotFoundError
+from airgap.graph import ANNOTATION_REF_NAME, MAX_NODE, Descriptor, descriptor_from, parse_json
+from airgap.store.files import disk_error, disk_errors
+
+MAX_MEMBERS = 200_000
+"""Entries of an archive: a flood of empty ones would fill memory; a hundred thousand blobs are a big delivery."""
+MAX_SPOOL = 1 << 40
+"""Bytes that a compressed archive may unpack to."""
+
+_BLOB = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})\Z")
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+class Archive:
+    """A `Source` over a tar file. Raises `InputError` when it is not an OCI archive, `StoreError` for the disk."""
+
+    def __init__(self, path: Path, spool: Path | None = None) -> None:
+        self.path = path
+        self._blobs: dict[Digest, tuple[int, int]] = {}
+        self._roots: list[Descriptor] = []
+        try:
+            self._file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise InputError(
+                "no-archive", f"{path}: {error.strerror}", "check the path after `oci-archive:`"
+            ) from error
+        self._file = _plain(self._file, path, spool)
+        try:
+            self._scan()
+        except (tarfile.TarError, EOFError, UnicodeError) as error:
+            raise InputError("bad-archive", f"{path}: not a tar archive: {error}") from error
+
+    def _scan(self) -> None:
+        index = None
+        with tarfile.open(fileobj=self._file, mode="r:") as archive:
+            for count, member in enumerate(archive):
+                if count >= MAX_MEMBERS:
+                    raise IntegrityError(
+                        "bad-archive", f"{self.path}: more than {MAX_MEMBERS} entries"
+                    )
+                if not member.isreg():
+                    continue
+                match = _BLOB.match(member.name)
+                if match:
+                    self._blobs[Digest("sha256:" + match[1])] = (member.offset_data, member.size)
+                elif member.name.removeprefix("./") == "index.json":
+                    index = (member.offset_data, member.size)
+        if index is None:
+            raise InputError(
+                "bad-archive",
+                f"{self.path}: no index.json: not an OCI archive",
+                "a `docker save` archive is not one; convert it, for example with `skopeo copy docker-archive:… oci-archive:…`",
+            )
+        document = parse_json(self._read(*index), f"{self.path}: index.json")
+        entries = document.get("manifests") if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            raise IntegrityError("bad-index", f"{self.path}: index.json is not an image index")
+        self._roots = [descriptor_from(entry, f"{self.path}: index.json") for entry in entries]
+
+    def _read(self, offset: int, size: int) -> bytes:
+        if size > MAX_NODE:
+            raise IntegrityError(
+                "too-large", f"{self.path}: index.json has {size} bytes, at most {MAX_NODE}"
+            )
+        return os.pread(self._file.fileno(), size, offset)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True when the blob is in the archive with its size."""
+        return self._blobs.get(descriptor.digest, (0, -1))[1] == descriptor.size
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """The blob from `offset` on. Raises `NotFoundError`."""
+        where = self._blobs.get(descriptor.digest)
+        if where is None:
+            raise NotFoundError(
+                "blob-missing", f"{self.path}: {descriptor.digest} is not in the archive"
+            )
+        return Slice(self._file, where[0] + offset, max(0, where[1] - offset), self.path)  # type: ignore[return-value]
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Names and roots as index.json has them."""
+        return [(root.annotations.get(ANNOTATION_REF_NAME, ""), root) for root in self._roots]
+
+    def entries(self) -> list[Descriptor]:
+        """The descriptors of index.json."""
+        return list(self._roots)
+
+    def digests(self) -> list[Descriptor]:
+        """Every blob that is there, as a bare descriptor without a media type."""
+        return [Descriptor("", digest, size) for digest, (_, size) in self._blobs.items()]
+
+
+class Slice(io.RawIOBase):
+    """A stretch of a file. Keeps the file object, so that its descriptor stays open as long as someone reads."""
+
+    def __init__(self, file: BinaryIO, offset: int, left: int, path: Path) -> None:
+        super().__init__()
+        self._file, self._offset, self._left, self._path = file, offset, left, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        with disk_errors(self._path):
+            count = os.preadv(self._file.fileno(), [memoryview(buffer)[: self._left]], self._offset)
+        self._offset += count
+        self._left -= count
+        return count
+
+
+def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
+    """The file itself, or an unnamed unpacked copy of it in `spool` when it is compressed."""
+    magic = file.read(4)
+    file.seek(0)
+    if magic[:2] == _GZIP:
+        stream: BinaryIO = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+    elif magic == _ZSTD:
+        try:
+            import zstandard
+        except ImportError as error:
+            raise InputError(
+                "extra-missing",
+                f"{path}: reading .zst needs the zstandard library",
+                "pip install 'airgap[zstd]'",
+            ) from error
+        stream = zstandard.ZstdDecompressor().stream_reader(file)  # type: ignore[assignment]
+    else:
+        return file
+    return _unpacked(stream, path, spool)
+
+
+def _unpacked(stream: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
+    try:
+        copy: BinaryIO = tempfile.TemporaryFile(dir=spool)  # type: ignore[assignment]
+    except OSError as error:
+        raise disk_error(error, spool or path) from error
+    total = 0
+    while piece := _next(stream, path):
+        total += len(piece)
+        if total > MAX_SPOOL:
+            raise IntegrityError("bad-archive", f"{path}: unpacks to more than {MAX_SPOOL} bytes")
+        with disk_errors(spool or path):
+            copy.write(piece)
+    with disk_errors(spool or path):
+        copy.flush()
+    copy.seek(0)
+    return copy
+
+
+def _next(stream: BinaryIO, path: Path) -> bytes:
+    try:
+        return stream.read(CHUNK)
+    except Exception as error:  # gzip, zlib and zstandard have five unrelated classes for one thing
+        raise InputError("bad-archive", f"{path}: cannot be unpacked: {error}") from error

@@ -1,0 +1,165 @@
+"""Images of a local engine (`docker-daemon:`): converted into an OCI graph, byte for byte the same each time.
+
+A Docker engine keeps no registry manifest, so the image gets a new digest: the config as it is (its digest is the
+image id) and each layer as the uncompressed tar whose digest the config lists. Nothing is taken on trust: layers are
+hashed against the config's diff ids. Source: Docker image spec v1.2, "Combined Image JSON + Filesystem Changeset".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from airgap.canonical import canonical
+from airgap.digest import CHUNK, Digest
+from airgap.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor, parse_json
+from airgap.store.archive import Slice
+from airgap.store.files import disk_errors
+
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+class EngineImage:
+    """A `Source` of one image of a Docker or podman engine, spooled to an unnamed file in `spool`.
+
+    `url` is the engine's address, `""` for the library's default. Raises `InputError` when the image or the engine is
+    not there, `IntegrityError` when the layers are not those of the config.
+    """
+
+    def __init__(self, reference: str, spool: Path, url: str = "") -> None:
+        self.reference = reference
+        with disk_errors(spool):
+            self._file: BinaryIO = tempfile.TemporaryFile(dir=spool)  # type: ignore[assignment]
+            for piece in _save(reference, url):
+                self._file.write(piece)
+            self._file.flush()
+        self._where: dict[Digest, tuple[int, int]] = {}
+        self._memory: dict[Digest, bytes] = {}
+        self.root = self._convert()
+
+    def _convert(self) -> Descriptor:
+        self._file.seek(0)
+        try:
+            with tarfile.open(fileobj=self._file, mode="r:") as archive:
+                members = {
+                    m.name.removeprefix("./"): m
+                    for m in archive
+                    if m.isreg() or m.issym() or m.islnk()
+                }
+                listing = parse_json(
+                    _content(archive, members, "manifest.json"), "manifest.json of the engine"
+                )
+                config_data = _content(archive, members, listing[0]["Config"])
+                layers = [self._layer(members, name) for name in listing[0]["Layers"]]
+        except (tarfile.TarError, KeyError, IndexError, TypeError) as error:
+            raise UpstreamError(
+                "bad-engine-answer",
+                f"docker-daemon:{self.reference}: the engine's archive cannot be read: {error!r}",
+            ) from error
+        config = Descriptor.of(OCI_CONFIG, config_data)
+        expected = parse_json(config_data, "image config")["rootfs"]["diff_ids"]
+        if [str(layer.digest) for layer in layers] != expected:
+            raise IntegrityError(
+                "layer-mismatch",
+                f"docker-daemon:{self.reference}: the layers are not those that the config lists",
+            )
+        manifest = canonical(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "config": config.as_dict(),
+                "layers": [layer.as_dict() for layer in layers],
+            }
+        )
+        root = Descriptor.of(OCI_MANIFEST, manifest)
+        self._memory = {config.digest: config_data, root.digest: manifest}
+        return root
+
+    def _layer(self, members: dict[str, tarfile.TarInfo], name: str) -> Descriptor:
+        member = members[name]
+        if not member.isreg():  # older engines link layers that occur twice
+            target = (
+                os.path.normpath(f"{name}/../{member.linkname}")
+                if member.issym()
+                else member.linkname
+            )
+            member = members[target]
+        digest = _hash(self._file, member)
+        self._where[digest] = (member.offset_data, member.size)
+        return Descriptor(LAYER, digest, member.size)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True for the config, the layers and the manifest."""
+        return descriptor.digest in self._where or descriptor.digest in self._memory
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """The blob from `offset` on. Raises `NotFoundError`."""
+        if descriptor.digest in self._memory:
+            return io.BytesIO(self._memory[descriptor.digest][offset:])
+        where = self._where.get(descriptor.digest)
+        if where is None:
+            raise NotFoundError(
+                "blob-missing", f"docker-daemon:{self.reference}: no {descriptor.digest}"
+            )
+        return Slice(self._file, where[0] + offset, where[1] - offset, Path(self.reference))  # type: ignore[return-value]
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """The one image."""
+        return [(self.reference, self.root)]
+
+
+def _content(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> bytes:
+    member = members[name]
+    if member.size > MAX_NODE:
+        raise IntegrityError("too-large", f"{name}: {member.size} bytes, at most {MAX_NODE}")
+    file = archive.extractfile(member)
+    return file.read() if file else b""
+
+
+def _hash(file: BinaryIO, member: tarfile.TarInfo) -> Digest:
+    hasher = hashlib.sha256()
+    at, end = member.offset_data, member.offset_data + member.size
+    while at < end and (piece := os.pread(file.fileno(), min(CHUNK, end - at), at)):
+        hasher.update(piece)
+        at += len(piece)
+    return Digest.from_hash(hasher)
+
+
+def _save(reference: str, url: str) -> Iterable[bytes]:
+    """The engine's archive of the image. The library's errors end here, also those inside its stream."""
+    try:
+        import docker
+        import docker.errors
+    except ImportError as error:
+        raise InputError(
+            "extra-missing",
+            "docker-daemon: needs the docker library",
+            "pip install 'airgap[docker]'",
+        ) from error
+    try:
+        client = docker.DockerClient(base_url=url) if url else docker.from_env()
+        try:
+            image: Any = client.images.get(reference)
+            yield from image.save(chunk_size=CHUNK)
+        finally:
+            client.close()
+    except docker.errors.NotFound as error:
+        raise InputError(
+            "no-image",
+            f"docker-daemon:{reference}: the engine has no such image",
+            "`docker images` lists those it has",
+        ) from error
+    except (docker.errors.DockerException, OSError, json.JSONDecodeError) as error:
+        raise UpstreamError(
+            "no-engine",
+            f"docker-daemon:{reference}: {error}",
+            "is the engine running, and may you use its socket (DOCKER_HOST)?",
+        ) from error
