@@ -1,0 +1,379 @@
+"""Running git, through GitPython: one place for its environment, its limits and GitPython's traps.
+
+Nothing of the user's git reaches these runs: no configuration, hooks, credential helpers, prompts, netrc, proxies
+or GIT_* variables. What a run needs is passed down, and secrets go by GIT_CONFIG_COUNT, never by argv.
+Source: git(1) "Environment Variables", git-config(1).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from airgap.errors import InputError, StoreError, ToolError
+from airgap.graph import read_limited
+from airgap.tools.git_faults import failure
+
+if TYPE_CHECKING:
+    from git.cmd import Git as GitPython
+
+MINIMUM = (2, 32)
+"""GIT_CONFIG_GLOBAL came with 2.32, GIT_CONFIG_COUNT with 2.31."""
+QUICK = 120.0
+"""Seconds for what only reads a local repository's refs or settings, or asks a server for its refs."""
+LONG = 6 * 3600.0
+"""Seconds for what moves or reads all objects. A stalled connection ends earlier, by http.lowSpeedTime."""
+MAX_OUTPUT = 256 << 20
+"""Bytes of output that are kept: a million refs with long names. More is a server that means harm."""
+MAX_STDERR = 64 << 10
+"""Bytes of stderr that are kept, its end: that is where git says why it died."""
+
+_INHERITED = frozenset({"PATH", "TMPDIR", "LD_LIBRARY_PATH"})
+_ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "https:http:file",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_PROTOCOL_FROM_USER": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    # libcurl takes the home folder from the password file when HOME is unset, and reads its .netrc.
+    "HOME": "/dev/null",
+    "XDG_CONFIG_HOME": "/dev/null",
+    "LANGUAGE": "C",
+    "LC_ALL": "C",
+}
+# The file and not the command's own settings: upload-pack and receive-pack of a local repository are started without
+# the latter. safe.directory may be `*` here, because these runs touch no repository that nobody named.
+_CONFIG = """\
+[core]
+	hooksPath = /dev/null
+	askPass =
+	fsync = committed,loose-object
+[credential]
+	helper =
+[safe]
+	directory = *
+[transfer]
+	fsckObjects = true
+	unpackLimit = 1
+[fetch]
+	unpackLimit = 1
+	writeCommitGraph = false
+[receive]
+	unpackLimit = 1
+	autogc = false
+	shallowUpdate = false
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[pack]
+	threads = 1
+	windowMemory = 64m
+	deltaCacheSize = 16m
+[http]
+	sslVerify = true
+	lowSpeedLimit = 1
+	lowSpeedTime = 300
+[init]
+	defaultBranch = main
+[advice]
+	detachedHead = false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A repository elsewhere: an http or https URL, or an absolute path; and how it is reached.
+
+    `authorization` is the value of that header, `proxies` has the keys `http`, `https`, `all` and `no`. `redirects` lets git follow a redirect of its first request; never
+    together with `authorization`, because git would send that to the new host.
+    """
+
+    url: str
+    authorization: str = field(default="", repr=False)
+    ca_file: Path | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    redirects: bool = False
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Settings for the runs that speak to it."""
+        made = {
+            "http.followRedirects": "initial"
+            if self.redirects and not self.authorization
+            else "false"
+        }
+        if self.authorization:
+            made["http.extraHeader"] = f"Authorization: {self.authorization}"
+        if self.ca_file is not None:
+            made["http.sslCAInfo"] = str(self.ca_file)
+        return made
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The proxies, for libcurl. Loopback never goes through one."""
+        if not any(self.proxies.get(key) for key in ("http", "https", "all")):
+            return {}
+        made = {f"{key}_proxy": value for key, value in self.proxies.items() if value}
+        made["no_proxy"] = ",".join(
+            filter(None, (self.proxies.get("no"), "localhost,127.0.0.1,::1"))
+        )
+        return made
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown, the longest first."""
+        found = {self.authorization, self.authorization.partition(" ")[2]}
+        found |= {proxy.rpartition("@")[0] for proxy in self.proxies.values()}
+        with suppress(binascii.Error, ValueError):
+            plain = base64.b64decode(self.authorization.partition(" ")[2], validate=True).decode()
+            found |= {plain, plain.partition(":")[2]}
+        return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run left: its exit status, stdout and stderr (secrets taken out)."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+
+def scrub(text: str, secrets: tuple[str, ...]) -> str:
+    """`text` without the secrets and without user and password in URLs."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return re.sub(r"(https?://)[^/@\s']+@", r"\1***@", text)
+
+
+class Git:
+    """Runs git. `folder` is a folder of ours, made when absent; git's settings file lies there. Safe for threads.
+
+    Raises `ToolError` (`git-missing`, `git-too-old`) or `InputError` (`extra-missing`) when made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._config = folder / "gitconfig"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._write_config()
+        except OSError as error:
+            raise StoreError(
+                "no-workdir", f"{folder}: {error.strerror}", "check its owner and mode"
+            ) from error
+        self._git = self._load()
+        self.version = self._check_version()
+
+    def _write_config(self) -> None:
+        if self._config.exists() and self._config.read_text() == _CONFIG:
+            return
+        handle, name = tempfile.mkstemp(dir=self.folder, prefix=".gitconfig.")
+        with os.fdopen(handle, "w") as file:
+            file.write(_CONFIG)
+        Path(name).replace(self._config)
+
+    def _load(self) -> GitPython:
+        try:
+            from git.cmd import Git as GitPython  # an extra, and 50 ms
+        except ModuleNotFoundError as error:
+            raise InputError(
+                "extra-missing", "Git repositories need GitPython", "pip install 'airgap[git]'"
+            ) from error
+        except ImportError as error:
+            # GitPython runs `git version` when it is imported, and calls a missing program an ImportError.
+            raise ToolError("git-missing", "the program git is not there", "install git") from error
+        return GitPython(str(self.folder))
+
+    def _check_version(self) -> tuple[int, ...]:
+        text = self.run("version").stdout.decode(errors="replace")
+        found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+        version = tuple(int(part) for part in found.groups(default="0")) if found else (0,)
+        if version < MINIMUM:
+            wanted = ".".join(map(str, MINIMUM))
+            raise ToolError(
+                "git-too-old",
+                f"git: got {text.strip()!r}, expected {wanted} or later",
+                "update git",
+            )
+        return version
+
+    def run(
+        self,
+        *args: str,
+        repository: Path | None = None,
+        remote: Remote | None = None,
+        stdin: BinaryIO | bytes = b"",
+        timeout: float = QUICK,
+        ok: tuple[int, ...] = (0,),
+        config: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Runs `git args` to its end, in the bare `repository` where one is given.
+
+        `remote` adds what is needed to reach it, but not its URL. Exit statuses outside `ok` (`()` allows all) are
+        errors: `UpstreamError`, `IntegrityError`, `StoreError` or `ToolError`, by what git printed.
+        """
+        with self.start(
+            *args, repository=repository, remote=remote, stdin=stdin, timeout=timeout, config=config
+        ) as running:
+            stdout = read_limited(running.stdout, MAX_OUTPUT + 1)
+            if len(stdout) > MAX_OUTPUT:
+                raise ToolError(
+                    "too-much-output", f"git {args[0]}: more than {MAX_OUTPUT} bytes of output"
+                )
+            running.finish(ok)
+        return Result(running.status, stdout, running.stderr)
+
+    @contextmanager
+    def start(
+        self,
+        *args: str,
+        repository: Path | None = None,
+        remote: Remote | None = None,
+        stdin: BinaryIO | bytes = b"",
+        timeout: float = LONG,
+        config: Mapping[str, str] | None = None,
+    ) -> Iterator[Running]:
+        """Starts `git args` for reading its stdout as a stream; leaving the block before `finish` kills it."""
+        where = () if repository is None else (f"--git-dir={repository}",)
+        env = _environment(self._config, remote, config or {})
+        secrets = remote.secrets if remote else ()
+        with _as_file(stdin) as source:
+            running = Running(
+                self._popen((*where, *args), env, source), args, remote, secrets, timeout
+            )
+            try:
+                yield running
+            finally:
+                running.close()
+
+    def _popen(
+        self, args: tuple[str, ...], env: Mapping[str, str], stdin: BinaryIO
+    ) -> GitPython.AutoInterrupt:
+        from git.exc import GitCommandNotFound
+
+        # GitPython adds our variables to those of the process. Some of the latter work by being there at all
+        # (GIT_SSL_NO_VERIFY), so all but a few are taken out again, by name, by env(1).
+        dropped = (name for name in os.environ if name not in _INHERITED and name not in env)
+        unset = (word for name in sorted(dropped) for word in ("-u", name))
+        try:
+            return self._git.execute(
+                ["env", *unset, "git", *args],
+                istream=stdin,
+                as_process=True,
+                shell=False,
+                env=env,
+                start_new_session=True,  # a time limit ends git and its helpers as one group
+            )
+        except (GitCommandNotFound, OSError) as error:
+            raise ToolError(
+                "git-missing", f"git can't be started: {error}", "install git and coreutils"
+            ) from error
+
+
+def _environment(file: Path, remote: Remote | None, config: Mapping[str, str]) -> dict[str, str]:
+    """The variables of one run: ours, the settings of this run by number, and the way to the remote."""
+    settings = {**(remote.config if remote else {}), **config}
+    env = {**_ENVIRONMENT, "GIT_CONFIG_GLOBAL": str(file), "GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return env | (remote.environment if remote else {})
+
+
+class Running:
+    """A git that runs: read `stdout` to its end, then call `finish`."""
+
+    def __init__(
+        self,
+        handle: GitPython.AutoInterrupt,
+        args: tuple[str, ...],
+        remote: Remote | None,
+        secrets: tuple[str, ...],
+        timeout: float,
+    ) -> None:
+        self._handle = handle  # GitPython ends the process when this is collected
+        self._process = cast("subprocess.Popen[bytes]", handle.proc)
+        self._args, self._remote, self._secrets, self._timeout = args, remote, secrets, timeout
+        self.stdout = cast(BinaryIO, self._process.stdout)
+        self.status = -1
+        self._tail = b""
+        self._late = False
+        # A full stderr pipe would stop git while we wait for its stdout.
+        self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
+        self._drain.start()
+        self._timer = threading.Timer(timeout, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    @property
+    def stderr(self) -> str:
+        """What git said, without secrets."""
+        return scrub(self._tail.decode(errors="replace"), self._secrets).strip()
+
+    def _keep_stderr(self) -> None:
+        stream = cast(IO[bytes], self._process.stderr)
+        with suppress(ValueError, OSError):
+            while piece := stream.read1(1 << 16):  # type: ignore[attr-defined]  # a BufferedReader
+                self._tail = (self._tail + piece)[-MAX_STDERR:]
+
+    def _expire(self) -> None:
+        self._late = True
+        self._kill()
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def finish(self, ok: tuple[int, ...] = (0,)) -> None:
+        """Waits for the end. Raises what the exit status means unless it is in `ok` (`()`: any is fine)."""
+        self.status = self._process.wait()
+        self._timer.cancel()
+        self._drain.join()
+        if self._late:
+            raise ToolError(
+                "git-timeout",
+                f"git {self._args[0]}: not done after {self._timeout:g} s",
+                "check the network and the disk, then run the same command again",
+            )
+        if ok and self.status not in ok:
+            raise failure(
+                self._args[0], self.status, self.stderr, self._remote.url if self._remote else ""
+            )
+
+    def close(self) -> None:
+        """Kills what still runs, and lets go of the pipes."""
+        self._timer.cancel()
+        self._kill()
+        self._process.wait()
+        self._drain.join()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@contextmanager
+def _as_file(data: BinaryIO | bytes) -> Iterator[BinaryIO]:
+    """A real file that holds `data`: nobody has to feed a pipe while another one is read."""
+    if not isinstance(data, bytes):
+        yield data
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield cast(BinaryIO, file)

@@ -1,0 +1,134 @@
+"""What git printed when it failed, as one of our errors: the border for everything that git says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from airgap.errors import (
+    AirgapError,
+    InputError,
+    IntegrityError,
+    NotFoundError,
+    StoreError,
+    ToolError,
+    UpstreamError,
+)
+
+MAX_SHOWN = 600
+"""Characters of git's own words in an error: its last few lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    pattern: str
+    kind: type[AirgapError]
+    code: str
+    what: str
+    hint: str
+    status: int = 0
+
+
+# The first that matches counts: causes come before the general words that git adds at the end.
+_FAULTS = (
+    _Fault(
+        r"No space left on device|Disk quota exceeded",
+        StoreError,
+        "disk-full",
+        "no space left on the disk",
+        "free space, then run the same command again",
+    ),
+    _Fault(
+        r"certificate (problem|verif)|server certificate|SSL certificate",
+        UpstreamError,
+        "tls-untrusted",
+        "the certificate is not trusted",
+        "name the authority's certificate as caFile",
+    ),
+    _Fault(
+        r"HTTP 413|error: 413",
+        UpstreamError,
+        "git-too-large",
+        "the request body is too large for a proxy on the way",
+        "raise the proxy's limit (nginx: client_max_body_size 0)",
+        413,
+    ),
+    _Fault(
+        r"HTTP 40[13]|error: 40[13]|Authentication failed|could not read (Username|Password)|terminal prompts disabled",
+        UpstreamError,
+        "git-unauthorized",
+        "the credentials are missing, wrong or lack rights",
+        "check the credentials for this host and their rights on this repository",
+        401,
+    ),
+    _Fault(
+        r"error: 30[1278]|unable to update url base from redirection",
+        UpstreamError,
+        "git-redirected",
+        "the repository answers with a redirect, which is not followed",
+        "it was renamed or moved: use its present address",
+        301,
+    ),
+    _Fault(
+        r"repository '.*' not found|error: 404|does not appear to be a git repository|[Rr]epository not found",
+        NotFoundError,
+        "git-not-found",
+        "there is no such repository, or no right to see it",
+        "check the address and the credentials",
+        404,
+    ),
+    _Fault(
+        r"Could not resolve host|Failed to connect|Connection (refused|reset|timed out)|Operation (timed out|too slow)"
+        r"|early EOF|unexpected disconnect|hung up unexpectedly|RPC failed|HTTP 5\d\d|error: 5\d\d|Empty reply"
+        r"|Recv failure|Connection closed|transfer closed",
+        UpstreamError,
+        "git-unreachable",
+        "the connection failed or was cut",
+        "check the network, then run the same command again",
+    ),
+    _Fault(
+        r"not our ref|unadvertised object",
+        NotFoundError,
+        "git-object-gone",
+        "an object is not there any more",
+        "lock again: `airgap lock --update NAME`",
+    ),
+    _Fault(
+        r"shallow update not allowed|source repository is shallow",
+        InputError,
+        "git-shallow",
+        "the source is a shallow clone: its history is not whole",
+        "run `git fetch --unshallow` there, or use the origin itself",
+    ),
+    _Fault(
+        r"fsck|[Ii]nvalid object|bad object|corrupt|index-pack (failed|died)|inflate|SHA1 mismatch|[Mm]issing"
+        r"|did not send all necessary|unresolved deltas|premature end of pack|pack signature mismatch"
+        r"|unknown object type",
+        IntegrityError,
+        "git-corrupt",
+        "objects are damaged, malformed or missing",
+        "check the source with `git fsck --full`",
+    ),
+)
+
+
+def failure(command: str, status: int, stderr: str, url: str = "") -> AirgapError:
+    """The error for a `git command` that ended with `status`. `stderr` holds no secret any more."""
+    if status == 127:
+        return ToolError("git-missing", "the program git is not there", "install git")
+    where = f"git {command}" + (f" {url}" if url else "")
+    said = shown(stderr)
+    for fault in _FAULTS:
+        if re.search(fault.pattern, stderr):
+            what = f"{where}: {fault.what}: {said}"
+            if issubclass(fault.kind, UpstreamError):
+                return fault.kind(fault.code, what, fault.hint, fault.status)
+            return fault.kind(fault.code, what, fault.hint)
+    return ToolError("git-failed", f"{where}: exit status {status}: {said or 'it said nothing'}")
+
+
+def shown(stderr: str) -> str:
+    """The end of what git printed, in one line, without progress and control characters."""
+    lines = [line.rpartition("\r")[2].strip() for line in stderr.splitlines()]
+    text = "; ".join(line for line in lines if line)
+    return "".join(char if char.isprintable() else "?" for char in text)[-MAX_SHOWN:]

@@ -1,0 +1,171 @@
+"""`Repository`: a bare repository of our own, in which objects are fetched, checked and measured before they go on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from airgap.errors import IntegrityError, StoreError, UpstreamError
+from airgap.tools.git import LONG, Git, Remote
+from airgap.tools.git_refs import check_refs, is_oid
+
+# Faults that old but sound repositories have (tools of 2005 to 2010 made them). None of them can hurt a reader;
+# all that could (.git in trees, tricks in .gitmodules, unsorted trees, …) stays an error.
+TOLERATED = (
+    "badTimezone",
+    "missingSpaceBeforeDate",
+    "missingTaggerEntry",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
+)
+
+
+class Repository:
+    """A bare repository at `path` that only we use: one thread of one process at a time (the caller sees to that)."""
+
+    def __init__(self, git: Git, path: Path) -> None:
+        self.git = git
+        self.path = path
+
+    def create(self, object_format: str) -> None:
+        """Makes it where it is not there, and clears what an interrupted run left. Raises `StoreError`."""
+        try:
+            for litter in self.path.glob("objects/pack/tmp_*"):
+                litter.unlink(missing_ok=True)
+            # `config` is written last by `git init`, but a torn one is empty.
+            config = self.path / "config"
+            if config.exists() and config.stat().st_size and self.object_format() == object_format:
+                return
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError("no-workdir", f"{self.path}: {error.strerror}") from error
+        self.git.run(
+            "init", "--quiet", "--bare", f"--object-format={object_format}", str(self.path)
+        )
+
+    def object_format(self) -> str:
+        """`sha1` or `sha256`."""
+        done = self.git.run("rev-parse", "--show-object-format", repository=self.path)
+        return done.stdout.decode().strip()
+
+    def refs(self) -> dict[str, str]:
+        """Full name → unpeeled object id, sorted."""
+        done = self.git.run(
+            "for-each-ref", "--format=%(objectname) %(refname)", repository=self.path
+        )
+        lines = (line.split(" ", 1) for line in done.stdout.decode().splitlines())
+        return {name: oid for oid, name in lines}
+
+    def head(self) -> str:
+        """The ref that HEAD points to, `""` where it is detached."""
+        done = self.git.run("symbolic-ref", "--quiet", "HEAD", repository=self.path, ok=(0, 1))
+        return done.stdout.decode().strip()
+
+    def set_head(self, ref: str) -> None:
+        """Points HEAD to `ref`."""
+        self.git.run("symbolic-ref", "HEAD", ref, repository=self.path)
+
+    def set_refs(self, refs: Mapping[str, str]) -> None:
+        """Makes `refs` its only refs, in one transaction for those that go and one for those that come."""
+        present = self.refs()
+        gone = [f"delete {name}\n" for name in present if name not in refs]
+        new = [f"update {name} {oid}\n" for name, oid in refs.items() if present.get(name) != oid]
+        # A branch `a` must be gone before `a/b` can come: so twice.
+        for lines in filter(None, (gone, new)):
+            stdin = "".join(lines).encode()
+            self.git.run("update-ref", "--stdin", "--no-deref", repository=self.path, stdin=stdin)
+
+    def has(self, oids: Iterable[str]) -> set[str]:
+        """Those of `oids` whose objects are here. Presence says nothing of what they reach."""
+        stdin = "".join(f"{oid}\n" for oid in oids).encode()
+        done = self.git.run(
+            "cat-file", "--batch-check=%(objectname)", "--buffer", repository=self.path, stdin=stdin
+        )
+        return {line for line in done.stdout.decode().splitlines() if is_oid(line)}
+
+    def fetch(self, remote: Remote, wanted: Mapping[str, str]) -> None:
+        """Fetches exactly `wanted` (name → object id) and all that they reach, every object checked by git.
+
+        Raises `UpstreamError`, `NotFoundError` (`git-object-gone`) or `IntegrityError`.
+        """
+        self.set_refs({name: oid for name, oid in self.refs().items() if wanted.get(name) == oid})
+        missing = {name: oid for name, oid in wanted.items() if name not in self.refs()}
+        if not missing:
+            return
+        tolerated = {f"fetch.fsck.{name}": "ignore" for name in TOLERATED}
+        lines = "".join(f"+{oid}:{name}\n" for name, oid in missing.items())
+        self.git.run(
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--no-recurse-submodules",
+            "--stdin",
+            "--end-of-options",
+            remote.url,
+            repository=self.path,
+            remote=remote,
+            stdin=lines.encode(),
+            timeout=LONG,
+            config=tolerated,
+        )
+        self.check_whole(remote.url)
+        for name, oid in self.refs().items():
+            if wanted.get(name) != oid:
+                raise IntegrityError(
+                    "git-wrong-ref", f"{name}: got {oid}, expected {wanted.get(name)}"
+                )
+
+    def check_whole(self, where: str) -> None:
+        """Raises `UpstreamError` (`git-shallow`) when a history without its beginning came in."""
+        if (self.path / "shallow").exists():
+            raise UpstreamError(
+                "git-shallow",
+                f"{where}: the repository is shallow: its history is not whole",
+                "run `git fetch --unshallow` there, or use the origin itself",
+            )
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """True when both are commits that are here, and `new` has `old` in its history (or is it)."""
+        if self.has((old, new)) != {old, new}:
+            return False
+        done = self.git.run(
+            "merge-base", "--is-ancestor", old, new, repository=self.path, ok=(), timeout=LONG
+        )
+        return done.status == 0
+
+    def resolve_symbolic(self, name: str) -> str:
+        """The object id that `name` (`HEAD`) stands for, `""` where there is none."""
+        done = self.git.run(
+            "rev-parse",
+            "--quiet",
+            "--verify",
+            "--end-of-options",
+            name,
+            repository=self.path,
+            ok=(),
+        )
+        return done.stdout.decode().strip() if done.status == 0 else ""
+
+
+def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:
+    """`git ls-remote`: refs (unpeeled), the ref that HEAD points to and HEAD's object id, `""` for none.
+
+    Raises `UpstreamError`, `NotFoundError`; `bad-ref` for names or ids that git would not take.
+    """
+    done = git.run("ls-remote", "--symref", "--end-of-options", remote.url, remote=remote)
+    refs: dict[str, str] = {}
+    head = head_oid = ""
+    for line in done.stdout.decode(errors="replace").splitlines():
+        left, _, name = line.partition("\t")
+        if left.startswith("ref: ") and name == "HEAD":
+            head = left[5:]
+        elif name == "HEAD":
+            head_oid = left
+        elif not name.endswith("^{}"):
+            refs[name] = left
+    return check_refs(refs, remote.url), head, head_oid

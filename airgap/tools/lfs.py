@@ -1,0 +1,298 @@
+"""Git LFS: pointers in a repository's history, and the batch API with basic transfers.
+
+Source: git-lfs docs/spec.md (pointers), docs/api/batch.md, docs/api/basic-transfers.md, docs/api/server-discovery.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from airgap.digest import Digest
+from airgap.errors import IntegrityError, NotFoundError, UpstreamError
+from airgap.graph import Descriptor, Opener, check_sum
+from airgap.net.http import Auth, Body, Client, Response
+from airgap.net.origin import Origin
+from airgap.tools.git_repository import Repository
+
+LFS_TYPE = "application/vnd.airgap.git.lfs.v1"
+MAX_POINTER = 1024
+"""Bytes of a pointer file, fewer than this: spec.md."""
+BATCH = 100
+"""Objects in one batch request: what git-lfs sends, and so what every server takes (Gitea's limit answers 413)."""
+MAX_OBJECT = 1 << 40
+"""Bytes of one object: more is a mistake in a pointer."""
+
+_MEDIA = "application/vnd.git-lfs+json"
+_VERSIONS = ("https://git-lfs.github.com/spec/v1", "https://hawser.github.com/spec/v1")
+_POINTER = re.compile(
+    rb"version (\S+)\r?\n(?:ext-\d-\S+ sha256:[0-9a-f]{64}\r?\n)*"
+    rb"oid sha256:([0-9a-f]{64})\r?\nsize (\d{1,19})\s*\Z"
+)
+
+
+def parse_pointer(data: bytes) -> tuple[str, int] | None:
+    """Object id (hex) and size in bytes that a pointer file names; `None` when it is no pointer."""
+    match = _POINTER.match(data)
+    if match is None or match[1].decode(errors="replace") not in _VERSIONS:
+        return None
+    return match[2].decode(), int(match[3])
+
+
+def find_pointers(repository: Repository, oids: Iterable[str]) -> dict[str, int]:
+    """LFS object id → size in bytes, of every pointer in the whole history of `oids`, sorted by id.
+
+    Reads all blobs that are small enough, and git does the walking. Raises `IntegrityError` (`lfs-pointer`) where
+    two pointers give one object two sizes.
+    """
+    wanted = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
+    found: dict[str, int] = {}
+    with (
+        repository.git.start(
+            "rev-list",
+            "--objects",
+            "--no-object-names",
+            "--filter=object:type=blob",
+            f"--filter=blob:limit={MAX_POINTER}",
+            "--stdin",
+            repository=repository.path,
+            stdin=wanted,
+        ) as walk,
+        repository.git.start(
+            "cat-file", "--batch", "--buffer", repository=repository.path, stdin=walk.stdout
+        ) as blobs,
+    ):
+        for data in _small_blobs(blobs.stdout):
+            pointer = parse_pointer(data)
+            # An empty file needs no object.
+            if pointer is None or pointer[1] == 0:
+                continue
+            oid, size = pointer
+            if found.setdefault(oid, size) != size or size > MAX_OBJECT:
+                raise IntegrityError(
+                    "lfs-pointer", f"LFS object {oid}: pointers say {found[oid]} and {size} bytes"
+                )
+        walk.finish()
+        blobs.finish()
+    return dict(sorted(found.items()))
+
+
+def _small_blobs(stream: BinaryIO) -> Iterator[bytes]:
+    """The blobs under `MAX_POINTER` bytes in the output of `git cat-file --batch`."""
+    while header := stream.readline():
+        _, kind, size = header.split()
+        data = stream.read(int(size) + 1)[:-1]
+        # Tips are listed whatever their type and size.
+        if kind == b"blob" and len(data) < MAX_POINTER:
+            yield data
+
+
+def lfs_descriptor(oid: str, size: int) -> Descriptor:
+    """The descriptor of an LFS object: its id is its sha256."""
+    return Descriptor(LFS_TYPE, Digest(f"sha256:{oid}"), size)
+
+
+def object_path(repository: Path, oid: str) -> Path:
+    """Where git-lfs keeps an object below a bare repository or `.git` folder."""
+    return repository / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
+
+
+def endpoint(url: str) -> str:
+    """The LFS server of a repository's URL: docs/api/server-discovery.md."""
+    url = url.rstrip("/")
+    return f"{url}/info/lfs" if url.endswith(".git") else f"{url}.git/info/lfs"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a server wants done with one object: where and with which headers."""
+
+    href: str
+    headers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A server's answer for one object: actions by name (`download`, `upload`, `verify`), or an error's number."""
+
+    oid: str
+    size: int
+    actions: Mapping[str, Action]
+    error: int = 0
+    message: str = ""
+
+
+class LfsClient:
+    """The LFS server at `url` (see `endpoint`), thread-safe. Hrefs are judged by the rules of `client`'s zone."""
+
+    def __init__(self, client: Client, url: str, auth: Auth | None) -> None:
+        self.client = client
+        self.url = url
+        self._auth = auth
+
+    def batch(self, operation: str, objects: Sequence[tuple[str, int]]) -> dict[str, Entry]:
+        """Asks for at most `BATCH` objects; id → answer, one for each. Raises `UpstreamError`, `NotFoundError`."""
+        body = {
+            "operation": operation,
+            "transfers": ["basic"],
+            "hash_algo": "sha256",
+            "objects": [{"oid": oid, "size": size} for oid, size in objects],
+        }
+        response = self.client.request(
+            "POST",
+            f"{self.url}/objects/batch",
+            headers={"Accept": _MEDIA, "Content-Type": _MEDIA},
+            body=Body.of(json.dumps(body).encode()),
+            auth=self._auth,
+            idempotent=True,
+        )
+        entries = {entry.oid: entry for entry in self._entries(response)}
+        missing = [oid for oid, _ in objects if oid not in entries]
+        if missing:
+            raise UpstreamError(
+                "lfs-answer", f"{self.url}: the batch answer leaves {missing[0]} out"
+            )
+        return entries
+
+    def _entries(self, response: Response) -> Iterator[Entry]:
+        document = response.json()
+        try:
+            if document.get("transfer", "basic") != "basic":
+                raise UpstreamError(
+                    "lfs-answer",
+                    f"{self.url}: got transfer {document['transfer']!r}, expected basic",
+                )
+            for value in document["objects"]:
+                error = value.get("error") or {}
+                yield Entry(
+                    str(value["oid"]),
+                    int(value.get("size", 0)),
+                    {
+                        name: self._action(action)
+                        for name, action in (value.get("actions") or {}).items()
+                    },
+                    int(error.get("code", 0)),
+                    str(error.get("message", ""))[:200],
+                )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UpstreamError(
+                "lfs-answer", f"{self.url}: the batch answer is malformed: {error!r}"
+            ) from error
+
+    def _action(self, value: Mapping[str, Any]) -> Action:
+        href = self.client.resolve(self.url, value["href"], "LFS href")
+        headers = value.get("header") or {}
+        return Action(href, {str(key): str(text) for key, text in headers.items()})
+
+    def present(self, objects: Sequence[tuple[str, int]]) -> set[str]:
+        """Those objects that the server has: it offers their download with the right size.
+
+        The `download` request is the test, because `verify` answers say nothing (Gitea: 200 for a wrong size).
+        """
+        found: set[str] = set()
+        for start in range(0, len(objects), BATCH):
+            part = objects[start : start + BATCH]
+            entries = self.batch("download", part)
+            found |= {
+                oid
+                for oid, size in part
+                if "download" in entries[oid].actions and entries[oid].size == size
+            }
+        return found
+
+    def opener(self, oid: str, size: int) -> Opener:
+        """Opens an object for reading. Raises `UpstreamError` (`lfs-missing`) where the server has none."""
+        return lambda offset: self._open(oid, size, offset)
+
+    def _open(self, oid: str, size: int, offset: int) -> BinaryIO:
+        # A new href each time: they expire, and an object is opened once but for faults.
+        entry = self.batch("download", [(oid, size)])[oid]
+        action = entry.actions.get("download")
+        if action is None:
+            raise missing_object(oid, self.url, entry.message)
+        return self.client.open_stream(
+            action.href, offset, headers=action.headers, auth=self._auth_for(action)
+        )
+
+    def _auth_for(self, action: Action) -> Auth | None:
+        """Ours, on our own server only, and not where the server gave a header of its own."""
+        own = any(name.lower() == "authorization" for name in action.headers)
+        return None if own or Origin.of(action.href) != Origin.of(self.url) else self._auth
+
+    def upload(self, descriptor: Descriptor, opener: Opener) -> None:
+        """Uploads one object, hashed while it is sent: the end is sent only when size and digest match.
+
+        An object that the server has is not sent. Raises `IntegrityError`, `UpstreamError` (`lfs-refused`).
+        """
+        oid, size = descriptor.digest.hex, descriptor.size
+        entry = self.batch("upload", [(oid, size)])[oid]
+        if entry.error:
+            raise UpstreamError(
+                "lfs-refused", f"{self.url}: {oid} ({size} bytes): {entry.error} {entry.message}"
+            )
+        action = entry.actions.get("upload")
+        if action is None:
+            return
+        body = Body(size, lambda: cast(BinaryIO, Checked(opener(0), descriptor)))
+        headers = {"Content-Type": "application/octet-stream", **action.headers}
+        self.client.request(
+            "PUT", action.href, headers=headers, body=body, auth=self._auth_for(action)
+        )
+        verify = entry.actions.get("verify")
+        if verify is not None:
+            # Some servers keep an object only then. The answer is not evidence: `present` is asked afterwards.
+            self.client.request(
+                "POST",
+                verify.href,
+                headers={"Accept": _MEDIA, "Content-Type": _MEDIA, **verify.headers},
+                body=Body.of(json.dumps({"oid": oid, "size": size}).encode()),
+                auth=self._auth_for(verify),
+                idempotent=True,
+            )
+
+
+class Checked(io.RawIOBase):
+    """A blob's bytes, whose last piece is given only after size and digest were found right.
+
+    So whoever sends it never finishes a wrong one. Raises `IntegrityError` from `read`.
+    """
+
+    def __init__(self, stream: BinaryIO, descriptor: Descriptor) -> None:
+        super().__init__()
+        self._stream = stream
+        self._descriptor = descriptor
+        self._hasher = hashlib.sha256()
+        self._count = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next piece of at most `size` bytes."""
+        data = self._stream.read(size)
+        self._hasher.update(data)
+        self._count += len(data)
+        if not data or self._count >= self._descriptor.size:
+            check_sum(self._descriptor, Digest.from_hash(self._hasher), self._count)
+        return data
+
+    def close(self) -> None:
+        """Closes the stream below."""
+        self._stream.close()
+        super().close()
+
+
+def missing_object(oid: str, where: str, message: str = "") -> NotFoundError:
+    """The error for an LFS object that its origin does not have."""
+    return NotFoundError(
+        "lfs-missing",
+        f"{where}: LFS object {oid} is not there" + (f": {message}" if message else ""),
+        "push it to the origin (`git lfs push --all`), or carry the repository without `lfs: true`",
+    )
