@@ -1,0 +1,227 @@
+"""Who we are to a registry: challenges, tokens, and when to ask for new ones.
+
+Source: Distribution's token authentication specification; what Harbor does otherwise is said where it matters.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from airgap.errors import UpstreamError
+from airgap.net.credentials import Login
+from airgap.net.http import Client, Fixed, Response
+from airgap.net.origin import redact
+
+DEFAULT_SECONDS = 60.0
+"""A token's life where the server does not say (token specification, "expires_in")."""
+LEEWAY = 30.0
+"""Seconds before its end when a token counts as expired: a token is checked when a request starts."""
+
+_EMPTY_VALUE = re.compile(r'\b[A-Za-z_]+=""(,\s*|$)')
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A `Www-Authenticate` header: `scheme` is `bearer`, `basic`, or another in lower case."""
+
+    scheme: str
+    realm: str = ""
+    service: str = ""
+
+
+NO_CHALLENGE = Challenge("")
+"""The service does not ask who we are."""
+
+
+def parse_challenge(header: str) -> Challenge | None:
+    """The challenge that we can answer best, `None` for an empty header.
+
+    oras parses the parameters; it knows no schemes, and an empty value (`error=""`) would swallow the next one.
+    """
+    text = header.strip()
+    if not text:
+        return None
+    bearer = re.search(r"(?:^|,\s*)bearer\s+", text, re.IGNORECASE)
+    if bearer is None:
+        return Challenge(text.split()[0].rstrip(",").lower())
+    from oras.auth.utils import parse_auth_header  # slow to import, and often not needed
+
+    found = parse_auth_header(_EMPTY_VALUE.sub("", text[bearer.end() :]))
+    return Challenge("bearer", found.realm or "", found.service or "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    header: str = field(repr=False)
+    until: float
+
+
+Scopes = tuple[str, ...]
+"""`repository:<name>:<actions>`, the one that matters first."""
+
+
+class Authority:
+    """One registry's ways: its first challenge, and one token for each set of scopes. Thread-safe.
+
+    `probe_url` is its `/v2/`. `login` is `None` for anonymous access.
+    """
+
+    def __init__(self, http: Client, probe_url: str, login: Login | None) -> None:
+        self.login = login
+        self._http = http
+        self._probe_url = probe_url
+        self._challenge: Challenge | None = None
+        self._lock = threading.Lock()
+        self._tokens: dict[Scopes, _Token] = {}
+        self._fetching: defaultdict[Scopes, threading.Lock] = defaultdict(threading.Lock)
+        self._login_checked = False
+
+    def scoped(self, *scopes: str) -> ScopedAuth:
+        """The `Auth` for requests that need `scopes`."""
+        return ScopedAuth(self, scopes)
+
+    @property
+    def who(self) -> str:
+        """For people."""
+        return f"user {self.login.username}" if self.login and self.login.username else "anonymous"
+
+    def header(self, scopes: Scopes) -> str:
+        """The `Authorization` header for `scopes`, fetched where needed. Raises `UpstreamError`."""
+        # The challenge is known before any body is sent: a body into a 401 would be sent for nothing.
+        challenge = self._challenge or self._probe()
+        if self.login is not None and not self.login.username:
+            return self.login.header
+        if challenge.scheme == "basic":
+            return self.login.header if self.login else ""
+        if challenge.scheme != "bearer":
+            return ""
+        token = self._tokens.get(scopes)
+        if token is None or token.until < time.monotonic():
+            token = self._renew(challenge, scopes)
+        return token.header
+
+    def refused(self, scopes: Scopes, response: Response) -> bool:
+        """Learns from a 401; true when `header(scopes)` has something new to say.
+
+        Harbor answers every `Authorization` that fails with `Basic`, never `Bearer`, so the first challenge is kept;
+        and an empty challenge means that the project is missing, where asking again is pointless.
+        """
+        challenge = parse_challenge(response.headers.get("Www-Authenticate") or "")
+        if challenge is None or (self.login is not None and not self.login.username):
+            return False
+        with self._lock:
+            known = self._challenge
+            if known is None or known == NO_CHALLENGE:
+                self._challenge = challenge
+                return challenge.scheme == "bearer" or self.login is not None
+        self._tokens.pop(scopes, None)
+        return known.scheme == "bearer"
+
+    def _probe(self) -> Challenge:
+        with self._lock:
+            if self._challenge is None:
+                answer = self._http.request("GET", self._probe_url, expect=None)
+                header = answer.headers.get("Www-Authenticate") or ""
+                challenge = parse_challenge(header) if answer.status == 401 else None
+                self._challenge = challenge or NO_CHALLENGE
+            return self._challenge
+
+    def _renew(self, challenge: Challenge, scopes: Scopes) -> _Token:
+        with self._fetching[scopes]:
+            token = self._tokens.get(scopes)
+            if token is None or token.until < time.monotonic():
+                token = self._tokens[scopes] = self._fetch(challenge, scopes)
+            return token
+
+    def _fetch(self, challenge: Challenge, scopes: Scopes) -> _Token:
+        # The realm comes from a server: it gets our password only where the zone's rules let it.
+        realm = self._http.resolve(self._probe_url, challenge.realm, "token realm")
+        query = [("service", challenge.service)] if challenge.service else []
+        query += [("scope", scope) for scope in scopes]
+        url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
+        auth = Fixed(self.login.header) if self.login else None
+        asked = time.monotonic()
+        answer = self._http.request("GET", url, auth=auth, expect=None)
+        if answer.status in (401, 403):
+            raise self._login_failed(realm)
+        if not 200 <= answer.status < 300:
+            raise answer.error()
+        value = answer.json()
+        text = value.get("token") or value.get("access_token") if isinstance(value, dict) else None
+        if not isinstance(text, str) or not text.isprintable() or " " in text:
+            raise UpstreamError("bad-token", f"{redact(realm)}: the answer holds no token")
+        self._check_granted(text, realm)
+        seconds = value.get("expires_in")
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds <= 0:
+            seconds = DEFAULT_SECONDS
+        return _Token(f"Bearer {text}", asked + max(seconds - LEEWAY, seconds / 2))
+
+    def _check_granted(self, token: str, realm: str) -> None:
+        """Harbor gives a wrong password a token too, one that allows nothing: then the login itself is tried."""
+        if self.login is None or self._login_checked:
+            return
+        access = _claims(token).get("access", ...)
+        if access is ... or (isinstance(access, list) and any(_actions(entry) for entry in access)):
+            return
+        answer = self._http.request(
+            "GET", self._probe_url, auth=Fixed(self.login.header), expect=None, follow=False
+        )
+        if answer.status == 401 and parse_challenge(
+            answer.headers.get("Www-Authenticate") or ""
+        ) == Challenge("basic"):
+            raise self._login_failed(realm)
+        self._login_checked = True
+
+    def _login_failed(self, realm: str) -> UpstreamError:
+        if self.login is None:
+            return UpstreamError(
+                "unauthorized",
+                f"{redact(realm)}: gives no token to anonymous",
+                "name credentials for this registry",
+                401,
+            )
+        return UpstreamError(
+            "login-failed",
+            f"{redact(self._probe_url)}: {self.who} was refused: wrong user name or password",
+            "check the user name (robot accounts have their full name, robot$…) and the password file",
+            401,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedAuth:
+    """An `Auth` for one set of scopes at one authority."""
+
+    authority: Authority
+    scopes: Scopes
+
+    def authorization(self) -> str:
+        """See `Authority.header`."""
+        return self.authority.header(self.scopes)
+
+    def refused(self, response: Response) -> bool:
+        """See `Authority.refused`."""
+        return self.authority.refused(self.scopes, response)
+
+
+def _claims(token: str) -> Mapping[str, Any]:
+    """The claims of a JWT, unverified: they are only a hint. Empty for opaque tokens."""
+    parts = token.split(".")
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (IndexError, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _actions(entry: Any) -> Any:
+    return entry.get("actions") if isinstance(entry, dict) else None

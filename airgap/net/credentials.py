@@ -1,0 +1,223 @@
+"""Logins: from the files that resources name, else from docker's credential store.
+
+The store is looked up by the oras library, whose traps are worked around here: it reads `~/.docker` itself whatever
+it is told (so it gets the parsed file instead), knows neither Docker Hub's key nor keys with a scheme, gives
+`127.0.0.1` the login of `localhost`, waits for a helper for ever and logs what a failing helper printed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airgap.errors import AirgapError, InputError
+from airgap.graph import parse_json
+from airgap.resources.model import Credentials
+
+MAX_SECRET = 64 << 10
+"""Bytes of a password or token file: the longest tokens have a few KiB."""
+MAX_CONFIG = 4 << 20
+"""Bytes of a docker config.json."""
+HELPER_SECONDS = 30
+"""A helper that asks nobody answers at once; one that opens a dialogue must not hang a job."""
+DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user name and password; or, with an empty user name, a bearer token as `password`."""
+
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def header(self) -> str:
+        """The `Authorization` header: Basic, or Bearer for a token."""
+        if not self.username:
+            return f"Bearer {self.password}"
+        pair = f"{self.username}:{self.password}".encode()
+        return "Basic " + base64.b64encode(pair).decode()
+
+
+def read_secret(path: Path) -> str:
+    """The secret in a file, without the newline at its end. Raises `InputError` (`bad-secret-file`)."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SECRET + 1)
+        secret = data.decode().removesuffix("\n").removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError("bad-secret-file", f"{path}: {why}", "name a readable file") from error
+    if not secret or len(data) > MAX_SECRET or any(ord(char) < 32 for char in secret.strip()):
+        # A robot's JSON may have line breaks; everything else that has them is some other file.
+        if secret and len(data) <= MAX_SECRET and secret.lstrip().startswith("{"):
+            return secret
+        raise InputError(
+            "bad-secret-file",
+            f"{path}: expected one line with the secret, up to {MAX_SECRET} bytes",
+            "name a file that holds the secret and nothing else",
+        )
+    return secret
+
+
+def login_of(credentials: Credentials | None) -> Login | None:
+    """The login that a resource names; `None` where it names none.
+
+    A password file may also be what Harbor lets people download for a robot account: JSON with `name` and `secret`.
+    Raises `InputError`.
+    """
+    if credentials is None:
+        return None
+    if credentials.token_file is not None:
+        return Login("", read_secret(credentials.token_file))
+    if credentials.password_file is None:
+        return None
+    secret = read_secret(credentials.password_file)
+    robot = _robot(secret)
+    if robot is not None and credentials.username in ("", robot.username):
+        return robot
+    if not credentials.username:
+        raise InputError(
+            "bad-credentials", f"{credentials.password_file}: credentials without a username"
+        )
+    return Login(credentials.username, secret)
+
+
+def _robot(secret: str) -> Login | None:
+    if not secret.lstrip().startswith("{"):
+        return None
+    try:
+        value = json.loads(secret)
+        name, password = value["name"], value["secret"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Login(name, password) if isinstance(name, str) and isinstance(password, str) else None
+
+
+def docker_login(config: Path | None, host: str) -> Login | None:
+    """The login for a registry (`host[:port]`, `docker.io`) in docker's config.json or its helpers; `None` without.
+
+    Raises `InputError` (`bad-docker-config`).
+    """
+    if config is None or not config.exists():
+        return None
+    document = _read_config(config)
+    if not any(document.get(key) for key in ("auths", "credHelpers", "credsStore")):
+        return None
+    store = _oras_store(document)
+    keys = (
+        [DOCKER_HUB_KEY, "index.docker.io", "registry-1.docker.io"] if host == "docker.io" else []
+    )
+    for key in (host, *keys, f"https://{host}", f"https://{host}/v1/", f"https://{host}/v2/"):
+        found = store.find(key)
+        if found:
+            return _decode(found, config, host)
+    return None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            document = parse_json(file.read(MAX_CONFIG), str(path))
+    except (OSError, AirgapError) as error:
+        raise InputError("bad-docker-config", f"{path}: {error}") from error
+    maps = (
+        [document.get(key) or {} for key in ("auths", "credHelpers")]
+        if isinstance(document, dict)
+        else [None]
+    )
+    if not all(isinstance(value, dict) for value in maps):
+        raise InputError("bad-docker-config", f"{path}: not a docker configuration")
+    return dict(document)
+
+
+def _oras_store(document: dict[str, Any]) -> Any:
+    from oras.auth.base import AuthBackend  # 0.1 s, and only needed with a docker store
+
+    class Store(AuthBackend):  # type: ignore[misc]  # oras has no types
+        """oras' lookup over a configuration that was read already."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            entries = (document.get("auths") or {}).items()
+            auths = {key: _inline(value) for key, value in entries if isinstance(value, dict)}
+            helpers = document.get("credHelpers") or {}
+            self._known = {*auths, *helpers}
+            self._auth_config = {
+                "auths": auths,
+                "credsStore": document.get("credsStore"),
+                "credHelpers": helpers,
+            }
+
+        def find(self, key: str) -> str | None:
+            """base64 of `user:password`."""
+            # credsStore is asked for the plain name only, and Docker Hub's: a helper is a program, and slow.
+            spelled = key.startswith("https://") and key != DOCKER_HUB_KEY
+            if spelled and key not in self._known:
+                return None
+            return self._basic_auth if self._load_auth(key) else None
+
+        def _get_auth_from_creds_store(self, suffix: str, hostname: str) -> str | None:
+            return _ask_helper(suffix, hostname)
+
+    return Store()
+
+
+def _inline(entry: dict[str, Any]) -> dict[str, Any]:
+    """Some tools write `username` and `password` instead of `auth`."""
+    if not entry.get("auth") and entry.get("username") and entry.get("password"):
+        pair = f"{entry['username']}:{entry['password']}"
+        return {**entry, "auth": base64.b64encode(pair.encode()).decode()}
+    return entry
+
+
+def _ask_helper(suffix: str, hostname: str) -> str | None:
+    """base64 of `user:password` from `docker-credential-<suffix>`; `None` when it has nothing for the host."""
+    program = f"docker-credential-{suffix}"
+    if not _HELPER.match(str(suffix)):
+        raise InputError("bad-docker-config", f"credential helper {suffix!r}: not a program's name")
+    try:
+        done = subprocess.run(
+            [program, "get"],
+            input=hostname.encode(),
+            capture_output=True,
+            timeout=HELPER_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            return None  # "credentials not found" is exit 1; what it printed may hold secrets
+        answer = json.loads(done.stdout)
+        pair = f"{answer['Username']}:{answer['Secret']}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = error.strerror if isinstance(error, OSError) else f"no answer in {HELPER_SECONDS} s"
+        raise InputError(
+            "credential-helper",
+            f"{program}: {why}",
+            "install it, or name a passwordFile for this host",
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "credential-helper", f"{program}: its answer is not a credential"
+        ) from error
+    return base64.b64encode(pair.encode()).decode()
+
+
+def _decode(auth: str, config: Path, host: str) -> Login:
+    try:
+        username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise InputError("bad-docker-config", f"{config}: auth of {host} is not base64") from error
+    if not colon or not username or username == "<token>":
+        raise InputError(
+            "bad-docker-config",
+            f"{config}: {host}: not a user name and password (identity tokens are not supported)",
+            "log in with a user name and a password or access token",
+        )
+    return Login(username, password.rstrip("\0"))
