@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import tarfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+import docker
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.parts.engine import Engine
 from tests.parts.fixtures import StartRegistry
 from tests.parts.images import Layout, make_image
 from tests.parts.need import run
@@ -111,3 +115,22 @@ def test_s3(any_s3: S3Service) -> None:
     stranger = any_s3.client(aws_secret_access_key="wrong")
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         stranger.get_object(Bucket=bucket, Key="a/b")
+
+
+def test_engine(podman_api: Engine, tmp_path: Path) -> None:
+    make_image(tmp_path / "in")
+    podman_api.podman("load", "--input", tar_of(tmp_path / "in", tmp_path / "in.tar"))
+    client = docker.DockerClient(base_url=podman_api.docker_host)
+    try:
+        (image,) = client.images.list()
+        assert image.attrs["Architecture"] == "amd64"
+        assert b"".join(image.save(named=False))
+    finally:
+        client.close()
+
+
+def tar_of(folder: Path, path: Path) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name in sorted(os.listdir(folder)):
+            archive.add(folder / name, name)
+    return path

@@ -16,7 +16,10 @@ from typing import Any, Protocol
 import pytest
 
 from tests.parts import registry as registries
+from tests.parts.engine import Engine
 from tests.parts.fault_proxy import FaultProxy
+from tests.parts.git_http import GitServer
+from tests.parts.gitea import Gitea
 from tests.parts.registry import Auth, Registry, Storage
 from tests.parts.s3 import S3Service, start_minio, start_seaweedfs
 
@@ -151,3 +154,52 @@ def fault_proxy(stack: ExitStack) -> MakeProxy:
         return made
 
     return make
+
+
+# --- Git ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def gitea(session_stack: ExitStack) -> Gitea:
+    """Gitea, shared: .url, .token(scopes), .new_org(), .new_repo(org, name), .git_env(token)."""
+    made = Gitea(scratch(session_stack, "gitea"))
+    session_stack.callback(made.stop)
+    return made
+
+
+class StartGitServer(Protocol):
+    """The factory behind the fixture start_git_http."""
+
+    def __call__(self, *, username: str = "", password: str = "") -> GitServer:
+        """Start one; it ends with the test."""
+        ...
+
+
+@pytest.fixture
+def start_git_http(stack: ExitStack) -> StartGitServer:
+    """start_git_http(username=…, password=…) → GitServer, with or without Basic credentials."""
+
+    def start(*, username: str = "", password: str = "") -> GitServer:
+        folder = scratch(stack, "git")
+        made = GitServer(folder / "repositories", username=username, password=password)
+        stack.callback(made.stop)
+        return made
+
+    return start
+
+
+@pytest.fixture
+def git_http(start_git_http: StartGitServer) -> GitServer:
+    """Plain Git over HTTP with LFS, of the test's own: .url, .new_repo(name), .path(name)."""
+    return start_git_http()
+
+
+# --- engines -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def podman_api(session_stack: ExitStack) -> Engine:
+    """Podman's service with Docker's API, shared: .docker_host, .podman(…)."""
+    made = Engine(scratch(session_stack, "podman"))
+    session_stack.callback(made.stop)
+    return made

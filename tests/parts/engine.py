@@ -1,0 +1,52 @@
+"""A local engine's API: Podman speaks Docker's, on a socket, with storage of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.parts.need import require_part
+from tests.parts.process import Process
+
+
+class Engine:
+    """The API at `docker_host` (unix://…)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it in a folder whose path is short: a socket's is limited to 107 bytes."""
+        self.folder = folder
+        self._podman = [
+            *(str(require_part("podman")), "--storage-driver=vfs"),
+            *(f"--root={folder / 'root'}", f"--runroot={folder / 'run'}"),
+            *("--cgroup-manager=cgroupfs", "--events-backend=none"),
+        ]
+        socket = folder / "api.sock"
+        self.docker_host = f"unix://{socket}"
+        self._process = Process(
+            [*self._podman, "system", "service", "--time=0", self.docker_host],
+            log=folder / "podman.log",
+            env=self._env(),
+            cwd=folder,
+        )
+        self._process.wait_ready(socket.exists)
+
+    def podman(self, *args: str | Path) -> str:
+        """Run podman on the same storage; gives its stdout."""
+        done = subprocess.run(
+            [*self._podman, *map(str, args)],
+            env={**os.environ, **self._env()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"podman {args} ended with {done.returncode}:\n{done.stderr}")
+        return done.stdout
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._process.stop()
+
+    def _env(self) -> dict[str, str]:
+        return {"XDG_RUNTIME_DIR": str(self.folder), "TMPDIR": str(self.folder)}
