@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from airgap.digest import Digest
 from airgap.errors import AirgapError
 from airgap.graph import Descriptor, Source
 from airgap.lock import Attached
@@ -172,5 +171,9 @@ class Destination(Protocol):
     def publish(self, form: Form, plan: Sequence[Change]) -> Sequence[Change]:
         """Makes the names of one form visible and reads them back; returns the plan with its outcomes."""
 
-    def inspect(self, change: Change, root: Digest, *, deep: bool) -> Sequence[Finding]:
-        """Compares one receipt line with what is there now, re-hashing what can be read."""
+    def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
+        """Compares receipt lines with what is there now, re-hashing what can be read; also finds what is too much.
+
+        All lines of one receipt for this destination come together, so that what they do not name in the
+        repositories and prefixes that they do name is `EXTRA`. `deep` hashes again what this run hashed elsewhere.
+        """
