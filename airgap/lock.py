@@ -120,13 +120,18 @@ class Lock:
 
     @classmethod
     def of(cls, name: str, items: Iterable[Item]) -> Lock:
-        """Sorts `items`. Raises `InputError` (`duplicate-name`) when two of a kind have one name."""
+        """Sorts `items`. Raises `InputError` (`duplicate-name`) when two have one name.
+
+        Names are unique over all kinds: statements and receipts speak of items by name alone.
+        """
         ordered = sorted(items, key=lambda item: (item.kind, item.name))
-        for one, two in zip(ordered, ordered[1:], strict=False):
-            if (one.kind, one.name) == (two.kind, two.name):
+        seen: dict[str, Item] = {}
+        for item in ordered:
+            other = seen.setdefault(item.name, item)
+            if other is not item:
                 raise InputError(
                     "duplicate-name",
-                    f"two items of kind {one.kind} are called {one.name!r}: {one.source} and {two.source}",
+                    f"two items are called {item.name!r}: {other.kind} {other.source} and {item.kind} {item.source}",
                     "give one of them another `name:` in the request",
                 )
         return cls(name, tuple(ordered))
@@ -263,13 +268,14 @@ def check_path(path: Any, where: str) -> str:
     """A relative POSIX path that stays where it is put; returned as it is.
 
     Refuses what some store would change or hide: empty, absolute, `.`, `..`, doubled slashes, backslashes, control
-    characters, segments over 255 bytes. Raises `InputError` (`bad-path`).
+    characters, names that are not UTF-8, segments over 255 bytes. Raises `InputError` (`bad-path`).
     """
     good = (
         isinstance(path, str)
         and path != ""
         and "\\" not in path
         and all(ord(char) >= 32 and ord(char) != 127 for char in path)
+        and not any(0xD800 <= ord(char) <= 0xDFFF for char in path)  # names that are not UTF-8
         and all(
             part not in ("", ".", "..") and len(part.encode()) <= 255 for part in path.split("/")
         )
