@@ -1,0 +1,245 @@
+"""S3: MinIO, SeaweedFS, AWS. Trees are put under their keys; every object is checked by both ends.
+
+Up to 5 GiB an object is one PUT with its SHA-256, which the server compares; above, a journaled multipart upload
+(`parts`). A key is made with `If-None-Match: *` and replaced with `If-Match`, so nothing is overwritten unseen.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airgap.destinations.s3.client import make_client, mapped
+from airgap.destinations.s3.parts import PART_SIZE, Journals, abort, upload
+from airgap.digest import CHUNK, Digest, hash_stream
+from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.forms import Run
+from airgap.resources.model import S3Config
+from airgap.trees import Body, Held, TreeDestination, folders
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+SINGLE_PUT = 5 << 30
+"""Bytes of one PUT: S3's limit ("Uploading objects"); MinIO takes more, but the same rule holds for all."""
+SEND = 64 << 10
+"""Bytes that are handed to the socket at once: sent twice as fast as 16 KiB, which is the library's choice."""
+
+
+class S3Destination(TreeDestination):
+    """Trees in the buckets of an S3 service. See `TreeDestination`.
+
+    `journal_dir` keeps unfinished multipart uploads. Raises `InputError` for missing credentials or boto3.
+    """
+
+    def __init__(
+        self,
+        config: S3Config,
+        journal_dir: Path,
+        run: Run,
+        *,
+        single_put: int = SINGLE_PUT,
+        part_size: int = PART_SIZE,
+    ) -> None:
+        objects = S3Objects(config, journal_dir, max(1, run.jobs), single_put, part_size)
+        super().__init__(config.endpoint, objects, run)
+
+
+class S3Objects:
+    """`Objects` over boto3."""
+
+    def __init__(
+        self, config: S3Config, journal_dir: Path, jobs: int, single_put: int, part_size: int
+    ) -> None:
+        self._config = config
+        self._client: S3Client = make_client(config, connections=jobs + 2)
+        self._journals = Journals(journal_dir, config.endpoint)
+        self._single_put = single_put
+        self._part_size = part_size
+        self._ready: set[str] = set()
+        self._free: set[tuple[str, str]] = set()
+
+    def bucket(self, name: str) -> str:
+        """See `Objects.bucket`."""
+        made = self._config.buckets.get(name)
+        if not made:
+            have = ", ".join(sorted(self._config.buckets)) or "none"
+            raise InputError(
+                "no-mapping",
+                f"s3.buckets in the Sovereign resource has no key {name!r}; it has {have}",
+                f"add a line to s3.buckets: `{name}: some-bucket`",
+            )
+        return made
+
+    def ready(self, bucket: str) -> None:
+        """See `Objects.ready`. Lists, because HEAD has no reasons, and a PUT would make the bucket on SeaweedFS."""
+        if bucket in self._ready:
+            return
+        with mapped(f"{self._config.endpoint}/{bucket}"):
+            self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+        for journal in self._journals.unfinished(bucket):
+            held = self.look(bucket, journal.key)
+            if held is not None and held.digest == journal.digest:
+                abort(
+                    self._client, journal
+                )  # it was completed, and the process died before it could say so
+        self._ready.add(bucket)
+
+    def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
+        """See `Objects.look`. Without `deep`: by the server's checksum, else by our metadata, else by reading it."""
+        head = self._head(bucket, key)
+        if head is None:
+            return None
+        digest = None if deep else _told(head)
+        size = head["ContentLength"]
+        if digest is None:
+            with (
+                mapped(f"{bucket}/{key}"),
+                self._client.get_object(Bucket=bucket, Key=key)["Body"] as stream,
+            ):
+                digest, size = hash_stream(stream)  # type: ignore[arg-type]
+        return Held(digest, size, head["ETag"])
+
+    def _head(self, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
+        try:
+            with mapped(f"{bucket}/{key}"):
+                return self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        except NotFoundError:
+            return None
+
+    def in_the_way(self, bucket: str, key: str) -> str:
+        """See `Objects.in_the_way`."""
+        for folder in folders(key):
+            if (bucket, folder) not in self._free:
+                if self._head(bucket, folder) is not None:
+                    return folder
+                self._free.add((bucket, folder))
+        with mapped(f"{bucket}/{key}/"):
+            below = self._client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
+        return below["Contents"][0]["Key"] if below.get("Contents") else ""
+
+    def write(self, bucket: str, key: str, body: Body, replaces: Held | None) -> None:
+        """See `Objects.write`."""
+        condition = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces.version}
+        descriptor = body.descriptor
+        try:
+            if descriptor.size <= self._single_put:
+                self._put(bucket, key, body, condition)
+                checksum = base64.b64encode(bytes.fromhex(descriptor.digest.hex)).decode()
+            else:
+                checksum = self._put_parts(bucket, key, body, condition)
+        except UpstreamError as error:
+            # A request that was repeated because its answer was lost meets the object that it made.
+            if error.code == "changed-meanwhile" and self._holds(
+                bucket, key, descriptor.digest, descriptor.size
+            ):
+                return
+            raise
+        head = self._head(bucket, key)
+        got = None
+        if head is not None:
+            claim = head["Metadata"].get("sha256")
+            got = head["ContentLength"], head.get("ChecksumSHA256"), claim
+        expected = descriptor.size, checksum, descriptor.digest.hex
+        if got != expected:
+            raise IntegrityError(
+                "read-back",
+                f"{bucket}/{key}: size, checksum and metadata: got {got}, expected {expected}",
+                "the store did not keep what it was sent; do not use this object",
+            )
+
+    def _holds(self, bucket: str, key: str, digest: Digest, size: int) -> bool:
+        held = self.look(bucket, key)
+        return held is not None and (held.digest, held.size) == (digest, size)
+
+    def _put(self, bucket: str, key: str, body: Body, condition: dict[str, str]) -> None:
+        digest, size = body.descriptor.digest, body.descriptor.size
+        # What fits into one piece is checked whole before it is sent, and can be sent again without its source.
+        sent = b"".join(body.pieces()) if size <= CHUNK else _Sending(body)
+        try:
+            with mapped(f"{bucket}/{key}"):
+                self._client.put_object(
+                    Bucket=bucket,
+                    Key=key,
+                    Body=sent,  # type: ignore[arg-type]  # anything with read and seek will do
+                    ContentLength=size,
+                    ChecksumSHA256=base64.b64encode(bytes.fromhex(digest.hex)).decode(),
+                    Metadata={"sha256": digest.hex},
+                    **condition,  # type: ignore[arg-type]
+                )
+        except _SourceFailed as failed:
+            raise failed.error from failed
+
+    def _put_parts(self, bucket: str, key: str, body: Body, condition: dict[str, str]) -> str:
+        with self._journals.hold(bucket, key, body.descriptor.digest) as journal:
+            for other in self._journals.unfinished(bucket, key):
+                if other.digest != journal.digest:
+                    abort(self._client, other)
+            return upload(self._client, journal, body, condition, self._part_size)
+
+    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
+        """See `Objects.keys`."""
+        with mapped(f"{bucket}/{prefix}"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix
+            ):
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"]
+
+
+def _told(head: HeadObjectOutputTypeDef) -> Digest | None:
+    """The object's digest as the server computed it, else as our metadata claims it."""
+    try:
+        raw = base64.b64decode(head.get("ChecksumSHA256", ""), validate=True)
+    except binascii.Error:
+        raw = b""  # composite: base64, a dash and the number of parts
+    try:
+        return Digest(
+            "sha256:" + (raw.hex() if len(raw) == 32 else head["Metadata"].get("sha256", ""))
+        )
+    except IntegrityError:
+        return None
+
+
+class _SourceFailed(BaseException):
+    """Carries an error of the source through boto3, which would wrap an `Exception`, and send the same bytes again."""
+
+    def __init__(self, error: AirgapError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Sending:
+    """A body as boto3 wants it: `read`, and `seek(0)` to begin again."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._pieces = _small(body)
+
+    def read(self, _amount: int = -1) -> bytes | memoryview:
+        """The next piece, of up to 64 KiB whatever was asked: urllib3 asks for 16 KiB, and sends what it gets."""
+        try:
+            return next(self._pieces, b"")
+        except AirgapError as error:
+            raise _SourceFailed(error) from error
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Back to the start; nothing else is asked."""
+        if (offset, whence) != (0, 0):
+            raise ValueError(f"seek({offset}, {whence})")
+        self._pieces = _small(self._body)
+        return 0
+
+    def tell(self) -> int:
+        """Asked before anything was read."""
+        return 0
+
+
+def _small(body: Body) -> Iterator[memoryview]:
+    for piece in body.pieces():
+        for start in range(0, len(piece), SEND):
+            yield piece[start : start + SEND]

@@ -1,0 +1,211 @@
+"""An S3 client that knows only what the Sovereign resource says, and the border where its errors become ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.resources.model import Credentials, S3Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECT_TIMEOUT = 10
+"""Seconds: the endpoint is inside the same site."""
+READ_TIMEOUT = 300
+"""Seconds without a byte: a store may be silent while it puts the parts of a large object together."""
+ATTEMPTS = 5
+"""Requests in all, with the library's own back-off: 5 of them last over a restart of the service."""
+
+
+def make_client(config: S3Config, connections: int) -> S3Client:
+    """A client for `config.endpoint`: path-style, SigV4, no proxy, no instance metadata, no settings of the machine.
+
+    Raises `InputError` (`missing-extra`, `no-credentials`).
+    """
+    try:
+        import boto3
+        import botocore.config
+    except ImportError as error:
+        raise InputError("missing-extra", "S3 needs boto3", "pip install 'airgap[s3]'") from error
+    access_key, secret_key, token = _keys(config.host.credentials)
+    settings = botocore.config.Config(
+        signature_version="s3v4",
+        # The body is not hashed a second time for the signature: its SHA-256 is in a header that is signed.
+        s3={"addressing_style": "path", "payload_signing_enabled": False},
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        proxies={},  # None would mean those of the environment
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        max_pool_connections=connections,
+    )
+    with mapped(config.endpoint):
+        return boto3.session.Session(botocore_session=_session(os.devnull, os.devnull)).client(
+            "s3",
+            endpoint_url=config.endpoint,
+            region_name=config.region,
+            config=settings,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            aws_session_token=token,
+            # True and not None, for which the environment would be asked.
+            verify=str(config.host.ca_file) if config.host.ca_file else True,
+        )
+
+
+def _session(config_file: str, credentials_file: str, profile: str | None = None) -> Any:
+    """A botocore session whose settings never come from the environment, and from no file but these two."""
+    import botocore.session
+
+    files = {"config_file": config_file, "credentials_file": credentials_file}
+    variables = {
+        name: (key, None, files.get(name, default), convert)
+        for name, (
+            key,
+            _env,
+            default,
+            convert,
+        ) in botocore.session.Session.SESSION_VARIABLES.items()
+    }
+    return botocore.session.Session(session_vars=variables, profile=profile)
+
+
+def _keys(credentials: Credentials | None) -> tuple[str, str, str | None]:
+    """Access key, secret key and session token."""
+    if credentials is not None and credentials.profile:
+        return _profile_keys(credentials.profile)
+    if credentials is None or not credentials.access_key_file or not credentials.secret_key_file:
+        raise InputError(
+            "no-credentials",
+            "s3.credentials: got neither a profile nor accessKeyFile and secretKeyFile",
+            "add one of them to the Sovereign resource",
+        )
+    return _read(credentials.access_key_file), _read(credentials.secret_key_file), None
+
+
+def _read(path: Path) -> str:
+    try:
+        value = path.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "no-credentials", f"{path}: {error}", "check the path and its rights"
+        ) from error
+    if not value:
+        raise InputError("no-credentials", f"{path}: empty, expected a key")
+    return value
+
+
+def _profile_keys(name: str) -> tuple[str, str, str | None]:
+    import botocore.exceptions
+
+    session = _session("~/.aws/config", "~/.aws/credentials", name)
+    resolver = session.get_component("credential_provider")
+    for provider in ("env", "container-role", "iam-role"):  # the last two ask a metadata service
+        resolver.remove(provider)
+    try:
+        found = session.get_credentials()
+        if found is not None:
+            frozen = found.get_frozen_credentials()
+            return frozen.access_key, frozen.secret_key, frozen.token
+    except botocore.exceptions.BotoCoreError as error:
+        raise InputError("no-credentials", f"s3.credentials.profile {name!r}: {error}") from error
+    what = f"s3.credentials.profile {name!r} has no keys"
+    raise InputError("no-credentials", what, "add them to ~/.aws/credentials under that name")
+
+
+_RIGHTS = (
+    "the importer needs ListBucket, ListBucketMultipartUploads and GetBucketLocation on the bucket, "
+    "PutObject, GetObject, AbortMultipartUpload and ListMultipartUploadParts on its objects; "
+    "MinIO answers the same when its storage is read-only"
+)
+_QUOTA = "raise the bucket's quota, or make room in it"
+_FULL = "the server's disks are full: make room there"
+_DAMAGED = "the server got other bytes than were sent: run it again"
+_RACE = "someone else writes there; run the import again"
+_MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
+    "AccessDenied": (UpstreamError, "access-denied", _RIGHTS),
+    "403": (UpstreamError, "access-denied", _RIGHTS),
+    "AllAccessDisabled": (UpstreamError, "access-denied", _RIGHTS),
+    "InvalidAccessKeyId": (
+        UpstreamError,
+        "bad-credentials",
+        "the server does not know this access key",
+    ),
+    "SignatureDoesNotMatch": (
+        UpstreamError,
+        "bad-credentials",
+        "the secret key is not that of the access key",
+    ),
+    "RequestTimeTooSkewed": (
+        UpstreamError,
+        "clock",
+        "this machine's clock differs from the server's: set it",
+    ),
+    "NoSuchBucket": (
+        InputError,
+        "no-bucket",
+        "make the bucket, or correct s3.buckets; with few rights MinIO says access denied instead",
+    ),
+    "XMinioAdminBucketQuotaExceeded": (UpstreamError, "quota", _QUOTA),
+    "QuotaExceeded": (UpstreamError, "quota", _QUOTA),
+    "XMinioStorageFull": (UpstreamError, "destination-full", _FULL),
+    "507": (UpstreamError, "destination-full", _FULL),
+    "BadDigest": (IntegrityError, "digest-mismatch", _DAMAGED),
+    "XAmzContentChecksumMismatch": (IntegrityError, "digest-mismatch", _DAMAGED),
+    "InvalidDigest": (IntegrityError, "digest-mismatch", _DAMAGED),
+    "PreconditionFailed": (UpstreamError, "changed-meanwhile", _RACE),
+    "ConditionalRequestConflict": (UpstreamError, "changed-meanwhile", _RACE),
+    "412": (UpstreamError, "changed-meanwhile", _RACE),
+    "NoSuchUpload": (
+        NotFoundError,
+        "no-such-upload",
+        "run the import again: it begins this object anew",
+    ),
+    "NoSuchKey": (NotFoundError, "not-found", ""),
+    "404": (NotFoundError, "not-found", ""),
+}
+
+
+@contextmanager
+def mapped(where: str) -> Iterator[None]:
+    """Turns every exception of boto3 inside into one of ours; `where` says what was asked."""
+    import botocore.exceptions
+
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        raise _from_answer(error, where) from error
+    except botocore.exceptions.SSLError as error:
+        raise UpstreamError("tls", f"{where}: {error}", "check the address and caFile") from error
+    except botocore.exceptions.ParamValidationError as error:
+        raise InputError("bad-request", f"{where}: {error}") from error
+    except (
+        botocore.exceptions.BotoCoreError,
+        botocore.exceptions.HTTPClientError,
+        OSError,
+        ValueError,
+    ) as error:
+        raise UpstreamError(
+            "unreachable",
+            f"{where}: {type(error).__name__}: {error}",
+            "check the endpoint; then run it again",
+        ) from error
+
+
+def _from_answer(error: Any, where: str) -> AirgapError:
+    answer = error.response.get("Error", {})
+    code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    kind, ours, hint = (
+        _MEANINGS.get(code) or _MEANINGS.get(str(status)) or (UpstreamError, "refused", "")
+    )
+    what = f"{where}: {status} {code}: {message}"
+    if issubclass(kind, UpstreamError):
+        return kind(ours, what, hint, status)
+    return kind(ours, what, hint)

@@ -1,0 +1,254 @@
+"""Objects over 5 GiB: multipart uploads with a journal of our own, because SeaweedFS lists no parts.
+
+The journal is a file of JSON lines for each endpoint, bucket, key and digest: first what is uploaded and under which
+upload id, then one line for each part that the server has. A run that was killed is continued by the next: the bytes
+are read again up to where it stood, to hash them, but not sent again.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airgap.canonical import canonical
+from airgap.destinations.s3.client import mapped
+from airgap.digest import Digest
+from airgap.errors import IntegrityError, NotFoundError, StoreError
+from airgap.trees import Body
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PART_SIZE = 16 << 20
+"""Bytes of a part, which is held in memory because its checksum goes before it: 4 at once are 64 MiB."""
+MAX_PARTS = 10_000
+"""S3's limit; objects over 156 GiB get larger parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that the server has."""
+
+    number: int
+    etag: str
+    sha256: str
+    """base64, as S3 wants it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The shape of CompleteMultipartUpload."""
+        return {"PartNumber": self.number, "ETag": self.etag, "ChecksumSHA256": self.sha256}
+
+
+class Journal:
+    """One unfinished upload. Held by one process at a time."""
+
+    def __init__(self, path: Path, bucket: str, key: str, digest: Digest) -> None:
+        self.path = path
+        self.bucket = bucket
+        self.key = key
+        self.digest = digest
+        self.upload_id = ""
+        self.part_size = 0
+        self.parts: list[Part] = []
+
+    def begin(self, upload_id: str, part_size: int) -> None:
+        """Starts anew with an upload that was just made."""
+        self.upload_id, self.part_size, self.parts = upload_id, part_size, []
+        header = {
+            "bucket": self.bucket, "key": self.key, "digest": str(self.digest),
+            "uploadId": upload_id, "partSize": part_size,
+        }  # fmt: skip
+        with _disk(self.path):
+            self.path.write_bytes(canonical(header) + b"\n")
+
+    def add(self, part: Part) -> None:
+        """Notes a part. A line that a crash cuts off costs that part and nothing else, so there is no fsync."""
+        self.parts.append(part)
+        line = {"part": part.number, "etag": part.etag, "sha256": part.sha256}
+        with _disk(self.path), self.path.open("ab") as file:
+            file.write(canonical(line) + b"\n")
+
+    def load(self) -> bool:
+        """Reads what an earlier run left; False when there is nothing to go on with."""
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+            header = json.loads(lines[0])
+            if (header["bucket"], header["key"], header["digest"]) != (
+                self.bucket,
+                self.key,
+                self.digest,
+            ):
+                return False
+            self.upload_id, self.part_size = str(header["uploadId"]), int(header["partSize"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        self.parts = []
+        for line in lines[1:]:
+            try:
+                entry = json.loads(line)
+                part = Part(int(entry["part"]), str(entry["etag"]), str(entry["sha256"]))
+            except (ValueError, KeyError, TypeError):
+                break  # cut off by a crash
+            if part.number != len(self.parts) + 1:
+                break
+            self.parts.append(part)
+        return True
+
+    def end(self) -> None:
+        """The upload is done or given up."""
+        with _disk(self.path):
+            self.path.unlink(missing_ok=True)
+
+
+class Journals:
+    """The folder of journals of one endpoint."""
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self._folder = folder
+        self._endpoint = endpoint
+
+    def _prefix(self, bucket: str, key: str) -> str:
+        return Digest.of(canonical([self._endpoint, bucket, key])).hex[:32]
+
+    @contextmanager
+    def hold(self, bucket: str, key: str, digest: Digest) -> Iterator[Journal]:
+        """The journal of one object, locked. Raises `StoreError` (`in-use`) when another process has it."""
+        prefix = self._prefix(bucket, key)
+        with _disk(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(
+                self._folder / f"{prefix}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+            )
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise StoreError(
+                    "in-use",
+                    f"{bucket}/{key} is being uploaded by another process",
+                    "wait for it, then run this again",
+                ) from error
+            yield Journal(self._folder / f"{prefix}-{digest.hex}.jsonl", bucket, key, digest)
+        finally:
+            os.close(descriptor)
+
+    def unfinished(self, bucket: str, key: str | None = None) -> Iterator[Journal]:
+        """The journals of a bucket, or of one key in it."""
+        pattern = f"{self._prefix(bucket, key)}-*.jsonl" if key is not None else "*.jsonl"
+        for path in sorted(self._folder.glob(pattern)):
+            try:
+                header = json.loads(path.read_bytes().split(b"\n", 1)[0])
+                journal = Journal(path, header["bucket"], header["key"], Digest(header["digest"]))
+            except (OSError, ValueError, KeyError, TypeError, IntegrityError):
+                continue  # not one of ours, or ended by another process just now
+            own = path.name.startswith(self._prefix(journal.bucket, journal.key) + "-")
+            if own and journal.bucket == bucket and journal.load():
+                yield journal
+
+
+def abort(client: S3Client, journal: Journal) -> None:
+    """Gives an upload up, there and here; one that is gone there is well."""
+    try:
+        with mapped(f"{journal.bucket}/{journal.key}: abort"):
+            client.abort_multipart_upload(
+                Bucket=journal.bucket, Key=journal.key, UploadId=journal.upload_id
+            )
+    except NotFoundError:
+        pass
+    journal.end()
+
+
+def upload(
+    client: S3Client,
+    journal: Journal,
+    body: Body,
+    condition: dict[str, str],
+    part_size: int = PART_SIZE,
+) -> str:
+    """Uploads an object in parts, going on where the journal stands, and completes it under `condition`.
+
+    Returns the composite checksum that the server must show. Raises `IntegrityError` when the bytes are wrong: then
+    the upload is given up, and nothing is visible.
+    """
+    if journal.load():
+        try:
+            return _go_on(client, journal, body, condition)
+        except NotFoundError:
+            journal.end()  # given up by the server, or by its life-cycle rules
+    size = max(part_size, -(-body.descriptor.size // MAX_PARTS))
+    with mapped(f"{journal.bucket}/{journal.key}: begin"):
+        made = client.create_multipart_upload(
+            Bucket=journal.bucket,
+            Key=journal.key,
+            ChecksumAlgorithm="SHA256",
+            Metadata={"sha256": journal.digest.hex},
+        )
+    journal.begin(made["UploadId"], size)
+    return _go_on(client, journal, body, condition)
+
+
+def _go_on(client: S3Client, journal: Journal, body: Body, condition: dict[str, str]) -> str:
+    where = f"{journal.bucket}/{journal.key}"
+    target: Any = {"Bucket": journal.bucket, "Key": journal.key, "UploadId": journal.upload_id}
+    have = {part.number: part for part in journal.parts}
+    checksums = hashlib.sha256()
+    try:
+        for number, data in enumerate(_parts(body, journal.part_size), 1):
+            hashed = hashlib.sha256(data).digest()
+            checksums.update(hashed)
+            checksum = base64.b64encode(hashed).decode()
+            known = have.get(number)
+            if known is None:
+                with mapped(f"{where}: part {number}"):
+                    answer = client.upload_part(
+                        **target,
+                        PartNumber=number,
+                        Body=data,  # type: ignore[arg-type]  # a bytearray is as good as bytes
+                        ChecksumSHA256=checksum,
+                    )
+                journal.add(Part(number, answer["ETag"], checksum))
+            elif known.sha256 != checksum:
+                raise IntegrityError(
+                    "digest-mismatch", f"{where}: part {number} is not what was sent before"
+                )
+    except IntegrityError:
+        abort(client, journal)
+        raise
+    parts: Any = {"Parts": [part.as_dict() for part in journal.parts]}
+    with mapped(f"{where}: complete"):
+        client.complete_multipart_upload(**target, MultipartUpload=parts, **condition)  # type: ignore[arg-type]
+    journal.end()
+    return f"{base64.b64encode(checksums.digest()).decode()}-{len(journal.parts)}"
+
+
+def _parts(body: Body, size: int) -> Iterator[bytearray]:
+    """The body in parts of `size` bytes."""
+    part = bytearray()
+    for piece in body.pieces():
+        start = 0
+        while len(piece) - start >= size - len(part):
+            end = start + size - len(part)
+            part += piece[start:end]
+            yield part
+            part, start = bytearray(), end
+        part += piece[start:]
+    if part:
+        yield part
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            "journal", f"{path}: {error}", "stateDir must be writable and have room"
+        ) from error

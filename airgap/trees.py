@@ -1,0 +1,388 @@
+"""Trees at a destination: the two phases, once, for every store of keys and objects.
+
+What differs between S3 and a directory is behind `Objects`; when something becomes visible, what a plan says and
+what is refused is decided here. A tree with a pointer lives under a path that is never reused, so its files are
+brought in `transfer` and the pointer is written in `publish`. A tree without one has no name but its keys, so its
+files are written in `publish`: writing a key is atomic at both destinations, and no store can rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Event, Lock
+from typing import BinaryIO, Protocol, TypeVar
+
+from airgap.digest import CHUNK, Digest
+from airgap.errors import AirgapError, InputError, StoreError, UpstreamError
+from airgap.forms import Change, Finding, Form, Run, State, Tree, Verdict
+from airgap.graph import Descriptor, check_sum
+from airgap.lock import check_path
+
+MAX_KEY = 1024
+"""Bytes of a key: the limit of S3 ("Naming Amazon S3 objects"), and well below PATH_MAX for a directory."""
+
+_Thing = TypeVar("_Thing")
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a key holds now. `version` is the store's own mark of this content (an ETag), `""` where it has none."""
+
+    digest: Digest
+    size: int
+    version: str = ""
+
+
+class Body:
+    """The bytes of one object, read from its source as often as asked, hashed in the pass that moves them."""
+
+    def __init__(
+        self, descriptor: Descriptor, opener: Callable[[], BinaryIO], run: Run, stop: Event
+    ) -> None:
+        self.descriptor = descriptor
+        self._opener = opener
+        self._run = run
+        self._stop = stop
+        self._told = 0
+
+    def pieces(self) -> Iterator[memoryview]:
+        """The bytes in pieces of up to 1 MiB; a piece is good until the next one is asked for.
+
+        The last piece comes only after size and digest were found right, so whoever sends a body that is short of
+        its last piece has sent nothing that a store would keep. Raises `IntegrityError`, or what the source raises.
+        """
+        self._run.progress.advance(-self._told)
+        self._told = 0
+        expected = self.descriptor.size
+        hasher, size = hashlib.sha256(), 0
+        buffer = memoryview(bytearray(min(CHUNK, expected)))
+        count = 0
+        try:
+            with self._opener() as stream:
+                while size < expected and (count := _fill(stream, buffer)):
+                    if self._stop.is_set():
+                        raise StoreError("interrupted", f"{self.descriptor.digest}: stopped")
+                    hasher.update(buffer[:count])
+                    size += count
+                    if size < expected:
+                        self._tell(count)
+                        yield buffer[:count]
+                if size == expected:
+                    size += len(stream.read(1))
+        except OSError as error:
+            raise StoreError("cannot-read", f"{self.descriptor.digest}: {error}") from error
+        check_sum(self.descriptor, Digest.from_hash(hasher), size)
+        if count:
+            self._tell(count)
+            yield buffer[:count]
+
+    def _tell(self, count: int) -> None:
+        self._told += count
+        self._run.progress.advance(count)
+
+
+def _fill(stream: BinaryIO, buffer: memoryview) -> int:
+    readinto = getattr(stream, "readinto", None)
+    if readinto is not None:
+        return readinto(buffer) or 0
+    piece = stream.read(len(buffer))
+    buffer[: len(piece)] = piece
+    return len(piece)
+
+
+class Objects(Protocol):
+    """A store of objects under keys, in buckets. Each write is atomic."""
+
+    def bucket(self, name: str) -> str:
+        """The bucket for a tree's `bucket`. Raises `InputError` (`no-mapping`)."""
+
+    def ready(self, bucket: str) -> None:
+        """Raises `InputError` or `UpstreamError` unless the bucket is there and may be used. Never makes one."""
+
+    def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
+        """What the key holds, `None` for nothing. `deep` reads the object and hashes it."""
+
+    def in_the_way(self, bucket: str, key: str) -> str:
+        """Another key there that is a prefix of `key` as a folder, or the reverse; `""` for none."""
+
+    def write(self, bucket: str, key: str, body: Body, replaces: Held | None) -> None:
+        """Writes an object whole or not at all, and reads back what the store made of it.
+
+        Raises `UpstreamError` (`changed-meanwhile`) when the key does not hold `replaces` any more.
+        """
+
+    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
+        """All keys below a prefix, which ends in a slash."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One object of a tree: where it goes and what it holds."""
+
+    item: str
+    bucket: str
+    prefix: str
+    name: str
+    descriptor: Descriptor
+    opener: Callable[[], BinaryIO]
+    is_pointer: bool = False
+
+    @property
+    def at(self) -> str:
+        return f"{self.bucket}/{self.prefix}" if self.prefix else self.bucket
+
+    @property
+    def key(self) -> str:
+        return f"{self.prefix}/{self.name}" if self.prefix else self.name
+
+
+def check_keys(trees: Iterable[Tree], bucket: Callable[[str], str] = str) -> None:
+    """Refuses keys that some store would change, hide or mix up, across all trees of one import.
+
+    `bucket` maps a tree's bucket to the destination's, because two of them may be one there. Raises `InputError`:
+    `bad-path` (empty, `.` and `..` parts, a leading slash, backslashes, control characters, parts over 255 bytes),
+    `key-too-long`, `key-collision` (one key for two contents), `key-conflict` (`file` beside `file/sub`).
+    """
+    seen: dict[tuple[str, str], tuple[str, Digest]] = {}
+    for tree in trees:
+        for key, digest in _keys(tree):
+            check_path(key, f"{tree.item}: key in {tree.bucket}")
+            length = len(key.encode())
+            if length > MAX_KEY:
+                what = f"{tree.item}: {key!r}: {length} bytes, at most {MAX_KEY}"
+                raise InputError("key-too-long", what, "shorten the path")
+            place = (bucket(tree.bucket), key)
+            item, there = seen.setdefault(place, (tree.item, digest))
+            if there != digest:
+                raise InputError(
+                    "key-collision",
+                    f"{item} and {tree.item} both want {key!r} in {place[0]}: got {digest}, expected {there}",
+                    "give one of them another path, or leave one out",
+                )
+    for (place_bucket, key), (item, _digest) in seen.items():
+        for folder in folders(key):
+            if (place_bucket, folder) in seen:
+                raise conflict(item, place_bucket, key, folder)
+
+
+def conflict(item: str, bucket: str, key: str, other: str) -> InputError:
+    """The error for a key that is a folder of another: MinIO would hide one, a directory cannot hold both."""
+    what = f"{item}: {bucket}: {key!r} beside {other!r}: one name cannot be file and folder"
+    return InputError("key-conflict", what, "rename one of them")
+
+
+def folders(key: str) -> Iterator[str]:
+    """The folders of a key from the outermost on: `a/b/c` → `a`, `a/b`."""
+    for position, char in enumerate(key):
+        if char == "/":
+            yield key[:position]
+
+
+def _keys(tree: Tree) -> Iterator[tuple[str, Digest]]:
+    for path, descriptor in tree.entries.items():
+        yield (f"{tree.prefix}/{path}" if tree.prefix else path), descriptor.digest
+    if tree.pointer is not None:
+        yield tree.pointer[0], Digest.of(tree.pointer[1])
+
+
+class TreeDestination:
+    """A `Destination` for trees over any `Objects`. One `Change` for each object, the pointer's last."""
+
+    form = "tree"
+
+    def __init__(self, url: str, objects: Objects, run: Run) -> None:
+        self.url = url
+        self._objects = objects
+        self._run = run
+        self._stop = Event()
+
+    def check(self, trees: Iterable[Tree]) -> None:
+        """`check_keys` with this destination's buckets."""
+        check_keys(trees, self._objects.bucket)
+
+    def plan(self, form: Form) -> Sequence[Change]:
+        """See `Destination.plan`. A key that holds other content is `moved`, with the digest that it holds."""
+        tree = _tree(form)
+        self.check([tree])
+        self._objects.ready(self._objects.bucket(tree.bucket))
+        return self._each(self._planned, self._lines(tree))
+
+    def _planned(self, line: _Line) -> Change:
+        held = self._objects.look(line.bucket, line.key)
+        change = Change(line.item, line.at, line.name, str(line.descriptor.digest))
+        if held is None:
+            other = self._objects.in_the_way(line.bucket, line.key)
+            if other:
+                raise conflict(line.item, line.bucket, line.key, other)
+            return change
+        change = replace(change, previous=str(held.digest))
+        if _same(held, line):
+            return replace(change, outcome=Verdict.PRESENT)
+        if self._run.add_only:
+            return replace(
+                change, outcome=Verdict.REFUSED, reason="a restore adds content, and moves no name"
+            )
+        return replace(change, outcome=Verdict.MOVED)
+
+    def transfer(self, forms: Sequence[Form]) -> Mapping[str, AirgapError]:
+        """See `Destination.transfer`. A key that holds other content is left for `publish`, which has the plan."""
+        trees = [_tree(form) for form in forms]
+        self.check(trees)
+        failed: dict[str, AirgapError] = {}
+        guard = Lock()
+
+        def bring(line: _Line) -> None:
+            if line.item in failed:
+                return
+            try:
+                self._bring(line)
+            except AirgapError as error:
+                with guard:
+                    failed.setdefault(line.item, error)
+
+        lines: list[_Line] = []
+        for tree in trees:
+            try:
+                self._objects.ready(self._objects.bucket(tree.bucket))
+            except AirgapError as error:
+                failed[tree.item] = error
+            else:
+                if tree.pointer is not None:
+                    lines += [line for line in self._lines(tree) if not line.is_pointer]
+        self._each(bring, lines)
+        return failed
+
+    def _bring(self, line: _Line) -> None:
+        held = self._objects.look(line.bucket, line.key)
+        if held is None:
+            self._write(line, None)
+        elif _same(held, line):
+            self._run.progress.advance(line.descriptor.size)
+
+    def _write(self, line: _Line, replaces: Held | None) -> None:
+        body = Body(line.descriptor, line.opener, self._run, self._stop)
+        self._objects.write(line.bucket, line.key, body, replaces)
+
+    def publish(self, form: Form, plan: Sequence[Change]) -> Sequence[Change]:
+        """See `Destination.publish`. A line that fails says so in its outcome; the pointer then stays as it was."""
+        tree = _tree(form)
+        lines = {(line.at, line.name): line for line in self._lines(tree)}
+        planned = [(lines[change.at, change.name], change) for change in plan]
+        brought = tree.pointer is not None
+
+        def settle(pair: tuple[_Line, Change]) -> Change:
+            return self._settle(*pair, count=not brought)
+
+        done = list(self._each(settle, [pair for pair in planned if not pair[0].is_pointer]))
+        broken = sum(change.outcome not in (Verdict.WRITTEN, Verdict.PRESENT) for change in done)
+        for line, change in planned:
+            if line.is_pointer and broken:
+                reason = f"not written: {broken} of the tree's files are not in place"
+                done.append(replace(change, outcome=Verdict.FAILED, reason=reason))
+            elif line.is_pointer:
+                done.append(self._settle(line, change, count=True))
+        return tuple(done)
+
+    def _settle(self, line: _Line, change: Change, *, count: bool) -> Change:
+        """Makes one line true. `count` tells progress of content that was found present."""
+        if change.outcome is Verdict.REFUSED:
+            return change
+        try:
+            held = self._objects.look(line.bucket, line.key)
+            if held is not None and _same(held, line):
+                if count:
+                    self._run.progress.advance(line.descriptor.size)
+                was_there = change.outcome is Verdict.PRESENT
+                return replace(change, outcome=Verdict.PRESENT if was_there else Verdict.WRITTEN)
+            if held is not None and str(held.digest) != change.previous:
+                raise UpstreamError(
+                    "changed-meanwhile",
+                    f"{line.bucket}/{line.key}: got {held.digest}, expected {change.previous or 'nothing'} as planned",
+                    "someone else writes there; run the import again",
+                )
+            self._write(line, held)
+        except AirgapError as error:
+            return replace(change, outcome=Verdict.FAILED, reason=str(error))
+        return replace(change, outcome=Verdict.WRITTEN)
+
+    def inspect(self, change: Change, root: Digest, *, deep: bool) -> Sequence[Finding]:
+        """See `Destination.inspect`. What else lies below a tree's prefix is told by `extras`."""
+        bucket, _, prefix = change.at.partition("/")
+        key = f"{prefix}/{change.name}" if prefix else change.name
+        finding = Finding(change.item, change.at, change.name, State.GOOD, change.digest)
+        try:
+            held = self._objects.look(bucket, key, deep=deep)
+        except AirgapError as error:
+            return [replace(finding, state=State.UNKNOWN, detail=f"{error} (of {root})")]
+        if held is None:
+            return [replace(finding, state=State.MISSING)]
+        state = State.GOOD if held.digest == change.digest else State.CHANGED
+        return [replace(finding, state=state, got=str(held.digest))]
+
+    def extras(self, changes: Iterable[Change]) -> Sequence[Finding]:
+        """What lies below the prefixes of these receipt lines and is named by none of them.
+
+        A bucket's root is shared by many items, so lines without a prefix are left out.
+        """
+        named: dict[str, set[str]] = {}
+        owner: dict[str, str] = {}
+        for change in changes:
+            if "/" in change.at:
+                named.setdefault(change.at, set()).add(change.name)
+                owner.setdefault(change.at, change.item)
+        found = []
+        for at, names in sorted(named.items()):
+            bucket, _, prefix = at.partition("/")
+            for key in self._objects.keys(bucket, prefix + "/"):
+                name = key.removeprefix(prefix + "/")
+                if name not in names:
+                    found.append(Finding(owner[at], at, name, State.EXTRA))
+        return found
+
+    def _lines(self, tree: Tree) -> list[_Line]:
+        bucket = self._objects.bucket(tree.bucket)
+        lines = [
+            _Line(tree.item, bucket, tree.prefix, path, descriptor, _opener(tree, descriptor))
+            for path, descriptor in sorted(tree.entries.items())
+        ]
+        if tree.pointer is not None:
+            path, data = tree.pointer
+            descriptor = Descriptor.of("text/plain", data)
+            opener = _bytes_opener(data)
+            lines.append(_Line(tree.item, bucket, "", path, descriptor, opener, is_pointer=True))
+        return lines
+
+    def _each(self, work: Callable[[_Thing], _Made], things: Sequence[_Thing]) -> Sequence[_Made]:
+        """`work` for all things, `run.jobs` at once, in order. An exception or Ctrl-C stops what is under way."""
+        self._stop.clear()
+        pool = ThreadPoolExecutor(max(1, min(self._run.jobs, len(things))), "tree")
+        try:
+            return tuple(pool.map(work, things))
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _opener(tree: Tree, descriptor: Descriptor) -> Callable[[], BinaryIO]:
+    return lambda: tree.source.open(descriptor)
+
+
+def _bytes_opener(data: bytes) -> Callable[[], BinaryIO]:
+    return lambda: io.BytesIO(data)
+
+
+def _same(held: Held, line: _Line) -> bool:
+    return held.digest == line.descriptor.digest and held.size == line.descriptor.size
+
+
+def _tree(form: Form) -> Tree:
+    if not isinstance(form, Tree):
+        raise TypeError(f"a tree destination got a {type(form).__name__}")
+    return form
