@@ -197,7 +197,7 @@ def authorise(
 
 def verify_bundle(
     data: bytes,
-    ring: KeyRing,
+    trust: Trust,
     where: str,
     *,
     now: datetime,
@@ -206,6 +206,7 @@ def verify_bundle(
 ) -> Verified:
     """Believes one signed statement, or raises `TrustError`. `where` names the bundle in errors.
 
+    0. The Trust resource holds together: see `key_ring`.
     1. Parse the bundle strictly, at most `limit` bytes: `bad-bundle`.
     2. Find the key whose signature verifies: `bad-signature` where the hint names a key that we know, `unknown-key`
        where it does not, `hint-mismatch` where it names another than the one that signed.
@@ -217,7 +218,8 @@ def verify_bundle(
     8. signedAt is at most `CLOCK_SKEW` after `now`: `signed-in-future`.
     9. signedAt is not before `earliest`, where there is one: `signed-too-early`.
     """
-    return authorise(authenticate(data, ring, where, limit), where, now=now, earliest=earliest)
+    authentic = authenticate(data, key_ring(trust), where, limit)
+    return authorise(authentic, where, now=now, earliest=earliest)
 
 
 def check_earliest(verified: Verified, where: str, earliest: datetime | None) -> None:
