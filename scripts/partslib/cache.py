@@ -68,18 +68,25 @@ def locked(name: str) -> Iterator[None]:
 
 @contextmanager
 def making(part: Part) -> Iterator[Path]:
-    """An empty folder that takes the part's place when the block ends well, and is gone when not."""
+    """An empty folder that takes the part's place when the block ends well."""
+    with becoming(place(part)) as folder:
+        yield folder
+    link_programs(part)
+
+
+@contextmanager
+def becoming(final: Path) -> Iterator[Path]:
+    """An empty folder that is renamed to `final` when the block ends well, and is gone when not."""
     root().mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".making-{part.name}-", dir=root()))
+    folder = Path(tempfile.mkdtemp(prefix=f".making-{final.name}-", dir=root()))
     try:
         yield folder
         folder.chmod(0o755)
-        if place(part).exists():  # of the right name, but a program is missing from it
-            shutil.rmtree(place(part))
-        folder.rename(place(part))
+        if final.exists():  # of the right name, but something is missing from it
+            shutil.rmtree(final)
+        folder.rename(final)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    link_programs(part)
 
 
 def link_programs(part: Part) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tarfile
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
@@ -19,6 +21,7 @@ from tests.parts.images import Layout, make_image
 from tests.parts.need import run
 from tests.parts.registry import Auth, Registry
 from tests.parts.s3 import S3Service
+from tests.parts.system import NetworkNamespace
 
 pytestmark = pytest.mark.e2e
 
@@ -134,3 +137,50 @@ def tar_of(folder: Path, path: Path) -> Path:
         for name in sorted(os.listdir(folder)):
             archive.add(folder / name, name)
     return path
+
+
+def test_debian_image(debian_image: Path, distribution3: Registry, tmp_path: Path) -> None:
+    (root,) = Layout(debian_image).entries()
+    target = f"{distribution3.host}/debian:bookworm"
+    run("crane", "push", debian_image, target)
+    assert run("crane", "digest", target).strip() == root["digest"]
+    run("crane", "export", target, tmp_path / "root.tar")
+    with tarfile.open(tmp_path / "root.tar") as archive:
+        assert {"./bin/busybox", "bin/busybox"} & set(archive.getnames())
+
+
+def test_network_namespace(
+    netns: NetworkNamespace, distribution3: Registry, start_registry: StartRegistry
+) -> None:
+    assert netns.run(["ip", "route"]).stdout == ""
+    outside = urllib.request.Request(f"{distribution3.url}/v2/")
+    with netns.entered():
+        inside = start_registry()
+        assert run("crane", "catalog", inside.host) == ""
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(outside)
+    with urllib.request.urlopen(outside) as answer:
+        assert answer.status == 200
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{inside.url}/v2/")
+    script = "import sys, urllib.request as u; u.urlopen(sys.argv[1])"
+    netns.run([sys.executable, "-c", script, f"{inside.url}/v2/"])
+
+
+def test_tiny_disk(tiny_tmpfs: Callable[[int], Path]) -> None:
+    disk = tiny_tmpfs(1 << 20)
+    with pytest.raises(OSError, match="No space left"):
+        (disk / "file").write_bytes(bytes(2 << 20))
+
+
+@pytest.mark.part("oras", "helm", "cosign", "regctl")
+@pytest.mark.parametrize("name", ["oras", "helm", "cosign", "regctl"])
+def test_clients(name: str) -> None:
+    assert run(name, "version")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("buildah", "version"), ("containerd", "--version"), ("nginx", "-v")]
+)
+def test_programs(name: str, option: str) -> None:
+    run(name, option)

@@ -16,12 +16,16 @@ from typing import Any, Protocol
 import pytest
 
 from tests.parts import registry as registries
+from tests.parts.debian import debian_image as make_debian_image
 from tests.parts.engine import Engine
 from tests.parts.fault_proxy import FaultProxy
 from tests.parts.git_http import GitServer
 from tests.parts.gitea import Gitea
+from tests.parts.hugging_face import HuggingFace
+from tests.parts.need import require_part
 from tests.parts.registry import Auth, Registry, Storage
 from tests.parts.s3 import S3Service, start_minio, start_seaweedfs
+from tests.parts.system import NetworkNamespace, mount_tmpfs, unmount
 
 
 class StartRegistry(Protocol):
@@ -203,3 +207,50 @@ def podman_api(session_stack: ExitStack) -> Engine:
     made = Engine(scratch(session_stack, "podman"))
     session_stack.callback(made.stop)
     return made
+
+
+@pytest.fixture(scope="session")
+def debian_image() -> Path:
+    """An OCI layout with a real Debian image under the tag "bookworm"; for reading only."""
+    return make_debian_image()
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hf_endpoint(stack: ExitStack) -> HuggingFace:
+    """An endpoint for the Hub's client, empty: .url, .cdn_url, .publish(repo, folder), .tokens."""
+    made = HuggingFace()
+    stack.callback(made.stop)
+    return made
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The folder of a real embedding model, all-MiniLM-L6-v2; for reading only."""
+    return require_part("minilm")
+
+
+# --- what only root may do ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def netns(stack: ExitStack) -> NetworkNamespace:
+    """A network namespace without a route: .run(argv), .argv(…), .entered()."""
+    made = NetworkNamespace()
+    stack.callback(made.remove)
+    return made
+
+
+@pytest.fixture
+def tiny_tmpfs(stack: ExitStack) -> Callable[[int], Path]:
+    """tiny_tmpfs(size) → the folder of a file system of that many bytes."""
+
+    def mount(size: int) -> Path:
+        folder = scratch(stack, "disk")
+        mount_tmpfs(folder, size)
+        stack.callback(unmount, folder)
+        return folder
+
+    return mount
