@@ -70,6 +70,10 @@ class Fixed:
         return False
 
 
+Explain = Callable[[Response], UpstreamError]
+"""What an unexpected answer means: a service knows its own words better than HTTP does."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """One request as the caller meant it, the same for every attempt and hop."""
@@ -124,6 +128,11 @@ class Client:
         exact = self.hosts.get(f"{origin.host}:{origin.port}") or self.hosts.get(origin.netloc)
         return exact or self.hosts.get(origin.host) or _PLAIN
 
+    def alias(self, origin: Origin, config: HostConfig) -> None:
+        """Reaches `origin` by `config`, where nothing is said about it: a mirror, or an API under another name."""
+        if self.host(origin) is _PLAIN:
+            self.hosts[f"{origin.host}:{origin.port}"] = config
+
     def resolve(self, url: str, location: str, what: str) -> str:
         """Where `location` in an answer from `url` leads, if the zone's rules allow it: see `resolve_hop`."""
         allowed = self.host(Origin.of(url)).allowed_hosts
@@ -144,13 +153,15 @@ class Client:
         attempts: int | None = None,
         read_timeout: float | None = None,
         limit: int = MAX_ANSWER,
+        explain: Explain = Response.error,
     ) -> Response:
         """One request with its redirects, its new token after a 401 and its repetitions.
 
         `expect` are the statuses that are no error, `None` for all. `idempotent` defaults by method; a request that
         is not is repeated only when the server did not look at it. With `stream` the body is left to be read, and
         the caller closes the response; otherwise at most `limit` bytes of it are read. `attempts` overrides the
-        client's. Raises `NotFoundError` for 404, else `UpstreamError`.
+        client's; `explain` makes the error of an unexpected answer. Raises `NotFoundError` for 404, else
+        `UpstreamError`.
         """
         origin = Origin.of(url)
         request_id = secrets.token_hex(8)
@@ -180,8 +191,8 @@ class Client:
             if wait is None:
                 if wanted:
                     return response
-                raise response.error()
-            self.pause(wait, response.error().what)
+                raise explain(response)
+            self.pause(wait, explain(response).what)
 
     def open_stream(
         self,
@@ -191,6 +202,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         auth: Auth | None = None,
         etag: str = "",
+        explain: Explain = Response.error,
     ) -> BinaryIO:
         """The body of a GET from byte `offset` on, as a stream that survives drops.
 
@@ -205,7 +217,7 @@ class Client:
                 wanted["Range"] = f"bytes={start}-"
                 if validator:
                     wanted["If-Range"] = validator
-            return self.request("GET", url, headers=wanted, auth=auth, stream=True)
+            return self.request("GET", url, headers=wanted, auth=auth, stream=True, explain=explain)
 
         return open_resuming(ask, offset, etag, Backoff(self.retries), self.pause)
 

@@ -78,6 +78,8 @@ def parse_reference(text: str, where: str = "") -> Reference:
     repository, colon, tag = path.partition(":")
     if colon:
         check_tag(tag, f"{place}{text!r}")
+    if host == DOCKER_HUB and "/" not in path:
+        raise bad("Docker Hub's own images are in library/", f"write {_suggest(path, digest)}")
     if not tag and digest is None:
         raise bad("has neither tag nor digest", f"add what is meant, for example {text}:latest")
     return Reference(

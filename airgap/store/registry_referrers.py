@@ -1,0 +1,126 @@
+"""Referrers: the API where a registry has it, else the index under the fallback tag.
+
+Source: OCI distribution-spec v1.1.1, "Listing Referrers" and "Unavailable Referrers API". A registry has the API when
+a GET of it answers with an index: the `OCI-Subject` header may be missing although it has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from airgap.digest import Digest
+from airgap.errors import NotFoundError, UpstreamError
+from airgap.graph import MAX_NODE, OCI_INDEX, Descriptor, Node, parse_json
+from airgap.net.http import Response
+from airgap.net.origin import redact
+from airgap.store.reference import referrers_tag
+from airgap.store.registry_client import PULL, RegistryClient, entries
+
+NO_API = (400, 404, 405, 501)
+"""What registries without the API answer to its path."""
+MAX_MERGES = 5
+"""Attempts to get an entry into a fallback index that others write too; the specification has no lock for it."""
+
+PutTag = Callable[[str, Descriptor, bytes], None]
+
+
+def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]:
+    """What refers to `subject`, each once, in the registry's order. Raises `UpstreamError`, `IntegrityError`."""
+    answer = _ask(client, path, subject)
+    if answer is None:
+        return [entry for entry, _ in _fallback(client, path, subject)]
+    found: dict[Digest, Descriptor] = {}
+    for page in client.pages(answer.url, client.auth(path, PULL), answer):
+        found.update({entry.digest: entry for entry in entries(page.json(), redact(page.url))})
+    return list(found.values())
+
+
+def enter(client: RegistryClient, path: str, node: Node, put_tag: PutTag) -> None:
+    """Makes a manifest with a subject findable: nothing to do with the API, else merges it into the fallback index.
+
+    The index is read again after writing, and written again while another writer's version lacks an entry. Raises
+    `UpstreamError` (`referrers-race`).
+    """
+    subject = node.subject
+    if subject is None or client.has_referrers:
+        return
+    if _ask(client, path, subject.digest) is not None:
+        return
+    with client.fallback_lock:
+        for _ in range(MAX_MERGES):
+            there = _fallback(client, path, subject.digest)
+            if any(entry.digest == node.descriptor.digest for entry, _ in there):
+                return
+            data = _index([*(raw for _, raw in there), _entry(node)])
+            try:
+                put_tag(referrers_tag(subject.digest), Descriptor.of(OCI_INDEX, data), data)
+            except UpstreamError as error:
+                if error.code != "tag-differs":
+                    raise
+    raise UpstreamError(
+        "referrers-race",
+        f"{client.host}/{path}: {referrers_tag(subject.digest)} lost our entry {MAX_MERGES} times",
+        "someone else writes the same referrers; run it again",
+    )
+
+
+def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:
+    """The API's answer, `None` where the registry does not have it."""
+    if client.has_referrers is False:
+        return None
+    url = client.url(path, f"referrers/{subject}")
+    answer = client.call(
+        "GET", url, client.auth(path, PULL), expect=(200, *NO_API), headers={"Accept": OCI_INDEX}
+    )
+    if answer.status == 200 and answer.content_type != "text/html":
+        document = answer.json()
+        said = document.get("mediaType") if isinstance(document, dict) else None
+        if OCI_INDEX not in (answer.content_type, said):
+            raise UpstreamError("not-an-index", f"GET {redact(url)}: got {answer.content_type}")
+        client.has_referrers = True
+        return answer
+    # 404 with an error of the specification may mean this repository; without, the path itself is unknown.
+    # A web page with a 200 comes from something in front that does not know the path either.
+    if answer.status != 200 and not answer.server_errors():
+        client.has_referrers = False
+    return None
+
+
+def _fallback(
+    client: RegistryClient, path: str, subject: Digest
+) -> list[tuple[Descriptor, dict[str, Any]]]:
+    """Descriptors of the fallback index, each with its JSON as it stands there."""
+    try:
+        found, data = client.manifest(path, referrers_tag(subject))
+    except NotFoundError:
+        return []
+    if found.media_type != OCI_INDEX:
+        # A tag of that name that is something else (a cosign signature has a suffix) is not ours to read.
+        return []
+    where = f"{client.host}/{path}:{referrers_tag(subject)}"
+    document = parse_json(data, where)
+    return list(zip(entries(document, where), document.get("manifests") or [], strict=True))
+
+
+def _entry(node: Node) -> dict[str, Any]:
+    """As the specification wants it: with the artifact type and the manifest's annotations."""
+    made = node.descriptor.as_dict()
+    if node.artifact_type:
+        made["artifactType"] = node.artifact_type
+    if node.annotations:
+        made["annotations"] = dict(node.annotations)
+    return made
+
+
+def _index(manifests: list[dict[str, Any]]) -> bytes:
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
+    data = json.dumps(document, separators=(",", ":")).encode()
+    if len(data) > MAX_NODE:
+        raise UpstreamError(
+            "too-many-referrers",
+            f"an index of {len(manifests)} referrers would have {len(data)} bytes, at most {MAX_NODE}",
+            "delete old signatures, or use a registry with the referrers API",
+        )
+    return data
