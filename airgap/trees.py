@@ -310,25 +310,28 @@ class TreeDestination:
             return replace(change, outcome=Verdict.FAILED, reason=str(error))
         return replace(change, outcome=Verdict.WRITTEN)
 
-    def inspect(self, change: Change, root: Digest, *, deep: bool) -> Sequence[Finding]:
-        """See `Destination.inspect`. What else lies below a tree's prefix is told by `extras`."""
+    def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
+        """See `Destination.inspect`. Every object is read and hashed: each key has bytes of its own, so `deep`
+        finds no more. What was refused was not promised, so it is only known by name. A bucket's root is shared by
+        many items, and nothing in it is too much."""
+        asked = [change for change in changes if change.outcome is not Verdict.REFUSED]
+        return (*self._each(self._inspected, asked), *self._extras(changes))
+
+    def _inspected(self, change: Change) -> Finding:
         bucket, _, prefix = change.at.partition("/")
         key = f"{prefix}/{change.name}" if prefix else change.name
         finding = Finding(change.item, change.at, change.name, State.GOOD, change.digest)
         try:
-            held = self._objects.look(bucket, key, deep=deep)
+            held = self._objects.look(bucket, key, deep=True)
         except AirgapError as error:
-            return [replace(finding, state=State.UNKNOWN, detail=f"{error} (of {root})")]
+            return replace(finding, state=State.UNKNOWN, detail=str(error))
         if held is None:
-            return [replace(finding, state=State.MISSING)]
+            return replace(finding, state=State.MISSING)
         state = State.GOOD if held.digest == change.digest else State.CHANGED
-        return [replace(finding, state=state, got=str(held.digest))]
+        return replace(finding, state=state, got=str(held.digest))
 
-    def extras(self, changes: Iterable[Change]) -> Sequence[Finding]:
-        """What lies below the prefixes of these receipt lines and is named by none of them.
-
-        A bucket's root is shared by many items, so lines without a prefix are left out.
-        """
+    def _extras(self, changes: Sequence[Change]) -> Sequence[Finding]:
+        """What lies below the prefixes of these lines and is named by none of them."""
         named: dict[str, set[str]] = {}
         owner: dict[str, str] = {}
         for change in changes:
@@ -338,10 +341,15 @@ class TreeDestination:
         found = []
         for at, names in sorted(named.items()):
             bucket, _, prefix = at.partition("/")
-            for key in self._objects.keys(bucket, prefix + "/"):
-                name = key.removeprefix(prefix + "/")
-                if name not in names:
-                    found.append(Finding(owner[at], at, name, State.EXTRA))
+            try:
+                there = {
+                    key.removeprefix(f"{prefix}/")
+                    for key in self._objects.keys(bucket, f"{prefix}/")
+                }
+            except AirgapError as error:
+                found.append(Finding(owner[at], at, "", State.UNKNOWN, detail=str(error)))
+                continue
+            found += [Finding(owner[at], at, name, State.EXTRA) for name in sorted(there - names)]
         return found
 
     def _lines(self, tree: Tree) -> list[_Line]:

@@ -101,22 +101,30 @@ def _read(path: Path) -> str:
     return value
 
 
+_PROFILE = "add its keys to ~/.aws/credentials"
+
+
 def _profile_keys(name: str) -> tuple[str, str, str | None]:
     import botocore.exceptions
 
     session = _session("~/.aws/config", "~/.aws/credentials", name)
-    resolver = session.get_component("credential_provider")
-    for provider in ("env", "container-role", "iam-role"):  # the last two ask a metadata service
-        resolver.remove(provider)
     try:
+        resolver = session.get_component("credential_provider")
+        for provider in (
+            "env",
+            "container-role",
+            "iam-role",
+        ):  # the last two ask a metadata service
+            resolver.remove(provider)
         found = session.get_credentials()
         if found is not None:
             frozen = found.get_frozen_credentials()
             return frozen.access_key, frozen.secret_key, frozen.token
     except botocore.exceptions.BotoCoreError as error:
-        raise InputError("no-credentials", f"s3.credentials.profile {name!r}: {error}") from error
+        what = f"s3.credentials.profile {name!r}: {error}"
+        raise InputError("no-credentials", what, _PROFILE) from error
     what = f"s3.credentials.profile {name!r} has no keys"
-    raise InputError("no-credentials", what, "add them to ~/.aws/credentials under that name")
+    raise InputError("no-credentials", what, _PROFILE)
 
 
 _RIGHTS = (

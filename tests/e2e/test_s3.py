@@ -1,0 +1,469 @@
+"""S3 against MinIO and SeaweedFS. moto shows only what those cannot: see the last part."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airgap.destinations.s3 import S3Destination
+from airgap.digest import Digest
+from airgap.errors import AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.forms import Run, Verdict
+from airgap.progress import Silent
+from airgap.resources.model import Credentials, HostConfig, S3Config
+from tests.parts.process import LOOPBACK, free_ports
+from tests.parts.s3 import S3Service
+from tests.suites.destination_suite import (
+    Bytes,
+    DestinationSuite,
+    Place,
+    carry,
+    damage,
+    flipped,
+    outcomes,
+    tree,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from tests.parts.fixtures import MakeProxy
+
+pytestmark = pytest.mark.e2e
+
+PART = 5 << 20
+"""The smallest part that S3 allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """Two new buckets of a service."""
+
+    service: S3Service
+    config: S3Config
+    journals: Path
+    client: S3Client
+
+    def make(self, run: Run) -> S3Destination:
+        return S3Destination(self.config, self.journals, run)
+
+    def in_parts(self, run: Run | None = None, *, endpoint: str = "") -> S3Destination:
+        """The same, with multipart uploads above 5 MiB."""
+        config = replace(self.config, endpoint=endpoint or self.config.endpoint)
+        made = run or Run(Silent(), jobs=1)
+        return S3Destination(config, self.journals, made, single_put=PART, part_size=PART)
+
+    def at(self, prefix: str) -> str:
+        bucket = self.config.buckets["models"]
+        return f"{bucket}/{prefix}" if prefix else bucket
+
+    def read(self, bucket: str, key: str) -> bytes | None:
+        name = self.config.buckets[bucket]
+        if key not in self.listing(bucket):
+            return None
+        with self.client.get_object(Bucket=name, Key=key)["Body"] as stream:
+            return stream.read()
+
+    def plant(self, bucket: str, key: str, data: bytes) -> None:
+        self.client.put_object(Bucket=self.config.buckets[bucket], Key=key, Body=data)
+
+    def remove(self, bucket: str, key: str) -> None:
+        self.client.delete_object(Bucket=self.config.buckets[bucket], Key=key)
+
+    def listing(self, bucket: str) -> set[str]:
+        page = self.client.list_objects_v2(Bucket=self.config.buckets[bucket])
+        return {entry["Key"] for entry in page.get("Contents", ())}
+
+    def uploads(self) -> int:
+        """Unfinished multipart uploads in the bucket for models, asked by key: MinIO needs that."""
+        bucket = self.config.buckets["models"]
+        page = self.client.list_multipart_uploads(Bucket=bucket, Prefix="acme/mini/r1/weights")
+        return len(page.get("Uploads", ()))
+
+
+def s3_config(service: S3Service, folder: Path, buckets: dict[str, str]) -> S3Config:
+    """The Sovereign's s3 section for a service, with its keys in files."""
+    (folder / "access").write_text(service.access_key + "\n")
+    (folder / "secret").write_text(service.secret_key + "\n")
+    keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")
+    return S3Config(service.endpoint, buckets, HostConfig(credentials=keys))
+
+
+@pytest.fixture
+def place(any_s3: S3Service, tmp_path: Path) -> Iterator[S3Place]:
+    buckets = {"models": any_s3.new_bucket("models"), "files": any_s3.new_bucket("files")}
+    client = any_s3.client()
+    yield S3Place(any_s3, s3_config(any_s3, tmp_path, buckets), tmp_path / "journals", client)
+    client.close()
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run(Silent(), jobs=2)
+
+
+class TestS3(DestinationSuite):
+    """The suite, on both services."""
+
+    @pytest.fixture
+    def place(self, any_s3: S3Service, tmp_path: Path) -> Iterator[Place]:
+        buckets = {"models": any_s3.new_bucket("models"), "files": any_s3.new_bucket("files")}
+        client = any_s3.client()
+        yield S3Place(any_s3, s3_config(any_s3, tmp_path, buckets), tmp_path / "journals", client)
+        client.close()
+
+
+def big(size: int = 12_000_001) -> bytes:
+    """Bytes that differ in each part."""
+    return b"".join(hashlib.sha256(str(n).encode()).digest() for n in range(size // 32 + 1))[:size]
+
+
+def test_each_object_carries_its_sha256(place: S3Place, run: Run) -> None:
+    carry(place.make(run), tree({"one": b"1"}))
+    bucket = place.config.buckets["models"]
+    head = place.client.head_object(Bucket=bucket, Key="acme/mini/r1/one", ChecksumMode="ENABLED")
+    assert head["Metadata"]["sha256"] == hashlib.sha256(b"1").hexdigest()
+    assert head["ChecksumSHA256"] == "a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s="
+
+
+def test_large_objects_go_in_parts(place: S3Place) -> None:
+    form = tree({"weights": big(), "exact": big(2 * PART)})
+    assert outcomes(carry(place.in_parts(), form)) == {Verdict.WRITTEN}
+    assert place.read("models", "acme/mini/r1/weights") == big()
+    assert place.read("models", "acme/mini/r1/exact") == big(2 * PART)
+    bucket = place.config.buckets["models"]
+    head = place.client.head_object(
+        Bucket=bucket, Key="acme/mini/r1/weights", ChecksumMode="ENABLED"
+    )
+    assert head["ChecksumSHA256"].endswith("-3")
+    assert head["Metadata"]["sha256"] == Digest.of(big()).hex
+    assert list(place.journals.glob("*.jsonl")) == []
+    assert outcomes(carry(place.in_parts(), form)) == {Verdict.PRESENT}
+
+
+@pytest.mark.parametrize("position", [0, 7_000_000, -1])
+def test_a_flipped_byte_in_a_part_leaves_nothing(place: S3Place, position: int) -> None:
+    form = tree({"weights": big()})
+    damage(form, "weights", flipped(big(), position))
+    [error] = place.in_parts().transfer([form]).values()
+    assert isinstance(error, IntegrityError)
+    assert place.listing("models") == set()
+    assert place.uploads() == 0
+    assert list(place.journals.glob("*.jsonl")) == []
+
+
+def test_an_upload_in_parts_goes_on_in_another_run(place: S3Place, fault_proxy: MakeProxy) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("PUT", r"partNumber=3", status=403)
+    form = tree({"weights": big()})
+    [error] = place.in_parts(endpoint=proxy.url).transfer([form]).values()
+    assert error.code == "access-denied"
+    assert place.listing("models") == set()
+    assert place.uploads() == 1
+    proxy.clear()
+    progress = Bytes()
+    again = place.in_parts(Run(progress, jobs=1), endpoint=proxy.url)
+    assert again.transfer([form]) == {}
+    assert progress.count == len(big())
+    assert proxy.count("PUT", r"partNumber=[12]\b") == 0
+    assert proxy.count("PUT", r"partNumber=3") == 1
+    assert place.read("models", "acme/mini/r1/weights") == big()
+    assert place.uploads() == 0
+
+
+def test_a_journal_whose_upload_is_gone_begins_anew(place: S3Place, fault_proxy: MakeProxy) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("PUT", r"partNumber=3", status=403)
+    form = tree({"weights": big()})
+    assert place.in_parts(endpoint=proxy.url).transfer([form])
+    bucket = place.config.buckets["models"]
+    page = place.client.list_multipart_uploads(Bucket=bucket, Prefix="acme/mini/r1/weights")
+    [upload] = page["Uploads"]
+    place.client.abort_multipart_upload(
+        Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+    )
+    proxy.clear()
+    assert outcomes(carry(place.in_parts(endpoint=proxy.url), form)) == {Verdict.WRITTEN}
+    assert place.read("models", "acme/mini/r1/weights") == big()
+
+
+def test_an_upload_of_other_content_is_given_up(place: S3Place, fault_proxy: MakeProxy) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("PUT", r"partNumber=3", status=403)
+    assert place.in_parts(endpoint=proxy.url).transfer([tree({"weights": big()})])
+    proxy.clear()
+    other = tree({"weights": big()[::-1]})
+    assert outcomes(carry(place.in_parts(endpoint=proxy.url), other)) == {Verdict.WRITTEN}
+    assert place.read("models", "acme/mini/r1/weights") == big()[::-1]
+    assert place.uploads() == 0
+    assert list(place.journals.glob("*.jsonl")) == []
+
+
+KILLED = """
+import json, os, sys
+from pathlib import Path
+from airgap.destinations.s3 import S3Destination
+from airgap.forms import Run
+from airgap.progress import Silent
+from airgap.resources.model import Credentials, HostConfig, S3Config
+from tests.e2e.test_s3 import PART, big
+from tests.suites.destination_suite import tree
+endpoint, buckets, folder = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
+keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")
+config = S3Config(endpoint, buckets, HostConfig(credentials=keys))
+run = Run(Silent(), jobs=1)
+destination = S3Destination(config, folder / "journals", run, single_put=PART, part_size=PART)
+form = tree({"weights": big(40_000_000)})
+assert destination.transfer([form]) == {}
+"""
+
+
+def test_a_killed_process_is_continued(place: S3Place, fault_proxy: MakeProxy) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("PUT", r"partNumber=4", delay=60)
+    folder = place.journals.parent
+    buckets = json.dumps(dict(place.config.buckets))
+    argv = [sys.executable, "-c", KILLED, proxy.url, buckets, str(folder)]
+    child = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    try:
+        while not any(len(path.read_bytes().splitlines()) == 4 for path in _journals(place)):
+            assert child.poll() is None
+    finally:
+        child.kill()
+        child.wait()
+    proxy.clear()
+    form = tree({"weights": big(40_000_000)})
+    taken = proxy.taken()
+    assert outcomes(carry(place.in_parts(endpoint=proxy.url), form)) == {Verdict.WRITTEN}
+    # Three parts of eight are not sent again.
+    assert proxy.taken() - taken < 40_000_000 - 3 * PART + (1 << 20)
+    assert place.read("models", "acme/mini/r1/weights") == big(40_000_000)
+
+
+def _journals(place: S3Place) -> list[Path]:
+    return list(place.journals.glob("*.jsonl"))
+
+
+def test_a_completed_upload_whose_journal_stayed_is_tidied(
+    place: S3Place, fault_proxy: MakeProxy
+) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("PUT", r"partNumber=3", status=403)
+    form = tree({"weights": big()})
+    assert place.in_parts(endpoint=proxy.url).transfer([form])
+    place.client.put_object(
+        Bucket=place.config.buckets["models"],
+        Key="acme/mini/r1/weights",
+        Body=big(),
+        Metadata={"sha256": Digest.of(big()).hex},
+    )
+    assert place.in_parts(endpoint=proxy.url).transfer([form]) == {}
+    assert _journals(place) == []
+    assert place.uploads() == 0
+
+
+def test_moved_content_is_replaced_in_parts_too(place: S3Place) -> None:
+    place.plant("models", "acme/mini/r1/weights", b"old")
+    form = tree({"weights": big()})
+    destination = place.in_parts()
+    plan = destination.plan(form)
+    assert {change.outcome for change in plan} == {Verdict.MOVED, Verdict.WRITE}
+    assert destination.transfer([form]) == {}
+    assert outcomes(list(destination.publish(form, plan))) == {Verdict.WRITTEN}
+    assert place.read("models", "acme/mini/r1/weights") == big()
+
+
+def test_a_lost_answer_is_not_a_failure(place: S3Place, fault_proxy: MakeProxy) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("PUT", r"/one$", times=1, lost_answer=True)
+    changes = carry(_through(place, proxy.url), tree({"one": big()}))
+    assert outcomes(changes) == {Verdict.WRITTEN}
+    assert place.read("models", "acme/mini/r1/one") == big()
+    assert proxy.count("PUT", r"/one$") == 2
+
+
+def test_a_dropped_upload_is_sent_again_from_its_source(
+    place: S3Place, fault_proxy: MakeProxy
+) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("PUT", r"/one$", times=1, cut_request_after=5_000_000)
+    progress = Bytes()
+    destination = _through(place, proxy.url, Run(progress))
+    assert outcomes(carry(destination, tree({"one": big()}))) == {Verdict.WRITTEN}
+    assert place.read("models", "acme/mini/r1/one") == big()
+    assert progress.count == len(big()) + 2
+
+
+def _through(place: S3Place, url: str, run: Run | None = None) -> S3Destination:
+    config = replace(place.config, endpoint=url)
+    return S3Destination(config, place.journals, run or Run(Silent()))
+
+
+class Flipping(threading.Thread):
+    """Passes one TCP connection after another on, with one bit of one byte sent up changed."""
+
+    def __init__(self, endpoint: str, position: int) -> None:
+        super().__init__(daemon=True)
+        self._server = socket.create_server((LOOPBACK, 0))
+        self._upstream = (LOOPBACK, int(endpoint.rpartition(":")[2]))
+        self._left = position
+        self.url = f"http://{LOOPBACK}:{self._server.getsockname()[1]}"
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                below, _address = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._both_ways, args=(below,), daemon=True).start()
+
+    def _both_ways(self, below: socket.socket) -> None:
+        with below, socket.create_connection(self._upstream) as above:
+            back = threading.Thread(target=self._pass_on, args=(above, below))
+            back.start()
+            self._pass_on(below, above, up=True)
+            back.join()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, *, up: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(self._flip(data) if up else data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def _flip(self, data: bytes) -> bytes:
+        position, self._left = self._left, self._left - len(data)
+        return flipped(data, position) if 0 <= position < len(data) else data
+
+    def stop(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+
+def test_a_byte_flipped_on_the_way_is_refused_by_the_server(place: S3Place) -> None:
+    line = Flipping(place.service.endpoint, 6_000_000)
+    try:
+        failed = _through(place, line.url).transfer([tree({"one": big()})])
+    finally:
+        line.stop()
+    [error] = failed.values()
+    assert isinstance(error, IntegrityError)
+    assert error.code == "digest-mismatch"
+    assert place.listing("models") == set()
+
+
+# --- what goes wrong with names and rights ------------------------------------------------------
+
+
+def problem(place: S3Place, config: S3Config) -> AirgapError:
+    """What a plan says with this configuration."""
+    with pytest.raises(AirgapError) as caught:
+        S3Destination(config, place.journals, Run(Silent())).plan(tree({"one": b"1"}))
+    assert caught.value.hint
+    return caught.value
+
+
+def test_a_missing_bucket_is_refused_and_not_made(place: S3Place) -> None:
+    missing = place.config.buckets["models"] + "-not-there"
+    error = problem(place, replace(place.config, buckets={"models": missing}))
+    assert isinstance(error, InputError)
+    assert error.code == "no-bucket"
+    assert missing not in {entry["Name"] for entry in place.client.list_buckets()["Buckets"]}
+    failed = S3Destination(
+        replace(place.config, buckets={"models": missing}), place.journals, Run(Silent())
+    ).transfer([tree({"one": b"1"})])
+    assert [error.code for error in failed.values()] == ["no-bucket"]
+    assert missing not in {entry["Name"] for entry in place.client.list_buckets()["Buckets"]}
+
+
+def test_a_bucket_without_mapping_is_refused(place: S3Place) -> None:
+    error = problem(place, replace(place.config, buckets={"files": "x"}))
+    assert isinstance(error, InputError)
+    assert error.code == "no-mapping"
+
+
+@pytest.mark.parametrize("which", ["access", "secret"])
+def test_wrong_keys_are_told_apart_from_missing_rights(place: S3Place, which: str) -> None:
+    path = place.journals.parent / which
+    path.write_text("wrong" * 4)
+    error = problem(place, place.config)
+    assert error.code == "bad-credentials"
+    assert "wrong" not in f"{error}{error.hint}" or which == "access"
+
+
+def test_nobody_there(place: S3Place) -> None:
+    [port] = free_ports(1)
+    error = problem(place, replace(place.config, endpoint=f"http://127.0.0.1:{port}"))
+    assert isinstance(error, UpstreamError)
+    assert error.code == "unreachable"
+
+
+def test_a_redirect_elsewhere_is_not_followed(place: S3Place, fault_proxy: MakeProxy) -> None:
+    proxy, elsewhere = fault_proxy(place.service.endpoint), fault_proxy(place.service.endpoint)
+    proxy.fault("GET", "", status=307, headers={"Location": f"{elsewhere.url}/models"})
+    with pytest.raises(UpstreamError):
+        _through(place, proxy.url).plan(tree({"one": b"1"}))
+    assert elsewhere.count() == 0
+
+
+def test_the_environment_changes_nothing(
+    place: S3Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nowhere = "http://127.0.0.1:9"
+    (tmp_path / "aws").write_text("[default]\ns3 =\n  addressing_style = virtual\nregion = x\n")
+    for name, value in {
+        "HTTP_PROXY": nowhere,
+        "http_proxy": nowhere,
+        "AWS_PROFILE": "not-there",
+        "AWS_ACCESS_KEY_ID": "wrong",
+        "AWS_SECRET_ACCESS_KEY": "wrong",
+        "AWS_SESSION_TOKEN": "wrong",
+        "AWS_ENDPOINT_URL": nowhere,
+        "AWS_ENDPOINT_URL_S3": nowhere,
+        "AWS_CA_BUNDLE": "/not/there",
+        "AWS_CONFIG_FILE": str(tmp_path / "aws"),
+        "AWS_USE_DUALSTACK_ENDPOINT": "true",
+        "AWS_DEFAULTS_MODE": "auto",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "WHEN_SUPPORTED",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert outcomes(carry(place.make(Run(Silent())), tree({"one": b"1"}))) == {Verdict.WRITTEN}
+
+
+def test_a_profile_is_read_from_the_home(
+    place: S3Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/credentials").write_text(
+        f"[import]\naws_access_key_id = {place.service.access_key}\n"
+        f"aws_secret_access_key = {place.service.secret_key}\n"
+    )
+    config = replace(place.config, host=HostConfig(credentials=Credentials(profile="import")))
+    destination = S3Destination(config, place.journals, Run(Silent()))
+    assert outcomes(carry(destination, tree({"one": b"1"}))) == {Verdict.WRITTEN}
+    for name in ("other", "empty"):
+        (tmp_path / ".aws/config").write_text("[profile empty]\nregion = here\n")
+        host = HostConfig(credentials=Credentials(profile=name))
+        with pytest.raises(InputError) as caught:
+            S3Destination(replace(config, host=host), place.journals, Run(Silent()))
+        assert caught.value.code == "no-credentials"
+
+
+def test_nothing_secret_is_said(place: S3Place) -> None:
+    (place.journals.parent / "secret").write_text("hunter2hunter2")
+    error = problem(place, place.config)
+    assert "hunter2" not in f"{error!r}{error}{error.hint}{error.__cause__!r}"
