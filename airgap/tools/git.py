@@ -99,8 +99,9 @@ _CONFIG = """\
 class Remote:
     """A repository elsewhere: an http or https URL, or an absolute path; and how it is reached.
 
-    `authorization` is the value of that header, `proxies` has the keys `http`, `https`, `all` and `no`. `redirects` lets git follow a redirect of its first request; never
-    together with `authorization`, because git would send that to the new host.
+    `authorization` is the value of that header, `proxies` has the keys `http`, `https`, `all` and `no`. `redirects`
+    lets git follow a redirect of its first request; never together with `authorization`, because git would send that
+    to the new host.
     """
 
     url: str

@@ -7,17 +7,20 @@ that all it refers to is there. Source: gitformat-bundle(5).
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.digest import CHUNK
+from airgap.digest import CHUNK, Digest
 from airgap.errors import IntegrityError, StoreError
+from airgap.graph import Descriptor, Source, check_sum
 from airgap.tools.git import LONG
+from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_oid
-from airgap.tools.git_repository import TOLERATED, Repository
+from airgap.tools.git_repository import TOLERATED, Repository, disk_fault
 
 MAX_HEADER = 64 << 20
 """Bytes of a bundle's header: 200,000 refs with long names."""
@@ -34,8 +37,10 @@ class Header:
     offset: int
 
 
-def write_bundle(repository: Repository, path: Path, refs: Mapping[str, str], head: str) -> int:
-    """Writes all that `refs` reach to the file `path`; returns its size in bytes.
+def write_bundle(
+    repository: Repository, path: Path, refs: Mapping[str, str], head: str
+) -> tuple[Digest, int]:
+    """Writes all that `refs` reach to the file `path`; returns its digest and its size in bytes.
 
     The same repository with the same packs gives the same bytes: one thread, refs sorted. `head` names the ref that
     HEAD points to, so that the bundle can be cloned. Raises `IntegrityError`, `StoreError`, `ToolError`.
@@ -57,18 +62,18 @@ def write_bundle(repository: Repository, path: Path, refs: Mapping[str, str], he
         repository=repository.path,
         stdin=wanted.encode(),
     ) as running:
+        piece = ("\n".join(lines) + "\n\n").encode()
+        hasher, size = hashlib.sha256(), 0
         try:
             with path.open("wb") as file:
-                file.write(("\n".join(lines) + "\n\n").encode())
-                while piece := running.stdout.read(CHUNK):
-                    file.write(piece)
-                size = file.tell()
+                while piece:
+                    hasher.update(piece)
+                    size += file.write(piece)
+                    piece = running.stdout.read(CHUNK)
         except OSError as error:
-            raise StoreError(
-                "disk-error", f"{path}: {error.strerror}", "free space, then run it again"
-            ) from error
+            raise disk_fault(error, path) from error
         running.finish()
-    return size
+    return Digest.from_hash(hasher), size
 
 
 def read_header(file: BinaryIO, where: str) -> Header:
@@ -117,7 +122,7 @@ def unpack_bundle(repository: Repository, path: Path) -> Header:
             )
         # The program reads the descriptor, not Python's buffer.
         os.lseek(file.fileno(), header.offset, os.SEEK_SET)
-        repository.git.run(
+        done = repository.git.run(
             "index-pack",
             "--stdin",
             "--fix-thin",
@@ -126,6 +131,17 @@ def unpack_bundle(repository: Repository, path: Path) -> Header:
             repository=repository.path,
             stdin=file,
             timeout=LONG,
+            ok=(),
+        )
+    if done.status != 0:
+        fault = failure("index-pack", done.status, done.stderr)
+        if isinstance(fault, StoreError):
+            raise fault
+        # It only reads a local file: what looks like a cut connection is a cut bundle.
+        raise IntegrityError(
+            "git-corrupt",
+            f"{path.name}: objects are damaged, malformed or missing: {shown(done.stderr)}",
+            "get the bundle again from where it was made",
         )
     absent = set(header.refs.values()) - repository.has(header.refs.values())
     if absent:
@@ -133,3 +149,19 @@ def unpack_bundle(repository: Repository, path: Path) -> Header:
             "git-corrupt", f"{path.name}: it does not hold {min(absent)}, though it has a ref to it"
         )
     return header
+
+
+def copy_out(source: Source, descriptor: Descriptor, path: Path) -> None:
+    """Copies a blob from a store to the file `path`, checked. Raises `IntegrityError`, `StoreError`."""
+    hasher, size = hashlib.sha256(), 0
+    try:
+        with source.open(descriptor) as stream, path.open("wb") as file:
+            while piece := stream.read(CHUNK):
+                hasher.update(piece)
+                size += len(piece)
+                file.write(piece)
+                if size > descriptor.size:
+                    break
+    except OSError as error:
+        raise disk_fault(error, path) from error
+    check_sum(descriptor, Digest.from_hash(hasher), size)

@@ -103,7 +103,7 @@ _FAULTS = (
     _Fault(
         r"fsck|[Ii]nvalid object|bad object|corrupt|index-pack (failed|died)|inflate|SHA1 mismatch|[Mm]issing"
         r"|did not send all necessary|unresolved deltas|premature end of pack|pack signature mismatch"
-        r"|unknown object type",
+        r"|unknown object type|did not receive expected",
         IntegrityError,
         "git-corrupt",
         "objects are damaged, malformed or missing",
@@ -129,6 +129,6 @@ def failure(command: str, status: int, stderr: str, url: str = "") -> AirgapErro
 
 def shown(stderr: str) -> str:
     """The end of what git printed, in one line, without progress and control characters."""
-    lines = [line.rpartition("\r")[2].strip() for line in stderr.splitlines()]
+    lines = [line.rpartition("\r")[2].strip() for line in stderr.split("\n")]
     text = "; ".join(line for line in lines if line)
     return "".join(char if char.isprintable() else "?" for char in text)[-MAX_SHOWN:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,28 +29,37 @@ class Repository:
         self.git = git
         self.path = path
 
-    def create(self, object_format: str) -> None:
-        """Makes it where it is not there, and clears what an interrupted run left. Raises `StoreError`."""
+    def create(self, object_format: str) -> bool:
+        """Makes it where it is not there, and clears what an interrupted run left; true when it is new.
+
+        Raises `StoreError`.
+        """
         try:
             for litter in self.path.glob("objects/pack/tmp_*"):
                 litter.unlink(missing_ok=True)
-            # `config` is written last by `git init`, but a torn one is empty.
-            config = self.path / "config"
-            if config.exists() and config.stat().st_size and self.object_format() == object_format:
-                return
+            if self.path.exists() and self.object_format() == object_format:
+                return False
+        except OSError as error:
+            raise disk_fault(error, self.path) from error
+        self.remove()
+        self.git.run(
+            "init", "--quiet", "--bare", f"--object-format={object_format}", str(self.path)
+        )
+        return True
+
+    def remove(self) -> None:
+        """Removes it from the disk. Raises `StoreError`."""
+        try:
             if self.path.exists():
                 shutil.rmtree(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError("no-workdir", f"{self.path}: {error.strerror}") from error
-        self.git.run(
-            "init", "--quiet", "--bare", f"--object-format={object_format}", str(self.path)
-        )
+            raise disk_fault(error, self.path) from error
 
     def object_format(self) -> str:
-        """`sha1` or `sha256`."""
-        done = self.git.run("rev-parse", "--show-object-format", repository=self.path)
-        return done.stdout.decode().strip()
+        """`sha1` or `sha256`; `""` where this is no repository (any more)."""
+        done = self.git.run("rev-parse", "--show-object-format", repository=self.path, ok=())
+        return done.stdout.decode().strip() if done.status == 0 else ""
 
     def refs(self) -> dict[str, str]:
         """Full name → unpeeled object id, sorted."""
@@ -169,3 +179,14 @@ def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:
         elif not name.endswith("^{}"):
             refs[name] = left
     return check_refs(refs, remote.url), head, head_oid
+
+
+def disk_fault(error: OSError, path: Path) -> StoreError:
+    """The `StoreError` for a failure of our own disk."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            "disk-full", f"{path}: no space left on the disk", "free space, then run it again"
+        )
+    return StoreError(
+        "disk-error", f"{path}: {error.strerror}", "check the disk and the folder's owner"
+    )

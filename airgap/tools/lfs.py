@@ -26,6 +26,8 @@ MAX_POINTER = 1024
 """Bytes of a pointer file, fewer than this: spec.md."""
 BATCH = 100
 """Objects in one batch request: what git-lfs sends, and so what every server takes (Gitea's limit answers 413)."""
+EXPIRED = frozenset({401, 403, 404, 410})
+"""What an href answers that is too old: servers sign them for minutes, and a queue can be longer."""
 MAX_OBJECT = 1 << 40
 """Bytes of one object: more is a mistake in a pointer."""
 
@@ -206,19 +208,38 @@ class LfsClient:
             }
         return found
 
-    def opener(self, oid: str, size: int) -> Opener:
-        """Opens an object for reading. Raises `UpstreamError` (`lfs-missing`) where the server has none."""
-        return lambda offset: self._open(oid, size, offset)
+    def openers(self, objects: Sequence[tuple[str, int]]) -> Iterator[tuple[Descriptor, Opener]]:
+        """Each object with what opens it for reading, one batch request for every `BATCH` of them.
 
-    def _open(self, oid: str, size: int, offset: int) -> BinaryIO:
-        # A new href each time: they expire, and an object is opened once but for faults.
-        entry = self.batch("download", [(oid, size)])[oid]
-        action = entry.actions.get("download")
-        if action is None:
-            raise missing_object(oid, self.url, entry.message)
-        return self.client.open_stream(
-            action.href, offset, headers=action.headers, auth=self._auth_for(action)
-        )
+        Raises `NotFoundError` (`lfs-missing`) where the server has none.
+        """
+        for start in range(0, len(objects), BATCH):
+            part = objects[start : start + BATCH]
+            entries = self.batch("download", part)
+            for oid, size in part:
+                if "download" not in entries[oid].actions:
+                    raise missing_object(oid, self.url, entries[oid].message)
+                yield lfs_descriptor(oid, size), self._opener(entries[oid], size)
+
+    def _opener(self, entry: Entry, size: int) -> Opener:
+        def ask(offset: int) -> BinaryIO:
+            action = entry.actions["download"]
+            auth = self._auth_for(action)
+            return self.client.open_stream(action.href, offset, headers=action.headers, auth=auth)
+
+        def open_at(offset: int) -> BinaryIO:
+            nonlocal entry
+            try:
+                return ask(offset)
+            except UpstreamError as error:
+                if error.status not in EXPIRED:
+                    raise
+            entry = self.batch("download", [(entry.oid, size)])[entry.oid]
+            if "download" not in entry.actions:
+                raise missing_object(entry.oid, self.url, entry.message)
+            return ask(offset)
+
+        return open_at
 
     def _auth_for(self, action: Action) -> Auth | None:
         """Ours, on our own server only, and not where the server gave a header of its own."""

@@ -1,0 +1,97 @@
+"""The graph of a packed repository: how it is written, and how it is read as `Refs`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from io import BytesIO
+from urllib.parse import urlsplit
+
+from airgap.canonical import canonical
+from airgap.errors import IntegrityError
+from airgap.forms import Refs
+from airgap.graph import (
+    OCI_MANIFEST,
+    Descriptor,
+    Source,
+    Target,
+    parse_json,
+    read_node,
+    read_verified,
+)
+from airgap.lock import Item
+from airgap.net.origin import Origin
+from airgap.tools.git_refs import check_refs, is_oid
+from airgap.tools.lfs import LFS_TYPE
+
+GIT_TYPE = "application/vnd.airgap.git.v1"
+CONFIG_TYPE = "application/vnd.airgap.git.config.v1+json"
+BUNDLE_TYPE = "application/vnd.airgap.git.bundle.v1"
+MAX_CONFIG = 64 << 20
+"""Bytes of a config: 200,000 refs with long names and 20,000 LFS objects."""
+
+
+def put_graph(
+    target: Target, item: Item, bundles: Sequence[Descriptor], lfs: Sequence[Descriptor]
+) -> Descriptor:
+    """Writes config and manifest for layers that are in `target` already; returns the root."""
+    config = {
+        "head": item.head,
+        "lfs": [{"oid": layer.digest.hex, "size": layer.size} for layer in lfs],
+        "prerequisites": [],
+        "refs": dict(item.refs),
+    }
+    described = _put(target, CONFIG_TYPE, canonical(config))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": GIT_TYPE,
+        "config": described.as_dict(),
+        "layers": [layer.as_dict() for layer in (*bundles, *lfs)],
+    }
+    return _put(target, OCI_MANIFEST, canonical(manifest))
+
+
+def _put(target: Target, media_type: str, data: bytes) -> Descriptor:
+    descriptor = Descriptor.of(media_type, data)
+    target.put(descriptor, lambda offset: BytesIO(data[offset:]))
+    return descriptor
+
+
+def original_name(item: Item) -> str:
+    """`host[:port]/path` of the source without scheme and `.git`; the item's name where the source is a path."""
+    if not re.match(r"https?://", item.source, re.IGNORECASE):
+        return item.name
+    path = urlsplit(item.source).path.strip("/").removesuffix(".git")
+    return f"{Origin.of(item.source).netloc}/{path}"
+
+
+def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
+    """A packed repository as `Refs`. Raises `IntegrityError` (`bad-git-graph`, …)."""
+    node = read_node(source, root)
+    config = node.config
+    if node.artifact_type != GIT_TYPE or config is None or config.media_type != CONFIG_TYPE:
+        raise _bad_graph(root, f"got type {node.artifact_type!r}, expected {GIT_TYPE}")
+    layers = node.children[1:]
+    bundles = tuple(layer for layer in layers if layer.media_type == BUNDLE_TYPE)
+    lfs = tuple(layer for layer in layers if layer.media_type == LFS_TYPE)
+    document = parse_json(read_verified(source, config, MAX_CONFIG), f"git config {config.digest}")
+    try:
+        refs = check_refs(document["refs"], item.name, IntegrityError)
+        head = document["head"]
+        named = [(entry["oid"], entry["size"]) for entry in document["lfs"]]
+        unknown = set(document) - {"head", "lfs", "prerequisites", "refs"}
+        whole = all(is_oid(oid) for oid in document["prerequisites"])
+    except (KeyError, TypeError, AttributeError, IntegrityError) as error:
+        raise _bad_graph(root, f"its config is malformed: {error}") from error
+    if unknown or len(layers) != len(bundles) + len(lfs):
+        raise _bad_graph(root, "it has parts that this version does not know")
+    if named != [(layer.digest.hex, layer.size) for layer in lfs]:
+        raise _bad_graph(root, "its LFS objects are not those that its config lists")
+    if not whole or head not in ("", *refs) or bool(refs) != bool(bundles):
+        raise _bad_graph(root, "its refs, head and bundles do not go together")
+    return Refs(item.name, original_name(item), refs, head, bundles, lfs, source, root)
+
+
+def _bad_graph(root: Descriptor, why: str) -> IntegrityError:
+    return IntegrityError("bad-git-graph", f"{root.digest}: not a packed Git repository: {why}")

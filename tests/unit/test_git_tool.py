@@ -1,0 +1,223 @@
+"""Running git: nothing of the user's reaches it, nothing secret leaves it, failures become our errors."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import (
+    AirgapError,
+    InputError,
+    IntegrityError,
+    NotFoundError,
+    StoreError,
+    ToolError,
+    UpstreamError,
+)
+from airgap.resources.model import Credentials
+from airgap.tools.git import Git, Remote, scrub
+from airgap.tools.git_faults import failure, shown
+from airgap.tools.git_refs import check_refs, is_ref
+from airgap.tools.git_remote import authorization, check_url
+from airgap.tools.git_repository import Repository, list_refs
+from tests.git_sources import Work
+
+OID = "a" * 40
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Git:
+    return Git(tmp_path / "git")
+
+
+def test_the_users_git_does_not_reach_it(git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_SSL_NO_VERIFY", "1")
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_TRACE", "1")
+    monkeypatch.setenv("https_proxy", "http://proxy.example.org")
+    monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'alias.leak=!env'")
+    git.run("init", "--bare", "--quiet", str(git.folder / "x.git"))
+    with pytest.raises(ToolError):
+        git.run("leak")
+    done = git.run("-c", "alias.show=!env", "show-it", ok=())
+    assert done.status != 0
+    seen = git.run("-c", "alias.showenv=!env", "showenv").stdout.decode()
+    for name in ("GIT_SSL_NO_VERIFY", "GIT_TRACE=", "https_proxy", "leak"):
+        assert name not in seen
+    assert "HOME=/dev/null" in seen
+
+
+def test_a_secret_goes_by_environment_and_never_by_argv(git: Git) -> None:
+    remote = Remote("https://git.example.org/x", authorization="token s3cret")
+    seen = git.run(
+        "-c", "alias.showenv=!env; tr '\\0' ' ' </proc/$PPID/cmdline", "showenv", remote=remote
+    )
+    variables, _, argv = seen.stdout.decode().rpartition("\n")
+    assert "s3cret" in variables
+    assert "s3cret" not in argv
+    assert "showenv" in argv
+    assert "s3cret" not in repr(remote)
+
+
+def test_secrets_are_taken_out_of_what_git_prints() -> None:
+    basic = base64.b64encode(b"me:pass word").decode()
+    remote = Remote("https://x", authorization=f"Basic {basic}")
+    text = scrub(f"header Basic {basic} pass word, https://u:p@host/x and {basic}", remote.secrets)
+    assert "pass word" not in text
+    assert basic not in text
+    assert "u:p" not in text
+
+
+def test_a_token_never_follows_a_redirect() -> None:
+    anonymous = Remote("https://x", redirects=True)
+    assert anonymous.config["http.followRedirects"] == "initial"
+    secret = Remote("https://x", authorization="token t", redirects=True)
+    assert secret.config["http.followRedirects"] == "false"
+    assert Remote("https://x").config["http.followRedirects"] == "false"
+
+
+def test_a_time_limit_ends_git_and_what_it_started(git: Git) -> None:
+    with pytest.raises(ToolError) as caught:
+        git.run("-c", "alias.hang=!sleep 600", "hang", timeout=0.5)
+    assert caught.value.code == "git-timeout"
+
+
+def test_leaving_the_block_early_ends_git(git: Git) -> None:
+    with git.start("-c", "alias.hang=!echo; sleep 600", "hang") as running:
+        assert running.stdout.readline() == b"\n"
+    assert running._process.poll() is not None
+
+
+def test_it_can_print_much_on_both_pipes(git: Git) -> None:
+    noise = "for i in $(seq 20000); do echo 0123456789; echo 0123456789 >&2; done"
+    done = git.run("-c", f"alias.noise=!{noise}", "noise")
+    assert len(done.stdout) == 20000 * 11
+    assert len(done.stderr) <= 64 << 10
+
+
+def test_runs_in_threads_do_not_disturb_each_other(git: Git, tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            repository = Repository(git, tmp_path / f"{number}.git")
+            repository.create("sha1")
+            assert repository.refs() == {}
+        except Exception as error:  # noqa: BLE001 (shown by the assertion below)
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_foreign_transports_are_closed(git: Git) -> None:
+    for url in ("ext::sh -c true", "ssh://host/x", "git://host/x", "-u/bin/true"):
+        with pytest.raises(AirgapError):
+            list_refs(git, Remote(url))
+
+
+def test_hooks_do_not_run(git: Git, tmp_path: Path) -> None:
+    work = Work(tmp_path / "work")
+    work.commit()
+    repository = Repository(git, tmp_path / "bare.git")
+    repository.create("sha1")
+    hook = repository.path / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    source = Repository(git, work.path / ".git")
+    git.run("push", str(repository.path), "refs/heads/main:refs/heads/main", repository=source.path)
+    assert repository.refs() == work.refs()
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind", "code"),
+    [
+        ("fatal: could not read Username: terminal prompts disabled", UpstreamError, "git-unauthorized"),
+        ("fatal: The requested URL returned error: 403", UpstreamError, "git-unauthorized"),
+        ("remote: Not found.\nfatal: repository 'https://x/' not found", NotFoundError, "git-not-found"),
+        ("fatal: unable to access 'x': Could not resolve host: x", UpstreamError, "git-unreachable"),
+        ("error: RPC failed; HTTP 413 curl 22\nEverything up-to-date", UpstreamError, "git-too-large"),
+        ("error: RPC failed; HTTP 504 curl 22", UpstreamError, "git-unreachable"),
+        ("fatal: unable to access 'x': The requested URL returned error: 301", UpstreamError, "git-redirected"),
+        ("fatal: unable to access 'x': server certificate verification failed", UpstreamError, "tls-untrusted"),
+        ("fatal: write error: No space left on device", StoreError, "disk-full"),
+        ("fatal: fsck error in packed object", IntegrityError, "git-corrupt"),
+        ("fatal: remote error: upload-pack: not our ref " + OID, NotFoundError, "git-object-gone"),
+        ("fatal: something else", ToolError, "git-failed"),
+    ],
+)  # fmt: skip
+def test_what_git_says_becomes_an_error(stderr: str, kind: type[AirgapError], code: str) -> None:
+    error = failure("fetch", 128, stderr, "https://x")
+    assert type(error) is kind
+    assert error.code == code
+    assert error.what.startswith("git fetch https://x: ")
+
+
+def test_what_git_says_is_shown_in_one_short_line() -> None:
+    assert shown("a\rb\n\n\x1b[31mc\n") == "b; ?[31mc"
+    assert len(shown("x" * 5000)) == 600
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["refs/heads/main", "refs/tags/v1.0", "refs/notes/commits", "refs/heads/a/b-c", "refs/heads/-x", "refs/heads/ä"],
+)  # fmt: skip
+def test_good_ref_names(name: str) -> None:
+    assert is_ref(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "main", "HEAD", "-x", "--upload-pack=x", "refs/heads", "refs/heads/", "refs//heads/a", "refs/heads/a b",
+        "refs/heads/..", "refs/heads/a..b", "refs/heads/.a", "refs/heads/a.lock", "refs/heads/a.", "refs/heads/a~1",
+        "refs/heads/a\n", "refs/heads/a\x00", "refs/heads/a:b", "refs/heads/@{1}", "refs/heads/*", "refs/heads/a\\b",
+        "refs/heads/\u202e", "refs/heads/" + "x" * 2000,
+    ],
+)  # fmt: skip
+def test_bad_ref_names(name: str) -> None:
+    assert not is_ref(name)
+    with pytest.raises(UpstreamError, match="bad-ref"):
+        check_refs({name: OID}, "there")
+
+
+@pytest.mark.parametrize("oid", ["", "a" * 39, "A" * 40, "a" * 40 + "\n", "a" * 63, "--x"])
+def test_bad_object_ids(oid: str) -> None:
+    with pytest.raises(UpstreamError, match="bad-ref"):
+        check_refs({"refs/heads/main": oid}, "there")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:pw@host/x", "https://host/x?token=1", "https://host", "https://host/../x", "https://host/a//b",
+        "https://host/x#y", "ssh://host/x", "https:///x", "https://host/a b",
+    ],
+)  # fmt: skip
+def test_bad_urls(url: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_url(url, "here")
+    assert "pw" not in str(caught.value)
+
+
+def test_credentials_come_from_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    file = tmp_path / "secret"
+    basic = Credentials(username="me", password_file=file)
+    assert authorization(basic) == "Basic " + base64.b64encode(b"me:s3cret").decode()
+    assert authorization(Credentials(token_file=file), "token") == "token s3cret"
+    assert (
+        authorization(Credentials(token_file=file))
+        == "Basic " + base64.b64encode(b"oauth2:s3cret").decode()
+    )
+    assert authorization(None) == ""
+    with pytest.raises(InputError):
+        authorization(Credentials(username="me", password_file=tmp_path / "none"))
