@@ -76,8 +76,13 @@ def making(part: Part) -> Iterator[Path]:
 
 @contextmanager
 def becoming(final: Path) -> Iterator[Path]:
-    """An empty folder that is renamed to `final` when the block ends well, and is gone when not."""
+    """An empty folder that is renamed to `final` when the block ends well, and is gone when not.
+
+    The caller holds the part's lock, so what a killed run left of the same part can go.
+    """
     root().mkdir(parents=True, exist_ok=True)
+    for left in root().glob(f".making-{final.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f".making-{final.name}-", dir=root()))
     try:
         yield folder

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+import zipfile
 
 from . import cache
 from .catalogue import BY_NAME, PARTS, AptPart, Part
@@ -60,7 +61,8 @@ def make_all(parts: list[Part]) -> int:
             make_one(part)
         except CannotMakeError as error:
             failures.append((part, str(error)))
-        except (OSError, ValueError) as error:  # a full disk must not hide the other parts
+        # A full disk or a broken download must not hide the other parts.
+        except (OSError, ValueError, zipfile.BadZipFile, subprocess.SubprocessError) as error:
             failures.append((part, f"{type(error).__name__}: {error}"))
     for part, reason in failures:
         say(f"MISSING {part.name}: {reason}; not tested without it: {part.proves}")

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+
 import pytest
 
-from tests.parts.need import MISSED, require_part
+from tests.parts.need import require_part
+
+# What need.missing says.
+_REASON = re.compile(r"needs (.+?): ")
+# What was missing → the tests that did not run for it.
+_MISSED: defaultdict[str, list[str]] = defaultdict(list)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -14,12 +22,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             require_part(name)
 
 
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Note each test that ended for want of a part; a shared fixture's word counts for all."""
+    if call.excinfo and (found := _REASON.match(str(call.excinfo.value))):
+        _MISSED[found[1]].append(item.nodeid)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which parts were missing, and what was not tested for it."""
-    if not MISSED:
+    if not _MISSED:
         return
     terminalreporter.section("parts that are not here, and what was not tested without them")
-    for part, tests in sorted(MISSED.items()):
+    for part, tests in sorted(_MISSED.items()):
         terminalreporter.write_line(f"{part}: {len(tests)} not tested")
-        for name in sorted(set(tests)):
+        for name in tests:
             terminalreporter.write_line(f"    {name}")
