@@ -45,8 +45,13 @@ class Engine:
         return done.stdout
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop it, and make what it unpacked removable: roots of images are read-only folders."""
         self._process.stop()
+        for base, folders, _ in os.walk(self.folder):
+            for name in folders:
+                path = Path(base) / name
+                if not path.is_symlink():
+                    path.chmod(0o700)
 
     def _env(self) -> dict[str, str]:
         return {"XDG_RUNTIME_DIR": str(self.folder), "TMPDIR": str(self.folder)}
