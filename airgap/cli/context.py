@@ -41,7 +41,9 @@ class Context:
             try:
                 log = arguments.log_file.open("a", encoding="utf-8")
             except OSError as error:
-                raise InputError("log-file", f"--log-file {arguments.log_file}: {error.strerror}") from error
+                raise InputError(
+                    "log-file", f"--log-file {arguments.log_file}: {error.strerror}"
+                ) from error
         return cls(os.environ, arguments.json, arguments.quiet, log)
 
     # output
@@ -104,7 +106,9 @@ class Context:
         """`--store` or AIRGAP_STORE. Raises `InputError`."""
         chosen = arguments.store or self.environ.get("AIRGAP_STORE")
         if not chosen:
-            raise InputError("no-store", "no store was named", "use --store DIR, or set AIRGAP_STORE")
+            raise InputError(
+                "no-store", "no store was named", "use --store DIR, or set AIRGAP_STORE"
+            )
         return Path(chosen)
 
     def key_path(self, arguments: argparse.Namespace) -> Path | None:
@@ -133,14 +137,18 @@ class Context:
 
     def state_folder(self) -> Path:
         """Where state goes when the Sovereign resource names no stateDir."""
-        base = self.environ.get("XDG_STATE_HOME") or str(Path(self.environ.get("HOME", "/root")) / ".local/state")
+        base = self.environ.get("XDG_STATE_HOME") or str(
+            Path(self.environ.get("HOME", "/root")) / ".local/state"
+        )
         return Path(base) / "airgap"
 
     def proxies(self) -> dict[str, str]:
         """Proxies of the environment, for the connected commands."""
         found = {}
         for scheme in ("http", "https", "no"):
-            value = self.environ.get(f"{scheme}_proxy") or self.environ.get(f"{scheme.upper()}_PROXY")
+            value = self.environ.get(f"{scheme}_proxy") or self.environ.get(
+                f"{scheme.upper()}_PROXY"
+            )
             if value:
                 found[scheme] = value
         return found
@@ -157,7 +165,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     return "\n".join(lines) + "\n"
 
 

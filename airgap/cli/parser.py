@@ -29,7 +29,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises `InputError` (`usage`)."""
-        raise InputError("usage", f"{self.prog}: {message}", self._guess(message) or f"`{self.prog} --help` shows examples")
+        raise InputError(
+            "usage",
+            f"{self.prog}: {message}",
+            self._guess(message) or f"`{self.prog} --help` shows examples",
+        )
 
     def _guess(self, message: str) -> str:
         words = [action.dest for action in self._actions if not action.option_strings]
@@ -61,7 +65,9 @@ def build() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", "-V", action="store_true", help="print the version")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=Parser
+    )
     for module in commands.modules():
         module.add(subparsers)
     return parser
@@ -87,14 +93,20 @@ def command(
     parser.set_defaults(handler=handler)
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    group.add_argument("--quiet", "-q", action="store_true", help="no progress and no notes on stderr")
-    group.add_argument("--log-file", type=Path, metavar="FILE", help="append what happens to FILE as well")
+    group.add_argument(
+        "--quiet", "-q", action="store_true", help="no progress and no notes on stderr"
+    )
+    group.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="append what happens to FILE as well"
+    )
     return parser
 
 
 def add_jobs(parser: Parser) -> None:
     """`--jobs`."""
-    parser.add_argument("--jobs", "-j", type=_jobs, default=0, metavar="N", help="how many at once (default 8)")
+    parser.add_argument(
+        "--jobs", "-j", type=_jobs, default=0, metavar="N", help="how many at once (default 8)"
+    )
 
 
 def _jobs(text: str) -> int:
@@ -105,23 +117,49 @@ def _jobs(text: str) -> int:
 
 def add_store(parser: Parser) -> None:
     """`--store`."""
-    parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: AIRGAP_STORE)")
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="the store (default: AIRGAP_STORE)"
+    )
 
 
 def add_key(parser: Parser, *, what: str) -> None:
     """`--key` and `--key-password-file`."""
-    parser.add_argument("--key", type=Path, metavar="KEY", help=f"private key that signs {what} (default: AIRGAP_KEY)")
     parser.add_argument(
-        "--key-password-file", type=Path, metavar="FILE", help="file with its password (default: AIRGAP_KEY_PASSWORD_FILE)"
+        "--key",
+        type=Path,
+        metavar="KEY",
+        help=f"private key that signs {what} (default: AIRGAP_KEY)",
+    )
+    parser.add_argument(
+        "--key-password-file",
+        type=Path,
+        metavar="FILE",
+        help="file with its password (default: AIRGAP_KEY_PASSWORD_FILE)",
     )
 
 
 def add_trust(parser: Parser, *, required: bool) -> None:
     """`--trust`."""
-    parser.add_argument("--trust", type=Path, metavar="FILE", required=required, help="Trust resource: whose signatures count")
+    parser.add_argument(
+        "--trust",
+        type=Path,
+        metavar="FILE",
+        required=required,
+        help="Trust resource: whose signatures count",
+    )
 
 
-_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "tib": 1 << 40,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+}
 
 
 def size(text: str) -> int:
@@ -129,7 +167,9 @@ def size(text: str) -> int:
     number = text.rstrip("bBkKmMgGtTiI")
     unit = text[len(number) :].lower()
     if not number.isdigit() or unit not in _UNITS:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576")
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576"
+        )
     return int(number) * _UNITS[unit]
 
 

@@ -73,7 +73,9 @@ def _interrupted(argv: Sequence[str], context: Context | None) -> int:
     if context is not None:
         context.end_progress()
     command = shlex.join(["airgap", *argv])
-    sys.stderr.write(f"\nairgap: interrupted. Nothing is lost; to go on, run the same command:\n  {command}\n")
+    sys.stderr.write(
+        f"\nairgap: interrupted. Nothing is lost; to go on, run the same command:\n  {command}\n"
+    )
     sys.stderr.flush()
     sys.stdout.flush()
     if context is not None:
@@ -88,5 +90,7 @@ def _bug(context: Context | None) -> int:
         context.end_progress()
         context.log(text)
     sys.stderr.write(text)
-    sys.stderr.write("airgap: this is a bug in airgap, not something you did; please report the lines above\n")
+    sys.stderr.write(
+        "airgap: this is a bug in airgap, not something you did; please report the lines above\n"
+    )
     return exits.BUG

@@ -144,7 +144,8 @@ class GraphDestination:
         if change.outcome is Verdict.REFUSED:
             return change
         try:
-            if change.name and change.outcome is not Verdict.PRESENT:
+            # A registry keeps what has no tag by its digest alone; a layout's index has to name it.
+            if change.outcome is not Verdict.PRESENT and (change.name or self.projects is None):
                 repository.publish({change.name: wanted})
             found = repository.resolve(change.name or change.digest)
         except AirgapError as error:

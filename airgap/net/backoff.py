@@ -25,19 +25,14 @@ class Backoff:
     """Counts the failures of one piece of work."""
 
     def __init__(self, retries: Retries, attempts: int | None = None) -> None:
-        self._base = retries.base
-        self._fresh = Retry(
-            total=(retries.attempts if attempts is None else attempts) - 1,
-            allowed_methods=None,
-            backoff_factor=retries.base,
-            backoff_max=retries.longest,
-            backoff_jitter=retries.jitter,
-        )
-        self._retry = self._fresh
+        self._limits = retries
+        self._attempts = retries.attempts if attempts is None else attempts
+        self._retry: Retry | None = None
+        """Made when something fails: most requests never need it."""
 
     def reset(self) -> None:
         """There was progress: the count starts anew."""
-        self._retry = self._fresh
+        self._retry = None
 
     def after(self, retry_after: str | None = None) -> float | None:
         """Seconds to wait before the next attempt, `None` when there is none left.
@@ -46,13 +41,22 @@ class Backoff:
         reason. An answer that asks for patience (`Retry-After`, seconds or a date) gets it, bounded.
         """
         try:
-            self._retry = self._retry.increment("GET", "/")
+            self._retry = retry = (self._retry or self._fresh()).increment("GET", "/")
         except MaxRetryError:
             return None
-        wait = self._retry.get_backoff_time()
+        wait = retry.get_backoff_time()
         if retry_after:
             try:
-                wait = max(wait, self._retry.parse_retry_after(retry_after))
+                wait = max(wait, retry.parse_retry_after(retry_after))
             except (InvalidHeader, ValueError, OverflowError):
-                wait = max(wait, self._base)
+                wait = max(wait, self._limits.base)
         return min(wait, MAX_RETRY_AFTER)
+
+    def _fresh(self) -> Retry:
+        return Retry(
+            total=self._attempts - 1,
+            allowed_methods=None,
+            backoff_factor=self._limits.base,
+            backoff_max=self._limits.longest,
+            backoff_jitter=self._limits.jitter,
+        )

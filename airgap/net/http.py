@@ -262,7 +262,8 @@ class Client:
     def _send(self, call: _Call, url: str) -> Response:
         headers = {**self._headers, **call.headers}
         headers["X-Request-Id"] = call.request_id
-        if url is call.url or Origin.of(url) == call.origin:
+        origin = call.origin if url is call.url else Origin.of(url)
+        if origin == call.origin:
             value = call.auth.authorization() if call.auth is not None else ""
             if value:
                 headers["Authorization"] = value
@@ -277,7 +278,7 @@ class Client:
         elif call.method in ("POST", "PUT", "PATCH"):
             headers["Content-Length"] = "0"
         try:
-            raw = self._pools.send(call.method, url, headers, pieces, self._timeout(call))
+            raw = self._pools.send(origin, call.method, url, headers, pieces, self._timeout(call))
         except LIBRARY_FAULTS as error:
             raise transport_error(error, call.method, url, call.request_id) from error
         finally:

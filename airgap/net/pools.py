@@ -47,14 +47,17 @@ class Pools:
 
     def send(
         self,
+        origin: Origin,
         method: str,
         url: str,
         headers: Mapping[str, str],
         body: Iterable[memoryview] | None,
         timeout: urllib3.Timeout,
     ) -> urllib3.BaseHTTPResponse:
-        """Sends one request and returns when the answer's head is there. Raises the library's faults."""
-        origin = Origin.of(url)
+        """Sends one request to `url` at `origin`; returns when the answer's head is there.
+
+        Raises the library's faults.
+        """
         way = self._ways.get(origin) or self._make(origin)
         return way(
             method,

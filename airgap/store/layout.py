@@ -59,6 +59,7 @@ class Layout:
                 "no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0"
             )
         self._commit = GroupCommit(self._blobs)
+        self._cached: tuple[tuple[int, int], list[Descriptor]] = ((0, 0), [])
 
     def _create(self, marker: Path) -> None:
         with disk_errors(self.path):
@@ -111,12 +112,31 @@ class Layout:
         return [(root.annotations.get(ANNOTATION_REF_NAME, ""), root) for root in self.entries()]
 
     def entries(self) -> list[Descriptor]:
-        """The descriptors of index.json, with their annotations."""
-        return [descriptor_from(value, f"{self.path}/index.json") for value in self._read_index()]
+        """The descriptors of index.json, with their annotations. Parsed again only after a change."""
+        path = self.path / "index.json"
+        with disk_errors(path):
+            found = path.stat()
+        # Every writer replaces the file, so another content has another inode or another time.
+        version = (found.st_ino, found.st_mtime_ns)
+        if self._cached[0] != version:
+            entries = [descriptor_from(value, str(path)) for value in self._read_index()]
+            self._cached = (version, entries)
+        return self._cached[1]
 
     def find(self, name: str) -> Descriptor | None:
         """The root with this name, or `None`. The last one wins where other tools left several."""
         return dict(self.roots()).get(name)
+
+    def digests(self) -> list[Descriptor]:
+        """Every blob that is there, as a bare descriptor without a media type, in the order of their digests."""
+        found = []
+        with disk_errors(self._blobs), os.scandir(self._blobs) as entries:
+            for entry in entries:
+                if len(entry.name) == 64 and entry.is_file(follow_symlinks=False):
+                    found.append(
+                        Descriptor("", Digest("sha256:" + entry.name), entry.stat().st_size)
+                    )
+        return sorted(found, key=lambda blob: blob.digest)
 
     def _read_index(self) -> list[dict[str, Any]]:
         path = self.path / "index.json"

@@ -78,11 +78,7 @@ class Fields:
         value = self.values[name]
         if not isinstance(value, str):
             raise self.refuse(f"{self.at(name)}: got {_type(value)}, expected a string")
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:  # a lone surrogate, written as an escape
-            raise self.refuse(f"{self.at(name)}: not valid Unicode") from error
-        return value
+        return self._unicode(value, name)
 
     def exactly(self, name: str, expected: str) -> None:
         """A string that must be `expected`."""
@@ -169,9 +165,18 @@ class Fields:
         if not isinstance(value, dict):
             raise self.refuse(f"{self.at(name)}: got {_type(value)}, expected an object")
         return {
-            key: Fields.of(inner, names, f"{self.at(name)}: {key!r}", self.refuse)
+            self._unicode(key, name): Fields.of(
+                inner, names, f"{self.at(name)}: {key!r}", self.refuse
+            )
             for key, inner in value.items()
         }
+
+    def _unicode(self, value: str, name: str) -> str:
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # a lone surrogate, written as an escape
+            raise self.refuse(f"{self.at(name)}: not valid Unicode") from error
+        return value
 
 
 def _type(value: Any) -> str:

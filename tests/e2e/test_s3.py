@@ -1,4 +1,8 @@
-"""S3 against MinIO and SeaweedFS. moto shows only what those cannot: see the last part."""
+"""S3 against MinIO and SeaweedFS.
+
+What they cannot be brought to say (quota, clock, read-only) is put into a real exchange with them by the fault proxy,
+in their own words; so there is nothing left for a simulated S3 to show.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +26,13 @@ import pytest
 from airgap.destinations.s3 import S3Destination
 from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError, IntegrityError, UpstreamError
-from airgap.forms import Run, Verdict
+from airgap.forms import Run, State, Verdict
 from airgap.progress import Silent
 from airgap.resources.model import Credentials, HostConfig, S3Config
-from tests.parts.process import LOOPBACK, free_ports
-from tests.parts.s3 import S3Service
+from tests.parts.need import require_part, require_root
+from tests.parts.process import LOOPBACK, Process, free_ports, listens
+from tests.parts.s3 import ACCESS_KEY, SECRET_KEY, S3Service, start_minio
+from tests.parts.tls import issue, make_authority
 from tests.suites.destination_suite import (
     Bytes,
     DestinationSuite,
@@ -467,3 +475,195 @@ def test_nothing_secret_is_said(place: S3Place) -> None:
     (place.journals.parent / "secret").write_text("hunter2hunter2")
     error = problem(place, place.config)
     assert "hunter2" not in f"{error!r}{error}{error.hint}{error.__cause__!r}"
+
+
+# --- what a service says when it will not: its own words, put into a real exchange ---------------
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "code", "hint"),
+    [
+        (403, "AccessDenied", "access-denied", "read-only"),
+        (403, "InvalidAccessKeyId", "bad-credentials", "access key"),
+        (403, "SignatureDoesNotMatch", "bad-credentials", "secret key"),
+        (403, "RequestTimeTooSkewed", "clock", "clock"),
+        (400, "XMinioAdminBucketQuotaExceeded", "quota", "quota"),
+        (507, "XMinioStorageFull", "destination-full", "make room"),
+        (404, "NoSuchBucket", "no-bucket", "make the bucket"),
+        (400, "InvalidRequest", "refused", ""),
+    ],
+)
+def test_refusals_say_what_to_do(
+    place: S3Place, fault_proxy: MakeProxy, status: int, said: str, code: str, hint: str
+) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    body = f"<Error><Code>{said}</Code><Message>because</Message></Error>".encode()
+    proxy.fault("PUT", r"/one$", status=status, body=body)
+    [error] = _through(place, proxy.url).transfer([tree({"one": big()})]).values()
+    assert error.code == code
+    assert hint in error.hint
+    assert said in error.what
+    assert place.listing("models") == set()
+
+
+def test_a_busy_service_is_asked_again(place: S3Place, fault_proxy: MakeProxy) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("PUT", r"/one$", times=1, status=503)
+    proxy.fault("HEAD", r"/one$", times=1, status=500)
+    assert outcomes(carry(_through(place, proxy.url), tree({"one": big()}))) == {Verdict.WRITTEN}
+    assert place.read("models", "acme/mini/r1/one") == big()
+
+
+def test_an_object_that_is_cut_while_it_is_read_is_unknown(
+    place: S3Place, fault_proxy: MakeProxy
+) -> None:
+    changes = carry(place.make(Run(Silent())), tree({"one": big()}))
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("GET", r"/one$", cut_at=0.5)
+    found = _through(place, proxy.url).inspect(changes, deep=True)
+    assert [finding.state for finding in found] == [State.UNKNOWN, State.GOOD]
+
+
+def test_a_bit_that_rots_in_a_body_is_found(place: S3Place, fault_proxy: MakeProxy) -> None:
+    changes = carry(place.make(Run(Silent())), tree({"one": big()}))
+    proxy = fault_proxy(place.service.endpoint)
+    proxy.fault("GET", r"/one$", flip_at=11_000_000)
+    found = _through(place, proxy.url).inspect(changes, deep=False)
+    assert [finding.state for finding in found] == [State.CHANGED, State.GOOD]
+
+
+def test_a_store_that_keeps_something_else_is_found_out(
+    place: S3Place, fault_proxy: MakeProxy
+) -> None:
+    proxy = fault_proxy(place.service.endpoint)
+    destination = _through(place, proxy.url)
+    form = tree({"one": b"1"})
+    plan = destination.plan(form)
+    # The answer to the PUT is good, and nothing was kept.
+    proxy.fault("PUT", r"/one$", status=200, body=b"")
+    [error] = destination.transfer([form]).values()
+    assert error.code == "read-back"
+    failed = destination.publish(form, plan)
+    assert {change.outcome for change in failed} == {Verdict.FAILED}
+
+
+# --- TLS, memory, a disk that is full -----------------------------------------------------------
+
+
+@pytest.fixture
+def tls_minio(tmp_path: Path, stack: ExitStack) -> tuple[str, Path]:
+    """A MinIO of its own behind TLS with a private authority: its address and the authority."""
+    authority = make_authority(tmp_path, "test storage")
+    certificate = issue(tmp_path, authority)
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    shutil.copy(certificate.cert_file, certs / "public.crt")
+    shutil.copy(certificate.key_file, certs / "private.key")
+    port, console = free_ports(2)
+    argv: list[str | Path] = [
+        *(require_part("minio"), "server", tmp_path / "data", "--quiet", "--certs-dir", certs),
+        *("--address", f"{LOOPBACK}:{port}", "--console-address", f"{LOOPBACK}:{console}"),
+    ]
+    env = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY, "MINIO_BROWSER": "off"}
+    process = Process(argv, log=tmp_path / "minio.log", env={**env, "HOME": str(tmp_path)})
+    stack.callback(process.stop)
+    process.wait_ready(lambda: listens(port))
+    return f"https://{LOOPBACK}:{port}", authority.cert_file
+
+
+def test_a_private_authority_is_believed_when_it_is_named(
+    tls_minio: tuple[str, Path], tmp_path: Path
+) -> None:
+    url, ca_file = tls_minio
+    keys = Credentials(access_key_file=tmp_path / "access", secret_key_file=tmp_path / "secret")
+    (tmp_path / "access").write_text(ACCESS_KEY)
+    (tmp_path / "secret").write_text(SECRET_KEY)
+    named = S3Config(url, {"models": "models"}, HostConfig(credentials=keys, ca_file=ca_file))
+    with pytest.raises(InputError, match="no-bucket"):  # so far, but TLS is well
+        S3Destination(named, tmp_path, Run(Silent())).plan(tree({"one": b"1"}))
+    unnamed = replace(named, host=HostConfig(credentials=keys))
+    with pytest.raises(UpstreamError) as caught:
+        S3Destination(unnamed, tmp_path, Run(Silent())).plan(tree({"one": b"1"}))
+    assert caught.value.code == "tls"
+    missing = replace(named, host=HostConfig(credentials=keys, ca_file=tmp_path / "none"))
+    with pytest.raises(InputError) as not_there:
+        S3Destination(missing, tmp_path, Run(Silent()))
+    assert not_there.value.code == "no-ca-file"
+
+
+def test_a_full_server_says_so_and_is_finished_later(tmp_path: Path, stack: ExitStack) -> None:
+    require_root("mounting a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
+    if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    stack.callback(subprocess.run, ["umount", str(disk)], check=True)
+    service = start_minio(tmp_path, disk)
+    stack.callback(service.stop)
+    config = s3_config(service, tmp_path, {"models": service.new_bucket()})
+    destination = S3Destination(config, tmp_path / "journals", Run(Silent(), jobs=1))
+    form = tree({f"{number}": os.urandom(20 << 20) for number in range(4)})
+    [error] = destination.transfer([form]).values()
+    assert isinstance(error, UpstreamError)
+    assert error.code == "destination-full"
+    subprocess.run(["mount", "-o", "remount,size=256m", str(disk)], check=True)
+    assert outcomes(carry(destination, form)) <= {Verdict.WRITTEN, Verdict.PRESENT}
+
+
+MEASURED = """
+import io, json, resource, sys
+from pathlib import Path
+from airgap.destinations.s3 import S3Destination
+from airgap.digest import Digest, hash_stream
+from airgap.forms import Run, Tree
+from airgap.graph import Descriptor
+from airgap.progress import Silent
+from airgap.resources.model import Credentials, HostConfig, S3Config
+
+class Pattern(io.RawIOBase):
+    def __init__(self, size):
+        self.left = size
+    def readinto(self, buffer):
+        count = min(len(buffer), self.left)
+        buffer[:count] = bytes(count)
+        self.left -= count
+        return count
+    def readable(self):
+        return True
+
+class Source:
+    def open(self, descriptor, offset=0):
+        return Pattern(size)
+
+endpoint, bucket, folder, size = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")
+config = S3Config(endpoint, {"models": bucket}, HostConfig(credentials=keys))
+blob = Descriptor("application/octet-stream", *hash_stream(Pattern(size)))
+form = Tree("acme/big", "models", "acme/big/r", {"w": blob}, blob, Source(), None)
+single = size // 4 if sys.argv[5] == "parts" else size
+destination = S3Destination(config, folder / "journals", Run(Silent()), single_put=single)
+[change] = destination.publish(form, destination.plan(form))
+[good] = destination.inspect([change], deep=True)
+print(json.dumps([change.outcome, good.state, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["put", "parts"])
+def test_memory_does_not_grow_with_an_object(tmp_path: Path, minio: S3Service, way: str) -> None:
+    bucket = minio.new_bucket()
+    s3_config(minio, tmp_path, {})
+    peaks = []
+    for size in (64 << 20, 512 << 20):
+        argv = [sys.executable, "-c", MEASURED, minio.endpoint, bucket, str(tmp_path), str(size)]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([*argv, way], env=env, check=True, capture_output=True, text=True)
+        outcome, state, peak = json.loads(done.stdout)
+        assert (outcome, state) == ("written", "good")
+        peaks.append(peak)
+        client = minio.client()
+        client.delete_object(Bucket=bucket, Key="acme/big/r/w")
+        client.close()
+    assert max(peaks) < 100 << 10
+    assert peaks[1] < peaks[0] + (8 << 10)

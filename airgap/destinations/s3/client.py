@@ -33,6 +33,9 @@ def make_client(config: S3Config, connections: int) -> S3Client:
     except ImportError as error:
         raise InputError("missing-extra", "S3 needs boto3", "pip install 'airgap[s3]'") from error
     access_key, secret_key, token = _keys(config.host.credentials)
+    ca_file = config.host.ca_file
+    if ca_file is not None and not ca_file.is_file():
+        raise InputError("no-ca-file", f"s3.caFile: {ca_file} is not there", "correct the path")
     settings = botocore.config.Config(
         signature_version="s3v4",
         # The body is not hashed a second time for the signature: its SHA-256 is in a header that is signed.
@@ -55,7 +58,7 @@ def make_client(config: S3Config, connections: int) -> S3Client:
             aws_secret_access_key=secret_key,
             aws_session_token=token,
             # True and not None, for which the environment would be asked.
-            verify=str(config.host.ca_file) if config.host.ca_file else True,
+            verify=True if ca_file is None else str(ca_file),
         )
 
 

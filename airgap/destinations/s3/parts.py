@@ -230,18 +230,20 @@ def _go_on(client: S3Client, journal: Journal, body: Body, condition: dict[str, 
 
 
 def _parts(body: Body, size: int) -> Iterator[bytearray]:
-    """The body in parts of `size` bytes."""
-    part = bytearray()
+    """The body in parts of `size` bytes. One buffer is filled again and again: a part is good until the next."""
+    buffer, have = bytearray(size), 0
     for piece in body.pieces():
         start = 0
-        while len(piece) - start >= size - len(part):
-            end = start + size - len(part)
-            part += piece[start:end]
-            yield part
-            part, start = bytearray(), end
-        part += piece[start:]
-    if part:
-        yield part
+        while len(piece) - start >= size - have:
+            end = start + size - have
+            buffer[have:] = piece[start:end]
+            yield buffer
+            have, start = 0, end
+        buffer[have : have + len(piece) - start] = piece[start:]
+        have += len(piece) - start
+    if have:
+        del buffer[have:]
+        yield buffer
 
 
 @contextmanager

@@ -1,0 +1,167 @@
+"""Helm charts in OCI registries: an artifact whose chart must be what its name says.
+
+Sources: helm.sh, "Use OCI-based registries"; HIP 6. A chart is a manifest with a config of
+`application/vnd.cncf.helm.config.v1+json`, one chart layer and at most one provenance layer.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from typing import Any, BinaryIO
+
+import yaml
+
+from airgap.digest import Digest
+from airgap.errors import AirgapError, IntegrityError
+from airgap.forms import Graph
+from airgap.graph import Descriptor, Node, Source, parse_json, read_node, read_verified, walk
+from airgap.lock import Item
+from airgap.resources.model import ChartRequest
+from airgap.store.locate import Reach, find_attached
+from airgap.store.reference import parse_reference
+
+CONFIG = "application/vnd.cncf.helm.config.v1+json"
+CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+PROVENANCE = "application/vnd.cncf.helm.chart.provenance.v1.prov"
+MAX_ENTRIES = 20_000
+"""Entries of a chart: umbrellas with forty sub-charts have under four thousand."""
+MAX_UNPACKED = 512 << 20
+"""Bytes that a chart may unpack to: Helm itself stops at 100 MiB packed."""
+MAX_CHART_YAML = 1 << 20
+
+
+def resolve(request: ChartRequest, reach: Reach) -> Item:
+    """Pins a chart; anything that is not a chart is refused here, and not at the far side.
+
+    Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError` (`not-a-chart`).
+    """
+    located = reach.locate(request.ref)
+    sizes = dict[Digest, int]()
+    _layers(read_node(located.source, located.root), request.ref)
+    attached = find_attached(located, [located.root.digest])
+    for root in (located.root, *(one.descriptor for one in attached)):
+        for found in walk(located.source, root):
+            descriptor = found.descriptor if isinstance(found, Node) else found
+            sizes[descriptor.digest] = descriptor.size
+    return Item(
+        name=request.name,
+        kind="chart",
+        source=request.ref,
+        root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
+        bytes=sum(sizes.values()),
+        phase=request.phase,
+        attached=attached,
+    )
+
+
+def source(item: Item, reach: Reach) -> Source:
+    """Where the pinned chart is read from."""
+    return reach.locate(item.source, item.root).source
+
+
+def check(item: Item, root: Descriptor, source: Source) -> list[str]:
+    """Opens the chart: Chart.yaml must agree with the config and, where there is one, with the tag."""
+    try:
+        node = read_node(source, root)
+        chart_layer = _layers(node, item.name)
+        config = parse_json(read_verified(source, _config(node)), f"config of {item.name}")
+        chart = read_chart_yaml(source.open(chart_layer), item.name)
+    except AirgapError as error:
+        return [error.what]
+    findings = []
+    for key in ("name", "version"):
+        said = config.get(key) if isinstance(config, dict) else None
+        if said != chart.get(key):
+            findings.append(
+                f"Chart.yaml says {key} {chart.get(key)!r}, the OCI config says {said!r}"
+            )
+    reference = parse_reference(_original(item))
+    # OCI tags cannot hold a plus sign: Helm writes an underscore.
+    tag = str(chart.get("version", "")).replace("+", "_")
+    if reference.tag and reference.tag != tag:
+        findings.append(
+            f"the tag is {reference.tag!r}, the chart's version is {chart.get('version')!r}"
+        )
+    if reference.repository.rsplit("/", 1)[-1] != chart.get("name"):
+        findings.append(
+            f"the repository is {reference.repository!r}, the chart's name is {chart.get('name')!r}"
+        )
+    return findings
+
+
+def form(item: Item, root: Descriptor, source: Source) -> Graph:
+    """A graph, like an image."""
+    return Graph(item.name, _original(item), root, source, (), item.attached, item.phase)
+
+
+def _original(item: Item) -> str:
+    local = item.source.startswith(("oci-archive:", "oci:")) and not item.source.startswith(
+        "oci://"
+    )
+    return item.name if local else item.source.removeprefix("oci://")
+
+
+def _config(node: Node) -> Descriptor:
+    assert node.config is not None, "a manifest has a config"  # noqa: S101  (parse_node refuses any other)
+    return node.config
+
+
+def _layers(node: Node, name: str) -> Descriptor:
+    """The chart layer. Raises `IntegrityError` (`not-a-chart`)."""
+    if node.config is None or node.config.media_type != CONFIG:
+        got = node.config.media_type if node.config else node.descriptor.media_type
+        raise IntegrityError(
+            "not-a-chart",
+            f"{name}: not a Helm chart: its config has type {got}, expected {CONFIG}",
+            "list it under `images:` if it is an image or another artifact",
+        )
+    charts = [layer for layer in node.children[1:] if layer.media_type == CHART]
+    others = [
+        layer.media_type
+        for layer in node.children[1:]
+        if layer.media_type not in (CHART, PROVENANCE)
+    ]
+    if len(charts) != 1 or others:
+        raise IntegrityError(
+            "not-a-chart",
+            f"{name}: got {len(charts)} chart layers and {others}, expected one chart",
+        )
+    return charts[0]
+
+
+def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, Any]:
+    """Chart.yaml of a packed chart. Reads the archive as a stream and unpacks nothing. Raises `IntegrityError`."""
+    total = 0
+    try:
+        with stream, tarfile.open(fileobj=stream, mode="r|gz") as archive:
+            for count, member in enumerate(archive):
+                total += member.size
+                if count > MAX_ENTRIES or total > MAX_UNPACKED:
+                    raise IntegrityError("bad-chart", f"{name}: the chart unpacks to too much")
+                if (
+                    member.isreg()
+                    and member.name.count("/") == 1
+                    and member.name.endswith("/Chart.yaml")
+                ):
+                    file = archive.extractfile(member)
+                    return _yaml(file.read(MAX_CHART_YAML + 1) if file else b"", name)
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
+        raise IntegrityError(
+            "bad-chart", f"{name}: the chart cannot be unpacked: {error}"
+        ) from error
+    raise IntegrityError("bad-chart", f"{name}: there is no Chart.yaml in the chart")
+
+
+def _yaml(data: bytes, name: str) -> dict[str, Any]:
+    if len(data) > MAX_CHART_YAML:
+        raise IntegrityError(
+            "bad-chart", f"{name}: Chart.yaml has more than {MAX_CHART_YAML} bytes"
+        )
+    try:
+        document = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (both are safe)
+    except yaml.YAMLError as error:
+        raise IntegrityError("bad-chart", f"{name}: Chart.yaml: {error}") from error
+    if not isinstance(document, dict):
+        raise IntegrityError("bad-chart", f"{name}: Chart.yaml is not a map")
+    return document

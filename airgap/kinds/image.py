@@ -1,0 +1,65 @@
+"""Images, and any other OCI artifact: carried as they are, index and signatures included."""
+
+from __future__ import annotations
+
+from airgap.digest import Digest
+from airgap.forms import Graph
+from airgap.graph import Descriptor, Node, Source, by_platform, walk
+from airgap.lock import Item
+from airgap.platforms import narrow
+from airgap.resources.model import ImageRequest
+from airgap.store.locate import Reach, find_attached
+
+
+def resolve(request: ImageRequest, reach: Reach) -> Item:
+    """Pins a reference: its root, its size in bytes, and everything attached to the index and to every child.
+
+    Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
+    """
+    located = reach.locate(request.ref)
+    narrow(located.source, located.root, request.platforms)
+    nodes, sizes = measure(located.source, located.root, request.platforms)
+    attached = find_attached(located, nodes)
+    for one in attached:
+        sizes |= measure(located.source, one.descriptor, ())[1]
+    return Item(
+        name=request.name,
+        kind="image",
+        source=request.ref,
+        root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
+        bytes=sum(sizes.values()),
+        phase=request.phase,
+        platforms=request.platforms,
+        attached=attached,
+        converted=located.converted,
+    )
+
+
+def measure(
+    source: Source, root: Descriptor, platforms: tuple[str, ...]
+) -> tuple[list[Digest], dict[Digest, int]]:
+    """The nodes of a graph, and every blob's size in bytes. Reads manifests only."""
+    nodes, sizes = [], dict[Digest, int]()
+    for found in walk(source, root, by_platform(platforms)):
+        descriptor = found.descriptor if isinstance(found, Node) else found
+        sizes[descriptor.digest] = descriptor.size
+        if isinstance(found, Node):
+            nodes.append(descriptor.digest)
+    return nodes, sizes
+
+
+def source(item: Item, reach: Reach) -> Source:
+    """Where the pinned graph is read from."""
+    return reach.locate(item.source, item.root).source
+
+
+def check(item: Item, root: Descriptor, source: Source) -> list[str]:
+    """What is wrong with the graph in the store: nothing, as the digests fix all of it."""
+    return []
+
+
+def form(item: Item, root: Descriptor, source: Source) -> Graph:
+    """A graph. Its original name is the reference, or the item's name where the source is local."""
+    local = item.source.partition(":")[0] in ("oci", "oci-archive", "docker-daemon")
+    original = item.name if local else item.source
+    return Graph(item.name, original, root, source, item.platforms, item.attached, item.phase)

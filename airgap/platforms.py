@@ -1,0 +1,48 @@
+"""`platforms:` at a registry: which root a tag names when only some children of an index were carried.
+
+One child: the tag names it, unchanged. Several: a derived index that lists exactly the chosen children, otherwise as
+it was. The original index travels as evidence, but a registry would refuse it while children are missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from airgap.errors import InputError
+from airgap.graph import Descriptor, Node, Source, by_platform, parse_json, parse_node, read_node
+
+
+def narrow(
+    source: Source, root: Descriptor, platforms: Sequence[str]
+) -> tuple[Descriptor, Node | None]:
+    """The root for `platforms`, and the derived index where one had to be made (`None` else).
+
+    Raises `InputError` (`no-platform`) when no child is for any of them.
+    """
+    keep = by_platform(platforms)
+    if keep is None or not root.is_index:
+        return root, None
+    index = read_node(source, root)
+    chosen = [child for child in index.children if keep(index, child)]
+    if not chosen:
+        have = sorted({child.platform for child in index.children if child.platform})
+        raise InputError(
+            "no-platform",
+            f"{root.digest} has nothing for {', '.join(platforms)}",
+            f"it has {', '.join(have) or 'no platforms at all'}; correct `platforms:` in the request",
+        )
+    if len(chosen) == len(index.children):
+        return root, None
+    if len(chosen) == 1:
+        only = chosen[0]
+        return Descriptor(only.media_type, only.digest, only.size), None
+    return _derive(index, {str(child.digest) for child in chosen})
+
+
+def _derive(index: Node, digests: set[str]) -> tuple[Descriptor, Node]:
+    document = parse_json(index.data, "index")
+    document["manifests"] = [entry for entry in document["manifests"] if entry["digest"] in digests]
+    data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    descriptor = Descriptor.of(index.descriptor.media_type, data)
+    return descriptor, parse_node(descriptor, data)

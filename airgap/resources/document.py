@@ -1,0 +1,250 @@
+"""YAML into plain values with positions: the JSON-like part of YAML 1.2, and nothing that surprises.
+
+Read from the parser's events rather than with a YAML loader, because a loader resolves aliases, tags, merge keys and
+YAML 1.1's scalars (`no`, `1:30`, dates) before anybody can refuse them. Refused with their position: anchors, aliases,
+tags, merge keys, duplicate keys, keys that are not text, control characters, and more than the limits below.
+Source: YAML 1.2.2, 10.3 "Core Schema".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from airgap.errors import InputError
+from airgap.resources.problems import Mark, Number, Problem, Steps, answer, quoted, spell
+
+MAX_BYTES = 4 << 20
+"""Bytes of a resource file: tens of thousands of items, more than people write or review."""
+MAX_DEPTH = 32
+"""Levels of maps and lists: ours have seven."""
+MAX_NODES = 200_000
+"""Keys and values of a file: bounds the memory, which is about 1 KiB for each."""
+MAX_DOCUMENTS = 16
+"""Documents of a file: there are four kinds, and each may occur once."""
+
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's parser where PyYAML was built with it (ten times faster), else the one in Python."""
+
+_NULL = re.compile(r"(?:null|Null|NULL|~|)\Z")
+_BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
+_NUMBER = re.compile(
+    r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_NOT_YAML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+"""YAML forbids most of these; the rest are line breaks for some parsers and not for others."""
+
+
+@dataclass(slots=True)
+class Document:
+    """One document: its value out of `dict`, `list`, `str`, `bool`, `None` and `Number`, and where everything is."""
+
+    value: Any = None
+    values: dict[Steps, Mark] = field(default_factory=dict)
+    keys: dict[Steps, Mark] = field(default_factory=dict)
+
+    def mark(self, steps: Steps) -> Mark:
+        """Where the value is, or the nearest thing around it that is there."""
+        while steps and steps not in self.values:
+            steps = steps[:-1]
+        return self.values.get(steps, Mark(1, 1))
+
+    def key_mark(self, steps: Steps) -> Mark:
+        """Where the value's key is."""
+        return self.keys.get(steps) or self.mark(steps)
+
+
+def read_documents(data: bytes, label: str) -> list[Document]:
+    """The documents of a YAML file; empty ones are left out. `label` is the file's name in messages.
+
+    Raises `InputError` (`bad-resource`) for the first thing that is not YAML, or more YAML than we take.
+    """
+    text = _text(data, label)
+    composer = _Composer(label)
+    try:
+        for event in yaml.parse(text, Loader=LOADER):
+            composer.take(event)
+    except yaml.MarkedYAMLError as error:
+        raise answer(label, [_syntax(error, text)]) from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # The parser in Python lets chr() raise for `"\UFFFFFFFF"`.
+        raise answer(label, [Problem(composer.last, f"not YAML: {error}")]) from error
+    return [document for document in composer.documents if document.value is not None]
+
+
+def scalar(text: str) -> Any:
+    """The value of a plain (unquoted) scalar by the core schema: `None`, a `bool`, a `Number`, or the text."""
+    if _NULL.match(text):
+        return None
+    if _BOOL.match(text):
+        return text[0] in "tT"
+    return Number(text) if _NUMBER.match(text) else text
+
+
+def _text(data: bytes, label: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise InputError("bad-resource", f"{label}: got more than {MAX_BYTES >> 20} MiB, expected a smaller file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig", "replace")
+        problem = Problem(_mark_after(before), f"byte 0x{data[error.start]:02x} is not UTF-8 text")
+        raise answer(label, [problem], "save the file as UTF-8") from error
+    bad = _NOT_YAML.search(text)
+    if bad:
+        what = f"control character U+{ord(bad.group()):04X}, expected plain text"
+        raise answer(label, [Problem(_mark_after(text[: bad.start()]), what)])
+    return text
+
+
+def _mark_after(text: str) -> Mark:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return Mark(len(lines), len(lines[-1]) + 1)
+
+
+def _mark(mark: Any) -> Mark:
+    return Mark(mark.line + 1, mark.column + 1)
+
+
+_SYNTAX = (
+    (re.compile("tab character"), "a tab; YAML indents with spaces"),
+    (re.compile("incompatible YAML"), "a %YAML line for a version other than 1; leave it out"),
+    (
+        re.compile("mapping values are not allowed"),
+        "a ':' where no field can stand; is the indentation right, {quotes}",
+    ),
+    (re.compile("',' or '[]}]'"), "expected ',' or the bracket that closes the one opened at {begun}"),
+    (re.compile("unexpected end of stream|document separator"), "the quote opened at {begun} is not closed"),
+    (
+        re.compile("expected '-' indicator|expected <block end>|expected key|expected ':'"),
+        "does not fit what began at {begun}; is the indentation right, {quotes}",
+    ),
+)
+"""What both parsers complain about most, in words that need no knowledge of parsers."""
+
+
+def _syntax(error: yaml.MarkedYAMLError, text: str) -> Problem:
+    at = error.problem_mark or error.context_mark
+    mark = _mark(at) if at else Mark(1, 1)
+    begun = _mark(error.context_mark) if error.context_mark else mark
+    problem = error.problem or "cannot be read"
+    if "cannot start any token" in problem:
+        character = text.splitlines()[mark.line - 1][mark.column - 1 : mark.column]
+        if character == "\t":
+            return Problem(mark, "a tab; YAML indents with spaces")
+        return Problem(mark, f"a value that starts with {quoted(character)} must stand in quotes")
+    for pattern, words in _SYNTAX:
+        if pattern.search(problem):
+            return Problem(mark, words.format(begun=begun, quotes="and is text that holds ': ' in quotes?"))
+    return Problem(mark, f"not YAML: {problem}")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A map or list that is being read. `key` is the key whose value comes next."""
+
+    steps: Steps
+    value: dict[str, Any] | list[Any]
+    key: str | None = None
+
+
+class _Composer:
+    """Takes the parser's events one by one; never recurses, so that depth costs nothing before it is refused."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.documents: list[Document] = []
+        self.last = Mark(1, 1)
+        self._stack: list[_Open] = []
+        self._nodes = 0
+
+    def take(self, event: Any) -> None:
+        self.last = _mark(event.start_mark)
+        match event:
+            case yaml.DocumentStartEvent():
+                if len(self.documents) == MAX_DOCUMENTS:
+                    self._refuse(f"got more than {MAX_DOCUMENTS} documents in one file, expected one of each kind")
+                self.documents.append(Document())
+            case yaml.AliasEvent():
+                self._refuse(f"alias {quoted('*' + str(event.anchor))}: there are no anchors here; write it out")
+            case yaml.ScalarEvent():
+                self._plain(event)
+                self._add_scalar(event)
+            case yaml.MappingStartEvent():
+                self._plain(event)
+                self._open({})
+            case yaml.SequenceStartEvent():
+                self._plain(event)
+                self._open([])
+            case yaml.CollectionEndEvent():
+                self._stack.pop()
+
+    def _refuse(self, text: str) -> None:
+        raise answer(self.label, [Problem(self.last, text)])
+
+    def _plain(self, event: Any) -> None:
+        """Counts a node, and refuses what JSON does not have."""
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._refuse(f"got more than {MAX_NODES} keys and values, expected a smaller file")
+        if event.anchor:
+            self._refuse(f"anchor {quoted('&' + event.anchor)}: there are no anchors here; write it out")
+        if event.tag:
+            written = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._refuse(f"tag {quoted(written)}: tags are not taken; put text in quotes instead")
+
+    def _add_scalar(self, event: yaml.ScalarEvent) -> None:
+        plain = event.implicit[0]
+        value = scalar(event.value) if plain else event.value
+        bad = _CONTROL.search(event.value)
+        if bad:
+            self._refuse(f"character U+{ord(bad.group()):04X} in a value, expected one line of plain text")
+        top = self._stack[-1] if self._stack else None
+        if top is not None and isinstance(top.value, dict) and top.key is None:
+            self._add_key(top, value, merge=plain and value == "<<")
+        else:
+            self._place(value)
+
+    def _add_key(self, top: _Open, value: Any, *, merge: bool) -> None:
+        if merge:
+            self._refuse("merge key '<<': not taken; write the fields out")
+        if not isinstance(value, str):
+            written = value.text if isinstance(value, Number) else {None: "null", True: "true"}.get(value, "false")
+            self._refuse(f"key {quoted(written)} is not text; put it in quotes")
+        steps = (*top.steps, value)
+        keys = self.documents[-1].keys
+        if steps in keys:
+            self._refuse(f"{spell(steps)}: written twice, first at {keys[steps]}")
+        keys[steps] = self.last
+        top.key = value
+
+    def _open(self, value: dict[str, Any] | list[Any]) -> None:
+        if len(self._stack) == MAX_DEPTH:
+            self._refuse(f"nested deeper than {MAX_DEPTH} levels")
+        top = self._stack[-1] if self._stack else None
+        if top is not None and isinstance(top.value, dict) and top.key is None:
+            self._refuse("a map or list as a key; a key is text, and text that begins with { or [ stands in quotes")
+        self._stack.append(_Open(self._place(value), value))
+
+    def _place(self, value: Any) -> Steps:
+        """Puts a value where it belongs; returns its steps."""
+        document = self.documents[-1]
+        if not self._stack:
+            document.value = value
+            steps: Steps = ()
+        else:
+            top = self._stack[-1]
+            if isinstance(top.value, list):
+                steps = (*top.steps, len(top.value))
+                top.value.append(value)
+            else:
+                key, top.key = top.key or "", None
+                steps = (*top.steps, key)
+                top.value[key] = value
+        document.values[steps] = self.last
+        return steps

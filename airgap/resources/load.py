@@ -1,0 +1,204 @@
+"""From files to values: `load_request`, `load_upstreams`, `load_sovereign`, `load_trust`.
+
+A file holds one document of each kind at most, separated by `---`; a command takes those that it needs, and all of
+them are checked. Documents after the first may leave out `apiVersion` and `metadata`; then those of the first hold.
+Every mistake of a file is in the one `InputError` (`bad-resource`), a line for each:
+`request.yaml:7:5: spec.images[0].platfroms: unknown field, did you mean 'platforms'?`
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airgap.errors import InputError
+from airgap.lock import API_VERSION, MAX_LOCK
+from airgap.resources.document import Document, read_documents
+from airgap.resources.model import Request, Sovereign, Trust, Upstreams
+from airgap.resources.problems import Problem, answer, describe, listed, nearest, quoted
+from airgap.resources.reader import Reader
+from airgap.resources.request import request, upstreams
+from airgap.resources.secrets import read_file
+from airgap.resources.sovereign import sovereign
+from airgap.resources.trust import trust
+from airgap.resources.validate import KINDS, mistakes
+
+Resource = Request | Upstreams | Sovereign | Trust
+T = TypeVar("T", Request, Upstreams, Sovereign, Trust)
+
+TAKEN_BY = {
+    "Request": "`airgap lock` takes a Request",
+    "Upstreams": "Upstreams stand beside a Request, for `airgap lock` and `airgap pull`",
+    "Sovereign": "`airgap import` and `airgap audit` take a Sovereign with --sovereign",
+    "Trust": "commands that read statements take a Trust with --trust",
+    "Lock": "`airgap pull`, `airgap scan` and `airgap bundle` take a Lock",
+    "Delivery": "`airgap verify` and `airgap import` take the folder of a Delivery",
+    "Policy": "`airgap scan` takes a Policy with --policy",
+}
+"""Where each kind of ours belongs: for those who offer it elsewhere."""
+
+HINT = "docs/reference/resources.md has every field with an example"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A resource file: what is in it, what it is called in messages, where its relative paths begin."""
+
+    data: bytes
+    label: str
+    base: Path
+
+    @classmethod
+    def of(cls, source: Path | bytes, base_dir: Path | None, label: str) -> _File:
+        if isinstance(source, bytes):
+            return cls(source, label or "<input>", base_dir or Path("/"))
+        # As much as a lock may have: it is what people offer by mistake, and then shall be told so.
+        data = read_file(source, MAX_LOCK, "resource-file")
+        return cls(data, label or str(source), base_dir or source.absolute().parent)
+
+
+def load(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> tuple[Resource, ...]:
+    """All resources of a file, in its order.
+
+    `source` is a path, or the bytes themselves; `base_dir` (absolute) is where relative paths begin, left out: the
+    file's folder; `label` is the file's name in messages, left out: the path as given.
+    Raises `InputError` (`bad-resource`, `resource-file`).
+    """
+    return _load(_File.of(source, base_dir, label), KINDS, ())
+
+
+def load_request(
+    source: Path | bytes, *, base_dir: Path | None = None, label: str = ""
+) -> tuple[Request, Upstreams]:
+    """The Request of a file and the Upstreams beside it, empty where there are none. Arguments and errors: `load`."""
+    made = _load(_File.of(source, base_dir, label), ("Request", "Upstreams"), ("Request",))
+    beside = [one for one in made if isinstance(one, Upstreams)]
+    return _only(made, Request), beside[0] if beside else Upstreams()
+
+
+def load_upstreams(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Upstreams:
+    """The Upstreams of a file. Arguments and errors: `load`."""
+    return _only(_load(_File.of(source, base_dir, label), ("Upstreams",), ("Upstreams",)), Upstreams)
+
+
+def load_sovereign(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Sovereign:
+    """The Sovereign of a file. Arguments and errors: `load`."""
+    return _only(_load(_File.of(source, base_dir, label), ("Sovereign",), ("Sovereign",)), Sovereign)
+
+
+def load_trust(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Trust:
+    """The Trust of a file, with its public keys read. Arguments and errors: `load`."""
+    return _only(_load(_File.of(source, base_dir, label), ("Trust",), ("Trust",)), Trust)
+
+
+def _only(made: tuple[Resource, ...], kind: type[T]) -> T:
+    return next(one for one in made if isinstance(one, kind))
+
+
+def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tuple[Resource, ...]:
+    """Checks every document of a file, and makes values of those of the `wanted` kinds.
+
+    1. YAML. 2. Kinds: known, none twice, the needed ones there. 3. Schemas. 4. What schemas cannot say.
+    """
+    _refuse_json(file, needed)
+    documents = read_documents(file.data, file.label)
+    kinds = _kinds(file, documents, needed)
+    _inherit(documents)
+    made: list[Resource] = []
+    problems: list[Problem] = []
+    for document, kind in zip(documents, kinds, strict=True):
+        reader = Reader(document, file.label, file.base, mistakes(document, kind))
+        if kind in wanted:
+            resource = _resource(reader, kind, file.data)
+            made.append(resource)
+        problems += reader.problems
+    if problems:
+        raise answer(file.label, problems, HINT)
+    return tuple(made)
+
+
+def _refuse_json(file: _File, needed: tuple[str, ...]) -> None:
+    """Says so when the file is a lock or a delivery's index. As YAML it might be too large or too long a line."""
+    if not file.data.lstrip().startswith(b"{"):
+        return
+    try:
+        value = json.loads(file.data)
+    except (ValueError, RecursionError):
+        return  # the YAML parser will say where
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if isinstance(kind, str) and kind in TAKEN_BY and kind not in KINDS:
+        raise InputError("bad-resource", f"{file.label}: {_foreign(kind, _asked(needed))}", HINT)
+
+
+def _asked(needed: tuple[str, ...]) -> str:
+    return listed(_article(kind) for kind in needed or KINDS)
+
+
+def _kinds(file: _File, documents: list[Document], needed: tuple[str, ...]) -> list[str]:
+    """The kind of each document. Raises when one is unknown or there twice, or a needed one is not there."""
+    asked = _asked(needed)
+    if not documents:
+        raise InputError("bad-resource", f"{file.label}: empty, expected {asked}", HINT)
+    first: dict[str, Document] = {}
+    problems: list[Problem] = []
+    for document in documents:
+        kind = document.value.get("kind") if isinstance(document.value, dict) else None
+        mark = document.mark(("kind",))
+        if not isinstance(document.value, dict):
+            text = f"got {describe(document.value)}, expected a map with apiVersion, kind, metadata and spec"
+            problems.append(Problem(mark, text))
+        elif kind not in KINDS:
+            problems.append(Problem(mark, _foreign(kind, asked)))
+        elif kind in first:
+            before = first[kind].mark(("kind",))
+            problems.append(Problem(mark, f"kind: a second {kind} in one file, the first is at line {before.line}"))
+        else:
+            first[kind] = document
+    for kind in needed:
+        if kind not in first and not problems:
+            there = next(iter(first))
+            text = f"this is {_article(there)}, expected {_article(kind)}; {TAKEN_BY[there]}"
+            problems.append(Problem(first[there].mark(("kind",)), text))
+    if problems:
+        raise answer(file.label, problems, HINT)
+    return [document.value["kind"] for document in documents]
+
+
+def _foreign(kind: Any, asked: str) -> str:
+    if kind is None:
+        return f"kind: missing, expected {asked}"
+    if not isinstance(kind, str):
+        return f"kind: got {describe(kind)}, expected {asked}"
+    if kind in TAKEN_BY:
+        return f"this is {_article(kind)}, expected {asked}; {TAKEN_BY[kind]}"
+    word = nearest(kind, KINDS)
+    return f"kind: got {quoted(kind)}, " + (f"did you mean '{word}'?" if word else f"expected {asked}")
+
+
+def _article(kind: str) -> str:
+    return kind if kind == "Upstreams" else f"a {kind}"
+
+
+def _inherit(documents: list[Document]) -> None:
+    """Lets later documents leave out what the first one says."""
+    first = documents[0].value
+    for document in documents[1:]:
+        document.value.setdefault("apiVersion", API_VERSION)
+        # Where the first has no name either, the file is refused for that; saying it once is enough.
+        document.value.setdefault("metadata", first.get("metadata", {"name": "unnamed"}))
+
+
+def _resource(reader: Reader, kind: str, raw: bytes) -> Resource:
+    metadata = reader.document.value.get("metadata")
+    name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+    match kind:
+        case "Request":
+            return request(reader, name)
+        case "Upstreams":
+            return upstreams(reader)
+        case "Sovereign":
+            return sovereign(reader, name)
+        case _:
+            return trust(reader, raw)

@@ -1,0 +1,109 @@
+"""What is wrong with a resource file, said to people: file, line, column, got, expected, nearest right word."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from airgap.errors import InputError
+
+Steps = tuple[str | int, ...]
+"""Where in a document: field names and list indexes from its top."""
+
+MAX_SHOWN = 20
+"""Problems that one error lists: more do not fit a screen, and the rest is mended by the same hand."""
+MAX_QUOTED = 80
+"""Characters of a value that a message repeats."""
+PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A position in a file, both numbers from 1, columns in characters."""
+
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake and where it is."""
+
+    mark: Mark
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number in YAML, kept as it is written: no field takes one, so that `1.10` never becomes 1.1."""
+
+    text: str
+
+
+def answer(label: str, problems: Iterable[Problem], hint: str = "") -> InputError:
+    """One error for all problems of a file, sorted by position, one a line (`bad-resource`)."""
+    ordered = sorted(set(problems))
+    lines = [f"{label}:{problem.mark}: {problem.text}" for problem in ordered[:MAX_SHOWN]]
+    if len(ordered) > MAX_SHOWN:
+        lines.append(f"{label}: and {len(ordered) - MAX_SHOWN} more")
+    return InputError("bad-resource", "\n".join(lines), hint)
+
+
+def spell(steps: Steps) -> str:
+    """`spec.images[0].ref`: steps as people write them."""
+    made = ""
+    for step in steps:
+        if isinstance(step, int):
+            made += f"[{step}]"
+        elif PLAIN_NAME.match(step):
+            made += f".{step}"
+        else:
+            made += f"[{quoted(step)}]"
+    return made.removeprefix(".")
+
+
+def quoted(text: str) -> str:
+    """`text` in quotes, shortened, with nothing in it that a terminal would obey."""
+    if len(text) > MAX_QUOTED:
+        text = text[: MAX_QUOTED - 1] + "…"
+    return repr(text)
+
+
+def describe(value: object) -> str:
+    """A value after the word "got": its kind, and where it is short the value."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case Number(text):
+            return f"the number {text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + '…'}"
+        case str():
+            return quoted(value)
+        case list():
+            return "a list" if value else "an empty list"
+        case _:
+            return "a map" if value else "an empty map"
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The one of `words` that was probably meant, `""` where none is near. Case and hyphens do not count."""
+    table = {_folded(one): one for one in words}
+    # Longer words than any of ours are not misspelt, and comparing them costs time.
+    close = difflib.get_close_matches(_folded(word[:MAX_QUOTED]), table, n=1, cutoff=0.65)
+    return table[close[0]] if close else ""
+
+
+def listed(words: Iterable[str], last: str = "or") -> str:
+    """`a, b or c`."""
+    *most, final = words
+    return f"{', '.join(most)} {last} {final}" if most else final
+
+
+def _folded(word: str) -> str:
+    return re.sub(r"[-_ ]", "", word).lower()

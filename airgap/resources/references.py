@@ -1,0 +1,153 @@
+"""The syntax of names that people write: image and chart references, Git addresses and refs, URLs, times.
+
+Each check returns its complaint, `""` when the text is fine; nothing here asks the network or the disk.
+Source: OCI distribution-spec v1.1, "Pulling manifests"; git-check-ref-format(1); RFC 3986; RFC 3339, 5.6.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from airgap.resources.problems import quoted
+
+MAX_REPOSITORY = 255
+"""Characters of host and repository together: what registries accept."""
+
+LOCAL_SCHEMES = ("oci:", "oci-archive:", "docker-daemon:")
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_REF_FORBIDDEN = re.compile(r"[\s~^:?\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z")
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?\Z"
+)
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386", "armv7l": "arm/v7"}
+
+
+def image_complaint(ref: str) -> str:
+    """A full registry reference: host, repository, and a tag or digest or both."""
+    if "://" in ref:
+        return f"got {quoted(ref)}, expected {quoted(ref.partition('://')[2])}: an image has no scheme"
+    name, tag, digest = _split(ref)
+    host, slash, repository = name.partition("/")
+    if not slash or not (set(".:") & set(host) or host == "localhost"):
+        full = f"docker.io/{'' if slash else 'library/'}{ref}"
+        return f"{quoted(ref)} has no registry host, did you mean {quoted(full)}?"
+    if host in ("index.docker.io", "registry-1.docker.io"):
+        return f"got {quoted(ref)}, expected {quoted('docker.io' + ref[len(host) :])}: one registry, one name"
+    if host == "docker.io" and "/" not in repository:
+        return f"got {quoted(ref)}, expected {quoted('docker.io/library' + ref[len(host) :])}"
+    if not tag and not digest:
+        return f"{quoted(ref)} has neither tag nor digest; write ':latest' if that is what is meant"
+    return _reference_complaint(ref, (host, repository, tag, digest))
+
+
+def chart_complaint(ref: str) -> str:
+    """`oci://host/repository:version`."""
+    if not ref.startswith("oci://"):
+        if ref.startswith(("http://", "https://")):
+            return f"got {quoted(ref)}, expected oci://…: only charts in OCI registries are taken"
+        return f"got {quoted(ref)}, expected {quoted('oci://' + ref)}"
+    name, tag, digest = _split(ref.removeprefix("oci://"))
+    if not tag and not digest:
+        return f"{quoted(ref)} has no version, expected ':VERSION' at its end"
+    if "+" in tag:
+        return f"got {quoted(ref)}, expected {quoted(ref.replace('+', '_'))}: registries write + as _"
+    host, _, repository = name.partition("/")
+    return _reference_complaint(ref, (host, repository, tag, digest))
+
+
+def _split(ref: str) -> tuple[str, str, str]:
+    """`name[:tag][@digest]` in its three parts, `""` for what is not there, `:` and `@` kept for empty ones."""
+    rest, at, digest = ref.partition("@")
+    head, slash, last = rest.rpartition("/")
+    last, colon, tag = last.partition(":")
+    return head + slash + last, tag or colon, digest or at
+
+
+def _reference_complaint(ref: str, parts: tuple[str, str, str, str]) -> str:
+    host, repository, tag, digest = parts
+    if not _HOST.match(host):
+        return f"{quoted(ref)}: {quoted(host)} is not a registry host"
+    if not _REPOSITORY.match(repository) or len(host) + 1 + len(repository) > MAX_REPOSITORY:
+        lower = "; repositories are in lower case" if repository != repository.lower() else ""
+        return f"{quoted(ref)}: {quoted(repository)} is not a repository's name{lower}"
+    if tag and not _TAG.match(tag):
+        return f"{quoted(ref)}: {quoted(tag)} is not a tag"
+    if digest and not _DIGEST.match(digest):
+        return f"{quoted(ref)}: {quoted(digest)} is not a digest, expected 'sha256:' and 64 lower-case hex digits"
+    return ""
+
+
+def platform_complaint(platform: str) -> str:
+    """An `os/architecture[/variant]` whose architecture has the name that images give it."""
+    system, architecture, *_ = platform.split("/")
+    known = _ARCHITECTURES.get(architecture)
+    return f"got {quoted(platform)}, did you mean {quoted(f'{system}/{known}')}?" if known else ""
+
+
+def url_complaint(url: str, *, path: bool = True, query: bool = True) -> str:
+    """An http or https URL without user and fragment. A complaint shows neither user nor query: both may be secret."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "not an address, expected https://host[:port]/…"
+    if "@" in parts.netloc:
+        return "an address with a user or password in it; put them into 'credentials'"
+    url, asked, _ = url.partition("?")
+    if parts.scheme not in ("http", "https") or not _HOST.match(parts.netloc) or port == 0:
+        return f"got {quoted(url)}, expected an address that begins with https://"
+    if not host or re.search(r"\s", url):
+        return f"got {quoted(url)}, expected an address without spaces"
+    if parts.fragment or (asked and not query):
+        return f"got {quoted(url)}, expected an address without '?' and '#'"
+    if parts.path.strip("/") and not path:
+        return f"got {quoted(url)}, expected {quoted(f'{parts.scheme}://{parts.netloc}')}: only scheme, host and port"
+    return ""
+
+
+def git_complaint(url: str) -> str:
+    """An http or https URL, or a path."""
+    if url.startswith("file://"):
+        return f"got {quoted(url)}, expected the path alone: {quoted(url.removeprefix('file://') or '/')}"
+    if re.match(r"(?:ssh|git\+ssh|ssh\+git)://|[^/:\s]+:(?!/)", url):
+        return "ssh is not taken, because airgap holds no ssh keys; use https, with a tokenFile in the credentials"
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
+        return url_complaint(url, query=False)
+    first, slash, _ = url.partition("/")
+    if slash and re.match(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\Z", first) and not first.endswith(".git"):
+        return f"is {quoted(url)} an address or a folder? write {quoted('https://' + url)} or {quoted('./' + url)}"
+    return ""
+
+
+def ref_complaint(ref: str) -> str:
+    """A full ref name, or a pattern with `*`."""
+    if not ref.startswith("refs/") and ref != "HEAD":
+        likely = f"refs/tags/{ref}" if re.match(r"v?[0-9*]", ref) else f"refs/heads/{ref}"
+        return f"got {quoted(ref)}, expected a full name, did you mean {quoted(likely)}?"
+    if _REF_FORBIDDEN.search(ref) or ref.count("/") < 2:
+        return f"got {quoted(ref)}, expected a full ref name, such as refs/heads/main or refs/tags/v*"
+    return ""
+
+
+def parse_time(text: str) -> datetime | str:
+    """An RFC 3339 time in UTC, or the complaint."""
+    match = _TIME.match(text)
+    if not match:
+        day = re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", text)
+        meant = f", did you mean {text}T00:00:00Z?" if day else ", expected a time such as 2026-01-01T00:00:00Z"
+        return f"got {quoted(text)}{meant}"
+    date, clock, fraction, zone = match.groups()
+    if zone is None:
+        return f"got {quoted(text)}, expected a zone at its end: Z, or an offset such as +04:00"
+    try:
+        made = datetime.fromisoformat(f"{date}T{clock}{(fraction or '')[:7]}{zone.upper()}")
+        return made.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return f"got {quoted(text)}, expected a date and time that exist"

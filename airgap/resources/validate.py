@@ -1,0 +1,182 @@
+"""A document against its JSON Schema, with each mistake in words for people.
+
+The schemas carry the words: a `title` is the noun phrase after "expected", also in the branches of a `oneOf`.
+Source: JSON Schema 2020-12, Core and Validation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib.resources import files
+from itertools import islice
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from referencing import Registry, Resource
+
+from airgap.resources.document import Document
+from airgap.resources.problems import (
+    MAX_SHOWN,
+    Number,
+    Problem,
+    Steps,
+    describe,
+    listed,
+    nearest,
+    quoted,
+    spell,
+)
+
+KINDS = ("Request", "Upstreams", "Sovereign", "Trust")
+MAX_FOUND = 1000
+"""Mistakes that are looked for in one document: a file of another shape would give one for each of its nodes."""
+
+Found = tuple[Steps, Problem]
+"""The steps to a value that is not sound, `()` where all values can be relied on, and what is wrong."""
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """A JSON Schema by its file's name without `.json`: a kind in lower case, or `common`."""
+    text = files("airgap.resources").joinpath("schemas", f"{name}.json").read_text("utf-8")
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
+def mistakes(document: Document, kind: str) -> list[Found]:
+    """What is wrong with a document of `kind`."""
+    errors = _validator(kind).iter_errors(document.value)
+    return list(islice((found for error in errors for found in _words(error, document)), MAX_FOUND))
+
+
+@cache
+def _validator(kind: str) -> Draft202012Validator:
+    common = schema("common")
+    registry: Registry[Any] = Registry().with_resource(common["$id"], Resource.from_contents(common))
+    return Draft202012Validator(schema(kind.lower()), registry=registry)
+
+
+def _words(error: ValidationError, document: Document) -> Iterator[Found]:
+    steps = tuple(error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path:
+        yield _bad_key(error, document, steps)
+        return
+    handler = _HANDLERS.get(str(error.validator), _unfit)
+    yield from handler(error, document, steps)
+
+
+def _bad_key(error: ValidationError, document: Document, steps: Steps) -> Found:
+    key = str(error.instance)
+    at = (*steps, key)
+    hint = _without_scheme(key)
+    text = f"{spell(steps)}: key {quoted(key)}, expected {_title(error)}{hint}"
+    return at, Problem(document.key_mark(at), text)
+
+
+def _without_scheme(key: str) -> str:
+    bare = key.partition("://")[2].rstrip("/") if "://" in key else key.rstrip("/").lower()
+    return f"; write {quoted(bare)}" if bare and bare != key else ""
+
+
+def _unknown(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
+    known = list(error.schema.get("properties", {}))  # type: ignore[union-attr]
+    for key in error.instance:  # type: ignore[union-attr]
+        if key in known:
+            continue
+        at = (*steps, key)
+        word = nearest(key, known)
+        if key in ("password", "token", "secret", "secretKey", "accessKey") and f"{key}File" in known:
+            text = f"unknown field; secrets stay out of resources: write it to a file and name it in '{key}File'"
+        elif word:
+            text = f"unknown field, did you mean '{word}'?"
+        else:
+            text = f"unknown field; the fields here are {listed(known, 'and')}"
+        yield (), Problem(document.key_mark(at), f"{spell(at)}: {text}")
+
+
+def _missing(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
+    for name in error.validator_value:  # type: ignore[union-attr]
+        if name not in error.instance and name not in _meant(error):  # type: ignore[operator]
+            title = _field_title(error, name)
+            yield steps, Problem(document.mark(steps), f"{spell((*steps, name))}: missing, expected {title}")
+
+
+def _meant(error: ValidationError) -> set[str]:
+    """The fields that misspelt ones stand for: one mistake is not told twice."""
+    known = error.schema.get("properties", {})  # type: ignore[union-attr]
+    unknown = (key for key in error.instance if key not in known)  # type: ignore[union-attr]
+    return {nearest(key, known) for key in islice(unknown, MAX_SHOWN)} - {""}
+
+
+def _field_title(error: ValidationError, name: str) -> str:
+    field = error.schema["properties"][name]  # type: ignore[index]
+    if "$ref" in field:
+        source, _, pointer = field["$ref"].partition("#/$defs/")
+        field = schema(source.removesuffix(".json"))["$defs"][pointer]
+    return str(field["title"])
+
+
+def _kind_of_value(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
+    value = error.instance
+    quotes = "; put it in quotes" if error.validator_value == "string" and isinstance(value, (bool, Number)) else ""
+    text = f"got {_got(value, steps)}, expected {_title(error)}{quotes}"
+    yield steps, Problem(document.mark(steps), f"{_place(steps)}{text}")
+
+
+def _choice(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
+    values = [error.validator_value] if error.validator == "const" else error.validator_value
+    text = f"got {_got(error.instance, steps)}, expected {listed(quoted(value) for value in values)}"  # type: ignore[union-attr,arg-type]
+    word = nearest(error.instance, values) if isinstance(error.instance, str) else ""  # type: ignore[arg-type]
+    meant = f", did you mean '{word}'?" if word and error.validator == "enum" else ""
+    yield steps, Problem(document.mark(steps), f"{_place(steps)}{text}{meant}")
+
+
+def _alternatives(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
+    if not isinstance(error.instance, dict) or _meant(error):
+        return  # its type or a field's name is wrong, which another error says
+    branches: list[dict[str, Any]] = error.validator_value  # type: ignore[assignment]
+    titles = [branch["title"] for branch in branches]
+    there = [branch["title"] for branch in branches if Draft202012Validator(branch).is_valid(error.instance)]
+    several = f"got {listed(there, 'and')}, expected only one of them" if there else ""
+    text = several or f"got none of {listed(titles, 'and')}, expected one of them"
+    yield steps, Problem(document.mark(steps), f"{_place(steps)}{text}")
+
+
+def _together(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
+    for name, others in error.validator_value.items():  # type: ignore[union-attr]
+        for other in others:
+            if name in error.instance and other not in error.instance:  # type: ignore[operator]
+                text = f"{spell((*steps, other))}: missing, expected beside '{name}'"
+                yield steps, Problem(document.key_mark((*steps, name)), text)
+
+
+def _unfit(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
+    text = f"got {_got(error.instance, steps)}, expected {_title(error)}"
+    yield steps, Problem(document.mark(steps), f"{_place(steps)}{text}")
+
+
+_HANDLERS: dict[str, Callable[[ValidationError, Document, Steps], Iterable[Found]]] = {
+    "additionalProperties": _unknown,
+    "required": _missing,
+    "type": _kind_of_value,
+    "enum": _choice,
+    "const": _choice,
+    "oneOf": _alternatives,
+    "dependentRequired": _together,
+}
+
+
+def _title(error: ValidationError) -> str:
+    return str(error.schema["title"])  # type: ignore[index]
+
+
+def _place(steps: Steps) -> str:
+    return f"{spell(steps)}: " if steps else ""
+
+
+def _got(value: Any, steps: Steps) -> str:
+    """A value as messages show it. What stands under credentials may be a secret that was pasted there."""
+    return "a value" if "credentials" in steps and isinstance(value, (str, Number)) else describe(value)

@@ -1,0 +1,119 @@
+"""Opening a delivery: trust first, bytes second. Shared by `verify`, `import`, `show` and `extract`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from airgap.delivery import tape
+from airgap.delivery.index import MAX_EVIDENCE, Index
+from airgap.delivery.read import Media, Volumes, open_media, read_evidence
+from airgap.digest import Digest
+from airgap.errors import IntegrityError, TrustError
+from airgap.graph import OCI_MANIFEST, Descriptor
+from airgap.lock import Item, Lock
+from airgap.resources.model import Trust
+from airgap.trust.acceptance import Acceptance, Admitted
+from airgap.trust.journey import Journey
+from airgap.trust.state import AcceptedState
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A delivery whose index is believed, with its locks; nothing of its volumes was read yet."""
+
+    media: Media
+    index: Index
+    admitted: Admitted
+    volumes: Volumes
+
+    @property
+    def locks(self) -> tuple[Lock, ...]:
+        """The locks of the evidence."""
+        return self.admitted.locks
+
+    def roots(self) -> list[tuple[Item, Descriptor]]:
+        """Every item with its root. Raises `IntegrityError` (`root-mismatch`) where index and lock disagree."""
+        listed = {root.item: root for root in self.index.contents.roots}
+        items = [item for lock in self.locks for item in lock.items]
+        if {item.name for item in items} != set(listed):
+            odd = sorted({item.name for item in items} ^ set(listed))[0]
+            raise IntegrityError(
+                "root-mismatch",
+                f"AIRGAP.json and the locks list other items: {odd!r} is only in one",
+            )
+        found = {}
+        for item in items:
+            digest = listed[item.name].digest
+            if item.root is not None and item.root.digest != digest:
+                raise IntegrityError(
+                    "root-mismatch",
+                    f"{item.name!r}: AIRGAP.json says {digest}, the lock {item.root.digest}",
+                )
+            found[item.name] = (item, item.root or self._root(digest))
+        return list(found.values())
+
+    def _root(self, digest: Digest) -> Descriptor:
+        if digest not in self.index.contents.blobs:
+            raise IntegrityError(
+                "root-mismatch", f"{digest} is a root in AIRGAP.json, but in no volume"
+            )
+        return Descriptor(OCI_MANIFEST, digest, self.index.contents.size(digest))
+
+
+def accept(
+    folders: Sequence[Path],
+    trust: Trust,
+    state: AcceptedState,
+    *,
+    sovereign: str,
+    now: datetime,
+    restore: bool = False,
+) -> Opened:
+    """Takes a delivery through every step of `Acceptance`. Writes nothing.
+
+    Reads AIRGAP.json, the signatures and evidence.tar: small files, whatever the delivery's size. Raises
+    `TrustError`, `IntegrityError`, `InputError`, `NotFoundError`.
+    """
+    media = open_media(folders)
+    acceptance = Acceptance(trust, state, sovereign=sovereign, now=now, restore=restore)
+    acceptance.check_signatures(media.index_bytes, media.signatures)
+    index = acceptance.read_index(Index.decode)
+    journey = index.journey
+    acceptance.check_journey(
+        Journey.of(
+            id=journey.id,
+            stream=journey.stream,
+            sequence=journey.sequence,
+            sovereign=journey.sovereign,
+            created=journey.created,
+            expires=journey.expires,
+            based_on=journey.based_on,
+        )
+    )
+    files = _evidence(media, index)
+    locks = [data for name, data in files.items() if name.startswith("locks/")]
+    statements = {name: data for name, data in files.items() if name.startswith("statements/")}
+    _check_list(index, statements)
+    acceptance.check_locks(index.contents.locks, locks)
+    acceptance.check_statements(statements)
+    return Opened(media, index, acceptance.admit(), Volumes(index.contents, media.folders))
+
+
+def _evidence(media: Media, index: Index) -> dict[str, bytes]:
+    file = index.journey.evidence.file
+    if file.size > MAX_EVIDENCE:
+        raise IntegrityError("too-large", f"{file.name}: {file.size} bytes, at most {MAX_EVIDENCE}")
+    return tape.read_archive(read_evidence(media, file.sha256, file.size), MAX_EVIDENCE)
+
+
+def _check_list(index: Index, statements: dict[str, bytes]) -> None:
+    listed = {digest for _, digest in index.journey.evidence.statements}
+    found = {Digest.of(data) for data in statements.values()}
+    if listed != found:
+        odd = sorted(listed ^ found)[0]
+        raise TrustError(
+            "evidence-mismatch", f"AIRGAP.json and evidence.tar list other statements: {odd}"
+        )

@@ -1,0 +1,76 @@
+"""`audit`: what should be there against what is there, by bytes and not by presence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airgap.digest import Digest
+from airgap.forms import Finding, State
+from airgap.progress import Progress
+from airgap.stage import receipts
+from airgap.stage.destinations import Destinations
+from airgap.trust import predicates
+from airgap.trust.predicates import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The result: what was looked at, by destination, and the subject that it was compared with."""
+
+    subject: Digest
+    findings: tuple[tuple[str, Finding], ...]
+    deep: bool
+
+    @property
+    def drift(self) -> list[tuple[str, Finding]]:
+        """Everything that is not as it should be; what could not be checked is among it."""
+        return [(url, finding) for url, finding in self.findings if finding.state is not State.GOOD]
+
+    def statement(self) -> predicates.Audit:
+        """The body of the audit statement."""
+        problems = {State.UNKNOWN: "unreadable"}
+        return predicates.Audit(
+            outcome="fail" if self.drift else "pass",
+            deep=self.deep,
+            checked=len(self.findings),
+            findings=tuple(
+                predicates.Finding(
+                    destination=url,
+                    item=finding.item,
+                    at=finding.at,
+                    name=finding.name,
+                    problem=problems.get(finding.state, str(finding.state)),
+                    expected=finding.expected or None,
+                    found=finding.got or None,
+                )
+                for url, finding in self.drift
+            ),
+        )
+
+
+def audit_receipt(
+    subject: Digest, receipt: Receipt, destinations: Destinations, *, deep: bool, progress: Progress
+) -> Audited:
+    """Compares a receipt with the Sovereign. A destination of the receipt that is no longer configured is drift."""
+    known = {(one.url, one.form): one for one in destinations.all()}
+    progress.start("audit", 0, sum(len(part.items) for part in receipt.destinations))
+    findings: list[tuple[str, Finding]] = []
+    for part in receipt.destinations:
+        destination = known.get((part.url, part.form))
+        for item in part.items:
+            if item.outcome not in receipts.DONE:
+                detail = f"the receipt says {item.outcome}: {item.reason or 'no reason'}"
+                missing = Finding(
+                    item.item, item.at, item.name, State.MISSING, item.digest, detail=detail
+                )
+                findings.append((part.url, missing))
+        changes = receipts.changes_of(part)
+        if destination is None:
+            detail = "the Sovereign resource has no such destination any more"
+            findings += [
+                (part.url, Finding(c.item, c.at, c.name, State.UNKNOWN, c.digest, detail=detail))
+                for c in changes
+            ]
+            continue
+        findings += [(part.url, found) for found in destination.inspect(changes, deep=deep)]
+    return Audited(subject, tuple(findings), deep)

@@ -1,0 +1,103 @@
+"""The destinations of a Sovereign, made from its resource: which form goes where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airgap.destinations.directory import DirectoryDestination
+from airgap.destinations.graph import GraphDestination, Place
+from airgap.destinations.layout import LayoutPlace
+from airgap.errors import InputError
+from airgap.forms import Destination, Form, Graph, Run, Tree
+from airgap.net.http import Client
+from airgap.net.origin import Origin
+from airgap.resources.model import HostConfig, RegistryConfig, Sovereign
+from airgap.store.layout import Layout
+from airgap.store.registry import Repository
+from airgap.store.registry_client import RegistryClient
+
+
+@dataclass(slots=True)
+class Destinations:
+    """All destinations of one Sovereign by form; graphs may have several."""
+
+    graphs: list[GraphDestination] = field(default_factory=list)
+    refs: list[Destination] = field(default_factory=list)
+    trees: list[Destination] = field(default_factory=list)
+
+    def all(self) -> Sequence[GraphDestination | Destination]:
+        """Every destination."""
+        return [*self.graphs, *self.refs, *self.trees]
+
+    def of(self, form: Form) -> Sequence[GraphDestination | Destination]:
+        """Those that take a form. Raises `InputError` (`no-destination`)."""
+        if isinstance(form, Graph):
+            found: Sequence[GraphDestination | Destination] = self.graphs
+            missing = "registries"
+        elif isinstance(form, Tree):
+            found, missing = self.trees, "s3"
+        else:
+            found, missing = self.refs, "git"
+        if not found:
+            raise InputError(
+                "no-destination",
+                f"{form.item!r} has no place to go: the Sovereign resource has no spec.{missing}",
+                f"add spec.{missing}, or leave the item out of the request",
+            )
+        return found
+
+
+def http_for(sovereign: Sovereign, *, jobs: int, user_agent: str) -> Client:
+    """The HTTP client inside the gap: only the configured hosts, no proxies."""
+    hosts: dict[str, HostConfig] = {}
+    for registry in sovereign.registries:
+        hosts[Origin.of(registry.url).netloc] = registry.host
+    if sovereign.git is not None and "://" in sovereign.git.url:
+        hosts[Origin.of(sovereign.git.url).netloc] = sovereign.git.host
+    return Client(hosts, zone="gap", user_agent=user_agent, max_connections=jobs)
+
+
+def make(
+    sovereign: Sovereign,
+    runs: Mapping[str, Run],
+    default: Run,
+    *,
+    http: Client,
+    create: bool,
+) -> Destinations:
+    """Makes the destinations. `runs` has the run of each URL, with what our receipts say of it.
+
+    `create` lets an embedded Sovereign's folders be made (an import does, a dry run and an audit do not).
+    """
+    made = Destinations()
+    for registry in sovereign.registries:
+        run = runs.get(registry.url, default)
+        made.graphs.append(_registry(registry, http, run))
+    if sovereign.directory is not None:
+        _embedded(made, sovereign.directory, runs, default, create=create)
+    return made
+
+
+def _registry(config: RegistryConfig, http: Client, run: Run) -> GraphDestination:
+    client = RegistryClient(config.url, http)
+    return GraphDestination(
+        config.url.rstrip("/"), lambda at: Repository(client, at), run, dict(config.projects)
+    )
+
+
+def _embedded(
+    made: Destinations, directory: Path, runs: Mapping[str, Run], default: Run, *, create: bool
+) -> None:
+    url = f"{directory}/oci"
+    layout = (
+        Layout(directory / "oci", create=create) if create or (directory / "oci").exists() else None
+    )
+    places: dict[str, Place] = {}
+
+    def place(at: str) -> Place:
+        return places.setdefault(at, LayoutPlace(layout, at))
+
+    made.graphs.append(GraphDestination(url, place, runs.get(url, default)))
+    made.trees.append(DirectoryDestination(directory, runs.get(str(directory), default)))

@@ -1,0 +1,68 @@
+"""The table of kinds: how the stages speak to each, the same way to all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airgap.errors import IntegrityError
+from airgap.forms import Form
+from airgap.graph import Descriptor, Source
+from airgap.kinds import chart, image
+from airgap.lock import Item
+from airgap.resources.model import Request
+from airgap.store.layout import Layout
+from airgap.store.locate import Reach
+
+Resolve = Callable[[Any, Reach], Item]
+Read = Callable[[Item, Reach], Source]
+Check = Callable[[Item, Descriptor, Source], list[str]]
+AsForm = Callable[[Item, Descriptor, Source], Form]
+Pack = Callable[[Item, Layout, Path, Reach], Descriptor]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a stage may ask of a kind.
+
+    `resolve` pins a request; `read` gives the source of a pinned graph; `pack` makes the graph in the store where it
+    cannot be read as one (Git), and is `None` for the others; `check` finds what digests do not fix; `form` says in
+    which form it arrives.
+    """
+
+    resolve: Resolve
+    check: Check
+    form: AsForm
+    read: Read | None = None
+    pack: Pack | None = None
+
+
+KINDS: Mapping[str, Kind] = {
+    "chart": Kind(chart.resolve, chart.check, chart.form, chart.source),
+    "image": Kind(image.resolve, image.check, image.form, image.source),
+}
+
+
+def kind_of(item: Item) -> Kind:
+    """The kind of an item. Raises `IntegrityError` for one that this version does not know."""
+    kind = KINDS.get(item.kind)
+    if kind is None:
+        raise IntegrityError(
+            "unknown-kind", f"{item.name!r}: kind {item.kind!r}", "use a newer airgap"
+        )
+    return kind
+
+
+def wanted(request: Request) -> Iterator[tuple[str, Any]]:
+    """Everything that a request asks for, as (kind, request of that kind)."""
+    for kind, entries in (
+        ("image", request.images),
+        ("chart", request.charts),
+        ("git", request.git),
+        ("model", request.models),
+        ("file", request.files),
+    ):
+        for entry in entries:
+            yield kind, entry

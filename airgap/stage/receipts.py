@@ -1,0 +1,104 @@
+"""Receipts of this Sovereign: what our last imports wrote, as far as our own signature says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from airgap.errors import InputError, TrustError
+from airgap.forms import Change, Verdict
+from airgap.resources.model import Trust
+from airgap.store.files import disk_errors, write_durably
+from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE
+from airgap.trust.predicates import Placed, PlacedItem, Receipt
+from airgap.trust.roles import Verified, verify_bundle
+
+FOLDER = "receipts"
+DONE = ("written", "present")
+
+
+def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
+    """Keeps a receipt in the state folder; a later run of the same import replaces it."""
+    folder = state / FOLDER
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    safe = "".join(char if char.isalnum() else "-" for char in stream)
+    path = folder / f"{safe}-{sequence:06d}.sigstore.json"
+    write_durably(path, data, 0o600)
+    return path
+
+
+def read(path: Path, trust: Trust, now: datetime) -> Verified:
+    """A signed receipt. Raises `InputError` when it cannot be read, `TrustError` when it cannot be believed."""
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= MAX_EVIDENCE_BUNDLE else b""
+    except OSError as error:
+        raise InputError(
+            "no-receipt", f"{path}: {error.strerror}", "check the path of the receipt"
+        ) from error
+    found = verify_bundle(data, trust, str(path), now=now, limit=MAX_EVIDENCE_BUNDLE)
+    if found.statement.kind != "receipt":
+        raise InputError(
+            "no-receipt", f"{path}: a {found.statement.kind} statement, expected a receipt"
+        )
+    return found
+
+
+def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Mapping[tuple[str, str], str]]:
+    """By destination URL: (at, name) → digest that our newest receipt says we wrote or found there.
+
+    A receipt that cannot be believed counts for nothing: then everything is looked at again, which is only slower.
+    """
+    found: list[Verified] = []
+    for path in sorted((state / FOLDER).glob("*.sigstore.json")):
+        try:
+            found.append(read(path, trust, now))
+        except (TrustError, InputError):
+            continue
+    table: dict[str, dict[tuple[str, str], str]] = {}
+    for verified in sorted(found, key=lambda one: one.statement.signed_at):
+        for placed in receipt_of(verified).destinations:
+            lines = table.setdefault(placed.url, {})
+            for item in placed.items:
+                if item.outcome in DONE:
+                    lines[item.at, item.name] = item.digest
+    return table
+
+
+def receipt_of(verified: Verified) -> Receipt:
+    """The body of a statement that `read` gave."""
+    body = verified.statement.body
+    if not isinstance(body, Receipt):
+        raise TypeError("not a receipt")
+    return body
+
+
+def placed(url: str, form: str, changes: Iterable[Change]) -> Placed:
+    """A destination's part of a receipt."""
+    return Placed(url, form, tuple(_line(change) for change in changes))
+
+
+def _line(change: Change) -> PlacedItem:
+    outcome = (
+        change.outcome if change.outcome not in (Verdict.WRITE, Verdict.MOVED) else Verdict.FAILED
+    )
+    return PlacedItem(
+        item=change.item,
+        at=change.at,
+        name=change.name,
+        digest=change.digest,
+        outcome=str(outcome),
+        previous=change.previous or None,
+        reason=change.reason or None,
+    )
+
+
+def changes_of(part: Placed) -> Sequence[Change]:
+    """The lines of a receipt that say that something is there."""
+    return [
+        Change(i.item, i.at, i.name, i.digest, i.previous or "", Verdict(i.outcome), i.reason or "")
+        for i in part.items
+        if i.outcome in DONE
+    ]

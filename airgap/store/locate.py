@@ -1,0 +1,261 @@
+"""Where a reference leads: a registry, an OCI layout (`oci:`), an archive (`oci-archive:`), an engine (`docker-daemon:`).
+
+Gives the `Source` of its graph, and what is attached to it: referrers and `sha256-….sig/.att/.sbom` tags.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from airgap.digest import Digest
+from airgap.errors import InputError, IntegrityError, NotFoundError
+from airgap.graph import MAX_NODE, Descriptor, Source, parse_json, read_node
+from airgap.lock import Attached
+from airgap.net.http import Client
+from airgap.store.archive import Archive
+from airgap.store.engine import EngineImage
+from airgap.store.layout import Layout
+from airgap.store.reference import parse_reference
+from airgap.store.registry import Repository
+from airgap.store.registry_client import RegistryClient
+
+SUFFIXES = (".sig", ".att", ".sbom")
+"""cosign's tags beside an image: `sha256-<hex>` and one of these."""
+MAX_ATTACHED = 1000
+"""Attached artifacts of one item: as many signatures as cosign reads of one image."""
+
+
+class Finder(Protocol):
+    """Finds what is attached to a digest."""
+
+    def referrers(self, digest: Digest) -> Sequence[Descriptor]:
+        """Manifests whose subject is `digest`."""
+
+    def tagged(self, tag: str) -> Descriptor | None:
+        """What a tag beside the artifact names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A graph's source, its root, and who finds what is attached; `converted` where the root was made here."""
+
+    source: Source
+    root: Descriptor
+    finder: Finder
+    converted: bool = False
+
+
+@dataclass(slots=True)
+class Reach:
+    """How the connected zone is reached: HTTP, registries (made once each), local paths, the engine's address."""
+
+    http: Client
+    spool: Path
+    base: Path
+    docker_config: Path | None = None
+    docker_host: str = ""
+    _registries: dict[str, RegistryClient] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def registry(self, host: str) -> RegistryClient:
+        """The client of a registry."""
+        with self._lock:
+            if host not in self._registries:
+                self._registries[host] = RegistryClient(
+                    host, self.http, docker_config=self.docker_config
+                )
+            return self._registries[host]
+
+    def path(self, text: str) -> Path:
+        """A path of a request or lock: relative ones are relative to its folder."""
+        return self.base / text
+
+    def locate(self, ref: str, pinned: Descriptor | None = None) -> Located:
+        """Where `ref` leads; with `pinned`, that root and no other, and its name is not asked for again.
+
+        Raises `InputError`, `NotFoundError`, `UpstreamError`.
+        """
+        scheme, _, rest = ref.partition(":")
+        if scheme == "oci":
+            path, name = self._split(rest)
+            layout = Layout(path)
+            return Located(layout, pinned or _choose(layout, name, ref), LayoutFinder(layout))
+        if scheme == "oci-archive":
+            path, name = self._split(rest)
+            archive = Archive(path, self.spool)
+            return Located(archive, pinned or _choose(archive, name, ref), LayoutFinder(archive))
+        if scheme == "docker-daemon":
+            image = EngineImage(rest, self.spool, self.docker_host)
+            return Located(image, image.root, NoFinder(), converted=True)
+        reference = parse_reference(ref)
+        repository = Repository(self.registry(reference.host), reference.repository)
+        root = pinned or repository.resolve(reference.wanted or "latest")
+        return Located(repository, root, RepositoryFinder(repository))
+
+    def _split(self, rest: str) -> tuple[Path, str]:
+        """`PATH[:NAME]`: the longest existing path wins, because both may have colons in them."""
+        parts = rest.split(":")
+        for count in range(len(parts), 0, -1):
+            path = self.path(":".join(parts[:count]))
+            if path.exists():
+                return path, ":".join(parts[count:])
+        raise InputError(
+            "no-such-path", f"{rest}: no such file or folder", "check the path in the request"
+        )
+
+
+def _choose(source: Layout | Archive, name: str, ref: str) -> Descriptor:
+    roots = source.roots()
+    found = (
+        [root for root_name, root in roots if root_name == name] if name else [r for _, r in roots]
+    )
+    if len({root.digest for root in found}) == 1:
+        return Descriptor(found[0].media_type, found[0].digest, found[0].size)
+    names = ", ".join(sorted({root_name for root_name, _ in roots if root_name})) or "no names"
+    problem = (
+        f"has several roots called {name!r}" if found and name else f"has no root called {name!r}"
+    )
+    if not name:
+        problem = f"has {len(found)} roots, and no name says which one is meant"
+    raise InputError(
+        "no-such-root", f"{ref}: {problem}", f"write {ref.split(':')[0]}:PATH:NAME; it has {names}"
+    )
+
+
+class NoFinder:
+    """An engine keeps no signatures."""
+
+    def referrers(self, digest: Digest) -> Sequence[Descriptor]:
+        """None."""
+        return ()
+
+    def tagged(self, tag: str) -> Descriptor | None:
+        """None."""
+        return None
+
+
+@dataclass(slots=True)
+class RepositoryFinder:
+    """Asks a registry."""
+
+    repository: Repository
+
+    def referrers(self, digest: Digest) -> Sequence[Descriptor]:
+        """By the referrers API, else by the fallback tag."""
+        return self.repository.referrers(digest)
+
+    def tagged(self, tag: str) -> Descriptor | None:
+        """By asking for the tag."""
+        try:
+            return self.repository.resolve(tag)
+        except NotFoundError:
+            return None
+
+
+@dataclass(slots=True)
+class LayoutFinder:
+    """Looks through a layout or an archive once: names, and every small blob that has a subject.
+
+    cosign and oras keep referrers in `blobs/` without listing them in index.json, so the index is not enough.
+    """
+
+    source: Layout | Archive
+    _subjects: dict[Digest, list[Descriptor]] | None = None
+
+    def referrers(self, digest: Digest) -> Sequence[Descriptor]:
+        """Manifests whose subject is `digest`, sorted by digest."""
+        if self._subjects is None:
+            self._subjects = self._scan()
+        return self._subjects.get(digest, [])
+
+    def tagged(self, tag: str) -> Descriptor | None:
+        """A root whose name is the tag, or ends with it."""
+        for name, root in self.source.roots():
+            if name == tag or name.endswith(":" + tag):
+                return Descriptor(
+                    root.media_type, root.digest, root.size, artifact_type=root.artifact_type
+                )
+        return None
+
+    def _scan(self) -> dict[Digest, list[Descriptor]]:
+        found: dict[Digest, list[Descriptor]] = {}
+        for blob in sorted(self.source.digests(), key=lambda one: one.digest):
+            if blob.size <= MAX_NODE and (descriptor := self._manifest(blob)) is not None:
+                node = read_node(self.source, descriptor)
+                if node.subject is not None:
+                    typed = Descriptor(
+                        descriptor.media_type,
+                        blob.digest,
+                        blob.size,
+                        artifact_type=node.artifact_type,
+                    )
+                    found.setdefault(node.subject.digest, []).append(typed)
+        return found
+
+    def _manifest(self, blob: Descriptor) -> Descriptor | None:
+        """The blob with its media type when it is a manifest with a subject."""
+        with self.source.open(blob) as stream:
+            if stream.read(1) != b"{":
+                return None
+        with self.source.open(blob) as stream:
+            data = stream.read(blob.size)
+        if b'"subject"' not in data:
+            return None
+        try:
+            document = parse_json(data, str(blob.digest))
+        except IntegrityError:
+            return None
+        media_type = document.get("mediaType") if isinstance(document, dict) else None
+        descriptor = (
+            Descriptor(media_type, blob.digest, blob.size) if isinstance(media_type, str) else None
+        )
+        return descriptor if descriptor is not None and descriptor.is_node else None
+
+
+def find_attached(located: Located, nodes: Iterable[Digest]) -> tuple[Attached, ...]:
+    """Everything attached to `nodes`, and to that in turn: sorted, each once.
+
+    Raises `IntegrityError` (`too-many-attached`) beyond `MAX_ATTACHED`: a flood is no signature.
+    """
+    queue, found, seen = list(nodes), list[Attached](), set[tuple[Digest, str, Digest]]()
+    asked: set[Digest] = set()
+    while queue:
+        subject = queue.pop(0)
+        if subject in asked:
+            continue
+        asked.add(subject)
+        for attached in _attached_to(located.finder, subject):
+            key = (attached.subject, attached.tag, attached.descriptor.digest)
+            if key not in seen:
+                seen.add(key)
+                found.append(attached)
+                queue.append(attached.descriptor.digest)
+        if len(found) > MAX_ATTACHED:
+            raise IntegrityError(
+                "too-many-attached",
+                f"{subject}: more than {MAX_ATTACHED} artifacts are attached",
+                "look at who pushes them; airgap carries all or nothing",
+            )
+    return tuple(sorted(found, key=lambda a: (a.subject, a.how, a.tag, a.descriptor.digest)))
+
+
+def _attached_to(finder: Finder, subject: Digest) -> Iterable[Attached]:
+    for descriptor in finder.referrers(subject):
+        plain = Descriptor(
+            descriptor.media_type,
+            descriptor.digest,
+            descriptor.size,
+            artifact_type=descriptor.artifact_type,
+        )
+        yield Attached(subject, "referrer", plain)
+    for suffix in SUFFIXES:
+        tag = f"sha256-{subject.hex}{suffix}"
+        named = finder.tagged(tag)
+        if named is not None:
+            yield Attached(
+                subject, "tag", Descriptor(named.media_type, named.digest, named.size), tag
+            )

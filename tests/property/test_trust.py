@@ -1,0 +1,220 @@
+"""Properties of what is signed: nothing but the signed bytes is believed, and what is written can be read."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airgap.digest import Digest
+from airgap.errors import AirgapError, TrustError
+from airgap.times import utc_text, utc_time
+from airgap.trust.acceptance import Acceptance
+from airgap.trust.dsse import open_bundle, sign_payload
+from airgap.trust.fields import MAX_NUMBER
+from airgap.trust.predicates import (
+    PROBLEMS,
+    WRITES,
+    Approval,
+    Audit,
+    Body,
+    Delivery,
+    Finding,
+    Placed,
+    PlacedItem,
+    Pull,
+    PulledItem,
+    Receipt,
+)
+from airgap.trust.roles import verify_bundle
+from airgap.trust.state import Accepted, AcceptedState, Standing
+from airgap.trust.statement import Statement
+from tests.trust_world import NOW, SOVEREIGN, World, signer
+
+WORLD = World()
+BUNDLE = WORLD.bundles["exporter.sigstore.json"]
+KEY = signer()
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+maybe_texts = st.none() | texts
+digests = st.binary(max_size=4).map(Digest.of)
+numbers = st.integers(0, MAX_NUMBER)
+moments = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))
+addresses = digests.map(str) | st.from_regex(r"\A[0-9a-f]{40}\Z")
+outcomes = st.sampled_from(["pass", "fail", "not-run"])
+pulls = st.builds(
+    Pull,
+    st.dictionaries(
+        texts, st.builds(PulledItem, st.none() | digests, outcomes, numbers, maybe_texts)
+    ),
+)
+placed_items = st.builds(
+    PlacedItem,
+    texts,
+    texts,
+    texts,
+    addresses,
+    st.sampled_from(sorted(WRITES)),
+    st.none() | addresses,
+    maybe_texts,
+)
+placed = st.builds(
+    Placed,
+    texts,
+    st.sampled_from(["graph", "refs", "tree"]),
+    st.lists(placed_items, max_size=3).map(tuple),
+)
+receipts = st.builds(Receipt, texts, texts, numbers, st.lists(placed, max_size=2).map(tuple))
+findings = st.builds(
+    Finding,
+    texts,
+    texts,
+    texts,
+    texts,
+    st.sampled_from(sorted(PROBLEMS)),
+    st.none() | addresses,
+    st.none() | addresses,
+)
+audits = st.builds(
+    Audit, outcomes, st.booleans(), numbers, st.lists(findings, max_size=3).map(tuple)
+)
+bodies = st.one_of(pulls, receipts, audits, st.just(Delivery()), st.just(Approval()))
+
+
+@given(digests, bodies, moments, digests, texts)
+def test_statements_round_trip(
+    subject: Digest, body: Body, at: datetime, head: Digest, role: str
+) -> None:
+    made = Statement.of(subject, body, signed_at=at, log_head=head, role=role)
+    assert Statement.parse(open_bundle(sign_payload(made.payload, KEY), "x").payload, "x") == made
+    assert (made.subject, made.body, made.log_head, made.role) == (subject, body, head, role)
+    assert made.signed_at == at.replace(microsecond=0)
+
+
+@given(moments)
+def test_a_moment_has_one_text(at: datetime) -> None:
+    assert utc_text(utc_time(utc_text(at))) == utc_text(at)
+
+
+def changed(data: bytes, place: int, flip: int) -> bytes:
+    place %= len(data)
+    return data[:place] + bytes([data[place] ^ flip]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
+def test_every_changed_byte_of_a_bundle_is_refused(flip: int) -> None:
+    """All places, for a changed last bit, a changed case, a byte that is no ASCII, and its complement."""
+    for place in range(len(BUNDLE)):
+        with pytest.raises(TrustError):
+            verify_bundle(changed(BUNDLE, place, flip), WORLD.trust, "x", now=NOW)
+
+
+@given(st.integers(0, len(BUNDLE) - 1), st.integers(1, 255))
+def test_any_other_byte_anywhere_in_a_bundle_is_refused(place: int, flip: int) -> None:
+    with pytest.raises(TrustError):
+        verify_bundle(changed(BUNDLE, place, flip), WORLD.trust, "x", now=NOW)
+
+
+@given(st.integers(0, len(BUNDLE) - 1))
+def test_a_cut_bundle_is_refused(end: int) -> None:
+    with pytest.raises(TrustError):
+        verify_bundle(BUNDLE[:end], WORLD.trust, "x", now=NOW)
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | texts | numbers, st.lists).map(
+        lambda value: json.dumps(value).encode()
+    )
+)
+def test_junk_is_refused_and_nothing_else_happens(data: bytes) -> None:
+    for read in (open_bundle, Statement.parse):
+        with pytest.raises(TrustError):
+            read(data, "x")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+PATHS = [
+    ["_type"],
+    ["subject"],
+    ["subject", 0],
+    ["subject", 0, "digest"],
+    ["subject", 0, "digest", "sha256"],
+    ["predicateType"],
+    ["predicate"],
+    ["predicate", "signedAt"],
+    ["predicate", "logHead"],
+    ["predicate", "items"],
+    ["predicate", "items", "alpine:3.20"],
+    ["predicate", "items", "alpine:3.20", "root"],
+    ["predicate", "items", "alpine:3.20", "bytes"],
+]
+PULL = open_bundle(WORLD.evidence["pull"], "x").payload
+
+
+@given(st.sampled_from(PATHS), json_values)
+def test_a_strange_value_in_a_signed_statement_is_an_error_of_ours(
+    path: list[str | int], value: object
+) -> None:
+    document = place = json.loads(PULL)
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    try:
+        Statement.parse(json.dumps(document).encode(), "x")
+    except AirgapError as error:
+        assert error.code in ("bad-statement", "unknown-statement")  # noqa: PT017
+
+
+INDEX = json.dumps({"kind": "Delivery", "contents": ["x" * 40]}).encode()
+SIGNED = World(index=INDEX)
+
+
+@given(st.integers(0, len(INDEX) - 1), st.integers(1, 255))
+def test_any_other_byte_in_airgap_json_is_refused_before_it_is_parsed(
+    place: int, flip: int
+) -> None:
+    state = AcceptedState(SOVEREIGN)
+    acceptance = Acceptance(SIGNED.trust, state, sovereign=SOVEREIGN, now=NOW)
+    with pytest.raises(TrustError) as caught:
+        acceptance.check_signatures(changed(INDEX, place, flip), SIGNED.bundles)
+    assert caught.value.code == "index-mismatch"
+    with pytest.raises(RuntimeError):
+        acceptance.read_index(lambda data: data)
+
+
+deliveries = st.builds(
+    Accepted,
+    st.sampled_from(["main", "other"]),
+    st.integers(0, 5),
+    st.uuids().map(str),
+    digests,
+    moments,
+    moments,
+)
+
+
+@given(st.lists(deliveries, max_size=12))
+def test_in_a_stream_the_accepted_numbers_only_grow(offered: list[Accepted]) -> None:
+    state = AcceptedState(SOVEREIGN)
+    for one in offered:
+        try:
+            standing = state.standing(one, one.digest)
+        except TrustError:
+            continue
+        if standing is Standing.NEW:
+            state = state.adding(one)
+    for stream in ("main", "other"):
+        numbers = [one.sequence for one in state.deliveries if one.stream == stream]
+        assert numbers == sorted(set(numbers))
+    ids = [one.id for one in state.deliveries]
+    assert len(set(ids)) == len(ids)
+    again = AcceptedState.decode(state.encode(), "x", SOVEREIGN)
+    assert again.encode() == state.encode()
