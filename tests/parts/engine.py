@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -28,6 +30,7 @@ class Engine:
             log=folder / "podman.log",
             env=self._env(),
             cwd=folder,
+            group=True,  # without root it runs as a child of itself
         )
         self._process.wait_ready(socket.exists)
 
@@ -47,6 +50,11 @@ class Engine:
     def stop(self) -> None:
         """Stop it, and make what it unpacked removable: roots of images are read-only folders."""
         self._process.stop()
+        # Without root, a process that holds the user namespace outlives the service.
+        pause = self.folder / "libpod" / "tmp" / "pause.pid"
+        if pause.exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pause.read_text()), signal.SIGKILL)
         for base, folders, _ in os.walk(self.folder):
             for name in folders:
                 path = Path(base) / name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -62,10 +64,13 @@ class Process:
         cwd: Path | None = None,
         user: int | None = None,
         grace: float = STOP_SECONDS,
+        group: bool = False,
     ) -> None:
-        """Start it: `env` is added to ours, `user` is a numeric id that root steps down to, and
-        `grace` is how long it may take to end when told."""
+        """Start it: `env` is added to ours, `user` is a numeric id that root steps down to,
+        `grace` is how long it may take to end when told, and with `group` it leads a group of
+        its own, and what it left running in there ends with it."""
         self._grace = grace
+        self._group = group
         self.argv = [str(value) for value in argv]
         self.log_file = log
         with log.open("ab") as sink:
@@ -78,6 +83,7 @@ class Process:
                 cwd=cwd,
                 user=user,
                 group=user,
+                start_new_session=group,
                 extra_groups=None if user is None else [],
             )
 
@@ -114,6 +120,9 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
         self._popen.wait()
+        if self._group:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def __enter__(self) -> Process:
         """Itself."""
