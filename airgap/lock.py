@@ -72,6 +72,8 @@ class Item:
     bytes: int = 0
     phase: str = "registry"
     platforms: tuple[str, ...] = ()
+    inside: Descriptor | None = None
+    """With `platforms`: what a registry's tag will name, where that is not the root."""
     attached: tuple[Attached, ...] = ()
     converted: bool = False
     """True where the source (`docker-daemon:`) has no digest of its own and the root was made here."""
@@ -95,6 +97,8 @@ class Item:
         made: dict[str, Any] = {"name": self.name, "kind": self.kind, "source": self.source}
         if self.root is not None:
             made |= {"root": self.root.as_dict(), "bytes": self.bytes}
+        if self.inside is not None:
+            made["inside"] = self.inside.as_dict()
         if self.kind in ("image", "chart"):
             made["phase"] = self.phase
         if self.kind == "git":
@@ -187,7 +191,7 @@ class Lock:
 
 _ITEM_FIELDS = {
     "name", "kind", "source", "root", "bytes", "phase", "platforms", "attached", "converted",
-    "refs", "head", "lfs", "revision", "licence", "files", "path",
+    "refs", "head", "lfs", "revision", "licence", "files", "path", "inside",
 }  # fmt: skip
 
 
@@ -252,6 +256,7 @@ def _item(value: Any, where: str) -> Item:
         bytes=int(value.get("bytes", 0)),
         phase=value.get("phase", "registry"),
         platforms=tuple(value.get("platforms", ())),
+        inside=_descriptor(value["inside"], where) if "inside" in value else None,
         attached=tuple(_attached(entry, where) for entry in value.get("attached", ())),
         converted=bool(value.get("converted", False)),
         refs=dict(refs),

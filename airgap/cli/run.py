@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from airgap.cli import exits
@@ -41,7 +41,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 @contextlib.contextmanager
-def _terminable() -> contextlib._GeneratorContextManager[None]:  # type: ignore[misc]
+def _terminable() -> Iterator[None]:
     """SIGTERM (a stopped systemd unit or pod) ends like Ctrl-C: safe, and with the command that resumes."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -19,6 +19,7 @@ from airgap.graph import Descriptor, Node, Source, parse_json, read_node, read_v
 from airgap.lock import Item
 from airgap.resources.model import ChartRequest
 from airgap.store.locate import Reach, find_attached
+from airgap.store.memory import Memory
 from airgap.store.reference import parse_reference
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
@@ -93,6 +94,15 @@ def check(item: Item, root: Descriptor, source: Source) -> list[str]:
 def form(item: Item, root: Descriptor, source: Source) -> Graph:
     """A graph, like an image."""
     return Graph(item.name, _original(item), root, source, (), item.attached, item.phase)
+
+
+def expect(item: Item) -> Graph:
+    """The form as the lock alone tells it."""
+    if item.root is None:
+        raise IntegrityError(
+            "bad-lock", f"chart {item.name!r} has no root in the lock", "lock it again"
+        )
+    return form(item, item.root, Memory())
 
 
 def _original(item: Item) -> str:

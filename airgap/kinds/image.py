@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from airgap.digest import Digest
+from airgap.errors import InputError
 from airgap.forms import Graph
 from airgap.graph import Descriptor, Node, Source, by_platform, walk
 from airgap.lock import Item
 from airgap.platforms import narrow
 from airgap.resources.model import ImageRequest
 from airgap.store.locate import Reach, find_attached
+from airgap.store.memory import Memory
 
 
 def resolve(request: ImageRequest, reach: Reach) -> Item:
@@ -17,7 +21,7 @@ def resolve(request: ImageRequest, reach: Reach) -> Item:
     Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
     """
     located = reach.locate(request.ref)
-    narrow(located.source, located.root, request.platforms)
+    inside, _ = narrow(located.source, located.root, request.platforms)
     nodes, sizes = measure(located.source, located.root, request.platforms)
     attached = find_attached(located, nodes)
     for one in attached:
@@ -30,6 +34,7 @@ def resolve(request: ImageRequest, reach: Reach) -> Item:
         bytes=sum(sizes.values()),
         phase=request.phase,
         platforms=request.platforms,
+        inside=None if inside.digest == located.root.digest else inside,
         attached=attached,
         converted=located.converted,
     )
@@ -53,7 +58,20 @@ def source(item: Item, reach: Reach) -> Source:
     return reach.locate(item.source, item.root).source
 
 
-def check(item: Item, root: Descriptor, source: Source) -> list[str]:
+def expect(item: Item) -> Graph:
+    """The form as the lock alone tells it: with `platforms:` its root is what a registry is given."""
+    root = item.inside or item.root
+    if root is None:
+        raise InputError(
+            "bad-lock", f"image {item.name!r} has no root in the lock", "lock it again"
+        )
+    gone = {item.root.digest} if item.inside and item.root else set[Digest]()
+    attached = tuple(one for one in item.attached if one.subject not in gone)
+    whole = form(item, root, Memory())
+    return replace(whole, platforms=(), attached=attached)
+
+
+def check(_item: Item, _root: Descriptor, _source: Source) -> list[str]:
     """What is wrong with the graph in the store: nothing, as the digests fix all of it."""
     return []
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airgap.destinations.graph import GraphDestination
 from airgap.digest import Digest
-from airgap.forms import Finding, State
+from airgap.forms import Change, Destination, Finding, State
+from airgap.lock import Lock
 from airgap.progress import Progress
 from airgap.stage import receipts
 from airgap.stage.destinations import Destinations
+from airgap.stage.kinds import kind_of
 from airgap.trust import predicates
 from airgap.trust.predicates import Receipt
 
@@ -74,3 +77,20 @@ def audit_receipt(
             continue
         findings += [(part.url, found) for found in destination.inspect(changes, deep=deep)]
     return Audited(subject, tuple(findings), deep)
+
+
+def audit_lock(
+    lock: Lock, destinations: Destinations, *, deep: bool, progress: Progress
+) -> Audited:
+    """Compares a lock with the Sovereign, where no receipt is at hand: every name that an import would write."""
+    progress.start("audit", 0, len(lock.items))
+    findings: list[tuple[str, Finding]] = []
+    by_destination: dict[int, tuple[GraphDestination | Destination, list[Change]]] = {}
+    for item in lock.items:
+        form = kind_of(item).expect(item)
+        for destination in destinations.of(form):
+            changes = by_destination.setdefault(id(destination), (destination, []))[1]
+            changes += destination.plan(form)  # type: ignore[arg-type]
+    for destination, changes in by_destination.values():
+        findings += [(destination.url, found) for found in destination.inspect(changes, deep=deep)]
+    return Audited(lock.digest, tuple(findings), deep)

@@ -65,9 +65,12 @@ def make(
     default: Run,
     *,
     http: Client,
+    state: Path,
     create: bool,
 ) -> Destinations:
     """Makes the destinations. `runs` has the run of each URL, with what our receipts say of it.
+
+    `state` is the Sovereign's state folder: journals of unfinished uploads and work of Git lie there.
 
     `create` lets an embedded Sovereign's folders be made (an import does, a dry run and an audit do not).
     """
@@ -75,6 +78,11 @@ def make(
     for registry in sovereign.registries:
         run = runs.get(registry.url, default)
         made.graphs.append(_registry(registry, http, run))
+    if sovereign.s3 is not None:
+        from airgap.destinations.s3 import S3Destination
+
+        run = runs.get(sovereign.s3.endpoint, default)
+        made.trees.append(S3Destination(sovereign.s3, state / "uploads", run))
     if sovereign.directory is not None:
         _embedded(made, sovereign.directory, runs, default, create=create)
     return made

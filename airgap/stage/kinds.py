@@ -35,13 +35,15 @@ class Kind:
     resolve: Resolve
     check: Check
     form: AsForm
+    expect: Callable[[Item], Form]
+    """The form as far as the lock alone tells it: names and digests, for an audit without content."""
     read: Read | None = None
     pack: Pack | None = None
 
 
 KINDS: Mapping[str, Kind] = {
-    "chart": Kind(chart.resolve, chart.check, chart.form, chart.source),
-    "image": Kind(image.resolve, image.check, image.form, image.source),
+    "chart": Kind(chart.resolve, chart.check, chart.form, chart.expect, chart.source),
+    "image": Kind(image.resolve, image.check, image.form, image.expect, image.source),
 }
 
 

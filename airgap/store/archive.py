@@ -93,7 +93,7 @@ class Archive:
             raise NotFoundError(
                 "blob-missing", f"{self.path}: {descriptor.digest} is not in the archive"
             )
-        return Slice(self._file, where[0] + offset, max(0, where[1] - offset), self.path)  # type: ignore[return-value]
+        return Slice(self._file, where[0] + offset, max(0, where[1] - offset), self.path)
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
         """Names and roots as index.json has them."""

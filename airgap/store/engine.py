@@ -109,7 +109,7 @@ class EngineImage:
             raise NotFoundError(
                 "blob-missing", f"docker-daemon:{self.reference}: no {descriptor.digest}"
             )
-        return Slice(self._file, where[0] + offset, where[1] - offset, Path(self.reference))  # type: ignore[return-value]
+        return Slice(self._file, where[0] + offset, where[1] - offset, Path(self.reference))
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
         """The one image."""

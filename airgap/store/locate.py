@@ -6,7 +6,7 @@ Gives the `Source` of its graph, and what is attached to it: referrers and `sha2
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from airgap.errors import InputError, IntegrityError, NotFoundError
 from airgap.graph import MAX_NODE, Descriptor, Source, parse_json, read_node
 from airgap.lock import Attached
 from airgap.net.http import Client
+from airgap.progress import Progress, Silent
 from airgap.store.archive import Archive
 from airgap.store.engine import EngineImage
 from airgap.store.layout import Layout
@@ -58,6 +59,10 @@ class Reach:
     base: Path
     docker_config: Path | None = None
     docker_host: str = ""
+    progress: Progress = field(default_factory=Silent)
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    hub_endpoint: str = "https://huggingface.co"
+    jobs: int = 4
     _registries: dict[str, RegistryClient] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -1,0 +1,114 @@
+"""`airgap bundle`."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airgap.cli import exits
+from airgap.cli.context import Context, human
+from airgap.cli.parser import add_key, add_store, command, size
+
+
+def add(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = command(
+        subparsers,
+        "bundle",
+        run,
+        summary="cut a signed delivery from a store, onto a disk or into a folder",
+        examples="""
+airgap bundle platform.lock.json --store /srv/store --to /media/usb/nov --for bankdhofar --key exporter.key
+airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key exporter.key --volume-size 25GB
+interrupted? run the same command again: finished volumes stay""",
+    )
+    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK")
+    add_store(parser)
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="empty, absent, or our own unfinished bundle",
+    )
+    parser.add_argument(
+        "--for", dest="sovereign", required=True, metavar="SOVEREIGN", help="name of the Sovereign"
+    )
+    parser.add_argument(
+        "--stream",
+        default="main",
+        metavar="NAME",
+        help="which sequence of deliveries (default main)",
+    )
+    parser.add_argument(
+        "--volume-size",
+        type=size,
+        default=4095 << 20,
+        metavar="SIZE",
+        help="of a volume (default 4095MiB: FAT32)",
+    )
+    parser.add_argument(
+        "--expires-in",
+        type=_days,
+        default=timedelta(days=60),
+        metavar="DAYS",
+        help="how long it may travel (default 60)",
+    )
+    parser.add_argument(
+        "--role",
+        choices=("exporter", "station"),
+        default="exporter",
+        help="role of the key (default exporter)",
+    )
+    add_key(parser, what="the delivery")
+
+
+def _days(text: str) -> timedelta:
+    if not text.isdigit() or not 1 <= int(text) <= 3650:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of days from 1 to 3650")
+    return timedelta(days=int(text))
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap bundle`."""
+    from airgap.cli.connect import read_lock, station_for
+    from airgap.stage.bundle import Order, bundle
+    from airgap.stage.station import store_records
+    from airgap.store.layout import Layout
+
+    store = context.store(arguments)
+    locks = tuple(read_lock(path) for path in arguments.locks)
+    layout = Layout(store)
+    records = store_records(store)
+    station = station_for(arguments, context, records, arguments.role, required=True)
+    assert station is not None  # noqa: S101  (required)
+    order = Order(
+        locks,
+        arguments.sovereign,
+        arguments.to,
+        arguments.stream,
+        arguments.volume_size,
+        arguments.expires_in,
+    )
+    cut = bundle(order, layout, records, station, context.progress())
+    volumes = cut.index.contents.volumes
+    total = sum(volume.size for volume in volumes)
+    journey = cut.index.journey
+    document = {
+        "delivery": str(arguments.to),
+        "digest": str(cut.digest),
+        "id": journey.id,
+        "stream": journey.stream,
+        "sequence": journey.sequence,
+        "sovereign": journey.sovereign,
+        "expires": journey.expires,
+        "volumes": [volume.as_dict() for volume in volumes],
+    }
+    text = (
+        f"{arguments.to}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
+        f"{len(volumes)} volumes, {human(total)}; expires {journey.expires}\n  {cut.digest}  signed by {arguments.role}"
+    )
+    context.result(document, text)
+    return exits.DONE

@@ -1,0 +1,134 @@
+"""`airgap lock` and `airgap diff`."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from airgap.cli import exits
+from airgap.cli.context import Context, human, table
+from airgap.cli.parser import add_jobs, command
+
+
+def add(subparsers: Any) -> None:
+    """Adds both commands."""
+    parser = command(
+        subparsers,
+        "lock",
+        run_lock,
+        summary="resolve the names of a request to digests",
+        examples="""
+airgap lock platform.request.yaml                      writes platform.lock.json beside it
+airgap lock platform.request.yaml -o platform.lock.json --update docker.io/library/alpine:3.20
+airgap lock platform.request.yaml --check              exit 3 when upstream has moved; writes nothing""",
+    )
+    parser.add_argument(
+        "request",
+        type=Path,
+        metavar="REQUEST",
+        help="request.yaml; an Upstreams document may follow in it",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="LOCK",
+        help="where to write (default: beside the request)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare with the lock that is there; exit 3 on a difference",
+    )
+    parser.add_argument(
+        "--update",
+        nargs="*",
+        metavar="NAME",
+        help="make these pins anew; without names, all of them",
+    )
+    parser.add_argument(
+        "--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached"
+    )
+    add_jobs(parser)
+    parser = command(
+        subparsers,
+        "diff",
+        run_diff,
+        summary="show what changed from one lock to another",
+        examples="airgap diff approved.lock.json platform.lock.json        exit 0, whether they differ or not",
+    )
+    parser.add_argument("old", type=Path, metavar="LOCK")
+    parser.add_argument("new", type=Path, metavar="LOCK")
+
+
+def default_lock(request: Path) -> Path:
+    """`x.request.yaml` → `x.lock.json`."""
+    stem = request.name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".request")
+    return request.with_name(stem + ".lock.json")
+
+
+def run_lock(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap lock`."""
+    from airgap.cli.connect import reach_for, read_lock, upstreams_of
+    from airgap.resources.load import load_request
+    from airgap.resources.model import Upstreams
+    from airgap.stage.lock import ALL, diff_locks, make_lock
+    from airgap.store.files import write_durably
+
+    request, beside = load_request(arguments.request)
+    given = upstreams_of(arguments)
+    upstreams = Upstreams({**beside.hosts, **given.hosts})
+    output = arguments.output or default_lock(arguments.request)
+    old = read_lock(output) if output.exists() else None
+    update = () if arguments.update is None else (arguments.update or (ALL,))
+    if arguments.check:
+        update = (ALL,)
+    jobs = context.jobs(arguments)
+    with tempfile.TemporaryDirectory(prefix="airgap-lock-") as work:
+        reach = reach_for(upstreams, arguments.request.parent, Path(work), jobs, context)
+        made = make_lock(
+            request,
+            old,
+            update,
+            reach,
+            jobs=jobs,
+            progress=context.progress(),
+            folder=output.parent.absolute(),
+        )
+    for note in made.notes:
+        context.note(f"note: {note}")
+    rows = diff_locks(old, made.lock) if old is not None else []
+    items = [item.as_dict() for item in made.lock.items]
+    document = {
+        "lock": str(output),
+        "digest": str(made.lock.digest),
+        "items": items,
+        "changes": rows,
+    }
+    if arguments.check:
+        text = _rows(rows) if rows else "upstream has not moved"
+        context.result(document, text if old is not None else f"{output} does not exist yet")
+        return exits.NO if rows or old is None else exits.DONE
+    write_durably(output, made.lock.encode())
+    size = sum(item.bytes for item in made.lock.items)
+    summary = f"{output}: {len(made.lock.items)} items, {human(size)} known, {made.lock.digest}\n"
+    context.result(document, summary + (_rows(rows) if rows else ""))
+    return exits.DONE
+
+
+def run_diff(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap diff`."""
+    from airgap.cli.connect import read_lock
+    from airgap.stage.lock import diff_locks
+
+    rows = diff_locks(read_lock(arguments.old), read_lock(arguments.new))
+    context.result({"changes": rows}, _rows(rows) if rows else "no difference")
+    return exits.DONE
+
+
+def _rows(rows: list[dict[str, str]]) -> str:
+    lines = [("CHANGE", "KIND", "NAME", "DETAIL")]
+    lines += [(row["change"], row["kind"], row["name"], row["detail"]) for row in rows]
+    return table(lines)

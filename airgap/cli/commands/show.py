@@ -1,0 +1,95 @@
+"""`airgap show`, `airgap ls`, `airgap extract`: looking into locks, deliveries, statements and stores."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from airgap.cli import exits
+from airgap.cli.context import Context, human, table
+from airgap.cli.parser import command, existing
+from airgap.errors import InputError
+
+
+def add(subparsers: Any) -> None:
+    """Adds the three commands."""
+    parser = command(
+        subparsers,
+        "show",
+        run_show,
+        summary="explain a lock, a delivery, a statement or a store; believes nothing, checks nothing",
+        examples="""
+airgap show platform.lock.json
+airgap show /media/usb/nov
+airgap show receipt.json --json""",
+    )
+    parser.add_argument("thing", type=existing, metavar="THING")
+    parser = command(
+        subparsers,
+        "ls",
+        run_ls,
+        summary="list the items of a lock, a delivery or a store",
+        examples="airgap ls /media/usb/nov\nairgap ls /srv/store --json",
+    )
+    parser.add_argument("thing", type=existing, metavar="THING")
+    parser = command(
+        subparsers,
+        "extract",
+        run_extract,
+        summary="take one item out of a delivery or a store, every byte checked",
+        examples="""
+airgap extract /media/usb/nov docker.io/library/alpine:3.20 --to alpine-layout     an OCI layout folder
+airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar            for `ctr images import`, k3s, skopeo""",
+    )
+    parser.add_argument("thing", type=existing, metavar="THING")
+    parser.add_argument(
+        "name", metavar="NAME", help="the item's name: `airgap ls THING` lists them"
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a new folder, or a new file ending in .tar",
+    )
+
+
+def run_show(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap show`."""
+    from airgap.stage.look import describe
+
+    document, text = describe(arguments.thing)
+    context.result(document, text)
+    return exits.DONE
+
+
+def run_ls(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap ls`."""
+    from airgap.stage.look import items
+
+    rows = items(arguments.thing)
+    lines = [("KIND", "NAME", "SIZE", "DIGEST")]
+    lines += [
+        (row["kind"], row["name"], human(row["bytes"]) if row["bytes"] else "", row["digest"])
+        for row in rows
+    ]
+    context.result({"items": rows}, table(lines))
+    return exits.DONE
+
+
+def run_extract(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap extract`."""
+    from airgap.stage.look import extract
+
+    to: Path = arguments.to
+    if to.exists() and (to.is_file() or any(to.iterdir())):
+        raise InputError(
+            "not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar"
+        )
+    digest, size = extract(arguments.thing, arguments.name, to, context.progress())
+    context.result(
+        {"to": str(to), "digest": digest, "bytes": size},
+        f"{to}: {digest}, {human(size)}, every byte checked",
+    )
+    return exits.DONE

@@ -1,0 +1,79 @@
+"""`airgap sign`: one more signature, on a delivery or a lock."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from airgap.cli import exits
+from airgap.cli.context import Context
+from airgap.cli.parser import add_key, command, existing
+from airgap.errors import InputError
+
+
+def add(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = command(
+        subparsers,
+        "sign",
+        run,
+        summary="add an approval to a delivery or a lock, touching nothing else",
+        examples="""
+airgap sign /media/usb/nov --key officer.key --role security-officer
+airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
+airgap sign platform.lock.json --key officer.key --role security-officer --out approvals""",
+    )
+    parser.add_argument("thing", type=existing, metavar="FILE|DELIVERY")
+    parser.add_argument(
+        "--role", choices=("security-officer",), default="security-officer", help="role of the key"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write the signature there, not beside the thing"
+    )
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="the signer's log (default: in the user's state folder)",
+    )
+    add_key(parser, what="the approval")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap sign`."""
+    from airgap.cli.connect import signer_for
+    from airgap.delivery.index import SIGNATURES
+    from airgap.delivery.read import open_media
+    from airgap.lock import Lock
+    from airgap.stage.station import Station
+    from airgap.store.files import disk_errors, write_durably
+    from airgap.trust.log import Log
+    from airgap.trust.predicates import Approval
+
+    thing: Path = arguments.thing
+    if thing.is_dir():
+        subject, folder = open_media([thing]).digest, arguments.out or thing / SIGNATURES
+    else:
+        subject = Lock.decode(thing.read_bytes(), str(thing)).digest
+        folder = arguments.out or thing.parent
+    signer = signer_for(arguments, context, required=True)
+    assert signer is not None  # noqa: S101  (required)
+    log = Log(arguments.log or context.state_folder() / "log.jsonl")
+    bundle = Station(signer, arguments.role, log, context.now).sign(subject, Approval())
+    name = (
+        f"{arguments.role}.sigstore.json"
+        if thing.is_dir()
+        else f"{thing.name}.{arguments.role}.sigstore.json"
+    )
+    path = folder / name
+    if path.exists():
+        raise InputError("signature-exists", f"{path} exists", "use --out DIR for another place")
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_durably(path, bundle)
+    context.result(
+        {"signature": str(path), "subject": str(subject), "role": arguments.role},
+        f"{path}: approves {subject}",
+    )
+    return exits.DONE

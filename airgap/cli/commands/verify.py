@@ -1,0 +1,86 @@
+"""`airgap verify`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from airgap.cli import exits
+from airgap.cli.context import Context, table
+from airgap.cli.parser import add_jobs, add_trust, command, existing
+
+
+def add(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = command(
+        subparsers,
+        "verify",
+        run,
+        summary="check a delivery's signatures, then every byte of every file",
+        examples="""
+airgap verify /media/usb/nov --trust trust.yaml
+airgap verify /media/disc1 /media/disc2 --trust trust.yaml
+airgap verify /media/usb/nov --trust trust.yaml --index-only       signatures, locks and statements: seconds""",
+    )
+    parser.add_argument("delivery", nargs="+", type=existing, metavar="DELIVERY")
+    add_trust(parser, required=True)
+    parser.add_argument("--index-only", action="store_true", help="do not read the volumes")
+    add_jobs(parser)
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap verify`."""
+    from airgap.delivery.check import check_files
+    from airgap.resources.load import load_trust
+    from airgap.stage.accept import accept
+    from airgap.trust.state import AcceptedState
+
+    trust = load_trust(arguments.trust)
+    opened = accept(
+        arguments.delivery,
+        trust,
+        AcceptedState(trust.sovereign),
+        sovereign=trust.sovereign,
+        now=context.now(),
+    )
+    for note in opened.admitted.notes:
+        context.note(f"note: {note}")
+    journey = opened.index.journey
+    reports = []
+    if not arguments.index_only:
+        reports = check_files(
+            opened.index, opened.media, context.jobs(arguments), context.progress()
+        )
+    bad = [report for report in reports if report.state in ("missing", "damaged")]
+    document = {
+        "delivery": journey.id,
+        "digest": str(opened.media.digest),
+        "sequence": journey.sequence,
+        "signedBy": [
+            {"key": v.key.name, "role": v.role, "kind": v.statement.kind}
+            for v in opened.admitted.statements
+        ],
+        "files": [{"name": r.name, "state": r.state, "detail": r.detail} for r in reports],
+        "outcome": "fail" if bad else "pass",
+    }
+    context.result(document, _text(opened, reports, index_only=arguments.index_only))
+    return exits.TRUST if bad else exits.DONE
+
+
+def _text(opened: Any, reports: list[Any], *, index_only: bool) -> str:
+    journey = opened.index.journey
+    lines = [
+        f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}, {opened.media.digest}"
+    ]
+    lines += [
+        f"  {v.statement.kind} signed by {v.key.name!r} ({v.role}) at {v.statement.signed_at.isoformat()}"
+        for v in opened.admitted.statements
+    ]
+    if index_only:
+        return "\n".join(
+            [*lines, "  signatures, locks and statements are good; the volumes were not read"]
+        )
+    rows = [("FILE", "STATE", "")] + [(r.name, r.state, r.detail) for r in reports]
+    bad = sum(report.state in ("missing", "damaged") for report in reports)
+    end = f"{bad} files are missing or damaged" if bad else "every byte is as it was signed"
+    return "\n".join(lines) + "\n" + table(rows) + end

@@ -1,0 +1,99 @@
+"""What commands share: opening resources, locks, stores, keys; making clients."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airgap.cli.context import Context
+from airgap.errors import InputError
+from airgap.version import VERSION
+
+if TYPE_CHECKING:
+    from airgap.lock import Lock
+    from airgap.resources.model import Upstreams
+    from airgap.stage.station import Records, Station
+    from airgap.store.locate import Reach
+    from airgap.trust.keys import FileSigner
+
+USER_AGENT = f"airgap/{VERSION}"
+
+
+def read_lock(path: Path) -> Lock:
+    """A lock file. Raises `InputError`."""
+    from airgap.lock import Lock
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            "no-lock", f"{path}: {error.strerror}", "make it with `airgap lock REQUEST -o LOCK`"
+        ) from error
+    return Lock.decode(data, str(path))
+
+
+def reach_for(upstreams: Upstreams, base: Path, work: Path, jobs: int, context: Context) -> Reach:
+    """How the connected zone is reached. `base` is where relative paths begin, `work` a folder for temporary files."""
+    from airgap.net.http import Client
+    from airgap.store.locate import Reach
+
+    client = Client(
+        upstreams.hosts,
+        zone="connected",
+        proxies=context.proxies(),
+        user_agent=USER_AGENT,
+        max_connections=jobs,
+        on_retry=context.progress().note,
+    )
+    work.mkdir(parents=True, exist_ok=True)
+    environ = context.environ
+    home = Path(environ.get("HOME", "/root"))
+    docker = Path(environ.get("DOCKER_CONFIG", str(home / ".docker"))) / "config.json"
+    return Reach(
+        http=client,
+        spool=work,
+        base=base.absolute(),
+        docker_config=docker if docker.exists() else None,
+        docker_host=environ.get("DOCKER_HOST", ""),
+        progress=context.progress(),
+        proxies=context.proxies(),
+        hub_endpoint=environ.get("HF_ENDPOINT", "https://huggingface.co"),
+        jobs=jobs,
+    )
+
+
+def upstreams_of(arguments: argparse.Namespace) -> Upstreams:
+    """`--upstreams`, else none."""
+    from airgap.resources.load import load_upstreams
+    from airgap.resources.model import Upstreams
+
+    return load_upstreams(arguments.upstreams) if arguments.upstreams else Upstreams()
+
+
+def signer_for(
+    arguments: argparse.Namespace, context: Context, *, required: bool
+) -> FileSigner | None:
+    """The signer of `--key`. Raises `InputError` when one is required and none was named."""
+    from airgap.trust.keys import load_private
+
+    key = context.key_path(arguments)
+    if key is None:
+        if required:
+            raise InputError(
+                "no-key",
+                "this command signs, and no key was named",
+                "use --key KEY, or set AIRGAP_KEY",
+            )
+        return None
+    return load_private(key, context.password(arguments, key))
+
+
+def station_for(
+    arguments: argparse.Namespace, context: Context, records: Records, role: str, *, required: bool
+) -> Station | None:
+    """The signing station of a command."""
+    from airgap.stage.station import Station
+
+    signer = signer_for(arguments, context, required=required)
+    return None if signer is None else Station(signer, role, records.log(), context.now)

@@ -1,0 +1,60 @@
+"""What the commands inside the gap share: the Sovereign, its state folder and its destinations."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airgap.cli.context import Context
+
+if TYPE_CHECKING:
+    from airgap.forms import Run
+    from airgap.resources.model import Sovereign, Trust
+    from airgap.stage.destinations import Destinations
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An opened Sovereign."""
+
+    sovereign: Sovereign
+    trust: Trust
+    state: Path
+    destinations: Destinations
+
+
+def open_gap(
+    arguments: argparse.Namespace,
+    context: Context,
+    trust: Trust,
+    sovereign: Sovereign,
+    *,
+    create: bool,
+    restore: bool = False,
+) -> Gap:
+    """The destinations of a Sovereign, with what our receipts say of each. `create` lets an embedded one be made."""
+    from airgap.cli.connect import USER_AGENT
+    from airgap.forms import Run
+    from airgap.stage import receipts
+    from airgap.stage.destinations import http_for, make
+
+    state = state_of(sovereign, context)
+    jobs = context.jobs(arguments)
+    progress = context.progress()
+    known = receipts.ours(state, trust, context.now())
+    runs: Mapping[str, Run] = {
+        url: Run(progress, jobs, lines, restore) for url, lines in known.items()
+    }
+    http = http_for(sovereign, jobs=jobs, user_agent=USER_AGENT)
+    destinations = make(
+        sovereign, runs, Run(progress, jobs, {}, restore), http=http, state=state, create=create
+    )
+    return Gap(sovereign, trust, state, destinations)
+
+
+def state_of(sovereign: Sovereign, context: Context) -> Path:
+    """The Sovereign's state folder."""
+    return sovereign.state_dir or context.state_folder() / sovereign.name
