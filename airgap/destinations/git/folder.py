@@ -1,0 +1,110 @@
+"""A bare repository in a folder: the embedded Sovereign's, or any folder that people clone from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from airgap.destinations.git.place import Listing
+from airgap.digest import CHUNK, hash_stream
+from airgap.errors import NotFoundError, UpstreamError
+from airgap.graph import Descriptor, Opener
+from airgap.store.files import disk_errors, sync_folder
+from airgap.tools.git import Git, Remote
+from airgap.tools.git_repository import Repository
+from airgap.tools.lfs import Checked, object_path
+
+
+class FolderPlace:
+    """A `Place` at `root`/`at`.git."""
+
+    can_set_head = True
+
+    def __init__(self, git: Git, root: Path, at: str) -> None:
+        self.at = at
+        self._root = root
+        self._repository = Repository(git, root / f"{at}.git")
+        self.remote = Remote(str(self._repository.path))
+
+    def look(self) -> Listing | None:
+        """See `Place.look`."""
+        path = self._repository.path
+        if not os.path.lexists(path):
+            return None
+        if path.is_symlink() or not self._repository.object_format():
+            raise UpstreamError(
+                "git-not-a-repository", f"{path}: not a bare repository", "move it out of the way"
+            )
+        return Listing(
+            self._repository.refs(),
+            self._repository.head(),
+            self._repository.resolve_symbolic("HEAD"),
+        )
+
+    def refuses(self, ref: str) -> str:
+        """See `Place.refuses`."""
+        return ""
+
+    def ready(self, head: str, object_format: str) -> None:
+        """See `Place.ready`. Made beside its place and moved there, so that a torn one is never seen."""
+        path = self._repository.path
+        if path.exists():
+            return
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as temp:
+                made = Repository(self._repository.git, Path(temp) / "new.git")
+                made.create(object_format)
+                if head:
+                    made.set_head(head)
+                made.path.rename(path)
+            sync_folder(path.parent)
+
+    def set_head(self, ref: str) -> None:
+        """See `Place.set_head`."""
+        self._repository.set_head(ref)
+
+    def lfs_present(self, objects: Sequence[Descriptor]) -> set[str]:
+        """See `Place.lfs_present`. Here looking is hashing, so a damaged object counts as absent."""
+        return {one.digest.hex for one in objects if self._lfs_good(one)}
+
+    def _lfs_good(self, descriptor: Descriptor) -> bool:
+        path = self._lfs_path(descriptor)
+        if not path.is_file() or path.stat().st_size != descriptor.size:
+            return False
+        with disk_errors(path), path.open("rb") as file:
+            return hash_stream(file)[0] == descriptor.digest
+
+    def lfs_put(self, descriptor: Descriptor, opener: Opener) -> None:
+        """See `Place.lfs_put`."""
+        path = self._lfs_path(descriptor)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temp = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+            try:
+                with os.fdopen(handle, "wb") as file, Checked(opener(0), descriptor) as stream:
+                    while piece := stream.read(CHUNK):
+                        file.write(piece)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(temp).chmod(0o444)
+                Path(temp).rename(path)
+            except BaseException:
+                Path(temp).unlink(missing_ok=True)
+                raise
+            for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
+                sync_folder(folder)
+
+    def lfs_open(self, descriptor: Descriptor) -> BinaryIO:
+        """See `Place.lfs_open`."""
+        path = self._lfs_path(descriptor)
+        if not path.is_file():
+            raise NotFoundError("lfs-missing", f"{path}: not there")
+        with disk_errors(path):
+            return path.open("rb")
+
+    def _lfs_path(self, descriptor: Descriptor) -> Path:
+        return object_path(self._repository.path, descriptor.digest.hex)

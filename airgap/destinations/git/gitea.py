@@ -1,0 +1,201 @@
+"""Gitea's API, as far as an import needs it: is the repository there and ours to write, make it, set its HEAD.
+
+Source: Gitea 1.23's /api/swagger, and what its answers really mean (docs/design.md, "Gitea's ways").
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from airgap.errors import InputError, NotFoundError, UpstreamError
+from airgap.net.http import Auth, Body, Client, Response
+
+MAX_NAME = 100
+"""Characters of a repository's name."""
+WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between looks at `empty`, which Gitea changes some time after the push."""
+_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_RESERVED = (".git", ".wiki", ".rss", ".atom")
+
+
+@dataclass(frozen=True, slots=True)
+class Repo:
+    """What the API says of a repository."""
+
+    empty: bool
+    default_branch: str
+    has_actions: bool
+    problem: str
+    """Why it can't be written, `""` when it can."""
+
+
+def check_name(at: str) -> tuple[str, str]:
+    """Organization and repository of a place. Raises `InputError` (`bad-place`) where Gitea can't have it."""
+    organization, _, name = at.partition("/")
+    good = (
+        _NAME.match(organization)
+        and _NAME.match(name)
+        and name not in (".", "..")
+        and not name.lower().endswith(_RESERVED)
+        and len(name) <= MAX_NAME
+    )
+    if not good:
+        raise InputError(
+            "bad-place",
+            f"{at!r}: Gitea can't have it: expected organization/name, of letters, digits and `-_.`, up to"
+            f" {MAX_NAME} characters, and not ending in {', '.join(_RESERVED)}",
+            "map a longer prefix under git.organizations, so that one name is left, or rename the item",
+        )
+    return organization, name
+
+
+class GiteaApi:
+    """The API below `url` (the address of Gitea itself). Thread-safe."""
+
+    def __init__(self, client: Client, url: str, auth: Auth | None) -> None:
+        self._client = client
+        self._url = f"{url}/api/v1"
+        self._auth = auth
+
+    def there(self) -> bool:
+        """True when this is a Gitea. Asked without a login, because that would need one more right.
+
+        A Gitea that shows nothing to strangers says so in JSON, which a plain Git server does not.
+        """
+        answer = self._client.request("GET", f"{self._url}/version", expect=None, follow=False)
+        if answer.status not in (200, 401, 403) or answer.content_type != "application/json":
+            return False
+        document = answer.json()
+        return isinstance(document, dict) and bool(
+            document.get("version") or document.get("message")
+        )
+
+    def repo(self, at: str) -> Repo | None:
+        """The repository, `None` when it is missing (or hidden from us: the same answer).
+
+        Raises `UpstreamError` (`git-redirected`) for a renamed one: Git would write into the other repository.
+        """
+        answer = self._call("GET", f"/repos/{at}", None, (200, 301, 302, 307, 308, 404))
+        if answer.status == 404:
+            return None
+        document = answer.json() if answer.status == 200 else {}
+        found = str(document.get("full_name", answer.headers.get("Location") or "another one"))
+        if found.casefold() != at.casefold():
+            raise UpstreamError(
+                "git-redirected",
+                f"{at}: renamed at the destination: got {found}, expected {at}",
+                "rename it back, or map the item to its new place",
+                answer.status,
+            )
+        return _repo(document)
+
+    def create(self, at: str, branch: str, object_format: str) -> None:
+        """Makes a private repository, and its organization where that is missing and we may."""
+        organization, name = check_name(at)
+        body: dict[str, Any] = {"name": name, "private": True, "auto_init": False}
+        if branch:
+            body["default_branch"] = branch
+        if object_format != "sha1":
+            body["object_format_name"] = object_format
+        answer = self._create(organization, body)
+        if answer.status == 404:
+            self._create_organization(organization)
+            answer = self._create(organization, body)
+        if answer.status == 409 and self.repo(at) is None:
+            raise UpstreamError(
+                "git-no-rights",
+                f"{at}: exists, but not for us",
+                "give the importer write rights on it",
+                409,
+            )
+        if answer.status not in (201, 409):
+            raise self._refused(answer, f"making {at}")
+
+    def _create(self, organization: str, body: dict[str, Any]) -> Response:
+        statuses = (201, 403, 404, 409, 422, 500)
+        return self._call("POST", f"/orgs/{organization}/repos", body, statuses)
+
+    def _create_organization(self, name: str) -> None:
+        body = {"username": name, "visibility": "private"}
+        answer = self._call("POST", "/orgs", body, (201, 403, 422))
+        if answer.status == 201:
+            return
+        raise UpstreamError(
+            "git-no-organization",
+            f"organization {name}: missing, and can't be made: {_message(answer)}",
+            "make it in Gitea (a user of that name must not exist), or give the importer the right to",
+            answer.status,
+        )
+
+    def actions_off(self, at: str) -> None:
+        """Switches Actions off, or a push of workflows would run them. Raises `UpstreamError`."""
+        answer = self._call("PATCH", f"/repos/{at}", {"has_actions": False}, (200, 403, 404))
+        if answer.status != 200:
+            raise self._refused(answer, f"{at}: switching Actions off")
+
+    def set_default_branch(self, at: str, branch: str) -> None:
+        """Points HEAD to a branch. Gitea does it only once it has noticed that the repository is not empty."""
+        for wait in (*WAITS, 0.0):
+            repo = self.repo(at)
+            if repo is not None and not repo.empty:
+                break
+            self._client.pause(wait, f"{at}: Gitea has not noticed the push yet")
+        answer = self._call("PATCH", f"/repos/{at}", {"default_branch": branch}, (200, 403, 404))
+        if answer.status != 200:
+            raise self._refused(answer, f"{at}: setting the default branch")
+
+    def _call(self, method: str, path: str, body: Any, statuses: tuple[int, ...]) -> Response:
+        data = None if body is None else Body.of(json.dumps(body).encode())
+        headers = {"Accept": "application/json"}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        return self._client.request(
+            method,
+            self._url + path,
+            headers=headers,
+            body=data,
+            auth=self._auth,
+            expect=statuses,
+            follow=False,
+        )
+
+    def _refused(self, answer: Response, what: str) -> UpstreamError:
+        kind = NotFoundError if answer.status == 404 else UpstreamError
+        hint = "the importer's token needs write:repository (and write:organization to make organizations)"
+        if answer.status == 500:
+            hint = "a creation limit of 0 on the server answers like this: see MAX_CREATION_LIMIT"
+        return kind(
+            "git-no-rights",
+            f"{what}: got {answer.status}: {_message(answer) or 'no reason'}",
+            hint,
+            answer.status,
+        )
+
+
+def _message(answer: Response) -> str:
+    try:
+        document = answer.json()
+    except UpstreamError:
+        return ""
+    text = str(document.get("message", "")) if isinstance(document, dict) else ""
+    return "".join(char for char in text if char.isprintable())[:300]
+
+
+def _repo(document: dict[str, Any]) -> Repo:
+    rights = document.get("permissions") or {}
+    problem = ""
+    if document.get("archived"):
+        problem = "it is archived"
+    elif document.get("mirror"):
+        problem = "it is a pull mirror, which is read-only"
+    elif rights and not rights.get("push"):
+        problem = "the importer may not push to it"
+    return Repo(
+        bool(document.get("empty")),
+        str(document.get("default_branch") or ""),
+        bool(document.get("has_actions")),
+        problem,
+    )

@@ -1,0 +1,90 @@
+"""Pushing refs: in batches, each ref with a lease on what it held, and with the truth read back after every failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from airgap.destinations.git.place import Place
+from airgap.errors import AirgapError, UpstreamError
+from airgap.forms import Change
+from airgap.tools.git import LONG
+from airgap.tools.git_faults import failure, shown
+from airgap.tools.git_repository import Repository
+
+BATCH = 250
+"""Refs of one push: each costs Gitea a process (0.09 s), and its proxies give up after a minute."""
+
+
+class Pusher:
+    """Pushes from `repository`, which has all objects, to a place."""
+
+    def __init__(self, repository: Repository, place: Place) -> None:
+        self._repository = repository
+        self._place = place
+        self.failed: dict[str, str] = {}
+        """Ref → why it did not arrive."""
+
+    def push(self, changes: Sequence[Change]) -> None:
+        """Creates or moves the refs of `changes`; what the server refuses ends up in `failed`.
+
+        Raises what `Place.look` raises, when the destination can't even be asked any more.
+        """
+        for start in range(0, len(changes), BATCH):
+            self._push(changes[start : start + BATCH])
+
+    def _push(self, batch: Sequence[Change]) -> None:
+        """One push. When it fails: look what arrived, then go on with the rest in halves.
+
+        One ref that is refused (a protected branch) makes a server refuse all, and a proxy that takes no big body or
+        no long request may take a smaller one.
+        """
+        fault = self._try(batch)
+        if fault is None:
+            return
+        present = self._present()
+        left = [change for change in batch if present.get(change.name) != change.digest]
+        if len(left) == 1 and len(batch) == 1:
+            self.failed[left[0].name] = f"{fault.what} [{fault.code}]"
+        elif left:
+            half = len(left) if len(left) < len(batch) else (len(left) + 1) // 2
+            for part in (left[:half], left[half:]):
+                if part:
+                    self._push(part)
+
+    def _present(self) -> Mapping[str, str]:
+        listing = self._place.look()
+        if listing is None:
+            raise UpstreamError("git-gone", f"{self._place.at}: the repository is gone")
+        return listing.refs
+
+    def _try(self, batch: Sequence[Change]) -> AirgapError | None:
+        # A lease is a force, so old values are only those whose history the new ones are known to have.
+        leases = [f"--force-with-lease={change.name}:{change.previous}" for change in batch]
+        refspecs = [f"{change.digest}:{change.name}" for change in batch]
+        try:
+            done = self._repository.git.run(
+                "push",
+                "--porcelain",
+                "--atomic",
+                "--no-verify",
+                "--no-follow-tags",
+                "--no-signed",
+                *leases,
+                "--end-of-options",
+                self._place.remote.url,
+                *refspecs,
+                repository=self._repository.path,
+                remote=self._place.remote,
+                timeout=LONG,
+                ok=(),
+            )
+        except AirgapError as error:
+            return error
+        if done.status == 0:
+            return None
+        lines = done.stdout.decode(errors="replace").splitlines()
+        rejected = [line.split("\t", 2)[-1] for line in lines if line.startswith("!\t")]
+        if rejected:
+            reason = shown("\n".join([*dict.fromkeys(rejected), done.stderr]))
+            return UpstreamError("git-rejected", f"{self._place.at}: the server refused: {reason}")
+        return failure("push", done.status, done.stderr, self._place.remote.url)

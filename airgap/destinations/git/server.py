@@ -1,0 +1,83 @@
+"""A repository on a Git server: Gitea, or a plain one that has no API and makes no repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from airgap.destinations.git.gitea import GiteaApi
+from airgap.destinations.git.place import Listing
+from airgap.errors import NotFoundError, UpstreamError
+from airgap.graph import Descriptor, Opener
+from airgap.tools.git import Git, Remote
+from airgap.tools.git_repository import list_refs
+from airgap.tools.lfs import LfsClient
+
+# Gitea: pull requests make the first, a push to the second begins one.
+_SERVERS_OWN = ("refs/pull/", "refs/for/")
+
+
+class ServerPlace:
+    """A `Place` over HTTP. `api` is `None` for a plain Git server."""
+
+    def __init__(
+        self, git: Git, at: str, remote: Remote, lfs: LfsClient, api: GiteaApi | None
+    ) -> None:
+        self.at = at
+        self.remote = remote
+        self.can_set_head = api is not None
+        self._git = git
+        self._lfs = lfs
+        self._api = api
+
+    def look(self) -> Listing | None:
+        """See `Place.look`."""
+        if self._api is not None:
+            repo = self._api.repo(self.at)
+            if repo is None:
+                return None
+            if repo.problem:
+                raise UpstreamError(
+                    "git-read-only", f"{self.at}: {repo.problem}", "choose another place for it"
+                )
+        try:
+            refs, head, head_oid = list_refs(self._git, self.remote)
+        except NotFoundError as error:
+            if self._api is not None or error.code != "git-not-found":
+                raise
+            error.hint = "this server has no API to make repositories: make it there first"
+            raise
+        return Listing(refs, head, head_oid)
+
+    def refuses(self, ref: str) -> str:
+        """See `Place.refuses`."""
+        own = next((prefix for prefix in _SERVERS_OWN if ref.startswith(prefix)), "")
+        return f"{own}* belongs to the server" if own else ""
+
+    def ready(self, head: str, object_format: str) -> None:
+        """See `Place.ready`. Actions are off before the first push, which would queue a run for each ref."""
+        if self._api is None:
+            return
+        if self._api.repo(self.at) is None:
+            self._api.create(self.at, head.removeprefix("refs/heads/"), object_format)
+        repo = self._api.repo(self.at)
+        if repo is not None and repo.empty and repo.has_actions:
+            self._api.actions_off(self.at)
+
+    def set_head(self, ref: str) -> None:
+        """See `Place.set_head`."""
+        if self._api is not None:
+            self._api.set_default_branch(self.at, ref.removeprefix("refs/heads/"))
+
+    def lfs_present(self, objects: Sequence[Descriptor]) -> set[str]:
+        """See `Place.lfs_present`."""
+        return self._lfs.present([(one.digest.hex, one.size) for one in objects])
+
+    def lfs_put(self, descriptor: Descriptor, opener: Opener) -> None:
+        """See `Place.lfs_put`."""
+        self._lfs.upload(descriptor, opener)
+
+    def lfs_open(self, descriptor: Descriptor) -> BinaryIO:
+        """See `Place.lfs_open`."""
+        ((_, opener),) = self._lfs.openers([(descriptor.digest.hex, descriptor.size)])
+        return opener(0)
