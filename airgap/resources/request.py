@@ -92,7 +92,13 @@ def _local_image(reader: Reader, steps: Steps, ref: str) -> tuple[str, str]:
 
 def _chart(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ChartRequest:
     ref = entry["ref"]
-    reader.bad((*steps, "ref"), chart_complaint(ref))
+    at = (*steps, "ref")
+    if ref.startswith(("oci:", "oci-archive:")) and not ref.startswith("oci://"):
+        ref, default = _local_image(reader, at, ref)
+        if not (entry.get("name") or default):
+            reader.bad(steps, f"{quoted(entry['ref'])} names no chart in it, expected ':NAME' at its end or a 'name'")
+        return ChartRequest(ref, entry.get("name", default), entry.get("phase", "registry"), reader.at(steps))
+    reader.bad(at, chart_complaint(ref))
     name = entry.get("name", ref.removeprefix("oci://"))
     return ChartRequest(ref, name, entry.get("phase", "registry"), reader.at(steps))
 

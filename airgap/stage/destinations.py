@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.destinations.directory import DirectoryDestination
+from airgap.destinations.git import GitDestination
 from airgap.destinations.graph import GraphDestination, Place
 from airgap.destinations.layout import LayoutPlace
 from airgap.errors import InputError
 from airgap.forms import Destination, Form, Graph, Run, Tree
 from airgap.net.http import Client
 from airgap.net.origin import Origin
-from airgap.resources.model import HostConfig, RegistryConfig, Sovereign
+from airgap.resources.model import GitConfig, HostConfig, RegistryConfig, Sovereign
 from airgap.store.layout import Layout
 from airgap.store.registry import Repository
 from airgap.store.registry_client import RegistryClient
@@ -78,6 +79,9 @@ def make(
     for registry in sovereign.registries:
         run = runs.get(registry.url, default)
         made.graphs.append(_registry(registry, http, run))
+    if sovereign.git is not None:
+        run = runs.get(sovereign.git.url, default)
+        made.refs.append(GitDestination(sovereign.git, http, state / "git", run))
     if sovereign.s3 is not None:
         from airgap.destinations.s3 import S3Destination
 
@@ -85,6 +89,9 @@ def make(
         made.trees.append(S3Destination(sovereign.s3, state / "uploads", run))
     if sovereign.directory is not None:
         _embedded(made, sovereign.directory, runs, default, create=create)
+        folder = GitConfig(str(sovereign.directory / "git"), {})
+        run = runs.get(folder.url, default)
+        made.refs.append(GitDestination(folder, http, state / "git", run))
     return made
 
 

@@ -13,6 +13,7 @@ from airgap.graph import Descriptor, Source
 from airgap.kinds import chart, image
 from airgap.lock import Item
 from airgap.resources.model import Request
+from airgap.stage import git
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 
@@ -43,6 +44,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "chart": Kind(chart.resolve, chart.check, chart.form, chart.expect, chart.source),
+    "git": Kind(git.resolve, git.check, git.form, git.expect, pack=git.pack),
     "image": Kind(image.resolve, image.check, image.form, image.expect, image.source),
 }
 

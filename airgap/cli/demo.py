@@ -1,0 +1,180 @@
+"""`airgap demo`: lock → pull → bundle → verify → import → audit, each command shown as it is typed, then a table."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from airgap.cli import exits
+from airgap.cli.context import Context, table
+from airgap.cli.demo_content import make_content
+from airgap.errors import InputError
+from airgap.times import utc_text
+
+SOVEREIGN = """\
+apiVersion: airgap.openova.io/v1alpha1
+kind: Sovereign
+metadata: {name: demo}
+spec:
+  stateDir: state
+  directory: inside
+"""
+TRUST = """\
+apiVersion: airgap.openova.io/v1alpha1
+kind: Trust
+metadata: {{name: demo}}
+spec:
+  sovereign: demo
+  keys:
+  - {{name: exporter, role: exporter, publicKeyFile: exporter.pub, notBefore: {begin}, notAfter: {end}}}
+  - {{name: officer, role: security-officer, publicKeyFile: officer.pub, notBefore: {begin}, notAfter: {end}}}
+  - {{name: sovereign, role: sovereign, publicKeyFile: sovereign.pub, notBefore: {begin}, notAfter: {end}}}
+  require: [pull, delivery, approval]
+"""
+
+
+@dataclass(slots=True)
+class Demo:
+    """A run of the demo in its folder."""
+
+    folder: Path
+    context: Context
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        self.context.note(text)
+
+    def airgap(self, claim: str, line: str, expect: int = exits.DONE) -> None:
+        """Runs one command as it is typed, and notes whether it answered as it should."""
+        self.say(f"\n$ airgap {line}")
+        done = subprocess.run(
+            [sys.executable, "-m", "airgap.cli.main", *shlex.split(line)],
+            cwd=self.folder,
+            env={**self.context.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.stdout or done.stderr:
+            self.say((done.stdout + done.stderr).rstrip())
+        verdict = "as claimed" if done.returncode == expect else "NOT AS CLAIMED"
+        self.rows.append((claim, f"airgap {line}", f"exit {done.returncode}, {verdict}"))
+
+    @property
+    def good(self) -> bool:
+        """True when every command answered as claimed."""
+        return all("NOT" not in row[2] for row in self.rows)
+
+
+def run_demo(chosen: Path | None, context: Context) -> int:
+    """Runs the demo in `chosen` (kept), or in a temporary folder. Returns the exit code."""
+    if chosen is not None and chosen.exists() and any(chosen.iterdir()):
+        raise InputError("not-empty", f"{chosen}: not empty", "name a new or an empty folder")
+    if shutil.which("git") is None:
+        raise InputError(
+            "no-git",
+            "the demo carries a Git repository, and there is no git here",
+            "apt install git",
+        )
+    if chosen is not None:
+        chosen.mkdir(parents=True, exist_ok=True)
+        return _run(Demo(chosen.absolute(), context))
+    with tempfile.TemporaryDirectory(prefix="airgap-demo-") as folder:
+        return _run(Demo(Path(folder), context))
+
+
+def _run(demo: Demo) -> int:
+    _prepare(demo)
+    keys = "--key exporter.key"
+    gap = "--sovereign sovereign.yaml --trust trust.yaml"
+    demo.airgap("names become digests", "lock demo.request.yaml")
+    demo.airgap("everything is fetched once, verified", f"pull demo.lock.json --store store {keys}")
+    size = "--volume-size 700KiB"
+    demo.airgap(
+        "one signed delivery in several volumes",
+        f"bundle demo.lock.json --store store --to media --for demo {keys} {size}",
+    )
+    demo.airgap(
+        "without the approval that trust.yaml requires it is refused",
+        f"import media {gap} --dry-run",
+        exits.TRUST,
+    )
+    demo.airgap(
+        "the security-officer approves", "sign media --key officer.key --role security-officer"
+    )
+    demo.airgap("every byte is as it was signed", "verify media --trust trust.yaml")
+    demo.airgap("a dry run says what would be written", f"import media {gap} --dry-run")
+    demo.airgap(
+        "images, charts, Git, models, files arrive",
+        f"import media {gap} --key sovereign.key --receipt receipt.json",
+    )
+    demo.airgap(
+        "a second import finds everything present", f"import media {gap} --key sovereign.key"
+    )
+    demo.airgap("what should be there is there, by bytes", f"audit {gap} --receipt receipt.json")
+    _flip(demo)
+    demo.airgap(
+        "one flipped byte in a volume is found", "verify damaged --trust trust.yaml", exits.TRUST
+    )
+    demo.airgap("one flipped byte inside is found", f"audit {gap} --receipt receipt.json", exits.NO)
+    rows = [("CLAIM", "COMMAND", "RESULT"), *demo.rows]
+    document = {
+        "rows": [dict(zip(("claim", "command", "result"), row, strict=True)) for row in demo.rows]
+    }
+    demo.context.result(document, "\n" + table(rows))
+    return exits.DONE if demo.good else exits.BUG
+
+
+def _prepare(demo: Demo) -> None:
+    folder = demo.folder
+    demo.say(f"making content in {folder}: an image, a chart, a Git repository, a model, a file")
+    manual = make_content(folder / "content")
+    request = re.sub(r"sha256: [0-9a-f]{64}", f"sha256: {manual}", _request_path().read_text())
+    (folder / "demo.request.yaml").write_text(request)
+    (folder / "password").write_text("demo only\n")
+    (folder / "password").chmod(0o600)
+    now = demo.context.now()
+    begin, end = utc_text(now - timedelta(days=1)), utc_text(now + timedelta(days=365))
+    (folder / "trust.yaml").write_text(TRUST.format(begin=begin, end=end))
+    (folder / "sovereign.yaml").write_text(SOVEREIGN)
+    for name in ("exporter", "officer", "sovereign"):
+        demo.airgap(f"a key for the {name}", f"keys generate {name}")
+
+
+def _request_path() -> Path:
+    """The demo's request: packed beside this file in a wheel, under manifests/ in a checkout."""
+    packed = Path(__file__).with_name("demo.request.yaml")
+    return packed if packed.exists() else Path(__file__).parents[2] / "manifests" / "demo.request.yaml"
+
+
+def _flip(demo: Demo) -> None:
+    """One byte in a copy of a volume, and one in a blob inside."""
+    damaged = demo.folder / "damaged"
+    shutil.copytree(demo.folder / "media", damaged)
+    _flip_byte(sorted(damaged.glob("vol-*.tar"))[0])
+    blobs = (demo.folder / "inside" / "oci" / "blobs" / "sha256").iterdir()
+    _flip_byte(
+        max(
+            (path for path in blobs if not path.name.startswith(".")),
+            key=lambda path: path.stat().st_size,
+        )
+    )
+    demo.say(
+        "\n# one byte is flipped in a copy of the first volume, and one in the largest blob inside"
+    )
+
+
+def _flip_byte(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
