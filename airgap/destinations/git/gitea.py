@@ -134,7 +134,10 @@ class GiteaApi:
         """Switches Actions off, or a push of workflows would run them. Raises `UpstreamError`."""
         answer = self._call("PATCH", f"/repos/{at}", {"has_actions": False}, (200, 403, 404))
         if answer.status != 200:
-            raise self._refused(answer, f"{at}: switching Actions off")
+            what = (
+                f"{at}: Actions are on, which would run what is pushed, and can't be switched off"
+            )
+            raise self._refused(answer, what)
 
     def set_default_branch(self, at: str, branch: str) -> None:
         """Points HEAD to a branch. Gitea does it only once it has noticed that the repository is not empty."""

@@ -9,6 +9,11 @@ from typing import BinaryIO, Protocol
 from airgap.graph import Descriptor, Opener
 from airgap.tools.git import Remote
 
+HEAD = "HEAD"
+"""The name of the line that says what HEAD stands for; its digest is the object id of the ref that it names."""
+LFS_PREFIX = "lfs/"
+"""Lines of LFS objects are named so, with the object's id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:

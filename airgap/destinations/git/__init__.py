@@ -1,0 +1,281 @@
+"""Git repositories into Gitea, any Git server over HTTP(S), or a folder of bare repositories.
+
+Content is unpacked and checked here before anything of it is sent; LFS objects go before refs; refs are only created
+or moved forward: never forced, never deleted, never mirrored. What a receipt lists: every ref, `HEAD`, and every LFS
+object as `lfs/<id>`; a repository without refs is one line without a name.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from airgap.destinations.git import verdicts
+from airgap.destinations.git.audit import Auditor
+from airgap.destinations.git.folder import FolderPlace
+from airgap.destinations.git.gitea import GiteaApi, check_name
+from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
+from airgap.destinations.git.push import Pusher
+from airgap.destinations.git.server import ServerPlace
+from airgap.errors import AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.forms import Change, Finding, Form, Refs, Run, Verdict
+from airgap.graph import Descriptor
+from airgap.lock import check_path
+from airgap.net.http import Client, Fixed
+from airgap.net.origin import Origin
+from airgap.resources.model import GitConfig, map_prefix
+from airgap.store.files import check_free, locked
+from airgap.tools.git import Git
+from airgap.tools.git_bundle import copy_out, unpack_bundle
+from airgap.tools.git_refs import check_refs, object_format
+from airgap.tools.git_remote import authorization, git_remote
+from airgap.tools.git_repository import Repository
+from airgap.tools.lfs import LfsClient, endpoint
+
+CHEAP = 256 << 20
+"""Bytes of bundles that a plan unpacks to learn whether a branch would only move forward: a few seconds."""
+
+
+class GitDestination:
+    """A `Destination` for Git repositories.
+
+    `config.url` is a server's address or the absolute path of a folder. Without `organizations` (the embedded
+    Sovereign) a repository keeps its original name. `workdir` is where content is unpacked before it is sent.
+    """
+
+    form = "refs"
+
+    def __init__(self, config: GitConfig, client: Client, workdir: Path, run: Run) -> None:
+        self.url = config.url
+        self._config = config
+        self._client = client
+        self._workdir = workdir
+        self._run = run
+        self._places: dict[str, Place] = {}
+        self._taken: dict[str, str] = {}
+        self._plans: dict[str, Sequence[Change]] = {}
+        self._lock = threading.Lock()
+
+    # --- the four steps ------------------------------------------------------------------------
+
+    def plan(self, form: Form) -> Sequence[Change]:
+        """See `Destination.plan`. Whether a branch only moves forward is known where that is cheap to learn."""
+        refs = _refs(form)
+        place = self._place_of(refs)
+        present = place.look()
+        changes = verdicts.plan_refs(refs, place, present, self._run)
+        moving = any(change.outcome is Verdict.MOVED for change in changes)
+        if moving and sum(bundle.size for bundle in refs.bundles) <= CHEAP:
+            with self._unpacked(refs, place) as repository:
+                changes = verdicts.judge(changes, repository)
+        changes += verdicts.plan_head(refs, place, present, changes, self._run)
+        stored = place.lfs_present(refs.lfs) if refs.lfs and present is not None else set()
+        changes += verdicts.plan_lfs(refs, place, stored)
+        self._plans[refs.item] = changes
+        return changes
+
+    def transfer(self, forms: Sequence[Form]) -> Mapping[str, AirgapError]:
+        """See `Destination.transfer`: unpacks and checks every bundle, makes repositories, brings LFS objects."""
+        failed: dict[str, AirgapError] = {}
+        for form in forms:
+            refs = _refs(form)
+            self._run.progress.item(refs.item)
+            try:
+                if not self._complete(refs):
+                    self._transfer(refs)
+            except AirgapError as error:
+                failed[refs.item] = error
+        return failed
+
+    def publish(self, form: Form, plan: Sequence[Change]) -> Sequence[Change]:
+        """See `Destination.publish`. Refs that changed since the plan are left alone."""
+        refs = _refs(form)
+        place = self._place_of(refs)
+        if self._complete(refs) or not plan:
+            return [replace(change, outcome=Verdict.PRESENT) for change in plan]
+        self._check_lfs(refs, place)
+        with self._unpacked(refs, place) as repository:
+            before = place.look()
+            if before is None:
+                raise UpstreamError(
+                    "git-gone", f"{place.at}: the repository is gone", "run it again"
+                )
+            now = verdicts.judge(verdicts.plan_refs(refs, place, before, self._run), repository)
+            now = verdicts.since(plan, now)
+            pusher = Pusher(repository, place)
+            pusher.push(verdicts.in_order(now, refs.head))
+            head = verdicts.plan_head(refs, place, before, now, self._run)
+            problem = self._set_head(head, place, refs)
+            after = place.look() or Listing()
+            pusher.failed |= problem
+            now += head
+            now += [change for change in plan if change.name.startswith(LFS_PREFIX)]
+            done = [verdicts.outcome(change, refs, after, pusher.failed) for change in now]
+            if all(change.outcome is not Verdict.FAILED for change in done):
+                repository.remove()
+        return done
+
+    def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
+        """See `Destination.inspect`: everything is really fetched and checked, LFS objects too."""
+        auditor = Auditor(self._git, self._place_at, self._run.progress, deep=deep)
+        return auditor.inspect(changes)
+
+    # --- how ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _git(self) -> Git:
+        return Git(self._workdir)
+
+    @cached_property
+    def _auth(self) -> Fixed | None:
+        secret = authorization(self._config.host.credentials, "token")
+        return Fixed(secret) if secret else None
+
+    @cached_property
+    def _api(self) -> GiteaApi | None:
+        api = GiteaApi(self._client, self.url, self._auth)
+        return api if api.there() else None
+
+    def _place_of(self, refs: Refs) -> Place:
+        """The place of a form. Raises `InputError` where it has none, or another item has it (`git-collision`)."""
+        table = self._config.organizations
+        original = refs.original.removesuffix(".git")
+        at = map_prefix(original, table, "git.organizations") if table else original
+        with self._lock:
+            other = self._taken.setdefault(at.casefold(), refs.item)
+        if other != refs.item:
+            raise InputError(
+                "git-collision",
+                f"{other!r} and {refs.item!r} would both be {at} at {self.url}",
+                "map one of them elsewhere under git.organizations, or leave it out",
+            )
+        return self._place_at(at)
+
+    def _place_at(self, at: str) -> Place:
+        with self._lock:
+            if at not in self._places:
+                self._places[at] = self._make_place(at)
+            return self._places[at]
+
+    def _make_place(self, at: str) -> Place:
+        check_path(at, "repository")
+        if any(part.startswith((".", "-")) or part.endswith(".git") for part in at.split("/")):
+            raise InputError(
+                "bad-place", f"{at!r} is not the place of a repository", "rename the item"
+            )
+        if self.url.startswith("/"):
+            return FolderPlace(self._git, Path(self.url), at)
+        if self._api is not None:
+            check_name(at)
+        url = f"{self.url}/{quote(at)}.git"
+        host = self._client.host(Origin.of(url))
+        remote = git_remote(url, host, self._auth.value if self._auth else "")
+        lfs = LfsClient(self._client, endpoint(url), self._auth)
+        return ServerPlace(self._git, at, remote, lfs, self._api)
+
+    def _complete(self, refs: Refs) -> bool:
+        """True when all is there, and a receipt of ours says that we brought it whole."""
+        plan = self._plans.get(refs.item, ())
+        return bool(plan) and all(
+            change.outcome is Verdict.PRESENT
+            and self._run.ours.get((change.at, change.name)) == change.digest
+            for change in plan
+        )
+
+    @contextmanager
+    def _unpacked(self, refs: Refs, place: Place) -> Iterator[Repository]:
+        """A repository with all objects of a form, checked; kept between runs until it is published."""
+        key = refs.root.digest.hex[:32]
+        git = self._git
+        with locked(git.folder / f"{key}.lock"):
+            repository = Repository(git, git.folder / f"{key}.git")
+            repository.create(object_format(refs.refs.values()))
+            if repository.refs() != dict(refs.refs):
+                self._unpack(refs, place, repository)
+            yield repository
+
+    def _unpack(self, refs: Refs, place: Place, repository: Repository) -> None:
+        # Twice: the bundle, and what is made of it.
+        check_free(repository.path.parent, 2 * sum(b.size for b in refs.bundles), refs.item)
+        path = repository.path.with_suffix(".bundle")
+        found: dict[str, str] = {}
+        try:
+            for bundle in refs.bundles:
+                copy_out(refs.source, bundle, path)
+                try:
+                    header = unpack_bundle(repository, path)
+                except IntegrityError as error:
+                    if error.code != "git-prerequisite":
+                        raise
+                    # An increment builds on what an earlier delivery brought.
+                    repository.fetch(place.remote, (place.look() or Listing()).refs)
+                    header = unpack_bundle(repository, path)
+                found |= header.refs
+        finally:
+            path.unlink(missing_ok=True)
+        for name, oid in check_refs(refs.refs, refs.item, IntegrityError).items():
+            if found.get(name) != oid:
+                raise IntegrityError(
+                    "git-wrong-ref", f"{refs.item}: {name}: got {found.get(name)}, expected {oid}"
+                )
+        repository.set_refs(refs.refs)
+
+    def _transfer(self, refs: Refs) -> None:
+        place = self._place_of(refs)
+        with self._unpacked(refs, place):
+            pass
+        self._run.progress.advance(sum(bundle.size for bundle in refs.bundles))
+        place.ready(refs.head, object_format(refs.refs.values()))
+        present = place.lfs_present(refs.lfs) if refs.lfs else set()
+
+        def bring(descriptor: Descriptor) -> None:
+            if descriptor.digest.hex not in present:
+                place.lfs_put(descriptor, lambda offset: refs.source.open(descriptor, offset))
+            self._run.progress.advance(descriptor.size)
+
+        with ThreadPoolExecutor(self._run.jobs) as pool:
+            try:
+                for _ in pool.map(bring, refs.lfs):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        self._check_lfs(refs, place)
+
+    def _check_lfs(self, refs: Refs, place: Place) -> None:
+        """What an upload answered is not believed; and a server takes refs whose LFS objects it does not have."""
+        if not refs.lfs:
+            return
+        missing = {one.digest.hex for one in refs.lfs} - place.lfs_present(refs.lfs)
+        if missing:
+            raise UpstreamError(
+                "lfs-not-kept",
+                f"{place.at}: {len(missing)} LFS objects are not there, {min(missing)} for one",
+                "check the server's LFS storage, then run the import again",
+            )
+
+    def _set_head(self, head: Sequence[Change], place: Place, refs: Refs) -> dict[str, str]:
+        """Points HEAD to its ref where it must be; returns why not, by name."""
+        now = place.look() or Listing()
+        wanted = any(change.outcome in (Verdict.WRITE, Verdict.MOVED) for change in head)
+        if not wanted or now.head == refs.head or refs.head not in now.refs:
+            return {}
+        if not place.can_set_head:
+            return {HEAD: "the server has no API to set HEAD: point it there by hand"}
+        try:
+            place.set_head(refs.head)
+        except AirgapError as error:
+            return {HEAD: str(error)}
+        return {}
+
+
+def _refs(form: Form) -> Refs:
+    if not isinstance(form, Refs):
+        raise TypeError("a Git destination takes refs")
+    return form
