@@ -153,7 +153,7 @@ class Run:
 
 
 class Destination(Protocol):
-    """A place inside the Sovereign that takes one or more forms. Two-phase: transfer shows nothing, publish shows all."""
+    """A place inside the Sovereign that takes forms. Two-phase: transfer shows nothing, publish shows all."""
 
     url: str
     form: str
@@ -172,7 +172,7 @@ class Destination(Protocol):
         """Makes the names of one form visible and reads them back; returns the plan with its outcomes."""
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
-        """Compares receipt lines with what is there now, re-hashing what can be read; also finds what is too much.
+        """Compares receipt lines with what is there now, re-hashing what can be read; says what is too much.
 
         All lines of one receipt for this destination come together, so that what they do not name in the
         repositories and prefixes that they do name is `EXTRA`. `deep` hashes again what this run hashed elsewhere.

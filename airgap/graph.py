@@ -80,7 +80,7 @@ class Outcome(StrEnum):
 
 
 Opener = Callable[[int], BinaryIO]
-"""`open(offset)` gives the blob's bytes from `offset` on, again and again: a body is repeated only by opening it anew."""
+"""`open(offset)` gives the bytes from `offset` on, again and again: a body is repeated only by opening it anew."""
 
 
 class Source(Protocol):
@@ -310,7 +310,7 @@ def read_node(source: Source, descriptor: Descriptor) -> Node:
 def walk(
     source: Source, root: Descriptor, keep: Callable[[Node, Descriptor], bool] | None = None
 ) -> Iterable[Node | Descriptor]:
-    """Yields the graph below `root`, children before parents, each blob once: `Node` for nodes, `Descriptor` for leaves.
+    """Yields the graph below `root`, children first, each blob once: `Node` for nodes, `Descriptor` for leaves.
 
     `keep(parent, child)` may leave children of an index out (`platforms:`). Reads each node once.
     """

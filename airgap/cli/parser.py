@@ -20,7 +20,7 @@ the way of a delivery:
   airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
 
 try it without any service:  airgap demo
-exit codes: 0 done, 1 bug, 2 input, 3 policy or audit said no, 4 integrity or trust, 5 upstream, disk or tool, 130 Ctrl-C
+exit codes: 0 done, 1 bug, 2 input, 3 policy or audit said no, 4 integrity or trust, 5 upstream, disk, tool, 130 Ctrl-C
 """
 
 

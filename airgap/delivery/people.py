@@ -40,7 +40,7 @@ def readme(index: Index, index_bytes: bytes) -> bytes:
         "",
         "Without airgap, to find damage (this proves nothing about who made it):",
         "  sha256sum -c SHA256SUMS                          on Linux",
-        f"  certutil -hashfile {volumes[0].name if volumes else EVIDENCE_NAME} SHA256    on Windows, for each file; compare with SHA256SUMS",
+        f"  certutil -hashfile {volumes[0].name} SHA256    on Windows, each file; compare with SHA256SUMS",
         "",
         "Without airgap, to open it: all volumes together are one OCI image layout.",
         "  mkdir layout && for v in vol-*.tar; do tar -xf $v -C layout; done",

@@ -20,7 +20,7 @@ from airgap.delivery import tape
 from airgap.delivery.index import FileSum, volume_name
 from airgap.delivery.plan import Member, Plan, Volume
 from airgap.digest import CHUNK, Digest
-from airgap.errors import AirgapError, IntegrityError, InputError, StoreError
+from airgap.errors import AirgapError, InputError, IntegrityError, StoreError
 from airgap.graph import Descriptor, Source
 from airgap.progress import Progress
 from airgap.store.files import disk_error, disk_errors, sync_folder, write_durably
@@ -54,7 +54,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             present = sorted(entry.name for entry in folder.iterdir())
         if not present:
-            return cls(path, identity)._save()
+            return cls(path, identity).save()
         if JOURNAL_NAME not in present:
             raise InputError(
                 "not-empty",
@@ -79,9 +79,10 @@ class Journal:
     def add(self, volume: FileSum) -> None:
         """Notes a finished volume."""
         self.done[volume.name] = volume.sha256
-        self._save()
+        self.save()
 
-    def _save(self) -> Journal:
+    def save(self) -> Journal:
+        """Writes it down, durably."""
         write_durably(self.path, json.dumps({"plan": self.plan, "done": self.done}).encode())
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,9 +147,10 @@ def _notes(item: Item) -> list[str]:
     if item.platforms and any(
         item.root and one.subject == item.root.digest for one in item.attached
     ):
+        root = item.root.digest if item.root else ""
         notes.append(
-            f"{item.name}: with `platforms:` the index itself does not arrive, so @{item.root.digest if item.root else ''}"
-            " and the signatures on it will not resolve inside; those on its children will"
+            f"{item.name}: with `platforms:` the index itself does not arrive, so @{root} and the signatures"
+            " on it will not resolve inside; those on its children will"
         )
     return notes
 
@@ -196,11 +197,9 @@ def _changes(one: Item, two: Item) -> list[str]:
     return found
 
 
-def _ref_changes(old: Any, new: Any) -> list[str]:
-    rows = []
-    for ref in sorted(old.keys() | new.keys()):
-        if old.get(ref) != new.get(ref):
-            rows.append(
-                f"{ref} {(old.get(ref) or 'nothing')[:12]} → {(new.get(ref) or 'nothing')[:12]}"
-            )
-    return rows
+def _ref_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return [
+        f"{ref} {(old.get(ref) or 'nothing')[:12]} → {(new.get(ref) or 'nothing')[:12]}"
+        for ref in sorted(old.keys() | new.keys())
+        if old.get(ref) != new.get(ref)
+    ]

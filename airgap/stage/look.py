@@ -67,7 +67,7 @@ def _delivery(folder: Path) -> tuple[Any, str]:
         f"  id       {journey.id}",
         f"  index    {media.digest}",
         f"  created  {journey.created}, expires {journey.expires}",
-        f"  volumes  {len(contents.volumes)}, {sum(v.size for v in contents.volumes)} bytes, {len(contents.blobs)} blobs",
+        f"  volumes  {len(contents.volumes)}, {sum(v.size for v in contents.volumes)} B, {len(contents.blobs)} blobs",
         f"  signed   {', '.join(sorted(media.signatures)) or 'by nobody'}",
         *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),
         NOT_CHECKED,

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from airgap.digest import CHUNK, Digest
 from airgap.errors import InputError, IntegrityError, NotFoundError
@@ -67,7 +67,7 @@ class Archive:
             raise InputError(
                 "bad-archive",
                 f"{self.path}: no index.json: not an OCI archive",
-                "a `docker save` archive is not one; convert it, for example with `skopeo copy docker-archive:… oci-archive:…`",
+                "a `docker save` archive is not one: `skopeo copy docker-archive:… oci-archive:…` converts it",
             )
         document = parse_json(self._read(*index), f"{self.path}: index.json")
         entries = document.get("manifests") if isinstance(document, dict) else None
@@ -93,7 +93,8 @@ class Archive:
             raise NotFoundError(
                 "blob-missing", f"{self.path}: {descriptor.digest} is not in the archive"
             )
-        return Slice(self._file, where[0] + offset, max(0, where[1] - offset), self.path)
+        left = max(0, where[1] - offset)
+        return cast("BinaryIO", Slice(self._file, where[0] + offset, left, self.path))
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
         """Names and roots as index.json has them."""
@@ -141,7 +142,7 @@ def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
                 f"{path}: reading .zst needs the zstandard library",
                 "pip install 'airgap[zstd]'",
             ) from error
-        stream = zstandard.ZstdDecompressor().stream_reader(file)  # type: ignore[assignment]
+        stream = zstandard.ZstdDecompressor().stream_reader(file)
     else:
         return file
     return _unpacked(stream, path, spool)
@@ -149,7 +150,7 @@ def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
 
 def _unpacked(stream: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
     try:
-        copy: BinaryIO = tempfile.TemporaryFile(dir=spool)  # type: ignore[assignment]
+        copy: BinaryIO = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115
     except OSError as error:
         raise disk_error(error, spool or path) from error
     total = 0

@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from airgap.canonical import canonical
 from airgap.digest import CHUNK, Digest
@@ -37,7 +37,7 @@ class EngineImage:
     def __init__(self, reference: str, spool: Path, url: str = "") -> None:
         self.reference = reference
         with disk_errors(spool):
-            self._file: BinaryIO = tempfile.TemporaryFile(dir=spool)  # type: ignore[assignment]
+            self._file: BinaryIO = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115
             for piece in _save(reference, url):
                 self._file.write(piece)
             self._file.flush()
@@ -109,7 +109,8 @@ class EngineImage:
             raise NotFoundError(
                 "blob-missing", f"docker-daemon:{self.reference}: no {descriptor.digest}"
             )
-        return Slice(self._file, where[0] + offset, where[1] - offset, Path(self.reference))
+        left = max(0, where[1] - offset)
+        return cast("BinaryIO", Slice(self._file, where[0] + offset, left, Path(self.reference)))
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
         """The one image."""

@@ -112,6 +112,6 @@ def check_free(folder: Path, needed: int, what: str) -> None:
     if free < needed:
         raise StoreError(
             "disk-full",
-            f"{folder}: {what} needs {needed / GIB:.2f} GiB ({needed} bytes), {free / GIB:.2f} GiB ({free} bytes) are free",
+            f"{folder}: {what} needs {needed / GIB:.2f} GiB ({needed} bytes), {free / GIB:.2f} GiB ({free}) are free",
             "free space or use another disk; nothing was written",
         )

@@ -129,13 +129,12 @@ class Layout:
 
     def digests(self) -> list[Descriptor]:
         """Every blob that is there, as a bare descriptor without a media type, in the order of their digests."""
-        found = []
         with disk_errors(self._blobs), os.scandir(self._blobs) as entries:
-            for entry in entries:
-                if len(entry.name) == 64 and entry.is_file(follow_symlinks=False):
-                    found.append(
-                        Descriptor("", Digest("sha256:" + entry.name), entry.stat().st_size)
-                    )
+            found = [
+                Descriptor("", Digest("sha256:" + entry.name), entry.stat().st_size)
+                for entry in entries
+                if len(entry.name) == 64 and entry.is_file(follow_symlinks=False)
+            ]
         return sorted(found, key=lambda blob: blob.digest)
 
     def _read_index(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where a reference leads: a registry, an OCI layout (`oci:`), an archive (`oci-archive:`), an engine (`docker-daemon:`).
+"""Where a reference leads: a registry, a layout (`oci:`), an archive (`oci-archive:`), an engine (`docker-daemon:`).
 
 Gives the `Source` of its graph, and what is attached to it: referrers and `sha256-….sig/.att/.sbom` tags.
 """
@@ -127,7 +127,7 @@ def _choose(source: Layout | Archive, name: str, ref: str) -> Descriptor:
     if not name:
         problem = f"has {len(found)} roots, and no name says which one is meant"
     raise InputError(
-        "no-such-root", f"{ref}: {problem}", f"write {ref.split(':')[0]}:PATH:NAME; it has {names}"
+        "no-such-root", f"{ref}: {problem}", f"write {ref.partition(':')[0]}:PATH:NAME; it has {names}"
     )
 
 

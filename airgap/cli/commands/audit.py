@@ -22,7 +22,7 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
 airgap audit --sovereign sovereign.yaml --lock platform.lock.json
-airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml --key sovereign.key --report audit.json""",
+airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml --key s.key --report audit.json""",
     )
     parser.add_argument(
         "--sovereign", type=Path, required=True, metavar="FILE", help="Sovereign resource"

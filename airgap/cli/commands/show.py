@@ -40,7 +40,7 @@ airgap show receipt.json --json""",
         summary="take one item out of a delivery or a store, every byte checked",
         examples="""
 airgap extract /media/usb/nov docker.io/library/alpine:3.20 --to alpine-layout     an OCI layout folder
-airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar            for `ctr images import`, k3s, skopeo""",
+airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar            for `ctr images import`, k3s""",
     )
     parser.add_argument("thing", type=existing, metavar="THING")
     parser.add_argument(
