@@ -10,7 +10,7 @@ from typing import Any
 from airgap.errors import IntegrityError
 from airgap.forms import Form
 from airgap.graph import Descriptor, Source
-from airgap.kinds import chart, image
+from airgap.kinds import chart, file, image, model
 from airgap.lock import Item
 from airgap.resources.model import Request
 from airgap.stage import git
@@ -44,8 +44,10 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "chart": Kind(chart.resolve, chart.check, chart.form, chart.expect, chart.source),
+    "file": Kind(file.resolve, file.check, file.form, file.expect, file.source),
     "git": Kind(git.resolve, git.check, git.form, git.expect, pack=git.pack),
     "image": Kind(image.resolve, image.check, image.form, image.expect, image.source),
+    "model": Kind(model.resolve, model.check, model.form, model.expect, model.source),
 }
 
 

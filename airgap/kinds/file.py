@@ -1,0 +1,98 @@
+"""Plain files: one layer whose digest the request gives, so the root is known when locking."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from airgap.digest import Digest, hash_stream
+from airgap.errors import InputError, IntegrityError
+from airgap.forms import Tree
+from airgap.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
+from airgap.lock import Item, LockedFile
+from airgap.net.http import Client
+from airgap.resources.model import FileRequest
+from airgap.store.gathered import Gathered, artifact, hash_local, open_file
+from airgap.store.locate import Reach
+from airgap.store.memory import Memory
+
+FILE_TYPE = "application/vnd.airgap.file.v1"
+LAYER = "application/octet-stream"
+
+
+def resolve(request: FileRequest, reach: Reach) -> Item:
+    """Pins a file: its size is asked for, its digest is the request's.
+
+    Raises `IntegrityError` when a local file has another digest, `NotFoundError`, `UpstreamError`.
+    """
+    expected = Digest(f"sha256:{request.sha256}")
+    if request.file is not None:
+        found, size = hash_local(request.file)
+        if found != expected:
+            raise IntegrityError(
+                "digest-mismatch",
+                f"{request.file}: got {found}, expected {expected}",
+                "the file is not the one that the request means: correct `sha256:` or the file",
+            )
+        source = f"file:{request.file}"
+    else:
+        size, source = _size(reach.http, request.url), request.url
+    locked = LockedFile(request.path, expected, size)
+    root = _graph(locked)[1]
+    total = size + root.size + len(EMPTY_BLOB)
+    return Item(request.name, "file", source, root, total, files=(locked,), path=request.path)
+
+
+def _size(http: Client, url: str) -> int:
+    """Content-Length of a HEAD; where there is none, the file is read once to count it."""
+    said = http.request("HEAD", url).headers.get("Content-Length", "")
+    if said.isdigit():
+        return int(said)
+    with http.open_stream(url) as stream:
+        return hash_stream(stream)[1]
+
+
+def _layer(file: LockedFile) -> Descriptor:
+    return Descriptor(LAYER, file.digest, file.size, {ANNOTATION_TITLE: file.path})
+
+
+def _graph(file: LockedFile) -> tuple[Memory, Descriptor]:
+    return artifact(FILE_TYPE, (OCI_EMPTY, EMPTY_BLOB), [_layer(file)])
+
+
+def source(item: Item, reach: Reach) -> Source:
+    """The manifest in memory, the file where it is."""
+    file = _file(item)
+    if urlsplit(item.source).scheme in ("http", "https"):
+        opener: Opener = lambda offset: reach.http.open_stream(item.source, offset)  # noqa: E731
+    else:
+        opener = open_file(reach.path(item.source.removeprefix("file:")))
+    return Gathered(_graph(file)[0], {file.digest: opener})
+
+
+def _file(item: Item) -> LockedFile:
+    if len(item.files) != 1:
+        raise InputError(
+            "bad-lock", f"file {item.name!r}: the lock lists {len(item.files)} files, expected one"
+        )
+    return item.files[0]
+
+
+def check(item: Item, root: Descriptor, _source: Source) -> list[str]:
+    """The root is what the lock's own file list gives."""
+    made = _graph(_file(item))[1]
+    return (
+        []
+        if made.digest == root.digest
+        else [f"the root is {root.digest}, the lock's file gives {made.digest}"]
+    )
+
+
+def form(item: Item, root: Descriptor, source: Source) -> Tree:
+    """A tree of one file at the bucket's root, without a pointer."""
+    file = _file(item)
+    return Tree(item.name, "files", "", {file.path: _layer(file)}, root, source)
+
+
+def expect(item: Item) -> Tree:
+    """The form as the lock alone tells it."""
+    return form(item, _graph(_file(item))[1], Memory())

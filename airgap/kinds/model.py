@@ -1,0 +1,285 @@
+"""Models: a Hugging Face repository at a commit, or a directory; packed by the CNCF ModelPack specification.
+
+One raw layer a file, so a layer's digest is the file's sha256 (for a weight file its LFS oid), and the root is a pure
+function of names, paths, sizes and hashes. Sources: model-spec docs/spec.md and docs/config.md; Hub API.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from airgap.canonical import canonical
+from airgap.digest import Digest
+from airgap.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.forms import Tree
+from airgap.graph import Descriptor, Opener, Source, read_limited
+from airgap.lock import Item, LockedFile, check_path
+from airgap.net.http import Auth, Fixed, Response
+from airgap.net.origin import Origin
+from airgap.resources.model import ModelRequest
+from airgap.resources.secrets import read_secret
+from airgap.store.gathered import Gathered, artifact, hash_local, open_file
+from airgap.store.locate import Reach
+from airgap.store.memory import Memory
+
+MODEL_TYPE = "application/vnd.cncf.model.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
+FILE_PATH = "org.cncf.model.filepath"
+MAX_SMALL = 64 << 20
+"""Bytes of a file that is not in LFS: the Hub itself refuses more than 10 MiB."""
+MAX_FILES = 19_000
+"""Files of a model: layers of one manifest, which holds 4 MiB."""
+PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
+
+_WEIGHTS = (".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", ".npz", ".tflite", *PICKLES)
+_DOCS = (".md", ".txt", ".pdf", ".rst", ".html", ".png", ".jpg", ".jpeg", ".svg")
+_CODE = (".py", ".sh", ".ipynb", ".cpp", ".c", ".h", ".js", ".ts")
+
+
+def media_type(path: str) -> str:
+    """The layer's type by its name: weights, documents, code, else configuration."""
+    lower = path.lower()
+    for endings, kind in ((_WEIGHTS, "weight"), (_DOCS, "doc"), (_CODE, "code")):
+        if lower.endswith(endings) or (
+            kind == "doc" and lower.rsplit("/", 1)[-1] in ("license", "notice")
+        ):
+            return f"application/vnd.cncf.model.{kind}.v1.raw"
+    return "application/vnd.cncf.model.weight.config.v1.raw"
+
+
+def _layer(file: LockedFile) -> Descriptor:
+    return Descriptor(media_type(file.path), file.digest, file.size, {FILE_PATH: file.path})
+
+
+def graph(name: str, files: Sequence[LockedFile]) -> tuple[Memory, Descriptor]:
+    """Manifest and config of a model: the same files under the same name give the same root."""
+    ordered = sorted(files, key=lambda file: file.path)
+    config = {
+        "descriptor": {"name": name},
+        "modelfs": {"type": "layers", "diffIds": [str(file.digest) for file in ordered]},
+        "config": {},
+    }
+    return artifact(
+        MODEL_TYPE, (CONFIG_TYPE, canonical(config)), [_layer(file) for file in ordered]
+    )
+
+
+def resolve(request: ModelRequest, reach: Reach) -> Item:
+    """Pins a model: every file with its path, digest and size in bytes.
+
+    Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
+    """
+    licence, revision = "", ""
+    if request.directory is not None:
+        files, source = (
+            _directory(request, request.directory, reach.jobs),
+            f"directory:{request.directory}",
+        )
+    else:
+        files, revision, licence = _hub(request, reach)
+        source = f"hf:{request.repo}"
+    _, root = graph(request.name, files)
+    blobs = {file.digest: file.size for file in files}
+    return Item(
+        name=request.name,
+        kind="model",
+        source=source,
+        root=root,
+        bytes=sum(blobs.values()) + root.size,
+        revision=revision or f"sha256-{root.digest.hex}",
+        licence=licence,
+        files=tuple(sorted(files, key=lambda file: file.path)),
+    )
+
+
+def _chosen(request: ModelRequest, paths: Iterable[str]) -> list[str]:
+    """The paths that `include` names, sorted; a pattern that names none is an error."""
+    everything = sorted(paths)
+    for pattern in request.include:
+        if not fnmatch.filter(everything, pattern):
+            raise InputError(
+                "no-such-file",
+                f"include {pattern!r} matches no file of {request.name!r}",
+                f"it has {', '.join(everything[:8])}{', …' if len(everything) > 8 else ''}",
+            )
+    chosen = [
+        p
+        for p in everything
+        if not request.include or any(fnmatch.fnmatch(p, i) for i in request.include)
+    ]
+    if not chosen or len(chosen) > MAX_FILES:
+        raise InputError(
+            "bad-model", f"{request.name!r} has {len(chosen)} files, expected 1 to {MAX_FILES}"
+        )
+    return [check_path(path, request.name) for path in chosen]
+
+
+def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFile]:
+    if not folder.is_dir():
+        raise InputError(
+            "no-such-path", f"{folder}: not a folder", "correct `directory:` in the request"
+        )
+    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    links = [path for path in found if path.is_symlink()]
+    if links:
+        raise InputError(
+            "symlink",
+            f"{links[0]}: a symbolic link",
+            "copy what it points to: links do not cross a gap (`cp -rL`)",
+        )
+    paths = _chosen(request, (path.relative_to(folder).as_posix() for path in found))
+    with ThreadPoolExecutor(jobs) as pool:
+        sums = list(pool.map(lambda path: hash_local(folder / path), paths))
+    return [
+        LockedFile(path, digest, size) for path, (digest, size) in zip(paths, sums, strict=True)
+    ]
+
+
+def _auth(reach: Reach) -> tuple[Auth | None, str]:
+    credentials = reach.http.host(Origin.of(reach.hub_endpoint)).credentials
+    if credentials is None or credentials.token_file is None:
+        return None, ""
+    token = read_secret(credentials.token_file)
+    return Fixed(f"Bearer {token}"), token
+
+
+def _hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, str]:
+    """Files, commit and licence of a repository on the Hub."""
+    info = _model_info(request, reach)
+    commit = str(info.sha or "")
+    if len(commit) != 40:
+        raise UpstreamError(
+            "bad-hub-answer", f"{request.repo}: the Hub names no commit for {request.revision!r}"
+        )
+    entries = {entry.rfilename: entry for entry in info.siblings or ()}
+    paths = _chosen(request, entries)
+    with ThreadPoolExecutor(reach.jobs) as pool:
+        files = list(
+            pool.map(lambda path: _hub_file(request.repo, commit, entries[path], reach), paths)
+        )
+    card = getattr(info, "card_data", None)
+    licence = getattr(card, "license", None) if card is not None else None
+    return files, commit, licence if isinstance(licence, str) else ""
+
+
+def _model_info(request: ModelRequest, reach: Reach) -> Any:
+    """The library's answer; its errors end here. It is told its token, so that it looks for none of its own."""
+    try:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+    except ImportError as error:
+        raise InputError(
+            "extra-missing",
+            "models of the Hub need the huggingface-hub library",
+            "pip install 'airgap[models]'",
+        ) from error
+    api = HfApi(endpoint=reach.hub_endpoint, token=_auth(reach)[1] or False)
+    try:
+        return api.model_info(request.repo, revision=request.revision, files_metadata=True)
+    except GatedRepoError as error:
+        raise UpstreamError(
+            "model-gated",
+            f"{request.repo}: its licence must be accepted first",
+            f"accept it at {reach.hub_endpoint}/{request.repo}, and set credentials.tokenFile in Upstreams",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise NotFoundError(
+            "no-revision", f"{request.repo}: no revision {request.revision!r}"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise NotFoundError(
+            "no-model",
+            f"{request.repo}: not there, or not for us",
+            "check the name; a private repository needs credentials.tokenFile in Upstreams",
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise UpstreamError(
+            "hub", f"{request.repo}: {error}", "check the way to the Hub, then run it again"
+        ) from error
+
+
+def _hub_file(repo: str, commit: str, entry: Any, reach: Reach) -> LockedFile:
+    """A file with its digest: the LFS oid, or of a small file the sha256 of bytes that have the Git blob id."""
+    if entry.lfs is not None:
+        return LockedFile(
+            entry.rfilename, Digest(f"sha256:{entry.lfs.sha256}"), int(entry.lfs.size)
+        )
+    with _opener(repo, commit, entry.rfilename, reach)(0) as stream:
+        data = read_limited(stream, MAX_SMALL + 1)
+    if len(data) > MAX_SMALL:
+        raise IntegrityError(
+            "too-large", f"{repo}: {entry.rfilename}: more than {MAX_SMALL} bytes, and not in LFS"
+        )
+    # Git's own naming (SHA-1): it ties the bytes to the commit that the Hub named, no more.
+    oid = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    if entry.blob_id and entry.blob_id != oid:
+        raise IntegrityError(
+            "blob-mismatch",
+            f"{repo}: {entry.rfilename}: got Git blob {oid}, expected {entry.blob_id}",
+        )
+    return LockedFile(entry.rfilename, Digest.of(data), len(data))
+
+
+def _opener(repo: str, commit: str, path: str, reach: Reach) -> Opener:
+    from urllib.parse import quote
+
+    url = f"{reach.hub_endpoint.rstrip('/')}/{repo}/resolve/{commit}/{quote(path)}"
+    auth = _auth(reach)[0]
+    return lambda offset: reach.http.open_stream(
+        url, offset, auth=auth, explain=lambda r: _explain(r, repo)
+    )
+
+
+def _explain(response: Response, repo: str) -> UpstreamError:
+    error = response.error()
+    if response.status in (401, 403):
+        error.hint = (
+            f"accept the licence of {repo} in a browser, and set credentials.tokenFile in Upstreams"
+        )
+    return error
+
+
+def source(item: Item, reach: Reach) -> Source:
+    """The manifest in memory, the files where they are."""
+    openers: dict[Digest, Opener] = {}
+    for file in item.files:
+        if item.source.startswith("hf:"):
+            openers[file.digest] = _opener(
+                item.source.removeprefix("hf:"), item.revision, file.path, reach
+            )
+        else:
+            folder = reach.path(item.source.removeprefix("directory:"))
+            openers[file.digest] = open_file(folder / check_path(file.path, item.name))
+    return Gathered(graph(item.name, item.files)[0], openers)
+
+
+def check(item: Item, root: Descriptor, _source: Source) -> list[str]:
+    """The root is what the lock's own list of files gives."""
+    made = graph(item.name, item.files)[1]
+    return (
+        []
+        if made.digest == root.digest
+        else [f"the root is {root.digest}, the lock's files give {made.digest}"]
+    )
+
+
+def form(item: Item, root: Descriptor, source: Source) -> Tree:
+    """The plain repository tree under `<name>/<revision>/`; the pointer `<name>/refs/main` is written last."""
+    entries = {file.path: _layer(file) for file in item.files}
+    pointer = (f"{item.name}/refs/main", item.revision.encode())
+    return Tree(item.name, "models", f"{item.name}/{item.revision}", entries, root, source, pointer)
+
+
+def expect(item: Item) -> Tree:
+    """The form as the lock alone tells it."""
+    return form(item, graph(item.name, item.files)[1], Memory())
