@@ -101,8 +101,9 @@ class Repository:
 
         Raises `UpstreamError`, `NotFoundError` (`git-object-gone`) or `IntegrityError`.
         """
-        self.set_refs({name: oid for name, oid in self.refs().items() if wanted.get(name) == oid})
-        missing = {name: oid for name, oid in wanted.items() if name not in self.refs()}
+        kept = {name: oid for name, oid in self.refs().items() if wanted.get(name) == oid}
+        self.set_refs(kept)
+        missing = {name: oid for name, oid in wanted.items() if name not in kept}
         if not missing:
             return
         tolerated = {f"fetch.fsck.{name}": "ignore" for name in TOLERATED}

@@ -71,7 +71,8 @@ class GitDestination:
         present = place.look()
         changes = verdicts.plan_refs(refs, place, present, self._run)
         moving = any(change.outcome is Verdict.MOVED for change in changes)
-        if moving and sum(bundle.size for bundle in refs.bundles) <= CHEAP:
+        # An audit against a lock has no bundles: it only wants to know what is there.
+        if moving and refs.bundles and sum(bundle.size for bundle in refs.bundles) <= CHEAP:
             with self._unpacked(refs, place) as repository:
                 changes = verdicts.judge(changes, repository)
         changes += verdicts.plan_head(refs, place, present, changes, self._run)
