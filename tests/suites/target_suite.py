@@ -142,7 +142,10 @@ class TargetSuite:
 
     def test_a_stream_may_come_in_drops(self, reopen: Reopen) -> None:
         descriptor, data = blob(LARGE)
-        trickle: Opener = lambda offset: Trickle(data[offset:])  # type: ignore[return-value]  # noqa: E731
+
+        def trickle(offset: int) -> BinaryIO:
+            return Trickle(data[offset:])  # type: ignore[return-value]
+
         assert reopen().put(descriptor, trickle) is Outcome.WRITTEN
         assert read_all(reopen(), descriptor) == data
 
