@@ -60,7 +60,8 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
             repeatable=False,
             request_id=request_id,
         )
-    if isinstance(cause, ssl.SSLError) and cause.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
+    reason = getattr(cause, "reason", None)
+    if isinstance(cause, ssl.SSLError) and reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
         return TransportError(
             "tls-failed",
             f"{where}: the server does not speak TLS",

@@ -42,15 +42,19 @@ class Response:
     def load(self, limit: int) -> bytes:
         """Reads the body whole and gives the connection back. Raises `UpstreamError` (`answer-too-large`)."""
         if self._data is None:
-            data = self.read(limit + 1)
-            if len(data) > limit:
+            pieces, left = [], limit + 1
+            # To the empty read: only there does urllib3 say that a body was shorter than announced.
+            while left > 0 and (piece := self.read(left)):
+                pieces.append(piece)
+                left -= len(piece)
+            if left <= 0:
                 self.close()
                 raise UpstreamError(
                     "answer-too-large",
                     f"{self.method} {redact(self.url)}: an answer of more than {limit} bytes",
                     status=self.status,
                 )
-            self._data = data
+            self._data = b"".join(pieces)
             self._raw.release_conn()
         return self._data
 
