@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -75,9 +75,17 @@ class Authority:
     `probe_url` is its `/v2/`. `login` is `None` for anonymous access.
     """
 
-    def __init__(self, http: Client, probe_url: str, login: Login | None) -> None:
+    def __init__(
+        self,
+        http: Client,
+        probe_url: str,
+        login: Login | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.login = login
         self._http = http
+        self._clock = clock
         self._probe_url = probe_url
         self._challenge: Challenge | None = None
         self._lock = threading.Lock()
@@ -105,7 +113,7 @@ class Authority:
         if challenge.scheme != "bearer":
             return ""
         token = self._tokens.get(scopes)
-        if token is None or token.until < time.monotonic():
+        if token is None or token.until < self._clock():
             token = self._renew(challenge, scopes)
         return token.header
 
@@ -138,7 +146,7 @@ class Authority:
     def _renew(self, challenge: Challenge, scopes: Scopes) -> _Token:
         with self._fetching[scopes]:
             token = self._tokens.get(scopes)
-            if token is None or token.until < time.monotonic():
+            if token is None or token.until < self._clock():
                 token = self._tokens[scopes] = self._fetch(challenge, scopes)
             return token
 
@@ -149,7 +157,7 @@ class Authority:
         query += [("scope", scope) for scope in scopes]
         url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
         auth = Fixed(self.login.header) if self.login else None
-        asked = time.monotonic()
+        asked = self._clock()
         answer = self._http.request("GET", url, auth=auth, expect=None)
         if answer.status in (401, 403):
             raise self._login_failed(realm)

@@ -1,0 +1,142 @@
+"""References: written in full, and nothing guessed."""
+
+from __future__ import annotations
+
+import pytest
+
+from airgap.errors import InputError
+from airgap.net.http import Client
+from airgap.resources.model import HostConfig
+from airgap.store.reference import parse_reference, referrers_tag
+from airgap.store.registry_client import RegistryClient
+
+HEX = "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "repository", "tag", "wanted"),
+    [
+        ("docker.io/library/alpine:3.20", "docker.io", "library/alpine", "3.20", "3.20"),
+        ("localhost/x:1", "localhost", "x", "1", "1"),
+        ("h:5000/a/b_c__d-e.f:V1.0_x", "h:5000", "a/b_c__d-e.f", "V1.0_x", "V1.0_x"),
+        (f"ghcr.io/a/b@sha256:{HEX}", "ghcr.io", "a/b", "", f"sha256:{HEX}"),
+        (f"ghcr.io/a/b:1@sha256:{HEX}", "ghcr.io", "a/b", "1", f"sha256:{HEX}"),
+        (
+            "oci://ghcr.io/openova-io/bp-cilium:1.1.1",
+            "ghcr.io",
+            "openova-io/bp-cilium",
+            "1.1.1",
+            "1.1.1",
+        ),
+        ("[::1]:5000/x:1", "[::1]:5000", "x", "1", "1"),
+        ("GHCR.io/a/b:1", "ghcr.io", "a/b", "1", "1"),
+    ],
+)
+def test_full_references(text: str, host: str, repository: str, tag: str, wanted: str) -> None:
+    found = parse_reference(text)
+    assert (found.host, found.repository, found.tag, found.wanted) == (
+        host,
+        repository,
+        tag,
+        wanted,
+    )
+    assert parse_reference(str(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestion"),
+    [
+        ("alpine:3.20", "docker.io/library/alpine:3.20"),
+        ("alpine", "docker.io/library/alpine:latest"),
+        ("bitnami/redis:7", "docker.io/bitnami/redis:7"),
+        ("docker.io/alpine:3.20", "docker.io/library/alpine:3.20"),
+        ("ghcr.io/a/b", "ghcr.io/a/b:latest"),
+        ("ghcr.io/A/b:1", "lower case"),
+    ],
+)
+def test_what_is_not_in_full_is_answered_with_what_was_meant(text: str, suggestion: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_reference(text, "request.yaml:7:5")
+    assert suggestion in caught.value.hint
+    assert str(caught.value).startswith("request.yaml:7:5: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ghcr.io/",
+        "ghcr.io//x:1",
+        "ghcr.io/x/:1",
+        "ghcr.io/../x:1",
+        "ghcr.io/x:",
+        "ghcr.io/x:-1",
+        "ghcr.io/x:" + "1" * 129,
+        "ghcr.io/" + "a" * 250 + ":1",
+        "ghcr.io/x:a/b",
+        "ghcr.io/x@sha512:" + "a" * 128,
+        "ghcr.io/x@sha256:" + "A" * 64,
+        f"ghcr.io/x@sha256:{HEX}@sha256:{HEX}",
+        "ghcr.io/x?y:1",
+        "ghcr.io/x y:1",
+        "user@ghcr.io/x:1",
+        "ghcr.io/x:1\n",
+        "gh_cr.io/x:1",
+    ],
+)
+def test_what_is_no_reference(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_reference(text)
+    assert caught.value.code == "bad-reference"
+
+
+def test_the_longest_names() -> None:
+    parse_reference("ghcr.io/" + "a" * 247 + ":" + "1" * 128)
+
+
+def test_the_fallback_tag() -> None:
+    reference = parse_reference(f"h.x/a@sha256:{HEX}")
+    assert reference.digest is not None
+    assert referrers_tag(reference.digest) == f"sha256-{HEX}"
+
+
+@pytest.mark.parametrize(
+    ("host", "config", "url"),
+    [
+        ("ghcr.io", HostConfig(), "https://ghcr.io/v2/library/x/tags/list"),
+        ("h:5000", HostConfig(plain_http=True), "http://h:5000/v2/library/x/tags/list"),
+        ("docker.io", HostConfig(), "https://registry-1.docker.io/v2/library/x/tags/list"),
+        ("http://h:5000", HostConfig(), "http://h:5000/v2/library/x/tags/list"),
+        ("https://v2.example.org/", HostConfig(), "https://v2.example.org/v2/library/x/tags/list"),
+        (
+            "docker.io",
+            HostConfig(mirror="https://mirror.example.org/v2/hub/"),
+            "https://mirror.example.org/v2/hub/library/x/tags/list",
+        ),
+        (
+            "docker.io",
+            HostConfig(mirror="https://mirror.example.org"),
+            "https://mirror.example.org/v2/library/x/tags/list",
+        ),
+    ],
+)
+def test_where_a_registry_is_asked(host: str, config: HostConfig, url: str) -> None:
+    name = host.partition("://")[2].rstrip("/") or host
+    client = RegistryClient(host, Client({name: config}, zone="connected"))
+    assert client.url(client.repository_path("library/x"), "tags/list") == url
+
+
+@pytest.mark.parametrize(
+    "mirror", ["https://m.example.org/hub", "https://m.example.org/v2/hub?x=1"]
+)
+def test_a_mirror_is_an_api_address(mirror: str) -> None:
+    with pytest.raises(InputError) as caught:
+        RegistryClient(
+            "docker.io", Client({"docker.io": HostConfig(mirror=mirror)}, zone="connected")
+        )
+    assert caught.value.code == "bad-mirror"
+
+
+def test_a_registrys_address_has_no_path() -> None:
+    with pytest.raises(InputError):
+        RegistryClient("https://harbor.example.org/project", Client(zone="gap"))
