@@ -85,8 +85,11 @@ class Layout:
 
     def has(self, descriptor: Descriptor) -> bool:
         """True when a file of the right size is there."""
+        path = self.blob_path(descriptor.digest)
+        if self._commit.waits(path):
+            self._commit.settle()
         try:
-            found = os.stat(self.blob_path(descriptor.digest), follow_symlinks=False)
+            found = os.stat(path, follow_symlinks=False)
         except OSError:
             return False
         return stat.S_ISREG(found.st_mode) and found.st_size == descriptor.size
@@ -94,6 +97,8 @@ class Layout:
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The file from `offset` on, unbuffered. Raises `NotFoundError` or `StoreError`."""
         path = self.blob_path(descriptor.digest)
+        if self._commit.waits(path):
+            self._commit.settle()
         try:
             fd = os.open(path, os.O_RDONLY | _OPEN)
         except FileNotFoundError as error:
@@ -129,6 +134,7 @@ class Layout:
 
     def digests(self) -> list[Descriptor]:
         """Every blob that is there, as a bare descriptor without a media type, in the order of their digests."""
+        self._commit.settle()
         with disk_errors(self._blobs), os.scandir(self._blobs) as entries:
             found = [
                 Descriptor("", Digest("sha256:" + entry.name), entry.stat().st_size)
@@ -155,6 +161,9 @@ class Layout:
         self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
     ) -> Outcome:
         """Stores a blob, going on where an earlier attempt stopped.
+
+        A small one becomes visible and durable with its batch: when it is asked for, and at the latest when names
+        are published.
 
         Two writers of one blob take turns on its partial file; the second finds it present.
         """
@@ -203,7 +212,11 @@ class Layout:
             sync_folder(self._blobs)
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
-        """Points names to roots: all at once, in one new index.json. Entries of other names stay as they are."""
+        """Points names to roots: all at once, in one new index.json. Entries of other names stay as they are.
+
+        Everything that was put is durable before.
+        """
+        self._commit.settle()
         with locked(self.path / ".index.lock"):
             kept = [
                 entry
