@@ -113,7 +113,7 @@ class Upload:
         position = 0
         while position < self._blob.size:
             size = min(chunk, self._blob.size - position)
-            part = Body(size, lambda: cast("BinaryIO", _Part(stream)))
+            part = Body(size, _once(stream))
             headers = {
                 "Content-Type": OCTETS,
                 "Content-Range": f"{position}-{position + size - 1}",
@@ -216,6 +216,20 @@ class Checked(io.RawIOBase):
     def _check(self) -> None:
         size = self._size + (1 if self._stream.read(1) else 0)
         check_sum(self._descriptor, Digest.from_hash(self._hasher), size)
+
+
+def _once(stream: BinaryIO) -> Callable[[], BinaryIO]:
+    """Opens the next part of `stream`, but not twice: after a 401 in the middle its bytes are gone, not sent."""
+    parts = [_Part(stream)]
+
+    def open_part() -> BinaryIO:
+        if not parts:
+            raise TransportError(
+                "connection-lost", "a piece of an upload was refused: from the start again"
+            )
+        return cast("BinaryIO", parts.pop())
+
+    return open_part
 
 
 class _Part(io.RawIOBase):
