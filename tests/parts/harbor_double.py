@@ -47,6 +47,8 @@ class HarborDouble:
         self.tokens: dict[str, Token] = {}
         self.uploads: dict[str, bytearray] = {}
         self.requests: list[tuple[str, str, int]] = []
+        # Called with the method and path of each request before it is handled.
+        self.before: Callable[[str, str], None] = lambda method, path: None
         self.lock = threading.Lock()
         self._server = Server(type("Bound", (HarborHandler,), {"harbor": self}), certificate)
         self.url, self.host = self._server.url, self._server.host

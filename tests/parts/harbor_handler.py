@@ -37,6 +37,7 @@ class HarborHandler(Handler):
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
     def _serve(self) -> None:
+        self.harbor.before(self.command, self.path)
         with contextlib.suppress(_AnsweredError):
             self._route()
 

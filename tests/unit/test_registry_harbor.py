@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -66,6 +65,17 @@ def attached(subject: Descriptor, kind: str = "application/vnd.test") -> tuple[D
     return Descriptor.of(OCI_MANIFEST, data), data
 
 
+def once(method: str, work: Callable[[], None]) -> Callable[[str, str], None]:
+    """For `before`: does `work` at the first request of this method."""
+    left = [work]
+
+    def before(asked: str, path: str) -> None:
+        if asked == method and left:
+            left.pop()()
+
+    return before
+
+
 def refused(work: object) -> UpstreamError:
     """The error that calling `work` ends with."""
     with pytest.raises(UpstreamError) as caught:
@@ -97,28 +107,19 @@ def test_an_upload_goes_on_with_a_newer_token(harbor: HarborDouble, client: Regi
     repository = Repository(client, "p1/x")
     client.chunk_size = 1 << 20
 
-    def slow(offset: int) -> BinaryIO:
-        if harbor.count("PATCH") == 0:
-            harbor.expire_tokens()  # between POST and the first PATCH
-        return opener(data)(offset)
-
+    harbor.before = once("PATCH", harbor.expire_tokens)
     # The PATCH meets a 401 and its bytes cannot come again: the upload begins anew, with a new token.
-    assert repository.put(descriptor, slow) is Outcome.WRITTEN
+    assert repository.put(descriptor, opener(data)) is Outcome.WRITTEN
     assert harbor.count("POST", "uploads") == 2
     assert read_all(repository, descriptor) == data
 
 
 def test_a_put_that_meets_a_401_is_sent_again(harbor: HarborDouble, client: RegistryClient) -> None:
     descriptor, data = blob(LARGE)
-
-    def slow(offset: int) -> BinaryIO:
-        if harbor.count("PUT") == 0:
-            harbor.expire_tokens()
-        return opener(data)(offset)
-
-    # The header was made before the body is opened, so the token is what the test just took away.
-    assert Repository(client, "p1/x").put(descriptor, slow) is Outcome.WRITTEN
+    harbor.before = once("PUT", harbor.expire_tokens)
+    assert Repository(client, "p1/x").put(descriptor, opener(data)) is Outcome.WRITTEN
     assert harbor.count("POST", "uploads") == 1
+    assert harbor.count("PUT", "uploads") == 2
 
 
 def test_a_missing_project_is_said_so(harbor: HarborDouble, client: RegistryClient) -> None:
@@ -166,15 +167,8 @@ def test_no_resume_an_upload_starts_again_at_post(
 ) -> None:
     descriptor, data = blob(LARGE)
     repository = Repository(client, "p1/x")
-    lost: list[int] = []
-
-    def losing(offset: int) -> BinaryIO:
-        if not lost:
-            lost.append(1)
-            harbor.uploads.clear()  # the session is gone when the PUT comes
-        return opener(data)(offset)
-
-    assert repository.put(descriptor, losing) is Outcome.WRITTEN
+    harbor.before = once("PUT", harbor.uploads.clear)  # the session is gone when the PUT comes
+    assert repository.put(descriptor, opener(data)) is Outcome.WRITTEN
     assert harbor.count("POST", "uploads") == 2
     assert harbor.uploads == {}
 
