@@ -107,7 +107,7 @@ def _embedded(
 ) -> None:
     url = f"{directory}/oci"
     layout = (
-        Layout(directory / "oci", create=create) if create or (directory / "oci").exists() else None
+        Layout(directory / "oci", create=create, batch=create) if create or (directory / "oci").exists() else None
     )
     places: dict[str, Place] = {}
 

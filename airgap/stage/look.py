@@ -142,7 +142,7 @@ def extract(thing: Path, name: str, to: Path, progress: Progress) -> tuple[str, 
         plan = plan_volumes(blobs, [(name, root)], size + (len(blobs) + 16) * 4096 + (1 << 20))
         copy_out(plan, source, to, progress)
         return str(root.digest), size
-    layout = Layout(to, create=True)
+    layout = Layout(to, create=True, batch=True)
     for copied in copy_graph([Copy(name, source, layout, root)], progress=progress):
         if copied.error is not None:
             raise copied.error

@@ -30,15 +30,17 @@ class _Entry:
 
 @dataclass(slots=True)
 class GroupCommit:
-    """Commits files of one folder. Safe for threads."""
+    """Commits files of one folder: those up to `small` bytes in batches. Safe for threads."""
 
     folder: Path
+    small: int = SMALL
     _waiting: dict[Path, _Entry] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def finish(self, fd: int, partial: Path, final: Path, size: int) -> None:
         """Takes a whole and verified file over; `fd` stays the caller's to close. Raises `StoreError`."""
-        if size > SMALL:
+        if size > self.small:
+            self.settle()
             with disk_errors(partial):
                 os.fsync(fd)
                 partial.replace(final)

@@ -28,7 +28,7 @@ from airgap.graph import (
     descriptor_from,
     parse_json,
 )
-from airgap.store.commit import GroupCommit
+from airgap.store.commit import SMALL, GroupCommit
 from airgap.store.files import disk_error, disk_errors, locked, sync_folder, write_durably
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
@@ -38,9 +38,12 @@ _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Layout:
-    """A `Target` in a folder. Raises `StoreError` for the disk and `IntegrityError` for bytes."""
+    """A `Target` in a folder. Raises `StoreError` for the disk and `IntegrityError` for bytes.
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    With `batch`, small blobs are held back and become durable together: whoever asks for it ends with `publish`.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False, batch: bool = False) -> None:
         self.path = path
         self._blobs = path / "blobs" / "sha256"
         marker = path / "oci-layout"
@@ -58,7 +61,7 @@ class Layout:
             raise InputError(
                 "no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0"
             )
-        self._commit = GroupCommit(self._blobs)
+        self._commit = GroupCommit(self._blobs, SMALL if batch else -1)
         self._cached: tuple[tuple[int, int], list[Descriptor]] = ((0, 0), [])
 
     def _create(self, marker: Path) -> None:
@@ -162,8 +165,6 @@ class Layout:
     ) -> Outcome:
         """Stores a blob, going on where an earlier attempt stopped.
 
-        A small one becomes visible and durable with its batch: when it is asked for, and at the latest when names
-        are published.
 
         Two writers of one blob take turns on its partial file; the second finds it present.
         """
@@ -174,13 +175,22 @@ class Layout:
             with disk_errors(partial):
                 fd = os.open(partial, os.O_RDWR | os.O_CREAT | _OPEN, 0o644)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
+                self._lock(fd)
                 if os.fstat(fd).st_nlink == 0 or self.has(descriptor):
                     continue  # someone else finished, or gave up, while we waited for the lock
                 self._fill(fd, partial, descriptor, opener)
                 return Outcome.WRITTEN
             finally:
                 os.close(fd)
+
+    def _lock(self, fd: int) -> None:
+        """Locks a partial file. Whoever has to wait lets go of what waits here first: two processes that want each
+        other's blobs would otherwise wait for ever."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._commit.settle()
+            fcntl.flock(fd, fcntl.LOCK_EX)
 
     def _fill(self, fd: int, partial: Path, descriptor: Descriptor, opener: Opener) -> None:
         with disk_errors(partial):

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     upstreams = upstreams_of(arguments)
     records = store_records(store)
     station = station_for(arguments, context, records, "exporter", required=False)
-    layout = Layout(store, create=True)
+    layout = Layout(store, create=True, batch=True)
     jobs = context.jobs(arguments)
     reaches = [
         (lock, reach_for(upstreams, path.parent, records.work(), jobs, context))

@@ -1,0 +1,120 @@
+"""The layout store: the suite of every target, and what only a disk can do."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import InputError, IntegrityError, StoreError
+from airgap.graph import Descriptor, Outcome
+from airgap.store.layout import Layout
+from airgap.store.memory import Memory
+from tests.suites.target_suite import LAYER, Reopen, TargetSuite, blob, opener
+
+
+class TestLayout(TargetSuite):
+    """One folder, a new handle each time."""
+
+    @pytest.fixture
+    def reopen(self, tmp_path: Path) -> Reopen:
+        return lambda: Layout(tmp_path / "store", create=True)
+
+
+class TestMemory(TargetSuite):
+    """The same store again: memory has no second handle."""
+
+    @pytest.fixture
+    def reopen(self) -> Reopen:
+        memory = Memory()
+        return lambda: memory
+
+
+def test_a_partial_blob_is_continued_and_not_fetched_again(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "store", create=True)
+    descriptor, data = blob(3 << 20)
+    partial = layout.blob_path(descriptor.digest).with_name(f".{descriptor.digest.hex}.partial")
+    partial.write_bytes(data[: 2 << 20])
+    asked = []
+
+    def from_offset(offset: int) -> io.BytesIO:
+        asked.append(offset)
+        return io.BytesIO(data[offset:])
+
+    assert layout.put(descriptor, from_offset) is Outcome.WRITTEN
+    assert asked == [2 << 20]
+    assert layout.blob_path(descriptor.digest).read_bytes() == data
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("kept", [b"\0" * 1000, b"x" * (4 << 20)], ids=["zeros", "too long"])
+def test_a_partial_blob_that_is_wrong_is_fetched_once_more_from_zero(tmp_path: Path, kept: bytes) -> None:
+    layout = Layout(tmp_path / "store", create=True)
+    descriptor, data = blob(3 << 20)
+    layout.blob_path(descriptor.digest).with_name(f".{descriptor.digest.hex}.partial").write_bytes(kept)
+    assert layout.put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert layout.blob_path(descriptor.digest).read_bytes() == data
+
+
+def test_a_rejected_blob_leaves_nothing(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "store", create=True)
+    descriptor, data = blob(1000)
+    with pytest.raises(IntegrityError):
+        layout.put(descriptor, opener(data[:-1] + b"?"))
+    assert list((tmp_path / "store/blobs/sha256").iterdir()) == []
+
+
+def _put_many(path: Path, seeds: list[int]) -> None:
+    layout = Layout(path, create=True, batch=True)
+    for seed in seeds:
+        descriptor, data = blob(500, seed)
+        layout.put(descriptor, opener(data))
+    layout.publish({f"by-{os.getpid()}": Descriptor(LAYER, blob(500, seeds[0])[0].digest, 500)})
+
+
+def test_processes_that_want_each_others_blobs_do_not_wait_for_ever(tmp_path: Path) -> None:
+    seeds = list(range(300))
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=_put_many, args=(tmp_path / "store", order))
+        for order in (seeds, seeds[::-1], seeds[150:] + seeds[:150])
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    layout = Layout(tmp_path / "store")
+    assert len(layout.digests()) == 300
+    assert len(layout.roots()) == 3
+    assert not list((tmp_path / "store/blobs/sha256").glob(".*"))
+
+
+def test_a_batch_is_there_once_names_are(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "store", create=True, batch=True)
+    descriptor, data = blob(500)
+    layout.put(descriptor, opener(data))
+    assert not layout.blob_path(descriptor.digest).exists()
+    layout.publish({"one": descriptor})
+    assert layout.blob_path(descriptor.digest).read_bytes() == data
+
+
+def test_a_full_disk_is_said_and_the_blob_can_be_finished_later(tiny_tmpfs: object) -> None:
+    folder = tiny_tmpfs(4 << 20)  # type: ignore[operator]
+    layout = Layout(folder / "store", create=True)
+    descriptor, data = blob(5 << 20)
+    with pytest.raises(StoreError) as caught:
+        layout.put(descriptor, opener(data))
+    assert caught.value.code == "disk-full"
+    assert not layout.has(descriptor)
+
+
+def test_a_folder_of_someone_else_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(InputError) as caught:
+        Layout(tmp_path, create=True)
+    assert caught.value.code == "not-empty"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["note.txt"]
