@@ -81,4 +81,4 @@ def git(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, stdi
 def refs(path: Path) -> dict[str, str]:
     """All refs of a repository, unpeeled."""
     lines = git("for-each-ref", "--format=%(refname) %(objectname)", cwd=path).splitlines()
-    return dict(line.split(" ") for line in lines)  # type: ignore[misc]
+    return dict(line.split(" ") for line in lines)

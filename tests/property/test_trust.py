@@ -42,7 +42,12 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 maybe_texts = st.none() | texts
 digests = st.binary(max_size=4).map(Digest.of)
 numbers = st.integers(0, MAX_NUMBER)
-moments = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))
+# Hypothesis wants its bounds without a zone, and gives the zone to what it draws.
+moments = st.datetimes(
+    datetime(1, 1, 1),  # noqa: DTZ001
+    datetime(9999, 12, 31),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
 addresses = digests.map(str) | st.from_regex(r"\A[0-9a-f]{40}\Z")
 outcomes = st.sampled_from(["pass", "fail", "not-run"])
 pulls = st.builds(

@@ -144,7 +144,7 @@ def test_links_folders_and_pipes_are_refused(tmp_path: Path) -> None:
     makers: list[Callable[[], object]] = [
         lambda: path.symlink_to("nowhere"),
         lambda: os.mkfifo(path),
-        lambda: path.mkdir(),
+        path.mkdir,
     ]
     for make in makers:
         make()
