@@ -97,10 +97,16 @@ def pull(
 
 
 def _check_space(results: Sequence[Pulled], layout: Layout) -> None:
-    missing = sum(
-        r.item.bytes for r in results if r.item.root is None or not layout.has(r.item.root)
-    )
-    check_free(layout.path, missing, "what the locks name")
+    check_free(layout.path, sum(_missing(r.item, layout) for r in results), "what the locks name")
+
+
+def _missing(item: Item, layout: Layout) -> int:
+    """Bytes that may still have to be written for an item: all of it where only its manifests could tell."""
+    if item.root is not None and layout.has(item.root):
+        return 0
+    if item.files:
+        return sum(f.size for f in item.files if not layout.has(Descriptor("", f.digest, f.size)))
+    return item.bytes
 
 
 def _pack(

@@ -1,0 +1,151 @@
+"""Commands that are killed, lines that are cut, disks that are full: the same command finishes the work."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_import_registries import GAP, Site, _sovereign
+from tests.parts import images, need
+
+pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "distribution3")]
+LAYER = 24 << 20
+AGAIN = 16 << 20
+"""Bytes of a blob in flight that may be fetched twice."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def _request(site: Site, registry: Any, host: str) -> None:
+    """An image of two random layers at `registry`, asked for by way of `host`."""
+    noise = random.Random(7)
+    images.make_image(site.folder / "made", "v1", layers=[noise.randbytes(LAYER), noise.randbytes(LAYER)])
+    made, there = f"oci:{site.folder}/made:v1", f"docker://{registry.host}/team/app:v1"
+    need.run("skopeo", "copy", "--dest-tls-verify=false", made, there)
+    head = "apiVersion: airgap.openova.io/v1alpha1\n"
+    spec = f"spec:\n  images:\n  - {{ref: '{host}/team/app:v1'}}\n"
+    site.write("r.request.yaml", f"{head}kind: Request\nmetadata: {{name: r}}\n{spec}")
+    hosts = f"spec:\n  hosts:\n    '{host}': {{plainHTTP: true}}\n"
+    site.write("u.yaml", f"{head}kind: Upstreams\nmetadata: {{name: u}}\n{hosts}")
+    site.run("lock", "r.request.yaml", "--upstreams", "u.yaml")
+
+
+PULL = ("pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--upstreams", "u.yaml")
+CUT = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--key", "exporter.key", "--to")
+
+
+def _start(site: Site, *arguments: str) -> subprocess.Popen[bytes]:
+    environ = {**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"}
+    command = [sys.executable, "-m", "airgap.cli.main", *arguments]
+    return subprocess.Popen(
+        command, cwd=site.folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def _kill_when(process: subprocess.Popen[bytes], reached: Any) -> bool:
+    """Kills the process once `reached()`; false when it ended before."""
+    while process.poll() is None:
+        if reached():
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_killed_pull_goes_on_and_fetches_little_again(
+    site: Site, start_registry: Any, fault_proxy: Any
+) -> None:
+    registry = start_registry()
+    proxy = fault_proxy(registry.url)
+    _request(site, registry, proxy.host)
+    proxy.clear()
+    proxy.fault("GET", "/blobs/", times=4, bytes_per_second=20 << 20)
+    for part in (10 << 20, 30 << 20):
+        process = _start(site, *PULL)
+        assert _kill_when(process, lambda part=part: proxy.served("/blobs/") > part)
+    site.run(*PULL)
+    assert proxy.served("/blobs/") <= 2 * LAYER + 2 * 2 * AGAIN
+    site.run(*CUT, "media")
+
+
+def test_a_line_that_is_cut_near_the_end_costs_little(
+    site: Site, start_registry: Any, fault_proxy: Any
+) -> None:
+    registry = start_registry()
+    proxy = fault_proxy(registry.url)
+    _request(site, registry, proxy.host)
+    proxy.clear()
+    proxy.fault("GET", "/blobs/", times=2, cut_at=0.95)
+    site.run(*PULL)
+    assert proxy.served("/blobs/") <= 2 * LAYER + 2 * AGAIN
+
+
+def test_content_that_changed_after_the_lock_is_refused(
+    site: Site, start_registry: Any, fault_proxy: Any
+) -> None:
+    registry = start_registry()
+    proxy = fault_proxy(registry.url)
+    _request(site, registry, proxy.host)
+    proxy.fault("GET", "/blobs/", times=50, flip_at=1000)
+    assert site.run(*PULL, expect=4)["code"] == "digest-mismatch"
+    blobs = [path for path in (site.folder / "store/blobs/sha256").iterdir() if path.stat().st_size >= LAYER]
+    assert blobs == []
+    assert site.run("ls", "store")["items"] == []
+
+
+def test_a_killed_import_shows_nothing_and_finishes_later(site: Site, start_registry: Any, fault_proxy: Any) -> None:
+    source, inside = start_registry(), start_registry()
+    _request(site, source, source.host)
+    site.run(*PULL)
+    site.run(*CUT, "media")
+    proxy = fault_proxy(inside.url)
+    sovereign = _sovereign(proxy.host).replace("{ORIGIN}", f"'{source.host}'")
+    site.write("sovereign.yaml", sovereign)
+    process = _start(site, "import", "media", *GAP, "--key", "sovereign.key")
+    assert _kill_when(process, lambda: proxy.taken("/blobs/") > 5 << 20)
+    assert proxy.count("PUT", "/manifests/") == 0
+    site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    site.run("audit", *GAP, "--receipt", "receipt.json")
+
+
+def test_a_full_disk_is_said_before_anything_is_written(
+    site: Site, start_registry: Any, tiny_tmpfs: Any
+) -> None:
+    registry = start_registry()
+    _request(site, registry, registry.host)
+    small = tiny_tmpfs(8 << 20)
+    pull = [str(small / "store") if word == "store" else word for word in PULL]
+    assert site.run(*pull, expect=5)["code"] == "disk-full"
+    site.run(*PULL)
+    assert site.run(*CUT, str(small / "media"), expect=5)["code"] == "disk-full"
+    assert not list(small.rglob("vol-*"))
+
+
+def test_a_lost_volume_is_named_and_can_come_from_another_disk(site: Site, start_registry: Any) -> None:
+    registry = start_registry()
+    _request(site, registry, registry.host)
+    site.run(*PULL)
+    site.run(*CUT, "media", "--volume-size", "20MiB")
+    site.write("sovereign.yaml", _sovereign().replace("  registries:\n", "  directory: inside\n"))
+    lost = site.folder / "media/vol-0002-of-0003.tar"
+    (site.folder / "disc2").mkdir()
+    lost.rename(site.folder / "disc2" / lost.name)
+    report = site.run("verify", "media", "--trust", "trust.yaml", expect=4)
+    assert {file["name"] for file in report["files"] if file["state"] == "missing"} == {lost.name}
+    refused = site.run("import", "media", *GAP, "--key", "sovereign.key", expect=5)
+    assert lost.name in str(refused)
+    assert site.run("ls", "inside/oci")["items"] == []
+    site.run("import", "media", "disc2", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    site.run("audit", *GAP, "--receipt", "receipt.json")
