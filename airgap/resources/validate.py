@@ -83,6 +83,8 @@ def _without_scheme(key: str) -> str:
 
 def _unknown(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
     known = list(error.schema.get("properties", {}))  # type: ignore[union-attr]
+    # A misspelt field that is needed leaves a map that cannot be relied on; any other may be passed over.
+    needed = known if "oneOf" in error.schema else error.schema.get("required", ())  # type: ignore[operator,union-attr]
     for key in error.instance:  # type: ignore[union-attr]
         if key in known:
             continue
@@ -94,7 +96,7 @@ def _unknown(error: ValidationError, document: Document, steps: Steps) -> Iterat
             text = f"unknown field, did you mean '{word}'?"
         else:
             text = f"unknown field; the fields here are {listed(known, 'and')}"
-        yield (), Problem(document.key_mark(at), f"{spell(at)}: {text}")
+        yield steps if word in needed else (), Problem(document.key_mark(at), f"{spell(at)}: {text}")
 
 
 def _missing(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
