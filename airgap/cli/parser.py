@@ -43,13 +43,17 @@ class Parser(argparse.ArgumentParser):
                 words += list(action.choices)
         for typed in message.replace("'", " ").replace("=", " ").split():
             near = difflib.get_close_matches(typed, words, 1, 0.7)
-            if near and typed not in words:
+            if near and typed.rstrip(":") not in words:
                 return f"did you mean {near[0]!r}?"
         return ""
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parses all of `argv`; raises `InputError`, or `SystemExit` after `--help`."""
-        return self.parse_args(list(argv))
+        arguments, unknown = self.parse_known_args(list(argv))
+        if unknown:
+            # Asked of the command's own parser, which knows its flags and can guess what was meant.
+            arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return arguments
 
 
 def build() -> Parser:
@@ -90,7 +94,7 @@ def command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(handler=handler)
+    parser.set_defaults(handler=handler, parser=parser)
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout")
     group.add_argument(
