@@ -180,6 +180,7 @@ class _Sink:
         self._fd, self._path = fd, path
         self._hasher = hashlib.sha256()
         self._error: AirgapError | None = None
+        self._syncing: threading.Thread | None = None
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
         for _ in range(_BUFFERS):
@@ -218,16 +219,31 @@ class _Sink:
         """Everything is on the disk; returns the volume's sha256 in hex."""
         self._push()
         self.stop()
-        if self._error is not None:
-            raise self._error
         with disk_errors(self._path):
             os.fsync(self._fd)
+        if self._error is not None:
+            raise self._error
         return self._hasher.hexdigest()
 
     def stop(self) -> None:
         """Ends the thread; safe to call twice."""
         self._full.put(None)
         self._thread.join()
+        if self._syncing is not None:
+            self._syncing.join()
+
+    def _sync_meanwhile(self) -> None:
+        """Lets the disk begin in a thread of its own. Its error counts: the kernel reports one only once."""
+
+        def sync() -> None:
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                self._error = disk_error(error, self._path)
+
+        if self._syncing is None or not self._syncing.is_alive():
+            self._syncing = threading.Thread(target=sync, name="sync", daemon=True)
+            self._syncing.start()
 
     def _run(self) -> None:
         unsynced = 0
@@ -241,7 +257,7 @@ class _Sink:
                     while view:
                         view = view[os.write(self._fd, view) :]
                     if unsynced >= _SYNC_EVERY:
-                        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                        self._sync_meanwhile()
                         unsynced = 0
             except OSError as error:
                 self._error = disk_error(error, self._path)

@@ -1,0 +1,76 @@
+"""Five kinds from the command line: into an embedded Sovereign (the demo), and into real services."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airgap.cli.demo_content import make_content
+from tests.e2e.test_import_registries import GAP, Site
+from tests.parts import need
+
+REQUEST = Path(__file__).parents[2] / "manifests" / "demo.request.yaml"
+
+
+@pytest.mark.e2e
+def test_every_claim_of_the_demo_holds(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "airgap.cli.main", "demo", "--dir", str(tmp_path / "demo"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert len(rows) == 15
+    assert all(row["result"].endswith(", as claimed") for row in rows)
+
+
+@pytest.mark.e2e
+@pytest.mark.part("distribution3", "minio", "gitea", "helm", "crane")
+def test_five_kinds_arrive_in_a_registry_gitea_and_s3(
+    tmp_path: Path, start_registry: Any, minio: Any, gitea: Any
+) -> None:
+    site = Site(tmp_path)
+    manual = make_content(tmp_path / "content")
+    site.write("r.request.yaml", re.sub("sha256: [0-9a-f]{64}", f"sha256: {manual}", REQUEST.read_text()))
+    site.run("lock", "r.request.yaml")
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    site.run("bundle", "r.lock.json", "--store", "store", "--to", "media", "--for", "bank", "--key", "exporter.key")
+    registry = start_registry()
+    models, files = minio.new_bucket("models"), minio.new_bucket("files")
+    secrets = {
+        "gitea-token": gitea.token(["write:organization", "write:repository"]),
+        "s3-access": minio.access_key,
+        "s3-secret": minio.secret_key,
+    }
+    for name, secret in secrets.items():
+        site.write(name, secret)
+    site.write(
+        "sovereign.yaml",
+        "apiVersion: airgap.openova.io/v1alpha1\nkind: Sovereign\nmetadata: {name: bank}\nspec:\n"
+        "  stateDir: state\n  registries:\n"
+        f"  - {{url: '{registry.url}', projects: {{demo.local: catalog}}}}\n"
+        f"  git:\n    url: '{gitea.url}'\n    organizations: {{demo: {gitea.new_org()}}}\n"
+        "    credentials: {tokenFile: gitea-token}\n"
+        f"  s3:\n    endpoint: '{minio.endpoint}'\n    buckets: {{models: {models}, files: {files}}}\n"
+        "    credentials: {accessKeyFile: s3-access, secretKeyFile: s3-secret}\n",
+    )
+    done = site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    assert {change["outcome"] for change in done["changes"]} == {"written"}
+    again = site.run("import", "media", *GAP, "--key", "sovereign.key")
+    assert {change["outcome"] for change in again["changes"]} == {"present"}
+    site.run("audit", *GAP, "--receipt", "receipt.json")
+    site.run("audit", "--sovereign", "sovereign.yaml", "--lock", "r.lock.json")
+    # What others read there.
+    body = minio.client().get_object(Bucket=files, Key="manuals/hello/manual.txt")["Body"].read()
+    assert body == (tmp_path / "content/manual.txt").read_bytes()
+    chart = f"oci://{registry.host}/catalog/charts/hello"
+    need.run("helm", "pull", chart, "--version", "0.1.0", "--plain-http", cwd=tmp_path)
+    assert (tmp_path / "hello-0.1.0.tgz").exists()
+    # What someone changed is found.
+    minio.client().put_object(Bucket=files, Key="manuals/hello/manual.txt", Body=b"changed")
+    found = site.run("audit", *GAP, "--receipt", "receipt.json", expect=3)
+    assert [f["state"] for f in found["findings"] if f["state"] != "good"] == ["changed"]
