@@ -103,7 +103,7 @@ _FAULTS = (
     _Fault(
         r"fsck|[Ii]nvalid object|bad object|corrupt|index-pack (failed|died)|inflate|SHA1 mismatch|[Mm]issing"
         r"|did not send all necessary|unresolved deltas|premature end of pack|pack signature mismatch"
-        r"|unknown object type|did not receive expected",
+        r"|unknown object type|did not receive expected|Could not read [0-9a-f]{40}|Failed to traverse",
         IntegrityError,
         "git-corrupt",
         "objects are damaged, malformed or missing",

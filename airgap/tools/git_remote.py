@@ -46,19 +46,13 @@ def git_remote(
     return Remote(url, authorization, host.ca_file, proxies or {}, redirects)
 
 
-def authorization(credentials: Credentials | None, token_scheme: str = "") -> str:
-    """The value of the Authorization header, `""` without credentials. Reads the secret now.
+def authorization(credentials: Credentials | None) -> str:
+    """The value of the Authorization header, `""` without credentials. Reads the secret now. Raises `InputError`.
 
-    A token goes as `token_scheme` (Gitea: `token`), by default as the password of Basic, which every forge takes
-    with any user name. Raises `InputError`.
+    A token goes as the password of Basic, which every forge takes with any user name. Gitea has a header `token` too,
+    but its LFS server then does not know who asks, and fails on objects that another repository has (1.23.8).
     """
     login = login_of(credentials)
     if login is None:
         return ""
-    if login.username:
-        return login.header
-    return (
-        f"{token_scheme} {login.password}"
-        if token_scheme
-        else Login("oauth2", login.password).header
-    )
+    return (login if login.username else Login("oauth2", login.password)).header

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from airgap.errors import IntegrityError, StoreError, UpstreamError
+from airgap.errors import AirgapError, IntegrityError, StoreError
 from airgap.tools.git import LONG, Git, Remote
+from airgap.tools.git_faults import shown
 from airgap.tools.git_refs import check_refs, is_oid
 
 # Faults that old but sound repositories have (tools of 2005 to 2010 made them). None of them can hurt a reader;
@@ -124,20 +125,35 @@ class Repository:
             timeout=LONG,
             config=tolerated,
         )
-        self.check_whole(remote.url)
+        try:
+            self.check_whole(wanted.values(), remote.url)
+        except AirgapError:
+            self.set_refs({})
+            raise
         for name, oid in self.refs().items():
             if wanted.get(name) != oid:
                 raise IntegrityError(
                     "git-wrong-ref", f"{name}: got {oid}, expected {wanted.get(name)}"
                 )
 
-    def check_whole(self, where: str) -> None:
-        """Raises `UpstreamError` (`git-shallow`) when a history without its beginning came in."""
-        if (self.path / "shallow").exists():
-            raise UpstreamError(
-                "git-shallow",
-                f"{where}: the repository is shallow: its history is not whole",
-                "run `git fetch --unshallow` there, or use the origin itself",
+    def check_whole(self, oids: Iterable[str], where: str) -> None:
+        """Walks all that `oids` reach. Raises `IntegrityError` (`git-incomplete`) when something is not there.
+
+        A server with a shallow repository gives what it has, and git takes it when object ids are asked for.
+        """
+        stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
+        done = self.git.run(
+            *("rev-list", "--objects", "--quiet", "--stdin"),
+            repository=self.path,
+            stdin=stdin,
+            timeout=LONG,
+            ok=(),
+        )
+        if done.status != 0 or (self.path / "shallow").exists():
+            raise IntegrityError(
+                "git-incomplete",
+                f"{where}: its history is not whole: {shown(done.stderr) or 'shallow'}",
+                "a shallow or filtered clone, or damaged: use the origin itself, or `git fetch --unshallow` there",
             )
 
     def is_ancestor(self, old: str, new: str) -> bool:

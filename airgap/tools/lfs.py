@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airgap.digest import Digest
 from airgap.errors import IntegrityError, NotFoundError, UpstreamError
@@ -20,6 +20,9 @@ from airgap.graph import Descriptor, Opener, check_sum
 from airgap.net.http import Auth, Body, Client, Response
 from airgap.net.origin import Origin
 from airgap.tools.git_repository import Repository
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 LFS_TYPE = "application/vnd.airgap.git.lfs.v1"
 MAX_POINTER = 1024
@@ -281,7 +284,7 @@ class LfsClient:
 class Checked(io.RawIOBase):
     """A blob's bytes, whose last piece is given only after size and digest were found right.
 
-    So whoever sends it never finishes a wrong one. Raises `IntegrityError` from `read`.
+    So whoever sends it never finishes a wrong one. Raises `IntegrityError` from reading.
     """
 
     def __init__(self, stream: BinaryIO, descriptor: Descriptor) -> None:
@@ -295,14 +298,16 @@ class Checked(io.RawIOBase):
         """Always."""
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        """The next piece of at most `size` bytes."""
-        data = self._stream.read(size)
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fills `buffer` with the next piece; returns its length."""
+        view = memoryview(buffer).cast("B")
+        data = self._stream.read(len(view))
+        view[: len(data)] = data
         self._hasher.update(data)
         self._count += len(data)
         if not data or self._count >= self._descriptor.size:
             check_sum(self._descriptor, Digest.from_hash(self._hasher), self._count)
-        return data
+        return len(data)
 
     def close(self) -> None:
         """Closes the stream below."""

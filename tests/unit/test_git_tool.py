@@ -79,6 +79,17 @@ def test_a_token_never_follows_a_redirect() -> None:
     assert Remote("https://x").config["http.followRedirects"] == "false"
 
 
+def test_certificates_and_proxies_are_those_that_were_named(git: Git) -> None:
+    proxies = {"https": "http://user:pr0xy@proxy:3128", "no": "inside.example.org"}
+    remote = Remote("https://x", ca_file=Path("/ca.pem"), proxies=proxies)
+    assert remote.config["http.sslCAInfo"] == "/ca.pem"
+    seen = git.run("-c", "alias.showenv=!env", "showenv", remote=remote).stdout.decode()
+    assert "https_proxy=http://user:pr0xy@proxy:3128" in seen
+    assert "no_proxy=inside.example.org,localhost,127.0.0.1,::1" in seen
+    assert "pr0xy" not in scrub("proxy http://user:pr0xy@proxy:3128 failed", remote.secrets)
+    assert Remote("https://x").environment == {}
+
+
 def test_a_time_limit_ends_git_and_what_it_started(git: Git) -> None:
     with pytest.raises(ToolError) as caught:
         git.run("-c", "alias.hang=!sleep 600", "hang", timeout=0.5)
@@ -213,7 +224,6 @@ def test_credentials_come_from_files(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     basic = Credentials(username="me", password_file=file)
     assert authorization(basic) == "Basic " + base64.b64encode(b"me:s3cret").decode()
-    assert authorization(Credentials(token_file=file), "token") == "token s3cret"
     assert (
         authorization(Credentials(token_file=file))
         == "Basic " + base64.b64encode(b"oauth2:s3cret").decode()

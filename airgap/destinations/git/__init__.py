@@ -135,7 +135,7 @@ class GitDestination:
 
     @cached_property
     def _auth(self) -> Fixed | None:
-        secret = authorization(self._config.host.credentials, "token")
+        secret = authorization(self._config.host.credentials)
         return Fixed(secret) if secret else None
 
     @cached_property

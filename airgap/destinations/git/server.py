@@ -15,6 +15,7 @@ from airgap.tools.lfs import LfsClient
 
 # Gitea: pull requests make the first, a push to the second begins one.
 _SERVERS_OWN = ("refs/pull/", "refs/for/")
+_BRANCHES = "refs/heads/"
 
 
 class ServerPlace:
@@ -59,15 +60,19 @@ class ServerPlace:
         if self._api is None:
             return
         if self._api.repo(self.at) is None:
-            self._api.create(self.at, head.removeprefix("refs/heads/"), object_format)
+            self._api.create(self.at, head.removeprefix(_BRANCHES), object_format)
         repo = self._api.repo(self.at)
         if repo is not None and repo.empty and repo.has_actions:
             self._api.actions_off(self.at)
 
     def set_head(self, ref: str) -> None:
         """See `Place.set_head`."""
-        if self._api is not None:
-            self._api.set_default_branch(self.at, ref.removeprefix("refs/heads/"))
+        if self._api is None:
+            return
+        refs, _, _ = list_refs(self._git, self.remote)
+        branches = [name for name in refs if name.startswith(_BRANCHES) and name != ref]
+        others = [name.removeprefix(_BRANCHES) for name in branches]
+        self._api.set_default_branch(self.at, ref.removeprefix(_BRANCHES), others)
 
     def lfs_present(self, objects: Sequence[Descriptor]) -> set[str]:
         """See `Place.lfs_present`."""
