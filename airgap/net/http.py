@@ -92,6 +92,16 @@ class _Call:
 _TIMEOUTS, _RETRIES, _PLAIN = Timeouts(), Retries(), HostConfig()
 
 
+def _with_allowed(hosts: Mapping[str, HostConfig]) -> dict[str, HostConfig]:
+    """`hosts`, and for what they allow (a token server, object storage) the same CA file, but no credentials."""
+    made = dict(hosts)
+    for config in hosts.values():
+        for name in config.allowed_hosts:
+            key = name.rpartition("://")[2].rstrip("/").lower()
+            made.setdefault(key, HostConfig(ca_file=config.ca_file))
+    return made
+
+
 class Client:
     """Thread-safe. `hosts` maps `host[:port]` to how it is reached; hosts that are not in it need nothing special.
 
@@ -113,7 +123,7 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.zone: Zone = zone
-        self.hosts = dict(hosts or {})
+        self.hosts = _with_allowed(hosts or {})
         self.retries = retries
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self._on_retry = on_retry

@@ -10,6 +10,7 @@ from airgap.errors import AirgapError, UpstreamError
 from airgap.graph import parse_json
 from airgap.net.faults import (
     LIBRARY_FAULTS,
+    TransportError,
     server_errors,
     server_words,
     status_error,
@@ -40,13 +41,21 @@ class Response:
         self._data: bytes | None = None
 
     def load(self, limit: int) -> bytes:
-        """Reads the body whole and gives the connection back. Raises `UpstreamError` (`answer-too-large`)."""
+        """Reads the body whole and gives the connection back.
+
+        Of a refusal, what can be read of its body is enough: Distribution 2.8 announces a whole blob with its 416.
+        Raises `UpstreamError` (`answer-too-large`), `TransportError`.
+        """
         if self._data is None:
             pieces, left = [], limit + 1
-            # To the empty read: only there does urllib3 say that a body was shorter than announced.
-            while left > 0 and (piece := self.read(left)):
-                pieces.append(piece)
-                left -= len(piece)
+            try:
+                # To the empty read: only there does urllib3 say that a body was shorter than announced.
+                while left > 0 and (piece := self.read(left)):
+                    pieces.append(piece)
+                    left -= len(piece)
+            except TransportError:
+                if self.status < 400:
+                    raise
             if left <= 0:
                 self.close()
                 raise UpstreamError(

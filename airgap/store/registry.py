@@ -21,15 +21,20 @@ from airgap.graph import (
     parse_node,
     read_limited,
 )
+from airgap.net.backoff import Backoff
 from airgap.net.http import Body, Response
 from airgap.net.origin import redact
 from airgap.store import registry_referrers as referrers
 from airgap.store.reference import check_tag
-from airgap.store.registry_client import ACCEPT, PULL, PUSH, RegistryClient
+from airgap.store.registry_client import ACCEPT, PULL, PUSH, RegistryClient, stored_as
 from airgap.store.registry_push import Upload
 
 TAGS_PER_PAGE = 1000
 """Asked for; registries give fewer as they like."""
+
+CHILD_ATTEMPTS = 4
+"""Times that a manifest is sent whose child the registry says it lacks: Distribution on a file system reads a child's
+link as empty for a moment while someone else writes the same link, for example by tagging it."""
 
 
 class Repository:
@@ -141,11 +146,12 @@ class Repository:
         with self._lock:
             absent = descriptor.digest in self._absent
             self._absent.discard(descriptor.digest)
-        if not absent and self.has(descriptor):
-            return Outcome.PRESENT
         sources = [self.client.repository_path(name) for name in mount_from if name != self.name]
-        upload = Upload(self.client, self.path, descriptor, opener)
-        return upload.run(sources, lambda: self.has(descriptor))
+        with self.client.alone(self.path, descriptor.digest) as waited:
+            if (waited or not absent) and self.has(descriptor):
+                return Outcome.PRESENT
+            upload = Upload(self.client, self.path, descriptor, opener)
+            return upload.run(sources, lambda: self.has(descriptor))
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
         """Points each tag to its root, one after the other, and reads each back.
@@ -215,19 +221,23 @@ class Repository:
         referrers.enter(self.client, self.path, node, self.put_tag)
 
     def _put_manifest(self, name: str, descriptor: Descriptor, data: bytes) -> Response:
-        answer = self.client.call(
-            "PUT",
-            self._url(f"manifests/{name}"),
-            self.client.auth(self.path, PUSH),
-            headers={"Content-Type": descriptor.media_type},
-            body=Body.of(data),
-        )
-        said = answer.headers.get("Docker-Content-Digest") or descriptor.digest
-        if said.startswith("sha256:") and said != descriptor.digest:
-            raise UpstreamError(
-                "digest-differs", f"{self}: stored as {said[:80]}, expected {descriptor.digest}"
-            )
-        return answer
+        backoff = Backoff(self.client.http.retries, CHILD_ATTEMPTS)
+        while True:
+            try:
+                answer = self.client.call(
+                    "PUT",
+                    self._url(f"manifests/{name}"),
+                    self.client.auth(self.path, PUSH),
+                    headers={"Content-Type": descriptor.media_type},
+                    body=Body.of(data),
+                )
+            except UpstreamError as error:
+                wait = backoff.after() if error.code == "child-missing" else None
+                if wait is None:
+                    raise
+                self.client.http.pause(wait, error.what)
+            else:
+                return stored_as(answer, descriptor)
 
     def _url(self, rest: str) -> str:
         return self.client.url(self.path, rest)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,6 +66,8 @@ class RegistryClient:
         self.authority = Authority(http, f"{self.api}/", login)
         self.has_referrers: bool | None = None
         """Whether it has the referrers API; `None` while nobody knows."""
+        self._busy: set[tuple[str, Digest]] = set()
+        self._turns = threading.Condition()
         self._recent: dict[Digest, bytes] = {}
         self._recent_lock = threading.Lock()
         self.fallback_lock = threading.Lock()
@@ -164,6 +167,26 @@ class RegistryClient:
                 )
         return Descriptor(media_type(answer), digest, len(answer.data)), answer.data
 
+    @contextmanager
+    def alone(self, path: str, digest: Digest) -> Iterator[bool]:
+        """Only one thread at a time uploads a blob to a repository; true for those that had to wait.
+
+        It saves the bytes, and Distribution 2.8 does not take it: while a second upload of a blob ends, the first
+        one's link to it can be read as empty, and a manifest that names the blob is refused.
+        """
+        key = (path, digest)
+        with self._turns:
+            waited = key in self._busy
+            while key in self._busy:
+                self._turns.wait()
+            self._busy.add(key)
+        try:
+            yield waited
+        finally:
+            with self._turns:
+                self._busy.discard(key)
+                self._turns.notify_all()
+
     def remember(self, digest: Digest, data: bytes) -> None:
         """Keeps a manifest that was written, as long as there is room."""
         with self._recent_lock:
@@ -183,6 +206,17 @@ def entries(document: Any, where: str) -> list[Descriptor]:
     if not isinstance(document, dict) or not isinstance(found, list | None):
         raise UpstreamError("not-an-index", f"{where}: not an image index")
     return [descriptor_from(entry, where) for entry in found or []]
+
+
+def stored_as(answer: Response, descriptor: Descriptor) -> Response:
+    """The answer to a write, unless the registry says another digest than ours (`digest-differs`)."""
+    said = answer.headers.get("Docker-Content-Digest") or descriptor.digest
+    if said.startswith("sha256:") and said != descriptor.digest:
+        raise UpstreamError(
+            "digest-differs",
+            f"PUT {redact(answer.url)}: stored as {said[:80]}, expected {descriptor.digest}",
+        )
+    return answer
 
 
 def media_type(answer: Response) -> str:

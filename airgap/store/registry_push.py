@@ -18,7 +18,7 @@ from airgap.graph import Descriptor, Opener, Outcome, check_bytes, check_sum, re
 from airgap.net.backoff import Backoff
 from airgap.net.faults import TransportError
 from airgap.net.http import Body
-from airgap.store.registry_client import PUSH, RegistryClient
+from airgap.store.registry_client import PUSH, RegistryClient, stored_as
 
 COMMIT_SECONDS = 300.0
 """How long a registry may be silent after the last byte: object storage copies the blob to its place meanwhile."""
@@ -138,12 +138,7 @@ class Upload:
             read_timeout=COMMIT_SECONDS,
         )
         self._session = ""
-        said = answer.headers.get("Docker-Content-Digest") or self._blob.digest
-        if said.startswith("sha256:") and said != self._blob.digest:
-            raise UpstreamError(
-                "digest-differs",
-                f"{self._client.host}/{self._path}: stored as {said[:80]}, expected {self._blob.digest}",
-            )
+        stored_as(answer, self._blob)
 
     def _follow(self, url: str, location: str | None) -> None:
         """Always the last Location, with its query: `_state` in it is the session."""
