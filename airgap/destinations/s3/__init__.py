@@ -102,6 +102,13 @@ class S3Objects:
                 self._client.get_object(Bucket=bucket, Key=key)["Body"] as stream,
             ):
                 digest, size = hash_stream(stream)  # type: ignore[arg-type]
+            # The library does not always notice a body that ends early; what was cut is unknown, not changed.
+            if size != head["ContentLength"]:
+                raise UpstreamError(
+                    "cut-answer",
+                    f"{bucket}/{key}: got {size} bytes, expected {head['ContentLength']}: the answer was cut",
+                    "run it again; if it stays so, look at what is between here and the server",
+                )
         return Held(digest, size, head["ETag"])
 
     def _head(self, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
