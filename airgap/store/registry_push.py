@@ -22,6 +22,8 @@ from airgap.store.registry_client import PUSH, RegistryClient, stored_as
 
 COMMIT_SECONDS = 300.0
 """How long a registry may be silent after the last byte: object storage copies the blob to its place meanwhile."""
+CANCEL_SECONDS = 5.0
+"""How long we wait for thanks when an upload is given up: it is a courtesy, and Ctrl-C comes this way too."""
 FALLBACK_CHUNK = 1 << 20
 """Bytes of a piece after a 413: what nginx lets pass when nobody configured it."""
 OCTETS = "application/octet-stream"
@@ -153,7 +155,14 @@ class Upload:
         session, self._session = self._session, ""
         if session:
             with suppress(UpstreamError):
-                self._client.call("DELETE", session, self._auth, expect=None, attempts=1)
+                self._client.call(
+                    "DELETE",
+                    session,
+                    self._auth,
+                    expect=None,
+                    attempts=1,
+                    read_timeout=CANCEL_SECONDS,
+                )
 
     def _in_pieces_next(self, error: UpstreamError) -> bool:
         """After a 413 for one big request: from now on this registry gets pieces."""
