@@ -14,8 +14,8 @@ from airgap.errors import InputError
 class Credentials:
     """How to log in. Secrets are named by file, and read only when they are used.
 
-    Either `username` and `password_file`, or `token_file`, or `robot_file` (JSON with `name` and `secret`, as Harbor
-    lets people download it), or (S3) `profile` or the two key files.
+    Either `username` and `password_file`, or `password_file` alone (a robot account's JSON with `name` and `secret`, as
+    Harbor lets people download it), or `token_file`, or (S3) `profile` or the two key files.
     """
 
     username: str = ""
@@ -24,7 +24,6 @@ class Credentials:
     profile: str = ""
     access_key_file: Path | None = None
     secret_key_file: Path | None = None
-    robot_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

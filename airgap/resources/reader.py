@@ -107,10 +107,11 @@ class Reader:
     def _credentials(self, steps: Steps, entry: Mapping[str, Any]) -> Credentials:
         return Credentials(
             username=entry.get("username", ""),
-            password_file=self.optional_path(steps, entry, "passwordFile"),
+            password_file=self.optional_path(
+                steps, entry, "credentialsFile" if "credentialsFile" in entry else "passwordFile"
+            ),
             token_file=self.optional_path(steps, entry, "tokenFile"),
             profile=entry.get("profile", ""),
             access_key_file=self.optional_path(steps, entry, "accessKeyFile"),
             secret_key_file=self.optional_path(steps, entry, "secretKeyFile"),
-            robot_file=self.optional_path(steps, entry, "credentialsFile"),
         )

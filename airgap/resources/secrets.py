@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from airgap.errors import InputError
@@ -31,7 +30,11 @@ def read_secret(path: Path) -> str:
     Who may read the file is not checked: mounted Kubernetes secrets are 0644 within their pod.
     Raises `InputError` (`secret-file`); its text never holds any of the content.
     """
-    secret = _text(path)
+    try:
+        secret = read_file(path, MAX_SECRET).decode()
+    except UnicodeDecodeError:
+        # The decoder's own error holds the bytes.
+        raise InputError("secret-file", f"{str(path)!r} is not text, expected a secret in UTF-8") from None
     secret = secret.removesuffix("\n").removesuffix("\r")
     if not secret:
         raise InputError("secret-file", f"{str(path)!r} is empty, expected a secret")
@@ -39,29 +42,3 @@ def read_secret(path: Path) -> str:
         # It would end up in a header, where a line break begins the next one.
         raise InputError("secret-file", f"{str(path)!r} has several lines or control characters, expected a secret")
     return secret
-
-
-def read_robot(path: Path) -> tuple[str, str]:
-    """Name and secret of a robot account, from the JSON file that Harbor lets people download.
-
-    Raises `InputError` (`secret-file`); its text never holds any of the content.
-    """
-    wrong = InputError("secret-file", f"{str(path)!r} is not a robot account, expected JSON with 'name' and 'secret'")
-    try:
-        value = json.loads(_text(path))
-    except (ValueError, RecursionError):
-        raise wrong from None  # the parser's own error quotes the text
-    if not isinstance(value, dict):
-        raise wrong
-    name, secret = value.get("name"), value.get("secret")
-    for part in (name, secret):
-        if not isinstance(part, str) or not part or not part.isprintable():
-            raise wrong
-    return str(name), str(secret)
-
-
-def _text(path: Path) -> str:
-    try:
-        return read_file(path, MAX_SECRET).decode()
-    except UnicodeDecodeError:
-        raise InputError("secret-file", f"{str(path)!r} is not text, expected a secret in UTF-8") from None

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_priva
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from airgap.errors import InputError
+from airgap.net.credentials import Login, login_of
 from airgap.resources.document import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from airgap.resources.load import (
     load,
@@ -193,7 +194,7 @@ spec:
                 "https://harbor.example.org",
                 {"ghcr.io/openova-io": "catalyst", "docker.io": "dockerhub"},
                 HostConfig(
-                    Credentials(robot_file=Path("/work/robot.json")), allowed_hosts=("storage.example.org",)
+                    Credentials(password_file=Path("/work/robot.json")), allowed_hosts=("storage.example.org",)
                 ),
             ),
             RegistryConfig("http://localhost:5000", {"docker.io": "hub/nested"}, HostConfig(plain_http=True)),
@@ -211,6 +212,14 @@ spec:
             ),
         ),
     )
+
+
+def test_the_robot_file_of_a_registry_is_a_login(tmp_path: Path) -> None:
+    (tmp_path / "robot.json").write_text('{"id": 7, "name": "robot$import", "secret": "s3"}')
+    registry = "{url: 'https://h.example', projects: {docker.io: hub}, credentials: {credentialsFile: robot.json}}"
+    text = f"{HEAD.format(kind='Sovereign')}spec: {{registries: [{registry}]}}\n"
+    made = load_sovereign(text.encode(), base_dir=tmp_path)
+    assert login_of(made.registries[0].host.credentials) == Login("robot$import", "s3")
 
 
 def test_a_sovereign_of_folders() -> None:

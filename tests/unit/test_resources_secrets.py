@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import InputError
-from airgap.resources.secrets import MAX_SECRET, read_robot, read_secret
+from airgap.resources.secrets import MAX_SECRET, read_secret
 
 
 @pytest.mark.parametrize(
@@ -54,23 +54,3 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent' cannot be read: No such file") as caught:
         read_secret(tmp_path / "absent")
     assert caught.value.code == "secret-file"
-
-
-def test_a_robot_account_as_harbor_writes_it(tmp_path: Path) -> None:
-    path = tmp_path / "robot$importer.json"
-    path.write_text('{"id": 7, "name": "robot$importer", "secret": "hunter2", "level": "system"}\n')
-    assert read_robot(path) == ("robot$importer", "hunter2")
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "hunter2", '"hunter2"', "[]", '{"name": "x"}', '{"name": 1, "secret": "hunter2"}',
-     '{"name": "", "secret": "hunter2"}', '{"name": "x", "secret": "hunter2\\n"}', "[" * 50_000],
-)  # fmt: skip
-def test_other_json_is_no_robot_account(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "robot.json"
-    path.write_text(text)
-    with pytest.raises(InputError, match="is not a robot account") as caught:
-        read_robot(path)
-    assert "hunter2" not in repr(caught.value)
-    assert caught.value.__cause__ is None

@@ -1,0 +1,1 @@
+"""The reference of the resources, made from their schemas."""

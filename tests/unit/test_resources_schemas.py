@@ -1,0 +1,98 @@
+"""The schemas: closed, with words for every message, examples that load, and a reference page that is up to date."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from airgap.lock import API_VERSION, PHASES
+from airgap.resources.load import load
+from airgap.resources.model import ROLES
+from airgap.resources.validate import KINDS, schema
+from referencelib.main import OUTPUT, example_yaml, main, render
+from tests.unit.test_resources_golden import key_files
+
+NAMES = ["common", *(kind.lower() for kind in KINDS)]
+
+
+def nodes(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every subschema of a schema."""
+    if not isinstance(value, dict):
+        return
+    yield path, value
+    for word in ("properties", "$defs"):
+        for name, child in value.get(word, {}).items():
+            yield from nodes(child, f"{path}/{name}")
+    for word in ("items", "propertyNames", "additionalProperties"):
+        yield from nodes(value.get(word), f"{path}/{word}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schemas_are_package_data_and_valid(name: str) -> None:
+    assert files("airgap.resources").joinpath("schemas", f"{name}.json").is_file()
+    Draft202012Validator.check_schema(schema(name))
+    assert schema(name)["$id"].endswith(f"/v1alpha1/{name}.json")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_map_is_closed(name: str) -> None:
+    for path, node in nodes(schema(name)):
+        if node.get("type") == "object":
+            extra = node.get("additionalProperties")
+            # A map with free keys says what its keys and its values are.
+            assert extra is False or (isinstance(extra, dict) and "propertyNames" in node), path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_value_has_the_words_that_follow_expected(name: str) -> None:
+    for path, node in nodes(schema(name)):
+        assert "$ref" in node or "title" in node, path
+        assert all("title" in branch for branch in node.get("oneOf", ())), path
+        for needed in node.get("required", ()):
+            field = node["properties"][needed]
+            assert "title" in field or field["$ref"].startswith("common.json#/$defs/"), (path, needed)
+
+
+def test_schemas_and_code_have_the_same_words() -> None:
+    common = schema("common")["$defs"]
+    assert common["apiVersion"]["const"] == API_VERSION
+    assert sorted(common["phase"]["enum"]) == sorted(PHASES)
+    assert tuple(schema("trust")["$defs"]["key"]["properties"]["role"]["enum"]) == ROLES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_examples_load(kind: str, tmp_path: Path) -> None:
+    key_files(tmp_path)
+    examples = schema(kind.lower())["examples"]
+    assert examples
+    for example in examples:
+        made = load(example_yaml(example).encode(), base_dir=tmp_path)
+        assert [type(one).__name__ for one in made] == [kind]
+
+
+def test_reference_page_is_what_the_schemas_say() -> None:
+    assert OUTPUT.read_text("utf-8") == render(), "run scripts/reference"
+
+
+def test_reference_says_when_the_page_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "sub" / "page.md"
+    monkeypatch.setattr("referencelib.main.OUTPUT", page)
+    assert main(["--check"]) == 1
+    assert main([]) == 0
+    assert main(["--check"]) == 0
+    page.write_text("old")
+    assert main(["--check"]) == 1
+    assert "run scripts/reference" in capsys.readouterr().err
+
+
+def test_reference_command_finds_no_difference() -> None:
+    command = Path(__file__).parents[2] / "scripts" / "reference"
+    assert subprocess.run([command, "--check"], check=False).returncode == 0
