@@ -10,6 +10,7 @@ from airgap.forms import Tree
 from airgap.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
 from airgap.lock import Item, LockedFile
 from airgap.net.http import Client
+from airgap.net.origin import redact
 from airgap.resources.model import FileRequest
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.locate import Reach
@@ -17,38 +18,49 @@ from airgap.store.memory import Memory
 
 FILE_TYPE = "application/vnd.airgap.file.v1"
 LAYER = "application/octet-stream"
+HEAD_ATTEMPTS = 2
+"""The GET that follows a failed HEAD has all the client's attempts."""
 
 
 def resolve(request: FileRequest, reach: Reach) -> Item:
-    """Pins a file: its size is asked for, its digest is the request's.
+    """Pins a file: its size in bytes is asked for, its digest is the request's.
 
-    Raises `IntegrityError` when a local file has another digest, `NotFoundError`, `UpstreamError`.
+    Raises `IntegrityError` when a file that was read here has another digest, `InputError`, `NotFoundError`,
+    `UpstreamError`.
     """
     expected = Digest(f"sha256:{request.sha256}")
     if request.file is not None:
         found, size = hash_local(request.file)
-        if found != expected:
-            raise IntegrityError(
-                "digest-mismatch",
-                f"{request.file}: got {found}, expected {expected}",
-                "the file is not the one that the request means: correct `sha256:` or the file",
-            )
+        _agree(str(request.file), found, expected)
         source = f"file:{request.file}"
     else:
-        size, source = _size(reach.http, request.url), request.url
+        size, source = _size(reach.http, request.url, expected), request.url
     locked = LockedFile(request.path, expected, size)
     root = _graph(locked)[1]
     total = size + root.size + len(EMPTY_BLOB)
     return Item(request.name, "file", source, root, total, files=(locked,), path=request.path)
 
 
-def _size(http: Client, url: str) -> int:
-    """Content-Length of a HEAD; where there is none, the file is read once to count it."""
-    said = http.request("HEAD", url).headers.get("Content-Length", "")
-    if said.isdigit():
+def _size(http: Client, url: str, expected: Digest) -> int:
+    """Content-Length of a HEAD; where there is none, the file is read once, counted and hashed."""
+    # Links that are signed for GET answer HEAD with 403, some servers with 405: the GET then says what is wrong.
+    answer = http.request("HEAD", url, expect=None, attempts=HEAD_ATTEMPTS)
+    said = answer.headers.get("Content-Length", "")
+    if answer.status == 200 and said.isdigit():
         return int(said)
     with http.open_stream(url) as stream:
-        return hash_stream(stream)[1]
+        found, size = hash_stream(stream)
+    _agree(redact(url), found, expected)
+    return size
+
+
+def _agree(where: str, found: Digest, expected: Digest) -> None:
+    if found != expected:
+        raise IntegrityError(
+            "digest-mismatch",
+            f"{where}: got {found}, expected {expected}",
+            "the file is not the one that the request means: correct `sha256:` or the file",
+        )
 
 
 def _layer(file: LockedFile) -> Descriptor:
