@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap.digest import Digest
@@ -37,6 +37,7 @@ from tests.trust_world import NOW, SOVEREIGN, World, signer
 WORLD = World()
 BUNDLE = WORLD.bundles["exporter.sigstore.json"]
 KEY = signer()
+untimed = settings(deadline=None)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 maybe_texts = st.none() | texts
@@ -89,6 +90,7 @@ audits = st.builds(
 bodies = st.one_of(pulls, receipts, audits, st.just(Delivery()), st.just(Approval()))
 
 
+@untimed
 @given(digests, bodies, moments, digests, texts)
 def test_statements_round_trip(
     subject: Digest, body: Body, at: datetime, head: Digest, role: str
@@ -99,6 +101,7 @@ def test_statements_round_trip(
     assert made.signed_at == at.replace(microsecond=0)
 
 
+@untimed
 @given(moments)
 def test_a_moment_has_one_text(at: datetime) -> None:
     assert utc_text(utc_time(utc_text(at))) == utc_text(at)
@@ -117,18 +120,21 @@ def test_every_changed_byte_of_a_bundle_is_refused(flip: int) -> None:
             verify_bundle(changed(BUNDLE, place, flip), WORLD.trust, "x", now=NOW)
 
 
+@untimed
 @given(st.integers(0, len(BUNDLE) - 1), st.integers(1, 255))
 def test_any_other_byte_anywhere_in_a_bundle_is_refused(place: int, flip: int) -> None:
     with pytest.raises(TrustError):
         verify_bundle(changed(BUNDLE, place, flip), WORLD.trust, "x", now=NOW)
 
 
+@untimed
 @given(st.integers(0, len(BUNDLE) - 1))
 def test_a_cut_bundle_is_refused(end: int) -> None:
     with pytest.raises(TrustError):
         verify_bundle(BUNDLE[:end], WORLD.trust, "x", now=NOW)
 
 
+@untimed
 @given(
     st.binary(max_size=200)
     | st.recursive(st.none() | texts | numbers, st.lists).map(
@@ -164,6 +170,7 @@ PATHS = [
 PULL = open_bundle(WORLD.evidence["pull"], "x").payload
 
 
+@untimed
 @given(st.sampled_from(PATHS), json_values)
 def test_a_strange_value_in_a_signed_statement_is_an_error_of_ours(
     path: list[str | int], value: object
@@ -182,6 +189,7 @@ INDEX = json.dumps({"kind": "Delivery", "contents": ["x" * 40]}).encode()
 SIGNED = World(index=INDEX)
 
 
+@untimed
 @given(st.integers(0, len(INDEX) - 1), st.integers(1, 255))
 def test_any_other_byte_in_airgap_json_is_refused_before_it_is_parsed(
     place: int, flip: int
@@ -206,6 +214,7 @@ deliveries = st.builds(
 )
 
 
+@untimed
 @given(st.lists(deliveries, max_size=12))
 def test_in_a_stream_the_accepted_numbers_only_grow(offered: list[Accepted]) -> None:
     state = AcceptedState(SOVEREIGN)

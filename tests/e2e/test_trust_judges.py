@@ -1,0 +1,200 @@
+"""Others judge what we sign: openssl, real cosign, sigstore's own parser; and we read what cosign signs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from airgap.digest import Digest
+from airgap.trust.dsse import open_bundle, pae
+from airgap.trust.keys import FileSigner, generate, load_private, load_public
+from airgap.trust.predicates import Audit, Body, Delivery, Pull, PulledItem, Receipt
+from airgap.trust.roles import verify_bundle
+from airgap.trust.statement import predicate_type
+from tests.parts.need import require_part
+from tests.trust_world import HOUR, NOW, World, signed, statement
+
+pytestmark = pytest.mark.e2e
+
+PASSWORD = b"correct horse"
+BODIES: list[Body] = [
+    Pull({"docker.io/library/alpine:3.20": PulledItem(Digest.of(b"root"), "pass", 3623807)}),
+    Delivery(),
+    Receipt("0193570e-0000-7000-8000-000000000042", "main", 42, ()),
+    Audit("pass", deep=True, checked=0),
+]
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A file, our statement about it, and the public key."""
+
+    file: Path
+    bundle: Path
+    public: Path
+    signer: FileSigner
+
+
+@pytest.fixture(scope="module")
+def key_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[FileSigner, Path]:
+    private, public = generate(tmp_path_factory.mktemp("keys") / "exporter", PASSWORD)
+    return load_private(private, PASSWORD), public
+
+
+@pytest.fixture
+def sign(key_pair: tuple[FileSigner, Path], tmp_path: Path) -> Callable[[Body], Signed]:
+    """Signs a statement about a file, as it stands in a delivery."""
+
+    def make(body: Body) -> Signed:
+        signer, public = key_pair
+        file, bundle = tmp_path / "AIRGAP.json", tmp_path / "exporter.sigstore.json"
+        file.write_bytes(b'{"kind": "Delivery"}\n')
+        bundle.write_bytes(signed(signer, Digest.of(file.read_bytes()), body, "exporter"))
+        return Signed(file, bundle, public, signer)
+
+    return make
+
+
+def cosign(*args: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Runs cosign, its caches in `home`, any way to a network closed."""
+    closed = "http://127.0.0.1:9"
+    env = {
+        "HOME": str(home),
+        "PATH": os.environ["PATH"],
+        "COSIGN_PASSWORD": PASSWORD.decode(),
+        "HTTPS_PROXY": closed,
+        "HTTP_PROXY": closed,
+    }
+    argv = [str(require_part("cosign")), *map(str, args)]
+    return subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, check=False)
+
+
+def cosign_verify(made: Signed, kind: str, *, key: Path | None = None) -> int:
+    """The exit code of the command that docs/format.md gives to readers."""
+    done = cosign(
+        "verify-blob-attestation",
+        "--key",
+        key or made.public,
+        "--insecure-ignore-tlog=true",
+        "--type",
+        predicate_type(kind),
+        "--bundle",
+        made.bundle,
+        made.file,
+        home=made.file.parent,
+    )
+    return done.returncode
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind)
+def test_cosign_verifies_what_we_sign(sign: Callable[[Body], Signed], body: Body) -> None:
+    assert cosign_verify(sign(body), body.kind) == 0
+
+
+def test_cosign_refuses_what_we_refuse(sign: Callable[[Body], Signed], tmp_path: Path) -> None:
+    made = sign(Delivery())
+    _, other = generate(tmp_path / "other", PASSWORD)
+    good = made.bundle.read_bytes()
+    assert cosign_verify(made, "delivery") == 0
+    assert cosign_verify(made, "delivery", key=other) != 0
+    assert cosign_verify(made, "approval") != 0
+    envelope = json.loads(good)
+    body = base64.b64decode(envelope["dsseEnvelope"]["payload"]).replace(b"exporter", b"sovereig")
+    envelope["dsseEnvelope"]["payload"] = base64.b64encode(body).decode()
+    made.bundle.write_text(json.dumps(envelope))
+    assert cosign_verify(made, "delivery") != 0
+    made.bundle.write_bytes(good)
+    made.file.write_bytes(b"another")
+    assert cosign_verify(made, "delivery") != 0
+
+
+def openssl(*args: str | Path) -> int:
+    done = subprocess.run(["openssl", *map(str, args)], capture_output=True, check=False)
+    return done.returncode
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind)
+def test_openssl_verifies_the_signature_over_the_pae(
+    sign: Callable[[Body], Signed], tmp_path: Path, body: Body
+) -> None:
+    made = sign(body)
+    envelope = open_bundle(made.bundle.read_bytes(), "x")
+    message, signature = tmp_path / "pae", tmp_path / "sig"
+    message.write_bytes(pae(envelope.payload))
+    signature.write_bytes(envelope.signature)
+    check: list[str | Path] = ["dgst", "-sha256", "-verify", made.public]
+    check += ["-signature", signature, message]
+    assert openssl(*check) == 0
+    message.write_bytes(pae(envelope.payload + b" "))
+    assert openssl(*check) != 0
+
+
+def test_openssl_opens_our_keys_and_we_open_openssls(tmp_path: Path) -> None:
+    private, public = generate(tmp_path / "mine", PASSWORD)
+    password = tmp_path / "password"
+    password.write_bytes(PASSWORD)
+    source = f"file:{password}"
+    derived = tmp_path / "derived.pub"
+    made: list[str | Path] = ["pkey", "-in", private, "-passin", source, "-pubout", "-out", derived]
+    assert openssl(*made) == 0
+    assert load_public(derived.read_bytes()) == load_public(public.read_bytes())
+    plain, sealed = tmp_path / "plain", tmp_path / "sealed"
+    curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    assert openssl("genpkey", *curve, "-out", plain) == 0
+    seal: list[str | Path] = ["-topk8", "-v2", "aes-256-cbc", "-in", plain]
+    seal += ["-passout", source, "-out", sealed]
+    assert openssl("pkcs8", *seal) == 0
+    sealed.chmod(0o600)
+    assert load_private(sealed, PASSWORD).sign(b"data")
+
+
+def test_sigstores_models_read_our_bundles(sign: Callable[[Body], Signed]) -> None:
+    """The protobuf shape, not the signature: sigstore's verifier does not take bundles with keys.
+
+    Its models ask for an empty `tlogEntries` too, which proto3 JSON leaves out, and so do cosign and we.
+    """
+    models = pytest.importorskip("sigstore_models.bundle.v1", reason="needs sigstore")
+    made = sign(Delivery())
+    document = json.loads(made.bundle.read_bytes())
+    document["verificationMaterial"]["tlogEntries"] = []
+    bundle = models.Bundle.from_json(json.dumps(document))
+    assert bundle.media_type == "application/vnd.dev.sigstore.bundle.v0.3+json"
+    assert bundle.verification_material.public_key.hint == made.signer.key_id
+    assert len(bundle.dsse_envelope.signatures) == 1
+
+
+def test_we_believe_a_statement_that_cosign_signed(tmp_path: Path) -> None:
+    """A security-officer may sign with cosign: the statement is ours, the hand is another's."""
+    assert cosign("generate-key-pair", home=tmp_path).returncode == 0
+    subject = tmp_path / "AIRGAP.json"
+    subject.write_bytes(b"{}")
+    wanted = statement(Digest.of(b"{}"), Delivery(), "exporter", at=NOW - HOUR)
+    words, bundle = tmp_path / "statement.json", tmp_path / "bundle.json"
+    words.write_bytes(wanted.payload)
+    done = cosign(
+        "attest-blob",
+        "-y",
+        "--key",
+        tmp_path / "cosign.key",
+        "--use-signing-config=false",
+        "--tlog-upload=false",
+        "--statement",
+        words,
+        "--bundle",
+        bundle,
+        home=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    public = (tmp_path / "cosign.pub").read_bytes()
+    world = World()
+    world.change_key("exporter", public_key_pem=public)
+    verified = verify_bundle(bundle.read_bytes(), world.trust, "cosign's", now=NOW)
+    assert verified.statement.subject == wanted.subject
+    assert verified.statement.payload == wanted.payload
