@@ -34,6 +34,7 @@ from airgap.store.files import disk_error, disk_errors, locked, sync_folder, wri
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 MAX_INDEX = 64 << 20
 """Bytes of index.json: a hundred thousand roots."""
+_OURS = ("blobs", "index.json", ".index.", "oci-layout", ".oci-layout.", "airgap")
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -65,20 +66,25 @@ class Layout:
         self._cached: tuple[tuple[int, int], list[Descriptor]] = ((0, 0), [])
 
     def _create(self, marker: Path) -> None:
+        # Another process may be making the same store just now: what it has made so far is not foreign.
         with disk_errors(self.path):
-            if not marker.exists() and self.path.exists() and any(self.path.iterdir()):
-                raise InputError(
-                    "not-empty",
-                    f"{self.path}: not empty, and not a store",
-                    "name an empty or a new folder for the store",
-                )
+            if not marker.exists() and self.path.exists():
+                for entry in self.path.iterdir():
+                    if not entry.name.startswith(_OURS):
+                        raise InputError(
+                            "not-empty",
+                            f"{self.path}: not empty (it has {entry.name}), and not a store",
+                            "name an empty or a new folder for the store",
+                        )
             self._blobs.mkdir(parents=True, exist_ok=True)
-            if not (self.path / "index.json").exists():
-                with locked(self.path / ".index.lock"):
-                    if not (self.path / "index.json").exists():
-                        write_durably(self.path / "index.json", _index_bytes([]))
-                        write_durably(marker, LAYOUT_FILE)
-                        sync_folder(self.path.parent)
+            if marker.exists():
+                return
+            with locked(self.path / ".index.lock"):
+                if not (self.path / "index.json").exists():
+                    write_durably(self.path / "index.json", _index_bytes([]))
+                if not marker.exists():
+                    write_durably(marker, LAYOUT_FILE)
+            sync_folder(self.path.parent)
 
     # reading
 
