@@ -47,7 +47,8 @@ def publish(work: Work, server: GitServer, name: str) -> str:
     """Pushes everything of a work tree to a new repository on the server; gives its URL."""
     url = server.new_repo(name)
     env = server.client_env()
-    work.git("push", "--quiet", url, "refs/*:refs/*", env=env)
+    # The hook of git-lfs takes 30 ms a ref; objects are pushed below.
+    work.git("push", "--quiet", "--no-verify", url, "refs/*:refs/*", env=env)
     if (work.path / ".git" / "lfs" / "objects").exists():
         work.git("config", "remote.up.url", url)
         work.git("lfs", "push", "--all", "up", "main", env=env)
@@ -229,6 +230,7 @@ def test_everything_arrives(server: GitServer, kind: GitKind, work: Work, tmp_pa
     form = dataclasses.replace(form, original="example.org/thing")
     server.object_path(hashlib.sha256(CONTENT).hexdigest()).unlink()
     server.new_repo("catalog/thing")
+    server.requests.clear()
     destination = place(server, tmp_path)
     done = carry(destination, form)
     assert set(outcomes(done).values()) == {Verdict.WRITTEN}

@@ -16,7 +16,7 @@ from airgap.net.http import Auth, Body, Client, Response
 
 MAX_NAME = 100
 """Characters of a repository's name."""
-WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between looks at `empty`, which Gitea changes some time after the push."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _RESERVED = (".git", ".wiki", ".rss", ".atom")
