@@ -44,6 +44,12 @@ class Opened:
                 "root-mismatch",
                 f"AIRGAP.json and the locks list other items: {odd!r} is only in one",
             )
+        # The pull statement fixes the bytes of what has no root in its lock: Git bundles.
+        pulled: dict[str, Digest] = {}
+        for lock in self.locks:
+            statement = self.admitted.pull_of(lock.digest)
+            entries = statement.items.items() if statement is not None else ()
+            pulled |= {name: entry.root for name, entry in entries if entry.root is not None}
         found = {}
         for item in items:
             digest = listed[item.name].digest
@@ -51,6 +57,10 @@ class Opened:
                 raise IntegrityError(
                     "root-mismatch",
                     f"{item.name!r}: AIRGAP.json says {digest}, the lock {item.root.digest}",
+                )
+            if digest != pulled.get(item.name, digest):
+                raise IntegrityError(
+                    "root-mismatch", f"{item.name!r}: AIRGAP.json says {digest}, the pull statement {pulled[item.name]}"
                 )
             found[item.name] = (item, item.root or self._root(digest))
         return list(found.values())
