@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from airgap.canonical import canonical
 from airgap.digest import Digest
@@ -34,6 +36,8 @@ MAX_SMALL = 64 << 20
 """Bytes of a file that is not in LFS: the Hub itself refuses more than 10 MiB."""
 MAX_FILES = 19_000
 """Files of a model: layers of one manifest, which holds 4 MiB."""
+INFO_SECONDS = 60.0
+"""For the list of files: the library waits for ever unless told."""
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 
 _WEIGHTS = (".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", ".npz", ".tflite", *PICKLES)
@@ -148,6 +152,24 @@ def _auth(reach: Reach) -> tuple[Auth | None, str]:
     return Fixed(f"Bearer {token}"), token
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A commit of a repository on the Hub; the token is read once for all of its files."""
+
+    reach: Reach
+    repo: str
+    commit: str
+    auth: Auth | None
+
+    def opener(self, path: str) -> Opener:
+        """Opens a file of the commit. The Hub answers with a redirect to its CDN, which gets no token."""
+        endpoint = self.reach.hub_endpoint.rstrip("/")
+        url = f"{endpoint}/{self.repo}/resolve/{self.commit}/{quote(path)}"
+        return lambda offset: self.reach.http.open_stream(
+            url, offset, auth=self.auth, explain=lambda answer: _explain(answer, self.repo)
+        )
+
+
 def _hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, str]:
     """Files, commit and licence of a repository on the Hub."""
     info = _model_info(request, reach)
@@ -158,10 +180,9 @@ def _hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, st
         )
     entries = {entry.rfilename: entry for entry in info.siblings or ()}
     paths = _chosen(request, entries)
+    place = _Place(reach, request.repo, commit, _auth(reach)[0])
     with ThreadPoolExecutor(reach.jobs) as pool:
-        files = list(
-            pool.map(lambda path: _hub_file(request.repo, commit, entries[path], reach), paths)
-        )
+        files = list(pool.map(lambda path: _hub_file(place, entries[path]), paths))
     card = getattr(info, "card_data", None)
     licence = getattr(card, "license", None) if card is not None else None
     return files, commit, licence if isinstance(licence, str) else ""
@@ -173,7 +194,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
         from huggingface_hub import HfApi
         from huggingface_hub.errors import (
             GatedRepoError,
-            HfHubHTTPError,
+            HFValidationError,
             RepositoryNotFoundError,
             RevisionNotFoundError,
         )
@@ -185,7 +206,9 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
         ) from error
     api = HfApi(endpoint=reach.hub_endpoint, token=_auth(reach)[1] or False)
     try:
-        return api.model_info(request.repo, revision=request.revision, files_metadata=True)
+        return api.model_info(
+            request.repo, revision=request.revision, files_metadata=True, timeout=INFO_SECONDS
+        )
     except GatedRepoError as error:
         raise UpstreamError(
             "model-gated",
@@ -202,42 +225,48 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
             f"{request.repo}: not there, or not for us",
             "check the name; a private repository needs credentials.tokenFile in Upstreams",
         ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise UpstreamError(
-            "hub", f"{request.repo}: {error}", "check the way to the Hub, then run it again"
+    except HFValidationError as error:
+        raise InputError(
+            "bad-repo",
+            f"{request.repo!r} is not the name of a model on the Hub: {error}",
+            "write organization/name in `repo:`",
         ) from error
+    except Exception as error:
+        # Anything: beside its own errors the library lets those of its HTTP library through (requests before 1.0,
+        # httpx since), and those of parsing an answer that is not the Hub's.
+        raise _other_fault(request, error) from error
 
 
-def _hub_file(repo: str, commit: str, entry: Any, reach: Reach) -> LockedFile:
+def _other_fault(request: ModelRequest, error: Exception) -> UpstreamError:
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    hint = "check the way to the Hub, then run it again"
+    if status in (401, 403):
+        hint = "check the token in credentials.tokenFile in Upstreams"
+    words = " ".join(str(error).split()) or type(error).__name__
+    return UpstreamError("hub", f"{request.repo}: {words}", hint, status)
+
+
+def _hub_file(place: _Place, entry: Any) -> LockedFile:
     """A file with its digest: the LFS oid, or of a small file the sha256 of bytes that have the Git blob id."""
     if entry.lfs is not None:
         return LockedFile(
             entry.rfilename, Digest(f"sha256:{entry.lfs.sha256}"), int(entry.lfs.size)
         )
-    with _opener(repo, commit, entry.rfilename, reach)(0) as stream:
+    with place.opener(entry.rfilename)(0) as stream:
         data = read_limited(stream, MAX_SMALL + 1)
     if len(data) > MAX_SMALL:
         raise IntegrityError(
-            "too-large", f"{repo}: {entry.rfilename}: more than {MAX_SMALL} bytes, and not in LFS"
+            "too-large",
+            f"{place.repo}: {entry.rfilename}: more than {MAX_SMALL} bytes, and not in LFS",
         )
     # Git's own naming (SHA-1): it ties the bytes to the commit that the Hub named, no more.
     oid = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
     if entry.blob_id and entry.blob_id != oid:
         raise IntegrityError(
             "blob-mismatch",
-            f"{repo}: {entry.rfilename}: got Git blob {oid}, expected {entry.blob_id}",
+            f"{place.repo}: {entry.rfilename}: got Git blob {oid}, expected {entry.blob_id}",
         )
     return LockedFile(entry.rfilename, Digest.of(data), len(data))
-
-
-def _opener(repo: str, commit: str, path: str, reach: Reach) -> Opener:
-    from urllib.parse import quote
-
-    url = f"{reach.hub_endpoint.rstrip('/')}/{repo}/resolve/{commit}/{quote(path)}"
-    auth = _auth(reach)[0]
-    return lambda offset: reach.http.open_stream(
-        url, offset, auth=auth, explain=lambda r: _explain(r, repo)
-    )
 
 
 def _explain(response: Response, repo: str) -> UpstreamError:
@@ -251,15 +280,14 @@ def _explain(response: Response, repo: str) -> UpstreamError:
 
 def source(item: Item, reach: Reach) -> Source:
     """The manifest in memory, the files where they are."""
-    openers: dict[Digest, Opener] = {}
-    for file in item.files:
-        if item.source.startswith("hf:"):
-            openers[file.digest] = _opener(
-                item.source.removeprefix("hf:"), item.revision, file.path, reach
-            )
-        else:
-            folder = reach.path(item.source.removeprefix("directory:"))
-            openers[file.digest] = open_file(folder / check_path(file.path, item.name))
+    opener: Callable[[str], Opener]
+    if item.source.startswith("hf:"):
+        repo = item.source.removeprefix("hf:")
+        opener = _Place(reach, repo, item.revision, _auth(reach)[0]).opener
+    else:
+        folder = reach.path(item.source.removeprefix("directory:"))
+        opener = lambda path: open_file(folder / check_path(path, item.name))  # noqa: E731
+    openers = {file.digest: opener(file.path) for file in item.files}
     return Gathered(graph(item.name, item.files)[0], openers)
 
 
