@@ -1,0 +1,146 @@
+"""Models from a folder: the root that never changes, what is chosen, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from airgap.digest import Digest
+from airgap.errors import AirgapError, InputError, UpstreamError
+from airgap.graph import parse_json, read_node, read_verified
+from airgap.kinds import model
+from airgap.lock import LockedFile
+from airgap.net.http import Client, Retries
+from airgap.resources.model import ModelRequest
+from airgap.store.locate import Reach
+from tests.parts.process import free_ports
+
+FILES = {
+    "README.md": b"# Tiny\n",
+    "config.json": b"{}",
+    "model.safetensors": b"weights" * 10,
+    "onnx/model.onnx": b"onnx",
+    "tokenizer.py": b"pass\n",
+}
+ROOT = "sha256:60d5cf97e7fbd5dfdc85f9b0d50675dfb330cce86ffb43cb43807e43cfdbd0a2"
+"""The root of FILES as acme/tiny. It must never change: locks that people have signed name it."""
+
+
+@pytest.fixture
+def reach(tmp_path: Path) -> Reach:
+    """The connected zone, with a lock in tmp_path."""
+    http = Client(zone="connected", retries=Retries(attempts=2, base=0.0, jitter=0.0))
+    return Reach(http, tmp_path / "spool", tmp_path)
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> ModelRequest:
+    """FILES in a folder."""
+    for name, data in FILES.items():
+        path = tmp_path / "tiny" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return ModelRequest("acme/tiny", directory=tmp_path / "tiny")
+
+
+def test_the_root_of_a_model_stays_what_it_is(
+    tmp_path: Path, request_: ModelRequest, reach: Reach
+) -> None:
+    item = model.resolve(request_, reach)
+    assert item.root is not None
+    assert str(item.root.digest) == ROOT
+    assert item.revision == "sha256-" + ROOT.removeprefix("sha256:")
+    assert item.source == f"directory:{tmp_path / 'tiny'}"
+    expected = [LockedFile(name, Digest.of(data), len(data)) for name, data in FILES.items()]
+    assert list(item.files) == expected
+
+
+def test_the_order_of_files_does_not_change_the_root() -> None:
+    files = [LockedFile(name, Digest.of(data), len(data)) for name, data in FILES.items()]
+    assert model.graph("acme/tiny", files[::-1])[1] == model.graph("acme/tiny", files)[1]
+    assert model.graph("acme/other", files)[1] != model.graph("acme/tiny", files)[1]
+
+
+def test_the_manifest_is_a_model_pack(request_: ModelRequest, reach: Reach) -> None:
+    item = model.resolve(request_, reach)
+    assert item.root is not None
+    source = model.source(item, reach)
+    node = read_node(source, item.root)
+    config, *layers = node.children
+    assert node.artifact_type == "application/vnd.cncf.model.manifest.v1+json"
+    assert config.media_type == "application/vnd.cncf.model.config.v1+json"
+    document = parse_json(read_verified(source, config), "config")
+    digests = [str(Digest.of(data)) for data in FILES.values()]
+    assert document["modelfs"] == {"type": "layers", "diffIds": digests}
+    assert {each.annotations["org.cncf.model.filepath"]: each.media_type for each in layers} == {
+        "README.md": "application/vnd.cncf.model.doc.v1.raw",
+        "config.json": "application/vnd.cncf.model.weight.config.v1.raw",
+        "model.safetensors": "application/vnd.cncf.model.weight.v1.raw",
+        "onnx/model.onnx": "application/vnd.cncf.model.weight.v1.raw",
+        "tokenizer.py": "application/vnd.cncf.model.code.v1.raw",
+    }
+
+
+def test_the_lock_alone_gives_the_form(request_: ModelRequest, reach: Reach) -> None:
+    item = model.resolve(request_, reach)
+    assert item.root is not None
+    made = model.form(item, item.root, model.source(item, reach))
+    told = model.expect(item)
+    assert dict(made.entries) == dict(told.entries)
+    assert told.root == item.root
+    assert (told.bucket, told.prefix) == ("models", f"acme/tiny/{item.revision}")
+    assert told.pointer == ("acme/tiny/refs/main", item.revision.encode())
+
+
+def test_include_chooses_by_pattern(request_: ModelRequest, reach: Reach) -> None:
+    item = model.resolve(replace(request_, include=("*.json", "onnx/*")), reach)
+    assert [file.path for file in item.files] == ["config.json", "onnx/model.onnx"]
+
+
+def test_a_pattern_that_names_no_file_is_refused(request_: ModelRequest, reach: Reach) -> None:
+    with pytest.raises(InputError) as caught:
+        model.resolve(replace(request_, include=("*.json", "*.gguf")), reach)
+    assert caught.value.code == "no-such-file"
+    assert "*.gguf" in caught.value.what
+
+
+@pytest.mark.parametrize("name", ["link.bin", "folder"])
+def test_links_are_refused(request_: ModelRequest, reach: Reach, name: str) -> None:
+    folder = request_.directory
+    assert folder is not None
+    (folder / name).symlink_to("/etc/passwd" if name == "link.bin" else "/etc")
+    with pytest.raises(InputError) as caught:
+        model.resolve(request_, reach)
+    assert caught.value.code == "symlink"
+
+
+def test_a_root_that_is_not_the_locks_is_found(request_: ModelRequest, reach: Reach) -> None:
+    item = model.resolve(request_, reach)
+    assert item.root is not None
+    assert model.check(item, item.root, model.source(item, reach)) == []
+    fewer = replace(item, files=item.files[1:])
+    assert ROOT in model.check(fewer, item.root, model.source(item, reach))[0]
+
+
+def test_a_path_below_the_locks_folder_is_read_from_there(
+    request_: ModelRequest, reach: Reach
+) -> None:
+    item = replace(model.resolve(request_, reach), source="directory:tiny")
+    layer = model.expect(item).entries["onnx/model.onnx"]
+    assert read_verified(model.source(item, reach), layer) == b"onnx"
+
+
+def test_a_hub_that_is_not_there_is_an_upstream_error(reach: Reach) -> None:
+    (port,) = free_ports(1)
+    reach.hub_endpoint = f"http://127.0.0.1:{port}"
+    with pytest.raises(UpstreamError) as caught:
+        model.resolve(ModelRequest("acme/tiny", repo="acme/tiny"), reach)
+    assert caught.value.code == "hub"
+
+
+def test_a_name_that_no_hub_has_is_refused(reach: Reach) -> None:
+    with pytest.raises(AirgapError) as caught:
+        model.resolve(ModelRequest("tiny", repo="a/b/c"), reach)
+    assert caught.value.code == "bad-repo"
