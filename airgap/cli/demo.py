@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib import resources
 from pathlib import Path
 
 from airgap.cli import exits
@@ -137,7 +138,7 @@ def _prepare(demo: Demo) -> None:
     folder = demo.folder
     demo.say(f"making content in {folder}: an image, a chart, a Git repository, a model, a file")
     manual = make_content(folder / "content")
-    request = re.sub(r"sha256: [0-9a-f]{64}", f"sha256: {manual}", _request_path().read_text())
+    request = re.sub(r"sha256: [0-9a-f]{64}", f"sha256: {manual}", _request())
     (folder / "demo.request.yaml").write_text(request)
     (folder / "password").write_text("demo only\n")
     (folder / "password").chmod(0o600)
@@ -149,10 +150,9 @@ def _prepare(demo: Demo) -> None:
         demo.airgap(f"a key for the {name}", f"keys generate {name}")
 
 
-def _request_path() -> Path:
-    """The demo's request: packed beside this file in a wheel, under manifests/ in a checkout."""
-    packed = Path(__file__).with_name("demo.request.yaml")
-    return packed if packed.exists() else Path(__file__).parents[2] / "manifests" / "demo.request.yaml"
+def _request() -> str:
+    """The demo's request. Beside this file a link leads to manifests/; a wheel holds what it leads to."""
+    return resources.files("airgap.cli").joinpath("demo.request.yaml").read_text(encoding="utf-8")
 
 
 def _flip(demo: Demo) -> None:
