@@ -1,1 +1,1 @@
-"""Benchmarks: ratios to a bare loop on the same blobs in the same run. See docs/performance.md."""
+"""Benchmarks: ratios to a bare loop on the same blobs in the same rounds. See docs/performance.md."""

@@ -22,7 +22,10 @@ def copy_loop(blobs: Iterable[Path], to: Path) -> None:
     def one(path: Path) -> None:
         hasher, buffer = hashlib.sha256(), bytearray(CHUNK)
         view = memoryview(buffer)
-        with path.open("rb", buffering=0) as source, (to / path.name).open("wb", buffering=0) as target:
+        with (
+            path.open("rb", buffering=0) as source,
+            (to / path.name).open("wb", buffering=0) as target,
+        ):
             while count := source.readinto(buffer):
                 hasher.update(view[:count])
                 target.write(view[:count])
@@ -38,7 +41,7 @@ def push_loop(blobs: Iterable[Path], host: str, repository: str) -> None:
     def some(paths: list[Path]) -> None:
         connection = http.client.HTTPConnection(host)
         for path in paths:
-            _push(connection, path, repository)
+            push_blob(connection, path, repository)
         connection.close()
 
     every = list(blobs)
@@ -46,7 +49,8 @@ def push_loop(blobs: Iterable[Path], host: str, repository: str) -> None:
         list(pool.map(some, [every[n::THREADS] for n in range(THREADS)]))
 
 
-def _push(connection: http.client.HTTPConnection, path: Path, repository: str) -> None:
+def push_blob(connection: http.client.HTTPConnection, path: Path, repository: str) -> None:
+    """One blob: a session, then its bytes in one request. The file's name is its digest in hex."""
     connection.request("POST", f"/v2/{repository}/blobs/uploads/", headers={"Content-Length": "0"})
     answer = connection.getresponse()
     answer.read()
