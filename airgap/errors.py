@@ -15,6 +15,8 @@ Exit 1 is a bug, 130 is Ctrl-C; see `airgap.cli.exits`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class AirgapError(Exception):
     """Base of all expected failures.
@@ -84,6 +86,16 @@ class UpstreamError(AirgapError):
 
 class NotFoundError(UpstreamError):
     """The origin answered that the thing does not exist: callers react to this one."""
+
+
+class AbsentError(NotFoundError):
+    """Content that is on a volume which is not there for now. `digests` names it: the rest of an item was brought."""
+
+    def __init__(self, digests: Sequence[str]) -> None:
+        found = f"{len(digests)} blobs, {digests[0]} for one" if digests else "content"
+        what = f"not there yet, and on no volume at hand: {found}"
+        super().__init__("volume-missing", what, "insert the disc that holds it")
+        self.digests = tuple(digests)
 
 
 class ToolError(AirgapError):

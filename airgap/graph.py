@@ -102,11 +102,14 @@ class Target(Source, Protocol):
     def put(
         self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
     ) -> Outcome:
-        """Stores a blob: visible only after size and digest match and it is durable.
+        """Stores a blob: visible only after size and digest match and it is durable, at the latest after `settle`.
 
         `mount_from` names repositories of the same registry that hold the blob. Raises `IntegrityError` when the
         bytes differ (nothing stays behind), `StoreError` or `UpstreamError`.
         """
+
+    def settle(self) -> None:
+        """Makes everything that was put durable and visible by digest."""
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
         """Points each name to its root, atomically for each name, after everything that it reaches is in place."""

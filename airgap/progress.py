@@ -9,7 +9,10 @@ class Progress(Protocol):
     """Thread-safe. Bytes are those of the content, whether moved or found present."""
 
     def start(self, what: str, total_bytes: int, total_items: int = 0) -> None:
-        """A phase begins: its name, the bytes it will account for (0: unknown) and its number of items."""
+        """A phase begins: its name, the bytes it will account for as far as they are known and its number of items."""
+
+    def grow(self, count: int) -> None:
+        """`count` more bytes belong to the phase: what only its manifests could tell."""
 
     def advance(self, count: int) -> None:
         """`count` more bytes are done. Negative when a blob is begun again."""
@@ -28,6 +31,9 @@ class Silent:
     """A `Progress` that says nothing."""
 
     def start(self, what: str, total_bytes: int, total_items: int = 0) -> None:
+        """Nothing."""
+
+    def grow(self, count: int) -> None:
         """Nothing."""
 
     def advance(self, count: int) -> None:

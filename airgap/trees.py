@@ -17,13 +17,10 @@ from threading import Event, Lock
 from typing import BinaryIO, Protocol, TypeVar
 
 from airgap.digest import CHUNK, Digest
-from airgap.errors import AirgapError, InputError, StoreError, UpstreamError
+from airgap.errors import AbsentError, AirgapError, StoreError, UpstreamError
 from airgap.forms import Change, Finding, Form, Run, State, Tree, Verdict
-from airgap.graph import Descriptor, check_sum
-from airgap.lock import check_path
-
-MAX_KEY = 1024
-"""Bytes of a key: the limit of S3 ("Naming Amazon S3 objects"), and well below PATH_MAX for a directory."""
+from airgap.graph import Descriptor, Source, check_sum
+from airgap.tree_keys import check_keys, conflict
 
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")
@@ -129,8 +126,19 @@ class _Line:
     prefix: str
     name: str
     descriptor: Descriptor
+    source: Source | None
+    """Where its content is read from; `None` for a pointer, whose content is `opener`'s alone."""
     opener: Callable[[], BinaryIO]
-    is_pointer: bool = False
+    late: bool = False
+    """True for a tree without a pointer: its files are names themselves, and written in `publish`."""
+
+    @property
+    def is_pointer(self) -> bool:
+        return self.source is None
+
+    @property
+    def at_hand(self) -> bool:
+        return self.source is None or self.source.has(self.descriptor)
 
     @property
     def at(self) -> str:
@@ -139,55 +147,6 @@ class _Line:
     @property
     def key(self) -> str:
         return f"{self.prefix}/{self.name}" if self.prefix else self.name
-
-
-def check_keys(trees: Iterable[Tree], bucket: Callable[[str], str] = str) -> None:
-    """Refuses keys that some store would change, hide or mix up, across all trees of one import.
-
-    `bucket` maps a tree's bucket to the destination's, because two of them may be one there. Raises `InputError`:
-    `bad-path` (empty, `.` and `..` parts, a leading slash, backslashes, control characters, parts over 255 bytes),
-    `key-too-long`, `key-collision` (one key for two contents), `key-conflict` (`file` beside `file/sub`).
-    """
-    seen: dict[tuple[str, str], tuple[str, Digest]] = {}
-    for tree in trees:
-        for key, digest in _keys(tree):
-            check_path(key, f"{tree.item}: key in {tree.bucket}")
-            length = len(key.encode())
-            if length > MAX_KEY:
-                what = f"{tree.item}: {key!r}: {length} bytes, at most {MAX_KEY}"
-                raise InputError("key-too-long", what, "shorten the path")
-            place = (bucket(tree.bucket), key)
-            item, there = seen.setdefault(place, (tree.item, digest))
-            if there != digest:
-                raise InputError(
-                    "key-collision",
-                    f"{item} and {tree.item} both want {key!r} in {place[0]}: got {digest}, expected {there}",
-                    "give one of them another path, or leave one out",
-                )
-    for (place_bucket, key), (item, _digest) in seen.items():
-        for folder in folders(key):
-            if (place_bucket, folder) in seen:
-                raise conflict(item, place_bucket, key, folder)
-
-
-def conflict(item: str, bucket: str, key: str, other: str) -> InputError:
-    """The error for a key that is a folder of another: MinIO would hide one, a directory cannot hold both."""
-    what = f"{item}: {bucket}: {key!r} beside {other!r}: one name cannot be file and folder"
-    return InputError("key-conflict", what, "rename one of them")
-
-
-def folders(key: str) -> Iterator[str]:
-    """The folders of a key from the outermost on: `a/b/c` → `a`, `a/b`."""
-    for position, char in enumerate(key):
-        if char == "/":
-            yield key[:position]
-
-
-def _keys(tree: Tree) -> Iterator[tuple[str, Digest]]:
-    for path, descriptor in tree.entries.items():
-        yield (f"{tree.prefix}/{path}" if tree.prefix else path), descriptor.digest
-    if tree.pointer is not None:
-        yield tree.pointer[0], Digest.of(tree.pointer[1])
 
 
 class TreeDestination:
@@ -234,16 +193,21 @@ class TreeDestination:
         trees = [_tree(form) for form in forms]
         self.check(trees)
         failed: dict[str, AirgapError] = {}
+        lacking: dict[str, list[str]] = {}
         guard = Lock()
 
         def bring(line: _Line) -> None:
             if line.item in failed:
                 return
             try:
-                self._bring(line)
+                brought = self._bring(line)
             except AirgapError as error:
                 with guard:
                     failed.setdefault(line.item, error)
+            else:
+                if not brought:
+                    with guard:
+                        lacking.setdefault(line.item, []).append(line.descriptor.digest)
 
         lines: list[_Line] = []
         for tree in trees:
@@ -252,17 +216,24 @@ class TreeDestination:
             except AirgapError as error:
                 failed[tree.item] = error
             else:
-                if tree.pointer is not None:
-                    lines += [line for line in self._lines(tree) if not line.is_pointer]
+                lines += [line for line in self._lines(tree) if not line.is_pointer]
         self._each(bring, lines)
-        return failed
+        return {item: AbsentError(digests) for item, digests in lacking.items()} | failed
 
-    def _bring(self, line: _Line) -> None:
+    def _bring(self, line: _Line) -> bool:
+        """Writes a file whose time has come; false when its source lacks what is needed now or in `publish`."""
+        if line.late and line.at_hand:
+            return True
         held = self._objects.look(line.bucket, line.key)
+        if held is not None and _same(held, line):
+            if not line.late:
+                self._run.progress.advance(line.descriptor.size)
+            return True
+        if not line.at_hand:
+            return False
         if held is None:
             self._write(line, None)
-        elif _same(held, line):
-            self._run.progress.advance(line.descriptor.size)
+        return True
 
     def _write(self, line: _Line, replaces: Held | None) -> None:
         body = Body(line.descriptor, line.opener, self._run, self._stop)
@@ -354,15 +325,17 @@ class TreeDestination:
 
     def _lines(self, tree: Tree) -> list[_Line]:
         bucket = self._objects.bucket(tree.bucket)
+        late = tree.pointer is None
         lines = [
-            _Line(tree.item, bucket, tree.prefix, path, descriptor, _opener(tree, descriptor))
-            for path, descriptor in sorted(tree.entries.items())
+            _Line(tree.item, bucket, tree.prefix, path, one, tree.source, _opener(tree, one), late)
+            for path, one in sorted(tree.entries.items())
         ]
         if tree.pointer is not None:
             path, data = tree.pointer
             descriptor = Descriptor.of("text/plain", data)
-            opener = _bytes_opener(data)
-            lines.append(_Line(tree.item, bucket, "", path, descriptor, opener, is_pointer=True))
+            lines.append(
+                _Line(tree.item, bucket, "", path, descriptor, None, _bytes_opener(data))
+            )
         return lines
 
     def _each(self, work: Callable[[_Thing], _Made], things: Sequence[_Thing]) -> Sequence[_Made]:

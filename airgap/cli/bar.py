@@ -37,6 +37,11 @@ class Bar:
             self._item, self._began = "", time.monotonic()
         self._log(f"{what}: {total_bytes} bytes, {total_items} items")
 
+    def grow(self, count: int) -> None:
+        """More bytes belong to the phase."""
+        with self._lock:
+            self._total += count
+
     def advance(self, count: int) -> None:
         """More bytes are done."""
         with self._lock:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -82,9 +82,9 @@ def _signatures(folder: Path, into: dict[str, bytes]) -> None:
                 "too-many-signatures", f"{folder}: more than {MAX_SIGNATURES} signatures"
             )
         data = _read(folder / name, MAX_SIGNATURE)
-        # The same file on two disks is one signature; two different ones of one name both count.
-        key = name if into.get(name, data) == data else f"{name} ({folder})"
-        into[key] = data
+        # The same bytes in two folders are one signature; two different ones of one name both count.
+        if data not in into.values():
+            into[name if name not in into else f"{name} ({folder})"] = data
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -99,18 +99,33 @@ def _read(path: Path, limit: int) -> bytes:
 
 @dataclass(slots=True)
 class Volumes:
-    """A `Source` over the volumes: blobs by `pread`, wherever their extents are."""
+    """A `Source` over the volumes: blobs by `pread`, wherever their extents are.
+
+    `spool` is a folder of extents that were kept when their disc left the drive (`airgap.delivery.spool`).
+    """
 
     contents: Contents
     folders: tuple[Path, ...]
+    spool: Path | None = None
     _fds: dict[int, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def missing(self) -> list[str]:
         """Names of volumes that no folder holds with their full size."""
-        return [v.name for n, v in enumerate(self.contents.volumes, 1) if self._find(n) is None]
+        return [v.name for n, v in enumerate(self.contents.volumes, 1) if self.path(n) is None]
 
-    def _find(self, number: int) -> Path | None:
+    def lacking(self, digests: Iterable[str]) -> list[str]:
+        """Names of the volumes, in order, without which these blobs cannot be read."""
+        numbers = {
+            extent.volume
+            for digest in digests
+            for number, extent in enumerate(self.contents.blobs.get(Digest(digest), ()), 1)
+            if not self._there(Digest(digest), number, extent)
+        }
+        return [self.contents.volumes[number - 1].name for number in sorted(numbers)]
+
+    def path(self, number: int) -> Path | None:
+        """Where a volume is, by its number from 1."""
         volume = self.contents.volumes[number - 1]
         for folder in self.folders:
             path = folder / volume.name
@@ -122,38 +137,61 @@ class Volumes:
         return None
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when every volume that holds a part of the blob is there."""
+        """True when every part of the blob can be read here."""
         extents = self.contents.blobs.get(descriptor.digest, ())
-        return bool(extents) and all(self._find(extent.volume) for extent in extents)
+        return bool(extents) and all(
+            self._there(descriptor.digest, number, extent)
+            for number, extent in enumerate(extents, 1)
+        )
+
+    def _there(self, digest: Digest, number: int, extent: Extent) -> bool:
+        return self.path(extent.volume) is not None or self._spooled(digest, number) is not None
+
+    def _spooled(self, digest: Digest, number: int) -> Path | None:
+        if self.spool is None:
+            return None
+        path = self.spool / extent_name(digest, number)
+        return path if path.is_file() and not path.is_symlink() else None
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The blob from `offset` on. Raises `NotFoundError` naming the volume that is not there."""
         extents = self.contents.blobs.get(descriptor.digest)
         if extents is None:
             raise NotFoundError("not-in-delivery", f"{descriptor.digest} is not in this delivery")
-        pieces = []
-        for extent in extents:
-            if offset < extent.length:
-                pieces.append((self._fd(extent), extent.offset + offset, extent.length - offset))
-            offset = max(0, offset - extent.length)
-        return io.BufferedReader(_Extents(pieces), CHUNK) if len(pieces) > 1 else _Extents(pieces)  # type: ignore[return-value]
+        pieces, owned = [], list[int]()
+        try:
+            for number, extent in enumerate(extents, 1):
+                if offset < extent.length:
+                    fd, start = self._locate(descriptor.digest, number, extent, owned)
+                    pieces.append((fd, start + offset, extent.length - offset))
+                offset = max(0, offset - extent.length)
+        except BaseException:
+            for fd in owned:
+                os.close(fd)
+            raise
+        made = _Extents(pieces, owned)
+        return io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made  # type: ignore[return-value]
 
-    def _fd(self, extent: Extent) -> int:
+    def _locate(
+        self, digest: Digest, number: int, extent: Extent, owned: list[int]
+    ) -> tuple[int, int]:
+        """File descriptor and offset of an extent; what is opened for it alone is noted in `owned`."""
         with self._lock:
-            if extent.volume not in self._fds:
-                path = self._find(extent.volume)
-                if path is None:
-                    name = self.contents.volumes[extent.volume - 1].name
-                    raise NotFoundError(
-                        "volume-missing",
-                        f"{name} is in none of the folders, or has not its full size",
-                        "insert the disk that holds it and name its folder as well",
-                    )
-                with disk_errors(path):
-                    self._fds[extent.volume] = os.open(
-                        path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-                    )
-            return self._fds[extent.volume]
+            if extent.volume in self._fds:
+                return self._fds[extent.volume], extent.offset
+            path = self.path(extent.volume)
+            if path is not None:
+                self._fds[extent.volume] = _open(path)
+                return self._fds[extent.volume], extent.offset
+        path = self._spooled(digest, number)
+        if path is None:
+            raise NotFoundError(
+                "volume-missing",
+                f"{self.contents.volumes[extent.volume - 1].name} is in none of the folders, or has not its full size",
+                "insert the disk that holds it and name its folder as well",
+            )
+        owned.append(_open(path))
+        return owned[-1], 0
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
         """Items and their roots; the media type is not in the index, so it is left empty."""
@@ -170,12 +208,27 @@ class Volumes:
             self._fds.clear()
 
 
-class _Extents(io.RawIOBase):
-    """Pieces of files, one after the other. Owns no file descriptor."""
+def extent_name(digest: Digest, number: int) -> str:
+    """The file of a spooled extent, by its number from 1."""
+    return f"{digest.hex}.part-{number:04d}"
 
-    def __init__(self, pieces: list[tuple[int, int, int]]) -> None:
+
+def _open(path: Path) -> int:
+    with disk_errors(path):
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+class _Extents(io.RawIOBase):
+    """Pieces of files, one after the other. Closes the descriptors that are its own."""
+
+    def __init__(self, pieces: list[tuple[int, int, int]], owned: list[int]) -> None:
         super().__init__()
-        self._pieces = pieces
+        self._pieces, self._owned = pieces, owned
+
+    def close(self) -> None:
+        while self._owned:
+            os.close(self._owned.pop())
+        super().close()
 
     def readable(self) -> bool:
         return True

@@ -18,7 +18,8 @@ from airgap.digest import Digest, hash_stream
 from airgap.errors import InputError, StoreError, UpstreamError
 from airgap.forms import Run
 from airgap.lock import check_path
-from airgap.trees import Body, Held, TreeDestination, folders
+from airgap.tree_keys import folders
+from airgap.trees import Body, Held, TreeDestination
 
 OBJECTS = "objects"
 """The folder of buckets, beside `oci/` and `git/`."""

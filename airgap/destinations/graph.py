@@ -130,14 +130,21 @@ class GraphDestination:
         graphs = [names.root, *(one.descriptor for one in names.attached)]
         repository = self.repository(names.at)
         return [
-            Copy(form.item, names.source, repository, root, peer=self.url, repository=names.at)
+            Copy(
+                form.item, names.source, repository, root,
+                peer=self.url, repository=names.at, partial=True,
+            )
             for root in graphs
-        ]
+        ]  # fmt: skip
 
     def publish(self, form: Graph, plan: Sequence[Change]) -> Sequence[Change]:
-        """Writes tags and reads each back; one that fails does not stop the others."""
+        """Makes referrers findable, writes tags and reads each back; one that fails does not stop the others."""
         names = self._names(form)
         repository = self.repository(names.at)
+        try:
+            repository.publish({})
+        except AirgapError as error:
+            return [replace(one, outcome=Verdict.FAILED, reason=str(error)) for one in plan]
         return [self._published(change, names.names[change.name], repository) for change in plan]
 
     def _published(self, change: Change, wanted: Descriptor, repository: Place) -> Change:

@@ -61,9 +61,14 @@ class LayoutPlace:
         """Into the layout."""
         return self._open().put(descriptor, opener)
 
+    def settle(self) -> None:
+        """Of the whole layout."""
+        self._open().settle()
+
     def publish(self, names: Mapping[str, Descriptor]) -> None:
         """Names become `repository:tag`; a reference by digest `repository@digest`."""
         made = {}
         for name, root in names.items():
             made[f"{self.at}:{name}" if name else f"{self.at}@{root.digest}"] = root
-        self._open().publish(made)
+        if made:
+            self._open().publish(made)

@@ -10,11 +10,13 @@ from pathlib import Path
 from airgap.delivery import tape
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.read import Media, Volumes, open_media, read_evidence
+from airgap.delivery.spool import Spool
 from airgap.digest import Digest
 from airgap.errors import IntegrityError, TrustError
 from airgap.graph import OCI_MANIFEST, Descriptor
 from airgap.lock import Item, Lock
 from airgap.resources.model import Trust
+from airgap.stage.discs import with_unfinished
 from airgap.trust.acceptance import Acceptance, Admitted
 from airgap.trust.journey import Journey
 from airgap.trust.state import AcceptedState
@@ -28,6 +30,8 @@ class Opened:
     index: Index
     admitted: Admitted
     volumes: Volumes
+    spool: Spool | None = None
+    """Where an import keeps what later discs need of this one; `None` for who only looks."""
 
     @property
     def locks(self) -> tuple[Lock, ...]:
@@ -81,13 +85,15 @@ def accept(
     sovereign: str,
     now: datetime,
     restore: bool = False,
+    state_folder: Path | None = None,
 ) -> Opened:
     """Takes a delivery through every step of `Acceptance`. Writes nothing.
 
-    Reads AIRGAP.json, the signatures and evidence.tar: small files, whatever the delivery's size. Raises
-    `TrustError`, `IntegrityError`, `InputError`, `NotFoundError`.
+    `state_folder` may hold what an unfinished import kept of earlier discs. Reads AIRGAP.json, the signatures and
+    evidence.tar: small files, whatever the delivery's size. Raises `TrustError`, `IntegrityError`, `InputError`,
+    `NotFoundError`.
     """
-    media = open_media(folders)
+    media = open_media(folders if state_folder is None else with_unfinished(folders, state_folder))
     acceptance = Acceptance(trust, state, sovereign=sovereign, now=now, restore=restore)
     acceptance.check_signatures(media.index_bytes, media.signatures)
     index = acceptance.read_index(Index.decode)
@@ -109,14 +115,21 @@ def accept(
     _check_list(index, statements)
     acceptance.check_locks(index.contents.locks, locks)
     acceptance.check_statements(statements)
-    return Opened(media, index, acceptance.admit(), Volumes(index.contents, media.folders))
+    spool = None if state_folder is None else Spool.of(state_folder, media.digest)
+    volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)
+    return Opened(media, index, acceptance.admit(), volumes, spool)
 
 
 def _evidence(media: Media, index: Index) -> dict[str, bytes]:
+    return tape.read_archive(evidence_bytes(media, index), MAX_EVIDENCE)
+
+
+def evidence_bytes(media: Media, index: Index) -> bytes:
+    """The bytes of evidence.tar, checked against the index."""
     file = index.journey.evidence.file
     if file.size > MAX_EVIDENCE:
         raise IntegrityError("too-large", f"{file.name}: {file.size} bytes, at most {MAX_EVIDENCE}")
-    return tape.read_archive(read_evidence(media, file.sha256, file.size), MAX_EVIDENCE)
+    return read_evidence(media, file.sha256, file.size)
 
 
 def _check_list(index: Index, statements: dict[str, bytes]) -> None:

@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from airgap.destinations.graph import GraphDestination, check_collisions
-from airgap.errors import AirgapError, InputError, StoreError
-from airgap.forms import Change, Destination, Form, Graph, Tree, Verdict
-from airgap.graph import Node, walk
+from airgap.digest import Digest
+from airgap.errors import AbsentError, AirgapError, InputError, StoreError
+from airgap.forms import Change, Destination, Form, Graph, Refs, Tree, Verdict
 from airgap.progress import Progress
 from airgap.stage import receipts
-from airgap.stage.accept import Opened
+from airgap.stage.accept import Opened, evidence_bytes
 from airgap.stage.destinations import Destinations
+from airgap.stage.discs import late_blobs, plan_blobs
 from airgap.stage.kinds import kind_of
 from airgap.stage.station import Station
 from airgap.transfer import Copy, copy_graph
-from airgap.trees import check_keys
+from airgap.tree_keys import check_keys
 from airgap.trust.predicates import Receipt
 from airgap.trust.state import Standing, StateFile
 
@@ -44,8 +45,17 @@ class Imported:
 
     @property
     def errors(self) -> list[AirgapError]:
-        """What failed, in the order of the lines."""
-        return [line.error for line in self.lines if line.error is not None]
+        """What failed, in the order of the lines. What waits for another disc has not."""
+        return [line.error for line in self.failed if line.error is not None]
+
+    @property
+    def failed(self) -> list[Line]:
+        """The lines of `errors`."""
+        return [
+            line
+            for line in self.lines
+            if line.error is not None and not isinstance(line.error, AbsentError)
+        ]
 
     @property
     def changes(self) -> list[tuple[str, Change]]:
@@ -105,23 +115,29 @@ def run_import(
     jobs: int,
     progress: Progress,
 ) -> Imported:
-    """Does what was planned.
+    """Does what was planned, as far as the volumes at hand go.
 
     1. Write the acceptance down, before anything becomes visible; 2. bring all content, each blob read once and hashed
-    as it goes; 3. stop here while volumes are missing; 4. publish names in one sweep; 5. sign the receipt.
+    as it goes; 3. stop here while something is on a volume that is not there, and keep what the next disc will need
+    of this one; 4. publish names in one sweep; 5. sign the receipt.
     A destination or an item that fails drops out, the others go on, and the same command finishes it later.
     """
     opened = planned.opened
     # 1. Accepted, durably.
     state.record(opened.admitted.record, restore=opened.admitted.standing is Standing.RESTORE)
+    if planned.missing_volumes and opened.spool is not None:
+        opened.spool.keep_index(opened.media, evidence_bytes(opened.media, opened.index))
+        opened.spool.keep(opened.volumes, plan_blobs(opened.roots(), opened.volumes))
     # 2. Content.
     live = [line for line in planned.lines if line.error is None]
-    progress.start("import", _total(live, opened), len(live))
+    progress.start("import", sum(_others_size(line.form) for line in live), len(live))
     _transfer_graphs(live, jobs, progress)
     _transfer_others(live)
     # 3. Nothing is published while something is not there.
-    planned.missing_volumes = opened.volumes.missing()
-    if planned.missing_volumes:
+    waiting = [line for line in live if isinstance(line.error, AbsentError)]
+    planned.missing_volumes = _wanted(waiting, opened)
+    if waiting:
+        _keep(planned, waiting)
         return planned
 
     # 4. Names.
@@ -135,21 +151,37 @@ def run_import(
     # 5. The receipt.
     if station is not None:
         planned.receipt = station.sign(opened.media.digest, _receipt(planned))
+    if opened.spool is not None and not planned.errors:
+        opened.spool.remove()
     return planned
 
 
-def _total(lines: Sequence[Line], opened: Opened) -> int:
-    sizes: dict[str, int] = {}
-    for line in lines:
-        if line.form.item not in sizes:
-            try:
-                sizes[line.form.item] = sum(
-                    (found.descriptor if isinstance(found, Node) else found).size
-                    for found in walk(opened.volumes, line.form.root)
-                )
-            except AirgapError:
-                sizes[line.form.item] = 0  # the transfer says what is wrong with it
-    return sum(sizes.values())
+def _others_size(form: Form) -> int:
+    """Bytes that a destination other than for graphs will account for; `copy_graph` tells those of graphs."""
+    if isinstance(form, Refs):
+        return sum(blob.size for blob in (*form.bundles, *form.lfs))
+    return sum(one.size for one in form.entries.values()) if isinstance(form, Tree) else 0
+
+
+def _wanted(waiting: Sequence[Line], opened: Opened) -> list[str]:
+    digests = [
+        d for line in waiting if isinstance(line.error, AbsentError) for d in line.error.digests
+    ]
+    return opened.volumes.lacking(digests)
+
+
+def _keep(planned: Imported, waiting: Sequence[Line]) -> None:
+    """Spools what will be read after this disc is gone: parts of split blobs, and what is written last."""
+    opened = planned.opened
+    if opened.spool is None:
+        return
+    kept: list[Digest] = []
+    for line in waiting:
+        if isinstance(line.error, AbsentError):
+            kept += [Digest(digest) for digest in line.error.digests]
+    for line in planned.lines:
+        kept += late_blobs(line.form, line.changes)
+    opened.spool.keep(opened.volumes, kept)
 
 
 def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> None:
@@ -161,7 +193,16 @@ def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> No
             copies += made
             owners += [line] * len(made)
     for copied, line in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
-        line.error = line.error or copied.error
+        line.error = _worse(line.error, copied.error)
+
+
+def _worse(one: AirgapError | None, other: AirgapError | None) -> AirgapError | None:
+    """The error of a line with several graphs: what another disc will mend counts least."""
+    if isinstance(one, AbsentError) and isinstance(other, AbsentError):
+        return AbsentError([*one.digests, *other.digests])
+    if one is None or (isinstance(one, AbsentError) and other is not None):
+        return other
+    return one
 
 
 def _transfer_others(lines: Sequence[Line]) -> None:

@@ -137,12 +137,13 @@ def extract(thing: Path, name: str, to: Path, progress: Progress) -> tuple[str, 
     source, root = find(thing, name)
     blobs = [f.descriptor if isinstance(f, Node) else f for f in walk(source, root)]
     size = sum(blob.size for blob in blobs)
-    progress.start("extract", size, 1)
     if to.suffix == ".tar":
+        progress.start("extract", size, 1)
         plan = plan_volumes(blobs, [(name, root)], size + (len(blobs) + 16) * 4096 + (1 << 20))
         copy_out(plan, source, to, progress)
         return str(root.digest), size
     layout = Layout(to, create=True, batch=True)
+    progress.start("extract", 0, 1)
     for copied in copy_graph([Copy(name, source, layout, root)], progress=progress):
         if copied.error is not None:
             raise copied.error

@@ -60,7 +60,7 @@ def pull(
     results = [Pulled(lock, item) for lock, _ in locks for item in lock.items]
     reaches = {id(lock): reach for lock, reach in locks}
     _check_space(results, layout)
-    progress.start("pull", sum(result.item.bytes for result in results), len(results))
+    progress.start("pull", 0, len(results))
     # 1. Git repositories become graphs.
     for result in results:
         _pack(result, layout, records, reaches[id(result.lock)], progress)

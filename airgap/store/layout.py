@@ -41,7 +41,8 @@ _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 class Layout:
     """A `Target` in a folder. Raises `StoreError` for the disk and `IntegrityError` for bytes.
 
-    With `batch`, small blobs are held back and become durable together: whoever asks for it ends with `publish`.
+    With `batch`, small blobs are held back and become durable together: whoever asks for it ends with `settle` or
+    `publish`.
     """
 
     def __init__(self, path: Path, *, create: bool = False, batch: bool = False) -> None:
@@ -226,6 +227,10 @@ class Layout:
         with disk_errors(path):
             path.replace(self._blobs / f".{descriptor.digest.hex}.damaged")
             sync_folder(self._blobs)
+
+    def settle(self) -> None:
+        """Names the small blobs that wait for their batch, durably."""
+        self._commit.settle()
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
         """Points names to roots: all at once, in one new index.json. Entries of other names stay as they are.

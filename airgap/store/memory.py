@@ -56,6 +56,9 @@ class Memory:
             self._blobs[descriptor.digest] = data
         return Outcome.WRITTEN
 
+    def settle(self) -> None:
+        """Nothing: it is there at once."""
+
     def publish(self, names: Mapping[str, Descriptor]) -> None:
         """Points names to roots."""
         with self._lock:

@@ -50,6 +50,8 @@ class Repository:
         self.path = client.repository_path(name)
         self._absent: set[Digest] = set()
         """What `has` just denied: `put` does not ask again."""
+        self._referring: dict[Digest, Node] = {}
+        """Manifests with a subject that `publish` makes findable: a fallback tag is a name, and names come last."""
         self._lock = threading.Lock()
 
     def __str__(self) -> str:
@@ -138,8 +140,9 @@ class Repository:
     ) -> Outcome:
         """Stores a blob or manifest; `mount_from` names repositories of this registry. See `Target.put`.
 
-        A manifest with a subject is also entered into the fallback index of its subject where the registry has no
-        referrers API. Raises `IntegrityError` when the bytes are wrong: then the registry never got the last of them.
+        A manifest with a subject is findable at once where the registry has the referrers API, else after `publish`,
+        which enters it into the fallback index of its subject. Raises `IntegrityError` when the bytes are wrong: then
+        the registry never got the last of them.
         """
         if descriptor.is_node:
             return self._put_node(descriptor, opener)
@@ -153,12 +156,16 @@ class Repository:
             upload = Upload(self.client, self.path, descriptor, opener)
             return upload.run(sources, lambda: self.has(descriptor))
 
+    def settle(self) -> None:
+        """Nothing: what a registry took is there at once."""
+
     def publish(self, names: Mapping[str, Descriptor]) -> None:
-        """Points each tag to its root, one after the other, and reads each back.
+        """Enters referrers that were put into their fallback indexes, then points each tag to its root.
 
         The bytes come from the registry itself, by digest, so a root that is not whole there is noticed. A tag that
         holds the root already is left alone: pushing the same digest to an immutable tag is refused by Harbor.
         """
+        self._enter()
         for tag, root in names.items():
             check_tag(tag, str(self))
             current = self._current(tag)
@@ -212,13 +219,20 @@ class Repository:
             answer = self._put_manifest(descriptor.digest, descriptor, data)
             self.client.remember(descriptor.digest, data)
         if node.subject is not None:
-            self._enter(node, answer)
+            if answer is not None and answer.headers.get("OCI-Subject"):
+                self.client.has_referrers = True
+            with self._lock:
+                self._referring[node.descriptor.digest] = node
         return Outcome.PRESENT if present else Outcome.WRITTEN
 
-    def _enter(self, node: Node, answer: Response | None) -> None:
-        if answer is not None and answer.headers.get("OCI-Subject"):
-            self.client.has_referrers = True
-        referrers.enter(self.client, self.path, node, self.put_tag)
+    def _enter(self) -> None:
+        """One after the other: several of them may share an index. What failed is tried again by the next `publish`."""
+        with self._lock:
+            waiting = list(self._referring.values())
+        for node in waiting:
+            referrers.enter(self.client, self.path, node, self.put_tag)
+            with self._lock:
+                self._referring.pop(node.descriptor.digest, None)
 
     def _put_manifest(self, name: str, descriptor: Descriptor, data: bytes) -> Response:
         backoff = Backoff(self.client.http.retries, CHILD_ATTEMPTS)

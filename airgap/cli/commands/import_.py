@@ -23,6 +23,7 @@ def add(subparsers: Any) -> None:
 airgap import /media/usb/nov --sovereign sovereign.yaml --trust trust.yaml --dry-run
 airgap import /media/usb/nov --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json
 airgap import /media/disc1 /media/disc2 --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key
+one drive, several discs? the same command for each disc: names become visible with the last one
 interrupted, or a destination failed? run the same command again""",
     )
     parser.add_argument("delivery", nargs="+", type=existing, metavar="DELIVERY")
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         sovereign=sovereign.name,
         now=context.now(),
         restore=arguments.restore,
+        state_folder=state,
     )
     for note in opened.admitted.notes:
         context.note(f"note: {note}")
@@ -117,7 +119,7 @@ def _report(done: Any, context: Context, *, dry_run: bool) -> int:
         rows.append((outcome, change.at, change.name, change.digest[:19], before))
     errors = [
         error.as_dict() | {"item": line.form.item, "destination": line.destination.url}
-        for line in done.lines
+        for line in done.failed
         if (error := line.error)
     ]
     document = {
@@ -131,11 +133,10 @@ def _report(done: Any, context: Context, *, dry_run: bool) -> int:
         "receipt": done.receipt is not None,
     }
     context.result(document, table(rows) + _summary(done, dry_run=dry_run))
-    for line in done.lines:
-        if line.error is not None:
-            context.note(f"airgap: {line.form.item} at {line.destination.url}: {line.error}")
-            if line.error.hint:
-                context.note(f"  next: {line.error.hint}")
+    for line in done.failed:
+        context.note(f"airgap: {line.form.item} at {line.destination.url}: {line.error}")
+        if line.error.hint:
+            context.note(f"  next: {line.error.hint}")
     return _exit(done, dry_run=dry_run)
 
 
@@ -146,10 +147,13 @@ def _summary(done: Any, *, dry_run: bool) -> str:
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     lines = [("dry run, nothing was written: " if dry_run else "") + said]
     if done.missing_volumes:
-        lines.append(
-            f"not there: {', '.join(done.missing_volumes)}. Nothing was made visible; insert the disk that holds them "
-            "and run the same command with its folder"
-        )
+        what = "not at hand" if dry_run else "still to come"
+        lines.append(f"{what}: {', '.join(done.missing_volumes)}")
+        if not dry_run:
+            lines.append(
+                "what this disc has is in place, and nothing is visible yet. Insert the next disc and run the same "
+                "command with its folder; this one is not needed again"
+            )
     elif not dry_run and done.receipt is None:
         lines.append(
             "no --key: no receipt was signed; the next import and audit look at everything again"

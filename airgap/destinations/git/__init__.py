@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from airgap.destinations.git.gitea import GiteaApi, check_name
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
 from airgap.destinations.git.push import Pusher
 from airgap.destinations.git.server import ServerPlace
-from airgap.errors import AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.forms import Change, Finding, Form, Refs, Run, Verdict
 from airgap.graph import Descriptor
 from airgap.lock import check_path
@@ -73,7 +73,8 @@ class GitDestination:
         moving = any(change.outcome is Verdict.MOVED for change in changes)
         # An audit against a lock has no bundles: it only wants to know what is there.
         if moving and refs.bundles and sum(bundle.size for bundle in refs.bundles) <= CHEAP:
-            with self._unpacked(refs, place) as repository:
+            # What is on another disc is judged when it is there.
+            with suppress(AbsentError), self._unpacked(refs, place) as repository:
                 changes = verdicts.judge(changes, repository)
         changes += verdicts.plan_head(refs, place, present, changes, self._run)
         stored = place.lfs_present(refs.lfs) if refs.lfs and present is not None else set()
@@ -202,6 +203,9 @@ class GitDestination:
             yield repository
 
     def _unpack(self, refs: Refs, place: Place, repository: Repository) -> None:
+        lacking = [bundle.digest for bundle in refs.bundles if not refs.source.has(bundle)]
+        if lacking:
+            raise AbsentError(lacking)
         # Twice: the bundle, and what is made of it.
         check_free(repository.path.parent, 2 * sum(b.size for b in refs.bundles), refs.item)
         path = repository.path.with_suffix(".bundle")
@@ -234,9 +238,13 @@ class GitDestination:
         self._run.progress.advance(sum(bundle.size for bundle in refs.bundles))
         place.ready(refs.head, object_format(refs.refs.values()))
         present = place.lfs_present(refs.lfs) if refs.lfs else set()
+        lacking: list[str] = []
 
         def bring(descriptor: Descriptor) -> None:
             if descriptor.digest.hex not in present:
+                if not refs.source.has(descriptor):
+                    lacking.append(descriptor.digest)
+                    return
                 place.lfs_put(descriptor, lambda offset: refs.source.open(descriptor, offset))
             self._run.progress.advance(descriptor.size)
 
@@ -247,6 +255,8 @@ class GitDestination:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        if lacking:
+            raise AbsentError(lacking)
         self._check_lfs(refs, place)
 
     def _check_lfs(self, refs: Refs, place: Place) -> None:

@@ -18,7 +18,8 @@ from airgap.digest import CHUNK, Digest, hash_stream
 from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
 from airgap.forms import Run
 from airgap.resources.model import S3Config
-from airgap.trees import Body, Held, TreeDestination, folders
+from airgap.tree_keys import folders
+from airgap.trees import Body, Held, TreeDestination
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -1,0 +1,109 @@
+"""`Spool`: what an import keeps of discs that leave the drive, in the Sovereign's state folder.
+
+`unfinished/<hex of the delivery>/` has AIRGAP.json, signatures/ and evidence.tar, so that the next disc alone goes on,
+and `extents/`: bytes of volumes that will be needed when their disc is gone. These are manifests and configs, plain
+files (which are written last), and parts of split blobs whose other parts are on other discs. Nothing of it is
+believed: signatures are checked again, and every blob is hashed by whoever takes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, SIGNATURES, Extent
+from airgap.delivery.read import Media, Volumes, extent_name
+from airgap.digest import CHUNK, Digest
+from airgap.errors import IntegrityError
+from airgap.store.files import check_free, disk_errors, sync_folder, write_durably
+
+UNFINISHED = "unfinished"
+EXTENTS = "extents"
+MAX_UNFINISHED = 1000
+"""Folders that are looked at: nobody has that many imports under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """The folder of one unfinished delivery. It may not be there yet."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, state: Path, delivery: Digest) -> Spool:
+        """The spool of a delivery, by the digest of its AIRGAP.json."""
+        return cls(state / UNFINISHED / delivery.hex)
+
+    @classmethod
+    def all(cls, state: Path) -> list[Spool]:
+        """The spools of a state folder that hold a whole index."""
+        found = sorted((state / UNFINISHED).glob("[0-9a-f]*"))[:MAX_UNFINISHED]
+        return [cls(folder) for folder in found if (folder / INDEX_NAME).is_file()]
+
+    @property
+    def extents(self) -> Path:
+        """Where extents are."""
+        return self.folder / EXTENTS
+
+    def keep_index(self, media: Media, evidence: bytes) -> None:
+        """Keeps the small files; AIRGAP.json last, because it makes the folder count. Raises `StoreError`."""
+        signatures = self.folder / SIGNATURES
+        with disk_errors(self.folder):
+            for folder in (signatures, self.extents):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for number, data in enumerate(media.signatures.values(), 1):
+            write_durably(signatures / f"{number:02d}.sigstore.json", data)
+        write_durably(self.folder / EVIDENCE_NAME, evidence)
+        write_durably(self.folder / INDEX_NAME, media.index_bytes)
+
+    def keep(self, volumes: Volumes, digests: Iterable[Digest]) -> None:
+        """Keeps those extents of blobs whose volume is at hand, durably. Raises `StoreError`, `IntegrityError`."""
+        wanted = []
+        for digest in dict.fromkeys(digests):
+            for number, extent in enumerate(volumes.contents.blobs.get(digest, ()), 1):
+                path, volume = (
+                    self.extents / extent_name(digest, number),
+                    volumes.path(extent.volume),
+                )
+                if volume is not None and not path.exists():
+                    wanted.append((volume, extent, path))
+        check_free(
+            self.extents,
+            sum(extent.length for _, extent, _ in wanted),
+            "what later discs need of this one",
+        )
+        for volume, extent, path in wanted:
+            _copy(volume, extent, path)
+        if wanted:
+            with disk_errors(self.extents):
+                sync_folder(self.extents)
+
+    def remove(self) -> None:
+        """The import is finished: nothing of it is needed any more."""
+        with disk_errors(self.folder):
+            if self.folder.exists():
+                (self.folder / INDEX_NAME).unlink(missing_ok=True)
+                shutil.rmtree(self.folder)
+
+
+def _copy(volume: Path, extent: Extent, path: Path) -> None:
+    """An extent into a file of its own: visible only when it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    buffer = memoryview(bytearray(min(CHUNK, max(1, extent.length))))
+    left, offset = extent.length, extent.offset
+    with (
+        disk_errors(partial),
+        volume.open("rb", buffering=0) as source,
+        partial.open("wb", buffering=0) as target,
+    ):
+        while left:
+            count = os.preadv(source.fileno(), [buffer[:left]], offset)
+            if not count:
+                raise IntegrityError("truncated", f"{volume}: ends {left} bytes too early")
+            target.write(buffer[:count])
+            left, offset = left - count, offset + count
+        os.fsync(target.fileno())
+        partial.replace(path)
