@@ -34,8 +34,12 @@ def open_gap(
     *,
     create: bool,
     restore: bool = False,
+    work: Path | None = None,
 ) -> Gap:
-    """The destinations of a Sovereign, with what our receipts say of each. `create` lets an embedded one be made."""
+    """The destinations of a Sovereign, with what our receipts say of each. `create` lets an embedded one be made.
+
+    `work` is for unfinished work in place of the state folder.
+    """
     from airgap.cli.connect import USER_AGENT
     from airgap.forms import Run
     from airgap.stage import receipts
@@ -50,7 +54,7 @@ def open_gap(
     }
     http = http_for(sovereign, jobs=jobs, user_agent=USER_AGENT)
     destinations = make(
-        sovereign, runs, Run(progress, jobs, {}, restore), http=http, state=state, create=create
+        sovereign, runs, Run(progress, jobs, {}, restore), http=http, state=work or state, create=create
     )
     return Gap(sovereign, trust, state, destinations)
 

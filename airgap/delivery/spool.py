@@ -64,11 +64,10 @@ class Spool:
         wanted = []
         for digest in dict.fromkeys(digests):
             for number, extent in enumerate(volumes.contents.blobs.get(digest, ()), 1):
-                path, volume = (
-                    self.extents / extent_name(digest, number),
-                    volumes.path(extent.volume),
-                )
-                if volume is not None and not path.exists():
+                path = self.extents / extent_name(digest, number)
+                volume = volumes.path(extent.volume)
+                # What is kept already is kept anew: it may be what is damaged.
+                if volume is not None:
                     wanted.append((volume, extent, path))
         check_free(
             self.extents,

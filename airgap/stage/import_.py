@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from airgap.destinations.graph import GraphDestination, check_collisions
 from airgap.digest import Digest
-from airgap.errors import AbsentError, AirgapError, InputError, StoreError
+from airgap.errors import AbsentError, AirgapError, InputError, IntegrityError, StoreError
 from airgap.forms import Change, Destination, Form, Graph, Refs, Tree, Verdict
 from airgap.progress import Progress
 from airgap.stage import receipts
@@ -133,6 +133,8 @@ def run_import(
     progress.start("import", sum(_others_size(line.form) for line in live), len(live))
     _transfer_graphs(live, jobs, progress)
     _transfer_others(live)
+    for line in live:
+        _explain(line)
     # 3. Nothing is published while something is not there.
     waiting = [line for line in live if isinstance(line.error, AbsentError)]
     planned.missing_volumes = _wanted(waiting, opened)
@@ -217,6 +219,14 @@ def _transfer_others(lines: Sequence[Line]) -> None:
         failed = destination.transfer([line.form for line in group])
         for line in group:
             line.error = failed.get(line.form.item)
+
+
+def _explain(line: Line) -> None:
+    if isinstance(line.error, IntegrityError) and not line.error.hint:
+        line.error.hint = (
+            "the medium is damaged, or the way from it: `airgap verify` names the volume; copy it again from the "
+            "original, and run the same command"
+        )
 
 
 def _receipt(done: Imported) -> Receipt:

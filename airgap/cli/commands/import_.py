@@ -52,6 +52,8 @@ interrupted, or a destination failed? run the same command again""",
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap import`."""
+    import tempfile
+
     from airgap.cli.connect import station_for
     from airgap.cli.gap import open_gap, state_of
     from airgap.resources.load import load_sovereign, load_trust
@@ -82,8 +84,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.note(f"note: {note}")
     restore = arguments.restore
     if arguments.dry_run:
-        gap = open_gap(arguments, context, trust, sovereign, create=False, restore=restore)
-        planned = plan_import(opened, gap.destinations, context.jobs(arguments))
+        # Git is unpacked to see what would move: not in the state folder, for nothing is to be written.
+        with tempfile.TemporaryDirectory(prefix="airgap-dry-run-") as work:
+            options: dict[str, Any] = {"create": False, "restore": restore, "work": Path(work)}
+            gap = open_gap(arguments, context, trust, sovereign, **options)
+            planned = plan_import(opened, gap.destinations, context.jobs(arguments))
         return _report(planned, context, dry_run=True)
     station = station_for(arguments, context, Records(state), "sovereign", required=False)
     with disk_errors(state):
