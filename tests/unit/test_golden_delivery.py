@@ -1,0 +1,208 @@
+"""Deliveries, locks and receipts of earlier versions: written once, read for ever, and cut again the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airgap.delivery.index import Index
+from airgap.lock import Lock
+from airgap.stage.bundle import git_pin_name
+from airgap.store.layout import Layout
+from tests.golden.reader import Delivery, read_statement
+
+FOLDER = Path(__file__).parents[1] / "golden"
+GOLDEN = FOLDER / "delivery-v1alpha1"
+KEYS: Mapping[str, bytes] = {
+    role: (FOLDER / f"keys/{name}.pub").read_bytes()
+    for role, name in {"exporter": "exporter", "security-officer": "officer", "sovereign": "sovereign"}.items()
+}
+MADE = datetime(2026, 11, 26, 10, tzinfo=UTC)
+SOVEREIGN = """\
+apiVersion: airgap.openova.io/v1alpha1
+kind: Sovereign
+metadata: {name: golden}
+spec: {stateDir: state, directory: inside}
+"""
+GAP = ("--sovereign", "sovereign.yaml", "--trust", str(GOLDEN / "trust.yaml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A folder with the golden keys, where commands are run."""
+
+    folder: Path
+
+    def run(self, *line: str, expect: int = 0) -> Any:
+        """Runs a command with `--json`; returns its document."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airgap.cli.main", *line, "--json"],
+            cwd=self.folder,
+            env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "keys/password"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    shutil.copytree(FOLDER / "keys", tmp_path / "keys")
+    for secret in (tmp_path / "keys").iterdir():
+        secret.chmod(0o600)  # a checkout lets others read
+    (tmp_path / "sovereign.yaml").write_text(SOVEREIGN)
+    return Site(tmp_path)
+
+
+def unpacked(delivery: Path, store: Path) -> None:
+    """The volumes as README.txt says: all unpacked over each other, split blobs put together."""
+    for volume in sorted(delivery.glob("vol-*.tar")):
+        with tarfile.open(volume) as archive:
+            archive.extractall(store, filter="data")
+    for first in (store / "blobs/sha256").glob("*.part-0001"):
+        parts = sorted(first.parent.glob(f"{first.stem}.part-*"))
+        first.with_suffix("").write_bytes(b"".join(part.read_bytes() for part in parts))
+        for part in parts:
+            part.unlink()
+
+
+def store_of(delivery: Path, store: Path) -> None:
+    """The store that a delivery was cut from, made of the delivery."""
+    unpacked(delivery, store)
+    index = Index.decode((delivery / "AIRGAP.json").read_bytes())
+    lock = Lock.decode((GOLDEN / "golden.lock.json").read_bytes(), "golden")
+    layout = Layout(store)
+    names = {item.name: git_pin_name(item) for item in lock.items if item.kind == "git"}
+    roots = dict(layout.roots())
+    layout.publish({pin: roots[name] for name, pin in names.items()})
+    assert {root.item for root in index.contents.roots} <= set(roots)
+
+
+def test_it_is_verified(site: Site) -> None:
+    found = site.run("verify", str(GOLDEN / "delivery"), "--trust", str(GOLDEN / "trust.yaml"))
+    assert found["outcome"] == "pass"
+    assert {one["state"] for one in found["files"]} == {"good"}
+    said = sorted((one["kind"], one["role"]) for one in found["signedBy"])
+    assert said == [
+        ("approval", "security-officer"), ("approval", "security-officer"),
+        ("delivery", "exporter"), ("pull", "exporter"),
+    ]  # fmt: skip
+
+
+def test_it_is_imported(site: Site) -> None:
+    line = ("import", str(GOLDEN / "delivery"), *GAP, "--key", "keys/sovereign.key")
+    done = site.run(*line, "--receipt", "receipt.json")
+    assert {change["outcome"] for change in done["changes"]} == {"written"}
+    golden = read_statement((GOLDEN / "receipt.json").read_bytes(), KEYS)[2]
+    placed = [item for place in golden["destinations"] for item in place["items"]]
+    lines = sorted((one["item"], one["at"], one["name"], one["digest"]) for one in placed)
+    assert lines == sorted((c["item"], c["at"], c["name"], c["digest"]) for c in done["changes"])
+    again = site.run(*line)
+    assert {change["outcome"] for change in again["changes"]} == {"present"}
+    site.run("audit", *GAP, "--receipt", "receipt.json", "--deep")
+
+
+def test_cut_again_it_has_the_same_contents_and_volumes(site: Site) -> None:
+    store_of(GOLDEN / "delivery", site.folder / "store")
+    site.run(
+        "bundle", str(GOLDEN / "golden.lock.json"), "--store", "store", "--to", "again",
+        "--for", "golden", "--key", "keys/exporter.key", "--volume-size", "64KiB",
+    )  # fmt: skip
+    old, new = GOLDEN / "delivery", site.folder / "again"
+    contents = [json.loads((place / "AIRGAP.json").read_bytes())["contents"] for place in (old, new)]
+    assert json.dumps(contents[0]) == json.dumps(contents[1])
+    volumes = sorted(path.name for path in old.glob("vol-*.tar"))
+    assert volumes == sorted(path.name for path in new.glob("vol-*.tar"))
+    for name in volumes:
+        assert (old / name).read_bytes() == (new / name).read_bytes()
+
+
+def test_lock_and_index_are_read_and_written_the_same() -> None:
+    lock = (GOLDEN / "golden.lock.json").read_bytes()
+    assert Lock.decode(lock, "golden").encode() == lock
+    index = (GOLDEN / "delivery/AIRGAP.json").read_bytes()
+    assert Index.decode(index).encode() == index
+
+
+# --- a reader that shares no code with airgap ---------------------------------------------------
+
+
+def test_the_reader_has_nothing_of_airgap() -> None:
+    text = (FOLDER / "reader.py").read_text()
+    assert "import airgap" not in text
+    assert "from airgap" not in text
+    assert len(text.splitlines()) < 150
+
+
+def test_an_independent_reader_checks_every_byte_and_lists_the_items() -> None:
+    delivery = Delivery(GOLDEN / "delivery", KEYS, "golden", MADE)
+    assert delivery.signed == ["approval", "delivery"]
+    assert sorted(kind for kind, _, _ in delivery.said) == ["approval", "pull"]
+    items = {(kind, name): blobs for kind, name, blobs in delivery.items()}
+    assert list(items) == [
+        ("chart", "ghcr.io/openova-io/charts/hello:0.1.0"),
+        ("file", "manual"),
+        ("git", "openova/hello"),
+        ("image", "docker.io/library/hello:1.0"),
+        ("image", "docker.io/library/hello:1.0-arm64"),
+        ("model", "openova/tiny"),
+    ]
+    # Nothing is carried that no item names.
+    assert {blob for blobs in items.values() for blob in blobs} == set(delivery.contents["blobs"])
+    split = [one for one, extents in delivery.contents["blobs"].items() if len(extents) > 1]
+    assert len(split) == 1
+
+
+def test_the_independent_reader_reads_a_receipt() -> None:
+    kind, subject, said = read_statement((GOLDEN / "receipt.json").read_bytes(), KEYS)
+    delivery = Delivery(GOLDEN / "delivery", KEYS, "golden", MADE)
+    assert (kind, subject) == ("receipt", delivery.digest)
+    assert (said["delivery"], said["sequence"]) == (delivery.journey["id"], 1)
+    assert {place["form"] for place in said["destinations"]} == {"graph", "refs", "tree"}
+
+
+def test_the_independent_reader_reads_what_is_cut_today(site: Site) -> None:
+    store_of(GOLDEN / "delivery", site.folder / "store")
+    with tarfile.open(GOLDEN / "delivery/evidence.tar") as archive:
+        archive.extractall(site.folder, filter="data")
+    statements = site.folder / "store/airgap/statements"
+    statements.mkdir(parents=True)
+    for path in (site.folder / "statements").iterdir():
+        kind, subject, _said = read_statement(path.read_bytes(), KEYS)
+        path.rename(statements / f"{kind}-{subject[7:]}.sigstore.json")
+    site.run(
+        "bundle", str(GOLDEN / "golden.lock.json"), "--store", "store", "--to", "again",
+        "--for", "golden", "--key", "keys/exporter.key",
+    )  # fmt: skip
+    delivery = Delivery(site.folder / "again", KEYS, "golden", datetime.now(UTC) + timedelta(seconds=1))
+    assert len(list(delivery.items())) == 6
+    site.run("verify", "again", "--trust", str(GOLDEN / "trust.yaml"))
+
+
+@pytest.mark.parametrize("name", ["AIRGAP.json", "evidence.tar", "vol-0001-of-0002.tar", "vol-0002-of-0002.tar"])
+def test_the_independent_reader_finds_a_flipped_byte(tmp_path: Path, name: str) -> None:
+    shutil.copytree(GOLDEN / "delivery", tmp_path / "delivery")
+    data = bytearray((tmp_path / "delivery" / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "delivery" / name).write_bytes(data)
+    with pytest.raises(ValueError, match=name if name != "AIRGAP.json" else "something else"):
+        Delivery(tmp_path / "delivery", KEYS, "golden", MADE)
+
+
+def test_the_independent_reader_believes_no_stranger() -> None:
+    others = {**KEYS, "exporter": KEYS["sovereign"]}
+    with pytest.raises(ValueError, match="signature"):
+        Delivery(GOLDEN / "delivery", others, "golden", MADE)
