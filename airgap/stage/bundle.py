@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from airgap.delivery import people, tape
+from airgap.delivery import people
 from airgap.delivery.index import (
     EVIDENCE_NAME,
     INDEX_NAME,
@@ -30,12 +30,12 @@ from airgap.errors import InputError, IntegrityError, NotFoundError
 from airgap.graph import Descriptor, Node, by_platform, walk
 from airgap.lock import Item, Lock
 from airgap.progress import Progress
+from airgap.stage.evidence import Approval, make_evidence
 from airgap.stage.station import Records, Station
 from airgap.store.files import check_free, disk_errors, write_durably
 from airgap.store.layout import Layout
 from airgap.times import utc_text
 from airgap.trust.predicates import Delivery
-from airgap.trust.statement import predicate_type
 
 DEFAULT_LIFE = timedelta(days=60)
 """How long a delivery may travel."""
@@ -53,6 +53,8 @@ class Order:
     stream: str = "main"
     volume_size: int = DEFAULT_VOLUME
     life: timedelta = DEFAULT_LIFE
+    approvals: tuple[Approval, ...] = ()
+    """Of the locks; those that the store's records have come along anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def bundle(
     # 2. Where it goes.
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)
-    evidence_bytes, statements = make_evidence(order.locks, records)
+    evidence_bytes, statements = make_evidence(order.locks, records, order.approvals)
     # 3. Room.
     journal = Journal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
     total = sum(volume.size for volume in plan.volumes)
@@ -215,22 +217,6 @@ def _check_names(locks: Sequence[Lock]) -> None:
                 f"two locks have an item {item.name!r} with different content",
                 "bundle them one after the other, or rename one of them in its request",
             )
-
-
-def make_evidence(
-    locks: Sequence[Lock], records: Records
-) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
-    """evidence.tar (the locks and all statements about them), and the list of statements for the index."""
-    files = [(f"locks/{lock.digest.hex}.json", lock.encode()) for lock in locks]
-    statements = []
-    for kind in ("pull", "verdict", "approval"):
-        for lock in locks:
-            bundle_bytes = records.statement(kind, lock.digest)
-            if bundle_bytes is not None:
-                digest = Digest.of(bundle_bytes)
-                files.append((f"statements/{digest.hex}.sigstore.json", bundle_bytes))
-                statements.append((predicate_type(kind), digest))
-    return tape.pack(files), tuple(statements)
 
 
 def _write(folder: Path, name: str, data: bytes) -> FileSum:

@@ -22,6 +22,7 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap bundle platform.lock.json --store /srv/store --to /media/usb/nov --for bankdhofar --key exporter.key
 airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key exporter.key --volume-size 25GB
+an approval that `airgap sign LOCK` wrote beside the lock goes along; from elsewhere: --approval FILE
 interrupted? run the same command again: finished volumes stay""",
     )
     parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK")
@@ -57,6 +58,14 @@ interrupted? run the same command again: finished volumes stay""",
         help="how long it may travel (default 60)",
     )
     parser.add_argument(
+        "--approval",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an approval of a lock that is not beside it; may be given more than once",
+    )
+    parser.add_argument(
         "--role",
         choices=("exporter", "station"),
         default="exporter",
@@ -75,6 +84,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap bundle`."""
     from airgap.cli.connect import read_lock, station_for
     from airgap.stage.bundle import Order, bundle
+    from airgap.stage.evidence import beside, read_approval
     from airgap.stage.station import store_records
     from airgap.store.layout import Layout
 
@@ -84,6 +94,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     records = store_records(store)
     station = station_for(arguments, context, records, arguments.role, required=True)
     assert station is not None  # noqa: S101  (required)
+    found = [*arguments.approval, *(path for lock in arguments.locks for path in beside(lock))]
     order = Order(
         locks,
         arguments.sovereign,
@@ -91,6 +102,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         arguments.stream,
         arguments.volume_size,
         arguments.expires_in,
+        tuple(read_approval(path, locks) for path in found),
     )
     cut = bundle(order, layout, records, station, context.progress())
     volumes = cut.index.contents.volumes

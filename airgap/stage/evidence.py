@@ -1,0 +1,87 @@
+"""evidence.tar: the locks, and every statement about them that the far side may want to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.delivery import tape
+from airgap.digest import Digest
+from airgap.errors import AirgapError, InputError
+from airgap.lock import Lock
+from airgap.stage.station import Records
+from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.trust.statement import Statement, predicate_type
+
+SUFFIX = ".sigstore.json"
+RECORDED = ("pull", "verdict", "approval")
+"""Kinds that a station keeps beside its store, in the order in which they go into the evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A signed approval of a lock, out of a file. Who may approve is judged by the far side's Trust resource."""
+
+    lock: Digest
+    bundle: bytes
+
+
+def beside(lock: Path) -> list[Path]:
+    """The statements that `airgap sign LOCK` wrote beside a lock file."""
+    return sorted(lock.parent.glob(f"{_literal(lock.name)}.*{SUFFIX}"))
+
+
+def _literal(name: str) -> str:
+    """A file's name as a pattern that matches just that."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+def read_approval(path: Path, locks: Sequence[Lock]) -> Approval:
+    """An approval of one of `locks`. Raises `InputError` (`bad-approval`) for anything else.
+
+    One of another version of a lock is refused and not left out: whoever approved did not see this one.
+    """
+    hint = "have this very lock approved: airgap sign LOCK --key KEY --role security-officer"
+    try:
+        if path.stat().st_size > MAX_EVIDENCE_BUNDLE:
+            raise InputError("bad-approval", f"{path}: more than {MAX_EVIDENCE_BUNDLE} bytes", hint)
+        data = path.read_bytes()
+        statement = Statement.parse(
+            open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path)
+        )
+    except OSError as error:
+        raise InputError("bad-approval", f"{path}: {error.strerror}", "check the path") from error
+    except AirgapError as error:
+        raise InputError(
+            "bad-approval", f"{path}: not a signed statement: {error.what}", hint
+        ) from error
+    if statement.kind != "approval":
+        raise InputError(
+            "bad-approval", f"{path}: got a {statement.kind} statement, expected an approval", hint
+        )
+    if all(statement.subject != lock.digest for lock in locks):
+        named = ", ".join(f"{lock.name!r} {lock.digest}" for lock in locks)
+        raise InputError(
+            "bad-approval", f"{path}: approves {statement.subject}, expected {named}", hint
+        )
+    return Approval(statement.subject, data)
+
+
+def make_evidence(
+    locks: Sequence[Lock], records: Records, approvals: Sequence[Approval] = ()
+) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
+    """evidence.tar, and the list of its statements for the index."""
+    files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
+    statements: dict[Digest, str] = {}
+    for kind in RECORDED:
+        for lock in locks:
+            found = [records.statement(kind, lock.digest)]
+            if kind == "approval":
+                found += [approval.bundle for approval in approvals if approval.lock == lock.digest]
+            for bundle in found:
+                if bundle is not None:
+                    digest = Digest.of(bundle)
+                    files[f"statements/{digest.hex}{SUFFIX}"] = bundle
+                    statements.setdefault(digest, predicate_type(kind))
+    return tape.pack(files.items()), tuple((kind, digest) for digest, kind in statements.items())

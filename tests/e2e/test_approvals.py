@@ -1,0 +1,79 @@
+"""Approvals of a lock: they go into the delivery's evidence, and a Sovereign that requires one lets it in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_import_registries import GAP, TRUST, Site
+from tests.parts import images
+
+pytestmark = pytest.mark.e2e
+OFFICER = """\
+  - name: officer
+    role: security-officer
+    publicKeyFile: officer.pub
+    notBefore: 2026-01-01T00:00:00Z
+    notAfter: 2036-01-01T00:00:00Z
+  require: [pull, delivery, approval]
+"""
+SIGN = ("sign", "r.lock.json", "--key", "officer.key", "--role", "security-officer")
+CUT = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--key", "exporter.key", "--to")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = Site(tmp_path)
+    made.run("keys", "generate", "officer")
+    made.write("trust.yaml", TRUST.replace("  require: [pull, delivery]\n", OFFICER))
+    images.make_image(tmp_path / "made", "v1")
+    head = "apiVersion: airgap.openova.io/v1alpha1\n"
+    spec = "spec:\n  images:\n  - {ref: 'oci:made:v1', name: demo.local/app:v1}\n"
+    made.write("r.request.yaml", f"{head}kind: Request\nmetadata: {{name: r}}\n{spec}")
+    made.write(
+        "sovereign.yaml",
+        f"{head}kind: Sovereign\nmetadata: {{name: bank}}\nspec:\n  stateDir: state\n  directory: inside\n",
+    )
+    made.run("lock", "r.request.yaml")
+    made.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    return made
+
+
+def test_an_approval_beside_the_lock_goes_along(site: Site) -> None:
+    site.run(*CUT, "without")
+    assert site.run("import", "without", *GAP, expect=4)["code"] == "statement-missing"
+    site.run(*SIGN)
+    site.run(*CUT, "media")
+    site.run("verify", "media", "--trust", "trust.yaml")
+    site.run("import", "media", *GAP, "--key", "sovereign.key")
+
+
+def test_an_approval_from_elsewhere_is_named(site: Site) -> None:
+    site.run(*SIGN, "--out", "approvals")
+    file = "approvals/r.lock.json.security-officer.sigstore.json"
+    site.run(*CUT, "media", "--approval", file)
+    site.run("import", "media", *GAP, "--key", "sovereign.key")
+
+
+def test_an_approval_by_a_key_that_may_not_counts_for_nothing(site: Site) -> None:
+    stranger = ["stranger.key" if word == "officer.key" else word for word in SIGN]
+    site.run(*stranger)
+    site.run(*CUT, "media")
+    assert site.run("import", "media", *GAP, expect=4)["code"] == "statement-missing"
+
+
+@pytest.mark.parametrize("file", ["r.lock.json", "nowhere", "store", "exporter.pub"])
+def test_what_is_no_approval_is_refused_before_anything_is_cut(site: Site, file: str) -> None:
+    assert site.run(*CUT, "media", "--approval", file, expect=2)["code"] == "bad-approval"
+    assert not (site.folder / "media").exists()
+
+
+def test_an_approval_of_an_older_lock_is_refused(site: Site) -> None:
+    site.run(*SIGN)
+    images.make_image(site.folder / "made", "v1", layers=({"new.txt": b"new\n"},))
+    site.run("lock", "r.request.yaml", "--update")
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    refused = site.run(*CUT, "media", expect=2)
+    assert refused["code"] == "bad-approval"
+    assert "airgap sign LOCK" in refused["hint"]
