@@ -1,4 +1,4 @@
-"""One drive and several discs: the same command for each disc, nothing visible before the last, no disc needed twice."""
+"""One drive, several discs: the same command for each, nothing visible before the last, no disc needed twice."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ def _finished(discs: Discs) -> None:
 def test_each_disc_is_inserted_once_and_names_come_with_the_last(discs: Discs, order: str) -> None:
     later = list(range(2, discs.count + 1))
     assert len(later) >= 4
+    done: Any = {}
     left = {f"vol-{number:04d}-of-{discs.count:04d}.tar" for number in later}
     for number in [1, *(later if order == "forward" else reversed(later))]:
         left.discard(f"vol-{number:04d}-of-{discs.count:04d}.tar")

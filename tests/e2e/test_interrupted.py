@@ -120,6 +120,30 @@ def test_a_killed_import_shows_nothing_and_finishes_later(site: Site, start_regi
     site.run("audit", *GAP, "--receipt", "receipt.json")
 
 
+def test_one_of_two_registries_dies_in_the_middle_and_is_finished_later(
+    site: Site, start_registry: Any, fault_proxy: Any
+) -> None:
+    source, good, weak = start_registry(), start_registry(), start_registry(version=2)
+    _request(site, source, source.host)
+    site.run(*PULL)
+    site.run(*CUT, "media")
+    proxy = fault_proxy(weak.url)
+    site.write("sovereign.yaml", _sovereign(good.host, proxy.host).replace("{ORIGIN}", f"'{source.host}'"))
+    proxy.fault("PUT", "/blobs/uploads/", times=1, cut_request_after=5 << 20)
+    proxy.fault("PUT|POST|PATCH", "/blobs/uploads/", skip=1, refuse=True)
+    failed = site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "first.json", expect=5)
+    assert {error["destination"] for error in failed["errors"]} == {f"http://{proxy.host}"}
+    outcomes = {change["destination"]: change["outcome"] for change in failed["changes"]}
+    assert outcomes[f"http://{good.host}"] == "written"
+    assert proxy.count("PUT", "/manifests/") == 0
+    # The receipt tells the truth about both: an audit by it finds what is missing.
+    drift = site.run("audit", *GAP, "--receipt", "first.json", expect=3)
+    assert {f["destination"] for f in drift["findings"] if f["state"] != "good"} == {f"http://{proxy.host}"}
+    proxy.clear()
+    site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    site.run("audit", *GAP, "--receipt", "receipt.json")
+
+
 def test_a_full_disk_is_said_before_anything_is_written(
     site: Site, start_registry: Any, tiny_tmpfs: Any
 ) -> None:

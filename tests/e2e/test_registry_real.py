@@ -35,6 +35,7 @@ def client_of(made: Registry, folder: Path, **more: object) -> RegistryClient:
     if made.username:
         password = folder / "password"
         password.write_text(made.password + "\n")
+        password.chmod(0o600)
         credentials = Credentials(username=made.username, password_file=password)
     config = HostConfig(
         credentials=credentials,
@@ -284,6 +285,25 @@ def test_an_index_of_referrers_that_oras_began_is_merged(
         "application/vnd.test.oras",
         "application/vnd.test.ours",
     }
+
+
+def test_a_referrer_is_not_findable_before_names_are_published(
+    any_registry: Registry, tmp_path: Path
+) -> None:
+    layout = Layout(tmp_path / "image")
+    subject = make_image(tmp_path / "image")
+    client, name = client_of(any_registry, tmp_path), fresh()
+    push(tmp_path / "image", "v1", client, name)
+    layout.tag("r", layout.artifact("application/vnd.test.ours", subject=subject))
+    source = Store(tmp_path / "image")
+    root = source.find("r")
+    assert root is not None
+    repository = Repository(client, name)
+    [copied] = copy_graph([Copy("r", source, repository, root)])
+    assert copied.error is None
+    assert repository.referrers(Digest(subject["digest"])) == []
+    repository.publish({})
+    assert [each.digest for each in repository.referrers(Digest(subject["digest"]))] == [root.digest]
 
 
 def test_many_referrers_at_once_are_all_listed(any_registry: Registry, tmp_path: Path) -> None:

@@ -71,9 +71,8 @@ def test_a_second_pass_reads_alone_and_the_others_go_on() -> None:
 
 def test_one_that_goes_on_from_an_offset_reads_alone() -> None:
     source = Bytes(_data(3 * CHUNK))
-    with Fanout(source, source) as shared:
-        with shared.reader()(CHUNK + 7) as stream:
-            assert stream.read() == source.data[CHUNK + 7 :]
+    with Fanout(source, source) as shared, shared.reader()(CHUNK + 7) as stream:
+        assert stream.read() == source.data[CHUNK + 7 :]
     assert source.opened == [CHUNK + 7]
 
 
