@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -30,9 +29,9 @@ from airgap.errors import AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.forms import Run, State, Verdict
 from airgap.progress import Silent
 from airgap.resources.model import Credentials, HostConfig, S3Config
-from tests.parts.need import require_part, require_root
+from tests.parts.need import require_part
 from tests.parts.process import LOOPBACK, Process, free_ports, listens
-from tests.parts.s3 import ACCESS_KEY, SECRET_KEY, S3Service, start_minio
+from tests.parts.s3 import ACCESS_KEY, SECRET_KEY, S3Service
 from tests.parts.tls import issue, make_authority
 from tests.suites.destination_suite import (
     Bytes,
@@ -548,7 +547,7 @@ def test_a_store_that_keeps_something_else_is_found_out(
     assert {change.outcome for change in failed} == {Verdict.FAILED}
 
 
-# --- TLS, memory, a disk that is full -----------------------------------------------------------
+# --- TLS, memory ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -590,31 +589,6 @@ def test_a_private_authority_is_believed_when_it_is_named(
     with pytest.raises(InputError) as not_there:
         S3Destination(missing, tmp_path, Run(Silent()))
     assert not_there.value.code == "no-ca-file"
-
-
-def test_a_full_server_says_so_and_is_finished_later(tmp_path: Path, stack: ExitStack) -> None:
-    require_root("mounting a small disk")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
-    if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    stack.callback(subprocess.run, ["umount", str(disk)], check=True)
-    service = start_minio(tmp_path, disk)
-    stack.callback(service.stop)
-    config = s3_config(service, tmp_path, {"models": service.new_bucket()})
-    destination = S3Destination(config, tmp_path / "journals", Run(Silent(), jobs=1))
-    form = tree({f"{number}": os.urandom(20 << 20) for number in range(4)})
-    [error] = destination.transfer([form]).values()
-    assert isinstance(error, UpstreamError)
-    assert error.code == "destination-full"
-    subprocess.run(["mount", "-o", "remount,size=256m", str(disk)], check=True)
-    # MinIO looks at its disk's size only now and then.
-    for _ in range(60):
-        if not destination.transfer([form]):
-            break
-        time.sleep(1)
-    assert outcomes(carry(destination, form)) <= {Verdict.WRITTEN, Verdict.PRESENT}
 
 
 MEASURED = """

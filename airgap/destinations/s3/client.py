@@ -18,6 +18,8 @@ CONNECT_TIMEOUT = 10
 """Seconds: the endpoint is inside the same site."""
 READ_TIMEOUT = 300
 """Seconds without a byte: a store may be silent while it puts the parts of a large object together."""
+ASK_AGAIN = 1.5
+"""Seconds until an incomplete PUT is sent again: longer than MinIO believes an old look at its disk."""
 ATTEMPTS = 5
 """Requests in all, with the library's own back-off: 5 of them last over a restart of the service."""
 
@@ -49,7 +51,7 @@ def make_client(config: S3Config, connections: int) -> S3Client:
         max_pool_connections=connections,
     )
     with mapped(config.endpoint):
-        return boto3.session.Session(botocore_session=_session(os.devnull, os.devnull)).client(
+        client = boto3.session.Session(botocore_session=_session(os.devnull, os.devnull)).client(
             "s3",
             endpoint_url=config.endpoint,
             region_name=config.region,
@@ -60,6 +62,19 @@ def make_client(config: S3Config, connections: int) -> S3Client:
             # True and not None, for which the environment would be asked.
             verify=True if ca_file is None else str(ca_file),
         )
+    # What the hook returns does count for this event.
+    client.meta.events.register("needs-retry.s3.PutObject", _ask_again)  # type: ignore[arg-type]
+    return client
+
+
+def _ask_again(response: Any, attempts: int, **_more: Any) -> float | None:
+    """The pause before a PUT is sent again that the server calls incomplete, as MinIO does when its disk fills up.
+
+    MinIO looks at its disk's size once a second, and until then cannot say why a write fell short; asked after that,
+    it says that it is full. A PUT that something cut on the way is well the second time.
+    """
+    code = None if response is None else response[1].get("Error", {}).get("Code")
+    return ASK_AGAIN if code == "IncompleteBody" and attempts < ATTEMPTS else None
 
 
 def _session(config_file: str, credentials_file: str, profile: str | None = None) -> Any:
@@ -136,7 +151,16 @@ _RIGHTS = (
     "MinIO answers the same when its storage is read-only"
 )
 _QUOTA = "raise the bucket's quota, or make room in it"
-_FULL = "the server's disks are full: make room there"
+FULL = "the server's disks are full: make room there, then run the import again"
+_DRIVES = "too few of the server's drives can be written: full, gone or read-only; look at them, then run it again"
+_BROKEN = (
+    "the server failed and does not say why; SeaweedFS answers this when its disks are full: "
+    "look at its disks, then into its log"
+)
+_CUT = (
+    "what was sent was whole: something on the way cut it, or the server could not keep it; "
+    "look at the server's disks, then run it again"
+)
 _DAMAGED = "the server got other bytes than were sent: run it again"
 _RACE = "someone else writes there; run the import again"
 _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
@@ -165,8 +189,12 @@ _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     ),
     "XMinioAdminBucketQuotaExceeded": (UpstreamError, "quota", _QUOTA),
     "QuotaExceeded": (UpstreamError, "quota", _QUOTA),
-    "XMinioStorageFull": (UpstreamError, "destination-full", _FULL),
-    "507": (UpstreamError, "destination-full", _FULL),
+    "XMinioStorageFull": (UpstreamError, "destination-full", FULL),
+    "507": (UpstreamError, "destination-full", FULL),
+    "SlowDownWrite": (UpstreamError, "not-writable", _DRIVES),
+    "InternalError": (UpstreamError, "server-error", _BROKEN),
+    "500": (UpstreamError, "server-error", _BROKEN),
+    "IncompleteBody": (UpstreamError, "cut-request", _CUT),
     "BadDigest": (IntegrityError, "digest-mismatch", _DAMAGED),
     "XAmzContentChecksumMismatch": (IntegrityError, "digest-mismatch", _DAMAGED),
     "InvalidDigest": (IntegrityError, "digest-mismatch", _DAMAGED),
@@ -181,6 +209,8 @@ _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "NoSuchKey": (NotFoundError, "not-found", ""),
     "404": (NotFoundError, "not-found", ""),
 }
+_FULL_WORDS = ("no space left on device", "drive path full")
+"""In the message of MinIO's 500 InternalError, while its last look at the disk still found room."""
 
 
 @contextmanager
@@ -213,8 +243,11 @@ def _from_answer(error: Any, where: str) -> AirgapError:
     answer = error.response.get("Error", {})
     code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    full = any(words in message for words in _FULL_WORDS)
     kind, ours, hint = (
-        _MEANINGS.get(code) or _MEANINGS.get(str(status)) or (UpstreamError, "refused", "")
+        _MEANINGS.get("507" if full else code)
+        or _MEANINGS.get(str(status))
+        or (UpstreamError, "refused", "")
     )
     what = f"{where}: {status} {code}: {message}"
     if issubclass(kind, UpstreamError):

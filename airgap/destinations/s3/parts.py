@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.canonical import canonical
-from airgap.destinations.s3.client import mapped
+from airgap.destinations.s3.client import FULL, mapped
 from airgap.digest import Digest
-from airgap.errors import IntegrityError, NotFoundError, StoreError
+from airgap.errors import IntegrityError, NotFoundError, StoreError, UpstreamError
 from airgap.trees import Body
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _go_on(client: S3Client, journal: Journal, body: Body, condition: dict[str, 
             checksum = base64.b64encode(hashed).decode()
             known = have.get(number)
             if known is None:
-                with mapped(f"{where}: part {number}"):
+                with _in_upload(client, target, f"{where}: part {number}"):
                     answer = client.upload_part(
                         **target,
                         PartNumber=number,
@@ -223,10 +223,30 @@ def _go_on(client: S3Client, journal: Journal, body: Body, condition: dict[str, 
         abort(client, journal)
         raise
     parts: Any = {"Parts": [part.as_dict() for part in journal.parts]}
-    with mapped(f"{where}: complete"):
+    with _in_upload(client, target, f"{where}: complete"):
         client.complete_multipart_upload(**target, MultipartUpload=parts, **condition)  # type: ignore[arg-type]
     journal.end()
     return f"{base64.b64encode(checksums.digest()).decode()}-{len(journal.parts)}"
+
+
+@contextmanager
+def _in_upload(client: S3Client, target: Any, where: str) -> Iterator[None]:
+    """`mapped`, with a second look when the server says that the upload is gone.
+
+    MinIO says so of a part that fell short because the disk is full, while the upload with its other parts is there:
+    believed, it would be begun anew, and the old one left to fill the disk.
+    """
+    try:
+        with mapped(where):
+            yield
+    except NotFoundError as gone:
+        try:
+            with mapped(where):
+                client.list_parts(**target, MaxParts=1)
+        except NotFoundError:
+            raise gone from None
+        what = f"{gone.what} It is there, but the server could not keep what was sent."
+        raise UpstreamError("destination-full", what, FULL, 404) from gone
 
 
 def _parts(body: Body, size: int) -> Iterator[bytearray]:
