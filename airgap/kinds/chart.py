@@ -20,7 +20,7 @@ from airgap.lock import Item
 from airgap.resources.model import ChartRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
-from airgap.store.reference import parse_reference
+from airgap.store.reference import check_place, parse_reference
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -37,6 +37,8 @@ def resolve(request: ChartRequest, reach: Reach) -> Item:
 
     Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError` (`not-a-chart`).
     """
+    if _is_local(request.ref):
+        check_place(request.name)
     located = reach.locate(request.ref)
     sizes = dict[Digest, int]()
     _layers(read_node(located.source, located.root), request.ref)
@@ -106,10 +108,11 @@ def expect(item: Item) -> Graph:
 
 
 def _original(item: Item) -> str:
-    local = item.source.startswith(("oci-archive:", "oci:")) and not item.source.startswith(
-        "oci://"
-    )
-    return item.name if local else item.source.removeprefix("oci://")
+    return item.name if _is_local(item.source) else item.source.removeprefix("oci://")
+
+
+def _is_local(source: str) -> bool:
+    return source.startswith(("oci-archive:", "oci:")) and not source.startswith("oci://")
 
 
 def _config(node: Node) -> Descriptor:

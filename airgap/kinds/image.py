@@ -13,6 +13,7 @@ from airgap.platforms import narrow
 from airgap.resources.model import ImageRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
+from airgap.store.reference import check_place
 
 
 def resolve(request: ImageRequest, reach: Reach) -> Item:
@@ -20,6 +21,8 @@ def resolve(request: ImageRequest, reach: Reach) -> Item:
 
     Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
     """
+    if _is_local(request.ref):
+        check_place(request.name)
     located = reach.locate(request.ref)
     inside, _ = narrow(located.source, located.root, request.platforms)
     nodes, sizes = measure(located.source, located.root, request.platforms)
@@ -78,6 +81,9 @@ def check(_item: Item, _root: Descriptor, _source: Source) -> list[str]:
 
 def form(item: Item, root: Descriptor, source: Source) -> Graph:
     """A graph. Its original name is the reference, or the item's name where the source is local."""
-    local = item.source.partition(":")[0] in ("oci", "oci-archive", "docker-daemon")
-    original = item.name if local else item.source
+    original = item.name if _is_local(item.source) else item.source
     return Graph(item.name, original, root, source, item.platforms, item.attached, item.phase)
+
+
+def _is_local(source: str) -> bool:
+    return source.partition(":")[0] in ("oci", "oci-archive", "docker-daemon")
