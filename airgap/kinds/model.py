@@ -200,7 +200,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
         )
     except ImportError as error:
         raise InputError(
-            "extra-missing",
+            "missing-extra",
             "models of the Hub need the huggingface-hub library",
             "pip install 'airgap[models]'",
         ) from error

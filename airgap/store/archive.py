@@ -138,7 +138,7 @@ def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
             import zstandard
         except ImportError as error:
             raise InputError(
-                "extra-missing",
+                "missing-extra",
                 f"{path}: reading .zst needs the zstandard library",
                 "pip install 'airgap[zstd]'",
             ) from error

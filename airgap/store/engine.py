@@ -141,7 +141,7 @@ def _save(reference: str, url: str) -> Iterable[bytes]:
         import docker.errors
     except ImportError as error:
         raise InputError(
-            "extra-missing",
+            "missing-extra",
             "docker-daemon: needs the docker library",
             "pip install 'airgap[docker]'",
         ) from error

@@ -165,7 +165,7 @@ def scrub(text: str, secrets: tuple[str, ...]) -> str:
 class Git:
     """Runs git. `folder` is a folder of ours, made when absent; git's settings file lies there. Safe for threads.
 
-    Raises `ToolError` (`git-missing`, `git-too-old`) or `InputError` (`extra-missing`) when made.
+    Raises `ToolError` (`git-missing`, `git-too-old`) or `InputError` (`missing-extra`) when made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -194,7 +194,7 @@ class Git:
             from git.cmd import Git as GitPython  # an extra, and 50 ms
         except ModuleNotFoundError as error:
             raise InputError(
-                "extra-missing", "Git repositories need GitPython", "pip install 'airgap[git]'"
+                "missing-extra", "Git repositories need GitPython", "pip install 'airgap[git]'"
             ) from error
         except ImportError as error:
             # GitPython runs `git version` when it is imported, and calls a missing program an ImportError.
