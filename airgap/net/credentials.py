@@ -19,9 +19,8 @@ from typing import Any
 from airgap.errors import AirgapError, InputError
 from airgap.graph import parse_json
 from airgap.resources.model import Credentials
+from airgap.resources.secrets import read_secret
 
-MAX_SECRET = 64 << 10
-"""Bytes of a password or token file: the longest tokens have a few KiB."""
 MAX_CONFIG = 4 << 20
 """Bytes of a docker config.json."""
 HELPER_SECONDS = 30
@@ -46,27 +45,6 @@ class Login:
         return "Basic " + base64.b64encode(pair).decode()
 
 
-def read_secret(path: Path) -> str:
-    """The secret in a file, without the newline at its end. Raises `InputError` (`bad-secret-file`)."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SECRET + 1)
-        secret = data.decode().removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise InputError("bad-secret-file", f"{path}: {why}", "name a readable file") from error
-    if not secret or len(data) > MAX_SECRET or any(ord(char) < 32 for char in secret.strip()):
-        # A robot's JSON may have line breaks; everything else that has them is some other file.
-        if secret and len(data) <= MAX_SECRET and secret.lstrip().startswith("{"):
-            return secret
-        raise InputError(
-            "bad-secret-file",
-            f"{path}: expected one line with the secret, up to {MAX_SECRET} bytes",
-            "name a file that holds the secret and nothing else",
-        )
-    return secret
-
-
 def login_of(credentials: Credentials | None) -> Login | None:
     """The login that a resource names; `None` where it names none.
 
@@ -79,7 +57,7 @@ def login_of(credentials: Credentials | None) -> Login | None:
         return Login("", read_secret(credentials.token_file))
     if credentials.password_file is None:
         return None
-    secret = read_secret(credentials.password_file)
+    secret = read_secret(credentials.password_file, may_be_json=True)
     robot = _robot(secret)
     if robot is not None and credentials.username in ("", robot.username):
         return robot

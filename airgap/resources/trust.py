@@ -67,7 +67,7 @@ def _public_key(reader: Reader, steps: Steps, text: str, material: dict[str, Ste
     """
     path = reader.path(steps, text)
     try:
-        pem = read_file(path, MAX_PUBLIC_KEY)
+        pem = read_file(path, MAX_PUBLIC_KEY, "bad-public-key")
     except InputError as error:
         reader.bad(steps, error.what)
         return b""

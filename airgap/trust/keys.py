@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import stat
 from pathlib import Path
 from typing import Protocol
 
@@ -27,11 +26,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from airgap.digest import Digest
 from airgap.errors import InputError, TrustError
+from airgap.resources.secrets import read_private
 from airgap.store.files import disk_errors, sync_folder
 
 MAX_KEY = 64 << 10
-"""Bytes of a key file: real ones have under one KiB; a wrong path may lead to anything."""
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""Bytes of a public key: real ones have under one KiB."""
 _COSIGN_LABELS = (b"ENCRYPTED SIGSTORE PRIVATE KEY", b"ENCRYPTED COSIGN PRIVATE KEY")
 
 
@@ -165,13 +164,12 @@ def generate(prefix: Path, password: bytes) -> tuple[Path, Path]:
 
 
 def load_private(path: Path, password: bytes) -> FileSigner:
-    """The signer of an encrypted key file.
+    """The signer of an encrypted key file, which nobody else may be able to read (`read_private`).
 
-    Symbolic links are followed, because Kubernetes mounts secrets through them; the mode that counts is that of
-    the file that was opened. Raises `InputError`: `key-readable`, `key-not-file`, `key-missing`,
-    `key-not-encrypted`, `wrong-password`, `key-unsupported`, `bad-key`.
+    Raises `InputError`: `key-readable`, `key-not-file`, `key-missing`, `bad-key-file`, `key-not-encrypted`,
+    `wrong-password`, `key-unsupported`, `bad-key`.
     """
-    data = _read_secret(path, "key")
+    data = read_private(path, "key")
     if any(label in data for label in _COSIGN_LABELS):
         raise InputError(
             "key-unsupported",
@@ -213,44 +211,6 @@ def _decrypt(path: Path, data: bytes, password: bytes) -> ec.EllipticCurvePrivat
             "make a key with `airgap keys generate`",
         )
     return key
-
-
-def load_password(path: Path) -> bytes:
-    """The password in a file that only its owner can read; one line end after it does not count.
-
-    Raises `InputError`: `password-readable`, `password-not-file`, `password-missing`, `no-password`.
-    """
-    password = _read_secret(path, "password").removesuffix(b"\n").removesuffix(b"\r")
-    if not password:
-        raise InputError("no-password", f"{path} is empty", "put the key's password into it")
-    return password
-
-
-def _read_secret(path: Path, what: str) -> bytes:
-    """A small file that nobody but its owner can read; `what` begins the codes of the errors."""
-    try:
-        # Non-blocking, so that a named pipe is answered and not waited for.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise InputError(
-            f"{what}-missing",
-            f"{path}: cannot be opened: {error.strerror}",
-            "check the path, and that it is you who may read it",
-        ) from error
-    try:
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
-            raise InputError(f"{what}-not-file", f"{path}: not a file", f"give the {what}'s file")
-        if mode & _OTHERS:
-            raise InputError(
-                f"{what}-readable",
-                f"{path}: mode {stat.S_IMODE(mode):04o}: others can use it, expected 0600",
-                f"chmod 600 {path}; if others have had it, replace the key and revoke it",
-            )
-        with disk_errors(path):
-            return os.read(fd, MAX_KEY)
-    finally:
-        os.close(fd)
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

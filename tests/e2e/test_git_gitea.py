@@ -34,6 +34,7 @@ class Sovereign:
         self.org = f"org-{secrets.token_hex(4)}"
         self.secret = gitea.token(scopes)
         (tmp_path / "token").write_text(self.secret + "\n")
+        (tmp_path / "token").chmod(0o600)
         self.kind = GitKind(tmp_path / "outside", Client(zone="connected"), Silent())
 
     def destination(self, credentials: Credentials | None = None) -> GitDestination:
@@ -130,6 +131,7 @@ def test_everything_arrives_in_a_new_private_repository(inside: Sovereign, work:
 
 def test_with_user_name_and_password(inside: Sovereign, work: Work) -> None:
     (inside.tmp / "pw").write_text(inside.gitea.password)
+    (inside.tmp / "pw").chmod(0o600)
     credentials = Credentials(username=inside.gitea.username, password_file=inside.tmp / "pw")
     form = inside.form(work)
     destination = inside.destination(credentials)

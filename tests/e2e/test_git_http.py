@@ -38,6 +38,7 @@ def client(server: GitServer, tmp_path: Path, *, gap: bool = False) -> Client:
     credentials = None
     if server.username:
         (tmp_path / "pw").write_text(server.password + "\n")
+        (tmp_path / "pw").chmod(0o600)
         credentials = Credentials(username=server.username, password_file=tmp_path / "pw")
     hosts = {server.host: HostConfig(credentials, plain_http=True)}
     return Client(hosts, zone="gap" if gap else "connected", retries=QUICK)

@@ -62,8 +62,9 @@ class Site:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def write(self, name: str, text: str) -> None:
-        """A file of the site."""
+        """A file of the site, which may be a secret."""
         (self.folder / name).write_text(text)
+        (self.folder / name).chmod(0o600)
 
 
 def _sovereign(*urls: str) -> str:

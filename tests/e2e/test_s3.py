@@ -105,6 +105,8 @@ def s3_config(service: S3Service, folder: Path, buckets: dict[str, str]) -> S3Co
     """The Sovereign's s3 section for a service, with its keys in files."""
     (folder / "access").write_text(service.access_key + "\n")
     (folder / "secret").write_text(service.secret_key + "\n")
+    for name in ("access", "secret"):
+        (folder / name).chmod(0o600)
     keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")
     return S3Config(service.endpoint, buckets, HostConfig(credentials=keys))
 
@@ -578,6 +580,8 @@ def test_a_private_authority_is_believed_when_it_is_named(
     keys = Credentials(access_key_file=tmp_path / "access", secret_key_file=tmp_path / "secret")
     (tmp_path / "access").write_text(ACCESS_KEY)
     (tmp_path / "secret").write_text(SECRET_KEY)
+    for name in ("access", "secret"):
+        (tmp_path / name).chmod(0o600)
     named = S3Config(url, {"models": "models"}, HostConfig(credentials=keys, ca_file=ca_file))
     with pytest.raises(InputError, match="no-bucket"):  # so far, but TLS is well
         S3Destination(named, tmp_path, Run(Silent())).plan(tree({"one": b"1"}))

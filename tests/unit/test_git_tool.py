@@ -220,8 +220,9 @@ def test_bad_urls(url: str) -> None:
 
 
 def test_credentials_come_from_files(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("s3cret\n")
     file = tmp_path / "secret"
+    file.write_text("s3cret\n")
+    file.chmod(0o600)
     basic = Credentials(username="me", password_file=file)
     assert authorization(basic) == "Basic " + base64.b64encode(b"me:s3cret").decode()
     assert (

@@ -52,6 +52,7 @@ def secret(folder: Path, text: str) -> Path:
     """A file with a secret."""
     path = folder / "secret"
     path.write_text(text)
+    path.chmod(0o600)
     return path
 
 

@@ -33,6 +33,7 @@ def password(tmp_path: Path) -> Path:
     """The robot's password file."""
     path = tmp_path / "password"
     path.write_text("good\n")
+    path.chmod(0o600)
     return path
 
 
@@ -145,6 +146,7 @@ def test_missing_rights_are_said_so(harbor: HarborDouble, client: RegistryClient
 def test_a_wrong_password_is_said_so(harbor: HarborDouble, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("bad")
+    wrong.chmod(0o600)
     error = refused(lambda: Repository(robot(harbor, wrong), "p1/x").tags())
     assert error.code == "login-failed"
     assert "bad" not in str(error)

@@ -216,6 +216,7 @@ spec:
 
 def test_the_robot_file_of_a_registry_is_a_login(tmp_path: Path) -> None:
     (tmp_path / "robot.json").write_text('{"id": 7, "name": "robot$import", "secret": "s3"}')
+    (tmp_path / "robot.json").chmod(0o600)
     registry = "{url: 'https://h.example', projects: {docker.io: hub}, credentials: {credentialsFile: robot.json}}"
     text = f"{HEAD.format(kind='Sovereign')}spec: {{registries: [{registry}]}}\n"
     made = load_sovereign(text.encode(), base_dir=tmp_path)

@@ -115,6 +115,16 @@ def test_every_mount_has_its_volume(path: Path) -> None:
             assert mounted == volumes
 
 
+@pytest.mark.parametrize("path", RESOURCES, ids=name)
+def test_secrets_are_for_the_pods_group_alone(path: Path) -> None:
+    for document in yaml.safe_load_all(path.read_text()):
+        for pod in pods(document):
+            assert pod["securityContext"]["fsGroup"] > 0
+            secrets = [volume["secret"] for volume in pod["volumes"] if "secret" in volume]
+            assert secrets
+            assert {secret["defaultMode"] for secret in secrets} == {0o440}
+
+
 @pytest.mark.parametrize("path", SERVICES, ids=name)
 def test_services_have_the_least_rights(path: Path) -> None:
     found = dict(unit(path))

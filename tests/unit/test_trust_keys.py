@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from airgap.errors import AirgapError, InputError, TrustError
-from airgap.trust.keys import PublicKey, generate, load_password, load_private, load_public
+from airgap.trust.keys import PublicKey, generate, load_private, load_public
 
 PASSWORD = b"correct horse"
 
@@ -181,16 +181,3 @@ def test_secrets_are_not_in_reprs(tmp_path: Path) -> None:
     private, _ = generate(tmp_path / "mine", PASSWORD)
     signer = load_private(private, PASSWORD)
     assert repr(signer) == f"FileSigner({load_public(signer.public_key_pem).digest.short})"
-
-
-def test_a_password_comes_from_a_file_of_its_own(tmp_path: Path) -> None:
-    assert load_password(put(tmp_path / "a", b"secret\n")) == b"secret"
-    assert load_password(put(tmp_path / "b", b" secret \r\n")) == b" secret "
-    for data, mode, code in [
-        (b"\n", 0o600, "no-password"),
-        (b"secret", 0o644, "password-readable"),
-    ]:
-        with pytest.raises(InputError) as caught:
-            load_password(put(tmp_path / "c", data, mode))
-        assert caught.value.code == code
-        assert "secret" not in caught.value.what

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
 from airgap.resources.model import Credentials, S3Config
+from airgap.resources.secrets import read_secret
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -104,19 +104,8 @@ def _keys(credentials: Credentials | None) -> tuple[str, str, str | None]:
             "s3.credentials: got neither a profile nor accessKeyFile and secretKeyFile",
             "add one of them to the Sovereign resource",
         )
-    return _read(credentials.access_key_file), _read(credentials.secret_key_file), None
-
-
-def _read(path: Path) -> str:
-    try:
-        value = path.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "no-credentials", f"{path}: {error}", "check the path and its rights"
-        ) from error
-    if not value:
-        raise InputError("no-credentials", f"{path}: empty, expected a key")
-    return value
+    access, secret = map(read_secret, (credentials.access_key_file, credentials.secret_key_file))
+    return access.strip(), secret.strip(), None
 
 
 _PROFILE = "add its keys to ~/.aws/credentials"
