@@ -122,7 +122,7 @@ class Context:
         if chosen:
             from airgap.resources.secrets import read_secret
 
-            return read_secret(Path(chosen)).encode()
+            return read_secret(Path(chosen), "password").encode()
         if not sys.stdin.isatty():
             raise InputError(
                 "no-password",
