@@ -14,20 +14,25 @@ RUN apt-get -qq update \
  && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends \
       ca-certificates python3 python3-venv
 COPY scripts/requirements/run.txt scripts/requirements/build.txt /requirements/
+# The lock files are whole, so pip has nothing to resolve: left to itself, an old pip takes the newest
+# release for a requirement with extras, and then refuses it for want of a hash.
 RUN python3 -m venv /opt/airgap \
- && /opt/airgap/bin/pip install --no-cache-dir --require-hashes -r /requirements/run.txt \
+ && /opt/airgap/bin/pip install --no-cache-dir --no-deps --require-hashes -r /requirements/run.txt \
  && python3 -m venv /opt/build \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes -r /requirements/build.txt
+ && /opt/build/bin/pip install --no-cache-dir --no-deps --require-hashes -r /requirements/build.txt \
+ && /opt/build/bin/pip check
 COPY pyproject.toml README.md LICENSE /src/
 COPY manifests /src/manifests
 COPY airgap /src/airgap
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation -w /wheels /src \
- && /opt/airgap/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
+ && /opt/airgap/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl \
+ && /opt/airgap/bin/pip check
 
 # Inside the gap there is no model hub and no container engine to ask, so their clients stay out.
 FROM build AS build-gap
 RUN /opt/airgap/bin/pip uninstall -q -y \
-      docker huggingface-hub hf-xet httpx httpcore h11 anyio fsspec filelock tqdm \
+      docker huggingface-hub hf-xet httpx httpcore h11 anyio click fsspec filelock packaging tqdm \
+ && /opt/airgap/bin/pip check \
  && /opt/airgap/bin/pip uninstall -q -y pip setuptools
 
 FROM build AS build-connected
