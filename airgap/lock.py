@@ -86,6 +86,10 @@ class Item:
     licence: str = ""
     files: tuple[LockedFile, ...] = ()
     path: str = ""
+    asked: Mapping[str, str | list[str]] = field(default_factory=dict, hash=False)
+    """What the request said where nothing else here does: `refs` of Git; `revision` and `include` of a model.
+
+    Empty in locks of earlier versions."""
 
     @property
     def pin(self) -> Digest:
@@ -112,6 +116,8 @@ class Item:
         for key in ("head", "revision", "licence", "path", "converted"):
             if getattr(self, key):
                 made[key] = getattr(self, key)
+        if self.asked:
+            made["asked"] = dict(self.asked)
         return made
 
 
@@ -191,8 +197,9 @@ class Lock:
 
 _ITEM_FIELDS = {
     "name", "kind", "source", "root", "bytes", "phase", "platforms", "attached", "converted",
-    "refs", "head", "lfs", "revision", "licence", "files", "path", "inside",
+    "refs", "head", "lfs", "revision", "licence", "files", "path", "inside", "asked",
 }  # fmt: skip
+_ASKED = {"git": {"refs"}, "model": {"include", "revision"}}
 
 
 def _only(value: Any, allowed: set[str], where: str) -> None:
@@ -266,7 +273,17 @@ def _item(value: Any, where: str) -> Item:
         licence=value.get("licence", ""),
         files=tuple(_file(entry, where) for entry in value.get("files", ())),
         path=check_path(value["path"], where) if "path" in value else "",
+        asked=_asked(value.get("asked", {}), kind, where),
     )
+
+
+def _asked(value: Any, kind: str, where: str) -> dict[str, str | list[str]]:
+    _only(value, _ASKED.get(kind, set()), f"{where}: asked")
+    for key, said in value.items():
+        texts = [said] if key == "revision" else said
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise InputError("bad-lock", f"{where}: asked.{key}: got {said!r}, expected text")
+    return dict(value)
 
 
 def check_path(path: Any, where: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,8 @@ def make_lock(
     progress: Progress,
     folder: Path,
 ) -> Locked:
-    """Resolves a request, several items at once. Pins of `old` stay for what is asked for as before.
+    """Resolves a request, several items at once. Pins of `old` stay for what is asked for as before; what the request
+    asks for otherwise by now is resolved anew, and a note says so.
 
     `update` names items that are resolved anew (`ALL` for every one); `folder` is where the lock will lie: local paths
     below it are written relative to it. Raises the first error, after every item was tried.
@@ -45,19 +48,19 @@ def make_lock(
     entries = list(wanted(request))
     _check_update(update, entries)
     kept = {(item.kind, item.name): item for item in old.items} if old else {}
+    edited = list[str]()
     progress.start("lock", 0, len(entries))
 
     def one(entry: tuple[str, Any]) -> Item | AirgapError:
         kind, asked = entry
         progress.item(asked.name)
         pin = kept.get((kind, asked.name))
-        if (
-            pin is not None
-            and not {asked.name, ALL} & set(update)
-            and _same(kind, asked, pin, folder)
-        ):
-            progress.done(asked.name, "kept")
-            return pin
+        if pin is not None and not {asked.name, ALL} & set(update):
+            edits = _edits(kind, asked, pin, folder)
+            if not edits:
+                progress.done(asked.name, "kept")
+                return pin
+            edited.append(f"{asked.name}: resolved anew, because the request changed: {edits}")
         try:
             item = KINDS[kind].resolve(asked, reach)
         except AirgapError as error:
@@ -67,24 +70,21 @@ def make_lock(
             progress.done(asked.name, "failed")
             return error
         progress.done(asked.name, "locked")
-        return _relative(item, folder)
+        source = _relative(item.source, kind, folder)
+        return replace(item, source=source, asked=_unwritten(kind, asked))
 
     with ThreadPoolExecutor(jobs) as pool:
         results = list(pool.map(one, entries))
     raise_all([result for result in results if isinstance(result, AirgapError)])
     lock = Lock.of(request.name, [result for result in results if isinstance(result, Item)])
-    return Locked(lock, tuple(note for item in lock.items for note in _notes(item)))
+    return Locked(lock, (*sorted(edited), *(note for item in lock.items for note in _notes(item))))
 
 
 def raise_all(errors: list[AirgapError]) -> None:
-    """Raises the first of `errors`, with the others in its text, so that one run shows all that is wrong."""
-    if not errors:
-        return
-    first = errors[0]
-    if len(errors) > 1:
-        others = "".join(f"\n  also: {error.what} [{error.code}]" for error in errors[1:])
-        first.what = f"{first.what}{others}"
-    raise first
+    """Raises the first of `errors`, with the others in `also`, so that one run shows all that is wrong."""
+    if errors:
+        errors[0].also = errors[1:]
+        raise errors[0]
 
 
 def _check_update(update: Collection[str], entries: list[tuple[str, Any]]) -> None:
@@ -102,40 +102,80 @@ def _check_update(update: Collection[str], entries: list[tuple[str, Any]]) -> No
             )
 
 
-def _same(kind: str, asked: Any, pin: Item, folder: Path) -> bool:
-    """True when the request still asks for what the pin was made from."""
+def _asked(kind: str, asked: Any, folder: Path) -> dict[str, Any]:
+    """Everything that a request says about an item; `_pinned` gives the same of a lock."""
+    said: dict[str, Any] = {"source": _relative(_source(kind, asked), kind, folder)}
     if kind in ("image", "chart"):
-        platforms = getattr(asked, "platforms", ())
-        source = _relative(Item(asked.name, kind, asked.ref), folder).source
-        return (pin.source, pin.platforms, pin.phase) == (source, platforms, asked.phase)
-    # Refs, revisions and directories move under an unchanged request; only their names say whether it is the same.
-    return kind_source(kind, asked, folder) == pin.source
+        said |= {"platforms": getattr(asked, "platforms", ()), "phase": asked.phase}
+    elif kind == "file":
+        said |= {"sha256": asked.sha256, "path": asked.path}
+    elif kind == "git":
+        said["lfs"] = asked.lfs
+    return said | _unwritten(kind, asked)
 
 
-def kind_source(kind: str, asked: Any, folder: Path) -> str:
-    """The lock's `source` for a request of a kind that is not in a registry."""
+def _unwritten(kind: str, asked: Any) -> dict[str, str | list[str]]:
+    """What a pin does not show of the request that it was made from: the lock's field `asked`."""
     if kind == "git":
-        source = str(asked.url)
-    elif kind == "model":
-        source = f"hf:{asked.repo}" if asked.repo else f"directory:{asked.directory}"
-    else:
-        source = asked.url or f"file:{asked.file}"
-    return _relative(Item(asked.name, kind, source), folder).source
+        return {"refs": sorted(asked.refs)}
+    if kind == "model":
+        revision = {"revision": asked.revision} if asked.repo else {}
+        return {"include": sorted(asked.include), **revision}
+    return {}
+
+
+def _pinned(pin: Item) -> dict[str, Any]:
+    said: dict[str, Any] = {"source": pin.source}
+    if pin.kind in ("image", "chart"):
+        said |= {"platforms": pin.platforms, "phase": pin.phase}
+    elif pin.kind == "file":
+        said |= {"sha256": pin.files[0].digest.hex if pin.files else "", "path": pin.path}
+    elif pin.kind == "git":
+        said["lfs"] = pin.lfs
+    return said | dict(pin.asked)
+
+
+def _edits(kind: str, asked: Any, pin: Item, folder: Path) -> str:
+    """What the request says otherwise than the one that `pin` was made from, in words; empty: the pin stays."""
+    new, old = _asked(kind, asked, folder), _pinned(pin)
+    return "; ".join(
+        f"{key}: {_text(old[key])} → {_text(new[key])}"
+        if key in old
+        else f"{key}: the lock does not say what was asked, now {_text(new[key])}"
+        for key in new
+        if key not in old or old[key] != new[key]
+    )
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, str | bool) else ", ".join(value) or "all"
+
+
+def _source(kind: str, asked: Any) -> str:
+    """The lock's `source` for a request, before local paths in it are made relative."""
+    if kind in ("image", "chart"):
+        return str(asked.ref)
+    if kind == "git":
+        return str(asked.url)
+    if kind == "model":
+        return f"hf:{asked.repo}" if asked.repo else f"directory:{asked.directory}"
+    return asked.url or f"file:{asked.file}"
 
 
 _LOCAL = ("oci-archive:", "oci:", "directory:", "file:")
 
 
-def _relative(item: Item, folder: Path) -> Item:
-    """Local paths below the lock's folder are written relative to it, so that both can be moved together."""
-    import dataclasses
+def _relative(source: str, kind: str, folder: Path) -> str:
+    """Local paths below the lock's folder are written relative to it, so that both can be moved together.
 
-    scheme = next((one for one in _LOCAL if item.source.startswith(one)), "")
-    path = item.source.removeprefix(scheme)
-    if (scheme or item.kind == "git") and path.startswith("/"):
-        base = f"{folder.absolute()}/"
-        return dataclasses.replace(item, source=scheme + path.removeprefix(base))
-    return item
+    Where the command was started does not matter: `..` in the folder's name is taken out as in the request's paths.
+    """
+    scheme = next((one for one in _LOCAL if source.startswith(one)), "")
+    path = source.removeprefix(scheme)
+    if (scheme or kind == "git") and path.startswith("/"):
+        base = os.path.normpath(folder.absolute()).rstrip("/") + "/"
+        return scheme + path.removeprefix(base)
+    return source
 
 
 def _notes(item: Item) -> list[str]:
@@ -144,13 +184,17 @@ def _notes(item: Item) -> list[str]:
         notes.append(
             f"{item.name}: converted: an engine's image has no digest of its own, so it got {item.root}"
         )
-    if item.platforms and any(
-        item.root and one.subject == item.root.digest for one in item.attached
-    ):
-        root = item.root.digest if item.root else ""
+    if item.inside is not None and item.root is not None:
+        # Design §4: the far side must not be surprised. Whether the index has attestations is not asked again for a
+        # pin that stays, so the note says it of all.
         notes.append(
-            f"{item.name}: with `platforms:` the index itself does not arrive, so @{root} and the signatures"
-            " on it will not resolve inside; those on its children will"
+            f"{item.name}: with `platforms:` the index itself does not arrive: @{item.root.digest} and signatures on it"
+            " will not resolve inside, those on the chosen children will; what it lists for no chosen platform is left"
+            " out, and so are BuildKit's attestation manifests (`unknown/unknown`)"
+        )
+    if item.phase == "seed":
+        notes.append(
+            f"{item.name}: `phase: seed` does nothing in this version: at the import it goes to the registry"
         )
     return notes
 
@@ -190,6 +234,8 @@ def _changes(one: Item, two: Item) -> list[str]:
             )
         elif key in ("refs",):
             found += _ref_changes(one.refs, two.refs)
+        elif key == "asked":
+            found.append(f"asked: {json.dumps(before)} → {json.dumps(after)}")
         elif key in ("attached", "files"):
             found.append(f"{key}: {len(before or ())} → {len(after or ())}")
         else:

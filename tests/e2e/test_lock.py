@@ -1,0 +1,186 @@
+"""`airgap lock` from the command line: what an edited request does to a lock, and what `lock` says about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.git_sources import Work
+from tests.parts.images import make_image
+
+pytestmark = pytest.mark.e2e
+
+HEAD = "apiVersion: airgap.openova.io/v1alpha1\nkind: Request\nmetadata: {name: r}\nspec:\n"
+
+
+class Desk:
+    """A folder with a request; what `lock` made of it and said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said = ""
+
+    def ask(self, spec: str) -> None:
+        """Writes the request."""
+        (self.folder / "r.request.yaml").write_text(HEAD + spec)
+
+    def lock(self, *more: str, expect: int = 0, cwd: Path | None = None) -> dict[str, Any]:
+        """Runs `airgap lock`; returns its document."""
+        request = os.path.relpath(self.folder / "r.request.yaml", cwd or self.folder)
+        done = subprocess.run(
+            [sys.executable, "-m", "airgap.cli.main", "lock", request, *more, "--json"],
+            cwd=cwd or self.folder,
+            env={**os.environ, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        self.said = done.stderr
+        found = json.loads(done.stdout)
+        assert isinstance(found, dict)
+        return found
+
+    def item(self, *more: str) -> dict[str, Any]:
+        """The one item of a lock."""
+        [item] = self.lock(*more)["items"]
+        assert isinstance(item, dict)
+        return item
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def image(desk: Desk, more: str = "", name: str = "registry.local/a/b:1") -> None:
+    desk.ask(f"  images:\n  - {{ref: 'oci:lay:v1', name: '{name}'{more}}}\n")
+
+
+# A request that was edited.
+
+
+def test_a_file_with_another_digest_and_path_is_pinned_anew(desk: Desk) -> None:
+    digests = []
+    item: dict[str, Any] = {}
+    for text in (b"one", b"two"):
+        (desk.folder / "f").write_bytes(text)
+        digests.append(hashlib.sha256(text).hexdigest())
+        desk.ask(f"  files:\n  - {{file: f, name: f, path: {text.decode()}/f, sha256: {digests[-1]}}}\n")
+        item = desk.item()
+    assert item["files"] == [{"path": "two/f", "digest": f"sha256:{digests[1]}", "size": 3}]
+    assert f"sha256: {digests[0]} → {digests[1]}; path: one/f → two/f" in desk.said
+
+
+@pytest.mark.part("git")
+def test_git_refs_and_lfs_that_were_added_are_pinned(desk: Desk, tmp_path: Path) -> None:
+    source = Work(tmp_path / "origin")
+    source.commit()
+    source.git("tag", "v1")
+    item: dict[str, Any] = {}
+    for more in ("[refs/heads/main]", "[refs/tags/v1, refs/heads/main], lfs: true"):
+        desk.ask(f"  git:\n  - {{url: origin, name: g, refs: {more}}}\n")
+        item = desk.item()
+    assert sorted(item["refs"]) == ["refs/heads/main", "refs/tags/v1"]
+    assert item["lfs"] is True
+    assert "lfs: False → True; refs: refs/heads/main → refs/heads/main, refs/tags/v1" in desk.said
+    # The order in which refs are written means nothing.
+    desk.ask("  git:\n  - {url: origin, name: g, refs: [refs/heads/main, refs/tags/v1], lfs: true}\n")
+    source.commit("two")
+    assert desk.item() == item
+    assert "resolved anew" not in desk.said
+
+
+def test_a_pattern_that_a_model_gained_is_pinned(desk: Desk) -> None:
+    (desk.folder / "m").mkdir()
+    for name in ("a.json", "b.safetensors"):
+        (desk.folder / "m" / name).write_text(name)
+    item: dict[str, Any] = {}
+    for include in ("['*.json']", "['*.json', '*.safetensors']"):
+        desk.ask(f"  models:\n  - {{directory: m, name: a/m, include: {include}}}\n")
+        item = desk.item()
+    assert [file["path"] for file in item["files"]] == ["a.json", "b.safetensors"]
+    assert "include: *.json → *.json, *.safetensors" in desk.said
+    # What lies in the folder may move: a pin stays until `--update`.
+    (desk.folder / "m/a.json").write_text("moved")
+    assert desk.item() == item
+    assert desk.item("--update", "a/m") != item
+
+
+def test_a_pin_without_word_of_what_was_asked_is_made_anew(desk: Desk) -> None:
+    (desk.folder / "m").mkdir()
+    (desk.folder / "m/a.json").write_text("a")
+    desk.ask("  models:\n  - {directory: m, name: a/m}\n")
+    item = desk.item()
+    assert item["asked"] == {"include": []}
+    path = desk.folder / "r.lock.json"
+    path.write_bytes(path.read_bytes().replace(b'"asked":{"include":[]},', b""))
+    assert desk.item() == item
+    assert "the lock does not say what was asked" in desk.said
+
+
+def test_platforms_and_phase_that_changed_are_pinned_anew(desk: Desk) -> None:
+    make_image(desk.folder / "lay", platforms=("linux/amd64", "linux/arm64"))
+    item: dict[str, Any] = {}
+    for more in ("", ", platforms: [linux/arm64], phase: seed"):
+        image(desk, more)
+        item = desk.item()
+    assert item["platforms"] == ["linux/arm64"]
+    assert "platforms: all → linux/arm64; phase: registry → seed" in desk.said
+
+
+def test_what_a_lock_says_was_asked_is_read_strictly(desk: Desk) -> None:
+    (desk.folder / "m").mkdir()
+    (desk.folder / "m/a.json").write_text("a")
+    desk.ask("  models:\n  - {directory: m, name: a/m}\n")
+    desk.lock()
+    path = desk.folder / "r.lock.json"
+    good = path.read_bytes()
+    for bad in (b'{"include":"x"}', b'{"refs":[]}', b'{"include":[1]}', b"[]"):
+        path.write_bytes(good.replace(b'{"include":[]}', bad))
+        assert desk.lock(expect=2)["code"] == "bad-lock"
+
+
+# Where one stands.
+
+
+def test_a_lock_does_not_depend_on_where_the_command_was_started(desk: Desk) -> None:
+    make_image(desk.folder / "lay")
+    (desk.folder / "k").mkdir()
+    image(desk)
+    here = desk.lock()
+    assert here["items"][0]["source"] == "oci:lay:v1"
+    (desk.folder / "r.lock.json").unlink()
+    assert desk.lock(cwd=desk.folder / "k")["digest"] == here["digest"]
+    # And a pin that was made there stays here.
+    assert desk.lock()["digest"] == here["digest"]
+    assert "resolved anew" not in desk.said
+
+
+# What `lock` says.
+
+
+def test_an_index_that_does_not_arrive_is_told_of(desk: Desk) -> None:
+    root = make_image(desk.folder / "lay", platforms=("linux/amd64", "linux/arm64"))
+    image(desk, ", platforms: [linux/amd64]")
+    desk.lock()
+    words = " ".join(desk.said.split())
+    assert f"@{root['digest']} and signatures on it will not resolve inside" in words
+    assert "`unknown/unknown`" in words
+    image(desk)
+    desk.lock()
+    assert "will not resolve" not in desk.said
+
+
+def test_a_seed_is_told_to_go_to_the_registry(desk: Desk) -> None:
+    make_image(desk.folder / "lay")
+    image(desk, ", phase: seed")
+    desk.lock()
+    assert "`phase: seed` does nothing in this version" in desk.said
