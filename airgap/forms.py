@@ -147,9 +147,16 @@ class Run:
     progress: Progress
     jobs: int = 4
     ours: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(at, name) → digest, from our last receipts: such a signature tag may be replaced."""
+    """(at, name) → digest, from our last receipts: such a signature tag may be replaced. What has no name is under
+    its digest."""
     add_only: bool = False
     """`--restore`: no name is moved back."""
+    deep: bool = False
+    """`--deep`: receipts count for nothing, and what is there is hashed before it counts as present."""
+
+    def wrote(self, change: Change) -> bool:
+        """True when a receipt of ours says that this line was complete."""
+        return self.ours.get((change.at, change.name or change.digest)) == change.digest
 
 
 class Destination(Protocol):

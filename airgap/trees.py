@@ -172,7 +172,7 @@ class TreeDestination:
         return self._each(self._planned, self._lines(tree))
 
     def _planned(self, line: _Line) -> Change:
-        held = self._objects.look(line.bucket, line.key)
+        held = self._objects.look(line.bucket, line.key, deep=self._run.deep)
         change = Change(line.item, line.at, line.name, str(line.descriptor.digest))
         if held is None:
             other = self._objects.in_the_way(line.bucket, line.key)
@@ -224,7 +224,7 @@ class TreeDestination:
         """Writes a file whose time has come; false when its source lacks what is needed now or in `publish`."""
         if line.late and line.at_hand:
             return True
-        held = self._objects.look(line.bucket, line.key)
+        held = self._objects.look(line.bucket, line.key, deep=self._run.deep)
         if held is not None and _same(held, line):
             if not line.late:
                 self._run.progress.advance(line.descriptor.size)
@@ -264,7 +264,7 @@ class TreeDestination:
         if change.outcome is Verdict.REFUSED:
             return change
         try:
-            held = self._objects.look(line.bucket, line.key)
+            held = self._objects.look(line.bucket, line.key, deep=self._run.deep)
             if held is not None and _same(held, line):
                 if count:
                     self._run.progress.advance(line.descriptor.size)
@@ -305,12 +305,16 @@ class TreeDestination:
         """What lies below the prefixes of these lines and is named by none of them."""
         named: dict[str, set[str]] = {}
         owner: dict[str, str] = {}
+        for at, name in self._run.ours:  # other deliveries of ours have receipts of their own
+            named.setdefault(at, set()).add(name)
         for change in changes:
             if "/" in change.at:
                 named.setdefault(change.at, set()).add(change.name)
                 owner.setdefault(change.at, change.item)
         found = []
         for at, names in sorted(named.items()):
+            if at not in owner:
+                continue
             bucket, _, prefix = at.partition("/")
             try:
                 there = {

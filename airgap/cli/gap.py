@@ -34,6 +34,7 @@ def open_gap(
     *,
     create: bool,
     restore: bool = False,
+    deep: bool = False,
     work: Path | None = None,
 ) -> Gap:
     """The destinations of a Sovereign, with what our receipts say of each. `create` lets an embedded one be made.
@@ -50,11 +51,11 @@ def open_gap(
     progress = context.progress()
     known = receipts.ours(state, trust, context.now())
     runs: Mapping[str, Run] = {
-        url: Run(progress, jobs, lines, restore) for url, lines in known.items()
+        url: Run(progress, jobs, lines, restore, deep) for url, lines in known.items()
     }
-    http = http_for(sovereign, jobs=jobs, user_agent=USER_AGENT)
+    http = http_for(sovereign, jobs=jobs, user_agent=USER_AGENT, on_retry=progress.note)
     destinations = make(
-        sovereign, runs, Run(progress, jobs, {}, restore), http=http, state=work or state, create=create
+        sovereign, runs, Run(progress, jobs, {}, restore, deep), http=http, state=work or state, create=create
     )
     return Gap(sovereign, trust, state, destinations)
 

@@ -239,8 +239,15 @@ class _Extents(io.RawIOBase):
             if not left:
                 self._pieces.pop(0)
                 continue
-            with disk_errors("medium"):
+            try:
                 count = os.preadv(fd, [memoryview(buffer)[:left]], offset)
+            except OSError as error:
+                # A bad sector is damage of this blob, and no reason to give the others up.
+                raise IntegrityError(
+                    "unreadable",
+                    f"{os.readlink(f'/proc/self/fd/{fd}')}: {error.strerror} at byte {offset}",
+                    "the medium is damaged or came loose: try it in another drive, or copy it again",
+                ) from error
             if not count:
                 raise IntegrityError(
                     "truncated",

@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 from airgap.digest import Digest
 from airgap.errors import NotFoundError
-from airgap.graph import Descriptor, Opener, Outcome
+from airgap.graph import Descriptor, Node, Opener, Outcome
+from airgap.store.files import check_free
 from airgap.store.layout import Layout
 
 
@@ -60,6 +61,19 @@ class LayoutPlace:
     ) -> Outcome:
         """Into the layout."""
         return self._open().put(descriptor, opener)
+
+    def lists(self, _node: Node) -> bool:
+        """Always: index.json names it."""
+        return True
+
+    def check_room(self, size: int) -> None:
+        """Of the disk that the layout is on. Raises `StoreError` (`disk-full`)."""
+        check_free(self._open().path, size, "what the delivery brings")
+
+    def discard(self, descriptor: Descriptor) -> bool:
+        """Moves a damaged blob aside, for all repositories."""
+        self._open().discard(descriptor)
+        return True
 
     def settle(self) -> None:
         """Of the whole layout."""

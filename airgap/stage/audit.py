@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from airgap.destinations.graph import GraphDestination
 from airgap.digest import Digest
-from airgap.forms import Change, Destination, Finding, State
+from airgap.forms import Change, Destination, Finding, Graph, State
 from airgap.lock import Lock
 from airgap.progress import Progress
 from airgap.stage import receipts
@@ -76,6 +76,9 @@ def audit_receipt(
             ]
             continue
         findings += [(part.url, found) for found in destination.inspect(changes, deep=deep)]
+    if not findings:
+        nothing = Finding("", "", "", State.UNKNOWN, detail="the receipt lists nothing that could be looked at")
+        findings.append(("", nothing))
     return Audited(subject, tuple(findings), deep)
 
 
@@ -90,7 +93,10 @@ def audit_lock(
         form = kind_of(item).expect(item)
         for destination in destinations.of(form):
             changes = by_destination.setdefault(id(destination), (destination, []))[1]
-            changes += destination.plan(form)  # type: ignore[arg-type]
+            if isinstance(destination, GraphDestination) and isinstance(form, Graph):
+                changes += destination.expected(form)
+            else:
+                changes += destination.plan(form)  # type: ignore[arg-type]
     for destination, changes in by_destination.values():
         findings += [(destination.url, found) for found in destination.inspect(changes, deep=deep)]
     return Audited(lock.digest, tuple(findings), deep)

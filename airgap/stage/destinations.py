@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from airgap.resources.model import GitConfig, HostConfig, RegistryConfig, Sovere
 from airgap.store.layout import Layout
 from airgap.store.registry import Repository
 from airgap.store.registry_client import RegistryClient
+from airgap.trees import TreeDestination
 
 
 @dataclass(slots=True)
@@ -26,7 +27,7 @@ class Destinations:
 
     graphs: list[GraphDestination] = field(default_factory=list)
     refs: list[Destination] = field(default_factory=list)
-    trees: list[Destination] = field(default_factory=list)
+    trees: list[TreeDestination] = field(default_factory=list)
 
     def all(self) -> Sequence[GraphDestination | Destination]:
         """Every destination."""
@@ -50,14 +51,16 @@ class Destinations:
         return found
 
 
-def http_for(sovereign: Sovereign, *, jobs: int, user_agent: str) -> Client:
-    """The HTTP client inside the gap: only the configured hosts, no proxies."""
+def http_for(
+    sovereign: Sovereign, *, jobs: int, user_agent: str, on_retry: Callable[[str], None]
+) -> Client:
+    """The HTTP client inside the gap: only the configured hosts, no proxies. `on_retry` is told what is tried again."""
     hosts: dict[str, HostConfig] = {}
     for registry in sovereign.registries:
         hosts[Origin.of(registry.url).netloc] = registry.host
     if sovereign.git is not None and "://" in sovereign.git.url:
         hosts[Origin.of(sovereign.git.url).netloc] = sovereign.git.host
-    return Client(hosts, zone="gap", user_agent=user_agent, max_connections=jobs)
+    return Client(hosts, zone="gap", user_agent=user_agent, max_connections=jobs, on_retry=on_retry)
 
 
 def make(

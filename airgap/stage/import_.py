@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from airgap.destinations.graph import GraphDestination, check_collisions
 from airgap.digest import Digest
-from airgap.errors import AbsentError, AirgapError, InputError, IntegrityError, StoreError
+from airgap.errors import (
+    AbsentError,
+    AirgapError,
+    InputError,
+    IntegrityError,
+    StoreError,
+    UpstreamError,
+)
 from airgap.forms import Change, Destination, Form, Graph, Refs, Tree, Verdict
 from airgap.progress import Progress
 from airgap.stage import receipts
@@ -17,7 +24,6 @@ from airgap.stage.discs import late_blobs, plan_blobs
 from airgap.stage.kinds import kind_of
 from airgap.stage.station import Station
 from airgap.transfer import Copy, copy_graph
-from airgap.tree_keys import check_keys
 from airgap.trust.predicates import Receipt
 from airgap.trust.state import Standing, StateFile
 
@@ -32,6 +38,18 @@ class Line:
     form: Form
     changes: Sequence[Change]
     error: AirgapError | None = None
+
+    @property
+    def told(self) -> Sequence[Change]:
+        """What reports and receipts say: a line that failed has failed, also where there was not even a plan."""
+        if self.error is None or isinstance(self.error, AbsentError):
+            return self.changes
+        known = self.changes
+        if not known:
+            digest = str(self.form.root.digest)
+            known = [Change(self.form.item, self.form.item, "", digest)]
+        reason = str(self.error)
+        return [replace(change, outcome=Verdict.FAILED, reason=reason) for change in known]
 
 
 @dataclass(slots=True)
@@ -60,7 +78,7 @@ class Imported:
     @property
     def changes(self) -> list[tuple[str, Change]]:
         """Every change with its destination's URL."""
-        return [(line.destination.url, change) for line in self.lines for change in line.changes]
+        return [(line.destination.url, change) for line in self.lines for change in line.told]
 
 
 def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Imported:
@@ -79,9 +97,17 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
     graphs = [form for form in forms if isinstance(form, Graph)]
     for destination in destinations.graphs:
         check_collisions(destination, graphs)
-    check_keys([form for form in forms if isinstance(form, Tree)])
+    for trees in destinations.trees:
+        trees.check([form for form in forms if isinstance(form, Tree)])
     lines = [Line(one, form, ()) for form in forms for one in destinations.of(form)]
-    each(jobs, _plan, lines)
+    # The first line of each destination goes ahead: one that cannot be reached is waited for once.
+    first = {id(line.destination): line for line in reversed(lines)}
+    each(jobs, _plan, list(first.values()))
+    for line in lines:
+        error = first[id(line.destination)].error
+        if isinstance(error, UpstreamError) and error.code == "unreachable":
+            line.error = error
+    each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
     return Imported(opened, lines, opened.volumes.missing())
 
 
@@ -194,8 +220,22 @@ def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> No
             made = line.destination.copies(line.form, line.changes)
             copies += made
             owners += [line] * len(made)
+    _check_room(lines)
     for copied, line in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
         line.error = _worse(line.error, copied.error)
+
+
+def _check_room(lines: Sequence[Line]) -> None:
+    """Free space, where a destination is a disk of ours. Raises `StoreError` (`disk-full`)."""
+    for line in lines:
+        destination = line.destination
+        if isinstance(destination, GraphDestination) and destination.projects is None:
+            forms = [one.form for one in lines if one.destination is destination]
+            graphs = [form for form in forms if isinstance(form, Graph)]
+            needed = sum(destination.room(form) for form in graphs)
+            if needed:
+                destination.repository(destination.where(graphs[0])[0]).check_room(needed)
+            return
 
 
 def _worse(one: AirgapError | None, other: AirgapError | None) -> AirgapError | None:
@@ -233,10 +273,6 @@ def _receipt(done: Imported) -> Receipt:
     journey = done.opened.index.journey
     grouped: dict[tuple[str, str], list[Change]] = {}
     for line in done.lines:
-        changes = line.changes
-        if line.error is not None:
-            reason = str(line.error)
-            changes = [replace(change, outcome=Verdict.FAILED, reason=reason) for change in changes]
-        grouped.setdefault((line.destination.url, line.destination.form), []).extend(changes)
+        grouped.setdefault((line.destination.url, line.destination.form), []).extend(line.told)
     parts = tuple(receipts.placed(url, form, changes) for (url, form), changes in grouped.items())
     return Receipt(journey.id, journey.stream, journey.sequence, parts)

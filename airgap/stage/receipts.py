@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from airgap.errors import InputError, TrustError
 from airgap.forms import Change, Verdict
 from airgap.resources.model import Trust
 from airgap.store.files import disk_errors, write_durably
-from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE
+from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.trust.predicates import Placed, PlacedItem, Receipt
 from airgap.trust.roles import Verified, verify_bundle
+from airgap.trust.statement import Statement
 
 FOLDER = "receipts"
+SUFFIX = ".sigstore.json"
 DONE = ("written", "present")
 
 
 def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
-    """Keeps a receipt in the state folder; a later run of the same import replaces it."""
+    """Keeps a receipt in the state folder.
+
+    It takes the place of one of an earlier run of the same import, if it says at least as much: a run that failed
+    half-way must not make us forget what an earlier one brought.
+    """
     folder = state / FOLDER
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    safe = "".join(char if char.isalnum() else "-" for char in stream)
-    path = folder / f"{safe}-{sequence:06d}.sigstore.json"
+    new = _done_lines(data)
+    name = f"{quote(stream, safe='')}-{sequence:06d}"
+    path = folder / f"{name}{SUFFIX}"
+    runs = (folder / f"{name}.{number}{SUFFIX}" for number in itertools.count(2))
+    with disk_errors(folder):
+        while path.exists() and not _done_lines(path.read_bytes()) <= new:
+            path = next(runs)
     write_durably(path, data, 0o600)
     return path
+
+
+def _done_lines(data: bytes) -> set[tuple[str, str, str, str]]:
+    """What a receipt in our own folder says is in place; nothing for one that cannot be read."""
+    try:
+        envelope = open_bundle(data, FOLDER, MAX_EVIDENCE_BUNDLE)
+        body = Statement.parse(envelope.payload, FOLDER).body
+    except TrustError:
+        return set()
+    if not isinstance(body, Receipt):
+        return set()
+    return {
+        (part.url, line.at, line.name, line.digest)
+        for part in body.destinations
+        for line in part.items
+        if line.outcome in DONE
+    }
 
 
 def read(path: Path, trust: Trust, now: datetime) -> Verified:
@@ -52,7 +82,7 @@ def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Mapping[tuple
     A receipt that cannot be believed counts for nothing: then everything is looked at again, which is only slower.
     """
     found: list[Verified] = []
-    for path in sorted((state / FOLDER).glob("*.sigstore.json")):
+    for path in sorted((state / FOLDER).glob(f"*{SUFFIX}")):
         try:
             found.append(read(path, trust, now))
         except (TrustError, InputError):
@@ -63,7 +93,7 @@ def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Mapping[tuple
             lines = table.setdefault(placed.url, {})
             for item in placed.items:
                 if item.outcome in DONE:
-                    lines[item.at, item.name] = item.digest
+                    lines[item.at, item.name or item.digest] = item.digest
     return table
 
 

@@ -133,7 +133,21 @@ class Repository:
         """
         return referrers.find(self.client, self.path, subject)
 
+    def lists(self, node: Node) -> bool:
+        """True when the referrers of the node's subject have the node among them."""
+        if node.subject is None:
+            return True
+        found = referrers.find(self.client, self.path, node.subject.digest)
+        return any(one.digest == node.descriptor.digest for one in found)
+
     # writing
+
+    def check_room(self, _size: int) -> None:
+        """Nothing: a registry says that it is full when it is."""
+
+    def discard(self, _descriptor: Descriptor) -> bool:
+        """False: a registry takes no second copy of a blob that it has."""
+        return False
 
     def put(
         self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()

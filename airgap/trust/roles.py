@@ -83,6 +83,23 @@ def check_may_sign(role: str, kind: str) -> None:
         )
 
 
+def check_signer(trust: Trust, key_id: str, role: str, now: datetime) -> None:
+    """Raises `InputError` (`wrong-key`) unless what this key signs today in `role` would be believed by `trust`.
+
+    Asked before work that ends with a signature, where the Trust resource is at hand.
+    """
+    hint = f"use the key that the Trust resource lists with role {role}, or add it there"
+    for key, public in key_ring(trust).keys:
+        if public.key_id != key_id:
+            continue
+        if key.role != role:
+            raise InputError("wrong-key", f"key {key.name!r} has role {key.role}, expected {role}", hint)
+        if not good_now(key, now):
+            raise InputError("wrong-key", f"key {key.name!r} is expired, revoked or not valid yet", hint)
+        return
+    raise InputError("wrong-key", f"the Trust resource does not list the signing key {key_id}", hint)
+
+
 def key_ring(trust: Trust) -> KeyRing:
     """Checks a Trust resource as a whole. Raises `TrustError`.
 

@@ -9,6 +9,7 @@ from typing import Any
 from airgap.cli import exits
 from airgap.cli.context import Context, table
 from airgap.cli.parser import add_jobs, add_key, add_trust, command, existing
+from airgap.cli.places import check_file
 from airgap.errors import AirgapError, InputError
 
 
@@ -47,6 +48,11 @@ interrupted, or a destination failed? run the same command again""",
         action="store_true",
         help="take an earlier accepted delivery again: adds, moves nothing",
     )
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="believe no receipt: ask for everything, hash what is there, bring anew what is damaged",
+    )
     add_jobs(parser)
 
 
@@ -61,6 +67,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.stage.import_ import plan_import, run_import
     from airgap.stage.station import Records
     from airgap.store.files import disk_errors, locked
+    from airgap.trust.roles import check_signer
     from airgap.trust.state import StateFile
 
     sovereign, trust = load_sovereign(arguments.sovereign), load_trust(arguments.trust)
@@ -69,6 +76,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise InputError(
             "no-key", "--receipt needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY"
         )
+    if arguments.receipt:
+        check_file(arguments.receipt, "--receipt")
     file = StateFile(state, sovereign.name)
     # Trust before bytes, and before the destinations are even asked.
     opened = accept(
@@ -82,19 +91,27 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     )
     for note in opened.admitted.notes:
         context.note(f"note: {note}")
-    restore = arguments.restore
+    seeds = [item.name for lock in opened.locks for item in lock.items if item.phase == "seed"]
+    if seeds:
+        context.note(
+            f"note: {len(seeds)} items are of phase seed ({seeds[0]}): they go to the registry like all others; for "
+            "machines that start before it answers take them out with `airgap extract`"
+        )
+    options: dict[str, Any] = {"restore": arguments.restore, "deep": arguments.deep}
     if arguments.dry_run:
         # Git is unpacked to see what would move: not in the state folder, for nothing is to be written.
         with tempfile.TemporaryDirectory(prefix="airgap-dry-run-") as work:
-            options: dict[str, Any] = {"create": False, "restore": restore, "work": Path(work)}
+            options |= {"create": False, "work": Path(work)}
             gap = open_gap(arguments, context, trust, sovereign, **options)
             planned = plan_import(opened, gap.destinations, context.jobs(arguments))
         return _report(planned, context, dry_run=True)
     station = station_for(arguments, context, Records(state), "sovereign", required=False)
+    if station is not None:
+        check_signer(trust, station.signer.key_id, "sovereign", context.now())
     with disk_errors(state):
         state.mkdir(parents=True, exist_ok=True)
     with locked(state / ".import.lock", wait=False):
-        gap = open_gap(arguments, context, trust, sovereign, create=True, restore=restore)
+        gap = open_gap(arguments, context, trust, sovereign, create=True, **options)
         planned = plan_import(opened, gap.destinations, context.jobs(arguments))
         done = run_import(
             planned, file, station, jobs=context.jobs(arguments), progress=context.progress()

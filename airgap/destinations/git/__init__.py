@@ -125,7 +125,7 @@ class GitDestination:
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """See `Destination.inspect`: everything is really fetched and checked, LFS objects too."""
-        auditor = Auditor(self._git, self._place_at, self._run.progress, deep=deep)
+        auditor = Auditor(self._git, self._place_at, self._run, deep=deep)
         return auditor.inspect(changes)
 
     # --- how ------------------------------------------------------------------------------------
@@ -184,10 +184,12 @@ class GitDestination:
     def _complete(self, refs: Refs) -> bool:
         """True when all is there, and a receipt of ours says that we brought it whole."""
         plan = self._plans.get(refs.item, ())
-        return bool(plan) and all(
-            change.outcome is Verdict.PRESENT
-            and self._run.ours.get((change.at, change.name)) == change.digest
-            for change in plan
+        return (
+            bool(plan)
+            and not self._run.deep
+            and all(
+                change.outcome is Verdict.PRESENT and self._run.wrote(change) for change in plan
+            )
         )
 
     @contextmanager

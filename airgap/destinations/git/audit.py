@@ -10,8 +10,7 @@ from pathlib import Path
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
 from airgap.digest import hash_stream
 from airgap.errors import AirgapError, IntegrityError, NotFoundError
-from airgap.forms import Change, Finding, State
-from airgap.progress import Progress
+from airgap.forms import Change, Finding, Run, State
 from airgap.store.files import disk_errors
 from airgap.tools.git import Git
 from airgap.tools.git_refs import object_format
@@ -23,11 +22,11 @@ class Auditor:
     """Inspects the lines of a receipt. Without `deep` an LFS object that several repositories have is read once."""
 
     def __init__(
-        self, git: Git, place: Callable[[str], Place], progress: Progress, *, deep: bool
+        self, git: Git, place: Callable[[str], Place], run: Run, *, deep: bool
     ) -> None:
         self._git = git
         self._place = place
-        self._progress = progress
+        self._run = run
         self._deep = deep
         self._hashed: set[str] = set()
 
@@ -38,9 +37,10 @@ class Auditor:
             grouped.setdefault(change.at, []).append(change)
         found: list[Finding] = []
         for at, lines in grouped.items():
-            self._progress.item(at)
+            self._run.progress.item(at)
             try:
                 found += self._repository(self._place(at), lines)
+                self._run.progress.done(at, "looked at")
             except AirgapError as error:
                 found += [replace(_good(c), state=State.UNKNOWN, detail=str(error)) for c in lines]
         return found
@@ -64,6 +64,7 @@ class Auditor:
             yield from self._fetched(place, repository, wanted, findings)
             yield from self._lfs(place, repository, wanted, objects)
         known = {change.name for change in lines}
+        known |= {name for there, name in self._run.ours if there == place.at}
         item = lines[0].item
         for name, oid in listing.refs.items():
             # Pull requests that were made inside are the server's own refs, which nobody can push.

@@ -6,15 +6,16 @@ where a reference ends up, what its tag names, and what may be replaced.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-from airgap.digest import Digest, hash_stream
-from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError
-from airgap.forms import Change, Finding, Graph, Run, State, Verdict
-from airgap.graph import Descriptor, Node, Source, Target, check_sum, walk
+from airgap.destinations.graph.audit import Auditor
+from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, Place
+from airgap.digest import Digest
+from airgap.errors import AirgapError, InputError, NotFoundError, UpstreamError
+from airgap.forms import Change, Finding, Graph, Run, Verdict
+from airgap.graph import Descriptor, Node, Source, walk
 from airgap.lock import Attached
 from airgap.platforms import narrow
 from airgap.resources.model import map_prefix
@@ -23,17 +24,7 @@ from airgap.store.overlay import Overlay
 from airgap.store.reference import parse_reference
 from airgap.transfer import Copy
 
-SIGNATURE_TAG = re.compile(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)\Z")
-
-
-class Place(Target, Protocol):
-    """One repository."""
-
-    def resolve(self, name: str) -> Descriptor:
-        """What a tag or digest names. Raises `NotFoundError`."""
-
-    def tags(self) -> Sequence[str]:
-        """All tags of the repository; none when it does not exist."""
+__all__ = ["GraphDestination", "Place", "check_collisions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,8 @@ class _Names:
     """What one form shall be at its repository: names, the root, and the graphs that carry it."""
 
     at: str
-    names: Mapping[str, Descriptor]
+    lines: tuple[tuple[str, Descriptor], ...]
+    """Tag and what it names; `""` for what has no name but its digest: an item without a tag, and each referrer."""
     root: Descriptor
     source: Source
     attached: tuple[Attached, ...]
@@ -58,12 +50,14 @@ class GraphDestination:
     form: str = "graph"
     _places: dict[str, Place] = field(default_factory=dict)
     _known: dict[str, _Names] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def repository(self, at: str) -> Place:
         """The repository at `at`, made once."""
-        if at not in self._places:
-            self._places[at] = self.place(at)
-        return self._places[at]
+        with self._lock:
+            if at not in self._places:
+                self._places[at] = self.place(at)
+            return self._places[at]
 
     def where(self, form: Graph) -> tuple[str, str]:
         """Repository and tag of a form; the tag is `""` for references by digest. Raises `InputError`."""
@@ -83,18 +77,23 @@ class GraphDestination:
             # What is attached to an index that does not arrive would refer to nothing.
             gone = {form.root.digest} if root.digest != form.root.digest else set[Digest]()
             attached = tuple(one for one in form.attached if one.subject not in gone)
-            names = {tag: root} | {one.tag: one.descriptor for one in attached if one.tag}
-            self._known[form.item] = _Names(at, names, root, source, attached)
+            lines = ((tag, root), *((one.tag, one.descriptor) for one in attached))
+            self._known[form.item] = _Names(at, lines, root, source, attached)
         return self._known[form.item]
 
     def plan(self, form: Graph) -> Sequence[Change]:
-        """One change for the tag and one for each signature tag."""
+        """One change for the tag, one for each signature tag, and one for each referrer, which has no name."""
         names = self._names(form)
         repository = self.repository(names.at)
         return [
             self._planned(form.item, names.at, name, descriptor, repository)
-            for name, descriptor in names.names.items()
+            for name, descriptor in names.lines
         ]
+
+    def expected(self, form: Graph) -> Sequence[Change]:
+        """The lines of a plan, without asking anybody."""
+        names = self._names(form)
+        return [Change(form.item, names.at, name, str(one.digest)) for name, one in names.lines]
 
     def _planned(
         self, item: str, at: str, name: str, wanted: Descriptor, repository: Place
@@ -104,6 +103,11 @@ class GraphDestination:
             found = repository.resolve(name or str(wanted.digest))
         except NotFoundError:
             return change
+        except UpstreamError as error:
+            if error.code != HIDDEN:
+                raise
+            reason = "something is there, which a policy of the project forbids to read"
+            return replace(change, reason=reason)
         if found.digest == wanted.digest:
             return replace(change, previous=str(found.digest), outcome=Verdict.PRESENT)
         change = replace(change, previous=str(found.digest), outcome=Verdict.MOVED)
@@ -117,21 +121,20 @@ class GraphDestination:
     def copies(self, form: Graph, plan: Sequence[Change]) -> Sequence[Copy]:
         """What must be copied before the names may be published.
 
-        A graph is skipped only if a receipt of ours lists its name as complete *and* the name still answers with
-        the digest: a present root does not prove its children.
+        A graph is skipped only if a receipt of ours lists its names as complete *and* they still answer with the
+        digests: a present root does not prove its children. `run.deep` skips nothing, and hashes what is there.
         """
         names = self._names(form)
-        if all(
-            change.outcome is Verdict.PRESENT
-            and self.run.ours.get((change.at, change.name)) == change.digest
-            for change in plan
+        if not self.run.deep and all(
+            change.outcome is Verdict.PRESENT and self.run.wrote(change) for change in plan
         ):
             return []
         graphs = [names.root, *(one.descriptor for one in names.attached)]
         repository = self.repository(names.at)
+        target = Deep(repository) if self.run.deep else repository
         return [
             Copy(
-                form.item, names.source, repository, root,
+                form.item, names.source, target, root,
                 peer=self.url, repository=names.at, partial=True,
             )
             for root in graphs
@@ -145,7 +148,10 @@ class GraphDestination:
             repository.publish({})
         except AirgapError as error:
             return [replace(one, outcome=Verdict.FAILED, reason=str(error)) for one in plan]
-        return [self._published(change, names.names[change.name], repository) for change in plan]
+        return [
+            self._published(change, wanted, repository)
+            for change, (_, wanted) in zip(plan, names.lines, strict=True)
+        ]
 
     def _published(self, change: Change, wanted: Descriptor, repository: Place) -> Change:
         if change.outcome is Verdict.REFUSED:
@@ -156,82 +162,29 @@ class GraphDestination:
                 repository.publish({change.name: wanted})
             found = repository.resolve(change.name or change.digest)
         except AirgapError as error:
+            if error.code == HIDDEN:
+                reason = "a policy of the project forbids to read it back"
+                return replace(change, outcome=Verdict.WRITTEN, reason=reason)
             return replace(change, outcome=Verdict.FAILED, reason=str(error))
         if found.digest != wanted.digest:
             reason = f"read back {found.digest}, expected {wanted.digest}: someone else writes here"
             return replace(change, outcome=Verdict.FAILED, reason=reason)
         done = Verdict.PRESENT if change.outcome is Verdict.PRESENT else Verdict.WRITTEN
-        return replace(change, outcome=done)
+        return replace(change, outcome=done, reason="")
+
+    def room(self, form: Graph) -> int:
+        """Bytes of a form's blobs that are not in its repository yet."""
+        names = self._names(form)
+        repository, needed = self.repository(names.at), 0
+        for root in (names.root, *(one.descriptor for one in names.attached)):
+            for found in walk(names.source, root):
+                blob = found.descriptor if isinstance(found, Node) else found
+                needed += 0 if repository.has(blob) else blob.size
+        return needed
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
-        """Resolves every name, walks its graph and hashes every blob; names that no line has are extra."""
-        findings: list[Finding] = []
-        hashed: set[Digest] = set()
-        expected: dict[str, set[str]] = {}
-        for change in changes:
-            expected.setdefault(change.at, set()).add(change.name)
-            findings.append(self._inspect(change, set() if deep else hashed))
-        for at, names in expected.items():
-            findings += self._extra(at, names)
-        return findings
-
-    def _inspect(self, change: Change, hashed: set[Digest]) -> Finding:
-        repository = self.repository(change.at)
-        finding = Finding(change.item, change.at, change.name, State.GOOD, change.digest)
-        self.run.progress.item(f"{change.at}:{change.name}")
-        try:
-            found = repository.resolve(change.name or change.digest)
-        except NotFoundError:
-            return replace(finding, state=State.MISSING, detail="the name is gone")
-        except AirgapError as error:
-            return replace(finding, state=State.UNKNOWN, detail=str(error))
-        if str(found.digest) != change.digest:
-            return replace(
-                finding,
-                state=State.CHANGED,
-                got=str(found.digest),
-                detail="the name holds something else",
-            )
-        try:
-            for blob in walk(repository, found):
-                self._rehash(repository, blob, hashed)
-        except NotFoundError as error:
-            return replace(finding, state=State.MISSING, detail=error.what)
-        except IntegrityError as error:
-            return replace(finding, state=State.CHANGED, detail=error.what)
-        except AirgapError as error:
-            return replace(finding, state=State.UNKNOWN, detail=str(error))
-        return replace(finding, got=str(found.digest))
-
-    def _rehash(self, repository: Place, blob: Node | Descriptor, hashed: set[Digest]) -> None:
-        if isinstance(blob, Node):  # `walk` has hashed it
-            return
-        if blob.digest in hashed:
-            if not repository.has(blob):
-                raise NotFoundError("blob-missing", f"{blob.digest} is not in the repository")
-            return
-        with repository.open(blob) as stream:
-            digest, size = hash_stream(stream)
-        check_sum(blob, digest, size)
-        hashed.add(blob.digest)
-        self.run.progress.advance(blob.size)
-
-    def _extra(self, at: str, names: Iterable[str]) -> list[Finding]:
-        try:
-            tags = self.repository(at).tags()
-        except NotFoundError:
-            return []
-        except AirgapError as error:
-            return [
-                Finding("", at, "", State.UNKNOWN, detail=f"the tags cannot be listed: {error}")
-            ]
-        # A fallback tag (`sha256-<hex>`) is the registry's own index of referrers.
-        extra = sorted(tag for tag in set(tags) - set(names) if not _fallback(tag))
-        return [Finding("", at, tag, State.EXTRA, detail="not in the receipt") for tag in extra]
-
-
-def _fallback(tag: str) -> bool:
-    return bool(re.match(r"sha256-[0-9a-f]{64}\Z", tag))
+        """Resolves every name, walks its graph and hashes every blob; tags that no receipt of ours has are extra."""
+        return Auditor(self.repository, self.run, deep=deep).inspect(changes)
 
 
 def _memory(node: Node) -> Memory:
@@ -241,16 +194,15 @@ def _memory(node: Node) -> Memory:
 
 
 def check_collisions(destination: GraphDestination, forms: Sequence[Graph]) -> None:
-    """Raises `InputError` (`name-collision`) when two items would get one name with different content."""
-    taken: dict[tuple[str, str], Graph] = {}
+    """Raises `InputError` (`name-collision`) when two items would get one name, tag or signature tag, with different
+    content."""
+    taken: dict[tuple[str, str], Change] = {}
     for form in forms:
-        at, tag = destination.where(form)
-        if not tag:
-            continue
-        other = taken.setdefault((at, tag), form)
-        if other.root.digest != form.root.digest:
-            raise InputError(
-                "name-collision",
-                f"{other.item!r} and {form.item!r} would both become {at}:{tag} at {destination.url}",
-                "give one of their prefixes another project in the Sovereign resource",
-            )
+        for line in destination.expected(form):
+            other = taken.setdefault((line.at, line.name), line) if line.name else line
+            if other.digest != line.digest:
+                raise InputError(
+                    "name-collision",
+                    f"{other.item!r} and {line.item!r} would both become {line.at}:{line.name} at {destination.url}",
+                    "give one of their prefixes another project in the Sovereign resource, or leave one out",
+                )
