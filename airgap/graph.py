@@ -19,6 +19,7 @@ from airgap.errors import IntegrityError
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 OCI_EMPTY = "application/vnd.oci.empty.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -344,6 +345,11 @@ def walk(
     return visit(root, 0)
 
 
+def is_for(platform: str, wanted: str) -> bool:
+    """True when `platform` is the `wanted` one, or a variant of it: `linux/arm` means every `linux/arm/v…`."""
+    return platform == wanted or platform.startswith(wanted + "/")
+
+
 def by_platform(platforms: Sequence[str]) -> Callable[[Node, Descriptor], bool] | None:
     """A `keep` for `walk`: the children for `platforms`; `None` (keep all) where `platforms` is empty.
 
@@ -354,8 +360,6 @@ def by_platform(platforms: Sequence[str]) -> Callable[[Node, Descriptor], bool] 
     wanted = tuple(platforms)
 
     def keep(_parent: Node, child: Descriptor) -> bool:
-        return any(
-            child.platform == name or child.platform.startswith(name + "/") for name in wanted
-        )
+        return any(is_for(child.platform, name) for name in wanted)
 
     return keep

@@ -10,7 +10,23 @@ import json
 from collections.abc import Sequence
 
 from airgap.errors import InputError
-from airgap.graph import Descriptor, Node, Source, by_platform, parse_json, parse_node, read_node
+from airgap.graph import (
+    DOCKER_CONFIG,
+    OCI_CONFIG,
+    Descriptor,
+    Node,
+    Source,
+    by_platform,
+    is_for,
+    parse_json,
+    parse_node,
+    platform_name,
+    read_node,
+    read_verified,
+)
+
+CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG})
+"""Configs that say os, architecture and variant."""
 
 
 def narrow(
@@ -38,6 +54,28 @@ def narrow(
         only = chosen[0]
         return Descriptor(only.media_type, only.digest, only.size), None
     return _derive(index, {str(child.digest) for child in chosen})
+
+
+def check_platform(source: Source, root: Descriptor, platforms: Sequence[str]) -> None:
+    """Refuses `platforms` for a single manifest whose config is for another one, or for none at all.
+
+    An index says for each child what it is for; a manifest alone says it in its config: OCI image-spec v1.1.1,
+    config.md, "Properties". Raises `InputError` (`no-platform`), `IntegrityError`.
+    """
+    if not platforms or root.is_index:
+        return
+    config = read_node(source, root).config
+    found = ""
+    if config is not None and config.media_type in CONFIG_TYPES:
+        found = platform_name(parse_json(read_verified(source, config), f"config {config.digest}"))
+    if any(is_for(found, name) for name in platforms):
+        return
+    hint = (
+        f"it is for {found} alone: correct `platforms:` in the request, or leave it out"
+        if found
+        else "it is for no platform at all: leave `platforms:` out"
+    )
+    raise InputError("no-platform", f"{root.digest} has nothing for {', '.join(platforms)}", hint)
 
 
 def _derive(index: Node, digests: set[str]) -> tuple[Descriptor, Node]:

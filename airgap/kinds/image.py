@@ -9,7 +9,7 @@ from airgap.errors import InputError
 from airgap.forms import Graph
 from airgap.graph import Descriptor, Node, Source, by_platform, walk
 from airgap.lock import Item
-from airgap.platforms import narrow
+from airgap.platforms import check_platform, narrow
 from airgap.resources.model import ImageRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
@@ -24,6 +24,7 @@ def resolve(request: ImageRequest, reach: Reach) -> Item:
     if _is_local(request.ref):
         check_place(request.name)
     located = reach.locate(request.ref)
+    check_platform(located.source, located.root, request.platforms)
     inside, _ = narrow(located.source, located.root, request.platforms)
     nodes, sizes = measure(located.source, located.root, request.platforms)
     attached = find_attached(located, nodes)
