@@ -12,8 +12,18 @@ from pathlib import Path
 from typing import Protocol
 
 from airgap.digest import Digest
-from airgap.errors import InputError, IntegrityError, NotFoundError
-from airgap.graph import MAX_NODE, Descriptor, Source, parse_json, read_node
+from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError
+from airgap.graph import (
+    MAX_NODE,
+    NODE_TYPES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    Source,
+    parse_json,
+    read_limited,
+    read_node,
+)
 from airgap.lock import Attached
 from airgap.net.http import Client
 from airgap.progress import Progress, Silent
@@ -26,6 +36,8 @@ from airgap.store.registry_client import RegistryClient
 
 SUFFIXES = (".sig", ".att", ".sbom")
 """cosign's tags beside an image: `sha256-<hex>` and one of these."""
+WITHDRAWN = "application/vnd.oci.artifact.manifest.v1+json"
+"""What ORAS and Notation wrote before OCI 1.1: it has subjects, and no registry of today takes it."""
 MAX_ATTACHED = 1000
 """Attached artifacts of one item: as many signatures as cosign reads of one image."""
 
@@ -127,7 +139,9 @@ def _choose(source: Layout | Archive, name: str, ref: str) -> Descriptor:
     if not name:
         problem = f"has {len(found)} roots, and no name says which one is meant"
     raise InputError(
-        "no-such-root", f"{ref}: {problem}", f"write {ref.partition(':')[0]}:PATH:NAME; it has {names}"
+        "no-such-root",
+        f"{ref}: {problem}",
+        f"write {ref.partition(':')[0]}:PATH:NAME; it has {names}",
     )
 
 
@@ -170,11 +184,15 @@ class LayoutFinder:
 
     source: Layout | Archive
     _subjects: dict[Digest, list[Descriptor]] | None = None
+    _broken: dict[Digest, AirgapError] = field(default_factory=dict)
+    """Subject → what is wrong with a manifest that names it. It concerns who asks for this subject, and nobody else."""
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
-        """Manifests whose subject is `digest`, sorted by digest."""
+        """Manifests whose subject is `digest`, sorted by digest. Raises `IntegrityError` where one is broken."""
         if self._subjects is None:
             self._subjects = self._scan()
+        if digest in self._broken:
+            raise self._broken[digest]
         return self._subjects.get(digest, [])
 
     def tagged(self, tag: str) -> Descriptor | None:
@@ -189,36 +207,46 @@ class LayoutFinder:
     def _scan(self) -> dict[Digest, list[Descriptor]]:
         found: dict[Digest, list[Descriptor]] = {}
         for blob in sorted(self.source.digests(), key=lambda one: one.digest):
-            if blob.size <= MAX_NODE and (descriptor := self._manifest(blob)) is not None:
+            if blob.size > MAX_NODE or (said := self._manifest(blob)) is None:
+                continue
+            descriptor, subject = said
+            try:
                 node = read_node(self.source, descriptor)
-                if node.subject is not None:
-                    typed = Descriptor(
-                        descriptor.media_type,
-                        blob.digest,
-                        blob.size,
-                        artifact_type=node.artifact_type,
-                    )
-                    found.setdefault(node.subject.digest, []).append(typed)
+            except IntegrityError as error:
+                error.what = f"a manifest that refers to {subject}: {error.what}"
+                error.hint = error.hint or "take it out of the layout, or make it anew"
+                self._broken.setdefault(subject, error)
+                continue
+            typed = Descriptor(
+                descriptor.media_type, blob.digest, blob.size, artifact_type=node.artifact_type
+            )
+            found.setdefault(subject, []).append(typed)
         return found
 
-    def _manifest(self, blob: Descriptor) -> Descriptor | None:
-        """The blob with its media type when it is a manifest with a subject."""
+    def _manifest(self, blob: Descriptor) -> tuple[Descriptor, Digest] | None:
+        """The blob with its media type, and its subject, when it is a manifest that has one, sound or not."""
         with self.source.open(blob) as stream:
             if stream.read(1) != b"{":
                 return None
         with self.source.open(blob) as stream:
-            data = stream.read(blob.size)
+            data = read_limited(stream, blob.size)
         if b'"subject"' not in data:
             return None
         try:
             document = parse_json(data, str(blob.digest))
-        except IntegrityError:
+            subject = Digest(document["subject"]["digest"])
+        except (AirgapError, KeyError, TypeError):
             return None
-        media_type = document.get("mediaType") if isinstance(document, dict) else None
-        descriptor = (
-            Descriptor(media_type, blob.digest, blob.size) if isinstance(media_type, str) else None
-        )
-        return descriptor if descriptor is not None and descriptor.is_node else None
+        media_type = str(document.get("mediaType") or _untold_type(document))
+        # What we cannot carry is not passed over either: reading it says what it is.
+        if media_type in {*NODE_TYPES, WITHDRAWN} or document.get("schemaVersion") == 2:
+            return Descriptor(media_type, blob.digest, blob.size), subject
+        return None
+
+
+def _untold_type(document: Mapping[str, object]) -> str:
+    """The media type of a manifest that does not say it: the field is optional (image-spec v1.1.1, manifest.md)."""
+    return OCI_INDEX if "manifests" in document else OCI_MANIFEST
 
 
 def find_attached(located: Located, nodes: Iterable[Digest]) -> tuple[Attached, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.git_sources import Work
-from tests.parts.images import make_image
+from tests.parts.images import MANIFEST, Layout, bare, make_image
 
 pytestmark = pytest.mark.e2e
 
@@ -184,3 +184,79 @@ def test_a_seed_is_told_to_go_to_the_registry(desk: Desk) -> None:
     image(desk, ", phase: seed")
     desk.lock()
     assert "`phase: seed` does nothing in this version" in desk.said
+
+
+# Platforms of what is no index.
+
+
+@pytest.mark.parametrize(("said", "has"), [("linux/arm64", "linux/amd64"), ("linux/arm/v6", "linux/arm/v7")])
+def test_a_single_manifest_for_another_platform_is_refused(desk: Desk, said: str, has: str) -> None:
+    make_image(desk.folder / "lay", platforms=(has,))
+    layout = Layout(desk.folder / "lay")
+    if has == "linux/arm/v7":
+        layout.tag("v1", layout.image({"a": b"b"}, platform=has, config={"variant": "v7"}))
+    image(desk, f", platforms: [{said}]")
+    refused = desk.lock(expect=2)
+    assert refused["code"] == "no-platform"
+    assert f"it is for {has} alone" in refused["hint"]
+    assert "r.request.yaml:6:" in refused["error"]
+    image(desk, f", platforms: [{said}, {has}]")
+    assert desk.item()["platforms"] == [said, has]
+
+
+def test_an_artifact_is_for_no_platform(desk: Desk) -> None:
+    layout = Layout(desk.folder / "lay")
+    layout.tag("v1", layout.artifact("application/x", ("text/plain", b"x")))
+    image(desk, ", platforms: [linux/amd64]")
+    assert desk.lock(expect=2)["code"] == "no-platform"
+
+
+# What refers to an image in a layout.
+
+
+def refer(layout: Layout, subject: dict[str, Any], media_type: str = MANIFEST, **more: Any) -> dict[str, Any]:
+    """A referrer as a document, `mediaType` left out."""
+    blob = layout.blob(json.dumps(more).encode(), "text/plain")
+    document = {"schemaVersion": 2, "config": layout.blob(b"{}", "application/x"), "layers": [blob]}
+    return layout.document({**document, "subject": bare(subject), **more}, media_type)
+
+
+def test_a_referrer_that_does_not_say_its_type_is_carried(desk: Desk) -> None:
+    layout = Layout(desk.folder / "lay")
+    root = layout.tag("v1", layout.image({"a": b"b"}))
+    found = refer(layout, root)
+    image(desk)
+    [attached] = desk.item()["attached"]
+    assert (attached["digest"], attached["mediaType"]) == (found["digest"], MANIFEST)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"layers": "none"},
+        {"schemaVersion": 1, "mediaType": MANIFEST},
+        {"mediaType": "application/vnd.oci.artifact.manifest.v1+json"},
+        {"mediaType": "application/vnd.example.other+json"},
+    ],
+)
+def test_a_broken_referrer_stops_the_lock_of_its_subject_alone(desk: Desk, broken: dict[str, Any]) -> None:
+    layout = Layout(desk.folder / "lay")
+    layout.tag("v1", layout.image({"a": b"b"}))
+    other = layout.tag("v2", layout.image({"a": b"c"}))
+    refer(layout, other, **broken)
+    image(desk)
+    assert "attached" not in desk.item()
+    desk.ask("  images:\n  - {ref: 'oci:lay:v2', name: 'registry.local/a/b:2'}\n")
+    refused = desk.lock(expect=4)
+    assert refused["code"] in ("bad-manifest", "unknown-node")
+    assert f"a manifest that refers to {other['digest']}" in refused["error"]
+
+
+def test_other_json_with_a_subject_is_no_referrer(desk: Desk) -> None:
+    layout = Layout(desk.folder / "lay")
+    root = layout.tag("v1", layout.image({"a": b"b"}))
+    layout.blob(json.dumps({"subject": [{"digest": root["digest"]}]}).encode(), "text/plain")
+    layout.blob(json.dumps({"subject": {"digest": root["digest"]}, "mediaType": 7}).encode(), "text/plain")
+    layout.blob(b'{"subject": ', "text/plain")
+    image(desk)
+    assert "attached" not in desk.item()
