@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from airgap.digest import Digest
+from airgap.digest import CHUNK, Digest
 from airgap.errors import IntegrityError, NotFoundError, UpstreamError
 from airgap.graph import Descriptor, Opener, check_sum
 from airgap.net.http import Auth, Body, Client, Response
@@ -65,6 +65,8 @@ def find_pointers(repository: Repository, oids: Iterable[str]) -> dict[str, int]
             "--no-object-names",
             "--filter=object:type=blob",
             f"--filter=blob:limit={MAX_POINTER}",
+            # Tips too: a tag may name a blob of any size.
+            "--filter-provided-objects",
             "--stdin",
             repository=repository.path,
             stdin=wanted,
@@ -89,13 +91,16 @@ def find_pointers(repository: Repository, oids: Iterable[str]) -> dict[str, int]
 
 
 def _small_blobs(stream: BinaryIO) -> Iterator[bytes]:
-    """The blobs under `MAX_POINTER` bytes in the output of `git cat-file --batch`."""
+    """The blobs under `MAX_POINTER` bytes in the output of `git cat-file --batch`; of others, nothing is kept."""
     while header := stream.readline():
         _, kind, size = header.split()
-        data = stream.read(int(size) + 1)[:-1]
-        # Tips are listed whatever their type and size.
-        if kind == b"blob" and len(data) < MAX_POINTER:
-            yield data
+        left = int(size)
+        if kind == b"blob" and left < MAX_POINTER:
+            yield stream.read(left)
+        else:
+            while left and (piece := stream.read(min(left, CHUNK))):
+                left -= len(piece)
+        stream.read(1)
 
 
 def lfs_descriptor(oid: str, size: int) -> Descriptor:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import shutil
 import subprocess
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from airgap.store.memory import Memory
 from airgap.tools.git import Git
 from airgap.tools.git_bundle import read_header, unpack_bundle
 from airgap.tools.git_repository import Repository
-from airgap.tools.lfs import parse_pointer
+from airgap.tools.lfs import find_pointers, parse_pointer
 from tests.git_sources import Work, git, refs
 
 ALL = ("refs/heads/*", "refs/tags/*")
@@ -495,6 +496,25 @@ def test_one_object_with_two_sizes_is_refused(work: Work, kind: GitKind) -> None
     work.commit("b", POINTER.format("a" * 64, 11))
     with pytest.raises(IntegrityError, match="lfs-pointer"):
         kind.pack(kind.resolve(request(work, lfs=True)), Memory())
+
+
+def test_a_tag_on_a_large_blob_is_not_held_in_memory(work: Work, tmp_path: Path) -> None:
+    oid = work.lfs("large.bin", b"large")
+    pointer = work.oid(f"{oid}:large.bin")
+    big = tmp_path / "big"
+    big.write_bytes(bytes(64 << 20))
+    work.git("tag", "big", work.git("hash-object", "-w", big).strip())
+    work.git("tag", "--annotate", "--message", "m", "noted", "big")
+    work.git("tag", "pointer", pointer)
+    repository = Repository(Git(tmp_path / "git"), work.path / ".git")
+    tracemalloc.start()
+    try:
+        found = find_pointers(repository, refs(work.path).values())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == {hashlib.sha256(b"large").hexdigest(): 5}
+    assert peak < 8 << 20
 
 
 @pytest.mark.parametrize(
