@@ -32,9 +32,13 @@ class AirgapError(Exception):
         self.code = code
         self.what = what
         self.hint = hint
+        self.also: Sequence[AirgapError] = ()
+        """What else failed in the same run; its exit code is that of this one."""
 
     def __str__(self) -> str:
-        return f"{self.what} [{self.code}]"
+        # The code stands behind the first line: those that follow are a list.
+        first, line, rest = self.what.partition("\n")
+        return f"{first} [{self.code}]{line}{rest}"
 
     def as_dict(self) -> dict[str, str]:
         """The same for `--json`: keys `code`, `error`, `hint`."""

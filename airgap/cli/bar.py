@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Protocol
 
 REFRESH = 0.2
 """Seconds between two drawings: smooth, and no load."""
@@ -14,10 +14,23 @@ QUIET = 30.0
 """Seconds between two lines where there is no terminal: a log that shows life and stays short."""
 
 
+class Stream(Protocol):
+    """What a bar is drawn on."""
+
+    def write(self, text: str) -> object:
+        """Writes `text`."""
+
+    def flush(self) -> None:
+        """Shows what was written."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+
+
 class Bar:
     """A `Progress` on a stream (`None`: only the log). Thread-safe; one thread draws."""
 
-    def __init__(self, stream: TextIO | None, log: Callable[[str], None], *, plain: bool) -> None:
+    def __init__(self, stream: Stream | None, log: Callable[[str], None], *, plain: bool) -> None:
         self._stream, self._log, self._plain = stream, log, plain
         self._terminal = stream is not None and stream.isatty()
         self._lock = threading.Lock()

@@ -22,15 +22,11 @@ USER_AGENT = f"airgap/{VERSION}"
 
 def read_lock(path: Path) -> Lock:
     """A lock file. Raises `InputError`."""
-    from airgap.lock import Lock
+    from airgap.inputs import read_input
+    from airgap.lock import MAX_LOCK, Lock
 
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            "no-lock", f"{path}: {error.strerror}", "make it with `airgap lock REQUEST -o LOCK`"
-        ) from error
-    return Lock.decode(data, str(path))
+    absent = "make it with `airgap lock REQUEST -o LOCK`"
+    return Lock.decode(read_input(path, MAX_LOCK, "no-lock", absent=absent), str(path))
 
 
 def reach_for(upstreams: Upstreams, base: Path, work: Path, jobs: int, context: Context) -> Reach:

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from airgap.cli.bar import Bar
-from airgap.errors import InputError
+from airgap.cli.output import Messages, write
+from airgap.errors import AirgapError, InputError, StoreError
 from airgap.progress import Progress, Silent
 from airgap.times import utc_text
+from airgap.version import VERSION
 
 DEFAULT_JOBS = 8
 """Threads across blobs: twice what two cores and one disk need, enough to hide a registry's latency."""
@@ -29,22 +32,29 @@ class Context:
     environ: Mapping[str, str]
     as_json: bool = False
     quiet: bool = False
-    log_file: TextIO | None = None
+    log_file: FileIO | None = None
+    unheard: AirgapError | None = None
+    """Why the result could not be written, if so."""
     _bar: Bar | None = None
     _notes: list[str] = field(default_factory=list)
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> Context:
         """Opens the log file, if one was asked for."""
-        log = None
+        made = cls(os.environ, arguments.json, arguments.quiet)
         if arguments.log_file is not None:
             try:
-                log = arguments.log_file.open("a", encoding="utf-8")
+                # Without a buffer: a line that cannot be written is known at once, and not again when it is closed.
+                made.log_file = arguments.log_file.open("ab", buffering=0)
+                made.log_file.write(made.log_line(f"airgap {VERSION}: {arguments.command}"))
             except OSError as error:
+                made.close()
                 raise InputError(
-                    "log-file", f"--log-file {arguments.log_file}: {error.strerror}"
+                    "log-file",
+                    f"--log-file {arguments.log_file}: {error.strerror}",
+                    "name a file that can be written, in a folder that is there",
                 ) from error
-        return cls(os.environ, arguments.json, arguments.quiet, log)
+        return made
 
     # output
 
@@ -53,7 +63,7 @@ class Context:
         if self.quiet and self.log_file is None:
             return Silent()
         if self._bar is None:
-            stream = None if self.quiet else sys.stderr
+            stream = None if self.quiet else Messages()
             self._bar = Bar(stream, self.log, plain=bool(self.environ.get("NO_COLOR")))
         return self._bar
 
@@ -68,22 +78,36 @@ class Context:
         self.end_progress()
         self.log(message)
         if not self.quiet:
-            sys.stderr.write(message + "\n")
+            Messages().write(message + "\n")
 
     def log(self, message: str) -> None:
-        """A line in the log file."""
-        if self.log_file is not None:
-            self.log_file.write(f"{utc_text(self.now())} {message}\n")
-            self.log_file.flush()
+        """A line in the log file. When its disk is full the work goes on without it, and says so once."""
+        log = self.log_file
+        if log is None:
+            return
+        try:
+            log.write(self.log_line(message))
+        except OSError as error:
+            self.log_file = None
+            Messages().write(f"airgap: {log.name}: {error.strerror}; going on without the log file\n")
+
+    def log_line(self, message: str) -> bytes:
+        """A line as it stands in the log file."""
+        return f"{utc_text(self.now())} {message}\n".encode(errors="backslashreplace")
 
     def result(self, document: Any, text: str) -> None:
-        """The command's result on stdout: `document` with `--json`, else `text`."""
+        """The command's result on stdout: `document` with `--json`, else `text`.
+
+        What was done or found does not depend on who reads it: an error is kept in `unheard` for the end.
+        """
         self.end_progress()
-        if self.as_json:
-            write_json(document)
-        elif text:
-            sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
+        try:
+            if self.as_json:
+                write_json(document)
+            elif text:
+                write(text if text.endswith("\n") else text + "\n")
+        except StoreError as error:
+            self.unheard = error
 
     def close(self) -> None:
         """Ends the bar and the log."""
@@ -156,8 +180,7 @@ class Context:
 
 def write_json(document: Any) -> None:
     """One document on stdout, for scripts."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
-    sys.stdout.flush()
+    write(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -172,10 +195,15 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def human(count: float) -> str:
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 volume`, `2 volumes`; `many` where it is not made with an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def human(size: float) -> str:
     """Bytes for people: `3.4 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

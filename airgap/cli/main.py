@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 
+from airgap.cli import exits, output
+from airgap.errors import StoreError
 from airgap.version import VERSION
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit code (see `airgap.cli.exits`)."""
     arguments = sys.argv[1:] if argv is None else argv
+    output.settle()
     if arguments in (["--version"], ["-V"]):
-        sys.stdout.write(f"airgap {VERSION}\n")
-        return 0
+        try:
+            output.write(f"airgap {VERSION}\n")
+        except StoreError as error:
+            output.Messages().write(f"airgap: {error}\n")
+            return error.exit_code
+        return exits.DONE
     from airgap.cli.run import run
 
     return run(arguments)

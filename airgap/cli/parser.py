@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from airgap.cli.output import write
 from airgap.errors import InputError
 
 EPILOG = """\
@@ -27,33 +29,57 @@ exit codes: 0 done, 1 bug, 2 input, 3 policy or audit said no, 4 integrity or tr
 class Parser(argparse.ArgumentParser):
     """argparse, with errors as `InputError` and a guess at what was meant."""
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str, hint: str = "") -> NoReturn:
         """Raises `InputError` (`usage`)."""
-        raise InputError(
-            "usage",
-            f"{self.prog}: {message}",
-            self._guess(message) or f"`{self.prog} --help` shows examples",
-        )
+        guess = hint or self._guess(message) or f"`{self.prog} --help` shows examples"
+        raise InputError("usage", f"{self.prog}: {message}", guess)
 
     def _guess(self, message: str) -> str:
-        words = [action.dest for action in self._actions if not action.option_strings]
-        words += [option for action in self._actions for option in action.option_strings]
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-                words += list(action.choices)
-        for typed in message.replace("'", " ").replace("=", " ").split():
-            near = difflib.get_close_matches(typed, words, 1, 0.7)
-            if near and typed.rstrip(":") not in words:
+        """The flag or command that was probably meant, where it is the name of one that is wrong."""
+        kind, _, rest = message.partition(": ")
+        if kind == "unrecognized arguments":
+            typed, words = [word.partition("=")[0] for word in rest.split()], self._flags()
+        elif rest.startswith("invalid choice: "):
+            typed, words = rest.split("'")[1:2], self._choices(kind)
+        else:
+            return ""
+        for word in typed:
+            near = difflib.get_close_matches(word, words, 1, 0.7)
+            if near:
                 return f"did you mean {near[0]!r}?"
         return ""
 
+    def _flags(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings]
+
+    def _choices(self, of: str) -> list[str]:
+        """The choices of the argument that a message begins with: `argument --role`, `argument COMMAND`."""
+        name = of.removeprefix("argument ")
+        for action in self._actions:
+            if action.choices and name in ("/".join(action.option_strings), action.metavar, action.dest):
+                return [str(choice) for choice in action.choices]
+        return []
+
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parses all of `argv`; raises `InputError`, or `SystemExit` after `--help`."""
+        first = argv[0].partition("=")[0] if argv else ""
+        if first.startswith("-") and first not in self._flags():
+            self.error(f"{first} before the command", _behind(first))
         arguments, unknown = self.parse_known_args(list(argv))
         if unknown:
             # Asked of the command's own parser, which knows its flags and can guess what was meant.
-            arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+            parser: Parser = arguments.parser
+            known = next((word for word in unknown if word.partition("=")[0] in parser._flags()), "")
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}", _behind(known) if known else "")
         return arguments
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """`--help` and `--version` are results like any other."""
+        write(message)
+
+
+def _behind(flag: str) -> str:
+    return f"flags stand behind the command: airgap COMMAND … {flag}"
 
 
 def build() -> Parser:
@@ -114,9 +140,24 @@ def add_jobs(parser: Parser) -> None:
 
 
 def _jobs(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 64:
+    if not 1 <= number(text) <= 64:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 to 64")
-    return int(text)
+    return number(text)
+
+
+def number(text: str) -> int:
+    """A number in plain digits, -1 for anything else: other scripts have digits too, and `²` counts as one."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else -1
+
+
+def resource_name(text: str) -> str:
+    """A name as in `metadata.name`: it is signed, shown to people and compared, so it is plain."""
+    from airgap.resources.validate import schema
+
+    shape = schema("common")["$defs"]["resourceName"]
+    if not re.fullmatch(shape["pattern"], text):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {shape['title']}")
+    return text
 
 
 def add_store(parser: Parser) -> None:
@@ -168,17 +209,21 @@ _UNITS = {
 
 def size(text: str) -> int:
     """Bytes of `4095MiB`, `25GB`, `1048576`."""
-    number = text.rstrip("bBkKmMgGtTiI")
-    unit = text[len(number) :].lower()
-    if not number.isdigit() or unit not in _UNITS:
+    digits = text.rstrip("bBkKmMgGtTiI")
+    unit = text[len(digits) :].lower()
+    if number(digits) < 0 or unit not in _UNITS:
         raise argparse.ArgumentTypeError(
             f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576"
         )
-    return int(number) * _UNITS[unit]
+    return number(digits) * _UNITS[unit]
 
 
 def existing(text: str) -> Path:
     """A path that is there."""
-    if not os.path.lexists(text):
-        raise argparse.ArgumentTypeError(f"{text}: no such file or folder")
+    try:
+        os.lstat(text)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError("usage", f"{text}: there is no such file or folder", "check the path") from error
+    except ValueError as error:
+        raise InputError("usage", f"{text!r}: not a path: {error}", "check the path") from error
     return Path(text)

@@ -6,38 +6,50 @@ import contextlib
 import os
 import shlex
 import signal
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from airgap.cli import exits
 from airgap.cli.context import Context
+from airgap.cli.output import Messages
 from airgap.cli.parser import build
 from airgap.errors import AirgapError
+from airgap.store.files import disk_error
 
 
 def run(argv: Sequence[str]) -> int:
     """Runs `argv`; returns the exit code. Writes results to stdout and everything else to stderr."""
     context: Context | None = None
+    as_json = "--json" in argv
     try:
         arguments = build().parse(argv)
         context = Context.from_arguments(arguments)
         with _terminable():
-            return int(arguments.handler(arguments, context))
+            code = int(arguments.handler(arguments, context))
+        if context.unheard is not None:
+            # The result is lost, what it says is not: the code of a command that found something stays.
+            said = _failed(context.unheard, context, as_json=False)
+            return code or said
+        return code
     except AirgapError as error:
-        return _failed(error, context, as_json="--json" in argv)
+        return _failed(error, context, as_json=as_json)
     except KeyboardInterrupt:
         return _interrupted(argv, context)
-    except BrokenPipeError:
-        # Whoever read our output went away (`airgap ls … | head`): that is not a failure.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-        return exits.DONE
+    except OSError as error:
+        if error.filename is None:
+            return _bug(context)
+        # The border of what nobody closer expected of a disk: the path may not be read, its folder went away.
+        return _failed(disk_error(error, _name(error.filename)), context, as_json=as_json)
     except Exception:  # noqa: BLE001
         return _bug(context)
     finally:
         if context is not None:
             context.close()
+
+
+def _name(filename: object) -> str:
+    return os.fsdecode(filename) if isinstance(filename, str | bytes) else str(filename)
 
 
 @contextlib.contextmanager
@@ -55,17 +67,21 @@ def _terminable() -> Iterator[None]:
 
 
 def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> int:
+    errors = [error, *error.also]
     if context is not None:
         context.end_progress()
-        context.log(f"error {error.code}: {error.what}")
+        for one in errors:
+            context.log(f"error {one}")
     if as_json:
         from airgap.cli.context import write_json
 
-        write_json({**error.as_dict(), "exit": error.exit_code})
-    lines = [f"airgap: {error.what} [{error.code}]"]
-    if error.hint:
-        lines.append(f"  next: {error.hint}")
-    sys.stderr.write("\n".join(lines) + "\n")
+        document: dict[str, object] = {**error.as_dict(), "exit": error.exit_code}
+        if error.also:
+            document["also"] = [one.as_dict() for one in error.also]
+        with contextlib.suppress(AirgapError):  # it is on stderr as well
+            write_json(document)
+    lines = [f"airgap: {one}" + (f"\n  next: {one.hint}" if one.hint else "") for one in errors]
+    Messages().write("\n".join(lines) + "\n")
     return error.exit_code
 
 
@@ -73,11 +89,9 @@ def _interrupted(argv: Sequence[str], context: Context | None) -> int:
     if context is not None:
         context.end_progress()
     command = shlex.join(["airgap", *argv])
-    sys.stderr.write(
+    Messages().write(
         f"\nairgap: interrupted. Nothing is lost; to go on, run the same command:\n  {command}\n"
     )
-    sys.stderr.flush()
-    sys.stdout.flush()
     if context is not None:
         context.close()
     # Threads may still be inside a read from the network. Everything on disk is crash-safe: leave at once.
@@ -89,8 +103,7 @@ def _bug(context: Context | None) -> int:
     if context is not None:
         context.end_progress()
         context.log(text)
-    sys.stderr.write(text)
-    sys.stderr.write(
-        "airgap: this is a bug in airgap, not something you did; please report the lines above\n"
+    Messages().write(
+        f"{text}airgap: this is a bug in airgap, not something you did; please report the lines above\n"
     )
     return exits.BUG

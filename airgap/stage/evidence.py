@@ -9,10 +9,11 @@ from pathlib import Path
 from airgap.delivery import tape
 from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError
+from airgap.inputs import read_input
 from airgap.lock import Lock
 from airgap.stage.station import Records
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
-from airgap.trust.statement import Statement, predicate_type
+from airgap.trust.statement import Statement, article, predicate_type
 
 SUFFIX = ".sigstore.json"
 RECORDED = ("pull", "verdict", "approval")
@@ -44,21 +45,19 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> Approval:
     """
     hint = "have this very lock approved: airgap sign LOCK --key KEY --role security-officer"
     try:
-        if path.stat().st_size > MAX_EVIDENCE_BUNDLE:
-            raise InputError("bad-approval", f"{path}: more than {MAX_EVIDENCE_BUNDLE} bytes", hint)
-        data = path.read_bytes()
+        data = read_input(path, MAX_EVIDENCE_BUNDLE, "bad-approval")
         statement = Statement.parse(
             open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path)
         )
-    except OSError as error:
-        raise InputError("bad-approval", f"{path}: {error.strerror}", "check the path") from error
+    except InputError:
+        raise
     except AirgapError as error:
         raise InputError(
             "bad-approval", f"{path}: not a signed statement: {error.what}", hint
         ) from error
     if statement.kind != "approval":
         raise InputError(
-            "bad-approval", f"{path}: got a {statement.kind} statement, expected an approval", hint
+            "bad-approval", f"{path}: got {article(statement.kind)} statement, expected an approval", hint
         )
     if all(statement.subject != lock.digest for lock in locks):
         named = ", ".join(f"{lock.name!r} {lock.digest}" for lock in locks)

@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 from airgap.errors import InputError, TrustError
 from airgap.forms import Change, Verdict
+from airgap.inputs import read_input
 from airgap.resources.model import Trust
 from airgap.store.files import disk_errors, write_durably
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.trust.predicates import Placed, PlacedItem, Receipt
 from airgap.trust.roles import Verified, verify_bundle
-from airgap.trust.statement import Statement
+from airgap.trust.statement import Statement, article
 
 FOLDER = "receipts"
 SUFFIX = ".sigstore.json"
@@ -61,17 +62,19 @@ def _done_lines(data: bytes) -> set[tuple[str, str, str, str]]:
 
 def read(path: Path, trust: Trust, now: datetime) -> Verified:
     """A signed receipt. Raises `InputError` when it cannot be read, `TrustError` when it cannot be believed."""
-    try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= MAX_EVIDENCE_BUNDLE else b""
-    except OSError as error:
+    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
+    if b'"dsseEnvelope"' not in data:
         raise InputError(
-            "no-receipt", f"{path}: {error.strerror}", "check the path of the receipt"
-        ) from error
+            "no-receipt",
+            f"{path}: not a signed statement, expected a receipt",
+            "give the file that `airgap import --receipt` wrote",
+        )
     found = verify_bundle(data, trust, str(path), now=now, limit=MAX_EVIDENCE_BUNDLE)
     if found.statement.kind != "receipt":
         raise InputError(
-            "no-receipt", f"{path}: a {found.statement.kind} statement, expected a receipt"
+            "no-receipt",
+            f"{path}: {article(found.statement.kind)} statement, expected a receipt",
+            "give the file that `airgap import --receipt` wrote",
         )
     return found
 

@@ -40,6 +40,11 @@ def predicate_type(kind: str) -> str:
     return f"{PREFIX}{kind}/v1"
 
 
+def article(kind: str) -> str:
+    """A kind of statement with its article: `a pull`, `an approval`."""
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+
+
 _TYPES = {predicate_type(kind): kind for kind in KINDS}
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, table
+from airgap.cli.context import Context, count, table
 from airgap.cli.parser import add_jobs, add_key, add_trust, command
-from airgap.errors import InputError
+from airgap.cli.places import check_file
+from airgap.errors import InputError, TrustError
+
+if TYPE_CHECKING:
+    from airgap.forms import Finding
+    from airgap.resources.model import Sovereign, Trust
+    from airgap.stage.audit import Audited
 
 
 def add(subparsers: Any) -> None:
@@ -44,12 +50,10 @@ airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yam
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap audit`."""
-    from airgap.cli.connect import read_lock, station_for
-    from airgap.cli.gap import open_gap
+    from airgap.cli.connect import station_for
+    from airgap.cli.gap import state_of
     from airgap.resources.load import load_sovereign, load_trust
     from airgap.resources.model import Trust
-    from airgap.stage import receipts
-    from airgap.stage.audit import audit_lock, audit_receipt
     from airgap.stage.station import Records
     from airgap.store.files import write_durably
 
@@ -62,44 +66,81 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise InputError(
             "no-key", "--report needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY"
         )
+    if arguments.report:
+        check_file(arguments.report, "--report")
     trust = load_trust(arguments.trust) if arguments.trust else Trust(sovereign.name, ())
-    progress = context.progress()
-    if arguments.receipt:
-        verified = receipts.read(arguments.receipt, trust, context.now())
-        gap = open_gap(arguments, context, trust, sovereign, create=False)
-        body = receipts.receipt_of(verified)
-        result = audit_receipt(
-            verified.statement.subject,
-            body,
-            gap.destinations,
-            deep=arguments.deep,
-            progress=progress,
+    if trust.sovereign != sovereign.name:
+        raise TrustError(
+            "wrong-trust",
+            f"the Trust resource is for {trust.sovereign!r}, expected {sovereign.name!r}",
+            "give the trust file of this Sovereign",
         )
-    else:
-        lock = read_lock(arguments.lock)
-        gap = open_gap(arguments, context, trust, sovereign, create=False)
-        result = audit_lock(lock, gap.destinations, deep=arguments.deep, progress=progress)
-    station = station_for(arguments, context, Records(gap.state), "sovereign", required=False)
-    if station is not None and arguments.report:
-        write_durably(arguments.report, station.sign(result.subject, result.statement()))
+    # Whatever could stop the report stops it now, and not after hours of reading.
+    records = Records(state_of(sovereign, context))
+    station = None
+    if arguments.report:
+        station = station_for(arguments, context, records, "sovereign", required=True)
+    result = _compare(arguments, context, trust, sovereign)
     _report(result, context)
+    if station is not None:
+        write_durably(arguments.report, station.sign(result.subject, result.statement()))
     return exits.NO if result.drift else exits.DONE
 
 
-def _report(result: Any, context: Context) -> None:
+def _compare(
+    arguments: argparse.Namespace, context: Context, trust: Trust, sovereign: Sovereign
+) -> Audited:
+    from airgap.cli.connect import read_lock
+    from airgap.cli.gap import open_gap
+    from airgap.stage import receipts
+    from airgap.stage.audit import audit_lock, audit_receipt
+
+    deep, progress = arguments.deep, context.progress()
+    if arguments.lock:
+        lock = read_lock(arguments.lock)
+        gap = open_gap(arguments, context, trust, sovereign, create=False)
+        return audit_lock(lock, gap.destinations, deep=deep, progress=progress)
+    verified = receipts.read(arguments.receipt, trust, context.now())
+    gap = open_gap(arguments, context, trust, sovereign, create=False)
+    subject, body = verified.statement.subject, receipts.receipt_of(verified)
+    return audit_receipt(subject, body, gap.destinations, deep=deep, progress=progress)
+
+
+def _report(result: Audited, context: Context) -> None:
     document = {
         "subject": str(result.subject),
         "checked": len(result.findings),
         "outcome": "fail" if result.drift else "pass",
         "findings": [{"destination": url, **finding.as_dict()} for url, finding in result.findings],
     }
-    rows = [("STATE", "AT", "NAME", "EXPECTED", "FOUND", "")]
-    rows += [
-        (str(f.state), f.at, f.name, f.expected[:19], f.got[:19], f.detail) for _, f in result.drift
-    ]
-    end = f"{len(result.findings)} names checked: " + (
-        f"{len(result.drift)} are not as they should be"
+    end = f"{count(len(result.findings), 'name')} checked: " + (
+        f"{len(result.drift)} not as it should be"
         if result.drift
         else "all are as they should be"
     )
-    context.result(document, (table(rows) if result.drift else "") + end)
+    context.result(document, _drift(result) + end)
+
+
+def _drift(result: Audited) -> str:
+    """A table for each destination, and below it what a table has no room for."""
+    found: dict[str, list[Finding]] = {}
+    for url, finding in result.drift:
+        found.setdefault(url, []).append(finding)
+    text = ""
+    for url, findings in found.items():
+        rows = [("STATE", "ITEM", "AT", "NAME", "EXPECTED", "FOUND")]
+        rows += [
+            (str(f.state), f.item, f.at, f.name, f.expected[:19], _other(f)) for f in findings
+        ]
+        details = "".join(f"  {_named(f)}: {f.detail}\n" for f in findings if f.detail)
+        text += f"{url}\n{table(rows)}{details}\n"
+    return text
+
+
+def _other(finding: Finding) -> str:
+    """What was found instead; nothing where the name is right and what it stands for is not."""
+    return finding.got[:19] if finding.got != finding.expected else ""
+
+
+def _named(finding: Finding) -> str:
+    return " ".join(part for part in (finding.at, finding.name) if part) or finding.item

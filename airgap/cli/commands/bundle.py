@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, human
-from airgap.cli.parser import add_key, add_store, command, size
+from airgap.cli.context import Context, count, human
+from airgap.cli.parser import add_key, add_store, command, number, resource_name, size
+from airgap.cli.places import check_folder
 
 
 def add(subparsers: Any) -> None:
@@ -35,10 +36,16 @@ interrupted? run the same command again: finished volumes stay""",
         help="empty, absent, or our own unfinished bundle",
     )
     parser.add_argument(
-        "--for", dest="sovereign", required=True, metavar="SOVEREIGN", help="name of the Sovereign"
+        "--for",
+        dest="sovereign",
+        type=resource_name,
+        required=True,
+        metavar="SOVEREIGN",
+        help="name of the Sovereign",
     )
     parser.add_argument(
         "--stream",
+        type=resource_name,
         default="main",
         metavar="NAME",
         help="which sequence of deliveries (default main)",
@@ -75,9 +82,9 @@ interrupted? run the same command again: finished volumes stay""",
 
 
 def _days(text: str) -> timedelta:
-    if not text.isdigit() or not 1 <= int(text) <= 3650:
+    if not 1 <= number(text) <= 3650:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of days from 1 to 3650")
-    return timedelta(days=int(text))
+    return timedelta(days=number(text))
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -90,6 +97,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
     store = context.store(arguments)
     locks = tuple(read_lock(path) for path in arguments.locks)
+    check_folder(arguments.to, "--to")
     layout = Layout(store)
     records = store_records(store)
     station = station_for(arguments, context, records, arguments.role, required=True)
@@ -120,7 +128,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     }
     text = (
         f"{arguments.to}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
-        f"{len(volumes)} volumes, {human(total)}; expires {journey.expires}\n  {cut.digest}  signed by {arguments.role}"
+        f"{count(len(volumes), 'volume')}, {human(total)}; expires {journey.expires}\n"
+        f"  {cut.digest}  signed by {arguments.role}"
     )
     context.result(document, text)
     return exits.DONE

@@ -9,7 +9,8 @@ from typing import Any
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import Parser, add_key, command, existing
-from airgap.errors import InputError
+from airgap.cli.places import check_file
+from airgap.errors import InputError, TrustError
 
 
 def add(subparsers: Any) -> None:
@@ -59,6 +60,7 @@ def generate(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys generate`."""
     from airgap.trust.keys import generate as make
 
+    check_file(Path(f"{arguments.prefix}.key"), "PREFIX")
     password = context.password(arguments, Path(f"{arguments.prefix}.key"), confirm=True)
     private, public = make(arguments.prefix, password)
     text = f"{private}   keep it, and its password, where only you read\n{public}   goes into the Trust resource"
@@ -68,9 +70,15 @@ def generate(arguments: argparse.Namespace, context: Context) -> int:
 
 def show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys show`."""
-    from airgap.trust.keys import load_public
+    from airgap.inputs import read_input
+    from airgap.trust.keys import MAX_KEY, load_public
 
-    key = load_public(arguments.public.read_bytes(), str(arguments.public))
+    data = read_input(arguments.public, MAX_KEY, "bad-public-key")
+    try:
+        key = load_public(data, str(arguments.public))
+    except TrustError as error:
+        # Nothing was signed with it: another kind of file was named.
+        raise InputError(error.code, error.what, error.hint) from error
     document = {
         "file": str(arguments.public),
         "algorithm": "ECDSA P-256",
@@ -85,9 +93,9 @@ def check(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys check`."""
     from airgap.cli.connect import signer_for
 
-    signer = signer_for(arguments, context, required=True)
+    signer = signer_for(arguments, context, required=False)
     if signer is None:
-        raise InputError("no-key", "no key was named", "use --key KEY")
+        raise InputError("no-key", "no key was named", "use --key KEY, or set AIRGAP_KEY")
     text = f"the key opens; hint {signer.key_id}\n{signer.public_key_pem.decode()}"
     context.result({"hint": signer.key_id, "publicKey": signer.public_key_pem.decode()}, text)
     return exits.DONE

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, human, table
+from airgap.cli.context import Context, count, human, table
 from airgap.cli.parser import add_jobs, command
+from airgap.cli.places import check_file
 
 
 def add(subparsers: Any) -> None:
@@ -81,6 +82,8 @@ def run_lock(arguments: argparse.Namespace, context: Context) -> int:
     given = upstreams_of(arguments)
     upstreams = Upstreams({**beside.hosts, **given.hosts})
     output = arguments.output or default_lock(arguments.request)
+    if not arguments.check:
+        check_file(output, "-o" if arguments.output else "the lock")
     old = read_lock(output) if output.exists() else None
     update = () if arguments.update is None else (arguments.update or (ALL,))
     if arguments.check:
@@ -113,7 +116,7 @@ def run_lock(arguments: argparse.Namespace, context: Context) -> int:
         return exits.NO if rows or old is None else exits.DONE
     write_durably(output, made.lock.encode())
     size = sum(item.bytes for item in made.lock.items)
-    summary = f"{output}: {len(made.lock.items)} items, {human(size)} known, {made.lock.digest}\n"
+    summary = f"{output}: {count(len(made.lock.items), 'item')}, {human(size)} known, {made.lock.digest}\n"
     context.result(document, summary + (_rows(rows) if rows else ""))
     return exits.DONE
 

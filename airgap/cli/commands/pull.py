@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, human
+from airgap.cli.context import Context, count, human
 from airgap.cli.parser import add_jobs, add_key, add_store, command
+from airgap.cli.places import check_folder
+from airgap.errors import AirgapError, NotFoundError, UpstreamError
 
 
 def add(subparsers: Any) -> None:
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     store = context.store(arguments)
     locks = [(path, read_lock(path)) for path in arguments.locks]
     upstreams = upstreams_of(arguments)
+    check_folder(store, "--store")
     records = store_records(store)
     station = station_for(arguments, context, records, "exporter", required=False)
     layout = Layout(store, create=True, batch=True)
@@ -50,7 +53,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         (lock, reach_for(upstreams, path.parent, records.work(), jobs, context))
         for path, lock in locks
     ]
-    results = pull(reaches, layout, records, station, jobs=jobs, progress=context.progress())
+    try:
+        results = pull(reaches, layout, records, station, jobs=jobs, progress=context.progress())
+    except AirgapError as error:
+        if not arguments.upstreams:
+            _name_upstreams(error)
+        raise
     rows = [
         {
             "name": r.item.name,
@@ -74,6 +82,14 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         if station
         else "no --key: no pull statement was signed"
     )
-    text = f"{store}: {len(results)} items, {human(total)}, {human(written)} of it new; {signed}"
+    text = f"{store}: {count(len(results), 'item')}, {human(total)}, {human(written)} of it new; {signed}"
     context.result({"store": str(store), "items": rows, "signed": station is not None}, text)
     return exits.NO if failed else exits.DONE
+
+
+def _name_upstreams(error: AirgapError) -> None:
+    """Says where a host is described: the Upstreams beside a request, which served `lock`, are not in the lock."""
+    for one in (error, *error.also):
+        if isinstance(one, UpstreamError) and not isinstance(one, NotFoundError):
+            where = "hosts are described in a file that --upstreams names; what stands beside the request is not read"
+            one.hint = f"{one.hint}; {where}" if one.hint else where

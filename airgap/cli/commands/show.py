@@ -9,6 +9,7 @@ from typing import Any
 from airgap.cli import exits
 from airgap.cli.context import Context, human, table
 from airgap.cli.parser import command, existing
+from airgap.cli.places import check_file, check_folder
 from airgap.errors import InputError
 
 
@@ -80,10 +81,12 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
 
 def run_extract(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap extract`."""
-    from airgap.stage.look import extract
+    from airgap.stage.extract import extract
 
     to: Path = arguments.to
-    if to.exists() and (to.is_file() or any(to.iterdir())):
+    as_file = to.suffix == ".tar"
+    (check_file if as_file else check_folder)(to, "--to")
+    if to.exists() and (as_file or any(to.iterdir())):
         raise InputError(
             "not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar"
         )

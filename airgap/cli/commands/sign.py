@@ -9,6 +9,7 @@ from typing import Any
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_key, command, existing
+from airgap.cli.places import check_folder
 from airgap.errors import InputError
 
 
@@ -29,7 +30,10 @@ airgap sign platform.lock.json --key officer.key --role security-officer --out a
         "--role", choices=("security-officer",), default="security-officer", help="role of the key"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write the signature there, not beside the thing"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write the signature there; a delivery's into DIR/signatures, for `airgap import DELIVERY DIR`",
     )
     parser.add_argument(
         "--log",
@@ -42,38 +46,41 @@ airgap sign platform.lock.json --key officer.key --role security-officer --out a
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap sign`."""
-    from airgap.cli.connect import signer_for
+    from airgap.cli.connect import read_lock, signer_for
     from airgap.delivery.index import SIGNATURES
     from airgap.delivery.read import open_media
-    from airgap.lock import Lock
     from airgap.stage.station import Station
     from airgap.store.files import disk_errors, write_durably
     from airgap.trust.log import Log
     from airgap.trust.predicates import Approval
 
     thing: Path = arguments.thing
-    if thing.is_dir():
-        subject, folder = open_media([thing]).digest, arguments.out or thing / SIGNATURES
+    is_delivery = thing.is_dir()
+    if is_delivery:
+        subject, folder = open_media([thing]).digest, (arguments.out or thing) / SIGNATURES
     else:
-        subject = Lock.decode(thing.read_bytes(), str(thing)).digest
-        folder = arguments.out or thing.parent
+        subject, folder = read_lock(thing).digest, arguments.out or thing.parent
+    name = f"{arguments.role}.sigstore.json" if is_delivery else f"{thing.name}.{arguments.role}.sigstore.json"
+    path = folder / name
+    check_folder(folder, "--out" if arguments.out else "the signature")
+    if path.exists():
+        raise InputError("signature-exists", f"{path} exists", "use --out DIR for another place")
     signer = signer_for(arguments, context, required=True)
     assert signer is not None  # noqa: S101  (required)
     log = Log(arguments.log or context.state_folder() / "log.jsonl")
     bundle = Station(signer, arguments.role, log, context.now).sign(subject, Approval())
-    name = (
-        f"{arguments.role}.sigstore.json"
-        if thing.is_dir()
-        else f"{thing.name}.{arguments.role}.sigstore.json"
-    )
-    path = folder / name
-    if path.exists():
-        raise InputError("signature-exists", f"{path} exists", "use --out DIR for another place")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_durably(path, bundle)
     context.result(
         {"signature": str(path), "subject": str(subject), "role": arguments.role},
-        f"{path}: approves {subject}",
+        f"{path}: approves {subject}" + (_next(arguments, path) if arguments.out else ""),
     )
     return exits.DONE
+
+
+def _next(arguments: argparse.Namespace, path: Path) -> str:
+    """How an approval that does not lie beside its thing is used."""
+    if arguments.thing.is_dir():
+        return f"\n  next: airgap import {arguments.thing} {arguments.out} …"
+    return f"\n  next: airgap bundle {arguments.thing} --approval {path} …"

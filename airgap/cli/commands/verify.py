@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, table
+from airgap.cli.context import Context, count, table
 from airgap.cli.parser import add_jobs, add_trust, command, existing
 
 
@@ -82,5 +82,5 @@ def _text(opened: Any, reports: list[Any], *, index_only: bool) -> str:
         )
     rows = [("FILE", "STATE", "")] + [(r.name, r.state, r.detail) for r in reports]
     bad = sum(report.state in ("missing", "damaged") for report in reports)
-    end = f"{bad} files are missing or damaged" if bad else "every byte is as it was signed"
+    end = f"missing or damaged: {count(bad, 'file')}" if bad else "every byte is as it was signed"
     return "\n".join(lines) + "\n" + table(rows) + end

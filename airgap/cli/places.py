@@ -1,0 +1,62 @@
+"""Where a command shall write: looked at before the work, so that nothing is done whose result has no place.
+
+What is wrong with a path is the user's to mend (exit 2); what the disk refuses is our own disk's (exit 5).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from airgap.errors import InputError
+from airgap.store.files import disk_error
+
+
+def check_file(path: Path, flag: str) -> None:
+    """Whether the file `path` can be written or replaced; `flag` is what named it.
+
+    Raises `InputError` (`bad-path`, `no-folder`) or `StoreError`.
+    """
+    said = f"{flag} {path}"
+    mode = _mode(path, said)
+    if path.name in ("", "..") or stat.S_ISDIR(mode):
+        raise InputError("bad-path", f"{said}: this is a folder, expected a file", "name a file in it")
+    # What is there is replaced by a new file: a device would be lost.
+    if mode and not stat.S_ISREG(mode):
+        raise InputError("bad-path", f"{said}: this is a device or a pipe, expected a file", "name a file")
+    if not _mode(path.parent, said):
+        raise InputError("no-folder", f"{said}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
+    _check_folder(path.parent, said)
+
+
+def check_folder(path: Path, flag: str) -> None:
+    """Whether the folder `path` can be made or written into. Raises `InputError` (`bad-path`) or `StoreError`."""
+    said, there = f"{flag} {path}", path
+    while not _mode(there, said) and there != there.parent:
+        there = there.parent
+    _check_folder(there, said)
+
+
+def _check_folder(folder: Path, said: str) -> None:
+    if not stat.S_ISDIR(_mode(folder, said)):
+        what = said if said.endswith(f" {folder}") else f"{said}: {folder}"
+        raise InputError("bad-path", f"{what} is not a folder", "name a folder")
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise disk_error(OSError(errno.EROFS, "read-only"), folder)
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        raise disk_error(OSError(errno.EACCES, "permission denied"), folder)
+
+
+def _mode(path: Path, said: str) -> int:
+    """What a path leads to, 0 for nothing."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EIO):
+            raise disk_error(error, path) from error
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError("bad-path", f"{said}: {why}", "name another path") from error
