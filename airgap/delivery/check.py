@@ -17,7 +17,7 @@ from airgap.delivery.index import (
     FileSum,
     Index,
 )
-from airgap.delivery.read import Media, hash_file
+from airgap.delivery.read import Media, hash_file, signature_names
 from airgap.progress import Progress
 
 
@@ -97,9 +97,10 @@ def _unlisted(known: set[str], folders: Sequence[Path]) -> list[FileReport]:
     known = known | {INDEX_NAME, EVIDENCE_NAME, SIGNATURES}
     found = []
     for folder in folders:
-        found += [
-            FileReport(str(path), "unlisted", "not part of the delivery")
-            for path in sorted(folder.iterdir())
-            if path.name not in known
-        ]
+        odd = [path for path in sorted(folder.iterdir()) if path.name not in known]
+        signed = folder / SIGNATURES
+        if signed.is_dir():
+            counts = signature_names(signed)
+            odd += [path for path in sorted(signed.iterdir()) if path.name not in counts]
+        found += [FileReport(str(path), "unlisted", "not part of the delivery") for path in odd]
     return found

@@ -20,6 +20,7 @@ from airgap.lock import API_VERSION
 INDEX_NAME = "AIRGAP.json"
 EVIDENCE_NAME = "evidence.tar"
 SIGNATURES = "signatures"
+SIGNATURE_SUFFIX = ".sigstore.json"
 SUMS_NAME = "SHA256SUMS"
 README_NAME = "README.txt"
 MAX_INDEX = 64 << 20

@@ -114,7 +114,9 @@ def plan_volumes(
     """
     if limit < MIN_VOLUME:
         raise InputError(
-            "volume-size", f"volume size: got {limit} bytes, expected at least {MIN_VOLUME}"
+            "volume-size",
+            f"volume size: got {limit} bytes, expected at least {MIN_VOLUME}",
+            "choose a larger --volume-size",
         )
     builder = _Builder(limit)
     extents: dict[Digest, tuple[Extent, ...]] = {}
@@ -157,9 +159,13 @@ def _place(builder: _Builder, blob: Descriptor) -> tuple[Extent, ...]:
 
 
 def index_json(named: Sequence[tuple[str, Descriptor]]) -> bytes:
-    """index.json of the layout that the volumes unpack to. Source: OCI image-spec v1.1.1, image-layout.md."""
+    """index.json of the layout that the volumes unpack to: names, and what annotations the roots bring.
+
+    Source: OCI image-spec v1.1.1, image-layout.md.
+    """
     manifests = [
-        {**root.as_dict(), "annotations": {ANNOTATION_REF_NAME: name}} for name, root in named
+        {**root.as_dict(), "annotations": {**root.annotations, ANNOTATION_REF_NAME: name}}
+        for name, root in named
     ]
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
     return json.dumps(document, separators=(",", ":")).encode()

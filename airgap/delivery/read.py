@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from airgap.delivery.index import (
     MAX_INDEX,
     MAX_SIGNATURE,
     MAX_SIGNATURES,
+    SIGNATURE_SUFFIX,
     SIGNATURES,
     Contents,
     Extent,
@@ -74,9 +76,7 @@ def open_media(folders: Sequence[Path]) -> Media:
 
 
 def _signatures(folder: Path, into: dict[str, bytes]) -> None:
-    with disk_errors(folder):
-        names = sorted(entry.name for entry in folder.iterdir())
-    for name in names:
+    for name in signature_names(folder):
         if len(into) >= MAX_SIGNATURES:
             raise IntegrityError(
                 "too-many-signatures", f"{folder}: more than {MAX_SIGNATURES} signatures"
@@ -87,11 +87,27 @@ def _signatures(folder: Path, into: dict[str, bytes]) -> None:
             into[name if name not in into else f"{name} ({folder})"] = data
 
 
+def signature_names(folder: Path) -> list[str]:
+    """The names of the files in `signatures/` that count. What else lies there, a desktop's own files say, does not."""
+    with disk_errors(folder), os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name.endswith(SIGNATURE_SUFFIX)
+            and not entry.name.startswith(".")
+            and entry.is_file(follow_symlinks=False)
+        )
+
+
 def _read(path: Path, limit: int) -> bytes:
     with disk_errors(path):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Non-blocking: what was a file a moment ago may be a pipe now.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
-            data = file.read(limit + 1)
+            regular = stat.S_ISREG(os.fstat(fd).st_mode)
+            data = file.read(limit + 1) if regular else b""
+    if not regular:
+        raise IntegrityError("not-file", f"{path}: not a file", "copy it again from the original medium")
     if len(data) > limit:
         raise IntegrityError("too-large", f"{path}: more than {limit} bytes")
     return data

@@ -1,4 +1,4 @@
-"""Looking into things without trusting them, and taking one item out: `show`, `ls`, `extract`."""
+"""Looking into things without trusting them: `show`, `ls`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from airgap.delivery.index import INDEX_NAME, Index
-from airgap.delivery.plan import plan_volumes
-from airgap.delivery.read import Media, Volumes, open_media
-from airgap.delivery.write import copy_out
+from airgap.delivery.read import open_media
 from airgap.errors import AirgapError, InputError
-from airgap.graph import OCI_MANIFEST, Descriptor, Node, Source, parse_json, walk
-from airgap.lock import Lock
-from airgap.progress import Progress
+from airgap.graph import parse_json
+from airgap.inputs import read_input
+from airgap.lock import MAX_LOCK, Lock
 from airgap.store.layout import Layout
-from airgap.transfer import Copy, copy_graph
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.trust.statement import Statement
 
@@ -26,13 +23,7 @@ def describe(thing: Path) -> tuple[Any, str]:
     """A JSON document and a text about a lock, a delivery, a statement or a store. Raises `InputError`."""
     if thing.is_dir():
         return _delivery(thing) if (thing / INDEX_NAME).exists() else _store(thing)
-    data = thing.read_bytes()
-    try:
-        kind = parse_json(data, str(thing))
-    except AirgapError as error:
-        raise InputError(
-            "unknown-thing", f"{thing}: not a lock, a statement, a delivery or a store"
-        ) from error
+    data, kind = _file(thing)
     if isinstance(kind, dict) and "dsseEnvelope" in kind:
         envelope = open_bundle(data, str(thing), MAX_EVIDENCE_BUNDLE)
         statement = Statement.parse(envelope.payload, str(thing)).as_dict()
@@ -40,10 +31,10 @@ def describe(thing: Path) -> tuple[Any, str]:
             f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in statement.items()
         ]
         return {**statement, "hint": envelope.hint}, "\n".join(
-            [*lines, f"signed by hint {envelope.hint}", NOT_CHECKED]
+            [*lines, f"signed by hint {envelope.hint}", _who_checks(str(statement["kind"]))]
         )
-    lock = Lock.decode(data, str(thing))
-    lines = [f"lock {lock.name!r}, {len(lock.items)} items, {lock.digest}"]
+    lock = _lock(data, kind, thing)
+    lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}"]
     for item in lock.items:
         what = (
             str(item.root.digest)
@@ -56,6 +47,47 @@ def describe(thing: Path) -> tuple[Any, str]:
             for a in item.attached
         ]
     return lock.as_dict(), "\n".join(lines)
+
+
+def _file(thing: Path) -> tuple[bytes, Any]:
+    """A file that may be one of ours: its bytes, and the JSON in it. Raises `InputError` (`unknown-thing`)."""
+    data = read_input(thing, MAX_LOCK, "unknown-thing")
+    try:
+        return data, parse_json(data, str(thing))
+    except AirgapError as error:
+        raise InputError(
+            "unknown-thing",
+            f"{thing}: not a lock, a statement, a delivery or a store",
+            "name a lock file, a signed statement, or the folder of a delivery or a store",
+        ) from error
+
+
+def _lock(data: bytes, document: Any, thing: Path) -> Lock:
+    """A lock, or what to do with the file of ours that it is instead."""
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if kind == "Delivery":
+        raise InputError(
+            "unknown-thing",
+            f"{thing}: this is the index of a delivery",
+            f"name its folder, {thing.parent}",
+        )
+    if isinstance(document, dict) and "dsseEnvelope" in document:
+        raise InputError(
+            "unknown-thing",
+            f"{thing}: this is a signed statement, and has no items to list",
+            f"airgap show {thing}",
+        )
+    return Lock.decode(data, str(thing))
+
+
+def _who_checks(kind: str) -> str:
+    by = {
+        "receipt": "`airgap audit --receipt` checks it",
+        "audit": "compare its key with that of the Sovereign, `airgap keys show`",
+    }
+    return "not checked: " + by.get(
+        kind, "`airgap verify` checks it with the delivery that it belongs to"
+    )
 
 
 def _delivery(folder: Path) -> tuple[Any, str]:
@@ -83,8 +115,8 @@ def _store(folder: Path) -> tuple[Any, str]:
 
 def items(thing: Path) -> list[dict[str, Any]]:
     """The items of a lock, a delivery or a store: kind, name, digest, bytes (0: unknown)."""
-    if thing.is_file():
-        lock = Lock.decode(thing.read_bytes(), str(thing))
+    if not thing.is_dir():
+        lock = _lock(*_file(thing), thing)
         return [
             _row(i.kind, i.name, str(i.root.digest) if i.root else "", i.bytes) for i in lock.items
         ]
@@ -96,56 +128,3 @@ def items(thing: Path) -> list[dict[str, Any]]:
 
 def _row(kind: str, name: str, digest: str, size: int) -> dict[str, Any]:
     return {"kind": kind, "name": name, "digest": digest, "bytes": size}
-
-
-def find(thing: Path, name: str) -> tuple[Source, Descriptor]:
-    """An item's graph in a delivery or a store. Raises `InputError` (`no-such-item`)."""
-    if (thing / INDEX_NAME).exists():
-        media: Media = open_media([thing])
-        index = Index.decode(media.index_bytes)
-        for root in index.contents.roots:
-            if root.item == name:
-                volumes = Volumes(index.contents, media.folders)
-                return volumes, _typed(volumes, root.digest, index.contents.size(root.digest))
-    else:
-        layout = Layout(thing)
-        found = layout.find(name)
-        if found is not None:
-            return layout, Descriptor(found.media_type, found.digest, found.size)
-    import difflib
-
-    near = difflib.get_close_matches(name, [row["name"] for row in items(thing)], 1)
-    hint = f"did you mean {near[0]!r}?" if near else "`airgap ls` lists the names"
-    raise InputError("no-such-item", f"{thing}: no item {name!r}", hint)
-
-
-def _typed(volumes: Volumes, digest: Any, size: int) -> Descriptor:
-    """A root with its media type: the bytes say it where they can, else it is an OCI manifest."""
-    with volumes.open(Descriptor(OCI_MANIFEST, digest, size)) as stream:
-        document = parse_json(stream.read(size), str(digest))
-    media_type = document.get("mediaType") if isinstance(document, dict) else None
-    if media_type is None and isinstance(document, dict) and "manifests" in document:
-        media_type = "application/vnd.oci.image.index.v1+json"
-    return Descriptor(media_type or OCI_MANIFEST, digest, size)
-
-
-def extract(thing: Path, name: str, to: Path, progress: Progress) -> tuple[str, int]:
-    """Copies one item into an OCI layout folder, or a tar that skopeo, containerd and k3s read.
-
-    Every blob is hashed on the way. Returns the root's digest and the content's size in bytes.
-    """
-    source, root = find(thing, name)
-    blobs = [f.descriptor if isinstance(f, Node) else f for f in walk(source, root)]
-    size = sum(blob.size for blob in blobs)
-    if to.suffix == ".tar":
-        progress.start("extract", size, 1)
-        plan = plan_volumes(blobs, [(name, root)], size + (len(blobs) + 16) * 4096 + (1 << 20))
-        copy_out(plan, source, to, progress)
-        return str(root.digest), size
-    layout = Layout(to, create=True, batch=True)
-    progress.start("extract", 0, 1)
-    for copied in copy_graph([Copy(name, source, layout, root)], progress=progress):
-        if copied.error is not None:
-            raise copied.error
-    layout.publish({name: root})
-    return str(root.digest), size

@@ -44,7 +44,7 @@ from airgap.trust.roles import (
     key_ring,
 )
 from airgap.trust.state import Accepted, AcceptedState, Standing
-from airgap.trust.statement import Statement
+from airgap.trust.statement import Statement, article
 
 MAX_INDEX = 64 << 20
 """Bytes of AIRGAP.json (docs/format.md): it is read whole before it is believed."""
@@ -289,7 +289,7 @@ class Acceptance:
         if any(statement.subject == lock.digest for lock in self._locks):
             return True
         self._notes.append(
-            f"{where}: a {statement.kind} statement about {statement.subject}, which is not here"
+            f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here"
         )
         return False
 
@@ -325,10 +325,19 @@ class Acceptance:
                 raise error  # it is there, and this is why it does not count
         raise TrustError(
             "statement-missing",
-            f"the Trust resource requires a {kind} statement, and there is none for lock {lost.name!r} ({lost.digest})",
-            "; ".join(self._notes)
-            or f"have the delivery cut with the {kind} statement in its evidence",
+            f"the Trust resource requires {article(kind)} statement, and there is none for lock {lost.name!r} "
+            f"({lost.digest})",
+            "; ".join([*self._notes, _how_to_get(kind)]),
         )
+
+
+def _how_to_get(kind: str) -> str:
+    if kind == "approval":
+        return (
+            "approve the delivery: airgap sign DELIVERY --key KEY --role security-officer; "
+            "was it approved with --out DIR? name DIR beside the delivery"
+        )
+    return f"have the delivery cut with the {kind} statement in its evidence"
 
 
 def _check_pull(lock: Lock, statements: Sequence[Statement]) -> None:

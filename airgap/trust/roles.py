@@ -15,7 +15,7 @@ from airgap.resources.model import ROLES, Trust, TrustedKey
 from airgap.times import utc_text
 from airgap.trust.dsse import MAX_BUNDLE, open_bundle, verify
 from airgap.trust.keys import PublicKey, load_public
-from airgap.trust.statement import Statement
+from airgap.trust.statement import Statement, article
 
 MAY_SIGN: Mapping[str, frozenset[str]] = {
     "exporter": frozenset({"pull", "delivery"}),
@@ -78,7 +78,7 @@ def check_may_sign(role: str, kind: str) -> None:
         able = " or ".join(sorted(name for name, kinds in MAY_SIGN.items() if kind in kinds))
         raise InputError(
             "role-may-not",
-            f"role {role!r} may not sign a {kind} statement, {able or 'nobody'} may",
+            f"role {role!r} may not sign {article(kind)} statement, {able or 'nobody'} may",
             "use the key and the --role of the one whose statement it is",
         )
 
@@ -194,7 +194,7 @@ def authorise(
     if statement.kind not in MAY_SIGN[role]:
         raise TrustError(
             "role-may-not",
-            f"{where}: role {role!r} may not sign a {statement.kind} statement",
+            f"{where}: role {role!r} may not sign {article(statement.kind)} statement",
             'have it signed by a role that may: see docs/format.md, "Statements"',
         )
     # 6. and 7. The key was valid, and not revoked, when it signed.
