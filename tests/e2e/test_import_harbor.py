@@ -1,0 +1,80 @@
+"""Harbor's refusals, met by `airgap import` from the command line; the double answers as the real one was seen to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_deliveries_in_a_row import Row
+from tests.parts.harbor_double import HarborDouble
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def harbor() -> Iterator[HarborDouble]:
+    made = HarborDouble({"robot$import": "good"})
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def row(tmp_path: Path, harbor: HarborDouble) -> Row:
+    made = Row(tmp_path)
+    made.site.write("robot", "good\n")
+    (tmp_path / "robot").chmod(0o600)
+    made.inside(
+        f"  registries:\n  - {{url: '{harbor.url}', projects: {{demo.local: p1}},"
+        " credentials: {username: robot$import, passwordFile: robot}}\n"
+    )
+    made.layout.tag("v1", made.layout.image({"a": b"a" * 50_000}))
+    made.deliver(1, {"demo.local/app:v1": "v1"})
+    return made
+
+
+def _reasons(done: Any) -> str:
+    return " ".join(
+        [*(e["error"] for e in done["errors"]), *(c["reason"] or "" for c in done["changes"])]
+    )
+
+
+def test_a_project_that_forbids_to_read_what_is_unsigned_is_filled_all_the_same(
+    row: Row, harbor: HarborDouble
+) -> None:
+    project = harbor.project("p1", policy=True)
+    done = row.take("media1")
+    assert [change["outcome"] for change in done["changes"]] == ["written"]
+    assert "policy" in _reasons(done)
+    assert project.repositories["app"].tags["v1"] == done["changes"][0]["digest"]
+    row.take("media1")
+    # Nobody can look: an audit by /v2 says so, and does not say that all is well.
+    assert {state for state, _ in row.audit("media1", expect=3)} == {"unknown"}
+
+
+def test_a_project_that_is_missing_is_named(row: Row, harbor: HarborDouble) -> None:
+    done = row.take("media1", expect=5)
+    assert "project" in _reasons(done)
+
+
+def test_a_quota_that_is_too_small_is_named(row: Row, harbor: HarborDouble) -> None:
+    project = harbor.project("p1", quota=100)
+    done = row.take("media1", expect=5)
+    assert "quota" in _reasons(done)
+    assert "app" not in project.repositories or not project.repositories["app"].tags
+
+
+def test_an_immutable_tag_that_holds_the_same_is_no_error(row: Row, harbor: HarborDouble) -> None:
+    project = harbor.project("p1")
+    row.take("media1")
+    project.immutable.add("v1")
+    again = row.take("media1")
+    assert [change["outcome"] for change in again["changes"]] == ["present"]
+
+
+def test_read_only_mode_is_named(row: Row, harbor: HarborDouble) -> None:
+    harbor.project("p1")
+    harbor.read_only = True
+    assert "read only" in _reasons(row.take("media1", expect=5))
