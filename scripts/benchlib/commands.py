@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import airgap as package
 from benchlib.content import Image
 from benchlib.measure import Line
 
@@ -37,7 +38,7 @@ def can(command: str, option: str) -> bool:
 
 
 def prepare(folder: Path, host: str, images: Sequence[Image]) -> list[Line]:
-    """Writes request, upstreams and trust for the images at `host`; returns the commands for keys and lock."""
+    """Writes request, upstreams and trust for the images at `host`; returns what makes bytecode, keys and lock."""
     (folder / "pw").write_text("bench\n")
     (folder / "pw").chmod(0o600)
     keys = KEY.format("k", "exporter") + KEY.format("s", "sovereign")
@@ -48,6 +49,8 @@ def prepare(folder: Path, host: str, images: Sequence[Image]) -> list[Line]:
     _write(folder, "r.request.yaml", "Request", f"  images:\n{refs}")
     _write(folder, "u.yaml", "Upstreams", f"  hosts:\n    '{host}': {{plainHTTP: true}}\n")
     return [
+        # As in an installed package: a start must not compile.
+        [sys.executable, "-m", "compileall", "-q", str(Path(package.__file__).parent)],
         airgap("keys", "generate", "k"),
         airgap("keys", "generate", "s"),
         airgap("lock", "r.request.yaml", "--upstreams", "u.yaml"),

@@ -32,6 +32,11 @@ class Image:
     manifest: Descriptor
     blobs: tuple[Descriptor, ...]
 
+    @property
+    def repository(self) -> str:
+        """The name without the tag."""
+        return self.name.partition(":")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -42,6 +47,14 @@ class Content:
     layers: tuple[Path, ...]
     """The files of the layers that differ: what the yardsticks copy and push."""
     bytes: int
+
+    def places(self) -> list[tuple[str, Path]]:
+        """Each layer once, with the repository of the first image that has it."""
+        found: dict[Path, str] = {}
+        for image in self.images:
+            for blob in image.blobs[1:]:
+                found.setdefault(self.layout.blob_path(blob.digest), image.repository)
+        return [(repository, path) for path, repository in found.items()]
 
 
 def make(shape: Shape, folder: Path) -> Content:

@@ -6,6 +6,7 @@ Their work is not quite the same: none signs, splits or syncs, and each writes i
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -55,12 +56,12 @@ def _sync_push(host: str, _images: Sequence[Image], out: str) -> list[Line]:
 
 def _crane_pull(host: str, images: Sequence[Image], out: str) -> list[Line]:
     line = ["crane", "pull", "--insecure", "--format=oci"]
-    return [[*line, f"{host}/{one.name}", f"{out}/{_plain(one)}"] for one in images]
+    return [[*line, f"{host}/{one.name}", f"{out}/{one.repository}"] for one in images]
 
 
 def _crane_push(host: str, images: Sequence[Image], out: str) -> list[Line]:
     line = ["crane", "push", "--insecure"]
-    return [[*line, f"{out}/{_plain(one)}", f"{host}/{one.name}"] for one in images]
+    return [[*line, f"{out}/{one.repository}", f"{host}/{one.name}"] for one in images]
 
 
 def _crane_pull_all(host: str, images: Sequence[Image], out: str) -> list[Line]:
@@ -75,19 +76,17 @@ def _crane_push_all(host: str, _images: Sequence[Image], out: str) -> list[Line]
 def _oras_pull(host: str, images: Sequence[Image], out: str) -> list[Line]:
     line = ["oras", "copy", "--no-tty", "--concurrency", JOBS, "--from-plain-http"]
     return [
-        [*line, f"{host}/{one.name}", "--to-oci-layout", f"{out}:{_plain(one)}"] for one in images
+        [*line, f"{host}/{one.name}", "--to-oci-layout", f"{out}:{one.repository}"]
+        for one in images
     ]
 
 
 def _oras_push(host: str, images: Sequence[Image], out: str) -> list[Line]:
     line = ["oras", "copy", "--no-tty", "--concurrency", JOBS, "--to-plain-http"]
     return [
-        [*line, "--from-oci-layout", f"{out}:{_plain(one)}", f"{host}/{one.name}"] for one in images
+        [*line, "--from-oci-layout", f"{out}:{one.repository}", f"{host}/{one.name}"]
+        for one in images
     ]
-
-
-def _plain(image: Image) -> str:
-    return image.name.partition(":")[0]
 
 
 PEERS = (
@@ -102,6 +101,17 @@ PEERS = (
     # A process an image; one layout.
     Peer("oras", "oras", _oras_pull, _oras_push),
 )
+
+
+def clean_env(folder: Path) -> dict[str, str]:
+    """Environment in which no peer knows of what an earlier one did: skopeo's cache of blobs goes to `folder`.
+
+    For root that cache has a fixed place, so skopeo is told to be somebody's.
+    """
+    env = {"XDG_DATA_HOME": str(folder)}
+    return env | ({} if os.geteuid() else {"_CONTAINERS_ROOTLESS_UID": "1000"})
+
+
 _VERSIONS = {"skopeo": ["--version"], "crane": ["version"], "oras": ["version"]}
 
 
@@ -121,5 +131,5 @@ def _version(program: str) -> str:
 
 def prepare(folder: Path, host: str, images: Sequence[Image]) -> None:
     """The list of images that `skopeo sync` reads."""
-    lines = "".join(f"    {_plain(one)}: [{one.name.partition(':')[2]}]\n" for one in images)
+    lines = "".join(f"    {one.repository}: [{one.name.partition(':')[2]}]\n" for one in images)
     (folder / "skopeo.yaml").write_text(f"'{host}':\n  tls-verify: false\n  images:\n{lines}")

@@ -48,13 +48,11 @@ def fill(content: Content, host: str) -> None:
     known = {blob.digest for blob in first.blobs}
     _push_image(content, first, host, set(), "")
     with ThreadPoolExecutor(THREADS) as pool:
-        list(
-            pool.map(lambda one: _push_image(content, one, host, known, _repository(first)), others)
-        )
+        list(pool.map(lambda one: _push_image(content, one, host, known, first.repository), others))
 
 
 def _push_image(content: Content, image: Image, host: str, known: set[Digest], source: str) -> None:
-    connection, repository = http.client.HTTPConnection(host), _repository(image)
+    connection, repository = http.client.HTTPConnection(host), image.repository
     for blob in image.blobs:
         if blob.digest in known:
             mount = f"mount={blob.digest}&from={source}"
@@ -70,15 +68,11 @@ def check(images: Sequence[Image], host: str, prefix: str = "") -> None:
     """Raises `SystemExit` unless every image is at `host` as it was made: whoever does less work is not compared."""
     connection = http.client.HTTPConnection(host)
     for image in images:
-        path = f"/v2/{prefix}{_repository(image)}/manifests/{image.name.partition(':')[2]}"
+        path = f"/v2/{prefix}{image.repository}/manifests/{image.name.partition(':')[2]}"
         data = _ask(connection, "GET", path, 200)
         if Digest.of(data) != image.manifest.digest:
             raise SystemExit(f"bench: {host}/{prefix}{image.name} is not what was sent")
     connection.close()
-
-
-def _repository(image: Image) -> str:
-    return image.name.partition(":")[0]
 
 
 def _ask(

@@ -11,10 +11,10 @@ from pathlib import Path
 from benchlib import commands, registries
 from benchlib.commands import ENV
 from benchlib.content import Content
-from benchlib.measure import Meter, Sample
-from benchlib.peers import Peer
+from benchlib.measure import Line, Meter, Sample
+from benchlib.peers import Peer, clean_env
 from benchlib.rows import Round
-from benchlib.yardstick import copy_loop, push_loop
+from benchlib.yardstick import copy_loop, pull_loop, push_loop
 
 STARTS = 5
 """Starts of a process, of which the fastest counts: one is too short to mean anything."""
@@ -43,7 +43,9 @@ class Runner:
         """All of it. The tools take turns at being the first, so that none always has the best moment."""
         self._place.mkdir()
         self._copy_loop()
-        self._in_turn([self._pull, *(self._puller(peer) for peer in self._world.peers)])
+        self._in_turn(
+            [self._pull, self._pull_loop, *(self._puller(peer) for peer in self._world.peers)]
+        )
         self._bundle()
         self._copy_loop()
         self._push_loop()
@@ -64,6 +66,12 @@ class Runner:
         return sample
 
     # yardsticks
+
+    def _pull_loop(self) -> None:
+        world, folder = self._world, self._place / "loop"
+        sample = self._meter.loop(lambda: pull_loop(world.content.places(), world.source, folder))
+        shutil.rmtree(folder)
+        self._add("pull", "bare loop: GET, hash, write, sync", sample)
 
     def _copy_loop(self) -> None:
         folder = self._place / "loop"
@@ -129,12 +137,18 @@ class Runner:
 
     # the others
 
+    def _clean(self, lines: Sequence[Line]) -> Sample:
+        data = self._place / "data"
+        sample = self._meter.commands(lines, env=clean_env(data))
+        shutil.rmtree(data, ignore_errors=True)
+        return sample
+
     def _puller(self, peer: Peer) -> Callable[[], None]:
         def run() -> None:
             world, out = self._world, _media(peer)
             (world.folder / out).mkdir()
             lines = peer.pull(world.source, world.content.images, out)
-            self._add("pull", f"{peer.name}: pull", self._meter.commands(lines))
+            self._add("pull", f"{peer.name}: pull", self._clean(lines))
 
         return run
 
@@ -143,7 +157,7 @@ class Runner:
             world, out = self._world, _media(peer)
             images = world.content.images
             with registries.empty(world.folder) as inside:
-                sample = self._meter.commands(peer.push(inside.host, images, out))
+                sample = self._clean(peer.push(inside.host, images, out))
                 if not peer.together:
                     registries.check(images, inside.host)
             pushed = self._add("push", f"{peer.name}: push", sample)

@@ -129,9 +129,14 @@ def rows_of(rounds: Sequence[Round]) -> tuple[Row, ...]:
     order = list(STAGES)
     keys = sorted(
         rounds[0].samples,
-        key=lambda key: (order.index(key[0]), not key[1].startswith("airgap"), key[1]),
+        key=lambda key: (order.index(key[0]), _rank(key[1]), key[1]),
     )
     return tuple(_row(stage, what, rounds) for stage, what in keys)
+
+
+def _rank(what: str) -> int:
+    """Ours first, then the loops, then the peers."""
+    return 0 if what.startswith("airgap") else 1 if what.startswith("bare") else 2
 
 
 def _row(stage: str, what: str, rounds: Sequence[Round]) -> Row:

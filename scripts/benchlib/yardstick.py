@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+T = TypeVar("T")
 
 THREADS = 4
 CHUNK = 1 << 20
@@ -35,6 +38,34 @@ def copy_loop(blobs: Iterable[Path], to: Path) -> None:
         list(pool.map(one, blobs))
 
 
+def pull_loop(blobs: Iterable[tuple[str, Path]], host: str, to: Path) -> None:
+    """Gets, hashes, writes and syncs every blob, over a connection a thread. `blobs`: repository, and a file whose
+    name is the digest in hex. What a registry costs whoever asks: most of a pull of small blobs."""
+    to.mkdir(parents=True)
+
+    def some(part: list[tuple[str, Path]]) -> None:
+        connection, view = http.client.HTTPConnection(host), memoryview(bytearray(CHUNK))
+        for repository, path in part:
+            connection.request("GET", f"/v2/{repository}/blobs/sha256:{path.name}")
+            answer, hasher = connection.getresponse(), hashlib.sha256()
+            with (to / path.name).open("wb", buffering=0) as target:
+                while count := answer.readinto(view):
+                    hasher.update(view[:count])
+                    target.write(view[:count])
+                os.fsync(target.fileno())
+            if hasher.hexdigest() != path.name:
+                raise RuntimeError(f"the registry answered {answer.status} with other bytes")
+        connection.close()
+
+    _spread(some, blobs)
+
+
+def _spread(work: Callable[[list[T]], None], things: Iterable[T]) -> None:
+    every = list(things)
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, [every[n::THREADS] for n in range(THREADS)]))
+
+
 def push_loop(blobs: Iterable[Path], host: str, repository: str) -> None:
     """Reads, hashes and uploads every blob in 64 KiB pieces over a connection a thread."""
 
@@ -44,9 +75,7 @@ def push_loop(blobs: Iterable[Path], host: str, repository: str) -> None:
             push_blob(connection, path, repository)
         connection.close()
 
-    every = list(blobs)
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(some, [every[n::THREADS] for n in range(THREADS)]))
+    _spread(some, blobs)
 
 
 def push_blob(connection: http.client.HTTPConnection, path: Path, repository: str) -> None:

@@ -25,6 +25,7 @@ OURS = {
     "airgap, the whole way",
     "airgap --version",
     "bare loop: read, hash, write, sync",
+    "bare loop: GET, hash, write, sync",
     "bare loop: read, hash, push",
     "cp of the store, and sync",
     "python -c pass",
