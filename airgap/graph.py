@@ -29,6 +29,9 @@ MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 NODE_TYPES = INDEX_TYPES | MANIFEST_TYPES
 
 ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
+ANNOTATION_IMAGE_NAME = "io.containerd.image.name"
+ANNOTATION_PLATFORMS = "io.openova.airgap.platforms"
+"""Of a store's names: the chosen children of an index, `linux/amd64,linux/arm64`; the others need not be there."""
 ANNOTATION_TITLE = "org.opencontainers.image.title"
 
 MAX_NODE = 4 << 20
@@ -136,7 +139,11 @@ def parse_json(data: bytes, what: str) -> Any:
         text = data.decode("utf-8")
         return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
     except (ValueError, RecursionError) as error:
-        raise IntegrityError("bad-json", f"{what}: not valid JSON: {error}") from error
+        raise IntegrityError(
+            "bad-json",
+            f"{what}: not valid JSON: {error}",
+            "it is damaged, or something else than it should be: get it again from where it came",
+        ) from error
 
 
 def descriptor_from(value: Any, where: str) -> Descriptor:

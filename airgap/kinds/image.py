@@ -7,7 +7,15 @@ from dataclasses import replace
 from airgap.digest import Digest
 from airgap.errors import InputError
 from airgap.forms import Graph
-from airgap.graph import Descriptor, Node, Source, by_platform, walk
+from airgap.graph import (
+    ANNOTATION_IMAGE_NAME,
+    ANNOTATION_PLATFORMS,
+    Descriptor,
+    Node,
+    Source,
+    by_platform,
+    walk,
+)
 from airgap.lock import Item
 from airgap.platforms import check_platform, narrow
 from airgap.resources.model import ImageRequest
@@ -82,8 +90,21 @@ def check(_item: Item, _root: Descriptor, _source: Source) -> list[str]:
 
 def form(item: Item, root: Descriptor, source: Source) -> Graph:
     """A graph. Its original name is the reference, or the item's name where the source is local."""
-    original = item.name if _is_local(item.source) else item.source
+    original = _original(item)
     return Graph(item.name, original, root, source, item.platforms, item.attached, item.phase)
+
+
+def index_annotations(item: Item) -> dict[str, str]:
+    """What a store's index.json says of an image besides its name, so that `extract` needs no lock.
+
+    containerd takes an image's name from the first, and without a full name it imports nothing.
+    """
+    said = {ANNOTATION_IMAGE_NAME: _original(item)}
+    return said | ({ANNOTATION_PLATFORMS: ",".join(item.platforms)} if item.platforms else {})
+
+
+def _original(item: Item) -> str:
+    return item.name if _is_local(item.source) else item.source
 
 
 def _is_local(source: str) -> bool:

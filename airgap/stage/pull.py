@@ -10,6 +10,7 @@ from typing import BinaryIO
 from airgap.digest import Digest
 from airgap.errors import AirgapError, IntegrityError, NotFoundError, StoreError
 from airgap.graph import Descriptor, Source, by_platform
+from airgap.kinds import image
 from airgap.lock import Item, Lock
 from airgap.progress import Progress
 from airgap.stage.bundle import git_pin_name
@@ -183,10 +184,14 @@ def _names(results: Sequence[Pulled]) -> dict[str, Descriptor]:
     names = {}
     for result in results:
         if result.root is not None and result.outcome == "pass":
-            names[result.item.name] = result.root
+            names[result.item.name] = _told(result.item, result.root)
             if kind_of(result.item).pack is not None:
                 names[git_pin_name(result.item)] = result.root
     return names
+
+
+def _told(item: Item, root: Descriptor) -> Descriptor:
+    return replace(root, annotations=image.index_annotations(item)) if item.kind == "image" else root
 
 
 def _explain(result: Pulled) -> AirgapError:

@@ -32,6 +32,7 @@ from airgap.store.commit import SMALL, GroupCommit
 from airgap.store.files import disk_error, disk_errors, locked, sync_folder, write_durably
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
+LOCK_FILE = ".index.lock"
 MAX_INDEX = 64 << 20
 """Bytes of index.json: a hundred thousand roots."""
 _OURS = ("blobs", "index.json", ".index.", "oci-layout", ".oci-layout.", "airgap")
@@ -48,6 +49,8 @@ class Layout:
     def __init__(self, path: Path, *, create: bool = False, batch: bool = False) -> None:
         self.path = path
         self._blobs = path / "blobs" / "sha256"
+        self.mended = False
+        """True when `create` found a store whose index.json was lost: there is a new one, without names."""
         marker = path / "oci-layout"
         if create:
             self._create(marker)
@@ -78,9 +81,10 @@ class Layout:
                             "name an empty or a new folder for the store",
                         )
             self._blobs.mkdir(parents=True, exist_ok=True)
-            if marker.exists():
+            self.mended = marker.exists() and not (self.path / "index.json").exists()
+            if marker.exists() and not self.mended:
                 return
-            with locked(self.path / ".index.lock"):
+            with locked(self.path / LOCK_FILE):
                 if not (self.path / "index.json").exists():
                     write_durably(self.path / "index.json", _index_bytes([]))
                 if not marker.exists():
@@ -238,7 +242,7 @@ class Layout:
         Everything that was put is durable before.
         """
         self._commit.settle()
-        with locked(self.path / ".index.lock"):
+        with locked(self.path / LOCK_FILE):
             kept = [
                 entry
                 for entry in self._read_index()
