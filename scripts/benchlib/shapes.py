@@ -53,7 +53,8 @@ class Shape:
     def __str__(self) -> str:
         size = f"{self.size / MIB:g} MiB" if self.size >= BIG else f"{self.size / 1024:g} KiB"
         common = f", {self.shared} of each image's {self.layers} shared" if self.shared else ""
-        return f"{self.blobs:,} × {size} in {self.images} images{common}"
+        images = f"{self.images} images" if self.images > 1 else "1 image"
+        return f"{self.blobs:,} × {size} in {images}{common}"
 
 
 SHAPES = {
@@ -65,7 +66,7 @@ SHAPES = {
     "T": (Shape("T", images=50, layers=100, size=8 << 10, repeat=1),),
     # Peak memory must be the same in both.
     "M": tuple(
-        Shape(f"M, {size} MiB", images=1, layers=1, size=size * MIB, peers=False, repeat=1)
+        Shape("M", images=1, layers=1, size=size * MIB, peers=False, repeat=1)
         for size in (256, 2048)
     ),
 }
