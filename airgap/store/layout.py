@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,6 +36,8 @@ LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 LOCK_FILE = ".index.lock"
 MAX_INDEX = 64 << 20
 """Bytes of index.json: a hundred thousand roots."""
+MAX_PAUSE = 0.2
+"""Seconds between two looks at a partial file that someone else is writing."""
 _OURS = ("blobs", "index.json", ".index.", "oci-layout", ".oci-layout.", "airgap")
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -195,13 +198,18 @@ class Layout:
                 os.close(fd)
 
     def _lock(self, fd: int) -> None:
-        """Locks a partial file. Whoever has to wait lets go of what waits here first: two processes that want each
-        other's blobs would otherwise wait for ever."""
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._commit.settle()
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        """Locks a partial file. Whoever has to wait lets go of what waits here, again and again: the blob itself may
+        join the batch meanwhile, by another thread, and two processes may want each other's blobs."""
+        pause = 0.001
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._commit.settle()
+                time.sleep(pause)
+                pause = min(2 * pause, MAX_PAUSE)
+            else:
+                return
 
     def _fill(self, fd: int, partial: Path, descriptor: Descriptor, opener: Opener) -> None:
         with disk_errors(partial):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -91,6 +93,26 @@ def test_processes_that_want_each_others_blobs_do_not_wait_for_ever(tmp_path: Pa
     assert len(layout.digests()) == 300
     assert len(layout.roots()) == 3
     assert not list((tmp_path / "store/blobs/sha256").glob(".*"))
+
+
+def test_threads_that_bring_one_blob_into_a_batch_do_not_wait_for_ever(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "store", create=True, batch=True)
+    descriptor, data = blob(500)
+    outcomes = []
+    second = threading.Thread(
+        target=lambda: outcomes.append(layout.put(descriptor, opener(data))), daemon=True
+    )
+
+    def slowly(offset: int) -> BinaryIO:
+        """The first thread holds the partial file until the second one stands before it."""
+        second.start()
+        second.join(0.3)
+        return opener(data)(offset)
+
+    outcomes.append(layout.put(descriptor, slowly))
+    second.join(30)
+    assert not second.is_alive()
+    assert outcomes in ([Outcome.WRITTEN, Outcome.PRESENT], [Outcome.PRESENT, Outcome.WRITTEN])
 
 
 def test_a_batch_is_there_once_names_are(tmp_path: Path) -> None:
