@@ -10,16 +10,20 @@ from pathlib import Path
 from airgap.errors import InputError
 
 _PIECE = 1 << 20
-_HINT = "check the path"
-_REASONS = {
-    errno.ENOENT: ("there is no such file", _HINT),
-    errno.ENOTDIR: ("there is no such file, a part of the path is not a folder", _HINT),
-    errno.ENAMETOOLONG: ("the path is too long", _HINT),
-    errno.ELOOP: ("symbolic links that lead nowhere", _HINT),
-    errno.ENXIO: ("not a file", _HINT),  # a socket
-    errno.EACCES: ("permission denied", "check the owner and mode of the file, and of the folders above it"),
+_PATH = "check the path"
+_RIGHTS = "check the owner and mode of the file, and of the folders above it"
+_HINTS = {
+    errno.ENOENT: _PATH,
+    errno.ENOTDIR: _PATH,
+    errno.ENAMETOOLONG: _PATH,
+    errno.ELOOP: _PATH,
+    errno.ENXIO: _PATH,  # a socket
+    errno.EISDIR: "name the file itself",
+    errno.EINVAL: "name the file itself",  # a device, a pipe
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
 }
-_REASONS[errno.EPERM] = _REASONS[errno.EACCES]
+"""What can be wrong with a path. Any other error is the disk's."""
 
 
 def read_input(path: Path, limit: int, code: str, *, absent: str = "") -> bytes:
@@ -30,36 +34,32 @@ def read_input(path: Path, limit: int, code: str, *, absent: str = "") -> bytes:
     `OSError` with the file's name.
     """
     try:
-        # Non-blocking, so that a named pipe is answered and not waited for.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except ValueError as error:
-        raise InputError(code, f"{str(path)!r}: not a path: {error}", _HINT) from error
+        data = _read(path, limit + 1)
+    except ValueError as error:  # a NUL in it
+        raise InputError(code, f"{str(path)!r} cannot be read: {error}", _PATH) from error
     except OSError as error:
-        if error.errno not in _REASONS:
-            raise
-        what, hint = _REASONS[error.errno]
-        near = absent if absent and error.errno in (errno.ENOENT, errno.ENOTDIR) else hint
-        raise InputError(code, f"{path}: {what}", near) from error
-    try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            kind = "a folder" if stat.S_ISDIR(info.st_mode) else "a device or a pipe"
-            raise InputError(code, f"{path}: this is {kind}, expected a file", "name the file itself")
-        data = b"" if info.st_size > limit else _read(fd, limit + 1, path)
-    finally:
-        os.close(fd)
-    if max(info.st_size, len(data)) > limit:
-        what = f"{path}: got more than {limit} bytes, expected at most that"
+        if error.errno not in _HINTS:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        why = "not a file" if error.errno == errno.EINVAL else error.strerror
+        hint = absent if absent and error.errno == errno.ENOENT else _HINTS[error.errno]
+        raise InputError(code, f"{str(path)!r} cannot be read: {why}", hint) from error
+    if len(data) > limit:
+        what = f"{str(path)!r}: got more than {limit} bytes, expected at most that"
         raise InputError(code, what, "is it the file that you meant?")
     return data
 
 
-def _read(fd: int, count: int, path: Path) -> bytes:
-    pieces = []
+def _read(path: Path, count: int) -> bytes:
+    # Non-blocking, so that a named pipe is answered and not waited for.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, os.strerror(errno.EISDIR))
+        pieces = []
         while count and (piece := os.read(fd, min(count, _PIECE))):
             pieces.append(piece)
             count -= len(piece)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    finally:
+        os.close(fd)
     return b"".join(pieces)

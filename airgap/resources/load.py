@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airgap.errors import InputError
+from airgap.inputs import read_input
 from airgap.lock import API_VERSION, MAX_LOCK
 from airgap.resources.document import Document, read_documents
 from airgap.resources.model import Request, Sovereign, Trust, Upstreams
 from airgap.resources.problems import Problem, answer, describe, listed, nearest, quoted
 from airgap.resources.reader import Reader
 from airgap.resources.request import request, upstreams
-from airgap.resources.secrets import read_file
 from airgap.resources.sovereign import sovereign
 from airgap.resources.trust import trust
 from airgap.resources.validate import KINDS, mistakes
@@ -55,7 +55,7 @@ class _File:
         if isinstance(source, bytes):
             return cls(source, label or "<input>", base_dir or Path("/"))
         # As much as a lock may have: it is what people offer by mistake, and then shall be told so.
-        data = read_file(source, MAX_LOCK, "resource-file")
+        data = read_input(source, MAX_LOCK, "resource-file")
         return cls(data, label or str(source), base_dir or source.absolute().parent)
 
 

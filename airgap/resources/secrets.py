@@ -14,18 +14,6 @@ _SHARED = stat.S_IRWXG | stat.S_IRWXO
 _ACL = "system.posix_acl_access"
 
 
-def read_file(path: Path, limit: int, code: str) -> bytes:
-    """A small file's bytes. Raises `InputError` (`code`) when it cannot be read or has more than `limit` bytes."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except (OSError, ValueError) as error:
-        raise InputError(code, f"{str(path)!r} cannot be read: {_reason(error)}") from error
-    if len(data) > limit:
-        raise InputError(code, f"{str(path)!r}: got more than {limit} bytes, expected at most that")
-    return data
-
-
 def read_private(path: Path, what: str) -> bytes:
     """The bytes of a small file that nobody else can read: a key, a password, a token.
 
@@ -47,7 +35,11 @@ def read_private(path: Path, what: str) -> bytes:
         with open(fd, "rb", closefd=False) as stream:
             data = stream.read(MAX_SECRET + 1)
     except OSError as error:
-        raise InputError(f"{what}-missing", f"{str(path)!r} cannot be read: {_reason(error)}") from error
+        raise InputError(
+            f"{what}-missing",
+            f"{str(path)!r} cannot be read: {_reason(error)}",
+            "check the disk (dmesg) and the path",
+        ) from error
     finally:
         os.close(fd)
     if len(data) > MAX_SECRET:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airgap.errors import InputError
+from airgap.inputs import read_input
 from airgap.resources.model import Revocation, Trust, TrustedKey
 from airgap.resources.problems import Steps, quoted
 from airgap.resources.reader import Reader
 from airgap.resources.references import parse_time
-from airgap.resources.secrets import read_file
 
 MAX_PUBLIC_KEY = 64 << 10
 """Bytes of a PEM public key: an RSA key of 16384 bits needs 3 KiB."""
@@ -67,7 +67,7 @@ def _public_key(reader: Reader, steps: Steps, text: str, material: dict[str, Ste
     """
     path = reader.path(steps, text)
     try:
-        pem = read_file(path, MAX_PUBLIC_KEY, "bad-public-key")
+        pem = read_input(path, MAX_PUBLIC_KEY, "bad-public-key")
     except InputError as error:
         reader.bad(steps, error.what)
         return b""

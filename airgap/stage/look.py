@@ -83,7 +83,7 @@ def _lock(data: bytes, document: Any, thing: Path) -> Lock:
 def _who_checks(kind: str) -> str:
     by = {
         "receipt": "`airgap audit --receipt` checks it",
-        "audit": "compare its key with that of the Sovereign, `airgap keys show`",
+        "audit": "cosign verifies it, with the public key of the Sovereign",
     }
     return "not checked: " + by.get(
         kind, "`airgap verify` checks it with the delivery that it belongs to"
