@@ -103,6 +103,9 @@ class Source(Protocol):
 class Target(Source, Protocol):
     """A store that can be written to."""
 
+    def asks(self, descriptor: Descriptor) -> bool:
+        """True when `put` finds out whether a blob is there at no further cost, so that `has` need not be asked."""
+
     def put(
         self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
     ) -> Outcome:

@@ -230,10 +230,12 @@ class _Run:
             result.error = self.gone[copy.peer]
             return
         with self._errors(result):
-            if copy.target.has(descriptor):
+            at_hand = not copy.partial or copy.source.has(descriptor)
+            asked = not (at_hand and copy.target.asks(descriptor))
+            if asked and copy.target.has(descriptor):
                 self._account(result, descriptor, Outcome.PRESENT)
                 lane.here.append(copy.repository)
-            elif copy.partial and not copy.source.has(descriptor):
+            elif not at_hand:
                 result.lacking.append(descriptor.digest)
             else:
                 lane.missing.append(result)

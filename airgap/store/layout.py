@@ -174,6 +174,10 @@ class Layout:
 
     # writing
 
+    def asks(self, _descriptor: Descriptor) -> bool:
+        """False: `has` costs little."""
+        return False
+
     def put(
         self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
     ) -> Outcome:

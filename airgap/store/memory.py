@@ -43,6 +43,10 @@ class Memory:
         """Names in the order in which they were published."""
         return list(self._names.items())
 
+    def asks(self, _descriptor: Descriptor) -> bool:
+        """False: `has` costs nothing."""
+        return False
+
     def put(
         self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
     ) -> Outcome:

@@ -32,6 +32,9 @@ from airgap.store.registry_push import Upload
 TAGS_PER_PAGE = 1000
 """Asked for; registries give fewer as they like."""
 
+SMALL = 64 << 10
+"""Bytes up to which a blob is not asked for before its upload begins: sending it costs about as much as asking."""
+
 CHILD_ATTEMPTS = 4
 """Times that a manifest is sent whose child the registry says it lacks: Distribution on a file system reads a child's
 link as empty for a moment while someone else writes the same link, for example by tagging it."""
@@ -149,6 +152,14 @@ class Repository:
         """False: a registry takes no second copy of a blob that it has."""
         return False
 
+    def asks(self, descriptor: Descriptor) -> bool:
+        """True for small blobs: the request that begins an upload also asks for a mount from this very repository.
+
+        That is a third less requests for many small blobs. A large one is asked for, because a registry that does
+        not know mounts would take its bytes again.
+        """
+        return not descriptor.is_node and descriptor.size <= SMALL
+
     def put(
         self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
     ) -> Outcome:
@@ -165,10 +176,12 @@ class Repository:
             self._absent.discard(descriptor.digest)
         sources = [self.client.repository_path(name) for name in mount_from if name != self.name]
         with self.client.alone(self.path, descriptor.digest) as waited:
-            if (waited or not absent) and self.has(descriptor):
+            alone = not sources and not absent and self.asks(descriptor)
+            if not alone and (waited or not absent) and self.has(descriptor):
                 return Outcome.PRESENT
             upload = Upload(self.client, self.path, descriptor, opener)
-            return upload.run(sources, lambda: self.has(descriptor))
+            done = upload.run([self.path] if alone else sources, lambda: self.has(descriptor))
+            return Outcome.PRESENT if alone and done is Outcome.MOUNTED else done
 
     def settle(self) -> None:
         """Nothing: what a registry took is there at once."""

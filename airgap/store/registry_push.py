@@ -78,7 +78,8 @@ class Upload:
             url = self._client.url(
                 self._path, f"blobs/uploads/?mount={self._blob.digest}&from={source}"
             )
-            auth = self._client.auth(self._path, PUSH, source)
+            others = [source] if source != self._path else []
+            auth = self._client.auth(self._path, PUSH, *others)
             answer = self._client.call("POST", url, auth, expect=None, idempotent=True)
             if answer.status == 201:
                 return True

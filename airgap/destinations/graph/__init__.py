@@ -160,6 +160,8 @@ class GraphDestination:
             # A registry keeps what has no tag by its digest alone; a layout's index has to name it.
             if change.outcome is not Verdict.PRESENT and (change.name or self.projects is None):
                 repository.publish({change.name: wanted})
+                if change.name and self.projects is not None:  # a registry's names were read back there
+                    return replace(change, outcome=Verdict.WRITTEN)
             found = repository.resolve(change.name or change.digest)
         except AirgapError as error:
             if error.code == HIDDEN:

@@ -1,0 +1,146 @@
+"""Looking at what a registry really holds: names resolved, graphs walked, every blob read and hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from airgap.destinations.graph.place import FALLBACK_TAG, Place
+from airgap.digest import Digest, hash_stream
+from airgap.errors import AirgapError, IntegrityError, NotFoundError
+from airgap.forms import Change, Finding, Run, State
+from airgap.graph import Descriptor, Node, check_sum, walk
+
+
+@dataclass(slots=True)
+class _Looked:
+    """One line: what was found of it, and the leaves that have still to be read."""
+
+    change: Change
+    finding: Finding
+    leaves: list[Descriptor] = field(default_factory=list)
+
+
+class Auditor:
+    """Inspects the lines of one destination, `run.jobs` at once.
+
+    Without `deep` a blob that several repositories have is read in the first and asked for in the others.
+    """
+
+    def __init__(self, repository: Callable[[str], Place], run: Run, *, deep: bool) -> None:
+        self._repository = repository
+        self._run = run
+        self._deep = deep
+
+    def inspect(self, changes: Sequence[Change]) -> list[Finding]:
+        """One finding for each change, and one for each tag that neither a change nor a receipt of ours names."""
+        with ThreadPoolExecutor(self._run.jobs, "audit") as pool:
+            try:
+                looked = list(pool.map(self._look, changes))
+                wanted = self._wanted(looked)
+                self._run.progress.grow(sum(blob.size for _, blob in wanted.values()))
+                problems = dict(zip(wanted, pool.map(self._hash, wanted.values()), strict=True))
+                found = [self._settle(one, problems) for one in looked]
+                places = list(dict.fromkeys(change.at for change in changes))
+                extra = pool.map(lambda at: self._extra(at, changes), places)
+                return [*found, *(finding for some in extra for finding in some)]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _look(self, change: Change) -> _Looked:
+        """Resolves a name and walks its graph: `walk` hashes every node."""
+        repository = self._repository(change.at)
+        one = _Looked(
+            change, Finding(change.item, change.at, change.name, State.GOOD, change.digest)
+        )
+        self._run.progress.item(f"{change.at}:{change.name or change.digest}")
+        problem = None
+        try:
+            found = repository.resolve(change.name or change.digest)
+            if str(found.digest) != change.digest:
+                detail = "the name holds something else"
+                one.finding = replace(
+                    one.finding, state=State.CHANGED, got=str(found.digest), detail=detail
+                )
+                return one
+            for blob in walk(repository, found):
+                if not isinstance(blob, Node):
+                    one.leaves.append(blob)
+                elif blob.subject is not None and not repository.lists(blob):
+                    raise NotFoundError(
+                        "not-listed", f"nobody finds it from its subject {blob.subject.digest}"
+                    )
+        except AirgapError as error:
+            problem = error
+        one.finding = _with(one.finding, problem, found=change.digest)
+        return one
+
+    def _wanted(
+        self, looked: Sequence[_Looked]
+    ) -> dict[tuple[str, Digest], tuple[str, Descriptor]]:
+        """What has to be read: each blob once in each repository where it must be looked at."""
+        wanted: dict[tuple[str, Digest], tuple[str, Descriptor]] = {}
+        for one in looked:
+            for leaf in one.leaves:
+                wanted.setdefault(
+                    (one.change.at if self._deep else "", leaf.digest), (one.change.at, leaf)
+                )
+        return wanted
+
+    def _hash(self, wanted: tuple[str, Descriptor]) -> AirgapError | None:
+        at, blob = wanted
+        try:
+            with self._repository(at).open(blob) as stream:
+                digest, size = hash_stream(stream)
+            check_sum(blob, digest, size)
+        except AirgapError as error:
+            return error
+        finally:
+            self._run.progress.advance(blob.size)
+        return None
+
+    def _settle(
+        self, one: _Looked, problems: dict[tuple[str, Digest], AirgapError | None]
+    ) -> Finding:
+        problem: AirgapError | None = None
+        for leaf in one.leaves:
+            key = (one.change.at if self._deep else "", leaf.digest)
+            problem = problem or problems[key] or self._absent(one.change.at, leaf)
+        finding = _with(one.finding, problem, found=one.change.digest) if problem else one.finding
+        self._run.progress.done(one.change.item, str(finding.state))
+        return finding
+
+    def _absent(self, at: str, blob: Descriptor) -> AirgapError | None:
+        """What was read in another repository must be in this one too."""
+        try:
+            if self._repository(at).has(blob):
+                return None
+        except AirgapError as error:
+            return error
+        return NotFoundError("blob-missing", f"{blob.digest} is not in the repository")
+
+    def _extra(self, at: str, changes: Iterable[Change]) -> list[Finding]:
+        """Tags that nobody of us wrote. What another delivery brought is in a receipt of its own."""
+        names = {change.name for change in changes if change.at == at}
+        names |= {name for place, name in self._run.ours if place == at}
+        try:
+            tags = self._repository(at).tags()
+        except NotFoundError:
+            return []
+        except AirgapError as error:
+            detail = f"the tags cannot be listed: {error}"
+            return [Finding("", at, "", State.UNKNOWN, detail=detail)]
+        extra = sorted(tag for tag in set(tags) - names if not FALLBACK_TAG.match(tag))
+        return [Finding("", at, tag, State.EXTRA, detail="in no receipt of ours") for tag in extra]
+
+
+def _with(finding: Finding, problem: AirgapError | None, *, found: str) -> Finding:
+    if problem is None:
+        return replace(finding, got=found)
+    if isinstance(problem, NotFoundError):
+        return replace(finding, state=State.MISSING, detail=problem.what)
+    if isinstance(problem, IntegrityError):
+        return replace(finding, state=State.CHANGED, detail=problem.what)
+    return replace(finding, state=State.UNKNOWN, detail=str(problem))

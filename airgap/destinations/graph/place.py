@@ -1,0 +1,72 @@
+"""`Place`: one repository, as a destination for graphs sees it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from airgap.digest import hash_stream
+from airgap.errors import IntegrityError
+from airgap.graph import Descriptor, Node, Opener, Outcome, Target
+
+SIGNATURE_TAG = re.compile(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)\Z")
+FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}\Z")
+"""The registry's own index of referrers, where it has no API for them."""
+HIDDEN = "blocked-by-policy"
+"""Code of a name that is there, but that a policy of its project forbids to read (Harbor)."""
+
+
+class Place(Target, Protocol):
+    """One repository."""
+
+    def resolve(self, name: str) -> Descriptor:
+        """What a tag or digest names. Raises `NotFoundError`, or `UpstreamError` with the code `HIDDEN`."""
+
+    def tags(self) -> Sequence[str]:
+        """All tags of the repository; none when it does not exist."""
+
+    def lists(self, node: Node) -> bool:
+        """True when who looks for what refers to the node's subject finds the node."""
+
+    def check_room(self, size: int) -> None:
+        """Raises `StoreError` when `size` more bytes do not fit, where that can be known."""
+
+    def discard(self, descriptor: Descriptor) -> bool:
+        """Takes a damaged blob out of sight, so that it can be brought anew; false where nobody can do that."""
+
+
+class Deep:
+    """A place in which nothing counts as present before its bytes were hashed again."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.settle, self.publish, self.open = place.settle, place.publish, place.open
+        self.roots = place.roots
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True for a blob that is there and whole. Raises `IntegrityError` (`damaged-inside`) where it stays bad."""
+        if not self._place.has(descriptor):
+            return False
+        with self._place.open(descriptor) as stream:
+            if hash_stream(stream) == (descriptor.digest, descriptor.size):
+                return True
+        if self._place.discard(descriptor):
+            return False
+        raise IntegrityError(
+            "damaged-inside",
+            f"{self._place}: {descriptor.digest} is damaged there, and no registry takes a second copy of a blob",
+            "delete the blob there (or the repository, with garbage collection), then run the same command again",
+        )
+
+    def asks(self, _descriptor: Descriptor) -> bool:
+        """False: what is there has to be hashed."""
+        return False
+
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
+        """As the place does, after a damaged node was taken away. A whole one may still have to be made findable."""
+        if descriptor.is_node:
+            self.has(descriptor)
+        return self._place.put(descriptor, opener, mount_from)
