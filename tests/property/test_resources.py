@@ -114,6 +114,17 @@ class TestAnyBytes:
         assert isinstance(made, str) or made.utcoffset() is not None
 
 
+class Quoted(yaml.SafeDumper):
+    """Writes strings in quotes: PyYAML leaves `0E0` bare, which Kubernetes' reader and ours take for a number."""
+
+    def represent_text(self, value: str) -> yaml.ScalarNode:
+        """A string."""
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style='"')
+
+
+Quoted.add_representer(str, Quoted.represent_text)
+
+
 class TestPlainValues:
     """The YAML reader gives back what was written."""
 
@@ -125,7 +136,7 @@ class TestPlainValues:
         max_leaves=30,
     ).filter(lambda value: value is not None))  # fmt: skip
     def test_json_comes_back(self, value: Any) -> None:
-        for text in (json.dumps(value, ensure_ascii=False), yaml.safe_dump(value, allow_unicode=True)):
+        for text in (json.dumps(value, ensure_ascii=False), yaml.dump(value, Dumper=Quoted, allow_unicode=True)):
             # A plain document is ended by the dumper with "...", which begins no second one.
             assert [made.value for made in read_documents(text.encode(), "f")] == [value]
 
