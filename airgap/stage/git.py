@@ -8,14 +8,13 @@ from pathlib import Path
 
 from airgap.digest import Digest
 from airgap.forms import Refs
-from airgap.graph import OCI_MANIFEST, Descriptor, Source
+from airgap.graph import OCI_MANIFEST, Descriptor, Source, Target
 from airgap.kinds.git import GitKind
 from airgap.kinds.git.graph import git_form, original_name
 from airgap.lock import Item
 from airgap.net.http import Client
 from airgap.progress import Silent
 from airgap.resources.model import GitRequest
-from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from airgap.store.memory import Memory
 
@@ -29,12 +28,12 @@ def resolve(request: GitRequest, reach: Reach) -> Item:
     return _kind(reach.spool, reach).resolve(request)
 
 
-def pack(item: Item, layout: Layout, work: Path, reach: Reach) -> Descriptor:
-    """Makes the graph in the store. A relative path in a lock is relative to its folder."""
+def pack(item: Item, target: Target, work: Path, reach: Reach) -> Descriptor:
+    """Makes the graph in `target`. A relative path in a lock is relative to its folder."""
     local = "://" not in item.source
     # Only the way to the source is made absolute: what is packed depends on the lock alone.
     placed = replace(item, source=str(reach.path(item.source))) if local else item
-    return _kind(work, reach).pack(placed, layout)
+    return _kind(work, reach).pack(placed, target)
 
 
 def check(item: Item, root: Descriptor, source: Source) -> list[str]:

@@ -9,19 +9,18 @@ from typing import Any
 
 from airgap.errors import IntegrityError
 from airgap.forms import Form
-from airgap.graph import Descriptor, Source
+from airgap.graph import Descriptor, Source, Target
 from airgap.kinds import chart, file, image, model
 from airgap.lock import Item
 from airgap.resources.model import Request
 from airgap.stage import git
-from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 
 Resolve = Callable[[Any, Reach], Item]
 Read = Callable[[Item, Reach], Source]
 Check = Callable[[Item, Descriptor, Source], list[str]]
 AsForm = Callable[[Item, Descriptor, Source], Form]
-Pack = Callable[[Item, Layout, Path, Reach], Descriptor]
+Pack = Callable[[Item, Target, Path, Reach], Descriptor]
 
 
 @dataclass(frozen=True, slots=True)

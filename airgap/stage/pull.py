@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from airgap.digest import Digest
 from airgap.errors import AirgapError, IntegrityError, NotFoundError, StoreError
-from airgap.graph import Descriptor, Source, by_platform
+from airgap.graph import (
+    Descriptor,
+    Node,
+    Opener,
+    Outcome,
+    Source,
+    Target,
+    by_platform,
+    walk,
+)
 from airgap.kinds import image
 from airgap.lock import Item, Lock
 from airgap.progress import Progress
@@ -58,6 +68,11 @@ def pull(
     fix; 4. publish the names in one sweep; 5. with a station, sign one statement a lock.
     An origin that fails is raised after everything else was fetched, and then there is no statement.
     """
+    if layout.mended:
+        progress.note(
+            f"{layout.path}: its index.json was lost, and a new one was made: items of other locks have no names there"
+            " until these are pulled again (what is there is not fetched twice)"
+        )
     results = [Pulled(lock, item) for lock, _ in locks for item in lock.items]
     reaches = {id(lock): reach for lock, reach in locks}
     _check_space(results, layout)
@@ -118,15 +133,17 @@ def _pack(
         return
     found = layout.find(git_pin_name(result.item))
     if found is not None and layout.has(found):
-        result.root = replace(found, annotations={})
+        result.root = Descriptor(found.media_type, found.digest, found.size)
         return
     progress.item(result.item.name)
+    target = Counted(layout)
     try:
-        result.root = kind.pack(result.item, layout, records.work(), reach)
+        result.root = kind.pack(result.item, target, records.work(), reach)
     except StoreError:
         raise
     except AirgapError as error:
         result.error = error
+    result.written = target.written
 
 
 def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
@@ -137,6 +154,49 @@ def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
     source: Source = Overlay(Verified(layout), origin)
     copies = [Copy(item.name, source, layout, item.root, by_platform(item.platforms))]
     return copies + [Copy(item.name, source, layout, one.descriptor) for one in item.attached]
+
+
+class Counted:
+    """A `Target` that counts the bytes that are new in it. Safe for threads."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._lock = threading.Lock()
+        self.written = 0
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Of the target."""
+        return self._target.has(descriptor)
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """From the target."""
+        return self._target.open(descriptor, offset)
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Of the target."""
+        return self._target.roots()
+
+    def asks(self, descriptor: Descriptor) -> bool:
+        """As the target."""
+        return self._target.asks(descriptor)
+
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
+        """Into the target."""
+        outcome = self._target.put(descriptor, opener, mount_from)
+        if outcome is Outcome.WRITTEN:
+            with self._lock:
+                self.written += descriptor.size
+        return outcome
+
+    def settle(self) -> None:
+        """Of the target."""
+        self._target.settle()
+
+    def publish(self, names: Mapping[str, Descriptor]) -> None:
+        """In the target."""
+        self._target.publish(names)
 
 
 class Verified:
@@ -175,9 +235,17 @@ def _account(result: Pulled, copied: Copied) -> None:
 def _check(result: Pulled, layout: Layout) -> None:
     if result.error is None and result.root is not None:
         try:
+            if result.item.root is None:
+                # Packed here and not copied: nobody has counted it yet.
+                graph = walk(layout, result.root)
+                result.bytes = sum(_descriptor(found).size for found in graph)
             result.findings = tuple(kind_of(result.item).check(result.item, result.root, layout))
         except AirgapError as error:
             result.error = error
+
+
+def _descriptor(found: Node | Descriptor) -> Descriptor:
+    return found.descriptor if isinstance(found, Node) else found
 
 
 def _names(results: Sequence[Pulled]) -> dict[str, Descriptor]:
@@ -191,7 +259,9 @@ def _names(results: Sequence[Pulled]) -> dict[str, Descriptor]:
 
 
 def _told(item: Item, root: Descriptor) -> Descriptor:
-    return replace(root, annotations=image.index_annotations(item)) if item.kind == "image" else root
+    return (
+        replace(root, annotations=image.index_annotations(item)) if item.kind == "image" else root
+    )
 
 
 def _explain(result: Pulled) -> AirgapError:
