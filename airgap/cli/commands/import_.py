@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, table
+from airgap.cli.context import Context, count, table
 from airgap.cli.parser import add_jobs, add_key, add_trust, command, existing
 from airgap.cli.places import check_file
 from airgap.errors import AirgapError, InputError
@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     seeds = [item.name for lock in opened.locks for item in lock.items if item.phase == "seed"]
     if seeds:
         context.note(
-            f"note: {len(seeds)} items are of phase seed ({seeds[0]}): they go to the registry like all others; for "
-            "machines that start before it answers take them out with `airgap extract`"
+            f"note: {count(len(seeds), 'item')} of phase seed, first {seeds[0]}: to the registry like all others; for "
+            "machines that start before it answers, take it out with `airgap extract`"
         )
     options: dict[str, Any] = {"restore": arguments.restore, "deep": arguments.deep}
     if arguments.dry_run:
@@ -133,12 +133,15 @@ def _keep(done: Any, state: Path, copy: Path | None) -> None:
 
 def _report(done: Any, context: Context, *, dry_run: bool) -> int:
     rows = [("OUTCOME", "AT", "NAME", "DIGEST", "BEFORE")]
-    changes = []
+    changes, reasons = [], []
+    # The errors of whole lines are told on stderr, with what to do about them.
+    told = {str(line.error) for line in done.failed}
     for url, change in done.changes:
         changes.append({"destination": url, **change.as_dict()})
-        outcome = str(change.outcome) + (f" ({change.reason})" if change.reason else "")
+        if change.reason and change.reason not in told:
+            reasons.append(f"  {change.at} {change.name}: {change.outcome}: {change.reason}\n")
         before = "" if change.previous in ("", change.digest) else change.previous[:19]
-        rows.append((outcome, change.at, change.name, change.digest[:19], before))
+        rows.append((str(change.outcome), change.at, change.name, change.digest[:19], before))
     errors = [
         error.as_dict() | {"item": line.form.item, "destination": line.destination.url}
         for line in done.failed
@@ -154,7 +157,7 @@ def _report(done: Any, context: Context, *, dry_run: bool) -> int:
         "missingVolumes": done.missing_volumes,
         "receipt": done.receipt is not None,
     }
-    context.result(document, table(rows) + _summary(done, dry_run=dry_run))
+    context.result(document, table(rows) + "".join(reasons) + _summary(done, dry_run=dry_run))
     for line in done.failed:
         context.note(f"airgap: {line.form.item} at {line.destination.url}: {line.error}")
         if line.error.hint:
@@ -166,7 +169,7 @@ def _summary(done: Any, *, dry_run: bool) -> str:
     counts: dict[str, int] = {}
     for _, change in done.changes:
         counts[str(change.outcome)] = counts.get(str(change.outcome), 0) + 1
-    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    said = ", ".join(f"{found} {outcome}" for outcome, found in sorted(counts.items()))
     lines = [("dry run, nothing was written: " if dry_run else "") + said]
     if done.missing_volumes:
         what = "not at hand" if dry_run else "still to come"

@@ -1,0 +1,76 @@
+"""A small site for tests of the command line: a request, a lock, a store, a delivery, and what was imported of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.test_import_registries import GAP, Site
+from tests.parts import images
+
+HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
+AUDIT = ("audit", *GAP, "--receipt", "receipt.json")
+DRIFT = ("audit", "--sovereign", "drift.yaml", "--trust", "trust.yaml", "--receipt", "drift.json")
+NAME = "demo.local/app:v1"
+CUT = ("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key", "--for", "bank", "--to")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def refused(self, code: int, name: str, *words: str) -> Said:
+        """Checks the exit code, the error's name, and that there is a next step and no traceback."""
+        assert "Traceback" not in self.err
+        assert (self.code, f"[{name}]" in self.err) == (code, True), self.err
+        assert "  next: " in self.err
+        for word in words:
+            assert word in self.err
+        return self
+
+
+def airgap(
+    site: Site, *line: str, stdout: int = subprocess.PIPE, before: tuple[str, ...] = (), **environ: str
+) -> Said:
+    """Runs a command as it is typed. `before` is a program that starts it."""
+    done = subprocess.run(
+        [*before, sys.executable, "-m", "airgap.cli.main", *line],
+        cwd=site.folder,
+        env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password", **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    return Said(done.returncode, done.stdout or "", done.stderr)
+
+
+def make_site(folder: Path) -> Site:
+    """A folder in which a delivery was cut and imported twice; one blob of the second import is gone."""
+    made = Site(folder)
+    images.make_image(made.folder / "made", "v1")
+    spec = f"spec:\n  images:\n  - {{ref: 'oci:made:v1', name: {NAME}}}\n"
+    made.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\n{spec}")
+    for name, inside in (("sovereign", "inside"), ("drift", "changed")):
+        spec = f"spec: {{stateDir: state, directory: {inside}}}\n"
+        made.write(f"{name}.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\n{spec}")
+    made.run("lock", "r.request.yaml")
+    made.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    made.run(*CUT, "media")
+    key = ("--key", "sovereign.key", "--receipt")
+    made.run("import", "media", *GAP, *key, "receipt.json")
+    made.run("import", "media", "--sovereign", "drift.yaml", "--trust", "trust.yaml", *key, "drift.json")
+    blobs = (made.folder / "changed/oci/blobs/sha256").iterdir()
+    max(blobs, key=lambda path: path.stat().st_size).unlink()
+    (made.folder / "wrong").write_text("not the password\n")
+    (made.folder / "wrong").chmod(0o600)
+    return made
