@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from typing import Any
 
 import urllib3
@@ -110,6 +111,23 @@ class Response:
             self._raw.close()
             raise transport_error(error, self.method, self.url, self.request_id) from error
 
+    def readinto(self, buffer: memoryview) -> int:
+        """Fills `buffer` as far as one read goes; 0 at the end. Raises `TransportError` when the connection breaks.
+
+        Past urllib3, which would make bytes of it first: 8 % of a large pull. What it would have said of a body that
+        is shorter than announced, `ResumingStream` finds out itself.
+        """
+        file = getattr(self._raw, "_fp", None)
+        try:
+            if isinstance(file, http.client.HTTPResponse) and not self._raw.closed:
+                return file.readinto(buffer)
+        except LIBRARY_FAULTS as error:
+            self._raw.close()
+            raise transport_error(error, self.method, self.url, self.request_id) from error
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def discard(self) -> None:
         """Gives the connection back where little is left to read, else closes it."""
         try:
@@ -122,5 +140,7 @@ class Response:
 
     def close(self) -> None:
         """Ends the response; a body that was not read to its end costs the connection."""
-        self._raw.close()
+        file = getattr(self._raw, "_fp", None)
+        if not (isinstance(file, http.client.HTTPResponse) and file.isclosed()):
+            self._raw.close()
         self._raw.release_conn()

@@ -57,35 +57,25 @@ class ResumingStream(io.RawIOBase):
         """Always."""
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes (never more than 1 MiB at once), `b""` at the end; all that is left for -1."""
-        if size < 0:
-            return self.readall()
-        while self._response is not None:
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fills `buffer` from the next read, of at most 1 MiB; returns the count, 0 at the end."""
+        view = memoryview(buffer).cast("B")[:CHUNK]
+        while self._response is not None and view:
             try:
-                data = self._response.read(min(size, CHUNK))
+                count = self._response.readinto(view)
             except TransportError as error:
                 self._again(error)
                 continue
-            if data:
-                self._position += len(data)
+            if count:
+                self._position += count
                 self._backoff.reset()
-                return data
-            if size == 0:
-                return b""
+                return count
             if self._total is None or self._position >= self._total:
                 self._end()
             else:
                 # A library that does not notice a short body must not make us believe it.
                 self._again(_short(self._response, self._position, self._total))
-        return b""
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fills `buffer` from the next read; returns the count, 0 at the end."""
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        return 0
 
     def close(self) -> None:
         """Ends the answer; what was not read is not fetched."""

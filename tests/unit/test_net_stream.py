@@ -136,3 +136,12 @@ def test_what_is_not_there_is_said_when_opening(script: Scripted) -> None:
     with pytest.raises(UpstreamError) as caught:
         client().open_stream(script.url)
     assert caught.value.status == 404
+
+
+def test_a_stream_that_was_left_costs_its_connection_and_nothing_else(script: Scripted) -> None:
+    script.answers = [Answer(200, DATA)]
+    made = client()
+    with made.open_stream(script.url) as stream:
+        assert stream.read(10) == DATA[:10]
+    with made.open_stream(script.url) as stream:
+        assert stream.read(-1) == DATA
