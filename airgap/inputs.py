@@ -34,7 +34,7 @@ def read_input(path: Path, limit: int, code: str, *, absent: str = "") -> bytes:
     `OSError` with the file's name.
     """
     try:
-        data = _read(path, limit + 1)
+        data = _read(path, limit)
     except ValueError as error:  # a NUL in it
         raise InputError(code, f"{str(path)!r} cannot be read: {error}", _PATH) from error
     except OSError as error:
@@ -43,23 +43,26 @@ def read_input(path: Path, limit: int, code: str, *, absent: str = "") -> bytes:
         why = "not a file" if error.errno == errno.EINVAL else error.strerror
         hint = absent if absent and error.errno == errno.ENOENT else _HINTS[error.errno]
         raise InputError(code, f"{str(path)!r} cannot be read: {why}", hint) from error
-    if len(data) > limit:
+    if data is None:
         what = f"{str(path)!r}: got more than {limit} bytes, expected at most that"
         raise InputError(code, what, "is it the file that you meant?")
     return data
 
 
-def _read(path: Path, count: int) -> bytes:
+def _read(path: Path, limit: int) -> bytes | None:
+    """The bytes, `None` for more than `limit`: most such files are the wrong ones, and not read at all."""
     # Non-blocking, so that a named pipe is answered and not waited for.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, os.strerror(errno.EISDIR))
-        pieces = []
-        while count and (piece := os.read(fd, min(count, _PIECE))):
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            number = errno.EISDIR if stat.S_ISDIR(info.st_mode) else errno.EINVAL
+            raise OSError(number, os.strerror(number))
+        # Files of the kernel say that they are empty, and others grow while they are read.
+        pieces, left = [], 0 if info.st_size > limit else limit + 1
+        while left and (piece := os.read(fd, min(left, _PIECE))):
             pieces.append(piece)
-            count -= len(piece)
+            left -= len(piece)
     finally:
         os.close(fd)
-    return b"".join(pieces)
+    return b"".join(pieces) if left else None
