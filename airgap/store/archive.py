@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 from airgap.digest import CHUNK, Digest
 from airgap.errors import InputError, IntegrityError, NotFoundError
 from airgap.graph import ANNOTATION_REF_NAME, MAX_NODE, Descriptor, descriptor_from, parse_json
-from airgap.store.files import disk_error, disk_errors
+from airgap.store.files import check_free, disk_error, disk_errors
 
 MAX_MEMBERS = 200_000
 """Entries of an archive: a flood of empty ones would fill memory; a hundred thousand blobs are a big delivery."""
@@ -42,11 +42,19 @@ class Archive:
             raise InputError(
                 "no-archive", f"{path}: {error.strerror}", "check the path after `oci-archive:`"
             ) from error
-        self._file = _plain(self._file, path, spool)
         try:
+            self._file = _plain(self._file, path, spool)
             self._scan()
         except (tarfile.TarError, EOFError, UnicodeError) as error:
+            self.close()
             raise InputError("bad-archive", f"{path}: not a tar archive: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets the file go, and the unpacked copy with it."""
+        self._file.close()
 
     def _scan(self) -> None:
         index = None
@@ -128,7 +136,7 @@ class Slice(io.RawIOBase):
 
 
 def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
-    """The file itself, or an unnamed unpacked copy of it in `spool` when it is compressed."""
+    """The file itself, or an unnamed unpacked copy of it in `spool` when it is compressed. Raises `StoreError`."""
     magic = file.read(4)
     file.seek(0)
     if magic[:2] == _GZIP:
@@ -145,23 +153,35 @@ def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
         stream = zstandard.ZstdDecompressor().stream_reader(file)
     else:
         return file
-    return _unpacked(stream, path, spool)
+    copy = _unpacked(stream, path, spool)
+    file.close()
+    return copy
 
 
 def _unpacked(stream: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
+    # What it unpacks to is known at its end; it is not less than what is packed.
+    with disk_errors(path):
+        packed = path.stat().st_size
+    check_free(spool or Path(tempfile.gettempdir()), packed, f"{path}, unpacked,")
     try:
         copy: BinaryIO = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115
     except OSError as error:
         raise disk_error(error, spool or path) from error
-    total = 0
-    while piece := _next(stream, path):
-        total += len(piece)
-        if total > MAX_SPOOL:
-            raise IntegrityError("bad-archive", f"{path}: unpacks to more than {MAX_SPOOL} bytes")
+    try:
+        total = 0
+        while piece := _next(stream, path):
+            total += len(piece)
+            if total > MAX_SPOOL:
+                raise IntegrityError(
+                    "bad-archive", f"{path}: unpacks to more than {MAX_SPOOL} bytes"
+                )
+            with disk_errors(spool or path):
+                copy.write(piece)
         with disk_errors(spool or path):
-            copy.write(piece)
-    with disk_errors(spool or path):
-        copy.flush()
+            copy.flush()
+    except BaseException:
+        copy.close()
+        raise
     copy.seek(0)
     return copy
 

@@ -22,7 +22,7 @@ from airgap.digest import CHUNK, Digest
 from airgap.errors import InputError, IntegrityError, NotFoundError, UpstreamError
 from airgap.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor, parse_json
 from airgap.store.archive import Slice
-from airgap.store.files import disk_errors
+from airgap.store.files import check_free, disk_errors
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
@@ -36,14 +36,23 @@ class EngineImage:
 
     def __init__(self, reference: str, spool: Path, url: str = "") -> None:
         self.reference = reference
-        with disk_errors(spool):
-            self._file: BinaryIO = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115
-            for piece in _save(reference, url):
-                self._file.write(piece)
-            self._file.flush()
         self._where: dict[Digest, tuple[int, int]] = {}
         self._memory: dict[Digest, bytes] = {}
-        self.root = self._convert()
+        with disk_errors(spool):
+            self._file: BinaryIO = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115
+        try:
+            with disk_errors(spool):
+                for piece in _save(reference, url, spool):
+                    self._file.write(piece)
+                self._file.flush()
+            self.root = self._convert()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Gives the spooled archive back to the disk."""
+        self._file.close()
 
     def _convert(self) -> Descriptor:
         self._file.seek(0)
@@ -134,8 +143,11 @@ def _hash(file: BinaryIO, member: tarfile.TarInfo) -> Digest:
     return Digest.from_hash(hasher)
 
 
-def _save(reference: str, url: str) -> Iterable[bytes]:
-    """The engine's archive of the image. The library's errors end here, also those inside its stream."""
+def _save(reference: str, url: str, spool: Path) -> Iterable[bytes]:
+    """The engine's archive of the image, if there is room for it in `spool`.
+
+    The library's errors end here, also those inside its stream. Raises `InputError`, `StoreError`, `UpstreamError`.
+    """
     try:
         import docker
         import docker.errors
@@ -149,6 +161,8 @@ def _save(reference: str, url: str) -> Iterable[bytes]:
         client = docker.DockerClient(base_url=url) if url else docker.from_env()
         try:
             image: Any = client.images.get(reference)
+            # The engine's own word: the size of the unpacked layers, which is what the archive holds.
+            check_free(spool, int(image.attrs.get("Size") or 0), f"docker-daemon:{reference}")
             yield from image.save(chunk_size=CHUNK)
         finally:
             client.close()
