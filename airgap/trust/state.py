@@ -123,7 +123,8 @@ class AcceptedState:
 
         Raises `TrustError`: `delivery-replayed` for an accepted one that is not the last, unless `restore`;
         `delivery-id-taken` for another delivery with an id that was seen; `sequence-taken` and `older-sequence`
-        for another delivery with the last number or a lower one. `restore` lets in only what was accepted before.
+        for another delivery with the last number or a lower one; `never-accepted` for a new one with `restore`, which
+        lets in only what was accepted before.
         """
         known, last = self.find(digest), self.last(one.stream)
         what = f"delivery {one.id}, number {one.sequence} of stream {one.stream!r}"
@@ -154,6 +155,12 @@ class AcceptedState:
                 "older-sequence",
                 f"{what}: number {last.sequence} was accepted already, at {utc_text(last.accepted_at)}",
                 "have a new delivery cut from the same locks",
+            )
+        if restore:
+            raise TrustError(
+                "never-accepted",
+                f"{what} was not accepted here before, and --restore is for what was",
+                "import it without --restore",
             )
         return Standing.NEW
 

@@ -81,6 +81,7 @@ PARTS: tuple[Part, ...] = (
     AptPart("git", ("git",), ("git",), "git sources, git http-backend"),
     AptPart("git-lfs", ("git-lfs",), ("git-lfs",), "LFS client"),
     AptPart("openssl", ("openssl",), ("openssl",), "judge of keys and certificates"),
+    AptPart("faketime", ("faketime",), ("faketime",), "machines whose clock is wrong"),
     AptPart("iproute2", ("iproute2",), ("ip",), "network namespaces without a route"),
     AptPart(
         "distribution2",

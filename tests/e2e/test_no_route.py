@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ class Inside:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, netns: NetworkNamespace) -> Iterator[Inside]:
+def inside(tmp_path: Path, netns: NetworkNamespace) -> Inside:
     """A delivery of five kinds, cut outside."""
     site = Site(tmp_path)
     manual = make_content(tmp_path / "content")

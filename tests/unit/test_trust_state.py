@@ -62,6 +62,8 @@ def test_what_it_knows() -> None:
 STANDINGS: list[tuple[Accepted, bool, str]] = [
     (accepted(7), False, "new"),
     (accepted(70), False, "new"),
+    (accepted(7), True, "never-accepted"),
+    (accepted(1, "third"), True, "never-accepted"),
     (accepted(1, "third"), False, "new"),
     (SIX, False, "resume"),
     (SIX, True, "resume"),
