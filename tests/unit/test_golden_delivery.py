@@ -130,9 +130,15 @@ def test_cut_again_it_has_the_same_contents_and_volumes(site: Site) -> None:
         assert (old / name).read_bytes() == (new / name).read_bytes()
 
 
-def test_lock_and_index_are_read_and_written_the_same() -> None:
-    lock = (GOLDEN / "golden.lock.json").read_bytes()
-    assert Lock.decode(lock, "golden").encode() == lock
+@pytest.mark.parametrize(
+    "path", [GOLDEN / "golden.lock.json", *sorted(FOLDER.glob("locks/*.lock.json"))], ids=lambda p: p.stem
+)
+def test_a_lock_is_read_and_written_the_same(path: Path) -> None:
+    lock = path.read_bytes()
+    assert Lock.decode(lock, path.name).encode() == lock
+
+
+def test_an_index_is_read_and_written_the_same() -> None:
     index = (GOLDEN / "delivery/AIRGAP.json").read_bytes()
     assert Index.decode(index).encode() == index
 
