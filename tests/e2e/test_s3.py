@@ -1,7 +1,7 @@
 """S3 against MinIO and SeaweedFS.
 
 What they cannot be brought to say (quota, clock, read-only) is put into a real exchange with them by the fault proxy,
-in their own words; so there is nothing left for a simulated S3 to show.
+in their own words. What only AWS has is in test_s3_aws.
 """
 
 from __future__ import annotations

@@ -151,6 +151,10 @@ _CUT = (
     "look at the server's disks, then run it again"
 )
 _DAMAGED = "the server got other bytes than were sent: run it again"
+_ARCHIVED = (
+    "a life-cycle rule moved it into an archive, where it cannot be read: "
+    "restore it, and keep the rule off this bucket"
+)
 _RACE = "someone else writes there; run the import again"
 _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "AccessDenied": (UpstreamError, "access-denied", _RIGHTS),
@@ -190,6 +194,7 @@ _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "PreconditionFailed": (UpstreamError, "changed-meanwhile", _RACE),
     "ConditionalRequestConflict": (UpstreamError, "changed-meanwhile", _RACE),
     "412": (UpstreamError, "changed-meanwhile", _RACE),
+    "InvalidObjectState": (UpstreamError, "archived", _ARCHIVED),
     "NoSuchUpload": (
         NotFoundError,
         "no-such-upload",
