@@ -13,7 +13,8 @@ from airgap.version import VERSION
 if TYPE_CHECKING:
     from airgap.lock import Lock
     from airgap.resources.model import Upstreams
-    from airgap.stage.station import Records, Station
+    from airgap.stage.records import Records
+    from airgap.stage.station import Station
     from airgap.store.locate import Reach
     from airgap.trust.keys import FileSigner
 

@@ -38,7 +38,8 @@ from airgap.graph import Descriptor, Node, by_platform, walk
 from airgap.lock import Item, Lock
 from airgap.progress import Progress
 from airgap.stage.evidence import Approval, make_evidence
-from airgap.stage.station import Records, Station
+from airgap.stage.records import Records, git_pin_name
+from airgap.stage.station import Station
 from airgap.store.files import check_free, disk_errors, write_durably
 from airgap.store.layout import Layout
 from airgap.times import utc_text
@@ -81,11 +82,6 @@ class Selected:
 
     roots: tuple[tuple[Item, Descriptor], ...]
     blobs: tuple[Descriptor, ...]
-
-
-def git_pin_name(item: Item) -> str:
-    """The store's name for a Git item as it was locked: its root is known only after packing."""
-    return f"airgap.git/{item.pin.hex}"
 
 
 def item_root(item: Item, layout: Layout) -> Descriptor:

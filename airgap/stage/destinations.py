@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airgap.destinations.directory import DirectoryDestination
-from airgap.destinations.git import GitDestination
 from airgap.destinations.graph import GraphDestination, Place
 from airgap.destinations.layout import LayoutPlace
 from airgap.errors import InputError
@@ -83,6 +81,8 @@ def make(
         run = runs.get(registry.url, default)
         made.graphs.append(_registry(registry, http, run))
     if sovereign.git is not None:
+        from airgap.destinations.git import GitDestination
+
         run = runs.get(sovereign.git.url, default)
         made.refs.append(GitDestination(sovereign.git, http, state / "git", run))
     if sovereign.s3 is not None:
@@ -91,6 +91,8 @@ def make(
         run = runs.get(sovereign.s3.endpoint, default)
         made.trees.append(S3Destination(sovereign.s3, state / "uploads", run))
     if sovereign.directory is not None:
+        from airgap.destinations.git import GitDestination
+
         _embedded(made, sovereign.directory, runs, default, create=create)
         folder = GitConfig(str(sovereign.directory / "git"), {})
         run = runs.get(folder.url, default)
@@ -108,6 +110,8 @@ def _registry(config: RegistryConfig, http: Client, run: Run) -> GraphDestinatio
 def _embedded(
     made: Destinations, directory: Path, runs: Mapping[str, Run], default: Run, *, create: bool
 ) -> None:
+    from airgap.destinations.directory import DirectoryDestination
+
     url = f"{directory}/oci"
     layout = (
         Layout(directory / "oci", create=create, batch=create) if create or (directory / "oci").exists() else None

@@ -11,7 +11,7 @@ from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError
 from airgap.inputs import read_input
 from airgap.lock import Lock
-from airgap.stage.station import Records
+from airgap.stage.records import Records
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.trust.statement import Statement, article, predicate_type
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from airgap.errors import IntegrityError
 from airgap.forms import Form
 from airgap.graph import Descriptor, Source, Target
-from airgap.kinds import chart, file, image, model
+from airgap.lock import KINDS as NAMES
 from airgap.lock import Item
 from airgap.resources.model import Request
-from airgap.stage import git
 from airgap.store.locate import Reach
 
 Resolve = Callable[[Any, Reach], Item]
@@ -41,28 +42,27 @@ class Kind:
     pack: Pack | None = None
 
 
-KINDS: Mapping[str, Kind] = {
-    "chart": Kind(chart.resolve, chart.check, chart.form, chart.expect, chart.source),
-    "file": Kind(file.resolve, file.check, file.form, file.expect, file.source),
-    "git": Kind(git.resolve, git.check, git.form, git.expect, pack=git.pack),
-    "image": Kind(image.resolve, image.check, image.form, image.expect, image.source),
-    "model": Kind(model.resolve, model.check, model.form, model.expect, model.source),
-}
+@cache
+def kind(name: str) -> Kind:
+    """A kind by its name; only what is used is loaded. Raises `IntegrityError` (`unknown-kind`)."""
+    if name == "git":
+        from airgap.stage import git
+
+        return Kind(git.resolve, git.check, git.form, git.expect, pack=git.pack)
+    if name not in NAMES:
+        raise IntegrityError("unknown-kind", f"kind {name!r}", "use a newer airgap")
+    module = import_module(f"airgap.kinds.{name}")
+    return Kind(module.resolve, module.check, module.form, module.expect, module.source)
 
 
 def kind_of(item: Item) -> Kind:
-    """The kind of an item. Raises `IntegrityError` for one that this version does not know."""
-    kind = KINDS.get(item.kind)
-    if kind is None:
-        raise IntegrityError(
-            "unknown-kind", f"{item.name!r}: kind {item.kind!r}", "use a newer airgap"
-        )
-    return kind
+    """The kind of an item. Raises `IntegrityError` (`unknown-kind`)."""
+    return kind(item.kind)
 
 
 def wanted(request: Request) -> Iterator[tuple[str, Any]]:
-    """Everything that a request asks for, as (kind, request of that kind)."""
-    for kind, entries in (
+    """Everything that a request asks for, as (name of the kind, request of that kind)."""
+    for name, entries in (
         ("image", request.images),
         ("chart", request.charts),
         ("git", request.git),
@@ -70,4 +70,4 @@ def wanted(request: Request) -> Iterator[tuple[str, Any]]:
         ("file", request.files),
     ):
         for entry in entries:
-            yield kind, entry
+            yield name, entry

@@ -14,7 +14,8 @@ from airgap.errors import AirgapError, InputError
 from airgap.lock import Item, Lock
 from airgap.progress import Progress
 from airgap.resources.model import Request
-from airgap.stage.kinds import KINDS, wanted
+from airgap.stage.kinds import kind as kind_named
+from airgap.stage.kinds import wanted
 from airgap.store.locate import Reach
 
 ALL = "*"
@@ -62,7 +63,7 @@ def make_lock(
                 return pin
             edited.append(f"{asked.name}: resolved anew, because the request changed: {edits}")
         try:
-            item = KINDS[kind].resolve(asked, reach)
+            item = kind_named(kind).resolve(asked, reach)
         except AirgapError as error:
             error.what = (
                 f"{asked.where + ': ' if asked.where else ''}{kind} {asked.name!r}: {error.what}"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from airgap.digest import Digest
 from airgap.errors import AirgapError, IntegrityError, NotFoundError, StoreError
@@ -23,16 +23,18 @@ from airgap.graph import (
 from airgap.kinds import image
 from airgap.lock import Item, Lock
 from airgap.progress import Progress
-from airgap.stage.bundle import git_pin_name
 from airgap.stage.kinds import kind_of
 from airgap.stage.lock import raise_all
-from airgap.stage.station import Records, Station
+from airgap.stage.records import Records, git_pin_name
 from airgap.store.files import check_free
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from airgap.store.overlay import Overlay
 from airgap.transfer import Copied, Copy, copy_graph
-from airgap.trust.predicates import Pull, PulledItem
+
+if TYPE_CHECKING:
+    from airgap.stage.station import Station
+    from airgap.trust.predicates import Pull
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ def pull(
     # 5. One statement a lock.
     if station is not None:
         for lock, _ in locks:
-            body = Pull({r.item.name: _statement(r) for r in results if r.lock is lock})
+            body = _statement([result for result in results if result.lock is lock])
             records.save_statement("pull", lock.digest, station.sign(lock.digest, body))
     return results
 
@@ -279,7 +281,17 @@ def _explain(result: Pulled) -> AirgapError:
     return error
 
 
-def _statement(result: Pulled) -> PulledItem:
-    reason = "; ".join(result.findings) or None
-    root = None if result.root is None else result.root.digest
-    return PulledItem(root=root, outcome=result.outcome, bytes=result.bytes, reason=reason)
+def _statement(results: Sequence[Pulled]) -> Pull:
+    from airgap.trust.predicates import Pull, PulledItem  # a pull without a key has no use for it
+
+    return Pull(
+        {
+            result.item.name: PulledItem(
+                root=None if result.root is None else result.root.digest,
+                outcome=result.outcome,
+                bytes=result.bytes,
+                reason="; ".join(result.findings) or None,
+            )
+            for result in results
+        }
+    )

@@ -22,7 +22,8 @@ from airgap.cli.context import Context
 from airgap.lock import Lock
 from airgap.progress import Silent
 from airgap.stage.bundle import Order, bundle
-from airgap.stage.station import Station, store_records
+from airgap.stage.records import store_records
+from airgap.stage.station import Station
 from airgap.store.layout import Layout as Store
 from airgap.trust.keys import load_private
 from tests.git_sources import Work

@@ -18,7 +18,7 @@ import pytest
 
 from airgap.delivery.index import Index
 from airgap.lock import Lock
-from airgap.stage.bundle import git_pin_name
+from airgap.stage.records import git_pin_name
 from airgap.store.layout import Layout
 from tests.golden.reader import Delivery, read_statement
 

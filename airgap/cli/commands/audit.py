@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.cli.gap import state_of
     from airgap.resources.load import load_sovereign, load_trust
     from airgap.resources.model import Trust
-    from airgap.stage.station import Records
+    from airgap.stage.records import Records
     from airgap.store.files import write_durably
 
     sovereign = load_sovereign(arguments.sovereign)

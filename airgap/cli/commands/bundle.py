@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.cli.connect import read_lock, station_for
     from airgap.stage.bundle import Order, bundle
     from airgap.stage.evidence import beside, read_approval
-    from airgap.stage.station import store_records
+    from airgap.stage.records import store_records
     from airgap.store.layout import Layout
 
     store = context.store(arguments)

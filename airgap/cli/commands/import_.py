@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.resources.load import load_sovereign, load_trust
     from airgap.stage.accept import accept
     from airgap.stage.import_ import plan_import, run_import
-    from airgap.stage.station import Records
+    from airgap.stage.records import Records
     from airgap.store.files import disk_errors, locked
     from airgap.trust.roles import check_signer
     from airgap.trust.state import StateFile

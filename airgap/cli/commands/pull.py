@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap pull`."""
     from airgap.cli.connect import reach_for, read_lock, station_for, upstreams_of
     from airgap.stage.pull import pull
-    from airgap.stage.station import store_records
+    from airgap.stage.records import store_records
     from airgap.store.layout import Layout
 
     store = context.store(arguments)
