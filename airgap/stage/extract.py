@@ -183,13 +183,22 @@ def _full_name(name: str, root: Digest) -> str:
 
 @contextmanager
 def _all_or_nothing(to: Path) -> Iterator[None]:
-    """What fails leaves nothing of ours behind, so that the same command can be given again."""
+    """What fails leaves nothing of ours behind, so that the same command can be given again.
+
+    Raises `InputError` (`not-empty`): what is there already must not be taken for ours.
+    """
     new = not to.exists()
+    if not new and (not to.is_dir() or any(to.iterdir())):
+        raise InputError(
+            "not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar"
+        )
     try:
         yield
     except BaseException:
-        to.with_name(f".{to.name}.partial").unlink(missing_ok=True)
-        if to.is_dir():
+        if to.suffix == ".tar":
+            with suppress(OSError):
+                to.with_name(f".{to.name}.partial").unlink()
+        elif to.is_dir():
             shutil.rmtree(to / "blobs", ignore_errors=True)
             for file in ("oci-layout", "index.json", LOCK_FILE):
                 with suppress(OSError):

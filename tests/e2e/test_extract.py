@@ -6,14 +6,21 @@ import hashlib
 import json
 import os
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airgap.errors import InputError
+from airgap.progress import Silent
+from airgap.stage.extract import extract
 from tests.e2e.test_import_registries import Site
+from tests.parts.containerd import Containerd
+from tests.parts.fixtures import StartRegistry, scratch
 from tests.parts.images import INDEX, Layout, make_image
 from tests.parts.need import run
+from tests.parts.registry import Registry
 
 pytestmark = pytest.mark.e2e
 
@@ -90,13 +97,8 @@ def test_all_platforms_are_the_index_itself(site: Site) -> None:
         assert site.run("extract", thing, FULL, "--to", f"out-{thing}")["digest"] == root["digest"]
 
 
-@pytest.mark.part("skopeo", "distribution3")
-@pytest.mark.parametrize("thing", ["media", "store"])
-@pytest.mark.parametrize("to", ["out", "out.tar"])
-def test_containerd_is_told_the_full_name_of_an_item_with_a_short_one(
-    site: Site, thing: str, to: str, start_registry: Any
-) -> None:
-    registry = start_registry()
+def deliver_short(site: Site, registry: Registry) -> str:
+    """A delivery of an image of a registry that is called `app`; returns its reference."""
     make_image(site.folder / "lay")
     there = f"{registry.host}/team/app:1"
     copy = ("skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false")
@@ -114,9 +116,33 @@ def test_containerd_is_told_the_full_name_of_an_item_with_a_short_one(
     site.run("lock", "r.request.yaml")
     site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--upstreams", "u.yaml")
     site.run("bundle", "r.lock.json", "--store", "store", "--to", "media", "--for", "bank", "--key", "exporter.key")
+    return there
+
+
+@pytest.mark.part("skopeo", "distribution3")
+@pytest.mark.parametrize("thing", ["media", "store"])
+@pytest.mark.parametrize("to", ["out", "out.tar"])
+def test_an_item_with_a_short_name_has_its_full_one_too(
+    site: Site, thing: str, to: str, start_registry: StartRegistry
+) -> None:
+    there = deliver_short(site, start_registry())
     site.run("extract", thing, "app", "--to", to)
     [entry] = listed(site.folder / to)
     assert entry["annotations"] == {CONTAINERD: there, "org.opencontainers.image.ref.name": "app"}
+
+
+@pytest.mark.part("skopeo", "distribution3", "containerd")
+@pytest.mark.parametrize("thing", ["media", "store"])
+def test_containerd_knows_an_item_with_a_short_name_by_its_full_one(
+    site: Site, thing: str, start_registry: StartRegistry, stack: ExitStack
+) -> None:
+    there = deliver_short(site, start_registry())
+    digest = site.run("extract", thing, "app", "--to", "out.tar")["digest"]
+    containerd = Containerd(scratch(stack, "ctr"))
+    stack.callback(containerd.stop)
+    containerd.ctr("images", "import", "--no-unpack", site.folder / "out.tar")
+    [line] = containerd.ctr("images", "ls").splitlines()[1:]
+    assert (line.split()[0], line.split()[2]) == (there, digest)
 
 
 def test_a_digest_in_the_name_for_containerd_is_that_of_what_is_extracted(site: Site) -> None:
@@ -168,6 +194,17 @@ def test_what_fails_names_the_volume_and_leaves_nothing(site: Site, to: str) -> 
         path.write_bytes(data)
     site.run("extract", "media", FULL, "--to", to)
     assert listed(site.folder / to)
+
+
+def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
+    make_image(tmp_path / "lay")
+    make_image(tmp_path / "other", layers=[{"a": b"b"}])
+    (tmp_path / "x.tar").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for to in ("other", "x.tar"):
+        with pytest.raises(InputError, match="not-empty"):
+            extract(tmp_path / "lay", "v1", tmp_path / to, Silent())
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_damaged_store_says_what_mends_it(site: Site) -> None:
