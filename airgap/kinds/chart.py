@@ -20,7 +20,7 @@ from airgap.lock import Item
 from airgap.resources.model import ChartRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
-from airgap.store.reference import check_place, parse_reference
+from airgap.store.reference import parse_reference
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -37,8 +37,6 @@ def resolve(request: ChartRequest, reach: Reach) -> Item:
 
     Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError` (`not-a-chart`).
     """
-    if _is_local(request.ref):
-        check_place(request.name)
     located = reach.locate(request.ref)
     sizes = dict[Digest, int]()
     _layers(read_node(located.source, located.root), request.ref)

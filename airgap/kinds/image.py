@@ -21,7 +21,6 @@ from airgap.platforms import check_platform, narrow
 from airgap.resources.model import ImageRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
-from airgap.store.reference import check_place
 
 
 def resolve(request: ImageRequest, reach: Reach) -> Item:
@@ -29,8 +28,6 @@ def resolve(request: ImageRequest, reach: Reach) -> Item:
 
     Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
     """
-    if _is_local(request.ref):
-        check_place(request.name)
     located = reach.locate(request.ref)
     check_platform(located.source, located.root, request.platforms)
     inside, _ = narrow(located.source, located.root, request.platforms)

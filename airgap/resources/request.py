@@ -61,6 +61,7 @@ def _image(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ImageReque
         ref, default = _local_image(reader, at, ref)
         if not (name or default) and not ref.startswith("docker-daemon:"):
             reader.bad(steps, f"{quoted(entry['ref'])} names no image in it, expected ':NAME' at its end or a 'name'")
+        _place(reader, steps, entry, name or default)
     elif ref.startswith("oci://"):
         reader.bad(at, f"got {quoted(ref)}, expected {quoted(ref[6:])}, or an entry of spec.charts if it is a chart")
         default = ref
@@ -90,6 +91,15 @@ def _local_image(reader: Reader, steps: Steps, ref: str) -> tuple[str, str]:
     return f"{scheme}:{reader.path(steps, path)}{colon}{name}", name
 
 
+def _place(reader: Reader, steps: Steps, entry: Mapping[str, Any], name: str) -> None:
+    """Of what lies here the name alone says where it goes inside. Behind the gap nobody could mend it."""
+    complaint = image_complaint(name.removeprefix("oci://")) if name else ""
+    if complaint:
+        where = (*steps, "name" if "name" in entry else "ref")
+        hint = "what lies here goes inside by its name: write it in full, such as registry.local/team/app:1.0"
+        reader.bad(where, f"{complaint} ({hint})")
+
+
 def _chart(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ChartRequest:
     ref = entry["ref"]
     at = (*steps, "ref")
@@ -97,6 +107,7 @@ def _chart(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ChartReque
         ref, default = _local_image(reader, at, ref)
         if not (entry.get("name") or default):
             reader.bad(steps, f"{quoted(entry['ref'])} names no chart in it, expected ':NAME' at its end or a 'name'")
+        _place(reader, steps, entry, entry.get("name", default))
         return ChartRequest(ref, entry.get("name", default), entry.get("phase", "registry"), reader.at(steps))
     reader.bad(at, chart_complaint(ref))
     name = entry.get("name", ref.removeprefix("oci://"))

@@ -87,18 +87,6 @@ def parse_reference(text: str, where: str = "") -> Reference:
     )
 
 
-def check_place(name: str) -> None:
-    """Checks the name of an item whose source lies here: it alone says where the item goes inside.
-
-    Asked when locking, because at the import nobody could mend it. Raises `InputError` (`bad-reference`).
-    """
-    try:
-        parse_reference(name)
-    except InputError as error:
-        hint = "set its `name:` to where it goes inside, in full: registry.local/team/app:1.0"
-        raise InputError(error.code, f"name: {error.what}", hint) from error
-
-
 def check_repository(repository: str, where: str, host: str = "") -> str:
     """A repository's name, as it is. Raises `InputError` (`bad-reference`)."""
     if not _REPOSITORY.match(repository):

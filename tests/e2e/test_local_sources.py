@@ -114,12 +114,13 @@ def test_an_engine_without_the_image_is_an_input_error(
 
 
 @pytest.mark.parametrize("name", ["tools/debian:test", "debian", "registry.local/tools/debian"])
-def test_a_name_without_a_place_inside_is_refused_when_locking(site: Site, name: str) -> None:
+def test_a_name_without_a_place_inside_is_refused_in_the_request(site: Site, name: str) -> None:
     Layout(site.folder / "layout")
     ask(site, "oci:layout:v1", name)
     said = site.run("lock", "r.request.yaml", expect=2)
-    assert said["code"] == "bad-reference"
-    assert "registry.local/team/app:1.0" in said["hint"]
+    assert said["code"] == "bad-resource"
+    assert f"r.request.yaml:6:34: spec.images[0].name: {name!r} " in said["error"]
+    assert "registry.local/team/app:1.0" in said["error"]
 
 
 def by_umoci(debian_image: Path, folder: Path) -> str:

@@ -96,10 +96,10 @@ def test_what_is_left_out_is_filled_in() -> None:
 spec:
   images:
   - ref: localhost:5000/app@sha256:{SHA}
-  - ref: oci:built/app:team/app:1.0
-  - ref: oci-archive:/media/app.tar:app:1
-  - ref: docker-daemon:app:dev
-  - {{ref: "oci:../layout", name: other}}
+  - ref: oci:built/app:r.local/team/app:1.0
+  - ref: oci-archive:/media/app.tar:r.local/app:1
+  - ref: docker-daemon:localhost/app:dev
+  - {{ref: "oci:../layout", name: "r.local/other:1"}}
   charts:
   - ref: oci://ghcr.io/openova-io/bp-cilium:1.1.1_build
   git:
@@ -116,10 +116,10 @@ spec:
     made, _ = load_request(text.encode(), base_dir=BASE)
     assert [(image.ref, image.name, image.platforms, image.phase) for image in made.images] == [
         (f"localhost:5000/app@sha256:{SHA}", f"localhost:5000/app@sha256:{SHA}", (), "registry"),
-        ("oci:/work/built/app:team/app:1.0", "team/app:1.0", (), "registry"),
-        ("oci-archive:/media/app.tar:app:1", "app:1", (), "registry"),
-        ("docker-daemon:app:dev", "app:dev", (), "registry"),
-        ("oci:/layout", "other", (), "registry"),
+        ("oci:/work/built/app:r.local/team/app:1.0", "r.local/team/app:1.0", (), "registry"),
+        ("oci-archive:/media/app.tar:r.local/app:1", "r.local/app:1", (), "registry"),
+        ("docker-daemon:localhost/app:dev", "localhost/app:dev", (), "registry"),
+        ("oci:/layout", "r.local/other:1", (), "registry"),
     ]
     assert [chart.name for chart in made.charts] == ["ghcr.io/openova-io/bp-cilium:1.1.1_build"]
     assert [(git.url, git.name) for git in made.git] == [
