@@ -64,7 +64,7 @@ def pull(
     jobs: int,
     progress: Progress,
 ) -> list[Pulled]:
-    """Fetches everything that the locks name; returns one `Pulled` an item.
+    """Fetches everything that the locks name; returns one `Pulled` an item. A lock that is named twice is one lock.
 
     1. Pack what is no graph upstream (Git); 2. copy all graphs at once, each blob once; 3. check what digests do not
     fix; 4. publish the names in one sweep; 5. with a station, sign one statement a lock.
@@ -75,6 +75,7 @@ def pull(
             f"{layout.path}: its index.json was lost, and a new one was made: items of other locks have no names there"
             " until these are pulled again (what is there is not fetched twice)"
         )
+    locks = list({lock.digest: (lock, reach) for lock, reach in reversed(locks)}.values())[::-1]
     results = [Pulled(lock, item) for lock, _ in locks for item in lock.items]
     reaches = {id(lock): reach for lock, reach in locks}
     _check_space(results, layout)
