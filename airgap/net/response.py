@@ -119,8 +119,9 @@ class Response:
         """
         file = getattr(self._raw, "_fp", None)
         try:
-            if isinstance(file, http.client.HTTPResponse) and not self._raw.closed:
-                return file.readinto(buffer)
+            if isinstance(file, http.client.HTTPResponse):
+                # It closes itself after its last byte, of which urllib3 has counted none and would miss all.
+                return 0 if file.isclosed() else file.readinto(buffer)
         except LIBRARY_FAULTS as error:
             self._raw.close()
             raise transport_error(error, self.method, self.url, self.request_id) from error

@@ -145,3 +145,12 @@ def test_a_stream_that_was_left_costs_its_connection_and_nothing_else(script: Sc
         assert stream.read(10) == DATA[:10]
     with made.open_stream(script.url) as stream:
         assert stream.read(-1) == DATA
+
+
+def test_a_stream_that_ends_well_is_not_tried_again(script: Scripted) -> None:
+    told: list[str] = []
+    script.answers = [whole()]
+    made = Client(zone="gap", retries=Retries(attempts=3, base=0, jitter=0), on_retry=told.append)
+    with made.open_stream(script.url) as stream:
+        assert stream.read(-1) == DATA
+    assert (told, len(script.asked)) == ([], 1)
