@@ -34,18 +34,19 @@ def narrow(
 ) -> tuple[Descriptor, Node | None]:
     """The root for `platforms`, and the derived index where one had to be made (`None` else).
 
-    Raises `InputError` (`no-platform`) when no child is for any of them.
+    Raises `InputError` (`no-platform`) when there is no child for one of them.
     """
     keep = by_platform(platforms)
     if keep is None or not root.is_index:
         return root, None
     index = read_node(source, root)
     chosen = [child for child in index.children if keep(index, child)]
-    if not chosen:
+    lost = [name for name in platforms if not any(is_for(one.platform, name) for one in chosen)]
+    if lost:
         have = sorted({child.platform for child in index.children if child.platform})
         raise InputError(
             "no-platform",
-            f"{root.digest} has nothing for {', '.join(platforms)}",
+            f"{root.digest} has nothing for {', '.join(lost)}",
             f"it has {', '.join(have) or 'no platforms at all'}; correct `platforms:` in the request",
         )
     if len(chosen) == len(index.children):

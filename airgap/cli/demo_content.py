@@ -128,6 +128,9 @@ def _repository(bare: Path, work: Path) -> None:
         "GIT_AUTHOR_EMAIL": "demo@example.org",
         "GIT_COMMITTER_NAME": "demo",
         "GIT_COMMITTER_EMAIL": "demo@example.org",
+        # The same history each time, so that two runs give one lock.
+        "GIT_AUTHOR_DATE": "2026-11-01T00:00:00Z",
+        "GIT_COMMITTER_DATE": "2026-11-01T00:00:00Z",
     }
 
     def git(*arguments: str) -> None:

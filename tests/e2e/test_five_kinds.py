@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airgap.cli.demo_content import make_content
+from airgap.lock import Lock
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import need
 
@@ -26,6 +27,15 @@ def test_every_claim_of_the_demo_holds(tmp_path: Path) -> None:
     rows = json.loads(done.stdout)["rows"]
     assert len(rows) == 15
     assert all(row["result"].endswith(", as claimed") for row in rows)
+    # The lock beside the request is what the demo makes of it; only the image has files of the machine in it.
+    made, kept = (
+        Lock.decode(path.read_bytes(), str(path))
+        for path in (tmp_path / "demo/demo.lock.json", REQUEST.with_name("demo.lock.json"))
+    )
+    assert [item for item in made.items if item.kind != "image"] == [
+        item for item in kept.items if item.kind != "image"
+    ]
+    assert [item.name for item in made.items] == [item.name for item in kept.items]
 
 
 @pytest.mark.e2e

@@ -92,21 +92,21 @@ def test_an_architecture_means_all_its_variants(images: Images) -> None:
     assert str(narrowed.digest) == arm7["digest"]
 
 
-@pytest.mark.parametrize("platforms", [(), (AMD, ARM64), ("linux/amd64", "linux/arm64", "linux/s390x")])
+@pytest.mark.parametrize("platforms", [(), (AMD, ARM64), ("linux",)])
 def test_all_platforms_are_the_index_itself(images: Images, platforms: Sequence[str]) -> None:
     root = images.index(images.image(AMD), images.image(ARM64))
     assert narrow(images.memory, root, platforms) == (root, None)
 
 
-@pytest.mark.parametrize("platforms", [["linux/s390x"], ["linux/amd"], ["windows/amd64"], ["linux"]])
-def test_none_is_refused_with_those_that_there_are(images: Images, platforms: Sequence[str]) -> None:
+@pytest.mark.parametrize("platforms", [["linux/s390x"], ["linux/amd"], ["windows/amd64"], [AMD, "linux/s390x"]])
+def test_one_that_is_missing_is_refused_with_those_that_there_are(
+    images: Images, platforms: Sequence[str]
+) -> None:
     root = images.index(images.image(AMD), images.image(ARM64))
-    if platforms == ["linux"]:
-        assert narrow(images.memory, root, platforms) == (root, None)  # all of an operating system
-        return
     with pytest.raises(InputError) as caught:
         narrow(images.memory, root, platforms)
     assert caught.value.code == "no-platform"
+    assert platforms[-1] in caught.value.what
     assert AMD in caught.value.hint
     assert ARM64 in caught.value.hint
 
