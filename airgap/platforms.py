@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from airgap.digest import Digest
 from airgap.errors import InputError
 from airgap.graph import (
     DOCKER_CONFIG,
@@ -24,6 +25,7 @@ from airgap.graph import (
     read_node,
     read_verified,
 )
+from airgap.lock import Attached
 
 CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 """Configs that say os, architecture and variant."""
@@ -55,6 +57,25 @@ def narrow(
         only = chosen[0]
         return Descriptor(only.media_type, only.digest, only.size), None
     return _derive(index, {str(child.digest) for child in chosen})
+
+
+def arriving(
+    attached: Sequence[Attached], original: Digest, inside: Digest
+) -> tuple[Attached, ...]:
+    """What arrives of `attached` where a tag names `inside` in place of the `original` root.
+
+    What is attached to an index that does not arrive would refer to nothing, and so would what is attached to that.
+    """
+    if inside == original:
+        return tuple(attached)
+    subjects: dict[Digest, set[Digest]] = {}
+    for one in attached:
+        subjects.setdefault(one.descriptor.digest, set()).add(one.subject)
+    gone, size = {original}, 0
+    while len(gone) > size:
+        size = len(gone)
+        gone |= {digest for digest, to in subjects.items() if to <= gone}
+    return tuple(one for one in attached if one.subject not in gone)
 
 
 def check_platform(source: Source, root: Descriptor, platforms: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from airgap.graph import (
     walk,
 )
 from airgap.lock import Item
-from airgap.platforms import check_platform, narrow
+from airgap.platforms import arriving, check_platform, narrow
 from airgap.resources.model import ImageRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
@@ -74,8 +74,7 @@ def expect(item: Item) -> Graph:
         raise InputError(
             "bad-lock", f"image {item.name!r} has no root in the lock", "lock it again"
         )
-    gone = {item.root.digest} if item.inside and item.root else set[Digest]()
-    attached = tuple(one for one in item.attached if one.subject not in gone)
+    attached = arriving(item.attached, (item.root or root).digest, root.digest)
     whole = form(item, root, Memory())
     return replace(whole, platforms=(), attached=attached)
 

@@ -18,7 +18,8 @@ from airgap.graph import (
     descriptor_from,
     walk,
 )
-from airgap.platforms import narrow
+from airgap.lock import Attached
+from airgap.platforms import arriving, narrow
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
 
@@ -159,3 +160,21 @@ def test_an_index_that_is_damaged_is_not_narrowed(images: Images) -> None:
     images.memory._blobs[root.digest] = b"x" * root.size
     with pytest.raises(AirgapError):
         narrow(images.memory, root, [AMD])
+
+
+def test_what_is_attached_to_an_index_that_stays_outside_stays_with_all_that_hangs_on_it(images: Images) -> None:
+    amd, arm = images.image(AMD), images.image(ARM64)
+    root = images.index(amd, arm)
+    inside, _ = narrow(images.memory, root, [AMD])
+
+    def attached(name: str, subject: Digest) -> Attached:
+        return Attached(subject, "referrer", Descriptor.of(OCI_MANIFEST, name.encode()))
+
+    child = Digest(amd["digest"])
+    on_root, on_child = attached("a", root.digest), attached("b", child)
+    on_that, on_both = attached("c", on_root.descriptor.digest), attached("d", child)
+    also_root = attached("d", root.digest)
+    last = attached("e", on_both.descriptor.digest)
+    everything = [on_root, on_child, on_that, on_both, also_root, last]
+    assert arriving(everything, root.digest, inside.digest) == (on_child, on_both, last)
+    assert arriving(everything, root.digest, root.digest) == tuple(everything)

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from airgap.destinations.graph.audit import Auditor
 from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, Place
-from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError, NotFoundError, UpstreamError
 from airgap.forms import Change, Finding, Graph, Run, Verdict
 from airgap.graph import Descriptor, Node, Source, walk
 from airgap.lock import Attached
-from airgap.platforms import narrow
+from airgap.platforms import arriving, narrow
 from airgap.resources.model import map_prefix
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
@@ -74,9 +73,7 @@ class GraphDestination:
             at, tag = self.where(form)
             root, derived = narrow(form.source, form.root, form.platforms)
             source = form.source if derived is None else Overlay(_memory(derived), form.source)
-            # What is attached to an index that does not arrive would refer to nothing.
-            gone = {form.root.digest} if root.digest != form.root.digest else set[Digest]()
-            attached = tuple(one for one in form.attached if one.subject not in gone)
+            attached = arriving(form.attached, form.root.digest, root.digest)
             lines = ((tag, root), *((one.tag, one.descriptor) for one in attached))
             self._known[form.item] = _Names(at, lines, root, source, attached)
         return self._known[form.item]
