@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError
 from airgap.graph import (
     OCI_CONFIG,
