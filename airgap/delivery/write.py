@@ -162,7 +162,7 @@ def _write_volume(volume: Volume, path: Path, reader: _Reader) -> FileSum:
     try:
         for member in volume.members:
             reader.member(member, sink)
-        sink.literal(tape.END)
+        reader.literal(tape.END, sink)
         digest = sink.finish()
         with disk_errors(partial):
             partial.replace(path)
@@ -281,13 +281,17 @@ class _Reader:
 
     def member(self, member: Member, sink: _Sink) -> None:
         """Header, content and padding."""
-        sink.literal(tape.header(member.name, member.size))
+        self.literal(tape.header(member.name, member.size), sink)
         if member.data is not None:
-            sink.literal(member.data)
+            self.literal(member.data, sink)
         elif member.digest is not None:
             self._blob(member, member.digest, sink)
-        sink.literal(bytes(tape.padding(member.size)))
-        self._progress.advance(member.size)
+        self.literal(bytes(tape.padding(member.size)), sink)
+
+    def literal(self, data: bytes, sink: _Sink) -> None:
+        """Bytes of the archive that are in no blob."""
+        sink.literal(data)
+        self._progress.advance(len(data))
 
     def _blob(self, member: Member, digest: Digest, sink: _Sink) -> None:
         size = sum(extent.length for extent in self._plan.blobs[digest])
@@ -320,4 +324,5 @@ class _Reader:
                 raise self._on_damage(descriptor, error)
             hasher.update(space[:count])
             sink.filled(count)
+            self._progress.advance(count)
             left -= count

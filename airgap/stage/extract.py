@@ -155,8 +155,9 @@ def _extract(
     named = replace(root, annotations={ANNOTATION_IMAGE_NAME: full} if full else {})
     with _all_or_nothing(to):
         if to.suffix == ".tar":
-            progress.start("extract", size, 1)
-            copy_out(plan_volumes(blobs, [(name, named)], room), source, to, progress)
+            plan = plan_volumes(blobs, [(name, named)], room)
+            progress.start("extract", plan.volumes[0].size, 1)
+            copy_out(plan, source, to, progress)
         else:
             layout = Layout(to, create=True, batch=True)
             progress.start("extract", 0, 1)
