@@ -167,13 +167,14 @@ def add_store(parser: Parser) -> None:
     )
 
 
-def add_key(parser: Parser, *, what: str) -> None:
-    """`--key` and `--key-password-file`."""
+def add_key(parser: Parser, *, what: str = "") -> None:
+    """`--key` and `--key-password-file`; `what` is what it signs, if anything."""
+    signs = f" that signs {what}" if what else ""
     parser.add_argument(
         "--key",
         type=Path,
         metavar="KEY",
-        help=f"private key that signs {what} (default: AIRGAP_KEY)",
+        help=f"private key{signs} (default: AIRGAP_KEY)",
     )
     parser.add_argument(
         "--key-password-file",

@@ -1,1 +1,1 @@
-"""The reference of the resources, made from their schemas."""
+"""The reference of commands and resources, made from the parser and the schemas."""

@@ -1,8 +1,7 @@
-"""The schemas: closed, with words for every message, examples that load, and a reference page that is up to date."""
+"""The schemas: closed, with words for every message, and examples that load."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +14,7 @@ from airgap.lock import API_VERSION, PHASES
 from airgap.resources.load import load
 from airgap.resources.model import ROLES
 from airgap.resources.validate import KINDS, schema
-from referencelib.main import OUTPUT, example_yaml, main, render
+from referencelib.resources import example_yaml
 from tests.unit.test_resources_golden import key_files
 
 NAMES = ["common", *(kind.lower() for kind in KINDS)]
@@ -74,25 +73,3 @@ def test_examples_load(kind: str, tmp_path: Path) -> None:
     for example in examples:
         made = load(example_yaml(example).encode(), base_dir=tmp_path)
         assert [type(one).__name__ for one in made] == [kind]
-
-
-def test_reference_page_is_what_the_schemas_say() -> None:
-    assert OUTPUT.read_text("utf-8") == render(), "run scripts/reference"
-
-
-def test_reference_says_when_the_page_is_old(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = tmp_path / "sub" / "page.md"
-    monkeypatch.setattr("referencelib.main.OUTPUT", page)
-    assert main(["--check"]) == 1
-    assert main([]) == 0
-    assert main(["--check"]) == 0
-    page.write_text("old")
-    assert main(["--check"]) == 1
-    assert "run scripts/reference" in capsys.readouterr().err
-
-
-def test_reference_command_finds_no_difference() -> None:
-    command = Path(__file__).parents[2] / "scripts" / "reference"
-    assert subprocess.run([command, "--check"], check=False).returncode == 0

@@ -53,7 +53,7 @@ def add(subparsers: Any) -> None:
         summary="open a private key and show the public key that belongs to it",
         examples="airgap keys check --key exporter-2026.key --key-password-file pw",
     )
-    add_key(parser, what="nothing here")
+    add_key(parser)
 
 
 def generate(arguments: argparse.Namespace, context: Context) -> int:
