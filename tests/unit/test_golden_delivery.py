@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -67,11 +66,16 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
+def untar(archive: Path, folder: Path) -> None:
+    """As people do it: tarfile's safe filters came with Python 3.11.4."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["tar", "-xf", archive, "-C", folder], check=True)
+
+
 def unpacked(delivery: Path, store: Path) -> None:
     """The volumes as README.txt says: all unpacked over each other, split blobs put together."""
     for volume in sorted(delivery.glob("vol-*.tar")):
-        with tarfile.open(volume) as archive:
-            archive.extractall(store, filter="data")
+        untar(volume, store)
     for first in (store / "blobs/sha256").glob("*.part-0001"):
         parts = sorted(first.parent.glob(f"{first.stem}.part-*"))
         first.with_suffix("").write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -182,8 +186,7 @@ def test_the_independent_reader_reads_a_receipt() -> None:
 
 def test_the_independent_reader_reads_what_is_cut_today(site: Site) -> None:
     store_of(GOLDEN / "delivery", site.folder / "store")
-    with tarfile.open(GOLDEN / "delivery/evidence.tar") as archive:
-        archive.extractall(site.folder, filter="data")
+    untar(GOLDEN / "delivery/evidence.tar", site.folder)
     statements = site.folder / "store/airgap/statements"
     statements.mkdir(parents=True)
     for path in (site.folder / "statements").iterdir():
