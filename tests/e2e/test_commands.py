@@ -195,6 +195,20 @@ def test_a_deep_audit_reads_a_shared_blob_in_each_repository(
     assert counts == [1, 2]
 
 
+@pytest.mark.part("distribution3")
+def test_an_audit_waits_once_for_a_registry_that_is_gone(row: Row, start_registry: Any) -> None:
+    registry = start_registry()
+    row.inside(f"  registries:\n  - {{url: '{registry.url}', projects: {{demo.local: in}}}}\n")
+    named = {f"demo.local/app{number}:v1": "one" for number in range(12)}
+    row.take(row.deliver(1, named))
+    registry.stop()
+    log = ("--log-file", "audit.log")
+    found = row.site.run("audit", *GAP, "--receipt", "media1.receipt", *log, expect=3)["findings"]
+    assert {finding["state"] for finding in found} == {"unknown"}
+    assert {finding["item"] for finding in found if finding["item"]} == set(named)
+    assert (row.folder / "audit.log").read_text().count("trying again") <= 6
+
+
 def _layers(row: Row, root: str) -> set[str]:
     return {layer["digest"] for layer in json.loads(row.layout.read(root))["layers"]}
 

@@ -26,18 +26,22 @@ class Auditor:
     """Inspects the lines of one destination, `run.jobs` at once.
 
     Without `deep` a blob that several repositories have is read in the first and asked for in the others.
+    One that cannot be reached is waited for once: what was not asked is unknown for the same reason.
     """
 
     def __init__(self, repository: Callable[[str], Place], run: Run, *, deep: bool) -> None:
         self._repository = repository
         self._run = run
         self._deep = deep
+        self._gone: AirgapError | None = None
 
     def inspect(self, changes: Sequence[Change]) -> list[Finding]:
         """One finding for each change, and one for each tag that neither a change nor a receipt of ours names."""
         with ThreadPoolExecutor(self._run.jobs, "audit") as pool:
             try:
-                looked = list(pool.map(self._look, changes))
+                # The first goes ahead, so that not all of them wait for a registry that is gone.
+                looked = [self._look(change) for change in changes[:1]]
+                looked += pool.map(self._look, changes[1:])
                 wanted = self._wanted(looked)
                 self._run.progress.grow(sum(blob.size for _, blob in wanted.values()))
                 problems = dict(zip(wanted, pool.map(self._hash, wanted.values()), strict=True))
@@ -58,6 +62,7 @@ class Auditor:
         self._run.progress.item(f"{change.at}:{change.name or change.digest}")
         problem = None
         try:
+            self._check_there()
             found = repository.resolve(change.name or change.digest)
             if str(found.digest) != change.digest:
                 detail = "the name holds something else"
@@ -73,7 +78,7 @@ class Auditor:
                         "not-listed", f"nobody finds it from its subject {blob.subject.digest}"
                     )
         except AirgapError as error:
-            problem = error
+            problem = self._noted(error)
         one.finding = _with(one.finding, problem, found=change.digest)
         return one
 
@@ -92,11 +97,12 @@ class Auditor:
     def _hash(self, wanted: tuple[str, Descriptor]) -> AirgapError | None:
         at, blob = wanted
         try:
+            self._check_there()
             with self._repository(at).open(blob) as stream:
                 digest, size = hash_stream(stream)
             check_sum(blob, digest, size)
         except AirgapError as error:
-            return error
+            return self._noted(error)
         finally:
             self._run.progress.advance(blob.size)
         return None
@@ -115,22 +121,34 @@ class Auditor:
     def _absent(self, at: str, blob: Descriptor) -> AirgapError | None:
         """What was read in another repository must be in this one too."""
         try:
+            self._check_there()
             if self._repository(at).has(blob):
                 return None
         except AirgapError as error:
-            return error
+            return self._noted(error)
         return NotFoundError("blob-missing", f"{blob.digest} is not in the repository")
+
+    def _check_there(self) -> None:
+        """Raises what was met when the registry was asked in vain."""
+        if self._gone is not None:
+            raise self._gone.with_traceback(None)
+
+    def _noted(self, error: AirgapError) -> AirgapError:
+        if error.code == "unreachable":
+            self._gone = error
+        return error
 
     def _extra(self, at: str, changes: Iterable[Change]) -> list[Finding]:
         """Tags that nobody of us wrote. What another delivery brought is in a receipt of its own."""
         names = {change.name for change in changes if change.at == at}
         names |= {name for place, name in self._run.ours if place == at}
         try:
+            self._check_there()
             tags = self._repository(at).tags()
         except NotFoundError:
             return []
         except AirgapError as error:
-            detail = f"the tags cannot be listed: {error}"
+            detail = f"the tags cannot be listed: {self._noted(error)}"
             return [Finding("", at, "", State.UNKNOWN, detail=detail)]
         extra = sorted(tag for tag in set(tags) - names if not FALLBACK_TAG.match(tag))
         return [Finding("", at, tag, State.EXTRA, detail="in no receipt of ours") for tag in extra]
