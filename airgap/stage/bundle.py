@@ -40,7 +40,7 @@ from airgap.progress import Progress
 from airgap.stage.evidence import Approval, make_evidence
 from airgap.stage.records import Records, git_pin_name
 from airgap.stage.station import Station
-from airgap.store.files import check_free, disk_errors, write_durably
+from airgap.store.files import check_free, disk_errors, held, write_durably
 from airgap.store.layout import Layout
 from airgap.times import utc_text
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
@@ -154,7 +154,7 @@ def bundle(
 
     1. Find everything that the locks name, and what the pull statements say of it; 2. plan the volumes; 3. check the
     free space; 4. write the volumes, hashing each blob; 5. write the evidence; 6. take a sequence number; 7. sign, and
-    write AIRGAP.json last.
+    write AIRGAP.json last. From 3 on nobody else cuts into that folder.
     """
     # 1. What crosses. A lock that is named twice is one lock.
     order = replace(order, locks=tuple({lock.digest: lock for lock in order.locks}.values()))
@@ -165,48 +165,49 @@ def bundle(
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)
     evidence_bytes, statements = make_evidence(order.locks, records, order.approvals)
-    # 3. Room.
-    journal = Journal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
-    total = sum(volume.size for volume in plan.volumes)
-    done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
-    check_free(order.folder, total - done + len(evidence_bytes) + SLACK, "the delivery")
-    # 4. Volumes.
-    progress.start("bundle", total, len(plan.volumes))
-    volumes = write_volumes(
-        plan, layout, order.folder, journal, progress, _damage(layout, selected)
-    )
-    # 5. Evidence.
-    with disk_errors(order.folder):
-        (order.folder / SIGNATURES).mkdir(exist_ok=True)
-    evidence = _write(order.folder, EVIDENCE_NAME, evidence_bytes)
-    # 6. The journey.
-    now = station.clock()
-    contents = Contents(
-        tuple(lock.digest for lock in order.locks),
-        tuple(Root(item.name, item.kind, root.digest) for item, root in selected.roots),
-        volumes,
-        plan.blobs,
-    )
-    journey = Journey(
-        id=uuid7(int(now.timestamp() * 1000)),
-        stream=order.stream,
-        sequence=records.next_sequence(order.sovereign, order.stream),
-        sovereign=order.sovereign,
-        created=utc_text(now),
-        expires=utc_text(now + order.life),
-        evidence=Evidence(evidence, statements),
-    )
-    # 7. Signature first, index last: a folder with AIRGAP.json is a whole delivery.
-    index = Index(contents, journey)
-    data = index.encode()
-    signature = order.folder / SIGNATURES / f"{station.role}.sigstore.json"
-    write_durably(signature, station.sign(Digest.of(data), Delivery()))
-    readme = people.readme(index, data)
-    _write(order.folder, README_NAME, readme)
-    _write(order.folder, SUMS_NAME, people.sums(index, data, readme))
-    _write(order.folder, INDEX_NAME, data)
-    journal.close()
-    return Cut(index, Digest.of(data), signature)
+    with held(order.folder):
+        # 3. Room.
+        journal = Journal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
+        total = sum(volume.size for volume in plan.volumes)
+        done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
+        check_free(order.folder, total - done + len(evidence_bytes) + SLACK, "the delivery")
+        # 4. Volumes.
+        progress.start("bundle", total, len(plan.volumes))
+        volumes = write_volumes(
+            plan, layout, order.folder, journal, progress, _damage(layout, selected)
+        )
+        # 5. Evidence.
+        with disk_errors(order.folder):
+            (order.folder / SIGNATURES).mkdir(exist_ok=True)
+        evidence = _write(order.folder, EVIDENCE_NAME, evidence_bytes)
+        # 6. The journey.
+        now = station.clock()
+        contents = Contents(
+            tuple(lock.digest for lock in order.locks),
+            tuple(Root(item.name, item.kind, root.digest) for item, root in selected.roots),
+            volumes,
+            plan.blobs,
+        )
+        journey = Journey(
+            id=uuid7(int(now.timestamp() * 1000)),
+            stream=order.stream,
+            sequence=records.next_sequence(order.sovereign, order.stream),
+            sovereign=order.sovereign,
+            created=utc_text(now),
+            expires=utc_text(now + order.life),
+            evidence=Evidence(evidence, statements),
+        )
+        # 7. Signature first, index last: a folder with AIRGAP.json is a whole delivery.
+        index = Index(contents, journey)
+        data = index.encode()
+        signature = order.folder / SIGNATURES / f"{station.role}.sigstore.json"
+        write_durably(signature, station.sign(Digest.of(data), Delivery()))
+        readme = people.readme(index, data)
+        _write(order.folder, README_NAME, readme)
+        _write(order.folder, SUMS_NAME, people.sums(index, data, readme))
+        _write(order.folder, INDEX_NAME, data)
+        journal.close()
+        return Cut(index, Digest.of(data), signature)
 
 
 def _named(number: int, plan: Plan) -> str:

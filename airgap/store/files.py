@@ -91,14 +91,39 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise StoreError(
-                "locked",
-                f"{path}: another airgap is working here",
-                "wait until it has ended, then run the command again",
-            ) from error
+            raise _in_use(path) from error
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Makes `folder`, and holds it against other processes by itself: no lock file stays behind on a medium.
+
+    Raises `StoreError` (`locked`). Where the file system has no such locks, as some network ones, nothing is held.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _in_use(folder) from error
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(fd)
+
+
+def _in_use(path: Path) -> StoreError:
+    return StoreError(
+        "locked",
+        f"{path}: another airgap is working here",
+        "wait until it has ended, then run the command again",
+    )
 
 
 def check_free(folder: Path, needed: int, what: str) -> None:

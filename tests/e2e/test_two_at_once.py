@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import time
 from pathlib import Path
@@ -113,3 +114,18 @@ def test_two_imports_into_two_sovereigns_do_not_meet(tmp_path: Path) -> None:
     _ends_well(*(start(row.site, "import", media, *line) for line in lines))
     for folder in ("inside", "inside2"):
         assert len(row.site.run("ls", f"{folder}/oci")["items"]) == 1
+
+
+def test_two_that_cut_into_one_folder_do_not_spoil_it(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.layout.tag("v1", row.layout.image(random.Random(1).randbytes(64 << 20)))
+    row.deliver(1, {"demo.local/app:v1": "v1"})
+    cut = [word.replace("r.lock.json", "r1.lock.json") for word in CUT]
+    line = (*cut, "same", "--volume-size", "8MiB")
+    first = start(row.site, *line)
+    _at_work(first, lambda: list(tmp_path.glob("same/vol-*")))
+    second = start(row.site, *line)
+    codes = sorted(process.wait() for process in (first, second))
+    assert codes[0] == 0
+    assert codes[1] in (2, 5)
+    row.site.run("verify", "same", "--trust", "trust.yaml")
