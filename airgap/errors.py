@@ -101,6 +101,10 @@ class AbsentError(NotFoundError):
         super().__init__("volume-missing", what, "insert the disc that holds it")
         self.digests = tuple(digests)
 
+    def __reduce__(self) -> tuple[type[AbsentError], tuple[Sequence[str]]]:
+        """Copies are made of the digests, not of what was said about them."""
+        return AbsentError, (self.digests,)
+
 
 class ToolError(AirgapError):
     """A program that we started failed, is missing, or took too long."""

@@ -29,7 +29,6 @@ class Graph:
     source: Source
     platforms: tuple[str, ...] = ()
     attached: tuple[Attached, ...] = ()
-    phase: str = "registry"
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,9 @@ class Target(Source, Protocol):
         bytes differ (nothing stays behind), `StoreError` or `UpstreamError`.
         """
 
+    def check_room(self, blobs: Iterable[Descriptor]) -> None:
+        """Raises `StoreError` (`disk-full`) when those of `blobs` that are not here do not fit, where one can know."""
+
     def settle(self) -> None:
         """Makes everything that was put durable and visible by digest."""
 

@@ -166,15 +166,28 @@ class _Run:
                 wanted.setdefault(leaf.digest, (leaf, []))[1].append(result)
         nodes = sum(node.descriptor.size for result in results for node in result.nodes)
         self.progress.grow(nodes + sum(leaf.size for leaf, _ in wanted.values()))
+        for target, leaves in self._by_target(results).values():
+            target.check_room(leaves.values())
         self._each(self._leaf, list(wanted.values()))
         for result in results:
             if result.lacking:
                 result.error = result.error or AbsentError(result.lacking)
         # 3. Nodes, children before parents; copies do not wait for each other.
         self._each(self._nodes, results)
-        for target in {id(copy.target): copy.target for copy in copies}.values():
+        for target, _ in self._by_target(results).values():
             target.settle()
         return results
+
+    def _by_target(
+        self, results: Sequence[Copied]
+    ) -> dict[int, tuple[Target, dict[Digest, Descriptor]]]:
+        """Each target with the leaves that it shall have, each once."""
+        targets: dict[int, tuple[Target, dict[Digest, Descriptor]]] = {}
+        for result in results:
+            target = result.copy.target
+            leaves = targets.setdefault(id(target), (target, {}))[1]
+            leaves.update((leaf.digest, leaf) for leaf in result.leaves)
+        return targets
 
     def _each(self, work: Callable[[_T], None], things: Iterable[_T]) -> None:
         futures: list[Future[None]] = [self.pool.submit(work, thing) for thing in things]
@@ -279,6 +292,7 @@ class _Run:
         return _Meter(_opener(copy.source, descriptor), descriptor, Silent(), self.stop)
 
     def _nodes(self, result: Copied) -> None:
+        result.error = result.error or self.gone.get(result.copy.peer)
         if result.error is not None:
             return
         with self._errors(result):

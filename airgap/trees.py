@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Event, Lock
 from typing import BinaryIO, Protocol, TypeVar
@@ -20,6 +19,7 @@ from airgap.digest import CHUNK, Digest
 from airgap.errors import AbsentError, AirgapError, StoreError, UpstreamError
 from airgap.forms import Change, Finding, Form, Run, State, Tree, Verdict
 from airgap.graph import Descriptor, Source, check_sum
+from airgap.parallel import parallel
 from airgap.tree_keys import check_keys, conflict
 
 _Thing = TypeVar("_Thing")
@@ -61,7 +61,7 @@ class Body:
         count = 0
         try:
             with self._opener() as stream:
-                while size < expected and (count := _fill(stream, buffer)):
+                while size < expected and (count := _read_some(stream, buffer)):
                     if self._stop.is_set():
                         raise StoreError("interrupted", f"{self.descriptor.digest}: stopped")
                     hasher.update(buffer[:count])
@@ -83,7 +83,7 @@ class Body:
         self._run.progress.advance(count)
 
 
-def _fill(stream: BinaryIO, buffer: memoryview) -> int:
+def _read_some(stream: BinaryIO, buffer: memoryview) -> int:
     readinto = getattr(stream, "readinto", None)
     if readinto is not None:
         return readinto(buffer) or 0
@@ -343,16 +343,21 @@ class TreeDestination:
         return lines
 
     def _each(self, work: Callable[[_Thing], _Made], things: Sequence[_Thing]) -> Sequence[_Made]:
-        """`work` for all things, `run.jobs` at once, in order. An exception or Ctrl-C stops what is under way."""
+        """`work` for all things, in order. An exception or Ctrl-C stops the bodies that are under way."""
         self._stop.clear()
-        pool = ThreadPoolExecutor(max(1, min(self._run.jobs, len(things))), "tree")
+
+        def guarded(thing: _Thing) -> _Made:
+            try:
+                return work(thing)
+            except BaseException:
+                self._stop.set()
+                raise
+
         try:
-            return tuple(pool.map(work, things))
-        except BaseException:
+            return parallel(self._run.jobs, guarded, things, "tree")
+        except KeyboardInterrupt:
             self._stop.set()
             raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _opener(tree: Tree, descriptor: Descriptor) -> Callable[[], BinaryIO]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from airgap.delivery.index import (
     Index,
 )
 from airgap.delivery.read import Media, hash_file, signature_names
+from airgap.parallel import parallel
 from airgap.progress import Progress
 
 
@@ -34,8 +34,7 @@ def check_files(index: Index, media: Media, jobs: int, progress: Progress) -> li
     """Hashes volumes and evidence whole, makes README.txt and SHA256SUMS again, and looks for files too many."""
     listed = [*index.contents.volumes, index.journey.evidence.file]
     progress.start("verify", sum(entry.size for entry in listed), len(listed))
-    with ThreadPoolExecutor(jobs) as pool:
-        reports = list(pool.map(lambda entry: _check(entry, index, media, progress), listed))
+    reports = parallel(jobs, lambda entry: _check(entry, index, media, progress), listed)
     readme = people.readme(index, media.index_bytes)
     made = {README_NAME: readme, SUMS_NAME: people.sums(index, media.index_bytes, readme)}
     for name, expected in made.items():

@@ -30,7 +30,6 @@ MAX_SIGNATURE = 1 << 20
 MAX_EVIDENCE = 1 << 30
 """Bytes of evidence.tar: sixteen locks of the largest size."""
 
-_VOLUME = re.compile(r"vol-(\d{4})-of-(\d{4})\.tar\Z")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -186,11 +185,6 @@ class Index:
 def volume_name(number: int, count: int) -> str:
     """`vol-0001-of-0007.tar`."""
     return f"vol-{number:04d}-of-{count:04d}.tar"
-
-
-def is_volume_name(name: str) -> bool:
-    """True for names as `volume_name` makes them."""
-    return bool(_VOLUME.match(name))
 
 
 def _pretty(value: Any, depth: int) -> str:

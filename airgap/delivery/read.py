@@ -76,15 +76,20 @@ def open_media(folders: Sequence[Path]) -> Media:
 
 
 def _signatures(folder: Path, into: dict[str, bytes]) -> None:
-    for name in signature_names(folder):
-        if len(into) >= MAX_SIGNATURES:
-            raise IntegrityError(
-                "too-many-signatures", f"{folder}: more than {MAX_SIGNATURES} signatures"
-            )
+    names = signature_names(folder)
+    too_many = IntegrityError(
+        "too-many-signatures", f"{folder}: more than {MAX_SIGNATURES} signatures"
+    )
+    if len(names) > MAX_SIGNATURES:
+        raise too_many
+    for name in names:
         data = _read(folder / name, MAX_SIGNATURE)
         # The same bytes in two folders are one signature; two different ones of one name both count.
-        if data not in into.values():
-            into[name if name not in into else f"{name} ({folder})"] = data
+        if data in into.values():
+            continue
+        if len(into) >= MAX_SIGNATURES:
+            raise too_many
+        into[name if name not in into else f"{name} ({folder})"] = data
 
 
 def signature_names(folder: Path) -> list[str]:
@@ -107,7 +112,9 @@ def _read(path: Path, limit: int) -> bytes:
             regular = stat.S_ISREG(os.fstat(fd).st_mode)
             data = file.read(limit + 1) if regular else b""
     if not regular:
-        raise IntegrityError("not-file", f"{path}: not a file", "copy it again from the original medium")
+        raise IntegrityError(
+            "not-file", f"{path}: not a file", "copy it again from the original medium"
+        )
     if len(data) > limit:
         raise IntegrityError("too-large", f"{path}: more than {limit} bytes")
     return data
@@ -167,7 +174,14 @@ class Volumes:
         if self.spool is None:
             return None
         path = self.spool / extent_name(digest, number)
-        return path if path.is_file() and not path.is_symlink() else None
+        try:
+            whole = (
+                not path.is_symlink()
+                and path.stat().st_size == self.contents.blobs[digest][number - 1].length
+            )
+        except OSError:
+            return None
+        return path if whole else None
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The blob from `offset` on. Raises `NotFoundError` naming the volume that is not there."""
@@ -215,13 +229,6 @@ class Volumes:
             (root.item, Descriptor("", root.digest, self.contents.size(root.digest)))
             for root in self.contents.roots
         ]
-
-    def close(self) -> None:
-        """Lets the media go, so that they can be unmounted."""
-        with self._lock:
-            for fd in self._fds.values():
-                os.close(fd)
-            self._fds.clear()
 
 
 def extent_name(digest: Digest, number: int) -> str:

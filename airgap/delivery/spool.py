@@ -3,7 +3,8 @@
 `unfinished/<hex of the delivery>/` has AIRGAP.json, signatures/ and evidence.tar, so that the next disc alone goes on,
 and `extents/`: bytes of volumes that will be needed when their disc is gone. These are manifests and configs, plain
 files (which are written last), and parts of split blobs whose other parts are on other discs. Nothing of it is
-believed: signatures are checked again, and every blob is hashed by whoever takes it.
+believed: signatures are checked again, and every blob is hashed by whoever takes it. It goes when the import is whole
+and its receipt is kept, or when a later delivery of the stream was accepted.
 """
 
 from __future__ import annotations
@@ -40,8 +41,13 @@ class Spool:
     @classmethod
     def all(cls, state: Path) -> list[Spool]:
         """The spools of a state folder that hold a whole index."""
-        found = sorted((state / UNFINISHED).glob("[0-9a-f]*"))[:MAX_UNFINISHED]
+        found = sorted((state / UNFINISHED).glob("[0-9a-f]" * 64))[:MAX_UNFINISHED]
         return [cls(folder) for folder in found if (folder / INDEX_NAME).is_file()]
+
+    @property
+    def digest(self) -> Digest:
+        """The delivery that it belongs to, by its folder's name."""
+        return Digest("sha256:" + self.folder.name)
 
     @property
     def extents(self) -> Path:

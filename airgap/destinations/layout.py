@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from airgap.digest import Digest
 from airgap.errors import NotFoundError
 from airgap.graph import Descriptor, Node, Opener, Outcome
-from airgap.store.files import check_free
 from airgap.store.layout import Layout
 
 
@@ -70,9 +69,9 @@ class LayoutPlace:
         """Always: index.json names it."""
         return True
 
-    def check_room(self, size: int) -> None:
-        """Of the disk that the layout is on. Raises `StoreError` (`disk-full`)."""
-        check_free(self._open().path, size, "what the delivery brings")
+    def check_room(self, blobs: Iterable[Descriptor]) -> None:
+        """Of the whole layout."""
+        self._open().check_room(blobs)
 
     def discard(self, descriptor: Descriptor) -> bool:
         """Moves a damaged blob aside, for all repositories."""

@@ -93,7 +93,7 @@ def check(item: Item, root: Descriptor, source: Source) -> list[str]:
 
 def form(item: Item, root: Descriptor, source: Source) -> Graph:
     """A graph, like an image."""
-    return Graph(item.name, _original(item), root, source, (), item.attached, item.phase)
+    return Graph(item.name, _original(item), root, source, (), item.attached)
 
 
 def expect(item: Item) -> Graph:

@@ -87,7 +87,7 @@ def check(_item: Item, _root: Descriptor, _source: Source) -> list[str]:
 def form(item: Item, root: Descriptor, source: Source) -> Graph:
     """A graph. Its original name is the reference, or the item's name where the source is local."""
     original = _original(item)
-    return Graph(item.name, original, root, source, item.platforms, item.attached, item.phase)
+    return Graph(item.name, original, root, source, item.platforms, item.attached)
 
 
 def index_annotations(item: Item) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from airgap.graph import Descriptor, Opener, Source, read_limited
 from airgap.lock import Item, LockedFile, check_path
 from airgap.net.http import Auth, Fixed, Response
 from airgap.net.origin import Origin
+from airgap.parallel import parallel
 from airgap.resources.model import ModelRequest
 from airgap.resources.secrets import read_secret
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
@@ -137,8 +137,7 @@ def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFil
             "copy what it points to: links do not cross a gap (`cp -rL`)",
         )
     paths = _chosen(request, (path.relative_to(folder).as_posix() for path in found))
-    with ThreadPoolExecutor(jobs) as pool:
-        sums = list(pool.map(lambda path: hash_local(folder / path), paths))
+    sums = parallel(jobs, lambda path: hash_local(folder / path), paths)
     return [
         LockedFile(path, digest, size) for path, (digest, size) in zip(paths, sums, strict=True)
     ]
@@ -181,8 +180,7 @@ def _hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, st
     entries = {entry.rfilename: entry for entry in info.siblings or ()}
     paths = _chosen(request, entries)
     place = _Place(reach, request.repo, commit, _auth(reach)[0])
-    with ThreadPoolExecutor(reach.jobs) as pool:
-        files = list(pool.map(lambda path: _hub_file(place, entries[path]), paths))
+    files = parallel(reach.jobs, lambda path: _hub_file(place, entries[path]), paths)
     card = getattr(info, "card_data", None)
     licence = getattr(card, "license", None) if card is not None else None
     return files, commit, licence if isinstance(licence, str) else ""

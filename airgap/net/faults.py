@@ -16,6 +16,9 @@ from airgap.net.origin import redact
 MAX_MESSAGE = 500
 """Characters of a server's own words that we repeat: enough for Harbor's longest, and no page of HTML."""
 
+_CUT = (lib.IncompleteRead, http.client.IncompleteRead)
+"""A body that ended before its announced or its last chunk's end."""
+
 LIBRARY_FAULTS = (lib.HTTPError, http.client.HTTPException, OSError)
 """All that urllib3 and the socket below it raise. `ssl.SSLError` is an `OSError`."""
 
@@ -90,6 +93,8 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
 def _root(error: BaseException) -> BaseException:
     """The innermost fault: urllib3 wraps by `args` and by `__cause__`."""
     for _ in range(10):
+        if isinstance(error, _CUT):  # below it is only how the library noticed
+            break
         inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
         inner = inner or error.__cause__ or error.__context__
         if inner is None:
@@ -101,7 +106,7 @@ def _root(error: BaseException) -> BaseException:
 def _short(cause: BaseException) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
-    if isinstance(cause, lib.IncompleteRead | http.client.IncompleteRead):
+    if isinstance(cause, _CUT):
         return "the connection was closed in the middle of the answer"
     if isinstance(cause, http.client.RemoteDisconnected):
         return "the server closed the connection without an answer"

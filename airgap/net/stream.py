@@ -140,7 +140,8 @@ class ResumingStream(io.RawIOBase):
                     f"GET {redact(response.url)}: asked from byte {start} on, got {got!r}",
                     status=206,
                 )
-            self._expect(response, None if match[3] == "*" else int(match[3]))
+            # Without a total, this answer's own end is all that is promised.
+            self._expect(response, int(match[2]) + 1 if match[3] == "*" else int(match[3]))
             return
         length = response.headers.get("Content-Length")
         self._expect(

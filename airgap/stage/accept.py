@@ -93,7 +93,9 @@ def accept(
     evidence.tar: small files, whatever the delivery's size. Raises `TrustError`, `IntegrityError`, `InputError`,
     `NotFoundError`.
     """
-    media = open_media(folders if state_folder is None else with_unfinished(folders, state_folder))
+    if state_folder is not None:
+        folders = with_unfinished(folders, state_folder, state, restore=restore)
+    media = open_media(folders)
     acceptance = Acceptance(trust, state, sovereign=sovereign, now=now, restore=restore)
     acceptance.check_signatures(media.index_bytes, media.signatures)
     index = acceptance.read_index(Index.decode)

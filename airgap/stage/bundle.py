@@ -78,7 +78,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Everything that the locks name, in order: nodes first, so that one volume tells what all others are for."""
+    """Everything that the locks name, in order: nodes and configs first, so that one volume tells what all are for."""
 
     roots: tuple[tuple[Item, Descriptor], ...]
     blobs: tuple[Descriptor, ...]
@@ -99,6 +99,7 @@ def item_root(item: Item, layout: Layout) -> Descriptor:
 def select(locks: Sequence[Lock], layout: Layout) -> Selected:
     """Walks every graph of the locks in the store. Raises `InputError`, `IntegrityError`."""
     roots, nodes, leaves = [], dict[Digest, Descriptor](), dict[Digest, Descriptor]()
+    configs: dict[Digest, Descriptor] = {}
     for item in (item for lock in locks for item in lock.items):
         root = item_root(item, layout)
         roots.append((item, root))
@@ -109,6 +110,8 @@ def select(locks: Sequence[Lock], layout: Layout) -> Selected:
                 for found in walk(layout, top, keep):
                     if isinstance(found, Node):
                         nodes.setdefault(found.descriptor.digest, found.descriptor)
+                        if found.config is not None:
+                            configs.setdefault(found.config.digest, found.config)
                     else:
                         leaves.setdefault(found.digest, found)
             except (IntegrityError, NotFoundError) as error:
@@ -119,9 +122,9 @@ def select(locks: Sequence[Lock], layout: Layout) -> Selected:
         raise _incomplete(
             owner, layout, NotFoundError("blob-missing", f"{missing.digest} is not there")
         )
-    return Selected(
-        tuple(roots), (*nodes.values(), *(d for k, d in leaves.items() if k not in nodes))
-    )
+    # A digest may be config here and layer there, and even a node's.
+    ordered = {**nodes, **{k: d for k, d in (configs | leaves).items() if k not in nodes}}
+    return Selected(tuple(roots), tuple(ordered.values()))
 
 
 def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Layout) -> Item:

@@ -103,7 +103,7 @@ def make(
 def _registry(config: RegistryConfig, http: Client, run: Run) -> GraphDestination:
     client = RegistryClient(config.url, http)
     return GraphDestination(
-        config.url.rstrip("/"), lambda at: Repository(client, at), run, dict(config.projects)
+        config.url, lambda at: Repository(client, at), run, dict(config.projects)
     )
 
 

@@ -13,14 +13,21 @@ from airgap.errors import InputError
 from airgap.forms import Change, Form, Tree, Verdict
 from airgap.graph import Descriptor, Node, Source, by_platform, walk
 from airgap.lock import Item
+from airgap.trust.state import AcceptedState
 
 
-def with_unfinished(folders: Sequence[Path], state: Path) -> Sequence[Path]:
+def with_unfinished(
+    folders: Sequence[Path], state: Path, accepted: AcceptedState, *, restore: bool
+) -> Sequence[Path]:
     """`folders`, and that of the unfinished import which they continue, so that a disc without AIRGAP.json will do.
 
-    Raises `InputError`: `no-delivery` where it continues none, `which-delivery` where it may continue several.
+    Only what may still go on is looked at: the last delivery of a stream, and with `restore` any accepted one. Raises
+    `InputError`: `no-delivery` where it continues none, `which-delivery` where it may continue several.
     """
-    spools = Spool.all(state)
+    alive = {
+        one.digest for one in accepted.deliveries if restore or accepted.last(one.stream) == one
+    }
+    spools = [spool for spool in Spool.all(state) if spool.digest in alive]
     if not spools:
         return folders
     if any((folder / INDEX_NAME).is_file() for folder in folders):
@@ -44,14 +51,30 @@ def with_unfinished(folders: Sequence[Path], state: Path) -> Sequence[Path]:
 
 
 def _fits(spool: Spool, folders: Sequence[Path]) -> bool:
-    """Whether a folder holds a file of the name and size of one of the delivery's volumes."""
-    index = Index.decode(open_media([spool.folder]).index_bytes)
+    """Whether a folder holds a file of the name and size of one of the delivery's volumes.
+
+    Its AIRGAP.json is read only if it is the one that was accepted under this name.
+    """
+    media = open_media([spool.folder])
+    if media.digest != spool.digest:
+        return False
+    index = Index.decode(media.index_bytes)
     for volume in index.contents.volumes:
         for folder in folders:
             path = folder / volume.name
             if path.is_file() and path.stat().st_size == volume.size:
                 return True
     return False
+
+
+def forget_superseded(state: Path, accepted: AcceptedState, current: Digest) -> None:
+    """Removes what is kept of deliveries that later ones of their stream have overtaken: they cannot go on."""
+    alive = {current} | {
+        one.digest for one in accepted.deliveries if accepted.last(one.stream) == one
+    }
+    for spool in Spool.all(state):
+        if spool.digest not in alive:
+            spool.remove()
 
 
 def plan_blobs(roots: Sequence[tuple[Item, Descriptor]], source: Source) -> Iterator[Digest]:

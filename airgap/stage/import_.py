@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from airgap.destinations.graph import GraphDestination, check_collisions
@@ -16,6 +16,8 @@ from airgap.errors import (
     UpstreamError,
 )
 from airgap.forms import Change, Destination, Form, Graph, Refs, Tree, Verdict
+from airgap.graph import Descriptor, Node, by_platform, walk
+from airgap.parallel import parallel
 from airgap.progress import Progress
 from airgap.stage import receipts
 from airgap.stage.accept import Opened, evidence_bytes
@@ -59,7 +61,15 @@ class Imported:
     opened: Opened
     lines: list[Line]
     missing_volumes: list[str] = field(default_factory=list)
+    waits: bool = False
+    """True while something is on a disc that is still to come: then nothing was published."""
     receipt: bytes | None = None
+
+    @property
+    def whole(self) -> bool:
+        """True when nothing is left to do for this delivery, so that nothing of it need be kept."""
+        failed = any(change.outcome is Verdict.FAILED for _, change in self.changes)
+        return not (self.waits or self.errors or failed)
 
     @property
     def errors(self) -> list[AirgapError]:
@@ -92,6 +102,7 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
         if not opened.volumes.has(root):
             opened.volumes.open(root)  # says which volume is missing
         forms.append(kind_of(item).form(item, root, opened.volumes))
+    _check_listed(forms, opened)
     for form in forms:
         destinations.of(form)
     graphs = [form for form in forms if isinstance(form, Graph)]
@@ -113,7 +124,6 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
 
 def each(jobs: int, work: Callable[[Line], None], lines: Sequence[Line]) -> None:
     """`work` for every line, several at once; an error of the destination becomes the line's."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def guarded(line: Line) -> None:
         if line.error is not None:
@@ -125,8 +135,34 @@ def each(jobs: int, work: Callable[[Line], None], lines: Sequence[Line]) -> None
         except AirgapError as error:
             line.error = error
 
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(guarded, lines))
+    parallel(jobs, guarded, lines)
+
+
+def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
+    """Raises `IntegrityError` (`not-in-delivery`) when an item names content that is in no volume at all."""
+    listed = opened.index.contents.blobs
+    for form in forms:
+        for blob in _blobs(form):
+            if blob.digest not in listed:
+                raise IntegrityError(
+                    "not-in-delivery",
+                    f"{form.item!r}: {blob.digest} is in no volume of this delivery",
+                    "have it cut again",
+                )
+
+
+def _blobs(form: Form) -> Iterator[Descriptor]:
+    """Everything that a form brings, as far as manifests tell."""
+    if isinstance(form, Refs):
+        yield from (*form.bundles, *form.lfs)
+    elif isinstance(form, Tree):
+        yield from form.entries.values()
+    else:
+        graphs = [(form.root, by_platform(form.platforms))]
+        graphs += [(one.descriptor, None) for one in form.attached]
+        for top, keep in graphs:
+            for found in walk(form.source, top, keep):
+                yield found.descriptor if isinstance(found, Node) else found
 
 
 def _plan(line: Line) -> None:
@@ -164,6 +200,7 @@ def run_import(
     # 3. Nothing is published while something is not there.
     waiting = [line for line in live if isinstance(line.error, AbsentError)]
     planned.missing_volumes = _wanted(waiting, opened)
+    planned.waits = bool(waiting)
     if waiting:
         _keep(planned, waiting)
         return planned
@@ -179,8 +216,6 @@ def run_import(
     # 5. The receipt.
     if station is not None:
         planned.receipt = station.sign(opened.media.digest, _receipt(planned))
-    if opened.spool is not None and not planned.errors:
-        opened.spool.remove()
     return planned
 
 
@@ -220,22 +255,8 @@ def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> No
             made = line.destination.copies(line.form, line.changes)
             copies += made
             owners += [line] * len(made)
-    _check_room(lines)
     for copied, line in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
         line.error = _worse(line.error, copied.error)
-
-
-def _check_room(lines: Sequence[Line]) -> None:
-    """Free space, where a destination is a disk of ours. Raises `StoreError` (`disk-full`)."""
-    for line in lines:
-        destination = line.destination
-        if isinstance(destination, GraphDestination) and destination.projects is None:
-            forms = [one.form for one in lines if one.destination is destination]
-            graphs = [form for form in forms if isinstance(form, Graph)]
-            needed = sum(destination.room(form) for form in graphs)
-            if needed:
-                destination.repository(destination.where(graphs[0])[0]).check_room(needed)
-            return
 
 
 def _worse(one: AirgapError | None, other: AirgapError | None) -> AirgapError | None:

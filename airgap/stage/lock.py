@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from airgap.errors import AirgapError, InputError
 from airgap.lock import Item, Lock
+from airgap.parallel import parallel
 from airgap.progress import Progress
 from airgap.resources.model import Request
 from airgap.stage.kinds import kind as kind_named
@@ -74,8 +74,7 @@ def make_lock(
         source = _relative(item.source, kind, folder)
         return replace(item, source=source, asked=_unwritten(kind, asked))
 
-    with ThreadPoolExecutor(jobs) as pool:
-        results = list(pool.map(one, entries))
+    results = parallel(jobs, one, entries)
     raise_all([result for result in results if isinstance(result, AirgapError)])
     lock = Lock.of(request.name, [result for result in results if isinstance(result, Item)])
     return Locked(lock, (*sorted(edited), *(note for item in lock.items for note in _notes(item))))

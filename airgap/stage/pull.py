@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,11 +21,11 @@ from airgap.graph import (
 )
 from airgap.kinds import image
 from airgap.lock import Item, Lock
+from airgap.parallel import parallel
 from airgap.progress import Progress
 from airgap.stage.kinds import kind_of
 from airgap.stage.lock import raise_all
 from airgap.stage.records import Records, git_pin_name
-from airgap.store.files import check_free
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from airgap.store.overlay import Overlay
@@ -78,7 +77,6 @@ def pull(
     locks = list({lock.digest: (lock, reach) for lock, reach in reversed(locks)}.values())[::-1]
     results = [Pulled(lock, item) for lock, _ in locks for item in lock.items]
     reaches = {id(lock): reach for lock, reach in locks}
-    _check_space(results, layout)
     progress.start("pull", 0, len(results))
     # 1. Git repositories become graphs.
     for result in results:
@@ -100,8 +98,7 @@ def pull(
     ):
         _account(result, copied)
     # 3. What digests do not fix.
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda result: _check(result, layout), results))
+    parallel(jobs, lambda result: _check(result, layout), results)
     # 4. Names, last.
     layout.publish(_names(results))
     for result in results:
@@ -113,19 +110,6 @@ def pull(
             body = _statement([result for result in results if result.lock is lock])
             records.save_statement("pull", lock.digest, station.sign(lock.digest, body))
     return results
-
-
-def _check_space(results: Sequence[Pulled], layout: Layout) -> None:
-    check_free(layout.path, sum(_missing(r.item, layout) for r in results), "what the locks name")
-
-
-def _missing(item: Item, layout: Layout) -> int:
-    """Bytes that may still have to be written for an item: all of it where only its manifests could tell."""
-    if item.root is not None and layout.has(item.root):
-        return 0
-    if item.files:
-        return sum(f.size for f in item.files if not layout.has(Descriptor("", f.digest, f.size)))
-    return item.bytes
 
 
 def _pack(
@@ -192,6 +176,10 @@ class Counted:
             with self._lock:
                 self.written += descriptor.size
         return outcome
+
+    def check_room(self, blobs: Iterable[Descriptor]) -> None:
+        """Of the target."""
+        self._target.check_room(blobs)
 
     def settle(self) -> None:
         """Of the target."""

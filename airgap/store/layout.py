@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +30,14 @@ from airgap.graph import (
     parse_json,
 )
 from airgap.store.commit import SMALL, GroupCommit
-from airgap.store.files import disk_error, disk_errors, locked, sync_folder, write_durably
+from airgap.store.files import (
+    check_free,
+    disk_error,
+    disk_errors,
+    locked,
+    sync_folder,
+    write_durably,
+)
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 LOCK_FILE = ".index.lock"
@@ -243,6 +250,12 @@ class Layout:
         with disk_errors(path):
             path.replace(self._blobs / f".{descriptor.digest.hex}.damaged")
             sync_folder(self._blobs)
+
+    def check_room(self, blobs: Iterable[Descriptor]) -> None:
+        """Of the disk that the layout is on. Raises `StoreError` (`disk-full`)."""
+        needed = sum(blob.size for blob in blobs if not self.has(blob))
+        if needed:
+            check_free(self.path, needed, "what is to be copied")
 
     def settle(self) -> None:
         """Names the small blobs that wait for their batch, durably."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from airgap.digest import Digest
@@ -59,6 +59,9 @@ class Memory:
         with self._lock:
             self._blobs[descriptor.digest] = data
         return Outcome.WRITTEN
+
+    def check_room(self, blobs: Iterable[Descriptor]) -> None:
+        """Nothing: memory does not say."""
 
     def settle(self) -> None:
         """Nothing: it is there at once."""

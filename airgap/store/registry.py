@@ -6,7 +6,7 @@ Source: OCI distribution-spec v1.1.1. What Harbor and Distribution do beside it 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from airgap.digest import Digest
@@ -145,7 +145,7 @@ class Repository:
 
     # writing
 
-    def check_room(self, _size: int) -> None:
+    def check_room(self, _blobs: Iterable[Descriptor]) -> None:
         """Nothing: a registry says that it is full when it is."""
 
     def discard(self, _descriptor: Descriptor) -> bool:
@@ -181,7 +181,14 @@ class Repository:
                 return Outcome.PRESENT
             upload = Upload(self.client, self.path, descriptor, opener)
             done = upload.run([self.path] if alone else sources, lambda: self.has(descriptor))
-            return Outcome.PRESENT if alone and done is Outcome.MOUNTED else done
+            if not alone or done is not Outcome.MOUNTED:
+                return done
+            # A registry that says yes to everything must not make us believe it.
+            if self.has(descriptor):
+                return Outcome.PRESENT
+            return Upload(self.client, self.path, descriptor, opener).run(
+                [], lambda: self.has(descriptor)
+            )
 
     def settle(self) -> None:
         """Nothing: what a registry took is there at once."""

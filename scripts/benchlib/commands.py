@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,12 +28,6 @@ REFUSED = 4
 def airgap(*arguments: str) -> Line:
     """The command as people call it."""
     return [PROGRAM, *arguments, "--quiet"]
-
-
-def can(command: str, option: str) -> bool:
-    """Whether this airgap has an option: rows for what is not there yet are left out."""
-    done = subprocess.run([PROGRAM, command, "--help"], capture_output=True, text=True, check=False)
-    return option in done.stdout
 
 
 def prepare(folder: Path, host: str, images: Sequence[Image]) -> list[Line]:
@@ -94,10 +87,6 @@ def audit() -> Line:
     files = ("--sovereign", "round/sov.yaml", "--receipt", "round/receipt.json")
     return airgap("audit", *files, "--trust", "trust.yaml")
 
-
-def since() -> Line:
-    """A bundle of a store in which nothing is new since the receipt."""
-    return bundle("since", "--since", "round/receipt.json", "--trust", "trust.yaml")
 
 
 def spoil(media: Path, to: Path) -> None:

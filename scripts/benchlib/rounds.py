@@ -114,9 +114,6 @@ class Runner:
             again = meter.commands([commands.bring()], env=ENV)
             self._add("again", "airgap import again, nothing new", again)
             self._add("audit", "airgap audit", meter.commands([commands.audit()], env=ENV))
-            if commands.can("bundle", "--since"):
-                since = meter.commands([commands.since()], env=ENV)
-                self._add("since", "airgap bundle again, nothing new", since)
         out = self._round.samples["out", "airgap pull and bundle"]
         self._add("way", "airgap, the whole way", out + done)
 

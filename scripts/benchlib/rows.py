@@ -15,7 +15,6 @@ STAGES = {
     "pull": ("copy", "≤ 1.2 ×, ahead of every peer"),
     "bundle": ("copy", ""),
     "out": ("copy", "≤ 1.2 ×"),
-    "since": ("copy", ""),
     "verify": ("copy", ""),
     "send": ("push", ""),
     "push": ("push", "≤ 1.2 ×"),

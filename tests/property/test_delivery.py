@@ -60,7 +60,6 @@ def test_what_is_written_is_read_back_and_tar_can_open_it(
         if blob.size:
             with volumes.open(blob, blob.size - 1) as stream:
                 assert len(stream.read()) == 1
-    volumes.close()
     _check_tars(folder, plan)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -29,6 +28,7 @@ from airgap.graph import Descriptor
 from airgap.lock import check_path
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
+from airgap.parallel import parallel
 from airgap.resources.model import GitConfig, map_prefix
 from airgap.store.files import check_free, locked
 from airgap.tools.git import Git
@@ -250,13 +250,7 @@ class GitDestination:
                 place.lfs_put(descriptor, lambda offset: refs.source.open(descriptor, offset))
             self._run.progress.advance(descriptor.size)
 
-        with ThreadPoolExecutor(self._run.jobs) as pool:
-            try:
-                for _ in pool.map(bring, refs.lfs):
-                    pass
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        parallel(self._run.jobs, bring, refs.lfs)
         if lacking:
             raise AbsentError(lacking)
         self._check_lfs(refs, place)

@@ -14,7 +14,7 @@ from airgap.destinations.graph.audit import Auditor
 from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, Place
 from airgap.errors import AirgapError, InputError, NotFoundError, UpstreamError
 from airgap.forms import Change, Finding, Graph, Run, Verdict
-from airgap.graph import Descriptor, Node, Source, walk
+from airgap.graph import Descriptor, Node, Source
 from airgap.lock import Attached
 from airgap.platforms import arriving, narrow
 from airgap.resources.model import map_prefix
@@ -50,6 +50,7 @@ class GraphDestination:
     _places: dict[str, Place] = field(default_factory=dict)
     _known: dict[str, _Names] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _gone: AirgapError | None = None
 
     def repository(self, at: str) -> Place:
         """The repository at `at`, made once."""
@@ -104,6 +105,8 @@ class GraphDestination:
             if error.code != HIDDEN:
                 raise
             reason = "something is there, which a policy of the project forbids to read"
+            if self.run.add_only or (SIGNATURE_TAG.match(name) and not self.run.wrote(change)):
+                return replace(change, outcome=Verdict.REFUSED, reason=reason)
             return replace(change, reason=reason)
         if found.digest == wanted.digest:
             return replace(change, previous=str(found.digest), outcome=Verdict.PRESENT)
@@ -142,6 +145,8 @@ class GraphDestination:
         names = self._names(form)
         repository = self.repository(names.at)
         try:
+            if self._gone is not None:
+                raise self._gone
             repository.publish({})
         except AirgapError as error:
             return [replace(one, outcome=Verdict.FAILED, reason=str(error)) for one in plan]
@@ -164,22 +169,14 @@ class GraphDestination:
             if error.code == HIDDEN:
                 reason = "a policy of the project forbids to read it back"
                 return replace(change, outcome=Verdict.WRITTEN, reason=reason)
+            if error.code == "unreachable":  # nobody waits for it again
+                self._gone = error
             return replace(change, outcome=Verdict.FAILED, reason=str(error))
         if found.digest != wanted.digest:
             reason = f"read back {found.digest}, expected {wanted.digest}: someone else writes here"
             return replace(change, outcome=Verdict.FAILED, reason=reason)
         done = Verdict.PRESENT if change.outcome is Verdict.PRESENT else Verdict.WRITTEN
         return replace(change, outcome=done, reason="")
-
-    def room(self, form: Graph) -> int:
-        """Bytes of a form's blobs that are not in its repository yet."""
-        names = self._names(form)
-        repository, needed = self.repository(names.at), 0
-        for root in (names.root, *(one.descriptor for one in names.attached)):
-            for found in walk(names.source, root):
-                blob = found.descriptor if isinstance(found, Node) else found
-                needed += 0 if repository.has(blob) else blob.size
-        return needed
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """Resolves every name, walks its graph and hashes every blob; tags that no receipt of ours has are extra."""

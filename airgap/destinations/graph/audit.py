@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from airgap.destinations.graph.place import FALLBACK_TAG, Place
 from airgap.digest import Digest, hash_stream
 from airgap.errors import AirgapError, IntegrityError, NotFoundError
 from airgap.forms import Change, Finding, Run, State
 from airgap.graph import Descriptor, Node, check_sum, walk
+from airgap.parallel import parallel
+
+_Thing = TypeVar("_Thing")
+_Made = TypeVar("_Made")
 
 
 @dataclass(slots=True)
@@ -37,21 +41,19 @@ class Auditor:
 
     def inspect(self, changes: Sequence[Change]) -> list[Finding]:
         """One finding for each change, and one for each tag that neither a change nor a receipt of ours names."""
-        with ThreadPoolExecutor(self._run.jobs, "audit") as pool:
-            try:
-                # The first goes ahead, so that not all of them wait for a registry that is gone.
-                looked = [self._look(change) for change in changes[:1]]
-                looked += pool.map(self._look, changes[1:])
-                wanted = self._wanted(looked)
-                self._run.progress.grow(sum(blob.size for _, blob in wanted.values()))
-                problems = dict(zip(wanted, pool.map(self._hash, wanted.values()), strict=True))
-                found = [self._settle(one, problems) for one in looked]
-                places = list(dict.fromkeys(change.at for change in changes))
-                extra = pool.map(lambda at: self._extra(at, changes), places)
-                return [*found, *(finding for some in extra for finding in some)]
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        # The first goes ahead, so that not all of them wait for a registry that is gone.
+        looked = [self._look(change) for change in changes[:1]]
+        looked += self._each(self._look, changes[1:])
+        wanted = self._wanted(looked)
+        self._run.progress.grow(sum(blob.size for _, blob in wanted.values()))
+        problems = dict(zip(wanted, self._each(self._hash, wanted.values()), strict=True))
+        found = [self._settle(one, problems) for one in looked]
+        places = list(dict.fromkeys(change.at for change in changes))
+        extra = self._each(lambda at: self._extra(at, changes), places)
+        return [*found, *(finding for some in extra for finding in some)]
+
+    def _each(self, work: Callable[[_Thing], _Made], things: Iterable[_Thing]) -> list[_Made]:
+        return parallel(self._run.jobs, work, things, "audit")
 
     def _look(self, change: Change) -> _Looked:
         """Resolves a name and walks its graph: `walk` hashes every node."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +21,7 @@ from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener
 from airgap.lock import Item
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
+from airgap.parallel import parallel
 from airgap.progress import Progress
 from airgap.resources.model import GitRequest
 from airgap.store.files import disk_errors, locked
@@ -239,13 +239,7 @@ class GitKind:
             target.put(*pair)
             self._progress.advance(pair[0].size)
 
-        with ThreadPoolExecutor(self._jobs) as pool:
-            try:
-                for _ in pool.map(put, openers):
-                    pass
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        parallel(self._jobs, put, openers)
         return layers
 
     def _lfs_client(self, item: Item, remote: Remote, repository: Repository) -> LfsClient:

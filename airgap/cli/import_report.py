@@ -1,0 +1,89 @@
+"""What `airgap import` says: a table for each destination, what failed and what to do, and the exit code."""
+
+from __future__ import annotations
+
+from airgap.cli import exits
+from airgap.cli.context import Context, table
+from airgap.forms import Change, Verdict
+from airgap.stage.import_ import Imported
+
+HEADING = ("OUTCOME", "AT", "NAME", "DIGEST", "BEFORE")
+
+
+def report(done: Imported, context: Context, *, dry_run: bool) -> int:
+    """Writes the result, and what failed to stderr; returns the exit code."""
+    journey = done.opened.index.journey
+    document = {
+        "delivery": journey.id,
+        "digest": str(done.opened.media.digest),
+        "sequence": journey.sequence,
+        "dryRun": dry_run,
+        "changes": [{"destination": url, **change.as_dict()} for url, change in done.changes],
+        "errors": [
+            error.as_dict() | {"item": line.form.item, "destination": line.destination.url}
+            for line in done.failed
+            if (error := line.error)
+        ],
+        "missingVolumes": done.missing_volumes,
+        "receipt": done.receipt is not None,
+    }
+    context.result(document, _tables(done) + _summary(done, dry_run=dry_run))
+    for line in done.failed:
+        context.note(f"airgap: {line.form.item} at {line.destination.url}: {line.error}")
+        if line.error is not None and line.error.hint:
+            context.note(f"  next: {line.error.hint}")
+    return _exit(done, dry_run=dry_run)
+
+
+def _tables(done: Imported) -> str:
+    """One table for each destination, under its address where there are several; reasons stand below their table."""
+    # The errors of whole lines are told on stderr, with what to do about them.
+    told = {str(line.error) for line in done.failed}
+    by_url: dict[str, list[Change]] = {}
+    for url, change in done.changes:
+        by_url.setdefault(url, []).append(change)
+    text = ""
+    for url, changes in by_url.items():
+        text += f"{url}\n" if len(by_url) > 1 else ""
+        text += table([HEADING, *(_row(change) for change in changes)])
+        text += "".join(
+            f"  {one.at} {one.name or one.digest}: {one.outcome}: {one.reason}\n"
+            for one in changes
+            if one.reason and one.reason not in told
+        )
+    return text
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    before = "" if change.previous in ("", change.digest) else change.previous[:19]
+    return (str(change.outcome), change.at, change.name, change.digest[:19], before)
+
+
+def _summary(done: Imported, *, dry_run: bool) -> str:
+    counts: dict[str, int] = {}
+    for _, change in done.changes:
+        counts[str(change.outcome)] = counts.get(str(change.outcome), 0) + 1
+    said = ", ".join(f"{found} {outcome}" for outcome, found in sorted(counts.items()))
+    lines = [("dry run, nothing was written: " if dry_run else "") + said]
+    if done.missing_volumes:
+        what = "not at hand" if dry_run else "still to come"
+        lines.append(f"{what}: {', '.join(done.missing_volumes)}")
+    if done.waits:
+        lines.append(
+            "nothing new is visible yet. Insert the next disc and run the same command with its folder"
+            + ("" if done.failed else "; this one is not needed again")
+        )
+    elif not dry_run and done.receipt is None:
+        lines.append(
+            "no --key: no receipt was signed; the next import and audit look at everything again"
+        )
+    return "\n".join(lines)
+
+
+def _exit(done: Imported, *, dry_run: bool) -> int:
+    if done.errors:
+        return max(error.exit_code for error in done.errors)
+    outcomes = {change.outcome for _, change in done.changes}
+    if Verdict.FAILED in outcomes or (done.waits and not dry_run):
+        return exits.UPSTREAM
+    return exits.NO if Verdict.REFUSED in outcomes else exits.DONE
