@@ -68,7 +68,7 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
         return TransportError(
             "tls-failed",
             f"{where}: the server does not speak TLS",
-            "set plainHTTP: true if plain HTTP is meant",
+            "if plain HTTP is meant: plainHTTP: true in Upstreams, an http:// address in the Sovereign resource",
             repeatable=False,
             request_id=request_id,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airgap.destinations.graph import GraphDestination
 from airgap.digest import Digest
-from airgap.forms import Change, Destination, Finding, Graph, State
+from airgap.errors import UpstreamError
+from airgap.forms import Change, Destination, Finding, Form, Graph, State
 from airgap.lock import Lock
 from airgap.progress import Progress
 from airgap.stage import receipts
@@ -93,10 +95,19 @@ def audit_lock(
         form = kind_of(item).expect(item)
         for destination in destinations.of(form):
             changes = by_destination.setdefault(id(destination), (destination, []))[1]
-            if isinstance(destination, GraphDestination) and isinstance(form, Graph):
-                changes += destination.expected(form)
-            else:
-                changes += destination.plan(form)  # type: ignore[arg-type]
+            try:
+                changes += _expected(destination, form)
+            except UpstreamError as error:
+                # One that cannot be asked is a finding, and no reason to lose those of the others.
+                lost = Finding(item.name, item.name, "", State.UNKNOWN, detail=str(error))
+                findings.append((destination.url, lost))
     for destination, changes in by_destination.values():
         findings += [(destination.url, found) for found in destination.inspect(changes, deep=deep)]
     return Audited(lock.digest, tuple(findings), deep)
+
+
+def _expected(destination: GraphDestination | Destination, form: Form) -> Sequence[Change]:
+    """The lines that an import of a form would have here."""
+    if isinstance(destination, GraphDestination) and isinstance(form, Graph):
+        return destination.expected(form)
+    return destination.plan(form)  # type: ignore[arg-type]

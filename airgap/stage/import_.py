@@ -40,18 +40,27 @@ class Line:
     form: Form
     changes: Sequence[Change]
     error: AirgapError | None = None
+    brought: int = 0
+    """Bytes that were sent to a registry."""
 
     @property
     def told(self) -> Sequence[Change]:
         """What reports and receipts say: a line that failed has failed, also where there was not even a plan."""
         if self.error is None or isinstance(self.error, AbsentError):
-            return self.changes
+            return self._mended()
         known = self.changes
         if not known:
             digest = str(self.form.root.digest)
             known = [Change(self.form.item, self.form.item, "", digest)]
         reason = str(self.error)
         return [replace(change, outcome=Verdict.FAILED, reason=reason) for change in known]
+
+    def _mended(self) -> Sequence[Change]:
+        """Names that were all right over content that was not: it was brought anew, and people should know."""
+        if not self.brought or any(one.outcome is not Verdict.PRESENT for one in self.changes):
+            return self.changes
+        reason = f"content below it was missing or damaged: {self.brought} bytes were brought anew"
+        return [replace(change, reason=change.reason or reason) for change in self.changes]
 
 
 @dataclass(slots=True)
@@ -257,6 +266,7 @@ def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> No
             owners += [line] * len(made)
     for copied, line in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
         line.error = _worse(line.error, copied.error)
+        line.brought += copied.written
 
 
 def _worse(one: AirgapError | None, other: AirgapError | None) -> AirgapError | None:

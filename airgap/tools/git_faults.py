@@ -78,6 +78,14 @@ _FAULTS = (
         404,
     ),
     _Fault(
+        # Words of damage itself; a connection that was cut looks otherwise, but ends with the same general words.
+        r"inflate: data stream error|(packed|loose) object .*(corrupt|stored in)|object [0-9a-f]{40} is corrupt",
+        IntegrityError,
+        "git-corrupt",
+        "objects are damaged",
+        "check the repository with `git fsck --full`",
+    ),
+    _Fault(
         r"Could not resolve host|Failed to connect|Connection (refused|reset|timed out)|Operation (timed out|too slow)"
         r"|early EOF|unexpected disconnect|hung up unexpectedly|RPC failed|HTTP 5\d\d|error: 5\d\d|Empty reply"
         r"|Recv failure|Connection closed|transfer closed",

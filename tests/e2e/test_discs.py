@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airgap.cli.demo_content import make_content
+from airgap.digest import Digest
+from airgap.trust.dsse import sign_payload
+from airgap.trust.keys import load_private
+from airgap.trust.predicates import Delivery
+from airgap.trust.statement import Statement
 from tests.e2e.test_five_kinds import REQUEST
 from tests.e2e.test_import_registries import GAP, Site
 
@@ -29,20 +36,20 @@ spec:
 class Discs:
     """A site with five kinds in a delivery whose volumes lie on a disc each; AIRGAP.json is on the first alone."""
 
-    def __init__(self, site: Site, volume_size: str = "400KiB") -> None:
+    def __init__(self, site: Site, volume_size: str = "400KiB", more_files: str = "") -> None:
         self.site, self.folder = site, site.folder
         manual = make_content(self.folder / "content")
         request = re.sub("sha256: [0-9a-f]{64}", f"sha256: {manual}", REQUEST.read_text())
-        site.write("r.request.yaml", request)
+        site.write("r.request.yaml", request + more_files)
         site.write("sovereign.yaml", EMBEDDED)
         site.run("lock", "r.request.yaml")
         site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
         self.count = self.cut("media", volume_size)
         self.burn("media", "disc")
 
-    def cut(self, to: str, volume_size: str) -> int:
+    def cut(self, to: str, volume_size: str, *more: str) -> int:
         """Cuts a delivery; returns its number of volumes."""
-        options = ("--store", "store", "--to", to, "--for", "bank", "--volume-size", volume_size)
+        options = ("--store", "store", "--to", to, "--for", "bank", "--volume-size", volume_size, *more)
         made = self.site.run("bundle", "r.lock.json", *options, "--key", "exporter.key")
         return len(made["volumes"])
 
@@ -118,7 +125,7 @@ def test_the_wrong_disc_is_named_and_nothing_is_lost(discs: Discs) -> None:
 
 
 def test_a_disc_that_fits_two_deliveries_is_not_guessed(discs: Discs) -> None:
-    discs.cut("again", "400KiB")  # the same volumes, as the next delivery of the stream
+    discs.cut("again", "400KiB", "--stream", "other")  # the same volumes, as a delivery of its own
     discs.burn("again", "other")
     discs.insert(1, expect=5)
     discs.site.run("import", "other1", *GAP, *KEY, expect=5)
@@ -149,35 +156,119 @@ def test_a_damaged_part_of_a_split_blob_is_found_and_its_disc_can_come_again(dis
     _finished(discs)
 
 
+def test_a_file_larger_than_a_volume_does_not_push_what_a_plan_reads_to_a_later_disc(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(b"a large file\n" * 120_000)
+    digest = hashlib.sha256((tmp_path / "big").read_bytes()).hexdigest()
+    more = f"  - {{file: big, name: big, path: big, sha256: {digest}}}\n"
+    discs = Discs(Site(tmp_path), "700KiB", more)
+    for number in range(1, discs.count):
+        discs.insert(number, expect=5)
+    discs.insert(discs.count, expect=0)
+    _finished(discs)
+
+
+@pytest.mark.part("distribution3", "minio")
+def test_what_is_kept_of_discs_stays_until_names_are_written(
+    discs: Discs, start_registry: Any, fault_proxy: Any, minio: Any
+) -> None:
+    proxy = fault_proxy(start_registry().url)
+    _services(discs, [proxy], f"{discs.folder}/git", "demo", minio)
+    for number in range(1, discs.count):
+        discs.insert(number, expect=5)
+    proxy.fault("PUT", "/manifests/1.0", status=403)
+    failed = discs.insert(discs.count, expect=5)
+    assert "failed" in {change["outcome"] for change in failed["changes"]}
+    proxy.clear()
+    discs.insert(discs.count, expect=0)
+    _finished(discs)
+
+
+def test_an_import_that_a_later_delivery_overtook_is_let_go(discs: Discs) -> None:
+    discs.insert(1, expect=5)
+    discs.cut("next", "400KiB")
+    discs.site.run("import", "next", *GAP, *KEY, "--receipt", "receipt.json")
+    _finished(discs)
+    assert discs.site.run("import", "disc2", *GAP, *KEY, expect=2)["code"] == "no-delivery"
+
+
+def test_what_is_no_accepted_delivery_in_the_state_folder_counts_for_nothing(discs: Discs) -> None:
+    discs.insert(1, expect=5)
+    for name in ("0" * 64, "deadbeef"):
+        junk = discs.folder / "state/unfinished" / name
+        junk.mkdir()
+        (junk / "AIRGAP.json").write_text("not JSON at all")
+    discs.insert(*range(2, discs.count + 1), expect=0)
+    discs.site.run("audit", *GAP, "--receipt", "receipt.json")
+
+
+def test_a_part_that_was_cut_in_the_state_folder_is_asked_for_again(discs: Discs) -> None:
+    for number in range(1, discs.count):
+        discs.insert(number, expect=5)
+    parts = list((discs.folder / "state/unfinished").glob("*/extents/*"))
+    for part in parts:
+        part.write_bytes(b"")
+    done = discs.insert(1, expect=5)
+    assert done["missingVolumes"]
+    for number in range(2, discs.count):
+        discs.insert(number, expect=5)
+    discs.insert(discs.count, expect=0)
+    _finished(discs)
+
+
+def test_content_that_no_volume_has_is_an_error_and_not_a_disc_to_wait_for(discs: Discs) -> None:
+    index = json.loads((discs.folder / "media/AIRGAP.json").read_bytes())
+    last = list(index["contents"]["blobs"])[-1]
+    text = (discs.folder / "media/AIRGAP.json").read_text()
+    lines = [line for line in text.split("\n") if f'"{last}"' not in line]
+    at = next(n for n, line in enumerate(lines) if '"blobs"' in line)
+    end = next(n for n in range(at, len(lines)) if lines[n].strip() == "}")
+    lines[end - 1] = lines[end - 1].rstrip(",")
+    forged = "\n".join(lines).encode()
+    (discs.folder / "media/AIRGAP.json").write_bytes(forged)
+    signer = load_private(discs.folder / "exporter.key", b"for tests")
+    now = datetime.now(UTC)
+    statement = Statement.of(
+        Digest.of(forged), Delivery(), signed_at=now, log_head=Digest.of(b""), role="exporter"
+    )
+    bundle = sign_payload(statement.payload, signer)
+    (discs.folder / "media/signatures/exporter.sigstore.json").write_bytes(bundle)
+    refused = discs.site.run("import", "media", *GAP, *KEY, expect=4)
+    assert refused["code"] == "not-in-delivery"
+    assert not (discs.folder / "inside").exists() or not discs.visible()
+
+
 def test_a_dry_run_with_one_disc_keeps_nothing(discs: Discs) -> None:
     planned = discs.site.run("import", "disc1", *GAP, "--dry-run")
     assert len(planned["missingVolumes"]) == discs.count - 1
     assert not (discs.folder / "state").exists()
 
 
+def _services(discs: Discs, registries: list[Any], git: str, organization: str, minio: Any) -> str:
+    """A Sovereign of services; returns its bucket for files. `gitea-token` is there for a Git server."""
+    models, files = minio.new_bucket("models"), minio.new_bucket("files")
+    for name, secret in {"s3-access": minio.access_key, "s3-secret": minio.secret_key}.items():
+        discs.site.write(name, secret)
+        (discs.folder / name).chmod(0o600)
+    lines = "".join(f"  - {{url: '{one.url}', projects: {{demo.local: catalog}}}}\n" for one in registries)
+    credentials = "    credentials: {tokenFile: gitea-token}\n" if "://" in git else ""
+    discs.site.write(
+        "sovereign.yaml",
+        EMBEDDED.replace("  directory: inside\n", f"  registries:\n{lines}")
+        + f"  git:\n    url: '{git}'\n    organizations: {{demo: {organization}}}\n{credentials}"
+        f"  s3:\n    endpoint: '{minio.endpoint}'\n    buckets: {{models: {models}, files: {files}}}\n"
+        "    credentials: {accessKeyFile: s3-access, secretKeyFile: s3-secret}\n",
+    )
+    return str(files)
+
+
 @pytest.mark.part("distribution3", "minio", "gitea")
 def test_two_registries_gitea_and_s3_are_filled_disc_by_disc(
     discs: Discs, start_registry: Any, minio: Any, gitea: Any
 ) -> None:
+    discs.site.write("gitea-token", gitea.token(["write:organization", "write:repository"]))
+    (discs.folder / "gitea-token").chmod(0o600)
     registries = [start_registry(), start_registry(version=2)]
-    models, files = minio.new_bucket("models"), minio.new_bucket("files")
-    secrets = {
-        "gitea-token": gitea.token(["write:organization", "write:repository"]),
-        "s3-access": minio.access_key,
-        "s3-secret": minio.secret_key,
-    }
-    for name, secret in secrets.items():
-        discs.site.write(name, secret)
-        (discs.folder / name).chmod(0o600)
-    lines = "".join(f"  - {{url: '{one.url}', projects: {{demo.local: catalog}}}}\n" for one in registries)
-    discs.site.write(
-        "sovereign.yaml",
-        EMBEDDED.replace("  directory: inside\n", f"  registries:\n{lines}")
-        + f"  git:\n    url: '{gitea.url}'\n    organizations: {{demo: {gitea.new_org()}}}\n"
-        "    credentials: {tokenFile: gitea-token}\n"
-        f"  s3:\n    endpoint: '{minio.endpoint}'\n    buckets: {{models: {models}, files: {files}}}\n"
-        "    credentials: {accessKeyFile: s3-access, secretKeyFile: s3-secret}\n",
-    )
+    files = _services(discs, registries, gitea.url, gitea.new_org(), minio)
     for number in range(1, discs.count):
         discs.insert(number, expect=5)
     assert not minio.client().list_objects_v2(Bucket=files).get("Contents")

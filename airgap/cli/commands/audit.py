@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.resources.model import Trust
     from airgap.stage.records import Records
     from airgap.store.files import write_durably
+    from airgap.trust.roles import check_signer
 
     sovereign = load_sovereign(arguments.sovereign)
     if arguments.receipt and not arguments.trust:
@@ -80,6 +81,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     station = None
     if arguments.report:
         station = station_for(arguments, context, records, "sovereign", required=True)
+        if station is not None and arguments.trust:
+            check_signer(trust, station.signer.key_id, "sovereign", context.now())
     result = _compare(arguments, context, trust, sovereign)
     _report(result, context)
     if station is not None:

@@ -26,7 +26,7 @@ airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --
 an approval that `airgap sign LOCK` wrote beside the lock goes along; from elsewhere: --approval FILE
 interrupted? run the same command again: finished volumes stay""",
     )
-    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK")
+    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks that were pulled")
     add_store(parser)
     parser.add_argument(
         "--to",

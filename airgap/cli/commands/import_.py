@@ -32,7 +32,9 @@ airgap import /media/disc1 /media/disc2 --sovereign sovereign.yaml --trust trust
 one drive, several discs? the same command for each disc: names become visible with the last one
 interrupted, or a destination failed? run the same command again""",
     )
-    parser.add_argument("delivery", nargs="+", type=existing, metavar="DELIVERY")
+    parser.add_argument(
+        "delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files"
+    )
     parser.add_argument(
         "--sovereign",
         type=Path,

@@ -31,7 +31,7 @@ def add(subparsers: Any) -> None:
         summary="make a P-256 key pair: PREFIX.key (encrypted) and PREFIX.pub",
         examples="airgap keys generate exporter-2026 --key-password-file pw",
     )
-    parser.add_argument("prefix", type=Path, metavar="PREFIX")
+    parser.add_argument("prefix", type=Path, metavar="PREFIX", help="path and name of both files")
     parser.add_argument(
         "--key-password-file",
         type=Path,
@@ -45,7 +45,7 @@ def add(subparsers: Any) -> None:
         summary="show a public key: its id, as signatures and cosign name it",
         examples="airgap keys show exporter-2026.pub",
     )
-    parser.add_argument("public", type=existing, metavar="PUB")
+    parser.add_argument("public", type=existing, metavar="PUB", help="a public key")
     parser = command(
         family,
         "check",

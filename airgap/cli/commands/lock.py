@@ -60,8 +60,8 @@ airgap lock platform.request.yaml --check              exit 3 when upstream has 
         summary="show what changed from one lock to another",
         examples="airgap diff approved.lock.json platform.lock.json        exit 0, whether they differ or not",
     )
-    parser.add_argument("old", type=Path, metavar="LOCK")
-    parser.add_argument("new", type=Path, metavar="LOCK")
+    parser.add_argument("old", type=Path, metavar="OLD", help="the lock before")
+    parser.add_argument("new", type=Path, metavar="NEW", help="the lock that shall be approved")
 
 
 def default_lock(request: Path) -> Path:

@@ -25,7 +25,7 @@ airgap pull platform.lock.json --store /srv/store
 airgap pull platform.lock.json --store /srv/store --key exporter.key --key-password-file pw   with a signed statement
 interrupted? run the same command again: what is there is not fetched twice""",
     )
-    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK")
+    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="what `airgap lock` wrote")
     add_store(parser)
     add_key(parser, what="the pull statement")
     parser.add_argument(

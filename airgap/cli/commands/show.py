@@ -25,7 +25,9 @@ airgap show platform.lock.json
 airgap show /media/usb/nov
 airgap show receipt.json --json""",
     )
-    parser.add_argument("thing", type=existing, metavar="THING")
+    parser.add_argument(
+        "thing", type=existing, metavar="THING", help="a lock, a signed statement, a delivery or a store"
+    )
     parser = command(
         subparsers,
         "ls",
@@ -33,7 +35,7 @@ airgap show receipt.json --json""",
         summary="list the items of a lock, a delivery or a store",
         examples="airgap ls /media/usb/nov\nairgap ls /srv/store --json",
     )
-    parser.add_argument("thing", type=existing, metavar="THING")
+    parser.add_argument("thing", type=existing, metavar="THING", help="a lock, a delivery or a store")
     parser = command(
         subparsers,
         "extract",
@@ -43,7 +45,7 @@ airgap show receipt.json --json""",
 airgap extract /media/usb/nov docker.io/library/alpine:3.20 --to alpine-layout     an OCI layout folder
 airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar            for `ctr images import`, k3s""",
     )
-    parser.add_argument("thing", type=existing, metavar="THING")
+    parser.add_argument("thing", type=existing, metavar="THING", help="a delivery or a store")
     parser.add_argument(
         "name", metavar="NAME", help="the item's name: `airgap ls THING` lists them"
     )

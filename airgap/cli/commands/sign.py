@@ -25,7 +25,9 @@ airgap sign /media/usb/nov --key officer.key --role security-officer
 airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
 airgap sign platform.lock.json --key officer.key --role security-officer --out approvals""",
     )
-    parser.add_argument("thing", type=existing, metavar="FILE|DELIVERY")
+    parser.add_argument(
+        "thing", type=existing, metavar="FILE|DELIVERY", help="a lock, or the folder of a delivery"
+    )
     parser.add_argument(
         "--role", choices=("security-officer",), default="security-officer", help="role of the key"
     )
@@ -41,6 +43,12 @@ airgap sign platform.lock.json --key officer.key --role security-officer --out a
         metavar="FILE",
         help="the signer's log (default: in the user's state folder)",
     )
+    parser.add_argument(
+        "--trust",
+        type=Path,
+        metavar="FILE",
+        help="Trust resource of the far side: a key that it would not believe is refused before it signs",
+    )
     add_key(parser, what="the approval")
 
 
@@ -49,10 +57,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.cli.connect import read_lock, signer_for
     from airgap.delivery.index import SIGNATURES
     from airgap.delivery.read import open_media
+    from airgap.resources.load import load_trust
     from airgap.stage.station import Station
     from airgap.store.files import disk_errors, write_durably
     from airgap.trust.log import Log
     from airgap.trust.predicates import Approval
+    from airgap.trust.roles import check_signer
 
     thing: Path = arguments.thing
     is_delivery = thing.is_dir()
@@ -67,6 +77,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise InputError("signature-exists", f"{path} exists", "use --out DIR for another place")
     signer = signer_for(arguments, context, required=True)
     assert signer is not None  # noqa: S101  (required)
+    if arguments.trust:
+        check_signer(load_trust(arguments.trust), signer.key_id, arguments.role, context.now())
     log = Log(arguments.log or context.state_folder() / "log.jsonl")
     bundle = Station(signer, arguments.role, log, context.now).sign(subject, Approval())
     with disk_errors(folder):

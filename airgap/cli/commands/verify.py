@@ -22,7 +22,9 @@ airgap verify /media/usb/nov --trust trust.yaml
 airgap verify /media/disc1 /media/disc2 --trust trust.yaml
 airgap verify /media/usb/nov --trust trust.yaml --index-only       signatures, locks and statements: seconds""",
     )
-    parser.add_argument("delivery", nargs="+", type=existing, metavar="DELIVERY")
+    parser.add_argument(
+        "delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files"
+    )
     add_trust(parser, required=True)
     parser.add_argument("--index-only", action="store_true", help="do not read the volumes")
     add_jobs(parser)
