@@ -58,6 +58,8 @@ def test_an_approval_from_elsewhere_is_named(site: Site) -> None:
 
 def test_an_approval_by_a_key_that_may_not_counts_for_nothing(site: Site) -> None:
     stranger = ["stranger.key" if word == "officer.key" else word for word in SIGN]
+    # Where the far side's Trust is at hand, it is not even made.
+    assert site.run(*stranger, "--trust", "trust.yaml", expect=2)["code"] == "wrong-key"
     site.run(*stranger)
     site.run(*CUT, "media")
     assert site.run("import", "media", *GAP, expect=4)["code"] == "statement-missing"

@@ -184,7 +184,8 @@ def test_damage_inside_is_mended_by_a_deep_import(row: Row, damage: str) -> None
         if damage == "flipped":
             blob.write_bytes(bytes([data[0] ^ 1]) + data[1:])
     assert row.audit("media1", expect=3)
-    row.take("media1", "--deep")
+    done = row.take("media1", "--deep")
+    assert "brought anew" in done["changes"][0]["reason"]
     assert row.audit("media1") == []
 
 
@@ -216,6 +217,10 @@ def test_a_receipt_is_signed_only_by_the_key_of_the_sovereign(row: Row) -> None:
         refused = row.site.run("import", media, *GAP, "--key", key, expect=2)
         assert refused["code"] == "wrong-key"
     assert not (row.folder / "inside").exists()
+    row.take(media)
+    line = ("audit", *GAP, "--receipt", f"{media}.receipt", "--key", "exporter.key", "--report", "report.json")
+    assert row.site.run(*line, expect=2)["code"] == "wrong-key"
+    assert not (row.folder / "report.json").exists()
 
 
 def test_an_audit_with_the_trust_of_another_sovereign_is_refused(row: Row) -> None:

@@ -39,6 +39,40 @@ def test_every_claim_of_the_demo_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+def test_an_audit_tells_damage_in_a_repository_from_one_that_cannot_be_asked(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    manual = make_content(tmp_path / "content")
+    site.write("r.request.yaml", re.sub("sha256: [0-9a-f]{64}", f"sha256: {manual}", REQUEST.read_text()))
+    head = "apiVersion: airgap.openova.io/v1alpha1\nkind: Sovereign\nmetadata: {name: bank}\nspec:\n  stateDir: state\n"
+    site.write("sovereign.yaml", f"{head}  directory: inside\n")
+    site.run("lock", "r.request.yaml")
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    site.run("bundle", "r.lock.json", "--store", "store", "--to", "media", "--for", "bank", "--key", "exporter.key")
+    site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    [pack] = (tmp_path / "inside/git/demo/hello.git").rglob("*.pack")
+    pack.chmod(0o644)
+    with pack.open("r+b") as file:
+        file.seek(60)
+        file.write(b"xxxx")
+    damaged = site.run("audit", *GAP, "--receipt", "receipt.json", expect=3)
+    states = {(found["item"], found["state"]) for found in damaged["findings"]}
+    assert ("demo/hello", "changed") in states
+    assert ("demo/tiny", "good") in states
+    # A Git server that is gone is a finding; what could be asked is in the same report.
+    git = "  git: {url: 'http://127.0.0.1:9', organizations: {demo: demo}}\n"
+    registry = "  registries:\n  - {url: 'http://127.0.0.1:9', projects: {demo.local: x}}\n"
+    files = tmp_path / "elsewhere.yaml"
+    files.write_text(f"{head}{git}{registry}")
+    lock = Lock.decode((tmp_path / "r.lock.json").read_bytes(), "lock")
+    kept = [item for item in lock.items if item.kind in ("git", "image")]
+    (tmp_path / "some.lock.json").write_bytes(Lock.of("some", kept).encode())
+    unknown = site.run("audit", "--sovereign", "elsewhere.yaml", "--lock", "some.lock.json", expect=3)
+    assert {(found["item"], found["state"]) for found in unknown["findings"] if found["item"]} == {
+        (item.name, "unknown") for item in kept
+    }
+
+
+@pytest.mark.e2e
 @pytest.mark.part("distribution3", "minio", "gitea", "helm", "crane")
 def test_five_kinds_arrive_in_a_registry_gitea_and_s3(
     tmp_path: Path, start_registry: Any, minio: Any, gitea: Any
