@@ -106,7 +106,7 @@ def _world(shape: Shape, folder: Path, chosen: list[peers.Peer], *, cold: bool) 
     """The content, in a registry, with keys and a lock."""
     with tempfile.TemporaryDirectory(prefix="airgap-bench-", dir=folder) as temporary:
         place = Path(temporary)
-        with Meter(place, cold=cold) as meter, registries.empty(place) as source:
+        with Meter(place, cold=cold, warm=shape.warm) as meter, registries.empty(place) as source:
             content = make(shape, place / "made")
             registries.fill(content, source.host)
             meter.commands(commands.prepare(place, source.host, content.images), env=ENV)

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from benchlib.warm import warm
+
 TAIL = 2000
 """Characters of a failed command's stderr that are shown: its last lines say why."""
 
@@ -51,11 +53,12 @@ class Sample:
 class Meter:
     """Measures in the folder `folder`; a context manager. Before each sample the disk is quiet.
 
-    With `cold`, the files below the folder leave the page cache first: then `disk_read` is all that was read.
+    With `cold`, the files below the folder leave the page cache first: then `disk_read` is all that was read. `warm`
+    bytes of free memory are touched before each sample.
     """
 
-    def __init__(self, folder: Path, *, cold: bool = False) -> None:
-        self.folder, self._cold = folder, cold
+    def __init__(self, folder: Path, *, cold: bool = False, warm: int = 0) -> None:
+        self.folder, self._cold, self._warm = folder, cold, warm
         launcher = Path(__file__).with_name("launcher.py")
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", launcher],
@@ -133,6 +136,7 @@ class Meter:
             for path in self.folder.rglob("*"):
                 if path.is_file() and not path.is_symlink():
                     _evict(path)
+        warm(self._warm)
 
 
 def _evict(path: Path) -> None:

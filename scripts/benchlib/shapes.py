@@ -44,6 +44,11 @@ class Shape:
         """Free bytes that a run wants. A tool that shares no layers writes all that the images name."""
         return self.bytes * COPIES + (self.images * self.layers * self.size - self.bytes)
 
+    @property
+    def warm(self) -> int:
+        """Bytes of memory that a command may want beside what the files hold already: what it writes, twice."""
+        return 2 * self.images * self.layers * self.size
+
     def small(self) -> Shape:
         """The same for a quick look: no result to publish."""
         if self.size >= BIG:
