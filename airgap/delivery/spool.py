@@ -19,7 +19,7 @@ from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, SIGNATURES, Extent
 from airgap.delivery.read import Media, Volumes, extent_name
 from airgap.digest import CHUNK, Digest
 from airgap.errors import IntegrityError
-from airgap.store.files import check_free, disk_errors, sync_folder, write_durably
+from airgap.store.files import Filling, check_free, disk_errors, sync_folder, write_durably
 
 UNFINISHED = "unfinished"
 EXTENTS = "extents"
@@ -104,11 +104,12 @@ def _copy(volume: Path, extent: Extent, path: Path) -> None:
         volume.open("rb", buffering=0) as source,
         partial.open("wb", buffering=0) as target,
     ):
+        file = Filling(target.fileno())
         while left:
             count = os.preadv(source.fileno(), [buffer[:left]], offset)
             if not count:
                 raise IntegrityError("truncated", f"{volume}: ends {left} bytes too early")
-            target.write(buffer[:count])
+            file.write(buffer[:count])
             left, offset = left - count, offset + count
         os.fsync(target.fileno())
         partial.replace(path)

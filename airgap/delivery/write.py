@@ -23,13 +23,11 @@ from airgap.digest import CHUNK, Digest
 from airgap.errors import AirgapError, InputError, IntegrityError, StoreError
 from airgap.graph import Descriptor, Source
 from airgap.progress import Progress
-from airgap.store.files import disk_error, disk_errors, sync_folder, write_durably
+from airgap.store.files import Filling, disk_error, disk_errors, sync_folder, write_durably
 
 JOURNAL_NAME = ".airgap-bundle.json"
 _BUFFERS = 8
 """Buffers between reader and writer: enough to hide a pause of either, 8 MiB in all."""
-_SYNC_EVERY = 64 << 20
-"""Bytes after which the disk is asked to begin: a slow medium then works while we read, and the last sync is short."""
 
 OnDamage = Callable[[Descriptor, IntegrityError], IntegrityError]
 
@@ -180,7 +178,7 @@ class _Sink:
         self._fd, self._path = fd, path
         self._hasher = hashlib.sha256()
         self._error: AirgapError | None = None
-        self._syncing: threading.Thread | None = None
+        self._file = Filling(fd)
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
         for _ in range(_BUFFERS):
@@ -229,36 +227,15 @@ class _Sink:
         """Ends the thread; safe to call twice."""
         self._full.put(None)
         self._thread.join()
-        if self._syncing is not None:
-            self._syncing.join()
-
-    def _sync_meanwhile(self) -> None:
-        """Lets the disk begin in a thread of its own. Its error counts: the kernel reports one only once."""
-
-        def sync() -> None:
-            try:
-                os.fdatasync(self._fd)
-            except OSError as error:
-                self._error = disk_error(error, self._path)
-
-        if self._syncing is None or not self._syncing.is_alive():
-            self._syncing = threading.Thread(target=sync, name="sync", daemon=True)
-            self._syncing.start()
 
     def _run(self) -> None:
-        unsynced = 0
         while (entry := self._full.get()) is not None:
             buffer, used = entry
             view = memoryview(buffer)[:used]
             try:
                 if self._error is None:
                     self._hasher.update(view)
-                    unsynced += used
-                    while view:
-                        view = view[os.write(self._fd, view) :]
-                    if unsynced >= _SYNC_EVERY:
-                        self._sync_meanwhile()
-                        unsynced = 0
+                    self._file.write(view)
             except OSError as error:
                 self._error = disk_error(error, self._path)
             view.release()

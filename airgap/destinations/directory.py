@@ -18,6 +18,7 @@ from airgap.digest import Digest, hash_stream
 from airgap.errors import InputError, StoreError, UpstreamError
 from airgap.forms import Run
 from airgap.lock import check_path
+from airgap.store.files import Filling
 from airgap.tree_keys import folders
 from airgap.trees import Body, Held, TreeDestination
 
@@ -85,8 +86,9 @@ class DirectoryObjects:
                 raise OSError(errno.ENOTDIR, "its folder is no folder")
             self._enough(folder, where, body.descriptor.size)
             with _temporary(folder, name) as (temporary, descriptor):
+                file = Filling(descriptor)
                 for piece in body.pieces():
-                    _write(descriptor, piece)
+                    file.write(piece)
                 os.fsync(descriptor)
                 now = self.look(bucket, key)
                 if (now and now.digest) != (replaces and replaces.digest):
@@ -209,11 +211,6 @@ def _lock(descriptor: int, folder: int, temporary: str) -> None:
     raise StoreError(
         "in-use", f"{temporary}: another run writes it", "wait for it, then run this again"
     )
-
-
-def _write(descriptor: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(descriptor, piece) :]
 
 
 def _exists(folder: int, name: str) -> bool:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airgap.store.files import disk_errors, sync_folder
+from airgap.store.files import begin_writing, disk_errors, sync_folder
 
 SMALL = 256 << 10
 """Bytes up to which a file waits for its batch."""
@@ -76,8 +76,7 @@ class GroupCommit:
             try:
                 with disk_errors(self.folder):
                     for entry in batch:
-                        # Begins the writing (dirty pages are not dropped by this), so that the syncs only wait.
-                        os.posix_fadvise(entry.fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                        begin_writing(entry.fd)  # of all, so that the syncs only wait
                     with ThreadPoolExecutor(min(SYNCERS, len(batch)), "sync") as pool:
                         list(pool.map(os.fsync, [entry.fd for entry in batch]))
                     for entry in batch:

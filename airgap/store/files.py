@@ -6,13 +6,19 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from airgap.errors import StoreError
 
 GIB = 1 << 30
+WRITE = 256 << 10
+"""Bytes handed to the kernel at once. Of 1 MiB it makes one large folio, for which it may have to search: 512 MiB took
+0.13 to 0.97 s of system time in pieces of 1 MiB, 0.10 to 0.13 s in pieces of 16 to 512 KiB (ext4, Linux 6.18)."""
+EARLY = 16 << 20
+"""Bytes after which the disk is asked to begin: 8 and 32 MiB are as good."""
 
 
 def disk_error(error: OSError, path: Path | str) -> StoreError:
@@ -46,6 +52,47 @@ def disk_errors(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(error, path) from error
+
+
+class Filling:
+    """A file that is written from `at` on, with which the disk begins at once, so that the last sync is short.
+
+    Measured: 4 × 512 MiB at once into a store, 2.0 s when the disk waits for the sync, 1.3 s when it begins early.
+    Whoever needs the bytes to be durable still syncs: only that tells whether the disk took them.
+    """
+
+    __slots__ = ("_begun", "_fd", "at")
+
+    def __init__(self, fd: int, at: int = 0) -> None:
+        self._fd, self.at, self._begun = fd, at, at
+
+    def write(self, piece: memoryview) -> None:
+        """Writes all of `piece` behind what is there. Raises `OSError`."""
+        while piece:
+            count = os.pwrite(self._fd, piece[:WRITE], self.at)
+            piece, self.at = piece[count:], self.at + count
+        if self.at - self._begun >= EARLY:
+            begin_writing(self._fd, self._begun, self.at - self._begun)
+            self._begun = self.at
+
+
+def begin_writing(fd: int, offset: int = 0, size: int = 0) -> None:
+    """Asks the disk to begin with `size` bytes of a file (0: all behind `offset`). What fails shows at the sync.
+
+    Source: sync_file_range(2), SYNC_FILE_RANGE_WRITE. Python has no name for it; without it nothing is lost but time.
+    """
+    _sync_file_range()(fd, offset, size, 2)
+
+
+@cache
+def _sync_file_range() -> Callable[[int, int, int, int], int]:
+    import ctypes  # only where something is written
+
+    found = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if found is None:
+        return lambda _fd, _offset, _size, _flags: 0
+    found.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return lambda fd, offset, size, flags: int(found(fd, offset, size, flags))
 
 
 def sync_folder(folder: Path | str) -> None:

@@ -31,6 +31,7 @@ from airgap.graph import (
 )
 from airgap.store.commit import SMALL, GroupCommit
 from airgap.store.files import (
+    Filling,
     check_free,
     disk_error,
     disk_errors,
@@ -297,6 +298,7 @@ def _receive(fd: int, path: Path, descriptor: Descriptor, opener: Opener, kept: 
         while size < kept and (count := os.preadv(fd, [view[: kept - size]], size)):
             hasher.update(view[:count])
             size += count
+    file = Filling(fd, size)
     with opener(size) as stream:
         readinto = stream.readinto  # type: ignore[attr-defined]
         while count := readinto(buffer):
@@ -305,12 +307,6 @@ def _receive(fd: int, path: Path, descriptor: Descriptor, opener: Opener, kept: 
                 break
             piece = view[:count]
             hasher.update(piece)
-            _write(fd, path, piece, size - count)
+            with disk_errors(path):
+                file.write(piece)
     check_sum(descriptor, Digest.from_hash(hasher), size)
-
-
-def _write(fd: int, path: Path, piece: memoryview, offset: int) -> None:
-    with disk_errors(path):
-        while piece:
-            count = os.pwrite(fd, piece, offset)
-            piece, offset = piece[count:], offset + count

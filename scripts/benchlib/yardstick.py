@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 T = TypeVar("T")
 
 THREADS = 4
+WRITE = 256 << 10
 CHUNK = 1 << 20
 SEND = 64 << 10
 
@@ -31,11 +33,17 @@ def copy_loop(blobs: Iterable[Path], to: Path) -> None:
         ):
             while count := source.readinto(buffer):
                 hasher.update(view[:count])
-                target.write(view[:count])
+                _write(target, view[:count])
             os.fsync(target.fileno())
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(one, blobs))
+
+
+def _write(target: io.FileIO, piece: memoryview) -> None:
+    """In pieces: of 1 MiB at once some kernels make one page, which may take ten times as long."""
+    while piece:
+        piece = piece[target.write(piece[:WRITE]) :]
 
 
 def pull_loop(blobs: Iterable[tuple[str, Path]], host: str, to: Path) -> None:
@@ -51,7 +59,7 @@ def pull_loop(blobs: Iterable[tuple[str, Path]], host: str, to: Path) -> None:
             with (to / path.name).open("wb", buffering=0) as target:
                 while count := answer.readinto(view):
                     hasher.update(view[:count])
-                    target.write(view[:count])
+                    _write(target, view[:count])
                 os.fsync(target.fileno())
             if hasher.hexdigest() != path.name:
                 raise RuntimeError(f"the registry answered {answer.status} with other bytes")
