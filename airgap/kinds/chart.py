@@ -6,6 +6,7 @@ Sources: helm.sh, "Use OCI-based registries"; HIP 6. A chart is a manifest with 
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from typing import Any, BinaryIO
@@ -145,7 +146,12 @@ def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, Any]:
     """Chart.yaml of a packed chart. Reads the archive as a stream and unpacks nothing. Raises `IntegrityError`."""
     total = 0
     try:
-        with stream, tarfile.open(fileobj=stream, mode="r|gz") as archive:
+        # Not tarfile's own `r|gz`: it cannot read past the extra field that Helm puts into each header.
+        with (
+            stream,
+            gzip.GzipFile(fileobj=stream) as unzipped,
+            tarfile.open(fileobj=unzipped, mode="r|") as archive,
+        ):
             for count, member in enumerate(archive):
                 total += member.size
                 if count > MAX_ENTRIES or total > MAX_UNPACKED:

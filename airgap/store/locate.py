@@ -96,7 +96,7 @@ class Reach:
 
         Raises `InputError`, `NotFoundError`, `UpstreamError`.
         """
-        scheme, _, rest = ref.partition(":")
+        scheme, _, rest = ref.removeprefix("oci://").partition(":")  # charts of a registry
         if scheme == "oci":
             path, name = self._split(rest)
             layout = Layout(path)
