@@ -88,8 +88,7 @@ def files(image: Path, name: str, into: Path) -> dict[str, tuple[int, int, int, 
 def test_an_image_of_a_local_engine_arrives_with_the_same_files(
     site: Site, podman_api: Engine, debian_image: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    podman_api.podman("load", "--input", tar_of(debian_image, tmp_path / "in.tar"))
-    [image] = podman_api.podman("images", "--quiet", "--no-trunc").split()
+    image = podman_api.load(tar_of(debian_image, tmp_path / "in.tar"))
     podman_api.podman("tag", image, "localhost/tools/debian:test")
     monkeypatch.setenv("DOCKER_HOST", podman_api.docker_host)
     item = lock(site, "docker-daemon:localhost/tools/debian:test")

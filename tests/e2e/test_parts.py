@@ -122,10 +122,10 @@ def test_s3(any_s3: S3Service) -> None:
 
 def test_engine(podman_api: Engine, tmp_path: Path) -> None:
     make_image(tmp_path / "in")
-    podman_api.podman("load", "--input", tar_of(tmp_path / "in", tmp_path / "in.tar"))
+    loaded = podman_api.load(tar_of(tmp_path / "in", tmp_path / "in.tar"))
     client = docker.DockerClient(base_url=podman_api.docker_host)
     try:
-        (image,) = client.images.list()
+        image = client.images.get(loaded)
         assert image.attrs["Architecture"] == "amd64"
         assert b"".join(image.save(named=False))
     finally:

@@ -47,6 +47,11 @@ class Engine:
             raise AssertionError(f"podman {args} ended with {done.returncode}:\n{done.stderr}")
         return done.stdout
 
+    def load(self, archive: Path) -> str:
+        """Load an image; gives its id, sha256:…. Others may have loaded theirs before."""
+        loaded = self.podman("load", "--input", archive).split()[-1]
+        return "sha256:" + self.podman("image", "inspect", "--format", "{{.Id}}", loaded).strip()
+
     def stop(self) -> None:
         """Stop it, and make what it unpacked removable: roots of images are read-only folders."""
         self._process.stop()

@@ -56,8 +56,7 @@ def test_an_engine_is_not_asked_for_an_image_that_has_no_room(
     layout = Layout(large(tmp_path / "layout"))
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.add(layout.folder, "")
-    podman_api.podman("load", "--input", tmp_path / "a.tar")
-    [image] = podman_api.podman("images", "--quiet", "--no-trunc").split()
+    image = podman_api.load(tmp_path / "a.tar")
     podman_api.podman("tag", image, "localhost/large:1")
     with pytest.raises(StoreError) as caught:
         EngineImage("localhost/large:1", spool, podman_api.docker_host)
