@@ -281,3 +281,12 @@ def test_registry_to_registry_streams(
     target = repository(distribution3.host, name=f"faults/copy{next(FRESH)}")
     assert target.put(descriptor, from_source(source, descriptor)) is Outcome.WRITTEN
     assert read_all(target, descriptor) == data
+
+
+def test_a_registry_that_says_yes_to_every_mount_gets_the_bytes_all_the_same(proxy: FaultProxy) -> None:
+    descriptor, data = blob(1000, seed=77)
+    proxy.fault("POST", "mount=", times=1, status=201)
+    target = repository(proxy.host, name="faults/yes")
+    assert target.put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert target.has(descriptor)
+    assert target.put(descriptor, opener(data)) is Outcome.PRESENT

@@ -154,3 +154,9 @@ def test_a_stream_that_ends_well_is_not_tried_again(script: Scripted) -> None:
     with made.open_stream(script.url) as stream:
         assert stream.read(-1) == DATA
     assert (told, len(script.asked)) == ([], 1)
+
+
+def test_a_cut_is_seen_where_the_whole_length_is_not_told(script: Scripted) -> None:
+    script.answers = [part(100, 50_000, total="*"), part(50_000, total="*")]
+    assert read(script, 100) == DATA[100:]
+    assert script.asked[1].headers["range"] == "bytes=50000-"

@@ -140,3 +140,8 @@ def test_a_mirror_is_an_api_address(mirror: str) -> None:
 def test_a_registrys_address_has_no_path() -> None:
     with pytest.raises(InputError):
         RegistryClient("https://harbor.example.org/project", Client(zone="gap"))
+
+
+def test_what_a_request_may_name_can_be_located() -> None:
+    # Names of services in a compose file have underscores, and the request's own check lets them pass.
+    assert parse_reference("my_host:5000/team/app:1").host == "my_host:5000"
