@@ -72,7 +72,8 @@ def _split(ref: str) -> tuple[str, str, str]:
 
 def _reference_complaint(ref: str, parts: tuple[str, str, str, str]) -> str:
     host, repository, tag, digest = parts
-    if not _HOST.match(host):
+    # An address may have an underscore in its host, a reference may not.
+    if not _HOST.match(host) or "_" in host:
         return f"{quoted(ref)}: {quoted(host)} is not a registry host"
     if not _REPOSITORY.match(repository) or len(host) + 1 + len(repository) > MAX_REPOSITORY:
         lower = "; repositories are in lower case" if repository != repository.lower() else ""

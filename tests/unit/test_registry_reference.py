@@ -7,6 +7,7 @@ import pytest
 from airgap.errors import InputError
 from airgap.net.http import Client
 from airgap.resources.model import HostConfig
+from airgap.resources.references import image_complaint
 from airgap.store.reference import parse_reference, referrers_tag
 from airgap.store.registry_client import RegistryClient
 
@@ -142,6 +143,6 @@ def test_a_registrys_address_has_no_path() -> None:
         RegistryClient("https://harbor.example.org/project", Client(zone="gap"))
 
 
-def test_what_a_request_may_name_can_be_located() -> None:
-    # Names of services in a compose file have underscores, and the request's own check lets them pass.
-    assert parse_reference("my_host:5000/team/app:1").host == "my_host:5000"
+@pytest.mark.parametrize("ref", ["gh_cr.io/x:1", "my_host:5000/team/app:1"])
+def test_a_request_takes_no_host_that_cannot_be_located(ref: str) -> None:
+    assert "is not a registry host" in image_complaint(ref)
