@@ -207,11 +207,12 @@ def run_import(
     for line in live:
         _explain(line)
     # 3. Nothing is published while something is not there.
-    waiting = [line for line in live if isinstance(line.error, AbsentError)]
-    planned.missing_volumes = _wanted(waiting, opened)
+    waiting = [line.error for line in live if isinstance(line.error, AbsentError)]
+    absent = [digest for error in waiting for digest in error.digests]
+    planned.missing_volumes = opened.volumes.lacking(absent)
     planned.waits = bool(waiting)
     if waiting:
-        _keep(planned, waiting)
+        _keep(planned, absent)
         return planned
 
     # 4. Names.
@@ -235,25 +236,12 @@ def _others_size(form: Form) -> int:
     return sum(one.size for one in form.entries.values()) if isinstance(form, Tree) else 0
 
 
-def _wanted(waiting: Sequence[Line], opened: Opened) -> list[str]:
-    digests = [
-        d for line in waiting if isinstance(line.error, AbsentError) for d in line.error.digests
-    ]
-    return opened.volumes.lacking(digests)
-
-
-def _keep(planned: Imported, waiting: Sequence[Line]) -> None:
+def _keep(planned: Imported, absent: Sequence[str]) -> None:
     """Spools what will be read after this disc is gone: parts of split blobs, and what is written last."""
     opened = planned.opened
-    if opened.spool is None:
-        return
-    kept: list[Digest] = []
-    for line in waiting:
-        if isinstance(line.error, AbsentError):
-            kept += [Digest(digest) for digest in line.error.digests]
-    for line in planned.lines:
-        kept += late_blobs(line.form, line.changes)
-    opened.spool.keep(opened.volumes, kept)
+    if opened.spool is not None:
+        late = [blob for line in planned.lines for blob in late_blobs(line.form, line.changes)]
+        opened.spool.keep(opened.volumes, [*map(Digest, absent), *late])
 
 
 def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> None:
