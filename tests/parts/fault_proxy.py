@@ -27,6 +27,8 @@ from pathlib import Path
 from tests.parts.web import PIECE, Handler, Server
 
 UPSTREAM_SECONDS = 60
+SETTLE_SECONDS = 2
+"""How long a count waits for requests on their way: one that is stalled on purpose is not waited for."""
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 # They describe one connection, and each side of the proxy has its own.
 HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer"})
@@ -109,6 +111,8 @@ class FaultProxy:
         self.sent: Counter[str] = Counter()
         self.received: Counter[str] = Counter()
         self.lock = threading.Lock()
+        self.busy = 0
+        self.idle = threading.Condition(self.lock)
         self._server = Server(type("ProxyHandler", (_Handler,), {"proxy": self}))
         self.url, self.host = self._server.url, self._server.host
 
@@ -150,11 +154,30 @@ class FaultProxy:
 
     def count(self, method: str = ".*", path: str = "") -> int:
         """How many requests matched."""
-        with self.lock:
+        with self.settled():
             seen = list(self.requests)
         return sum(
             bool(re.fullmatch(method, each.method) and re.search(path, each.path)) for each in seen
         )
+
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[None]:
+        """The counts, once the requests whose answers a client has read are counted to the end."""
+        with self.idle:
+            self.idle.wait_for(lambda: not self.busy, SETTLE_SECONDS)
+            yield
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """One request on its way."""
+        with self.idle:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            with self.idle:
+                self.busy -= 1
+                self.idle.notify_all()
 
     def stop(self) -> None:
         """Stop listening."""
@@ -177,7 +200,7 @@ class FaultProxy:
         return http.client.HTTPConnection(self.upstream_host, timeout=UPSTREAM_SECONDS)
 
     def _sum(self, counts: Counter[str], path: str) -> int:
-        with self.lock:
+        with self.settled():
             return sum(size for name, size in counts.items() if re.search(path, name))
 
 
@@ -198,6 +221,10 @@ class _Handler(Handler):
                 self.wfile.flush()
 
     def _pass_on(self) -> None:
+        with self.proxy.working():
+            self._handle()
+
+    def _handle(self) -> None:
         fault = self.proxy.choose(self.command, self.path) or Fault()
         try:
             status = self._instead(fault) or self._ask(fault)
