@@ -24,9 +24,10 @@ from airgap.resources.request import request, upstreams
 from airgap.resources.sovereign import sovereign
 from airgap.resources.trust import trust
 from airgap.resources.validate import KINDS, mistakes
+from airgap.resources.waiver import Waiver, waiver
 
-Resource = Request | Upstreams | Sovereign | Trust
-T = TypeVar("T", Request, Upstreams, Sovereign, Trust)
+Resource = Request | Upstreams | Sovereign | Trust | Waiver
+T = TypeVar("T", Request, Upstreams, Sovereign, Trust, Waiver)
 
 TAKEN_BY = {
     "Request": "`airgap lock` takes a Request",
@@ -36,6 +37,7 @@ TAKEN_BY = {
     "Lock": "`airgap pull`, `airgap scan` and `airgap bundle` take a Lock",
     "Delivery": "`airgap verify` and `airgap import` take the folder of a Delivery",
     "Policy": "`airgap scan` takes a Policy with --policy",
+    "Waiver": "`airgap sign` signs a Waiver, `airgap scan` takes it with --waiver",
 }
 """Where each kind of ours belongs: for those who offer it elsewhere."""
 
@@ -91,6 +93,11 @@ def load_sovereign(source: Path | bytes, *, base_dir: Path | None = None, label:
 def load_trust(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Trust:
     """The Trust of a file, with its public keys read. Arguments and errors: `load`."""
     return _only(_load(_File.of(source, base_dir, label), ("Trust",), ("Trust",)), Trust)
+
+
+def load_waiver(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Waiver:
+    """The Waiver of a file. Arguments and errors: `load`."""
+    return _only(_load(_File.of(source, base_dir, label), ("Waiver",), ("Waiver",)), Waiver)
 
 
 def _only(made: tuple[Resource, ...], kind: type[T]) -> T:
@@ -200,5 +207,7 @@ def _resource(reader: Reader, kind: str, raw: bytes) -> Resource:
             return upstreams(reader)
         case "Sovereign":
             return sovereign(reader, name)
+        case "Waiver":
+            return waiver(reader, name, raw)
         case _:
             return trust(reader, raw)

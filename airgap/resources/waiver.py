@@ -1,0 +1,66 @@
+"""A Waiver document as a value. It says nothing by itself: what counts is an approval of the file's very bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from airgap.digest import Digest
+from airgap.resources.problems import Steps, quoted
+from airgap.resources.reader import Reader
+from airgap.resources.references import parse_time
+
+MAX_WAIVER = 1 << 20
+"""Bytes of a waiver's file: some ten thousand digests."""
+UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
+"""Stands for a time that could not be read; such a document is refused anyhow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """For each of `digests`, each of `checks` may say no until `expires`. It never lifts a deny."""
+
+    name: str
+    digests: frozenset[Digest]
+    checks: frozenset[str]
+    approver: str
+    reason: str
+    expires: datetime
+    raw: bytes
+    """The file's bytes, which the approval is about."""
+
+    @property
+    def digest(self) -> Digest:
+        """That of the file: by it verdicts name the waiver."""
+        return Digest.of(self.raw)
+
+    def covers(self, check: str, subject: Digest) -> bool:
+        """True where this check of this subject may say no."""
+        return check in self.checks and subject in self.digests
+
+    def expired(self, at: datetime) -> bool:
+        """True when it does not hold any more at that time; at `expires` itself it does."""
+        return at > self.expires
+
+
+def waiver(reader: Reader, name: str, raw: bytes) -> Waiver:
+    """Reads a Waiver document; what is wrong ends up in `reader.problems`."""
+    steps, spec = reader.spec()
+    found = spec or {}
+    for field in ("digests", "checks"):
+        seen: dict[str, Steps] = {}
+        for index, text in enumerate(found.get(field, ())):
+            reader.unique(seen, (*steps, field, index), text, quoted(text))
+    expires = parse_time(found["expires"]) if spec else UNKNOWN_TIME
+    if isinstance(expires, str):
+        reader.bad((*steps, "expires"), expires)
+        expires = UNKNOWN_TIME
+    return Waiver(
+        name=name,
+        digests=frozenset(map(Digest, found.get("digests", ()))),
+        checks=frozenset(found.get("checks", ())),
+        approver=found.get("approver", ""),
+        reason=found.get("reason", ""),
+        expires=expires,
+        raw=raw,
+    )
