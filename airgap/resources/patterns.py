@@ -1,0 +1,164 @@
+"""Patterns that policies are written in: for names (`ghcr.io/acme/**`), and anchored ones for identities (`^…$`).
+
+An identity's pattern is a small part of regular expressions: literals, `.`, classes, groups, alternatives in groups and
+repeats. What is left out either says something else than people read in it, or lets a stranger's certificate keep the
+matcher busy for years.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from airgap.resources.problems import quoted
+
+MAX_PATTERN = 500
+"""Characters of a pattern."""
+MAX_IDENTITY = 500
+"""Characters of an identity that is compared with one: those of build systems have up to 300."""
+MAX_LOOSE = 3
+"""Repeats that can end in several places: with four of them a hostile identity would take hours."""
+MAX_CHOICES = 6
+"""`?` and groups with alternatives: each may double the ways to try."""
+
+_TOKEN = re.compile(
+    r"(?P<escape>\\[dws]|\\[^A-Za-z0-9])"
+    r"|(?P<set>\[\^?(?:\\[dws]|\\[^A-Za-z0-9]|[^\]\[\\])+\])"
+    r"|(?P<open>\((?:\?:)?(?!\?))|(?P<close>\))|(?P<or>\|)"
+    r"|(?P<repeat>[*+?]|\{[0-9]{1,3}(?:,[0-9]{0,3})?\})"
+    r"|(?P<any>\.)|(?P<literal>[^\\\[\](){}|*+?.^$])"
+)
+_ANYBODY = ("", "x", "x@example.org", "https://example.org/x")
+"""Identities of nobody in particular: a pattern that takes them takes everyone."""
+
+
+def check_pattern(text: str) -> str | None:
+    """Why an identity's pattern is refused; `None` for a good one."""
+    if len(text) > MAX_PATTERN:
+        return f"got {len(text)} characters, expected at most {MAX_PATTERN}"
+    if (
+        not text.startswith("^")
+        or not text.endswith("$")
+        or re.search(r"(?<!\\)(?:\\\\)*\\\$\Z", text)
+    ):
+        return f"got {quoted(text)}, expected a pattern from ^ to $: without them a part of an identity is enough"
+    complaint = _grammar(text[1:-1])
+    if complaint:
+        return f"got {quoted(text)}: {complaint}"
+    try:
+        compiled = re.compile(text, re.ASCII)
+    except (re.error, OverflowError) as error:
+        return f"got {quoted(text)}, expected a regular expression: {error}"
+    if any(compiled.fullmatch(identity) for identity in _ANYBODY):
+        return f"got {quoted(text)}, expected a pattern that says who it is: this one takes anybody"
+    return None
+
+
+def pattern_matches(pattern: str, text: str) -> bool:
+    """True when all of `text` fits a pattern that `check_pattern` found good."""
+    return len(text) <= MAX_IDENTITY and re.fullmatch(pattern, text, re.ASCII) is not None
+
+
+def _grammar(body: str) -> str:
+    """What is wrong with a pattern between its anchors, `""` for nothing."""
+    walk, at = _Walk(body), 0
+    while at < len(body):
+        token = _TOKEN.match(body, at)
+        complaint = walk.take(token) if token is not None else _stranger(body[at:])
+        if complaint or token is None:
+            return complaint
+        at = token.end()
+    if walk.groups:
+        return "a '(' that is not closed"
+    if walk.loose > MAX_LOOSE:
+        return f"more than {MAX_LOOSE} repeats that can end in several places"
+    return f"more than {MAX_CHOICES} '?' and groups with '|'" if walk.choices > MAX_CHOICES else ""
+
+
+class _Walk:
+    """Takes a pattern's tokens one by one, and counts what makes a matcher try more than one way."""
+
+    def __init__(self, body: str) -> None:
+        self.body = body
+        self.loose = self.choices = 0
+        self.groups: list[str] = []
+        """Of each open group: `repeat` and `or` for what is in it."""
+        self._last, self._inside = "", ""
+        """The kind of the token before; what is in the group that was closed last."""
+
+    def take(self, token: re.Match[str]) -> str:
+        """The complaint about a token, `""` for none."""
+        kind, before, self._last = str(token.lastgroup), self._last, str(token.lastgroup)
+        match kind:
+            case "open":
+                self.groups.append("")
+            case "close" if not self.groups:
+                return "a ')' too many"
+            case "close":
+                self._inside = self.groups.pop()
+                self.choices += "or" in self._inside
+                self._note(self._inside)
+            case "or" if not self.groups:
+                return "'|' splits the whole of it, and ^ and $ bind one side each; write ^(?:…|…)$"
+            case "or":
+                self._note("or")
+            case "repeat":
+                return self._repeat(token, before)
+        return ""
+
+    def _repeat(self, token: re.Match[str], before: str) -> str:
+        if before in ("", "open", "or", "repeat"):
+            return f"nothing to repeat before {quoted(token.group())}"
+        if before == "close" and self._inside and token.group() != "?":
+            return "a repeat of what has repeats or alternatives in it: a hostile identity would take years"
+        self._note("repeat")
+        self.choices += token.group() == "?"
+        self.loose += _is_loose(self.body, token)
+        return ""
+
+    def _note(self, what: str) -> None:
+        self.groups[-1:] = [self.groups[-1] + what] if self.groups else []
+
+
+def _is_loose(body: str, repeat: re.Match[str]) -> bool:
+    """Whether a repeat can end in several places: not where what follows is a character that it cannot take."""
+    if repeat.group() == "?":
+        return False
+    follows = _TOKEN.match(body, repeat.end())
+    if (
+        follows is None
+        or follows.lastgroup not in ("literal", "escape")
+        or follows.group() in (r"\d", r"\w", r"\s")
+    ):
+        return repeat.end() < len(body)
+    item = _before(body, repeat.start())
+    return not item or re.fullmatch(item, follows.group()[-1], re.ASCII) is not None
+
+
+def _before(body: str, end: int) -> str:
+    """The single character or class that ends at `end`; `""` for a group."""
+    at, item = 0, ""
+    while at < end:
+        token = _TOKEN.match(body, at)
+        if token is None:
+            return ""
+        at, item = token.end(), "" if token.lastgroup == "close" else token.group()
+    return item
+
+
+def _stranger(rest: str) -> str:
+    if rest[0] in "^$":
+        return f"{quoted(rest[0])} in the middle; write {quoted(chr(92) + rest[0])} for the character itself"
+    return f"{quoted(rest[:12])} is not taken here; a pattern has characters, '.', [classes], (?:groups) and repeats"
+
+
+@cache
+def _name_pattern(pattern: str) -> re.Pattern[str]:
+    pieces = {"**": ".*", "*": "[^/]*"}
+    parts = re.split(r"(\*\*|\*)", pattern)
+    return re.compile("".join(pieces.get(part) or re.escape(part) for part in parts))
+
+
+def name_matches(pattern: str, name: str) -> bool:
+    """True when a name without scheme, tag and digest fits: `*` stands within a segment, `**` over segments."""
+    return _name_pattern(pattern).fullmatch(name) is not None
