@@ -18,10 +18,10 @@ from airgap.trust.upstream.record import Finding
 
 
 class Outcome(StrEnum):
-    """How a check or a whole judgement ended. Only `PASS` (and, of a check, `WAIVED`) lets an item through."""
+    """How a check or a whole judgement ended. Only `PASSED` (and, of a check, `WAIVED`) lets an item through."""
 
-    PASS = "pass"
-    FAIL = "fail"
+    PASSED = "pass"
+    FAILED = "fail"
     NOT_RUN = "not-run"
     """Its content could not be read: nobody knows, which is no yes."""
     WAIVED = "waived"
@@ -97,7 +97,7 @@ class Judgement:
     @property
     def passed(self) -> bool:
         """True when the item may go on."""
-        return self.outcome is Outcome.PASS
+        return self.outcome is Outcome.PASSED
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape, with every finding."""
