@@ -184,10 +184,17 @@ class Volumes:
         return path if whole else None
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
-        """The blob from `offset` on. Raises `NotFoundError` naming the volume that is not there."""
+        """The blob from `offset` on.
+
+        Raises `NotFoundError` naming the volume that is not there, `IntegrityError` (`not-in-delivery`).
+        """
         extents = self.contents.blobs.get(descriptor.digest)
         if extents is None:
-            raise NotFoundError("not-in-delivery", f"{descriptor.digest} is not in this delivery")
+            raise IntegrityError(
+                "not-in-delivery",
+                f"{descriptor.digest} is in no volume of this delivery",
+                "it was cut without something that its lock names: have it cut again",
+            )
         pieces, owned = [], list[int]()
         try:
             for number, extent in enumerate(extents, 1):

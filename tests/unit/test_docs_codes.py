@@ -51,7 +51,7 @@ NO_ROW: Mapping[str, Sequence[str]] = {
         "git-prerequisite", "git-wrong-ref", "layer-mismatch", "lfs-pointer",
     ),
     "said inside another error or finding, never the first thing that people see": (
-        "blob-missing", "interrupted", "no-layout", "not-in-delivery", "not-listed", "stopped",
+        "blob-missing", "interrupted", "no-layout", "not-listed", "stopped",
     ),
     "of a log that is walked whole, which no command does yet": ("log-broken", "log-cut", "log-torn"),
     "a Trust resource that its schema refuses before": ("unknown-role",),
