@@ -37,7 +37,7 @@ from airgap.errors import (
 from airgap.graph import Descriptor, Node, by_platform, walk
 from airgap.lock import Item, Lock
 from airgap.progress import Progress
-from airgap.stage.evidence import Approval, make_evidence
+from airgap.stage.evidence import Approval, CarriedRoot, make_evidence
 from airgap.stage.records import Records, git_pin_name
 from airgap.stage.station import Station
 from airgap.store.files import check_free, disk_errors, held, write_durably
@@ -65,6 +65,8 @@ class Order:
     life: timedelta = DEFAULT_LIFE
     approvals: tuple[Approval, ...] = ()
     """Of the locks; those that the store's records have come along anyway."""
+    roots: tuple[CarriedRoot, ...] = ()
+    """Trust roots that go along; the far side adds them when its security-officer approves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,9 @@ def bundle(
     # 2. Where it goes.
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)
-    evidence_bytes, statements = make_evidence(order.locks, records, order.approvals)
+    evidence_bytes, statements = make_evidence(
+        order.locks, records, order.approvals, order.roots
+    )
     with held(order.folder):
         # 3. Room.
         journal = Journal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.canonical import canonical
 from airgap.delivery import tape
 from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError
@@ -18,6 +19,10 @@ from airgap.trust.statement import Statement, article, predicate_type
 SUFFIX = ".sigstore.json"
 RECORDED = ("pull", "verdict", "approval")
 """Kinds that a station keeps beside its store, in the order in which they go into the evidence."""
+
+ROOTS = "roots/"
+"""Where trust roots are in evidence.tar, each by its digest."""
+ROOT_NAMES = f"{ROOTS}names.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,35 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> Approval:
     return Approval(statement.subject, data)
 
 
+@dataclass(frozen=True, slots=True)
+class CarriedRoot:
+    """A trust root that goes along, so that it can be taken in on the far side: `airgap trust pin DELIVERY`."""
+
+    name: str
+    data: bytes
+    """A trusted_root.json."""
+    proof: bytes = b""
+    """The TUF metadata that it came with, as a tar; empty where there is none."""
+
+
+def root_files(roots: Sequence[CarriedRoot]) -> dict[str, bytes]:
+    """The members of evidence.tar that carry `roots`, and the one that says what each is called."""
+    files: dict[str, bytes] = {}
+    for root in roots:
+        digest = Digest.of(root.data)
+        files[f"{ROOTS}{digest.hex}.json"] = root.data
+        if root.proof:
+            files[f"{ROOTS}{digest.hex}.tuf.tar"] = root.proof
+    if files:
+        files[ROOT_NAMES] = canonical({root.name: str(Digest.of(root.data)) for root in roots})
+    return files
+
+
 def make_evidence(
-    locks: Sequence[Lock], records: Records, approvals: Sequence[Approval] = ()
+    locks: Sequence[Lock],
+    records: Records,
+    approvals: Sequence[Approval] = (),
+    roots: Sequence[CarriedRoot] = (),
 ) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
     """evidence.tar, and the list of its statements for the index."""
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
@@ -83,4 +115,5 @@ def make_evidence(
                     digest = Digest.of(bundle)
                     files[f"statements/{digest.hex}{SUFFIX}"] = bundle
                     statements.setdefault(digest, predicate_type(kind))
+    files |= root_files(roots)
     return tape.pack(files.items()), tuple((kind, digest) for digest, kind in statements.items())
