@@ -82,6 +82,7 @@ class World:
     index: bytes = b'{"kind": "Delivery"}'
     bundles: dict[str, bytes] = field(default_factory=dict)
     evidence: dict[str, bytes] = field(default_factory=dict)
+    waivers: list[bytes] = field(default_factory=list)
     journey: Journey = field(
         default_factory=lambda: Journey(
             id="0193570e-0000-7000-8000-000000000042",
@@ -102,6 +103,11 @@ class World:
     def digest(self) -> Digest:
         """That of AIRGAP.json."""
         return Digest.of(self.index)
+
+    @property
+    def roots(self) -> dict[str, Digest]:
+        """What the index says of each item with a root."""
+        return {item.name: item.root.digest for item in self.lock.items if item.root is not None}
 
     def sign_again(self, at: datetime = NOW - HOUR) -> None:
         """The exporter signs the lock's pull and the delivery."""
@@ -143,7 +149,7 @@ class World:
         acceptance.check_journey(self.journey)
         carried = {self.lock.digest: self.lock.encode()} if locks is None else locks
         acceptance.check_locks([self.lock.digest], carried.values())
-        acceptance.check_statements(self.evidence)
+        acceptance.check_statements(self.evidence, roots=self.roots, waivers=self.waivers)
         return acceptance.admit()
 
     def next_delivery(self, sequence: int = 43, **more: object) -> None:

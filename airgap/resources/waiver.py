@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from airgap.digest import Digest
+from airgap.lock import Item
 from airgap.resources.problems import Steps, quoted
 from airgap.resources.reader import Reader
 from airgap.resources.references import parse_time
@@ -21,8 +22,9 @@ class Waiver:
     """For each of `digests`, each of `checks` may say no until `expires`. It never lifts a deny."""
 
     name: str
-    digests: frozenset[Digest]
-    checks: frozenset[str]
+    digests: tuple[Digest, ...]
+    """Roots of items, or their pins."""
+    checks: tuple[str, ...]
     approver: str
     reason: str
     expires: datetime
@@ -34,13 +36,13 @@ class Waiver:
         """That of the file: by it verdicts name the waiver."""
         return Digest.of(self.raw)
 
-    def covers(self, check: str, subject: Digest) -> bool:
-        """True where this check of this subject may say no."""
-        return check in self.checks and subject in self.digests
+    def covers(self, check: str, item: Item, root: Digest) -> bool:
+        """True where this check of this item, whose root is `root`, may say no."""
+        return check in self.checks and not {root, item.pin}.isdisjoint(self.digests)
 
     def expired(self, at: datetime) -> bool:
-        """True when it does not hold any more at that time; at `expires` itself it does."""
-        return at > self.expires
+        """True when it does not hold any more at that time."""
+        return at >= self.expires
 
 
 def waiver(reader: Reader, name: str, raw: bytes) -> Waiver:
@@ -57,8 +59,8 @@ def waiver(reader: Reader, name: str, raw: bytes) -> Waiver:
         expires = UNKNOWN_TIME
     return Waiver(
         name=name,
-        digests=frozenset(map(Digest, found.get("digests", ()))),
-        checks=frozenset(found.get("checks", ())),
+        digests=tuple(map(Digest, found.get("digests", ()))),
+        checks=tuple(found.get("checks", ())),
         approver=found.get("approver", ""),
         reason=found.get("reason", ""),
         expires=expires,

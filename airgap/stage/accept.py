@@ -116,7 +116,11 @@ def accept(
     statements = {name: data for name, data in files.items() if name.startswith("statements/")}
     _check_list(index, statements)
     acceptance.check_locks(index.contents.locks, locks)
-    acceptance.check_statements(statements)
+    acceptance.check_statements(
+        statements,
+        roots={root.item: root.digest for root in index.contents.roots},
+        waivers=[data for name, data in files.items() if name.startswith("waivers/")],
+    )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)
     volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)
     return Opened(media, index, acceptance.admit(), volumes, spool)

@@ -30,6 +30,7 @@ from airgap.errors import InputError, TrustError
 from airgap.lock import Lock
 from airgap.resources.model import Trust
 from airgap.times import utc_text
+from airgap.trust.about_locks import check_pull, check_verdict
 from airgap.trust.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
 from airgap.trust.journey import CUT_AGAIN, Journey, check_due
 from airgap.trust.predicates import Pull
@@ -127,6 +128,7 @@ class Acceptance:
         self._earliest: datetime | None = None
         self._signed_at = now
         self._locks: tuple[Lock, ...] = ()
+        self._waivers: dict[Digest, bytes] = {}
         self._believed: list[Verified] = []
         self._refused: list[tuple[Authentic | None, TrustError]] = []
         self._notes: list[str] = []
@@ -211,18 +213,29 @@ class Acceptance:
                 raise TrustError(error.code, error.what, error.hint) from error
             return self._locks
 
-    def check_statements(self, evidence: Mapping[str, bytes]) -> None:
-        """Step 6. `evidence` are the bundles in the evidence, by name.
+    def check_statements(
+        self,
+        evidence: Mapping[str, bytes],
+        *,
+        roots: Mapping[str, Digest],
+        waivers: Iterable[bytes] = (),
+    ) -> None:
+        """Step 6. `evidence` are the bundles in the evidence, by name, and `waivers` the files of waivers there.
 
-        Raises `TrustError`: what `verify_bundle` raises, `statement-missing`, `pull-incomplete`.
+        `roots` are AIRGAP.json's `contents.roots`, by item name. What a verdict says counts also where none is
+        required. Raises `TrustError`: what `verify_bundle` raises, `statement-missing`, `pull-incomplete`, what
+        `check_verdict` raises.
         """
         with self._step(_Step.STATEMENTS, _Step.ADMIT):
+            self._waivers = {Digest.of(data): data for data in waivers}
             for name, data in sorted(evidence.items()):
                 self._believe(data, f"evidence: {name}", MAX_EVIDENCE_BUNDLE)
             for kind in self._trust.require:
                 self._require(kind)
             for lock in self._locks:
-                _check_pull(lock, self._about("pull", lock.digest))
+                check_pull(lock, self._about("pull", lock.digest))
+                verdicts = self._about("verdict", lock.digest)
+                check_verdict(lock, verdicts, roots, self._waivers, self._approved)
 
     def admit(self) -> Admitted:
         """Step 7. The delivery may go in, once `Admitted.record` is written down."""
@@ -256,7 +269,7 @@ class Acceptance:
         self._next = following
 
     def _believe(self, data: bytes, where: str, limit: int) -> None:
-        """Takes a statement about AIRGAP.json or a lock in, or notes why it counts for nothing."""
+        """Takes a statement about AIRGAP.json, a lock or a waiver in, or notes why it counts for nothing."""
         authentic = None
         try:
             authentic = authenticate(data, self._ring, where, limit)
@@ -288,6 +301,8 @@ class Acceptance:
             )
         if any(statement.subject == lock.digest for lock in self._locks):
             return True
+        if statement.subject in self._waivers:
+            return True
         self._notes.append(
             f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here"
         )
@@ -312,6 +327,15 @@ class Acceptance:
         found = [verified.statement for verified in self._believed]
         found = [one for one in found if one.kind == kind and one.subject == subject]
         return sorted(found, key=lambda one: one.signed_at, reverse=True)
+
+    def _approved(self, waiver: Digest) -> bool:
+        """True when a security-officer signed this waiver; raises why a signature that is there does not count."""
+        if self._about("approval", waiver):
+            return True
+        for authentic, error in self._refused:
+            if authentic is not None and authentic.statement.subject == waiver:
+                raise error
+        return False
 
     def _require(self, kind: str) -> None:
         """One statement of this kind about every lock; a delivery, or instead an approval, about AIRGAP.json."""
@@ -338,19 +362,3 @@ def _how_to_get(kind: str) -> str:
             "was it approved with --out DIR? name DIR beside the delivery"
         )
     return f"have the delivery cut with the {kind} statement in its evidence"
-
-
-def _check_pull(lock: Lock, statements: Sequence[Statement]) -> None:
-    """The newest pull statement, where there is one, says of every item that its root was fetched."""
-    for body in (one.body for one in statements[:1] if isinstance(one.body, Pull)):
-        for item in lock.items:
-            pulled = body.items.get(item.name)
-            good = pulled is not None and pulled.outcome == "pass" and pulled.root is not None
-            root = None if pulled is None else pulled.root
-            if not good or (item.root is not None and root != item.root.digest):
-                said = "nothing" if pulled is None else f"{pulled.outcome}, {pulled.root}"
-                raise TrustError(
-                    "pull-incomplete",
-                    f"lock {lock.name!r}: {item.kind} {item.name!r}: the pull statement says {said}",
-                    "run `airgap pull` again with this lock, then have the delivery cut again",
-                )

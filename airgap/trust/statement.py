@@ -17,6 +17,7 @@ from airgap.errors import AirgapError, TrustError
 from airgap.times import utc_text
 from airgap.trust.fields import Fields
 from airgap.trust.predicates import Approval, Audit, Body, Delivery, Pull, Receipt
+from airgap.trust.verdict import Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREFIX = "https://airgap.openova.io/"
@@ -25,6 +26,7 @@ KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit")
 
 BODIES: Mapping[str, type[Body]] = {
     "pull": Pull,
+    "verdict": Verdict,
     "delivery": Delivery,
     "approval": Approval,
     "receipt": Receipt,

@@ -410,7 +410,7 @@ STEPS: list[Callable[[Acceptance, World], object]] = [
     lambda acceptance, world: acceptance.read_index(lambda data: data),
     lambda acceptance, world: acceptance.check_journey(world.journey),
     lambda acceptance, world: acceptance.check_locks([world.lock.digest], [world.lock.encode()]),
-    lambda acceptance, world: acceptance.check_statements(world.evidence),
+    lambda acceptance, world: acceptance.check_statements(world.evidence, roots=world.roots),
     lambda acceptance, world: acceptance.admit(),
 ]
 

@@ -1,0 +1,130 @@
+"""What statements about a lock must say before acceptance lets the lock's items in: pull, verdict, and its waivers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from airgap.digest import Digest
+from airgap.errors import InputError, TrustError
+from airgap.lock import Item, Lock
+from airgap.resources.load import load_waiver
+from airgap.resources.waiver import MAX_WAIVER, Waiver
+from airgap.times import utc_text
+from airgap.trust.predicates import Pull
+from airgap.trust.statement import Statement
+from airgap.trust.verdict import WAIVED, Verdict, objection
+
+_SCAN_AGAIN = "have the station scan and cut it again: airgap scan, then airgap bundle"
+
+
+def check_pull(lock: Lock, statements: Sequence[Statement]) -> None:
+    """The newest pull statement, where there is one, says of every item that its root was fetched.
+
+    `statements` are newest first. Raises `TrustError` (`pull-incomplete`).
+    """
+    for body in (one.body for one in statements[:1] if isinstance(one.body, Pull)):
+        for item in lock.items:
+            pulled = body.items.get(item.name)
+            good = pulled is not None and pulled.outcome == "pass" and pulled.root is not None
+            root = None if pulled is None else pulled.root
+            if not good or (item.root is not None and root != item.root.digest):
+                said = "nothing" if pulled is None else f"{pulled.outcome}, {pulled.root}"
+                raise TrustError(
+                    "pull-incomplete",
+                    f"lock {lock.name!r}: {item.kind} {item.name!r}: the pull statement says {said}",
+                    "run `airgap pull` again with this lock, then have the delivery cut again",
+                )
+
+
+def check_verdict(
+    lock: Lock,
+    statements: Sequence[Statement],
+    roots: Mapping[str, Digest],
+    waivers: Mapping[Digest, bytes],
+    approved: Callable[[Digest], bool],
+) -> None:
+    """The newest verdict, where there is one, lets every item of the lock in.
+
+    `statements` are newest first; `roots` are those of the delivery, by item name; `waivers` are files by their digest,
+    and `approved` says whether a security-officer whom we believe signed one.
+
+    1. Each item has a judgement, it says pass, and so does each check of it or a waiver lifts it: `verdict-failed`.
+    2. It is about the very root that the lock has and the delivery brings: `verdict-mismatch`.
+    3. Each waiver that it names is here (`waiver-missing`), approved (`waiver-unapproved`), held when the verdict was
+       signed (`waiver-expired`), and is for those checks of those items (`waiver-mismatch`).
+
+    Raises `TrustError`. Of two that claim the same second both must do: nobody knows which is newer.
+    """
+    for statement in statements:
+        if statement.signed_at < statements[0].signed_at:
+            break
+        body = statement.body
+        if not isinstance(body, Verdict):
+            continue
+        for item in lock.items:
+            # 1. and 2.
+            found = objection(body, item, roots.get(item.name, item.root and item.root.digest))
+            if found is not None:
+                raise TrustError(
+                    found.code,
+                    f"lock {lock.name!r}: {item.kind} {item.name!r}: {found.what}",
+                    _SCAN_AGAIN,
+                )
+        # 3.
+        _check_waivers(lock, body, statement.signed_at, waivers, approved)
+
+
+def _check_waivers(
+    lock: Lock,
+    verdict: Verdict,
+    signed_at: datetime,
+    files: Mapping[Digest, bytes],
+    approved: Callable[[Digest], bool],
+) -> None:
+    found: dict[Digest, Waiver] = {}
+    for used in verdict.waivers:
+        data = files.get(used.digest)
+        if data is None:
+            raise _refused("waiver-missing", used.digest, "the verdict names it, and the evidence does not have it")
+        # Nothing of a file is parsed before somebody whom we believe has signed it.
+        if not approved(used.digest):
+            raise _refused(
+                "waiver-unapproved",
+                used.digest,
+                "no approval by a security-officer of the Trust resource comes with it",
+            )
+        waiver = found[used.digest] = read_waiver(data)
+        if waiver.expired(signed_at):
+            what = f"it held until {utc_text(waiver.expires)}, the verdict was signed at {utc_text(signed_at)}"
+            raise _refused("waiver-expired", used.digest, what)
+        if waiver.expires.replace(microsecond=0) != used.expires:
+            what = f"the verdict says that it expires at {utc_text(used.expires)}, it says {utc_text(waiver.expires)}"
+            raise _refused("waiver-mismatch", used.digest, what)
+    for item in lock.items:
+        _check_covered(item, verdict, found)
+
+
+def _check_covered(item: Item, verdict: Verdict, found: Mapping[Digest, Waiver]) -> None:
+    judged = verdict.items[item.name]
+    for check in judged.checks:
+        if check.outcome != WAIVED or check.waiver is None:
+            continue
+        if not found[check.waiver].covers(check.check, item, judged.root):
+            what = f"it does not waive the check {check.check!r} of {item.kind} {item.name!r}"
+            raise _refused("waiver-mismatch", check.waiver, what)
+
+
+def read_waiver(data: bytes) -> Waiver:
+    """A waiver out of evidence. Raises `TrustError` (`bad-waiver`)."""
+    digest = Digest.of(data)
+    if len(data) > MAX_WAIVER:
+        raise _refused("bad-waiver", digest, f"{len(data)} bytes, at most {MAX_WAIVER}")
+    try:
+        return load_waiver(data, label=f"waivers/{digest.hex}.yaml")
+    except InputError as error:
+        raise _refused("bad-waiver", digest, error.what) from error
+
+
+def _refused(code: str, waiver: Digest, what: str) -> TrustError:
+    return TrustError(code, f"waiver {waiver}: {what}", _SCAN_AGAIN)
