@@ -1,23 +1,33 @@
 """The files that a station keeps beside its store.
 
-In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the newest statement of a kind about a
-lock), `airgap/streams/` (sequence counters), `airgap/work/` (temporary and resumable work of kinds).
+In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the newest statement of its own of a kind
+about a lock, a delivery or a waiver), `airgap/received/` (statements that came in with deliveries), `airgap/locks/`
+(locks that came in), `airgap/waivers/` (those that verdicts name), `airgap/streams/` (sequence counters),
+`airgap/work/` (temporary and resumable work of kinds).
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.digest import Digest
 from airgap.errors import StoreError
-from airgap.lock import Item
+from airgap.lock import Item, Lock
 from airgap.store.files import disk_errors, locked, write_durably
 
 if TYPE_CHECKING:
     from airgap.trust.log import Log
+
+
+STATEMENTS = "statements"
+RECEIVED = "received"
+ACCEPTED = "accepted.sigstore.json"
+"""The newest list of accepted deliveries that this station signed."""
 
 
 def git_pin_name(item: Item) -> str:
@@ -42,16 +52,50 @@ class Records:
         return self._made("work")
 
     def save_statement(self, kind: str, subject: Digest, bundle: bytes) -> Path:
-        """Keeps the newest statement of a kind about a subject."""
-        path = self._made("statements") / f"{kind}-{subject.hex}.sigstore.json"
+        """Keeps the newest statement of this station of a kind about a subject."""
+        path = self._made(STATEMENTS) / f"{kind}-{subject.hex}.sigstore.json"
         write_durably(path, bundle)
         return path
 
+    def save_accepted(self, bundle: bytes) -> None:
+        """Keeps the newest signed list of accepted deliveries."""
+        write_durably(self.folder / ACCEPTED, bundle, 0o600)
+
     def statement(self, kind: str, subject: Digest) -> bytes | None:
-        """The newest statement of a kind about a subject, if there is one."""
-        path = self.folder / "statements" / f"{kind}-{subject.hex}.sigstore.json"
-        with disk_errors(path):
-            return path.read_bytes() if path.exists() else None
+        """The newest statement of a kind about a subject, if there is one: this station's own, else one that came in."""
+        own = self.folder / STATEMENTS / f"{kind}-{subject.hex}.sigstore.json"
+        with disk_errors(own):
+            if own.exists():
+                return own.read_bytes()
+        return next(iter(self.received(kind, subject)), None)
+
+    def receive(self, kind: str, subject: Digest, bundles: Sequence[bytes], *, replace: bool) -> None:
+        """Keeps statements that came in with a delivery, the newest first; those of earlier ones with `replace` too.
+
+        Without `replace` they are kept only where there are none. Their names tell their order.
+        """
+        folder, stem = self._made(RECEIVED), f"{kind}-{subject.hex}"
+        kept = self.received(kind, subject)
+        if kept and not replace:
+            return
+        ordered = list(dict.fromkeys([*bundles, *kept]))
+        # The last first: the newest, which has the first name, is always one that was whole before.
+        for number, bundle in reversed([*enumerate(ordered)]):
+            write_durably(folder / f"{stem}.{number:04d}.sigstore.json", bundle)
+
+    def received(self, kind: str, subject: Digest) -> list[bytes]:
+        """The statements of a kind about a subject that came in with deliveries, the newest first."""
+        folder = self.folder / RECEIVED
+        with disk_errors(folder):
+            found = sorted(folder.glob(f"{kind}-{subject.hex}.*.sigstore.json"))
+            return [path.read_bytes() for path in found]
+
+    def save_lock(self, lock: Lock) -> Path:
+        """Keeps a lock that came in, under its name and the beginning of its digest."""
+        plain = re.sub(r"[^A-Za-z0-9._-]", "_", lock.name)[:100].lstrip(".") or "lock"
+        path = self._made("locks") / f"{plain}-{lock.digest.hex[:12]}.json"
+        write_durably(path, lock.encode())
+        return path
 
     def next_sequence(self, sovereign: str, stream: str) -> int:
         """Counts up the stream's sequence, durably: a number is never given twice."""

@@ -1,4 +1,4 @@
-"""Who signs at this station."""
+"""Who signs at this station, and what is written into its log."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ from airgap.trust.statement import Statement
 Clock = Callable[[], datetime]
 
 
+@dataclass(frozen=True, slots=True)
+class Diary:
+    """What a station does without signing it, as lines of its log. `actor` is the role, with its key where there is
+    one."""
+
+    log: Log
+    actor: str
+    clock: Clock
+
+    def note(self, action: str, *subjects: Digest) -> None:
+        """One line, durable on return. Raises `StoreError`, `IntegrityError` (`log-damaged`)."""
+        self.log.append(time=self.clock(), actor=self.actor, action=action, subjects=subjects)
+
+
 @dataclass(slots=True)
 class Station:
     """A signer in its role, with its log and its clock."""
@@ -25,6 +39,11 @@ class Station:
     role: str
     log: Log
     clock: Clock
+
+    @property
+    def actor(self) -> str:
+        """Who acts, as the log names it."""
+        return f"{self.role} {self.signer.key_id}"
 
     def sign(self, subject: Digest, body: Body) -> bytes:
         """One statement: noted in the log first, then signed with the log's head in it. Returns the bundle's bytes.
@@ -35,7 +54,7 @@ class Station:
         now = self.clock()
         head = self.log.append(
             time=now,
-            actor=f"{self.role} {self.signer.key_id}",
+            actor=self.actor,
             action=body.kind,
             subjects=[subject],
         ).head

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -134,23 +134,33 @@ class Log:
                 previous = entry.digest
                 yield entry
 
-    def verify(self, heads: Collection[Digest] = ()) -> int:
+    def verify(self, heads: Mapping[Digest, str] | Collection[Digest] = ()) -> int:
         """Walks the whole chain; returns the number of lines.
 
-        `heads` are those of signed statements of this station: each must be in the chain. Raises what `entries`
-        raises, and `IntegrityError` (`log-cut`) for a head that is not there.
+        `heads` are those of signed statements of this station, perhaps each with what names it: each must be in the
+        chain. Raises what `entries` raises, and `IntegrityError` (`log-cut`) for a head that is not there, also where
+        the last line has no end: a crash leaves no head behind.
         """
-        wanted, count = set(heads) - {EMPTY_HEAD}, 0
-        for entry in self.entries():
-            wanted.discard(entry.digest)
-            count += 1
+        wanted, count, torn = set(heads) - {EMPTY_HEAD}, 0, None
+        try:
+            for entry in self.entries():
+                wanted.discard(entry.digest)
+                count += 1
+        except IntegrityError as error:
+            if error.code != "log-torn":
+                raise
+            torn = error
         if wanted:
+            lost = min(wanted)
+            who = heads[lost] if isinstance(heads, Mapping) else "a signed statement"
             raise IntegrityError(
                 "log-cut",
-                f"{self.path}: {min(wanted)}, which a signed statement names as its head, is not in the log "
-                f"({count} lines)",
-                "lines were removed or rewritten: keep this file as evidence, and look for a copy of the log",
+                f"{self.path}: {lost}, which {who} names as its head, is not in the log ({count} lines)",
+                "lines were removed or rewritten, or the statement is of another station: keep this file as evidence, "
+                "and look for a copy of the log",
             )
+        if torn is not None:
+            raise torn
         return count
 
     @contextmanager

@@ -159,3 +159,13 @@ def test_several_writers_make_one_chain(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert Log(path).verify() == 40
+
+
+def test_a_cut_shows_also_behind_a_torn_line_and_says_what_names_the_head(tmp_path: Path) -> None:
+    log, heads = filled(tmp_path / "log.jsonl")
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    log.path.write_bytes(lines[0] + lines[1][:20])
+    assert code_of(log) == code_of(log, heads[0]) == "log-torn"
+    assert code_of(log, heads[1]) == "log-cut"
+    with pytest.raises(IntegrityError, match=r"receipt\.json"):
+        log.verify({heads[2]: "receipt.json (a receipt statement)"})

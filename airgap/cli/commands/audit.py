@@ -86,7 +86,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     result = _compare(arguments, context, trust, sovereign)
     _report(result, context)
     if station is not None:
-        write_durably(arguments.report, station.sign(result.subject, result.statement()))
+        signed = station.sign(result.subject, result.statement())
+        records.save_statement("audit", result.subject, signed)
+        write_durably(arguments.report, signed)
     return exits.NO if result.drift else exits.DONE
 
 

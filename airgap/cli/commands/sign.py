@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.delivery.index import SIGNATURES
     from airgap.delivery.read import open_media
     from airgap.resources.load import load_trust
+    from airgap.stage.records import Records
     from airgap.stage.station import Station
     from airgap.store.files import disk_errors, write_durably
     from airgap.trust.log import Log
@@ -79,8 +80,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     assert signer is not None  # noqa: S101  (required)
     if arguments.trust:
         check_signer(load_trust(arguments.trust), signer.key_id, arguments.role, context.now())
-    log = Log(arguments.log or context.state_folder() / "log.jsonl")
+    own = Records(context.state_folder())
+    log = Log(arguments.log) if arguments.log else own.log()
     bundle = Station(signer, arguments.role, log, context.now).sign(subject, Approval())
+    if not arguments.log:
+        own.save_statement("approval", subject, bundle)  # its head shows when that log is cut
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_durably(path, bundle)

@@ -1,0 +1,51 @@
+"""What a station keeps beside its store: its own statements, those that came in, locks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airgap.digest import Digest
+from airgap.lock import Lock
+from airgap.stage.records import Records
+from tests.trust_world import image
+
+SUBJECT = Digest.of(b"a lock")
+
+
+def test_a_station_goes_by_its_own_statement_and_else_by_the_newest_that_came_in(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    assert records.statement("pull", SUBJECT) is None
+    records.receive("pull", SUBJECT, [b"first"], replace=True)
+    records.receive("pull", SUBJECT, [b"third", b"second"], replace=True)
+    assert records.received("pull", SUBJECT) == [b"third", b"second", b"first"]
+    assert records.statement("pull", SUBJECT) == b"third"
+    records.save_statement("pull", SUBJECT, b"own")
+    assert records.statement("pull", SUBJECT) == b"own"
+    assert records.received("pull", SUBJECT)[0] == b"third"
+
+
+def test_an_earlier_delivery_does_not_take_the_place_of_what_came_later(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.receive("pull", SUBJECT, [b"old"], replace=False)
+    assert records.statement("pull", SUBJECT) == b"old"
+    records.receive("pull", SUBJECT, [b"new"], replace=True)
+    records.receive("pull", SUBJECT, [b"old"], replace=False)
+    assert records.received("pull", SUBJECT) == [b"new", b"old"]
+
+
+def test_what_comes_in_twice_is_kept_once(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    for _ in range(3):
+        records.receive("approval", SUBJECT, [b"b", b"a"], replace=True)
+    assert records.received("approval", SUBJECT) == [b"b", b"a"]
+
+
+def test_a_lock_is_kept_under_a_plain_name(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    for name in ("platform-2026", "../../etc/passwd", "...", "x" * 300, "ä b"):
+        lock = Lock.of(name, [image("alpine:3.20")])
+        path = records.save_lock(lock)
+        assert path.parent == tmp_path / "locks"
+        assert path.read_bytes() == lock.encode()
+        assert path.name.endswith(f"-{lock.digest.hex[:12]}.json")
+    assert len(list((tmp_path / "locks").iterdir())) == 5
