@@ -18,6 +18,8 @@ from airgap.inputs import read_input
 from airgap.lock import API_VERSION, MAX_LOCK
 from airgap.resources.document import Document, read_documents
 from airgap.resources.model import Request, Sovereign, Trust, Upstreams
+from airgap.resources.policy import policy
+from airgap.resources.policy_model import Policy
 from airgap.resources.problems import Problem, answer, describe, listed, nearest, quoted
 from airgap.resources.reader import Reader
 from airgap.resources.request import request, upstreams
@@ -26,8 +28,8 @@ from airgap.resources.trust import trust
 from airgap.resources.validate import KINDS, mistakes
 from airgap.resources.waiver import Waiver, waiver
 
-Resource = Request | Upstreams | Sovereign | Trust | Waiver
-T = TypeVar("T", Request, Upstreams, Sovereign, Trust, Waiver)
+Resource = Request | Upstreams | Sovereign | Trust | Policy | Waiver
+T = TypeVar("T", Request, Upstreams, Sovereign, Trust, Policy, Waiver)
 
 TAKEN_BY = {
     "Request": "`airgap lock` takes a Request",
@@ -36,7 +38,7 @@ TAKEN_BY = {
     "Trust": "commands that read statements take a Trust with --trust",
     "Lock": "`airgap pull`, `airgap scan` and `airgap bundle` take a Lock",
     "Delivery": "`airgap verify` and `airgap import` take the folder of a Delivery",
-    "Policy": "`airgap scan` takes a Policy with --policy",
+    "Policy": "`airgap scan` and `airgap verify-image` take a Policy with --policy",
     "Waiver": "`airgap sign` signs a Waiver, `airgap scan` takes it with --waiver",
 }
 """Where each kind of ours belongs: for those who offer it elsewhere."""
@@ -93,6 +95,11 @@ def load_sovereign(source: Path | bytes, *, base_dir: Path | None = None, label:
 def load_trust(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Trust:
     """The Trust of a file, with its public keys read. Arguments and errors: `load`."""
     return _only(_load(_File.of(source, base_dir, label), ("Trust",), ("Trust",)), Trust)
+
+
+def load_policy(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Policy:
+    """The Policy of a file, with its trust roots and public keys read. Arguments and errors: `load`."""
+    return _only(_load(_File.of(source, base_dir, label), ("Policy",), ("Policy",)), Policy)
 
 
 def load_waiver(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Waiver:
@@ -207,6 +214,8 @@ def _resource(reader: Reader, kind: str, raw: bytes) -> Resource:
             return upstreams(reader)
         case "Sovereign":
             return sovereign(reader, name)
+        case "Policy":
+            return policy(reader, name, raw)
         case "Waiver":
             return waiver(reader, name, raw)
         case _:

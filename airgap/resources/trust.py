@@ -40,7 +40,7 @@ def trust(reader: Reader, raw: bytes) -> Trust:
 
 def _key(reader: Reader, steps: Steps, entry: Mapping[str, Any], material: dict[str, Steps]) -> TrustedKey:
     at = (*steps, "publicKeyFile")
-    pem = _public_key(reader, at, entry["publicKeyFile"], material)
+    pem = public_key(reader, at, entry["publicKeyFile"], material)
     not_before = _time(reader, (*steps, "notBefore"), entry["notBefore"])
     not_after = _time(reader, (*steps, "notAfter"), entry["notAfter"])
     if UNKNOWN_TIME not in (not_before, not_after) and not_before >= not_after:
@@ -60,7 +60,7 @@ def _time(reader: Reader, steps: Steps, text: str) -> datetime:
     return made
 
 
-def _public_key(reader: Reader, steps: Steps, text: str, material: dict[str, Steps]) -> bytes:
+def public_key(reader: Reader, steps: Steps, text: str, material: dict[str, Steps]) -> bytes:
     """The file's bytes, after it was made sure that they are one public key and that no other entry has it.
 
     One key under two roles would let one person sign as two, and a second entry would outlive the first's revocation.

@@ -30,7 +30,7 @@ from airgap.resources.problems import (
     spell,
 )
 
-KINDS = ("Request", "Upstreams", "Sovereign", "Trust", "Waiver")
+KINDS = ("Request", "Upstreams", "Sovereign", "Trust", "Policy", "Waiver")
 MAX_FOUND = 1000
 """Mistakes that are looked for in one document: a file of another shape would give one for each of its nodes."""
 

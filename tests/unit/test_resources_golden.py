@@ -21,7 +21,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from airgap.errors import InputError
 from airgap.resources import document
-from airgap.resources.load import load_request, load_sovereign, load_trust, load_upstreams
+from airgap.resources.load import (
+    load_policy,
+    load_request,
+    load_sovereign,
+    load_trust,
+    load_upstreams,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "resources"
 LOADERS: dict[str, Callable[..., Any]] = {
@@ -30,6 +36,7 @@ LOADERS: dict[str, Callable[..., Any]] = {
     "upstreams": load_upstreams,
     "sovereign": load_sovereign,
     "trust": load_trust,
+    "policy": load_policy,
 }
 
 
@@ -56,6 +63,8 @@ def key_files(folder: Path) -> None:
     (folder / "junk.pub").write_bytes(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
     (folder / "large.pub").write_bytes(b"#" * (64 << 10) + exporter)
     (folder / "folder").mkdir()
+    (folder / "roots").mkdir()
+    (folder / "roots" / "sigstore.json").write_bytes(b"{}")
 
 
 @pytest.fixture(scope="module")
