@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,26 +26,18 @@ from airgap.delivery.index import (
 from airgap.delivery.plan import DEFAULT_VOLUME, Plan, plan_volumes
 from airgap.delivery.write import Journal, write_volumes
 from airgap.digest import Digest
-from airgap.errors import (
-    AirgapError,
-    InputError,
-    IntegrityError,
-    NotFoundError,
-    PolicyError,
-    StoreError,
-)
+from airgap.errors import InputError, IntegrityError, NotFoundError
 from airgap.graph import Descriptor, Node, by_platform, walk
 from airgap.lock import Item, Lock
 from airgap.progress import Progress
 from airgap.stage.evidence import Approval, CarriedRoot, make_evidence
+from airgap.stage.gate import check_pulled, check_scanned
 from airgap.stage.records import Records, git_pin_name
 from airgap.stage.station import Station
 from airgap.store.files import check_free, disk_errors, held, write_durably
 from airgap.store.layout import Layout
 from airgap.times import utc_text
-from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
-from airgap.trust.predicates import Delivery, Pull
-from airgap.trust.statement import Statement
+from airgap.trust.predicates import Delivery
 
 DEFAULT_LIFE = timedelta(days=60)
 """How long a delivery may travel."""
@@ -65,6 +57,8 @@ class Order:
     life: timedelta = DEFAULT_LIFE
     approvals: tuple[Approval, ...] = ()
     """Of the locks; those that the store's records have come along anyway."""
+    unscanned: bool = False
+    """True where locks may cross without a verdict, to a station that will judge them."""
     roots: tuple[CarriedRoot, ...] = ()
     """Trust roots that go along; the far side adds them when its security-officer approves."""
 
@@ -157,15 +151,17 @@ def bundle(
 ) -> Cut:
     """Cuts a delivery into `order.folder`; goes on where an interrupted one stopped.
 
-    1. Find everything that the locks name, and what the pull statements say of it; 2. plan the volumes; 3. check the
-    free space; 4. write the volumes, hashing each blob; 5. write the evidence; 6. take a sequence number; 7. sign, and
-    write AIRGAP.json last. From 3 on nobody else cuts into that folder.
+    1. Find everything that the locks name, and what pull statements and verdicts say of it; 2. plan the volumes;
+    3. check the free space; 4. write the volumes, hashing each blob; 5. write the evidence; 6. take a sequence number;
+    7. sign, and write AIRGAP.json last. From 3 on nobody else cuts into that folder.
     """
     # 1. What crosses. A lock that is named twice is one lock.
     order = replace(order, locks=tuple({lock.digest: lock for lock in order.locks}.values()))
     _check_names(order.locks)
     selected = select(order.locks, layout)
-    check_pulled(order.locks, {item.name: root.digest for item, root in selected.roots}, records)
+    found = {item.name: root.digest for item, root in selected.roots}
+    check_pulled(order.locks, found, records)
+    check_scanned(order.locks, found, records, demanded=_judged(order, records, station))
     # 2. Where it goes.
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)
@@ -208,13 +204,20 @@ def bundle(
         index = Index(contents, journey)
         data = index.encode()
         signature = order.folder / SIGNATURES / f"{station.role}.sigstore.json"
-        write_durably(signature, station.sign(Digest.of(data), Delivery()))
+        signed = station.sign(Digest.of(data), Delivery())
+        records.save_statement("delivery", Digest.of(data), signed)
+        write_durably(signature, signed)
         readme = people.readme(index, data)
         _write(order.folder, README_NAME, readme)
         _write(order.folder, SUMS_NAME, people.sums(index, data, readme))
         _write(order.folder, INDEX_NAME, data)
         journal.close()
         return Cut(index, Digest.of(data), signature)
+
+
+def _judged(order: Order, records: Records, station: Station) -> bool:
+    """True where each lock must have a verdict: the station cuts it, or a policy was applied in this store before."""
+    return not order.unscanned and (station.role == "station" or records.has("verdict"))
 
 
 def _named(number: int, plan: Plan) -> str:
@@ -233,49 +236,6 @@ def _check_names(locks: Sequence[Lock]) -> None:
                 f"two locks have an item {item.name!r} with different content",
                 "bundle them one after the other, or rename one of them in its request",
             )
-
-
-def check_pulled(locks: Sequence[Lock], roots: Mapping[str, Digest], records: Records) -> None:
-    """The newest pull statements of the store say of every item that this very root was fetched and found good.
-
-    The far side refuses anything else, and there nobody can mend it. A lock without a statement is let through: only
-    the Trust resource knows whether it must have one. Raises `PolicyError` (`pull-incomplete`), `StoreError`.
-    """
-    for lock in locks:
-        data = records.statement("pull", lock.digest)
-        if data is None:
-            continue
-        body = _pull(data, lock)
-        for item in lock.items:
-            said = body.items.get(item.name)
-            if said is None or said.outcome != "pass":
-                why = "nothing" if said is None else f"{said.outcome}: {said.reason or 'no reason'}"
-                hint = "mend it at its origin or in the request, lock it again, and pull with --key"
-            elif said.root != roots[item.name]:
-                why, hint = (
-                    f"{said.root}; the store has {roots[item.name]}",
-                    "run `airgap pull` again with --key",
-                )
-            else:
-                continue
-            raise PolicyError(
-                "pull-incomplete",
-                f"lock {lock.name!r}: {item.kind} {item.name!r}: the pull statement says {why}",
-                hint,
-            )
-
-
-def _pull(data: bytes, lock: Lock) -> Pull:
-    where = f"the pull statement in the store, pull-{lock.digest.hex}.sigstore.json"
-    try:
-        body = Statement.parse(open_bundle(data, where, MAX_EVIDENCE_BUNDLE).payload, where).body
-    except AirgapError as error:
-        raise StoreError(
-            "bad-statement", f"{where}: {error.what}", "run `airgap pull` again with --key"
-        ) from error
-    if not isinstance(body, Pull):
-        raise StoreError("bad-statement", f"{where}: a {body.kind} statement")
-    return body
 
 
 def _write(folder: Path, name: str, data: bytes) -> FileSum:

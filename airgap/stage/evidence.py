@@ -12,14 +12,18 @@ from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError
 from airgap.inputs import read_input
 from airgap.lock import Lock
+from airgap.stage.gate import recorded
 from airgap.stage.records import Records
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.trust.statement import Statement, article, predicate_type
+from airgap.trust.verdict import Verdict
 
 SUFFIX = ".sigstore.json"
 RECORDED = ("pull", "verdict", "approval")
 """Kinds that a station keeps beside its store, in the order in which they go into the evidence."""
 
+WAIVERS = "waivers/"
+"""Where waivers are in evidence.tar, each by its digest."""
 ROOTS = "roots/"
 """Where trust roots are in evidence.tar, each by its digest."""
 ROOT_NAMES = f"{ROOTS}names.json"
@@ -102,18 +106,26 @@ def make_evidence(
     approvals: Sequence[Approval] = (),
     roots: Sequence[CarriedRoot] = (),
 ) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
-    """evidence.tar, and the list of its statements for the index."""
+    """evidence.tar, and the list of its statements for the index.
+
+    A verdict brings the waivers that it names, and their approvals: whoever reads it judges them again.
+    """
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
     statements: dict[Digest, str] = {}
+    verdicts = [recorded(records, lock, Verdict) for lock in locks]
+    waivers = list({used.digest: None for one in verdicts if one for used in one.waivers})
     for kind in RECORDED:
-        for lock in locks:
-            found = [records.statement(kind, lock.digest)]
+        subjects = [lock.digest for lock in locks]
+        for subject in [*subjects, *waivers] if kind == "approval" else subjects:
+            found = [records.statement(kind, subject)]
             if kind == "approval":
-                found += [approval.bundle for approval in approvals if approval.lock == lock.digest]
+                found += [approval.bundle for approval in approvals if approval.lock == subject]
             for bundle in found:
                 if bundle is not None:
                     digest = Digest.of(bundle)
                     files[f"statements/{digest.hex}{SUFFIX}"] = bundle
                     statements.setdefault(digest, predicate_type(kind))
+    for waiver in waivers:
+        files[f"{WAIVERS}{waiver.hex}.yaml"] = records.waiver(waiver) or b""
     files |= root_files(roots)
     return tape.pack(files.items()), tuple((kind, digest) for digest, kind in statements.items())

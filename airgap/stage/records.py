@@ -97,6 +97,23 @@ class Records:
         write_durably(path, lock.encode())
         return path
 
+    def has(self, kind: str) -> bool:
+        """True when this station made a statement of this kind, whatever its subject."""
+        folder = self.folder / STATEMENTS
+        with disk_errors(folder):
+            return any(folder.glob(f"{kind}-*.sigstore.json"))
+
+    def save_waiver(self, data: bytes) -> None:
+        """Keeps the file of a waiver, under its digest."""
+        write_durably(self._made("waivers") / f"{Digest.of(data).hex}.yaml", data)
+
+    def waiver(self, digest: Digest) -> bytes | None:
+        """The file of a waiver, if it is there and unchanged."""
+        path = self.folder / "waivers" / f"{digest.hex}.yaml"
+        with disk_errors(path):
+            data = path.read_bytes() if path.exists() else b""
+        return data if Digest.of(data) == digest else None
+
     def next_sequence(self, sovereign: str, stream: str) -> int:
         """Counts up the stream's sequence, durably: a number is never given twice."""
         folder = self._made("streams")
