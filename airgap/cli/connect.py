@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from airgap.stage.records import Records
     from airgap.stage.station import Station
     from airgap.store.locate import Reach
-    from airgap.trust.keys import FileSigner
+    from airgap.trust.keys import Signer
 
 USER_AGENT = f"airgap/{VERSION}"
 
@@ -70,10 +71,8 @@ def upstreams_of(arguments: argparse.Namespace) -> Upstreams:
 
 def signer_for(
     arguments: argparse.Namespace, context: Context, *, required: bool
-) -> FileSigner | None:
+) -> Signer | None:
     """The signer of `--key`. Raises `InputError` when one is required and none was named."""
-    from airgap.trust.keys import load_private
-
     key = context.key_path(arguments)
     if key is None:
         if required:
@@ -83,7 +82,21 @@ def signer_for(
                 "use --key KEY, or set AIRGAP_KEY",
             )
         return None
-    return load_private(key, context.password(arguments, key))
+    return open_key(key, context, lambda: context.password(arguments, key))
+
+
+def open_key(named: str, context: Context, password: Callable[[], bytes]) -> Signer:
+    """The signer of a key file, or of a key in a token by its `pkcs11:` URI. A wrong URI asks for no PIN."""
+    from airgap.trust.pkcs11_uri import MODULE_VARIABLE, KeyUri, is_uri
+
+    if is_uri(named):
+        from airgap.trust.pkcs11 import open_token
+
+        uri = KeyUri.parse(named)
+        return open_token(uri, password(), context.environ.get(MODULE_VARIABLE, ""))
+    from airgap.trust.keys import load_private
+
+    return load_private(Path(named), password())
 
 
 def station_for(

@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
@@ -109,6 +109,17 @@ class Context:
         except StoreError as error:
             self.unheard = error
 
+    def result_lines(self, documents: Iterable[Any], text: str) -> None:
+        """As `result`, but with `--json` one document a line: for what may be long."""
+        if self.as_json:
+            dumped = [json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in documents]
+            text = "".join(dumped)
+        self.end_progress()
+        try:
+            write(text)
+        except StoreError as error:
+            self.unheard = error
+
     def close(self) -> None:
         """Ends the bar and the log."""
         self.end_progress()
@@ -135,12 +146,13 @@ class Context:
             )
         return Path(chosen)
 
-    def key_path(self, arguments: argparse.Namespace) -> Path | None:
-        """`--key` or AIRGAP_KEY."""
-        chosen = arguments.key or self.environ.get("AIRGAP_KEY")
-        return Path(chosen) if chosen else None
+    def key_path(self, arguments: argparse.Namespace) -> str | None:
+        """`--key` or AIRGAP_KEY: a path, or the `pkcs11:` URI of a key in a token."""
+        return arguments.key or self.environ.get("AIRGAP_KEY") or None
 
-    def password(self, arguments: argparse.Namespace, key: Path, *, confirm: bool = False) -> bytes:
+    def password(
+        self, arguments: argparse.Namespace, key: Path | str, *, confirm: bool = False
+    ) -> bytes:
         """The key's password: from the file, or asked for when stdin is a terminal. Raises `InputError`."""
         chosen = arguments.key_password_file or self.environ.get("AIRGAP_KEY_PASSWORD_FILE")
         if chosen:

