@@ -21,10 +21,10 @@ MAY_SIGN: Mapping[str, frozenset[str]] = {
     "exporter": frozenset({"pull", "delivery"}),
     "station": frozenset({"verdict", "delivery"}),
     "security-officer": frozenset({"approval"}),
-    "sovereign": frozenset({"receipt", "audit"}),
+    "sovereign": frozenset({"receipt", "audit", "accepted"}),
 }
 REQUIRABLE = frozenset({"pull", "verdict", "delivery", "approval"})
-"""What a delivery can bring. Receipts and audits are made after it arrived."""
+"""What a delivery can bring. Receipts, audits and accepted lists are made after it arrived."""
 CLOCK_SKEW = timedelta(hours=1)
 """How far the clocks of two zones may differ: nothing inside the gap can ask for the time."""
 

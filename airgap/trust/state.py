@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,8 @@ FILE = "accepted.json"
 API_VERSION = "airgap.openova.io/v1alpha1"
 MAX_STATE = 256 << 20
 """Bytes of the file: some 500,000 deliveries."""
+ENTRY = frozenset({"stream", "sequence", "id", "digest", "signedAt", "acceptedAt"})
+"""The JSON names of one accepted delivery."""
 
 
 class Standing(StrEnum):
@@ -68,6 +71,11 @@ class Accepted:
     """When it was cut, by its oldest delivery statement."""
     accepted_at: datetime
     """When it was accepted, by this machine's clock."""
+
+    @property
+    def named(self) -> tuple[str, int, str, Digest]:
+        """What makes it this delivery and no other."""
+        return self.stream, self.sequence, self.id, self.digest
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
@@ -168,6 +176,52 @@ class AcceptedState:
         """The state with one more delivery."""
         return AcceptedState(self.sovereign, (*self.deliveries, one))
 
+    def lacks(self, others: Iterable[Accepted]) -> list[Accepted]:
+        """Those of `others` that are not in this state, by stream, number, id and digest."""
+        mine = {one.named for one in self.deliveries}
+        return [one for one in others if one.named not in mine]
+
+    def merged(self, others: Iterable[Accepted]) -> AcceptedState:
+        """This state and `others` together, oldest first.
+
+        Raises `TrustError` (`state-conflict`) when the two know different deliveries by one number or id.
+        """
+        added = self.lacks(others)
+        if not added:
+            return self
+        ordered = sorted([*self.deliveries, *added], key=lambda one: (one.stream, one.sequence))
+        # Within a stream the number decides, between streams the time; clocks may have been set back a little.
+        since: dict[str, datetime] = {}
+        placed = []
+        for one in ordered:
+            since[one.stream] = max(one.accepted_at, since.get(one.stream, one.accepted_at))
+            placed.append((since[one.stream], one))
+        placed.sort(key=lambda entry: entry[0])
+        made = AcceptedState(self.sovereign, tuple(one for _, one in placed))
+        odd = made.disorder()
+        if odd:
+            raise TrustError(
+                "state-conflict",
+                f"what {self.sovereign!r} accepted is told in two ways: {odd}",
+                "two machines import for this Sovereign, each with a stateDir of its own; bring back the stateDir that "
+                "is right from a backup, and use one",
+            )
+        return made
+
+    def disorder(self) -> str:
+        """Why this cannot be what one state remembers; `""` where it can."""
+        last, ids, digests = dict[str, int](), set[str](), set[Digest]()
+        for one in self.deliveries:
+            what = f"number {one.sequence} of stream {one.stream!r}"
+            if one.sequence <= last.get(one.stream, -1):
+                return f"{what} follows number {last[one.stream]}"
+            if one.id in ids or one.digest in digests:
+                return f"{what} has the id or the AIRGAP.json of another delivery"
+            last[one.stream] = one.sequence
+            ids.add(one.id)
+            digests.add(one.digest)
+        return ""
+
     def encode(self) -> bytes:
         """The file's bytes: readable JSON, and the checksum of its canonical form."""
         body = {
@@ -185,8 +239,7 @@ class AcceptedState:
         fields = Fields.parse(data, names, where, _damaged)
         fields.choice("apiVersion", {API_VERSION})
         fields.choice("kind", {"Accepted"})
-        entries = {"stream", "sequence", "id", "digest", "signedAt", "acceptedAt"}
-        deliveries = tuple(Accepted.read(entry) for entry in fields.each("deliveries", entries))
+        deliveries = tuple(Accepted.read(entry) for entry in fields.each("deliveries", ENTRY))
         state = cls(fields.text("sovereign"), deliveries)
         if state.encode() != data:
             raise _damaged(
@@ -225,6 +278,24 @@ class StateFile:
             finally:
                 os.close(fd)
         return AcceptedState.decode(data, str(self.path), self._sovereign)
+
+    def exists(self) -> bool:
+        """True when there is a file: this Sovereign has accepted something, on this machine."""
+        with disk_errors(self.path):
+            return self.path.is_symlink() or self.path.exists()
+
+    def rebuild(self, others: Iterable[Accepted]) -> AcceptedState:
+        """Adds deliveries that a signed list of this Sovereign has, and the file lacks; durable on return.
+
+        Raises `StoreError`, and what `merged` raises.
+        """
+        make_folder(self.path.parent)
+        with locked(self.path.with_name(f".{FILE}.lock")):
+            state = self.load()
+            made = state.merged(others)
+            if made != state:
+                write_durably(self.path, made.encode(), 0o600)
+            return made
 
     def record(self, one: Accepted, *, restore: bool = False) -> AcceptedState:
         """Writes an admitted delivery down; durable on return. Call it before anything becomes visible.

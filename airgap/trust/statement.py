@@ -15,13 +15,14 @@ from airgap.canonical import canonical
 from airgap.digest import Digest
 from airgap.errors import AirgapError, TrustError
 from airgap.times import utc_text
+from airgap.trust.accepted import AcceptedList
 from airgap.trust.fields import Fields
 from airgap.trust.predicates import Approval, Audit, Body, Delivery, Pull, Receipt
 from airgap.trust.verdict import Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREFIX = "https://airgap.openova.io/"
-KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit")
+KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted")
 """What statements say; their predicate types are `https://airgap.openova.io/<kind>/v1`."""
 
 BODIES: Mapping[str, type[Body]] = {
@@ -31,6 +32,7 @@ BODIES: Mapping[str, type[Body]] = {
     "approval": Approval,
     "receipt": Receipt,
     "audit": Audit,
+    "accepted": AcceptedList,
 }
 """The kinds whose body this version can read. One that is missing here is refused, whoever signed it."""
 
