@@ -1,0 +1,93 @@
+"""in-toto statements of others, read strictly. Our own are in `airgap.trust.statement`, and narrower.
+
+Source: in-toto attestation framework, spec v1.1 (statement.md, resource_descriptor.md) and v0.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airgap.digest import Digest
+from airgap.trust.fields import Fields
+from airgap.trust.upstream.record import COSIGN_SIGN, Refusal
+from airgap.trust.upstream.strict import fields, parse, refusing, sequence
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+TYPES = frozenset({"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"})
+MAX_SUBJECTS = 1024
+"""Subjects of a statement: as many as cosign reads."""
+MAX_DIGESTS = 32
+"""Algorithms in one digest set: there are about ten in use."""
+_DESCRIPTOR = frozenset({"name", "uri", "content", "downloadLocation", "mediaType", "annotations"})
+"""Fields of a v1 resource descriptor beside `digest`. Of v0.1 only the name, but nothing hangs on the others."""
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What somebody says about subjects. Whether it is true, and who says so, is not known here."""
+
+    subjects: tuple[Mapping[str, str], ...]
+    """A digest set each: algorithm → value."""
+    predicate_type: str
+    predicate: Any = field(hash=False)
+
+    @property
+    def attests(self) -> bool:
+        """False for a cosign v3 signature, which is a statement in form alone."""
+        return self.predicate_type != COSIGN_SIGN
+
+    def names(self, subject: Digest) -> bool:
+        """True when one of the subjects is `subject`, by its sha256."""
+        return any(digests.get("sha256") == subject.hex for digests in self.subjects)
+
+
+def parse_statement(payload: bytes, payload_type: str) -> Statement:
+    """The statement in an envelope's payload.
+
+    1. The payload type is in-toto's. 2. Strict JSON with exactly the fields of a statement. 3. v1 or v0.1. 4. Between
+    1 and 1024 subjects, each with a digest set; a sha256 is 64 lower-case hex digits, so that it has one spelling.
+    Raises `Refusal` (`wrong-payload-type`, `bad-payload`, `duplicate-key`, `too-many`).
+    """
+    # 1.
+    if payload_type != PAYLOAD_TYPE:
+        raise Refusal("wrong-payload-type", f"got {payload_type[:200]!r}, expected {PAYLOAD_TYPE}")
+    with refusing():
+        # 2.
+        statement = fields(
+            parse(payload, "statement", "bad-payload"),
+            {"_type", "subject", "predicateType"},
+            "statement",
+            "bad-payload",
+            frozenset({"predicate"}),
+        )
+        # 3.
+        statement.choice("_type", TYPES)
+        predicate_type = statement.text("predicateType")
+        if not predicate_type:
+            raise Refusal("bad-payload", "statement: predicateType is empty")
+        # 4.
+        subjects = tuple(
+            _digests(value, f"statement: subject[{number}]")
+            for number, value in enumerate(sequence(statement, "subject", MAX_SUBJECTS))
+        )
+    if not subjects:
+        raise Refusal("bad-payload", "statement: it has no subject")
+    return Statement(subjects, predicate_type, statement.values.get("predicate"))
+
+
+def _digests(value: Any, where: str) -> Mapping[str, str]:
+    subject = fields(value, {"digest"}, where, "bad-payload", _DESCRIPTOR)
+    if subject.has("name"):
+        subject.text("name")
+    digests = subject.values["digest"]
+    if not isinstance(digests, dict) or not 1 <= len(digests) <= MAX_DIGESTS:
+        raise Refusal("bad-payload", f"{where}: digest: expected 1 to {MAX_DIGESTS} digests")
+    named = Fields(digests, f"{where}: digest", subject.refuse)
+    found = {algorithm: named.text(algorithm) for algorithm in digests}
+    if "sha256" in found and not _HEX.match(found["sha256"]):
+        raise Refusal("bad-payload", f"{where}: sha256: expected 64 lower-case hex digits")
+    return found
