@@ -1,0 +1,172 @@
+"""`airgap log show|verify`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airgap.cli import exits
+from airgap.cli.context import Context, count, table
+from airgap.cli.parser import Parser, add_trust, command, existing, number
+from airgap.errors import InputError, IntegrityError
+from airgap.times import utc_text
+
+if TYPE_CHECKING:
+    from airgap.trust.log import Entry, Log
+
+SHOWN = 2
+"""Subjects of a line that fit beside the rest; `--json` has all."""
+
+
+def add(subparsers: Any) -> None:
+    """Adds the family."""
+    log = subparsers.add_parser(
+        "log",
+        help="show and verify a station's log of what was done",
+        description="Show and verify a station's log of what was done.",
+        allow_abbrev=False,
+    )
+    family = log.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
+    parser = command(
+        family,
+        "show",
+        show,
+        summary="list what a station did: when, who, what, to which digests; with --json one document a line",
+        examples="""
+airgap log show --store /srv/store --last 20
+airgap log show --sovereign sovereign.yaml --json
+airgap log show                                     the log of `airgap sign`""",
+    )
+    _add_which(parser)
+    parser.add_argument("--last", type=_lines, metavar="N", help="only the last N lines")
+    parser = command(
+        family,
+        "verify",
+        verify,
+        summary="walk a log's chain, and look for the heads that signed statements name",
+        examples="""
+airgap log verify --store /srv/store --trust trust.yaml
+airgap log verify --sovereign sovereign.yaml --trust trust.yaml --statement receipt.json
+a log that was cut at the end of a line shows only by statements: keep some elsewhere""",
+    )
+    _add_which(parser)
+    parser.add_argument(
+        "--statement",
+        type=existing,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a signed statement of this station, besides those that it keeps; may be given more than once",
+    )
+    add_trust(parser, required=False)
+
+
+def _add_which(parser: Parser) -> None:
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--log", type=Path, metavar="FILE", help="a log by its file")
+    chosen.add_argument("--store", type=Path, metavar="DIR", help="that of the station with this store")
+    chosen.add_argument("--sovereign", type=Path, metavar="FILE", help="that of a Sovereign, by its resource")
+
+
+def _lines(text: str) -> int:
+    if number(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1")
+    return number(text)
+
+
+def show(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap log show`."""
+    log, _ = _chosen(arguments, context)
+    if not log.path.exists():
+        raise _no_log(log)
+    lines: deque[Entry] = deque(maxlen=arguments.last)
+    broken = None
+    try:
+        for entry in log.entries():
+            lines.append(entry)
+    except IntegrityError as error:
+        broken = error  # what stands before it is worth seeing
+    documents = [
+        {
+            "time": utc_text(one.time),
+            "actor": one.actor,
+            "action": one.action,
+            "subjects": [str(subject) for subject in one.subjects],
+            "digest": str(one.digest),
+        }
+        for one in lines
+    ]
+    rows = [("TIME", "ACTOR", "ACTION", "SUBJECTS"), *(_row(one) for one in lines)]
+    context.result_lines(documents, table(rows))
+    if broken is not None:
+        raise broken
+    return exits.DONE
+
+
+def _row(entry: Entry) -> tuple[str, str, str, str]:
+    subjects = " ".join(str(subject)[:19] for subject in entry.subjects[:SHOWN])
+    more = f" and {len(entry.subjects) - SHOWN} more" if len(entry.subjects) > SHOWN else ""
+    return utc_text(entry.time), entry.actor, entry.action, subjects + more
+
+
+def verify(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap log verify`."""
+    from airgap.resources.load import load_trust
+    from airgap.stage.heads import read_heads
+
+    log, kept = _chosen(arguments, context)
+    trust = load_trust(arguments.trust) if arguments.trust else None
+    heads = read_heads([*kept, *arguments.statement], trust)
+    for note in heads.notes:
+        context.note(f"note: {note}")
+    if not log.path.exists() and not heads.named:
+        raise _no_log(log)
+    lines = log.verify(heads.named)
+    if not heads.statements:
+        context.note(
+            "note: no signed statement was at hand: a log that was cut at the end of a line would pass; "
+            "--statement FILE names one"
+        )
+    document = {
+        "log": str(log.path),
+        "lines": lines,
+        "head": str(log.head()),
+        "statements": heads.statements,
+        "heads": len(heads.named),
+        "signaturesChecked": trust is not None,
+    }
+    text = (
+        f"{log.path}: {count(lines, 'line')}, each follows the one before it; "
+        f"{count(len(heads.named), 'head')} of {count(heads.statements, 'signed statement')}, all found in it"
+    )
+    context.result(document, text)
+    return exits.DONE
+
+
+def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[Log, list[Path]]:
+    """The log, and the statements that its station kept."""
+    from airgap.cli.gap import state_of
+    from airgap.resources.load import load_sovereign
+    from airgap.stage.heads import kept
+    from airgap.stage.records import Records, store_records
+    from airgap.trust.log import Log
+
+    if arguments.log:
+        return Log(arguments.log), []
+    if arguments.sovereign:
+        records = Records(state_of(load_sovereign(arguments.sovereign), context))
+    elif arguments.store:
+        records = store_records(arguments.store)
+    else:
+        records = Records(context.state_folder())
+    return records.log(), kept(records.folder)
+
+
+def _no_log(log: Log) -> InputError:
+    return InputError(
+        "no-log",
+        f"{log.path}: there is no log, and no statement that names one",
+        "name it with --log FILE, --store DIR or --sovereign FILE",
+    )
