@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from airgap.digest import Digest
-from airgap.lock import Item
 from airgap.resources.problems import Steps, quoted
 from airgap.resources.reader import Reader
 from airgap.resources.references import parse_time
@@ -23,7 +22,7 @@ class Waiver:
 
     name: str
     digests: tuple[Digest, ...]
-    """Roots of items, or their pins."""
+    """What checks are about: roots of items, child manifests; of an item without a root its pin."""
     checks: tuple[str, ...]
     approver: str
     reason: str
@@ -36,9 +35,9 @@ class Waiver:
         """That of the file: by it verdicts name the waiver."""
         return Digest.of(self.raw)
 
-    def covers(self, check: str, item: Item, root: Digest) -> bool:
-        """True where this check of this item, whose root is `root`, may say no."""
-        return check in self.checks and not {root, item.pin}.isdisjoint(self.digests)
+    def covers(self, check: str, subject: Digest) -> bool:
+        """True where this check of this digest may say no."""
+        return check in self.checks and subject in self.digests
 
     def expired(self, at: datetime) -> bool:
         """True when it does not hold any more at that time."""
