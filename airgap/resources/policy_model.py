@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from airgap.digest import Digest
+from airgap.lock import Item
 from airgap.resources.patterns import name_matches, pattern_matches
 
 
@@ -139,3 +141,27 @@ class Policy:
     def rule_for(self, kind: str, name: str) -> Rule | None:
         """The first rule that matches."""
         return next((rule for rule in self.rules if rule.matches(kind, name)), None)
+
+
+_LOCAL = ("oci", "oci-archive", "docker-daemon", "directory", "file")
+
+
+def policy_name(item: Item) -> str:
+    """What rules are matched against: where an item comes from, without scheme, tag and digest.
+
+    What lies on this machine goes by the name that it shall have inside, so that a folder beside the request cannot
+    pass by a rule for something else.
+    """
+    scheme, colon, rest = item.source.removeprefix("oci://").partition(":")
+    # Git addresses without a scheme are paths.
+    if scheme in _LOCAL or (item.kind == "git" and not rest.startswith("//")):
+        text = item.name
+    elif item.kind == "model":
+        text = f"huggingface.co/{item.source.removeprefix('hf:')}"
+    else:
+        text = scheme + colon + rest
+    text = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", text)
+    if item.kind in ("image", "chart"):
+        head, slash, last = text.partition("@")[0].rpartition("/")
+        return head + slash + last.partition(":")[0]
+    return text.partition("?")[0].rstrip("/").removesuffix(".git" if item.kind == "git" else "")
