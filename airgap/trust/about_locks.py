@@ -64,7 +64,7 @@ def check_verdict(
             continue
         for item in lock.items:
             # 1. and 2.
-            found = objection(body, item, roots.get(item.name, item.root and item.root.digest))
+            found = objection(body, item, roots.get(item.name))
             if found is not None:
                 raise TrustError(
                     found.code,

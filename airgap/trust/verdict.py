@@ -21,7 +21,7 @@ YES = "pass"
 WAIVED = "waived"
 CHECK_OUTCOMES = OUTCOMES | {WAIVED}
 """How one check ended. `pass` lets an item through, and `waived` where its waiver holds; anything else does not."""
-_BY = frozenset({"identity", "issuer", "key", "approver"})
+_WHO = ("identity", "issuer", "key", "approver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,22 @@ class By:
     issuer: str = ""
     key: str = ""
     approver: str = ""
+    key_digest: Digest | None = None
+    """sha256 of the public key that signed (DER SubjectPublicKeyInfo)."""
+
+    FIELDS: ClassVar[frozenset[str]] = frozenset({*_WHO, "keyDigest"})
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape; empty fields are left out."""
-        made = {name: getattr(self, name) for name in ("identity", "issuer", "key", "approver")}
+        made = {name: getattr(self, name) for name in _WHO}
+        made["keyDigest"] = str(self.key_digest or "")
         return {name: value for name, value in made.items() if value}
 
     @classmethod
     def read(cls, fields: Fields) -> By:
         """Out of a verdict."""
-        return cls(**{name: fields.text(name) for name in _BY if fields.has(name)})
+        said = {name: fields.text(name) for name in _WHO if fields.has(name)}
+        return cls(**said, key_digest=fields.digest("keyDigest") if fields.has("keyDigest") else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +96,20 @@ class Checked:
     rule: str
     by: By | None = None
     reason: str | None = None
+    predicate_type: str | None = None
+    """Of an attestation: which one was demanded."""
     waiver: Digest | None = None
     """The file's digest of the one that let it pass; there exactly where the outcome is `waived`."""
 
     FIELDS: ClassVar[frozenset[str]] = frozenset(
-        {"check", "outcome", "subject", "rule", "by", "reason", "waiver"}
+        {"check", "predicateType", "outcome", "subject", "rule", "by", "reason", "waiver"}
     )
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
         return {
             "check": self.check,
+            "predicateType": self.predicate_type,
             "outcome": self.outcome,
             "subject": None if self.subject is None else str(self.subject),
             "rule": self.rule,
@@ -122,8 +131,9 @@ class Checked:
             rule=fields.text("rule"),
             by=None
             if fields.values["by"] is None
-            else By.read(fields.inner("by", frozenset(), _BY)),
+            else By.read(fields.inner("by", frozenset(), By.FIELDS)),
             reason=fields.maybe_text("reason"),
+            predicate_type=fields.maybe_text("predicateType"),
             waiver=waiver,
         )
 

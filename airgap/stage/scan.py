@@ -1,0 +1,153 @@
+"""`scan`: the store's content is judged by a policy, and the station signs one verdict a lock.
+
+A rejection is a result: the verdict says fail, and is signed and kept like any other. What cannot be read is an error,
+and then there is no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from airgap.digest import Digest
+from airgap.graph import Descriptor
+from airgap.lock import Item, Lock
+from airgap.progress import Progress
+from airgap.resources.policy_model import Policy
+from airgap.stage.bundle import select
+from airgap.stage.gate import check_pulled
+from airgap.stage.records import Records
+from airgap.stage.station import Station
+from airgap.stage.waivers import Approved
+from airgap.store.layout import Layout
+from airgap.trust.policy import Check, Judgement, judge
+from airgap.trust.upstream.roots import TrustRoot
+from airgap.trust.verdict import By, Checked, JudgedItem, Named, UsedWaiver, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What shall be judged, by what, and at which time."""
+
+    locks: tuple[Lock, ...]
+    policy: Policy
+    waivers: tuple[Approved, ...]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One lock, judged. `path` is where its verdict was written, `None` where none was signed."""
+
+    lock: Lock
+    judgements: tuple[Judgement, ...]
+    verdict: Verdict
+    path: Path | None = None
+
+
+def scan(
+    order: Order, layout: Layout, records: Records, station: Station | None, progress: Progress
+) -> list[Scanned]:
+    """Judges every item of the locks; a lock that is named twice is one lock.
+
+    1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
+    2. Each item is judged; what is attached to it is hashed again on the way. 3. With a station, one verdict a lock is
+    signed and kept, with the waivers that it rests on. Raises `InputError` (`not-pulled`), `IntegrityError`,
+    `PolicyError` (`pull-incomplete`), `TrustError` (a trust root is not what the policy says), `StoreError`.
+    """
+    locks = list({lock.digest: lock for lock in order.locks}.values())
+    # 1. Layers are hashed by `bundle`, in the pass that writes them; nothing here is concluded from them.
+    selected = select(locks, layout)
+    roots = {item.name: root for item, root in selected.roots}
+    check_pulled(locks, {name: root.digest for name, root in roots.items()}, records)
+    # 2.
+    trust_roots = {
+        one.name: TrustRoot.load(one.name, one.data, one.digest) for one in order.policy.trust_roots
+    }
+    progress.start("scan", 0, len(selected.roots))
+    found = []
+    for lock in locks:
+        judged = []
+        for item in lock.items:
+            judgement = _judge(item, roots[item.name], order, layout, trust_roots)
+            judged.append(judgement)
+            progress.done(item.name, judgement.outcome)
+        verdict = _verdict(judged, roots, order.policy)
+        found.append(Scanned(lock, tuple(judged), verdict))
+    # 3.
+    if station is not None:
+        found = [_sign(one, order, records, station) for one in found]
+    return found
+
+
+def _judge(
+    item: Item,
+    root: Descriptor,
+    order: Order,
+    layout: Layout,
+    trust_roots: dict[str, TrustRoot],
+) -> Judgement:
+    waivers = [one.waiver for one in order.waivers]
+    return judge(item, layout, order.policy, trust_roots, order.now, waivers, root)
+
+
+def _verdict(judged: Sequence[Judgement], roots: dict[str, Descriptor], policy: Policy) -> Verdict:
+    used = {
+        check.waiver.digest: check.waiver.expires
+        for one in judged
+        for check in one.checks
+        if check.waiver is not None
+    }
+    return Verdict(
+        policy=Named(policy.name, policy.digest),
+        trust_roots=tuple(Named(one.name, one.digest) for one in policy.trust_roots),
+        waivers=tuple(UsedWaiver(digest, used[digest].replace(microsecond=0)) for digest in sorted(used)),
+        items={one.item: _item(one, roots[one.item].digest) for one in judged},
+    )
+
+
+def _item(one: Judgement, root: Digest) -> JudgedItem:
+    return JudgedItem(
+        root=root,
+        outcome=str(one.outcome),
+        reason=None if one.passed else f"{one.reason}: {one.detail}",
+        checks=tuple(_checked(check, one.rule) for check in one.checks),
+    )
+
+
+def _checked(check: Check, rule: str) -> Checked:
+    return Checked(
+        check=check.name,
+        predicate_type=check.predicate_type or None,
+        outcome=str(check.outcome),
+        subject=check.subject,
+        rule=rule,
+        by=_by(check),
+        reason=f"{check.reason}: {check.detail}" if check.reason else None,
+        waiver=None if check.waiver is None else check.waiver.digest,
+    )
+
+
+def _by(check: Check) -> By | None:
+    """Who made it pass."""
+    proof = check.finding.proof if check.finding is not None and check.finding.verified else None
+    if proof is not None and proof.identity:
+        return By(identity=proof.identity, issuer=proof.issuer, key_digest=proof.key)
+    if proof is not None:
+        return By(key=proof.key_name, key_digest=proof.key)
+    if check.approver:
+        return By(approver=check.approver)
+    return By(approver=check.waiver.approver) if check.waiver is not None else None
+
+
+def _sign(one: Scanned, order: Order, records: Records, station: Station) -> Scanned:
+    used = {waiver.digest for waiver in one.verdict.waivers}
+    for approved in order.waivers:
+        if approved.waiver.digest in used:
+            records.save_waiver(approved.waiver.raw)
+            records.save_statement("approval", approved.waiver.digest, approved.approval)
+    bundle = station.sign(one.lock.digest, one.verdict)
+    path = records.save_statement("verdict", one.lock.digest, bundle)
+    return Scanned(one.lock, one.judgements, one.verdict, path)
