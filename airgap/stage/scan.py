@@ -1,29 +1,29 @@
 """`scan`: the store's content is judged by a policy, and the station signs one verdict a lock.
 
-A rejection is a result: the verdict says fail, and is signed and kept like any other. What cannot be read is an error,
-and then there is no verdict.
+A rejection is a result: the verdict says fail, and is signed and kept like any other. What is not in the store, or
+damaged in its manifests, is an error, and then there is no verdict; of a signature that cannot be read it says not-run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from airgap.digest import Digest
-from airgap.graph import Descriptor
-from airgap.lock import Item, Lock
+from airgap.lock import Lock
 from airgap.progress import Progress
 from airgap.resources.policy_model import Policy
 from airgap.stage.bundle import select
 from airgap.stage.gate import check_pulled
+from airgap.stage.judge import judge_locks
 from airgap.stage.records import Records
 from airgap.stage.station import Station
 from airgap.stage.waivers import Approved
 from airgap.store.layout import Layout
-from airgap.trust.policy import Check, Judgement, judge
-from airgap.trust.upstream.roots import TrustRoot
+from airgap.trust.policy import Check, Judgement
 from airgap.trust.verdict import By, Checked, JudgedItem, Named, UsedWaiver, Verdict
 
 
@@ -35,6 +35,7 @@ class Order:
     policy: Policy
     waivers: tuple[Approved, ...]
     now: datetime
+    jobs: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,47 +54,31 @@ def scan(
     """Judges every item of the locks; a lock that is named twice is one lock.
 
     1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
-    2. Each item is judged; what is attached to it is hashed again on the way. 3. With a station, one verdict a lock is
-    signed and kept, with the waivers that it rests on. Raises `InputError` (`not-pulled`), `IntegrityError`,
-    `PolicyError` (`pull-incomplete`), `TrustError` (a trust root is not what the policy says), `StoreError`.
+    2. Each item is judged; what is attached to it is hashed again on the way, and where that is damaged it is not-run.
+    3. With a station, one verdict a lock is signed and kept, with the waivers that it rests on.
+
+    Raises `InputError` (`not-pulled`), `IntegrityError`, `PolicyError` (`pull-incomplete`), `TrustError` (a trust root
+    is not what the policy says), `StoreError`.
     """
     locks = list({lock.digest: lock for lock in order.locks}.values())
     # 1. Layers are hashed by `bundle`, in the pass that writes them; nothing here is concluded from them.
     selected = select(locks, layout)
-    roots = {item.name: root for item, root in selected.roots}
-    check_pulled(locks, {name: root.digest for name, root in roots.items()}, records)
+    roots = {item.name: root.digest for item, root in selected.roots}
+    check_pulled(locks, roots, records)
     # 2.
-    trust_roots = {
-        one.name: TrustRoot.load(one.name, one.data, one.digest) for one in order.policy.trust_roots
-    }
-    progress.start("scan", 0, len(selected.roots))
+    waivers = [one.waiver for one in order.waivers]
+    judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress))
     found = []
     for lock in locks:
-        judged = []
-        for item in lock.items:
-            judgement = _judge(item, roots[item.name], order, layout, trust_roots)
-            judged.append(judgement)
-            progress.done(item.name, judgement.outcome)
-        verdict = _verdict(judged, roots, order.policy)
-        found.append(Scanned(lock, tuple(judged), verdict))
+        mine = tuple(islice(judged, len(lock.items)))
+        found.append(Scanned(lock, mine, _verdict(mine, roots, order.policy)))
     # 3.
     if station is not None:
         found = [_sign(one, order, records, station) for one in found]
     return found
 
 
-def _judge(
-    item: Item,
-    root: Descriptor,
-    order: Order,
-    layout: Layout,
-    trust_roots: dict[str, TrustRoot],
-) -> Judgement:
-    waivers = [one.waiver for one in order.waivers]
-    return judge(item, layout, order.policy, trust_roots, order.now, waivers, root)
-
-
-def _verdict(judged: Sequence[Judgement], roots: dict[str, Descriptor], policy: Policy) -> Verdict:
+def _verdict(judged: Sequence[Judgement], roots: Mapping[str, Digest], policy: Policy) -> Verdict:
     used = {
         check.waiver.digest: check.waiver.expires
         for one in judged
@@ -104,7 +89,7 @@ def _verdict(judged: Sequence[Judgement], roots: dict[str, Descriptor], policy: 
         policy=Named(policy.name, policy.digest),
         trust_roots=tuple(Named(one.name, one.digest) for one in policy.trust_roots),
         waivers=tuple(UsedWaiver(digest, used[digest].replace(microsecond=0)) for digest in sorted(used)),
-        items={one.item: _item(one, roots[one.item].digest) for one in judged},
+        items={one.item: _item(one, roots[one.item]) for one in judged},
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context, count, table
-from airgap.cli.parser import add_key, add_store, add_trust, command
+from airgap.cli.parser import add_jobs, add_key, add_store, add_trust, command
 from airgap.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,19 +54,20 @@ a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuse
     parser.add_argument("--dry-run", action="store_true", help="judge, and sign nothing")
     add_trust(parser, required=False)
     add_key(parser, what="the verdicts")
+    add_jobs(parser)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap scan`."""
     from airgap.cli.connect import read_lock, station_for
-    from airgap.resources.load import load_policy
+    from airgap.stage.judge import open_policy
     from airgap.stage.records import store_records
     from airgap.stage.scan import Order, scan
     from airgap.store.layout import Layout
 
     store = context.store(arguments)
     locks = tuple(read_lock(path) for path in arguments.locks)
-    policy = load_policy(arguments.policy)
+    policy, _ = open_policy(arguments.policy)
     waivers = _waivers(arguments, context)
     layout = Layout(store)
     records = store_records(store)
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         station = station_for(arguments, context, records, "station", required=True)
         assert station is not None  # noqa: S101  (required)
         _check_key(arguments, context, station.signer.key_id)
-    order = Order(locks, policy, tuple(waivers), context.now())
+    order = Order(locks, policy, tuple(waivers), context.now(), context.jobs(arguments))
     found = scan(order, layout, records, station, context.progress())
     failed = sum(not one.passed for lock in found for one in lock.judgements)
     context.result(_document(found, arguments, str(policy.digest)), _text(found, dry=arguments.dry_run))
