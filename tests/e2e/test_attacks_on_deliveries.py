@@ -222,7 +222,7 @@ def test_an_approved_lock_is_swapped_for_another_with_the_same_names(world: Worl
     # The cutter says no, and a cutter who says yes is not believed.
     refused = world.run(
         *("bundle", "evil.lock.json", "--store", "store", "--to", "evil", "--for", "bank"),
-        *("--key", "station.key", "--role", "station", "--approval", str(approval)),
+        *("--key", "station.key", "--role", "station", "--unscanned", "--approval", str(approval)),
         expect=2,
     )
     assert refused["code"] == "bad-approval"
@@ -286,7 +286,7 @@ def test_a_key_is_rotated_between_two_deliveries(world: World) -> None:
     ends = f"notBefore: 2026-01-01T00:00:00Z, notAfter: {now + 30 * DAY:%Y-%m-%dT%H:%M:%SZ}"
     world.trust(station=ends, next="station")
     world.take("media1")
-    cut = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--role", "station")
+    cut = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--role", "station", "--unscanned")
     world.run(*cut, "--to", "media3", "--key", "next.key")
     world.take("media3")
     late = world.run(*cut, "--to", "late", "--key", "station.key", clock="+40d")
