@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,24 @@ def read_lock(path: Path) -> Lock:
 
     absent = "make it with `airgap lock REQUEST -o LOCK`"
     return Lock.decode(read_input(path, MAX_LOCK, "no-lock", absent=absent), str(path))
+
+
+def is_trust(path: Path) -> bool:
+    """True for a file that says of itself that it is a Trust resource."""
+    return _says_kind(path, b"Trust")
+
+
+def is_waiver(path: Path) -> bool:
+    """True for a file that says of itself that it is a Waiver."""
+    return _says_kind(path, b"Waiver")
+
+
+def _says_kind(path: Path, kind: bytes) -> bool:
+    from airgap.inputs import read_input
+    from airgap.lock import MAX_LOCK
+
+    data = read_input(path, MAX_LOCK, "resource-file")
+    return re.search(rb"^kind:[ \t]+[\"']?" + kind + rb"\b", data, re.MULTILINE) is not None
 
 
 def reach_for(upstreams: Upstreams, base: Path, work: Path, jobs: int, context: Context) -> Reach:

@@ -1,24 +1,29 @@
-"""`airgap keys generate|show|check`."""
+"""`airgap keys generate|show|check|rotate`."""
 
 from __future__ import annotations
 
 import argparse
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context
-from airgap.cli.parser import Parser, add_key, command, existing
+from airgap.cli.context import Context, count, table
+from airgap.cli.parser import Parser, add_key, add_trust, command, existing, number
 from airgap.cli.places import check_file
 from airgap.errors import InputError, TrustError
+
+if TYPE_CHECKING:
+    from airgap.resources.model import Trust, TrustedKey
+    from airgap.trust.keys import Signer
 
 
 def add(subparsers: Any) -> None:
     """Adds the family."""
     keys = subparsers.add_parser(
         "keys",
-        help="make, show and check signing keys",
-        description="Make, show and check signing keys.",
+        help="make, show, check and rotate signing keys",
+        description="Make, show, check and rotate signing keys.",
         allow_abbrev=False,
     )
     family = keys.add_subparsers(
@@ -43,17 +48,58 @@ def add(subparsers: Any) -> None:
         "show",
         show,
         summary="show a public key: its id, as signatures and cosign name it",
-        examples="airgap keys show exporter-2026.pub",
+        examples="airgap keys show exporter-2026.pub\nairgap keys show cosign.pub",
     )
     parser.add_argument("public", type=existing, metavar="PUB", help="a public key")
+    _add_check(family)
+    _add_rotate(family)
+
+
+def _add_check(family: Any) -> None:
     parser = command(
         family,
         "check",
         check,
-        summary="open a private key and show the public key that belongs to it",
-        examples="airgap keys check --key exporter-2026.key --key-password-file pw",
+        summary="open a private key, or say which keys of a Trust resource end soon",
+        examples="""
+airgap keys check --key exporter-2026.key --key-password-file pw
+airgap keys check --key exporter-2026.key --trust trust.yaml      is it listed, and for how long?
+airgap keys check --trust trust.yaml --within 30                  exit 3: a role has no key, now or in 30 days""",
     )
     add_key(parser)
+    add_trust(parser, required=False)
+    parser.add_argument(
+        "--within", type=_days, default=30, metavar="DAYS", help="how soon is soon (default 30)"
+    )
+
+
+def _add_rotate(family: Any) -> None:
+    parser = command(
+        family,
+        "rotate",
+        rotate,
+        summary="compare a Trust resource with the one that shall follow it, and check who approved that",
+        examples="""
+airgap keys rotate trust.yaml trust-2027.yaml                                         what would change
+airgap sign trust-2027.yaml --key officer.key --role security-officer
+airgap keys rotate trust.yaml trust-2027.yaml --approval trust-2027.yaml.security-officer.sigstore.json""",
+    )
+    parser.add_argument(
+        "old", type=existing, metavar="OLD", help="the Trust resource that counts now"
+    )
+    parser.add_argument("new", type=existing, metavar="NEW", help="the one that shall count")
+    parser.add_argument(
+        "--approval",
+        type=Path,
+        metavar="FILE",
+        help="what a security-officer of OLD signed: `airgap sign NEW`",
+    )
+
+
+def _days(text: str) -> int:
+    if not 1 <= number(text) <= 365:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of days from 1 to 365")
+    return number(text)
 
 
 def generate(arguments: argparse.Namespace, context: Context) -> int:
@@ -92,10 +138,126 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
 def check(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys check`."""
     from airgap.cli.connect import signer_for
+    from airgap.resources.load import load_trust
 
-    signer = signer_for(arguments, context, required=False)
-    if signer is None:
-        raise InputError("no-key", "no key was named", "use --key KEY, or set AIRGAP_KEY")
-    text = f"the key opens; hint {signer.key_id}\n{signer.public_key_pem.decode()}"
-    context.result({"hint": signer.key_id, "publicKey": signer.public_key_pem.decode()}, text)
+    trust = load_trust(arguments.trust) if arguments.trust else None
+    signer = None
+    if trust is None or arguments.key:
+        signer = signer_for(arguments, context, required=False)
+    if signer is not None:
+        return _check_one(signer, trust, context)
+    if trust is None:
+        raise InputError(
+            "no-key",
+            "neither a key nor a Trust resource was named",
+            "use --key KEY or --trust FILE",
+        )
+    return _check_all(trust, arguments.within, context)
+
+
+def _check_one(signer: Signer, trust: Trust | None, context: Context) -> int:
+    document: dict[str, Any] = {"hint": signer.key_id, "publicKey": signer.public_key_pem.decode()}
+    lines = [f"the key opens; hint {signer.key_id}"]
+    if trust is not None:
+        found = _listed(trust, signer.key_id, context.now())
+        document |= {"name": found.name, "role": found.role, "days": _left(found, context.now())}
+        lines.append(f"{found.name}: {found.role}, {count(document['days'], 'day')} left")
+    context.result(document, "\n".join([*lines, document["publicKey"]]))
     return exits.DONE
+
+
+def _listed(trust: Trust, key_id: str, now: datetime) -> TrustedKey:
+    """The entry of a key. Raises `InputError` (`wrong-key`) for one that is not listed, or not good today."""
+    from airgap.trust.roles import check_signer, key_ring
+
+    found = next((key for key, public in key_ring(trust).keys if public.key_id == key_id), None)
+    if found is None:
+        raise InputError(
+            "wrong-key",
+            f"the Trust resource does not list the key {key_id}",
+            "hand over its public half, and have it added there",
+        )
+    check_signer(trust, key_id, found.role, now)
+    return found
+
+
+def _check_all(trust: Trust, within: int, context: Context) -> int:
+    """All keys of a Trust resource; exit 3 where a role has nobody who can sign, now or soon."""
+    from airgap.times import utc_text
+    from airgap.trust.roles import key_ring
+    from airgap.trust.rotation import expiring
+
+    now = context.now()
+    ring = key_ring(trust)
+    rows = [
+        {
+            "name": key.name,
+            "role": key.role,
+            "state": _state(key, now),
+            "until": utc_text(key.not_after),
+            "days": _left(key, now),
+            "hint": public.key_id,
+        }
+        for key, public in ring.keys
+    ]
+    soon = list(expiring(trust, now, timedelta(days=within)))
+    warnings = [
+        f"role {role}: no key is valid {'now' if end is None else 'after ' + utc_text(end)}: "
+        "make one, and list it beside the old (`airgap keys generate`, `airgap keys rotate`)"
+        for role, end in soon
+    ]
+    head = ("NAME", "ROLE", "STATE", "UNTIL", "DAYS", "HINT")
+    text = table([head, *([str(value) for value in row.values()] for row in rows)])
+    for warning in warnings:
+        context.note(f"warning: {warning}")
+    context.result({"keys": rows, "warnings": warnings}, text)
+    return exits.NO if warnings else exits.DONE
+
+
+def _state(key: TrustedKey, now: datetime) -> str:
+    if key.revoked is not None and key.revoked.at <= now:
+        return "revoked"
+    if now < key.not_before:
+        return "not yet"
+    return "expired" if now > key.not_after else "valid"
+
+
+def _left(key: TrustedKey, now: datetime) -> int:
+    """Whole days that are left, 0 for a key whose time is over."""
+    end = key.not_after if key.revoked is None else min(key.not_after, key.revoked.at)
+    return max(0, (end - now).days)
+
+
+def rotate(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap keys rotate`. Nothing is written: people put the new file in the old one's place."""
+    from airgap.inputs import read_input
+    from airgap.resources.load import load_trust
+    from airgap.trust.dsse import MAX_BUNDLE
+    from airgap.trust.rotation import check_rotation, trust_digest
+
+    old, new = load_trust(arguments.old), load_trust(arguments.new)
+    approval = (
+        read_input(arguments.approval, MAX_BUNDLE, "bad-approval") if arguments.approval else None
+    )
+    found = check_rotation(old, new, approval, now=context.now())
+    for note in found.notes:
+        context.note(f"note: {note}")
+    by = None if found.approved is None else found.approved.key.name
+    document = {
+        "digest": str(trust_digest(new)),
+        "approvedBy": by,
+        "changes": [change.as_dict() for change in found.changes],
+        "notes": list(found.notes),
+    }
+    lines = [f"{one.what:<15} {one.key or '-':<20} {one.detail}" for one in found.changes]
+    lines = lines or ["nothing changes"]
+    if by is None:
+        lines.append(
+            f"not approved: {document['digest']}\n  next: airgap sign {arguments.new} --key OFFICER.key"
+        )
+    else:
+        lines.append(
+            f"approved by {by}: {document['digest']}\n  next: mv {arguments.new} {arguments.old}"
+        )
+    context.result(document, "\n".join(lines))
+    return exits.NO if by is None else exits.DONE

@@ -1,16 +1,19 @@
-"""`airgap sign`: one more signature, on a delivery or a lock."""
+"""`airgap sign`: one more signature, on a delivery, a lock or a Trust resource."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_key, command, existing
 from airgap.cli.places import check_folder
 from airgap.errors import InputError
+
+if TYPE_CHECKING:
+    from airgap.digest import Digest
 
 
 def add(subparsers: Any) -> None:
@@ -19,14 +22,19 @@ def add(subparsers: Any) -> None:
         subparsers,
         "sign",
         run,
-        summary="add an approval to a delivery or a lock, touching nothing else",
+        summary="add an approval to a delivery, a lock or a Trust resource, touching nothing else",
         examples="""
 airgap sign /media/usb/nov --key officer.key --role security-officer
 airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
-airgap sign platform.lock.json --key officer.key --role security-officer --out approvals""",
+airgap sign platform.lock.json --key officer.key --role security-officer --out approvals
+airgap sign waiver.yaml --key officer.key             for `airgap scan --waiver`: what may pass although a check says no
+airgap sign trust-2027.yaml --key officer.key         for `airgap keys rotate`: whose statements of ours count""",
     )
     parser.add_argument(
-        "thing", type=existing, metavar="FILE|DELIVERY", help="a lock, or the folder of a delivery"
+        "thing",
+        type=existing,
+        metavar="FILE|DELIVERY",
+        help="a lock or a Trust resource, or the folder of a delivery",
     )
     parser.add_argument(
         "--role", choices=("security-officer",), default="security-officer", help="role of the key"
@@ -54,7 +62,7 @@ airgap sign platform.lock.json --key officer.key --role security-officer --out a
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap sign`."""
-    from airgap.cli.connect import read_lock, signer_for
+    from airgap.cli.connect import signer_for
     from airgap.delivery.index import SIGNATURES
     from airgap.delivery.read import open_media
     from airgap.resources.load import load_trust
@@ -70,7 +78,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if is_delivery:
         subject, folder = open_media([thing]).digest, (arguments.out or thing) / SIGNATURES
     else:
-        subject, folder = read_lock(thing).digest, arguments.out or thing.parent
+        subject, folder = _digest(thing), arguments.out or thing.parent
     name = f"{arguments.role}.sigstore.json" if is_delivery else f"{thing.name}.{arguments.role}.sigstore.json"
     path = folder / name
     check_folder(folder, "--out" if arguments.out else "the signature")
@@ -95,8 +103,29 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE
 
 
+def _digest(thing: Path) -> Digest:
+    """What an approval of a file names, after it was made sure that it is something to approve."""
+    from airgap.cli.connect import is_trust, is_waiver, read_lock
+    if is_trust(thing):
+        from airgap.resources.load import load_trust
+        from airgap.trust.rotation import trust_digest
+
+        return trust_digest(load_trust(thing))
+    if is_waiver(thing):
+        from airgap.resources.load import load_waiver
+
+        return load_waiver(thing).digest
+    return read_lock(thing).digest
+
+
 def _next(arguments: argparse.Namespace, path: Path) -> str:
     """How an approval that does not lie beside its thing is used."""
+    from airgap.cli.connect import is_trust, is_waiver
+
     if arguments.thing.is_dir():
         return f"\n  next: airgap import {arguments.thing} {arguments.out} …"
+    if is_trust(arguments.thing):
+        return f"\n  next: airgap keys rotate OLD {arguments.thing} --approval {path}"
+    if is_waiver(arguments.thing):
+        return f"\n  next: airgap scan … --waiver {arguments.thing} --approval {path}"
     return f"\n  next: airgap bundle {arguments.thing} --approval {path} …"
