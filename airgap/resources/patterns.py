@@ -15,7 +15,7 @@ from airgap.resources.problems import quoted
 MAX_PATTERN = 500
 """Characters of a pattern."""
 MAX_IDENTITY = 500
-"""Characters of an identity that is compared with one: those of build systems have up to 300."""
+"""Characters of an identity: those of build systems have up to 300."""
 MAX_LOOSE = 3
 """Repeats that can end in several places: with four of them a hostile identity would take hours."""
 MAX_CHOICES = 6
@@ -32,6 +32,7 @@ _ANYBODY = ("", "x", "x@example.org", "https://example.org/x")
 """Identities of nobody in particular: a pattern that takes them takes everyone."""
 
 
+@cache
 def check_pattern(text: str) -> str | None:
     """Why an identity's pattern is refused; `None` for a good one."""
     if len(text) > MAX_PATTERN:
