@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.errors import InputError, IntegrityError, NotFoundError
-from airgap.graph import Descriptor
+from airgap.graph import Descriptor, Source, read_node
+from airgap.kinds.chart import CONFIG as CHART_CONFIG
+from airgap.kinds.image import measure
 from airgap.lock import Item, Lock
 from airgap.parallel import parallel
 from airgap.progress import Progress, Silent
@@ -17,6 +21,7 @@ from airgap.resources.policy_model import Policy, policy_name
 from airgap.resources.waiver import Waiver
 from airgap.stage.records import git_pin_name
 from airgap.store.layout import Layout
+from airgap.store.locate import Located, Reach, find_attached
 from airgap.trust.policy import Judgement, Outcome, judge
 
 if TYPE_CHECKING:
@@ -44,6 +49,54 @@ def load_roots(policy: Policy) -> Mapping[str, TrustRoot]:
     from airgap.trust.upstream.roots import TrustRoot
 
     return {one.name: TrustRoot.load(one.name, one.data, one.digest) for one in policy.trust_roots}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One artifact that was found: the item as a lock would have it, and where it is read from."""
+
+    item: Item
+    source: Source
+
+
+def look_up(ref: str, known_as: str, reach: Reach) -> Case:
+    """An image or chart by its reference, with all that is attached to it and to its children.
+
+    `known_as` is the name by which rules are asked, `""` for the reference's own. Reads manifests only. Raises
+    `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
+    """
+    located = reach.locate(ref)
+    nodes, _ = measure(located.source, located.root, ())
+    root = Descriptor(located.root.media_type, located.root.digest, located.root.size)
+    node = read_node(located.source, root)
+    is_chart = node.config is not None and node.config.media_type == CHART_CONFIG
+    item = Item(
+        name=known_as or _name(ref, located),
+        kind="chart" if is_chart else "image",
+        source=known_as or ref,
+        root=root,
+        attached=find_attached(located, nodes),
+        converted=located.converted,
+    )
+    return Case(item, located.source)
+
+
+def _name(ref: str, located: Located) -> str:
+    """What a reference is called: what is local by its name there."""
+    if ref.partition(":")[0] not in ("oci", "oci-archive") or ref.startswith("oci://"):
+        return ref.removeprefix("docker-daemon:")
+    named = (name for name, root in located.source.roots() if root.digest == located.root.digest)
+    return next((name for name in named if name and ref.endswith(f":{name}")), ref)
+
+
+def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> Case:
+    """An item of a lock by its name. Raises `InputError` (`no-such-item`)."""
+    item = next((one for one in lock.items if one.name == name), None)
+    if item is None:
+        near = difflib.get_close_matches(name, [one.name for one in lock.items], 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`airgap ls LOCK` lists the names"
+        raise InputError("no-such-item", f"lock {lock.name!r}: no item {name!r}", hint)
+    return Case(item, open_source(item))
 
 
 def judge_locks(

@@ -7,7 +7,7 @@ Source: docs/format.md, "Policy".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -172,12 +172,17 @@ def judge(
         outcome=Outcome.FAILED if failed is not None else Outcome.PASSED,
         rule=rule.label if rule else "",
         reason=failed.reason if failed else "",
-        detail=failed.detail
+        detail=_failure(failed, top)
         if failed
         else "; ".join(dict.fromkeys(check.detail for check in checks)),
         checks=tuple(checks),
         findings=tuple(case.findings),
     )
+
+
+def _failure(check: Check, root: Descriptor | None) -> str:
+    inside = root is not None and check.subject != root.digest and check.name in WAIVABLE
+    return f"{check.subject} in it: {check.detail}" if inside else check.detail
 
 
 @dataclass(slots=True)
@@ -365,14 +370,23 @@ def _keys(by: By) -> tuple[UpstreamKey, ...]:
     return tuple(UpstreamKey(one.name, one.pem, one.not_before, one.not_after) for one in by.keys)
 
 
-def _answer(subject: Digest, attest: Attest, found: Iterable[Finding]) -> Check:
-    """One verified finding is enough; else the reason that explains most; `absent` where nothing was there."""
+def _answer(subject: Digest, attest: Attest, found: Sequence[Finding]) -> Check:
+    """One verified finding is enough; else the reason that explains most; `absent` where nothing of that kind is."""
     signature = attest.predicate_type == SIGNATURE
     name, kind = (SIGNATURE, "") if signature else (ATTESTATION, attest.predicate_type)
     best = max(found, key=weight, default=None)
     if best is not None and best.verified:
         return Check(name, Outcome.PASSED, subject, kind, detail=signer_text(best), finding=best)
-    if best is None or (best.status is Status.ABSENT and (signature or best.reason != "unsigned")):
+    if best is None or _is_other(best, signature=signature):
         what = "no signature is attached" if signature else f"no attestation {kind} is attached"
+        others = sorted({one.predicate_type for one in found} - {""}) if not signature else ()
+        what += f"; there is {', '.join(others)}" if others else ""
         return Check(name, Outcome.FAILED, subject, kind, reason="absent", detail=what)
     return Check(name, Outcome.FAILED, subject, kind, best.reason, best.detail, best)
+
+
+def _is_other(finding: Finding, *, signature: bool) -> bool:
+    """True for what nobody could take for the thing that is wanted."""
+    if finding.reason == "unsigned":
+        return signature
+    return finding.status is Status.ABSENT or finding.reason == "wrong-predicate-type"
