@@ -33,7 +33,6 @@ from airgap.trust.upstream.identity import matches
 from airgap.trust.upstream.record import Identity, Layout, LogEntry, Proof, Refusal, Signed
 from airgap.trust.upstream.rekor import known_log, verify_entry
 from airgap.trust.upstream.roots import TrustRoot
-from airgap.trust.upstream.strict import parse
 from airgap.trust.upstream.timestamps import missing_extra, verify_timestamps
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 SKEW = timedelta(hours=1)
 """How far another clock may be ahead of ours. Behind is no limit: what was signed long ago stays signed."""
-_V1_BUNDLE = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 _V3_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _JUDGED = frozenset({("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.2"), ("dsse", "0.0.1")})
 """Kinds of log entries that sigstore-python knows."""
@@ -114,20 +112,13 @@ def _verify_logged(signed: Signed, root: TrustRoot) -> datetime | None:
 
     A root that names no log is one of an instance without: there nothing is asked for, and nothing accepted.
     """
-    if len(signed.entries) > 1:
-        raise Refusal("too-many", f"got {len(signed.entries)} log entries, expected one")
     if not signed.entries:
         if root.logs:
             raise Refusal(
                 "not-logged", "no transparency log has it, and the trust root names such logs"
             )
         return None
-    entry = signed.entries[0]
-    if signed.layout is Layout.BUNDLE and entry.proof is None:
-        bundle = parse(signed.blob, "bundle", "bad-bundle")
-        if not isinstance(bundle, dict) or bundle.get("mediaType") != _V1_BUNDLE:
-            raise Refusal("bad-proof", "a bundle of this version needs an inclusion proof")
-    return verify_entry(entry, signed, root, signed.certificate)
+    return verify_entry(signed.entries[0], signed, root, signed.certificate)
 
 
 def _check_future(moments: Sequence[datetime], now: datetime) -> None:

@@ -16,14 +16,15 @@ from airgap.canonical import canonical
 from airgap.times import utc_text
 from airgap.trust.upstream.bodies import compare
 from airgap.trust.upstream.instances import Log
-from airgap.trust.upstream.record import LogEntry, Refusal, Signed
+from airgap.trust.upstream.record import Layout, LogEntry, Refusal, Signed
 from airgap.trust.upstream.roots import TrustRoot
-from airgap.trust.upstream.strict import fields, refusing, sequence, unbase64, whole
+from airgap.trust.upstream.strict import fields, parse, refusing, sequence, unbase64, whole
 
 MAX_CHECKPOINT = 64 << 10
 """Bytes of a checkpoint: witnesses add a line each."""
 MAX_HASHES = 64
 """Of a proof: a tree of 2^63 leaves needs 63."""
+_V1_BUNDLE = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 _BAD_PROOF = "bad-proof"
 _BAD_PROMISE = "bad-promise"
 _NOTE_SIGNATURE = re.compile("\u2014 ([^\\s]+) ([A-Za-z0-9+/=]+)\\Z")
@@ -37,18 +38,21 @@ def verify_entry(
 
     `material` is the certificate or the key that signed, DER.
 
-    1. The root names the log. 2. The log promised the entry, or proves it, or both; what is there must hold. 3. The
-    time is one at which the log is trusted. 4. The entry is about this signature. Raises `Refusal`: `unknown-log`,
-    `bad-promise`, `bad-proof`, `outside-window`, `entry-mismatch`, `unsupported-format`, `unsupported-algorithm`.
+    1. It is the only one, and the root names the log. 2. The log promised the entry, or proves it, or both; what is
+    there must hold. 3. The time is one at which the log is trusted. 4. The entry is about this signature. Raises
+    `Refusal`: `too-many`, `unknown-log`, `bad-promise`, `bad-proof`, `outside-window`, `entry-mismatch`,
+    `unsupported-format`, `unsupported-algorithm`.
     """
     # 1.
+    if len(signed.entries) > 1:
+        raise Refusal("too-many", f"got {len(signed.entries)} log entries, expected one")
     log = known_log(entry, root)
     # 2.
     moment = _check_promise(entry, log)
     if entry.proof is not None:
         _check_proof(entry, log)
-    elif moment is None:
-        raise Refusal(_BAD_PROOF, "the log neither promised the entry nor proves it")
+    elif moment is None or _needs_proof(signed):
+        raise Refusal(_BAD_PROOF, "the log's proof of the entry is missing")
     # 3.
     if moment is not None and not log.window.holds([moment]):
         raise Refusal(
@@ -70,6 +74,14 @@ def known_log(entry: LogEntry, root: TrustRoot) -> Log:
             f"(trust root {root.name})",
         )
     return log
+
+
+def _needs_proof(signed: Signed) -> bool:
+    """True for bundles but those of version 0.1, as sigstore_bundle.proto wants; older formats have no place for it."""
+    if signed.layout is not Layout.BUNDLE:
+        return False
+    bundle = parse(signed.blob, "bundle", "bad-bundle")
+    return not isinstance(bundle, dict) or bundle.get("mediaType") != _V1_BUNDLE
 
 
 def _check_promise(entry: LogEntry, log: Log) -> datetime | None:

@@ -20,26 +20,73 @@ from .legacy import Layer
 
 VERIFIED = "verified"
 """What changed proves nothing either way: the signature still holds."""
-UNDECIDED = ""
-"""To be refused; the code is for whoever writes the verifier to say."""
 
-# The first pattern that is found in the mutation's name tells what is to be said.
+# The first pattern that is found in the mutation's whole name (`good one: where and what`) tells what is to be said.
 EXPECTED: tuple[tuple[str, str], ...] = (
+    # What proves nothing, or what leaves a whole signature of another shape behind.
     (r"publicKey\.hint (changed|removed)$", VERIFIED),
-    (r"cosign/chain removed$", VERIFIED),
-    (r"unknownMember|unknown member$", UNDECIDED),
-    (r"duplicate key$", "duplicate-key"),
-    (r"^blob: (critical|optional|whole)", "bad-signature"),
-    (r"dsseEnvelope\.payload>|^blob: payload>|payload space added", "bad-signature"),
-    (r"payloadType changed$", UNDECIDED),
-    (r"messageSignature\.signature changed", "bad-signature"),
-    (r"(signatures\[0\]\.sig|cosign/signature) changed$", "bad-signature"),
-    (r"(canonicalizedBody|\.body)>", UNDECIDED),
-    (r"(hashes|rootHash|treeSize|checkpoint\.envelope>|inclusionProof\.logIndex)", UNDECIDED),
-    (r"(signedEntryTimestamp|SignedEntryTimestamp) changed$", "bad-promise"),
+    (r"cosign/chain (removed|emptied)$", VERIFIED),
+    (r"annotation: (top unknown member|predicateType removed)$", VERIFIED),
+    (r"^old-attestation.*cosign/signature removed$", VERIFIED),
+    (r"^old-attestation-key: blob: (signatures\[0\]\.keyid|whole space)", VERIFIED),
+    (r"-key-logged: .*(tlogEntries|cosign/bundle) (removed|emptied)$", VERIFIED),
+    (
+        r"(v1-stamped|-both): .*(VerificationData|3161Timestamps|3161timestamp) \w+ed$(?<!doubled)",
+        VERIFIED,
+    ),
+    # What is not there.
+    (r"^bundle-v2: .*(VerificationData|Timestamps) (removed|emptied)$", "no-time"),
+    (r"-stamped: .*rfc3161timestamp removed$", "no-time"),
+    (r"(tlogEntries (removed|emptied)|cosign/bundle removed)$", "not-logged"),
+    (
+        r"(tlogEntries|ignatures) doubled$(?<!spec\.signatures doubled)(?<!envelope\.signatures doubled)",
+        "too-many",
+    ),
+    (r"certificate twice$", "too-many"),
+    # What does not read as it should.
+    (r"(mediaType|cosign/bundle) duplicate key$", "duplicate-key"),
+    (r"^bundle.*: mediaType changed$", "unsupported-format"),
+    (r"payloadType changed$(?<!envelope\.payloadType changed)", "wrong-payload-type"),
+    (r"^bundle-(?!attestation).*payload>\.predicateType changed$", "not-a-signature"),
+    (r"(payload>\.|annotation: )predicateType changed$", "wrong-predicate-type"),
+    (r"payload>\.(_type|predicateType)", "bad-payload"),
+    (r"payload>\.subject (removed|emptied)$", "bad-payload"),
+    (r"payload>\.subject\[0\](\.digest(\.sha256)? removed| unknown member)$", "bad-payload"),
+    (r"payload> unknown member$", "bad-payload"),
+    (r"^old-signature.*blob: critical.*(removed|unknown member)$", "bad-payload"),
+    (r"^old-signature.*blob: (critical\.type changed|top unknown member)$", "bad-payload"),
+    # What was not signed by the signer.
+    (r"payload(>| space added)", "bad-signature"),
+    (r"^old-signature.*blob: (critical|optional|whole)", "bad-signature"),
+    (
+        r"^bundle.*signatures\[0\]\.sig changed$(?<!envelope\.signatures\[0\]\.sig changed)",
+        "bad-signature",
+    ),
+    (r"blob: signatures\[0\]\.sig changed$", "bad-signature"),
+    (r"^old-signature.*cosign/signature changed$", "bad-signature"),
+    # What the log did not take, or not so.
+    (r"^bundle-v2: .*tlogEntries\[0\]\.(canonicalizedBody>|logIndex)", "bad-proof"),
+    (r"(canonicalizedBody>|Payload\.body>)", "bad-promise"),
+    (
+        r"tlogEntries\[0\]\.(logIndex|integratedTime|inclusionPromise) (removed|changed)$",
+        "bad-promise",
+    ),
+    (r"Payload\.(logIndex|integratedTime) changed$", "bad-promise"),
+    (r"ignedEntryTimestamp changed$", "bad-promise"),
     (r"(keyId|logID) changed$", "unknown-log"),
-    (r"integratedTime changed$", UNDECIDED),
-    (r"(signedTimestamp|RFC3161Timestamp)(>| cut)", "bad-timestamp"),
+    (r"inclusionProof(\.\w+)? unknown member$", "bad-bundle"),
+    (r"(rootHash|checkpoint|checkpoint\.envelope) removed$", "bad-bundle"),
+    (r"inclusionProof( removed$|\.)", "bad-proof"),
+    (r"kindVersion\.\w+ changed$", "entry-mismatch"),
+    (r"^old-attestation.*blob: (whole space|signatures\[0\]\.keyid)", "entry-mismatch"),
+    # What the authorities did not say.
+    (r"(certificate|certificates\[0\])\.rawBytes>(issuer|publicKey)", "bad-certificate"),
+    (r"(certificate|certificates\[0\])\.rawBytes>", "entry-mismatch"),
+    (r"rawBytes (cut|bytes)|certificates doubled$", "bad-certificate"),
+    (r"cosign/(certificate(>| cut| bytes)|chain changed)", "bad-certificate"),
+    (r"(signedTimestamp|RFC3161Timestamp)(>| cut)|Timestamps doubled$", "bad-timestamp"),
+    # Everything else is a bundle that is not as bundles are.
+    (r"", "bad-bundle"),
 )
 
 
@@ -51,7 +98,7 @@ class Mutation:
     """The good one's name, and where and what was changed."""
     good: Good
     expected: str
-    """A reason code, VERIFIED or UNDECIDED."""
+    """A reason code, or VERIFIED."""
     bundle: bytes = b""
     layer: Layer | None = None
 
@@ -64,12 +111,12 @@ def mutations(good: Good) -> Iterator[Mutation]:
         if found not in seen:
             seen.add(found)
             name = f"{good.name}: {what}"
-            yield Mutation(name, good, expected(what), bundle, layer)
+            yield Mutation(name, good, expected(name), bundle, layer)
 
 
-def expected(what: str) -> str:
-    """What the table above says about a change."""
-    return next((code for pattern, code in EXPECTED if re.search(pattern, what)), UNDECIDED)
+def expected(name: str) -> str:
+    """What the table above says about a mutation."""
+    return next(code for pattern, code in EXPECTED if re.search(pattern, name))
 
 
 def _key(layer: Layer) -> tuple[bytes, str]:
