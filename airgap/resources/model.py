@@ -122,6 +122,8 @@ class RegistryConfig:
     url: str
     projects: Mapping[str, str]
     host: HostConfig = field(default_factory=HostConfig)
+    records: str = ""
+    """The repository in which the signed list of accepted deliveries is kept; `""`: it is not kept there."""
 
 
 @dataclass(frozen=True, slots=True)

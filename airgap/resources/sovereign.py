@@ -36,7 +36,13 @@ def sovereign(reader: Reader, name: str) -> Sovereign:
 
 def _registry(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> RegistryConfig:
     url = _base_url(reader, (*steps, "url"), entry["url"])
-    return RegistryConfig(url, dict(entry["projects"]), reader.host(steps, entry, plain_http=_plain(url)))
+    projects, records = dict(entry["projects"]), entry.get("records", "")
+    # Otherwise a delivery could bring an image that takes the list's place.
+    into = [project for project in projects.values() if f"{records}/".startswith(f"{project}/")]
+    if into:
+        what = f"got {quoted(records)}, expected a project of its own: content goes to {quoted(into[0])}"
+        reader.bad((*steps, "records"), what)
+    return RegistryConfig(url, projects, reader.host(steps, entry, plain_http=_plain(url)), records)
 
 
 def _git(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> GitConfig:

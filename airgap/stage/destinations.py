@@ -8,6 +8,7 @@ from pathlib import Path
 
 from airgap.destinations.graph import GraphDestination, Place
 from airgap.destinations.layout import LayoutPlace
+from airgap.destinations.records import FolderShelf, RegistryShelf, Shelf, record_name
 from airgap.errors import InputError
 from airgap.forms import Destination, Form, Graph, Run, Tree
 from airgap.net.http import Client
@@ -59,6 +60,19 @@ def http_for(
     if sovereign.git is not None and "://" in sovereign.git.url:
         hosts[Origin.of(sovereign.git.url).netloc] = sovereign.git.host
     return Client(hosts, zone="gap", user_agent=user_agent, max_connections=jobs, on_retry=on_retry)
+
+
+def shelves(sovereign: Sovereign, http: Client) -> list[Shelf]:
+    """Where this Sovereign's signed list of accepted deliveries is kept."""
+    name, made = record_name(sovereign.name), list[Shelf]()
+    for registry in sovereign.registries:
+        if registry.records:
+            repository = Repository(RegistryClient(registry.url, http), registry.records)
+            made.append(RegistryShelf(registry.url, repository, name))
+    if sovereign.directory is not None:
+        path = sovereign.directory / "records" / f"{name}.sigstore.json"
+        made.append(FolderShelf(str(sovereign.directory), path))
+    return made
 
 
 def make(

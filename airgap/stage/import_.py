@@ -24,10 +24,11 @@ from airgap.stage.accept import Opened, evidence_bytes
 from airgap.stage.destinations import Destinations
 from airgap.stage.discs import late_blobs, plan_blobs
 from airgap.stage.kinds import kind_of
+from airgap.stage.ledger import Ledger
 from airgap.stage.station import Station
 from airgap.transfer import Copy, copy_graph
 from airgap.trust.predicates import Receipt
-from airgap.trust.state import Standing, StateFile
+from airgap.trust.state import Standing
 
 AnyDestination = GraphDestination | Destination
 
@@ -73,6 +74,12 @@ class Imported:
     waits: bool = False
     """True while something is on a disc that is still to come: then nothing was published."""
     receipt: bytes | None = None
+
+    @property
+    def gone(self) -> dict[str, AirgapError]:
+        """The destinations that did not answer, with why: they are not asked again."""
+        found = {line.destination.url: line.error for line in self.lines}
+        return {url: error for url, error in found.items() if error is not None and error.code == "unreachable"}
 
     @property
     def whole(self) -> bool:
@@ -180,7 +187,7 @@ def _plan(line: Line) -> None:
 
 def run_import(
     planned: Imported,
-    state: StateFile,
+    ledger: Ledger,
     station: Station | None,
     *,
     jobs: int,
@@ -195,7 +202,7 @@ def run_import(
     """
     opened = planned.opened
     # 1. Accepted, durably.
-    state.record(opened.admitted.record, restore=opened.admitted.standing is Standing.RESTORE)
+    ledger.record(opened.admitted.record, restore=opened.admitted.standing is Standing.RESTORE)
     if planned.missing_volumes and opened.spool is not None:
         opened.spool.keep_index(opened.media, evidence_bytes(opened.media, opened.index))
         opened.spool.keep(opened.volumes, plan_blobs(opened.roots(), opened.volumes))

@@ -62,7 +62,7 @@ class Records:
         write_durably(self.folder / ACCEPTED, bundle, 0o600)
 
     def statement(self, kind: str, subject: Digest) -> bytes | None:
-        """The newest statement of a kind about a subject, if there is one: this station's own, else one that came in."""
+        """The newest statement of a kind about a subject: this station's own, else one that came in, else `None`."""
         own = self.folder / STATEMENTS / f"{kind}-{subject.hex}.sigstore.json"
         with disk_errors(own):
             if own.exists():

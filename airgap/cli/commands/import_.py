@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airgap.resources.model import Sovereign, Trust
     from airgap.stage.accept import Opened
     from airgap.stage.import_ import Imported
-    from airgap.trust.state import StateFile
+    from airgap.stage.ledger import Ledger
 
 
 def add(subparsers: Any) -> None:
@@ -67,9 +67,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap import`."""
     from airgap.cli.gap import state_of
     from airgap.cli.import_report import report
+    from airgap.cli.ledger import open_ledger, tell_unkept
     from airgap.resources.load import load_sovereign, load_trust
     from airgap.stage.accept import accept
-    from airgap.trust.state import StateFile
 
     sovereign, trust = load_sovereign(arguments.sovereign), load_trust(arguments.trust)
     state = state_of(sovereign, context)
@@ -79,12 +79,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         )
     if arguments.receipt:
         check_file(arguments.receipt, "--receipt")
-    file = StateFile(state, sovereign.name)
-    # Trust before bytes, and before the destinations are even asked.
+    ledger = open_ledger(arguments, context, trust, sovereign)
+    # Trust before bytes, and before the destinations are even asked, but for the list that a restore goes by.
     opened = accept(
         arguments.delivery,
         trust,
-        file.load(),
+        ledger.known(restore=arguments.restore),
         sovereign=sovereign.name,
         now=context.now(),
         restore=arguments.restore,
@@ -92,9 +92,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     )
     _notes(opened, context)
     if arguments.dry_run:
-        return report(_planned(arguments, context, trust, sovereign, opened), context, dry_run=True)
-    done = _imported(arguments, context, trust, sovereign, opened, file)
-    return report(done, context, dry_run=False)
+        planned = _planned(arguments, context, trust, sovereign, opened)
+        ledger.compare(planned.gone, restore=arguments.restore)
+        return report(planned, context, dry_run=True)
+    done = _imported(arguments, context, trust, sovereign, opened, ledger)
+    return max(report(done, context, dry_run=False), tell_unkept(ledger, context))
 
 
 def _notes(opened: Opened, context: Context) -> None:
@@ -141,10 +143,11 @@ def _imported(
     trust: Trust,
     sovereign: Sovereign,
     opened: Opened,
-    file: StateFile,
+    ledger: Ledger,
 ) -> Imported:
     from airgap.cli.connect import station_for
     from airgap.cli.gap import open_gap, state_of
+    from airgap.cli.ledger import sign_with
     from airgap.delivery.spool import Spool
     from airgap.stage.discs import forget_superseded
     from airgap.stage.import_ import plan_import, run_import
@@ -169,12 +172,14 @@ def _imported(
             deep=arguments.deep,
         )
         planned = plan_import(opened, gap.destinations, jobs)
-        done = run_import(planned, file, station, jobs=jobs, progress=context.progress())
+        ledger.compare(planned.gone, restore=arguments.restore)
+        sign_with(ledger, station, sovereign, context)
+        done = run_import(planned, ledger, station, jobs=jobs, progress=context.progress())
         _keep(done, state, arguments.receipt)
         # Behind the receipt: what is kept of discs is needed until all is in, and known to be.
         if done.whole:
             Spool.of(state, opened.media.digest).remove()
-        forget_superseded(state, file.load(), opened.media.digest)
+        forget_superseded(state, ledger.file.load(), opened.media.digest)
     return done
 
 

@@ -1,0 +1,65 @@
+"""The ledger of `airgap import`: made from the command line, and what it has to say."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from airgap.cli.context import Context
+
+if TYPE_CHECKING:
+    from airgap.resources.model import Sovereign, Trust
+    from airgap.stage.ledger import Ledger
+    from airgap.stage.station import Station
+
+
+def open_ledger(
+    arguments: argparse.Namespace, context: Context, trust: Trust, sovereign: Sovereign
+) -> Ledger:
+    """What remembers this Sovereign's deliveries. Nothing is asked yet, nothing is written."""
+    from airgap.cli.connect import USER_AGENT
+    from airgap.cli.gap import state_of
+    from airgap.stage.destinations import http_for, shelves
+    from airgap.stage.ledger import Ledger
+    from airgap.stage.records import Records
+    from airgap.stage.station import Diary
+    from airgap.trust.state import StateFile
+
+    records = Records(state_of(sovereign, context))
+    jobs, note = context.jobs(arguments), context.progress().note
+    http = http_for(sovereign, jobs=jobs, user_agent=USER_AGENT, on_retry=note)
+    return Ledger(
+        file=StateFile(records.folder, sovereign.name),
+        shelves=shelves(sovereign, http),
+        trust=trust,
+        records=records,
+        diary=Diary(records.log(), "sovereign", context.now),
+        note=context.note,
+    )
+
+
+def sign_with(ledger: Ledger, station: Station | None, sovereign: Sovereign, context: Context) -> None:
+    """Lets `station` sign the list, and says once where the list is not kept."""
+    from airgap.stage.station import Diary
+
+    bare = [registry.url for registry in sovereign.registries if not registry.records]
+    if station is not None:
+        ledger.station, ledger.diary = station, Diary(station.log, station.actor, station.clock)
+    if station is None:
+        where = "in no destination: without --key it cannot be signed"
+    elif not ledger.shelves:
+        where = "only in the state folder: no registry of the Sovereign resource has `records`"
+    elif bare:
+        where = f"not in {', '.join(bare)}: the Sovereign resource has no `records` there"
+    else:
+        return
+    context.note(f"note: the list of accepted deliveries is kept {where}")
+
+
+def tell_unkept(ledger: Ledger, context: Context) -> int:
+    """Says which destinations did not take the list; returns the exit code of that, 0 for none."""
+    for url, error in ledger.unkept.items():
+        context.note(f"airgap: the list of accepted deliveries at {url}: {error}")
+        if error.hint:
+            context.note(f"  next: {error.hint}")
+    return max((error.exit_code for error in ledger.unkept.values()), default=0)
