@@ -103,6 +103,18 @@ def test_peers_that_are_not_here_are_left_out_and_named(tmp_path: Path) -> None:
         assert f"{name} is not here" in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.e2e
+@pytest.mark.part("distribution3")
+def test_each_way_of_signing_is_pulled_and_verified(tmp_path: Path) -> None:
+    """A scan that did not verify everything would end the run."""
+    done = bench("--small", "K", "--dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("certificate, bundle, log v1", "certificate, legacy tag, log v1", "key, bundle"):
+        assert f"| {name} |" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
