@@ -1,0 +1,396 @@
+"""Readers of formats: bundles, older signatures and attestations. What is read is exact, what is odd is refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airgap.digest import Digest
+from airgap.trust.dsse import pae
+from airgap.trust.upstream.bundle import MAX_ENTRIES, MAX_TIMESTAMPS, read_bundle
+from airgap.trust.upstream.envelope import read_envelope
+from airgap.trust.upstream.intoto import MAX_SUBJECTS, PAYLOAD_TYPE, parse_statement
+from airgap.trust.upstream.record import COSIGN_SIGN, Layout, Refusal, Signed
+from airgap.trust.upstream.simple_signing import read_simple_signing, signed_digest
+from tests.parts.fake_sigstore import FakeSigstore, How, managed
+from tests.parts.fake_sigstore.bundles import BUNDLE, MEDIA_TYPES, SPDX, BundleVersion
+
+SIGSTORE = FakeSigstore()
+AT = datetime(2024, 5, 1, tzinfo=UTC)
+IMAGE = Digest.of(b"an image")
+KEYLESS = How(AT, stamp=True)
+KEYED = How(AT, signer=managed("alice"), log="none")
+Change = Callable[[dict[str, Any]], object]
+
+
+def read(
+    blob: bytes, media_type: str = BUNDLE, annotations: Mapping[str, str] | None = None
+) -> Signed:
+    return read_bundle(IMAGE, "referrer", media_type, annotations or {}, blob)
+
+
+def refused(call: Callable[[], object]) -> str:
+    """The reason of a refusal."""
+    with pytest.raises(Refusal) as caught:
+        call()
+    assert caught.value.detail
+    return caught.value.reason
+
+
+def test_a_bundle_with_a_certificate_is_read_whole() -> None:
+    blob = SIGSTORE.sign_image(IMAGE, KEYLESS)
+    found = read(blob)
+    document = json.loads(blob)
+    entry = document["verificationMaterial"]["tlogEntries"][0]
+    assert (found.layout, found.attestation, found.blob) == (Layout.BUNDLE, False, blob)
+    assert found.payload == base64.b64decode(document["dsseEnvelope"]["payload"])
+    assert found.message == pae(found.payload, PAYLOAD_TYPE)
+    assert found.stamped == found.signature
+    assert found.certificate
+    assert not found.hint
+    assert not found.chain
+    assert len(found.timestamps) == 1
+    [read_entry] = found.entries
+    assert read_entry.body == base64.b64decode(entry["canonicalizedBody"])
+    assert str(read_entry.log_index) == str(entry["logIndex"])
+    assert str(read_entry.integrated_time) == str(entry["integratedTime"])
+    assert read_entry.promise
+    assert read_entry.proof is not None
+    assert (read_entry.kind, read_entry.version) == ("dsse", "0.0.1")
+
+
+def test_a_bundle_with_a_key_has_a_hint_and_needs_nothing_else() -> None:
+    found = read(SIGSTORE.attest(IMAGE, SPDX, {"a": 1}, KEYED))
+    assert found.attestation
+    assert found.hint
+    assert (found.certificate, found.entries, found.timestamps) == (b"", (), ())
+    bare = json.loads(found.blob)
+    bare["verificationMaterial"] = {"publicKey": {}, "tlogEntries": None}
+    assert read(json.dumps(bare).encode()).hint == ""
+
+
+@pytest.mark.parametrize("version", MEDIA_TYPES)
+def test_each_version_is_read(version: BundleVersion) -> None:
+    blob = SIGSTORE.sign_image(IMAGE, How(AT, version=version))
+    found = read(blob, MEDIA_TYPES[version])
+    assert found.certificate
+    assert not found.chain
+
+
+def test_a_chain_of_an_earlier_version_begins_with_the_leaf() -> None:
+    document = json.loads(SIGSTORE.sign_image(IMAGE, How(AT, version="0.1")))
+    chain = document["verificationMaterial"]["x509CertificateChain"]["certificates"]
+    chain.append({"rawBytes": "AAAA"})
+    found = read(json.dumps(document).encode(), MEDIA_TYPES["0.1"])
+    assert (found.certificate, found.chain) == (
+        base64.b64decode(chain[0]["rawBytes"]),
+        (b"\0\0\0",),
+    )
+
+
+def test_zero_values_may_be_left_out() -> None:
+    document = json.loads(SIGSTORE.sign_image(IMAGE, KEYLESS))
+    entry = document["verificationMaterial"]["tlogEntries"][0]
+    for name in ("logIndex", "integratedTime", "inclusionPromise"):
+        del entry[name]
+    for name in ("logIndex", "hashes"):
+        del entry["inclusionProof"][name]
+    [found] = read(json.dumps(document).encode()).entries
+    assert (found.log_index, found.integrated_time, found.promise) == (0, 0, b"")
+    assert found.proof is not None
+    assert (found.proof["logIndex"], found.proof["hashes"]) == ("0", [])
+
+
+def _material(document: dict[str, Any]) -> dict[str, Any]:
+    found = document["verificationMaterial"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _entry(document: dict[str, Any]) -> dict[str, Any]:
+    found = _material(document)["tlogEntries"][0]
+    assert isinstance(found, dict)
+    return found
+
+
+def _again(document: dict[str, Any], name: str, count: int) -> None:
+    material = _material(document)
+    if name == "tlogEntries":
+        material[name] = material[name] * count
+    else:
+        stamps = material["timestampVerificationData"]
+        stamps["rfc3161Timestamps"] = stamps["rfc3161Timestamps"] * count
+
+
+ODD: dict[str, tuple[str, Change]] = {
+    "another-type": ("unsupported-format", lambda d: d.update(mediaType="application/json")),
+    "another-version": ("bad-bundle", lambda d: d.update(mediaType=MEDIA_TYPES["0.1"])),
+    "no-type": ("bad-bundle", lambda d: d.pop("mediaType")),
+    "unknown-field": ("bad-bundle", lambda d: d.update(more=1)),
+    "no-content": ("bad-bundle", lambda d: d.pop("dsseEnvelope")),
+    "two-contents": ("bad-bundle", lambda d: d.update(messageSignature={})),
+    "no-material": ("bad-bundle", lambda d: d.update(verificationMaterial={})),
+    "key-and-certificate": ("bad-bundle", lambda d: _material(d).update(publicKey={"hint": ""})),
+    "empty-certificate": (
+        "bad-certificate",
+        lambda d: _material(d).update(certificate={"rawBytes": ""}),
+    ),
+    "chain-in-0.3": (
+        "bad-bundle",
+        lambda d: _material(d).update(
+            x509CertificateChain={"certificates": [_material(d).pop("certificate")]}
+        ),
+    ),
+    "two-signatures": (
+        "too-many",
+        lambda d: d["dsseEnvelope"].update(signatures=[{"sig": "AA=="}] * 2),
+    ),
+    "no-signature": ("bad-bundle", lambda d: d["dsseEnvelope"].update(signatures=[])),
+    "empty-signature": ("bad-bundle", lambda d: d["dsseEnvelope"].update(signatures=[{"sig": ""}])),
+    "long-key-id": (
+        "too-large",
+        lambda d: d["dsseEnvelope"]["signatures"][0].update(keyid="x" * 5000),
+    ),
+    "payload-type": (
+        "wrong-payload-type",
+        lambda d: d["dsseEnvelope"].update(payloadType="text/plain"),
+    ),
+    "payload-not-json": ("bad-payload", lambda d: d["dsseEnvelope"].update(payload="AAAA")),
+    "payload-url-safe": ("bad-bundle", lambda d: d["dsseEnvelope"].update(payload="-_==")),
+    "payload-unpadded": ("bad-bundle", lambda d: d["dsseEnvelope"].update(payload="eyJ")),
+    "snake-case": ("bad-bundle", lambda d: _entry(d).update(log_index=_entry(d).pop("logIndex"))),
+    "negative-index": ("bad-bundle", lambda d: _entry(d).update(logIndex="-1")),
+    "huge-index": ("bad-bundle", lambda d: _entry(d).update(logIndex=str(2**63))),
+    "padded-index": ("bad-bundle", lambda d: _entry(d).update(logIndex="01")),
+    "index-is-a-float": ("bad-bundle", lambda d: _entry(d).update(logIndex=1.0)),
+    "index-is-true": ("bad-bundle", lambda d: _entry(d).update(logIndex=True)),
+    "no-body": ("bad-bundle", lambda d: _entry(d).pop("canonicalizedBody")),
+    "no-log": ("bad-bundle", lambda d: _entry(d).pop("logId")),
+    "no-kind": ("bad-bundle", lambda d: _entry(d).update(kindVersion={"kind": "dsse"})),
+    "no-checkpoint": ("bad-bundle", lambda d: _entry(d)["inclusionProof"].pop("checkpoint")),
+    "hash-not-base64": ("bad-bundle", lambda d: _entry(d)["inclusionProof"].update(hashes=["?"])),
+    "hash-is-a-number": ("bad-bundle", lambda d: _entry(d)["inclusionProof"].update(hashes=[1])),
+    "many-hashes": ("too-many", lambda d: _entry(d)["inclusionProof"].update(hashes=["AA=="] * 65)),
+    "many-entries": ("too-many", lambda d: _again(d, "tlogEntries", MAX_ENTRIES + 1)),
+    "many-stamps": ("too-many", lambda d: _again(d, "stamps", MAX_TIMESTAMPS + 1)),
+    "entries-no-list": ("bad-bundle", lambda d: _material(d).update(tlogEntries={})),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_bundle_is_refused_with_its_reason(name: str) -> None:
+    reason, change = ODD[name]
+    document = json.loads(SIGSTORE.sign_image(IMAGE, KEYLESS))
+    change(document)
+    assert refused(lambda: read(json.dumps(document).encode())) == reason
+
+
+def test_what_is_no_json_or_has_a_key_twice_is_refused() -> None:
+    good = SIGSTORE.sign_image(IMAGE, KEYED)
+    assert refused(lambda: read(b"")) == "bad-bundle"
+    assert refused(lambda: read(good + b"{}")) == "bad-bundle"
+    assert refused(lambda: read(b"[" * 100_000)) == "bad-bundle"
+    assert refused(lambda: read(b"[]")) == "bad-bundle"
+    assert refused(lambda: read(good.decode().encode("utf-16"))) == "bad-bundle"
+    twice = good.replace(b'{"mediaType"', b'{"mediaType":"","mediaType"', 1)
+    assert refused(lambda: read(twice)) == "duplicate-key"
+
+
+def test_a_bare_signature_in_a_bundle_is_unsupported() -> None:
+    with pytest.raises(Refusal) as caught:
+        read(SIGSTORE.sign_blob(b"an image", KEYED))
+    assert (caught.value.reason, caught.value.status) == ("unsupported-format", "unsupported")
+
+
+def test_the_layer_and_the_bundle_say_the_same_version() -> None:
+    blob = SIGSTORE.sign_image(IMAGE, KEYED)
+    assert read(blob, MEDIA_TYPES["0.3-alt"]).hint
+    assert refused(lambda: read(blob, MEDIA_TYPES["0.1"])) == "bad-bundle"
+    assert (
+        refused(lambda: read(blob, "application/vnd.dev.sigstore.bundle.v0.4+json"))
+        == "unsupported-format"
+    )
+
+
+def test_annotations_may_be_missing_but_not_wrong() -> None:
+    blob = SIGSTORE.attest(IMAGE, SPDX, {}, KEYED)
+    kind, content = "dev.sigstore.bundle.predicateType", "dev.sigstore.bundle.content"
+    assert read(blob, annotations={kind: SPDX, content: "dsse-envelope", "other": "x"}).attestation
+    assert refused(lambda: read(blob, annotations={kind: COSIGN_SIGN})) == "wrong-predicate-type"
+    assert refused(lambda: read(blob, annotations={content: "message-signature"})) == "bad-bundle"
+
+
+# --- statements --------------------------------------------------------------------------------
+
+
+def _statement(**change: Any) -> bytes:
+    made = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"digest": {"sha256": IMAGE.hex}}],
+        "predicateType": SPDX,
+        "predicate": {},
+        **change,
+    }
+    return json.dumps({key: value for key, value in made.items() if value != "gone"}).encode()
+
+
+def test_a_statement_may_have_several_subjects_and_other_algorithms() -> None:
+    others = [{"name": "x", "digest": {"gitCommit": "abc", "sha256": "0" * 64}}]
+    mine = [{"digest": {"sha512": "ab", "sha256": IMAGE.hex}, "annotations": {"k": "v"}}]
+    found = parse_statement(_statement(subject=others + mine), PAYLOAD_TYPE)
+    assert found.names(IMAGE)
+    assert found.attests
+    assert not found.names(Digest.of(b"another"))
+    old = parse_statement(_statement(_type="https://in-toto.io/Statement/v0.1"), PAYLOAD_TYPE)
+    assert old.names(IMAGE)
+    assert not parse_statement(_statement(predicateType=COSIGN_SIGN), PAYLOAD_TYPE).attests
+    assert parse_statement(_statement(predicate="gone"), PAYLOAD_TYPE).predicate is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"_type": "https://in-toto.io/Statement/v2"}, "bad-payload"),
+        ({"_type": "gone"}, "bad-payload"),
+        ({"predicateType": ""}, "bad-payload"),
+        ({"predicateType": 1}, "bad-payload"),
+        ({"predicateType": "\ud800"}, "bad-payload"),
+        ({"subject": []}, "bad-payload"),
+        ({"subject": {}}, "bad-payload"),
+        ({"subject": [{"name": "x"}]}, "bad-payload"),
+        ({"subject": [{"digest": {}}]}, "bad-payload"),
+        ({"subject": [{"digest": {"sha256": 1}}]}, "bad-payload"),
+        ({"subject": [{"digest": {"sha256": IMAGE.hex.upper()}}]}, "bad-payload"),
+        ({"subject": [{"digest": {"sha256": str(IMAGE)}}]}, "bad-payload"),
+        ({"subject": [{"digest": {"sha256": IMAGE.hex}, "more": 1}]}, "bad-payload"),
+        ({"subject": [{"digest": {"sha256": IMAGE.hex}, "name": 1}]}, "bad-payload"),
+        ({"subject": [{"digest": {f"a{n}": "b" for n in range(33)}}]}, "bad-payload"),
+        ({"subject": [{"digest": {"sha256": IMAGE.hex}}] * (MAX_SUBJECTS + 1)}, "too-many"),
+        ({"more": 1}, "bad-payload"),
+    ],
+)
+def test_an_odd_statement_is_refused(change: dict[str, Any], reason: str) -> None:
+    assert refused(lambda: parse_statement(_statement(**change), PAYLOAD_TYPE)) == reason
+
+
+# --- cosign's older formats --------------------------------------------------------------------
+
+
+def test_an_older_signature_is_read_whole() -> None:
+    layer = SIGSTORE.old_signature(IMAGE, KEYLESS)
+    found = read_simple_signing(IMAGE, "tag", layer.annotations, layer.blob)
+    assert (found.layout, found.attestation) == (Layout.SIMPLE_SIGNING, False)
+    assert found.payload == found.message == layer.blob
+    assert found.stamped == found.signature
+    assert found.certificate
+    assert found.chain
+    assert (len(found.entries), len(found.timestamps)) == (1, 1)
+    assert found.entries[0].promise
+    assert found.entries[0].proof is None
+    bare = SIGSTORE.old_signature(IMAGE, KEYED)
+    assert read_simple_signing(IMAGE, "tag", bare.annotations, bare.blob).certificate == b""
+
+
+def test_an_older_attestation_is_stamped_as_a_whole() -> None:
+    layer = SIGSTORE.old_attestation(IMAGE, SPDX, {"a": 1}, KEYLESS)
+    found = read_envelope(IMAGE, "tag", layer.annotations, layer.blob)
+    assert (found.layout, found.attestation, found.stamped) == (Layout.ENVELOPE, True, layer.blob)
+    assert found.message == pae(found.payload, PAYLOAD_TYPE)
+
+
+SIGNATURE = "dev.cosignproject.cosign/signature"
+CERTIFICATE, CHAIN = "dev.sigstore.cosign/certificate", "dev.sigstore.cosign/chain"
+RECORD, STAMP = "dev.sigstore.cosign/bundle", "dev.sigstore.cosign/rfc3161timestamp"
+
+
+def _record(change: Change) -> Callable[[dict[str, str]], object]:
+    def apply(annotations: dict[str, str]) -> None:
+        document = json.loads(annotations[RECORD])
+        change(document)
+        annotations[RECORD] = json.dumps(document)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("reason", "change"),
+    [
+        ("bad-bundle", lambda a: a.pop(SIGNATURE)),
+        ("bad-bundle", lambda a: a.update({SIGNATURE: ""})),
+        ("bad-bundle", lambda a: a.update({SIGNATURE: "?"})),
+        ("bad-certificate", lambda a: a.update({CERTIFICATE: "no certificate"})),
+        ("bad-certificate", lambda a: a.update({CERTIFICATE: "x" + a[CERTIFICATE]})),
+        ("too-many", lambda a: a.update({CERTIFICATE: a[CERTIFICATE] * 2})),
+        ("too-many", lambda a: a.update({CHAIN: a[CERTIFICATE] * 11})),
+        ("bad-bundle", lambda a: a.pop(CERTIFICATE)),
+        ("bad-bundle", lambda a: a.update({RECORD: "{}"})),
+        ("bad-bundle", lambda a: a.update({RECORD: "\ud800"})),
+        ("duplicate-key", lambda a: a.update({RECORD: '{"Payload":1,"Payload":1}'})),
+        ("bad-bundle", _record(lambda d: d.update(more=1))),
+        ("bad-bundle", _record(lambda d: d["Payload"].update(logID="ab"))),
+        ("bad-bundle", _record(lambda d: d["Payload"].update(logID=d["Payload"]["logID"].upper()))),
+        ("bad-bundle", _record(lambda d: d["Payload"].update(integratedTime=-1))),
+        ("bad-bundle", _record(lambda d: d["Payload"].pop("body"))),
+        ("bad-bundle", lambda a: a.update({STAMP: '{"SignedRFC3161Timestamp": "?"}'})),
+    ],
+)
+def test_odd_annotations_are_refused(
+    reason: str, change: Callable[[dict[str, str]], object]
+) -> None:
+    layer = SIGSTORE.old_signature(IMAGE, KEYLESS)
+    annotations = dict(layer.annotations)
+    change(annotations)
+    assert refused(lambda: read_simple_signing(IMAGE, "tag", annotations, layer.blob)) == reason
+
+
+def test_an_older_attestation_repeats_itself_rightly() -> None:
+    layer = SIGSTORE.old_attestation(IMAGE, SPDX, {}, KEYED)
+
+    def changed(**more: str) -> str:
+        annotations = {**layer.annotations, **more}
+        return refused(lambda: read_envelope(IMAGE, "tag", annotations, layer.blob))
+
+    assert changed(predicateType=COSIGN_SIGN) == "wrong-predicate-type"
+    assert changed(**{SIGNATURE: "AAAA"}) == "bad-bundle"
+    same = json.loads(layer.blob)["signatures"][0]["sig"]
+    assert read_envelope(IMAGE, "tag", {SIGNATURE: same}, layer.blob).attestation
+
+
+def _payload(**change: Any) -> bytes:
+    critical = {
+        "identity": {"docker-reference": "x"},
+        "image": {"docker-manifest-digest": str(IMAGE)},
+        "type": "cosign container image signature",
+        **change,
+    }
+    kept = {key: value for key, value in critical.items() if value != "gone"}
+    return json.dumps({"critical": kept, "optional": None}).encode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "atomic container signature"},
+        {"type": "gone"},
+        {"image": {"docker-manifest-digest": "sha512:ab"}},
+        {"image": {"docker-manifest-digest": str(IMAGE).upper()}},
+        {"image": {"docker-manifest-digest": str(IMAGE), "more": 1}},
+        {"image": {}},
+        {"identity": "gone"},
+        {"more": 1},
+    ],
+)
+def test_an_odd_payload_is_refused(change: dict[str, Any]) -> None:
+    assert refused(lambda: signed_digest(_payload(**change))) == "bad-payload"
+
+
+def test_a_payload_names_its_digest() -> None:
+    assert signed_digest(_payload()) == IMAGE
+    assert refused(lambda: signed_digest(b"not json")) == "bad-payload"
+    twice = _payload().replace(b'{"critical"', b'{"critical":{},"critical"', 1)
+    assert refused(lambda: signed_digest(twice)) == "duplicate-key"

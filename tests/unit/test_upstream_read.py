@@ -1,0 +1,308 @@
+"""Discovery: every format beside an image is found by its layers, and what is odd is noted, not raised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airgap.digest import Digest
+from airgap.errors import NotFoundError
+from airgap.graph import Descriptor
+from airgap.lock import Attached
+from airgap.store import layout as store
+from airgap.store.locate import LayoutFinder, Located, find_attached
+from airgap.trust.upstream import read
+from airgap.trust.upstream.read import read_attached, subjects, unsigned
+from airgap.trust.upstream.record import Layout, Signed, Status, Unread
+from tests.parts import images
+from tests.parts.fake_sigstore import FakeSigstore, How, attach, managed
+from tests.parts.fake_sigstore.bundles import BUNDLE, SPDX
+from tests.parts.fake_sigstore.legacy import SIMPLE_SIGNING, Layer
+
+SIGSTORE = FakeSigstore()
+HOW = How(datetime(2024, 5, 1, tzinfo=UTC), signer=managed("alice"), log="none")
+Found = list[Signed | Unread]
+
+
+class Shelf:
+    """A layout with an image, and what we find beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.made = images.Layout(folder / "made")
+        self.image = self.made.tag("v1", self.made.image({"a": b"a"}))
+        self.digest = str(self.image["digest"])
+
+    @property
+    def source(self) -> store.Layout:
+        return store.Layout(self.made.folder)
+
+    def attached(self) -> tuple[Attached, ...]:
+        """As a lock would list it."""
+        located = Located(self.source, _descriptor(self.image), LayoutFinder(self.source))
+        return find_attached(located, [Digest(self.digest)])
+
+    def found(self) -> Found:
+        return read_attached(self.source, Digest(self.digest), self.attached())
+
+    def referrer(self, media_type: str, *blobs: bytes, **more: Any) -> None:
+        """An artifact that refers to the image, listed without a name."""
+        listed = [(media_type, blob) for blob in blobs]
+        made = self.made.artifact("application/vnd.test", *listed, subject=self.image, **more)
+        self.made.tag("", images.bare(made))
+
+    def one(self) -> Unread:
+        """The one thing beside the image, which is no signature that counts."""
+        [found] = self.found()
+        assert isinstance(found, Unread)
+        assert found.subject == self.digest
+        return found
+
+
+def _descriptor(made: images.Descriptor) -> Descriptor:
+    return Descriptor(str(made["mediaType"]), Digest(made["digest"]), int(made["size"]))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)
+
+
+def _old(shelf: Shelf) -> Layer:
+    return SIGSTORE.old_signature(shelf.digest, HOW)
+
+
+def _bundle(shelf: Shelf) -> bytes:
+    return SIGSTORE.sign_image(shelf.digest, HOW)
+
+
+READ: dict[str, tuple[Callable[[Shelf], object], Layout, bool]] = {
+    "A": (lambda s: attach.tag(s.made, s.image, "sig", [_old(s)]), Layout.SIMPLE_SIGNING, False),
+    "B": (
+        lambda s: attach.tag(
+            s.made, s.image, "att", [SIGSTORE.old_attestation(s.digest, SPDX, {}, HOW)]
+        ),
+        Layout.ENVELOPE,
+        True,
+    ),
+    "D": (lambda s: attach.referrer(s.made, s.image, _bundle(s)), Layout.BUNDLE, False),
+    "D-attestation": (
+        lambda s: attach.referrer(s.made, s.image, SIGSTORE.attest(s.digest, SPDX, {}, HOW)),
+        Layout.BUNDLE,
+        True,
+    ),
+    "D-fallback": (lambda s: attach.fallback(s.made, s.image, _bundle(s)), Layout.BUNDLE, False),
+    "D-another-artifact-type": (lambda s: s.referrer(BUNDLE, _bundle(s)), Layout.BUNDLE, False),
+    "E": (lambda s: attach.old_referrer(s.made, s.image, [_old(s)]), Layout.SIMPLE_SIGNING, False),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_each_signed_format_is_read(shelf: Shelf, name: str) -> None:
+    make, layout, attestation = READ[name]
+    make(shelf)
+    [found] = shelf.found()
+    assert isinstance(found, Signed)
+    assert (found.layout, found.attestation, found.subject) == (layout, attestation, shelf.digest)
+    assert found.where.startswith(("tag sha256-", "referrer sha256:"))
+
+
+UNREAD: dict[str, tuple[Callable[[Shelf], object], Layout, Status, str]] = {
+    "C": (
+        lambda s: attach.sbom_tag(s.made, s.image, b"{}"),
+        Layout.SBOM,
+        Status.ABSENT,
+        "unsigned",
+    ),
+    "C-referrer": (
+        lambda s: s.referrer("text/spdx+json", b"{}"),
+        Layout.SBOM,
+        Status.ABSENT,
+        "unsigned",
+    ),
+    "G": (
+        lambda s: attach.notation(s.made, s.image),
+        Layout.NOTATION,
+        Status.UNSUPPORTED,
+        "unsupported-format",
+    ),
+    "other": (lambda s: s.referrer("text/plain", b"a note"), Layout.OTHER, Status.ABSENT, "other"),
+    "other-large": (
+        lambda s: s.referrer("text/plain", *(b"%d" % n for n in range(1001))),
+        Layout.OTHER,
+        Status.ABSENT,
+        "other",
+    ),
+    "two-bundles-in-one": (
+        lambda s: s.referrer(BUNDLE, _bundle(s), SIGSTORE.attest(s.digest, SPDX, {}, HOW)),
+        Layout.BUNDLE,
+        Status.FAILED,
+        "bad-bundle",
+    ),
+    "not-a-bundle": (
+        lambda s: s.referrer(BUNDLE, b"x"),
+        Layout.BUNDLE,
+        Status.FAILED,
+        "bad-bundle",
+    ),
+    "message": (
+        lambda s: s.referrer(BUNDLE, SIGSTORE.sign_blob(b"x", HOW)),
+        Layout.BUNDLE,
+        Status.UNSUPPORTED,
+        "unsupported-format",
+    ),
+    "sig-without-annotations": (
+        lambda s: s.made.signature_tag(s.image),
+        Layout.SIMPLE_SIGNING,
+        Status.FAILED,
+        "bad-bundle",
+    ),
+    "sig-of-something-else": (
+        lambda s: attach.tag(s.made, s.image, "sig", [Layer("text/plain", b"x", {})]),
+        Layout.SIMPLE_SIGNING,
+        Status.UNSUPPORTED,
+        "unsupported-format",
+    ),
+    "att-is-an-index": (
+        lambda s: s.made.tag(attach.tag_name(s.image, "att"), s.made.index(s.image)),
+        Layout.ENVELOPE,
+        Status.UNSUPPORTED,
+        "unsupported-format",
+    ),
+    "too-large": (
+        lambda s: s.referrer(BUNDLE, b" " * (read.MAX_BLOB + 1)),
+        Layout.BUNDLE,
+        Status.FAILED,
+        "too-large",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_does_not_count_is_noted_with_its_reason(shelf: Shelf, name: str) -> None:
+    make, layout, status, reason = UNREAD[name]
+    make(shelf)
+    for found in shelf.found():
+        assert isinstance(found, Unread)
+        assert (found.layout, found.status, found.reason) == (layout, status, reason)
+        assert found.detail
+    assert shelf.found()
+
+
+def test_each_layer_is_a_signature_for_itself(shelf: Shelf) -> None:
+    good, bad = _old(shelf), Layer(SIMPLE_SIGNING, b"{}", {})
+    attach.tag(shelf.made, shelf.image, "sig", [good, bad, Layer("text/plain", b"x", {}), good])
+    one, two, three, four = shelf.found()
+    assert isinstance(one, Signed)
+    assert isinstance(four, Signed)
+    assert isinstance(two, Unread)
+    assert isinstance(three, Unread)
+    assert (two.reason, three.reason) == ("bad-bundle", "unsupported-format")
+    assert one.where.endswith(".sig, layer 1")
+    assert three.where.endswith(".sig, layer 3")
+
+
+def test_a_bundle_beside_an_older_signature_hides_nothing(shelf: Shelf) -> None:
+    attach.tag(shelf.made, shelf.image, "sig", [_old(shelf)])
+    attach.referrer(shelf.made, shelf.image, SIGSTORE.attest(shelf.digest, SPDX, {}, HOW))
+    assert [type(found) for found in shelf.found()] == [Signed, Signed]
+
+
+def test_only_what_is_attached_to_the_subject_is_read(shelf: Shelf) -> None:
+    attach.referrer(shelf.made, shelf.image, _bundle(shelf))
+    other = Digest.of(b"another")
+    assert read_attached(shelf.source, other, shelf.attached()) == []
+    moved = [Attached(other, one.how, one.descriptor, one.tag) for one in shelf.attached()]
+    [found] = read_attached(shelf.source, other, moved)
+    assert isinstance(found, Unread)
+    assert found.reason == "wrong-subject"
+
+
+def test_a_manifest_may_leave_its_subject_out(shelf: Shelf) -> None:
+    made = shelf.made.artifact("", (BUNDLE, _bundle(shelf)))
+    [found] = read_attached(
+        shelf.source,
+        Digest(shelf.digest),
+        [Attached(Digest(shelf.digest), "referrer", _descriptor(made))],
+    )
+    assert isinstance(found, Signed)
+
+
+def test_damage_is_noted_and_what_is_missing_is_raised(shelf: Shelf) -> None:
+    attach.referrer(shelf.made, shelf.image, _bundle(shelf))
+    [one] = shelf.attached()
+    manifest = json.loads(shelf.made.read(one.descriptor.digest))
+    layer = shelf.made.path(manifest["layers"][0]["digest"])
+    data = layer.read_bytes()
+    layer.write_bytes(data[:-1] + b" ")
+    assert shelf.one().reason == "damaged"
+    layer.write_bytes(data + b" ")
+    assert shelf.one().reason == "damaged"
+    layer.unlink()
+    with pytest.raises(NotFoundError):
+        shelf.found()
+    whole = shelf.made.path(one.descriptor.digest)
+    whole.write_bytes(whole.read_bytes()[:-1] + b" ")
+    [found] = read_attached(shelf.source, Digest(shelf.digest), [one])
+    assert isinstance(found, Unread)
+    assert (found.layout, found.reason) == (Layout.OTHER, "damaged")
+
+
+def test_a_manifest_that_is_none_is_noted(shelf: Shelf) -> None:
+    for data, reason in ((b"[]", "bad-manifest"), (b'{"a":1,"a":2}', "duplicate-key")):
+        made = _descriptor(shelf.made.blob(data, images.MANIFEST))
+        [found] = read_attached(
+            shelf.source,
+            Digest(shelf.digest),
+            [Attached(Digest(shelf.digest), "tag", made, "x.sig")],
+        )
+        assert isinstance(found, Unread)
+        assert (found.layout, found.reason) == (Layout.SIMPLE_SIGNING, reason)
+
+
+def test_a_flood_is_refused_before_it_is_read(shelf: Shelf) -> None:
+    subject, made = Digest(shelf.digest), _descriptor(shelf.image)
+    many = [Attached(subject, "referrer", made)] * (read.MAX_ATTACHED + 1)
+    [found] = read_attached(shelf.source, subject, many)
+    assert isinstance(found, Unread)
+    assert found.reason == "too-many"
+    empty = Layer(SIMPLE_SIGNING, b"{}", {})
+    attach.tag(shelf.made, shelf.image, "sig", [empty] * (read.MAX_LAYERS + 1))
+    assert shelf.one().reason == "too-many"
+    attach.tag(shelf.made, shelf.image, "sig", [empty] * read.MAX_LAYERS)
+    assert len(shelf.found()) == read.MAX_LAYERS
+    attach.referrer(shelf.made, shelf.image, _bundle(shelf))
+    assert sum(isinstance(one, Unread) and one.reason == "too-many" for one in shelf.found()) == 1
+
+
+def test_all_signatures_of_a_subject_have_a_limit_in_bytes(shelf: Shelf) -> None:
+    large = b" " * read.MAX_BLOB
+    layers = [Layer(SIMPLE_SIGNING, large, {})] * (read.MAX_TOTAL // read.MAX_BLOB + 1)
+    attach.tag(shelf.made, shelf.image, "sig", layers)
+    assert shelf.one().reason == "too-large"
+
+
+# --- what can be signed, and what BuildKit wrote -----------------------------------------------
+
+
+def test_subjects_are_the_root_and_what_is_carried_below_it(shelf: Shelf) -> None:
+    one = shelf.made.image({"a": b"1"}, platform="linux/amd64")
+    two = shelf.made.image({"a": b"2"}, platform="linux/arm64")
+    index = _descriptor(shelf.made.index(one, two))
+    assert subjects(shelf.source, index, ()) == [index.digest, one["digest"], two["digest"]]
+    assert subjects(shelf.source, index, ("linux/arm64",)) == [index.digest, two["digest"]]
+    assert subjects(shelf.source, _descriptor(one), ()) == [one["digest"]]
+
+
+def test_attestations_of_buildkit_are_unsigned(shelf: Shelf) -> None:
+    index = _descriptor(attach.buildx(shelf.made, shelf.image, b"{}"))
+    [found] = unsigned(shelf.source, index, ())
+    assert (found.layout, found.status, found.reason) == (Layout.BUILDX, Status.ABSENT, "unsigned")
+    assert found.subject == shelf.digest
+    [narrowed] = unsigned(shelf.source, index, ("linux/arm64",))
+    assert narrowed.subject == index.digest
+    assert unsigned(shelf.source, _descriptor(shelf.image), ()) == []
