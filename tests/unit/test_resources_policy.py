@@ -1,0 +1,148 @@
+"""Policies as values, and the patterns in them. Mistakes and their words: tests/golden/resources/policy.txt."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+
+from airgap.digest import Digest
+from airgap.errors import InputError, TrustError
+from airgap.resources.load import load_policy
+from airgap.resources.patterns import check_pattern, name_matches, pattern_matches
+from airgap.stage.judge import open_policy
+from tests.parts.fake_sigstore import FakeSigstore, keys, public_pem
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+HEAD = "apiVersion: airgap.openova.io/v1alpha1\nkind: Policy\nmetadata: {name: p}\n"
+KEY = "  keys: [{name: k, publicKeyFile: k.pub}]\n"
+DENY = "  rules: [{match: [x], deny: {reason: r}}]\n"
+GITHUB = r"^https://github\.com/acme/[^/]+/\.github/workflows/release\.yml@refs/tags/v[0-9]+\.[0-9]+\.[0-9]+(?:-rc\.[0-9]+)?$"
+
+
+def test_the_example_in_the_repository_loads() -> None:
+    policy, roots = open_policy(MANIFESTS / "platform.policy.yaml")
+    assert policy.rules
+    assert policy.keys
+    assert roots == {}
+    assert policy.digest == Digest.of((MANIFESTS / "platform.policy.yaml").read_bytes())
+
+
+def test_a_policy_holds_the_bytes_of_all_that_it_names(tmp_path: Path) -> None:
+    root = FakeSigstore().trusted_root()
+    (tmp_path / "root.json").write_bytes(root)
+    (tmp_path / "k.pub").write_bytes(public_pem(keys.private_key("k")))
+    pin = hashlib.sha256(root).hexdigest()
+    root_line = f"  trustRoots: [{{name: s, file: root.json, sha256: {pin}}}]\n"
+    text = f"{HEAD}spec:\n{root_line}{KEY}{DENY}"
+    (tmp_path / "p.yaml").write_text(text)
+    policy, roots = open_policy(tmp_path / "p.yaml")
+    assert (policy.trust_roots[0].data, policy.keys[0].pem) == (
+        root,
+        (tmp_path / "k.pub").read_bytes(),
+    )
+    assert (policy.raw, roots["s"].digest) == (text.encode(), Digest(f"sha256:{pin}"))
+    (tmp_path / "root.json").write_bytes(root + b"\n")
+    with pytest.raises(TrustError) as caught:
+        open_policy(tmp_path / "p.yaml")
+    assert caught.value.code == "trust-root-changed"
+
+
+def test_a_key_that_would_never_verify_is_refused_when_the_policy_is_opened(tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    (tmp_path / "k.pub").write_bytes(public_pem(rsa.generate_private_key(65537, 1024)))
+    (tmp_path / "p.yaml").write_text(f"{HEAD}spec:\n{KEY}{DENY}")
+    with pytest.raises(InputError, match="key 'k': got RSA with 1024 bits") as caught:
+        open_policy(tmp_path / "p.yaml")
+    assert caught.value.code == "bad-public-key"
+
+
+def test_what_a_rule_leaves_out(tmp_path: Path) -> None:
+    (tmp_path / "k.pub").write_bytes(public_pem(keys.private_key("k")))
+    rule = "  rules: [{match: [a, b], require: {keys: [k], attestations: [{predicateType: 'https://t'}]}}]\n"
+    text = f"{HEAD}spec:\n{KEY}{rule}"
+    policy = load_policy(text.encode(), base_dir=tmp_path)
+    (made,) = policy.rules
+    assert made.require is not None
+    assert (made.label, made.kinds, made.require.subjects) == ("rule 1 (a and 1 more)", (), "root")
+    assert made.require.attestations[0].by == made.require.by
+    assert policy.rule_for("image", "b") is made
+    assert policy.rule_for("image", "c") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("ghcr.io/acme/*", "ghcr.io/acme/app", True),
+        ("ghcr.io/acme/*", "ghcr.io/acme/team/app", False),
+        ("ghcr.io/acme/**", "ghcr.io/acme/team/app", True),
+        ("ghcr.io/acme/*", "ghcr.io/acme-evil/app", False),
+        ("ghcr.io/acme/bp-*", "ghcr.io/acme/bp-x", True),
+        ("ghcr.io/acme/bp-*", "ghcr.io/acme/x-bp-x", False),
+        ("ghcr.io/acme", "ghcrxio/acme", False),
+        ("ghcr.io/acme", "ghcr.io/acme\n", False),
+        ("**/app", "ghcr.io/acme/app", True),
+        ("**", "anything/at/all", True),
+        ("GHCR.io/acme", "ghcr.io/acme", False),
+    ],
+)
+def test_a_name_fits_whole_or_not_at_all(pattern: str, name: str, *, fits: bool) -> None:
+    assert name_matches(pattern, name) is fits
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        GITHUB,
+        r"^https://github\.com/acme/.*/\.github/workflows/.*@refs/tags/v.*$",
+        r"^(?:alice|bob)@example\.org$",
+        r"^[a-z]+@acme\.com$",
+        r"^https://a/\\\$$",
+        r"^a{2,3}b?$",
+    ],
+)
+def test_patterns_that_say_who_it_is(pattern: str) -> None:
+    assert check_pattern(pattern) is None
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "abc", "^abc", "abc$", r"^a\$", "", "^", "$", "^$", "^()$",
+        "^a|b$", "^(?:a|b)|c$",
+        "^.*$", "^.+$", "^https://.*$", "^[^/]+@[^/]+$", "^[a-z]*$",
+        "^(a+)+$", "^(a|a)*b$", "^((a)?)*b$", "^x(?:a*b)+$", "^.*.*.*.*x$", "^a?a?a?a?a?a?a?aaaaaaa$",
+        "^x(?:a|a)(?:a|a)(?:a|a)(?:a|a)(?:a|a)(?:a|a)(?:a|a)b$",
+        "^(?i)a$", "^a(?=b)$", "^(?P<x>a)$", r"^(a)\1$", r"^a\b$", r"^a\Z$", "^a+?b$", "^a++b$",
+        "^a(b$", "^a)b$", "^[a$", "^a**$", "^*a$", "^a{2}{3}$", "^a{,3}$", "^a$b$", "^a^b$", "^[z-a]$",
+        "^" + "a" * 500 + "$",
+    ],
+)  # fmt: skip
+def test_patterns_that_are_refused(pattern: str) -> None:
+    assert check_pattern(pattern)
+
+
+def test_an_identity_fits_whole_or_not_at_all() -> None:
+    good = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.2.3"
+    assert pattern_matches(GITHUB, good)
+    assert pattern_matches(GITHUB, f"{good}-rc.1")
+    for wrong in (
+        f"{good}\n",
+        f"x{good}",
+        f"{good}x",
+        good.replace("github.com", "githubXcom"),
+        good.upper(),
+    ):
+        assert not pattern_matches(GITHUB, wrong)
+    assert not pattern_matches("^.*a$", "a" * 501)
+
+
+def test_a_hostile_identity_is_answered_soon() -> None:
+    worst = "^.*a.*a.*a(?:a|a)(?:a|a)(?:a|a)b$"
+    assert check_pattern(worst) is None
+    begun = time.monotonic()
+    assert not pattern_matches(worst, "a" * 499 + "c")
+    assert time.monotonic() - begun < 60  # seconds where it takes two, and without the limits years
