@@ -128,29 +128,38 @@ def merge(old: bytes, new: bytes) -> bytes:
     `bad-trust-root`, or `trust-root-changed` where a window opens wider, a log changes its key, or nothing of the
     old root is in the new one.
     """
-    before, after = _document(old, "the old trust root"), _document(new, "the new trust root")
+    for data, which in ((old, "the old one"), (new, "the new one")):
+        TrustRoot.load(which, data, None)
+    before, after = _document(old, "the old one"), _document(new, "the new one")
     merged: dict[str, Any] = dict(after.values)
     kept = shared = 0
     for name in _LISTS:
-        theirs = {identity_of(one): one for one in _instances(after, name)}
-        lost = []
-        for one in _instances(before, name):
-            same = theirs.get(identity_of(one))
-            if same is None:
-                lost.append(dict(one.values))
-            else:
-                _check_narrowed(one, same)
-                shared += 1
+        was = _instances(before, name)
+        lost = _lost(was, _instances(after, name))
         if lost:
             merged[name] = [*lost, *merged.get(name, ())]
-            kept += len(lost)
+        kept, shared = kept + len(lost), shared + len(was) - len(lost)
     if not shared:
         raise _changed("nothing of the old one is in the new one: it is another instance's")
-    if not kept:
-        return new
-    made = canonical(merged)
-    _check_ids(TrustRoot.load("merged", made, None))
-    return made
+    return canonical(merged) if kept else new
+
+
+def _lost(old: Sequence[Fields], new: Sequence[Fields]) -> list[dict[str, Any]]:
+    """What of `old` is not in `new`. Raises `TrustError` where something is there, but not as it may be."""
+    theirs = {identity_of(one): one for one in new}
+    if len(theirs) != len(new):
+        raise _changed(f"{new[0].where}: an instance of this list is there twice")
+    ids = [one.values.get("logId") for one in new if one.has("logId")]
+    lost = []
+    for one in old:
+        same = theirs.get(identity_of(one))
+        if same is not None:
+            _check_narrowed(one, same)
+        elif one.values.get("logId") in ids:
+            raise _changed(f"{one.where}: the log has another key than before")
+        else:
+            lost.append(dict(one.values))
+    return lost
 
 
 def _check_narrowed(old: Fields, new: Fields) -> None:
@@ -159,12 +168,6 @@ def _check_narrowed(old: Fields, new: Fields) -> None:
     earlier = was.start is not None and (now.start is None or now.start < was.start)
     if (was.end is not None and opened) or earlier:
         raise _changed(f"{old.where}: got the window {now}, expected nothing outside {was}")
-
-
-def _check_ids(root: TrustRoot) -> None:
-    for logs in (root.logs, root.ct_logs):
-        if len({log.id for log in logs}) != len(logs):
-            raise _changed("a log has another key than before")
 
 
 def _changed(what: str) -> TrustError:
