@@ -37,10 +37,10 @@ def main() -> int:
 
 def show(parts: list[Part]) -> int:
     """One line for each part."""
-    print(f"{'name':<14} {'version':<36} {'how':<13} {'state':<8} what it proves")
+    print(f"{'name':<16} {'version':<36} {'how':<13} {'state':<8} what it proves")
     for part in parts:
         state = "here" if cache.present(part) else "missing"
-        print(f"{part.name:<14} {version(part):<36} {part.how:<13} {state:<8} {part.proves}")
+        print(f"{part.name:<16} {version(part):<36} {part.how:<13} {state:<8} {part.proves}")
     return 0
 
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from .ca import listed
 from .keys import Signer, b64
-from .logs import sha256
 
 BundleVersion = Literal["0.1", "0.2", "0.3", "0.3-alt"]
 MEDIA_TYPES: dict[BundleVersion, str] = {
@@ -79,9 +78,10 @@ def envelope(payload: bytes, signature: bytes, payload_type: str = IN_TOTO) -> d
     return {"payload": b64(payload), "payloadType": payload_type, "signatures": signatures}
 
 
-def message_signature(message: bytes, signature: bytes) -> dict[str, Any]:
+def message_signature(message: bytes, signature: bytes, signer: Signer) -> dict[str, Any]:
     """The other content of a bundle: a signature over a digest."""
-    digest = {"algorithm": "SHA2_256", "digest": b64(sha256(message))}
+    name, raw = signer.digest(message)
+    digest = {"algorithm": name, "digest": b64(raw)}
     return {"messageSignature": {"messageDigest": digest, "signature": b64(signature)}}
 
 

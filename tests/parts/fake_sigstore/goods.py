@@ -58,6 +58,7 @@ def goods(fs: FakeSigstore) -> Iterator[Good]:
     both = How(AT, stamp=True)
     yield Good("old-signature-both", layer=fs.old_signature(SUBJECT, both))
     yield Good("old-signature-key", keyed=True, layer=fs.old_signature(SUBJECT, key))
+    yield Good("old-signature-key-logged", keyed=True, layer=fs.old_signature(SUBJECT, logged))
     for name, how in (
         ("old-attestation", How(AT)),
         ("old-attestation-both", both),

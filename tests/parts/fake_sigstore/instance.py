@@ -54,6 +54,8 @@ class How:
     """Whether a time stamp is had. Rekor v2 needs one, because it has no time."""
     kind: EntryKind = "dsse"
     """What Rekor v1 keeps of an envelope; a message is always a hashedrekord."""
+    kind2: Literal["hashedrekord", "dsse"] = "hashedrekord"
+    """What Rekor v2 keeps of an envelope: verifiers differ in which of the two they know."""
     logged: timedelta = timedelta(seconds=5)
     """After `at`."""
     stamped: timedelta = timedelta(seconds=3)
@@ -106,7 +108,7 @@ class FakeSigstore:
         if how.log == "none":
             return None
         if how.log == "v2":
-            return self._in_v2(how, message, signature, signer)
+            return self._in_v2(how, logs.hashedrekord2(message, signature, signer))
         return self._in_v1(how, logs.hashedrekord(message, signature, signer))
 
     def logged_envelope(
@@ -116,7 +118,9 @@ class FakeSigstore:
         if how.log == "none":
             return None
         if how.log == "v2":
-            return self._in_v2(how, *signed, signer)
+            if how.kind2 == "dsse":
+                return self._in_v2(how, logs.dsse2(raw, signer))
+            return self._in_v2(how, logs.hashedrekord2(*signed, signer))
         makers = {"dsse": logs.dsse, "intoto1": logs.intoto1, "intoto2": logs.intoto2}
         return self._in_v1(how, makers[how.kind](raw, signer))
 
@@ -125,10 +129,10 @@ class FakeSigstore:
         assert isinstance(log, RekorV1)
         return log.add(body, how.at + how.logged)
 
-    def _in_v2(self, how: How, message: bytes, signature: bytes, signer: Signer) -> Entry:
+    def _in_v2(self, how: How, body: Body) -> Entry:
         log = how.rekor or self.rekor2
         assert isinstance(log, RekorV2)
-        return log.add(logs.hashedrekord2(message, signature, signer))
+        return log.add(body)
 
     def stamp(self, how: How, data: bytes) -> bytes | None:
         """A time stamp over these bytes, if `how` wants one."""
@@ -143,7 +147,9 @@ class FakeSigstore:
         signer = self.signer(how)
         signature = signer.sign(data)
         entry = self.logged(how, data, signature, signer)
-        return self._bundle(how, signer, signature, message_signature(data, signature), entry)
+        return self._bundle(
+            how, signer, signature, message_signature(data, signature, signer), entry
+        )
 
     def sign_statement(self, payload: bytes, how: How) -> bytes:
         """A bundle with an envelope around this payload."""

@@ -112,6 +112,12 @@ class Signer:
         """The name of the algorithm in Sigstore's registry."""
         return KEY_DETAILS[kind_of(self.key)]
 
+    def digest(self, data: bytes) -> tuple[str, bytes]:
+        """The digest that goes with the key, and its name in a bundle."""
+        if kind_of(self.key) == "p384":
+            return "SHA2_384", hashlib.sha384(data).digest()
+        return "SHA2_256", hashlib.sha256(data).digest()
+
     @property
     def hint(self) -> str:
         """What cosign writes as hint at a managed key."""

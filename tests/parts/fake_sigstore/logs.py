@@ -36,9 +36,10 @@ def hashed(data: bytes) -> dict[str, str]:
 
 def hashedrekord(message: bytes, signature: bytes, signer: Signer) -> Body:
     """hashedrekord 0.0.1: a signature over a digest."""
+    name, digest = signer.digest(message)
     key = {"content": b64(signer.verifier)}
     spec = {
-        "data": {"hash": hashed(message)},
+        "data": {"hash": {"algorithm": name.replace("SHA2_", "sha"), "value": digest.hex()}},
         "signature": {"content": b64(signature), "publicKey": key},
     }
     return {"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec}
@@ -81,15 +82,29 @@ def intoto2(envelope: bytes, signer: Signer) -> Body:
 
 def hashedrekord2(message: bytes, signature: bytes, signer: Signer) -> Body:
     """hashedrekord 0.0.2 of Rekor v2; for an envelope the message is its encoding for signing."""
-    wide = "P384" in signer.details
-    digest = (hashlib.sha384 if wide else hashlib.sha256)(message).digest()
-    material = "x509Certificate" if signer.certificate else "publicKey"
-    verifier = {material: {"rawBytes": b64(signer.der)}, "keyDetails": signer.details}
     spec = {
-        "data": {"algorithm": "SHA2_384" if wide else "SHA2_256", "digest": b64(digest)},
-        "signature": {"content": b64(signature), "verifier": verifier},
+        "data": _hashed2(message, signer),
+        "signature": {"content": b64(signature), "verifier": _verifier2(signer)},
     }
     return {"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": {"hashedRekordV002": spec}}
+
+
+def dsse2(envelope: bytes, signer: Signer) -> Body:
+    """dsse 0.0.2, the other thing that Rekor v2 may keep of an envelope."""
+    read = json.loads(envelope)
+    signature = {"content": read["signatures"][0]["sig"], "verifier": _verifier2(signer)}
+    spec = {"payloadHash": _hashed2(_payload(read), signer), "signatures": [signature]}
+    return {"apiVersion": "0.0.2", "kind": "dsse", "spec": {"dsseV002": spec}}
+
+
+def _hashed2(data: bytes, signer: Signer) -> dict[str, str]:
+    name, digest = signer.digest(data)
+    return {"algorithm": name, "digest": b64(digest)}
+
+
+def _verifier2(signer: Signer) -> Body:
+    material = "x509Certificate" if signer.certificate else "publicKey"
+    return {material: {"rawBytes": b64(signer.der)}, "keyDetails": signer.details}
 
 
 def _payload(envelope: Body) -> bytes:
