@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airgap.delivery import tape
-from airgap.errors import AirgapError, InputError, TrustError, UpstreamError
+from airgap.errors import AirgapError, InputError, NotFoundError, TrustError, UpstreamError
 from airgap.inputs import read_input
 from airgap.net.http import Client
 from airgap.net.origin import Origin, redact
@@ -86,7 +86,7 @@ def fetch(repository: Repository, cache: Path, client: Client) -> Fetched:
     `InputError` (`no-tuf-root`, `bad-tuf-root`, `bad-url`, `missing-extra`), `UpstreamError`, `StoreError`.
     """
     _need_tuf()
-    Origin.of(repository.url)
+    _check_url(repository.url)
     make_folder(cache)
     with locked(cache / ".lock"), disk_errors(cache):
         # 1. The first root of the chain.
@@ -101,6 +101,15 @@ def fetch(repository: Repository, cache: Path, client: Client) -> Fetched:
             # 4. The target.
             root = _target(updater, repository.url, cache)
         return Fetched(root, _evidence(cache))
+
+
+def _check_url(url: str) -> None:
+    try:
+        Origin.of(url)
+    except InputError as error:
+        raise InputError(
+            "bad-url", error.what, "name one that begins with https:// in --tuf-url"
+        ) from error
 
 
 def _need_tuf() -> None:
@@ -194,6 +203,9 @@ def _tuf_errors(url: str) -> Iterator[None]:
         raise _refused(error, redact(url)) from error
     except DownloadError as error:
         cause = error.__cause__
+        if isinstance(cause, NotFoundError):
+            hint = "is this the address of a TUF repository? name it with --tuf-url"
+            raise NotFoundError("not-found", cause.what, hint, cause.status) from error
         if isinstance(cause, AirgapError):
             raise cause from error
         raise UpstreamError("tuf-download", f"{redact(url)}: {error}", _AGAIN) from error

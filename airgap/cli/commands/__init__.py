@@ -14,10 +14,14 @@ def modules() -> list[ModuleType]:
         import_,
         keys,
         lock,
+        log,
         pull,
+        scan,
         show,
         sign,
+        trust,
         verify,
+        verify_image,
     )
 
-    return [lock, pull, bundle, sign, verify, import_, audit, show, keys, demo]
+    return [lock, pull, scan, bundle, sign, verify, import_, audit, show, keys, trust, log, verify_image, demo]

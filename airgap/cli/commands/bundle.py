@@ -73,6 +73,14 @@ interrupted? run the same command again: finished volumes stay""",
         help="an approval of a lock that is not beside it; may be given more than once",
     )
     parser.add_argument(
+        "--trust-root",
+        type=_named_root,
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a trust root that goes along, for `airgap trust pin` on the far side; may be given more than once",
+    )
+    parser.add_argument(
         "--role",
         choices=("exporter", "station"),
         default="exporter",
@@ -92,12 +100,20 @@ def _days(text: str) -> timedelta:
     return timedelta(days=number(text))
 
 
+def _named_root(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals or not path:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected NAME=FILE, as in sigstore=trusted_root.json")
+    return resource_name(name), Path(path)
+
+
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap bundle`."""
     from airgap.cli.connect import read_lock, station_for
     from airgap.stage.bundle import Order, bundle
     from airgap.stage.evidence import beside, read_approval
     from airgap.stage.records import store_records
+    from airgap.stage.trust_roots import carried_roots
     from airgap.store.layout import Layout
 
     store = context.store(arguments)
@@ -117,6 +133,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         arguments.expires_in,
         tuple(read_approval(path, locks) for path in found),
         unscanned=arguments.unscanned,
+        roots=carried_roots(arguments.trust_root),
     )
     cut = bundle(order, layout, records, station, context.progress())
     volumes = cut.index.contents.volumes

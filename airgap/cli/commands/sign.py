@@ -1,4 +1,4 @@
-"""`airgap sign`: one more signature, on a delivery, a lock or a Trust resource."""
+"""`airgap sign`: one more signature, on a delivery, a lock, a trust root or a Trust resource."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ def add(subparsers: Any) -> None:
         subparsers,
         "sign",
         run,
-        summary="add an approval to a delivery, a lock or a Trust resource, touching nothing else",
+        summary="add an approval to a delivery, a lock, a trust root or a Trust resource, touching nothing else",
         examples="""
 airgap sign /media/usb/nov --key officer.key --role security-officer
 airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
 airgap sign platform.lock.json --key officer.key --role security-officer --out approvals
 airgap sign waiver.yaml --key officer.key             for `airgap scan --waiver`: what may pass although a check says no
+airgap sign trusted_root.json --key officer.key       for `airgap trust pin`: whose signatures of others count
 airgap sign trust-2027.yaml --key officer.key         for `airgap keys rotate`: whose statements of ours count""",
     )
     parser.add_argument(
         "thing",
         type=existing,
         metavar="FILE|DELIVERY",
-        help="a lock or a Trust resource, or the folder of a delivery",
+        help="a lock, a trusted_root.json or a Trust resource, or the folder of a delivery",
     )
     parser.add_argument(
         "--role", choices=("security-officer",), default="security-officer", help="role of the key"
@@ -106,6 +107,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 def _digest(thing: Path) -> Digest:
     """What an approval of a file names, after it was made sure that it is something to approve."""
     from airgap.cli.connect import is_trust, is_waiver, read_lock
+    from airgap.stage.trust_roots import load_root, looks_like_root
+
+    if looks_like_root(thing):
+        return load_root(thing.stem, thing).digest
     if is_trust(thing):
         from airgap.resources.load import load_trust
         from airgap.trust.rotation import trust_digest
@@ -121,9 +126,12 @@ def _digest(thing: Path) -> Digest:
 def _next(arguments: argparse.Namespace, path: Path) -> str:
     """How an approval that does not lie beside its thing is used."""
     from airgap.cli.connect import is_trust, is_waiver
+    from airgap.stage.trust_roots import looks_like_root
 
     if arguments.thing.is_dir():
         return f"\n  next: airgap import {arguments.thing} {arguments.out} …"
+    if looks_like_root(arguments.thing):
+        return f"\n  next: airgap trust pin {arguments.thing} --approval {path} …"
     if is_trust(arguments.thing):
         return f"\n  next: airgap keys rotate OLD {arguments.thing} --approval {path}"
     if is_waiver(arguments.thing):
