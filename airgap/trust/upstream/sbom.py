@@ -167,9 +167,9 @@ def _cyclonedx(document: _Object) -> _Read:
 
 
 def _components(found: Iterable[_Object], depth: int) -> Iterator[_Object]:
-    if depth > MAX_DEPTH:
-        raise _NoSbom(f"components nested more than {MAX_DEPTH} levels deep")
     for one in found:
+        if depth >= MAX_DEPTH:
+            raise _NoSbom(f"components nested more than {MAX_DEPTH} levels deep")
         yield one
         yield from _components(_objects(one, "components"), depth + 1)
 
