@@ -36,6 +36,7 @@ HANDED_ON = {
     "store/registry_errors.py: known.code",
     "tools/git_faults.py: fault.code",
     "trust/acceptance.py: error.code",
+    "trust/upstream/strict.py: reason",
 }
 """Codes that come from another error, or out of one of the calls and tables above."""
 
