@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.parts.fake_sigstore import FakeSigstore, How, Leaf, attach
-from tests.parts.fake_sigstore.bundles import SPDX
+from tests.parts.fake_sigstore.bundles import SPDX, cosign_statement
 from tests.parts.fake_sigstore.ca import TIME_STAMPING
 from tests.parts.fake_sigstore.goods import AT, OWNER, PREDICATE, SUBJECT, Good, goods
 from tests.parts.fake_sigstore.judges import Case, Cosign, Library, javascript
 from tests.parts.fake_sigstore.mutations import VERIFIED, Mutation, mutations
-from tests.parts.images import Descriptor, Layout
+from tests.parts.harbor_double import HarborDouble
+from tests.parts.images import REF_NAME, Descriptor, Layout
+from tests.parts.need import run
 from tests.parts.registry import Registry
 
 pytestmark = pytest.mark.e2e
@@ -171,6 +174,74 @@ def test_cosign_verifies_bundles_of_images(world: World, repository: Repository,
     reference = repository.push()
     assert world.cosign.image(case(how, b""), reference) == ""
     assert world.cosign.image(case(how, b""), reference, predicate_type=SPDX) == ""
+
+
+@pytest.fixture
+def with_referrers(tmp_path: Path) -> Iterator[Callable[[Layout, str], str]]:
+    """Copies a layout's v1 and all that refers to it to a registry with a referrers API."""
+    harbor = HarborDouble(users={"nobody": ""})
+    harbor.project("acme")
+    harbor.rights = lambda user, project, action: True
+
+    def copy(layout: Layout, name: str) -> str:
+        target = f"{harbor.host}/acme/{name}"
+        source = f"{layout.folder}:v1"
+        run("oras", "cp", "-r", "--from-oci-layout", source, "--to-plain-http", f"{target}:v1")
+        return target
+
+    yield copy
+    harbor.stop()
+
+
+@pytest.mark.part("cosign", "oras")
+def test_cosign_finds_what_refers_to_an_image(
+    world: World, with_referrers: Callable[[Layout, str], str], tmp_path: Path
+) -> None:
+    how, asked = How(AT), case(How(AT), b"")
+
+    def said(
+        name: str, put: Callable[[Layout, Descriptor], object], *, experiment: bool = False
+    ) -> str:
+        layout, subject = image(tmp_path / name)
+        put(layout, subject)
+        reference = f"{with_referrers(layout, name)}@{subject['digest']}"
+        return world.cosign.image(asked, reference, experiment=experiment)
+
+    fs = world.fs
+
+    def bundle(layout: Layout, subject: Descriptor) -> None:
+        attach.referrer(layout, subject, fs.sign_image(subject["digest"], how))
+
+    def old(layout: Layout, subject: Descriptor) -> None:
+        attach.old_referrer(layout, subject, [fs.old_signature(subject["digest"], how)])
+
+    assert said("bundle", bundle) == ""
+    assert said("old", old, experiment=True) == ""
+    assert "no signatures found" in said("nothing-that-it-knows", attach.notation)
+
+
+@pytest.mark.part("distribution3")
+def test_every_layout_goes_into_a_registry_byte_for_byte(
+    world: World, repository: Repository
+) -> None:
+    layout, subject, how = repository.layout, repository.subject, How(AT)
+    digest = str(subject["digest"])
+    attach.tag(layout, subject, "sig", [world.fs.old_signature(digest, how)])
+    attach.tag(layout, subject, "att", [world.fs.old_attestation(digest, SPDX, PREDICATE, how)])
+    attach.sbom_tag(layout, subject, b"{}")
+    attach.referrer(layout, subject, world.fs.sign_image(digest, how))
+    attach.fallback(layout, subject, world.fs.sign_image(digest, how))
+    attach.old_referrer(layout, subject, [world.fs.old_signature(digest, how)])
+    attach.notation(layout, subject)
+    attach.buildx(layout, subject, cosign_statement(digest), "built")
+    repository.push()
+    base = f"{repository.registry.url}/v2/{repository.name}/manifests"
+    entries = layout.entries()
+    assert len(entries) == 9
+    for entry in entries:
+        name = entry.get("annotations", {}).get(REF_NAME, entry["digest"])
+        got = requests.get(f"{base}/{name}", headers={"Accept": entry["mediaType"]}, timeout=10)
+        assert got.content == layout.read(entry["digest"])
 
 
 # --- what is not -------------------------------------------------------------------------------
