@@ -15,7 +15,7 @@ from airgap.trust.predicates import Pull
 from airgap.trust.statement import Statement
 from airgap.trust.verdict import WAIVED, Verdict, objection
 
-_SCAN_AGAIN = "have the station scan and cut it again: airgap scan, then airgap bundle"
+SCAN_AGAIN = "have the station scan and cut it again: airgap scan, then airgap bundle"
 
 
 def check_pull(lock: Lock, statements: Sequence[Statement]) -> None:
@@ -42,12 +42,12 @@ def check_verdict(
     statements: Sequence[Statement],
     roots: Mapping[str, Digest],
     waivers: Mapping[Digest, bytes],
-    approved: Callable[[Digest], bool],
+    approved: Callable[[Digest], None],
 ) -> None:
     """The newest verdict, where there is one, lets every item of the lock in.
 
     `statements` are newest first; `roots` are those of the delivery, by item name; `waivers` are files by their digest,
-    and `approved` says whether a security-officer whom we believe signed one.
+    and `approved` raises unless a security-officer whom we believe signed one.
 
     1. Each item has a judgement, it says pass, and so does each check of it or a waiver lifts it: `verdict-failed`.
     2. It is about the very root that the lock has and the delivery brings: `verdict-mismatch`.
@@ -69,7 +69,7 @@ def check_verdict(
                 raise TrustError(
                     found.code,
                     f"lock {lock.name!r}: {item.kind} {item.name!r}: {found.what}",
-                    _SCAN_AGAIN,
+                    SCAN_AGAIN,
                 )
         # 3.
         _check_waivers(lock, body, statement.signed_at, waivers, approved)
@@ -80,7 +80,7 @@ def _check_waivers(
     verdict: Verdict,
     signed_at: datetime,
     files: Mapping[Digest, bytes],
-    approved: Callable[[Digest], bool],
+    approved: Callable[[Digest], None],
 ) -> None:
     found: dict[Digest, Waiver] = {}
     for used in verdict.waivers:
@@ -88,12 +88,7 @@ def _check_waivers(
         if data is None:
             raise _refused("waiver-missing", used.digest, "the verdict names it, and the evidence does not have it")
         # Nothing of a file is parsed before somebody whom we believe has signed it.
-        if not approved(used.digest):
-            raise _refused(
-                "waiver-unapproved",
-                used.digest,
-                "no approval by a security-officer of the Trust resource comes with it",
-            )
+        approved(used.digest)
         waiver = found[used.digest] = read_waiver(data)
         if waiver.expired(signed_at):
             what = f"it held until {utc_text(waiver.expires)}, the verdict was signed at {utc_text(signed_at)}"
@@ -126,4 +121,4 @@ def read_waiver(data: bytes) -> Waiver:
 
 
 def _refused(code: str, waiver: Digest, what: str) -> TrustError:
-    return TrustError(code, f"waiver {waiver}: {what}", _SCAN_AGAIN)
+    return TrustError(code, f"waiver {waiver}: {what}", SCAN_AGAIN)

@@ -30,7 +30,7 @@ from airgap.errors import InputError, TrustError
 from airgap.lock import Lock
 from airgap.resources.model import Trust
 from airgap.times import utc_text
-from airgap.trust.about_locks import check_pull, check_verdict
+from airgap.trust.about_locks import SCAN_AGAIN, check_pull, check_verdict
 from airgap.trust.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
 from airgap.trust.journey import CUT_AGAIN, Journey, check_due
 from airgap.trust.predicates import Pull
@@ -328,14 +328,18 @@ class Acceptance:
         found = [one for one in found if one.kind == kind and one.subject == subject]
         return sorted(found, key=lambda one: one.signed_at, reverse=True)
 
-    def _approved(self, waiver: Digest) -> bool:
-        """True when a security-officer signed this waiver; raises why a signature that is there does not count."""
+    def _approved(self, waiver: Digest) -> None:
+        """Raises `TrustError` unless a security-officer signed this waiver: why not, where there is a signature."""
         if self._about("approval", waiver):
-            return True
+            return
         for authentic, error in self._refused:
             if authentic is not None and authentic.statement.subject == waiver:
                 raise error
-        return False
+        raise TrustError(
+            "waiver-unapproved",
+            f"waiver {waiver}: no approval by a security-officer whom the Trust resource lists comes with it",
+            "; ".join([*self._notes, SCAN_AGAIN]),
+        )
 
     def _require(self, kind: str) -> None:
         """One statement of this kind about every lock; a delivery, or instead an approval, about AIRGAP.json."""
