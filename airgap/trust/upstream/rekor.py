@@ -158,15 +158,16 @@ def _checkpoint(note: str, log: Log) -> tuple[int, bytes]:
     lines = text.split("\n")
     if not separator or not rest.endswith("\n") or len(lines) < 3 or not _SIZE.match(lines[1]):
         raise Refusal(_BAD_PROOF, "the checkpoint is not one")
-    for line in rest[:-1].split("\n"):
-        found = _NOTE_SIGNATURE.match(line)
-        if found is None:
+    found = [_NOTE_SIGNATURE.match(line) for line in rest[:-1].split("\n")]
+    # Rekor v1 adds its tree's number to the name in the first line.
+    name, signed = lines[0].split(" - ")[0], f"{text}\n".encode()
+    ours = False
+    for one in found:
+        if one is None:
             raise Refusal(_BAD_PROOF, "the checkpoint has a line that is no signature")
-        signature = unbase64(found[2], "checkpoint", _BAD_PROOF)
-        if signature[:4] != log.id[:4]:
-            continue
-        # Rekor v1 adds its tree's number to the name in the first line.
-        if found[1] == lines[0].split(" - ")[0] and log.verify(signature[4:], f"{text}\n".encode()):
-            return int(lines[1]), unbase64(lines[2], "checkpoint", _BAD_PROOF)
-        break
-    raise Refusal(_BAD_PROOF, "the log did not sign the checkpoint")
+        signature = unbase64(one[2], "checkpoint", _BAD_PROOF)
+        if one[1] == name and signature[:4] == log.id[:4]:
+            ours = ours or log.verify(signature[4:], signed)
+    if not ours:
+        raise Refusal(_BAD_PROOF, "the log did not sign the checkpoint")
+    return int(lines[1]), unbase64(lines[2], "checkpoint", _BAD_PROOF)

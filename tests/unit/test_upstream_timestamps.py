@@ -1,0 +1,114 @@
+"""Time stamps: by an authority of the root, over these bytes, while it was trusted."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airgap.errors import InputError
+from airgap.trust.upstream.record import Refusal
+from airgap.trust.upstream.roots import TrustRoot
+from airgap.trust.upstream.timestamps import MAX_STAMP, MAX_STAMPS, verify_timestamps
+from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE, root
+from tests.parts.fake_sigstore import START, Stamp, TimeStamper, Window
+from tests.parts.fake_sigstore.ca import CODE_SIGNING
+
+DATA = b"a signature"
+TSA = SIGSTORE.tsa
+
+
+def said(*responses: bytes, trust: TrustRoot = ROOT, data: bytes = DATA) -> str | list[datetime]:
+    try:
+        return list(verify_timestamps(responses, data, trust))
+    except Refusal as refusal:
+        return refusal.reason
+
+
+def test_each_stamp_says_its_time() -> None:
+    later = AT + timedelta(days=30)
+    assert said() == []
+    assert said(TSA.stamp(DATA, AT), TSA.stamp(DATA, later)) == [AT, later]
+
+
+@pytest.mark.parametrize(
+    "stamp", [Stamp(AT, certificate=False), Stamp(AT, nonce=7), Stamp(AT, sha512=True)]
+)
+def test_what_stamps_may_have_or_leave_out(stamp: Stamp) -> None:
+    assert said(TSA.respond(DATA, stamp)) == [AT]
+
+
+def test_a_stamp_over_something_else_or_refused_or_damaged() -> None:
+    good = TSA.stamp(DATA, AT)
+    assert said(good, data=DATA + b" ") == "bad-timestamp"
+    assert said(TSA.respond(DATA, Stamp(AT, status=2))) == "bad-timestamp"
+    assert said(good[:-1]) == "bad-timestamp"
+    assert said(good + b"\0") == "bad-timestamp"
+    assert said(b"") == "bad-timestamp"
+
+
+def test_a_changed_byte_never_makes_another_time() -> None:
+    good = TSA.stamp(DATA, AT)
+    changed = (good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :] for at in range(len(good)))
+    answers = [said(one) for one in changed]
+    # Outside of what is signed stand the version of the container and a list of hashes, which nobody needs.
+    assert [one for one in answers if not isinstance(one, str)].count([AT]) <= 12
+    refused = {"bad-timestamp", "unknown-tsa", "certificate-expired"}
+    assert {str(one) for one in answers} == {*refused, str([AT])}
+
+
+def test_one_that_cannot_be_checked_is_refused_beside_one_that_can() -> None:
+    good, foreign = TSA.stamp(DATA, AT), OTHER.tsa.stamp(DATA, AT)
+    assert said(good, foreign) == "unknown-tsa"
+    assert said(good, trust=root(stampers=[])) == "unknown-tsa"
+    assert said(good, b"x") == "bad-timestamp"
+
+
+def test_an_authority_that_is_not_one_for_time_stamps() -> None:
+    wrong = TimeStamper("wrong", START, usages=(CODE_SIGNING,))
+    trust = root(stampers=[(wrong, Window(START))])
+    assert said(wrong.stamp(DATA, AT), trust=trust) == "bad-timestamp"
+
+
+def test_the_name_and_number_of_a_known_authority_without_its_key() -> None:
+    forger = TimeStamper("forger", START)
+    forger.chain = TSA.chain
+    assert said(forger.stamp(DATA, AT)) == "bad-timestamp"
+    assert said(forger.respond(DATA, Stamp(AT, certificate=False))) == "bad-timestamp"
+
+
+def test_the_root_has_to_name_the_whole_chain() -> None:
+    alone = TimeStamper("alone", START)
+    alone.chain = (alone.chain[0],)
+    trust = root(stampers=[(alone, Window(START))])
+    assert said(alone.stamp(DATA, AT), trust=trust) == "bad-timestamp"
+
+
+def test_both_ends_of_the_window_count() -> None:
+    second = timedelta(seconds=1)
+    trust = root(stampers=[(TSA, Window(AT, AT + second))])
+    assert said(TSA.stamp(DATA, AT), TSA.stamp(DATA, AT + second), trust=trust) == [AT, AT + second]
+    assert said(TSA.stamp(DATA, AT - second), trust=trust) == "outside-window"
+    assert said(TSA.stamp(DATA, AT + 2 * second), trust=trust) == "outside-window"
+
+
+def test_a_stamp_made_when_the_authority_s_certificate_was_not_valid() -> None:
+    assert said(TSA.stamp(DATA, datetime(2035, 1, 1, tzinfo=UTC))) == "certificate-expired"
+    assert said(TSA.stamp(DATA, START - timedelta(days=1))) == "certificate-expired"
+
+
+def test_limits() -> None:
+    good = TSA.stamp(DATA, AT)
+    assert said(good, good) == "bad-timestamp"
+    assert said(*[b"x"] * (MAX_STAMPS + 1)) == "too-many"
+    assert said(good + b"\0" * MAX_STAMP) == "too-large"
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rfc3161_client", None)
+    assert said() == []
+    with pytest.raises(InputError) as caught:
+        said(TSA.stamp(DATA, AT))
+    assert caught.value.code == "missing-extra"
+    assert "keyless" in caught.value.hint
