@@ -1,0 +1,208 @@
+"""Acceptance of verdicts and of the waivers that they name: the good way in, and each refusal by its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from airgap.digest import Digest
+from airgap.errors import TrustError
+from airgap.lock import Item, Lock
+from airgap.times import utc_text
+from airgap.trust.predicates import Approval
+from airgap.trust.verdict import Checked, JudgedItem, Named, UsedWaiver, Verdict
+from tests.trust_world import DAY, HOUR, NOW, World, image, signed, signer
+
+NAME = "alpine:3.20"
+ROOT = Digest.of(NAME.encode())
+OTHER = Lock.of("other", [image("busybox:1.36")])
+PASSED = Checked("signature", "pass", ROOT, "rule 1")
+EXPIRES = NOW + 30 * DAY
+
+
+def verdict(*checks: Checked, name: str = NAME, root: Digest = ROOT, outcome: str = "pass") -> Verdict:
+    """A verdict about one item, with the waivers that its checks name."""
+    used = sorted({check.waiver for check in checks if check.waiver})
+    return Verdict(
+        policy=Named("bank", Digest.of(b"policy")),
+        trust_roots=(),
+        waivers=tuple(UsedWaiver(one, EXPIRES) for one in used),
+        items={name: JudgedItem(root, outcome, None, checks or (PASSED,))},
+    )
+
+
+def waiver(subject: Digest = ROOT, expires: datetime = EXPIRES, check: str = "signature") -> bytes:
+    """A waiver's file."""
+    head = "apiVersion: airgap.openova.io/v1alpha1\nkind: Waiver\nmetadata: {name: alpine}\n"
+    spec = f"spec: {{digests: ['{subject}'], checks: [{check}], approver: A, reason: b, expires: {utc_text(expires)}}}"
+    return f"{head}{spec}\n".encode()
+
+
+def waived(file: bytes) -> Verdict:
+    """A verdict in which a waiver lets the signature's check pass."""
+    return verdict(replace(PASSED, outcome="waived", waiver=Digest.of(file)))
+
+
+def world(body: Verdict | None = None, *, require: tuple[str, ...] = ("pull", "verdict", "delivery")) -> World:
+    """A delivery whose verdict is `body`."""
+    made = World()
+    made.trust = replace(made.trust, require=require)
+    say(made, body or verdict())
+    return made
+
+
+def say(
+    made: World, body: Verdict, *, at: datetime = NOW - HOUR, name: str = "verdict", lock: Lock | None = None
+) -> None:
+    """The station says so, in the evidence."""
+    subject = (lock or made.lock).digest
+    made.evidence[name] = signed(made.signers["station"], subject, body, "station", at=at)
+
+
+def with_waiver(file: bytes, body: Verdict | None = None) -> World:
+    """A delivery with a verdict that rests on a waiver, which comes along and is approved."""
+    made = world(body or waived(file))
+    made.waivers = [file]
+    made.evidence["approval"] = made.approve(Digest.of(file), NOW - DAY)
+    return made
+
+
+def refused(made: World, *, now: datetime = NOW) -> TrustError:
+    """Why it is not let in."""
+    with pytest.raises(TrustError) as caught:
+        made.accept(now=now)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_a_verdict_lets_its_lock_in() -> None:
+    admitted = world().accept()
+    assert [one.statement.kind for one in admitted.statements] == ["delivery", "pull", "verdict"]
+    assert not admitted.notes
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (verdict(outcome="fail"), "verdict-failed"),
+        (verdict(outcome="not-run"), "verdict-failed"),
+        (verdict(PASSED, replace(PASSED, outcome="not-run")), "verdict-failed"),
+        (verdict(PASSED, replace(PASSED, check="of a newer station", outcome="fail")), "verdict-failed"),
+        (verdict(root=OTHER.digest), "verdict-mismatch"),
+        (verdict(name="busybox:1.36"), "verdict-mismatch"),
+    ],
+)
+def test_a_verdict_that_says_something_else_refuses_also_where_none_is_required(body: Verdict, code: str) -> None:
+    assert refused(world(body)).code == code
+    assert refused(world(body, require=("delivery",))).code == code
+
+
+def test_a_verdict_that_is_not_there_or_about_another_lock_or_of_no_station() -> None:
+    made = world()
+    del made.evidence["verdict"]
+    assert refused(made).code == "statement-missing"
+    say(made, verdict(name="busybox:1.36"), lock=OTHER)
+    assert refused(made).code == "statement-missing"
+    made.evidence["verdict"] = signed(signer(), made.lock.digest, verdict(), "station")
+    assert refused(made).code == "statement-missing"
+    for role, claimed, code in (
+        ("exporter", "exporter", "role-may-not"),
+        ("exporter", "station", "wrong-role"),
+        ("security-officer", "security-officer", "role-may-not"),
+    ):
+        made.evidence["verdict"] = signed(made.signers[role], made.lock.digest, verdict(), claimed)
+        assert refused(made).code == code
+
+
+def test_the_newest_verdict_counts_and_of_two_of_one_second_the_worse() -> None:
+    made = world(verdict(outcome="fail"))
+    say(made, verdict(), at=NOW - HOUR / 2, name="later")
+    made.accept()
+    say(made, verdict(outcome="fail"), at=NOW - HOUR / 2, name="as late")
+    assert refused(made).code == "verdict-failed"
+
+
+def test_what_has_no_root_in_its_lock_has_the_one_of_the_index() -> None:
+    made = world(require=("verdict", "delivery"))
+    made.lock = Lock.of("git", [Item(name=NAME, kind="git", source="https://git.example.org/a")])
+    del made.evidence["pull"]
+    say(made, verdict())
+    # The index lists no root: nobody knows what was judged.
+    assert refused(made).code == "verdict-mismatch"
+
+
+def test_a_waiver_lets_in_what_it_is_for() -> None:
+    made = with_waiver(waiver())
+    made.accept()
+    # The delivery was long in the post: it held when the verdict was signed.
+    made.accept(now=NOW + 50 * DAY)
+
+
+Change = Callable[[World], object]
+
+
+def stranger(made: World) -> None:
+    made.evidence["approval"] = signed(signer(), Digest.of(made.waivers[0]), Approval(), "security-officer")
+
+
+def by_station(made: World) -> None:
+    made.evidence["approval"] = signed(
+        made.signers["station"], Digest.of(made.waivers[0]), Approval(), "station"
+    )
+
+
+def ended_officer(made: World) -> None:
+    made.change_key("security-officer", not_after=NOW - 2 * DAY)
+
+
+def edited(made: World) -> None:
+    made.waivers = [made.waivers[0] + b"# edited\n"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda made: made.waivers.clear(), "waiver-missing"),
+        (edited, "waiver-missing"),
+        (lambda made: made.evidence.pop("approval"), "waiver-unapproved"),
+        (lambda made: made.evidence.update(approval=made.approve(made.lock.digest)), "waiver-unapproved"),
+        (stranger, "waiver-unapproved"),
+        (by_station, "role-may-not"),
+        (ended_officer, "key-not-valid-then"),
+    ],
+)
+def test_a_waiver_counts_only_as_its_officer_approved_it(change: Change, code: str) -> None:
+    made = with_waiver(waiver())
+    change(made)
+    assert refused(made).code == code
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        (waiver(expires=NOW - HOUR), "waiver-expired"),
+        (waiver(expires=EXPIRES + DAY), "waiver-mismatch"),
+        (waiver(subject=OTHER.digest), "waiver-mismatch"),
+        (waiver(check="attestation"), "waiver-mismatch"),
+        (b"kind: Waiver\n", "bad-waiver"),
+        (waiver().replace(b"checks: [signature]", b"checks: [deny]"), "bad-waiver"),
+        (b"#" * (1 << 20) + waiver(), "bad-waiver"),
+    ],
+)
+def test_a_waiver_is_judged_again(file: bytes, code: str) -> None:
+    assert refused(with_waiver(file)).code == code
+
+
+def test_a_check_without_a_subject_is_not_waived() -> None:
+    file = waiver()
+    check = replace(PASSED, outcome="waived", waiver=Digest.of(file), subject=None)
+    assert refused(with_waiver(file, verdict(check))).code == "waiver-mismatch"
+
+
+def test_why_an_approval_does_not_count_is_told() -> None:
+    made = with_waiver(waiver())
+    stranger(made)
+    assert "counts for nothing" in refused(made).hint
