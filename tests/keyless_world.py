@@ -27,7 +27,7 @@ SIGSTORE = FakeSigstore()
 OTHER = FakeSigstore("other")
 
 
-def root(sigstore: FakeSigstore = SIGSTORE, **lists: Any) -> TrustRoot:
+def root(sigstore: FakeSigstore = SIGSTORE, /, **lists: Any) -> TrustRoot:
     """The instance's trust root; `lists` are other authorities, logs, ct_logs or stampers than all of it."""
     contents = replace(sigstore.contents(), **lists)
     return TrustRoot.load(sigstore.seed, sigstore.trusted_root(contents), None)

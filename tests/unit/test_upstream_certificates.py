@@ -38,7 +38,7 @@ def der(certificate: x509.Certificate | None) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
-def issued(sigstore: FakeSigstore = SIGSTORE, **leaf: Any) -> bytes:
+def issued(sigstore: FakeSigstore = SIGSTORE, /, **leaf: Any) -> bytes:
     return der(sigstore.authority.signer(Leaf(AT, **leaf)).certificate)
 
 
