@@ -65,7 +65,7 @@ def load_root(name: str, path: Path) -> TrustRoot:
         return TrustRoot.load(name, data, None)
     except TrustError as error:
         # Nothing was judged by it: another kind of file was named.
-        raise InputError(error.code, f"{path}: {error.what}", error.hint) from error
+        raise InputError("bad-trust-root", f"{path}: {error.what}", error.hint) from error
 
 
 def carried_root(name: str, path: Path) -> CarriedRoot:
@@ -104,7 +104,7 @@ def offer_file(name: str, path: Path, judge: Judge | None) -> Offer:
 def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
     """A root out of a delivery, whose signature, audience, locks and statements must hold as for an import.
 
-    Raises what `accept` raises, `InputError` (`no-such-root`, `bad-approval`), `TrustError` (`bad-trust-root`,
+    Raises what `accept` raises, `InputError` (`root-not-carried`, `bad-approval`), `TrustError` (`bad-trust-root`,
     `root-not-approved`, what `verify_bundle` raises).
     """
     # 1. The delivery is believed. What was accepted before plays no part: an old root is found by the versions here.
@@ -136,7 +136,7 @@ def _carried(name: str, opened: Opened) -> CarriedRoot:
     if digest is None:
         there = ", ".join(sorted(names)) or "none"
         raise InputError(
-            "no-such-root",
+            "root-not-carried",
             f"the delivery carries no trust root {name!r}; it carries: {there}",
             "airgap bundle … --trust-root NAME=FILE takes one along",
         )

@@ -214,9 +214,9 @@ def test_what_a_delivery_does_not_carry_cannot_be_pinned(site: Site) -> None:
     site.run(*CUT, "media")
     site.run("sign", "media", *SIGN)
     pin = ("trust", "pin", "media", *NAME, "inside", *TRUSTED)
-    airgap(site, *pin).refused(2, "no-such-root", "carries: none")
+    airgap(site, *pin).refused(2, "root-not-carried", "carries: none")
     site.run(*CUT, "media2", "--trust-root", "staging=v1.json")
-    airgap(site, "trust", "pin", "media2", *pin[3:]).refused(2, "no-such-root", "carries: staging")
+    airgap(site, "trust", "pin", "media2", *pin[3:]).refused(2, "root-not-carried", "carries: staging")
 
 
 def test_a_root_out_of_a_delivery_that_is_not_believed_is_not_pinned(site: Site) -> None:

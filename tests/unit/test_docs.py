@@ -74,7 +74,7 @@ def test_commands_in_sentences_have_flags_that_exist(
 ) -> None:
     words = line.split()[1:]
     with pytest.raises(SystemExit):
-        build().parse([*words[: 2 if words[0] in ("keys", "log") else 1], "--help"])
+        build().parse([*words[: 2 if words[0] in ("keys", "log", "trust") else 1], "--help"])
     known = re.findall(r"-[\w-]+", capsys.readouterr().out)
     assert [word for word in words if word.startswith("-") and word not in known] == []
 
