@@ -264,16 +264,28 @@ def test_a_manifest_that_is_none_is_noted(shelf: Shelf) -> None:
         assert (found.layout, found.reason) == (Layout.SIMPLE_SIGNING, reason)
 
 
+def _flood(shelf: Shelf, count: int) -> None:
+    """A `.sig` tag with as many layers, all of them the same one."""
+    layer = shelf.made.blob(b"{}", SIMPLE_SIGNING)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": images.MANIFEST,
+        "config": shelf.made.blob(b"{}", images.CONFIG),
+        "layers": [layer] * count,
+    }
+    name = attach.tag_name(shelf.image, "sig")
+    shelf.made.tag(name, shelf.made.document(manifest, images.MANIFEST))
+
+
 def test_a_flood_is_refused_before_it_is_read(shelf: Shelf) -> None:
     subject, made = Digest(shelf.digest), _descriptor(shelf.image)
     many = [Attached(subject, "referrer", made)] * (read.MAX_ATTACHED + 1)
     [found] = read_attached(shelf.source, subject, many)
     assert isinstance(found, Unread)
     assert found.reason == "too-many"
-    empty = Layer(SIMPLE_SIGNING, b"{}", {})
-    attach.tag(shelf.made, shelf.image, "sig", [empty] * (read.MAX_LAYERS + 1))
+    _flood(shelf, read.MAX_LAYERS + 1)
     assert shelf.one().reason == "too-many"
-    attach.tag(shelf.made, shelf.image, "sig", [empty] * read.MAX_LAYERS)
+    _flood(shelf, read.MAX_LAYERS)
     assert len(shelf.found()) == read.MAX_LAYERS
     attach.referrer(shelf.made, shelf.image, _bundle(shelf))
     assert sum(isinstance(one, Unread) and one.reason == "too-many" for one in shelf.found()) == 1
