@@ -86,16 +86,16 @@ def _check_waivers(
     for used in verdict.waivers:
         data = files.get(used.digest)
         if data is None:
-            raise _refused("waiver-missing", used.digest, "the verdict names it, and the evidence does not have it")
+            raise _waiver_refused("waiver-missing", used.digest, "the verdict names it, the evidence does not have it")
         # Nothing of a file is parsed before somebody whom we believe has signed it.
         approved(used.digest)
         waiver = found[used.digest] = read_waiver(data)
         if waiver.expired(signed_at):
             what = f"it held until {utc_text(waiver.expires)}, the verdict was signed at {utc_text(signed_at)}"
-            raise _refused("waiver-expired", used.digest, what)
+            raise _waiver_refused("waiver-expired", used.digest, what)
         if waiver.expires.replace(microsecond=0) != used.expires:
             what = f"the verdict says that it expires at {utc_text(used.expires)}, it says {utc_text(waiver.expires)}"
-            raise _refused("waiver-mismatch", used.digest, what)
+            raise _waiver_refused("waiver-mismatch", used.digest, what)
     for item in lock.items:
         _check_covered(item, verdict, found)
 
@@ -106,19 +106,19 @@ def _check_covered(item: Item, verdict: Verdict, found: Mapping[Digest, Waiver])
             continue
         if check.subject is None or not found[check.waiver].covers(check.check, check.subject):
             what = f"it does not waive the check {check.check!r} of {item.kind} {item.name!r}"
-            raise _refused("waiver-mismatch", check.waiver, what)
+            raise _waiver_refused("waiver-mismatch", check.waiver, what)
 
 
 def read_waiver(data: bytes) -> Waiver:
     """A waiver out of evidence. Raises `TrustError` (`bad-waiver`)."""
     digest = Digest.of(data)
     if len(data) > MAX_WAIVER:
-        raise _refused("bad-waiver", digest, f"{len(data)} bytes, at most {MAX_WAIVER}")
+        raise _waiver_refused("bad-waiver", digest, f"{len(data)} bytes, at most {MAX_WAIVER}")
     try:
         return load_waiver(data, label=f"waivers/{digest.hex}.yaml")
     except InputError as error:
-        raise _refused("bad-waiver", digest, error.what) from error
+        raise _waiver_refused("bad-waiver", digest, error.what) from error
 
 
-def _refused(code: str, waiver: Digest, what: str) -> TrustError:
+def _waiver_refused(code: str, waiver: Digest, what: str) -> TrustError:
     return TrustError(code, f"waiver {waiver}: {what}", SCAN_AGAIN)

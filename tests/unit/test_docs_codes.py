@@ -21,6 +21,8 @@ ARGUMENTS: Mapping[str, int] = {
     "_Fault": 2,
     "_Refusal": 2,
     "read_input": 2,
+    "_waiver_refused": 0,
+    "Objection": 0,
 }
 """What makes errors besides their classes, and which argument is the code."""
 TABLES: Mapping[str, int] = {"_CODES": 0, "_MEANINGS": 1}
@@ -32,9 +34,12 @@ HANDED_ON = {
     "destinations/s3/client.py: ours",
     "inputs.py: code",
     "stage/bundle.py: error.code",
+    "stage/gate.py: found.code",
     "store/registry_errors.py: code",
     "store/registry_errors.py: known.code",
     "tools/git_faults.py: fault.code",
+    "trust/about_locks.py: code",
+    "trust/about_locks.py: found.code",
     "trust/acceptance.py: error.code",
     "trust/upstream/strict.py: reason",
 }

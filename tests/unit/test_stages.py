@@ -87,6 +87,8 @@ def test_every_zone_has_its_commands() -> None:
         "audit/cronjob.yaml": {"audit"},
         "connected/airgap-export.service": {"lock", "pull", "bundle"},
         "connected/cronjob.yaml": {"lock", "pull", "bundle"},
+        "dmz/airgap-scan.service": {"scan", "bundle"},
+        "dmz/cronjob.yaml": {"scan", "bundle"},
         "sovereign/airgap-import@.service": {"import"},
         "sovereign/job.yaml": {"import"},
     }
