@@ -2,7 +2,7 @@
 
 A judgement is made of checks, and a check of findings. What a policy does not allow fails; so does everything that
 could not be looked at. Everything attached is looked at, so that one bundle more hides no signature of another format.
-Source: docs/format.md, "Policy".
+For people: docs/runbooks/signatures.md.
 """
 
 from __future__ import annotations
