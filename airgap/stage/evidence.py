@@ -96,8 +96,17 @@ def root_files(roots: Sequence[CarriedRoot]) -> dict[str, bytes]:
         if root.proof:
             files[f"{ROOTS}{digest.hex}.tuf.tar"] = root.proof
     if files:
-        files[ROOT_NAMES] = canonical({root.name: str(Digest.of(root.data)) for root in roots})
+        # Of two of one name the first is meant: those that were asked for come before those of verdicts.
+        names = {root.name: str(Digest.of(root.data)) for root in reversed(roots)}
+        files[ROOT_NAMES] = canonical(names)
     return files
+
+
+def _judged_by(verdicts: Sequence[Verdict | None], records: Records) -> list[CarriedRoot]:
+    """The trust roots that verdicts name, as far as they are here."""
+    named = {(one.name, one.digest): None for verdict in verdicts if verdict for one in verdict.trust_roots}
+    found = ((name, records.root(digest)) for name, digest in named)
+    return [CarriedRoot(name, data) for name, data in found if data is not None]
 
 
 def make_evidence(
@@ -108,7 +117,8 @@ def make_evidence(
 ) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
     """evidence.tar, and the list of its statements for the index.
 
-    A verdict brings the waivers that it names, and their approvals: whoever reads it judges them again.
+    A verdict brings the waivers that it names, and their approvals: whoever reads it judges them again. It brings its
+    trust roots, too, so that they can be taken in on the far side.
     """
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
     statements: dict[Digest, str] = {}
@@ -127,5 +137,5 @@ def make_evidence(
                     statements.setdefault(digest, predicate_type(kind))
     for waiver in waivers:
         files[f"{WAIVERS}{waiver.hex}.yaml"] = records.waiver(waiver) or b""
-    files |= root_files(roots)
+    files |= root_files([*roots, *_judged_by(verdicts, records)])
     return tape.pack(files.items()), tuple((kind, digest) for digest, kind in statements.items())

@@ -114,6 +114,17 @@ class Records:
             data = path.read_bytes() if path.exists() else b""
         return data if Digest.of(data) == digest else None
 
+    def save_root(self, data: bytes) -> None:
+        """Keeps a trust root that a verdict names, under its digest."""
+        write_durably(self._made("roots") / f"{Digest.of(data).hex}.json", data)
+
+    def root(self, digest: Digest) -> bytes | None:
+        """A trust root, if it is there and unchanged."""
+        path = self.folder / "roots" / f"{digest.hex}.json"
+        with disk_errors(path):
+            data = path.read_bytes() if path.exists() else b""
+        return data if Digest.of(data) == digest else None
+
     def next_sequence(self, sovereign: str, stream: str) -> int:
         """Counts up the stream's sequence, durably: a number is never given twice."""
         folder = self._made("streams")

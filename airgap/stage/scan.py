@@ -55,7 +55,7 @@ def scan(
 
     1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
     2. Each item is judged; what is attached to it is hashed again on the way, and where that is damaged it is not-run.
-    3. With a station, one verdict a lock is signed and kept, with the waivers that it rests on.
+    3. With a station, one verdict a lock is signed and kept, with the waivers and the trust roots that it rests on.
 
     Raises `InputError` (`not-pulled`), `IntegrityError`, `PolicyError` (`pull-incomplete`), `TrustError` (a trust root
     is not what the policy says), `StoreError`.
@@ -133,6 +133,8 @@ def _sign(one: Scanned, order: Order, records: Records, station: Station) -> Sca
         if approved.waiver.digest in used:
             records.save_waiver(approved.waiver.raw)
             records.save_statement("approval", approved.waiver.digest, approved.approval)
+    for root in order.policy.trust_roots:
+        records.save_root(root.data)
     bundle = station.sign(one.lock.digest, one.verdict)
     path = records.save_statement("verdict", one.lock.digest, bundle)
     return Scanned(one.lock, one.judgements, one.verdict, path)

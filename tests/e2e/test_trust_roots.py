@@ -210,13 +210,40 @@ def test_an_approval_of_the_root_lets_it_out_of_a_delivery(site: Site) -> None:
     site.run(*pin, "approvals/v1.json.security-officer.sigstore.json")
 
 
+def test_the_roots_of_a_verdict_go_along(site: Site) -> None:
+    site.run("keys", "generate", "station")
+    station = "  - {name: station, role: station, publicKeyFile: station.pub, notBefore: WHEN, notAfter: END}\n"
+    station = station.replace("WHEN", "2026-01-01T00:00:00Z").replace("END", "2036-01-01T00:00:00Z")
+    trust = (site.folder / "trust.yaml").read_text()
+    site.write("trust.yaml", trust.replace("  keys:\n", f"  keys:\n{station}"))
+    site.write(
+        "policy.yaml",
+        f"{HEAD}kind: Policy\nmetadata: {{name: p}}\nspec:\n  trustRoots:\n"
+        f"  - {{name: sigstore, file: v1.json, sha256: {SHA1.hex}}}\n  rules:\n"
+        '  - match: ["**"]\n    digestOnly: {approver: me, reason: a test, expires: 2036-01-01T00:00:00Z}\n',
+    )
+    site.run(
+        "scan", "r.lock.json", "--store", "store", "--policy", "policy.yaml", "--key", "station.key"
+    )
+    site.run(*CUT, "media")
+    site.run("sign", "media", *SIGN)
+    pin = ("trust", "pin", "media", *NAME, "inside", *TRUSTED)
+    assert site.run(*pin)["sha256"] == SHA1.hex
+    # What is asked for by hand goes before it.
+    site.run(*CUT, "media2", "--trust-root", "sigstore=v2.json")
+    site.run("sign", "media2", *SIGN)
+    assert site.run("trust", "pin", "media2", *pin[3:])["sha256"] == SHA2.hex
+
+
 def test_what_a_delivery_does_not_carry_cannot_be_pinned(site: Site) -> None:
     site.run(*CUT, "media")
     site.run("sign", "media", *SIGN)
     pin = ("trust", "pin", "media", *NAME, "inside", *TRUSTED)
     airgap(site, *pin).refused(2, "root-not-carried", "carries: none")
     site.run(*CUT, "media2", "--trust-root", "staging=v1.json")
-    airgap(site, "trust", "pin", "media2", *pin[3:]).refused(2, "root-not-carried", "carries: staging")
+    airgap(site, "trust", "pin", "media2", *pin[3:]).refused(
+        2, "root-not-carried", "carries: staging"
+    )
 
 
 def test_a_root_out_of_a_delivery_that_is_not_believed_is_not_pinned(site: Site) -> None:
