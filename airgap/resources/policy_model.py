@@ -143,7 +143,9 @@ class Policy:
         return next((rule for rule in self.rules if rule.matches(kind, name)), None)
 
 
-_LOCAL = ("oci", "oci-archive", "docker-daemon", "directory", "file")
+_LAYOUTS = ("oci", "oci-archive", "docker-daemon")
+_LOCAL = {"image": _LAYOUTS, "chart": _LAYOUTS, "model": ("directory",), "file": ("file",)}
+"""How the source of what lies here begins, by kind."""
 
 
 def policy_name(item: Item) -> str:
@@ -154,7 +156,7 @@ def policy_name(item: Item) -> str:
     """
     scheme, colon, rest = item.source.removeprefix("oci://").partition(":")
     # Git addresses without a scheme are paths.
-    if scheme in _LOCAL or (item.kind == "git" and not rest.startswith("//")):
+    if scheme in _LOCAL.get(item.kind, ()) or (item.kind == "git" and not rest.startswith("//")):
         text = item.name
     elif item.kind == "model":
         text = f"huggingface.co/{item.source.removeprefix('hf:')}"

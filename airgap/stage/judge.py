@@ -22,7 +22,7 @@ from airgap.resources.waiver import Waiver
 from airgap.stage.records import git_pin_name
 from airgap.store.layout import Layout
 from airgap.store.locate import Located, Reach, find_attached
-from airgap.trust.policy import Judgement, Outcome, judge
+from airgap.trust.policy import GRAPHS, Judgement, Outcome, judge
 
 if TYPE_CHECKING:
     from airgap.trust.upstream.roots import TrustRoot
@@ -90,12 +90,18 @@ def _name(ref: str, located: Located) -> str:
 
 
 def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> Case:
-    """An item of a lock by its name. Raises `InputError` (`no-such-item`)."""
+    """An image or chart of a lock by its name. Raises `InputError` (`no-such-item`, `not-an-image`)."""
     item = next((one for one in lock.items if one.name == name), None)
     if item is None:
         near = difflib.get_close_matches(name, [one.name for one in lock.items], 1)
         hint = f"did you mean {near[0]!r}?" if near else "`airgap ls LOCK` lists the names"
         raise InputError("no-such-item", f"lock {lock.name!r}: no item {name!r}", hint)
+    if item.kind not in GRAPHS:
+        raise InputError(
+            "not-an-image",
+            f"{name!r} is of kind {item.kind}, expected image or chart",
+            "`airgap scan` judges every kind",
+        )
     return Case(item, open_source(item))
 
 

@@ -202,7 +202,8 @@ def test_a_copy_inside_is_judged_by_the_name_that_it_had_outside(world: World) -
 @pytest.mark.part("cosign", "skopeo", "distribution3")
 def test_an_item_of_a_lock_is_read_from_the_store_alone(world: World) -> None:
     ref = world.ref("app")
-    world.write("r.request.yaml", "Request", f"  images: [{{ref: '{ref}'}}]\n")
+    files = f"{{file: sbom.json, path: sbom.json, sha256: {_sum(world.folder / 'sbom.json')}}}"
+    world.write("r.request.yaml", "Request", f"  images: [{{ref: '{ref}'}}]\n  files: [{files}]\n")
     assert ask(world.folder, "r.request.yaml", "--upstreams", "u.yaml", command="lock").code == 0
     pull = ("r.lock.json", "--store", "store", "--upstreams", "u.yaml")
     assert ask(world.folder, *pull, command="pull").code == 0
@@ -210,6 +211,8 @@ def test_an_item_of_a_lock_is_read_from_the_store_alone(world: World) -> None:
     assert ask(world.folder, ref, *line).code == 0
     said = ask(world.folder, ref.replace("app", "apq"), *line)
     assert (said.code, f"did you mean {ref!r}?" in said.err) == (2, True)
+    said = ask(world.folder, "sbom.json", *line)
+    assert (said.code, "[not-an-image]" in said.err) == (2, True)
 
 
 @pytest.mark.part("cosign", "skopeo", "distribution3")

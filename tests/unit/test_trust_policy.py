@@ -87,6 +87,7 @@ def test_an_approval_by_digest_ends(world: World) -> None:
         ("image", "localhost:5000/a/b@sha256:" + "0" * 64, "localhost:5000/a/b"),
         ("image", "oci:content/image:x:1.0", "registry.local/named"),
         ("image", "docker-daemon:alpine:3", "registry.local/named"),
+        ("image", "file:5000/a/b:1", "file:5000/a/b"),
         ("chart", "oci://ghcr.io/acme/chart:1.0.0", "ghcr.io/acme/chart"),
         ("git", "https://git.example:3000/acme/app.git", "git.example:3000/acme/app"),
         ("git", "/srv/ghcr.io/acme/app.git", "registry.local/named:1.0"),
