@@ -116,6 +116,24 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class SignaturesConfig:
+    """Where a registry gets the Sovereign's own signatures of what was admitted, and in which shape."""
+
+    repository: str = ""
+    """The side repository; `""` where they lie beside each image."""
+    layout: str = "bundle"
+    """`bundle` (cosign v3) or `legacy` (a `.sig` tag)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The key that signs what was admitted: a path or a `pkcs11:` URI, and the file of its password or PIN."""
+
+    key: str
+    password_file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryConfig:
     """A Harbor or other registry. `projects` maps prefixes of original names to projects."""
 
@@ -124,6 +142,7 @@ class RegistryConfig:
     host: HostConfig = field(default_factory=HostConfig)
     records: str = ""
     """The repository in which the signed list of accepted deliveries is kept; `""`: it is not kept there."""
+    signatures: SignaturesConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +174,7 @@ class Sovereign:
     git: GitConfig | None = None
     s3: S3Config | None = None
     directory: Path | None = None
+    signing_key: SigningKey | None = None
 
 
 ROLES = ("exporter", "station", "security-officer", "sovereign")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airgap.resources.model import GitConfig, RegistryConfig, S3Config, Sovereign
+from airgap.resources.model import (
+    GitConfig,
+    RegistryConfig,
+    S3Config,
+    SignaturesConfig,
+    SigningKey,
+    Sovereign,
+)
 from airgap.resources.problems import Steps, quoted
 from airgap.resources.reader import Reader
 from airgap.resources.references import git_complaint, url_complaint
@@ -24,6 +31,8 @@ def sovereign(reader: Reader, name: str) -> Sovereign:
     made_git = _git(reader, git_steps, git) if git is not None else None
     made_s3 = _s3(reader, s3_steps, s3) if s3 is not None else None
     sound = spec or {}
+    wanted = any(one.signatures for one in registries)
+    signing_key = _signing_key(reader, wanted=wanted, missing=spec is not None and "signingKey" not in spec)
     return Sovereign(
         name=name,
         state_dir=reader.optional_path(steps, sound, "stateDir"),
@@ -31,6 +40,7 @@ def sovereign(reader: Reader, name: str) -> Sovereign:
         git=made_git,
         s3=made_s3,
         directory=reader.optional_path(steps, sound, "directory"),
+        signing_key=signing_key,
     )
 
 
@@ -38,11 +48,44 @@ def _registry(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> Registr
     url = _base_url(reader, (*steps, "url"), entry["url"])
     projects, records = dict(entry["projects"]), entry.get("records", "")
     # Otherwise a delivery could bring an image that takes the list's place.
-    into = [project for project in projects.values() if f"{records}/".startswith(f"{project}/")]
+    _own_project(reader, (*steps, "records"), records, entry)
+    host = reader.host(steps, entry, plain_http=_plain(url))
+    return RegistryConfig(url, projects, host, records, _signatures(reader, steps, entry))
+
+
+def _own_project(reader: Reader, steps: Steps, repository: str, entry: Mapping[str, Any]) -> None:
+    into = [one for one in entry["projects"].values() if f"{repository}/".startswith(f"{one}/")]
     if into:
-        what = f"got {quoted(records)}, expected a project of its own: content goes to {quoted(into[0])}"
-        reader.bad((*steps, "records"), what)
-    return RegistryConfig(url, projects, reader.host(steps, entry, plain_http=_plain(url)), records)
+        what = f"got {quoted(repository)}, expected a project of its own: content goes to {quoted(into[0])}"
+        reader.bad(steps, what)
+
+
+def _signatures(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> SignaturesConfig | None:
+    if "signatures" not in entry:
+        return None
+    given, at = entry["signatures"], (*steps, "signatures")
+    repository = given.get("repository", "")
+    beside = given.get("place", "side") == "beside"
+    if beside and repository:
+        reader.bad((*at, "repository"), "not used with 'place: beside'; leave one of them out")
+    if not beside and not repository:
+        reader.bad(at, "repository is missing, expected one such as airgap/signatures, or 'place: beside'")
+    if repository and repository == entry.get("records", ""):
+        reader.bad((*at, "repository"), f"{quoted(repository)} is the one of records, expected another")
+    _own_project(reader, (*at, "repository"), repository, entry)
+    return SignaturesConfig(repository, given.get("layout", "bundle"))
+
+
+def _signing_key(reader: Reader, *, wanted: bool, missing: bool) -> SigningKey | None:
+    at, given = reader.spec("signingKey")
+    if given is None:
+        if wanted and missing:
+            reader.bad(("spec",), "signingKey is missing, and 'signatures' of a registry need it")
+        return None
+    if not wanted:
+        reader.bad(at, "no registry has 'signatures'; leave it out")
+    password = reader.path((*at, "passwordFile"), given["passwordFile"])
+    return SigningKey(given.get("uri") or str(reader.path((*at, "file"), given["file"])), password)
 
 
 def _git(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> GitConfig:

@@ -21,6 +21,7 @@ from airgap.parallel import parallel
 from airgap.progress import Progress
 from airgap.stage import receipts
 from airgap.stage.accept import Opened, evidence_bytes
+from airgap.stage.countersign import Countersigner
 from airgap.stage.destinations import Destinations
 from airgap.stage.discs import late_blobs, plan_blobs
 from airgap.stage.kinds import kind_of
@@ -28,7 +29,6 @@ from airgap.stage.ledger import Ledger
 from airgap.stage.station import Station
 from airgap.transfer import Copy, copy_graph
 from airgap.trust.predicates import Receipt
-from airgap.trust.state import Standing
 
 AnyDestination = GraphDestination | Destination
 
@@ -192,17 +192,18 @@ def run_import(
     *,
     jobs: int,
     progress: Progress,
+    countersigner: Countersigner | None = None,
 ) -> Imported:
     """Does what was planned, as far as the volumes at hand go.
 
     1. Write the acceptance down, before anything becomes visible; 2. bring all content, each blob read once and hashed
     as it goes; 3. stop here while something is on a volume that is not there, and keep what the next disc will need
-    of this one; 4. publish names in one sweep; 5. sign the receipt.
+    of this one; 4. publish names in one sweep; 5. sign what was admitted, where that is wanted; 6. sign the receipt.
     A destination or an item that fails drops out, the others go on, and the same command finishes it later.
     """
     opened = planned.opened
     # 1. Accepted, durably.
-    ledger.record(opened.admitted.record, restore=opened.admitted.standing is Standing.RESTORE)
+    ledger.record(opened.admitted.record)
     if planned.missing_volumes and opened.spool is not None:
         opened.spool.keep_index(opened.media, evidence_bytes(opened.media, opened.index))
         opened.spool.keep(opened.volumes, plan_blobs(opened.roots(), opened.volumes))
@@ -230,7 +231,10 @@ def run_import(
         )
 
     each(jobs, publish, planned.lines)
-    # 5. The receipt.
+    # 5. Our signatures, beside those of upstream.
+    if countersigner is not None:
+        countersigner.run(planned.lines, jobs, progress)
+    # 6. The receipt.
     if station is not None:
         planned.receipt = station.sign(opened.media.digest, _receipt(planned))
     return planned

@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     opened = accept(
         arguments.delivery,
         trust,
-        ledger.known(restore=arguments.restore),
+        ledger.known(),
         sovereign=sovereign.name,
         now=context.now(),
         restore=arguments.restore,
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     _notes(opened, context)
     if arguments.dry_run:
         planned = _planned(arguments, context, trust, sovereign, opened)
-        ledger.compare(planned.gone, restore=arguments.restore)
+        ledger.compare(planned.gone)
         return report(planned, context, dry_run=True)
     done = _imported(arguments, context, trust, sovereign, opened, ledger)
     return max(report(done, context, dry_run=False), tell_unkept(ledger, context))
@@ -146,6 +146,7 @@ def _imported(
     ledger: Ledger,
 ) -> Imported:
     from airgap.cli.connect import station_for
+    from airgap.cli.countersign import countersigner_for
     from airgap.cli.gap import open_gap, state_of
     from airgap.cli.ledger import sign_with
     from airgap.delivery.spool import Spool
@@ -159,6 +160,7 @@ def _imported(
     station = station_for(arguments, context, Records(state), "sovereign", required=False)
     if station is not None:
         check_signer(trust, station.signer.key_id, "sovereign", context.now())
+    countersigner = countersigner_for(sovereign, trust, state, context)
     with disk_errors(state):
         state.mkdir(parents=True, exist_ok=True)
     with locked(state / ".import.lock", wait=False):
@@ -172,9 +174,12 @@ def _imported(
             deep=arguments.deep,
         )
         planned = plan_import(opened, gap.destinations, jobs)
-        ledger.compare(planned.gone, restore=arguments.restore)
+        ledger.compare(planned.gone)
         sign_with(ledger, station, sovereign, context)
-        done = run_import(planned, ledger, station, jobs=jobs, progress=context.progress())
+        progress = context.progress()
+        done = run_import(
+            planned, ledger, station, jobs=jobs, progress=progress, countersigner=countersigner
+        )
         _keep(done, state, arguments.receipt)
         # Behind the receipt: what is kept of discs is needed until all is in, and known to be.
         if done.whole:

@@ -14,7 +14,7 @@ from airgap.destinations.graph.audit import Auditor
 from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, Place
 from airgap.errors import AirgapError, InputError, NotFoundError, UpstreamError
 from airgap.forms import Change, Finding, Graph, Run, Verdict
-from airgap.graph import Descriptor, Node, Source
+from airgap.graph import Descriptor, Node, Source, walk
 from airgap.lock import Attached
 from airgap.platforms import arriving, narrow
 from airgap.resources.model import map_prefix
@@ -78,6 +78,12 @@ class GraphDestination:
             lines = ((tag, root), *((one.tag, one.descriptor) for one in attached))
             self._known[form.item] = _Names(at, lines, root, source, attached)
         return self._known[form.item]
+
+    def nodes(self, form: Graph) -> Sequence[Descriptor]:
+        """Every manifest and index of a form as it arrives here, children before parents. What is attached is not."""
+        names = self._names(form)
+        found = walk(names.source, names.root)
+        return [one.descriptor for one in found if isinstance(one, Node)]
 
     def plan(self, form: Graph) -> Sequence[Change]:
         """One change for the tag, one for each signature tag, and one for each referrer, which has no name."""
