@@ -96,7 +96,7 @@ class Countersigner:
             looked[subject.key] = change
         for line, subjects in wanted:
             changes = (looked[subject.key] for subject in subjects)
-            line.changes = [*line.changes, *(replace(one, item=line.form.item) for one in changes)]
+            line.signed = [replace(one, item=line.form.item) for one in changes]
 
     def _lines(self, lines: Sequence[Line]) -> Iterator[tuple[Line, SignaturesConfig]]:
         """The lines of registries that get signatures, whose root is in place."""

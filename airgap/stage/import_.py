@@ -43,12 +43,14 @@ class Line:
     error: AirgapError | None = None
     brought: int = 0
     """Bytes that were sent to a registry."""
+    signed: Sequence[Change] = ()
+    """Our own signatures of what arrived, where the registry gets them."""
 
     @property
     def told(self) -> Sequence[Change]:
         """What reports and receipts say: a line that failed has failed, also where there was not even a plan."""
         if self.error is None or isinstance(self.error, AbsentError):
-            return self._mended()
+            return [*self._mended(), *self.signed]
         known = self.changes
         if not known:
             digest = str(self.form.root.digest)
