@@ -1,4 +1,4 @@
-"""`airgap demo`: lock → pull → bundle → verify → import → audit, each command shown as it is typed, then a table."""
+"""`airgap demo`: the whole way from lock to audit, each command shown as it is typed, then a table."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from pathlib import Path
 
 from airgap.cli import exits
 from airgap.cli.context import Context, table
-from airgap.cli.demo_content import make_content
+from airgap.cli.demo_content import make_content, sign_content
 from airgap.cli.places import check_folder
 from airgap.errors import InputError
+from airgap.resources.secrets import read_secret
 from airgap.times import utc_text
+from airgap.trust.keys import load_private
 
 SOVEREIGN = """\
 apiVersion: airgap.openova.io/v1alpha1
@@ -36,10 +38,28 @@ spec:
   sovereign: demo
   keys:
   - {{name: exporter, role: exporter, publicKeyFile: exporter.pub, notBefore: {begin}, notAfter: {end}}}
+  - {{name: station, role: station, publicKeyFile: station.pub, notBefore: {begin}, notAfter: {end}}}
   - {{name: officer, role: security-officer, publicKeyFile: officer.pub, notBefore: {begin}, notAfter: {end}}}
   - {{name: sovereign, role: sovereign, publicKeyFile: sovereign.pub, notBefore: {begin}, notAfter: {end}}}
-  require: [pull, delivery, approval]
+  require: [pull, verdict, delivery, approval]
 """
+STRICT = """\
+apiVersion: airgap.openova.io/v1alpha1
+kind: Policy
+metadata: {name: demo}
+spec:
+  keys:
+  - {name: publisher, publicKeyFile: publisher.pub}
+  rules:
+  - match: ["demo.local/**"]
+    require: {keys: [publisher]}
+"""
+UNSIGNED = """\
+  - match: ["**"]
+    kinds: [git, model, file]
+    digestOnly: {{approver: officer, reason: nobody signs these, expires: {end}}}
+"""
+"""What a policy says more where what cannot be signed may come in all the same: who answers for it, and until when."""
 
 
 @dataclass(slots=True)
@@ -98,13 +118,23 @@ def run_demo(chosen: Path | None, context: Context) -> int:
 def _run(demo: Demo) -> int:
     _prepare(demo)
     keys = "--key exporter.key"
+    station = "--key station.key --role station"
     gap = "--sovereign sovereign.yaml --trust trust.yaml"
     demo.airgap("names become digests", "lock demo.request.yaml")
     demo.airgap("everything is fetched once, verified", f"pull demo.lock.json --store store {keys}")
+    demo.airgap(
+        "what nobody signed, and no rule lets in, is rejected",
+        "scan demo.lock.json --store store --policy strict.yaml --dry-run",
+        exits.NO,
+    )
+    demo.airgap(
+        "signatures are verified, a verdict is signed",
+        "scan demo.lock.json --store store --policy policy.yaml --key station.key",
+    )
     size = "--volume-size 700KiB"
     demo.airgap(
         "one signed delivery in several volumes",
-        f"bundle demo.lock.json --store store --to media --for demo {keys} {size}",
+        f"bundle demo.lock.json --store store --to media --for demo {station} {size}",
     )
     demo.airgap(
         "without the approval that trust.yaml requires it is refused",
@@ -124,6 +154,7 @@ def _run(demo: Demo) -> int:
         "a second import finds everything present", f"import media {gap} --key sovereign.key"
     )
     demo.airgap("what should be there is there, by bytes", f"audit {gap} --receipt receipt.json")
+    demo.airgap("nobody has rewritten the station's log", "log verify --store store --trust trust.yaml")
     if demo.good:  # else there may be nothing to flip a byte in, and the table says why
         _flip(demo)
         damaged = "verify damaged --trust trust.yaml"
@@ -150,8 +181,14 @@ def _prepare(demo: Demo) -> None:
     begin, end = utc_text(now - timedelta(days=1)), utc_text(now + timedelta(days=365))
     (folder / "trust.yaml").write_text(TRUST.format(begin=begin, end=end))
     (folder / "sovereign.yaml").write_text(SOVEREIGN)
-    for name in ("exporter", "officer", "sovereign"):
+    (folder / "strict.yaml").write_text(STRICT)
+    (folder / "policy.yaml").write_text(STRICT + UNSIGNED.format(end=end))
+    for name in ("exporter", "station", "officer", "sovereign", "publisher"):
         demo.airgap(f"a key for the {name}", f"keys generate {name}")
+    if demo.good:
+        demo.say("\n# the publisher signs image and chart, as cosign would")
+        signer = load_private(folder / "publisher.key", read_secret(folder / "password", "password").encode())
+        sign_content(folder / "content", signer, now)
 
 
 def _request() -> str:

@@ -9,12 +9,15 @@ import json
 import struct
 import subprocess
 import tarfile
+from datetime import datetime
 from pathlib import Path
 
 from airgap.canonical import canonical
 from airgap.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from airgap.kinds.chart import CHART, CONFIG
 from airgap.store.layout import Layout
+from airgap.trust.cosign_statement import referrer, sign_bundle
+from airgap.trust.keys import Signer
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 FILES = (
@@ -44,6 +47,17 @@ def make_content(folder: Path) -> str:
     )
     (folder / "manual.txt").write_bytes(manual or b"a manual\n")
     return hashlib.sha256((folder / "manual.txt").read_bytes()).hexdigest()
+
+
+def sign_content(folder: Path, signer: Signer, created: datetime) -> None:
+    """What their publisher does before anybody carries them: signs image and chart, as cosign would."""
+    for place in ("image", "chart"):
+        layout = Layout(folder / place)
+        for _, root in layout.roots():
+            subject = Descriptor(root.media_type, root.digest, root.size)
+            made = referrer(subject, sign_bundle(root.digest, signer), created)
+            for descriptor, data in (*made.blobs, (made.manifest, made.data)):
+                _put(layout, descriptor.media_type, data)
 
 
 def _put(layout: Layout, media_type: str, data: bytes) -> Descriptor:
