@@ -23,7 +23,8 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
             error.as_dict() | {"item": line.form.item, "destination": line.destination.url}
             for line in done.failed
             if (error := line.error)
-        ],
+        ]
+        + [error.as_dict() | {"item": "", "destination": url} for url, error in done.unkept.items()],
         "missingVolumes": done.missing_volumes,
         "receipt": done.receipt is not None,
     }
@@ -32,6 +33,9 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         context.note(f"airgap: {line.form.item} at {line.destination.url}: {line.error}")
         if line.error is not None and line.error.hint:
             context.note(f"  next: {line.error.hint}")
+    for url, error in done.unkept.items():
+        context.note(f"airgap: the list of accepted deliveries at {url}: {error}")
+        context.note(f"  next: {error.hint or 'mend that'}; then run the same command again")
     return _exit(done, dry_run=dry_run)
 
 
@@ -81,8 +85,8 @@ def _summary(done: Imported, *, dry_run: bool) -> str:
 
 
 def _exit(done: Imported, *, dry_run: bool) -> int:
-    if done.errors:
-        return max(error.exit_code for error in done.errors)
+    if done.errors or done.unkept:
+        return max(error.exit_code for error in (*done.errors, *done.unkept.values()))
     outcomes = {change.outcome for _, change in done.changes}
     if Verdict.FAILED in outcomes or (done.waits and not dry_run):
         return exits.UPSTREAM

@@ -35,6 +35,7 @@ def open_ledger(
         records=records,
         diary=Diary(records.log(), "sovereign", context.now),
         note=context.note,
+        restore=arguments.restore,
     )
 
 
@@ -54,12 +55,3 @@ def sign_with(ledger: Ledger, station: Station | None, sovereign: Sovereign, con
     else:
         return
     context.note(f"note: the list of accepted deliveries is kept {where}")
-
-
-def tell_unkept(ledger: Ledger, context: Context) -> int:
-    """Says which destinations did not take the list; returns the exit code of that, 0 for none."""
-    for url, error in ledger.unkept.items():
-        context.note(f"airgap: the list of accepted deliveries at {url}: {error}")
-        if error.hint:
-            context.note(f"  next: {error.hint}")
-    return max((error.exit_code for error in ledger.unkept.values()), default=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from airgap.destinations.graph import GraphDestination, check_collisions
@@ -76,6 +76,8 @@ class Imported:
     waits: bool = False
     """True while something is on a disc that is still to come: then nothing was published."""
     receipt: bytes | None = None
+    unkept: Mapping[str, AirgapError] = field(default_factory=dict)
+    """The destinations that did not take the list of accepted deliveries, with why."""
 
     @property
     def gone(self) -> dict[str, AirgapError]:
@@ -206,6 +208,7 @@ def run_import(
     opened = planned.opened
     # 1. Accepted, durably.
     ledger.record(opened.admitted.record)
+    planned.unkept = ledger.unkept
     if planned.missing_volumes and opened.spool is not None:
         opened.spool.keep_index(opened.media, evidence_bytes(opened.media, opened.index))
         opened.spool.keep(opened.volumes, plan_blobs(opened.roots(), opened.volumes))

@@ -42,6 +42,8 @@ class Ledger:
     records: Records
     diary: Diary
     note: Callable[[str], None]
+    restore: bool = False
+    """True when earlier deliveries shall come in again, by what the lists know."""
     station: Station | None = None
     """Who signs the list; without one it stays as it is in the destinations."""
     unkept: dict[str, AirgapError] = field(default_factory=dict)
@@ -50,14 +52,15 @@ class Ledger:
     """By destination: its list, `None` where there is none."""
     _unread: dict[str, AirgapError] = field(default_factory=dict)
     """By destination: why its list is not known, or not believed."""
+    _gone: frozenset[str] = frozenset()
 
-    def known(self, *, restore: bool) -> AcceptedState:
-        """What was accepted, by the state; with `restore` by the lists as well. Writes nothing.
+    def known(self) -> AcceptedState:
+        """What was accepted, by the state; for a restore by the lists as well. Writes nothing.
 
         Raises `StoreError`, `TrustError` (`state-conflict`, `list-not-believed`), `UpstreamError`.
         """
         state = self.file.load()
-        if not restore:
+        if not self.restore:
             return state
         self._ask({})
         if not self.file.exists() and not self._believed():
@@ -66,7 +69,7 @@ class Ledger:
             state = state.merged(found.deliveries)
         return state
 
-    def compare(self, gone: Mapping[str, AirgapError], *, restore: bool) -> None:
+    def compare(self, gone: Mapping[str, AirgapError]) -> None:
         """Whether the destinations know of deliveries that the state has forgotten; writes nothing.
 
         `gone` has the destinations that are known not to answer. A list that cannot be read or believed is noted where
@@ -74,7 +77,8 @@ class Ledger:
         `state-rolled-back`, `list-not-believed`; and the error of a destination that could not be asked.
         """
         self._ask(gone)
-        if not restore:
+        self._gone = frozenset(gone)
+        if not self.restore:
             self._check()
             if not self.file.exists():
                 self._need_lists()
@@ -82,21 +86,21 @@ class Ledger:
             if url not in gone:
                 self.note(f"note: {url}: its list of accepted deliveries was not compared: {error}")
 
-    def record(self, one: Accepted, *, restore: bool = False) -> None:
+    def record(self, one: Accepted) -> None:
         """Writes an admitted delivery down: into the log, the state, and with a station into the destinations' lists.
 
         In this order, and all before anything of the delivery is visible: after a crash in between the same command
         goes on. Raises what `StateFile.record` raises. A destination that does not take the list is in `unkept`.
         """
         state = self.file.load()
-        if restore:
+        if self.restore:
             wanted = [each for found in self._believed().values() for each in found.deliveries]
             lost = state.lacks(wanted)
             if lost:
                 self.diary.note(REBUILD, *dict.fromkeys(each.digest for each in lost))
                 state = self.file.rebuild(lost)
-        self.diary.note(ACTIONS[state.standing(one, one.digest, restore=restore)], one.digest)
-        state = self.file.record(one, restore=restore)
+        self.diary.note(ACTIONS[state.standing(one, one.digest, restore=self.restore)], one.digest)
+        state = self.file.record(one, restore=self.restore)
         if self.station is not None:
             self._keep(state, self.station)
 
@@ -178,8 +182,10 @@ class Ledger:
         for shelf in self.shelves:
             found = self._lists.get(shelf.url)
             unread = self._unread.get(shelf.url)
-            lost = isinstance(unread, UpstreamError | StoreError)
-            if not lost and (found is None or len(found.deliveries) < full):
+            if isinstance(unread, UpstreamError | StoreError):
+                if shelf.url not in self._gone:  # what became of those is said already
+                    self.unkept[shelf.url] = unread
+            elif found is None or len(found.deliveries) < full:
                 behind.append(shelf)
         if not behind:
             return

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap import`."""
     from airgap.cli.gap import state_of
     from airgap.cli.import_report import report
-    from airgap.cli.ledger import open_ledger, tell_unkept
+    from airgap.cli.ledger import open_ledger
     from airgap.resources.load import load_sovereign, load_trust
     from airgap.stage.accept import accept
 
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         ledger.compare(planned.gone)
         return report(planned, context, dry_run=True)
     done = _imported(arguments, context, trust, sovereign, opened, ledger)
-    return max(report(done, context, dry_run=False), tell_unkept(ledger, context))
+    return report(done, context, dry_run=False)
 
 
 def _notes(opened: Opened, context: Context) -> None:
