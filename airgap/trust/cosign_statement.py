@@ -143,7 +143,7 @@ def simple(payload: bytes, signer: Signer, beside: Sequence[dict[str, Any]] = ()
     """
     if len(beside) >= MAX_LAYERS:
         raise TrustError(
-            "too-many", f"{len(beside)} signatures under one tag, at most {MAX_LAYERS}"
+            "too-many-signatures", f"{len(beside)} signatures under one tag, at most {MAX_LAYERS}"
         )
     layer = Descriptor.of(SIMPLE_SIGNING, payload)
     signature = base64.b64encode(signer.sign(payload)).decode()
