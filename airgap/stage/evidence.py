@@ -129,6 +129,7 @@ def make_evidence(
         for subject in [*subjects, *waivers] if kind == "approval" else subjects:
             found = [records.statement(kind, subject)]
             if kind == "approval":
+                found += records.received(kind, subject)
                 found += [approval.bundle for approval in approvals if approval.lock == subject]
             for bundle in found:
                 if bundle is not None:

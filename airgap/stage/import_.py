@@ -117,12 +117,7 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
     Raises `InputError` for what has no place or collides, before anything is asked; an unreachable destination is an
     error of its lines.
     """
-    forms = []
-    for item, root in opened.roots():
-        if not opened.volumes.has(root):
-            opened.volumes.open(root)  # says which volume is missing
-        forms.append(kind_of(item).form(item, root, opened.volumes))
-    _check_listed(forms, opened)
+    forms = forms_of(opened)
     for form in forms:
         destinations.of(form)
     graphs = [form for form in forms if isinstance(form, Graph)]
@@ -140,6 +135,20 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
             line.error = error
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
     return Imported(opened, lines, opened.volumes.missing())
+
+
+def forms_of(opened: Opened) -> list[Form]:
+    """What each item brings, in the locks' order; all of it is in the delivery, if not on the volumes at hand.
+
+    Raises `NotFoundError` (`volume-missing`) and `IntegrityError`.
+    """
+    forms = []
+    for item, root in opened.roots():
+        if not opened.volumes.has(root):
+            opened.volumes.open(root)  # says which volume is missing
+        forms.append(kind_of(item).form(item, root, opened.volumes))
+    _check_listed(forms, opened)
+    return forms
 
 
 def each(jobs: int, work: Callable[[Line], None], lines: Sequence[Line]) -> None:

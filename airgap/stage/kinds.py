@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ from airgap.graph import Descriptor, Source, Target
 from airgap.lock import KINDS as NAMES
 from airgap.lock import Item
 from airgap.resources.model import Request
+from airgap.stage.records import git_pin_name
 from airgap.store.locate import Reach
 
 Resolve = Callable[[Any, Reach], Item]
@@ -58,6 +59,19 @@ def kind(name: str) -> Kind:
 def kind_of(item: Item) -> Kind:
     """The kind of an item. Raises `IntegrityError` (`unknown-kind`)."""
     return kind(item.kind)
+
+
+def store_names(item: Item, root: Descriptor) -> dict[str, Descriptor]:
+    """The names of an item in a store, and what they stand for: its own, and where it is packed that of its pin."""
+    told = root
+    if item.kind == "image":
+        from airgap.kinds import image
+
+        told = replace(root, annotations=image.index_annotations(item))
+    names = {item.name: told}
+    if kind_of(item).pack is not None:
+        names[git_pin_name(item)] = root
+    return names
 
 
 def wanted(request: Request) -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from airgap.digest import Digest
@@ -19,11 +19,10 @@ from airgap.graph import (
     by_platform,
     walk,
 )
-from airgap.kinds import image
 from airgap.lock import Item, Lock
 from airgap.parallel import parallel
 from airgap.progress import Progress
-from airgap.stage.kinds import kind_of
+from airgap.stage.kinds import kind_of, store_names
 from airgap.stage.lock import raise_all
 from airgap.stage.records import Records, git_pin_name
 from airgap.store.layout import Layout
@@ -240,19 +239,11 @@ def _descriptor(found: Node | Descriptor) -> Descriptor:
 
 
 def _names(results: Sequence[Pulled]) -> dict[str, Descriptor]:
-    names = {}
+    names: dict[str, Descriptor] = {}
     for result in results:
         if result.root is not None and result.outcome == "pass":
-            names[result.item.name] = _told(result.item, result.root)
-            if kind_of(result.item).pack is not None:
-                names[git_pin_name(result.item)] = result.root
+            names |= store_names(result.item, result.root)
     return names
-
-
-def _told(item: Item, root: Descriptor) -> Descriptor:
-    return (
-        replace(root, annotations=image.index_annotations(item)) if item.kind == "image" else root
-    )
 
 
 def _explain(result: Pulled) -> AirgapError:

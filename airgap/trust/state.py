@@ -249,7 +249,7 @@ class AcceptedState:
             raise StoreError(
                 "state-of-another",
                 f"{where}: the state of {state.sovereign!r}, expected that of {sovereign!r}",
-                "give each Sovereign a stateDir of its own",
+                "give each Sovereign a stateDir of its own, and each station a store",
             )
         return state
 

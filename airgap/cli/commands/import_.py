@@ -24,23 +24,24 @@ def add(subparsers: Any) -> None:
         subparsers,
         "import",
         run,
-        summary="accept a delivery and bring it into the Sovereign; sign a receipt",
+        summary="accept a delivery and bring it into the Sovereign, or into a station's store; sign a receipt",
         examples="""
 airgap import /media/usb/nov --sovereign sovereign.yaml --trust trust.yaml --dry-run
 airgap import /media/usb/nov --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json
 airgap import /media/disc1 /media/disc2 --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key
+airgap import /media/usb/first-leg --store /srv/store --trust station-trust.yaml     at the DMZ station
 one drive, several discs? the same command for each disc: names become visible with the last one
 interrupted, or a destination failed? run the same command again""",
     )
     parser.add_argument(
         "delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files"
     )
-    parser.add_argument(
-        "--sovereign",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="Sovereign resource: where things go",
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--sovereign", type=Path, metavar="FILE", help="Sovereign resource: where things go"
+    )
+    where.add_argument(
+        "--store", type=Path, metavar="DIR", help="store of the station that the delivery is addressed to"
     )
     add_trust(parser, required=True)
     add_key(parser, what="the receipt")
@@ -68,9 +69,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.cli.gap import state_of
     from airgap.cli.import_report import report
     from airgap.cli.ledger import open_ledger
+    from airgap.cli.station import import_into_store
     from airgap.resources.load import load_sovereign, load_trust
     from airgap.stage.accept import accept
 
+    if arguments.store:
+        return import_into_store(arguments, context)
     sovereign, trust = load_sovereign(arguments.sovereign), load_trust(arguments.trust)
     state = state_of(sovereign, context)
     if arguments.receipt and not context.key_path(arguments):

@@ -1,0 +1,159 @@
+"""`airgap log show` and `airgap log verify`, at each station: logs that are whole, cut, rewritten, torn and gone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli_site import CUT, airgap, make_site
+from tests.e2e.test_import_registries import GAP, Site
+
+pytestmark = pytest.mark.e2e
+STORE = ("--store", "store")
+INSIDE = ("--sovereign", "sovereign.yaml")
+STATE_HOME = "home"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site where each station did something that it logs."""
+    site = make_site(tmp_path_factory.mktemp("logs"))
+    site.run("audit", *GAP, "--receipt", "receipt.json", "--key", "sovereign.key", "--report", "audit.json")
+    site.run("keys", "generate", "officer")
+    signed = ("sign", "r.lock.json", "--key", "officer.key", "--out", "approvals")
+    assert airgap(site, *signed, XDG_STATE_HOME=STATE_HOME).code == 0
+    return site.folder
+
+
+@pytest.fixture
+def site(made: Path, tmp_path: Path) -> Site:
+    """A copy of the site, for one test."""
+    shutil.copytree(made, tmp_path / "site", symlinks=True)
+    copy = Site.__new__(Site)
+    copy.folder = tmp_path / "site"
+    return copy
+
+
+def keep(path: Path, lines: int) -> None:
+    """Cuts a log to its first lines."""
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:lines]))
+
+
+def test_what_each_station_did_is_shown(site: Site) -> None:
+    def did(*which: str) -> list[str]:
+        said = airgap(site, "log", "show", *which, "--json", XDG_STATE_HOME=STATE_HOME)
+        assert said.code == 0, said.err
+        return [json.loads(line)["action"] for line in said.out.splitlines()]
+
+    assert did(*STORE) == ["pull", "delivery"]
+    assert did(*INSIDE) == ["accept", "accepted", "receipt", "resume", "accepted", "receipt", "audit"]
+    assert did(*INSIDE, "--last", "2") == ["receipt", "audit"]
+    assert did() == ["approval"]
+    assert did("--log", "home/airgap/log.jsonl") == ["approval"]
+    text = airgap(site, "log", "show", *STORE, "--last", "1").out
+    [heading, line] = text.splitlines()
+    assert heading.split() == ["TIME", "ACTOR", "ACTION", "SUBJECTS"]
+    assert "exporter " in line
+    assert "delivery  sha256:" in line
+
+
+def test_whole_logs_have_the_heads_that_their_stations_signed(site: Site) -> None:
+    found = site.run("log", "verify", *STORE, "--trust", "trust.yaml")
+    assert (found["lines"], found["statements"], found["heads"]) == (2, 2, 2)
+    assert found["signaturesChecked"]
+    assert found["head"].startswith("sha256:")
+    signature = "media/signatures/exporter.sigstore.json"
+    found = site.run("log", "verify", *STORE, "--statement", signature)
+    assert (found["statements"], found["heads"], found["signaturesChecked"]) == (3, 2, False)
+    found = site.run("log", "verify", *INSIDE, "--trust", "trust.yaml", "--statement", "receipt.json")
+    assert (found["lines"], found["statements"]) == (7, 5)
+    said = airgap(site, "log", "verify", XDG_STATE_HOME=STATE_HOME)
+    assert (said.code, "1 line, each follows" in said.out, "taken at their word" in said.err) == (0, True, True)
+
+
+@pytest.mark.parametrize(("which", "log"), [(STORE, "store/airgap/log.jsonl"), (INSIDE, "state/log.jsonl")])
+def test_a_log_that_was_cut_at_a_lines_end_or_taken_away_shows_by_kept_statements(
+    site: Site, which: tuple[str, ...], log: str
+) -> None:
+    path = site.folder / log
+    count = len(path.read_bytes().splitlines())
+    for left in range(count - 1, -1, -1):
+        keep(path, left)
+        for more in ((), ("--trust", "trust.yaml")):
+            said = airgap(site, "log", "verify", *which, *more).refused(4, "log-cut", f"({left} line")
+            assert "statement) names as its head" in said.err
+    path.unlink()
+    airgap(site, "log", "verify", *which).refused(4, "log-cut")
+    airgap(site, "log", "show", *which).refused(2, "no-log")
+
+
+def test_a_log_that_was_cut_with_all_that_its_station_kept_shows_by_what_others_hold(site: Site) -> None:
+    path = site.folder / "store/airgap/log.jsonl"
+    keep(path, 1)
+    for kept in (site.folder / "store/airgap/statements").iterdir():
+        kept.unlink()
+    said = airgap(site, "log", "verify", *STORE)
+    assert (said.code, "no signed statement was at hand" in said.err) == (0, True)
+    handed = ("--statement", "media/signatures/exporter.sigstore.json")
+    airgap(site, "log", "verify", *STORE, *handed).refused(4, "log-cut", "exporter.sigstore.json")
+    path.unlink()
+    airgap(site, "log", "verify", *STORE).refused(2, "no-log")
+    airgap(site, "log", "verify", *STORE, *handed).refused(4, "log-cut")
+
+
+def test_a_log_that_was_rewritten_damaged_or_torn(site: Site) -> None:
+    path = site.folder / "state/log.jsonl"
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    changed = [lines[0].replace(b'"accept"', b'"nothing"'), *lines[1:]]
+    for data, code in (
+        (b"".join(changed), "log-broken"),
+        (b"".join(lines[1:]), "log-broken"),
+        (whole + b"junk\n", "log-damaged"),
+        (whole + b'{"time"', "log-torn"),
+    ):
+        path.write_bytes(data)
+        airgap(site, "log", "verify", *INSIDE).refused(4, code)
+        airgap(site, "log", "show", *INSIDE).refused(4, code)
+    said = airgap(site, "log", "show", *INSIDE)
+    assert said.out.count("\n") == len(lines) + 1  # what is whole is shown all the same
+    # The next command mends what a crash left, and says so.
+    site.run("import", "media", *GAP, "--key", "sovereign.key")
+    site.run("log", "verify", *INSIDE, "--trust", "trust.yaml")
+    assert "log-repaired" in airgap(site, "log", "show", *INSIDE).out
+
+
+def test_statements_of_strangers_count_for_nothing_and_forged_ones_stop(site: Site) -> None:
+    cut = ("bundle", "r.lock.json", "--store", "other", "--for", "bank", "--to", "strange", "--key", "stranger.key")
+    shutil.copytree(site.folder / "store", site.folder / "other")
+    site.run(*cut)
+    strange = ("--statement", "strange/signatures/exporter.sigstore.json")
+    said = airgap(site, "log", "verify", *STORE, *strange, "--trust", "trust.yaml")
+    assert (said.code, "counts for nothing" in said.err, "unknown-key" in said.err) == (0, True, True)
+    airgap(site, "log", "verify", *STORE, *strange).refused(4, "log-cut")  # taken at its word
+    [kept] = (site.folder / "store/airgap/statements").glob("delivery-*")
+    good = kept.read_bytes()
+    at = good.index(b'"payload":"') + 50
+    kept.write_bytes(good[:at] + (b"A" if good[at : at + 1] != b"A" else b"B") + good[at + 1 :])
+    airgap(site, "log", "verify", *STORE, "--trust", "trust.yaml").refused(4, "bad-signature")
+    kept.write_bytes(b"junk")
+    airgap(site, "log", "verify", *STORE).refused(4, "bad-bundle")
+
+
+def test_mistakes_are_told(site: Site) -> None:
+    airgap(site, "log", "verify", *STORE, *INSIDE).refused(2, "usage", "not allowed with")
+    airgap(site, "log", "show", "--last", "0").refused(2, "usage", "expected a number from 1")
+    airgap(site, "log", "show", "--log", "nowhere").refused(2, "no-log", "nowhere")
+    airgap(site, "log", "verify", *STORE, "--statement", "nowhere").refused(2, "usage", "nowhere")
+    airgap(site, "log", "show", "--log", "store").refused(5, "log-not-file")
+
+
+def test_an_import_without_a_key_is_in_the_log_too(site: Site) -> None:
+    site.run(*CUT, "next")
+    site.run("import", "next", *GAP)
+    last = airgap(site, "log", "show", *INSIDE, "--last", "1").out.splitlines()[1].split()
+    assert last[1:3] == ["sovereign", "accept"]
+    site.run("log", "verify", *INSIDE)

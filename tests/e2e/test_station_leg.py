@@ -1,0 +1,214 @@
+"""Two legs: connected zone → delivery → the station's store → delivery → Sovereign, and what the station refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from airgap.cli.demo_content import make_content
+from airgap.lock import Lock
+from tests.cli_site import airgap
+from tests.e2e.test_five_kinds import REQUEST
+from tests.e2e.test_import_registries import GAP, Site
+
+pytestmark = [pytest.mark.e2e, pytest.mark.part("git")]
+HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
+ENTRY = (
+    "  - {{name: {0}, role: {1}, publicKeyFile: {0}.pub, "
+    "notBefore: 2026-01-01T00:00:00Z, notAfter: 2036-01-01T00:00:00Z}}\n"
+)
+ROLES = {"exporter": "exporter", "station": "station", "officer": "security-officer", "sovereign": "sovereign"}
+STATION = ("--store", "dmz", "--trust", "station-trust.yaml")
+CUT = ("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key")
+
+
+def trust(site: Site, name: str, file: str, *keys: str, require: str = "[pull, delivery]") -> None:
+    """A Trust resource for `name`."""
+    entries = "".join(ENTRY.format(key, ROLES[key]) for key in keys)
+    spec = f"spec:\n  sovereign: {name}\n  keys:\n{entries}  require: {require}\n"
+    site.write(file, f"{HEAD}kind: Trust\nmetadata: {{name: {name}}}\n{spec}")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of both zones: five kinds locked, pulled, approved and cut for the station, one disc and several."""
+    site = Site(tmp_path_factory.mktemp("legs"))
+    for key in ("station", "officer"):
+        site.run("keys", "generate", key)
+    manual = make_content(site.folder / "content")
+    site.write("r.request.yaml", re.sub("sha256: [0-9a-f]{64}", f"sha256: {manual}", REQUEST.read_text()))
+    site.run("lock", "r.request.yaml")
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    site.run("sign", "r.lock.json", "--key", "officer.key", "--log", "officer.jsonl")
+    for number in (1, 2):
+        site.run(*CUT, "--for", "dmz", "--to", f"leg{number}")
+    site.run(*CUT, "--for", "dmz", "--to", "discs", "--stream", "discs", "--volume-size", "700KiB")
+    site.run(*CUT, "--for", "bank", "--to", "elsewhere")
+    trust(site, "dmz", "station-trust.yaml", "exporter", "officer", require="[pull, delivery, approval]")
+    keys = ("exporter", "station", "officer", "sovereign")
+    trust(site, "bank", "trust.yaml", *keys, require="[pull, delivery, approval]")
+    spec = "spec: {stateDir: state, directory: inside}\n"
+    site.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\n{spec}")
+    # What follows is another network: nothing of the connected zone is there.
+    shutil.rmtree(site.folder / "content")
+    return site.folder
+
+
+@pytest.fixture
+def site(made: Path, tmp_path: Path) -> Site:
+    """A copy of the site, for one test."""
+    shutil.copytree(made, tmp_path / "site", symlinks=True)
+    copy = Site.__new__(Site)
+    copy.folder = tmp_path / "site"
+    return copy
+
+
+def items(site: Site) -> set[str]:
+    """The names of all items of the lock."""
+    return {item.name for item in Lock.decode((site.folder / "r.lock.json").read_bytes(), "lock").items}
+
+
+def names(site: Site) -> set[str]:
+    """The names that the station's store has."""
+    document = json.loads((site.folder / "dmz/index.json").read_bytes())
+    return {one["annotations"]["org.opencontainers.image.ref.name"] for one in document["manifests"]}
+
+
+def actions(site: Site) -> list[str]:
+    """What the station's log says."""
+    lines = (site.folder / "dmz/airgap/log.jsonl").read_text().splitlines()
+    return [json.loads(line)["action"] for line in lines]
+
+
+def second_leg(site: Site, lock: str) -> None:
+    """The station cuts from what came in, and the Sovereign takes it."""
+    cut = ("bundle", lock, "--store", "dmz", "--to", "media", "--for", "bank", "--key", "station.key")
+    site.run(*cut, "--role", "station", "--unscanned")
+    site.run("verify", "media", "--trust", "trust.yaml")
+    site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    site.run("audit", *GAP, "--receipt", "receipt.json")
+
+
+def test_all_kinds_cross_both_legs_with_their_statements(site: Site) -> None:
+    shutil.rmtree(site.folder / "store")
+    planned = site.run("import", "leg1", *STATION, "--dry-run")
+    assert (planned["written"] > 0, planned["locks"], (site.folder / "dmz").exists()) == (True, [], False)
+    done = site.run("import", "leg1", *STATION)
+    [lock] = done["locks"]
+    assert re.fullmatch(r"dmz/airgap/locks/demo-[0-9a-f]{12}\.json", lock)
+    assert (site.folder / lock).read_bytes() == (site.folder / "r.lock.json").read_bytes()
+    pins = {name for name in names(site) if name.startswith("airgap.git/")}
+    assert names(site) - pins == items(site)
+    assert pins
+    second_leg(site, lock)
+    assert actions(site) == ["accept", "delivery"]
+    site.run("log", "verify", "--store", "dmz", "--trust", "trust.yaml")
+    # Once more, and the delivery after it: nothing is new, all is said.
+    assert site.run("import", "leg1", *STATION)["written"] == 0
+    assert site.run("import", "leg2", *STATION)["written"] == 0
+    assert actions(site)[2:] == ["resume", "accept"]
+
+
+def test_what_the_station_refuses(site: Site) -> None:
+    def refused(code: str, *line: str) -> None:
+        before = sorted((site.folder / "dmz").rglob("*")) if (site.folder / "dmz").exists() else []
+        assert site.run("import", *line, expect=4)["code"] == code
+        after = sorted((site.folder / "dmz").rglob("*")) if (site.folder / "dmz").exists() else []
+        assert after == before
+
+    refused("wrong-sovereign", "elsewhere", *STATION)
+    refused("never-accepted", "leg1", *STATION, "--restore")
+    trust(site, "dmz", "strict.yaml", "exporter", "officer", require="[pull, delivery, verdict]")
+    refused("statement-missing", "leg1", "--store", "dmz", "--trust", "strict.yaml")
+    shutil.copytree(site.folder / "leg1", site.folder / "stripped")
+    shutil.rmtree(site.folder / "stripped/signatures")
+    refused("no-signature", "stripped", *STATION)
+    site.run("import", "leg2", *STATION)
+    refused("older-sequence", "leg1", *STATION)
+    site.run("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key", "--for", "dmz", "--to", "leg3")
+    site.run("import", "leg3", *STATION)
+    refused("delivery-replayed", "leg2", *STATION)
+    # The store of one station is not that of another.
+    other = site.run("import", "leg3", "--store", "dmz", "--trust", "trust.yaml", expect=5)
+    assert other["code"] == "state-of-another"
+
+
+def test_a_restore_at_the_station_adds_and_moves_nothing(site: Site) -> None:
+    site.run("import", "leg1", *STATION)
+    site.run("import", "leg2", *STATION)
+    for path in (site.folder / "dmz/blobs/sha256").iterdir():
+        path.unlink()
+    before = (site.folder / "dmz/index.json").read_bytes()
+    assert site.run("import", "leg1", *STATION, "--restore")["written"] > 0
+    assert (site.folder / "dmz/index.json").read_bytes() == before
+    assert actions(site) == ["accept", "accept", "restore"]
+
+
+def test_one_disc_after_another_into_the_store(site: Site) -> None:
+    volumes = sorted(path.name for path in (site.folder / "discs").glob("vol-*.tar"))
+    assert len(volumes) > 2
+    small = [path for path in (site.folder / "discs").iterdir() if path.name not in volumes]
+    locks: list[str] = []
+    for number, volume in enumerate(volumes):
+        drive = site.folder / "drive"
+        shutil.rmtree(drive, ignore_errors=True)
+        drive.mkdir()
+        for path in small if number == 0 else ():
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, drive / path.name)
+        shutil.copy(site.folder / "discs" / volume, drive)
+        last = volume == volumes[-1]
+        done = site.run("import", "drive", *STATION, expect=0 if last else 5)
+        assert bool(done["missingVolumes"]) is not last
+        locks = done["locks"]
+        assert bool(locks) is last
+        assert bool(names(site)) is last
+    assert not list((site.folder / "dmz/airgap/unfinished").iterdir())
+    second_leg(site, locks[0])
+
+
+def test_damage_in_the_store_and_on_the_medium(site: Site) -> None:
+    [lock] = site.run("import", "leg1", *STATION)["locks"]
+    blob = max((site.folder / "dmz/blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    data = blob.read_bytes()
+    blob.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert site.run("import", "leg1", *STATION)["written"] == 0
+    assert site.run("import", "leg1", *STATION, "--deep")["written"] == len(data)
+    assert blob.read_bytes() == data
+    second_leg(site, lock)
+    # The same on the way in: refused, nothing has a name, and a good copy finishes it.
+    [volume] = (site.folder / "leg2").glob("vol-*.tar")
+    good = volume.read_bytes()
+    at = good.index(data)
+    volume.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+    shutil.rmtree(site.folder / "dmz")
+    assert site.run("import", "leg2", *STATION, expect=4)["code"] == "digest-mismatch"
+    assert names(site) == set()
+    volume.write_bytes(good)
+    site.run("import", "leg2", *STATION)
+    assert items(site) <= names(site)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (("leg1", "--trust", "station-trust.yaml"), "--sovereign --store"),
+        (("leg1", *GAP, "--store", "dmz"), "not allowed with"),
+        (("leg1", *STATION, "--key", "station.key"), "--key does not go with --store"),
+        (("leg1", *STATION, "--receipt", "r.json"), "--receipt does not go with --store"),
+    ],
+)
+def test_flags_that_do_not_fit(made: Path, line: tuple[str, ...], words: str) -> None:
+    site = Site.__new__(Site)
+    site.folder = made
+    airgap(site, "import", *line).refused(2, "usage", words)
+    assert not (made / "dmz").exists()
+
+
+def test_the_key_of_the_environment_is_for_other_commands(site: Site) -> None:
+    said = airgap(site, "import", "leg1", *STATION, AIRGAP_KEY="station.key")
+    assert said.code == 0
+    assert "next: airgap scan dmz/airgap/locks/demo-" in said.out
