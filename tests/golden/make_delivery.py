@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tarfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -163,8 +164,8 @@ def make_delivery() -> None:
     airgap("import", str(out), *gap, "--key", "keys/sovereign.key", "--receipt", "golden/receipt.json")
 
 
-def run(target: Path) -> None:
-    """Makes `target`, which must not be there."""
+def run(target: Path, make: Callable[[], None], made_id: str) -> None:
+    """Makes `target`, which must not be there: what `make` leaves in the folder `golden`."""
     if target.exists():
         raise SystemExit(f"{target} is there: a golden delivery is never made again")
     target = target.absolute()
@@ -178,13 +179,13 @@ def run(target: Path) -> None:
         os.chdir(PLACE)
         with (
             mock.patch.object(Context, "now", return_value=NOW),
-            mock.patch("airgap.stage.bundle.uuid7", return_value=ID),
+            mock.patch("airgap.stage.bundle.uuid7", return_value=made_id),
         ):
-            make_delivery()
+            make()
         shutil.copytree("golden", target)
     finally:
         shutil.rmtree(PLACE)
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    run(Path(sys.argv[1]), make_delivery, ID)

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 SIGNS = {"pull": ["exporter"], "delivery": ["exporter", "station"], "approval": ["security-officer"],
-         "receipt": ["sovereign"]}  # fmt: skip
+         "verdict": ["station"], "receipt": ["sovereign"], "audit": ["sovereign"],
+         "accepted": ["sovereign"]}  # fmt: skip
 
 
 def need(holds: bool, what: str) -> None:
@@ -91,7 +92,7 @@ class Delivery:
         need(self.journey["sovereign"] == sovereign, "for another Sovereign")
         need(time(self.journey["created"]) <= now <= time(self.journey["expires"]), "not due")
         # 5. and 6. Locks, and statements about them.
-        files = self._evidence()
+        files = self.evidence = self._evidence()
         locks = {digest(data): data for name, data in files.items() if name.startswith("locks/")}
         need(set(locks) == set(self.contents["locks"]), "locks")
         self.locks = [parse(locks[name]) for name in self.contents["locks"]]

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,67 +13,16 @@ from airgap.lock import Lock
 from airgap.stage.records import git_pin_name
 from airgap.store.layout import Layout
 from tests.golden.reader import Delivery, read_statement
+from tests.golden.site import FOLDER, KEYS, Site, make_site, same_contents, unpacked, untar
 
-FOLDER = Path(__file__).parents[1] / "golden"
 GOLDEN = FOLDER / "delivery-v1alpha1"
-KEYS: Mapping[str, bytes] = {
-    role: (FOLDER / f"keys/{name}.pub").read_bytes()
-    for role, name in {"exporter": "exporter", "security-officer": "officer", "sovereign": "sovereign"}.items()
-}
 MADE = datetime(2026, 11, 26, 10, tzinfo=UTC)
-SOVEREIGN = """\
-apiVersion: airgap.openova.io/v1alpha1
-kind: Sovereign
-metadata: {name: golden}
-spec: {stateDir: state, directory: inside}
-"""
 GAP = ("--sovereign", "sovereign.yaml", "--trust", str(GOLDEN / "trust.yaml"))
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A folder with the golden keys, where commands are run."""
-
-    folder: Path
-
-    def run(self, *line: str, expect: int = 0) -> Any:
-        """Runs a command with `--json`; returns its document."""
-        done = subprocess.run(
-            [sys.executable, "-m", "airgap.cli.main", *line, "--json"],
-            cwd=self.folder,
-            env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "keys/password"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        return json.loads(done.stdout)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    shutil.copytree(FOLDER / "keys", tmp_path / "keys")
-    for secret in (tmp_path / "keys").iterdir():
-        secret.chmod(0o600)  # a checkout lets others read
-    (tmp_path / "sovereign.yaml").write_text(SOVEREIGN)
-    return Site(tmp_path)
-
-
-def untar(archive: Path, folder: Path) -> None:
-    """As people do it: tarfile's safe filters came with Python 3.11.4."""
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["tar", "-xf", archive, "-C", folder], check=True)
-
-
-def unpacked(delivery: Path, store: Path) -> None:
-    """The volumes as README.txt says: all unpacked over each other, split blobs put together."""
-    for volume in sorted(delivery.glob("vol-*.tar")):
-        untar(volume, store)
-    for first in (store / "blobs/sha256").glob("*.part-0001"):
-        parts = sorted(first.parent.glob(f"{first.stem}.part-*"))
-        first.with_suffix("").write_bytes(b"".join(part.read_bytes() for part in parts))
-        for part in parts:
-            part.unlink()
+    return make_site(tmp_path)
 
 
 def store_of(delivery: Path, store: Path) -> None:
@@ -125,13 +67,7 @@ def test_cut_again_it_has_the_same_contents_and_volumes(site: Site) -> None:
         "bundle", str(GOLDEN / "golden.lock.json"), "--store", "store", "--to", "again",
         "--for", "golden", "--key", "keys/exporter.key", "--volume-size", "64KiB",
     )  # fmt: skip
-    old, new = GOLDEN / "delivery", site.folder / "again"
-    contents = [json.loads((place / "AIRGAP.json").read_bytes())["contents"] for place in (old, new)]
-    assert json.dumps(contents[0]) == json.dumps(contents[1])
-    volumes = sorted(path.name for path in old.glob("vol-*.tar"))
-    assert volumes == sorted(path.name for path in new.glob("vol-*.tar"))
-    for name in volumes:
-        assert (old / name).read_bytes() == (new / name).read_bytes()
+    same_contents(GOLDEN / "delivery", site.folder / "again")
 
 
 @pytest.mark.parametrize(
@@ -150,11 +86,12 @@ def test_an_index_is_read_and_written_the_same() -> None:
 # --- a reader that shares no code with airgap ---------------------------------------------------
 
 
-def test_the_reader_has_nothing_of_airgap() -> None:
-    text = (FOLDER / "reader.py").read_text()
+@pytest.mark.parametrize("name", ["reader.py", "judged_reader.py"])
+def test_the_reader_has_nothing_of_airgap(name: str) -> None:
+    text = (FOLDER / name).read_text()
     assert "import airgap" not in text
     assert "from airgap" not in text
-    assert len(text.splitlines()) < 150
+    assert len(text.splitlines()) < 200
 
 
 def test_an_independent_reader_checks_every_byte_and_lists_the_items() -> None:
