@@ -56,7 +56,7 @@ def verify_keyless(
     root, was valid then, and was logged. 6. Every instance that was used is trusted at every time. 7. sigstore-python
     does not object. 8. It is one of `identities`. `now` is asked only about the future.
 
-    Raises `Refusal`, each reason in docs/threat-model.md; `InputError` (`missing-extra`).
+    Raises `Refusal`, each reason in docs/runbooks/signatures.md; `InputError` (`missing-extra`).
     """
     if find_spec("sigstore") is None:
         raise missing_extra()

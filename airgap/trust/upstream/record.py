@@ -86,7 +86,7 @@ class Signed:
     message: bytes
     """The exact bytes under the signature: the payload, or its DSSE pre-authentication encoding."""
     blob: bytes
-    """The layer's bytes: a bundle's JSON, an envelope's JSON, or the payload."""
+    """The layer's bytes: an envelope's JSON, or the payload. Empty for a bundle, of which nothing is verified whole."""
     certificate: bytes = b""
     """The leaf, DER; empty where a key signed."""
     chain: tuple[bytes, ...] = ()
@@ -98,6 +98,8 @@ class Signed:
     """The bytes that the timestamps cover: the signature, or (legacy attestations) the whole layer."""
     hint: str = ""
     """A bundle's hint at its key. It proves nothing."""
+    version: str = ""
+    """A bundle's: `0.1`, `0.2` or `0.3`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +114,24 @@ class Unread:
     detail: str
 
 
+MAX_DETAIL = 600
+"""Characters of a finding's words: names and numbers in them may be a stranger's, of any length."""
+
+
+def plain(text: str, limit: int = MAX_DETAIL) -> str:
+    """A text with a stranger's words in it, fit for a terminal and for what is signed: one line, nothing hidden."""
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in text[:limit])
+    return shown if len(text) <= limit else f"{shown}…"
+
+
 class Refusal(Exception):  # noqa: N818  (no error of the program: an answer)
-    """Why a signature does not count. `reason` is a stable code (docs/threat-model.md lists them)."""
+    """Why a signature does not count. `reason` is a stable code (docs/runbooks/signatures.md has them all)."""
 
     def __init__(self, reason: str, detail: str, *, unsupported: bool = False) -> None:
-        super().__init__(reason, detail)
+        said = plain(detail)
+        super().__init__(reason, said)
         self.reason = reason
-        self.detail = detail
+        self.detail = said
         self.status = Status.UNSUPPORTED if unsupported else Status.FAILED
 
 
