@@ -59,7 +59,6 @@ NO_ROW: Mapping[str, Sequence[str]] = {
     "said inside another error or finding, never the first thing that people see": (
         "blob-missing", "interrupted", "no-layout", "not-listed", "stopped",
     ),
-    "of a log that is walked whole, which no command does yet": ("log-broken", "log-cut", "log-torn"),
     "a Trust resource that its schema refuses before": ("unknown-role",),
 }  # fmt: skip
 """Codes that need no row, by the reason."""
