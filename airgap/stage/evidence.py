@@ -8,6 +8,7 @@ from pathlib import Path
 
 from airgap.canonical import canonical
 from airgap.delivery import tape
+from airgap.delivery.index import MAX_EVIDENCE
 from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError
 from airgap.inputs import read_input
@@ -27,6 +28,8 @@ WAIVERS = "waivers/"
 ROOTS = "roots/"
 """Where trust roots are in evidence.tar, each by its digest."""
 ROOT_NAMES = f"{ROOTS}names.json"
+REPORTS = "reports/"
+"""Where scanners' reports are in evidence.tar, each by its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,8 @@ def make_evidence(
     """evidence.tar, and the list of its statements for the index.
 
     A verdict brings the waivers that it names, and their approvals: whoever reads it judges them again. It brings its
-    trust roots, too, so that they can be taken in on the far side.
+    trust roots, too, so that they can be taken in on the far side, and the scanner's reports that it names. Raises
+    `InputError` (`evidence-too-large`).
     """
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
     statements: dict[Digest, str] = {}
@@ -139,4 +143,13 @@ def make_evidence(
     for waiver in waivers:
         files[f"{WAIVERS}{waiver.hex}.yaml"] = records.waiver(waiver) or b""
     files |= root_files([*roots, *_judged_by(verdicts, records)])
-    return tape.pack(files.items()), tuple((kind, digest) for digest, kind in statements.items())
+    for report in {named.digest: None for one in verdicts if one for named in one.reports}:
+        files[f"{REPORTS}{report.hex}.json"] = records.report(report) or b""
+    packed = tape.pack(files.items())
+    if len(packed) > MAX_EVIDENCE:
+        raise InputError(
+            "evidence-too-large",
+            f"the evidence would have {len(packed)} bytes, at most {MAX_EVIDENCE} are read inside",
+            "cut fewer locks into one delivery, or scan with smaller --reports",
+        )
+    return packed, tuple((kind, digest) for digest, kind in statements.items())

@@ -54,7 +54,7 @@ def check_scanned(
     """The newest verdicts of the store let every item through, with the very roots that are in the store.
 
     With `demanded` each lock must have one. Raises `PolicyError` (`not-scanned`, `verdict-failed`,
-    `verdict-mismatch`, `waiver-missing`), `StoreError`.
+    `verdict-mismatch`, `waiver-missing`, `report-missing`), `StoreError`.
     """
     for lock in locks:
         body = recorded(records, lock, Verdict)
@@ -83,6 +83,13 @@ def check_scanned(
                     "waiver-missing",
                     f"lock {lock.name!r}: waiver {waiver.digest} or its approval is gone from the store's records",
                     _AGAIN["verdict"],
+                )
+        for report in body.reports:
+            if records.report(report.digest) is None:
+                raise PolicyError(
+                    "report-missing",
+                    f"lock {lock.name!r}: the report about {report.subject} is gone from the store's records",
+                    f"{_AGAIN['verdict']}, with --reports",
                 )
 
 

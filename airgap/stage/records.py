@@ -2,8 +2,8 @@
 
 In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the newest statement of its own of a kind
 about a lock, a delivery or a waiver), `airgap/received/` (statements that came in with deliveries), `airgap/locks/`
-(locks that came in), `airgap/waivers/` (those that verdicts name), `airgap/streams/` (sequence counters),
-`airgap/work/` (temporary and resumable work of kinds).
+(locks that came in), `airgap/waivers/`, `airgap/roots/` and `airgap/reports/` (those that verdicts name),
+`airgap/streams/` (sequence counters), `airgap/work/` (temporary and resumable work of kinds).
 """
 
 from __future__ import annotations
@@ -109,10 +109,7 @@ class Records:
 
     def waiver(self, digest: Digest) -> bytes | None:
         """The file of a waiver, if it is there and unchanged."""
-        path = self.folder / "waivers" / f"{digest.hex}.yaml"
-        with disk_errors(path):
-            data = path.read_bytes() if path.exists() else b""
-        return data if Digest.of(data) == digest else None
+        return self._kept(self.folder / "waivers" / f"{digest.hex}.yaml", digest)
 
     def save_root(self, data: bytes) -> None:
         """Keeps a trust root that a verdict names, under its digest."""
@@ -120,10 +117,15 @@ class Records:
 
     def root(self, digest: Digest) -> bytes | None:
         """A trust root, if it is there and unchanged."""
-        path = self.folder / "roots" / f"{digest.hex}.json"
-        with disk_errors(path):
-            data = path.read_bytes() if path.exists() else b""
-        return data if Digest.of(data) == digest else None
+        return self._kept(self.folder / "roots" / f"{digest.hex}.json", digest)
+
+    def save_report(self, data: bytes) -> None:
+        """Keeps a scanner's report that a verdict names, under its digest."""
+        write_durably(self._made("reports") / f"{Digest.of(data).hex}.json", data)
+
+    def report(self, digest: Digest) -> bytes | None:
+        """A scanner's report, if it is there and unchanged."""
+        return self._kept(self.folder / "reports" / f"{digest.hex}.json", digest)
 
     def next_sequence(self, sovereign: str, stream: str) -> int:
         """Counts up the stream's sequence, durably: a number is never given twice."""
@@ -142,6 +144,12 @@ class Records:
             document = {"sovereign": sovereign, "stream": stream, "sequence": last + 1}
             write_durably(path, json.dumps(document).encode())
         return last + 1
+
+    @staticmethod
+    def _kept(path: Path, digest: Digest) -> bytes | None:
+        with disk_errors(path):
+            data = path.read_bytes() if path.exists() else b""
+        return data if Digest.of(data) == digest else None
 
     def _made(self, name: str) -> Path:
         path = self.folder / name

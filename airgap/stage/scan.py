@@ -20,11 +20,13 @@ from airgap.stage.bundle import select
 from airgap.stage.gate import check_pulled
 from airgap.stage.judge import judge_locks
 from airgap.stage.records import Records
+from airgap.stage.reports import check_subjects, subjects
 from airgap.stage.station import Station
 from airgap.stage.waivers import Approved
 from airgap.store.layout import Layout
 from airgap.trust.policy import Check, Judgement
-from airgap.trust.verdict import By, Checked, JudgedItem, Named, UsedWaiver, Verdict
+from airgap.trust.verdict import By, Checked, JudgedItem, Named, Reported, UsedWaiver, Verdict
+from airgap.trust.vulnerabilities import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Order:
     waivers: tuple[Approved, ...]
     now: datetime
     jobs: int = 4
+    reports: tuple[Report, ...] = ()
+    """What scanners said of manifests below the locks; carried along, and not looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +59,36 @@ def scan(
 
     1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
     2. Each item is judged; what is attached to it is hashed again on the way, and where that is damaged it is not-run.
-    3. With a station, one verdict a lock is signed and kept, with the waivers and the trust roots that it rests on.
+    3. With a station, one verdict a lock is signed and kept, with the waivers and the trust roots that it rests on, and
+       the reports that it names.
 
-    Raises `InputError` (`not-pulled`), `IntegrityError`, `PolicyError` (`pull-incomplete`), `TrustError` (a trust root
-    is not what the policy says), `StoreError`.
+    Raises `InputError` (`not-pulled`, `report-unasked`), `IntegrityError`, `PolicyError` (`pull-incomplete`),
+    `TrustError` (a trust root is not what the policy says), `StoreError`.
     """
     locks = list({lock.digest: lock for lock in order.locks}.values())
     # 1. Layers are hashed by `bundle`, in the pass that writes them; nothing here is concluded from them.
     selected = select(locks, layout)
     roots = {item.name: root.digest for item, root in selected.roots}
     check_pulled(locks, roots, records)
+    about = subjects(locks, selected.roots, layout) if order.reports else {}
+    check_subjects(order.reports, about)
     # 2.
     waivers = [one.waiver for one in order.waivers]
     judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress))
     found = []
     for lock in locks:
         mine = tuple(islice(judged, len(lock.items)))
-        found.append(Scanned(lock, mine, _verdict(mine, roots, order.policy)))
+        reports = [one for one in order.reports if one.subject in about[lock.digest]]
+        found.append(Scanned(lock, mine, _verdict(mine, roots, order.policy, reports)))
     # 3.
     if station is not None:
         found = [_sign(one, order, records, station) for one in found]
     return found
 
 
-def _verdict(judged: Sequence[Judgement], roots: Mapping[str, Digest], policy: Policy) -> Verdict:
+def _verdict(
+    judged: Sequence[Judgement], roots: Mapping[str, Digest], policy: Policy, reports: Sequence[Report]
+) -> Verdict:
     used = {
         check.waiver.digest: check.waiver.expires
         for one in judged
@@ -90,6 +100,7 @@ def _verdict(judged: Sequence[Judgement], roots: Mapping[str, Digest], policy: P
         trust_roots=tuple(Named(one.name, one.digest) for one in policy.trust_roots),
         waivers=tuple(UsedWaiver(digest, used[digest].replace(microsecond=0)) for digest in sorted(used)),
         items={one.item: _item(one, roots[one.item]) for one in judged},
+        reports=tuple(Reported(one.subject, one.digest) for one in sorted(reports, key=lambda one: one.subject)),
     )
 
 
@@ -135,6 +146,10 @@ def _sign(one: Scanned, order: Order, records: Records, station: Station) -> Sca
             records.save_statement("approval", approved.waiver.digest, approved.approval)
     for root in order.policy.trust_roots:
         records.save_root(root.data)
+    named = {report.digest for report in one.verdict.reports}
+    for report in order.reports:
+        if report.digest in named:
+            records.save_report(report.data)
     bundle = station.sign(one.lock.digest, one.verdict)
     path = records.save_statement("verdict", one.lock.digest, bundle)
     return Scanned(one.lock, one.judgements, one.verdict, path)

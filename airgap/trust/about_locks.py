@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from airgap.digest import Digest
@@ -14,6 +14,7 @@ from airgap.times import utc_text
 from airgap.trust.predicates import Pull
 from airgap.trust.statement import Statement
 from airgap.trust.verdict import WAIVED, Verdict, objection
+from airgap.trust.vulnerabilities import Report
 
 SCAN_AGAIN = "have the station scan and cut it again: airgap scan, then airgap bundle"
 
@@ -107,6 +108,27 @@ def _check_covered(item: Item, verdict: Verdict, found: Mapping[Digest, Waiver])
         if check.subject is None or not found[check.waiver].covers(check.check, check.subject):
             what = f"it does not waive the check {check.check!r} of {item.kind} {item.name!r}"
             raise _waiver_refused("waiver-mismatch", check.waiver, what)
+
+
+def carried_reports(
+    lock: Lock, statements: Sequence[Statement], files: Mapping[Digest, bytes]
+) -> Iterator[Report]:
+    """The scanner's reports that verdicts about a lock name, those of the newest last. `statements` are newest first.
+
+    Nothing of a file is parsed before a verdict that we believe named its digest. Raises `TrustError`
+    (`report-missing`, `bad-report`).
+    """
+    bodies = [one.body for one in statements if one.signed_at == statements[0].signed_at]
+    for named in (one for body in bodies if isinstance(body, Verdict) for one in body.reports):
+        data = files.get(named.digest)
+        if data is None:
+            raise TrustError(
+                "report-missing",
+                f"lock {lock.name!r}: the verdict names report {named.digest} about {named.subject}, the evidence "
+                "does not have it",
+                f"{SCAN_AGAIN}; or it was taken out on the way",
+            )
+        yield Report.read(named.subject, data, f"reports/{named.digest.hex}.json")
 
 
 def read_waiver(data: bytes) -> Waiver:

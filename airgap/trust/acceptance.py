@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import TypeVar
@@ -30,7 +30,7 @@ from airgap.errors import InputError, TrustError
 from airgap.lock import Lock
 from airgap.resources.model import Trust
 from airgap.times import utc_text
-from airgap.trust.about_locks import SCAN_AGAIN, check_pull, check_verdict
+from airgap.trust.about_locks import SCAN_AGAIN, carried_reports, check_pull, check_verdict
 from airgap.trust.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
 from airgap.trust.journey import CUT_AGAIN, Journey, check_due
 from airgap.trust.predicates import Pull
@@ -46,6 +46,7 @@ from airgap.trust.roles import (
 )
 from airgap.trust.state import Accepted, AcceptedState, Standing
 from airgap.trust.statement import Statement, article
+from airgap.trust.vulnerabilities import Report
 
 MAX_INDEX = 64 << 20
 """Bytes of AIRGAP.json (docs/format.md): it is read whole before it is believed."""
@@ -69,6 +70,8 @@ class Admitted:
     """All that were believed: those about AIRGAP.json, then those about its locks."""
     notes: tuple[str, ...]
     """What people should know: signatures that count for nothing, statements about something else."""
+    reports: Mapping[Digest, Report] = field(default_factory=dict, hash=False)
+    """What a scanner said, by the digest of the manifest that it is about; named by verdicts that were believed."""
 
     def pull_of(self, lock: Digest) -> Pull | None:
         """What the exporter said about a lock, which fixes the roots of its Git items; `None` without a statement."""
@@ -129,6 +132,7 @@ class Acceptance:
         self._signed_at = now
         self._locks: tuple[Lock, ...] = ()
         self._waivers: dict[Digest, bytes] = {}
+        self._reports: dict[Digest, Report] = {}
         self._believed: list[Verified] = []
         self._refused: list[tuple[Authentic | None, TrustError]] = []
         self._notes: list[str] = []
@@ -219,15 +223,17 @@ class Acceptance:
         *,
         roots: Mapping[str, Digest],
         waivers: Iterable[bytes] = (),
+        reports: Iterable[bytes] = (),
     ) -> None:
-        """Step 6. `evidence` are the bundles in the evidence, by name, and `waivers` the files of waivers there.
+        """Step 6. `evidence` are the bundles in the evidence, by name; `waivers` and `reports` the files of each there.
 
         `roots` are AIRGAP.json's `contents.roots`, by item name. What a verdict says counts also where none is
         required. Raises `TrustError`: what `verify_bundle` raises, `statement-missing`, `pull-incomplete`, what
-        `check_verdict` raises.
+        `check_verdict` and `carried_reports` raise.
         """
         with self._step(_Step.STATEMENTS, _Step.ADMIT):
             self._waivers = {Digest.of(data): data for data in waivers}
+            files = {Digest.of(data): data for data in reports}
             for name, data in sorted(evidence.items()):
                 self._believe(data, f"evidence: {name}", MAX_EVIDENCE_BUNDLE)
             for kind in self._trust.require:
@@ -236,6 +242,7 @@ class Acceptance:
                 check_pull(lock, self._about("pull", lock.digest))
                 verdicts = self._about("verdict", lock.digest)
                 check_verdict(lock, verdicts, roots, self._waivers, self._approved)
+                self._reports |= {one.subject: one for one in carried_reports(lock, verdicts, files)}
 
     def admit(self) -> Admitted:
         """Step 7. The delivery may go in, once `Admitted.record` is written down."""
@@ -258,6 +265,7 @@ class Acceptance:
                 self._locks,
                 tuple(self._believed),
                 tuple(self._notes),
+                self._reports,
             )
 
     @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -20,6 +19,21 @@ MAX_NUMBER = 2**53 - 1
 
 Refuse = Callable[[str], AirgapError]
 """Makes the error to raise out of what is wrong."""
+
+
+def unbase64(text: str) -> bytes:
+    """Standard base64 in the one way to write these bytes (RFC 4648 §3.5: no stray bits). Raises `ValueError`.
+
+    Only the end is written anew: everything before it has one spelling, and texts may have many MiB.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise ValueError("not base64") from error
+    end = len(data) % 3 or 3
+    if len(text) != -(-len(data) // 3) * 4 or base64.b64encode(data[-end:]).decode() != text[-4:]:
+        raise ValueError("not base64 as it should be written")
+    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +144,10 @@ class Fields:
 
     def binary(self, name: str) -> bytes:
         """Base64, in the one way to write these bytes (RFC 4648 §3.5: no stray bits)."""
-        value = self.text(name)
         try:
-            data = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise self.refuse(f"{self.at(name)}: not base64") from error
-        if base64.b64encode(data).decode() != value:
-            raise self.refuse(f"{self.at(name)}: not base64 as it should be written")
-        return data
+            return unbase64(self.text(name))
+        except ValueError as error:
+            raise self.refuse(f"{self.at(name)}: {error}") from error
 
     def items(self, name: str) -> list[Any]:
         """A list, not looked into."""
@@ -152,10 +162,12 @@ class Fields:
         """An object with exactly these names."""
         return Fields.of(self.values[name], names, self.at(name), self.refuse, maybe)
 
-    def each(self, name: str, names: AbstractSet[str]) -> list[Fields]:
+    def each(
+        self, name: str, names: AbstractSet[str], maybe: AbstractSet[str] = frozenset()
+    ) -> list[Fields]:
         """A list of objects, each with exactly these names."""
         return [
-            Fields.of(value, names, f"{self.at(name)}[{index}]", self.refuse)
+            Fields.of(value, names, f"{self.at(name)}[{index}]", self.refuse, maybe)
             for index, value in enumerate(self.items(name))
         ]
 

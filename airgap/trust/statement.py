@@ -37,6 +37,8 @@ BODIES: Mapping[str, type[Body]] = {
 """The kinds whose body this version can read. One that is missing here is refused, whoever signed it."""
 
 _CLAIM = {"signedAt", "logHead", "role"}
+_MAYBE = {"verdict": Verdict.MAYBE}
+"""Fields that a kind may leave out."""
 
 
 def predicate_type(kind: str) -> str:
@@ -104,7 +106,7 @@ class Statement:
         kind = _kind(outer.text("predicateType"), where)
         body_type = BODIES[kind]
         # 3. The claim, and a body with the fields of its kind and no other.
-        claim = outer.inner("predicate", _CLAIM | body_type.FIELDS)
+        claim = outer.inner("predicate", _CLAIM | body_type.FIELDS, _MAYBE.get(kind, frozenset()))
         return cls(
             subject=_subject(found, where),
             kind=kind,

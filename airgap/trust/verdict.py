@@ -60,6 +60,25 @@ class UsedWaiver:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """A scanner's report that goes along: about which digest, and that of its file. What it says is not judged."""
+
+    subject: Digest
+    digest: Digest
+
+    FIELDS: ClassVar[frozenset[str]] = frozenset({"subject", "digest"})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {"subject": str(self.subject), "digest": str(self.digest)}
+
+    @classmethod
+    def read(cls, fields: Fields) -> Reported:
+        """Out of a verdict."""
+        return cls(fields.digest("subject"), fields.digest("digest"))
+
+
+@dataclass(frozen=True, slots=True)
 class By:
     """Who made the check pass: an identity with its issuer, a key by the policy's name for it, or an approver."""
 
@@ -188,12 +207,15 @@ class Verdict:
 
     kind: ClassVar[str] = "verdict"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"policy", "trustRoots", "waivers", "items"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"reports"})
 
     policy: Named
     trust_roots: tuple[Named, ...]
     waivers: tuple[UsedWaiver, ...]
     """Each that let a check pass, once."""
     items: Mapping[str, JudgedItem] = field(hash=False)
+    reports: tuple[Reported, ...] = ()
+    """At most one a subject, in the order of the subjects."""
 
     @property
     def outcome(self) -> str:
@@ -207,6 +229,7 @@ class Verdict:
             "trustRoots": [root.as_dict() for root in self.trust_roots],
             "waivers": [waiver.as_dict() for waiver in self.waivers],
             "items": {name: item.as_dict() for name, item in self.items.items()},
+            **({"reports": [one.as_dict() for one in self.reports]} if self.reports else {}),
         }
 
     @classmethod
@@ -220,12 +243,21 @@ class Verdict:
                 name: JudgedItem.read(item)
                 for name, item in fields.named("items", JudgedItem.FIELDS).items()
             },
+            reports=_reports(fields) if fields.has("reports") else (),
         )
         used = {one.waiver for item in made.items.values() for one in item.checks if one.waiver}
         listed = [waiver.digest for waiver in made.waivers]
         if set(listed) != used or len(listed) != len(used):
             raise fields.refuse(f"{fields.at('waivers')}: other waivers than the checks name")
         return made
+
+
+def _reports(fields: Fields) -> tuple[Reported, ...]:
+    found = tuple(map(Reported.read, fields.each("reports", Reported.FIELDS)))
+    subjects = [one.subject for one in found]
+    if not subjects or subjects != sorted(set(subjects)):
+        raise fields.refuse(f"{fields.at('reports')}: expected one a subject, in order, or none of it")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

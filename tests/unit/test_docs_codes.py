@@ -35,6 +35,7 @@ HANDED_ON = {
     "inputs.py: code",
     "stage/bundle.py: error.code",
     "stage/gate.py: found.code",
+    "stage/reports.py: error.code",
     "store/registry_errors.py: code",
     "store/registry_errors.py: known.code",
     "tools/git_faults.py: fault.code",

@@ -28,6 +28,7 @@ def add(subparsers: Any) -> None:
 airgap scan platform.lock.json --store /srv/store --policy policy.yaml --key station.key
 airgap scan platform.lock.json --store /srv/store --policy policy.yaml --dry-run          judge, and sign nothing
 airgap scan platform.lock.json --policy policy.yaml --key station.key --waiver alpine.yaml --trust trust.yaml
+airgap scan platform.lock.json --policy policy.yaml --key station.key --reports trivy/    what a scanner said goes along
 a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuses that lock""",
     )
     parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks that were pulled")
@@ -51,6 +52,13 @@ a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuse
         metavar="FILE",
         help="an approval of a waiver that is not beside it; may be given more than once",
     )
+    parser.add_argument(
+        "--reports",
+        type=Path,
+        metavar="DIR",
+        help="vulnerability reports, sha256-<hex>.json each, as `trivy image --format cosign-vuln` writes them; they "
+        "are carried, attested inside, and not judged",
+    )
     parser.add_argument("--dry-run", action="store_true", help="judge, and sign nothing")
     add_trust(parser, required=False)
     add_key(parser, what="the verdicts")
@@ -62,6 +70,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.cli.connect import read_lock, station_for
     from airgap.stage.judge import open_policy
     from airgap.stage.records import store_records
+    from airgap.stage.reports import read_reports
     from airgap.stage.scan import Order, scan
     from airgap.store.layout import Layout
 
@@ -69,6 +78,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     locks = tuple(read_lock(path) for path in arguments.locks)
     policy, _ = open_policy(arguments.policy)
     waivers = _waivers(arguments, context)
+    reports = read_reports(arguments.reports) if arguments.reports else ()
     layout = Layout(store)
     records = store_records(store)
     station = None
@@ -76,7 +86,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         station = station_for(arguments, context, records, "station", required=True)
         assert station is not None  # noqa: S101  (required)
         _check_key(arguments, context, station.signer.key_id)
-    order = Order(locks, policy, tuple(waivers), context.now(), context.jobs(arguments))
+    order = Order(
+        locks, policy, tuple(waivers), context.now(), context.jobs(arguments), reports
+    )
     found = scan(order, layout, records, station, context.progress())
     failed = sum(not one.passed for lock in found for one in lock.judgements)
     context.result(_document(found, arguments, str(policy.digest)), _text(found, dry=arguments.dry_run))
@@ -121,6 +133,7 @@ def _document(
                 "outcome": one.verdict.outcome,
                 "verdict": None if one.path is None else str(one.path),
                 "waivers": [waiver.as_dict() for waiver in one.verdict.waivers],
+                "reports": [report.as_dict() for report in one.verdict.reports],
                 "items": [judgement.as_dict() for judgement in one.judgements],
             }
             for one in found
@@ -146,6 +159,8 @@ def _lock_text(one: Scanned, *, dry: bool) -> str:
         ]
     for waiver in one.verdict.waivers:
         lines.append(f"waiver {waiver.digest} was used")
+    if one.verdict.reports:
+        lines.append(f"{count(len(one.verdict.reports), 'report')} of a scanner go along, and were not looked into")
     says = f"fail: {count(len(failed), 'item')} of {len(one.judgements)} may not pass" if failed else "pass"
     end = "nothing was signed" if dry else f"signed: {one.path}"
     return "\n".join([*lines, f"verdict {says}; {end}"])
