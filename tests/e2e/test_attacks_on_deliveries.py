@@ -16,7 +16,10 @@ import pytest
 
 from airgap.delivery.index import Index
 from airgap.digest import Digest
+from airgap.trust.accepted import AcceptedList
+from airgap.trust.dsse import open_bundle
 from airgap.trust.predicates import Delivery, Pull, PulledItem
+from airgap.trust.statement import Statement
 from tests.attack_world import GAP, NAME, Files, World, make_world
 from tests.parts.system import NetworkNamespace
 
@@ -85,10 +88,37 @@ def test_an_expired_delivery(world: World) -> None:
 
 
 def test_a_local_clock_that_is_years_behind(world: World) -> None:
-    assert world.refused("media1", clock="-3y") in ("signed-in-future", "created-in-future")
+    assert world.refused("media1", clock="-3y") == "signed-in-future"
     world.take("media1")
     assert world.refused("media2", clock="-3y") == "clock-behind"
     world.take("media2")
+
+
+def test_a_state_that_was_rolled_back_or_deleted(world: World) -> None:
+    """What was accepted is written down in the destination too, signed: a state that forgot does not decide."""
+    world.take("media1")
+    state = world.folder / "state"
+    shutil.copytree(state, world.folder / "backup")
+    world.take("media2")
+    world.cut("media3")
+    for code in ("state-rolled-back", "state-lost"):
+        shutil.rmtree(state)
+        if code == "state-rolled-back":
+            shutil.copytree(world.folder / "backup", state)
+        assert [world.refused(media) for media in ("media1", "media2", "media3")] == [code] * 3
+    # A list that somebody else signed counts for nothing, and without a state that is no yes either.
+    shutil.rmtree(state, ignore_errors=True)
+    kept = world.folder / "inside/records/accepted-bank.sigstore.json"
+    good = kept.read_bytes()
+    said = Statement.parse(open_bundle(good, "list").payload, "list")
+    assert isinstance(said.body, AcceptedList)
+    short = AcceptedList("bank", said.body.deliveries[:1])
+    kept.write_bytes(world.statement(short.newest, short, "station", role="sovereign"))
+    assert world.refused("media2") == "list-not-believed"
+    kept.write_bytes(good)
+    world.take("media2", more=("--restore",))
+    assert world.refused("media1") == "delivery-replayed"
+    world.take("media3")
 
 
 # keys
@@ -102,11 +132,7 @@ def test_the_exporter_signs_for_the_station_as_well(world: World) -> None:
     assert twice["code"] == "bad-resource"
     assert "is used twice" in twice["error"]
     world.trust()
-
-    def as_station(index: Index) -> Index:
-        return index
-
-    forged = world.forge("media1", "forged", index=as_station, who="exporter")
+    forged = world.forge("media1", "forged", who="exporter")
     data = (world.folder / forged / "AIRGAP.json").read_bytes()
     claims = world.statement(Digest.of(data), Delivery(), "exporter", role="station")
     (world.folder / forged / "signatures/station.sigstore.json").write_bytes(claims)
@@ -256,8 +282,7 @@ def test_a_signature_tag_inside_is_not_overwritten_by_a_delivery(world: World) -
     index.write_text(index.read_text().replace(digest, own))
     shutil.rmtree(world.folder / "state/receipts")
     done = world.take("media2", expect=3)
-    outcomes = {change["name"]: change["outcome"] for change in done["changes"]}
-    assert outcomes[tag.rpartition(":")[2]] == "refused" or "refused" in outcomes.values()
+    assert [each["name"] for each in done["changes"] if each["outcome"] == "refused"] == [tag.rpartition(":")[2]]
     assert digest not in [
         entry["digest"]
         for entry in json.loads(index.read_bytes())["manifests"]
@@ -284,7 +309,17 @@ def test_a_key_is_rotated_between_two_deliveries(world: World) -> None:
     world.run("keys", "generate", "next")
     now = datetime.now(UTC)
     ends = f"notBefore: 2026-01-01T00:00:00Z, notAfter: {now + 30 * DAY:%Y-%m-%dT%H:%M:%SZ}"
-    world.trust(station=ends, next="station")
+    year = f"notBefore: {now - DAY:%Y-%m-%dT%H:%M:%SZ}, notAfter: {now + 364 * DAY:%Y-%m-%dT%H:%M:%SZ}"
+    shutil.copyfile(world.folder / "trust.yaml", world.folder / "old.yaml")
+    world.trust(station=ends, next=f"station {year}")
+    # The next Trust resource counts with the approval of the officer whom the old one lists.
+    sign = ("sign", "trust.yaml", "--role", "security-officer")
+    approval = "trust.yaml.security-officer.sigstore.json"
+    rotate = ("keys", "rotate", "old.yaml", "trust.yaml", "--approval")
+    world.run(*sign, "--key", "thief.key", "--out", "stolen")
+    assert world.inside(*rotate, f"stolen/{approval}", expect=4)["code"] == "unknown-key"
+    world.run(*sign, "--key", "officer.key")
+    world.inside(*rotate, approval)
     world.take("media1")
     cut = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--role", "station", "--unscanned")
     world.run(*cut, "--to", "media3", "--key", "next.key")
