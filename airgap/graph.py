@@ -125,25 +125,31 @@ class Target(Source, Protocol):
         """Points each name to its root, atomically for each name, after everything that it reaches is in place."""
 
 
-def parse_json(data: bytes, what: str) -> Any:
+def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A parsed JSON object, as `object_pairs_hook`. Raises `ValueError` where a key occurs twice."""
+    made = dict(items)
+    if len(made) != len(items):
+        raise ValueError("a key occurs twice")
+    return made
+
+
+def no_constant(name: str) -> Any:
+    """Refuses NaN and the like, as `parse_constant`. Raises `ValueError`."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_json(
+    data: bytes, what: str, hook: Callable[[list[tuple[str, Any]]], Any] = unique
+) -> Any:
     """JSON from a stranger, in UTF-8 (RFC 8259 §8.1): duplicate keys, NaN and trailing bytes are refused.
 
-    Raises `IntegrityError` (`bad-json`); `what` says where it came from.
+    `hook` makes what stands for an object, inner ones first, and calls `unique`. Raises `IntegrityError` (`bad-json`);
+    `what` says where it came from.
     """
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(items)
-        if len(made) != len(items):
-            raise ValueError("a key occurs twice")
-        return made
-
-    def constant(name: str) -> Any:
-        raise ValueError(f"{name} is not JSON")
-
     try:
         # Decoded here: given bytes, json guesses UTF-16 and UTF-32 too, and lets lone surrogates pass.
         text = data.decode("utf-8")
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        return json.loads(text, object_pairs_hook=hook, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise IntegrityError(
             "bad-json",

@@ -7,16 +7,18 @@ For people: docs/runbooks/signatures.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airgap.digest import Digest
 from airgap.graph import Descriptor, Node, Source, by_platform, walk
 from airgap.lock import Item
-from airgap.resources.policy_model import Attest, By, Policy, Require, Rule, policy_name
+from airgap.resources.policy_model import Attest, By, Policy, Require, Rule, is_local, policy_name
+from airgap.resources.problems import quoted
 from airgap.resources.waiver import Waiver
 from airgap.times import utc_text
 from airgap.trust.upstream.explain import finding_dict, signer_text, weight
@@ -152,8 +154,9 @@ def judge(
     """What `policy` says about `item`, whose content is read from `source`.
 
     1. What is denied by digest fails. 2. The first rule that matches decides; none fails. 3. `digestOnly` passes until
-    its day. 4. `require`: for each subject, one signature that is verified, demanded and not denied, and one such
-    attestation of each type. 5. A waiver that holds lets a missing or bad signature or attestation pass.
+    its day, what is local only where it says so. 4. `require`: for each subject, one signature that is verified,
+    demanded and not denied, and one such attestation of each type. 5. A waiver that holds lets a missing or bad
+    signature or attestation pass.
 
     `roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store. Raises
     `IntegrityError`, `StoreError`, `UpstreamError` when the content cannot be read: then there is no judgement.
@@ -254,19 +257,18 @@ class _Case:
         if given is None:
             what = "the rule asks for nothing"
             return Check(RULE, Outcome.FAILED, self._subject, reason="no-rule", detail=what)
-        said = f"approved by its digest: {given.approver}, until {utc_text(given.expires)}: {given.reason}"
-        if self.now >= given.expires:
+        outcome, reason = Outcome.FAILED, ""
+        if is_local(self.item) and not given.local:
+            reason = "local-source"
+            what = f"it was read from {quoted(self.item.source)}, and its name is what the request calls it"
+        elif given.expired(self.now):
+            reason = "approval-expired"
             what = f"the approval by digest of {given.approver} ended at {utc_text(given.expires)}"
-            return Check(
-                DIGEST_ONLY,
-                Outcome.FAILED,
-                self._subject,
-                reason="approval-expired",
-                detail=what,
-                approver=given.approver,
-            )
+        else:
+            outcome = Outcome.PASSED
+            what = f"approved by its digest: {given.approver}, until {utc_text(given.expires)}: {given.reason}"
         return Check(
-            DIGEST_ONLY, Outcome.PASSED, self._subject, detail=said, approver=given.approver
+            DIGEST_ONLY, outcome, self._subject, reason=reason, detail=what, approver=given.approver
         )
 
     def _required(self, require: Require) -> Iterator[Check]:
@@ -279,27 +281,29 @@ class _Case:
         # Generators describe an index by one of its children.
         self.below = frozenset(digests[1:])
         for digest in digests if require.subjects == "all" else digests[:1]:
-            things = [*read_attached(self.source, digest, self.item.attached)]
-            things += [one for one in bare if one.subject == digest]
-            yield from self._subject_checks(digest, things, require)
+            things = read_attached(self.source, digest, self.item.attached)
+            unsigned_ones = (one for one in bare if one.subject == digest)
+            yield from self._subject_checks(digest, chain(things, unsigned_ones), require)
 
     def _subject_checks(
-        self, subject: Digest, things: Sequence[Signed | Unread], require: Require
+        self, subject: Digest, things: Iterable[Signed | Unread], require: Require
     ) -> Iterator[Check]:
-        """The demands on one subject. Of each thing the finding that says most is kept."""
-        wanted = [Attest(SIGNATURE, require.by), *require.attestations]
-        kept: dict[int, Finding] = {}
-        for attest in wanted:
-            demand = self._demand(attest, require.trust_root)
-            found = []
-            for number, thing in enumerate(things):
-                if not _may_answer(thing, attest.predicate_type):
-                    continue
-                finding = self._find(thing, demand, attest)
-                found.append(finding)
-                kept[number] = max(kept.get(number, finding), finding, key=weight)
+        """The demands on one subject. Of each thing the finding that says most is kept, and nothing of its content."""
+        wanted = [
+            (attest, self._demand(attest, require.trust_root), list[Finding]())
+            for attest in (Attest(SIGNATURE, require.by), *require.attestations)
+        ]
+        for thing in things:
+            findings = []
+            for attest, demand, found in wanted:
+                if _may_answer(thing, attest.predicate_type):
+                    finding = replace(self._find(thing, demand, attest), payload=b"")
+                    found.append(finding)
+                    findings.append(finding)
+            self.findings.append(max(findings, key=weight))
+            del thing  # or it would be in memory while the next one is read
+        for attest, _, found in wanted:
             yield _answer(subject, attest, found)
-        self.findings += [kept[number] for number in sorted(kept)]
 
     def _demand(self, attest: Attest, root: str) -> Demand:
         return Demand(
@@ -317,15 +321,13 @@ class _Case:
             return finding
         why = self._denied(finding.proof)
         if why:
-            return replace(finding, status=Status.FAILED, reason="denied", detail=why, payload=b"")
+            return replace(finding, status=Status.FAILED, reason="denied", detail=why)
         if attest.content == "sbom":
             root = self.root is not None and finding.subject == self.root.digest
             also = self.below if root else ()
             why = check_sbom(attest.predicate_type, finding.payload, finding.subject, also)
             if why:
-                return replace(
-                    finding, status=Status.FAILED, reason="bad-sbom", detail=why, payload=b""
-                )
+                return replace(finding, status=Status.FAILED, reason="bad-sbom", detail=why)
         return finding
 
     def _denied(self, proof: Proof | None) -> str:

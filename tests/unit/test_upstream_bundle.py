@@ -47,7 +47,7 @@ def test_a_bundle_with_a_certificate_is_read_whole() -> None:
     found = read(blob)
     document = json.loads(blob)
     entry = document["verificationMaterial"]["tlogEntries"][0]
-    assert (found.layout, found.attestation, found.blob) == (Layout.BUNDLE, False, blob)
+    assert (found.layout, found.attestation, found.version) == (Layout.BUNDLE, False, "0.3")
     assert found.payload == base64.b64decode(document["dsseEnvelope"]["payload"])
     assert found.message == pae(found.payload, PAYLOAD_TYPE)
     assert found.stamped == found.signature
@@ -65,11 +65,12 @@ def test_a_bundle_with_a_certificate_is_read_whole() -> None:
 
 
 def test_a_bundle_with_a_key_has_a_hint_and_needs_nothing_else() -> None:
-    found = read(SIGSTORE.attest(IMAGE, SPDX, {"a": 1}, KEYED))
+    blob = SIGSTORE.attest(IMAGE, SPDX, {"a": 1}, KEYED)
+    found = read(blob)
     assert found.attestation
     assert found.hint
     assert (found.certificate, found.entries, found.timestamps) == (b"", (), ())
-    bare = json.loads(found.blob)
+    bare = json.loads(blob)
     bare["verificationMaterial"] = {"publicKey": {}, "tlogEntries": None}
     assert read(json.dumps(bare).encode()).hint == ""
 
@@ -240,7 +241,7 @@ def _statement(**change: Any) -> bytes:
 
 
 def test_a_statement_may_have_several_subjects_and_other_algorithms() -> None:
-    others = [{"name": "x", "digest": {"gitCommit": "abc", "sha256": "0" * 64}}]
+    others = [{"name": "x", "digest": {"gitCommit": "abcd", "sha256": "0" * 64}}]
     mine = [{"digest": {"sha512": "ab", "sha256": IMAGE.hex}, "annotations": {"k": "v"}}]
     found = parse_statement(_statement(subject=others + mine), PAYLOAD_TYPE)
     assert found.names(IMAGE)
@@ -249,7 +250,8 @@ def test_a_statement_may_have_several_subjects_and_other_algorithms() -> None:
     old = parse_statement(_statement(_type="https://in-toto.io/Statement/v0.1"), PAYLOAD_TYPE)
     assert old.names(IMAGE)
     assert not parse_statement(_statement(predicateType=COSIGN_SIGN), PAYLOAD_TYPE).attests
-    assert parse_statement(_statement(predicate="gone"), PAYLOAD_TYPE).predicate is None
+    for predicate in ("gone", None, {}, {"a": [{"b": 1}]}):
+        assert parse_statement(_statement(predicate=predicate), PAYLOAD_TYPE).names(IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -270,12 +272,23 @@ def test_a_statement_may_have_several_subjects_and_other_algorithms() -> None:
         ({"subject": [{"digest": {"sha256": IMAGE.hex}, "more": 1}]}, "bad-payload"),
         ({"subject": [{"digest": {"sha256": IMAGE.hex}, "name": 1}]}, "bad-payload"),
         ({"subject": [{"digest": {f"a{n}": "b" for n in range(33)}}]}, "bad-payload"),
+        ({"subject": [{"digest": {"sha256": IMAGE.hex, "sha512": "x"}}]}, "bad-payload"),
+        ({"predicate": 5}, "bad-payload"),
+        ({"predicate": [{}]}, "bad-payload"),
         ({"subject": [{"digest": {"sha256": IMAGE.hex}}] * (MAX_SUBJECTS + 1)}, "too-many"),
         ({"more": 1}, "bad-payload"),
     ],
 )
 def test_an_odd_statement_is_refused(change: dict[str, Any], reason: str) -> None:
     assert refused(lambda: parse_statement(_statement(**change), PAYLOAD_TYPE)) == reason
+
+
+def test_a_predicate_that_is_a_text_is_of_older_attestations_alone() -> None:
+    payload = _statement(predicate="SPDXVersion: SPDX-2.3")
+    assert parse_statement(payload, PAYLOAD_TYPE).text
+    assert refused(lambda: read(SIGSTORE.sign_statement(payload, KEYED))) == "bad-payload"
+    layer = SIGSTORE.old_statement(payload, KEYED)
+    assert read_envelope(IMAGE, "tag", layer.annotations, layer.blob).attestation
 
 
 # --- cosign's older formats --------------------------------------------------------------------

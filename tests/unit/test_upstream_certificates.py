@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,13 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from airgap.trust.upstream.certificates import (
-    MAX_CERTIFICATE,
     check_fits,
     check_signature,
     read_leaf,
     verify_chain,
     verify_sct,
 )
+from airgap.trust.upstream.instances import MAX_CERTIFICATE
 from airgap.trust.upstream.record import Refusal, Status
 from airgap.trust.upstream.roots import TrustRoot
 from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE, answer, bundle, old, root
@@ -112,7 +114,7 @@ def test_both_ways_to_name_the_issuer_and_all_lengths(length: int) -> None:
             made(old_issuer(b"x"), names=[*URI, x509.RFC822Name("a@b.example")]),
             "wrong-identity",
         ),
-        (made(old_issuer(b"https://x"), names=[x509.DNSName("b.example")]), "wrong-identity"),
+        (made(old_issuer(b"https://x"), names=[x509.DNSName("b.example")]), "unsupported-format"),
         (
             made(
                 old_issuer(b"x"),
@@ -120,7 +122,7 @@ def test_both_ways_to_name_the_issuer_and_all_lengths(length: int) -> None:
                     x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7"), b"\x0c\x01x")
                 ],
             ),
-            "wrong-identity",
+            "unsupported-format",
         ),
         (made(old_issuer(b"\xff"), names=URI), "bad-certificate"),
         (made(new_issuer(b"https://x"), names=URI), "bad-certificate"),
@@ -152,7 +154,12 @@ def test_no_changed_bit_of_a_certificate_passes_or_raises_something_else() -> No
         for at in range(len(data))
     )
     assert "verified" not in answers
-    assert set(answers) <= {"bad-certificate", "wrong-identity", "unsupported-algorithm"}
+    assert set(answers) <= {
+        "bad-certificate",
+        "wrong-identity",
+        "unsupported-algorithm",
+        "unsupported-format",
+    }
 
 
 def test_the_signature_is_over_the_message_by_the_leaf_s_key() -> None:
@@ -285,3 +292,19 @@ def test_times_are_exact_to_the_millisecond() -> None:
     at = datetime(2024, 5, 1, 12, 0, 0, 123000, tzinfo=UTC)
     signer = SIGSTORE.authority.signer(Leaf(at))
     assert seen(der(signer.certificate)) == at.isoformat()
+
+
+def test_a_number_that_is_not_positive_is_refused_and_nothing_is_printed() -> None:
+    data = issued()
+    at = data.index(b"\x02\x10") + 2  # the serial number: 16 bytes
+    data = data[:at] + b"\x80" + data[at + 1 :]
+    assert reason(data) == "bad-certificate"
+    program = f"""if True:
+        from airgap.trust.upstream.certificates import Refusal, read_leaf
+        try:
+            read_leaf({data!r})
+        except Refusal as refusal:
+            print(refusal.reason)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"bad-certificate\n", b"")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from airgap.store import layout as store
 from airgap.store.locate import LayoutFinder, Located, find_attached
 from airgap.trust.upstream import read
 from airgap.trust.upstream.read import read_attached, subjects, unsigned
-from airgap.trust.upstream.record import Layout, Signed, Status, Unread
+from airgap.trust.upstream.record import MAX_DETAIL, Layout, Signed, Status, Unread
 from tests.parts import images
 from tests.parts.fake_sigstore import FakeSigstore, How, attach, managed
 from tests.parts.fake_sigstore.bundles import BUNDLE, SPDX
@@ -47,7 +49,7 @@ class Shelf:
         return find_attached(located, [Digest(self.digest)])
 
     def found(self) -> Found:
-        return read_attached(self.source, Digest(self.digest), self.attached())
+        return list(read_attached(self.source, Digest(self.digest), self.attached()))
 
     def referrer(self, media_type: str, *blobs: bytes, **more: Any) -> None:
         """An artifact that refers to the image, listed without a name."""
@@ -215,7 +217,7 @@ def test_a_bundle_beside_an_older_signature_hides_nothing(shelf: Shelf) -> None:
 def test_only_what_is_attached_to_the_subject_is_read(shelf: Shelf) -> None:
     attach.referrer(shelf.made, shelf.image, _bundle(shelf))
     other = Digest.of(b"another")
-    assert read_attached(shelf.source, other, shelf.attached()) == []
+    assert list(read_attached(shelf.source, other, shelf.attached())) == []
     moved = [Attached(other, one.how, one.descriptor, one.tag) for one in shelf.attached()]
     [found] = read_attached(shelf.source, other, moved)
     assert isinstance(found, Unread)
@@ -291,11 +293,85 @@ def test_a_flood_is_refused_before_it_is_read(shelf: Shelf) -> None:
     assert sum(isinstance(one, Unread) and one.reason == "too-many" for one in shelf.found()) == 1
 
 
-def test_all_signatures_of_a_subject_have_a_limit_in_bytes(shelf: Shelf) -> None:
-    large = b" " * read.MAX_BLOB
-    layers = [Layer(SIMPLE_SIGNING, large, {})] * (read.MAX_TOTAL // read.MAX_BLOB + 1)
+def test_all_signatures_of_a_subject_have_a_limit_in_bytes(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "MAX_TOTAL", 10_000)
+    layers = [_old(shelf), *[Layer(SIMPLE_SIGNING, b" " * 4000, {})] * 3]
     attach.tag(shelf.made, shelf.image, "sig", layers)
-    assert shelf.one().reason == "too-large"
+    first, *_, last = shelf.found()
+    assert isinstance(first, Signed)
+    assert isinstance(last, Unread)
+    assert last.reason == "too-large"
+
+
+@pytest.mark.parametrize("annotation", ["content", "predicateType"])
+@pytest.mark.parametrize("value", [5, None, ["x"], {"a": 1}, "\ud800", "\x1b[31m"])
+def test_annotations_of_any_type_are_an_answer(shelf: Shelf, annotation: str, value: Any) -> None:
+    said = {f"dev.sigstore.bundle.{annotation}": value}
+    shelf.referrer(BUNDLE, _bundle(shelf), annotations=said)
+    assert shelf.one().reason in ("bad-bundle", "wrong-predicate-type")
+
+
+def test_a_stranger_s_words_are_one_short_line(shelf: Shelf) -> None:
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": images.MANIFEST,
+        "artifactType": "\x1b[2J\ud800\u202e" + "x" * 10_000,
+        "config": shelf.made.blob(b"{}", images.EMPTY),
+        "layers": [shelf.made.blob(b"x", "text/plain")],
+        "subject": images.bare(shelf.image),
+    }
+    shelf.made.tag("", shelf.made.document(manifest, images.MANIFEST))
+    shelf.referrer(BUNDLE, json.dumps({"\x1b" * 5000: 1, "mediaType": 1}).encode())
+    shelf.referrer(BUNDLE, json.dumps({"\u202e": "x", "mediaType": 1}).encode())
+    for one in shelf.found():
+        assert isinstance(one, Unread)
+        assert one.detail.isprintable()
+        assert len(one.detail) <= MAX_DETAIL
+
+
+def test_whatever_goes_wrong_with_one_the_others_are_read(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Signed:
+        raise KeyError("a")
+
+    monkeypatch.setattr(read, "read_simple_signing", broken)
+    attach.tag(shelf.made, shelf.image, "sig", [_old(shelf)])
+    attach.referrer(shelf.made, shelf.image, _bundle(shelf))
+    kinds = {type(one): one for one in shelf.found()}
+    assert set(kinds) == {Signed, Unread}
+    assert getattr(kinds[Unread], "reason", "") == "verifier-error"
+
+
+def test_one_manifest_that_names_a_thousand_signatures_hides_none(shelf: Shelf) -> None:
+    _flood(shelf, read.MAX_LAYERS)
+    for number in range(3):
+        how = replace(HOW, signer=managed(str(number)))
+        attach.referrer(shelf.made, shelf.image, SIGSTORE.sign_image(shelf.digest, how))
+    assert sum(isinstance(one, Signed) for one in shelf.found()) == 3
+
+
+def test_one_large_signature_at_a_time(shelf: Shelf) -> None:
+    large = {"packages": ["x" * read.LARGE]}
+    for name in ("a", "b"):
+        made = SIGSTORE.attest(shelf.digest, SPDX, {**large, "name": name}, HOW)
+        attach.referrer(shelf.made, shelf.image, made)
+    attached = shelf.attached()
+    alone: list[bool] = []
+
+    def look(_: int) -> None:
+        for one in read_attached(shelf.source, Digest(shelf.digest), attached):
+            assert isinstance(one, Signed)
+            inside.append(1)
+            alone.append(len(inside) == 1)
+            inside.pop()
+
+    inside: list[int] = []
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(look, range(8)))
+    assert alone == [True] * 16
 
 
 # --- what can be signed, and what BuildKit wrote -----------------------------------------------

@@ -13,10 +13,22 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from airgap.trust.upstream.record import Layout, LogEntry, Refusal, Signed
-from airgap.trust.upstream.rekor import root_of, verify_entry
+from airgap.trust.upstream.rekor import root_of, verify_entries, verify_entry
 from airgap.trust.upstream.roots import TrustRoot
-from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE, SUBJECT, attestation, bundle, old, read
-from tests.parts.fake_sigstore import How, logs, managed
+from tests.keyless_world import (
+    AT,
+    OTHER,
+    ROOT,
+    SIGSTORE,
+    SUBJECT,
+    answer,
+    attestation,
+    bundle,
+    old,
+    read,
+    root,
+)
+from tests.parts.fake_sigstore import START, How, Window, logs, managed
 from tests.parts.fake_sigstore.changes import in_json
 from tests.parts.fake_sigstore.keys import spki
 from tests.parts.fake_sigstore.logs import RekorV1, RekorV2
@@ -183,12 +195,25 @@ def test_an_entry_with_neither_promise_nor_proof_is_nothing() -> None:
     assert asked(signed, bare) == "bad-proof"
 
 
-def test_a_second_entry_is_refused() -> None:
+def test_a_log_has_one_entry_of_a_signature() -> None:
     signed = bundle(How(AT))
     twice = replace(signed, entries=signed.entries * 2)
     with pytest.raises(Refusal) as caught:
-        verify_entry(twice.entries[0], twice, ROOT, twice.certificate)
+        verify_entries(twice, ROOT, twice.certificate)
     assert caught.value.reason == "too-many"
+
+
+def test_entries_of_several_logs_must_all_hold() -> None:
+    """A signing configuration may name several logs: then a bundle has an entry of each, and cosign takes it."""
+    signed = bundle(How(AT))
+    second = logged(body_of(signed), OTHER.rekor)
+    both = replace(signed, entries=(*signed.entries, second))
+    contents = SIGSTORE.contents()
+    trust = root(logs=[*contents.logs, (OTHER.rekor, Window(START))])
+    assert verify_entries(both, trust, both.certificate) == [AT.replace(second=5), AT]
+    assert (answer(both, trust), answer(both)) == ("verified", "unknown-log")
+    broken = replace(second, promise=second.promise[:-1])
+    assert answer(replace(both, entries=(*signed.entries, broken)), trust) == "bad-promise"
 
 
 def test_only_the_first_version_of_bundles_does_without_a_proof() -> None:

@@ -73,6 +73,8 @@ def read_bundle(
         payload_type, payload, signature = envelope(bundle.values.get("dsseEnvelope"), "bundle")
         # 3.
         statement = parse_statement(payload, payload_type)
+        if statement.text:
+            raise Refusal("bad-payload", "statement: predicate: expected an object, as in a bundle")
         # 4.
         _annotations(annotations, statement.predicate_type)
         # 5.
@@ -99,13 +101,14 @@ def read_bundle(
             payload_type=payload_type,
             signature=signature,
             message=pae(payload, payload_type),
-            blob=blob,
+            blob=b"",
             certificate=certificates[0] if certificates else b"",
             chain=certificates[1:],
             entries=_entries(material),
             timestamps=_timestamps(material),
             stamped=signature,
             hint=hint,
+            version=version,
         )
 
 
@@ -140,10 +143,11 @@ def _version(said: str, layer: str) -> str:
 
 
 def _annotations(annotations: Mapping[str, str], predicate_type: str) -> None:
-    content = annotations.get(CONTENT, "dsse-envelope")
+    # The manifest's own annotations may be of any type.
+    content = str(annotations.get(CONTENT, "dsse-envelope"))
     if content != "dsse-envelope":
         raise Refusal(_BAD, f"annotation {CONTENT}: got {content[:200]!r}, and it is an envelope")
-    said = annotations.get(PREDICATE_TYPE, predicate_type)
+    said = str(annotations.get(PREDICATE_TYPE, predicate_type))
     if said != predicate_type:
         what = (
             f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, signed is {predicate_type[:200]!r}"

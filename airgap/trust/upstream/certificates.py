@@ -22,16 +22,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from airgap.digest import Digest
 from airgap.times import utc_text
-from airgap.trust.upstream.instances import Authority, Log
+from airgap.trust.upstream.instances import Authority, Log, load_certificate
 from airgap.trust.upstream.record import Refusal
 from airgap.trust.upstream.roots import TrustRoot
 
-MAX_CERTIFICATE = 64 << 10
-"""Bytes of a certificate: real ones have under 2 KiB."""
 _ISSUER_V1 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 """The issuer as bare text (deprecated, and still there)."""
 _ISSUER_V2 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
 """The same as a DER UTF8String."""
+_USER_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
+"""`otherName` of issuers that know no email addresses: `name!domain`."""
 _BAD = "bad-certificate"
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -56,19 +56,16 @@ class Leaf:
 def read_leaf(der: bytes) -> Leaf:
     """A signing certificate out of its DER.
 
-    Raises `Refusal`: `bad-certificate`, `wrong-identity` where it names nobody or several, and
-    `unsupported-algorithm` (unsupported) where its key is not P-256: no other key of a certificate is verified by
-    all of cosign, sigstore-python and this program with one and the same hash.
+    Raises `Refusal`: `bad-certificate`, `wrong-identity` where it names nobody or several, `unsupported-format`
+    (unsupported) where it names somebody neither by URI nor by email address, and `unsupported-algorithm`
+    (unsupported) where its key is not P-256: no other key of a certificate is verified by all of cosign,
+    sigstore-python and this program with one and the same hash.
     """
-    if len(der) > MAX_CERTIFICATE:
-        raise Refusal(_BAD, f"got {len(der)} bytes, expected at most {MAX_CERTIFICATE}")
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        extensions, key = certificate.extensions, certificate.public_key()
-        str(certificate.issuer)  # names are read when they are asked for
-    # A damaged certificate raises KeyError and others beside what the library documents.
-    except Exception as error:
-        raise Refusal(_BAD, f"the certificate cannot be read: {error!r:.200}") from error
+        certificate = load_certificate(der)
+    except ValueError as error:
+        raise Refusal(_BAD, str(error)) from error
+    extensions, key = certificate.extensions, certificate.public_key()
     _check_usage(extensions)
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         kind = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__
@@ -96,9 +93,9 @@ def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
     below = leaf.certificate
     for der in chain:
         try:
-            above = x509.load_der_x509_certificate(der)
+            above = load_certificate(der)
             below.verify_directly_issued_by(above)
-        except Exception as error:  # as in `read_leaf`
+        except Exception as error:  # keys and signatures of any kind, as strange as they come
             raise Refusal(_BAD, "the chain beside the certificate does not fit it") from error
         below = above
     if chain and below.issuer == below.subject and not _issued(below, below):
@@ -239,8 +236,17 @@ def _subject(extensions: x509.Extensions) -> str:
         raise Refusal("wrong-identity", f"the certificate names {len(names)} subjects, not one")
     if not isinstance(names[0], x509.UniformResourceIdentifier | x509.RFC822Name):
         kind = type(names[0]).__name__
-        raise Refusal("wrong-identity", f"the certificate names a {kind}, not a URI or an email")
+        what = "a user name of an issuer's own" if _is_user_name(names[0]) else f"a {kind}"
+        raise Refusal(
+            "unsupported-format",
+            f"the certificate names {what}, and rules know URIs and email addresses only",
+            unsupported=True,
+        )
     return names[0].value
+
+
+def _is_user_name(name: x509.GeneralName) -> bool:
+    return isinstance(name, x509.OtherName) and name.type_id == _USER_NAME
 
 
 def _issuer(extensions: x509.Extensions) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+from cryptography.utils import CryptographyDeprecationWarning
 
 from airgap.times import utc_text
 from airgap.trust.fields import Fields
@@ -25,6 +27,8 @@ from airgap.trust.upstream.record import Refusal
 
 MAX_CHAIN = 10
 """Certificates of an authority: real ones have one to three."""
+MAX_CERTIFICATE = 64 << 10
+"""Bytes of a certificate: real ones have under 2 KiB."""
 _OPEN = {"start": "1970-01-01T00:00:00Z"}
 _RSA = frozenset(
     {"PKCS1_RSA_PKCS1V5", *(f"PKIX_RSA_PKCS1V15_{bits}_SHA256" for bits in (2048, 3072, 4096))}
@@ -180,6 +184,33 @@ def _load_key(public: Fields, raw: bytes, details: str) -> object:
     return key
 
 
+# What the library warns of is refused here, or does not matter; a stranger's certificate writes nothing to a terminal.
+warnings.filterwarnings("ignore", "Parsed a serial number", CryptographyDeprecationWarning)
+warnings.filterwarnings("ignore", "Attribute's length must be", UserWarning)
+
+
+def load_certificate(der: bytes) -> x509.Certificate:
+    """A certificate whose names and extensions can be read, with a positive number (RFC 5280 §4.1.2.2), as Go wants it.
+
+    Raises `ValueError`, and nothing else.
+    """
+    if len(der) > MAX_CERTIFICATE:
+        raise ValueError(
+            f"got {len(der)} bytes, expected a certificate of at most {MAX_CERTIFICATE}"
+        )
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        # These are parsed when they are asked for.
+        str(certificate.issuer), str(certificate.subject), list(certificate.extensions)
+        certificate.public_key()
+    # A damaged certificate raises KeyError and others beside what the library documents.
+    except Exception as error:
+        raise ValueError(f"the certificate cannot be read: {error!r:.200}") from error
+    if certificate.serial_number <= 0:
+        raise ValueError("the certificate's serial number is not positive")
+    return certificate
+
+
 def read_authority(one: Fields) -> Authority:
     chain = one.inner("certChain", {"certificates"}).each("certificates", {"rawBytes"})
     if not 1 <= len(chain) <= MAX_CHAIN:
@@ -189,9 +220,9 @@ def read_authority(one: Fields) -> Authority:
     loaded = []
     for certificate in chain:
         try:
-            loaded.append(x509.load_der_x509_certificate(certificate.binary("rawBytes")))
+            loaded.append(load_certificate(certificate.binary("rawBytes")))
         except ValueError as error:
-            raise one.refuse(f"{certificate.where}: not a certificate: {error}") from error
+            raise one.refuse(f"{certificate.where}: {error}") from error
     return Authority(tuple(loaded), one.text("uri") if one.has("uri") else "", window_of(one))
 
 

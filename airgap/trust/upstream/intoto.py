@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from airgap.digest import Digest
 from airgap.trust.fields import Fields
 from airgap.trust.upstream.record import COSIGN_SIGN, Refusal
-from airgap.trust.upstream.strict import fields, parse, refusing, sequence
+from airgap.trust.upstream.strict import fields, outline, refusing, sequence
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 TYPES = frozenset({"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"})
@@ -23,17 +23,19 @@ MAX_DIGESTS = 32
 """Algorithms in one digest set: there are about ten in use."""
 _DESCRIPTOR = frozenset({"name", "uri", "content", "downloadLocation", "mediaType", "annotations"})
 """Fields of a v1 resource descriptor beside `digest`. Of v0.1 only the name, but nothing hangs on the others."""
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What somebody says about subjects. Whether it is true, and who says so, is not known here."""
+    """Of what somebody says about what. Whether it is true, and who says so, is not known here."""
 
     subjects: tuple[Mapping[str, str], ...]
     """A digest set each: algorithm → value."""
     predicate_type: str
-    predicate: Any = field(hash=False)
+    text: bool = False
+    """True where the predicate is no object but a text: older attestations of SPDX documents that are no JSON."""
 
     @property
     def attests(self) -> bool:
@@ -58,7 +60,7 @@ def parse_statement(payload: bytes, payload_type: str) -> Statement:
     with refusing():
         # 2.
         statement = fields(
-            parse(payload, "statement", "bad-payload"),
+            outline(payload, "statement", "bad-payload", "predicate"),
             {"_type", "subject", "predicateType"},
             "statement",
             "bad-payload",
@@ -69,6 +71,9 @@ def parse_statement(payload: bytes, payload_type: str) -> Statement:
         predicate_type = statement.text("predicateType")
         if not predicate_type:
             raise Refusal("bad-payload", "statement: predicateType is empty")
+        predicate = statement.values.get("predicate", {})
+        if predicate != {} and not isinstance(predicate, str):
+            raise Refusal("bad-payload", "statement: predicate: expected an object or a text")
         # 4.
         subjects = tuple(
             _digests(value, f"statement: subject[{number}]")
@@ -76,7 +81,7 @@ def parse_statement(payload: bytes, payload_type: str) -> Statement:
         )
     if not subjects:
         raise Refusal("bad-payload", "statement: it has no subject")
-    return Statement(subjects, predicate_type, statement.values.get("predicate"))
+    return Statement(subjects, predicate_type, isinstance(predicate, str))
 
 
 def _digests(value: Any, where: str) -> Mapping[str, str]:
@@ -88,6 +93,9 @@ def _digests(value: Any, where: str) -> Mapping[str, str]:
         raise Refusal("bad-payload", f"{where}: digest: expected 1 to {MAX_DIGESTS} digests")
     named = Fields(digests, f"{where}: digest", subject.refuse)
     found = {algorithm: named.text(algorithm) for algorithm in digests}
-    if "sha256" in found and not _HEX.match(found["sha256"]):
+    if "sha256" in found and not _SHA256.match(found["sha256"]):
         raise Refusal("bad-payload", f"{where}: sha256: expected 64 lower-case hex digits")
+    # cosign reads every digest as hex, and refuses a statement with another.
+    if not all(map(_HEX.match, found.values())):
+        raise Refusal("bad-payload", f"{where}: digest: expected hex digits")
     return found

@@ -196,16 +196,12 @@ def _unsupported(one: _Loaded, signed: Signed) -> str | None:
 
 def _times(signed: Signed, root: TrustRoot, spki: bytes) -> list[tuple[str, datetime]]:
     """The times that log entries and timestamps prove. Every one that came along must hold."""
-    from airgap.trust.upstream.rekor import verify_entry
+    from airgap.trust.upstream.rekor import verify_entries
     from airgap.trust.upstream.timestamps import verify_timestamps
 
-    found: list[tuple[str, datetime]] = []
-    for entry in signed.entries:
-        moment = verify_entry(entry, signed, root, spki)
-        if moment is not None:
-            found.append(("log", moment))
+    logged = verify_entries(signed, root, spki)
     stamps = verify_timestamps(signed.timestamps, signed.stamped, root)
-    return [*found, *(("tsa", moment) for moment in stamps)]
+    return [*(("log", moment) for moment in logged), *(("tsa", moment) for moment in stamps)]
 
 
 def _check_window(key: UpstreamKey, moment: datetime, *, proven: bool) -> None:

@@ -31,7 +31,7 @@ from airgap.trust.upstream.certificates import (
 )
 from airgap.trust.upstream.identity import matches
 from airgap.trust.upstream.record import Identity, Layout, LogEntry, Proof, Refusal, Signed
-from airgap.trust.upstream.rekor import known_log, verify_entry
+from airgap.trust.upstream.rekor import known_log, verify_entries
 from airgap.trust.upstream.roots import TrustRoot
 from airgap.trust.upstream.timestamps import missing_extra, verify_timestamps
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 SKEW = timedelta(hours=1)
 """How far another clock may be ahead of ours. Behind is no limit: what was signed long ago stays signed."""
+MAX_JUDGED = 1 << 20
+"""Bytes of a payload about which sigstore-python is asked as well."""
 _V3_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _JUDGED = frozenset({("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.2"), ("dsse", "0.0.1")})
 """Kinds of log entries that sigstore-python knows."""
@@ -71,8 +73,7 @@ def verify_keyless(
     # 3.
     stamps = verify_timestamps(signed.timestamps, signed.stamped, root)
     # 4.
-    times = [("log", logged)] if logged else []
-    times += [("tsa", stamp) for stamp in stamps]
+    times = [*(("log", moment) for moment in logged), *(("tsa", stamp) for stamp in stamps)]
     moments = [moment for _, moment in times]
     if not moments:
         raise Refusal("no-time", "neither a log's promise nor a time stamp says when it was signed")
@@ -107,8 +108,8 @@ def verify_keyless(
     )
 
 
-def _verify_logged(signed: Signed, root: TrustRoot) -> datetime | None:
-    """The time of the one log entry, None where it has none.
+def _verify_logged(signed: Signed, root: TrustRoot) -> list[datetime]:
+    """The times of the log entries, as far as they say one.
 
     A root that names no log is one of an instance without: there nothing is asked for, and nothing accepted.
     """
@@ -117,8 +118,8 @@ def _verify_logged(signed: Signed, root: TrustRoot) -> datetime | None:
             raise Refusal(
                 "not-logged", "no transparency log has it, and the trust root names such logs"
             )
-        return None
-    return verify_entry(signed.entries[0], signed, root, signed.certificate)
+        return []
+    return verify_entries(signed, root, signed.certificate)
 
 
 def _check_future(moments: Sequence[datetime], now: datetime) -> None:
@@ -134,11 +135,16 @@ def _check_future(moments: Sequence[datetime], now: datetime) -> None:
 
 
 def _is_judged(signed: Signed) -> bool:
-    """True for what sigstore-python can judge: one entry, proven, of a kind that it knows."""
-    return all(
-        entry.proof is not None and (entry.kind, entry.version) in _JUDGED
-        for entry in signed.entries
-    ) and bool(signed.entries)
+    """True for what sigstore-python can judge: one entry, proven, of a kind that it knows; not for large payloads.
+
+    It would take another five times the bytes of a large SBOM, and find nothing in it that was not looked at here.
+    """
+    return (
+        len(signed.entries) == 1
+        and signed.entries[0].proof is not None
+        and (signed.entries[0].kind, signed.entries[0].version) in _JUDGED
+        and len(signed.payload) <= MAX_JUDGED
+    )
 
 
 def _ask_sigstore(signed: Signed, root: TrustRoot) -> None:

@@ -6,26 +6,31 @@ goes by layers too. Formats: docs/format.md, "Upstream signatures".
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 from airgap.digest import Digest
-from airgap.errors import IntegrityError
+from airgap.errors import AirgapError, IntegrityError
 from airgap.graph import Descriptor, Node, Source, by_platform, read_node, read_verified, walk
 from airgap.lock import Attached
 from airgap.trust.upstream.bundle import BUNDLE_PREFIX, read_bundle
 from airgap.trust.upstream.envelope import DSSE_ENVELOPE, read_envelope
-from airgap.trust.upstream.record import Layout, Refusal, Signed, Status, Unread
+from airgap.trust.upstream.record import MAX_SAID, Layout, Refusal, Signed, Status, Unread, plain
 from airgap.trust.upstream.simple_signing import SIMPLE_SIGNING, read_simple_signing
 
 MAX_ATTACHED = 1000
 """Manifests attached to one subject: `lock` lists no more for a whole item (`airgap.store.locate`)."""
 MAX_LAYERS = 1000
 """Signatures in one manifest and on one subject: as many as cosign reads of an image."""
-MAX_BLOB = 8 << 20
-"""Bytes of one signature or attestation: SBOMs of large images have about 5 MiB. Read whole before it is believed."""
-MAX_TOTAL = 64 << 20
-"""Bytes of all signatures of one subject, which are in memory at once, three times over."""
+MAX_BLOB = 48 << 20
+"""Bytes of one signature or attestation: SBOMs of large images have 10 to 30 MiB, and a bundle makes a third more."""
+MAX_TOTAL = 1 << 30
+"""Bytes of all signatures of one subject. They are read one after the other."""
+LARGE = 512 << 10
+"""Bytes from which on a signature is the only one of its kind in memory, where it takes five times as many."""
+_alone = threading.Lock()
 
 NOTATION = "application/vnd.cncf.notary.signature"
 SBOM_ARTIFACT = "application/vnd.dev.cosign.artifact.sbom.v1+json"
@@ -49,12 +54,12 @@ class _Reader:
 
     source: Source
     subject: Digest
-    layers: int = MAX_LAYERS
-    room: int = MAX_TOTAL
-    found: list[Signed | Unread] = field(default_factory=list)
+    layers: int
+    """How many more may be read, and how many bytes."""
+    room: int
 
-    def read(self, attached: Attached) -> None:
-        """One manifest. What is wrong with it is noted, and no exception."""
+    def read(self, attached: Attached) -> Iterator[Signed | Unread]:
+        """One manifest. What is wrong with it is an answer, and no exception."""
         where = (
             f"tag {attached.tag}"
             if attached.how == "tag"
@@ -64,29 +69,34 @@ class _Reader:
             node = read_node(self.source, attached.descriptor)
             self._belongs(node)
             layers = _layers(node)
-            self._spend(layers)
+            if (whole := _as_a_whole(attached, node, layers)) is None:
+                self._spend(layers)
         except Refusal as refusal:
-            self._refuse(where, _expected(attached), refusal)
+            yield self._refused(where, _expected(attached), refusal)
         except IntegrityError as error:
-            self._refuse(where, _expected(attached), _broken(error, "bad-manifest"))
+            yield self._refused(where, _expected(attached), _broken(error, "bad-manifest"))
         else:
-            if (whole := _as_a_whole(attached, node, layers)) is not None:
-                self._note(where, *whole)
-            else:
-                self._each(where, attached, node, layers)
+            if whole is not None:
+                yield Unread(self.subject, where, *whole)
+                return
+            for number, layer in enumerate(layers, 1):
+                here = where if len(layers) == 1 else f"{where}, layer {number}"
+                # Held until whoever asked is done with it, and asks for the next.
+                with _alone if layer.size > LARGE else nullcontext():
+                    yield self._one(here, _layout(layer) or _expected(attached), node, layer)
 
-    def _each(
-        self, where: str, attached: Attached, node: Node, layers: Sequence[Descriptor]
-    ) -> None:
-        for number, layer in enumerate(layers, 1):
-            here = where if len(layers) == 1 else f"{where}, layer {number}"
-            layout = _layout(layer) or _expected(attached)
-            try:
-                self.found.append(self._layer(here, node, layer))
-            except Refusal as refusal:
-                self._refuse(here, layout, refusal)
-            except IntegrityError as error:
-                self._refuse(here, layout, _broken(error, "bad-bundle"))
+    def _one(self, where: str, layout: Layout, node: Node, layer: Descriptor) -> Signed | Unread:
+        try:
+            return self._layer(where, node, layer)
+        except Refusal as refusal:
+            return self._refused(where, layout, refusal)
+        except IntegrityError as error:
+            return self._refused(where, layout, _broken(error, "bad-bundle"))
+        except AirgapError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is about one, the others must be read)
+            said = Refusal("verifier-error", plain(f"{type(error).__name__}: {error}", MAX_SAID))
+            return self._refused(where, layout, said)
 
     def _layer(self, where: str, node: Node, layer: Descriptor) -> Signed:
         layout = _layout(layer)
@@ -99,7 +109,10 @@ class _Reader:
         if layout is Layout.BUNDLE and len(node.children) != 2:
             what = f"a bundle among {len(node.children) - 1} layers; it must be the only one"
             raise Refusal("bad-bundle", what)
+        if layer.size > self.room:
+            raise Refusal("too-large", f"signatures on {self.subject} have over {MAX_TOTAL} bytes")
         blob = read_verified(self.source, layer, MAX_BLOB)
+        self.room -= len(blob)
         if layout is Layout.BUNDLE:
             return read_bundle(self.subject, where, layer.media_type, node.annotations, blob)
         read = read_envelope if layout is Layout.ENVELOPE else read_simple_signing
@@ -114,42 +127,36 @@ class _Reader:
             )
 
     def _spend(self, layers: Sequence[Descriptor]) -> None:
-        """Counts layers and bytes before anything is read. What has no signature in it costs nothing."""
-        sizes = [min(layer.size, MAX_BLOB) for layer in layers if _layout(layer) is not None]
-        if not sizes:
-            return
+        """Counts layers before any is read."""
         if len(layers) > self.layers:
             raise Refusal("too-many", f"more than {MAX_LAYERS} signatures on {self.subject}")
-        if sum(sizes) > self.room:
-            raise Refusal("too-large", f"signatures on {self.subject} have over {MAX_TOTAL} bytes")
         self.layers -= len(layers)
-        self.room -= sum(sizes)
 
-    def _refuse(self, where: str, layout: Layout, refusal: Refusal) -> None:
-        self._note(where, layout, refusal.status, refusal.reason, refusal.detail)
-
-    def _note(self, where: str, layout: Layout, status: Status, reason: str, detail: str) -> None:
-        self.found.append(Unread(self.subject, where, layout, status, reason, detail))
+    def _refused(self, where: str, layout: Layout, refusal: Refusal) -> Unread:
+        return Unread(self.subject, where, layout, refusal.status, refusal.reason, refusal.detail)
 
 
 def read_attached(
     source: Source, subject: Digest, attached: Sequence[Attached]
-) -> list[Signed | Unread]:
-    """What of `attached` is attached to `subject`, in that order, each signature for itself.
+) -> Iterator[Signed | Unread]:
+    """What of `attached` is attached to `subject`, each signature for itself, one in memory at a time.
 
-    For each manifest: 1. its bytes are those of its digest; 2. the subject that it names, if any, is this one; 3. its
-    layers are within the limits; 4. each layer is read by its media type, after its bytes were hashed. What is broken,
-    too large, of another format or unsigned is an `Unread` with its reason. Raises `StoreError`, `UpstreamError` and
-    `NotFoundError` when the store fails, or lacks what the lock lists.
+    Small manifests come first: they hold one signature, and one that names a thousand must not use up the limits
+    before them. For each manifest: 1. its bytes are those of its digest; 2. the subject that it names, if any, is this
+    one; 3. its layers are within the limits; 4. each layer is read by its media type, after its bytes were hashed. What
+    is broken, too large, of another format or unsigned is an `Unread` with its reason. Raises `StoreError`,
+    `UpstreamError` and `NotFoundError` when the store fails, or lacks what the lock lists.
     """
-    mine = [one for one in attached if one.subject == subject]
+    mine = sorted(
+        (one for one in attached if one.subject == subject), key=lambda one: one.descriptor.size
+    )
     if len(mine) > MAX_ATTACHED:
         what = f"{len(mine)} manifests are attached to {subject}, at most {MAX_ATTACHED}"
-        return [Unread(subject, "attached", Layout.OTHER, Status.FAILED, "too-many", what)]
-    reader = _Reader(source, subject)
+        yield Unread(subject, "attached", Layout.OTHER, Status.FAILED, "too-many", what)
+        return
+    reader = _Reader(source, subject, MAX_LAYERS, MAX_TOTAL)
     for one in mine:
-        reader.read(one)
-    return reader.found
+        yield from reader.read(one)
 
 
 def subjects(source: Source, root: Descriptor, platforms: Sequence[str]) -> list[Digest]:
@@ -222,7 +229,7 @@ def _as_a_whole(
         what = "a signature of Notation, which this version does not verify"
         return Layout.NOTATION, Status.UNSUPPORTED, "unsupported-format", what
     if expected in (Layout.SIMPLE_SIGNING, Layout.ENVELOPE):
-        what = f"no layer of a type that this version verifies: {kind}"
+        what = plain(f"no layer of a type that this version verifies: {kind}")
         return expected, Status.UNSUPPORTED, "unsupported-format", what
     if (
         expected is Layout.SBOM
@@ -230,7 +237,7 @@ def _as_a_whole(
         or any(layer.media_type.startswith(SBOM_PREFIXES) for layer in layers)
     ):
         return Layout.SBOM, Status.ABSENT, "unsigned", "an SBOM that nobody signed"
-    return Layout.OTHER, Status.ABSENT, "other", f"no signature: {kind}"
+    return Layout.OTHER, Status.ABSENT, "other", plain(f"no signature: {kind}")
 
 
 def _broken(error: IntegrityError, reason: str) -> Refusal:

@@ -117,11 +117,14 @@ class Unread:
 MAX_DETAIL = 600
 """Characters of a finding's words: names and numbers in them may be a stranger's, of any length."""
 
+MAX_SAID = 300
+"""Characters of a library's words that are passed on."""
+
 
 def plain(text: str, limit: int = MAX_DETAIL) -> str:
     """A text with a stranger's words in it, fit for a terminal and for what is signed: one line, nothing hidden."""
-    shown = "".join(char if char.isprintable() else "\ufffd" for char in text[:limit])
-    return shown if len(text) <= limit else f"{shown}…"
+    cut = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return "".join(char if char.isprintable() else "\ufffd" for char in cut)
 
 
 class Refusal(Exception):  # noqa: N818  (no error of the program: an answer)

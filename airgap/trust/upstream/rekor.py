@@ -18,34 +18,40 @@ from airgap.trust.upstream.bodies import compare
 from airgap.trust.upstream.instances import Log
 from airgap.trust.upstream.record import Layout, LogEntry, Refusal, Signed
 from airgap.trust.upstream.roots import TrustRoot
-from airgap.trust.upstream.strict import fields, parse, refusing, sequence, unbase64, whole
+from airgap.trust.upstream.strict import fields, refusing, sequence, unbase64, whole
 
 MAX_CHECKPOINT = 64 << 10
 """Bytes of a checkpoint: witnesses add a line each."""
 MAX_HASHES = 64
 """Of a proof: a tree of 2^63 leaves needs 63."""
-_V1_BUNDLE = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 _BAD_PROOF = "bad-proof"
 _BAD_PROMISE = "bad-promise"
 _NOTE_SIGNATURE = re.compile("\u2014 ([^\\s]+) ([A-Za-z0-9+/=]+)\\Z")
 _SIZE = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 
 
+def verify_entries(signed: Signed, root: TrustRoot, material: bytes) -> list[datetime]:
+    """When logs of `root` took the entries of this signature, by those that say so.
+
+    `material` is the certificate or the key that signed, DER. Every entry that came along must hold, each of another
+    log: whoever signs into several logs says that each has it. Raises `Refusal`: `too-many`, and as `verify_entry`.
+    """
+    if len({entry.log_id for entry in signed.entries}) != len(signed.entries):
+        raise Refusal("too-many", "a log has two entries of one signature")
+    found = (verify_entry(entry, signed, root, material) for entry in signed.entries)
+    return [moment for moment in found if moment is not None]
+
+
 def verify_entry(
     entry: LogEntry, signed: Signed, root: TrustRoot, material: bytes
 ) -> datetime | None:
-    """When a log of `root` took the entry of this signature, None where it proves only that it did.
+    """When a log of `root` took one entry, None where it proves only that it did.
 
-    `material` is the certificate or the key that signed, DER.
-
-    1. It is the only one, and the root names the log. 2. The log promised the entry, or proves it, or both; what is
-    there must hold. 3. The time is one at which the log is trusted. 4. The entry is about this signature. Raises
-    `Refusal`: `too-many`, `unknown-log`, `bad-promise`, `bad-proof`, `outside-window`, `entry-mismatch`,
-    `unsupported-format`, `unsupported-algorithm`.
+    1. The root names the log. 2. The log promised the entry, or proves it, or both; what is there must hold. 3. The
+    time is one at which the log is trusted. 4. The entry is about this signature. Raises `Refusal`: `unknown-log`,
+    `bad-promise`, `bad-proof`, `outside-window`, `entry-mismatch`, `unsupported-format`, `unsupported-algorithm`.
     """
     # 1.
-    if len(signed.entries) > 1:
-        raise Refusal("too-many", f"got {len(signed.entries)} log entries, expected one")
     log = known_log(entry, root)
     # 2.
     moment = _check_promise(entry, log)
@@ -78,10 +84,7 @@ def known_log(entry: LogEntry, root: TrustRoot) -> Log:
 
 def _needs_proof(signed: Signed) -> bool:
     """True for bundles but those of version 0.1, as sigstore_bundle.proto wants; older formats have no place for it."""
-    if signed.layout is not Layout.BUNDLE:
-        return False
-    bundle = parse(signed.blob, "bundle", "bad-bundle")
-    return not isinstance(bundle, dict) or bundle.get("mediaType") != _V1_BUNDLE
+    return signed.layout is Layout.BUNDLE and signed.version != "0.1"
 
 
 def _check_promise(entry: LogEntry, log: Log) -> datetime | None:

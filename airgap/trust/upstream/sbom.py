@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from airgap.digest import Digest
+from airgap.graph import unique
 from airgap.trust.upstream.intoto import PAYLOAD_TYPE, parse_statement
 from airgap.trust.upstream.record import Refusal
 from airgap.trust.upstream.strict import parse
@@ -21,7 +22,25 @@ CYCLONEDX = "https://cyclonedx.org/bom"
 MAX_DEPTH = 32
 """Levels of components within components: real ones have three."""
 _SHA256 = re.compile(r"sha256:([0-9a-fA-F]{64})")
+_ENDS = {"DESCRIBES": "relatedSpdxElement", "DESCRIBED_BY": "spdxElementId"}
+_LOOKED_AT = frozenset(
+    {
+        *("predicate", "Data", "Timestamp"),
+        # SPDX 2
+        *("spdxVersion", "name", "creationInfo", "packages", "files", "relationships"),
+        *("documentDescribes", "SPDXID", "fileName", "versionInfo", "checksums", "algorithm"),
+        *("checksumValue", "externalRefs", "referenceLocator"),
+        *("relationshipType", *_ENDS.values()),
+        # SPDX 3
+        *("@graph", "type", "rootElement", "spdxId", "verifiedUsing", "hashValue"),
+        *("software_packageVersion", "software_packageUrl"),
+        # CycloneDX
+        *("bomFormat", "specVersion", "components", "metadata", "component", "hashes"),
+        *("alg", "content", "version", "purl", "bom-ref"),
+    }
+)
 _Object = Mapping[str, Any]
+_NOTHING: _Object = {}
 
 
 class _NoSbom(Exception):  # noqa: N818  (no error of the program: an answer)
@@ -71,14 +90,25 @@ def _reader(predicate_type: str) -> Callable[[_Object], _Read]:
 
 def _predicate(payload: bytes) -> _Object:
     """The document. Early cosign put it into `Data`, as text; a text that is no JSON is no document that we read."""
-    predicate = parse_statement(payload, PAYLOAD_TYPE).predicate
+    parse_statement(payload, PAYLOAD_TYPE)
+    predicate = parse(payload, "statement", "bad-payload", _needed).get("predicate")
     if isinstance(predicate, dict) and set(predicate) <= {"Data", "Timestamp"} and predicate:
         predicate = predicate.get("Data")
     if isinstance(predicate, str):
-        predicate = parse(predicate.encode("utf-8", "replace"), "the SBOM's text", "bad-payload")
+        text = predicate.encode("utf-8", "replace")
+        predicate = parse(text, "the SBOM's text", "bad-payload", _needed)
     if not isinstance(predicate, dict) or not predicate:
-        raise _NoSbom("the predicate is empty, or no JSON object: there is no SBOM in it")
+        raise _NoSbom("the predicate is empty, or nothing of an SBOM is in it")
     return predicate
+
+
+def _needed(items: list[tuple[str, Any]]) -> _Object:
+    """Of an object what is looked at here: the rest of a large SBOM need not be in memory."""
+    made = unique(items)
+    kind = made.get("relationshipType")
+    if isinstance(kind, str) and kind not in _ENDS:
+        return _NOTHING
+    return {name: made[name] for name in made.keys() & _LOOKED_AT}
 
 
 def _check_listed(listed: list[str]) -> None:
@@ -121,11 +151,10 @@ def _spdx(document: _Object) -> _Read:
 
 def _described_in(document: _Object) -> set[str]:
     """The ids of what an SPDX 2 document says it describes, in each of the three ways to say so."""
-    ends = {"DESCRIBES": "relatedSpdxElement", "DESCRIBED_BY": "spdxElementId"}
     found = set(_texts(document.get("documentDescribes")))
     for one in _objects(document, "relationships"):
-        if (kind := _text(one, "relationshipType")) in ends:
-            found.add(_text(one, ends[kind]))
+        if (kind := _text(one, "relationshipType")) in _ENDS:
+            found.add(_text(one, _ENDS[kind]))
     return found
 
 

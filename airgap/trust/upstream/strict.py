@@ -2,34 +2,112 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any
 
 from airgap.errors import IntegrityError, TrustError
-from airgap.graph import parse_json
+from airgap.graph import no_constant, parse_json, unique
 from airgap.trust.fields import Fields
+from airgap.trust.fields import unbase64 as decoded
 from airgap.trust.upstream.record import Refusal
 
 MAX_INT64 = 2**63 - 1
 """The largest number that protobuf's JSON carries (as a string, because it is more than JSON keeps exact)."""
+MAX_VALUES = 2_000_000
+"""Members and elements of one document: SBOMs have 50,000 for each MiB of theirs."""
+_SPACE = re.compile(r"[ \t\n\r]*")
 _WHOLE = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 _PEM = re.compile(
     r"\s*-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n?-----END CERTIFICATE-----\s*"
 )
 
 
-def parse(data: bytes, where: str, reason: str) -> Any:
-    """Any JSON value. Raises `Refusal`: `duplicate-key`, and `reason` for all else that is not strict JSON."""
+Hook = Callable[[list[tuple[str, Any]]], Any]
+
+
+def parse(data: bytes, where: str, reason: str, hook: Hook = unique) -> Any:
+    """Any JSON value; `hook` as for `parse_json`.
+
+    Raises `Refusal`: `duplicate-key`, `too-many`, and `reason` for all else that is not strict JSON.
+    """
+    _count(data, where)
     try:
-        return parse_json(data, where)
+        return parse_json(data, where, hook)
     except IntegrityError as error:
-        twice = "occurs twice" in error.what
-        raise Refusal("duplicate-key" if twice else reason, error.what) from error
+        raise _not_json(error.what, reason) from error
+
+
+def outline(data: bytes, where: str, reason: str, unheld: str) -> dict[str, Any]:
+    """A JSON object as `parse` reads it, but for the member `unheld`, of which an object is read and not kept.
+
+    An SBOM takes five times its bytes as objects, and whose it is says what is around it. Raises as `parse` does.
+    """
+    _count(data, where)
+    try:
+        return _members(data.decode("utf-8"), unheld)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(f"{where}: not valid JSON: {error}", reason) from error
+
+
+def _members(text: str, unheld: str) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    at = _space(text, 0)
+    more = text[at : at + 1] == "{"
+    if not more:
+        raise ValueError("expected an object")
+    at = _space(text, at + 1)
+    if text[at : at + 1] == "}":
+        more, at = False, at + 1
+    while more:
+        if text[at : at + 1] != '"':
+            raise ValueError(f"expected a member's name: char {at}")
+        key, at = _KEEPING.raw_decode(text, at)
+        at = _space(text, at)
+        if text[at : at + 1] != ":":
+            raise ValueError(f"expected ':': char {at}")
+        if key in made:
+            raise ValueError("a key occurs twice")
+        start = _space(text, at + 1)
+        decoder = _CHECKING if key == unheld else _KEEPING
+        value, at = decoder.raw_decode(text, start)
+        made[key] = {} if key == unheld and text[start] == "{" else value
+        at = _space(text, at)
+        more = text[at : at + 1] == ","
+        if not more and text[at : at + 1] != "}":
+            raise ValueError(f"expected ',' or '}}': char {at}")
+        at = _space(text, at + 1) if more else at + 1
+    if _space(text, at) != len(text):
+        raise ValueError(f"more than one value: char {at}")
+    return made
+
+
+def _space(text: str, at: int) -> int:
+    """Where the white space ends that begins at `at`."""
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _nothing(items: list[tuple[str, Any]]) -> None:
+    """Holds an object to the rules, and keeps nothing of it."""
+    unique(items)
+
+
+_KEEPING = json.JSONDecoder(object_pairs_hook=unique, parse_constant=no_constant)
+_CHECKING = json.JSONDecoder(object_pairs_hook=_nothing, parse_constant=no_constant)
+
+
+def _count(data: bytes, where: str) -> None:
+    """Refuses what would take many times its bytes in memory: `[[],[],…`. What is in texts counts too, but rarely."""
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise Refusal("too-many", f"{where}: more than {MAX_VALUES} values")
+
+
+def _not_json(what: str, reason: str) -> Refusal:
+    return Refusal("duplicate-key" if "occurs twice" in what else reason, what)
 
 
 def fields(
@@ -58,14 +136,11 @@ def refusing() -> Iterator[None]:
 
 
 def unbase64(text: str, where: str, reason: str) -> bytes:
-    """Standard base64 in the one way to write these bytes (RFC 4648 §3.5). Raises `Refusal`."""
+    """Standard base64 in the one way to write these bytes. Raises `Refusal`."""
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Refusal(reason, f"{where}: not base64") from error
-    if base64.b64encode(data).decode() != text:
-        raise Refusal(reason, f"{where}: not base64 as it should be written")
-    return data
+        return decoded(text)
+    except ValueError as error:
+        raise Refusal(reason, f"{where}: {error}") from error
 
 
 def whole(values: Fields, name: str) -> int:

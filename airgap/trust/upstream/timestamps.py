@@ -21,7 +21,7 @@ from airgap.trust.upstream.record import Refusal
 from airgap.trust.upstream.roots import TrustRoot
 
 if TYPE_CHECKING:
-    from rfc3161_client import TimeStampResponse
+    from rfc3161_client import TimeStampResponse, Verifier
 
 MAX_STAMPS = 32
 """Stamps at one signature."""
@@ -51,7 +51,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
     """1. It is a granted stamp with one signer. 2. The root names the signer. 3. Nobody else's certificate is with it.
     4. The chain was valid at the time that it says, and signature, usage and imprint hold. 5. So does the window."""
     try:
-        from rfc3161_client import VerifierBuilder, decode_timestamp_response
+        from rfc3161_client import decode_timestamp_response
     except ImportError as error:
         raise missing_extra() from error
     # 1. 2.
@@ -75,10 +75,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
     # 4.
     for certificate in authority.chain:
         check_valid(certificate, [moment])
-    builder = VerifierBuilder().tsa_certificate(authority.chain[0])
-    for intermediate in authority.chain[1:-1]:
-        builder = builder.add_intermediate_certificate(intermediate)
-    verifier = builder.add_root_certificate(authority.chain[-1]).build()
+    verifier = _verifier(authority)
     try:
         verifier.verify_message(response, stamped)
     except Exception as error:
@@ -90,6 +87,24 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
             f"stamped {utc_text(moment)}; the authority {authority.name} is trusted from {authority.window}",
         )
     return moment
+
+
+def _verifier(authority: Authority) -> Verifier:
+    """rfc3161-client's, for one authority. It wants the chain up to a root, as cosign does."""
+    from rfc3161_client import VerifierBuilder
+
+    leaf, *between = authority.chain
+    if authority.chain[-1].issuer != authority.chain[-1].subject:
+        raise Refusal(
+            "unsupported-format",
+            f"the trust root names {authority.name} without the root certificate of its chain: "
+            "put that in",
+            unsupported=True,
+        )
+    builder = VerifierBuilder().tsa_certificate(leaf).add_root_certificate(authority.chain[-1])
+    for intermediate in between[:-1]:
+        builder = builder.add_intermediate_certificate(intermediate)
+    return builder.build()
 
 
 def _authority(response: TimeStampResponse, root: TrustRoot) -> Authority:

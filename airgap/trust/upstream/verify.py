@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airgap.errors import InputError
-from airgap.trust.upstream.intoto import parse_statement
+from airgap.trust.upstream.intoto import Statement, parse_statement
 from airgap.trust.upstream.keyed import verify_keyed
 from airgap.trust.upstream.record import (
+    MAX_SAID,
     SIGNATURE,
     Finding,
     Identity,
@@ -20,14 +21,12 @@ from airgap.trust.upstream.record import (
     Status,
     Unread,
     UpstreamKey,
+    plain,
 )
 from airgap.trust.upstream.simple_signing import signed_digest
 
 if TYPE_CHECKING:
     from airgap.trust.upstream.roots import TrustRoot
-
-MAX_SAID = 300
-"""Characters of a library's words that are passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +58,34 @@ def verify(signed: Signed | Unread, demand: Demand) -> Finding:
         )
     finding = Finding(Status.FAILED, signed.subject, signed.where, signed.layout)
     try:
-        return _verify(signed, demand, finding)
+        # What the reader noted of it is not relied on.
+        statement = _statement(signed)
+        if statement is not None and statement.attests:
+            finding = replace(finding, predicate_type=plain(statement.predicate_type))
+        return _verify(signed, statement, demand, finding)
     except Refusal as refusal:
-        said = _predicate_type(signed)
-        return replace(
-            finding,
-            status=refusal.status,
-            reason=refusal.reason,
-            detail=refusal.detail,
-            predicate_type=said,
-        )
+        return replace(finding, status=refusal.status, reason=refusal.reason, detail=refusal.detail)
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001  (libraries raise whatever they like; it must fail closed, with a reason)
-        said = f"{type(error).__name__}: {error}"[:MAX_SAID]
+        said = plain(f"{type(error).__name__}: {error}", MAX_SAID)
         return replace(finding, reason="verifier-error", detail=said)
 
 
-def _verify(signed: Signed, demand: Demand, finding: Finding) -> Finding:
+def _statement(signed: Signed) -> Statement | None:
+    """What an envelope holds; `None` for the format that has none."""
+    if signed.layout is Layout.SIMPLE_SIGNING:
+        return None
+    return parse_statement(signed.payload, signed.payload_type)
+
+
+def _verify(
+    signed: Signed, statement: Statement | None, demand: Demand, finding: Finding
+) -> Finding:
     # 1.
     _route(signed, demand)
     # 2.
-    predicate_type = _is_wanted(signed, demand.want)
+    predicate_type = _is_wanted(statement, demand.want)
     # 3.
     root = demand.root
     if signed.certificate:
@@ -88,7 +93,7 @@ def _verify(signed: Signed, demand: Demand, finding: Finding) -> Finding:
     else:
         proof, root = verify_keyed(signed, demand.keys, root, demand.now), None
     # 4.
-    _is_about(signed)
+    _is_about(signed, statement)
     return replace(
         finding,
         status=Status.VERIFIED,
@@ -108,25 +113,18 @@ def _route(signed: Signed, demand: Demand) -> None:
         raise Refusal("key-for-identity", "signed with a key; the rule wants an identity")
 
 
-def _is_wanted(signed: Signed, want: str) -> str:
-    """The attestation's predicate type, `""` for a signature. What the reader noted is not relied on."""
-    if signed.layout is Layout.SIMPLE_SIGNING:
-        if want != SIGNATURE:
-            raise Refusal(
-                "wrong-predicate-type", f"a signature; wanted is an attestation of {want}"
-            )
-        return ""
-    statement = parse_statement(signed.payload, signed.payload_type)
-    said = statement.predicate_type
+def _is_wanted(statement: Statement | None, want: str) -> str:
+    """The attestation's predicate type, `""` for a signature."""
+    attests = statement is not None and statement.attests
+    said = statement.predicate_type if statement is not None and attests else "a signature"
     if want == SIGNATURE:
-        if statement.attests:
-            raise Refusal(
-                "not-a-signature", f"an attestation of {said[:200]}, which is no signature"
-            )
+        if attests:
+            what = f"an attestation of {said[:200]}, which is no signature"
+            raise Refusal("not-a-signature", what)
         return ""
-    if not statement.attests or said != want:
-        what = said[:200] if statement.attests else "a signature"
-        raise Refusal("wrong-predicate-type", f"got {what}, wanted is an attestation of {want}")
+    if not attests or said != want:
+        what = f"got {said[:200]}, wanted is an attestation of {want}"
+        raise Refusal("wrong-predicate-type", what)
     return said
 
 
@@ -141,26 +139,13 @@ def _keyless(signed: Signed, demand: Demand) -> Proof:
     return verify_keyless(signed, demand.root, demand.identities, demand.now)
 
 
-def _is_about(signed: Signed) -> None:
+def _is_about(signed: Signed, statement: Statement | None) -> None:
     """The digest that we hashed is the payload's, or among the statement's subjects."""
-    if signed.layout is Layout.SIMPLE_SIGNING:
+    if statement is None:
         said = signed_digest(signed.payload)
         if said != signed.subject:
             raise Refusal("wrong-subject", f"it is about {said}, not about {signed.subject}")
-        return
-    statement = parse_statement(signed.payload, signed.payload_type)
-    if not statement.names(signed.subject):
+    elif not statement.names(signed.subject):
         named = statement.subjects[0].get("sha256", "something without a sha256")
         more = f" and {len(statement.subjects) - 1} more" if len(statement.subjects) > 1 else ""
         raise Refusal("wrong-subject", f"it is about {named}{more}, not about {signed.subject}")
-
-
-def _predicate_type(signed: Signed) -> str:
-    """What an attestation that does not count claims to be, for people; `""` where it is none or says nothing."""
-    if signed.layout is Layout.SIMPLE_SIGNING:
-        return ""
-    try:
-        statement = parse_statement(signed.payload, signed.payload_type)
-    except Refusal:
-        return ""
-    return statement.predicate_type if statement.attests else ""
