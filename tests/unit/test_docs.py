@@ -104,6 +104,15 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
+@pytest.mark.parametrize("layer", ["stage", "trust", "trust/upstream"])
+def test_the_design_names_the_modules_that_there_are(layer: str) -> None:
+    folder = ROOT / "airgap" / layer
+    page = (ROOT / "docs/design.md").read_text("utf-8")
+    [row] = [line for line in page.splitlines() if f"| `airgap/{layer}/` |" in line]
+    named = re.findall(r"`([a-z_0-9]+)`", row.split("|")[3])
+    assert sorted(set(named) - {path.stem for path in folder.glob("*.py")}) == []
+
+
 def test_the_readme_names_every_variable_of_ours() -> None:
     source = "".join(path.read_text("utf-8") for path in (ROOT / "airgap").rglob("*.py"))
     table = (
