@@ -57,7 +57,7 @@ spec:
 UNSIGNED = """\
   - match: ["**"]
     kinds: [git, model, file]
-    digestOnly: {{approver: officer, reason: nobody signs these, expires: {end}}}
+    digestOnly: {{approver: officer, reason: nobody signs these, local: true, expires: {end}}}
 """
 """What a policy says more where what cannot be signed may come in all the same: who answers for it, and until when."""
 

@@ -153,9 +153,13 @@ def _stranger(rest: str) -> str:
     return f"{quoted(rest[:12])} is not taken here; a pattern has characters, '.', [classes], (?:groups) and repeats"
 
 
+_ANYTHING = "\x01"
+"""Stands for all that `**` takes. No name has this character, and no `*` takes it."""
+
+
 @cache
 def _name_pattern(pattern: str) -> re.Pattern[str]:
-    pieces = {"**": ".*", "*": "[^/]*"}
+    pieces = {"**": ".*", "*": f"[^/{_ANYTHING}]*"}
     parts = re.split(r"(\*\*|\*)", pattern)
     return re.compile("".join(pieces.get(part) or re.escape(part) for part in parts))
 
@@ -163,3 +167,11 @@ def _name_pattern(pattern: str) -> re.Pattern[str]:
 def name_matches(pattern: str, name: str) -> bool:
     """True when a name without scheme, tag and digest fits: `*` stands within a segment, `**` over segments."""
     return _name_pattern(pattern).fullmatch(name) is not None
+
+
+def name_covers(wide: str, narrow: str) -> bool:
+    """True when `wide` takes each name that `narrow` takes; false also where that cannot be told.
+
+    What a star of `narrow` takes must be within what one star of `wide` takes.
+    """
+    return name_matches(wide, narrow.replace("**", _ANYTHING))

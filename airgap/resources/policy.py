@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from airgap.errors import InputError
 from airgap.inputs import read_input
 from airgap.resources.patterns import check_pattern
 from airgap.resources.policy_model import (
+    DOCKER_HUB,
     Attest,
     By,
     Deny,
@@ -22,6 +23,7 @@ from airgap.resources.policy_model import (
     RootFile,
     Rule,
     Signer,
+    shadow,
 )
 from airgap.resources.problems import Steps, listed, nearest, quoted
 from airgap.resources.reader import Reader
@@ -61,7 +63,11 @@ class _Policy:
                 names, (*steps, "name"), entry["name"], f"the name {quoted(entry['name'])}"
             )
         deny_steps, deny = self.reader.spec("deny")
-        rules = [self._rule(steps, entry) for steps, entry in self.reader.entries("rules")]
+        rules = list[Rule]()
+        for steps, entry in self.reader.entries("rules"):
+            rule = self._rule(steps, entry)
+            self._reachable(steps, rule, rules)
+            rules.append(rule)
         return Policy(
             name,
             tuple(rules),
@@ -124,7 +130,9 @@ class _Policy:
         if "digestOnly" in entry:
             given, where = entry["digestOnly"], (*steps, "digestOnly")
             expires = self._time(where, given, "expires") or UNKNOWN_TIME
-            digest_only = DigestOnly(given["approver"], given["reason"], expires)
+            digest_only = DigestOnly(
+                given["approver"], given["reason"], expires, given.get("local", False)
+            )
         return Rule(
             int(steps[-1]) + 1,
             tuple(entry["match"]),
@@ -133,6 +141,14 @@ class _Policy:
             digest_only,
             entry["deny"]["reason"] if "deny" in entry else "",
         )
+
+    def _reachable(self, steps: Steps, rule: Rule, above: Sequence[Rule]) -> None:
+        """A name that no item ever comes to is a mistake: who wrote a `deny` there believes that it denies."""
+        for index, name in enumerate(rule.match):
+            other = shadow(above, rule.kinds, name)
+            if other is not None:
+                what = f"{quoted(name)} never decides: {other.label}, above it, takes all that it takes"
+                self.reader.bad((*steps, "match", index), f"{what}; put the narrow rules on top")
 
     def _require(self, steps: Steps, entry: Mapping[str, Any]) -> Require:
         root = entry.get("trustRoot", "")
@@ -195,4 +211,24 @@ def name_complaint(name: str) -> str:
         return f"got {quoted(name)}, expected a name in which only '*' and '**' stand for something else"
     if len(re.findall(r"\*+", name)) > MAX_STARS:
         return f"got {quoted(name)}, expected at most {MAX_STARS} times '*'"
+    likely = _likely(name)
+    if likely != name:
+        return f"got {quoted(name)}, which nothing is called; did you mean {quoted(likely)}?"
     return ""
+
+
+def _likely(name: str) -> str:
+    """A name that something can have: as `policy_name` makes them."""
+    if name.startswith("hf:"):
+        return f"huggingface.co/{name.removeprefix('hf:')}"
+    name = re.sub("/{2,}", "/", name.lstrip("/")).removesuffix(".git")
+    if name.endswith("/"):
+        name += "" if "*" in name else "**"
+    name = name.rstrip("/")
+    host, slash, path = name.partition("/")
+    if not slash or not (set(".:") & set(host)):
+        return name
+    host = host.lower().removesuffix(":443")
+    host = "docker.io" if host in DOCKER_HUB else host
+    official = host == "docker.io" and "/" not in path and "**" not in path
+    return f"{host}/{'library/' if official else ''}{path}"

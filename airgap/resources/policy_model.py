@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import unquote
 
 from airgap.digest import Digest
-from airgap.lock import Item
-from airgap.resources.patterns import name_matches, pattern_matches
+from airgap.lock import KINDS, Item
+from airgap.resources.patterns import name_covers, name_matches, pattern_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,12 @@ class DigestOnly:
     approver: str
     reason: str
     expires: datetime
+    local: bool = False
+    """True where it also holds for what lies on the machine that locks: only the request gives that its name."""
+
+    def expired(self, at: datetime) -> bool:
+        """True when it does not hold any more at that time."""
+        return at >= self.expires
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +124,20 @@ class Rule:
         return f"rule {self.number} ({self.match[0]}{more})"
 
     def matches(self, kind: str, name: str) -> bool:
-        """True for an item of that kind whose source, without scheme, tag and digest, is `name`."""
+        """True for an item of that kind whose source, without scheme, tag and digest, is `name`.
+
+        A rule that denies asks nobody about upper and lower case: many a host does not, either.
+        """
+        fold = str.lower if self.deny else str
         return (not self.kinds or kind in self.kinds) and any(
-            name_matches(pattern, name) for pattern in self.match
+            name_matches(fold(pattern), fold(name)) for pattern in self.match
+        )
+
+    def shadows(self, kind: str, pattern: str) -> bool:
+        """True where this rule takes everything of that kind that `pattern` takes."""
+        fold = str.lower if self.deny else str
+        return (not self.kinds or kind in self.kinds) and any(
+            name_covers(fold(mine), fold(pattern)) for mine in self.match
         )
 
 
@@ -143,27 +163,51 @@ class Policy:
         return next((rule for rule in self.rules if rule.matches(kind, name)), None)
 
 
-_LAYOUTS = ("oci", "oci-archive", "docker-daemon")
-_LOCAL = {"image": _LAYOUTS, "chart": _LAYOUTS, "model": ("directory",), "file": ("file",)}
+def shadow(above: Sequence[Rule], kinds: Sequence[str], pattern: str) -> Rule | None:
+    """The rule because of which `pattern` never decides anything of `kinds` (none: all) below `above`, if so."""
+    found = [
+        next((rule for rule in above if rule.shadows(kind, pattern)), None)
+        for kind in kinds or KINDS
+    ]
+    return None if None in found else found[0]
+
+
+_LAYOUTS = ("oci:", "oci-archive:", "docker-daemon:")
+_LOCAL = {"image": _LAYOUTS, "chart": _LAYOUTS, "model": ("directory:",), "file": ("file:",)}
 """How the source of what lies here begins, by kind."""
+DOCKER_HUB = ("index.docker.io", "registry-1.docker.io")
+"""Other names of docker.io."""
+
+
+def is_local(item: Item) -> bool:
+    """True for what was read on the machine that locked it: a folder, an archive, an engine."""
+    if item.kind == "git":
+        return re.match(r"https?://", item.source, re.IGNORECASE) is None
+    return item.source.startswith(_LOCAL[item.kind]) and not item.source.startswith("oci://")
 
 
 def policy_name(item: Item) -> str:
     """What rules are matched against: where an item comes from, without scheme, tag and digest.
 
+    One place has one name, however its address is written: hosts are in lower case, and a path goes the straight way.
     What lies on this machine goes by the name that it shall have inside, so that a folder beside the request cannot
     pass by a rule for something else.
     """
-    scheme, colon, rest = item.source.removeprefix("oci://").partition(":")
-    # Git addresses without a scheme are paths.
-    if scheme in _LOCAL.get(item.kind, ()) or (item.kind == "git" and not rest.startswith("//")):
-        text = item.name
-    elif item.kind == "model":
-        text = f"huggingface.co/{item.source.removeprefix('hf:')}"
-    else:
-        text = scheme + colon + rest
+    if item.kind == "model" and not is_local(item):
+        return f"huggingface.co/{item.source.removeprefix('hf:')}"
+    text = item.name if is_local(item) else item.source
     text = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", text)
     if item.kind in ("image", "chart"):
         head, slash, last = text.partition("@")[0].rpartition("/")
-        return head + slash + last.partition(":")[0]
-    return text.partition("?")[0].rstrip("/").removesuffix(".git" if item.kind == "git" else "")
+        return _straight(head + slash + last.partition(":")[0])
+    text = text.partition("#")[0].partition("?")[0]
+    text = text.rstrip("/") if is_local(item) else _straight(text)
+    return text.removesuffix(".git" if item.kind == "git" else "")
+
+
+def _straight(address: str) -> str:
+    """An address as everybody else would write it, so that `acme/../evil` is not taken for one of acme's."""
+    host, slash, path = address.partition("/")
+    host = host.rpartition("@")[2].lower().removesuffix(":443")
+    host = "docker.io" if host in DOCKER_HUB else host
+    return host + posixpath.normpath(f"/{unquote(path).lstrip('/')}") if slash else host

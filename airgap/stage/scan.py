@@ -68,18 +68,21 @@ def scan(
     locks = list({lock.digest: lock for lock in order.locks}.values())
     # 1. Layers are hashed by `bundle`, in the pass that writes them; nothing here is concluded from them.
     selected = select(locks, layout)
-    roots = {item.name: root.digest for item, root in selected.roots}
-    check_pulled(locks, roots, records)
+    # Two locks may have an item of one name: last month's and this month's.
+    rest = iter(selected.roots)
+    roots = [{item.name: root.digest for item, root in islice(rest, len(lock.items))} for lock in locks]
+    for lock, mine in zip(locks, roots, strict=True):
+        check_pulled([lock], mine, records)
     about = subjects(locks, selected.roots, layout) if order.reports else {}
     check_subjects(order.reports, about)
     # 2.
     waivers = [one.waiver for one in order.waivers]
     judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress))
     found = []
-    for lock in locks:
-        mine = tuple(islice(judged, len(lock.items)))
+    for lock, mine in zip(locks, roots, strict=True):
+        judgements = tuple(islice(judged, len(lock.items)))
         reports = [one for one in order.reports if one.subject in about[lock.digest]]
-        found.append(Scanned(lock, mine, _verdict(mine, roots, order.policy, reports)))
+        found.append(Scanned(lock, judgements, _verdict(judgements, mine, order.policy, reports)))
     # 3.
     if station is not None:
         found = [_sign(one, order, records, station) for one in found]

@@ -16,6 +16,7 @@ from airgap.resources import document
 from airgap.resources.document import read_documents, scalar
 from airgap.resources.load import load, load_request, load_sovereign
 from airgap.resources.model import Request, Sovereign
+from airgap.resources.patterns import name_covers, name_matches
 from airgap.resources.problems import Number
 from airgap.resources.references import (
     chart_complaint,
@@ -234,3 +235,12 @@ def test_a_map_of_projects_comes_back(projects: dict[str, str], label: str) -> N
     made = load_sovereign(yaml.safe_dump(written).encode(), base_dir=BASE)
     assert isinstance(made, Sovereign)
     assert made.registries[0].projects == projects
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "/", "*", "**", "."]), max_size=7).map("".join)
+
+
+@given(wide=NAMES, narrow=NAMES, name=st.text("ab/.", max_size=8))
+def test_what_a_covered_pattern_takes_the_other_takes(wide: str, narrow: str, name: str) -> None:
+    if "***" not in wide + narrow and name_covers(wide, narrow) and name_matches(narrow, name):
+        assert name_matches(wide, name)

@@ -11,7 +11,7 @@ import pytest
 from airgap.digest import Digest
 from airgap.errors import InputError, TrustError
 from airgap.resources.load import load_policy
-from airgap.resources.patterns import check_pattern, name_matches, pattern_matches
+from airgap.resources.patterns import check_pattern, name_covers, name_matches, pattern_matches
 from airgap.stage.judge import open_policy
 from tests.parts.fake_sigstore import FakeSigstore, keys, public_pem
 
@@ -91,6 +91,42 @@ def test_what_a_rule_leaves_out(tmp_path: Path) -> None:
 )
 def test_a_name_fits_whole_or_not_at_all(pattern: str, name: str, *, fits: bool) -> None:
     assert name_matches(pattern, name) is fits
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        ("**", "**", True),
+        ("**", "ghcr.io/*/x-*", True),
+        ("ghcr.io/**", "ghcr.io/acme/**", True),
+        ("ghcr.io/*", "ghcr.io/acme", True),
+        ("ghcr.io/*", "ghcr.io/a*b", True),
+        ("ghcr.io/*/*", "ghcr.io/**", False),
+        ("**/**", "**", False),
+        ("*", "**", False),
+        ("ghcr.io/acme", "ghcr.io/*", False),
+        ("ghcr.io/acme/**", "ghcr.io/**", False),
+        ("a*", "*a", False),
+    ],
+)
+def test_a_pattern_covers_another(wide: str, narrow: str, *, covers: bool) -> None:
+    assert name_covers(wide, narrow) is covers
+
+
+def test_a_rule_is_reachable_by_one_kind_or_one_name(tmp_path: Path) -> None:
+    deny = "deny: {reason: r}"
+    rules = [
+        f"{{match: ['**'], kinds: [git, model], {deny}}}",
+        f"{{match: ['**'], kinds: [file, git], {deny}}}",
+        f"{{match: ['a/*', 'b/*'], {deny}}}",
+        f"{{match: ['a/**'], {deny}}}",
+    ]
+    text = HEAD + "spec:\n  rules:\n" + "".join(f"  - {rule}\n" for rule in rules)
+    assert len(load_policy(text.encode(), base_dir=tmp_path).rules) == 4
+    # Two rules above may take it together.
+    dead = f"  - {{match: ['x'], kinds: [file, model], {deny}}}\n"
+    with pytest.raises(InputError, match="'x' never decides: rule 2"):
+        load_policy((text + dead).encode(), base_dir=tmp_path)
 
 
 @pytest.mark.parametrize(

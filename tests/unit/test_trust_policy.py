@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ from tests.policy_world import (
     demands,
     policy_text,
     refused,
+    waiver,
 )
 
 
@@ -64,7 +66,14 @@ def test_what_no_rule_matches_fails(world: World) -> None:
 def test_the_first_rule_that_matches_decides(world: World) -> None:
     deny = "- {match: ['**'], deny: {reason: taken over}}"
     assert world.judge(f"{LOCKED}\n{deny}").passed
+    deny = "- {match: [ghcr.io/acme/app], deny: {reason: taken over}}"
     refused(world.judge(f"{deny}\n{LOCKED}"), "denied", "taken over")
+
+
+def test_upper_and_lower_case_lead_past_no_deny(world: World) -> None:
+    deny = "- {match: [github.com/Evil/*], deny: {reason: taken over}}"
+    item = world.item(kind="git", source="https://GitHub.com/evil/x.git", root=None, attached=())
+    refused(world.judge(f"{deny}\n{ANYTHING}", item=item), "denied")
 
 
 def test_a_rule_for_other_kinds_does_not_match(world: World) -> None:
@@ -78,6 +87,47 @@ def test_an_approval_by_digest_ends(world: World) -> None:
     assert made.checks[0].approver == "Amina"
     ended = LOCKED.replace("2026-12-01", "2026-11-01")
     refused(world.judge(ended), "approval-expired", "Amina", "2026-11-01T00:00:00Z")
+
+
+def test_approvals_and_waivers_hold_until_the_second_before_they_end(world: World) -> None:
+    assert world.judge(LOCKED.replace("2026-12-01T00:00:00Z", "2026-11-01T00:00:01Z")).passed
+    ends_now = replace(waiver(world.digest), expires=NOW)
+    holds = replace(ends_now, expires=NOW + timedelta(seconds=1))
+    assert world.judge(waivers=(holds,)).passed
+    refused(world.judge(waivers=(ends_now,)), "absent", "ended at")
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("image", "oci:content:v1"),
+        ("image", "oci-archive:content.tar:v1"),
+        ("image", "docker-daemon:ghcr.io/acme/app:1.0"),
+        ("chart", "oci:content:v1"),
+        ("git", "content/app.git"),
+        ("model", "directory:content"),
+        ("file", "file:content/x"),
+    ],
+)
+def test_what_was_only_called_so_passes_by_no_approval_for_that_place(
+    world: World, kind: str, source: str
+) -> None:
+    item = world.item(kind=kind, source=source, attached=())
+    for rule in (LOCKED, ANYTHING):
+        made = world.judge(rule, item=item)
+        refused(made, "local-source", source)
+        assert [check.name for check in made.checks] == ["digest-only"]
+        assert world.judge(rule.replace("reason: r", "reason: r, local: true"), item=item).passed
+
+
+def test_a_signature_counts_wherever_the_image_lay(world: World) -> None:
+    world.bundle(ACME)
+    assert world.judge(item=world.item(source="oci:content:v1")).passed
+
+
+def test_what_is_denied_by_name_may_not_be_called_so_either(world: World) -> None:
+    deny = "- {match: [ghcr.io/acme/*], deny: {reason: taken over}}"
+    refused(world.judge(deny, item=world.item(source="oci:content:v1")), "denied")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +146,14 @@ def test_an_approval_by_digest_ends(world: World) -> None:
         ("model", "directory:content/model", "registry.local/named:1.0"),
         ("file", "https://a.example/x/y.tgz?token=1", "a.example/x/y.tgz"),
         ("file", "file:content/y.tgz", "registry.local/named:1.0"),
+        # One place, however its address is written.
+        ("image", "GHCR.io:443/acme/app:1", "ghcr.io/acme/app"),
+        ("chart", "oci://registry-1.docker.io/bitnami/redis:1", "docker.io/bitnami/redis"),
+        ("git", "https://git.example/acme/../evil/app.git", "git.example/evil/app"),
+        ("git", "https://git.example/acme/%2e%2E/evil%2Fapp.git/", "git.example/evil/app"),
+        ("git", "https://git.example/../..//app", "git.example/app"),
+        ("git", "HTTPS://git.example@evil.example/acme/app", "evil.example/acme/app"),
+        ("file", "https://a.example//x/./y.tgz#z", "a.example/x/y.tgz"),
     ],
 )
 def test_rules_are_asked_for_the_source_or_for_the_name_of_what_is_local(

@@ -31,6 +31,7 @@ NEXT = {
     "absent": "ask the publisher to sign it; or let its digest in, by a `digestOnly` rule or a waiver",
     "no-rule": "if it may come in, write a rule for it",
     "approval-expired": "have it approved again, or ask the publisher for a signature",
+    "local-source": "lock it from its registry; or, if the rule means that folder, write `local: true` into it",
     "wrong-identity": "if that is the publisher, write the identity into the rule; else do not let it in",
     "wrong-key": "if it is the publisher's new key, check it another way and write it into the policy",
     "bad-signature": "look whether the publisher has another key; else do not let it in",
