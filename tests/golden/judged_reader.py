@@ -76,6 +76,19 @@ def trust_roots(delivery: Delivery) -> dict[str, Any]:
     return {name: parse(data) for name, data in files.items()}
 
 
+def reports(delivery: Delivery) -> dict[str, Any]:
+    """The scanner's reports that verdicts name, by the digest that each is about."""
+    found: dict[str, Any] = {}
+    for _, _, said in delivery.said:
+        named = said.get("reports", ())
+        need([one["subject"] for one in named] == sorted({one["subject"] for one in named}), "not in order")
+        for one in named:
+            data = delivery.evidence[f"reports/{one['digest'].removeprefix('sha256:')}.json"]
+            need(digest(data) == one["digest"], "another report")
+            found[one["subject"]] = parse(data)
+    return found
+
+
 # what a Sovereign keeps
 
 

@@ -1,8 +1,9 @@
 """Makes the golden delivery of a scan station, once: `python -m tests.golden.make_judged FOLDER`.
 
 Two locks with a verdict each: images that others signed in every layout that is read, one image that only a waiver
-lets in, and a file that somebody answers for. With approvals of a lock, of the delivery, of the waiver and of a Trust
-resource, trust roots, receipt, accepted list, audit and logs. As with `make_delivery`, the result is checked in.
+lets in, a scanner's report, and a file that somebody answers for. With approvals of a lock, of the delivery, of the
+waiver and of a Trust resource, trust roots, receipt, accepted list, audit and logs. As with `make_delivery`, the
+result is checked in.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ spec:
     require: {keys: [owner]}
   - match: ["**"]
     kinds: [file]
-    digestOnly: {approver: Amina, reason: Compared with the printed one., expires: 2126-01-01T00:00:00Z}
+    digestOnly: {approver: Amina, reason: As printed., expires: 2126-01-01T00:00:00Z, local: true}
 """
 WAIVER = """\
 apiVersion: airgap.openova.io/v1alpha1
@@ -91,6 +92,11 @@ spec:
   reason: Nobody signs it; compared by hand.
   expires: 2126-01-01T00:00:00Z
 """
+REPORT = {
+    "invocation": {"parameters": None, "uri": "", "event_id": "", "builder.id": ""},
+    "scanner": {"uri": "pkg:github/acme/scanner@1", "version": "1", "db": {"uri": "", "version": ""}, "result": {}},
+    "metadata": {"scanStartedOn": "2026-11-26T09:00:00Z", "scanFinishedOn": "2026-11-26T09:01:00Z"},
+}
 STATION = """\
   - name: station
     role: station
@@ -151,6 +157,14 @@ def make_content(folder: Path, sigstore: FakeSigstore) -> Descriptor:
     return tool
 
 
+def write_report(folder: Path) -> None:
+    """What a scanner said of the first image of the first lock."""
+    folder.mkdir()
+    item = json.loads(Path("golden/acme.lock.json").read_bytes())["items"][0]
+    hexed = item["root"]["digest"].removeprefix("sha256:")
+    (folder / f"sha256-{hexed}.json").write_text(json.dumps(REPORT, indent=1))
+
+
 def write_resources(golden: Path, tool: Descriptor, sigstore: FakeSigstore) -> None:
     """What the station and the Sovereign judge by."""
     root = sigstore.trusted_root()
@@ -183,10 +197,11 @@ def make_store() -> None:
     airgap("pull", *locks, "--store", "store", "--key", "keys/exporter.key")
     for lock in locks:
         airgap("sign", lock, *approve)
+    write_report(Path("reports"))
     approval = "golden/approvals/waiver.yaml.security-officer.sigstore.json"
     waiver = ("--waiver", "golden/waiver.yaml", "--approval", approval)
     judge = ("--policy", "golden/policy.yaml", "--trust", "golden/trust.yaml", "--key", "keys/station.key")
-    airgap("scan", *locks, "--store", "store", *judge, *waiver)
+    airgap("scan", *locks, "--store", "store", *judge, *waiver, "--reports", "reports")
 
 
 def make_delivery() -> None:
