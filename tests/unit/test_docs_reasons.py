@@ -29,7 +29,7 @@ ARGUMENTS: Mapping[str, int] = {
 HANDED_ON = {
     "policy.py: best.reason",
     "policy.py: failed.reason if failed else ''",
-    "read.py: reason",
+    "read.py: refusal.reason",
     "strict.py: error.code",
     "strict.py: reason",
     "verify.py: refusal.reason",
