@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ def unbase64(text: str) -> bytes:
     Only the end is written anew: everything before it has one spelling, and texts may have many MiB.
     """
     try:
-        data = base64.b64decode(text, validate=True)
+        data = binascii.a2b_base64(text, strict_mode=True)
     except ValueError as error:
         raise ValueError("not base64") from error
     end = len(data) % 3 or 3

@@ -125,8 +125,8 @@ def _without(document: Document, name: str) -> Document:
 STUBS: dict[str, tuple[str, Any, str]] = {
     "null": (SPDX, None, "empty"),
     "empty": (SPDX, {}, "empty"),
-    "list": (SPDX, [], "expected an object"),
-    "number": (CYCLONEDX, 1, "expected an object"),
+    "list": (SPDX, [], "empty"),
+    "number": (CYCLONEDX, 1, "empty"),
     "tag-value": (SPDX, "SPDXVersion: SPDX-2.3\n", "not valid JSON"),
     "data-of-nothing": (SPDX, {"Data": "", "Timestamp": ""}, "not valid JSON"),
     "any-object": (SPDX, {"sbom": True}, "nothing of an SBOM"),

@@ -97,6 +97,7 @@ def read_bundle(
             where=where,
             layout=Layout.BUNDLE,
             attestation=statement.attests,
+            statement=statement,
             payload=payload,
             payload_type=payload_type,
             signature=signature,

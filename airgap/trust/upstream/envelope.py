@@ -48,6 +48,7 @@ def read_envelope(
         where=where,
         layout=Layout.ENVELOPE,
         attestation=statement.attests,
+        statement=statement,
         payload=payload,
         payload_type=payload_type,
         signature=signature,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airgap.digest import Digest
@@ -31,6 +31,8 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*\Z")
 class Statement:
     """Of what somebody says about what. Whether it is true, and who says so, is not known here."""
 
+    source: bytes = field(repr=False)
+    """The very bytes object that was read."""
     subjects: tuple[Mapping[str, str], ...]
     """A digest set each: algorithm → value."""
     predicate_type: str
@@ -81,7 +83,7 @@ def parse_statement(payload: bytes, payload_type: str) -> Statement:
         )
     if not subjects:
         raise Refusal("bad-payload", "statement: it has no subject")
-    return Statement(subjects, predicate_type, isinstance(predicate, str))
+    return Statement(payload, subjects, predicate_type, isinstance(predicate, str))
 
 
 def _digests(value: Any, where: str) -> Mapping[str, str]:

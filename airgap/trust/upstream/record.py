@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airgap.digest import Digest
+
+if TYPE_CHECKING:
+    from airgap.trust.upstream.intoto import Statement
 
 
 class Status(StrEnum):
@@ -100,6 +103,8 @@ class Signed:
     """A bundle's hint at its key. It proves nothing."""
     version: str = ""
     """A bundle's: `0.1`, `0.2` or `0.3`."""
+    statement: Statement | None = field(default=None, compare=False, repr=False)
+    """What the reader parsed out of an envelope's payload, kept because reading a large one takes half a second."""
 
 
 @dataclass(frozen=True, slots=True)

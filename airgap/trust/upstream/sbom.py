@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 from airgap.digest import Digest
 from airgap.graph import unique
-from airgap.trust.upstream.intoto import PAYLOAD_TYPE, parse_statement
 from airgap.trust.upstream.record import Refusal
 from airgap.trust.upstream.strict import parse
 
@@ -90,8 +89,8 @@ def _reader(predicate_type: str) -> Callable[[_Object], _Read]:
 
 def _predicate(payload: bytes) -> _Object:
     """The document. Early cosign put it into `Data`, as text; a text that is no JSON is no document that we read."""
-    parse_statement(payload, PAYLOAD_TYPE)
-    predicate = parse(payload, "statement", "bad-payload", _needed).get("predicate")
+    statement = parse(payload, "statement", "bad-payload", _needed)
+    predicate = statement.get("predicate") if isinstance(statement, dict) else None
     if isinstance(predicate, dict) and set(predicate) <= {"Data", "Timestamp"} and predicate:
         predicate = predicate.get("Data")
     if isinstance(predicate, str):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airgap.errors import InputError
-from airgap.trust.upstream.intoto import Statement, parse_statement
+from airgap.trust.upstream.intoto import PAYLOAD_TYPE, Statement, parse_statement
 from airgap.trust.upstream.keyed import verify_keyed
 from airgap.trust.upstream.record import (
     MAX_SAID,
@@ -58,7 +58,6 @@ def verify(signed: Signed | Unread, demand: Demand) -> Finding:
         )
     finding = Finding(Status.FAILED, signed.subject, signed.where, signed.layout)
     try:
-        # What the reader noted of it is not relied on.
         statement = _statement(signed)
         if statement is not None and statement.attests:
             finding = replace(finding, predicate_type=plain(statement.predicate_type))
@@ -76,6 +75,10 @@ def _statement(signed: Signed) -> Statement | None:
     """What an envelope holds; `None` for the format that has none."""
     if signed.layout is Layout.SIMPLE_SIGNING:
         return None
+    read = signed.statement
+    # Bytes do not change: what was read of this very object is in it.
+    if signed.payload_type == PAYLOAD_TYPE and read is not None and read.source is signed.payload:
+        return read
     return parse_statement(signed.payload, signed.payload_type)
 
 
