@@ -45,21 +45,30 @@ def ticked(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def names_in(path: Path) -> set[str]:
-    """The names of the tests in a file."""
-    tree = ast.parse(path.read_text("utf-8"))
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+def stories_in(path: Path) -> dict[str, str]:
+    """The text of each test in a file, its parameters included, by name."""
+    lines = path.read_text("utf-8").splitlines()
+    found: dict[str, str] = {}
+    for node in ast.parse("\n".join(lines)).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            found[node.name] = "\n".join(lines[first - 1 : node.end_lineno])
+    return found
 
 
 @pytest.mark.parametrize("row", table("story"), ids=lambda row: str(row[0]))
-def test_a_story_has_its_test_and_answers_that_exist(row: list[str]) -> None:
+def test_a_story_has_its_test_and_the_answer_that_it_expects(row: list[str]) -> None:
     _, answer, named = row
     assert ticked(named)
+    told = ""
     for one in ticked(named):
         file, _, name = one.partition("::")
-        assert name in names_in(ROOT / "tests/e2e" / file), one
+        tests = stories_in(ROOT / "tests/e2e" / file)
+        assert name in tests, one
         assert "pytest.mark.e2e" in (ROOT / "tests/e2e" / file).read_text("utf-8"), one
+        told += tests[name]
     assert set(ticked(answer)) <= codes()[0] | reasons()[0]
+    assert [one for one in ticked(answer) if f'"{one}"' not in told] == []
 
 
 def test_all_stories_are_told_once() -> None:
