@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,14 @@ from airgap.canonical import canonical
 from airgap.delivery import tape
 from airgap.delivery.index import MAX_EVIDENCE
 from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError
+from airgap.errors import AirgapError, InputError, TrustError
+from airgap.graph import parse_json
 from airgap.inputs import read_input
 from airgap.lock import Lock
 from airgap.stage.gate import recorded
 from airgap.stage.records import Records
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.trust.fields import Fields
 from airgap.trust.statement import Statement, article, predicate_type
 from airgap.trust.verdict import Verdict
 
@@ -103,6 +105,18 @@ def root_files(roots: Sequence[CarriedRoot]) -> dict[str, bytes]:
         names = {root.name: str(Digest.of(root.data)) for root in reversed(roots)}
         files[ROOT_NAMES] = canonical(names)
     return files
+
+
+def root_names(files: Mapping[str, bytes]) -> dict[str, Digest]:
+    """The trust roots in the members of evidence.tar, by name. Raises `TrustError` (`evidence-mismatch`)."""
+    document = parse_json(files.get(ROOT_NAMES, b"{}"), ROOT_NAMES)
+    names = sorted(document) if isinstance(document, dict) else []
+    fields = Fields.of(document, frozenset(names), ROOT_NAMES, _mismatch)
+    return {name: fields.digest(name) for name in names}
+
+
+def _mismatch(what: str) -> AirgapError:
+    return TrustError("evidence-mismatch", f"evidence.tar: {what}", "have the delivery cut again")
 
 
 def _judged_by(verdicts: Sequence[Verdict | None], records: Records) -> list[CarriedRoot]:

@@ -12,6 +12,7 @@ from airgap.errors import AirgapError, InputError
 from airgap.graph import parse_json
 from airgap.inputs import read_input
 from airgap.lock import MAX_LOCK, Lock
+from airgap.stage.judged import judged
 from airgap.store.layout import Layout
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.trust.statement import Statement
@@ -102,9 +103,16 @@ def _delivery(folder: Path) -> tuple[Any, str]:
         f"  volumes  {len(contents.volumes)}, {sum(v.size for v in contents.volumes)} B, {len(contents.blobs)} blobs",
         f"  signed   {', '.join(sorted(media.signatures)) or 'by nobody'}",
         *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),
-        NOT_CHECKED,
     ]
-    return json.loads(media.index_bytes), "\n".join(lines)
+    document = json.loads(media.index_bytes)
+    try:
+        found = judged(media, index)
+    except AirgapError as error:
+        lines.append(f"  evidence {error}")
+    else:
+        lines += [f"  {line}" for line in found.lines()]
+        document["judged"] = found.as_dict()
+    return document, "\n".join([*lines, NOT_CHECKED])
 
 
 def _store(folder: Path) -> tuple[Any, str]:

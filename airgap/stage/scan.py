@@ -7,7 +7,7 @@ damaged in its manifests, is an error, and then there is no verdict; of a signat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -47,6 +47,8 @@ class Scanned:
     """One lock, judged. `path` is where its verdict was written, `None` where none was signed."""
 
     lock: Lock
+    digest: Digest
+    """The lock's."""
     judgements: tuple[Judgement, ...]
     verdict: Verdict
     path: Path | None = None
@@ -65,7 +67,8 @@ def scan(
     Raises `InputError` (`not-pulled`, `report-unasked`), `IntegrityError`, `PolicyError` (`pull-incomplete`),
     `TrustError` (a trust root is not what the policy says), `StoreError`.
     """
-    locks = list({lock.digest: lock for lock in order.locks}.values())
+    named = {lock.digest: lock for lock in order.locks}
+    locks = list(named.values())
     # 1. Layers are hashed by `bundle`, in the pass that writes them; nothing here is concluded from them.
     selected = select(locks, layout)
     # Two locks may have an item of one name: last month's and this month's.
@@ -79,10 +82,10 @@ def scan(
     waivers = [one.waiver for one in order.waivers]
     judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress))
     found = []
-    for lock, mine in zip(locks, roots, strict=True):
+    for (digest, lock), mine in zip(named.items(), roots, strict=True):
         judgements = tuple(islice(judged, len(lock.items)))
-        reports = [one for one in order.reports if one.subject in about[lock.digest]]
-        found.append(Scanned(lock, judgements, _verdict(judgements, mine, order.policy, reports)))
+        reports = [one for one in order.reports if one.subject in about[digest]]
+        found.append(Scanned(lock, digest, judgements, _verdict(judgements, mine, order.policy, reports)))
     # 3.
     if station is not None:
         found = [_sign(one, order, records, station) for one in found]
@@ -153,6 +156,5 @@ def _sign(one: Scanned, order: Order, records: Records, station: Station) -> Sca
     for report in order.reports:
         if report.digest in named:
             records.save_report(report.data)
-    bundle = station.sign(one.lock.digest, one.verdict)
-    path = records.save_statement("verdict", one.lock.digest, bundle)
-    return Scanned(one.lock, one.judgements, one.verdict, path)
+    bundle = station.sign(one.digest, one.verdict)
+    return replace(one, path=records.save_statement("verdict", one.digest, bundle))

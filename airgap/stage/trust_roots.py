@@ -21,10 +21,9 @@ from airgap.net.http import Client
 from airgap.net.origin import redact
 from airgap.resources.model import Trust
 from airgap.stage.accept import Opened, accept, evidence_bytes
-from airgap.stage.evidence import ROOT_NAMES, ROOTS, CarriedRoot
+from airgap.stage.evidence import ROOT_NAMES, ROOTS, CarriedRoot, root_names
 from airgap.stage.trust_update import Repository, fetch
 from airgap.trust.dsse import MAX_BUNDLE
-from airgap.trust.fields import Fields
 from airgap.trust.roles import Verified, verify_bundle
 from airgap.trust.root_store import Offer
 from airgap.trust.state import AcceptedState
@@ -131,7 +130,7 @@ def offer_repository(name: str, roots: Path, repository: Repository, client: Cli
 
 def _carried(name: str, opened: Opened) -> CarriedRoot:
     files = tape.read_archive(evidence_bytes(opened.media, opened.index), MAX_EVIDENCE)
-    names = _names(files.get(ROOT_NAMES, b"{}"))
+    names = root_names(files)
     digest = names.get(name)
     if digest is None:
         there = ", ".join(sorted(names)) or "none"
@@ -148,17 +147,6 @@ def _carried(name: str, opened: Opened) -> CarriedRoot:
             "have the delivery cut again",
         )
     return CarriedRoot(name, data, files.get(f"{ROOTS}{digest.hex}.{PROOF}", b""))
-
-
-def _names(data: bytes) -> dict[str, Digest]:
-    document = parse_json(data, ROOT_NAMES)
-    keys = frozenset(document) if isinstance(document, dict) else frozenset[str]()
-    fields = Fields.of(document, keys, ROOT_NAMES, _mismatch)
-    return {key: fields.digest(key) for key in keys}
-
-
-def _mismatch(what: str) -> AirgapError:
-    return TrustError("evidence-mismatch", f"evidence.tar: {what}", "have the delivery cut again")
 
 
 def _approved(judge: Judge, subjects: Sequence[Digest], believed: Sequence[Verified]) -> bytes:

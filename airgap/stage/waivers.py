@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from airgap.errors import InputError, TrustError
+from airgap.errors import AirgapError, InputError, TrustError
 from airgap.inputs import read_input
 from airgap.resources.load import load_waiver
 from airgap.resources.model import Trust
 from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.stage.evidence import beside
 from airgap.times import utc_text
-from airgap.trust.dsse import MAX_BUNDLE
+from airgap.trust.dsse import MAX_BUNDLE, open_bundle
 from airgap.trust.roles import Verified, verify_bundle
 
 _SIGN = "have this very file approved: airgap sign WAIVER --key KEY --role security-officer"
@@ -68,6 +68,11 @@ def read_waivers(
 
 def _approval(path: Path, trust: Trust, now: datetime) -> Verified:
     data = read_input(path, MAX_BUNDLE, "bad-approval")
+    try:
+        open_bundle(data, str(path))
+    except AirgapError as error:
+        # Another file was named; nothing that anybody signed is wrong.
+        raise InputError("bad-approval", f"{path}: no signed statement: {error.what}", _SIGN) from error
     found = verify_bundle(data, trust, str(path), now=now)
     if found.statement.kind != "approval":
         raise InputError("bad-approval", f"{path}: a {found.statement.kind} statement, expected an approval", _SIGN)

@@ -156,6 +156,8 @@ def test_what_cosign_signed_goes_all_the_way(world: World) -> None:
     line = ("verify-blob-attestation", "--key", "station.pub", *kind, "--bundle", lock["verdict"], "app.lock.json")
     assert cosign(*line, home=world.folder).returncode == 0
     bundle(world, "media", "app", who="station")
+    said = world.inside("verify", "media", "--trust", "trust.yaml", "--index-only")["judged"]
+    assert [(one["outcome"], one["refused"]) for one in said["verdicts"]] == [("pass", [])]
     world.take("media")
 
 
@@ -166,6 +168,8 @@ def test_a_dry_run_signs_nothing_and_needs_no_key(world: World) -> None:
     dry = ("scan", "tool.lock.json", "--store", "store", "--policy", "strict.yaml", "--dry-run")
     assert world.run(*dry, expect=3)["locks"][0]["items"][0]["reason"] == "absent"
     assert not list((world.folder / "store/airgap/statements").glob("verdict-*"))
+    # What it does not need is read all the same: a mistake in a path is said today, and not on the night of the run.
+    assert world.run(*dry, "--trust", "nowhere.yaml", expect=2)["code"] == "resource-file"
 
 
 # the gate
@@ -283,6 +287,8 @@ def test_a_waiver_that_does_not_count_is_said_before_anything_is_judged(world: W
     elsewhere = ("--approval", f"approvals/{APPROVAL}")
     assert world.run(*WAIVED, *elsewhere)["locks"][0]["outcome"] == "pass"
     assert world.run(*WAIVED[:-2], *elsewhere, expect=2)["code"] == "bad-approval"
+    another = ("--approval", "trust.yaml")
+    assert world.run(*WAIVED, *another, expect=2)["code"] == "bad-approval"
     # Edited after the approval.
     shutil.copyfile(world.folder / f"approvals/{APPROVAL}", world.folder / APPROVAL)
     text = (world.folder / "waiver.yaml").read_text()

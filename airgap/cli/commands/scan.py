@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, count, table
+from airgap.cli.context import Context, count
 from airgap.cli.parser import add_jobs, add_key, add_store, add_trust, command
 from airgap.errors import InputError
 
 if TYPE_CHECKING:
+    from airgap.resources.model import Trust
     from airgap.stage.scan import Scanned
-    from airgap.stage.waivers import Approved
 
 
 def add(subparsers: Any) -> None:
@@ -72,12 +72,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.stage.records import store_records
     from airgap.stage.reports import read_reports
     from airgap.stage.scan import Order, scan
+    from airgap.stage.waivers import Approved, read_waivers
     from airgap.store.layout import Layout
+    from airgap.trust.roles import check_signer
 
     store = context.store(arguments)
     locks = tuple(read_lock(path) for path in arguments.locks)
     policy, _ = open_policy(arguments.policy)
-    waivers = _waivers(arguments, context)
+    trust, waivers = _trust(arguments), list[Approved]()
+    if trust is not None:
+        waivers = read_waivers(arguments.waiver, arguments.approval, trust, context.now())
     reports = read_reports(arguments.reports) if arguments.reports else ()
     layout = Layout(store)
     records = store_records(store)
@@ -85,40 +89,32 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if not arguments.dry_run:
         station = station_for(arguments, context, records, "station", required=True)
         assert station is not None  # noqa: S101  (required)
-        _check_key(arguments, context, station.signer.key_id)
+        if trust is not None:
+            # A key that the far side would not believe signs nothing.
+            check_signer(trust, station.signer.key_id, "station", context.now())
     order = Order(
         locks, policy, tuple(waivers), context.now(), context.jobs(arguments), reports
     )
     found = scan(order, layout, records, station, context.progress())
     failed = sum(not one.passed for lock in found for one in lock.judgements)
-    context.result(_document(found, arguments, str(policy.digest)), _text(found, dry=arguments.dry_run))
+    context.result(_document(found, arguments, str(policy.digest)), _text(found, arguments))
     return exits.NO if failed else exits.DONE
 
 
-def _waivers(arguments: argparse.Namespace, context: Context) -> Sequence[Approved]:
+def _trust(arguments: argparse.Namespace) -> Trust | None:
+    """The Trust resource, read also where nothing needs it: a path that is wrong is said."""
     from airgap.resources.load import load_trust
-    from airgap.stage.waivers import read_waivers
 
-    if not arguments.waiver and not arguments.approval:
-        return ()
-    if not arguments.trust:
+    if arguments.trust is not None:
+        return load_trust(arguments.trust)
+    if arguments.waiver or arguments.approval:
+        flag = "--waiver" if arguments.waiver else "--approval"
         raise InputError(
             "usage",
-            "airgap scan: --waiver without --trust",
+            f"airgap scan: {flag} without --trust",
             "name the Trust resource with --trust: it says whose approval of a waiver counts",
         )
-    return read_waivers(
-        arguments.waiver, arguments.approval, load_trust(arguments.trust), context.now()
-    )
-
-
-def _check_key(arguments: argparse.Namespace, context: Context, key_id: str) -> None:
-    """Where the far side's Trust is at hand, a key that it would not believe signs nothing."""
-    if arguments.trust:
-        from airgap.resources.load import load_trust
-        from airgap.trust.roles import check_signer
-
-        check_signer(load_trust(arguments.trust), key_id, "station", context.now())
+    return None
 
 
 def _document(
@@ -129,7 +125,7 @@ def _document(
         "locks": [
             {
                 "name": one.lock.name,
-                "digest": str(one.lock.digest),
+                "digest": str(one.digest),
                 "outcome": one.verdict.outcome,
                 "verdict": None if one.path is None else str(one.path),
                 "waivers": [waiver.as_dict() for waiver in one.verdict.waivers],
@@ -141,26 +137,28 @@ def _document(
     }
 
 
-def _text(found: Sequence[Scanned], *, dry: bool) -> str:
-    return "\n".join(_lock_text(one, dry=dry) for one in found)
+def _text(found: Sequence[Scanned], arguments: argparse.Namespace) -> str:
+    return "\n".join(line for one in found for line in _lock_lines(one, arguments))
 
 
-def _lock_text(one: Scanned, *, dry: bool) -> str:
-    failed = [judgement for judgement in one.judgements if not judgement.passed]
-    rows = [("ITEM", "OUTCOME", "RULE", "WHY")]
-    rows += [(j.item, str(j.outcome), j.rule or "-", j.reason or j.detail) for j in one.judgements]
-    lines = [f"lock {one.lock.name!r}, {one.lock.digest}", table(rows).rstrip("\n")]
-    for judgement in failed:
-        lines.append(f"{judgement.item}: {judgement.detail}")
-        lines += [
-            f"  {check.name} of {check.subject}: {check.outcome}, {check.reason}"
-            for check in judgement.checks
-            if check.outcome == "fail"
-        ]
-    for waiver in one.verdict.waivers:
-        lines.append(f"waiver {waiver.digest} was used")
-    if one.verdict.reports:
-        lines.append(f"{count(len(one.verdict.reports), 'report')} of a scanner go along, and were not looked into")
-    says = f"fail: {count(len(failed), 'item')} of {len(one.judgements)} may not pass" if failed else "pass"
-    end = "nothing was signed" if dry else f"signed: {one.path}"
-    return "\n".join([*lines, f"verdict {says}; {end}"])
+def _lock_lines(one: Scanned, arguments: argparse.Namespace) -> Iterator[str]:
+    """What passed in numbers, what did not by name."""
+    from airgap.trust.verdict_words import passed_lines, refused, refused_lines
+
+    verdict, failed = one.verdict, len(refused(one.verdict))
+    yield f"lock {one.lock.name!r}, {one.digest}, policy {verdict.policy.name!r}, {verdict.policy.digest}"
+    yield f"pass: {len(verdict.items) - failed} of {count(len(verdict.items), 'item')}"
+    yield from passed_lines(verdict)
+    if failed:
+        yield f"may not pass: {count(failed, 'item')}"
+        yield from refused_lines(verdict)
+        yield (
+            f"  next: airgap verify-image NAME --lock LOCK --store STORE --policy {arguments.policy}    "
+            "explains an image or chart"
+        )
+    for waiver in verdict.waivers:
+        yield f"waiver {waiver.digest} was used"
+    if verdict.reports:
+        yield f"{count(len(verdict.reports), 'report')} of a scanner go along, and were not looked into"
+    end = "nothing was signed" if arguments.dry_run else f"signed: {one.path}"
+    yield f"verdict {verdict.outcome}; {end}"

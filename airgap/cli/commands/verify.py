@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.delivery.check import check_files
     from airgap.resources.load import load_trust
     from airgap.stage.accept import accept
+    from airgap.stage.judged import judged
     from airgap.trust.state import AcceptedState
 
     trust = load_trust(arguments.trust)
@@ -48,6 +49,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     for note in opened.admitted.notes:
         context.note(f"note: {note}")
     journey = opened.index.journey
+    believed = [one.statement for one in opened.admitted.statements]
+    said = judged(opened.media, opened.index, believed)
     reports = []
     if not arguments.index_only:
         reports = check_files(
@@ -62,14 +65,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             {"key": v.key.name, "role": v.role, "kind": v.statement.kind}
             for v in opened.admitted.statements
         ],
+        "judged": said.as_dict(),
         "files": [{"name": r.name, "state": r.state, "detail": r.detail} for r in reports],
         "outcome": "fail" if bad else "pass",
     }
-    context.result(document, _text(opened, reports, index_only=arguments.index_only))
+    text = _text(opened, said.lines(), reports, index_only=arguments.index_only)
+    context.result(document, text)
     return exits.TRUST if bad else exits.DONE
 
 
-def _text(opened: Any, reports: list[Any], *, index_only: bool) -> str:
+def _text(opened: Any, judged: list[str], reports: list[Any], *, index_only: bool) -> str:
     journey = opened.index.journey
     lines = [
         f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}, {opened.media.digest}"
@@ -78,6 +83,7 @@ def _text(opened: Any, reports: list[Any], *, index_only: bool) -> str:
         f"  {v.statement.kind} signed by {v.key.name!r} ({v.role}) at {v.statement.signed_at.isoformat()}"
         for v in opened.admitted.statements
     ]
+    lines += [f"  {line}" for line in judged]
     if index_only:
         return "\n".join(
             [*lines, "  signatures, locks and statements are good; the volumes were not read"]
