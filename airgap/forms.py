@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from airgap.errors import AirgapError
 from airgap.graph import Descriptor, Source
@@ -79,6 +79,28 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Signs:
+    """What a signature or attestation of ours at a destination says, and by which key."""
+
+    subject: str
+    """Digest of the manifest or index."""
+    predicate_type: str
+    statement: str
+    """Digest of the in-toto statement's bytes: one statement has one."""
+    key: str
+    """base64(sha256(DER SPKI))."""
+
+    def as_dict(self) -> dict[str, str]:
+        """The JSON shape of the receipt."""
+        return {
+            "subject": self.subject,
+            "predicateType": self.predicate_type,
+            "statement": self.statement,
+            "key": self.key,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One name at a destination: what the plan says of it, and later what came of it. A receipt's line.
 
@@ -94,8 +116,10 @@ class Change:
     previous: str = ""
     outcome: Verdict = Verdict.WRITE
     reason: str = ""
+    signs: Signs | None = None
+    """Of a signature that we made, or would."""
 
-    def as_dict(self) -> dict[str, str | None]:
+    def as_dict(self) -> dict[str, Any]:
         """The JSON shape of the receipt."""
         return {
             "item": self.item,
@@ -105,6 +129,7 @@ class Change:
             "previous": self.previous or None,
             "outcome": str(self.outcome),
             "reason": self.reason or None,
+            **({"signs": self.signs.as_dict()} if self.signs else {}),
         }
 
 
@@ -152,6 +177,8 @@ class Run:
     """`--restore`: no name is moved back."""
     deep: bool = False
     """`--deep`: receipts count for nothing, and what is there is hashed before it counts as present."""
+    signed: Mapping[tuple[str, str, Signs], str] = field(default_factory=dict)
+    """(at, name, what it says) → digest of a signature of ours, from our last receipts."""
 
     def wrote(self, change: Change) -> bool:
         """True when a receipt of ours says that this line was complete."""

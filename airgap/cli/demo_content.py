@@ -16,7 +16,7 @@ from airgap.canonical import canonical
 from airgap.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from airgap.kinds.chart import CHART, CONFIG
 from airgap.store.layout import Layout
-from airgap.trust.cosign_statement import referrer, sign_bundle
+from airgap.trust.cosign_statement import referrer, sign_bundle, signature
 from airgap.trust.keys import Signer
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -55,7 +55,8 @@ def sign_content(folder: Path, signer: Signer, created: datetime) -> None:
         layout = Layout(folder / place)
         for _, root in layout.roots():
             subject = Descriptor(root.media_type, root.digest, root.size)
-            made = referrer(subject, sign_bundle(root.digest, signer), created)
+            claim = signature(root.digest)
+            made = referrer(subject, claim, sign_bundle(claim, signer), created)
             for descriptor, data in (*made.blobs, (made.manifest, made.data)):
                 _put(layout, descriptor.media_type, data)
 

@@ -51,7 +51,7 @@ def open_gap(
     progress = context.progress()
     known = receipts.ours(state, trust, context.now())
     runs: Mapping[str, Run] = {
-        url: Run(progress, jobs, lines, restore, deep) for url, lines in known.items()
+        url: Run(progress, jobs, found.lines, restore, deep, found.signed) for url, found in known.items()
     }
     http = http_for(sovereign, jobs=jobs, user_agent=USER_AGENT, on_retry=progress.note)
     destinations = make(

@@ -6,6 +6,7 @@ from airgap.cli import exits
 from airgap.cli.context import Context, table
 from airgap.forms import Change, Verdict
 from airgap.stage.import_ import Imported
+from airgap.trust.vulnerabilities import VULNERABILITIES
 
 HEADING = ("OUTCOME", "AT", "NAME", "DIGEST", "BEFORE")
 
@@ -60,7 +61,10 @@ def _tables(done: Imported) -> str:
 
 def _row(change: Change) -> tuple[str, ...]:
     before = "" if change.previous in ("", change.digest) else change.previous[:19]
-    return (str(change.outcome), change.at, change.name, change.digest[:19], before)
+    name = change.name
+    if change.signs is not None and not name:
+        name = "(attestation)" if change.signs.predicate_type == VULNERABILITIES else "(signature)"
+    return (str(change.outcome), change.at, name, change.digest[:19], before)
 
 
 def _summary(done: Imported, *, dry_run: bool) -> str:

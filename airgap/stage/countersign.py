@@ -1,64 +1,48 @@
 """After an import: what was admitted is signed by the Sovereign's own key, once, so that admission inside finds it.
 
-Upstream's signatures stay what they are. cosign sees no older signature of an image beside which any bundle lies, so
-ours lie in a side repository, with the image's digest as subject, unless the Sovereign resource says otherwise; and a
-bundle beside an image that upstream signed in the older layout alone is refused. Each signature is a line of the
-receipt: an audit finds one that is gone.
+Where a scanner's report came with it, the report is attested too, in the same place and layout. Upstream's signatures
+stay what they are. cosign sees no older signature of an image beside which any bundle lies, so ours lie in a side
+repository, with the image's digest as subject, unless the Sovereign resource says otherwise; and a bundle beside an
+image that upstream signed in the older layout alone is refused. Each signature is a line of the receipt: an audit finds
+one that is gone.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airgap.destinations.graph import GraphDestination
 from airgap.digest import Digest
-from airgap.errors import AirgapError, NotFoundError
-from airgap.forms import Change, Graph, Verdict
-from airgap.graph import Descriptor, Opener, parse_node, read_limited
+from airgap.errors import AirgapError
+from airgap.forms import Change, Graph, Signs, Verdict
+from airgap.graph import Descriptor, Opener
 from airgap.parallel import parallel
 from airgap.progress import Progress
 from airgap.resources.model import SignaturesConfig
+from airgap.stage.signed_before import BUNDLES, Task, Upstream, look, payload_of, tagged
 from airgap.stage.station import Diary
 from airgap.store.registry import Repository
 from airgap.trust import cosign_statement as cosign
-from airgap.trust.dsse import MAX_BUNDLE
 from airgap.trust.keys import Signer, load_public
+from airgap.trust.vulnerabilities import Report
 
 if TYPE_CHECKING:
     from airgap.stage.import_ import Line
 
 DONE = (Verdict.WRITTEN, Verdict.PRESENT)
+"""What is in place."""
+DUE = (Verdict.WRITE, Verdict.MOVED, Verdict.PRESENT)
+"""What would be, by a plan."""
 ACTION = "countersign"
 """What the station's log calls it."""
 SUBJECTS = 1000
 """Digests in one line of the log, which has at most one MiB."""
-_BUNDLES = "application/vnd.dev.sigstore.bundle"
-"""How the media type of a bundle begins, whatever its version: what cosign looks for."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """One manifest or index at one registry, and where its signature goes."""
-
-    repository: Repository
-    """Where the signature goes."""
-    image: Repository
-    """Where the subject is."""
-    descriptor: Descriptor
-    config: SignaturesConfig
-
-    @property
-    def digest(self) -> Digest:
-        """That of the subject."""
-        return self.descriptor.digest
-
-    @property
-    def key(self) -> tuple[int, Digest]:
-        """One digest in two repositories is one signature in a side repository, and two beside."""
-        return id(self.repository), self.digest
+Reports = Mapping[Digest, Report]
+"""By the digest of the manifest that each is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,134 +53,138 @@ class Countersigner:
     places: Mapping[str, SignaturesConfig]
     diary: Diary
 
-    def run(self, lines: Sequence[Line], jobs: int, progress: Progress) -> None:
+    def plan(self, lines: Sequence[Line], reports: Reports, jobs: int) -> None:
+        """Says in each line what `run` would sign once the import has been done. Writes nothing."""
+        wanted = self._wanted(lines, reports, DUE)
+        _tell(wanted, self._looked(wanted, jobs))
+
+    def run(self, lines: Sequence[Line], reports: Reports, jobs: int, progress: Progress) -> None:
         """Signs the root of each line that is in place, and every manifest below it; adds what came of it to the line.
 
         1. Look whether our signature is there already. 2. Note in the log what will be signed. 3. Sign. 4. Make it
         findable. What fails is a failed change of its line, and the same import again mends it.
         """
-        wanted = [(line, _subjects(line, config)) for line, config in self._lines(lines)]
-        every = {subject.key: subject for _, subjects in wanted for subject in subjects}
-        progress.start("sign", 0, len(every))
+        wanted = self._wanted(lines, reports, DONE)
         # 1.
-        found = parallel(jobs, lambda one: _guarded(self._look, one), every.values(), "sign")
-        looked = dict(zip(every, found, strict=True))
+        every = {task.key: task for _, tasks in wanted for task in tasks}
+        progress.start("sign", 0, len(every))
+        looked = self._looked(wanted, jobs)
         # 2.
         fresh = [every[key] for key, change in looked.items() if change.outcome is Verdict.WRITE]
-        self._note(sorted({subject.digest for subject in fresh}))
+        self._note(sorted({task.claim.subject for task in fresh}))
 
         # 3.
-        def sign(subject: _Subject) -> _Made:
-            progress.item(f"{subject.repository}@{subject.digest}")
-            return self._sign(subject)
+        def sign(task: Task) -> _Made:
+            progress.item(f"{task.side}@{task.claim.subject}")
+            return self._sign(task)
 
         made = parallel(jobs, sign, fresh, "sign")
         # 4.
-        for subject, change in zip(fresh, _published(fresh, made), strict=True):
-            looked[subject.key] = change
-        for line, subjects in wanted:
-            changes = (looked[subject.key] for subject in subjects)
-            line.signed = [replace(one, item=line.form.item) for one in changes]
+        looked |= {
+            task.key: change for task, change in zip(fresh, _published(fresh, made), strict=True)
+        }
+        _tell(wanted, looked)
 
-    def _lines(self, lines: Sequence[Line]) -> Iterator[tuple[Line, SignaturesConfig]]:
-        """The lines of registries that get signatures, whose root is in place."""
+    # what there is to do
+
+    def _wanted(
+        self, lines: Sequence[Line], reports: Reports, outcomes: Sequence[Verdict]
+    ) -> list[tuple[Line, list[Task]]]:
+        """The lines of registries that get signatures, whose root is (or will be) in place, with what is due."""
+        found = []
         for line in lines:
             config = self.places.get(line.destination.url)
             if config is None or line.error is not None or not isinstance(line.form, Graph):
                 continue
-            if line.changes and line.changes[0].outcome in DONE:
-                yield line, config
+            if line.changes and line.changes[0].outcome in outcomes:
+                found.append((line, list(self._tasks(line, config, reports))))
+        return found
+
+    def _tasks(self, line: Line, config: SignaturesConfig, reports: Reports) -> Iterator[Task]:
+        destination, form = line.destination, line.form
+        if not isinstance(destination, GraphDestination) or not isinstance(form, Graph):
+            raise TypeError("only graphs are signed")
+        image = destination.repository(line.changes[0].at)
+        side = destination.repository(config.repository) if config.repository else image
+        if not isinstance(image, Repository) or not isinstance(side, Repository):
+            raise TypeError("only registries have signatures")
+        for node in destination.nodes(form):
+            claims = [cosign.signature(node.digest)]
+            if node.digest in reports:
+                claims.append(cosign.vulnerabilities(reports[node.digest]))
+            upstream = _upstream(form, node.digest)
+            for claim in claims:
+                statement = str(Digest.of(claim.statement))
+                signs = Signs(str(node.digest), claim.predicate_type, statement, self.signer.key_id)
+                older = config.layout == "legacy"
+                yield Task(side, image, node, claim, signs, older, destination.run, upstream)
+
+    def _looked(
+        self, wanted: Sequence[tuple[Line, Sequence[Task]]], jobs: int
+    ) -> dict[tuple[int, str], Change]:
+        every = {task.key: task for _, tasks in wanted for task in tasks}
+        key = load_public(self.signer.public_key_pem)
+
+        def guarded(task: Task) -> Change:
+            try:
+                return look(task, key)
+            except AirgapError as error:
+                return _failed(task, error)
+
+        return dict(zip(every, parallel(jobs, guarded, every.values(), "sign"), strict=True))
 
     def _note(self, digests: Sequence[Digest]) -> None:
         for at in range(0, len(digests), SUBJECTS):
             self.diary.note(ACTION, *digests[at : at + SUBJECTS])
 
-    # 1. looking
+    # signing
 
-    def _look(self, subject: _Subject) -> Change:
-        """PRESENT with the signature's digest, REFUSED with the reason, or WRITE."""
-        key = load_public(self.signer.public_key_pem)
-        if subject.config.layout == "legacy":
-            return self._look_simple(subject)
-        bundles = 0
-        for found in subject.repository.referrers(subject.digest):
-            layer = _bundle_layer(subject.repository, found)
-            if layer is None:
-                continue
-            bundles += 1
-            with subject.repository.open(layer) as stream:
-                data = read_limited(stream, MAX_BUNDLE)
-            if Digest.of(data) == layer.digest and cosign.is_signed_by(data, subject.digest, key):
-                return _change(subject, "", found.digest, Verdict.PRESENT)
-        tag = _older(subject) if subject.repository is subject.image and not bundles else ""
-        if tag:
-            reason = (
-                f"upstream signed it as {tag}, which cosign would not see any more beside a bundle of ours: "
-                "use a side repository, or layout: legacy"
-            )
-            return _change(subject, "", subject.digest, Verdict.REFUSED, reason)
-        return _change(subject, "", subject.digest, Verdict.WRITE)
-
-    def _look_simple(self, subject: _Subject) -> Change:
-        key, tag = load_public(self.signer.public_key_pem), cosign.signature_tag(subject.digest)
-        found = _tagged(subject.repository, tag)
-        if found is None:
-            return _change(subject, tag, subject.digest, Verdict.WRITE)
-        layers = cosign.simple_layers(found[1])
-        payload = _payload(subject)
-        if any(cosign.simple_signature(layer, key, payload) for layer in layers):
-            return _change(subject, tag, found[0].digest, Verdict.PRESENT)
-        if subject.repository is subject.image:
-            reason = "the tag holds other signatures, which are not ours to change: use a side repository"
-            return _change(subject, tag, found[0].digest, Verdict.REFUSED, reason)
-        return _change(subject, tag, subject.digest, Verdict.WRITE)
-
-    # 3. signing
-
-    def _sign(self, subject: _Subject) -> _Made:
+    def _sign(self, task: Task) -> _Made:
         """Puts a signature, which nobody finds before it is published."""
         try:
-            if subject.config.layout == "legacy":
-                made = self._simple(subject)
+            if task.older:
+                made = self._older(task)
             else:
-                bundle = cosign.sign_bundle(subject.digest, self.signer)
-                made = cosign.referrer(subject.descriptor, bundle, self.diary.clock())
+                bundle = cosign.sign_bundle(task.claim, self.signer)
+                made = cosign.referrer(task.descriptor, task.claim, bundle, self.diary.clock())
             for descriptor, data in (*made.blobs, (made.manifest, made.data)):
-                subject.repository.put(descriptor, _opener(data))
+                task.side.put(descriptor, _opener(data))
         except AirgapError as error:
             return error
         return made.manifest
 
-    def _simple(self, subject: _Subject) -> cosign.Artifact:
-        """Behind the signatures that are under the tag: a key that was rotated signed before."""
-        found = _tagged(subject.repository, cosign.signature_tag(subject.digest))
-        layers = [] if found is None else cosign.simple_layers(found[1])
-        return cosign.simple(_payload(subject), self.signer, layers)
+    def _older(self, task: Task) -> cosign.Artifact:
+        """Behind what is under the tag: a key that was rotated signed before, or a scanner looked before."""
+        found = tagged(task.side, task.name)
+        before = [] if found is None else cosign.older_layers(found[1])
+        if task.claim.is_signature:
+            payload = payload_of(task)
+            return cosign.older(cosign.simple_layer(payload, self.signer), payload, before)
+        data = cosign.envelope(task.claim, self.signer)
+        return cosign.older(cosign.envelope_layer(task.claim, data), data, before)
 
 
 _Made = Descriptor | AirgapError
 """The manifest of a signature that was put, or why there is none."""
 
 
-def _published(subjects: Sequence[_Subject], made: Sequence[_Made]) -> Iterator[Change]:
+def _published(tasks: Sequence[Task], made: Sequence[_Made]) -> Iterator[Change]:
     """Makes all of them findable; a repository's referrers are entered together."""
     entered: dict[int, AirgapError | None] = {}
-    for subject, signature in zip(subjects, made, strict=True):
+    for task, signature in zip(tasks, made, strict=True):
         if isinstance(signature, AirgapError):
-            yield _failed(subject, signature)
+            yield _failed(task, signature)
             continue
-        repository, tag = subject.repository, ""
-        if subject.config.layout == "legacy":
-            tag = cosign.signature_tag(subject.digest)
-            why = _publish(repository, {tag: signature})
+        if task.older:
+            why = _publish(task.side, {task.name: signature})
         else:
-            if id(repository) not in entered:
-                entered[id(repository)] = _publish(repository, {})
-            why = entered[id(repository)]
+            if id(task.side) not in entered:
+                entered[id(task.side)] = _publish(task.side, {})
+            why = entered[id(task.side)]
         if why is None:
-            yield _change(subject, tag, signature.digest, Verdict.WRITTEN)
+            yield task.change(signature.digest, Verdict.WRITTEN)
         else:
-            yield _failed(subject, why)
+            yield _failed(task, why)
 
 
 def _publish(repository: Repository, names: Mapping[str, Descriptor]) -> AirgapError | None:
@@ -207,65 +195,23 @@ def _publish(repository: Repository, names: Mapping[str, Descriptor]) -> AirgapE
     return None
 
 
-def _subjects(line: Line, config: SignaturesConfig) -> list[_Subject]:
-    destination, form = line.destination, line.form
-    if not isinstance(destination, GraphDestination) or not isinstance(form, Graph):
-        raise TypeError("only graphs are signed")
-    image = destination.repository(line.changes[0].at)
-    side = destination.repository(config.repository) if config.repository else image
-    if not isinstance(image, Repository) or not isinstance(side, Repository):
-        raise TypeError("only registries have signatures")
-    return [_Subject(side, image, node, config) for node in destination.nodes(form)]
+def _tell(
+    wanted: Sequence[tuple[Line, Sequence[Task]]], looked: Mapping[tuple[int, str], Change]
+) -> None:
+    for line, tasks in wanted:
+        line.signed = [replace(looked[task.key], item=line.form.item) for task in tasks]
 
 
-def _change(
-    subject: _Subject, name: str, digest: Digest, outcome: Verdict, reason: str = ""
-) -> Change:
-    return Change("", subject.repository.name, name, str(digest), outcome=outcome, reason=reason)
+def _upstream(form: Graph, subject: Digest) -> Upstream:
+    attached = [one for one in form.attached if one.subject == subject]
+    return Upstream(
+        frozenset(one.tag for one in attached if one.tag),
+        any(one.descriptor.artifact_type.startswith(BUNDLES) for one in attached),
+    )
 
 
-def _guarded(work: Callable[[_Subject], Change], subject: _Subject) -> Change:
-    try:
-        return work(subject)
-    except AirgapError as error:
-        return _failed(subject, error)
-
-
-def _failed(subject: _Subject, error: AirgapError) -> Change:
-    return _change(subject, "", subject.digest, Verdict.FAILED, f"not signed: {error}")
-
-
-def _bundle_layer(repository: Repository, found: Descriptor) -> Descriptor | None:
-    """The bundle of a referrer, by its layer's type as cosign does it: lists may leave the artifact type out."""
-    try:
-        descriptor, data = repository.manifest(found.digest)
-        layers = [
-            one
-            for one in parse_node(descriptor, data).children
-            if one.media_type.startswith(_BUNDLES)
-        ]
-    except NotFoundError:
-        return None  # listed, and gone
-    return layers[0] if len(layers) == 1 else None
-
-
-def _older(subject: _Subject) -> str:
-    """A tag of the older layout that the subject has where it is, `""` for none."""
-    for tag in (cosign.signature_tag(subject.digest), cosign.attestation_tag(subject.digest)):
-        if subject.image.find(tag) is not None:
-            return tag
-    return ""
-
-
-def _tagged(repository: Repository, tag: str) -> tuple[Descriptor, bytes] | None:
-    try:
-        return repository.manifest(tag)
-    except NotFoundError:
-        return None
-
-
-def _payload(subject: _Subject) -> bytes:
-    return cosign.simple_payload(subject.digest, str(subject.repository))
+def _failed(task: Task, error: AirgapError) -> Change:
+    return task.change(None, Verdict.FAILED, f"not signed: {error}")
 
 
 def _opener(data: bytes) -> Opener:

@@ -247,7 +247,7 @@ def run_import(
     each(jobs, publish, planned.lines)
     # 5. Our signatures, beside those of upstream.
     if countersigner is not None:
-        countersigner.run(planned.lines, jobs, progress)
+        countersigner.run(planned.lines, opened.admitted.reports, jobs, progress)
     # 6. The receipt.
     if station is not None:
         planned.receipt = station.sign(opened.media.digest, _receipt(planned))

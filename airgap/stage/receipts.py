@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from airgap.errors import InputError, TrustError
-from airgap.forms import Change, Verdict
+from airgap.forms import Change, Signs, Verdict
 from airgap.inputs import read_input
 from airgap.resources.model import Trust
 from airgap.store.files import disk_errors, write_durably
@@ -79,8 +80,16 @@ def read(path: Path, trust: Trust, now: datetime) -> Verified:
     return found
 
 
-def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Mapping[tuple[str, str], str]]:
-    """By destination URL: (at, name) → digest that our newest receipt says we wrote or found there.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What our newest receipts say that we wrote or found at one destination: see `Run.ours` and `Run.signed`."""
+
+    lines: dict[tuple[str, str], str] = field(default_factory=dict)
+    signed: dict[tuple[str, str, Signs], str] = field(default_factory=dict)
+
+
+def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Known]:
+    """What our receipts say of each destination, by its URL.
 
     A receipt that cannot be believed counts for nothing: then everything is looked at again, which is only slower.
     """
@@ -90,13 +99,15 @@ def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Mapping[tuple
             found.append(read(path, trust, now))
         except (TrustError, InputError):
             continue
-    table: dict[str, dict[tuple[str, str], str]] = {}
+    table: dict[str, Known] = {}
     for verified in sorted(found, key=lambda one: one.statement.signed_at):
         for placed in receipt_of(verified).destinations:
-            lines = table.setdefault(placed.url, {})
+            known = table.setdefault(placed.url, Known())
             for item in placed.items:
                 if item.outcome in DONE:
-                    lines[item.at, item.name or item.digest] = item.digest
+                    known.lines[item.at, item.name or item.digest] = item.digest
+                    if item.signs is not None:
+                        known.signed[item.at, item.name, item.signs] = item.digest
     return table
 
 
@@ -125,13 +136,16 @@ def _line(change: Change) -> PlacedItem:
         outcome=str(outcome),
         previous=change.previous or None,
         reason=change.reason or None,
+        signs=change.signs,
     )
 
 
 def changes_of(part: Placed) -> Sequence[Change]:
     """The lines of a receipt that say that something is there."""
     return [
-        Change(i.item, i.at, i.name, i.digest, i.previous or "", Verdict(i.outcome), i.reason or "")
+        Change(
+            i.item, i.at, i.name, i.digest, i.previous or "", Verdict(i.outcome), i.reason or "", i.signs
+        )
         for i in part.items
         if i.outcome in DONE
     ]

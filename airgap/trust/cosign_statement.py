@@ -1,8 +1,9 @@
-"""Signatures as cosign writes them, by a key of ours: what admission inside looks for.
+"""Signatures and attestations as cosign writes them, by a key of ours: what admission inside looks for.
 
 Two layouts: the bundle of cosign v3 (a statement in a Sigstore bundle v0.3, attached by an OCI 1.1 `subject`), and the
-older payload with its signature in an annotation (tag `sha256-<hex>.sig`). Sources: cosign, specs/BUNDLE_SPEC.md and
-specs/SIGNATURE_SPEC.md; tried with cosign 3.1.3. Bytes in, bytes out: nothing here asks anybody.
+older one: for a signature a payload with the signature in an annotation (tag `sha256-<hex>.sig`), for an attestation a
+DSSE envelope (tag `sha256-<hex>.att`). Sources: cosign, specs/BUNDLE_SPEC.md, specs/SIGNATURE_SPEC.md and
+specs/ATTESTATION_SPEC.md; tried with cosign 3.1.3. Bytes in, bytes out: nothing here asks anybody.
 """
 
 from __future__ import annotations
@@ -16,19 +17,87 @@ from typing import Any
 
 from airgap.canonical import canonical
 from airgap.digest import Digest
-from airgap.errors import AirgapError, TrustError
-from airgap.graph import EMPTY_BLOB, OCI_CONFIG, OCI_EMPTY, OCI_MANIFEST, Descriptor, parse_json
+from airgap.errors import AirgapError, IntegrityError, TrustError
+from airgap.graph import (
+    EMPTY_BLOB,
+    OCI_CONFIG,
+    OCI_EMPTY,
+    OCI_MANIFEST,
+    Descriptor,
+    descriptor_from,
+    parse_json,
+)
 from airgap.times import utc_text
-from airgap.trust.dsse import BUNDLE_TYPE, open_bundle, sign_payload, verify
+from airgap.trust.dsse import (
+    BUNDLE_TYPE,
+    MAX_BUNDLE,
+    MAX_EVIDENCE_BUNDLE,
+    PAYLOAD_TYPE,
+    Envelope,
+    open_bundle,
+    pae,
+    sign_payload,
+    verify,
+)
+from airgap.trust.fields import Fields
 from airgap.trust.keys import PublicKey, Signer
 from airgap.trust.statement import STATEMENT_TYPE
 from airgap.trust.upstream.record import COSIGN_SIGN
+from airgap.trust.vulnerabilities import VULNERABILITIES, Report
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+DSSE = "application/vnd.dsse.envelope.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
-"""The annotation with the signature of a layer, base64 (the older layout)."""
+"""The annotation with the signature of a layer, base64 (the older layout); there and empty for an attestation."""
+PREDICATE = "dev.sigstore.bundle.predicateType"
+"""The annotation of a bundle's manifest that says what its statement is. cosign believes the statement alone."""
 MAX_LAYERS = 100
 """Signatures in one older manifest that we add to: one a key and year is a handful."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What we say about one digest: that we mean it (a signature), or what a scanner said of it."""
+
+    subject: Digest
+    predicate_type: str
+    predicate: bytes
+    """JSON, which stands in the statement byte for byte."""
+
+    @property
+    def statement(self) -> bytes:
+        """The in-toto statement: what is signed, but for a signature in the older layout."""
+        rest = {
+            "predicateType": self.predicate_type,
+            "subject": [{"digest": {"sha256": self.subject.hex}}],
+        }
+        head = b'{"_type":' + canonical(STATEMENT_TYPE) + b',"predicate":'
+        return head + self.predicate + b"," + canonical(rest)[1:]
+
+    @property
+    def is_signature(self) -> bool:
+        """True for what cosign calls a signature, false for an attestation."""
+        return self.predicate_type == COSIGN_SIGN
+
+    @property
+    def tag(self) -> str:
+        """Where the older layout keeps it."""
+        return (signature_tag if self.is_signature else attestation_tag)(self.subject)
+
+    @property
+    def limit(self) -> int:
+        """Bytes that an envelope or bundle of such a claim may have: others are not looked at."""
+        return MAX_BUNDLE if self.is_signature else MAX_EVIDENCE_BUNDLE
+
+
+def signature(subject: Digest) -> Claim:
+    """That the key's holder means this digest, and nothing about it: what `cosign sign` (v3) says."""
+    return Claim(subject, COSIGN_SIGN, b"{}")
+
+
+def vulnerabilities(report: Report) -> Claim:
+    """What a scanner said, its report as it is: what `cosign attest --type vuln` says."""
+    return Claim(report.subject, VULNERABILITIES, report.data.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +119,22 @@ def attestation_tag(subject: Digest) -> str:
     return f"sha256-{subject.hex}.att"
 
 
-def statement(subject: Digest) -> bytes:
-    """What cosign v3 signs: that the key's holder means this digest, and nothing about it."""
-    return canonical(
-        {
-            "_type": STATEMENT_TYPE,
-            "subject": [{"digest": {"sha256": subject.hex}}],
-            "predicateType": COSIGN_SIGN,
-            "predicate": {},
-        }
-    )
+def sign_bundle(claim: Claim, signer: Signer) -> bytes:
+    """A claim as a bundle."""
+    return sign_payload(claim.statement, signer)
 
 
-def sign_bundle(subject: Digest, signer: Signer) -> bytes:
-    """A signature of `subject` as a bundle."""
-    return sign_payload(statement(subject), signer)
-
-
-def is_signed_by(bundle: bytes, subject: Digest, key: PublicKey) -> bool:
-    """True for a bundle that `sign_bundle` made for this subject and this key. Anything else is somebody else's."""
+def is_signed_by(bundle: bytes, claim: Claim, key: PublicKey) -> bool:
+    """True for a bundle that `sign_bundle` made of this claim with this key. Anything else is somebody else's."""
     try:
-        envelope = open_bundle(bundle, "a bundle")
+        envelope = open_bundle(bundle, "a bundle", claim.limit)
     except TrustError:
         return False
-    return envelope.payload == statement(subject) and verify(envelope, key)
+    return envelope.payload == claim.statement and verify(envelope, key)
 
 
-def referrer(subject: Descriptor, bundle: bytes, created: datetime) -> Artifact:
-    """The artifact that attaches a bundle to `subject`, which need not be in the same repository."""
+def referrer(subject: Descriptor, claim: Claim, bundle: bytes, created: datetime) -> Artifact:
+    """The artifact that attaches a claim's bundle to `subject`, which need not be in the same repository."""
     layer = Descriptor.of(BUNDLE_TYPE, bundle)
     config = Descriptor.of(OCI_EMPTY, EMPTY_BLOB)
     data = _json(
@@ -90,7 +147,7 @@ def referrer(subject: Descriptor, bundle: bytes, created: datetime) -> Artifact:
             "subject": _edge(subject),
             "annotations": {
                 "dev.sigstore.bundle.content": "dsse-envelope",
-                "dev.sigstore.bundle.predicateType": COSIGN_SIGN,
+                PREDICATE: claim.predicate_type,
                 "org.opencontainers.image.created": utc_text(created),
             },
         }
@@ -111,16 +168,17 @@ def simple_payload(subject: Digest, repository: str) -> bytes:
     return canonical({"critical": critical, "optional": None})
 
 
-def simple_layers(manifest: bytes) -> list[dict[str, Any]]:
-    """The layers of an older signature manifest, as they stand there; none for what is no such manifest."""
+def older_layers(manifest: bytes) -> list[dict[str, Any]]:
+    """The layers of a manifest of the older layout, as they stand there; none for what is no such manifest."""
     try:
         document = parse_json(manifest, "a signature tag")
     except AirgapError:
         return []
     layers = document.get("layers") if isinstance(document, dict) else None
-    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+    if not isinstance(layers, list):
         return []
-    return layers
+    good = all(isinstance(one, dict) and isinstance(one.get("digest"), str) for one in layers)
+    return layers if good else []
 
 
 def simple_signature(layer: dict[str, Any], key: PublicKey, payload: bytes) -> bool:
@@ -136,8 +194,59 @@ def simple_signature(layer: dict[str, Any], key: PublicKey, payload: bytes) -> b
     return key.verify(payload, signature)
 
 
-def simple(payload: bytes, signer: Signer, beside: Sequence[dict[str, Any]] = ()) -> Artifact:
-    """The older manifest with our signature behind those in `beside`, which are kept as they are.
+def simple_layer(payload: bytes, signer: Signer) -> dict[str, Any]:
+    """The layer of a signature in the older layout; its blob is the payload."""
+    text = base64.b64encode(signer.sign(payload)).decode()
+    return _edge(Descriptor.of(SIMPLE_SIGNING, payload)) | {"annotations": {SIGNATURE: text}}
+
+
+def envelope(claim: Claim, signer: Signer) -> bytes:
+    """An attestation in the older layout: a DSSE envelope, without the `keyid` that cosign refuses."""
+    sig = base64.b64encode(signer.sign(pae(claim.statement))).decode()
+    payload = base64.b64encode(claim.statement).decode()
+    return canonical(
+        {"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": [{"sig": sig}]}
+    )
+
+
+def envelope_layer(claim: Claim, data: bytes) -> dict[str, Any]:
+    """The layer of an attestation in the older layout; its blob is the envelope."""
+    said = {"predicateType": claim.predicate_type, SIGNATURE: ""}
+    return _edge(Descriptor.of(DSSE, data)) | {"annotations": said}
+
+
+def envelope_blob(layer: dict[str, Any], claim: Claim) -> Descriptor | None:
+    """The blob of a layer that may be the claim in the older layout, `None` for what is not worth reading."""
+    said = layer.get("annotations")
+    if not isinstance(said, dict) or said.get("predicateType") != claim.predicate_type:
+        return None
+    try:
+        blob = descriptor_from(layer, "a layer")
+    except IntegrityError:
+        return None
+    return blob if blob.media_type == DSSE and blob.size <= claim.limit else None
+
+
+def is_enveloped_by(data: bytes, claim: Claim, key: PublicKey) -> bool:
+    """True for an envelope that `envelope` made of this claim with this key."""
+    if len(data) > claim.limit:
+        return False
+    try:
+        found = Fields.parse(
+            data, {"payload", "payloadType", "signatures"}, "an envelope", _strange
+        )
+        found.exactly("payloadType", PAYLOAD_TYPE)
+        signatures = [one.binary("sig") for one in found.each("signatures", {"sig"})]
+        payload = found.binary("payload")
+    except TrustError:
+        return False
+    return payload == claim.statement and any(
+        verify(Envelope(payload, one, "", data), key) for one in signatures[:1]
+    )
+
+
+def older(layer: dict[str, Any], data: bytes, beside: Sequence[dict[str, Any]] = ()) -> Artifact:
+    """The older manifest with our layer (its blob is `data`) behind those in `beside`, which are kept as they are.
 
     Raises `TrustError` (`too-many-signatures`) where there are too many of them.
     """
@@ -145,9 +254,7 @@ def simple(payload: bytes, signer: Signer, beside: Sequence[dict[str, Any]] = ()
         raise TrustError(
             "too-many-signatures", f"{len(beside)} signatures under one tag, at most {MAX_LAYERS}"
         )
-    layer = Descriptor.of(SIMPLE_SIGNING, payload)
-    signature = base64.b64encode(signer.sign(payload)).decode()
-    layers = [*beside, _edge(layer) | {"annotations": {SIGNATURE: signature}}]
+    layers = [*beside, layer]
     diffs = [each["digest"] for each in layers]
     # An image's config, because the older layout pretends to be an image.
     config_data = _json(
@@ -159,7 +266,7 @@ def simple(payload: bytes, signer: Signer, beside: Sequence[dict[str, Any]] = ()
         }
     )
     config = Descriptor.of(OCI_CONFIG, config_data)
-    data = _json(
+    made = _json(
         {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
@@ -167,9 +274,12 @@ def simple(payload: bytes, signer: Signer, beside: Sequence[dict[str, Any]] = ()
             "layers": layers,
         }
     )
-    return Artifact(
-        ((config, config_data), (layer, payload)), Descriptor.of(OCI_MANIFEST, data), data
-    )
+    blob = Descriptor.of(layer["mediaType"], data)
+    return Artifact(((config, config_data), (blob, data)), Descriptor.of(OCI_MANIFEST, made), made)
+
+
+def _strange(what: str) -> AirgapError:
+    return TrustError("bad-bundle", what)
 
 
 def _edge(descriptor: Descriptor) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 from airgap.digest import Digest
+from airgap.forms import Signs
 from airgap.trust.fields import Fields
 
 OUTCOMES = frozenset({"pass", "fail", "not-run"})
@@ -136,6 +137,12 @@ class PlacedItem:
     previous: str | None = None
     """What the name held before; `None` where it was new."""
     reason: str | None = None
+    signs: Signs | None = None
+    """What it says, where it is a signature or attestation that the Sovereign made itself."""
+
+    FIELDS: ClassVar[frozenset[str]] = frozenset(
+        {"item", "at", "name", "digest", "previous", "outcome", "reason"}
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
@@ -147,6 +154,7 @@ class PlacedItem:
             "previous": self.previous,
             "outcome": self.outcome,
             "reason": self.reason,
+            **({"signs": self.signs.as_dict()} if self.signs else {}),
         }
 
     @classmethod
@@ -162,7 +170,18 @@ class PlacedItem:
             if fields.maybe_text("previous") is None
             else _address(fields, "previous"),
             reason=fields.maybe_text("reason"),
+            signs=_signs(fields) if fields.has("signs") else None,
         )
+
+
+def _signs(fields: Fields) -> Signs:
+    found = fields.inner("signs", {"subject", "predicateType", "statement", "key"})
+    return Signs(
+        subject=str(found.digest("subject")),
+        predicate_type=found.text("predicateType"),
+        statement=str(found.digest("statement")),
+        key=found.text("key"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +226,6 @@ class Receipt:
     @classmethod
     def read(cls, fields: Fields) -> Receipt:
         """The body out of a predicate."""
-        names = {"item", "at", "name", "digest", "previous", "outcome", "reason"}
         return cls(
             delivery=fields.text("delivery"),
             stream=fields.text("stream"),
@@ -216,7 +234,7 @@ class Receipt:
                 Placed(
                     url=found.text("url"),
                     form=found.choice("form", FORMS),
-                    items=tuple(PlacedItem.read(item) for item in found.each("items", names)),
+                    items=tuple(PlacedItem.read(item) for item in found.each("items", PlacedItem.FIELDS, {"signs"})),
                 )
                 for found in fields.each("destinations", {"url", "form", "items"})
             ),

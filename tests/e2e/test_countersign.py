@@ -77,18 +77,10 @@ class Inside:
             f"  signingKey: {{file: admitted.key, passwordFile: password}}\n  registries:\n  - {registry}\n",
         )
 
-    def take(self, expect: int = 0) -> list[dict[str, Any]]:
+    def take(self, *more: str, media: str = "media", expect: int = 0) -> list[dict[str, Any]]:
         """Imports; returns the lines."""
-        document = self.site.run(
-            "import",
-            "media",
-            *GAP,
-            "--key",
-            "sovereign.key",
-            "--receipt",
-            "receipt.json",
-            expect=expect,
-        )
+        key = ("--key", "sovereign.key", "--receipt", "receipt.json")
+        document = self.site.run("import", media, *GAP, *key, *more, expect=expect)
         return list(document["changes"])
 
     def get(self, path: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airgap.canonical import canonical
 from airgap.digest import Digest
 from airgap.errors import TrustError
 from airgap.graph import OCI_MANIFEST, Descriptor, parse_node
@@ -15,24 +16,65 @@ from airgap.resources.load import load_sovereign
 from airgap.resources.model import SignaturesConfig, SigningKey
 from airgap.trust import cosign_statement as cosign
 from airgap.trust.dsse import sign_payload
-from airgap.trust.keys import load_public
+from airgap.trust.keys import Signer, load_public
 from airgap.trust.predicates import Delivery
+from airgap.trust.vulnerabilities import Report
 from tests.trust_world import NOW, signed, signer
+from tests.unit.test_trust_vulnerabilities import report
 
 SUBJECT = Descriptor.of(OCI_MANIFEST, b"image")
 KEY = signer()
 PUBLIC = load_public(KEY.public_key_pem)
+CLAIM = cosign.signature(SUBJECT.digest)
 
 
-def test_a_bundle_of_ours_is_known_again() -> None:
-    bundle = cosign.sign_bundle(SUBJECT.digest, KEY)
-    assert cosign.is_signed_by(bundle, SUBJECT.digest, PUBLIC)
-    assert not cosign.is_signed_by(bundle, Digest.of(b"other"), PUBLIC)
-    assert not cosign.is_signed_by(bundle, SUBJECT.digest, load_public(signer().public_key_pem))
+def attestation(subject: Digest = SUBJECT.digest, **scanner: Any) -> cosign.Claim:
+    data = json.dumps(report(**scanner), indent=2).encode() + b"\n"
+    return cosign.vulnerabilities(Report(subject, data))
+
+
+@pytest.mark.parametrize("claim", [CLAIM, attestation()], ids=["signature", "attestation"])
+def test_a_bundle_of_ours_is_known_again(claim: cosign.Claim) -> None:
+    bundle = cosign.sign_bundle(claim, KEY)
+    assert cosign.is_signed_by(bundle, claim, PUBLIC)
+    assert not cosign.is_signed_by(bundle, cosign.signature(Digest.of(b"other")), PUBLIC)
+    assert not cosign.is_signed_by(bundle, attestation(version="0.60.0"), PUBLIC)
+    assert not cosign.is_signed_by(bundle, claim, load_public(signer().public_key_pem))
+
+
+def test_a_report_stands_in_its_statement_as_it_is() -> None:
+    claim = attestation()
+    assert json.loads(claim.statement) == {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"digest": {"sha256": SUBJECT.digest.hex}}],
+        "predicateType": "https://cosign.sigstore.dev/attestation/vuln/v1",
+        "predicate": report(),
+    }
+    assert json.dumps(report(), indent=2).encode() in claim.statement
+    assert CLAIM.statement == canonical(json.loads(CLAIM.statement))
+
+
+def test_an_envelope_of_ours_is_known_again() -> None:
+    claim = attestation()
+    data = cosign.envelope(claim, KEY)
+    assert cosign.is_enveloped_by(data, claim, PUBLIC)
+    assert not cosign.is_enveloped_by(data, attestation(version="0.60.0"), PUBLIC)
+    assert not cosign.is_enveloped_by(data, claim, load_public(signer().public_key_pem))
+    document = json.loads(data)
+    strange = (b"", b"{}", data[:-1], data.replace(b'"sig"', b'"keyid":"","sig"'), b"x" * (65 << 20))
+    for other in (*strange, json.dumps({**document, "signatures": []}).encode()):
+        assert not cosign.is_enveloped_by(other, claim, PUBLIC)
+    layer = cosign.envelope_layer(claim, data)
+    blob = cosign.envelope_blob(layer, claim)
+    assert blob is not None
+    assert (blob.digest, blob.size) == (Digest.of(data), len(data))
+    changes: list[dict[str, Any]] = [{"annotations": None}, {"annotations": {}}, {"digest": "no"}, {"mediaType": ""}]
+    for change in (*changes, {"size": 65 << 20}):
+        assert cosign.envelope_blob({**layer, **change}, claim) is None
 
 
 def other_predicate() -> bytes:
-    statement = json.loads(cosign.statement(SUBJECT.digest))
+    statement = json.loads(CLAIM.statement)
     statement["predicateType"] = "https://cosign.sigstore.dev/attestation/vuln/v1"
     return sign_payload(json.dumps(statement).encode(), KEY)
 
@@ -46,17 +88,17 @@ def other_predicate() -> bytes:
         b"x" * (2 << 20),
         other_predicate(),
         signed(KEY, SUBJECT.digest, Delivery(), "exporter"),
-        cosign.sign_bundle(SUBJECT.digest, KEY).replace(b'"sig":"M', b'"sig":"N'),
+        cosign.sign_bundle(CLAIM, KEY).replace(b'"sig":"M', b'"sig":"N'),
     ],
     ids=["empty", "no bundle", "deep", "large", "an attestation", "a statement", "damaged"],
 )
 def test_anything_else_is_somebody_elses(bundle: bytes) -> None:
-    assert not cosign.is_signed_by(bundle, SUBJECT.digest, PUBLIC)
+    assert not cosign.is_signed_by(bundle, CLAIM, PUBLIC)
 
 
 def test_a_referrer_is_a_node_with_its_subject() -> None:
-    bundle = cosign.sign_bundle(SUBJECT.digest, KEY)
-    made = cosign.referrer(SUBJECT, bundle, NOW)
+    bundle = cosign.sign_bundle(CLAIM, KEY)
+    made = cosign.referrer(SUBJECT, CLAIM, bundle, NOW)
     node = parse_node(made.manifest, made.data)
     assert node.subject == SUBJECT
     assert node.artifact_type == "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -64,20 +106,24 @@ def test_a_referrer_is_a_node_with_its_subject() -> None:
     assert all(Digest.of(data) == one.digest for one, data in made.blobs)
 
 
+def older(payload: bytes, key: Signer, *before: dict[str, Any]) -> cosign.Artifact:
+    return cosign.older(cosign.simple_layer(payload, key), payload, before)
+
+
 def test_the_older_layout_keeps_those_that_signed_before() -> None:
     payload = cosign.simple_payload(SUBJECT.digest, "registry.example/airgap/signatures")
-    first = cosign.simple(payload, KEY)
+    first = older(payload, KEY)
     other = signer()
-    second = cosign.simple(payload, other, cosign.simple_layers(first.data))
-    layers = cosign.simple_layers(second.data)
-    assert layers[0] == cosign.simple_layers(first.data)[0]
+    second = older(payload, other, *cosign.older_layers(first.data))
+    layers = cosign.older_layers(second.data)
+    assert layers[0] == cosign.older_layers(first.data)[0]
     for one, layer in zip((KEY, other), layers, strict=True):
         assert cosign.simple_signature(layer, load_public(one.public_key_pem), payload)
     assert not cosign.simple_signature(layers[0], load_public(other.public_key_pem), payload)
     elsewhere = cosign.simple_payload(Digest.of(b"other"), "registry.example/airgap/signatures")
     assert not cosign.simple_signature(layers[0], PUBLIC, elsewhere)
     with pytest.raises(TrustError):
-        cosign.simple(payload, KEY, layers * cosign.MAX_LAYERS)
+        older(payload, KEY, *layers * cosign.MAX_LAYERS)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +140,14 @@ def test_the_older_layout_keeps_those_that_signed_before() -> None:
 )
 def test_a_layer_that_is_not_ours_is_not(change: dict[str, Any]) -> None:
     payload = cosign.simple_payload(SUBJECT.digest, "r")
-    (layer,) = cosign.simple_layers(cosign.simple(payload, KEY).data)
+    (layer,) = cosign.older_layers(older(payload, KEY).data)
     assert cosign.simple_signature(layer, PUBLIC, payload)
     assert not cosign.simple_signature({**layer, **change}, PUBLIC, payload)
 
 
-@pytest.mark.parametrize("manifest", [b"", b"[]", b"{}", b'{"layers": {}}', b'{"layers": [1]}'])
+@pytest.mark.parametrize("manifest", [b"", b"[]", b"{}", b'{"layers": {}}', b'{"layers": [1]}', b'{"layers": [{}]}'])
 def test_what_is_no_older_manifest_has_no_layers(manifest: bytes) -> None:
-    assert cosign.simple_layers(manifest) == []
+    assert cosign.older_layers(manifest) == []
 
 
 def sovereign(key: str, signatures: str, folder: Path) -> Any:

@@ -124,9 +124,11 @@ def _planned(
     """The plan alone. Git is unpacked to see what would move: not in the state folder, for nothing is to be written."""
     import tempfile
 
-    from airgap.cli.gap import open_gap
+    from airgap.cli.countersign import countersigner_for
+    from airgap.cli.gap import open_gap, state_of
     from airgap.stage.import_ import plan_import
 
+    countersigner = countersigner_for(sovereign, trust, state_of(sovereign, context), context)
     with tempfile.TemporaryDirectory(prefix="airgap-dry-run-") as work:
         gap = open_gap(
             arguments,
@@ -138,7 +140,10 @@ def _planned(
             deep=arguments.deep,
             work=Path(work),
         )
-        return plan_import(opened, gap.destinations, context.jobs(arguments))
+        planned = plan_import(opened, gap.destinations, context.jobs(arguments))
+        if countersigner is not None:
+            countersigner.plan(planned.lines, opened.admitted.reports, context.jobs(arguments))
+        return planned
 
 
 def _imported(
