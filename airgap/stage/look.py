@@ -84,6 +84,7 @@ def _lock(data: bytes, document: Any, thing: Path) -> Lock:
 def _who_checks(kind: str) -> str:
     by = {
         "receipt": "`airgap audit --receipt` checks it",
+        "accepted": "`airgap import` compares it with its state",
         "audit": "cosign verifies it, with the public key of the Sovereign",
     }
     return "not checked: " + by.get(
