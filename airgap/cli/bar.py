@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from airgap.cli.output import visible
+
 REFRESH = 0.2
 """Seconds between two drawings: smooth, and no load."""
 QUIET = 30.0
@@ -113,16 +115,17 @@ class Bar:
             filled = share // 5
             bar = "" if self._plain else f"[{'#' * filled}{'.' * (20 - filled)}] "
             parts.append(f"{bar}{share:3d} %  {human(self._done)} of {human(self._total)}")
-        else:
+        elif self._done or not self._items:
             parts.append(human(self._done))
-        parts.append(f"{human(rate)}/s")
+        if self._total or self._done or not self._items:  # what judges, and moves nothing, has items alone
+            parts.append(f"{human(rate)}/s")
         if self._total and rate > 0:
             left = max(0, int((self._total - self._done) / rate))
             parts.append(f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left")
         if self._items:
             parts.append(f"{self._items_done}/{self._items}")
         if self._item:
-            parts.append(self._item)
+            parts.append(visible(self._item))
         return "  ".join(parts)
 
     def _erase(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.cli.bar import Bar
-from airgap.cli.output import Messages, write
+from airgap.cli.output import Messages, visible, write
 from airgap.errors import AirgapError, InputError, StoreError
 from airgap.progress import Progress, Silent
 from airgap.times import utc_text
@@ -78,7 +78,7 @@ class Context:
         self.end_progress()
         self.log(message)
         if not self.quiet:
-            Messages().write(message + "\n")
+            Messages().write(visible(message) + "\n")
 
     def log(self, message: str) -> None:
         """A line in the log file. When its disk is full the work goes on without it, and says so once."""
@@ -105,7 +105,7 @@ class Context:
             if self.as_json:
                 write_json(document)
             elif text:
-                write(text if text.endswith("\n") else text + "\n")
+                write(visible(text if text.endswith("\n") else text + "\n"))
         except StoreError as error:
             self.unheard = error
 
@@ -116,7 +116,7 @@ class Context:
             text = "".join(dumped)
         self.end_progress()
         try:
-            write(text)
+            write(text if self.as_json else visible(text))
         except StoreError as error:
             self.unheard = error
 

@@ -58,6 +58,19 @@ def _drop() -> None:
     os.close(null)
 
 
+_HIDDEN = {
+    code: f"\\u{code:04x}"
+    for code in (*range(32), *range(127, 160), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(code) not in "\t\n"
+}
+"""What moves a terminal's cursor, colours it or turns its letters round. Names of strangers may have it in them."""
+
+
+def visible(text: str) -> str:
+    """A text for people, with nothing in it that a terminal would obey: each such character is spelled out."""
+    return text.translate(_HIDDEN)
+
+
 class Messages:
     """stderr, as a stream that never fails."""
 

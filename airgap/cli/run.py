@@ -12,7 +12,7 @@ from types import FrameType
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.output import Messages
+from airgap.cli.output import Messages, visible
 from airgap.cli.parser import build
 from airgap.errors import AirgapError
 from airgap.store.files import disk_error
@@ -81,7 +81,7 @@ def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> in
         with contextlib.suppress(AirgapError):  # it is on stderr as well
             write_json(document)
     lines = [f"airgap: {one}" + (f"\n  next: {one.hint}" if one.hint else "") for one in errors]
-    Messages().write("\n".join(lines) + "\n")
+    Messages().write(visible("\n".join(lines) + "\n"))
     return error.exit_code
 
 

@@ -275,6 +275,22 @@ def test_another_identity_is_named_with_what_can_be_done(local: Path) -> None:
     assert "if that is the publisher, write the identity into the rule" in step
 
 
+def test_who_answers_for_a_digest_and_for_which(local: Path) -> None:
+    text = (
+        f"{HEAD}kind: Policy\nmetadata: {{name: platform}}\nspec:\n  rules:\n  - match: ['**']\n"
+        "    digestOnly: {approver: Amina, reason: compared, expires: 2126-01-01T00:00:00Z}\n"
+    )
+    (local / "p.yaml").write_text(text)
+    said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")
+    assert said.code == 3
+    assert "it was read from 'oci:layout:ghcr.io/acme/app:1.0'" in said.out
+    assert "write `local: true` into it" in said.out
+    (local / "p.yaml").write_text(text.replace("reason", "local: true, reason"))
+    said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")
+    assert said.code == 0
+    assert "  approved by its digest: Amina, until 2126-01-01T00:00:00Z: compared\n" in said.out
+
+
 def test_a_trust_root_that_is_not_the_pinned_one_is_no_answer(local: Path) -> None:
     (local / "root.json").write_bytes((local / "root.json").read_bytes() + b"\n")
     said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")

@@ -29,7 +29,7 @@ LAYOUTS = {
 }
 NEXT = {
     "absent": "ask the publisher to sign it; or let its digest in, by a `digestOnly` rule or a waiver",
-    "no-rule": "if it may come in, write a rule for it",
+    "no-rule": "if it may come in, write a rule for it; if a lock gives it another name, ask with --as NAME",
     "approval-expired": "have it approved again, or ask the publisher for a signature",
     "local-source": "lock it from its registry; or, if the rule means that folder, write `local: true` into it",
     "wrong-identity": "if that is the publisher, write the identity into the rule; else do not let it in",
@@ -192,6 +192,7 @@ def _asked(policy: Policy, made: Judgement) -> Iterator[str]:
     rule = next((one for one in policy.rules if one.label == made.rule), None)
     yield f"asked: policy {policy.name!r} ({policy.digest}), {made.rule or 'no rule matches'}"
     if rule is None or rule.require is None:
+        yield from (f"  {check.detail}" for check in made.checks if check.outcome == "pass")
         return
     name = rule.require.trust_root
     yield from (
