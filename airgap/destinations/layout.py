@@ -73,6 +73,9 @@ class LayoutPlace:
         """Of the whole layout."""
         self._open().check_room(blobs)
 
+    def refer(self, _node: Node, _subject: Digest) -> None:
+        """Nothing: a layout has no index of referrers, and who looks goes by what manifests name themselves."""
+
     def discard(self, descriptor: Descriptor) -> bool:
         """Moves a damaged blob aside, for all repositories."""
         self._open().discard(descriptor)

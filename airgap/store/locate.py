@@ -164,8 +164,9 @@ class RepositoryFinder:
     repository: Repository
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
-        """By the referrers API, else by the fallback tag."""
-        return self.repository.referrers(digest)
+        """By the referrers API and the fallback tag, but for what an index still lists and nobody has any more."""
+        found = self.repository.referrers(digest)
+        return [one for one in found if not one.is_node or self.repository.has(one)]
 
     def tagged(self, tag: str) -> Descriptor | None:
         """By asking for the tag."""

@@ -53,7 +53,8 @@ class Repository:
         self.path = client.repository_path(name)
         self._absent: set[Digest] = set()
         """What `has` just denied: `put` does not ask again."""
-        self._referring: dict[Digest, Node] = {}
+        self._referring: dict[tuple[Digest, Digest], Node] = {}
+        """What is to be found at a subject: (manifest, subject) → manifest."""
         """Manifests with a subject that `publish` makes findable: a fallback tag is a name, and names come last."""
         self._lock = threading.Lock()
 
@@ -209,6 +210,11 @@ class Repository:
             check_bytes(root, data)
             self.put_tag(tag, root, data)
 
+    def refer(self, node: Node, subject: Digest) -> None:
+        """The next `publish` makes a manifest findable at a subject, which it need not name itself."""
+        with self._lock:
+            self._referring[node.descriptor.digest, subject] = node
+
     def put_tag(self, tag: str, descriptor: Descriptor, data: bytes) -> None:
         """Writes a manifest under a tag and reads it back. Raises `UpstreamError` (`tag-differs`)."""
         self._put_manifest(tag, descriptor, data)
@@ -255,18 +261,17 @@ class Repository:
         if node.subject is not None:
             if answer is not None and answer.headers.get("OCI-Subject"):
                 self.client.has_referrers = True
-            with self._lock:
-                self._referring[node.descriptor.digest] = node
+            self.refer(node, node.subject.digest)
         return Outcome.PRESENT if present else Outcome.WRITTEN
 
     def _enter(self) -> None:
         """One after the other: several of them may share an index. What failed is tried again by the next `publish`."""
         with self._lock:
-            waiting = list(self._referring.values())
-        for node in waiting:
-            referrers.enter(self.client, self.path, node, self.put_tag)
+            waiting = list(self._referring.items())
+        for (digest, subject), node in waiting:
+            referrers.enter(self.client, self.path, node, subject, self.put_tag)
             with self._lock:
-                self._referring.pop(node.descriptor.digest, None)
+                self._referring.pop((digest, subject), None)
 
     def _put_manifest(self, name: str, descriptor: Descriptor, data: bytes) -> Response:
         backoff = Backoff(self.client.http.retries, CHILD_ATTEMPTS)

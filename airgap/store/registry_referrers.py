@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airgap.digest import Digest
-from airgap.errors import NotFoundError, UpstreamError
+from airgap.errors import IntegrityError, NotFoundError, UpstreamError
 from airgap.graph import MAX_NODE, OCI_INDEX, Descriptor, Node, parse_json
 from airgap.net.http import Response
 from airgap.net.origin import redact
@@ -20,6 +20,8 @@ from airgap.store.registry_client import PULL, RegistryClient, entries
 
 NO_API = (400, 404, 405, 501)
 """What registries without the API answer to its path."""
+MAX_LISTED = 20_000
+"""Entries of a list that a registry gives in pages: as many as an index in one piece may have."""
 MAX_MERGES = 5
 """Attempts to get an entry into a fallback index that others write too; the specification has no lock for it."""
 
@@ -27,41 +29,50 @@ PutTag = Callable[[str, Descriptor, bytes], None]
 
 
 def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]:
-    """What refers to `subject`, each once, in the registry's order. Raises `UpstreamError`, `IntegrityError`."""
-    answer = _ask(client, path, subject)
-    if answer is None:
-        return [entry for entry, _ in _fallback(client, path, subject)]
+    """What refers to `subject`, each once, in the registry's order. Raises `UpstreamError`, `IntegrityError`.
+
+    The fallback index is read as well where there is the API: it may be older than that, and proxies answer with an
+    empty list. Raises `IntegrityError` (`too-many-attached`) beyond `MAX_LISTED`.
+    """
     found: dict[Digest, Descriptor] = {}
-    for page in client.pages(answer.url, client.auth(path, PULL), answer):
-        found.update({entry.digest: entry for entry in entries(page.json(), redact(page.url))})
+    answer = _ask(client, path, subject)
+    if answer is not None:
+        for page in client.pages(answer.url, client.auth(path, PULL), answer):
+            found |= {entry.digest: entry for entry in entries(page.json(), redact(page.url))}
+            if len(found) > MAX_LISTED:
+                raise IntegrityError(
+                    "too-many-attached",
+                    f"{client.host}/{path}: more than {MAX_LISTED} artifacts refer to {subject}",
+                    "look at who pushes them; airgap carries all or nothing",
+                )
+    for entry, _ in _fallback(client, path, subject):
+        found.setdefault(entry.digest, entry)
     return list(found.values())
 
 
-def enter(client: RegistryClient, path: str, node: Node, put_tag: PutTag) -> None:
-    """Makes a manifest with a subject findable: nothing to do with the API, else merges it into the fallback index.
+def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_tag: PutTag) -> None:
+    """Makes a manifest that refers to `subject` findable: nothing to do with the API, else merges it into the fallback
+    index. Some manifests name no subject of their own: cosign finds these in an index too, and no API lists them.
 
     The index is read again after writing, and written again while another writer's version lacks an entry. Raises
     `UpstreamError` (`referrers-race`).
     """
-    subject = node.subject
-    if subject is None or client.has_referrers:
-        return
-    if _ask(client, path, subject.digest) is not None:
+    if client.has_referrers or _ask(client, path, subject) is not None:
         return
     with client.fallback_lock:
         for _ in range(MAX_MERGES):
-            there = _fallback(client, path, subject.digest)
+            there = _fallback(client, path, subject)
             if any(entry.digest == node.descriptor.digest for entry, _ in there):
                 return
             data = _index([*(raw for _, raw in there), _entry(node)])
             try:
-                put_tag(referrers_tag(subject.digest), Descriptor.of(OCI_INDEX, data), data)
+                put_tag(referrers_tag(subject), Descriptor.of(OCI_INDEX, data), data)
             except UpstreamError as error:
                 if error.code != "tag-differs":
                     raise
     raise UpstreamError(
         "referrers-race",
-        f"{client.host}/{path}: {referrers_tag(subject.digest)} lost our entry {MAX_MERGES} times",
+        f"{client.host}/{path}: {referrers_tag(subject)} lost our entry {MAX_MERGES} times",
         "someone else writes the same referrers; run it again",
     )
 

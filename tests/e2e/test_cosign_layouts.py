@@ -277,7 +277,7 @@ def test_we_say_at_both_sides_what_cosign_says(world: World, case: Case) -> None
             about = subjects(store, item.root, ())
             assert about == world.digests[case.name]
             for subject in about:
-                found = read_attached(store, subject, item.attached)
+                found = list(read_attached(store, subject, item.attached))
                 said = [verify(one, Demand(SIGNATURE, keys=keys, now=now)) for one in found]
                 wanted = Status.UNSUPPORTED if case.unsupported else Status.VERIFIED
                 signatures = [
@@ -286,7 +286,7 @@ def test_we_say_at_both_sides_what_cosign_says(world: World, case: Case) -> None
                 assert [one.status for one in signatures] == [wanted], said
                 reasons = {one.reason for one in signatures}
                 assert reasons == ({"unsupported-algorithm"} if case.unsupported else {""})
-            found = read_attached(store, item.root.digest, item.attached)
+            found = list(read_attached(store, item.root.digest, item.attached))
             assert len(found) == 1 + len(case.types) + case.sbom
             for kind in case.types:
                 demand = Demand(TYPES[kind], keys=keys, now=now)

@@ -14,7 +14,7 @@ from airgap.destinations.graph.audit import Auditor
 from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, Place
 from airgap.errors import AirgapError, InputError, NotFoundError, UpstreamError
 from airgap.forms import Change, Finding, Graph, Run, Verdict
-from airgap.graph import Descriptor, Node, Source, walk
+from airgap.graph import Descriptor, Node, Source, read_node, walk
 from airgap.lock import Attached
 from airgap.platforms import arriving, narrow
 from airgap.resources.model import map_prefix
@@ -153,6 +153,7 @@ class GraphDestination:
         try:
             if self._gone is not None:
                 raise self._gone
+            _refer(names, repository)
             repository.publish({})
         except AirgapError as error:
             return [replace(one, outcome=Verdict.FAILED, reason=str(error)) for one in plan]
@@ -187,6 +188,15 @@ class GraphDestination:
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """Resolves every name, walks its graph and hashes every blob; tags that no receipt of ours has are extra."""
         return Auditor(self.repository, self.run, deep=deep).inspect(changes)
+
+
+def _refer(names: _Names, repository: Place) -> None:
+    """What was found in an index of referrers and names no subject: it has to be put into the index here as well."""
+    for one in names.attached:
+        if one.how == "referrer":
+            node = read_node(names.source, one.descriptor)
+            if node.subject is None:
+                repository.refer(node, one.subject)
 
 
 def _memory(node: Node) -> Memory:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from airgap.digest import hash_stream
+from airgap.digest import Digest, hash_stream
 from airgap.errors import IntegrityError, UpstreamError
 from airgap.graph import Descriptor, Node, Opener, Outcome, Target
 
@@ -28,6 +28,9 @@ class Place(Target, Protocol):
 
     def lists(self, node: Node) -> bool:
         """True when who looks for what refers to the node's subject finds the node."""
+
+    def refer(self, node: Node, subject: Digest) -> None:
+        """Has the next `publish` make a manifest findable at a subject that it does not name itself, where one can."""
 
     def discard(self, descriptor: Descriptor) -> bool:
         """Takes a damaged blob out of sight, so that it can be brought anew; false where nobody can do that."""
