@@ -5,6 +5,7 @@ Gives the `Source` of its graph, and what is attached to it: referrers and `sha2
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from airgap.graph import (
     OCI_INDEX,
     OCI_MANIFEST,
     Descriptor,
+    Node,
     Source,
     parse_json,
     read_limited,
@@ -38,6 +40,14 @@ SUFFIXES = (".sig", ".att", ".sbom")
 """cosign's tags beside an image: `sha256-<hex>` and one of these."""
 WITHDRAWN = "application/vnd.oci.artifact.manifest.v1+json"
 """What ORAS and Notation wrote before OCI 1.1: it has subjects, and no registry of today takes it."""
+_SAVED = {
+    "dev.cosignproject.cosign/sigs": ".sig",
+    "dev.cosignproject.cosign/atts": ".att",
+}
+"""What `cosign save` writes beside an image, by its annotation `kind`: the tag that it had in the registry."""
+_IMAGES = ("dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex")
+_FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}\Z")
+"""The tag of an index of referrers. Source: distribution-spec v1.1, "Referrers tag schema"."""
 MAX_ATTACHED = 1000
 """Attached artifacts of one item: as many signatures as cosign reads of one image."""
 
@@ -126,7 +136,7 @@ class Reach:
 
 
 def _choose(source: Layout | Archive, name: str, ref: str) -> Descriptor:
-    roots = source.roots()
+    roots = [(known, root) for known, root in source.roots() if _kind(root) not in _SAVED]
     found = (
         [root for root_name, root in roots if root_name == name] if name else [r for _, r in roots]
     )
@@ -143,6 +153,10 @@ def _choose(source: Layout | Archive, name: str, ref: str) -> Descriptor:
         f"{ref}: {problem}",
         f"write {ref.partition(':')[0]}:PATH:NAME; it has {names}",
     )
+
+
+def _kind(root: Descriptor) -> str:
+    return root.annotations.get("kind", "")
 
 
 class NoFinder:
@@ -178,7 +192,7 @@ class RepositoryFinder:
 
 @dataclass(slots=True)
 class LayoutFinder:
-    """Looks through a layout or an archive once: names, and every small blob that has a subject.
+    """Looks through a layout or an archive once: names, indexes of referrers, and every small blob that has a subject.
 
     cosign and oras keep referrers in `blobs/` without listing them in index.json, so the index is not enough.
     """
@@ -189,9 +203,11 @@ class LayoutFinder:
     """Subject → what is wrong with a manifest that names it. It concerns who asks for this subject, and nobody else."""
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
-        """Manifests whose subject is `digest`, sorted by digest. Raises `IntegrityError` where one is broken."""
+        """Manifests whose subject is `digest`, sorted by digest, then those that only the index under its fallback tag
+        names. Raises `IntegrityError` where one is broken."""
         if self._subjects is None:
             self._subjects = self._scan()
+            self._read_indexes(self._subjects)
         if digest in self._broken:
             raise self._broken[digest]
         return self._subjects.get(digest, [])
@@ -203,6 +219,16 @@ class LayoutFinder:
                 return Descriptor(
                     root.media_type, root.digest, root.size, artifact_type=root.artifact_type
                 )
+        return self._saved(tag)
+
+    def _saved(self, tag: str) -> Descriptor | None:
+        """The same where `cosign save` wrote it: the one image, and what is beside it by kind instead of by name."""
+        roots = [root for _, root in self.source.roots()]
+        images = {root.digest for root in roots if _kind(root) in _IMAGES}
+        for root in roots:
+            suffix = _SAVED.get(_kind(root))
+            if suffix and len(images) == 1 and tag == f"sha256-{min(images).hex}{suffix}":
+                return Descriptor(root.media_type, root.digest, root.size)
         return None
 
     def _scan(self) -> dict[Digest, list[Descriptor]]:
@@ -218,11 +244,27 @@ class LayoutFinder:
                 error.hint = error.hint or "take it out of the layout, or make it anew"
                 self._broken.setdefault(subject, error)
                 continue
-            typed = Descriptor(
-                descriptor.media_type, blob.digest, blob.size, artifact_type=node.artifact_type
-            )
-            found.setdefault(subject, []).append(typed)
+            found.setdefault(subject, []).append(_typed(node))
         return found
+
+    def _read_indexes(self, found: dict[Digest, list[Descriptor]]) -> None:
+        """Adds what indexes under fallback tags name and is here; its manifests need not name a subject."""
+        for name, root in self.source.roots():
+            tag = name.rpartition(":")[2]
+            if not (_FALLBACK_TAG.match(tag) and root.is_index):
+                continue
+            subject = Digest(tag.replace("-", ":"))
+            known = found.setdefault(subject, [])
+            here = {one.digest for one in known}
+            try:
+                for entry in read_node(self.source, root).children:
+                    if entry.is_node and entry.digest not in here and self.source.has(entry):
+                        here.add(entry.digest)
+                        known.append(_typed(read_node(self.source, entry)))
+            except IntegrityError as error:
+                error.what = f"the index of what refers to {subject}: {error.what}"
+                error.hint = error.hint or "take it out of the layout, or make it anew"
+                self._broken.setdefault(subject, error)
 
     def _manifest(self, blob: Descriptor) -> tuple[Descriptor, Digest] | None:
         """The blob with its media type, and its subject, when it is a manifest that has one, sound or not."""
@@ -243,6 +285,11 @@ class LayoutFinder:
         if media_type in {*NODE_TYPES, WITHDRAWN} or document.get("schemaVersion") == 2:
             return Descriptor(media_type, blob.digest, blob.size), subject
         return None
+
+
+def _typed(node: Node) -> Descriptor:
+    made = node.descriptor
+    return Descriptor(made.media_type, made.digest, made.size, artifact_type=node.artifact_type)
 
 
 def _untold_type(document: Mapping[str, object]) -> str:

@@ -82,6 +82,25 @@ def _bundle(shelf: Shelf) -> bytes:
     return SIGSTORE.sign_image(shelf.digest, HOW)
 
 
+def _only_listed(shelf: Shelf) -> None:
+    """A bundle that only the index of referrers connects with the image, and an entry that is not here."""
+    made = attach.bundle_manifest(shelf.made, shelf.image, _bundle(shelf))
+    manifest = json.loads(shelf.made.read(made["digest"]))
+    shelf.made.path(made["digest"]).unlink()
+    del manifest["subject"]
+    listed = shelf.made.document(manifest, images.MANIFEST, artifactType=BUNDLE)
+    shelf.made.fallback_tag(shelf.image, listed, made)
+
+
+def _saved(shelf: Shelf, kind: str, layer: Layer) -> None:
+    """As `cosign save` lays it out: no names, and a `kind` for each."""
+    annotated = {"annotations": {"kind": "dev.cosignproject.cosign/image"}}
+    shelf.made.tag("", {**images.bare(shelf.image), **annotated})
+    annotated = {"annotations": {"kind": f"dev.cosignproject.cosign/{kind}"}}
+    manifest = attach.layers_manifest(shelf.made, [layer])
+    shelf.made.tag("", {**shelf.made.document(manifest, images.MANIFEST), **annotated})
+
+
 READ: dict[str, tuple[Callable[[Shelf], object], Layout, bool]] = {
     "A": (lambda s: attach.tag(s.made, s.image, "sig", [_old(s)]), Layout.SIMPLE_SIGNING, False),
     "B": (
@@ -98,8 +117,15 @@ READ: dict[str, tuple[Callable[[Shelf], object], Layout, bool]] = {
         True,
     ),
     "D-fallback": (lambda s: attach.fallback(s.made, s.image, _bundle(s)), Layout.BUNDLE, False),
+    "D-fallback-without-a-subject": (_only_listed, Layout.BUNDLE, False),
     "D-another-artifact-type": (lambda s: s.referrer(BUNDLE, _bundle(s)), Layout.BUNDLE, False),
     "E": (lambda s: attach.old_referrer(s.made, s.image, [_old(s)]), Layout.SIMPLE_SIGNING, False),
+    "F-signature": (lambda s: _saved(s, "sigs", _old(s)), Layout.SIMPLE_SIGNING, False),
+    "F-attestation": (
+        lambda s: _saved(s, "atts", SIGSTORE.old_attestation(s.digest, SPDX, {}, HOW)),
+        Layout.ENVELOPE,
+        True,
+    ),
 }
 
 
