@@ -1,4 +1,5 @@
-"""Others judge what we sign: openssl, real cosign, sigstore's own parser; and we read what cosign signs."""
+"""Others judge what we sign: openssl, real cosign, @sigstore/verify, sigstore's own parser; and we read what cosign
+signs."""
 
 from __future__ import annotations
 
@@ -11,23 +12,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from airgap.digest import Digest
+from airgap.trust.accepted import AcceptedList
+from airgap.trust.cosign_statement import sign_bundle, signature, vulnerabilities
 from airgap.trust.dsse import open_bundle, pae
 from airgap.trust.keys import FileSigner, generate, load_private, load_public
-from airgap.trust.predicates import Audit, Body, Delivery, Pull, PulledItem, Receipt
+from airgap.trust.predicates import Approval, Audit, Body, Delivery, Pull, PulledItem, Receipt
 from airgap.trust.roles import verify_bundle
+from airgap.trust.state import Accepted
+from airgap.trust.statement import BODIES as KINDS
 from airgap.trust.statement import predicate_type
+from airgap.trust.verdict import Checked, JudgedItem, Named, Verdict
+from airgap.trust.vulnerabilities import Report
+from tests.parts.fake_sigstore import FakeSigstore
+from tests.parts.fake_sigstore.judges import Case, javascript
 from tests.parts.need import require_part
 from tests.trust_world import HOUR, NOW, World, signed, statement
 
 pytestmark = pytest.mark.e2e
 
 PASSWORD = b"correct horse"
+ID = "0193570e-0000-7000-8000-000000000042"
+ROOT = Digest.of(b"root")
+REPORT = Report(ROOT, b'{"scanner": {"uri": "pkg:trivy"}}')
+YES = JudgedItem(ROOT, "pass", None, (Checked("signature", "pass", ROOT, "1"),))
 BODIES: list[Body] = [
-    Pull({"docker.io/library/alpine:3.20": PulledItem(Digest.of(b"root"), "pass", 3623807)}),
+    Pull({"docker.io/library/alpine:3.20": PulledItem(ROOT, "pass", 3623807)}),
+    Verdict(Named("platform", Digest.of(b"policy")), (), (), {"docker.io/library/alpine:3.20": YES}),
     Delivery(),
-    Receipt("0193570e-0000-7000-8000-000000000042", "main", 42, ()),
+    Approval(),
+    Receipt(ID, "main", 42, ()),
+    AcceptedList("bank", (Accepted("main", 42, ID, ROOT, NOW - HOUR, NOW),)),
     Audit("pass", deep=True, checked=0),
 ]
 
@@ -93,6 +110,10 @@ def cosign_verify(made: Signed, kind: str, *, key: Path | None = None) -> int:
     return done.returncode
 
 
+def test_every_kind_of_statement_is_judged_here() -> None:
+    assert {body.kind for body in BODIES} == set(KINDS)
+
+
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind)
 def test_cosign_verifies_what_we_sign(sign: Callable[[Body], Signed], body: Body) -> None:
     assert cosign_verify(sign(body), body.kind) == 0
@@ -113,6 +134,31 @@ def test_cosign_refuses_what_we_refuse(sign: Callable[[Body], Signed], tmp_path:
     made.bundle.write_bytes(good)
     made.file.write_bytes(b"another")
     assert cosign_verify(made, "delivery") != 0
+
+
+def test_sigstores_javascript_verifies_what_we_sign(sign: Callable[[Body], Signed]) -> None:
+    """In one process: every kind of statement, and what a Sovereign signs of images; each with a flaw, too."""
+    made = [sign(body).bundle.read_bytes() for body in BODIES]
+    signer = sign(Delivery()).signer
+    made += [sign_bundle(claim, signer) for claim in (signature(ROOT), vulnerabilities(REPORT))]
+    root = FakeSigstore().trusted_root()
+
+    def judged(bundles: list[bytes], key: bytes) -> list[str]:
+        cases = [Case(each, keyed=True, logged=False, key=key) for each in bundles]
+        return javascript(root, cases)
+
+    assert judged(made, signer.public_key_pem) == [""] * len(made)
+    other = FileSigner(ec.generate_private_key(ec.SECP256R1()))
+    assert all(judged(made, other.public_key_pem))
+    assert all(judged([_spoiled(each) for each in made], signer.public_key_pem))
+
+
+def _spoiled(bundle: bytes) -> bytes:
+    """The same with a space more in the statement."""
+    document = json.loads(bundle)
+    envelope = document["dsseEnvelope"]
+    envelope["payload"] = base64.b64encode(base64.b64decode(envelope["payload"]) + b" ").decode()
+    return json.dumps(document).encode()
 
 
 def openssl(*args: str | Path) -> int:

@@ -32,6 +32,8 @@ class Case:
     stamped: bool = False
     data: bytes | None = None
     """The file that was signed; without one it is an envelope."""
+    key: bytes = b""
+    """The public key's PEM, where it is not OWNER's; only `javascript` is asked about another."""
 
 
 class Cosign:
@@ -104,7 +106,8 @@ def javascript(root: bytes, cases: Sequence[Case]) -> list[str]:
 def _asked(case: Case) -> Mapping[str, Any]:
     who: dict[str, Any] = {"identity": SAN, "issuer": ISSUER, "times": 1}
     if case.keyed:
-        who = {"key": public_pem(OWNER.key).decode(), "times": int(case.logged)}
+        key = case.key or public_pem(OWNER.key)
+        who = {"key": key.decode(), "times": int(case.logged)}
     artifact = b64(case.data) if case.data is not None else None
     return {"bundle": b64(case.bundle), "artifact": artifact, "tlog": int(case.logged), **who}
 
