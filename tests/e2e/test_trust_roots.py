@@ -220,7 +220,8 @@ def test_the_roots_of_a_verdict_go_along(site: Site) -> None:
         "policy.yaml",
         f"{HEAD}kind: Policy\nmetadata: {{name: p}}\nspec:\n  trustRoots:\n"
         f"  - {{name: sigstore, file: v1.json, sha256: {SHA1.hex}}}\n  rules:\n"
-        '  - match: ["**"]\n    digestOnly: {approver: me, reason: a test, local: true, expires: 2036-01-01T00:00:00Z}\n',
+        '  - match: ["**"]\n'
+        "    digestOnly: {approver: me, reason: a test, local: true, expires: 2036-01-01T00:00:00Z}\n",
     )
     site.run(
         "scan", "r.lock.json", "--store", "store", "--policy", "policy.yaml", "--key", "station.key"
