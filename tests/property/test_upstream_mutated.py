@@ -137,7 +137,7 @@ DOCUMENTS = [
 @settings(max_examples=400)
 @given(st.sampled_from(DOCUMENTS).flatmap(changed) | st.sampled_from(DOCUMENTS))
 def test_an_outline_is_as_strict_as_all_of_it(data: bytes) -> None:
-    """With one difference: it is of objects only."""
+    """It is of objects only, and has no number that is none elsewhere; there is none in these documents."""
     try:
         whole = parse_json(data, "x")
     except IntegrityError:

@@ -21,7 +21,8 @@ MAX_SUBJECTS = 1024
 """Subjects of a statement: as many as cosign reads."""
 MAX_DIGESTS = 32
 """Algorithms in one digest set: there are about ten in use."""
-_DESCRIPTOR = frozenset({"name", "uri", "content", "downloadLocation", "mediaType", "annotations"})
+_TEXTS = frozenset({"name", "uri", "downloadLocation", "mediaType"})
+_DESCRIPTOR = _TEXTS | {"content", "annotations"}
 """Fields of a v1 resource descriptor beside `digest`. Of v0.1 only the name, but nothing hangs on the others."""
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*\Z")
@@ -88,8 +89,12 @@ def parse_statement(payload: bytes, payload_type: str) -> Statement:
 
 def _digests(value: Any, where: str) -> Mapping[str, str]:
     subject = fields(value, {"digest"}, where, "bad-payload", _DESCRIPTOR)
-    if subject.has("name"):
-        subject.text("name")
+    for name in _TEXTS & set(subject.values):
+        subject.text(name)
+    if subject.has("content"):
+        subject.binary("content")
+    if not isinstance(subject.values.get("annotations", {}), dict):
+        raise Refusal("bad-payload", f"{where}: annotations: expected an object")
     digests = subject.values["digest"]
     if not isinstance(digests, dict) or not 1 <= len(digests) <= MAX_DIGESTS:
         raise Refusal("bad-payload", f"{where}: digest: expected 1 to {MAX_DIGESTS} digests")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -96,8 +97,25 @@ def _nothing(items: list[tuple[str, Any]]) -> None:
     unique(items)
 
 
-_KEEPING = json.JSONDecoder(object_pairs_hook=unique, parse_constant=no_constant)
-_CHECKING = json.JSONDecoder(object_pairs_hook=_nothing, parse_constant=no_constant)
+def _fraction(text: str) -> float:
+    """A number as every reader of JSON can hold it (RFC 7493 §2.2): Go's refuses what has no double."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError("a number is out of range")
+    return value
+
+
+def _integer(text: str) -> int:
+    _fraction(text)
+    return int(text)
+
+
+_NUMBERS: Any = {
+    "parse_constant": no_constant,
+    "parse_float": _fraction,
+    "parse_int": _integer,
+}
+_KEEPING = json.JSONDecoder(object_pairs_hook=unique, **_NUMBERS)
+_CHECKING = json.JSONDecoder(object_pairs_hook=_nothing, **_NUMBERS)
 
 
 def _count(data: bytes, where: str) -> None:

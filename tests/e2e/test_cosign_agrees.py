@@ -1,0 +1,163 @@
+"""What we verify, real cosign verifies: odd but well signed bundles, and random changes that we find harmless.
+
+The other way round is not asked: cosign takes what we refuse (tests/e2e/test_fake_sigstore.py).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airgap.digest import Digest
+from airgap.trust.upstream.record import SIGNATURE, Refusal, UpstreamKey
+from airgap.trust.upstream.roots import TrustRoot
+from airgap.trust.upstream.verify import Demand, verify
+from tests.keyless_world import NOW, OTHER, SIGNER, SIGSTORE, read
+from tests.parts.fake_sigstore import START, How, Leaf, Window, bundles, public_pem
+from tests.parts.fake_sigstore.goods import AT, OWNER, SUBJECT, goods
+from tests.parts.fake_sigstore.judges import Case, Cosign
+
+pytestmark = [pytest.mark.e2e, pytest.mark.part("cosign")]
+HEX = SUBJECT.removeprefix("sha256:")
+MINE: dict[str, Any] = {"digest": {"sha256": HEX}}
+CONTENTS = SIGSTORE.contents()
+TWO = replace(
+    CONTENTS,
+    logs=[*CONTENTS.logs, (OTHER.rekor, Window(START))],
+    stampers=[*CONTENTS.stampers, (OTHER.tsa, Window(START))],
+)
+"""A trust root with two logs of the first kind and two time stamp authorities."""
+STATEMENTS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "v0.1": {"_type": "https://in-toto.io/Statement/v0.1"},
+    "v2": {"_type": "https://in-toto.io/Statement/v2"},
+    "a second subject": {"subject": [{"digest": {"sha256": "00" * 32}}, MINE]},
+    "1024 subjects": {"subject": [MINE] * 1024},
+    "1025 subjects": {"subject": [MINE] * 1025},
+    "no subject": {"subject": []},
+    "another algorithm": {"subject": [{"digest": {"sha256": HEX, "sha512": "ab" * 64}}]},
+    "an algorithm alone": {"subject": [{"digest": {"sha512": "ab" * 64}}]},
+    "no hex": {"subject": [{"digest": {"sha256": HEX, "sha512": "junk"}}]},
+    "unknown algorithm": {"subject": [{"digest": {"sha256": HEX, "gitCommit": "abcd"}}]},
+    "unknown and no hex": {"subject": [{"digest": {"sha256": HEX, "gitCommit": "x"}}]},
+    "an empty digest": {"subject": [{"digest": {"sha256": HEX, "sha512": ""}}]},
+    "upper case": {"subject": [{"digest": {"sha256": HEX.upper()}}]},
+    "a rich subject": {"subject": [{**MINE, "name": "x", "uri": "x:y", "mediaType": "a/b"}]},
+    "content": {"subject": [{**MINE, "content": "eA==", "downloadLocation": "x"}]},
+    "content no base64": {"subject": [{**MINE, "content": "x"}]},
+    "annotations": {"subject": [{**MINE, "annotations": {"a": {"b": [1, None]}}}]},
+    "annotations no object": {"subject": [{**MINE, "annotations": [1]}]},
+    "name no text": {"subject": [{**MINE, "uri": 5}]},
+    "predicate null": {"predicate": None},
+    "predicate number": {"predicate": 5},
+    "predicate text": {"predicate": "x"},
+    "predicate list": {"predicate": []},
+    "predicate deep": {"predicate": {"a": [[{"b": [1e300, -0.0, "\u0000\U0001f600"]}]]}},
+    "predicate huge number": {"predicate": {"a": 10**400}},
+    "another predicate type": {"predicateType": "https://example.org/x"},
+    "unknown member": {"more": 1},
+}
+
+
+def _statements() -> Iterator[tuple[str, bytes]]:
+    for name, change in STATEMENTS.items():
+        made = json.loads(bundles.cosign_statement(SUBJECT)) | change
+        yield f"statement: {name}", SIGSTORE.sign_statement(json.dumps(made).encode(), How(AT))
+    bare = {"_type": "https://in-toto.io/Statement/v1", "predicateType": bundles.COSIGN_SIGN}
+    payload = json.dumps({**bare, "subject": [MINE]}).encode()
+    yield "statement: no predicate", SIGSTORE.sign_statement(payload, How(AT))
+    yield "statement: spaces", SIGSTORE.sign_statement(b" \r\n" + payload + b"\t", How(AT))
+    mark = b"\xef\xbb\xbf" + payload
+    yield "statement: byte order mark", SIGSTORE.sign_statement(mark, How(AT))
+
+
+def _leaves() -> Iterator[tuple[str, bytes]]:
+    leaves: dict[str, dict[str, Any]] = {
+        "issuer of the old kind alone": {"issuer_v2": False},
+        "issuer of the new kind alone": {"issuer_v1": False},
+        "two issuers": {"old_issuer": "https://x.example"},
+        "no usage": {"usages": ()},
+        "no signing": {"digital_signature": False},
+        "an authority": {"is_ca": True},
+        "no sct": {"sct": False},
+        "P-384": {"key": "p384"},
+        "RSA": {"key": "rsa"},
+        "somebody else": {"san": "a@b.example"},
+    }
+    for name, leaf in leaves.items():
+        yield f"leaf: {name}", SIGSTORE.sign_image(SUBJECT, How(AT, leaf=Leaf(AT, **leaf)))
+
+
+def _several() -> Iterator[tuple[str, bytes]]:
+    """Entries of two logs and stamps of two authorities: both good, one unknown, one twice."""
+    how = How(AT, stamp=True)
+    payload, signer = bundles.cosign_statement(SUBJECT), SIGSTORE.signer(how)
+    message = bundles.pae(payload, how.payload_type)
+    signature = signer.sign(message)
+    wrapped = bundles.envelope(payload, signature, how.payload_type)
+    raw = bundles.dumps(wrapped)
+
+    def made(*logs: How, stamps: list[bytes]) -> bytes:
+        entries = [SIGSTORE.logged_envelope(one, raw, (message, signature), signer) for one in logs]
+        shown = [one.in_bundle(promise=True, proof=True) for one in entries if one is not None]
+        content = {"dsseEnvelope": wrapped}
+        return bundles.bundle(signer, content, entries=shown, stamps=stamps, version="0.3")
+
+    mine = SIGSTORE.tsa.stamp(signature, AT.replace(second=3))
+    theirs = OTHER.tsa.stamp(signature, AT.replace(second=4))
+    other = How(AT, rekor=OTHER.rekor)
+    yield "several: two logs", made(how, other, stamps=[])
+    yield "several: both kinds of log", made(how, How(AT, log="v2"), stamps=[mine])
+    yield "several: one log twice", made(how, how, stamps=[])
+    yield "several: two stamps", made(how, stamps=[mine, theirs])
+    yield "several: one stamp twice", made(how, stamps=[mine, mine])
+    yield "several: no log", made(stamps=[mine])
+
+
+def _random(count: int) -> Iterator[tuple[str, bytes]]:
+    """Goods with a few bytes changed, the same ones in every run."""
+    chance = random.Random(4)
+    mine = [good for good in goods(SIGSTORE) if good.bundle and not good.predicate_type]
+    for number in range(count):
+        good = chance.choice(mine)
+        data = bytearray(good.bundle)
+        for _ in range(chance.choice((1, 1, 2))):
+            at = chance.randrange(len(data))
+            data[at : at + chance.randrange(2)] = bytes(chance.choices(b' "{}[],:0aA=\\\n', k=1))
+        yield f"random {number} of {good.name}", bytes(data)
+
+
+def _accepted(trust: TrustRoot, made: bytes) -> tuple[bool, bool]:
+    """Whether we verify it, and whether by OWNER's key."""
+    keys = (UpstreamKey("owner", public_pem(OWNER.key)),)
+    demand = Demand(SIGNATURE, identities=(SIGNER,), keys=keys, root=trust, now=NOW)
+    try:
+        finding = verify(read(made, Digest(SUBJECT)), demand)
+    except (Refusal, ValueError, KeyError, TypeError):  # the last three are of the test's reader
+        return False, False
+    proof = finding.proof
+    return finding.verified, proof is not None and bool(proof.key_name)
+
+
+def test_cosign_verifies_all_that_we_verify(tmp_path: Path) -> None:
+    root = SIGSTORE.trusted_root(TWO)
+    cosign, trust = Cosign(tmp_path, root), TrustRoot.load("two", root, None)
+    ours, wrong = set(), []
+    for name, made in [*_statements(), *_leaves(), *_several(), *_random(4000)]:
+        accepted, keyed = _accepted(trust, made)
+        if accepted:
+            ours.add(name)
+            logged = b'"tlogEntries":[]' not in made and b'"tlogEntries":[{' in made
+            case = Case(made, keyed=keyed, logged=logged, stamped=b"signedTimestamp" in made)
+            said = cosign.blob(case, subject=SUBJECT)
+            wrong += [f"{name}: {said.strip()[-200:]!r}"] if said else []
+    assert not wrong, "\n".join(wrong)
+    # It is not so because we verify nothing.
+    assert {"several: two logs", "several: two stamps", "statement: a second subject"} <= ours
+    assert sum(name.startswith("random") for name in ours) > 10
