@@ -16,7 +16,7 @@ from airgap.canonical import canonical
 from airgap.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from airgap.kinds.chart import CHART, CONFIG
 from airgap.store.layout import Layout
-from airgap.trust.cosign_statement import referrer, sign_bundle, signature
+from airgap.trust.cosign_statement import EMPTY, referrer, sign_bundle, signature
 from airgap.trust.keys import Signer
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -57,7 +57,7 @@ def sign_content(folder: Path, signer: Signer, created: datetime) -> None:
             subject = Descriptor(root.media_type, root.digest, root.size)
             claim = signature(root.digest)
             made = referrer(subject, claim, sign_bundle(claim, signer), created)
-            for descriptor, data in (*made.blobs, (made.manifest, made.data)):
+            for descriptor, data in (EMPTY, *made.blobs, (made.manifest, made.data)):
                 _put(layout, descriptor.media_type, data)
 
 

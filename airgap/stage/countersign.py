@@ -74,14 +74,17 @@ class Countersigner:
         self._note(sorted({task.claim.subject for task in fresh}))
 
         # 3.
+        lacking = _shared(fresh)
+
         def sign(task: Task) -> _Made:
             progress.item(f"{task.side}@{task.claim.subject}")
-            return self._sign(task)
+            return lacking.get(id(task.side)) or self._sign(task)
 
         made = parallel(jobs, sign, fresh, "sign")
         # 4.
         looked |= {
-            task.key: change for task, change in zip(fresh, _published(fresh, made), strict=True)
+            task.key: change
+            for task, change in zip(fresh, _published(fresh, made, jobs), strict=True)
         }
         _tell(wanted, looked)
 
@@ -168,23 +171,34 @@ _Made = Descriptor | AirgapError
 """The manifest of a signature that was put, or why there is none."""
 
 
-def _published(tasks: Sequence[Task], made: Sequence[_Made]) -> Iterator[Change]:
+def _shared(tasks: Sequence[Task]) -> dict[int, AirgapError]:
+    """Puts what all bundles of a repository share, once: Distribution loses sight of a blob while another writes it.
+
+    Returns why not, by repository.
+    """
+    failed: dict[int, AirgapError] = {}
+    for side in {id(task.side): task.side for task in tasks if not task.older}.values():
+        descriptor, data = cosign.EMPTY
+        try:
+            side.put(descriptor, _opener(data))
+        except AirgapError as error:
+            failed[id(side)] = error
+    return failed
+
+
+def _published(tasks: Sequence[Task], made: Sequence[_Made], jobs: int) -> list[Change]:
     """Makes all of them findable; a repository's referrers are entered together."""
-    entered: dict[int, AirgapError | None] = {}
-    for task, signature in zip(tasks, made, strict=True):
+    sides = {id(task.side): task.side for task in tasks if not task.older}
+    entered = {key: _publish(side, {}) for key, side in sides.items()}
+
+    def publish(both: tuple[Task, _Made]) -> Change:
+        task, signature = both
         if isinstance(signature, AirgapError):
-            yield _failed(task, signature)
-            continue
-        if task.older:
-            why = _publish(task.side, {task.name: signature})
-        else:
-            if id(task.side) not in entered:
-                entered[id(task.side)] = _publish(task.side, {})
-            why = entered[id(task.side)]
-        if why is None:
-            yield task.change(signature.digest, Verdict.WRITTEN)
-        else:
-            yield _failed(task, why)
+            return _failed(task, signature)
+        why = _publish(task.side, {task.name: signature}) if task.older else entered[id(task.side)]
+        return task.change(signature.digest, Verdict.WRITTEN) if why is None else _failed(task, why)
+
+    return parallel(jobs, publish, list(zip(tasks, made, strict=True)), "sign")
 
 
 def _publish(repository: Repository, names: Mapping[str, Descriptor]) -> AirgapError | None:

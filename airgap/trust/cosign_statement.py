@@ -51,6 +51,8 @@ SIGNATURE = "dev.cosignproject.cosign/signature"
 """The annotation with the signature of a layer, base64 (the older layout); there and empty for an attestation."""
 PREDICATE = "dev.sigstore.bundle.predicateType"
 """The annotation of a bundle's manifest that says what its statement is. cosign believes the statement alone."""
+EMPTY = Descriptor.of(OCI_EMPTY, EMPTY_BLOB), EMPTY_BLOB
+"""The config of every manifest that `referrer` makes; not among its blobs."""
 MAX_LAYERS = 100
 """Signatures in one older manifest that we add to: one a key and year is a handful."""
 
@@ -134,9 +136,12 @@ def is_signed_by(bundle: bytes, claim: Claim, key: PublicKey) -> bool:
 
 
 def referrer(subject: Descriptor, claim: Claim, bundle: bytes, created: datetime) -> Artifact:
-    """The artifact that attaches a claim's bundle to `subject`, which need not be in the same repository."""
+    """The artifact that attaches a claim's bundle to `subject`, which need not be in the same repository.
+
+    Its config is `EMPTY`, which is to be put before it.
+    """
     layer = Descriptor.of(BUNDLE_TYPE, bundle)
-    config = Descriptor.of(OCI_EMPTY, EMPTY_BLOB)
+    config, _ = EMPTY
     data = _json(
         {
             "schemaVersion": 2,
@@ -152,9 +157,7 @@ def referrer(subject: Descriptor, claim: Claim, bundle: bytes, created: datetime
             },
         }
     )
-    return Artifact(
-        ((config, EMPTY_BLOB), (layer, bundle)), Descriptor.of(OCI_MANIFEST, data), data
-    )
+    return Artifact(((layer, bundle),), Descriptor.of(OCI_MANIFEST, data), data)
 
 
 def simple_payload(subject: Digest, repository: str) -> bytes:

@@ -295,3 +295,24 @@ def test_one_key_has_one_purpose(start: Start) -> None:
     refused = inside.site.run("import", "media", *GAP, expect=2)
     assert refused["code"] == "wrong-key"
     assert not (inside.site.folder / "state/accepted.json").exists()
+
+
+def test_what_a_receipt_lists_is_not_looked_for_and_deep_mends_it(start: Start) -> None:
+    inside = start("distribution2")
+    inside.sovereign(f"{{repository: {SIDE}}}")
+    first = ours(inside.take())
+    root = digests(inside)[0]
+    assert {line["signs"]["subject"] for line in first} == set(digests(inside))
+    side = next(Path(inside.inside.folder).rglob(f"repositories/{SIDE}"))
+    shutil.rmtree(side / "_manifests/tags" / root.replace(":", "-"))  # the index of referrers is a tag here
+    assert not inside.verifies("admitted.pub", SIDE, root)
+    assert [line["outcome"] for line in ours(inside.take())] == ["present"] * 3
+    inside.site.run("audit", *GAP, "--receipt", "receipt.json", expect=3)
+    assert sorted(line["outcome"] for line in ours(inside.take("--deep"))) == ["present", "present", "written"]
+    assert inside.verifies("admitted.pub", SIDE, root)
+    # Another key is another signature, whatever receipts say of the first.
+    inside.site.run("keys", "generate", "new")
+    for suffix in ("key", "pub"):
+        (inside.site.folder / f"new.{suffix}").replace(inside.site.folder / f"admitted.{suffix}")
+    assert [line["outcome"] for line in ours(inside.take())] == ["written"] * 3
+    assert inside.verifies("admitted.pub", SIDE, root)
