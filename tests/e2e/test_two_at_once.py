@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,17 @@ def test_two_pulls_that_begin_together_make_one_store(tmp_path: Path, start_regi
 def test_a_pull_goes_on_while_a_delivery_is_cut(tmp_path: Path, start_registry: Any, fault_proxy: Any) -> None:
     row, registry = Row(tmp_path), start_registry()
     row.layout.tag("v1", row.layout.image({"a": b"a" * 1_000_000}))
-    proxy = fault_proxy(registry.url)
+    proxy, gate = fault_proxy(registry.url), threading.Event()
     row.deliver(1, {"demo.local/app:v1": "v1"})
     _request(row.site, registry, proxy.host)
     proxy.clear()
-    proxy.fault("GET", "/blobs/", bytes_per_second=SLOW)
+    held = proxy.fault("GET", "/blobs/", skip=1, gate=gate)
     pull = start(row.site, *PULL)
-    _at_work(pull, lambda: proxy.served("/blobs/") > 1 << 20)
+    _at_work(pull, lambda: held.used)
     cut = [word.replace("r.lock.json", "r1.lock.json") for word in CUT]
     row.site.run(*cut, "meanwhile")
     assert pull.poll() is None, "the pull was not at work any more"
+    gate.set()
     _ends_well(pull)
     assert len(row.site.run("ls", "store")["items"]) == 2
     row.site.run(*CUT, "after")

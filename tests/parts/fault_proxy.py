@@ -49,6 +49,7 @@ class Fault:
     ignore_range: bool = False  # upstream does not learn of Range: answers 200 and the whole
     # To the answer:
     delay: float = 0.0  # seconds before it
+    gate: threading.Event | None = None  # none before this is set, or the upstream's patience is over
     cut_after: int | None = None  # hang up after that many bytes of its body
     cut_at: float | None = None  # the same as a fraction of it
     lost_answer: bool = False  # upstream does the work, and the client never hears of it
@@ -278,6 +279,8 @@ class _Handler(Handler):
                 self._send_request(connection, fault)
             response = connection.getresponse()
             time.sleep(fault.delay)
+            if fault.gate is not None:
+                fault.gate.wait(UPSTREAM_SECONDS)
             if fault.lost_answer:
                 raise _HangUpError
             self._relay(response, fault)
