@@ -14,7 +14,7 @@ from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.output import Messages, visible
 from airgap.cli.parser import build
-from airgap.errors import AirgapError
+from airgap.errors import AirgapError, InputError, IntegrityError, TrustError
 from airgap.store.files import disk_error
 
 
@@ -68,6 +68,8 @@ def _terminable() -> Iterator[None]:
 
 def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> int:
     errors = [error, *error.also]
+    for one in errors:
+        one.hint = one.hint or _next(one)
     if context is not None:
         context.end_progress()
         for one in errors:
@@ -80,9 +82,18 @@ def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> in
             document["also"] = [one.as_dict() for one in error.also]
         with contextlib.suppress(AirgapError):  # it is on stderr as well
             write_json(document)
-    lines = [f"airgap: {one}" + (f"\n  next: {one.hint}" if one.hint else "") for one in errors]
+    lines = [f"airgap: {one}\n  next: {one.hint}" for one in errors]
     Messages().write(visible("\n".join(lines) + "\n"))
     return error.exit_code
+
+
+def _next(error: AirgapError) -> str:
+    """The next step after an error that has no better one of its own: who has to act, by its kind."""
+    if isinstance(error, InputError):
+        return "mend what it names, then run the same command again"
+    if isinstance(error, IntegrityError | TrustError):
+        return "do not go on with it: have it made, or brought, again"
+    return "once that is mended, run the same command again: what was done stays"
 
 
 def _interrupted(argv: Sequence[str], context: Context | None) -> int:

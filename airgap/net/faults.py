@@ -74,7 +74,10 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
         )
     if isinstance(error, lib.ProxyError):
         return TransportError(
-            "proxy-failed", f"{where}: the proxy failed: {_short(cause)}", request_id=request_id
+            "proxy-failed",
+            f"{where}: the proxy failed: {_short(cause)}",
+            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+            request_id=request_id,
         )
     if isinstance(error, lib.NewConnectionError | lib.ConnectTimeoutError):
         return TransportError(

@@ -21,7 +21,7 @@ import pytest
 from airgap.lock import Lock
 from tests.cli_site import AUDIT, CUT, HEAD, NAME, airgap, make_site
 from tests.e2e.test_import_registries import GAP, TRUST, Site
-from tests.parts import need
+from tests.parts import images, need
 
 pytestmark = pytest.mark.e2e
 OFFICER = """\
@@ -32,7 +32,6 @@ OFFICER = """\
     notAfter: 2036-01-01T00:00:00Z
   require: [pull, delivery, approval]
 """
-
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +217,20 @@ def test_a_pull_says_that_it_does_not_read_the_upstreams_beside_the_request(site
     assert "plainHTTP: true" in given.err
     assert "--upstreams" in without.err
     assert "--upstreams" not in given.err
+
+
+def test_an_error_without_advice_of_its_own_says_who_has_to_act(site: Site, folder: Path) -> None:
+    (folder / "no.tar").write_bytes(b"no archive")
+    made = images.Layout(folder / "made")
+    made.tag("v1", made.blob(b"{}", images.MANIFEST))
+    for ref, code, name, words in (
+        ("oci-archive:no.tar", 2, "bad-archive", "mend what it names"),
+        ("oci:made:v1", 4, "bad-manifest", "do not go on with it"),
+    ):
+        spec = f"spec:\n  images:\n  - {{ref: '{ref}', name: {NAME}}}\n"
+        (folder / "x.request.yaml").write_text(f"{HEAD}kind: Request\nmetadata: {{name: x}}\n{spec}")
+        said = airgap(site, "lock", str(folder / "x.request.yaml"), "--json").refused(code, name, words)
+        assert words in json.loads(said.out)["hint"]
 
 
 # signatures
