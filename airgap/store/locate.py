@@ -5,6 +5,7 @@ Gives the `Source` of its graph, and what is attached to it: referrers and `sha2
 
 from __future__ import annotations
 
+import copy
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -86,6 +87,7 @@ class Reach:
     hub_endpoint: str = "https://huggingface.co"
     jobs: int = 4
     _registries: dict[str, RegistryClient] = field(default_factory=dict)
+    _layouts: dict[tuple[str, Path], LayoutFinder] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def registry(self, host: str) -> RegistryClient:
@@ -107,14 +109,10 @@ class Reach:
         Raises `InputError`, `NotFoundError`, `UpstreamError`.
         """
         scheme, _, rest = ref.removeprefix("oci://").partition(":")  # charts of a registry
-        if scheme == "oci":
+        if scheme in ("oci", "oci-archive"):
             path, name = self._split(rest)
-            layout = Layout(path)
-            return Located(layout, pinned or _choose(layout, name, ref), LayoutFinder(layout))
-        if scheme == "oci-archive":
-            path, name = self._split(rest)
-            archive = Archive(path, self.spool)
-            return Located(archive, pinned or _choose(archive, name, ref), LayoutFinder(archive))
+            finder = self._local(scheme, path)
+            return Located(finder.source, pinned or _choose(finder, name, ref), finder)
         if scheme == "docker-daemon":
             image = EngineImage(rest, self.spool, self.docker_host)
             return Located(image, image.root, NoFinder(), converted=True)
@@ -122,6 +120,14 @@ class Reach:
         repository = Repository(self.registry(reference.host), reference.repository)
         root = pinned or repository.resolve(reference.wanted or "latest")
         return Located(repository, root, RepositoryFinder(repository))
+
+    def _local(self, scheme: str, path: Path) -> LayoutFinder:
+        """The layout or archive at `path`, opened once: many references into it must not read it as many times."""
+        with self._lock:
+            if (scheme, path) not in self._layouts:
+                source = Layout(path) if scheme == "oci" else Archive(path, self.spool)
+                self._layouts[scheme, path] = LayoutFinder(source)
+            return self._layouts[scheme, path]
 
     def _split(self, rest: str) -> tuple[Path, str]:
         """`PATH[:NAME]`: the longest existing path wins, because both may have colons in them."""
@@ -135,8 +141,8 @@ class Reach:
         )
 
 
-def _choose(source: Layout | Archive, name: str, ref: str) -> Descriptor:
-    roots = [(known, root) for known, root in source.roots() if _kind(root) not in _SAVED]
+def _choose(finder: LayoutFinder, name: str, ref: str) -> Descriptor:
+    roots = [(known, root) for known, root in finder.roots if _kind(root) not in _SAVED]
     found = (
         [root for root_name, root in roots if root_name == name] if name else [r for _, r in roots]
     )
@@ -194,36 +200,58 @@ class RepositoryFinder:
 class LayoutFinder:
     """Looks through a layout or an archive once: names, indexes of referrers, and every small blob that has a subject.
 
-    cosign and oras keep referrers in `blobs/` without listing them in index.json, so the index is not enough.
+    cosign and oras keep referrers in `blobs/` without listing them in index.json, so the index is not enough. Safe for
+    threads; what changes there later is not seen.
     """
 
     source: Layout | Archive
+    _roots: Sequence[tuple[str, Descriptor]] | None = None
+    _tags: dict[str, Descriptor] = field(default_factory=dict)
     _subjects: dict[Digest, list[Descriptor]] | None = None
     _broken: dict[Digest, AirgapError] = field(default_factory=dict)
     """Subject → what is wrong with a manifest that names it. It concerns who asks for this subject, and nobody else."""
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Names and roots, as they were when first asked for."""
+        with self._lock:
+            if self._roots is None:
+                self._roots = self.source.roots()
+            return self._roots
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
         """Manifests whose subject is `digest`, sorted by digest, then those that only the index under its fallback tag
         names. Raises `IntegrityError` where one is broken."""
-        if self._subjects is None:
-            self._subjects = self._scan()
-            self._read_indexes(self._subjects)
+        with self._lock:
+            if self._subjects is None:
+                found = self._scan()
+                self._read_indexes(found)
+                self._subjects = found
         if digest in self._broken:
-            raise self._broken[digest]
+            # A copy: whoever gets it says in it whose it is.
+            raise copy.copy(self._broken[digest])
         return self._subjects.get(digest, [])
 
     def tagged(self, tag: str) -> Descriptor | None:
         """A root whose name is the tag, or ends with it."""
-        for name, root in self.source.roots():
-            if name == tag or name.endswith(":" + tag):
-                return Descriptor(
-                    root.media_type, root.digest, root.size, artifact_type=root.artifact_type
-                )
-        return self._saved(tag)
+        root = self._by_tag().get(tag)
+        if root is None:
+            return self._saved(tag)
+        return Descriptor(root.media_type, root.digest, root.size, artifact_type=root.artifact_type)
+
+    def _by_tag(self) -> Mapping[str, Descriptor]:
+        """Roots by what stands behind the last colon of their names; the first of several."""
+        roots = self.roots
+        with self._lock:
+            if not self._tags:
+                for name, root in reversed(roots):
+                    self._tags[name.rpartition(":")[2]] = root
+            return self._tags
 
     def _saved(self, tag: str) -> Descriptor | None:
         """The same where `cosign save` wrote it: the one image, and what is beside it by kind instead of by name."""
-        roots = [root for _, root in self.source.roots()]
+        roots = [root for _, root in self.roots if _kind(root)]
         images = {root.digest for root in roots if _kind(root) in _IMAGES}
         for root in roots:
             suffix = _SAVED.get(_kind(root))
@@ -249,7 +277,7 @@ class LayoutFinder:
 
     def _read_indexes(self, found: dict[Digest, list[Descriptor]]) -> None:
         """Adds what indexes under fallback tags name and is here; its manifests need not name a subject."""
-        for name, root in self.source.roots():
+        for name, root in self.roots:
             tag = name.rpartition(":")[2]
             if not (_FALLBACK_TAG.match(tag) and root.is_index):
                 continue
