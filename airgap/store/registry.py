@@ -269,7 +269,7 @@ class Repository:
         with self._lock:
             waiting = list(self._referring.items())
         for (digest, subject), node in waiting:
-            referrers.enter(self.client, self.path, node, subject, self.put_tag)
+            referrers.enter(self.client, self.path, node, subject, self.put_tag, self.has)
             with self._lock:
                 self._referring.pop((digest, subject), None)
 

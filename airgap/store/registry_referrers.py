@@ -7,7 +7,7 @@ a GET of it answers with an index: the `OCI-Subject` header may be missing altho
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from airgap.digest import Digest
@@ -26,6 +26,7 @@ MAX_MERGES = 5
 """Attempts to get an entry into a fallback index that others write too; the specification has no lock for it."""
 
 PutTag = Callable[[str, Descriptor, bytes], None]
+Has = Callable[[Descriptor], bool]
 
 
 def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]:
@@ -50,31 +51,46 @@ def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]
     return list(found.values())
 
 
-def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_tag: PutTag) -> None:
+def enter(
+    client: RegistryClient, path: str, node: Node, subject: Digest, put_tag: PutTag, has: Has
+) -> None:
     """Makes a manifest that refers to `subject` findable: nothing to do with the API, else merges it into the fallback
     index. Some manifests name no subject of their own: cosign finds these in an index too, and no API lists them.
 
-    The index is read again after writing, and written again while another writer's version lacks an entry. Raises
+    The index is read again after writing, and written again while another writer's version lacks an entry. Where the
+    registry refuses it for entries that were deleted since, these are left out, and people are told. Raises
     `UpstreamError` (`referrers-race`).
     """
     if client.has_referrers or _ask(client, path, subject) is not None:
         return
+    gone: set[Digest] = set()
     with client.fallback_lock:
         for _ in range(MAX_MERGES):
-            there = _fallback(client, path, subject)
+            there = [one for one in _fallback(client, path, subject) if one[0].digest not in gone]
             if any(entry.digest == node.descriptor.digest for entry, _ in there):
                 return
             data = _index([*(raw for _, raw in there), _entry(node)])
             try:
                 put_tag(referrers_tag(subject), Descriptor.of(OCI_INDEX, data), data)
             except UpstreamError as error:
-                if error.code != "tag-differs":
+                if error.code == "child-missing":
+                    lost = [one for one, _ in there if one.is_node and not has(one)]
+                    if not lost:
+                        raise
+                    gone |= {one.digest for one in lost}
+                    client.http.pause(0, _left_out(f"{client.host}/{path}", subject, lost))
+                elif error.code != "tag-differs":
                     raise
     raise UpstreamError(
         "referrers-race",
         f"{client.host}/{path}: {referrers_tag(subject)} lost our entry {MAX_MERGES} times",
         "someone else writes the same referrers; run it again",
     )
+
+
+def _left_out(where: str, subject: Digest, lost: Sequence[Descriptor]) -> str:
+    listed = ", ".join(str(one.digest) for one in lost)
+    return f"{where}:{referrers_tag(subject)} lists what is not there any more, which is left out: {listed}"
 
 
 def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:

@@ -20,6 +20,7 @@ import pytest
 
 from airgap.digest import Digest
 from airgap.graph import OCI_INDEX, OCI_MANIFEST
+from tests.cli_site import airgap
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images, need
 from tests.parts.harbor_double import HarborDouble
@@ -316,3 +317,17 @@ def test_what_a_receipt_lists_is_not_looked_for_and_deep_mends_it(start: Start) 
         (inside.site.folder / f"new.{suffix}").replace(inside.site.folder / f"admitted.{suffix}")
     assert [line["outcome"] for line in ours(inside.take())] == ["written"] * 3
     assert inside.verifies("admitted.pub", SIDE, root)
+
+
+def test_an_index_that_lists_what_is_gone_can_be_added_to(start: Start) -> None:
+    inside = start("distribution2")
+    inside.sovereign(f"{{repository: {SIDE}}}")
+    lost = ours(inside.take())[0]
+    side = next(Path(inside.inside.folder).rglob(f"repositories/{SIDE}"))
+    shutil.rmtree(side / "_manifests/revisions/sha256" / Digest(lost["digest"]).hex)
+    key = ("--key", "sovereign.key", "--receipt", "receipt.json")
+    said = airgap(inside.site, "import", "media", *GAP, *key)
+    assert said.code == 0, said.err
+    assert f"which is left out: {lost['digest']}" in said.err
+    assert inside.verifies("admitted.pub", SIDE, lost["signs"]["subject"])
+    inside.site.run("audit", *GAP, "--receipt", "receipt.json")
