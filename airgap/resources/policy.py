@@ -165,7 +165,12 @@ class _Policy:
             kind = one["predicateType"]
             self.reader.unique(seen, (*where, "predicateType"), kind, quoted(kind))
             attestations.append(Attest(kind, own, one.get("content", "")))
-        return Require(by, entry.get("subjects", "root"), root, tuple(attestations))
+        if "log" in entry and not root:
+            self.reader.bad(
+                (*steps, "log"), "got no trustRoot beside it, expected the one that names logs"
+            )
+        subjects, log = entry.get("subjects", "root"), entry.get("log", "")
+        return Require(by, subjects, root, tuple(attestations), log)
 
     def _by(self, steps: Steps, entry: Mapping[str, Any], root: str) -> By:
         if "identities" in entry and not root:

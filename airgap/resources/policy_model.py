@@ -87,6 +87,8 @@ class Require:
     subjects: str = "root"
     trust_root: str = ""
     attestations: tuple[Attest, ...] = ()
+    log: str = ""
+    """`required` or `optional`; empty: required of certificates where the root names logs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,7 +290,7 @@ class _Case:
     ) -> Iterator[Check]:
         """The demands on one subject. Of each thing the finding that says most is kept, and nothing of its content."""
         wanted = [
-            (attest, self._demand(attest, require.trust_root), list[Finding]())
+            (attest, self._demand(attest, require), list[Finding]())
             for attest in (Attest(SIGNATURE, require.by), *require.attestations)
         ]
         for thing in things:
@@ -305,12 +305,13 @@ class _Case:
         for attest, _, found in wanted:
             yield _answer(subject, attest, found)
 
-    def _demand(self, attest: Attest, root: str) -> Demand:
+    def _demand(self, attest: Attest, require: Require) -> Demand:
         return Demand(
             want=attest.predicate_type,
             identities=_identities(attest.by),
             keys=_keys(attest.by),
-            root=self.roots[root] if root else None,
+            root=self.roots[require.trust_root] if require.trust_root else None,
+            logged={"required": True, "optional": False}.get(require.log),
             now=self.now,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airgap.digest import Digest
+from airgap.errors import InputError
 from airgap.graph import Descriptor
 from airgap.lock import Attached, Item, Lock
 from airgap.resources.load import load_policy
@@ -19,7 +21,7 @@ from airgap.store.layout import Layout
 from airgap.trust.policy import Outcome
 from airgap.trust.upstream.record import Status
 from tests.parts import images
-from tests.parts.fake_sigstore import How, attach, bundles, managed
+from tests.parts.fake_sigstore import ISSUER, SAN, How, attach, bundles, managed
 from tests.policy_world import (
     ACME,
     ANYTHING,
@@ -308,3 +310,27 @@ def test_items_of_locks_are_judged_in_their_order_and_each_for_itself(world: Wor
     ]
     assert made[1].reason == "not-pulled"
     assert not made[2].passed
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [("", "not-logged"), (", log: required", "not-logged"), (", log: optional", "")],
+)
+def test_a_rule_says_whether_a_log_must_have_it(world: World, log: str, reason: str) -> None:
+    """An older signature with a time stamp alone, under a root that names logs."""
+    root = world.fake.trusted_root()
+    (world.folder / "root.json").write_bytes(root)
+    more = (
+        f"  trustRoots: [{{name: s, file: root.json, sha256: {hashlib.sha256(root).hexdigest()}}}]"
+    )
+    how = How(AT, log="none", stamp=True)
+    world.old(world.fake.old_signature(world.digest, how))
+    who = f"identities: [{{issuer: '{ISSUER}', identity: '{SAN}'}}]"
+    rule = f"- {{match: [ghcr.io/acme/*], require: {{trustRoot: s, {who}{log}}}}}"
+    made = world.judge(rule, more=more)
+    assert (made.passed, made.reason) == (not reason, reason)
+
+
+def test_a_rule_about_logs_needs_a_root_that_names_them(world: World) -> None:
+    with pytest.raises(InputError, match="log: got no trustRoot beside it"):
+        world.judge(RULE.replace("[acme]", "[acme], log: required"))

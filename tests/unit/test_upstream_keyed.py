@@ -238,6 +238,14 @@ def test_the_log_may_be_the_second_version() -> None:
     assert len(found.log_entries) == 1
 
 
+def test_a_rule_may_insist_on_a_log() -> None:
+    assert verify_keyed(signed(log="v1"), [ALICE], ROOT, NOW, logged=True).log_entries
+    for record, trust in ((signed(), ROOT), (signed(log="v1"), None)):
+        with pytest.raises(Refusal) as caught:
+            verify_keyed(record, [ALICE], trust, NOW, logged=True)
+        assert caught.value.reason == "not-logged"
+
+
 def test_a_key_reads_the_same_from_any_pem() -> None:
     spaced = replace(ALICE, pem=b"# a comment\n" + public_pem(managed("alice").key) + b"\n")
     assert proof(signed(), spaced).key == proof(signed(), ALICE).key

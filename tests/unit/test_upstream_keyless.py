@@ -186,6 +186,26 @@ def test_a_root_that_names_no_log_asks_for_a_time_stamp_instead(layout: str) -> 
     assert answer(make(How(AT, stamp=True)), UNLOGGED) == "unknown-log"
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_rule_may_do_without_a_log_or_insist_on_one(layout: str) -> None:
+    make = LAYOUTS[layout]
+
+    def times(how: How, trust: TrustRoot, *, logged: bool) -> Any:
+        try:
+            return verify_keyless(make(how), trust, [SIGNER], NOW, logged=logged).times
+        except Refusal as refusal:
+            return refusal.reason
+
+    stamped, bare = How(AT, log="none", stamp=True), How(AT, log="none")
+    assert times(stamped, ROOT, logged=False) == (("tsa", STAMPED),)
+    assert times(How(AT), ROOT, logged=False) == (("log", LOGGED),)
+    assert times(bare, ROOT, logged=False) == "no-time"
+    # What came along must hold all the same.
+    assert times(How(AT, stamp=True, rekor=OTHER.rekor), ROOT, logged=False) == "unknown-log"
+    assert times(stamped, ROOT, logged=True) == "not-logged"
+    assert times(stamped, UNLOGGED, logged=True) == "not-logged"
+
+
 # --- time ----------------------------------------------------------------------------------------
 
 

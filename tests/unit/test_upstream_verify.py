@@ -215,7 +215,7 @@ def test_what_could_not_be_read_stays_what_it_is() -> None:
 def test_no_exception_of_a_library_reaches_the_caller(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any, **__: Any) -> Any:
         raise error
 
     monkeypatch.setattr(router, "verify_keyed", broken)
@@ -228,7 +228,7 @@ def test_no_exception_of_a_library_reaches_the_caller(
 
 
 def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: Any) -> Any:
+    def missing(*_: Any, **__: Any) -> Any:
         raise InputError("missing-extra", "sigstore is not installed")
 
     monkeypatch.setattr(keyless, "verify_keyless", missing)

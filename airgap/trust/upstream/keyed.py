@@ -59,13 +59,18 @@ def check_key(pem: bytes) -> str | None:
 
 
 def verify_keyed(
-    signed: Signed, keys: Sequence[UpstreamKey], root: TrustRoot | None, now: datetime
+    signed: Signed,
+    keys: Sequence[UpstreamKey],
+    root: TrustRoot | None,
+    now: datetime,
+    *,
+    logged: bool | None = None,
 ) -> Proof:
     """Which of `keys` signed, and when, where that is known.
 
     1. No certificate came along: a rule of keys does not look into certificates. 2. One of the keys signed the message.
-    3. With a trust root, log entries and timestamps that came along hold, and were not made in the future. 4. The key
-    was valid at each of these times.
+    3. With a trust root, log entries and timestamps that came along hold, and were not made in the future; where
+    `logged` is True there is an entry. 4. The key was valid at each of these times.
     What can be proven of a key's validity: a log entry or a timestamp proves that the signature was there at that
     time, so the key must have been valid then. Without one nothing says when the key signed, not even that it did so
     while valid: then today decides, and a key counts while its window is open. To go on accepting what an old key
@@ -78,6 +83,8 @@ def verify_keyed(
     # 2.
     loaded = _signer(signed, keys)
     # 3.
+    if logged and (root is None or not signed.entries):
+        raise Refusal("not-logged", "no transparency log has it, and the rule demands it")
     times: list[tuple[str, datetime]] = []
     if root is not None:
         times = _times(signed, root, loaded.spki)

@@ -49,11 +49,17 @@ _JUDGED = frozenset({("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.2"), ("dss
 
 
 def verify_keyless(
-    signed: Signed, root: TrustRoot, identities: Sequence[Identity], now: datetime
+    signed: Signed,
+    root: TrustRoot,
+    identities: Sequence[Identity],
+    now: datetime,
+    *,
+    logged: bool | None = None,
 ) -> Proof:
     """Who signed, and when, by the certificate that came along and the trust root alone.
 
-    1. The certificate is a signer's, and its key signed. 2. A log of the root has the entry of this signature.
+    1. The certificate is a signer's, and its key signed. 2. A log of the root has the entry of this signature (where
+    `logged` is False, or is None and the root names no log, only if one came along).
     3. Every time stamp holds. 4. There is a time, and none of the future. 5. The certificate is by an authority of the
     root, was valid then, and was logged. 6. Every instance that was used is trusted at every time. 7. sigstore-python
     does not object. 8. It is one of `identities`. `now` is asked only about the future.
@@ -69,11 +75,11 @@ def verify_keyless(
     check_fits(leaf, signed.chain)
     check_signature(leaf, signed.signature, signed.message)
     # 2.
-    logged = _verify_logged(signed, root)
+    entered = _verify_logged(signed, root, needed=bool(root.logs) if logged is None else logged)
     # 3.
     stamps = verify_timestamps(signed.timestamps, signed.stamped, root)
     # 4.
-    times = [*(("log", moment) for moment in logged), *(("tsa", stamp) for stamp in stamps)]
+    times = [*(("log", moment) for moment in entered), *(("tsa", stamp) for stamp in stamps)]
     moments = [moment for _, moment in times]
     if not moments:
         raise Refusal("no-time", "neither a log's promise nor a time stamp says when it was signed")
@@ -108,17 +114,12 @@ def verify_keyless(
     )
 
 
-def _verify_logged(signed: Signed, root: TrustRoot) -> list[datetime]:
-    """The times of the log entries, as far as they say one.
-
-    A root that names no log is one of an instance without: there nothing is asked for, and nothing accepted.
-    """
-    if not signed.entries:
-        if root.logs:
-            raise Refusal(
-                "not-logged", "no transparency log has it, and the trust root names such logs"
-            )
-        return []
+def _verify_logged(signed: Signed, root: TrustRoot, *, needed: bool) -> list[datetime]:
+    """The times of the log entries, as far as they say one. Without entries a time stamp has to say when."""
+    if needed and not signed.entries:
+        raise Refusal(
+            "not-logged", "no transparency log has it, and the trust root names such logs"
+        )
     return verify_entries(signed, root, signed.certificate)
 
 

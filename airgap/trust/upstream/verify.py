@@ -39,6 +39,8 @@ class Demand:
     identities: tuple[Identity, ...] = ()
     keys: tuple[UpstreamKey, ...] = ()
     root: TrustRoot | None = None
+    logged: bool | None = None
+    """Whether a log of the root must have it; `None`: where a certificate signed and the root names logs."""
     now: datetime
     """The local clock, with a zone."""
 
@@ -94,7 +96,10 @@ def _verify(
     if signed.certificate:
         proof = _keyless(signed, demand)
     else:
-        proof, root = verify_keyed(signed, demand.keys, root, demand.now), None
+        proof, root = (
+            verify_keyed(signed, demand.keys, root, demand.now, logged=demand.logged),
+            None,
+        )
     # 4.
     _is_about(signed, statement)
     return replace(
@@ -139,7 +144,7 @@ def _keyless(signed: Signed, demand: Demand) -> Proof:
         raise Refusal(
             "no-trust-root", "signed with a certificate, and the rule names no trust root"
         )
-    return verify_keyless(signed, demand.root, demand.identities, demand.now)
+    return verify_keyless(signed, demand.root, demand.identities, demand.now, logged=demand.logged)
 
 
 def _is_about(signed: Signed, statement: Statement | None) -> None:

@@ -51,7 +51,10 @@ EXPECTED: tuple[tuple[str, str], ...] = (
     (r"(payload>\.|annotation: )predicateType changed$", "wrong-predicate-type"),
     (r"payload>\.(_type|predicateType)", "bad-payload"),
     (r"payload>\.subject (removed|emptied)$", "bad-payload"),
-    (r"payload>\.subject\[0\](\.digest(\.sha256)? removed|(\.digest)? unknown member)$", "bad-payload"),
+    (
+        r"payload>\.subject\[0\](\.digest(\.sha256)? removed|(\.digest)? unknown member)$",
+        "bad-payload",
+    ),
     (r"payload> unknown member$", "bad-payload"),
     (r"^old-signature.*blob: critical.*(removed|unknown member)$", "bad-payload"),
     (r"^old-signature.*blob: (critical\.type changed|top unknown member)$", "bad-payload"),
