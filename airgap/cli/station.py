@@ -22,7 +22,7 @@ def import_into_store(arguments: argparse.Namespace, context: Context) -> int:
     """Takes a delivery that is addressed to this station, by the name in its Trust resource, into its store."""
     from airgap.resources.load import load_trust
     from airgap.stage.accept import accept
-    from airgap.stage.admit import look
+    from airgap.stage.admit import left_here, look
 
     for flag in ("receipt", "key"):
         if getattr(arguments, flag):
@@ -43,7 +43,7 @@ def import_into_store(arguments: argparse.Namespace, context: Context) -> int:
         restore=arguments.restore,
         state_folder=ledger.records.folder,
     )
-    for note in opened.admitted.notes:
+    for note in (*opened.admitted.notes, *left_here(opened)):
         context.note(f"note: {note}")
     taken = look(opened, store) if arguments.dry_run else _taken(arguments, context, opened, ledger)
     return _report(taken, store, context, dry_run=arguments.dry_run)

@@ -31,7 +31,11 @@ from airgap.transfer import Copied, Copy, copy_graph
 from airgap.trust.state import Standing
 
 CARRIED = ("pull", "approval")
-"""Statements about locks that go on from here. A verdict does not: this station gives its own."""
+"""Statements about locks that go on from here.
+
+A verdict does not. It was checked on the way in, so one that says fail refuses the delivery; but what leaves here
+passed the policy of here, and the gate of `bundle` takes the newest verdict for just that.
+"""
 
 
 @dataclass(slots=True)
@@ -46,6 +50,17 @@ class Taken:
     missing_volumes: list[str] = field(default_factory=list)
     waits: bool = False
     """True while something is on a disc that is still to come: then no name was published."""
+
+
+def left_here(opened: Opened) -> list[str]:
+    """What people should know of statements that were believed, and do not go on from here."""
+    names = {lock.digest: lock.name for lock in opened.locks}
+    return [
+        f"lock {names[one.statement.subject]!r}: the {one.statement.kind} of {one.key.name!r} was checked, and goes no "
+        "further: this station judges by its own policy (`airgap scan`)"
+        for one in opened.admitted.statements
+        if one.statement.kind == "verdict" and one.statement.subject in names
+    ]
 
 
 def look(opened: Opened, store: Path) -> Taken:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from airgap.cli.demo_content import make_content
+from airgap.cli.demo_content import make_content, sign_content
 from airgap.lock import Lock
+from airgap.trust.keys import load_private
 from tests.cli_site import airgap
 from tests.e2e.test_five_kinds import REQUEST
 from tests.e2e.test_import_registries import GAP, Site
+from tests.e2e.test_no_route import Inside
+from tests.parts.system import NetworkNamespace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git")]
 HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
@@ -23,6 +27,18 @@ ENTRY = (
 )
 ROLES = {"exporter": "exporter", "station": "station", "officer": "security-officer", "sovereign": "sovereign"}
 STATION = ("--store", "dmz", "--trust", "station-trust.yaml")
+POLICY = """\
+kind: Policy
+metadata: {name: dmz}
+spec:
+  keys: [{name: publisher, publicKeyFile: publisher.pub}]
+  rules:
+  - match: ["demo.local/**"]
+    require: {keys: [publisher]}
+  - match: ["**"]
+    kinds: [git, model, file]
+    digestOnly: {approver: officer, reason: nobody signs these, local: true, expires: 2036-01-01T00:00:00Z}
+"""
 CUT = ("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key")
 
 
@@ -37,9 +53,10 @@ def trust(site: Site, name: str, file: str, *keys: str, require: str = "[pull, d
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site of both zones: five kinds locked, pulled, approved and cut for the station, one disc and several."""
     site = Site(tmp_path_factory.mktemp("legs"))
-    for key in ("station", "officer"):
+    for key in ("station", "officer", "publisher"):
         site.run("keys", "generate", key)
     manual = make_content(site.folder / "content")
+    sign_content(site.folder / "content", load_private(site.folder / "publisher.key", b"for tests"), datetime.now(UTC))
     site.write("r.request.yaml", re.sub("sha256: [0-9a-f]{64}", f"sha256: {manual}", REQUEST.read_text()))
     site.run("lock", "r.request.yaml")
     site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
@@ -53,6 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trust(site, "bank", "trust.yaml", *keys, require="[pull, delivery, approval]")
     spec = "spec: {stateDir: state, directory: inside}\n"
     site.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\n{spec}")
+    site.write("policy.yaml", HEAD + POLICY)
     # What follows is another network: nothing of the connected zone is there.
     shutil.rmtree(site.folder / "content")
     return site.folder
@@ -212,3 +230,49 @@ def test_the_key_of_the_environment_is_for_other_commands(site: Site) -> None:
     said = airgap(site, "import", "leg1", *STATION, AIRGAP_KEY="station.key")
     assert said.code == 0
     assert "next: airgap scan dmz/airgap/locks/demo-" in said.out
+
+
+@pytest.mark.part("iproute2")
+def test_the_station_judges_between_the_legs_and_the_sovereign_asks_for_all_it_says(
+    site: Site, netns: NetworkNamespace
+) -> None:
+    keys = ("exporter", "station", "officer", "sovereign")
+    trust(site, "bank", "trust.yaml", *keys, require="[pull, verdict, delivery, approval]")
+    shutil.rmtree(site.folder / "store")
+    inside = Inside(site, netns)
+    [lock] = site.run("import", "leg1", *STATION)["locks"]
+    # 1. Judged by nobody, it is not cut, and cut by force it does not get in.
+    cut = ("bundle", lock, "--store", "dmz", "--for", "bank", "--key", "station.key", "--role", "station", "--to")
+    assert site.run(*cut, "early", expect=3)["code"] == "not-scanned"
+    site.run(*cut, "early", "--unscanned")
+    assert inside.run("import", "early", *GAP, expect=4)["code"] == "statement-missing"
+    # 2. Judged, it does: with the exporter's pull statement, the officer's approval and the station's verdict.
+    site.run("scan", lock, "--store", "dmz", "--policy", "policy.yaml", "--key", "station.key")
+    site.run(*cut, "media")
+    before = inside.asked()
+    verified = inside.run("verify", "media", "--trust", "trust.yaml")
+    assert [one["outcome"] for one in verified["judged"]["verdicts"]] == ["pass"]
+    inside.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    inside.run("audit", *GAP, "--receipt", "receipt.json")
+    assert inside.asked() == before
+    assert actions(site) == ["accept", "delivery", "verdict", "delivery"]
+    site.run("log", "verify", "--store", "dmz", "--trust", "trust.yaml")
+    # 3. The same lock again: the verdict stands.
+    site.run("import", "leg2", *STATION)
+    site.run(*cut, "again")
+    inside.run("import", "again", *GAP, "--key", "sovereign.key")
+
+
+def test_another_stations_verdict_counts_against_a_delivery_and_does_not_go_on(site: Site) -> None:
+    judge = ("--policy", "policy.yaml", "--key", "station.key")
+    trust(site, "dmz", "station-trust.yaml", "exporter", "officer", "station", require="[pull, delivery]")
+    line = (*CUT[:4], "--key", "exporter.key", "--for", "dmz", "--stream", "judged", "--to")
+    site.run("scan", "r.lock.json", "--store", "store", *judge)
+    site.run(*line, "judged")
+    said = airgap(site, "import", "judged", *STATION)
+    assert said.code == 0
+    assert "note: lock 'demo': the verdict of 'station'" in said.err
+    assert not list((site.folder / "dmz/airgap").glob("*/verdict-*"))
+    [lock] = (site.folder / "dmz/airgap/locks").iterdir()
+    cut = ("bundle", str(lock), "--store", "dmz", "--for", "bank", "--key", "station.key", "--role", "station")
+    assert site.run(*cut, "--to", "media", expect=3)["code"] == "not-scanned"
