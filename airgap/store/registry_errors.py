@@ -40,7 +40,10 @@ _REFUSALS = (
         "this is a proxy-cache project, which takes no pushes: map to an ordinary project",
     ),
     _Refusal(
-        412, ("immutable",), "immutable-tag", "the tag is immutable there and holds something else"
+        412,
+        ("immutable",),
+        "immutable-tag",
+        "the tag is immutable there and holds something else: except it from that rule, or take another tag",
     ),
     _Refusal(
         412,

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.test_deliveries_in_a_row import Row
 from tests.parts.harbor_double import HarborDouble
+from tests.parts.harbor_state import Project
 
 pytestmark = pytest.mark.e2e
 
@@ -77,3 +78,50 @@ def test_read_only_mode_is_named(row: Row, harbor: HarborDouble) -> None:
     harbor.project("p1")
     harbor.read_only = True
     assert "read only" in _reasons(row.take("media1", expect=5))
+
+
+@pytest.fixture
+def kept(row: Row, harbor: HarborDouble) -> Project:
+    """The project of the list of accepted deliveries, which a second delivery finds there."""
+    project = harbor.project("safe")
+    harbor.project("p1")
+    text = (row.folder / "sovereign.yaml").read_text()
+    row.site.write("sovereign.yaml", text.replace("projects:", "records: safe/records, projects:"))
+    row.layout.tag("v2", row.layout.image({"a": b"b" * 100}))
+    row.deliver(2, {"demo.local/app:v2": "v2"})
+    row.take("media1")
+    return project
+
+
+def _listed(project: Project) -> str:
+    return project.repositories["records"].tags["accepted-bank"]
+
+
+def test_a_list_of_deliveries_under_an_immutable_tag_is_named_and_catches_up(row: Row, kept: Project) -> None:
+    first = _listed(kept)
+    kept.immutable.add("accepted-bank")
+    for _ in range(2):  # and what the delivery brings is in all the same
+        done = row.take("media2", expect=5)
+        assert [error["code"] for error in done["errors"]] == ["immutable-tag"]
+        assert "except it from that rule" in done["errors"][0]["hint"]
+        assert {change["outcome"] for change in done["changes"]} <= {"written", "present"}
+    assert _listed(kept) == first
+    kept.immutable.clear()
+    row.take("media2")
+    assert _listed(kept) != first
+
+
+def test_a_list_of_deliveries_that_has_no_room_or_may_not_be_written_is_named(
+    row: Row, kept: Project, harbor: HarborDouble
+) -> None:
+    first = _listed(kept)
+    kept.quota = kept.used
+    done = row.take("media2", expect=5)
+    assert [error["code"] for error in done["errors"]] == ["quota-exceeded"]
+    kept.quota = -1
+    harbor.read_only = True
+    assert "read only" in _reasons(row.take("media2", expect=5))
+    harbor.read_only = False
+    assert _listed(kept) == first
+    row.take("media2")
+    assert _listed(kept) != first

@@ -1,4 +1,4 @@
-"""Imports that are killed between the log, accepted.json and the list: all go on, with the same or the next delivery."""
+"""Imports killed between the log, accepted.json and the list: all go on, with the same or the next delivery."""
 
 from __future__ import annotations
 

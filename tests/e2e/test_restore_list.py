@@ -243,6 +243,26 @@ def test_a_second_machine_with_a_state_of_its_own_is_told(row: Row) -> None:
     assert refused["code"] == "state-lost"
 
 
+def test_two_machines_that_accepted_different_deliveries_under_one_number_are_told(row: Row) -> None:
+    take(row, 1, 2)
+    shutil.copytree(row.folder / "store", row.folder / "store2")
+    shutil.rmtree(row.folder / "store2/airgap/streams")
+    cut = ("--store", "store2", "--to", "other", "--for", "bank", "--key", "exporter.key")
+    row.site.run("bundle", "r3.lock.json", *cut)
+    text = (row.folder / "sovereign.yaml").read_text().replace("stateDir: state", "stateDir: second")
+    row.site.write("second.yaml", text.replace("directory: inside", "directory: elsewhere"))
+    gap = ("--sovereign", "second.yaml", *GAP[2:], *KEY)
+    row.site.run("import", "other", *gap)
+    before = (row.folder / "second/accepted.json").read_bytes(), (row.folder / LIST).read_bytes()
+    row.site.write("second.yaml", text)
+    assert row.site.run("import", "other", *gap, expect=4)["code"] == "state-rolled-back"
+    for media in ("other", "media1", "media2"):
+        refused = row.site.run("import", media, *gap, "--restore", expect=4)
+        assert refused["code"] == "state-conflict"
+        assert "number 1 of stream 'main'" in refused["error"]
+    assert ((row.folder / "second/accepted.json").read_bytes(), (row.folder / LIST).read_bytes()) == before
+
+
 @pytest.mark.part("distribution3")
 def test_where_the_list_is_not_kept_is_said_once(row: Row, start_registry: Any) -> None:
     registry_of(row, start_registry(), "")

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from airgap.cli.demo_content import make_content, sign_content
+from airgap.delivery.index import Index
+from airgap.digest import Digest
 from airgap.lock import Lock
+from airgap.trust.dsse import open_bundle
 from airgap.trust.keys import load_private
+from airgap.trust.statement import Statement
+from tests.attack_world import MAX_EVIDENCE, Files, World
 from tests.cli_site import airgap
 from tests.e2e.test_five_kinds import REQUEST
 from tests.e2e.test_import_registries import GAP, Site
@@ -276,3 +282,29 @@ def test_another_stations_verdict_counts_against_a_delivery_and_does_not_go_on(s
     [lock] = (site.folder / "dmz/airgap/locks").iterdir()
     cut = ("bundle", str(lock), "--store", "dmz", "--for", "bank", "--key", "station.key", "--role", "station")
     assert site.run(*cut, "--to", "media", expect=3)["code"] == "not-scanned"
+
+
+def test_content_that_is_not_what_its_lock_says_gets_no_name(site: Site, netns: NetworkNamespace) -> None:
+    """A thief of the exporter's key swaps the lock for one with the same names, in which a branch is elsewhere."""
+    world = World(site.folder, netns)
+    trust(site, "dmz", "station-trust.yaml", "exporter", "officer")
+    lock = Lock.decode((site.folder / "r.lock.json").read_bytes(), "lock")
+    moved = [replace(one, refs=dict.fromkeys(one.refs, "0" * 40)) if one.kind == "git" else one for one in lock.items]
+    other = Lock.of(lock.name, moved)
+
+    def evidence(files: Files) -> Files:
+        found = [open_bundle(data, name, MAX_EVIDENCE).payload for name, data in files.items() if "statements/" in name]
+        [pull] = [one.body for one in (Statement.parse(data, "") for data in found) if one.kind == "pull"]
+        signed = world.statement(other.digest, pull, "exporter")
+        kept = {f"locks/{other.digest.hex}.json": other.encode()}
+        return kept | {f"statements/{Digest.of(signed).hex}.sigstore.json": signed}
+
+    def index(made: Index) -> Index:
+        return replace(made, contents=replace(made.contents, locks=(other.digest,)))
+
+    world.forge("leg1", "forged", evidence=evidence, index=index, who="exporter")
+    refused = site.run("import", "forged", *STATION, expect=3)
+    assert refused["code"] == "not-as-locked"
+    assert "its refs are not those of the lock" in refused["error"]
+    assert names(site) == set()
+    assert not (site.folder / "dmz/airgap/locks").exists()
