@@ -161,7 +161,8 @@ def bundle(
     selected = select(order.locks, layout)
     found = {item.name: root.digest for item, root in selected.roots}
     check_pulled(order.locks, found, records)
-    check_scanned(order.locks, found, records, demanded=_judged(order, records, station))
+    judged = _judged(order, records, station)
+    check_scanned(order.locks, found, records, station.clock(), demanded=judged)
     # 2. Where it goes.
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)

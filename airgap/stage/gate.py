@@ -7,12 +7,14 @@ whose signatures count, while here nobody asks who signed the records.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from airgap.digest import Digest
 from airgap.errors import AirgapError, PolicyError, StoreError
 from airgap.lock import Lock
 from airgap.stage.records import Records
+from airgap.times import utc_text
 from airgap.trust.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.trust.predicates import Body, Pull
 from airgap.trust.statement import Statement
@@ -49,12 +51,18 @@ def check_pulled(locks: Sequence[Lock], roots: Mapping[str, Digest], records: Re
 
 
 def check_scanned(
-    locks: Sequence[Lock], roots: Mapping[str, Digest], records: Records, *, demanded: bool
+    locks: Sequence[Lock],
+    roots: Mapping[str, Digest],
+    records: Records,
+    now: datetime,
+    *,
+    demanded: bool,
 ) -> None:
     """The newest verdicts of the store let every item through, with the very roots that are in the store.
 
-    With `demanded` each lock must have one. Raises `PolicyError` (`not-scanned`, `verdict-failed`,
-    `verdict-mismatch`, `waiver-missing`, `report-missing`), `StoreError`.
+    With `demanded` each lock must have one. A waiver that has ended lets nothing more cross, though it held when the
+    verdict was signed. Raises `PolicyError` (`not-scanned`, `verdict-failed`, `verdict-mismatch`, `waiver-expired`,
+    `waiver-missing`, `report-missing`), `StoreError`.
     """
     for lock in locks:
         body = recorded(records, lock, Verdict)
@@ -76,21 +84,32 @@ def check_scanned(
                     if found.code == "verdict-failed"
                     else _AGAIN["verdict"],
                 )
-        for waiver in body.waivers:
-            there = records.waiver(waiver.digest), records.statement("approval", waiver.digest)
-            if None in there:
-                raise PolicyError(
-                    "waiver-missing",
-                    f"lock {lock.name!r}: waiver {waiver.digest} or its approval is gone from the store's records",
-                    _AGAIN["verdict"],
-                )
-        for report in body.reports:
-            if records.report(report.digest) is None:
-                raise PolicyError(
-                    "report-missing",
-                    f"lock {lock.name!r}: the report about {report.subject} is gone from the store's records",
-                    f"{_AGAIN['verdict']}, with --reports",
-                )
+        _check_needed(lock, body, records, now)
+
+
+def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) -> None:
+    """What a verdict needs is in the records, and holds."""
+    for waiver in body.waivers:
+        if now >= waiver.expires:
+            raise PolicyError(
+                "waiver-expired",
+                f"lock {lock.name!r}: waiver {waiver.digest}, which its verdict needs, ended at {utc_text(waiver.expires)}",
+                f"have one approved that holds longer, or do without; then {_AGAIN['verdict']}",
+            )
+        there = records.waiver(waiver.digest), records.statement("approval", waiver.digest)
+        if None in there:
+            raise PolicyError(
+                "waiver-missing",
+                f"lock {lock.name!r}: waiver {waiver.digest} or its approval is gone from the store's records",
+                _AGAIN["verdict"],
+            )
+    for report in body.reports:
+        if records.report(report.digest) is None:
+            raise PolicyError(
+                "report-missing",
+                f"lock {lock.name!r}: the report about {report.subject} is gone from the store's records",
+                f"{_AGAIN['verdict']}, with --reports",
+            )
 
 
 def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:

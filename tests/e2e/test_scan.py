@@ -350,3 +350,6 @@ def test_what_the_sovereign_checks_of_a_waiver(world: World) -> None:
     assert world.refused(forged, clock="+32d") == "waiver-expired"
     # A delivery on a long road: it held when the verdict was signed, and that is what counts.
     world.take("media", clock="+40d")
+    # But nothing new is cut by it.
+    cut = ("--store", "store", "--to", "later", "--for", "bank", "--key", "station.key", "--role", "station")
+    assert world.run("bundle", "tool.lock.json", *cut, expect=3, clock="+40d")["code"] == "waiver-expired"

@@ -14,7 +14,7 @@ from airgap.stage.evidence import make_evidence
 from airgap.stage.gate import check_scanned
 from airgap.stage.records import Records
 from airgap.trust.verdict import Checked, JudgedItem, Named, UsedWaiver, Verdict
-from tests.trust_world import NOW, image, signed, signer
+from tests.trust_world import HOUR, NOW, image, signed, signer
 
 KEY = signer()
 IMAGE = image("alpine:3.20")
@@ -28,7 +28,7 @@ def verdict(*, waiver: Digest | None = None, outcome: str = "pass") -> Verdict:
     """A verdict about what is in the store."""
     check = Checked("signature", "waived" if waiver else "pass", None, "rule 1", waiver=waiver)
     items = {name: JudgedItem(root, outcome, None, (check,)) for name, root in ROOTS.items()}
-    used = (UsedWaiver(waiver, NOW),) if waiver else ()
+    used = (UsedWaiver(waiver, NOW + HOUR),) if waiver else ()
     return Verdict(Named("bank", Digest.of(b"policy")), (), used, items)
 
 
@@ -40,7 +40,7 @@ def keep(records: Records, body: Verdict, lock: Lock = LOCK) -> None:
 def refused(records: Records, roots: dict[str, Digest] | None = None, *, demanded: bool = False) -> AirgapError:
     """Why nothing is cut."""
     with pytest.raises((PolicyError, StoreError)) as caught:
-        check_scanned([LOCK], roots or ROOTS, records, demanded=demanded)
+        check_scanned([LOCK], roots or ROOTS, records, NOW, demanded=demanded)
     assert caught.value.hint
     return caught.value
 
@@ -52,11 +52,11 @@ def records(tmp_path: Path) -> Records:
 
 def test_a_verdict_is_demanded_once_there_is_a_policy(records: Records) -> None:
     assert not records.has("verdict")
-    check_scanned([LOCK], ROOTS, records, demanded=False)
+    check_scanned([LOCK], ROOTS, records, NOW, demanded=False)
     assert refused(records, demanded=True).code == "not-scanned"
     keep(records, verdict())
     assert records.has("verdict")
-    check_scanned([LOCK], ROOTS, records, demanded=True)
+    check_scanned([LOCK], ROOTS, records, NOW, demanded=True)
 
 
 def test_what_was_judged_must_be_what_is_in_the_store(records: Records) -> None:
@@ -88,9 +88,11 @@ def test_the_waivers_of_a_verdict_are_there_and_go_along(records: Records) -> No
     records.save_waiver(WAIVER)
     assert refused(records).code == "waiver-missing"
     records.save_statement("approval", digest, b"approval")
-    check_scanned([LOCK], ROOTS, records, demanded=True)
+    check_scanned([LOCK], ROOTS, records, NOW, demanded=True)
     evidence, listed = make_evidence([LOCK, LOCK], records)
     assert f"waivers/{digest.hex}.yaml".encode() in evidence
     assert [kind.split("/")[-2] for kind, _ in listed] == ["verdict", "approval"]
+    with pytest.raises(PolicyError, match="waiver-expired"):
+        check_scanned([LOCK], ROOTS, records, NOW + HOUR, demanded=True)
     (records.folder / "waivers" / f"{digest.hex}.yaml").write_bytes(WAIVER + b"# edited\n")
     assert refused(records).code == "waiver-missing"
