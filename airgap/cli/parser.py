@@ -33,7 +33,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str, hint: str = "") -> NoReturn:
         """Raises `InputError` (`usage`)."""
         guess = hint or self._guess(message) or f"`{self.prog} --help` shows examples"
-        raise InputError("usage", f"{self.prog}: {message}", guess)
+        command = self.prog.partition(" ")[2]  # the message begins with the program's name anyhow
+        raise InputError("usage", f"{command}: {message}" if command else message, guess)
 
     def _guess(self, message: str) -> str:
         """The flag or command that was probably meant, where it is the name of one that is wrong."""

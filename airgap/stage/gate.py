@@ -93,7 +93,7 @@ def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) ->
         if now >= waiver.expires:
             raise PolicyError(
                 "waiver-expired",
-                f"lock {lock.name!r}: waiver {waiver.digest}, which its verdict needs, ended at {utc_text(waiver.expires)}",
+                f"lock {lock.name!r}: its verdict needs waiver {waiver.digest}, ended {utc_text(waiver.expires)}",
                 f"have one approved that holds longer, or do without; then {_AGAIN['verdict']}",
             )
         there = records.waiver(waiver.digest), records.statement("approval", waiver.digest)
