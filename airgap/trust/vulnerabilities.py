@@ -65,7 +65,8 @@ class Report:
             found = _at(document, path)
             if type(found) is not expected:
                 got = "nothing" if found is None else type(found).__name__
-                raise _refuse(f"{where}: {path}: got {got}, expected {expected.__name__}")
+                wanted = "an object" if expected is dict else "a string"
+                raise _refuse(f"{where}: {path}: got {got}, expected {wanted}")
         if not document["scanner"]["uri"]:
             raise _refuse(f"{where}: scanner.uri: got nothing, expected who scanned")
         for path in ("metadata.scanStartedOn", "metadata.scanFinishedOn"):
