@@ -70,7 +70,7 @@ def check_scanned(
             if demanded:
                 raise PolicyError(
                     "not-scanned",
-                    f"lock {lock.name!r} has no verdict, and in this store locks are judged before they cross",
+                    f"lock {lock.name!r} has no verdict; a station, or a store that has verdicts, cuts nothing without",
                     "run `airgap scan` with this lock; what goes to a station that shall judge it: --unscanned",
                 )
             continue
