@@ -159,6 +159,6 @@ def _lock_lines(one: Scanned, arguments: argparse.Namespace) -> Iterator[str]:
     for waiver in verdict.waivers:
         yield f"waiver {waiver.digest} was used"
     if verdict.reports:
-        yield f"{count(len(verdict.reports), 'report')} of a scanner go along, and were not looked into"
+        yield f"{count(len(verdict.reports), 'report')} of a scanner, carried and not looked into"
     end = "nothing was signed" if arguments.dry_run else f"signed: {one.path}"
     yield f"verdict {verdict.outcome}; {end}"
