@@ -114,11 +114,13 @@ def test_every_kind_of_statement_is_judged_here() -> None:
     assert {body.kind for body in BODIES} == set(KINDS)
 
 
+@pytest.mark.part("cosign")
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind)
 def test_cosign_verifies_what_we_sign(sign: Callable[[Body], Signed], body: Body) -> None:
     assert cosign_verify(sign(body), body.kind) == 0
 
 
+@pytest.mark.part("cosign")
 def test_cosign_refuses_what_we_refuse(sign: Callable[[Body], Signed], tmp_path: Path) -> None:
     made = sign(Delivery())
     _, other = generate(tmp_path / "other", PASSWORD)
@@ -136,6 +138,7 @@ def test_cosign_refuses_what_we_refuse(sign: Callable[[Body], Signed], tmp_path:
     assert cosign_verify(made, "delivery") != 0
 
 
+@pytest.mark.part("node", "sigstore-verify")
 def test_sigstores_javascript_verifies_what_we_sign(sign: Callable[[Body], Signed]) -> None:
     """In one process: every kind of statement, and what a Sovereign signs of images; each with a flaw, too."""
     made = [sign(body).bundle.read_bytes() for body in BODIES]
@@ -216,6 +219,7 @@ def test_sigstores_models_read_our_bundles(sign: Callable[[Body], Signed]) -> No
     assert len(bundle.dsse_envelope.signatures) == 1
 
 
+@pytest.mark.part("cosign")
 def test_we_believe_a_statement_that_cosign_signed(tmp_path: Path) -> None:
     """A security-officer may sign with cosign: the statement is ours, the hand is another's."""
     assert cosign("generate-key-pair", home=tmp_path).returncode == 0
