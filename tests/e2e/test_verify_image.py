@@ -265,6 +265,21 @@ def test_a_certificate_and_the_root_that_vouches_for_it(local: Path) -> None:
     assert said.out.endswith("answer: yes, it may come in\n")
 
 
+def test_no_program_is_started_for_a_signature(local: Path) -> None:
+    """The interpreter tells of each program that it starts, and of each copy of itself."""
+    watched = """
+import os, sys
+STARTS = ("subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system")
+sys.addaudithook(lambda event, _: os._exit(99) if event in STARTS else None)
+from airgap.cli.main import entry
+entry()
+"""
+    line = [sys.executable, "-c", watched, "verify-image", "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml"]
+    done = subprocess.run(line, cwd=local, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("answer: yes, it may come in\n")
+
+
 def test_another_identity_is_named_with_what_can_be_done(local: Path) -> None:
     policy(local, "https://code.example/acme/app/.github/workflows/other.yml@refs/tags/v1.0")
     said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")
