@@ -172,10 +172,14 @@ class Lock:
             raise InputError("bad-lock", f"{where}: {len(data)} bytes, at most {MAX_LOCK}")
         try:
             document = parse_json(data, where)
+            if not isinstance(document, dict) or document.get("kind") != "Lock":
+                raise ValueError("it does not say `kind: Lock`")
             _only(document, {"apiVersion", "kind", "metadata", "items"}, where)
-            if document["apiVersion"] != API_VERSION or document["kind"] != "Lock":
-                got = f"{document['apiVersion']} {document['kind']}"
-                raise InputError("bad-lock", f"{where}: got {got}, expected {API_VERSION} Lock")
+            if document["apiVersion"] != API_VERSION:
+                got = f"{document['apiVersion']} Lock"
+                raise InputError(
+                    "bad-lock", f"{where}: got {got}, expected {API_VERSION} Lock", _NEWER
+                )
             lock = cls.of(
                 str(document["metadata"]["name"]),
                 (_item(value, where) for value in document["items"]),
@@ -199,6 +203,7 @@ _ITEM_FIELDS = {
     "name", "kind", "source", "root", "bytes", "phase", "platforms", "attached", "converted",
     "refs", "head", "lfs", "revision", "licence", "files", "path", "inside", "asked",
 }  # fmt: skip
+_NEWER = "it was made by a newer airgap; use that version"
 _ASKED = {"git": {"refs"}, "model": {"include", "revision"}}
 
 
@@ -210,7 +215,7 @@ def _only(value: Any, allowed: set[str], where: str) -> None:
         raise InputError(
             "bad-lock",
             f"{where}: unknown field {unknown[0]!r}",
-            "it was made by a newer airgap; use that version",
+            _NEWER,
         )
 
 
@@ -243,9 +248,7 @@ def _item(value: Any, where: str) -> Item:
     kind, name = value["kind"], value["name"]
     where = f"{where}: {kind} {name!r}"
     if kind not in KINDS:
-        raise InputError(
-            "bad-lock", f"{where}: unknown kind", "it was made by a newer airgap; use that version"
-        )
+        raise InputError("bad-lock", f"{where}: unknown kind", _NEWER)
     refs = value.get("refs", {})
     for ref, oid in refs.items():
         if not ref.startswith("refs/") or not _OID.match(oid):

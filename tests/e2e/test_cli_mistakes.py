@@ -233,6 +233,14 @@ def test_an_error_without_advice_of_its_own_says_who_has_to_act(site: Site, fold
         assert words in json.loads(said.out)["hint"]
 
 
+def test_what_is_no_lock_is_not_called_a_newer_one(site: Site, folder: Path) -> None:
+    newer = folder / "newer.json"
+    newer.write_text('{"apiVersion": "airgap.openova.io/v9", "kind": "Lock", "metadata": {"name": "x"}, "items": []}')
+    store = ("--store", str(folder / "store"))
+    airgap(site, "pull", "receipt.json", *store).refused(2, "bad-lock", "not a lock", "airgap lock")
+    airgap(site, "pull", str(newer), *store).refused(2, "bad-lock", "v9", "newer airgap")
+
+
 # signatures
 
 
