@@ -105,7 +105,7 @@ def signer_for(
 
 
 def open_key(named: str, context: Context, password: Callable[[], bytes]) -> Signer:
-    """The signer of a key file, or of a key in a token by its `pkcs11:` URI. A wrong URI asks for no PIN."""
+    """The signer of a key file, or of a key in a token by its `pkcs11:` URI. A wrong URI or path asks for no PIN."""
     from airgap.trust.pkcs11_uri import MODULE_VARIABLE, KeyUri, is_uri
 
     if is_uri(named):
@@ -113,8 +113,9 @@ def open_key(named: str, context: Context, password: Callable[[], bytes]) -> Sig
 
         uri = KeyUri.parse(named)
         return open_token(uri, password(), context.environ.get(MODULE_VARIABLE, ""))
-    from airgap.trust.keys import load_private
+    from airgap.trust.keys import check_private, load_private
 
+    check_private(Path(named))
     return load_private(Path(named), password())
 
 

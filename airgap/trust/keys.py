@@ -164,6 +164,29 @@ def generate(prefix: Path, password: bytes) -> tuple[Path, Path]:
     return private, public
 
 
+def check_private(path: Path) -> None:
+    """Whether there is a private key that may be opened: what can be said before anybody is asked for a password.
+
+    Raises `InputError` as `load_private` does, and `bad-key` for a public key, which everybody may read.
+    """
+    try:
+        data = read_private(path, "key")
+    except InputError as error:
+        if error.code != "key-readable":
+            raise
+        with disk_errors(path), path.open("rb") as file:
+            data = file.read(MAX_KEY)
+        if not _is_public(data):
+            raise
+    if _is_public(data):
+        what = f"{path}: a public key, which cannot sign"
+        raise InputError("bad-key", what, "give the PREFIX.key file that was made with it")
+
+
+def _is_public(data: bytes) -> bool:
+    return b"-----BEGIN PUBLIC KEY-----" in data and b"PRIVATE KEY" not in data
+
+
 def load_private(path: Path, password: bytes) -> FileSigner:
     """The signer of an encrypted key file, ours or cosign's, which nobody else may be able to read (`read_private`).
 

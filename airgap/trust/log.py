@@ -167,7 +167,10 @@ class Log:
     def _open(self, flags: int, lock: int) -> Iterator[IO[bytes]]:
         """The file, locked: the log is only ever appended to, so the lock can be on the file itself."""
         with disk_errors(self.path):
-            fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+            try:
+                fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+            except IsADirectoryError:
+                raise StoreError("log-not-file", f"{self.path}: not a file", "name another log") from None
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     raise StoreError("log-not-file", f"{self.path}: not a file", "name another log")

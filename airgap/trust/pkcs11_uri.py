@@ -66,7 +66,7 @@ class KeyUri:
 def _attributes(text: str) -> dict[str, bytes]:
     if not is_uri(text) or len(text) > MAX_URI:
         raise _bad(f"got {len(text)} characters, expected a pkcs11: URI of at most {MAX_URI}")
-    path, asked, query = text.removeprefix(SCHEME).partition("?")
+    path, asked, query = text[len(SCHEME) :].partition("?")
     found: dict[str, bytes] = {}
     for part in [*path.split(";"), *(query.split("&") if asked else ())]:
         name, equals, value = part.partition("=")
@@ -95,8 +95,8 @@ def _bad(why: str, hint: str = "") -> InputError:
 
 
 def is_uri(text: str) -> bool:
-    """True for what names a key in a token, not a file."""
-    return text.startswith(SCHEME)
+    """True for what names a key in a token, not a file; a scheme may be in capitals (RFC 3986 §3.1)."""
+    return text[: len(SCHEME)].lower() == SCHEME
 
 
 def check_module(named: str) -> Path:

@@ -25,6 +25,8 @@ def test_a_uri_is_read_with_its_escapes() -> None:
 def test_a_file_is_no_uri() -> None:
     assert not is_uri("exporter.key")
     assert not is_uri("./pkcs11:token=a")
+    assert is_uri("PKCS11:token=a;object=b")
+    assert KeyUri.parse("PKCS11:token=a;object=b").label == "b"
 
 
 @pytest.mark.parametrize(

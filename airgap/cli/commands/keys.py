@@ -106,6 +106,12 @@ def generate(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys generate`."""
     from airgap.trust.keys import generate as make
 
+    if arguments.prefix.name in ("", ".."):
+        raise InputError(
+            "bad-path",
+            f"PREFIX {arguments.prefix}: not the beginning of a file's name",
+            "name for example exporter-2027",
+        )
     check_file(Path(f"{arguments.prefix}.key"), "PREFIX")
     password = context.password(arguments, Path(f"{arguments.prefix}.key"), confirm=True)
     private, public = make(arguments.prefix, password)

@@ -1,4 +1,4 @@
-"""`airgap sign`: one more signature, on a delivery, a lock, a trust root or a Trust resource."""
+"""`airgap sign`: one more signature, on a delivery, a lock, a waiver, a trust root or a Trust resource."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_key, command, existing
 from airgap.cli.places import check_folder
-from airgap.errors import InputError
+from airgap.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
     from airgap.digest import Digest
@@ -22,7 +22,7 @@ def add(subparsers: Any) -> None:
         subparsers,
         "sign",
         run,
-        summary="add an approval to a delivery, a lock, a trust root or a Trust resource, touching nothing else",
+        summary="add an approval to a delivery, a lock, a waiver, a trust root or a Trust resource; touch nothing else",
         examples="""
 airgap sign /media/usb/nov --key officer.key --role security-officer
 airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
@@ -35,7 +35,7 @@ airgap sign trust-2027.yaml --key officer.key         for `airgap keys rotate`: 
         "thing",
         type=existing,
         metavar="FILE|DELIVERY",
-        help="a lock, a trusted_root.json or a Trust resource, or the folder of a delivery",
+        help="a lock, a waiver, a trusted_root.json or a Trust resource, or the folder of a delivery",
     )
     parser.add_argument(
         "--role", choices=("security-officer",), default="security-officer", help="role of the key"
@@ -120,7 +120,29 @@ def _digest(thing: Path) -> Digest:
         from airgap.resources.load import load_waiver
 
         return load_waiver(thing).digest
+    _check_lock(thing)
     return read_lock(thing).digest
+
+
+def _check_lock(thing: Path) -> None:
+    """Another kind of file is none that was damaged: `InputError` (`unknown-thing`)."""
+    from airgap.graph import parse_json
+    from airgap.inputs import read_input
+    from airgap.lock import MAX_LOCK
+
+    try:
+        document = parse_json(read_input(thing, MAX_LOCK, "no-lock"), str(thing))
+    except IntegrityError:
+        document = None
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if kind != "Lock":
+        raise InputError(
+            "unknown-thing",
+            f"{thing}: not a lock, a waiver, a trusted_root.json or a Trust resource",
+            f"name the delivery's folder, {thing.parent}"
+            if kind == "Delivery"
+            else "name one of them, or the folder of a delivery",
+        )
 
 
 def _next(arguments: argparse.Namespace, path: Path) -> str:
