@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.cli_site import CUT, airgap, make_site
 from tests.e2e.test_import_registries import GAP, Site
+from tests.parts.need import require_part
 
 pytestmark = pytest.mark.e2e
 STORE = ("--store", "store")
@@ -157,3 +160,37 @@ def test_an_import_without_a_key_is_in_the_log_too(site: Site) -> None:
     last = airgap(site, "log", "show", *INSIDE, "--last", "1").out.splitlines()[1].split()
     assert last[1:3] == ["sovereign", "accept"]
     site.run("log", "verify", *INSIDE)
+
+
+@pytest.mark.part("faketime")
+def test_an_auditor_a_year_later_has_the_medium_the_trust_and_a_copy_of_a_log(site: Site) -> None:
+    text = (site.folder / "trust.yaml").read_text()
+    ended = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    site.write("trust.yaml", text.replace("notAfter: 2036-01-01T00:00:00Z", f"notAfter: {ended}"))
+    past = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    year = (str(require_part("faketime")), "-f", "+400 days")
+    verify = ("verify", "media", "--trust", "trust.yaml")
+    # 1. The delivery, as of then: every byte, though it and all keys have expired.
+    airgap(site, *verify, before=year).refused(4, "delivery-expired", "--at TIME")
+    said = airgap(site, *verify, "--at", past, before=year)
+    assert (said.code, f"judged as of {past}" in said.err, "every byte" in said.out) == (0, True, True)
+    # 2. The pull statement's head, in a copy of the exporter's log; the Sovereign's log does not have it.
+    (site.folder / "evidence").mkdir()
+    with tarfile.open(site.folder / "media/evidence.tar") as tar:
+        tar.extractall(site.folder / "evidence", filter="data")
+    [pull] = (site.folder / "evidence/statements").iterdir()
+    shutil.copy(site.folder / "store/airgap/log.jsonl", site.folder / "copy.jsonl")
+    line = ("--trust", "trust.yaml", "--statement", str(pull))
+    said = airgap(site, "log", "verify", "--log", "copy.jsonl", *line, before=year)
+    assert (said.code, "1 head of 1 signed statement" in said.out) == (0, True)
+    other = airgap(site, "log", "verify", "--log", "state/log.jsonl", *line, before=year)
+    other.refused(4, "log-cut", "a pull statement", "of another station")
+    keep(site.folder / "copy.jsonl", 0)
+    airgap(site, "log", "verify", "--log", "copy.jsonl", *line, before=year).refused(4, "log-cut")
+
+
+def test_a_delivery_is_judged_as_of_no_time_that_is_still_to_come_or_before_it_was_cut(site: Site) -> None:
+    line = ("verify", "media", "--trust", "trust.yaml", "--at")
+    airgap(site, *line, "2036-01-01T00:00:00Z").refused(2, "usage", "still to come")
+    airgap(site, *line, "yesterday").refused(2, "usage", "expected a time like")
+    airgap(site, *line, "2026-01-02T00:00:00Z").refused(4, "signed-in-future")

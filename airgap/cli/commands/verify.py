@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from typing import Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context, count, table
 from airgap.cli.parser import add_jobs, add_trust, command, existing
+from airgap.errors import InputError, TrustError
+from airgap.times import utc_text, utc_time
 
 
 def add(subparsers: Any) -> None:
@@ -20,14 +23,28 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap verify /media/usb/nov --trust trust.yaml
 airgap verify /media/disc1 /media/disc2 --trust trust.yaml
-airgap verify /media/usb/nov --trust trust.yaml --index-only       signatures, locks and statements: seconds""",
+airgap verify /media/usb/nov --trust trust.yaml --index-only       signatures, locks and statements: seconds
+airgap verify /archive/nov --trust trust.yaml --at 2026-11-23T10:00:00Z      one that has expired since, as of then""",
     )
     parser.add_argument(
         "delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files"
     )
     add_trust(parser, required=True)
     parser.add_argument("--index-only", action="store_true", help="do not read the volumes")
+    parser.add_argument(
+        "--at",
+        type=_moment,
+        metavar="TIME",
+        help="judge as of that time, which is past: for a delivery out of an archive",
+    )
     add_jobs(parser)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return utc_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -38,14 +55,23 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.stage.judged import judged
     from airgap.trust.state import AcceptedState
 
+    if arguments.at is not None and arguments.at > context.now():
+        raise InputError("usage", f"--at {utc_text(arguments.at)} is still to come", "name a time that is past")
     trust = load_trust(arguments.trust)
-    opened = accept(
-        arguments.delivery,
-        trust,
-        AcceptedState(trust.sovereign),
-        sovereign=trust.sovereign,
-        now=context.now(),
-    )
+    try:
+        opened = accept(
+            arguments.delivery,
+            trust,
+            AcceptedState(trust.sovereign),
+            sovereign=trust.sovereign,
+            now=arguments.at or context.now(),
+        )
+    except TrustError as error:
+        if error.code == "delivery-expired":
+            error.hint = f"{error.hint}; was it accepted in time, and comes out of an archive? --at TIME"
+        raise
+    if arguments.at is not None:
+        context.note(f"note: judged as of {utc_text(arguments.at)}; an import goes by the clock")
     for note in opened.admitted.notes:
         context.note(f"note: {note}")
     journey = opened.index.journey
