@@ -18,7 +18,7 @@ the way of a delivery:
   airgap lock platform.request.yaml -o platform.lock.json      names become digests
   airgap pull platform.lock.json --store store                 everything is fetched once, and verified
   airgap scan platform.lock.json --store store --policy policy.yaml --key station.key
-  airgap bundle platform.lock.json --store store --to /media/usb --for SOVEREIGN --key station.key --role station
+  airgap bundle platform.lock.json --store store --to /media/usb --for bank --key station.key --role station
   airgap import /media/usb --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json
   airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.cli.parser import build
+from airgap.cli.parser import EPILOG, build
 from airgap.resources.load import load
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +66,14 @@ def test_commands_are_understood(
         if not word.startswith("-"):
             (tmp_path / word).mkdir(parents=True, exist_ok=True)
     assert callable(build().parse(words).handler)
+
+
+def test_the_way_that_help_shows_is_understood() -> None:
+    lines = [line for line in EPILOG.splitlines() if line.startswith("  airgap ")]
+    assert len(lines) == 6
+    for line in lines:
+        words = re.split(r" {3,}", line.strip())[0].replace("/media/usb", ".").split()[1:]
+        assert callable(build().parse(words).handler)
 
 
 @pytest.mark.parametrize(("page", "line"), [*mentioned()], ids=name)
