@@ -43,6 +43,8 @@ class Line:
     error: AirgapError | None = None
     brought: int = 0
     """Bytes that were sent to a registry."""
+    walked: bool = False
+    """True where a graph was compared with a registry, node by node."""
     signed: Sequence[Change] = ()
     """Our own signatures of what arrived, where the registry gets them."""
 
@@ -237,9 +239,12 @@ def run_import(
         _keep(planned, absent)
         return planned
 
-    # 4. Names.
+    # 4. Names. Where all are in place and nothing was brought, the plan has just read them: once is enough.
+    settled = all(_in_place(line) for line in planned.lines)
+
     def publish(line: Line) -> None:
-        line.changes = line.destination.publish(line.form, line.changes)  # type: ignore[arg-type]
+        if not (settled and isinstance(line.destination, GraphDestination)):
+            line.changes = line.destination.publish(line.form, line.changes)  # type: ignore[arg-type]
         progress.done(
             line.form.item, ", ".join(sorted({str(change.outcome) for change in line.changes}))
         )
@@ -252,6 +257,12 @@ def run_import(
     if station is not None:
         planned.receipt = station.sign(opened.media.digest, _receipt(planned))
     return planned
+
+
+def _in_place(line: Line) -> bool:
+    """True where the plan found every name as it shall be, and a receipt of ours knows what is below."""
+    present = all(change.outcome is Verdict.PRESENT for change in line.changes)
+    return present and not line.walked and line.error is None
 
 
 def _others_size(form: Form) -> int:
@@ -275,6 +286,7 @@ def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> No
     for line in lines:
         if isinstance(line.destination, GraphDestination) and isinstance(line.form, Graph):
             made = line.destination.copies(line.form, line.changes)
+            line.walked = bool(made)
             copies += made
             owners += [line] * len(made)
     for copied, line in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
