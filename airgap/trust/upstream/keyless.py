@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from airgap.canonical import canonical
 from airgap.times import utc_text
 from airgap.trust.upstream.certificates import (
     check_fits,
@@ -158,8 +158,8 @@ def _ask_sigstore(signed: Signed, root: TrustRoot) -> None:
     from sigstore_models.common.v1 import HashAlgorithm
 
     try:
-        bundle = Bundle.from_json(canonical(_respelled(signed)))
-        verifier = _verifier(root.opened())
+        bundle = Bundle.from_json(json.dumps(_respelled(signed)))
+        verifier = _verifier(root)
         policy = _SameCertificate(signed.certificate)
         if signed.payload_type:
             answer = verifier.verify_dsse(bundle, policy)
@@ -177,13 +177,13 @@ def _ask_sigstore(signed: Signed, root: TrustRoot) -> None:
 
 
 @lru_cache(maxsize=64)
-def _verifier(root: bytes) -> Verifier:
-    """sigstore-python's verifier of a trust root: making one takes longer than a signature."""
+def _verifier(root: TrustRoot) -> Verifier:
+    """sigstore-python's verifier of a trust root: making one, or spelling the root, takes longer than a signature."""
     from sigstore.models import TrustedRoot
     from sigstore.verify import Verifier
     from sigstore_models.trustroot.v1 import TrustedRoot as Model
 
-    return Verifier(trusted_root=TrustedRoot(Model.from_json(root)))
+    return Verifier(trusted_root=TrustedRoot(Model.from_json(root.opened())))
 
 
 class _SameCertificate:
