@@ -7,10 +7,10 @@ import pytest
 from tests.cli_site import airgap
 from tests.e2e.test_countersign import SIDE, Inside, Start, delivery, ours, start
 from tests.e2e.test_import_registries import GAP
-from tests.e2e.test_pkcs11 import PIN, Hsm, hsm
 from tests.e2e.test_vulnerability_attestations import STATION, attested, cut, say, station
+from tests.parts.hsm import PIN, Hsm
 
-__all__ = ["delivery", "hsm", "start"]
+__all__ = ["delivery", "start"]
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.part("cosign", "skopeo", "distribution2", "distribution3", "softhsm2"),

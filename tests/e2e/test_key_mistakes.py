@@ -14,8 +14,8 @@ from airgap.cli.demo_content import make_content
 from tests.cli_site import HEAD, airgap, make_site
 from tests.e2e.test_five_kinds import REQUEST
 from tests.e2e.test_import_registries import GAP, Site
-from tests.e2e.test_pkcs11 import MODULES
 from tests.parts import need
+from tests.parts.hsm import MODULES
 
 pytestmark = pytest.mark.e2e
 KEY = ("--key", "exporter.key")

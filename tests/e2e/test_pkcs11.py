@@ -2,80 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from airgap.errors import InputError
 from airgap.trust.keys import load_public
-from airgap.trust.pkcs11 import open_token
-from airgap.trust.pkcs11_uri import KeyUri
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images, need
+from tests.parts.hsm import PIN, Hsm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("softhsm2")]
 pkcs11 = pytest.importorskip("pkcs11", reason="needs airgap[pkcs11]")
-
-PIN = b"1234"
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
-
-
-@dataclass(frozen=True)
-class Hsm:
-    """A token with keys in it: P-256 `exporter`, `sovereign`, `twice` (two of them), and what cannot be used."""
-
-    module: str
-    config: Path
-
-    def open(self, rest: str, pin: bytes = PIN) -> Any:
-        return open_token(KeyUri.parse(f"pkcs11:token=bank;{rest}"), pin, self.module)
-
-
-@pytest.fixture(scope="module")
-def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hsm]:
-    folder = tmp_path_factory.mktemp("hsm")
-    config = folder / "softhsm2.conf"
-    (folder / "tokens").mkdir()
-    config.write_text(f"directories.tokendir = {folder}/tokens\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(config))
-        label, pins = ("--label", "bank"), ("--pin", PIN.decode(), "--so-pin", "5678")
-        need.run("softhsm2", "--init-token", "--free", *label, *pins)
-        module = next(path for path in MODULES if Path(path).exists())
-        make_keys(module)
-        yield Hsm(module, config)
-
-
-def make_keys(module: str) -> None:
-    """In a process of its own: ours logs in once, and keeps its sessions."""
-    script = f"""
-import pkcs11
-from pkcs11 import Attribute, KeyType
-from pkcs11.util.ec import encode_named_curve_parameters as curve
-token = pkcs11.lib({module!r}).get_token(token_label="bank")
-with token.open(rw=True, user_pin={PIN.decode()!r}) as session:
-    def pair(name, number, label, **more):
-        kind = session.create_domain_parameters(KeyType.EC, {{Attribute.EC_PARAMS: curve(name)}}, local=True)
-        return kind.generate_keypair(store=True, label=label, id=bytes([number]), **more)
-    pair("secp256r1", 1, "exporter")
-    pair("secp256r1", 2, "sovereign")
-    pair("secp256r1", 3, "twice")
-    pair("secp256r1", 4, "twice")
-    pair("secp384r1", 5, "p384")
-    session.generate_keypair(KeyType.RSA, 2048, store=True, label="rsa", id=b"\\6")
-    public, _ = pair("secp256r1", 7, "half")
-    public.destroy()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_token_signs_and_openssl_verifies(hsm: Hsm, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.parts.engine import Engine
 from tests.parts.fault_proxy import FaultProxy
 from tests.parts.git_http import GitServer
 from tests.parts.gitea import Gitea
+from tests.parts.hsm import Hsm, start_hsm
 from tests.parts.hugging_face import HuggingFace
 from tests.parts.need import require_part
 from tests.parts.registry import Auth, Registry, Storage
@@ -230,6 +231,14 @@ def hf_endpoint(stack: ExitStack) -> HuggingFace:
 def minilm() -> Path:
     """The folder of a real embedding model, all-MiniLM-L6-v2; for reading only."""
     return require_part("minilm")
+
+
+@pytest.fixture(scope="session")
+def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hsm]:
+    """A token with keys in it."""
+    require_part("softhsm2")
+    with start_hsm(tmp_path_factory.mktemp("hsm")) as made:
+        yield made
 
 
 # --- what only root may do ---------------------------------------------------------------------
