@@ -115,7 +115,10 @@ def generate(arguments: argparse.Namespace, context: Context) -> int:
     check_file(Path(f"{arguments.prefix}.key"), "PREFIX")
     password = context.password(arguments, Path(f"{arguments.prefix}.key"), confirm=True)
     private, public = make(arguments.prefix, password)
-    text = f"{private}   keep it, and its password, where only you read\n{public}   goes into the Trust resource"
+    text = (
+        f"{private}   keep it, and its password, where only you read\n"
+        f"{public}   goes to who verifies: of a role, into the Trust resource"
+    )
     context.result({"private": str(private), "public": str(public)}, text)
     return exits.DONE
 
