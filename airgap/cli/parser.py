@@ -196,6 +196,13 @@ def add_trust(parser: Parser, *, required: bool) -> None:
     )
 
 
+def add_approval(parser: Parser, what: str) -> None:
+    """`--approval`, once for each; `what` says which approvals."""
+    parser.add_argument(
+        "--approval", type=Path, action="append", default=[], metavar="FILE", help=what
+    )
+
+
 _UNITS = {
     "": 1,
     "b": 1,

@@ -16,7 +16,7 @@ from airgap.errors import IntegrityError, TrustError
 from airgap.graph import OCI_MANIFEST, Descriptor
 from airgap.lock import Item, Lock
 from airgap.resources.model import Trust
-from airgap.stage.discs import with_unfinished
+from airgap.stage.discs import plan_blobs, with_unfinished
 from airgap.trust.acceptance import Acceptance, Admitted
 from airgap.trust.journey import Journey
 from airgap.trust.state import AcceptedState
@@ -37,6 +37,12 @@ class Opened:
     def locks(self) -> tuple[Lock, ...]:
         """The locks of the evidence."""
         return self.admitted.locks
+
+    def keep_plan(self) -> None:
+        """Spools what a run with later discs plans by, while a volume is not there."""
+        if self.spool is not None and self.volumes.missing():
+            self.spool.keep_index(self.media, evidence_bytes(self.media, self.index))
+            self.spool.keep(self.volumes, plan_blobs(self.roots(), self.volumes))
 
     def roots(self) -> list[tuple[Item, Descriptor]]:
         """Every item with its root. Raises `IntegrityError` (`root-mismatch`) where index and lock disagree."""
@@ -111,7 +117,7 @@ def accept(
             based_on=journey.based_on,
         )
     )
-    files = _evidence(media, index)
+    files = evidence_files(media, index)
     locks = [data for name, data in files.items() if name.startswith("locks/")]
     statements = {name: data for name, data in files.items() if name.startswith("statements/")}
     _check_list(index, statements)
@@ -127,7 +133,8 @@ def accept(
     return Opened(media, index, acceptance.admit(), volumes, spool)
 
 
-def _evidence(media: Media, index: Index) -> dict[str, bytes]:
+def evidence_files(media: Media, index: Index) -> dict[str, bytes]:
+    """The files of evidence.tar, by name. Raises what `evidence_bytes` raises, and `IntegrityError`."""
     return tape.read_archive(evidence_bytes(media, index), MAX_EVIDENCE)
 
 

@@ -19,8 +19,7 @@ from airgap.graph import Descriptor, Target, by_platform
 from airgap.lock import Item, Lock
 from airgap.parallel import parallel
 from airgap.progress import Progress
-from airgap.stage.accept import Opened, evidence_bytes
-from airgap.stage.discs import plan_blobs
+from airgap.stage.accept import Opened
 from airgap.stage.import_ import forms_of
 from airgap.stage.kinds import kind_of, store_names
 from airgap.stage.ledger import Ledger
@@ -88,9 +87,7 @@ def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: boo
     forms_of(opened)
     # 1. Accepted, durably.
     ledger.record(opened.admitted.record)
-    if taken.missing_volumes and opened.spool is not None:
-        opened.spool.keep_index(opened.media, evidence_bytes(opened.media, opened.index))
-        opened.spool.keep(opened.volumes, plan_blobs(roots, opened.volumes))
+    opened.keep_plan()
     # 2. Content.
     target: Target = Deep(LayoutPlace(layout, "")) if deep else layout
     progress.start("import", 0, len(roots))

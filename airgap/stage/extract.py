@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.delivery import tape
-from airgap.delivery.index import INDEX_NAME, MAX_EVIDENCE, Contents, Index, Root
+from airgap.delivery.index import INDEX_NAME, Contents, Index, Root
 from airgap.delivery.plan import plan_volumes
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.delivery.write import copy_out
@@ -30,7 +29,7 @@ from airgap.kinds import image
 from airgap.lock import Item, Lock
 from airgap.platforms import narrow
 from airgap.progress import Progress
-from airgap.stage.accept import evidence_bytes
+from airgap.stage.accept import evidence_files
 from airgap.stage.look import items
 from airgap.store.files import check_free
 from airgap.store.layout import LOCK_FILE, Layout
@@ -81,7 +80,7 @@ def find(thing: Path, name: str) -> Found:
 
 def _locked(media: Media, index: Index, root: Root) -> Item:
     """The lock's own word about a root: its media type, the chosen platforms, its source."""
-    for file, data in tape.read_archive(evidence_bytes(media, index), MAX_EVIDENCE).items():
+    for file, data in evidence_files(media, index).items():
         if file.startswith("locks/"):
             for item in Lock.decode(data, file).items:
                 if item.name == root.item and (

@@ -20,10 +20,10 @@ from airgap.graph import Descriptor, Node, by_platform, walk
 from airgap.parallel import parallel
 from airgap.progress import Progress
 from airgap.stage import receipts
-from airgap.stage.accept import Opened, evidence_bytes
+from airgap.stage.accept import Opened
 from airgap.stage.countersign import Countersigner
 from airgap.stage.destinations import Destinations
-from airgap.stage.discs import late_blobs, plan_blobs
+from airgap.stage.discs import late_blobs
 from airgap.stage.kinds import kind_of
 from airgap.stage.ledger import Ledger
 from airgap.stage.station import Station
@@ -220,9 +220,7 @@ def run_import(
     # 1. Accepted, durably.
     ledger.record(opened.admitted.record)
     planned.unkept = ledger.unkept
-    if planned.missing_volumes and opened.spool is not None:
-        opened.spool.keep_index(opened.media, evidence_bytes(opened.media, opened.index))
-        opened.spool.keep(opened.volumes, plan_blobs(opened.roots(), opened.volumes))
+    opened.keep_plan()
     # 2. Content.
     live = [line for line in planned.lines if line.error is None]
     progress.start("import", sum(_others_size(line.form) for line in live), len(live))

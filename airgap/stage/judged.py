@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airgap.delivery import tape
-from airgap.delivery.index import MAX_EVIDENCE, Index
+from airgap.delivery.index import Index
 from airgap.delivery.read import Media
 from airgap.digest import Digest
 from airgap.resources.waiver import Waiver
-from airgap.stage.accept import evidence_bytes
+from airgap.stage.accept import evidence_files
 from airgap.stage.evidence import WAIVERS, root_names
 from airgap.times import utc_text
 from airgap.trust.about_locks import read_waiver
@@ -88,7 +87,7 @@ def judged(media: Media, index: Index, statements: Iterable[Statement] | None = 
 
     Raises `IntegrityError`, `TrustError`, `NotFoundError` for evidence that is not what the index says, or not there.
     """
-    files = tape.read_archive(evidence_bytes(media, index), MAX_EVIDENCE)
+    files = evidence_files(media, index)
     if statements is None:
         statements = [
             Statement.parse(open_bundle(data, name, MAX_EVIDENCE_BUNDLE).payload, name)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from airgap.delivery import tape
 from airgap.delivery.index import MAX_EVIDENCE
 from airgap.digest import Digest
 from airgap.errors import AirgapError, InputError, TrustError
@@ -20,7 +19,7 @@ from airgap.inputs import read_input
 from airgap.net.http import Client
 from airgap.net.origin import redact
 from airgap.resources.model import Trust
-from airgap.stage.accept import Opened, accept, evidence_bytes
+from airgap.stage.accept import Opened, accept, evidence_files
 from airgap.stage.evidence import ROOT_NAMES, ROOTS, CarriedRoot, root_names
 from airgap.stage.trust_update import Repository, fetch
 from airgap.trust.dsse import MAX_BUNDLE
@@ -129,7 +128,7 @@ def offer_repository(name: str, roots: Path, repository: Repository, client: Cli
 
 
 def _carried(name: str, opened: Opened) -> CarriedRoot:
-    files = tape.read_archive(evidence_bytes(opened.media, opened.index), MAX_EVIDENCE)
+    files = evidence_files(opened.media, opened.index)
     names = root_names(files)
     digest = names.get(name)
     if digest is None:

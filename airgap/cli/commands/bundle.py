@@ -9,7 +9,7 @@ from typing import Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context, count, human
-from airgap.cli.parser import add_key, add_store, command, number, resource_name, size
+from airgap.cli.parser import add_approval, add_key, add_store, command, number, resource_name, size
 from airgap.cli.places import check_folder
 
 
@@ -64,14 +64,7 @@ interrupted? run the same command again: finished volumes stay""",
         metavar="DAYS",
         help="how long it may travel (default 60)",
     )
-    parser.add_argument(
-        "--approval",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="an approval of a lock that is not beside it; may be given more than once",
-    )
+    add_approval(parser, "an approval of a lock that is not beside it; may be given more than once")
     parser.add_argument(
         "--trust-root",
         type=_named_root,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context, count
-from airgap.cli.parser import add_jobs, add_key, add_store, add_trust, command
+from airgap.cli.parser import add_approval, add_jobs, add_key, add_store, add_trust, command
 from airgap.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,14 +44,7 @@ a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuse
         metavar="FILE",
         help="Waiver resource with its approval beside it; may be given more than once; wants --trust",
     )
-    parser.add_argument(
-        "--approval",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="an approval of a waiver that is not beside it; may be given more than once",
-    )
+    add_approval(parser, "an approval of a waiver that is not beside it; may be given more than once")
     parser.add_argument(
         "--reports",
         type=Path,

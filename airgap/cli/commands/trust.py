@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import Parser, add_trust, command, existing, resource_name
+from airgap.cli.parser import Parser, add_approval, add_trust, command, existing, resource_name
 from airgap.cli.places import check_folder
 from airgap.errors import InputError
 
@@ -74,14 +74,7 @@ airgap trust pin /media/usb/nov --name sigstore --roots roots --trust trust.yaml
     _add_name(parser)
     _add_change(parser)
     add_trust(parser, required=False)
-    parser.add_argument(
-        "--approval",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a security-officer's approval of the file or the delivery that is not beside it",
-    )
+    add_approval(parser, "a security-officer's approval of the file or the delivery that is not beside it")
 
 
 def _add_update(family: Any) -> None:
