@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+CLOCK_SKEW = timedelta(hours=1)
+"""How far the clocks of two zones may differ: nothing inside the gap can ask for the time."""
 
 
 def utc_text(moment: datetime) -> str:

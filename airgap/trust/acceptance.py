@@ -29,13 +29,12 @@ from airgap.digest import Digest
 from airgap.errors import InputError, TrustError
 from airgap.lock import Lock
 from airgap.resources.model import Trust
-from airgap.times import utc_text
+from airgap.times import CLOCK_SKEW, utc_text
 from airgap.trust.about_locks import SCAN_AGAIN, carried_reports, check_pull, check_verdict
 from airgap.trust.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
 from airgap.trust.journey import CUT_AGAIN, Journey, check_due
 from airgap.trust.predicates import Pull
 from airgap.trust.roles import (
-    CLOCK_SKEW,
     Authentic,
     Verified,
     authenticate,

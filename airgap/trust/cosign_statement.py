@@ -42,13 +42,11 @@ from airgap.trust.dsse import (
 from airgap.trust.fields import Fields
 from airgap.trust.keys import PublicKey, Signer
 from airgap.trust.statement import STATEMENT_TYPE
+from airgap.trust.upstream.envelope import DSSE_ENVELOPE
 from airgap.trust.upstream.record import COSIGN_SIGN
+from airgap.trust.upstream.simple_signing import SIGNATURE, SIMPLE_SIGNING
 from airgap.trust.vulnerabilities import VULNERABILITIES, Report
 
-SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
-DSSE = "application/vnd.dsse.envelope.v1+json"
-SIGNATURE = "dev.cosignproject.cosign/signature"
-"""The annotation with the signature of a layer, base64 (the older layout); there and empty for an attestation."""
 PREDICATE = "dev.sigstore.bundle.predicateType"
 """The annotation of a bundle's manifest that says what its statement is. cosign believes the statement alone."""
 EMPTY = Descriptor.of(OCI_EMPTY, EMPTY_BLOB), EMPTY_BLOB
@@ -215,7 +213,7 @@ def envelope(claim: Claim, signer: Signer) -> bytes:
 def envelope_layer(claim: Claim, data: bytes) -> dict[str, Any]:
     """The layer of an attestation in the older layout; its blob is the envelope."""
     said = {"predicateType": claim.predicate_type, SIGNATURE: ""}
-    return _edge(Descriptor.of(DSSE, data)) | {"annotations": said}
+    return _edge(Descriptor.of(DSSE_ENVELOPE, data)) | {"annotations": said}
 
 
 def envelope_blob(layer: dict[str, Any], claim: Claim) -> Descriptor | None:
@@ -227,7 +225,7 @@ def envelope_blob(layer: dict[str, Any], claim: Claim) -> Descriptor | None:
         blob = descriptor_from(layer, "a layer")
     except IntegrityError:
         return None
-    return blob if blob.media_type == DSSE and blob.size <= claim.limit else None
+    return blob if blob.media_type == DSSE_ENVELOPE and blob.size <= claim.limit else None
 
 
 def is_enveloped_by(data: bytes, claim: Claim, key: PublicKey) -> bool:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airgap.errors import TrustError
-from airgap.times import utc_text, utc_time
-from airgap.trust.roles import CLOCK_SKEW
+from airgap.times import CLOCK_SKEW, utc_text, utc_time
 from airgap.trust.state import AcceptedState
 
 CUT_AGAIN = "have the delivery cut again"

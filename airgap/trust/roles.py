@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from airgap.errors import InputError, TrustError
 from airgap.resources.model import ROLES, Trust, TrustedKey
-from airgap.times import utc_text
+from airgap.times import CLOCK_SKEW, utc_text
 from airgap.trust.dsse import MAX_BUNDLE, open_bundle, verify
 from airgap.trust.keys import PublicKey, load_public
 from airgap.trust.statement import Statement, article
@@ -25,8 +25,6 @@ MAY_SIGN: Mapping[str, frozenset[str]] = {
 }
 REQUIRABLE = frozenset({"pull", "verdict", "delivery", "approval"})
 """What a delivery can bring. Receipts, audits and accepted lists are made after it arrived."""
-CLOCK_SKEW = timedelta(hours=1)
-"""How far the clocks of two zones may differ: nothing inside the gap can ask for the time."""
 
 
 @dataclass(frozen=True, slots=True)

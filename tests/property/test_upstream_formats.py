@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap.digest import Digest
+from airgap.trust.dsse import PAYLOAD_TYPE
 from airgap.trust.upstream.bundle import read_bundle
 from airgap.trust.upstream.envelope import read_envelope
-from airgap.trust.upstream.intoto import PAYLOAD_TYPE, parse_statement
+from airgap.trust.upstream.intoto import parse_statement
 from airgap.trust.upstream.record import SIGNATURE, Refusal, Signed, UpstreamKey
 from airgap.trust.upstream.sbom import CYCLONEDX, SPDX, check_sbom
 from airgap.trust.upstream.simple_signing import read_simple_signing

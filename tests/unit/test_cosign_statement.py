@@ -18,6 +18,7 @@ from airgap.trust import cosign_statement as cosign
 from airgap.trust.dsse import sign_payload
 from airgap.trust.keys import Signer, load_public
 from airgap.trust.predicates import Delivery
+from airgap.trust.upstream.simple_signing import SIGNATURE
 from airgap.trust.vulnerabilities import Report
 from tests.trust_world import NOW, signed, signer
 from tests.unit.test_trust_vulnerabilities import report
@@ -132,9 +133,9 @@ def test_the_older_layout_keeps_those_that_signed_before() -> None:
     [
         {"annotations": None},
         {"annotations": {}},
-        {"annotations": {cosign.SIGNATURE: 1}},
-        {"annotations": {cosign.SIGNATURE: "?"}},
-        {"annotations": {cosign.SIGNATURE: "AAAA"}},
+        {"annotations": {SIGNATURE: 1}},
+        {"annotations": {SIGNATURE: "?"}},
+        {"annotations": {SIGNATURE: "AAAA"}},
         {"digest": 1},
         {"digest": "sha256:" + 64 * "0"},
     ],

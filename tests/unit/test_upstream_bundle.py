@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from airgap.digest import Digest
-from airgap.trust.dsse import pae
+from airgap.trust.dsse import PAYLOAD_TYPE, pae
 from airgap.trust.upstream.bundle import MAX_ENTRIES, MAX_TIMESTAMPS, read_bundle
 from airgap.trust.upstream.envelope import read_envelope
-from airgap.trust.upstream.intoto import MAX_SUBJECTS, PAYLOAD_TYPE, parse_statement
+from airgap.trust.upstream.intoto import MAX_SUBJECTS, parse_statement
 from airgap.trust.upstream.record import COSIGN_SIGN, Layout, Refusal, Signed
 from airgap.trust.upstream.simple_signing import read_simple_signing, signed_digest
 from tests.parts.fake_sigstore import FakeSigstore, How, managed

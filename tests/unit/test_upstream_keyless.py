@@ -12,8 +12,9 @@ import pytest
 
 from airgap.digest import Digest
 from airgap.errors import InputError
+from airgap.times import CLOCK_SKEW
 from airgap.trust.dsse import pae
-from airgap.trust.upstream.keyless import SKEW, _ask_sigstore, verify_keyless
+from airgap.trust.upstream.keyless import _ask_sigstore, verify_keyless
 from airgap.trust.upstream.record import Identity, Layout, LogEntry, Refusal, Signed, Status
 from airgap.trust.upstream.roots import TrustRoot
 from tests.keyless_world import (
@@ -232,8 +233,8 @@ def test_a_log_without_times_of_its_own_has_a_window_too() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_was_signed_in_the_future_is_refused_and_nothing_is_too_old(layout: str) -> None:
     signed = LAYOUTS[layout](How(AT))
-    assert answer(signed, now=LOGGED - SKEW) == "verified"
-    assert answer(signed, now=LOGGED - SKEW - timedelta(seconds=1)) == "signed-in-future"
+    assert answer(signed, now=LOGGED - CLOCK_SKEW) == "verified"
+    assert answer(signed, now=LOGGED - CLOCK_SKEW - timedelta(seconds=1)) == "signed-in-future"
     assert answer(signed, now=datetime(2090, 1, 1, tzinfo=UTC)) == "verified"
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airgap.digest import Digest
+from airgap.trust.dsse import PAYLOAD_TYPE
 from airgap.trust.fields import Fields
 from airgap.trust.upstream.record import COSIGN_SIGN, Refusal
 from airgap.trust.upstream.strict import fields, outline, refusing, sequence
 
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
 TYPES = frozenset({"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"})
 MAX_SUBJECTS = 1024
 """Subjects of a statement: as many as cosign reads."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airgap.digest import Digest
-from airgap.times import utc_text
+from airgap.times import CLOCK_SKEW, utc_text
 from airgap.trust.keys import MAX_KEY
 from airgap.trust.upstream.record import LogEntry, Proof, Refusal, Signed, UpstreamKey
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 MIN_RSA, MAX_RSA = 2048, 8192
 """Bits: below is too weak to count (NIST SP 800-131A), above verifying takes long, and nobody uses it."""
-SKEW = timedelta(hours=1)
-"""How far another's clock may be ahead of ours; the same as for our own statements (`airgap.trust.acceptance`)."""
 _ED25519_SIGNATURE = 64
 _OWN_HASHES = {"secp384r1": "SHA-384", "secp521r1": "SHA-512"}
 """What cosign signs with, by curve, in place of SHA-256."""
@@ -89,7 +87,7 @@ def verify_keyed(
     if root is not None:
         times = _times(signed, root, loaded.spki)
         for source, moment in times:
-            if moment > now + SKEW:
+            if moment > now + CLOCK_SKEW:
                 what = f"signed at {utc_text(moment)} by its {source}, and it is {utc_text(now)}"
                 raise Refusal("signed-in-future", what)
     # 4.

@@ -14,14 +14,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from airgap.times import utc_text
+from airgap.times import CLOCK_SKEW, utc_text
+from airgap.trust.dsse import BUNDLE_TYPE
 from airgap.trust.upstream.certificates import (
     check_fits,
     check_signature,
@@ -39,11 +40,8 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sigstore.verify import Verifier
 
-SKEW = timedelta(hours=1)
-"""How far another clock may be ahead of ours. Behind is no limit: what was signed long ago stays signed."""
 MAX_JUDGED = 1 << 20
 """Bytes of a payload about which sigstore-python is asked as well."""
-_V3_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _JUDGED = frozenset({("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.2"), ("dsse", "0.0.1")})
 """Kinds of log entries that sigstore-python knows."""
 
@@ -125,7 +123,7 @@ def _verify_logged(signed: Signed, root: TrustRoot, *, needed: bool) -> list[dat
 
 def _check_future(moments: Sequence[datetime], now: datetime) -> None:
     latest = max(moments)
-    if latest > now + SKEW:
+    if latest > now + CLOCK_SKEW:
         raise Refusal(
             "signed-in-future",
             f"signed {utc_text(latest)}, and it is {utc_text(now)}: check the clock of this machine",
@@ -206,7 +204,7 @@ def _respelled(signed: Signed) -> dict[str, Any]:
             "rfc3161Timestamps": [{"signedTimestamp": _b64(one)} for one in signed.timestamps]
         },
     }
-    bundle: dict[str, Any] = {"mediaType": _V3_BUNDLE, "verificationMaterial": material}
+    bundle: dict[str, Any] = {"mediaType": BUNDLE_TYPE, "verificationMaterial": material}
     if signed.payload_type:
         bundle["dsseEnvelope"] = {
             "payload": _b64(signed.payload),

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airgap.errors import InputError
-from airgap.trust.upstream.intoto import PAYLOAD_TYPE, Statement, parse_statement
+from airgap.trust.dsse import PAYLOAD_TYPE
+from airgap.trust.upstream.intoto import Statement, parse_statement
 from airgap.trust.upstream.keyed import verify_keyed
 from airgap.trust.upstream.record import (
     MAX_SAID,
