@@ -98,6 +98,11 @@ class World:
 
     # files
 
+    def copy(self, folder: Path) -> World:
+        """The same in another folder, so that stories do not meet."""
+        shutil.copytree(self.folder, folder)
+        return replace(self, folder=folder)
+
     def write(self, name: str, text: str) -> None:
         """A file that only its owner reads."""
         (self.folder / name).write_text(text)

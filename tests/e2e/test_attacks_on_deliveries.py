@@ -43,9 +43,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 def world(base: World, tmp_path: Path) -> World:
     """A copy of it, so that stories do not meet."""
-    folder = tmp_path / "world"
-    shutil.copytree(base.folder, folder)
-    return replace(base, folder=folder)
+    return base.copy(tmp_path / "world")
 
 
 def _lock(world: World, name: str = "r.lock.json") -> tuple[Digest, Any]:

@@ -62,9 +62,7 @@ def base(tmp_path_factory: pytest.TempPathFactory, acme: FakeSigstore) -> Iterat
 
 @pytest.fixture
 def world(base: World, tmp_path: Path) -> World:
-    folder = tmp_path / "world"
-    shutil.copytree(base.folder, folder)
-    made = replace(base, folder=folder)
+    made = base.copy(tmp_path / "world")
     layout = made.layout()
     children = [layout.image({"a": arch.encode()}, platform=f"linux/{arch}") for arch in ("amd64", "arm64")]
     layout.tag("v1", layout.index(*children))

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,9 +89,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 def world(base: World, tmp_path: Path) -> World:
     """A copy of it, so that stories do not meet."""
-    folder = tmp_path / "world"
-    shutil.copytree(base.folder, folder)
-    return replace(base, folder=folder)
+    return base.copy(tmp_path / "world")
 
 
 def bundle(world: World, media: str, lock: str, *more: str, expect: int = 0, who: str = "exporter") -> Any:
