@@ -17,14 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from airgap.delivery import people, tape
+from airgap.base.digest import Digest
+from airgap.delivery import readme as people
+from airgap.delivery import tar as tape
 from airgap.delivery.index import Evidence, FileSum, Index
-from airgap.digest import Digest
-from airgap.trust.dsse import open_bundle, sign_payload
-from airgap.trust.keys import load_private
-from airgap.trust.log import EMPTY_HEAD
-from airgap.trust.predicates import Body, Delivery
-from airgap.trust.statement import Statement
+from airgap.statements.bodies import Body, Delivery
+from airgap.statements.dsse import open_bundle, sign_payload
+from airgap.statements.keys.file import load_private
+from airgap.statements.log import EMPTY_HEAD
+from airgap.statements.statement import Statement
 from tests.parts import images
 from tests.parts.need import require_part
 from tests.parts.system import NetworkNamespace

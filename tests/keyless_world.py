@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from airgap.digest import Digest
-from airgap.trust.upstream.bundle import read_bundle
-from airgap.trust.upstream.envelope import read_envelope
-from airgap.trust.upstream.keyless import verify_keyless
-from airgap.trust.upstream.record import Identity, Refusal, Signed
-from airgap.trust.upstream.roots import TrustRoot
-from airgap.trust.upstream.simple_signing import SIMPLE_SIGNING, read_simple_signing
+from airgap.base.digest import Digest
+from airgap.signatures.engines.keyless import verify_keyless
+from airgap.signatures.formats.bundle import read_bundle
+from airgap.signatures.formats.envelope import read_envelope
+from airgap.signatures.formats.simple_signing import SIMPLE_SIGNING, read_simple_signing
+from airgap.signatures.record import Identity, Refusal, Signed
+from airgap.signatures.roots.trust_root import TrustRoot
 from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, Layer
 
 AT = datetime(2024, 5, 1, 12, tzinfo=UTC)

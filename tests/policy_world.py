@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airgap.digest import Digest
-from airgap.graph import Descriptor
-from airgap.lock import Item
+from airgap.base.digest import Digest
+from airgap.content.graph import Descriptor
+from airgap.content.lock import Item
+from airgap.judgement.items import load_roots
+from airgap.judgement.judge import Judgement, Outcome, judge
 from airgap.resources.load import load_policy
 from airgap.resources.waiver import Waiver
-from airgap.stage.judge import load_roots
 from airgap.store.layout import Layout
 from airgap.store.locate import LayoutFinder, Located, find_attached
-from airgap.trust.policy import Judgement, Outcome, judge
 from tests.parts import images
 from tests.parts.fake_sigstore import (
     FakeSigstore,

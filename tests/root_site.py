@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from airgap.digest import Digest
+from airgap.base.digest import Digest
 from tests.cli_site import HEAD, Said, airgap
 from tests.e2e.test_approvals import OFFICER
 from tests.e2e.test_import_registries import TRUST, Site

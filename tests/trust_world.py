@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from airgap.digest import Digest
-from airgap.graph import OCI_MANIFEST, Descriptor
-from airgap.lock import Item, Lock
+from airgap.acceptance.journey import Journey
+from airgap.acceptance.steps import Acceptance, Admitted
+from airgap.base.digest import Digest
+from airgap.content.graph import OCI_MANIFEST, Descriptor
+from airgap.content.lock import Item, Lock
 from airgap.resources.model import ROLES, Trust, TrustedKey
-from airgap.trust.acceptance import Acceptance, Admitted
-from airgap.trust.dsse import sign_payload
-from airgap.trust.journey import Journey
-from airgap.trust.keys import FileSigner
-from airgap.trust.log import EMPTY_HEAD
-from airgap.trust.predicates import Approval, Body, Delivery, Pull, PulledItem
-from airgap.trust.state import AcceptedState
-from airgap.trust.statement import Statement
+from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.bodies import Approval, Body, Delivery, Pull, PulledItem
+from airgap.statements.dsse import sign_payload
+from airgap.statements.keys.file import FileSigner
+from airgap.statements.log import EMPTY_HEAD
+from airgap.statements.statement import Statement
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -105,7 +105,7 @@ class Bar:
 
     def line(self) -> str:
         """What is shown: `pull  42 %  1.2 GiB of 2.9 GiB  310.0 MiB/s  0:05 left  3/12  docker.io/…`."""
-        from airgap.cli.context import human
+        from airgap.cli.words import human
 
         elapsed = max(time.monotonic() - self._began, 0.001)
         rate = self._done / elapsed

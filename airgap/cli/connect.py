@@ -8,25 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airgap.base.errors import InputError
 from airgap.cli.context import Context
-from airgap.errors import InputError
 from airgap.version import VERSION
 
 if TYPE_CHECKING:
-    from airgap.lock import Lock
+    from airgap.content.lock import Lock
     from airgap.resources.model import Upstreams
-    from airgap.stage.records import Records
-    from airgap.stage.station import Station
+    from airgap.statements.keys.file import Signer
+    from airgap.station.files import Records
+    from airgap.station.signatory import Station
     from airgap.store.locate import Reach
-    from airgap.trust.keys import Signer
 
 USER_AGENT = f"airgap/{VERSION}"
 
 
 def read_lock(path: Path) -> Lock:
     """A lock file. Raises `InputError`."""
-    from airgap.inputs import read_input
-    from airgap.lock import MAX_LOCK, Lock
+    from airgap.base.inputs import read_input
+    from airgap.content.lock import MAX_LOCK, Lock
 
     absent = "make it with `airgap lock REQUEST -o LOCK`"
     return Lock.decode(read_input(path, MAX_LOCK, "no-lock", absent=absent), str(path))
@@ -43,8 +43,8 @@ def is_waiver(path: Path) -> bool:
 
 
 def _says_kind(path: Path, kind: bytes) -> bool:
-    from airgap.inputs import read_input
-    from airgap.lock import MAX_LOCK
+    from airgap.base.inputs import read_input
+    from airgap.content.lock import MAX_LOCK
 
     data = read_input(path, MAX_LOCK, "resource-file")
     return re.search(rb"^kind:[ \t]+[\"']?" + kind + rb"\b", data, re.MULTILINE) is not None
@@ -106,14 +106,14 @@ def signer_for(
 
 def open_key(named: str, context: Context, password: Callable[[], bytes]) -> Signer:
     """The signer of a key file, or of a key in a token by its `pkcs11:` URI. A wrong URI or path asks for no PIN."""
-    from airgap.trust.pkcs11_uri import MODULE_VARIABLE, KeyUri, is_uri
+    from airgap.statements.keys.pkcs11_uri import MODULE_VARIABLE, KeyUri, is_uri
 
     if is_uri(named):
-        from airgap.trust.pkcs11 import open_token
+        from airgap.statements.keys.pkcs11 import open_token
 
         uri = KeyUri.parse(named)
         return open_token(uri, password(), context.environ.get(MODULE_VARIABLE, ""))
-    from airgap.trust.keys import check_private, load_private
+    from airgap.statements.keys.file import check_private, load_private
 
     check_private(Path(named))
     return load_private(Path(named), password())
@@ -123,7 +123,7 @@ def station_for(
     arguments: argparse.Namespace, context: Context, records: Records, role: str, *, required: bool
 ) -> Station | None:
     """The signing station of a command."""
-    from airgap.stage.station import Station
+    from airgap.station.signatory import Station
 
     signer = signer_for(arguments, context, required=required)
     return None if signer is None else Station(signer, role, records.log(), context.now)

@@ -7,18 +7,18 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from airgap.base.errors import AirgapError, InputError, StoreError
+from airgap.base.progress import Progress, Silent
+from airgap.base.times import utc_text
 from airgap.cli.bar import Bar
 from airgap.cli.output import Messages, visible, write
-from airgap.errors import AirgapError, InputError, StoreError
-from airgap.progress import Progress, Silent
-from airgap.times import utc_text
 from airgap.version import VERSION
 
 DEFAULT_JOBS = 8
@@ -156,7 +156,7 @@ class Context:
         """The key's password: from the file, or asked for when stdin is a terminal. Raises `InputError`."""
         chosen = arguments.key_password_file or self.environ.get("AIRGAP_KEY_PASSWORD_FILE")
         if chosen:
-            from airgap.resources.secrets import read_secret
+            from airgap.base.secrets import read_secret
 
             return read_secret(Path(chosen), "password").encode()
         if not sys.stdin.isatty():
@@ -194,28 +194,3 @@ def write_json(document: Any) -> None:
     """One document on stdout, for scripts."""
     write(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
 
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in aligned columns; the first row is the heading."""
-    if not rows:
-        return ""
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """`1 volume`, `2 volumes`; `many` where it is not made with an s."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def human(size: float) -> str:
-    """Bytes for people: `3.4 MiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size) < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

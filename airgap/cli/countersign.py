@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airgap.base.errors import InputError
 from airgap.cli.context import Context
-from airgap.errors import InputError
 
 if TYPE_CHECKING:
+    from airgap.jobs.importing.countersign import Countersigner
     from airgap.resources.model import Sovereign, Trust
-    from airgap.stage.countersign import Countersigner
 
 
 def countersigner_for(
@@ -24,12 +24,12 @@ def countersigner_for(
     places = {one.url: one.signatures for one in sovereign.registries if one.signatures is not None}
     if not places or sovereign.signing_key is None:
         return None
+    from airgap.base.secrets import read_secret
     from airgap.cli.connect import open_key
-    from airgap.resources.secrets import read_secret
-    from airgap.stage.countersign import Countersigner
-    from airgap.stage.records import Records
-    from airgap.stage.station import Diary
-    from airgap.trust.roles import key_ring
+    from airgap.jobs.importing.countersign import Countersigner
+    from airgap.statements.trust import key_ring
+    from airgap.station.files import Records
+    from airgap.station.signatory import Diary
 
     named = sovereign.signing_key
     signer = open_key(

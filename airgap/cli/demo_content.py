@@ -12,12 +12,12 @@ import tarfile
 from datetime import datetime
 from pathlib import Path
 
-from airgap.canonical import canonical
-from airgap.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor
+from airgap.base.canonical import canonical
+from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from airgap.kinds.chart import CHART, CONFIG
+from airgap.signatures.write import EMPTY, referrer, sign_bundle, signature
+from airgap.statements.keys.file import Signer
 from airgap.store.layout import Layout
-from airgap.trust.cosign_statement import EMPTY, referrer, sign_bundle, signature
-from airgap.trust.keys import Signer
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 FILES = (

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from airgap.cli.context import Context
 
 if TYPE_CHECKING:
-    from airgap.forms import Run
+    from airgap.destinations.base import Run
+    from airgap.destinations.make import Destinations
     from airgap.resources.model import Sovereign, Trust
-    from airgap.stage.destinations import Destinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ def open_gap(
     `work` is for unfinished work in place of the state folder.
     """
     from airgap.cli.connect import USER_AGENT
-    from airgap.forms import Run
-    from airgap.stage import receipts
-    from airgap.stage.destinations import http_for, make
+    from airgap.destinations.base import Run
+    from airgap.destinations.make import http_for, make
+    from airgap.station import receipts
 
     state = state_of(sovereign, context)
     jobs = context.jobs(arguments)

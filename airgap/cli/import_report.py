@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from airgap.cli import exits
-from airgap.cli.context import Context, table
-from airgap.forms import Change, Verdict
-from airgap.stage.import_ import Imported
-from airgap.trust.vulnerabilities import VULNERABILITIES
+from airgap.cli.context import Context
+from airgap.cli.words import table
+from airgap.content.forms import Change, Verdict
+from airgap.jobs.importing.lines import Imported
+from airgap.signatures.scanner_report import VULNERABILITIES
 
 HEADING = ("OUTCOME", "AT", "NAME", "DIGEST", "BEFORE")
 

@@ -9,8 +9,8 @@ from airgap.cli.context import Context
 
 if TYPE_CHECKING:
     from airgap.resources.model import Sovereign, Trust
-    from airgap.stage.ledger import Ledger
-    from airgap.stage.station import Station
+    from airgap.station.ledger import Ledger
+    from airgap.station.signatory import Station
 
 
 def open_ledger(
@@ -19,11 +19,11 @@ def open_ledger(
     """What remembers this Sovereign's deliveries. Nothing is asked yet, nothing is written."""
     from airgap.cli.connect import USER_AGENT
     from airgap.cli.gap import state_of
-    from airgap.stage.destinations import http_for, shelves
-    from airgap.stage.ledger import Ledger
-    from airgap.stage.records import Records
-    from airgap.stage.station import Diary
-    from airgap.trust.state import StateFile
+    from airgap.destinations.make import http_for, shelves
+    from airgap.statements.accepted_state import StateFile
+    from airgap.station.files import Records
+    from airgap.station.ledger import Ledger
+    from airgap.station.signatory import Diary
 
     records = Records(state_of(sovereign, context))
     jobs, note = context.jobs(arguments), context.progress().note
@@ -41,7 +41,7 @@ def open_ledger(
 
 def sign_with(ledger: Ledger, station: Station | None, sovereign: Sovereign, context: Context) -> None:
     """Lets `station` sign the list, and says once where the list is not kept."""
-    from airgap.stage.station import Diary
+    from airgap.station.signatory import Diary
 
     bare = [registry.url for registry in sovereign.registries if not registry.records]
     if station is not None:

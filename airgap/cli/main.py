@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from airgap.base.errors import StoreError
 from airgap.cli import exits, output
-from airgap.errors import StoreError
 from airgap.version import VERSION
 
 

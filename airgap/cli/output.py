@@ -11,7 +11,7 @@ import io
 import os
 import sys
 
-from airgap.errors import StoreError
+from airgap.base.errors import StoreError
 
 
 def settle() -> None:

@@ -10,21 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from airgap.base.errors import InputError
 from airgap.cli.output import write
-from airgap.errors import InputError
-
-EPILOG = """\
-the way of a delivery:
-  airgap lock platform.request.yaml -o platform.lock.json      names become digests
-  airgap pull platform.lock.json --store store                 everything is fetched once, and verified
-  airgap scan platform.lock.json --store store --policy policy.yaml --key station.key
-  airgap bundle platform.lock.json --store store --to /media/usb --for bank --key station.key --role station
-  airgap import /media/usb --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json
-  airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
-
-try it without any service:  airgap demo
-exit codes: 0 done, 1 bug, 2 input, 3 policy or audit said no, 4 integrity or trust, 5 upstream, disk, tool, 130 Ctrl-C
-"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -82,27 +69,6 @@ class Parser(argparse.ArgumentParser):
 
 def _behind(flag: str) -> str:
     return f"flags stand behind the command: airgap COMMAND … {flag}"
-
-
-def build() -> Parser:
-    """The whole parser. Commands import what they need when they run, not here."""
-    from airgap.cli import commands
-
-    parser = Parser(
-        prog="airgap",
-        description="Carries images, charts, Git repositories, models and files into an air-gapped Sovereign: "
-        "signed, verified, resumable.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", "-V", action="store_true", help="print the version")
-    subparsers = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=Parser
-    )
-    for module in commands.modules():
-        module.add(subparsers)
-    return parser
 
 
 def command(

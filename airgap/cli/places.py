@@ -10,8 +10,8 @@ import os
 import stat
 from pathlib import Path
 
-from airgap.errors import InputError
-from airgap.store.files import disk_error
+from airgap.base.disk import disk_error
+from airgap.base.errors import InputError
 
 
 def check_file(path: Path, flag: str) -> None:

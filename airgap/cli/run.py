@@ -10,12 +10,12 @@ import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+from airgap.base.disk import disk_error
+from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError
 from airgap.cli import exits
+from airgap.cli.app import build
 from airgap.cli.context import Context
 from airgap.cli.output import Messages, visible
-from airgap.cli.parser import build
-from airgap.errors import AirgapError, InputError, IntegrityError, TrustError
-from airgap.store.files import disk_error
 
 
 def run(argv: Sequence[str]) -> int:

@@ -6,23 +6,24 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airgap.base.errors import InputError
 from airgap.cli import exits
-from airgap.cli.context import Context, count, human
+from airgap.cli.context import Context
 from airgap.cli.places import check_folder
-from airgap.errors import InputError
+from airgap.cli.words import count, human
 
 if TYPE_CHECKING:
+    from airgap.acceptance.open import Opened
+    from airgap.jobs.import_store import Taken
     from airgap.resources.model import Trust
-    from airgap.stage.accept import Opened
-    from airgap.stage.admit import Taken
-    from airgap.stage.ledger import Ledger
+    from airgap.station.ledger import Ledger
 
 
 def import_into_store(arguments: argparse.Namespace, context: Context) -> int:
     """Takes a delivery that is addressed to this station, by the name in its Trust resource, into its store."""
+    from airgap.acceptance.open import accept
+    from airgap.jobs.import_store import left_here, look
     from airgap.resources.load import load_trust
-    from airgap.stage.accept import accept
-    from airgap.stage.admit import left_here, look
 
     for flag in ("receipt", "key"):
         if getattr(arguments, flag):
@@ -50,10 +51,10 @@ def import_into_store(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _ledger(arguments: argparse.Namespace, context: Context, trust: Trust) -> Ledger:
-    from airgap.stage.ledger import Ledger
-    from airgap.stage.records import store_records
-    from airgap.stage.station import Diary
-    from airgap.trust.state import StateFile
+    from airgap.statements.accepted_state import StateFile
+    from airgap.station.files import store_records
+    from airgap.station.ledger import Ledger
+    from airgap.station.signatory import Diary
 
     records = store_records(arguments.store)
     return Ledger(
@@ -68,10 +69,10 @@ def _ledger(arguments: argparse.Namespace, context: Context, trust: Trust) -> Le
 
 
 def _taken(arguments: argparse.Namespace, context: Context, opened: Opened, ledger: Ledger) -> Taken:
+    from airgap.acceptance.discs import forget_superseded
+    from airgap.base.disk import disk_errors, locked
     from airgap.delivery.spool import Spool
-    from airgap.stage.admit import take
-    from airgap.stage.discs import forget_superseded
-    from airgap.store.files import disk_errors, locked
+    from airgap.jobs.import_store import take
     from airgap.store.layout import Layout
 
     state, delivery = ledger.records.folder, opened.media.digest

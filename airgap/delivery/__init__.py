@@ -1,1 +1,1 @@
-"""The delivery: AIRGAP.json, planning, writing and reading volumes. Format: docs/format.md."""
+"""The delivery: AIRGAP.json, planning, writing, reading and verifying volumes. Format: docs/format.md."""

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, IntegrityError
-from airgap.graph import parse_json
-from airgap.lock import API_VERSION
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, IntegrityError
+from airgap.content.graph import parse_json
+from airgap.content.lock import API_VERSION
 
 INDEX_NAME = "AIRGAP.json"
 EVIDENCE_NAME = "evidence.tar"

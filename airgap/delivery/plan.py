@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from airgap.delivery import tape
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.content.graph import ANNOTATION_REF_NAME, OCI_INDEX, Descriptor
+from airgap.delivery import tar as tape
 from airgap.delivery.index import Extent
-from airgap.digest import Digest
-from airgap.errors import InputError
-from airgap.graph import ANNOTATION_REF_NAME, OCI_INDEX, Descriptor
 from airgap.store.layout import LAYOUT_FILE
 
 MIN_VOLUME = 64 << 10

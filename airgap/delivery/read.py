@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.disk import disk_errors
+from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.content.graph import Descriptor
 from airgap.delivery.index import (
     EVIDENCE_NAME,
     INDEX_NAME,
@@ -23,10 +27,6 @@ from airgap.delivery.index import (
     Contents,
     Extent,
 )
-from airgap.digest import CHUNK, Digest
-from airgap.errors import InputError, IntegrityError, NotFoundError
-from airgap.graph import Descriptor
-from airgap.store.files import disk_errors
 
 
 @dataclass(frozen=True, slots=True)

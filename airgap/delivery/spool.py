@@ -15,11 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.disk import Filling, check_free, disk_errors, sync_folder, write_durably
+from airgap.base.errors import IntegrityError
 from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, SIGNATURES, Extent
 from airgap.delivery.read import Media, Volumes, extent_name
-from airgap.digest import CHUNK, Digest
-from airgap.errors import IntegrityError
-from airgap.store.files import Filling, check_free, disk_errors, sync_folder, write_durably
 
 UNFINISHED = "unfinished"
 EXTENTS = "extents"

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.delivery import tape
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.disk import Filling, disk_error, disk_errors, sync_folder, write_durably
+from airgap.base.errors import AirgapError, InputError, IntegrityError, StoreError
+from airgap.base.progress import Progress
+from airgap.content.graph import Descriptor, Source
+from airgap.delivery import tar as tape
 from airgap.delivery.index import FileSum, volume_name
 from airgap.delivery.plan import Member, Plan, Volume
-from airgap.digest import CHUNK, Digest
-from airgap.errors import AirgapError, InputError, IntegrityError, StoreError
-from airgap.graph import Descriptor, Source
-from airgap.progress import Progress
-from airgap.store.files import Filling, disk_error, disk_errors, sync_folder, write_durably
 
 JOURNAL_NAME = ".airgap-bundle.json"
 _BUFFERS = 8

@@ -1,1 +1,1 @@
-"""Places inside a Sovereign: registry, Git, S3, directory. None imports another."""
+"""Places inside a Sovereign that take forms: registry, Git server, S3, directory. None imports another."""

@@ -13,15 +13,23 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, IntegrityError
-from airgap.forms import Graph
-from airgap.graph import Descriptor, Node, Source, parse_json, read_node, read_verified, walk
-from airgap.lock import Item
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, IntegrityError
+from airgap.content.forms import Graph
+from airgap.content.graph import (
+    Descriptor,
+    Node,
+    Source,
+    parse_json,
+    read_node,
+    read_verified,
+    walk,
+)
+from airgap.content.lock import Item
+from airgap.content.reference import parse_reference
 from airgap.resources.model import ChartRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
-from airgap.store.reference import parse_reference
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from airgap.digest import Digest, hash_stream
-from airgap.errors import InputError, IntegrityError
-from airgap.forms import Tree
-from airgap.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
-from airgap.lock import Item, LockedFile
+from airgap.base.digest import Digest, hash_stream
+from airgap.base.errors import InputError, IntegrityError
+from airgap.content.forms import Tree
+from airgap.content.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
+from airgap.content.lock import Item, LockedFile
 from airgap.net.http import Client
 from airgap.net.origin import redact
 from airgap.resources.model import FileRequest

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airgap.digest import Digest
-from airgap.errors import InputError
-from airgap.forms import Graph
-from airgap.graph import (
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.content.forms import Graph
+from airgap.content.graph import (
     ANNOTATION_IMAGE_NAME,
     ANNOTATION_PLATFORMS,
     Descriptor,
@@ -16,8 +16,8 @@ from airgap.graph import (
     by_platform,
     walk,
 )
-from airgap.lock import Item
-from airgap.platforms import arriving, check_platform, narrow
+from airgap.content.lock import Item
+from airgap.content.platforms import arriving, check_platform, narrow
 from airgap.resources.model import ImageRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory

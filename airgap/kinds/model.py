@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from airgap.canonical import canonical
-from airgap.digest import Digest
-from airgap.errors import InputError, IntegrityError, NotFoundError, UpstreamError
-from airgap.forms import Tree
-from airgap.graph import Descriptor, Opener, Source, read_limited
-from airgap.lock import Item, LockedFile, check_path
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.parallel import parallel
+from airgap.base.secrets import read_secret
+from airgap.content.forms import Tree
+from airgap.content.graph import Descriptor, Opener, Source, read_limited
+from airgap.content.lock import Item, LockedFile, check_path
 from airgap.net.http import Auth, Fixed, Response
 from airgap.net.origin import Origin
-from airgap.parallel import parallel
 from airgap.resources.model import ModelRequest
-from airgap.resources.secrets import read_secret
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.locate import Reach
 from airgap.store.memory import Memory

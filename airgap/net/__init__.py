@@ -1,1 +1,1 @@
-"""HTTP: one session with our rules (no netrc, no cookies, no token across a redirect), retries, resume by Range."""
+"""The one HTTP client: logins, redirects, retries, resuming by Range. It keeps no cookies and reads no netrc."""

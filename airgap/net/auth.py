@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from airgap.errors import UpstreamError
+from airgap.base.errors import UpstreamError
 from airgap.net.credentials import Login
 from airgap.net.http import Client, Fixed, Response
 from airgap.net.origin import redact

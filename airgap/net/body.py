@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from airgap.digest import CHUNK
-from airgap.errors import IntegrityError
+from airgap.base.digest import CHUNK
+from airgap.base.errors import IntegrityError
 
 SEND = 64 << 10
 """Bytes handed to the socket at once: larger pieces halve the rate at which a registry takes them (measured)."""

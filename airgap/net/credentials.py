@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airgap.errors import AirgapError, InputError
-from airgap.graph import parse_json
-from airgap.resources.model import Credentials
-from airgap.resources.secrets import read_secret
+from airgap.base.errors import AirgapError, InputError
+from airgap.base.secrets import read_secret
+from airgap.content.graph import parse_json
+from airgap.net.config import Credentials
 
 MAX_CONFIG = 4 << 20
 """Bytes of a docker config.json."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import urllib3.exceptions as lib
 
-from airgap.errors import NotFoundError, UpstreamError
+from airgap.base.errors import NotFoundError, UpstreamError
 from airgap.net.origin import redact
 
 MAX_MESSAGE = 500

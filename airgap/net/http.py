@@ -19,15 +19,15 @@ from typing import BinaryIO, Protocol
 
 import urllib3
 
-from airgap.errors import UpstreamError
+from airgap.base.errors import UpstreamError
 from airgap.net.backoff import Backoff, Retries
 from airgap.net.body import Body
+from airgap.net.config import HostConfig
 from airgap.net.faults import LIBRARY_FAULTS, TransportError, transport_error
 from airgap.net.origin import Origin, Zone, redact, resolve_hop
 from airgap.net.pools import Pools, Timeouts
 from airgap.net.response import MAX_ANSWER, Response
 from airgap.net.stream import open_resuming
-from airgap.resources.model import HostConfig
 
 __all__ = ["Auth", "Body", "Client", "Fixed", "Response", "Retries", "Timeouts"]
 

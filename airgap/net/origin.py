@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
-from airgap.errors import InputError, UpstreamError
+from airgap.base.errors import InputError, UpstreamError
 
 Zone = Literal["connected", "gap"]
 _PORTS = {"http": 80, "https": 443}

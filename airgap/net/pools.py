@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 import urllib3
 
-from airgap.errors import InputError
+from airgap.base.errors import InputError
 from airgap.net.body import SEND
+from airgap.net.config import HostConfig
 from airgap.net.origin import Origin, redact
-from airgap.resources.model import HostConfig
 
 
 @dataclass(frozen=True, slots=True)

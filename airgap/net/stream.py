@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from airgap.digest import CHUNK
-from airgap.errors import UpstreamError
+from airgap.base.digest import CHUNK
+from airgap.base.errors import UpstreamError
 from airgap.net.backoff import Backoff
 from airgap.net.faults import TransportError
 from airgap.net.origin import redact

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from airgap.errors import InputError
+from airgap.base.errors import InputError
 from airgap.resources.problems import Mark, Number, Problem, Steps, answer, quoted, spell
 
 MAX_BYTES = 4 << 20

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from airgap.errors import InputError
-from airgap.inputs import read_input
-from airgap.lock import API_VERSION, MAX_LOCK
+from airgap.base.errors import InputError
+from airgap.base.inputs import read_input
+from airgap.content.lock import API_VERSION, MAX_LOCK
 from airgap.resources.document import Document, read_documents
 from airgap.resources.model import Request, Sovereign, Trust, Upstreams
 from airgap.resources.policy import policy

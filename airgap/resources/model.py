@@ -7,36 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from airgap.errors import InputError
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """How to log in. Secrets are named by file, and read only when they are used.
-
-    Either `username` and `password_file`, or `password_file` alone (a robot account's JSON with `name` and `secret`, as
-    Harbor lets people download it), or `token_file`, or (S3) `profile` or the two key files.
-    """
-
-    username: str = ""
-    password_file: Path | None = None
-    token_file: Path | None = None
-    profile: str = ""
-    access_key_file: Path | None = None
-    secret_key_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HostConfig:
-    """How to reach one host. `allowed_hosts` are other origins (`host[:port]`) that redirects, upload Locations,
-    token realms and LFS hrefs may lead to, besides the same origin."""
-
-    credentials: Credentials | None = None
-    ca_file: Path | None = None
-    plain_http: bool = False
-    mirror: str = ""
-    """A base URL that is asked in place of the host (`https://mirror.example.org/v2/hub`)."""
-    allowed_hosts: tuple[str, ...] = ()
+from airgap.net.config import HostConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,20 +181,3 @@ class Trust:
     raw: bytes = b""
     """The file's bytes, kept as evidence."""
 
-
-def map_prefix(original: str, table: Mapping[str, str], what: str) -> str:
-    """The place inside of an upstream name: the longest key that is a whole-segment prefix gives way to its value.
-
-    `docker.io/library/alpine` with `{docker.io: dockerhub}` → `dockerhub/library/alpine`.
-    Raises `InputError` (`no-mapping`) when no key matches: never a guess.
-    """
-    parts = original.split("/")
-    for count in range(len(parts), 0, -1):
-        place = table.get("/".join(parts[:count]))
-        if place is not None:
-            return "/".join([place.strip("/"), *parts[count:]])
-    raise InputError(
-        "no-mapping",
-        f"{what} in the Sovereign resource has no key for {original!r}; it has {', '.join(sorted(table)) or 'none'}",
-        f"add a line to {what}, for example `{parts[0]}: some-project`",
-    )

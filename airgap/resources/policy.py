@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from airgap.digest import Digest
-from airgap.errors import InputError
-from airgap.inputs import read_input
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.base.inputs import read_input
 from airgap.resources.patterns import check_pattern
 from airgap.resources.policy_model import (
     DOCKER_HUB,

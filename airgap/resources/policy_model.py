@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import unquote
 
-from airgap.digest import Digest
-from airgap.lock import KINDS, Item
+from airgap.base.digest import Digest
+from airgap.content.lock import KINDS, Item
 from airgap.resources.patterns import name_covers, name_matches, pattern_matches
 
 

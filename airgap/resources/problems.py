@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from airgap.errors import InputError
+from airgap.base.errors import InputError
 
 Steps = tuple[str | int, ...]
 """Where in a document: field names and list indexes from its top."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airgap.errors import InputError
-from airgap.lock import check_path
+from airgap.base.errors import InputError
+from airgap.content.lock import check_path
+from airgap.net.config import Credentials, HostConfig
 from airgap.resources.document import Document
-from airgap.resources.model import Credentials, HostConfig
 from airgap.resources.problems import Problem, Steps, quoted, spell
 from airgap.resources.references import url_complaint
 from airgap.resources.validate import Found

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from airgap.errors import InputError
-from airgap.inputs import read_input
+from airgap.base.errors import InputError
+from airgap.base.inputs import read_input
 from airgap.resources.model import Revocation, Trust, TrustedKey
 from airgap.resources.problems import Steps, quoted
 from airgap.resources.reader import Reader

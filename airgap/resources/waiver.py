@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from airgap.digest import Digest
+from airgap.base.digest import Digest
 from airgap.resources.problems import Steps, quoted
 from airgap.resources.reader import Reader
 from airgap.resources.references import parse_time

@@ -1,1 +1,1 @@
-"""Stores behind `Source` and `Target`: layout directory, memory, registry, delivery volumes."""
+"""Stores behind `Source` and `Target`: layout directory, archive, memory, registry, container engine."""

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airgap.store.files import begin_writing, disk_errors, sync_folder
+from airgap.base.disk import begin_writing, disk_errors, sync_folder
 
 SMALL = 256 << 10
 """Bytes up to which a file waits for its batch."""

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from airgap.canonical import canonical
-from airgap.digest import CHUNK, Digest
-from airgap.errors import InputError, IntegrityError, NotFoundError, UpstreamError
-from airgap.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor, parse_json
+from airgap.base.canonical import canonical
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.disk import check_free, disk_errors
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.content.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor, parse_json
 from airgap.store.archive import Slice
-from airgap.store.files import check_free, disk_errors
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 

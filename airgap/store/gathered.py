@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.canonical import canonical
-from airgap.digest import Digest, hash_stream
-from airgap.errors import InputError, NotFoundError
-from airgap.graph import OCI_MANIFEST, Descriptor, Opener
-from airgap.store.files import disk_errors
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest, hash_stream
+from airgap.base.disk import disk_errors
+from airgap.base.errors import InputError, NotFoundError
+from airgap.content.graph import OCI_MANIFEST, Descriptor, Opener
 from airgap.store.memory import Memory
 
 

@@ -17,9 +17,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from airgap.digest import CHUNK, Digest
-from airgap.errors import InputError, IntegrityError, NotFoundError, StoreError
-from airgap.graph import (
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.disk import (
+    Filling,
+    check_free,
+    disk_error,
+    disk_errors,
+    locked,
+    sync_folder,
+    write_durably,
+)
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, StoreError
+from airgap.content.graph import (
     ANNOTATION_REF_NAME,
     OCI_INDEX,
     Descriptor,
@@ -30,15 +39,6 @@ from airgap.graph import (
     parse_json,
 )
 from airgap.store.commit import SMALL, GroupCommit
-from airgap.store.files import (
-    Filling,
-    check_free,
-    disk_error,
-    disk_errors,
-    locked,
-    sync_folder,
-    write_durably,
-)
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 LOCK_FILE = ".index.lock"

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError
-from airgap.graph import (
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError
+from airgap.base.progress import Progress, Silent
+from airgap.content.graph import (
     MAX_NODE,
     NODE_TYPES,
     OCI_INDEX,
@@ -27,15 +28,14 @@ from airgap.graph import (
     read_limited,
     read_node,
 )
-from airgap.lock import Attached
+from airgap.content.lock import Attached
+from airgap.content.reference import parse_reference
 from airgap.net.http import Client
-from airgap.progress import Progress, Silent
 from airgap.store.archive import Archive
 from airgap.store.engine import EngineImage
 from airgap.store.layout import Layout
-from airgap.store.reference import parse_reference
-from airgap.store.registry import Repository
-from airgap.store.registry_client import RegistryClient
+from airgap.store.registry.client import RegistryClient
+from airgap.store.registry.repository import Repository
 
 SUFFIXES = (".sig", ".att", ".sbom")
 """cosign's tags beside an image: `sha256-<hex>` and one of these."""

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
-from airgap.digest import Digest
-from airgap.errors import NotFoundError
-from airgap.graph import Descriptor, Opener, Outcome, check_bytes, read_limited
+from airgap.base.digest import Digest
+from airgap.base.errors import NotFoundError
+from airgap.content.graph import Descriptor, Opener, Outcome, check_bytes, read_limited
 
 
 class Memory:

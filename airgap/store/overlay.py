@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from airgap.errors import NotFoundError
-from airgap.graph import Descriptor, Source
+from airgap.base.errors import NotFoundError
+from airgap.content.graph import Descriptor, Source
 
 
 class Overlay:

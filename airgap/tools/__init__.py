@@ -1,1 +1,3 @@
-"""Programs that airgap starts: pinned or checked versions, time limits, captured output, no shell."""
+"""Programs that airgap starts (git, git-lfs): checked versions, a fixed environment, time limits,
+captured output, no shell.
+"""

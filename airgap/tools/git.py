@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
-from airgap.errors import InputError, StoreError, ToolError
-from airgap.graph import read_limited
+from airgap.base.errors import InputError, StoreError, ToolError
+from airgap.content.graph import read_limited
 from airgap.tools.git_faults import failure
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.digest import CHUNK, Digest
-from airgap.errors import IntegrityError, StoreError
-from airgap.graph import Descriptor, Source, check_sum
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.errors import IntegrityError, StoreError
+from airgap.content.graph import Descriptor, Source, check_sum
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_oid

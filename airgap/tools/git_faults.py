@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from airgap.errors import (
+from airgap.base.errors import (
     AirgapError,
     InputError,
     IntegrityError,

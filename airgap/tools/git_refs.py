@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from airgap.errors import AirgapError, UpstreamError
+from airgap.base.errors import AirgapError, UpstreamError
 
 MAX_REF = 1024
 """Bytes of a ref name: file systems take 255 for each part, and no forge takes a longer whole."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from airgap.errors import InputError
+from airgap.base.errors import InputError
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.credentials import Login, login_of
 from airgap.net.origin import Origin, redact
-from airgap.resources.model import Credentials, HostConfig
 from airgap.tools.git import Remote
 
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from airgap.errors import AirgapError, IntegrityError, StoreError
+from airgap.base.errors import AirgapError, IntegrityError, StoreError
 from airgap.tools.git import LONG, Git, Remote
 from airgap.tools.git_faults import shown
 from airgap.tools.git_refs import check_refs, is_oid

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from airgap.digest import CHUNK, Digest
-from airgap.errors import IntegrityError, NotFoundError, UpstreamError
-from airgap.graph import Descriptor, Opener, check_sum
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
+from airgap.content.graph import Descriptor, Opener, check_sum
 from airgap.net.http import Auth, Body, Client, Response
 from airgap.net.origin import Origin
 from airgap.tools.git_repository import Repository

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from airgap.canonical import canonical
-from airgap.digest import Digest
-from airgap.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from airgap.store.layout import Layout
 from benchlib.shapes import Shape
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from airgap.digest import Digest
-from airgap.graph import OCI_MANIFEST
+from airgap.base.digest import Digest
+from airgap.content.graph import OCI_MANIFEST
 from benchlib.content import Content, Image
 from benchlib.yardstick import THREADS, push_blob
 from partslib import cache

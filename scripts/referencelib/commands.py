@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 
-from airgap.cli.parser import build
+from airgap.cli.app import build
 
 HEAD = """# Commands
 

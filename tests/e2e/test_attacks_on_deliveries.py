@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from airgap.base.digest import Digest
 from airgap.delivery.index import Index
-from airgap.digest import Digest
-from airgap.trust.accepted import AcceptedList
-from airgap.trust.dsse import open_bundle
-from airgap.trust.predicates import Delivery, Pull, PulledItem
-from airgap.trust.statement import Statement
+from airgap.statements.accepted import AcceptedList
+from airgap.statements.bodies import Delivery, Pull, PulledItem
+from airgap.statements.dsse import open_bundle
+from airgap.statements.statement import Statement
 from tests.attack_world import GAP, NAME, Files, World, make_world
 from tests.parts.system import NetworkNamespace
 
@@ -259,7 +259,7 @@ def test_an_approved_lock_is_swapped_for_another_with_the_same_names(world: Worl
     assert world.refused(world.forge("evil", "forged", evidence=with_approval)) == "statement-missing"
     # The evidence of the approved delivery under the other's index.
     def old_evidence(files: Files) -> Files:
-        from airgap.delivery import tape
+        from airgap.delivery import tar as tape
 
         return tape.read_archive((world.folder / "approved/evidence.tar").read_bytes(), 1 << 20)
 

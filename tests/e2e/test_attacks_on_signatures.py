@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
+from airgap.base.digest import Digest
 from tests.attack_world import HEAD, NAME, World, make_world
 from tests.parts.fake_sigstore import (
     ISSUER,

@@ -18,7 +18,7 @@ from threading import Thread
 
 import pytest
 
-from airgap.lock import Lock
+from airgap.content.lock import Lock
 from tests.cli_site import AUDIT, CUT, HEAD, NAME, airgap, make_site
 from tests.e2e.test_import_registries import GAP, TRUST, Site
 from tests.parts import images, need

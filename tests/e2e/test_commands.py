@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airgap.trust.statement import predicate_type
+from airgap.statements.statement import predicate_type
 from tests.e2e.test_deliveries_in_a_row import HEAD, KEY, Row
 from tests.e2e.test_import_registries import GAP
 from tests.e2e.test_trust_judges import cosign

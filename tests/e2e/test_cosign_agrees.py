@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.trust.upstream.record import SIGNATURE, Refusal, UpstreamKey
-from airgap.trust.upstream.roots import TrustRoot
-from airgap.trust.upstream.verify import Demand, verify
+from airgap.base.digest import Digest
+from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey
+from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.signatures.verify import Demand, verify
 from tests.keyless_world import NOW, OTHER, SIGNER, SIGSTORE, read
 from tests.parts.fake_sigstore import START, How, Leaf, Window, bundles, public_pem
 from tests.parts.fake_sigstore.goods import AT, OWNER, SUBJECT, goods

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError
-from airgap.trust.keys import load_private, load_public
-from airgap.trust.predicates import Delivery
-from airgap.trust.statement import predicate_type
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.statements.bodies import Delivery
+from airgap.statements.keys.file import load_private, load_public
+from airgap.statements.statement import predicate_type
 from tests.parts import need
 from tests.trust_world import signed
 

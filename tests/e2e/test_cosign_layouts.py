@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.lock import Item, Lock
+from airgap.base.digest import Digest
+from airgap.content.lock import Item, Lock
+from airgap.signatures.formats.read import read_attached, subjects
+from airgap.signatures.record import SIGNATURE, Status, UpstreamKey
+from airgap.signatures.sbom import SPDX, check_sbom
+from airgap.signatures.verify import Demand, verify
 from airgap.store.layout import Layout
-from airgap.trust.upstream.read import read_attached, subjects
-from airgap.trust.upstream.record import SIGNATURE, Status, UpstreamKey
-from airgap.trust.upstream.sbom import SPDX, check_sbom
-from airgap.trust.upstream.verify import Demand, verify
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
 from tests.parts.fixtures import scratch

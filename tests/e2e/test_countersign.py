@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.graph import OCI_INDEX, OCI_MANIFEST
+from airgap.base.digest import Digest
+from airgap.content.graph import OCI_INDEX, OCI_MANIFEST
 from tests.cli_site import airgap
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images, need

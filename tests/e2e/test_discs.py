@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from airgap.base.digest import Digest
 from airgap.cli.demo_content import make_content
-from airgap.digest import Digest
-from airgap.trust.dsse import sign_payload
-from airgap.trust.keys import load_private
-from airgap.trust.predicates import Delivery
-from airgap.trust.statement import Statement
+from airgap.statements.bodies import Delivery
+from airgap.statements.dsse import sign_payload
+from airgap.statements.keys.file import load_private
+from airgap.statements.statement import Statement
 from tests.e2e.test_five_kinds import REQUEST
 from tests.e2e.test_import_registries import GAP, Site
 

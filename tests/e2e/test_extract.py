@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from airgap.errors import InputError
-from airgap.progress import Silent
-from airgap.stage.extract import extract
+from airgap.base.errors import InputError
+from airgap.base.progress import Silent
+from airgap.jobs.extract import extract
 from tests.e2e.test_import_registries import Site
 from tests.parts.containerd import Containerd
 from tests.parts.fixtures import StartRegistry, scratch

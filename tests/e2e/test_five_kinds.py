@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airgap.cli.demo_content import make_content
-from airgap.lock import Lock
+from airgap.content.lock import Lock
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import need
 

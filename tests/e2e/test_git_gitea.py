@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.errors import AirgapError, InputError, UpstreamError
+from airgap.base.progress import Silent
+from airgap.content.forms import Change, Refs, Verdict
+from airgap.destinations.base import Run, State
 from airgap.destinations.git import GitDestination
-from airgap.errors import AirgapError, InputError, UpstreamError
-from airgap.forms import Change, Refs, Run, State, Verdict
 from airgap.kinds.git import GitKind
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client
-from airgap.progress import Silent
-from airgap.resources.model import Credentials, GitConfig, GitRequest, HostConfig
+from airgap.resources.model import GitConfig, GitRequest
 from airgap.store.memory import Memory
 from tests.git_sources import Work, git
 from tests.parts.gitea import Gitea

@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.progress import Silent
+from airgap.content.forms import Change, Refs, Verdict
+from airgap.content.lock import Item
+from airgap.destinations.base import Run, State
 from airgap.destinations.git import GitDestination
-from airgap.errors import AirgapError, IntegrityError, NotFoundError, UpstreamError
-from airgap.forms import Change, Refs, Run, State, Verdict
 from airgap.kinds.git import GitKind
-from airgap.lock import Item
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
-from airgap.progress import Silent
-from airgap.resources.model import Credentials, GitConfig, GitRequest, HostConfig
+from airgap.resources.model import GitConfig, GitRequest
 from airgap.store.memory import Memory
 from tests.git_sources import Work, git, refs
 from tests.parts.fixtures import MakeProxy, StartGitServer
@@ -370,10 +372,10 @@ KILLED = """
 import sys
 from pathlib import Path
 from airgap.destinations.git import GitDestination
-from airgap.forms import Run
+from airgap.content.forms import Run
 from airgap.kinds.git import GitKind
 from airgap.net.http import Client
-from airgap.progress import Silent
+from airgap.base.progress import Silent
 from airgap.resources.model import GitConfig, GitRequest
 from airgap.store.memory import Memory
 import dataclasses

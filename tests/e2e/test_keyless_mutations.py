@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from airgap.trust.upstream.record import SIGNATURE, Refusal, UpstreamKey
-from airgap.trust.upstream.verify import Demand, verify
+from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey
+from airgap.signatures.verify import Demand, verify
 from tests.keyless_world import NOW, ROOT, SIGNER, SIGSTORE, read, root
 from tests.parts.fake_sigstore import Layer, public_pem
 from tests.parts.fake_sigstore.goods import OWNER, Good, goods

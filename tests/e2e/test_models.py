@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
-from airgap.graph import read_verified
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.content.copy import Copied, Copy, copy_graph
+from airgap.content.graph import read_verified
+from airgap.content.lock import Item
 from airgap.kinds import model
-from airgap.lock import Item
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.net.origin import Origin
-from airgap.resources.model import Credentials, HostConfig, ModelRequest
+from airgap.resources.model import ModelRequest
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
-from airgap.transfer import Copied, Copy, copy_graph
 from tests.parts.hugging_face import HuggingFace
 
 pytestmark = pytest.mark.e2e

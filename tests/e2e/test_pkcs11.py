@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import InputError
-from airgap.trust.keys import load_public
+from airgap.base.errors import InputError
+from airgap.statements.keys.file import load_public
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images, need
 from tests.parts.hsm import PIN, Hsm

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.trust.upstream.keyless import verify_keyless
-from airgap.trust.upstream.record import Identity, Proof, Refusal, Signed
-from airgap.trust.upstream.roots import TrustRoot
-from airgap.trust.upstream.verify import Demand, verify
+from airgap.base.digest import Digest
+from airgap.signatures.engines.keyless import verify_keyless
+from airgap.signatures.record import Identity, Proof, Refusal, Signed
+from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.signatures.verify import Demand, verify
 from tests.keyless_world import BUNDLE_TYPE, NOW, read
 from tests.parts.need import require_part
 

@@ -8,13 +8,13 @@ from typing import cast
 
 import pytest
 
-from airgap.errors import IntegrityError, UpstreamError
-from airgap.graph import Descriptor, Opener, Outcome, Source, read_verified
+from airgap.base.errors import IntegrityError, UpstreamError
+from airgap.content.graph import Descriptor, Opener, Outcome, Source, read_verified
+from airgap.net.config import HostConfig
 from airgap.net.http import Client, Retries, Timeouts
-from airgap.resources.model import HostConfig
 from airgap.store.layout import Layout
-from airgap.store.registry import Repository
-from airgap.store.registry_client import RegistryClient
+from airgap.store.registry.client import RegistryClient
+from airgap.store.registry.repository import Repository
 from tests.parts.fault_proxy import FaultProxy
 from tests.parts.fixtures import MakeProxy
 from tests.parts.registry import Registry

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import NotFoundError, UpstreamError
-from airgap.graph import OCI_MANIFEST, Descriptor, Outcome, descriptor_from
+from airgap.base.digest import Digest
+from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.content.copy import Copy, copy_graph
+from airgap.content.graph import OCI_MANIFEST, Descriptor, Outcome, descriptor_from
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
-from airgap.resources.model import Credentials, HostConfig
-from airgap.store import registry
 from airgap.store.layout import Layout as Store
-from airgap.store.registry import Repository
-from airgap.store.registry_client import RegistryClient
-from airgap.transfer import Copy, copy_graph
+from airgap.store.registry import repository as registry
+from airgap.store.registry.client import RegistryClient
+from airgap.store.registry.repository import Repository
 from tests.parts.fixtures import StartRegistry
 from tests.parts.images import Layout, make_image
 from tests.parts.need import run

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from airgap.net.config import HostConfig
 from airgap.net.http import Client
-from airgap.resources.model import HostConfig
-from airgap.store.registry import Repository
-from airgap.store.registry_client import RegistryClient
+from airgap.store.registry.client import RegistryClient
+from airgap.store.registry.repository import Repository
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.registry import Registry
 from tests.suites.target_suite import Reopen, TargetSuite

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airgap.times import utc_text
+from airgap.base.times import utc_text
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
 

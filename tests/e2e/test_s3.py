@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.base.progress import Silent
+from airgap.content.forms import Verdict
+from airgap.destinations.base import Run, State
 from airgap.destinations.s3 import S3Destination
-from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError, IntegrityError, UpstreamError
-from airgap.forms import Run, State, Verdict
-from airgap.progress import Silent
-from airgap.resources.model import Credentials, HostConfig, S3Config
+from airgap.net.config import Credentials, HostConfig
+from airgap.resources.model import S3Config
 from tests.parts.need import require_part
 from tests.parts.process import LOOPBACK, Process, free_ports, listens
 from tests.parts.s3 import ACCESS_KEY, SECRET_KEY, S3Service
@@ -225,8 +227,8 @@ KILLED = """
 import json, os, sys
 from pathlib import Path
 from airgap.destinations.s3 import S3Destination
-from airgap.forms import Run
-from airgap.progress import Silent
+from airgap.content.forms import Run
+from airgap.base.progress import Silent
 from airgap.resources.model import Credentials, HostConfig, S3Config
 from tests.e2e.test_s3 import PART, big
 from tests.suites.destination_suite import tree
@@ -599,10 +601,10 @@ MEASURED = """
 import io, json, re, sys
 from pathlib import Path
 from airgap.destinations.s3 import S3Destination
-from airgap.digest import Digest, hash_stream
-from airgap.forms import Run, Tree
-from airgap.graph import Descriptor
-from airgap.progress import Silent
+from airgap.base.digest import Digest, hash_stream
+from airgap.content.forms import Run, Tree
+from airgap.content.graph import Descriptor
+from airgap.base.progress import Silent
 from airgap.resources.model import Credentials, HostConfig, S3Config
 
 class Pattern(io.RawIOBase):

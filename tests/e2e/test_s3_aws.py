@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from airgap.base.errors import AirgapError
+from airgap.base.progress import Silent
+from airgap.content.forms import Tree, Verdict
+from airgap.destinations.base import Run, State
 from airgap.destinations.s3 import S3Destination
-from airgap.errors import AirgapError
-from airgap.forms import Run, State, Tree, Verdict
-from airgap.progress import Silent
-from airgap.resources.model import Credentials, HostConfig, S3Config
+from airgap.net.config import Credentials, HostConfig
+from airgap.resources.model import S3Config
 from tests.suites.destination_suite import FILES, outcomes, tree
 
 if TYPE_CHECKING:

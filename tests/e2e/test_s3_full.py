@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.errors import UpstreamError
+from airgap.base.progress import Silent
+from airgap.content.forms import Tree, Verdict
+from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
 from airgap.destinations.s3.client import ATTEMPTS
-from airgap.errors import UpstreamError
-from airgap.forms import Run, Tree, Verdict
-from airgap.progress import Silent
 from tests.e2e.test_s3 import PART, S3Place, big, s3_config
 from tests.parts.fixtures import MakeProxy
 from tests.parts.need import require_root

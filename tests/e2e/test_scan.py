@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.trust.dsse import open_bundle
-from airgap.trust.predicates import Approval
-from airgap.trust.statement import Statement
-from airgap.trust.verdict import Verdict
+from airgap.base.digest import Digest
+from airgap.statements.bodies import Approval
+from airgap.statements.dsse import open_bundle
+from airgap.statements.statement import Statement
+from airgap.statements.verdict import Verdict
 from tests.attack_world import HEAD, Files, World, make_world
 from tests.e2e.test_trust_judges import cosign
 from tests.parts import need

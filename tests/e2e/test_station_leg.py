@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.digest import Digest
 from airgap.cli.demo_content import make_content, sign_content
+from airgap.content.lock import Lock
 from airgap.delivery.index import Index
-from airgap.digest import Digest
-from airgap.lock import Lock
-from airgap.trust.dsse import open_bundle
-from airgap.trust.keys import load_private
-from airgap.trust.statement import Statement
+from airgap.statements.dsse import open_bundle
+from airgap.statements.keys.file import load_private
+from airgap.statements.statement import Statement
 from tests.attack_world import MAX_EVIDENCE, Files, World
 from tests.cli_site import airgap
 from tests.e2e.test_five_kinds import REQUEST

@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from airgap.digest import Digest
-from airgap.trust.accepted import AcceptedList
-from airgap.trust.cosign_statement import sign_bundle, signature, vulnerabilities
-from airgap.trust.dsse import open_bundle, pae
-from airgap.trust.keys import FileSigner, generate, load_private, load_public
-from airgap.trust.predicates import Approval, Audit, Body, Delivery, Pull, PulledItem, Receipt
-from airgap.trust.roles import verify_bundle
-from airgap.trust.state import Accepted
-from airgap.trust.statement import BODIES as KINDS
-from airgap.trust.statement import predicate_type
-from airgap.trust.verdict import Checked, JudgedItem, Named, Verdict
-from airgap.trust.vulnerabilities import Report
+from airgap.base.digest import Digest
+from airgap.signatures.scanner_report import Report
+from airgap.signatures.write import sign_bundle, signature, vulnerabilities
+from airgap.statements.accepted import AcceptedList
+from airgap.statements.accepted_state import Accepted
+from airgap.statements.bodies import Approval, Audit, Body, Delivery, Pull, PulledItem, Receipt
+from airgap.statements.dsse import open_bundle, pae
+from airgap.statements.keys.file import FileSigner, generate, load_private, load_public
+from airgap.statements.statement import BODIES as KINDS
+from airgap.statements.statement import predicate_type
+from airgap.statements.trust import verify_bundle
+from airgap.statements.verdict import Checked, JudgedItem, Named, Verdict
 from tests.parts.fake_sigstore import FakeSigstore
 from tests.parts.fake_sigstore.judges import Case, javascript
 from tests.parts.need import require_part

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
+from airgap.base.digest import Digest
 from tests.cli_site import HEAD, airgap
 from tests.e2e.test_import_registries import Site
 from tests.parts.system import NetworkNamespace

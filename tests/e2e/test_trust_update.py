@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.delivery import tape
+from airgap.delivery import tar as tape
 from tests.cli_site import airgap
 from tests.e2e.test_import_registries import Site
 from tests.parts.system import NetworkNamespace

@@ -18,15 +18,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
+from airgap.base.progress import Silent
+from airgap.bundling.bundle import Order, bundle
 from airgap.cli import main
 from airgap.cli.context import Context
-from airgap.lock import Lock
-from airgap.progress import Silent
-from airgap.stage.bundle import Order, bundle
-from airgap.stage.records import store_records
-from airgap.stage.station import Station
+from airgap.content.lock import Lock
+from airgap.statements.keys.file import load_private
+from airgap.station.files import store_records
+from airgap.station.signatory import Station
 from airgap.store.layout import Layout as Store
-from airgap.trust.keys import load_private
 from tests.git_sources import Work
 from tests.parts.images import MANIFEST, Layout, zipped
 
@@ -179,7 +179,7 @@ def run(target: Path, make: Callable[[], None], made_id: str) -> None:
         os.chdir(PLACE)
         with (
             mock.patch.object(Context, "now", return_value=NOW),
-            mock.patch("airgap.stage.bundle.uuid7", return_value=made_id),
+            mock.patch("airgap.bundling.bundle.uuid7", return_value=made_id),
         ):
             make()
         shutil.copytree("golden", target)

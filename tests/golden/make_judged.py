@@ -14,16 +14,16 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from airgap.digest import Digest
-from airgap.lock import Lock
-from airgap.progress import Silent
-from airgap.stage.bundle import Order, bundle
-from airgap.stage.evidence import read_approval
-from airgap.stage.records import store_records
-from airgap.stage.station import Station
-from airgap.stage.trust_roots import carried_roots
+from airgap.base.digest import Digest
+from airgap.base.progress import Silent
+from airgap.bundling.bundle import Order, bundle
+from airgap.bundling.evidence import read_approval
+from airgap.content.lock import Lock
+from airgap.jobs.trust_roots import carried_roots
+from airgap.statements.keys.file import load_private
+from airgap.station.files import store_records
+from airgap.station.signatory import Station
 from airgap.store.layout import Layout as Store
-from airgap.trust.keys import load_private
 from tests.golden.make_delivery import LIFE, NOW, SOVEREIGN, TRUST, VOLUME, airgap, run
 from tests.parts.fake_sigstore import (
     ISSUER,

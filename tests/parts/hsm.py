@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airgap.trust.pkcs11 import open_token
-from airgap.trust.pkcs11_uri import KeyUri
+from airgap.statements.keys.pkcs11 import open_token
+from airgap.statements.keys.pkcs11_uri import KeyUri
 from tests.parts import need
 
 PIN = b"1234"

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError
+from airgap.base.progress import Silent
+from airgap.content.graph import Descriptor
 from airgap.delivery.index import Contents, Evidence, FileSum, Index, Journey, Root
 from airgap.delivery.plan import MIN_VOLUME, Plan, plan_volumes
 from airgap.delivery.read import Volumes
 from airgap.delivery.write import Journal, write_volumes
-from airgap.digest import Digest
-from airgap.errors import AirgapError
-from airgap.graph import Descriptor
-from airgap.progress import Silent
 from airgap.store.memory import Memory
 
 SIZES = st.lists(st.integers(0, 300_000), min_size=1, max_size=8)

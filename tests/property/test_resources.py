@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.errors import InputError
+from airgap.base.errors import InputError
 from airgap.resources import document
 from airgap.resources.document import read_documents, scalar
 from airgap.resources.load import load, load_request, load_sovereign

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, TrustError
-from airgap.times import utc_text, utc_time
-from airgap.trust.acceptance import Acceptance
-from airgap.trust.dsse import open_bundle, sign_payload
-from airgap.trust.fields import MAX_NUMBER
-from airgap.trust.predicates import (
+from airgap.acceptance.steps import Acceptance
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, TrustError
+from airgap.base.times import utc_text, utc_time
+from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
+from airgap.statements.bodies import (
     PROBLEMS,
     WRITES,
     Approval,
@@ -29,9 +28,10 @@ from airgap.trust.predicates import (
     PulledItem,
     Receipt,
 )
-from airgap.trust.roles import verify_bundle
-from airgap.trust.state import Accepted, AcceptedState, Standing
-from airgap.trust.statement import Statement
+from airgap.statements.dsse import open_bundle, sign_payload
+from airgap.statements.fields import MAX_NUMBER
+from airgap.statements.statement import Statement
+from airgap.statements.trust import verify_bundle
 from tests.trust_world import NOW, SOVEREIGN, World, signer
 
 WORLD = World()

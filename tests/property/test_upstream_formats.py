@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap.digest import Digest
-from airgap.trust.dsse import PAYLOAD_TYPE
-from airgap.trust.upstream.bundle import read_bundle
-from airgap.trust.upstream.envelope import read_envelope
-from airgap.trust.upstream.intoto import parse_statement
-from airgap.trust.upstream.record import SIGNATURE, Refusal, Signed, UpstreamKey
-from airgap.trust.upstream.sbom import CYCLONEDX, SPDX, check_sbom
-from airgap.trust.upstream.simple_signing import read_simple_signing
-from airgap.trust.upstream.strict import pem_certificates
-from airgap.trust.upstream.verify import Demand, verify
+from airgap.base.digest import Digest
+from airgap.signatures.formats.bundle import read_bundle
+from airgap.signatures.formats.envelope import read_envelope
+from airgap.signatures.formats.intoto import parse_statement
+from airgap.signatures.formats.simple_signing import read_simple_signing
+from airgap.signatures.formats.strict import pem_certificates
+from airgap.signatures.record import SIGNATURE, Refusal, Signed, UpstreamKey
+from airgap.signatures.sbom import CYCLONEDX, SPDX, check_sbom
+from airgap.signatures.verify import Demand, verify
+from airgap.statements.dsse import PAYLOAD_TYPE
 from tests.parts.fake_sigstore import FakeSigstore, How, managed, public_pem
 from tests.parts.fake_sigstore.bundles import BUNDLE
 

@@ -11,12 +11,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.errors import IntegrityError
-from airgap.graph import parse_json
-from airgap.trust.fields import unbase64
-from airgap.trust.upstream.record import SIGNATURE, Finding, Refusal, UpstreamKey
-from airgap.trust.upstream.strict import outline
-from airgap.trust.upstream.verify import Demand, verify
+from airgap.base.errors import IntegrityError
+from airgap.content.graph import parse_json
+from airgap.signatures.formats.strict import outline
+from airgap.signatures.record import SIGNATURE, Finding, Refusal, UpstreamKey
+from airgap.signatures.verify import Demand, verify
+from airgap.statements.fields import unbase64
 from tests.keyless_world import BUNDLE_TYPE, NOW, SIGNER, SIGSTORE, read, root
 from tests.parts.fake_sigstore import public_pem
 from tests.parts.fake_sigstore.goods import OWNER, Good, goods

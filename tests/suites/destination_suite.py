@@ -12,13 +12,14 @@ from typing import BinaryIO, Protocol
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError, IntegrityError, UpstreamError
-from airgap.forms import Change, Run, State, Tree, Verdict
-from airgap.graph import Descriptor
-from airgap.progress import Silent
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.base.progress import Silent
+from airgap.content.forms import Change, Tree, Verdict
+from airgap.content.graph import Descriptor
+from airgap.destinations.base import Run, State
+from airgap.destinations.trees.destination import TreeDestination
 from airgap.store.memory import Memory
-from airgap.trees import TreeDestination
 
 FILES = {
     "config.json": b'{"hidden_size": 384}',

@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import IntegrityError, NotFoundError, UpstreamError
-from airgap.graph import (
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
+from airgap.content.graph import (
     OCI_CONFIG,
     OCI_INDEX,
     OCI_MANIFEST,

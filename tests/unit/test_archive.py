@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError
-from airgap.graph import Descriptor, Node, descriptor_from, read_verified, walk
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError
+from airgap.content.graph import Descriptor, Node, descriptor_from, read_verified, walk
 from airgap.store.archive import Archive
 from tests.parts.images import Layout
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from airgap.canonical import canonical
-from airgap.digest import Digest
-from airgap.errors import TrustError
-from airgap.graph import OCI_MANIFEST, Descriptor, parse_node
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
+from airgap.content.graph import OCI_MANIFEST, Descriptor, parse_node
 from airgap.resources.load import load_sovereign
 from airgap.resources.model import SignaturesConfig, SigningKey
-from airgap.trust import cosign_statement as cosign
-from airgap.trust.dsse import sign_payload
-from airgap.trust.keys import Signer, load_public
-from airgap.trust.predicates import Delivery
-from airgap.trust.upstream.simple_signing import SIGNATURE
-from airgap.trust.vulnerabilities import Report
+from airgap.signatures import write as cosign
+from airgap.signatures.formats.simple_signing import SIGNATURE
+from airgap.signatures.scanner_report import Report
+from airgap.statements.bodies import Delivery
+from airgap.statements.dsse import sign_payload
+from airgap.statements.keys.file import Signer, load_public
 from tests.trust_world import NOW, signed, signer
 from tests.unit.test_trust_vulnerabilities import report
 

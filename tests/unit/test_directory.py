@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from airgap.destinations.directory import DirectoryDestination
-from airgap.errors import StoreError
-from airgap.forms import Run, State, Verdict
-from airgap.progress import Silent
+from airgap.base.errors import StoreError
+from airgap.base.progress import Silent
+from airgap.content.forms import Verdict
+from airgap.destinations.base import Run, State
+from airgap.destinations.trees.directory import DirectoryDestination
 from tests.suites.destination_suite import DestinationSuite, carry, outcomes, tree
 
 

@@ -28,21 +28,21 @@ ARGUMENTS: Mapping[str, int] = {
 TABLES: Mapping[str, int] = {"_CODES": 0, "_MEANINGS": 1}
 """Tables of codes in the source, and which entry of a value is the code."""
 SECRETS = ("key", "password", "secret")
-"""What `resources/secrets.py` speaks of: its codes are made of these words."""
+"""What `base/secrets.py` speaks of: its codes are made of these words."""
 HANDED_ON = {
     "cli/commands/keys.py: error.code",
     "destinations/s3/client.py: ours",
-    "inputs.py: code",
-    "stage/bundle.py: error.code",
-    "stage/gate.py: found.code",
-    "stage/reports.py: error.code",
-    "store/registry_errors.py: code",
-    "store/registry_errors.py: known.code",
+    "base/inputs.py: code",
+    "bundling/bundle.py: error.code",
+    "bundling/gate.py: found.code",
+    "judgement/report_folder.py: error.code",
+    "store/registry/errors.py: code",
+    "store/registry/errors.py: known.code",
     "tools/git_faults.py: fault.code",
-    "trust/about_locks.py: code",
-    "trust/about_locks.py: found.code",
-    "trust/acceptance.py: error.code",
-    "trust/upstream/strict.py: reason",
+    "acceptance/locks.py: code",
+    "acceptance/locks.py: found.code",
+    "acceptance/steps.py: error.code",
+    "signatures/formats/strict.py: reason",
 }
 """Codes that come from another error, or out of one of the calls and tables above."""
 

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from airgap.trust.upstream import explain
+from airgap.signatures import explain
 from tests.unit.test_docs_codes import functions, own, values
 
 ROOT = Path(__file__).parents[2]
-PLACES = (*sorted((ROOT / "airgap/trust/upstream").glob("*.py")), ROOT / "airgap/trust/policy.py")
+PLACES = tuple(
+    path
+    for folder in ("signatures", "judgement")
+    for path in sorted((ROOT / "airgap" / folder).rglob("*.py"))
+)
 RUNBOOK = ROOT / "docs/runbooks/signatures.md"
 
 ARGUMENTS: Mapping[str, int] = {
@@ -27,8 +31,8 @@ ARGUMENTS: Mapping[str, int] = {
 }
 """What makes answers, and which argument is the reason; one that is named `reason` is found in any call."""
 HANDED_ON = {
-    "policy.py: best.reason",
-    "policy.py: failed.reason if failed else ''",
+    "judge.py: best.reason",
+    "judge.py: failed.reason if failed else ''",
     "read.py: refusal.reason",
     "strict.py: error.code",
     "strict.py: reason",

@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 import pytest
 
-from airgap import fanout
-from airgap.digest import CHUNK
-from airgap.errors import UpstreamError
-from airgap.fanout import Fanout, Reader
+from airgap.base.digest import CHUNK
+from airgap.base.errors import UpstreamError
+from airgap.content import fanout
+from airgap.content.fanout import Fanout, Reader
 
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 7 * CHUNK + 5]
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError, IntegrityError, NotFoundError, UpstreamError
-from airgap.graph import Descriptor, read_node
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.content.copy import Copied, Copy, copy_graph
+from airgap.content.graph import Descriptor, read_node
+from airgap.content.lock import Item, LockedFile
 from airgap.kinds import file
-from airgap.lock import Item, LockedFile
 from airgap.net.http import Client, Retries
 from airgap.resources.model import FileRequest
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
-from airgap.transfer import Copied, Copy, copy_graph
 from tests.parts.scripted import Answer, Scripted
 
 DATA = b"hello, gap\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import StoreError
-from airgap.progress import Silent
-from airgap.stage.extract import extract
+from airgap.base.errors import StoreError
+from airgap.base.progress import Silent
+from airgap.jobs.extract import extract
 from airgap.store.archive import Archive
 from airgap.store.engine import EngineImage
 from tests.parts.engine import Engine

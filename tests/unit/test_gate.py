@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, PolicyError, StoreError
-from airgap.lock import Item, Lock
-from airgap.stage.evidence import make_evidence
-from airgap.stage.gate import check_scanned
-from airgap.stage.records import Records
-from airgap.trust.verdict import Checked, JudgedItem, Named, UsedWaiver, Verdict
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, PolicyError, StoreError
+from airgap.bundling.evidence import make_evidence
+from airgap.bundling.gate import check_scanned
+from airgap.content.lock import Item, Lock
+from airgap.statements.verdict import Checked, JudgedItem, Named, UsedWaiver, Verdict
+from airgap.station.files import Records
 from tests.trust_world import HOUR, NOW, image, signed, signer
 
 KEY = signer()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.errors import InputError, IntegrityError, UpstreamError
+from airgap.base.progress import Silent
+from airgap.content.forms import Change, Refs, Verdict
+from airgap.destinations.base import Run, State
 from airgap.destinations.git import GitDestination
-from airgap.errors import InputError, IntegrityError, UpstreamError
-from airgap.forms import Change, Refs, Run, State, Verdict
 from airgap.kinds.git import GitKind
 from airgap.net.http import Client
-from airgap.progress import Silent
 from airgap.resources.model import GitConfig, GitRequest
 from airgap.store.memory import Memory
 from tests.git_sources import Work, git, refs

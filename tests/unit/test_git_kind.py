@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from airgap.canonical import canonical
-from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError, IntegrityError, UpstreamError
-from airgap.graph import Descriptor, read_node, walk
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.base.progress import Silent
+from airgap.content.graph import Descriptor, read_node, walk
+from airgap.content.lock import Item, Lock
 from airgap.kinds.git import BUNDLE_TYPE, GitKind
 from airgap.kinds.git.graph import put_graph
-from airgap.lock import Item, Lock
 from airgap.net.http import Client
-from airgap.progress import Silent
 from airgap.resources.model import GitRequest
 from airgap.store.memory import Memory
 from airgap.tools.git import Git

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import (
+from airgap.base.errors import (
     AirgapError,
     InputError,
     IntegrityError,
@@ -17,7 +17,7 @@ from airgap.errors import (
     ToolError,
     UpstreamError,
 )
-from airgap.resources.model import Credentials
+from airgap.net.config import Credentials
 from airgap.tools.git import Git, Remote, scrub
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_ref

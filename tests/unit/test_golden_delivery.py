@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from airgap.content.lock import Lock
 from airgap.delivery.index import Index
-from airgap.lock import Lock
-from airgap.stage.records import git_pin_name
+from airgap.station.files import git_pin_name
 from airgap.store.layout import Layout
 from tests.golden.reader import Delivery, read_statement
 from tests.golden.site import FOLDER, KEYS, Site, make_site, same_contents, unpacked, untar

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from airgap.digest import Digest
+from airgap.base.digest import Digest
 from tests.golden.judged_reader import (
     check_accepted,
     check_verdicts,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import InputError
-from airgap.inputs import read_input
+from airgap.base.errors import InputError
+from airgap.base.inputs import read_input
 
 LIMIT = 10
 

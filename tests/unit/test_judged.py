@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.digest import Digest
+from airgap.base.errors import NotFoundError
 from airgap.delivery.index import Index
 from airgap.delivery.read import open_media
-from airgap.digest import Digest
-from airgap.errors import NotFoundError
-from airgap.stage.judged import Judged, judged
-from airgap.stage.look import describe
-from airgap.trust.verdict import By, Checked, JudgedItem, Named, Verdict
-from airgap.trust.verdict_words import FEW, MAX_REFUSED, passed, passed_lines, refused_lines
+from airgap.report.judged import Judged, judged
+from airgap.report.things import describe
+from airgap.report.verdict import FEW, MAX_REFUSED, passed, passed_lines, refused_lines
+from airgap.statements.verdict import By, Checked, JudgedItem, Named, Verdict
 
 ROOT = Digest.of(b"root")
 DELIVERY = Path(__file__).parents[1] / "golden/delivery-judged/delivery"

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import pytest
 
-from airgap.errors import InputError, IntegrityError, StoreError
-from airgap.graph import Descriptor, Outcome
+from airgap.base.errors import InputError, IntegrityError, StoreError
+from airgap.content.graph import Descriptor, Outcome
 from airgap.store.layout import Layout
 from airgap.store.memory import Memory
 from tests.suites.target_suite import LAYER, Reopen, TargetSuite, blob, opener

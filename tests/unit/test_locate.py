@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import IntegrityError
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError
 from airgap.net.http import Client
 from airgap.store.archive import Archive
 from airgap.store.locate import Reach, find_attached

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.errors import IntegrityError
 from airgap.delivery.index import INDEX_NAME, MAX_SIGNATURES, SIGNATURES
 from airgap.delivery.read import open_media
-from airgap.errors import IntegrityError
 
 
 def _folder(path: Path, signatures: int, first: int = 0) -> Path:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError, UpstreamError
-from airgap.graph import parse_json, read_node, read_verified
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError, UpstreamError
+from airgap.content.graph import parse_json, read_node, read_verified
+from airgap.content.lock import LockedFile
 from airgap.kinds import model
-from airgap.lock import LockedFile
 from airgap.net.http import Client, Retries
 from airgap.resources.model import ModelRequest
 from airgap.store.locate import Reach

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import InputError, UpstreamError
+from airgap.base.errors import InputError, UpstreamError
 from airgap.net.auth import Authority, Challenge, parse_challenge
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.credentials import Login, docker_login, login_of
 from airgap.net.http import Client, Retries
-from airgap.resources.model import Credentials, HostConfig
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.scripted import Answer, Scripted
 

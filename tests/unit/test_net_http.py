@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 import pytest
 import urllib3.exceptions as lib
 
-from airgap.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.net.config import HostConfig
 from airgap.net.faults import TransportError, transport_error
 from airgap.net.http import Body, Client, Fixed, Response, Retries, Timeouts
-from airgap.resources.model import HostConfig
 from tests.parts import tls
 from tests.parts.process import free_ports
 from tests.parts.scripted import Answer, Scripted

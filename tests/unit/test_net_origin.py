@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airgap.errors import InputError, UpstreamError
+from airgap.base.errors import InputError, UpstreamError
 from airgap.net.origin import Origin, Zone, redact, resolve_hop
 
 HERE = "https://harbor.example.org/v2/p/x/blobs/uploads/"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airgap.errors import UpstreamError
+from airgap.base.errors import UpstreamError
 from airgap.net.http import Client, Retries
 from tests.parts.scripted import Answer, Scripted
 

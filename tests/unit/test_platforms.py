@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, InputError
-from airgap.graph import (
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError
+from airgap.content.graph import (
     OCI_CONFIG,
     OCI_INDEX,
     OCI_MANIFEST,
@@ -19,8 +19,8 @@ from airgap.graph import (
     descriptor_from,
     walk,
 )
-from airgap.lock import Attached
-from airgap.platforms import arriving, narrow
+from airgap.content.lock import Attached
+from airgap.content.platforms import arriving, narrow
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airgap.digest import Digest
-from airgap.lock import Lock
-from airgap.stage.records import Records
+from airgap.base.digest import Digest
+from airgap.content.lock import Lock
+from airgap.station.files import Records
 from tests.trust_world import image
 
 SUBJECT = Digest.of(b"a lock")

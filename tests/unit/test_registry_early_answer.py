@@ -9,12 +9,12 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from airgap.errors import UpstreamError
-from airgap.graph import Descriptor
+from airgap.base.errors import UpstreamError
+from airgap.content.graph import Descriptor
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
-from airgap.resources.model import Credentials, HostConfig
-from airgap.store.registry import Repository
-from airgap.store.registry_client import RegistryClient
+from airgap.store.registry.client import RegistryClient
+from airgap.store.registry.repository import Repository
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.web import Handler, Server
 from tests.suites.target_suite import LAYER

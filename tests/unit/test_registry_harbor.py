@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import NotFoundError, UpstreamError
-from airgap.graph import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Descriptor, Outcome
+from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.content.graph import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Descriptor, Outcome
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
-from airgap.resources.model import Credentials, HostConfig
-from airgap.store.registry import Repository
-from airgap.store.registry_client import RegistryClient
+from airgap.store.registry.client import RegistryClient
+from airgap.store.registry.repository import Repository
 from tests.parts.harbor_double import HarborDouble
 from tests.suites.target_suite import LARGE, blob, image, never, opener, read_all
 

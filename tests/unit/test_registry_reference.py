@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from airgap.errors import InputError
+from airgap.base.errors import InputError
+from airgap.content.reference import parse_reference, referrers_tag
+from airgap.net.config import HostConfig
 from airgap.net.http import Client
-from airgap.resources.model import HostConfig
 from airgap.resources.references import image_complaint
-from airgap.store.reference import parse_reference, referrers_tag
-from airgap.store.registry_client import RegistryClient
+from airgap.store.registry.client import RegistryClient
 
 HEX = "a" * 64
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from airgap.errors import InputError
+from airgap.base.errors import InputError
 from airgap.resources import document
 from airgap.resources.load import (
     load_policy,

@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from airgap.errors import InputError
+from airgap.base.errors import InputError
+from airgap.net.config import Credentials, HostConfig
 from airgap.net.credentials import Login, login_of
 from airgap.resources.document import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from airgap.resources.load import (
@@ -22,11 +23,9 @@ from airgap.resources.load import (
 )
 from airgap.resources.model import (
     ChartRequest,
-    Credentials,
     FileRequest,
     GitConfig,
     GitRequest,
-    HostConfig,
     ImageRequest,
     ModelRequest,
     RegistryConfig,

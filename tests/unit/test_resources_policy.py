@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError, TrustError
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, TrustError
+from airgap.judgement.items import open_policy
 from airgap.resources.load import load_policy
 from airgap.resources.patterns import check_pattern, name_covers, name_matches, pattern_matches
-from airgap.stage.judge import open_policy
 from tests.parts.fake_sigstore import FakeSigstore, keys, public_pem
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from airgap.lock import API_VERSION, PHASES
+from airgap.content.lock import API_VERSION, PHASES
 from airgap.resources.load import load
 from airgap.resources.model import ROLES
 from airgap.resources.validate import KINDS, schema

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.errors import InputError
+from airgap.base.secrets import MAX_SECRET, read_private, read_secret
 from airgap.cli.context import Context
-from airgap.errors import InputError
-from airgap.resources.secrets import MAX_SECRET, read_private, read_secret
 from tests.parts.need import require_root
 
 
@@ -113,8 +113,8 @@ UID, GID, FS_GROUP, OTHER_GROUP = 10001, 10001, 2000, 3000
 AS_ANOTHER = """
 import os, sys
 from pathlib import Path
-from airgap.errors import InputError
-from airgap.resources.secrets import read_secret
+from airgap.base.errors import InputError
+from airgap.base.secrets import read_secret
 os.chdir(sys.argv[1])
 os.setgroups([int(group) for group in sys.argv[2].split(",") if group])
 os.setresgid(*[int(sys.argv[3])] * 3)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
 from airgap.resources.load import load, load_waiver
 
 SUBJECT = Digest.of(b"alpine")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.graph import Descriptor
-from airgap.lock import Item, Lock
-from airgap.progress import Silent
+from airgap.base.digest import Digest
+from airgap.base.progress import Silent
+from airgap.content.graph import Descriptor
+from airgap.content.lock import Item, Lock
+from airgap.jobs.scan import Order, Scanned, scan
 from airgap.resources.load import load_policy
-from airgap.stage.records import Records
-from airgap.stage.scan import Order, Scanned, scan
+from airgap.station.files import Records
 from airgap.store.layout import Layout
 from tests.parts import images
 from tests.policy_world import LOCKED, NOW, World, policy_text

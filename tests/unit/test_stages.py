@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from airgap.cli import parser
+from airgap.cli.app import build
 
 STAGES = Path(__file__).parents[2] / "stages"
 RESOURCES = sorted(STAGES.rglob("*.yaml"))
@@ -73,7 +73,7 @@ def command_lines() -> list[tuple[str, list[str]]]:
 def test_command_lines_are_understood(where: str, line: list[str], tmp_path: Path) -> None:
     # `import` wants a delivery that is there.
     line = [str(tmp_path) if word.startswith("/media/") else word for word in line]
-    arguments = parser.build().parse(line)
+    arguments = build().parse(line)
     assert arguments.command == line[0]
     assert callable(arguments.handler)
 

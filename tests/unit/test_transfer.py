@@ -11,12 +11,12 @@ from typing import BinaryIO
 
 import pytest
 
-from airgap.digest import CHUNK
-from airgap.errors import AbsentError, StoreError, UpstreamError
-from airgap.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, Outcome
-from airgap.progress import Silent
+from airgap.base.digest import CHUNK
+from airgap.base.errors import AbsentError, StoreError, UpstreamError
+from airgap.base.progress import Silent
+from airgap.content.copy import Copy, copy_graph
+from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, Outcome
 from airgap.store.memory import Memory
-from airgap.transfer import Copy, copy_graph
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 

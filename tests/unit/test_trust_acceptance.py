@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import AirgapError, IntegrityError, TrustError
-from airgap.lock import Lock
+from airgap.acceptance.journey import Journey
+from airgap.acceptance.steps import MAX_INDEX, MAX_SIGNATURES, Acceptance
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, IntegrityError, TrustError
+from airgap.content.lock import Lock
 from airgap.resources.model import Revocation
-from airgap.trust.acceptance import MAX_INDEX, MAX_SIGNATURES, Acceptance
-from airgap.trust.journey import Journey
-from airgap.trust.predicates import Delivery, Pull, PulledItem, Receipt
-from airgap.trust.state import AcceptedState, Standing, StateFile
+from airgap.statements.accepted_state import AcceptedState, Standing, StateFile
+from airgap.statements.bodies import Delivery, Pull, PulledItem, Receipt
 from tests.trust_world import (
     DAY,
     HOUR,

@@ -8,12 +8,12 @@ from datetime import datetime
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import TrustError
-from airgap.lock import Item, Lock
-from airgap.times import utc_text
-from airgap.trust.predicates import Approval
-from airgap.trust.verdict import Checked, JudgedItem, Named, UsedWaiver, Verdict
+from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
+from airgap.base.times import utc_text
+from airgap.content.lock import Item, Lock
+from airgap.statements.bodies import Approval
+from airgap.statements.verdict import Checked, JudgedItem, Named, UsedWaiver, Verdict
 from tests.trust_world import DAY, HOUR, NOW, World, image, signed, signer
 
 NAME = "alpine:3.20"

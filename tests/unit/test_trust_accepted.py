@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError, TrustError
-from airgap.trust.accepted import AcceptedList
-from airgap.trust.fields import Fields
-from airgap.trust.roles import check_may_sign
-from airgap.trust.state import Accepted, AcceptedState, Standing, StateFile
-from airgap.trust.statement import Statement
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, TrustError
+from airgap.statements.accepted import AcceptedList
+from airgap.statements.accepted_state import Accepted, AcceptedState, Standing, StateFile
+from airgap.statements.fields import Fields
+from airgap.statements.statement import Statement
+from airgap.statements.trust import check_may_sign
 from tests.trust_world import DAY, HOUR, NOW, SOVEREIGN, statement
 from tests.unit.test_trust_state import accepted
 

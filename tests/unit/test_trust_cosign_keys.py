@@ -15,9 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from airgap.errors import InputError
-from airgap.trust.cosign_key import STRENGTHS
-from airgap.trust.keys import PublicKey, load_private, load_public
+from airgap.base.errors import InputError
+from airgap.statements.keys.cosign import STRENGTHS
+from airgap.statements.keys.file import PublicKey, load_private, load_public
 
 secret = pytest.importorskip("nacl.secret", reason="needs airgap[cosign-keys]")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import InputError
-from airgap.trust.pkcs11_uri import KeyUri, check_module, is_uri
+from airgap.base.errors import InputError
+from airgap.statements.keys.pkcs11_uri import KeyUri, check_module, is_uri
 
 
 def test_a_uri_is_read_with_its_escapes() -> None:

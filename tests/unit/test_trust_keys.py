@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from airgap.errors import AirgapError, InputError, TrustError
-from airgap.trust.keys import PublicKey, generate, load_private, load_public
+from airgap.base.errors import AirgapError, InputError, TrustError
+from airgap.statements.keys.file import PublicKey, generate, load_private, load_public
 
 PASSWORD = b"correct horse"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import IntegrityError, StoreError
-from airgap.trust.log import EMPTY_HEAD, MAX_LINE, REPAIR, Log
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError, StoreError
+from airgap.statements.log import EMPTY_HEAD, MAX_LINE, REPAIR, Log
 from tests.trust_world import NOW
 
 ONE, TWO = Digest.of(b"one"), Digest.of(b"two")

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError
-from airgap.graph import Descriptor
-from airgap.lock import Attached, Item, Lock
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.content.graph import Descriptor
+from airgap.content.lock import Attached, Item, Lock
+from airgap.judgement.items import judge_locks
+from airgap.judgement.judge import Outcome
 from airgap.resources.load import load_policy
 from airgap.resources.policy_model import policy_name
-from airgap.stage.judge import judge_locks
+from airgap.signatures.record import Status
 from airgap.store.layout import Layout
-from airgap.trust.policy import Outcome
-from airgap.trust.upstream.record import Status
 from tests.parts import images
 from tests.parts.fake_sigstore import ISSUER, SAN, How, attach, bundles, managed
 from tests.policy_world import (

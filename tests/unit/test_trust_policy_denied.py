@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.lock import Item, LockedFile
-from airgap.trust.policy import Outcome
+from airgap.base.digest import Digest
+from airgap.content.lock import Item, LockedFile
+from airgap.judgement.judge import Outcome
 from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, Leaf, keys, managed
 from tests.policy_world import (
     ACME,

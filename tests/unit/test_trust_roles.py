@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airgap.canonical import canonical
-from airgap.digest import Digest
-from airgap.errors import InputError, TrustError
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, TrustError
 from airgap.resources.model import ROLES, Revocation, Trust
-from airgap.trust.dsse import sign_payload
-from airgap.trust.predicates import Approval, Audit, Body, Delivery, Pull, Receipt
-from airgap.trust.roles import MAY_SIGN, check_may_sign, good_now, key_ring, verify_bundle
+from airgap.statements.bodies import Approval, Audit, Body, Delivery, Pull, Receipt
+from airgap.statements.dsse import sign_payload
+from airgap.statements.trust import MAY_SIGN, check_may_sign, good_now, key_ring, verify_bundle
 from tests.trust_world import DAY, HOUR, NOW, SOVEREIGN, World, signed, signer, statement, trusted
 
 SUBJECT = Digest.of(b"AIRGAP.json")

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import IntegrityError, TrustError
-from airgap.trust.root_store import Offer, RootStore, Weighed, compare, names
-from airgap.trust.upstream.roots import TrustRoot
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError, TrustError
+from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.signatures.roots.versions import Offer, RootStore, Weighed, compare, names
 from tests.parts.fake_sigstore import FakeSigstore
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import TrustError
+from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
 from airgap.resources.model import Revocation, Trust, TrustedKey
-from airgap.trust.predicates import Receipt
-from airgap.trust.rotation import check_rotation, expiring, trust_digest
+from airgap.statements.bodies import Receipt
+from airgap.statements.rotation import check_rotation, expiring, trust_digest
 from tests.trust_world import DAY, HOUR, NOW, World, signed, signer, trusted
 
 Edit = Callable[[World], Trust]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import StoreError, TrustError
-from airgap.trust.state import Accepted, AcceptedState, Standing, StateFile
+from airgap.base.digest import Digest
+from airgap.base.errors import StoreError, TrustError
+from airgap.statements.accepted_state import Accepted, AcceptedState, Standing, StateFile
 from tests.trust_world import DAY, HOUR, NOW, SOVEREIGN
 
 

@@ -10,13 +10,10 @@ from typing import Any
 
 import pytest
 
-from airgap.canonical import canonical
-from airgap.digest import Digest
-from airgap.errors import TrustError
-from airgap.trust.dsse import MAX_BUNDLE, open_bundle, pae, sign_payload, verify
-from airgap.trust.keys import load_public
-from airgap.trust.log import EMPTY_HEAD
-from airgap.trust.predicates import (
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
+from airgap.statements.bodies import (
     Approval,
     Audit,
     Body,
@@ -28,7 +25,10 @@ from airgap.trust.predicates import (
     PulledItem,
     Receipt,
 )
-from airgap.trust.statement import Statement, predicate_type
+from airgap.statements.dsse import MAX_BUNDLE, open_bundle, pae, sign_payload, verify
+from airgap.statements.keys.file import load_public
+from airgap.statements.log import EMPTY_HEAD
+from airgap.statements.statement import Statement, predicate_type
 from tests.trust_world import NOW, signer, statement
 
 KEY = signer()

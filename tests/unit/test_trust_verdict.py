@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from airgap.canonical import canonical
-from airgap.digest import Digest
-from airgap.errors import TrustError
-from airgap.lock import Item
-from airgap.trust.statement import Statement
-from airgap.trust.verdict import (
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
+from airgap.content.lock import Item
+from airgap.statements.statement import Statement
+from airgap.statements.verdict import (
     By,
     Checked,
     JudgedItem,

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError, TrustError
-from airgap.stage.records import Records
-from airgap.stage.reports import read_reports
-from airgap.trust.statement import Statement
-from airgap.trust.verdict import Reported
-from airgap.trust.vulnerabilities import MAX_REPORT, Report
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, TrustError
+from airgap.judgement.report_folder import read_reports
+from airgap.signatures.scanner_report import MAX_REPORT, Report
+from airgap.statements.statement import Statement
+from airgap.statements.verdict import Reported
+from airgap.station.files import Records
 from tests.trust_world import HOUR, NOW, World, statement
 from tests.unit.test_trust_acceptance_verdicts import ROOT, refused, say, verdict, world
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.trust.dsse import PAYLOAD_TYPE, pae
-from airgap.trust.upstream.bundle import MAX_ENTRIES, MAX_TIMESTAMPS, read_bundle
-from airgap.trust.upstream.envelope import read_envelope
-from airgap.trust.upstream.intoto import MAX_SUBJECTS, parse_statement
-from airgap.trust.upstream.record import COSIGN_SIGN, Layout, Refusal, Signed
-from airgap.trust.upstream.simple_signing import read_simple_signing, signed_digest
+from airgap.base.digest import Digest
+from airgap.signatures.formats.bundle import MAX_ENTRIES, MAX_TIMESTAMPS, read_bundle
+from airgap.signatures.formats.envelope import read_envelope
+from airgap.signatures.formats.intoto import MAX_SUBJECTS, parse_statement
+from airgap.signatures.formats.simple_signing import read_simple_signing, signed_digest
+from airgap.signatures.record import COSIGN_SIGN, Layout, Refusal, Signed
+from airgap.statements.dsse import PAYLOAD_TYPE, pae
 from tests.parts.fake_sigstore import FakeSigstore, How, managed
 from tests.parts.fake_sigstore.bundles import BUNDLE, MEDIA_TYPES, SPDX, BundleVersion
 

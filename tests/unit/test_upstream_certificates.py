@@ -16,16 +16,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from airgap.trust.upstream.certificates import (
+from airgap.signatures.engines.certificates import (
     check_fits,
     check_signature,
     read_leaf,
     verify_chain,
     verify_sct,
 )
-from airgap.trust.upstream.instances import MAX_CERTIFICATE
-from airgap.trust.upstream.record import Refusal, Status
-from airgap.trust.upstream.roots import TrustRoot
+from airgap.signatures.record import Refusal, Status
+from airgap.signatures.roots.instances import MAX_CERTIFICATE
+from airgap.signatures.roots.trust_root import TrustRoot
 from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE, answer, bundle, old, root
 from tests.parts.fake_sigstore import ISSUER, SAN, START, Authority, FakeSigstore, How, Leaf, Window
 from tests.parts.fake_sigstore.ca import ISSUER_V1, ISSUER_V2
@@ -300,7 +300,7 @@ def test_a_number_that_is_not_positive_is_refused_and_nothing_is_printed() -> No
     data = data[:at] + b"\x80" + data[at + 1 :]
     assert reason(data) == "bad-certificate"
     program = f"""if True:
-        from airgap.trust.upstream.certificates import Refusal, read_leaf
+        from airgap.signatures.engines.certificates import Refusal, read_leaf
         try:
             read_leaf({data!r})
         except Refusal as refusal:

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from airgap.resources.patterns import MAX_IDENTITY
-from airgap.trust.upstream.identity import matches
-from airgap.trust.upstream.record import Identity
+from airgap.signatures.engines.identity import matches
+from airgap.signatures.record import Identity
 
 ISSUER = "https://token.actions.githubusercontent.com"
 SAN = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.0"

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from airgap.digest import Digest
-from airgap.trust.upstream.bundle import read_bundle
-from airgap.trust.upstream.keyed import check_key, verify_keyed
-from airgap.trust.upstream.record import Proof, Refusal, Signed, Status, UpstreamKey
-from airgap.trust.upstream.roots import TrustRoot
+from airgap.base.digest import Digest
+from airgap.signatures.engines.keyed import check_key, verify_keyed
+from airgap.signatures.formats.bundle import read_bundle
+from airgap.signatures.record import Proof, Refusal, Signed, Status, UpstreamKey
+from airgap.signatures.roots.trust_root import TrustRoot
 from tests.parts.fake_sigstore import FakeSigstore, How, managed, public_pem
 from tests.parts.fake_sigstore.bundles import BUNDLE
 from tests.parts.fake_sigstore.keys import KeyKind

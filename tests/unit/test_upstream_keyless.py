@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError
-from airgap.times import CLOCK_SKEW
-from airgap.trust.dsse import pae
-from airgap.trust.upstream.keyless import _ask_sigstore, verify_keyless
-from airgap.trust.upstream.record import Identity, Layout, LogEntry, Refusal, Signed, Status
-from airgap.trust.upstream.roots import TrustRoot
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.base.times import CLOCK_SKEW
+from airgap.signatures.engines.keyless import _ask_sigstore, verify_keyless
+from airgap.signatures.record import Identity, Layout, LogEntry, Refusal, Signed, Status
+from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.statements.dsse import pae
 from tests.keyless_world import (
     AT,
     NOW,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airgap.trust.upstream.strict import MAX_VALUES
+from airgap.signatures.formats.strict import MAX_VALUES
 from tests.keyless_world import AT, SIGSTORE, SPDX, answer, read
 from tests.parts import images
 from tests.parts.fake_sigstore import ISSUER, SAN, How, attach
@@ -21,14 +21,14 @@ JUDGE = """
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from airgap.digest import Digest
-from airgap.graph import Descriptor
-from airgap.lock import Item
-from airgap.parallel import parallel
-from airgap.stage.judge import open_policy
+from airgap.base.digest import Digest
+from airgap.content.graph import Descriptor
+from airgap.content.lock import Item
+from airgap.base.parallel import parallel
+from airgap.judgement.items import open_policy
 from airgap.store.layout import Layout
 from airgap.store.locate import LayoutFinder, Located, find_attached
-from airgap.trust.policy import judge
+from airgap.judgement.judge import judge
 
 policy, roots = open_policy(Path("policy.yaml"))
 store = Layout(Path("store"))

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import NotFoundError
-from airgap.graph import Descriptor
-from airgap.lock import Attached
+from airgap.base.digest import Digest
+from airgap.base.errors import NotFoundError
+from airgap.content.graph import Descriptor
+from airgap.content.lock import Attached
+from airgap.signatures.formats import read
+from airgap.signatures.formats.read import read_attached, subjects, unsigned
+from airgap.signatures.record import MAX_DETAIL, Layout, Signed, Status, Unread
 from airgap.store import layout as store
 from airgap.store.locate import LayoutFinder, Located, find_attached
-from airgap.trust.upstream import read
-from airgap.trust.upstream.read import read_attached, subjects, unsigned
-from airgap.trust.upstream.record import MAX_DETAIL, Layout, Signed, Status, Unread
 from tests.parts import images
 from tests.parts.fake_sigstore import FakeSigstore, How, attach, managed
 from tests.parts.fake_sigstore.bundles import BUNDLE, SPDX

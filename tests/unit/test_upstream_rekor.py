@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from airgap.trust.upstream.record import Layout, LogEntry, Refusal, Signed
-from airgap.trust.upstream.rekor import root_of, verify_entries, verify_entry
-from airgap.trust.upstream.roots import TrustRoot
+from airgap.signatures.engines.rekor import root_of, verify_entries, verify_entry
+from airgap.signatures.record import Layout, LogEntry, Refusal, Signed
+from airgap.signatures.roots.trust_root import TrustRoot
 from tests.keyless_world import (
     AT,
     OTHER,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import TrustError
-from airgap.trust.upstream.instances import Window
-from airgap.trust.upstream.record import Refusal
-from airgap.trust.upstream.roots import MAX_INSTANCES, MAX_ROOT, TrustRoot, merge
+from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
+from airgap.signatures.record import Refusal
+from airgap.signatures.roots.instances import Window
+from airgap.signatures.roots.trust_root import MAX_INSTANCES, MAX_ROOT, TrustRoot, merge
 from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE
 from tests.parts.fake_sigstore import START
 from tests.parts.fake_sigstore import Window as Listed

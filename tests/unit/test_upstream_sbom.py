@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.trust.upstream.sbom import CYCLONEDX, MAX_DEPTH, SPDX, check_sbom, is_sbom
+from airgap.base.digest import Digest
+from airgap.signatures.sbom import CYCLONEDX, MAX_DEPTH, SPDX, check_sbom, is_sbom
 
 IMAGE, CHILD, OTHER = Digest.of(b"image"), Digest.of(b"child"), Digest.of(b"other")
 Document = dict[str, Any]

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airgap.errors import InputError
-from airgap.trust.upstream.record import Refusal
-from airgap.trust.upstream.roots import TrustRoot
-from airgap.trust.upstream.timestamps import MAX_STAMP, MAX_STAMPS, verify_timestamps
+from airgap.base.errors import InputError
+from airgap.signatures.engines.timestamps import MAX_STAMP, MAX_STAMPS, verify_timestamps
+from airgap.signatures.record import Refusal
+from airgap.signatures.roots.trust_root import TrustRoot
 from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE, root
 from tests.parts.fake_sigstore import START, Stamp, TimeStamper, Window
 from tests.parts.fake_sigstore.ca import CODE_SIGNING

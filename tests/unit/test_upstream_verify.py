@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from airgap.digest import Digest
-from airgap.errors import InputError
-from airgap.trust.upstream import keyed, keyless
-from airgap.trust.upstream import verify as router
-from airgap.trust.upstream.bundle import read_bundle
-from airgap.trust.upstream.envelope import read_envelope
-from airgap.trust.upstream.record import (
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.signatures import verify as router
+from airgap.signatures.engines import keyed, keyless
+from airgap.signatures.formats.bundle import read_bundle
+from airgap.signatures.formats.envelope import read_envelope
+from airgap.signatures.formats.simple_signing import read_simple_signing
+from airgap.signatures.record import (
     COSIGN_SIGN,
     MAX_SAID,
     SIGNATURE,
@@ -27,9 +28,8 @@ from airgap.trust.upstream.record import (
     Unread,
     UpstreamKey,
 )
-from airgap.trust.upstream.roots import TrustRoot
-from airgap.trust.upstream.simple_signing import read_simple_signing
-from airgap.trust.upstream.verify import Demand, verify
+from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.signatures.verify import Demand, verify
 from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, managed, public_pem
 from tests.parts.fake_sigstore.bundles import (
     BUNDLE,

@@ -6,16 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError, TrustError
 from airgap.cli import exits
-from airgap.cli.context import Context, count, table
+from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_trust, command
 from airgap.cli.places import check_file
-from airgap.errors import InputError, TrustError
+from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
-    from airgap.forms import Finding
+    from airgap.destinations.base import Finding
+    from airgap.jobs.audit import Audited
     from airgap.resources.model import Sovereign, Trust
-    from airgap.stage.audit import Audited
 
 
 def add(subparsers: Any) -> None:
@@ -50,13 +51,13 @@ airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yam
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap audit`."""
+    from airgap.base.disk import write_durably
     from airgap.cli.connect import station_for
     from airgap.cli.gap import state_of
     from airgap.resources.load import load_sovereign, load_trust
     from airgap.resources.model import Trust
-    from airgap.stage.records import Records
-    from airgap.store.files import write_durably
-    from airgap.trust.roles import check_signer
+    from airgap.statements.trust import check_signer
+    from airgap.station.files import Records
 
     sovereign = load_sovereign(arguments.sovereign)
     if arguments.receipt and not arguments.trust:
@@ -97,8 +98,8 @@ def _compare(
 ) -> Audited:
     from airgap.cli.connect import read_lock
     from airgap.cli.gap import open_gap
-    from airgap.stage import receipts
-    from airgap.stage.audit import audit_lock, audit_receipt
+    from airgap.jobs.audit import audit_lock, audit_receipt
+    from airgap.station import receipts
 
     deep, progress = arguments.deep, context.progress()
     if arguments.lock:

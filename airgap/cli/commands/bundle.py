@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, count, human
+from airgap.cli.context import Context
 from airgap.cli.parser import add_approval, add_key, add_store, command, number, resource_name, size
 from airgap.cli.places import check_folder
+from airgap.cli.words import count, human
 
 
 def add(subparsers: Any) -> None:
@@ -102,11 +103,11 @@ def _named_root(text: str) -> tuple[str, Path]:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap bundle`."""
+    from airgap.bundling.bundle import Order, bundle
+    from airgap.bundling.evidence import beside, read_approval
     from airgap.cli.connect import read_lock, station_for
-    from airgap.stage.bundle import Order, bundle
-    from airgap.stage.evidence import beside, read_approval
-    from airgap.stage.records import store_records
-    from airgap.stage.trust_roots import carried_roots
+    from airgap.jobs.trust_roots import carried_roots
+    from airgap.station.files import store_records
     from airgap.store.layout import Layout
 
     store = context.store(arguments)

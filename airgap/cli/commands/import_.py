@@ -6,16 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.cli.context import Context, count
+from airgap.base.errors import InputError
+from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_trust, command, existing
 from airgap.cli.places import check_file
-from airgap.errors import InputError
+from airgap.cli.words import count
 
 if TYPE_CHECKING:
+    from airgap.acceptance.open import Opened
+    from airgap.jobs.importing.lines import Imported
     from airgap.resources.model import Sovereign, Trust
-    from airgap.stage.accept import Opened
-    from airgap.stage.import_ import Imported
-    from airgap.stage.ledger import Ledger
+    from airgap.station.ledger import Ledger
 
 
 def add(subparsers: Any) -> None:
@@ -66,12 +67,12 @@ interrupted, or a destination failed? run the same command again""",
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap import`."""
+    from airgap.acceptance.open import accept
     from airgap.cli.gap import state_of
     from airgap.cli.import_report import report
     from airgap.cli.ledger import open_ledger
     from airgap.cli.station import import_into_store
     from airgap.resources.load import load_sovereign, load_trust
-    from airgap.stage.accept import accept
 
     if arguments.store:
         return import_into_store(arguments, context)
@@ -126,7 +127,7 @@ def _planned(
 
     from airgap.cli.countersign import countersigner_for
     from airgap.cli.gap import open_gap, state_of
-    from airgap.stage.import_ import plan_import
+    from airgap.jobs.importing.run import plan_import
 
     countersigner = countersigner_for(sovereign, trust, state_of(sovereign, context), context)
     with tempfile.TemporaryDirectory(prefix="airgap-dry-run-") as work:
@@ -154,16 +155,16 @@ def _imported(
     opened: Opened,
     ledger: Ledger,
 ) -> Imported:
+    from airgap.acceptance.discs import forget_superseded
+    from airgap.base.disk import disk_errors, locked
     from airgap.cli.connect import station_for
     from airgap.cli.countersign import countersigner_for
     from airgap.cli.gap import open_gap, state_of
     from airgap.cli.ledger import sign_with
     from airgap.delivery.spool import Spool
-    from airgap.stage.discs import forget_superseded
-    from airgap.stage.import_ import plan_import, run_import
-    from airgap.stage.records import Records
-    from airgap.store.files import disk_errors, locked
-    from airgap.trust.roles import check_signer
+    from airgap.jobs.importing.run import plan_import, run_import
+    from airgap.statements.trust import check_signer
+    from airgap.station.files import Records
 
     state, jobs = state_of(sovereign, context), context.jobs(arguments)
     station = station_for(arguments, context, Records(state), "sovereign", required=False)
@@ -198,8 +199,8 @@ def _imported(
 
 
 def _keep(done: Imported, state: Path, copy: Path | None) -> None:
-    from airgap.stage import receipts
-    from airgap.store.files import write_durably
+    from airgap.base.disk import write_durably
+    from airgap.station import receipts
 
     if done.receipt is None:
         return

@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError, TrustError
 from airgap.cli import exits
-from airgap.cli.context import Context, count, table
+from airgap.cli.context import Context
 from airgap.cli.parser import Parser, add_key, add_trust, command, existing, number
 from airgap.cli.places import check_file
-from airgap.errors import InputError, TrustError
+from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
     from airgap.resources.model import Trust, TrustedKey
-    from airgap.trust.keys import Signer
+    from airgap.statements.keys.file import Signer
 
 
 def add(subparsers: Any) -> None:
@@ -104,7 +105,7 @@ def _days(text: str) -> int:
 
 def generate(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys generate`."""
-    from airgap.trust.keys import generate as make
+    from airgap.statements.keys.file import generate as make
 
     if arguments.prefix.name in ("", ".."):
         raise InputError(
@@ -125,8 +126,8 @@ def generate(arguments: argparse.Namespace, context: Context) -> int:
 
 def show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys show`."""
-    from airgap.inputs import read_input
-    from airgap.trust.keys import MAX_KEY, load_public
+    from airgap.base.inputs import read_input
+    from airgap.statements.keys.file import MAX_KEY, load_public
 
     data = read_input(arguments.public, MAX_KEY, "bad-public-key")
     try:
@@ -177,7 +178,7 @@ def _check_one(signer: Signer, trust: Trust | None, context: Context) -> int:
 
 def _listed(trust: Trust, key_id: str, now: datetime) -> TrustedKey:
     """The entry of a key. Raises `InputError` (`wrong-key`) for one that is not listed, or not good today."""
-    from airgap.trust.roles import check_signer, key_ring
+    from airgap.statements.trust import check_signer, key_ring
 
     found = next((key for key, public in key_ring(trust).keys if public.key_id == key_id), None)
     if found is None:
@@ -192,9 +193,9 @@ def _listed(trust: Trust, key_id: str, now: datetime) -> TrustedKey:
 
 def _check_all(trust: Trust, within: int, context: Context) -> int:
     """All keys of a Trust resource; exit 3 where a role has nobody who can sign, now or soon."""
-    from airgap.times import utc_text
-    from airgap.trust.roles import key_ring
-    from airgap.trust.rotation import expiring
+    from airgap.base.times import utc_text
+    from airgap.statements.rotation import expiring
+    from airgap.statements.trust import key_ring
 
     now = context.now()
     ring = key_ring(trust)
@@ -239,10 +240,10 @@ def _left(key: TrustedKey, now: datetime) -> int:
 
 def rotate(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys rotate`. Nothing is written: people put the new file in the old one's place."""
-    from airgap.inputs import read_input
+    from airgap.base.inputs import read_input
     from airgap.resources.load import load_trust
-    from airgap.trust.dsse import MAX_BUNDLE
-    from airgap.trust.rotation import check_rotation, trust_digest
+    from airgap.statements.dsse import MAX_BUNDLE
+    from airgap.statements.rotation import check_rotation, trust_digest
 
     old, new = load_trust(arguments.old), load_trust(arguments.new)
     approval = (

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, count, human, table
+from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, command
 from airgap.cli.places import check_file
+from airgap.cli.words import count, human, table
 
 
 def add(subparsers: Any) -> None:
@@ -72,11 +73,11 @@ def default_lock(request: Path) -> Path:
 
 def run_lock(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap lock`."""
+    from airgap.base.disk import write_durably
     from airgap.cli.connect import reach_for, read_lock, upstreams_of
+    from airgap.jobs.lock import ALL, diff_locks, make_lock
     from airgap.resources.load import load_request
     from airgap.resources.model import Upstreams
-    from airgap.stage.lock import ALL, diff_locks, make_lock
-    from airgap.store.files import write_durably
 
     request, beside = load_request(arguments.request)
     given = upstreams_of(arguments)
@@ -124,7 +125,7 @@ def run_lock(arguments: argparse.Namespace, context: Context) -> int:
 def run_diff(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap diff`."""
     from airgap.cli.connect import read_lock
-    from airgap.stage.lock import diff_locks
+    from airgap.jobs.lock import diff_locks
 
     rows = diff_locks(read_lock(arguments.old), read_lock(arguments.new))
     context.result({"changes": rows}, _rows(rows) if rows else "no difference")

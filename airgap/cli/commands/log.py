@@ -7,14 +7,15 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError, IntegrityError
+from airgap.base.times import utc_text
 from airgap.cli import exits
-from airgap.cli.context import Context, count, table
+from airgap.cli.context import Context
 from airgap.cli.parser import Parser, add_trust, command, existing, number
-from airgap.errors import InputError, IntegrityError
-from airgap.times import utc_text
+from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
-    from airgap.trust.log import Entry, Log
+    from airgap.statements.log import Entry, Log
 
 SHOWN = 2
 """Subjects of a line that fit beside the rest; `--json` has all."""
@@ -114,7 +115,7 @@ def _row(entry: Entry) -> tuple[str, str, str, str]:
 def verify(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap log verify`."""
     from airgap.resources.load import load_trust
-    from airgap.stage.heads import read_heads
+    from airgap.station.log_heads import read_heads
 
     log, kept = _chosen(arguments, context)
     trust = load_trust(arguments.trust) if arguments.trust else None
@@ -153,9 +154,9 @@ def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[Log, list[
     """The log, and the statements that its station kept."""
     from airgap.cli.gap import state_of
     from airgap.resources.load import load_sovereign
-    from airgap.stage.heads import kept
-    from airgap.stage.records import Records, store_records
-    from airgap.trust.log import Log
+    from airgap.statements.log import Log
+    from airgap.station.files import Records, store_records
+    from airgap.station.log_heads import kept
 
     if arguments.log:
         return Log(arguments.log), []

@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from airgap.base.errors import AirgapError, NotFoundError, UpstreamError
 from airgap.cli import exits
-from airgap.cli.context import Context, count, human
+from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_store, command
 from airgap.cli.places import check_folder
-from airgap.errors import AirgapError, NotFoundError, UpstreamError
+from airgap.cli.words import count, human
 
 
 def add(subparsers: Any) -> None:
@@ -37,8 +38,8 @@ interrupted? run the same command again: what is there is not fetched twice""",
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap pull`."""
     from airgap.cli.connect import reach_for, read_lock, station_for, upstreams_of
-    from airgap.stage.pull import pull
-    from airgap.stage.records import store_records
+    from airgap.jobs.pull import pull
+    from airgap.station.files import store_records
     from airgap.store.layout import Layout
 
     store = context.store(arguments)

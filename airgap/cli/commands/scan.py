@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError
 from airgap.cli import exits
-from airgap.cli.context import Context, count
+from airgap.cli.context import Context
 from airgap.cli.parser import add_approval, add_jobs, add_key, add_store, add_trust, command
-from airgap.errors import InputError
+from airgap.cli.words import count
 
 if TYPE_CHECKING:
+    from airgap.jobs.scan import Scanned
     from airgap.resources.model import Trust
-    from airgap.stage.scan import Scanned
 
 
 def add(subparsers: Any) -> None:
@@ -61,13 +62,13 @@ a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuse
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap scan`."""
     from airgap.cli.connect import read_lock, station_for
-    from airgap.stage.judge import open_policy
-    from airgap.stage.records import store_records
-    from airgap.stage.reports import read_reports
-    from airgap.stage.scan import Order, scan
-    from airgap.stage.waivers import Approved, read_waivers
+    from airgap.jobs.scan import Order, scan
+    from airgap.judgement.items import open_policy
+    from airgap.judgement.report_folder import read_reports
+    from airgap.judgement.waivers import Approved, read_waivers
+    from airgap.statements.trust import check_signer
+    from airgap.station.files import store_records
     from airgap.store.layout import Layout
-    from airgap.trust.roles import check_signer
 
     store = context.store(arguments)
     locks = tuple(read_lock(path) for path in arguments.locks)
@@ -136,7 +137,7 @@ def _text(found: Sequence[Scanned], arguments: argparse.Namespace) -> str:
 
 def _lock_lines(one: Scanned, arguments: argparse.Namespace) -> Iterator[str]:
     """What passed in numbers, what did not by name."""
-    from airgap.trust.verdict_words import passed_lines, refused, refused_lines
+    from airgap.report.verdict import passed_lines, refused, refused_lines
 
     verdict, failed = one.verdict, len(refused(one.verdict))
     yield f"lock {one.lock.name!r}, {one.digest}, policy {verdict.policy.name!r}, {verdict.policy.digest}"

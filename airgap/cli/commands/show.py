@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from airgap.base.errors import InputError
 from airgap.cli import exits
-from airgap.cli.context import Context, human, table
+from airgap.cli.context import Context
 from airgap.cli.parser import command, existing
 from airgap.cli.places import check_file, check_folder
-from airgap.errors import InputError
+from airgap.cli.words import human, table
 
 
 def add(subparsers: Any) -> None:
@@ -60,7 +61,7 @@ airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar         
 
 def run_show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap show`."""
-    from airgap.stage.look import describe
+    from airgap.report.things import describe
 
     document, text = describe(arguments.thing)
     context.result(document, text)
@@ -69,7 +70,7 @@ def run_show(arguments: argparse.Namespace, context: Context) -> int:
 
 def run_ls(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap ls`."""
-    from airgap.stage.look import items
+    from airgap.jobs.listing import items
 
     rows = items(arguments.thing)
     lines = [("KIND", "NAME", "SIZE", "DIGEST")]
@@ -83,7 +84,7 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
 
 def run_extract(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap extract`."""
-    from airgap.stage.extract import extract
+    from airgap.jobs.extract import extract
 
     to: Path = arguments.to
     as_file = to.suffix == ".tar"

@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError, IntegrityError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_key, command, existing
 from airgap.cli.places import check_folder
-from airgap.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
-    from airgap.digest import Digest
+    from airgap.base.digest import Digest
 
 
 def add(subparsers: Any) -> None:
@@ -63,16 +63,16 @@ airgap sign trust-2027.yaml --key officer.key         for `airgap keys rotate`: 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap sign`."""
+    from airgap.base.disk import disk_errors, write_durably
     from airgap.cli.connect import signer_for
     from airgap.delivery.index import SIGNATURES
     from airgap.delivery.read import open_media
     from airgap.resources.load import load_trust
-    from airgap.stage.records import Records
-    from airgap.stage.station import Station
-    from airgap.store.files import disk_errors, write_durably
-    from airgap.trust.log import Log
-    from airgap.trust.predicates import Approval
-    from airgap.trust.roles import check_signer
+    from airgap.statements.bodies import Approval
+    from airgap.statements.log import Log
+    from airgap.statements.trust import check_signer
+    from airgap.station.files import Records
+    from airgap.station.signatory import Station
 
     thing: Path = arguments.thing
     is_delivery = thing.is_dir()
@@ -107,13 +107,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 def _digest(thing: Path) -> Digest:
     """What an approval of a file names, after it was made sure that it is something to approve."""
     from airgap.cli.connect import is_trust, is_waiver, read_lock
-    from airgap.stage.trust_roots import load_root, looks_like_root
+    from airgap.jobs.trust_roots import load_root, looks_like_root
 
     if looks_like_root(thing):
         return load_root(thing.stem, thing).digest
     if is_trust(thing):
         from airgap.resources.load import load_trust
-        from airgap.trust.rotation import trust_digest
+        from airgap.statements.rotation import trust_digest
 
         return trust_digest(load_trust(thing))
     if is_waiver(thing):
@@ -126,9 +126,9 @@ def _digest(thing: Path) -> Digest:
 
 def _check_lock(thing: Path) -> None:
     """Another kind of file is none that was damaged: `InputError` (`unknown-thing`)."""
-    from airgap.graph import parse_json
-    from airgap.inputs import read_input
-    from airgap.lock import MAX_LOCK
+    from airgap.base.inputs import read_input
+    from airgap.content.graph import parse_json
+    from airgap.content.lock import MAX_LOCK
 
     try:
         document = parse_json(read_input(thing, MAX_LOCK, "no-lock"), str(thing))
@@ -148,7 +148,7 @@ def _check_lock(thing: Path) -> None:
 def _next(arguments: argparse.Namespace, path: Path) -> str:
     """How an approval that does not lie beside its thing is used."""
     from airgap.cli.connect import is_trust, is_waiver
-    from airgap.stage.trust_roots import looks_like_root
+    from airgap.jobs.trust_roots import looks_like_root
 
     if arguments.thing.is_dir():
         return f"\n  next: airgap import {arguments.thing} {arguments.out} …"

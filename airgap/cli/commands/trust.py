@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import Parser, add_approval, add_trust, command, existing, resource_name
 from airgap.cli.places import check_folder
-from airgap.errors import InputError
 
 if TYPE_CHECKING:
-    from airgap.trust.root_store import Offer
+    from airgap.signatures.roots.versions import Offer
 
 
 def add(subparsers: Any) -> None:
@@ -130,7 +130,7 @@ def _add_change(parser: Parser) -> None:
 
 def show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap trust show`."""
-    from airgap.stage.trust_look import look
+    from airgap.report.trust import look
 
     found = look(arguments.thing)
     for note in found.notes:
@@ -141,9 +141,9 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
 
 def pin(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap trust pin`."""
+    from airgap.bundling.evidence import beside
+    from airgap.jobs.trust_roots import Judge, offer_delivery, offer_file
     from airgap.resources.load import load_trust
-    from airgap.stage.evidence import beside
-    from airgap.stage.trust_roots import Judge, offer_delivery, offer_file
 
     things: list[Path] = arguments.things
     check_folder(arguments.roots, "--roots")
@@ -177,9 +177,9 @@ def pin(arguments: argparse.Namespace, context: Context) -> int:
 def update(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap trust update`."""
     from airgap.cli.connect import USER_AGENT, upstreams_of
+    from airgap.jobs.trust_roots import offer_repository
     from airgap.net.http import Client
-    from airgap.stage.trust_roots import offer_repository
-    from airgap.stage.trust_update import PRODUCTION, Repository, read_tuf_root
+    from airgap.signatures.roots.tuf import PRODUCTION, Repository, read_tuf_root
 
     check_folder(arguments.roots, "--roots")
     upstreams = upstreams_of(arguments)
@@ -201,8 +201,8 @@ def _add_version(arguments: argparse.Namespace, context: Context, offer: Offer) 
     """Adds what was offered, and says what a policy must say to use it."""
     from dataclasses import replace
 
-    from airgap.stage.trust_look import age
-    from airgap.trust.root_store import RootStore
+    from airgap.report.trust import age
+    from airgap.signatures.roots.versions import RootStore
 
     store = RootStore(arguments.roots, arguments.name)
     offer = replace(offer, retire=arguments.retire)

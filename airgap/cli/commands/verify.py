@@ -6,11 +6,12 @@ import argparse
 from datetime import datetime
 from typing import Any
 
+from airgap.base.errors import InputError, TrustError
+from airgap.base.times import utc_text, utc_time
 from airgap.cli import exits
-from airgap.cli.context import Context, count, table
+from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_trust, command, existing
-from airgap.errors import InputError, TrustError
-from airgap.times import utc_text, utc_time
+from airgap.cli.words import count, table
 
 
 def add(subparsers: Any) -> None:
@@ -49,11 +50,11 @@ def _moment(text: str) -> datetime:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap verify`."""
-    from airgap.delivery.check import check_files
+    from airgap.acceptance.open import accept
+    from airgap.delivery.verify import check_files
+    from airgap.report.judged import judged
     from airgap.resources.load import load_trust
-    from airgap.stage.accept import accept
-    from airgap.stage.judged import judged
-    from airgap.trust.state import AcceptedState
+    from airgap.statements.accepted_state import AcceptedState
 
     if arguments.at is not None and arguments.at > context.now():
         raise InputError("usage", f"--at {utc_text(arguments.at)} is still to come", "name a time that is past")

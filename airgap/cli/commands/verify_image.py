@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
-from airgap.cli.context import Context, count
+from airgap.cli.context import Context
 from airgap.cli.parser import command
+from airgap.cli.words import count
 
 if TYPE_CHECKING:
+    from airgap.judgement.items import Case
+    from airgap.judgement.judge import Check, Judgement
     from airgap.resources.policy_model import By, Policy, Require
-    from airgap.stage.judge import Case
-    from airgap.trust.policy import Check, Judgement
-    from airgap.trust.upstream.record import Finding
+    from airgap.signatures.record import Finding
 
 LAYOUTS = {
     "bundle": "Sigstore bundle",
@@ -90,8 +91,8 @@ airgap verify-image harbor.bank/github/acme/app:1.0 --as ghcr.io/acme/app --poli
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap verify-image`."""
-    from airgap.stage.judge import open_policy
-    from airgap.trust.policy import judge
+    from airgap.judgement.items import open_policy
+    from airgap.judgement.judge import judge
 
     if arguments.store and not arguments.lock:
         arguments.parser.error(
@@ -118,8 +119,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
 def _find(arguments: argparse.Namespace, context: Context, work: Path) -> Case:
     from airgap.cli.connect import reach_for, read_lock, upstreams_of
+    from airgap.judgement.items import look_up, pick
     from airgap.kinds import image
-    from airgap.stage.judge import look_up, pick
     from airgap.store.layout import Layout
 
     upstreams = upstreams_of(arguments)
@@ -178,7 +179,7 @@ def _what(finding: Finding) -> str:
 
 
 def _verdict(finding: Finding) -> str:
-    from airgap.trust.upstream.explain import signer_text
+    from airgap.signatures.explain import signer_text
 
     if finding.verified:
         return f"good: {signer_text(finding)}"

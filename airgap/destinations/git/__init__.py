@@ -15,6 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
+from airgap.base.disk import check_free, locked
+from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.base.parallel import parallel
+from airgap.content.forms import Change, Form, Refs, Verdict
+from airgap.content.graph import Descriptor
+from airgap.content.lock import check_path
+from airgap.destinations.base import Finding, Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import Auditor
 from airgap.destinations.git.folder import FolderPlace
@@ -22,15 +29,10 @@ from airgap.destinations.git.gitea import GiteaApi, check_name
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
 from airgap.destinations.git.push import Pusher
 from airgap.destinations.git.server import ServerPlace
-from airgap.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
-from airgap.forms import Change, Finding, Form, Refs, Run, Verdict
-from airgap.graph import Descriptor
-from airgap.lock import check_path
+from airgap.destinations.mapping import map_prefix
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
-from airgap.parallel import parallel
-from airgap.resources.model import GitConfig, map_prefix
-from airgap.store.files import check_free, locked
+from airgap.resources.model import GitConfig
 from airgap.tools.git import Git
 from airgap.tools.git_bundle import copy_out, unpack_bundle
 from airgap.tools.git_refs import check_refs, object_format

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from airgap.base.digest import hash_stream
+from airgap.base.disk import disk_errors
+from airgap.base.errors import AirgapError, IntegrityError, NotFoundError
+from airgap.content.forms import Change
+from airgap.destinations.base import Finding, Run, State
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
-from airgap.digest import hash_stream
-from airgap.errors import AirgapError, IntegrityError, NotFoundError
-from airgap.forms import Change, Finding, Run, State
-from airgap.store.files import disk_errors
 from airgap.tools.git import Git
 from airgap.tools.git_refs import object_format
 from airgap.tools.git_repository import Repository

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from airgap.base.digest import CHUNK, hash_stream
+from airgap.base.disk import disk_errors, sync_folder
+from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.content.graph import Descriptor, Opener
 from airgap.destinations.git.place import Listing
-from airgap.digest import CHUNK, hash_stream
-from airgap.errors import NotFoundError, UpstreamError
-from airgap.graph import Descriptor, Opener
-from airgap.store.files import disk_errors, sync_folder
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_repository import Repository
 from airgap.tools.lfs import Checked, object_path

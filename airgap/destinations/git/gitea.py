@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airgap.errors import InputError, NotFoundError, UpstreamError
+from airgap.base.errors import InputError, NotFoundError, UpstreamError
 from airgap.net.http import Auth, Body, Client, Response
 
 MAX_NAME = 100

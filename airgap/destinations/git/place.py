@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
-from airgap.graph import Descriptor, Opener
+from airgap.content.graph import Descriptor, Opener
 from airgap.tools.git import Remote
 
 HEAD = "HEAD"

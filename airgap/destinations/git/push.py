@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from airgap.base.errors import AirgapError, UpstreamError
+from airgap.content.forms import Change
 from airgap.destinations.git.place import Place
-from airgap.errors import AirgapError, UpstreamError
-from airgap.forms import Change
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_repository import Repository

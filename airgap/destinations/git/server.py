@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.content.graph import Descriptor, Opener
 from airgap.destinations.git.gitea import GiteaApi
 from airgap.destinations.git.place import Listing
-from airgap.errors import NotFoundError, UpstreamError
-from airgap.graph import Descriptor, Opener
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_repository import list_refs
 from airgap.tools.lfs import LfsClient

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from airgap.content.forms import Change, Refs, Verdict
+from airgap.destinations.base import Run
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
-from airgap.forms import Change, Refs, Run, Verdict
 from airgap.tools.git_repository import Repository
 
 RESTORE = "--restore adds content, and moves no name"

@@ -10,18 +10,19 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from airgap.base.errors import AirgapError, InputError, NotFoundError, UpstreamError
+from airgap.content.copy import Copy
+from airgap.content.forms import Change, Graph, Verdict
+from airgap.content.graph import Descriptor, Node, Source, read_node, walk
+from airgap.content.lock import Attached
+from airgap.content.platforms import arriving, narrow
+from airgap.content.reference import parse_reference
+from airgap.destinations.base import Finding, Run
 from airgap.destinations.graph.audit import Auditor
 from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, Place
-from airgap.errors import AirgapError, InputError, NotFoundError, UpstreamError
-from airgap.forms import Change, Finding, Graph, Run, Verdict
-from airgap.graph import Descriptor, Node, Source, read_node, walk
-from airgap.lock import Attached
-from airgap.platforms import arriving, narrow
-from airgap.resources.model import map_prefix
+from airgap.destinations.mapping import map_prefix
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
-from airgap.store.reference import parse_reference
-from airgap.transfer import Copy
 
 __all__ = ["GraphDestination", "Place", "check_collisions"]
 

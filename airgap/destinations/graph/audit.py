@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from airgap.base.digest import Digest, hash_stream
+from airgap.base.errors import AirgapError, IntegrityError, NotFoundError
+from airgap.base.parallel import parallel
+from airgap.content.forms import Change
+from airgap.content.graph import Descriptor, Node, check_sum, walk
+from airgap.destinations.base import Finding, Run, State
 from airgap.destinations.graph.place import FALLBACK_TAG, Place
-from airgap.digest import Digest, hash_stream
-from airgap.errors import AirgapError, IntegrityError, NotFoundError
-from airgap.forms import Change, Finding, Run, State
-from airgap.graph import Descriptor, Node, check_sum, walk
-from airgap.parallel import parallel
 
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")

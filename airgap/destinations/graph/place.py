@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from airgap.digest import Digest, hash_stream
-from airgap.errors import IntegrityError, UpstreamError
-from airgap.graph import Descriptor, Node, Opener, Outcome, Target
+from airgap.base.digest import Digest, hash_stream
+from airgap.base.errors import IntegrityError, UpstreamError
+from airgap.content.graph import Descriptor, Node, Opener, Outcome, Target
 
 SIGNATURE_TAG = re.compile(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)\Z")
 FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}\Z")

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airgap.base.digest import CHUNK, Digest, hash_stream
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.destinations.base import Run
 from airgap.destinations.s3.client import make_client, mapped
 from airgap.destinations.s3.parts import PART_SIZE, Journals, abort, upload
-from airgap.digest import CHUNK, Digest, hash_stream
-from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
-from airgap.forms import Run
+from airgap.destinations.trees.destination import Body, Held, TreeDestination
+from airgap.destinations.trees.keys import folders
 from airgap.resources.model import S3Config
-from airgap.tree_keys import folders
-from airgap.trees import Body, Held, TreeDestination
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

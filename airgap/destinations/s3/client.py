@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
-from airgap.resources.model import Credentials, S3Config
-from airgap.resources.secrets import read_secret
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.secrets import read_secret
+from airgap.net.config import Credentials
+from airgap.resources.model import S3Config
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

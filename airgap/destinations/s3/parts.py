@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.canonical import canonical
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError, NotFoundError, StoreError, UpstreamError
 from airgap.destinations.s3.client import FULL, mapped
-from airgap.digest import Digest
-from airgap.errors import IntegrityError, NotFoundError, StoreError, UpstreamError
-from airgap.trees import Body
+from airgap.destinations.trees.destination import Body
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

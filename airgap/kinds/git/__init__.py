@@ -13,18 +13,18 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from airgap.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
-from airgap.forms import Refs
-from airgap.graph import Descriptor, Opener, Source, Target
+from airgap.base.disk import disk_errors, locked
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.parallel import parallel
+from airgap.base.progress import Progress
+from airgap.content.forms import Refs
+from airgap.content.graph import Descriptor, Opener, Source, Target
+from airgap.content.lock import Item
 from airgap.kinds.git.graph import BUNDLE_TYPE, CONFIG_TYPE, GIT_TYPE, git_form, put_graph
 from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
-from airgap.lock import Item
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
-from airgap.parallel import parallel
-from airgap.progress import Progress
 from airgap.resources.model import GitRequest
-from airgap.store.files import disk_errors, locked
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_bundle import copy_out, unpack_bundle, write_bundle
 from airgap.tools.git_refs import check_refs, object_format

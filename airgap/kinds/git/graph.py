@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from io import BytesIO
 from urllib.parse import urlsplit
 
-from airgap.canonical import canonical
-from airgap.errors import IntegrityError
-from airgap.forms import Refs
-from airgap.graph import (
+from airgap.base.canonical import canonical
+from airgap.base.errors import IntegrityError
+from airgap.content.forms import Refs
+from airgap.content.graph import (
     OCI_MANIFEST,
     Descriptor,
     Source,
@@ -19,7 +19,7 @@ from airgap.graph import (
     read_node,
     read_verified,
 )
-from airgap.lock import Item
+from airgap.content.lock import Item
 from airgap.net.origin import Origin
 from airgap.tools.git_refs import check_refs, is_oid
 from airgap.tools.lfs import LFS_TYPE

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.errors import InputError
-from airgap.graph import Descriptor, Opener
+from airgap.base.errors import InputError
+from airgap.content.graph import Descriptor, Opener
 from airgap.tools.git import Git
 from airgap.tools.git_refs import is_ref
 from airgap.tools.lfs import missing_object, object_path

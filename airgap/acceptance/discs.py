@@ -1,0 +1,101 @@
+"""One disc after another: which unfinished import a disc continues, and what is kept of one that leaves the drive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.content.forms import Change, Form, Tree, Verdict
+from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
+from airgap.content.lock import Item
+from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.read import open_media
+from airgap.delivery.spool import Spool
+from airgap.statements.accepted_state import AcceptedState
+
+
+def with_unfinished(
+    folders: Sequence[Path], state: Path, accepted: AcceptedState, *, restore: bool
+) -> Sequence[Path]:
+    """`folders`, and that of the unfinished import which they continue, so that a disc without AIRGAP.json will do.
+
+    Only what may still go on is looked at: the last delivery of a stream, and with `restore` any accepted one. Raises
+    `InputError`: `no-delivery` where it continues none, `which-delivery` where it may continue several.
+    """
+    alive = {
+        one.digest for one in accepted.deliveries if restore or accepted.last(one.stream) == one
+    }
+    spools = [spool for spool in Spool.all(state) if spool.digest in alive]
+    if not spools:
+        return folders
+    if any((folder / INDEX_NAME).is_file() for folder in folders):
+        same = Spool.of(state, open_media(folders).digest)
+        return [*folders, same.folder] if same in spools else folders
+    fitting = [spool for spool in spools if _fits(spool, folders)]
+    names = ", ".join(str(folder) for folder in folders)
+    if not fitting:
+        raise InputError(
+            "no-delivery",
+            f"{names}: no {INDEX_NAME} there, and no volume of an import that is under way",
+            "name the folder that holds the volumes of the next disc",
+        )
+    if len(fitting) > 1:
+        raise InputError(
+            "which-delivery",
+            f"{names}: may belong to {len(fitting)} deliveries whose import is under way",
+            f"name the folder of its first disc as well, which has {INDEX_NAME}",
+        )
+    return [*folders, fitting[0].folder]
+
+
+def _fits(spool: Spool, folders: Sequence[Path]) -> bool:
+    """Whether a folder holds a file of the name and size of one of the delivery's volumes.
+
+    Its AIRGAP.json is read only if it is the one that was accepted under this name.
+    """
+    media = open_media([spool.folder])
+    if media.digest != spool.digest:
+        return False
+    index = Index.decode(media.index_bytes)
+    for volume in index.contents.volumes:
+        for folder in folders:
+            path = folder / volume.name
+            if path.is_file() and path.stat().st_size == volume.size:
+                return True
+    return False
+
+
+def forget_superseded(state: Path, accepted: AcceptedState, current: Digest) -> None:
+    """Removes what is kept of deliveries that later ones of their stream have overtaken: they cannot go on."""
+    alive = {current} | {
+        one.digest for one in accepted.deliveries if accepted.last(one.stream) == one
+    }
+    for spool in Spool.all(state):
+        if spool.digest not in alive:
+            spool.remove()
+
+
+def plan_blobs(roots: Sequence[tuple[Item, Descriptor]], source: Source) -> Iterator[Digest]:
+    """Everything that a plan reads: all manifests, indexes and configs."""
+    for item, root in roots:
+        graphs = [(root, by_platform(item.platforms))]
+        graphs += [(attached.descriptor, None) for attached in item.attached]
+        for top, keep in graphs:
+            for found in walk(source, top, keep):
+                if isinstance(found, Node):
+                    yield found.descriptor.digest
+                    if found.config is not None:
+                        yield found.config.digest
+
+
+def late_blobs(form: Form, changes: Sequence[Change]) -> Iterator[Digest]:
+    """What `publish` will still read: files whose key is their name, or holds something else now."""
+    if not isinstance(form, Tree):
+        return
+    done = {change.name: change.outcome for change in changes}
+    for path, descriptor in form.entries.items():
+        moved = done.get(path) is Verdict.MOVED
+        if moved or (form.pointer is None and done.get(path) is Verdict.WRITE):
+            yield descriptor.digest

@@ -1,0 +1,146 @@
+"""What statements about a lock must say before acceptance lets the lock's items in: pull, verdict, and its waivers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, TrustError
+from airgap.base.times import utc_text
+from airgap.content.lock import Item, Lock
+from airgap.resources.load import load_waiver
+from airgap.resources.waiver import MAX_WAIVER, Waiver
+from airgap.signatures.scanner_report import Report
+from airgap.statements.bodies import Pull
+from airgap.statements.statement import Statement
+from airgap.statements.verdict import WAIVED, Verdict, objection
+
+SCAN_AGAIN = "have the station scan and cut it again: airgap scan, then airgap bundle"
+
+
+def check_pull(lock: Lock, statements: Sequence[Statement]) -> None:
+    """The newest pull statement, where there is one, says of every item that its root was fetched.
+
+    `statements` are newest first. Raises `TrustError` (`pull-incomplete`).
+    """
+    for body in (one.body for one in statements[:1] if isinstance(one.body, Pull)):
+        for item in lock.items:
+            pulled = body.items.get(item.name)
+            good = pulled is not None and pulled.outcome == "pass" and pulled.root is not None
+            root = None if pulled is None else pulled.root
+            if not good or (item.root is not None and root != item.root.digest):
+                said = "nothing" if pulled is None else f"{pulled.outcome}, {pulled.root}"
+                raise TrustError(
+                    "pull-incomplete",
+                    f"lock {lock.name!r}: {item.kind} {item.name!r}: the pull statement says {said}",
+                    "run `airgap pull` again with this lock, then have the delivery cut again",
+                )
+
+
+def check_verdict(
+    lock: Lock,
+    statements: Sequence[Statement],
+    roots: Mapping[str, Digest],
+    waivers: Mapping[Digest, bytes],
+    approved: Callable[[Digest], None],
+) -> None:
+    """The newest verdict, where there is one, lets every item of the lock in.
+
+    `statements` are newest first; `roots` are those of the delivery, by item name; `waivers` are files by their digest,
+    and `approved` raises unless a security-officer whom we believe signed one.
+
+    1. Each item has a judgement, it says pass, and so does each check of it or a waiver lifts it: `verdict-failed`.
+    2. It is about the very root that the lock has and the delivery brings: `verdict-mismatch`.
+    3. Each waiver that it names is here (`waiver-missing`), approved (`waiver-unapproved`), held when the verdict was
+       signed (`waiver-expired`), and is for those checks of those items (`waiver-mismatch`).
+
+    Raises `TrustError`. Of two that claim the same second both must do: nobody knows which is newer.
+    """
+    for statement in statements:
+        if statement.signed_at < statements[0].signed_at:
+            break
+        body = statement.body
+        if not isinstance(body, Verdict):
+            continue
+        for item in lock.items:
+            # 1. and 2.
+            found = objection(body, item, roots.get(item.name))
+            if found is not None:
+                raise TrustError(
+                    found.code,
+                    f"lock {lock.name!r}: {item.kind} {item.name!r}: {found.what}",
+                    SCAN_AGAIN,
+                )
+        # 3.
+        _check_waivers(lock, body, statement.signed_at, waivers, approved)
+
+
+def _check_waivers(
+    lock: Lock,
+    verdict: Verdict,
+    signed_at: datetime,
+    files: Mapping[Digest, bytes],
+    approved: Callable[[Digest], None],
+) -> None:
+    found: dict[Digest, Waiver] = {}
+    for used in verdict.waivers:
+        data = files.get(used.digest)
+        if data is None:
+            raise _waiver_refused("waiver-missing", used.digest, "the verdict names it, the evidence does not have it")
+        # Nothing of a file is parsed before somebody whom we believe has signed it.
+        approved(used.digest)
+        waiver = found[used.digest] = read_waiver(data)
+        if waiver.expired(signed_at):
+            what = f"it held until {utc_text(waiver.expires)}, the verdict was signed at {utc_text(signed_at)}"
+            raise _waiver_refused("waiver-expired", used.digest, what)
+        if waiver.expires.replace(microsecond=0) != used.expires:
+            what = f"the verdict says that it expires at {utc_text(used.expires)}, it says {utc_text(waiver.expires)}"
+            raise _waiver_refused("waiver-mismatch", used.digest, what)
+    for item in lock.items:
+        _check_covered(item, verdict, found)
+
+
+def _check_covered(item: Item, verdict: Verdict, found: Mapping[Digest, Waiver]) -> None:
+    for check in verdict.items[item.name].checks:
+        if check.outcome != WAIVED or check.waiver is None:
+            continue
+        if check.subject is None or not found[check.waiver].covers(check.check, check.subject):
+            what = f"it does not waive the check {check.check!r} of {item.kind} {item.name!r}"
+            raise _waiver_refused("waiver-mismatch", check.waiver, what)
+
+
+def carried_reports(
+    lock: Lock, statements: Sequence[Statement], files: Mapping[Digest, bytes]
+) -> Iterator[Report]:
+    """The scanner's reports that verdicts about a lock name, those of the newest last. `statements` are newest first.
+
+    Nothing of a file is parsed before a verdict that we believe named its digest. Raises `TrustError`
+    (`report-missing`, `bad-report`).
+    """
+    bodies = [one.body for one in statements if one.signed_at == statements[0].signed_at]
+    for named in (one for body in bodies if isinstance(body, Verdict) for one in body.reports):
+        data = files.get(named.digest)
+        if data is None:
+            raise TrustError(
+                "report-missing",
+                f"lock {lock.name!r}: the verdict names report {named.digest} about {named.subject}, the evidence "
+                "does not have it",
+                f"{SCAN_AGAIN}; or it was taken out on the way",
+            )
+        yield Report.read(named.subject, data, f"reports/{named.digest.hex}.json")
+
+
+def read_waiver(data: bytes) -> Waiver:
+    """A waiver out of evidence. Raises `TrustError` (`bad-waiver`)."""
+    digest = Digest.of(data)
+    if len(data) > MAX_WAIVER:
+        raise _waiver_refused("bad-waiver", digest, f"{len(data)} bytes, at most {MAX_WAIVER}")
+    try:
+        return load_waiver(data, label=f"waivers/{digest.hex}.yaml")
+    except InputError as error:
+        raise _waiver_refused("bad-waiver", digest, error.what) from error
+
+
+def _waiver_refused(code: str, waiver: Digest, what: str) -> TrustError:
+    return TrustError(code, f"waiver {waiver}: {what}", SCAN_AGAIN)

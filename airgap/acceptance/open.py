@@ -1,0 +1,156 @@
+"""Opening a delivery: trust first, bytes second. Shared by `verify`, `import`, `show` and `extract`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from airgap.acceptance.discs import plan_blobs, with_unfinished
+from airgap.acceptance.journey import Journey
+from airgap.acceptance.steps import Acceptance, Admitted
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError, TrustError
+from airgap.content.graph import OCI_MANIFEST, Descriptor
+from airgap.content.lock import Item, Lock
+from airgap.delivery import tar as tape
+from airgap.delivery.index import MAX_EVIDENCE, Index
+from airgap.delivery.read import Media, Volumes, open_media, read_evidence
+from airgap.delivery.spool import Spool
+from airgap.resources.model import Trust
+from airgap.statements.accepted_state import AcceptedState
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A delivery whose index is believed, with its locks; nothing of its volumes was read yet."""
+
+    media: Media
+    index: Index
+    admitted: Admitted
+    volumes: Volumes
+    spool: Spool | None = None
+    """Where an import keeps what later discs need of this one; `None` for who only looks."""
+
+    @property
+    def locks(self) -> tuple[Lock, ...]:
+        """The locks of the evidence."""
+        return self.admitted.locks
+
+    def keep_plan(self) -> None:
+        """Spools what a run with later discs plans by, while a volume is not there."""
+        if self.spool is not None and self.volumes.missing():
+            self.spool.keep_index(self.media, evidence_bytes(self.media, self.index))
+            self.spool.keep(self.volumes, plan_blobs(self.roots(), self.volumes))
+
+    def roots(self) -> list[tuple[Item, Descriptor]]:
+        """Every item with its root. Raises `IntegrityError` (`root-mismatch`) where index and lock disagree."""
+        listed = {root.item: root for root in self.index.contents.roots}
+        items = [item for lock in self.locks for item in lock.items]
+        if {item.name for item in items} != set(listed):
+            odd = sorted({item.name for item in items} ^ set(listed))[0]
+            raise IntegrityError(
+                "root-mismatch",
+                f"AIRGAP.json and the locks list other items: {odd!r} is only in one",
+            )
+        # The pull statement fixes the bytes of what has no root in its lock: Git bundles.
+        pulled: dict[str, Digest] = {}
+        for lock in self.locks:
+            statement = self.admitted.pull_of(lock.digest)
+            entries = statement.items.items() if statement is not None else ()
+            pulled |= {name: entry.root for name, entry in entries if entry.root is not None}
+        found = {}
+        for item in items:
+            digest = listed[item.name].digest
+            if item.root is not None and item.root.digest != digest:
+                raise IntegrityError(
+                    "root-mismatch",
+                    f"{item.name!r}: AIRGAP.json says {digest}, the lock {item.root.digest}",
+                )
+            if digest != pulled.get(item.name, digest):
+                raise IntegrityError(
+                    "root-mismatch", f"{item.name!r}: AIRGAP.json says {digest}, the pull statement {pulled[item.name]}"
+                )
+            found[item.name] = (item, item.root or self._root(digest))
+        return list(found.values())
+
+    def _root(self, digest: Digest) -> Descriptor:
+        if digest not in self.index.contents.blobs:
+            raise IntegrityError(
+                "root-mismatch", f"{digest} is a root in AIRGAP.json, but in no volume"
+            )
+        return Descriptor(OCI_MANIFEST, digest, self.index.contents.size(digest))
+
+
+def accept(
+    folders: Sequence[Path],
+    trust: Trust,
+    state: AcceptedState,
+    *,
+    sovereign: str,
+    now: datetime,
+    restore: bool = False,
+    state_folder: Path | None = None,
+) -> Opened:
+    """Takes a delivery through every step of `Acceptance`. Writes nothing.
+
+    `state_folder` may hold what an unfinished import kept of earlier discs. Reads AIRGAP.json, the signatures and
+    evidence.tar: small files, whatever the delivery's size. Raises `TrustError`, `IntegrityError`, `InputError`,
+    `NotFoundError`.
+    """
+    if state_folder is not None:
+        folders = with_unfinished(folders, state_folder, state, restore=restore)
+    media = open_media(folders)
+    acceptance = Acceptance(trust, state, sovereign=sovereign, now=now, restore=restore)
+    acceptance.check_signatures(media.index_bytes, media.signatures)
+    index = acceptance.read_index(Index.decode)
+    journey = index.journey
+    acceptance.check_journey(
+        Journey.of(
+            id=journey.id,
+            stream=journey.stream,
+            sequence=journey.sequence,
+            sovereign=journey.sovereign,
+            created=journey.created,
+            expires=journey.expires,
+            based_on=journey.based_on,
+        )
+    )
+    files = evidence_files(media, index)
+    locks = [data for name, data in files.items() if name.startswith("locks/")]
+    statements = {name: data for name, data in files.items() if name.startswith("statements/")}
+    _check_list(index, statements)
+    acceptance.check_locks(index.contents.locks, locks)
+    acceptance.check_statements(
+        statements,
+        roots={root.item: root.digest for root in index.contents.roots},
+        waivers=[data for name, data in files.items() if name.startswith("waivers/")],
+        reports=[data for name, data in files.items() if name.startswith("reports/")],
+    )
+    spool = None if state_folder is None else Spool.of(state_folder, media.digest)
+    volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)
+    return Opened(media, index, acceptance.admit(), volumes, spool)
+
+
+def evidence_files(media: Media, index: Index) -> dict[str, bytes]:
+    """The files of evidence.tar, by name. Raises what `evidence_bytes` raises, and `IntegrityError`."""
+    return tape.read_archive(evidence_bytes(media, index), MAX_EVIDENCE)
+
+
+def evidence_bytes(media: Media, index: Index) -> bytes:
+    """The bytes of evidence.tar, checked against the index."""
+    file = index.journey.evidence.file
+    if file.size > MAX_EVIDENCE:
+        raise IntegrityError("too-large", f"{file.name}: {file.size} bytes, at most {MAX_EVIDENCE}")
+    return read_evidence(media, file.sha256, file.size)
+
+
+def _check_list(index: Index, statements: dict[str, bytes]) -> None:
+    listed = {digest for _, digest in index.journey.evidence.statements}
+    found = {Digest.of(data) for data in statements.values()}
+    if listed != found:
+        odd = sorted(listed ^ found)[0]
+        raise TrustError(
+            "evidence-mismatch", f"AIRGAP.json and evidence.tar list other statements: {odd}"
+        )

@@ -1,0 +1,375 @@
+"""Acceptance: how a delivery comes to be trusted. A state machine without I/O, one method a step, in one order.
+
+The steps, each of which raises `TrustError` (or `IntegrityError` from the caller's parser) and ends the acceptance:
+
+1. `Acceptance(…)`: the Trust resource holds together and is that of this Sovereign; the clock is not behind what
+   was accepted before.
+2. `check_signatures`: the bytes of AIRGAP.json were signed as a delivery by a key whose role may do so.
+3. `read_index`: only now are these bytes parsed.
+4. `check_journey`: audience, stream and sequence, baseline, creation and expiry; the signature is not older than
+   that of the stream's last accepted delivery.
+5. `check_locks`: the locks in the evidence are those that AIRGAP.json lists.
+6. `check_statements`: the statements that `require` names are there, each by a key of the right role.
+7. `admit`: the record to write down (`StateFile.record`) before anything becomes visible.
+
+A step out of order is a bug, and raises `RuntimeError`. So does every step after a refusal. Nothing here writes: a
+refused delivery leaves no trace in the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import TypeVar
+
+from airgap.acceptance.journey import CUT_AGAIN, Journey, check_due
+from airgap.acceptance.locks import SCAN_AGAIN, carried_reports, check_pull, check_verdict
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, TrustError
+from airgap.base.times import CLOCK_SKEW, utc_text
+from airgap.content.lock import Lock
+from airgap.resources.model import Trust
+from airgap.signatures.scanner_report import Report
+from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
+from airgap.statements.bodies import Pull
+from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
+from airgap.statements.statement import Statement, article
+from airgap.statements.trust import (
+    Authentic,
+    Verified,
+    authenticate,
+    authorise,
+    check_earliest,
+    good_now,
+    key_ring,
+)
+
+MAX_INDEX = 64 << 20
+"""Bytes of AIRGAP.json (docs/format.md): it is read whole before it is believed."""
+MAX_SIGNATURES = 32
+"""Signatures beside a delivery (docs/format.md): more roles and countersigners than anyone has."""
+_COUNTS_FOR_NOTHING = frozenset({"unknown-key", "key-not-valid-then", "key-revoked"})
+"""Refusals that leave the other signatures as good as they were: a new key can countersign what an old one signed."""
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A delivery that may go in. `record` is what `StateFile.record` writes down."""
+
+    record: Accepted
+    standing: Standing
+    journey: Journey
+    locks: tuple[Lock, ...]
+    statements: tuple[Verified, ...]
+    """All that were believed: those about AIRGAP.json, then those about its locks."""
+    notes: tuple[str, ...]
+    """What people should know: signatures that count for nothing, statements about something else."""
+    reports: Mapping[Digest, Report] = field(default_factory=dict, hash=False)
+    """What a scanner said, by the digest of the manifest that it is about; named by verdicts that were believed."""
+
+    def pull_of(self, lock: Digest) -> Pull | None:
+        """What the exporter said about a lock, which fixes the roots of its Git items; `None` without a statement."""
+        made = [verified.statement for verified in self.statements]
+        made = sorted((one for one in made if one.subject == lock), key=lambda one: one.signed_at)
+        return next((one.body for one in reversed(made) if isinstance(one.body, Pull)), None)
+
+
+class _Step(IntEnum):
+    SIGNATURES = 2
+    INDEX = 3
+    JOURNEY = 4
+    LOCKS = 5
+    STATEMENTS = 6
+    ADMIT = 7
+    OVER = 8
+
+
+class Acceptance:
+    """One delivery on its way in. See the module for the steps and their order."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        state: AcceptedState,
+        *,
+        sovereign: str,
+        now: datetime,
+        restore: bool = False,
+    ) -> None:
+        """Step 1. `sovereign` is the name in the Sovereign resource; `restore` lets accepted deliveries in again.
+
+        Raises `TrustError`: what `key_ring` raises, `wrong-trust`, `clock-behind`.
+        """
+        # 1. The trust root, before any byte of the delivery.
+        self._ring = key_ring(trust)
+        if trust.sovereign != sovereign or state.sovereign != sovereign:
+            raise TrustError(
+                "wrong-trust",
+                f"the Trust resource is for {trust.sovereign!r}, the state of {state.sovereign!r}, "
+                f"expected {sovereign!r}",
+                "give the trust file of this Sovereign",
+            )
+        latest = state.latest_time()
+        if latest is not None and now + CLOCK_SKEW < latest:
+            raise TrustError(
+                "clock-behind",
+                f"this machine's clock says {utc_text(now)}, but a delivery was accepted at {utc_text(latest)}",
+                "set the clock: expiry and key validity cannot be judged by this one",
+            )
+        self._trust, self._state, self._now, self._restore = trust, state, now, restore
+        self._next = _Step.SIGNATURES
+        self._index = b""
+        self._digest = Digest.of(b"")
+        self._journey: Journey | None = None
+        self._standing = Standing.NEW
+        self._earliest: datetime | None = None
+        self._signed_at = now
+        self._locks: tuple[Lock, ...] = ()
+        self._waivers: dict[Digest, bytes] = {}
+        self._reports: dict[Digest, Report] = {}
+        self._believed: list[Verified] = []
+        self._refused: list[tuple[Authentic | None, TrustError]] = []
+        self._notes: list[str] = []
+
+    def check_signatures(self, index: bytes, bundles: Mapping[str, bytes]) -> None:
+        """Step 2. `index` are the bytes of AIRGAP.json, `bundles` those of each file in `signatures/`, by name.
+
+        Each bundle must be about these bytes. One by an unknown, expired or revoked key counts for nothing and is
+        noted; any other fault refuses the delivery. Raises `TrustError`: what `verify_bundle` raises,
+        `index-too-large`, `too-many-signatures`, `index-mismatch`, `no-signature`.
+        """
+        with self._step(_Step.SIGNATURES, _Step.INDEX):
+            if len(index) > MAX_INDEX:
+                raise TrustError(
+                    "index-too-large",
+                    f"AIRGAP.json has {len(index)} bytes, at most {MAX_INDEX} are read",
+                    CUT_AGAIN,
+                )
+            if len(bundles) > MAX_SIGNATURES:
+                raise TrustError(
+                    "too-many-signatures",
+                    f"got {len(bundles)} signatures, expected at most {MAX_SIGNATURES}",
+                    "remove from signatures/ what does not belong there",
+                )
+            self._index, self._digest = index, Digest.of(index)
+            for name, data in sorted(bundles.items()):
+                self._believe(data, f"signatures/{name}", MAX_BUNDLE)
+            self._require_delivery()
+
+    def read_index(self, parse: Callable[[bytes], Parsed]) -> Parsed:
+        """Step 3. Gives the bytes whose signature holds to `parse`; returns what it makes of them."""
+        with self._step(_Step.INDEX, _Step.JOURNEY):
+            return parse(self._index)
+
+    def check_journey(self, journey: Journey) -> Standing:
+        """Step 4. Whether this delivery is for us, and due.
+
+        Raises `TrustError`: `wrong-sovereign`, what `AcceptedState.standing` raises, `signed-too-early`,
+        `created-in-future`, `baseline-missing`, `delivery-expired`.
+        """
+        with self._step(_Step.JOURNEY, _Step.LOCKS):
+            # a. Audience.
+            if journey.sovereign != self._trust.sovereign:
+                raise TrustError(
+                    "wrong-sovereign",
+                    f"the delivery is for {journey.sovereign!r}, this is {self._trust.sovereign!r}",
+                    "bring it to the Sovereign that it was cut for",
+                )
+            # b. Stream and sequence.
+            standing = self._state.standing(journey, self._digest, restore=self._restore)
+            # c. No signature is older than the delivery before this one.
+            before = self._state.before(journey.stream, journey.sequence)
+            self._earliest = None if before is None else before.signed_at
+            for verified in self._believed:
+                check_earliest(verified, f"{verified.statement.kind} statement", self._earliest)
+            # d. Created, baseline and expiry. What was accepted in time stays accepted.
+            if standing is Standing.NEW:
+                check_due(journey, self._state, self._now)
+            self._journey, self._standing = journey, standing
+            return standing
+
+    def check_locks(self, listed: Sequence[Digest], locks: Iterable[bytes]) -> tuple[Lock, ...]:
+        """Step 5. `listed` is AIRGAP.json's `contents.locks`, `locks` the bytes of those in the evidence, in any order.
+
+        Returns them in the order listed. Raises `TrustError`: `locks-mismatch`, `bad-lock`.
+        """
+        with self._step(_Step.LOCKS, _Step.STATEMENTS):
+            found = {Digest.of(data): data for data in locks}
+            odd = sorted(set(listed) ^ set(found))
+            if odd or not listed or len(set(listed)) != len(listed):
+                what = f"{odd[0]} is only in one of them" if odd else "none, or one twice"
+                raise TrustError(
+                    "locks-mismatch",
+                    f"AIRGAP.json and the evidence list other locks: {what}",
+                    CUT_AGAIN,
+                )
+            try:
+                self._locks = tuple(
+                    Lock.decode(found[digest], f"lock {digest.short}") for digest in listed
+                )
+            except InputError as error:
+                raise TrustError(error.code, error.what, error.hint) from error
+            return self._locks
+
+    def check_statements(
+        self,
+        evidence: Mapping[str, bytes],
+        *,
+        roots: Mapping[str, Digest],
+        waivers: Iterable[bytes] = (),
+        reports: Iterable[bytes] = (),
+    ) -> None:
+        """Step 6. `evidence` are the bundles in the evidence, by name; `waivers` and `reports` the files of each there.
+
+        `roots` are AIRGAP.json's `contents.roots`, by item name. What a verdict says counts also where none is
+        required. Raises `TrustError`: what `verify_bundle` raises, `statement-missing`, `pull-incomplete`, what
+        `check_verdict` and `carried_reports` raise.
+        """
+        with self._step(_Step.STATEMENTS, _Step.ADMIT):
+            self._waivers = {Digest.of(data): data for data in waivers}
+            files = {Digest.of(data): data for data in reports}
+            for name, data in sorted(evidence.items()):
+                self._believe(data, f"evidence: {name}", MAX_EVIDENCE_BUNDLE)
+            for kind in self._trust.require:
+                self._require(kind)
+            for lock in self._locks:
+                check_pull(lock, self._about("pull", lock.digest))
+                verdicts = self._about("verdict", lock.digest)
+                check_verdict(lock, verdicts, roots, self._waivers, self._approved)
+                self._reports |= {one.subject: one for one in carried_reports(lock, verdicts, files)}
+
+    def admit(self) -> Admitted:
+        """Step 7. The delivery may go in, once `Admitted.record` is written down."""
+        with self._step(_Step.ADMIT, _Step.OVER):
+            journey = self._journey
+            if journey is None:
+                raise RuntimeError("admit without a journey")
+            record = Accepted(
+                stream=journey.stream,
+                sequence=journey.sequence,
+                id=journey.id,
+                digest=self._digest,
+                signed_at=self._signed_at,
+                accepted_at=self._now,
+            )
+            return Admitted(
+                record,
+                self._standing,
+                journey,
+                self._locks,
+                tuple(self._believed),
+                tuple(self._notes),
+                self._reports,
+            )
+
+    @contextmanager
+    def _step(self, step: _Step, following: _Step) -> Iterator[None]:
+        if self._next is not step:
+            raise RuntimeError(f"acceptance: step {step.name} called, expected {self._next.name}")
+        self._next = _Step.OVER  # until the step has ended well
+        yield
+        self._next = following
+
+    def _believe(self, data: bytes, where: str, limit: int) -> None:
+        """Takes a statement about AIRGAP.json, a lock or a waiver in, or notes why it counts for nothing."""
+        authentic = None
+        try:
+            authentic = authenticate(data, self._ring, where, limit)
+            if not self._concerns_us(authentic, where):
+                return
+            verified = authorise(authentic, where, now=self._now, earliest=None)
+            if verified.statement.subject != self._digest and not good_now(verified.key, self._now):
+                # A lock has no time of its own, so a statement about it may well be older than the last delivery.
+                # But whoever holds a key that is no longer good gains by writing an earlier time.
+                check_earliest(verified, where, self._earliest)
+        except TrustError as error:
+            if error.code not in _COUNTS_FOR_NOTHING:
+                raise
+            self._refused.append((authentic, error))
+            self._notes.append(f"counts for nothing: {error}")
+        else:
+            self._believed.append(verified)
+
+    def _concerns_us(self, authentic: Authentic, where: str) -> bool:
+        """False for a statement in the evidence about something else, which is noted (a baseline's receipt, say)."""
+        statement = authentic.statement
+        if not self._locks:  # step 2: what stands beside AIRGAP.json is about AIRGAP.json
+            if statement.subject == self._digest:
+                return True
+            raise TrustError(
+                "index-mismatch",
+                f"{where}: {authentic.key.name!r} signed {statement.subject}, AIRGAP.json is {self._digest}",
+                "AIRGAP.json was changed, or the signature is that of another delivery; get both again",
+            )
+        if any(statement.subject == lock.digest for lock in self._locks):
+            return True
+        if statement.subject in self._waivers:
+            return True
+        self._notes.append(
+            f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here"
+        )
+        return False
+
+    def _require_delivery(self) -> None:
+        cut = self._about("delivery", self._digest)
+        if cut:
+            self._signed_at = min(statement.signed_at for statement in cut)
+            return
+        for authentic, error in self._refused:
+            if authentic is None or authentic.statement.kind == "delivery":
+                raise error
+        raise TrustError(
+            "no-signature",
+            "no delivery statement about AIRGAP.json in signatures/",
+            "copy the whole delivery, signatures/ included; nothing else of it was looked at",
+        )
+
+    def _about(self, kind: str, subject: Digest) -> list[Statement]:
+        """The believed statements of a kind about a digest, newest first."""
+        found = [verified.statement for verified in self._believed]
+        found = [one for one in found if one.kind == kind and one.subject == subject]
+        return sorted(found, key=lambda one: one.signed_at, reverse=True)
+
+    def _approved(self, waiver: Digest) -> None:
+        """Raises `TrustError` unless a security-officer signed this waiver: why not, where there is a signature."""
+        if self._about("approval", waiver):
+            return
+        for authentic, error in self._refused:
+            if authentic is not None and authentic.statement.subject == waiver:
+                raise error
+        raise TrustError(
+            "waiver-unapproved",
+            f"waiver {waiver}: no approval by a security-officer whom the Trust resource lists comes with it",
+            "; ".join([*self._notes, SCAN_AGAIN]),
+        )
+
+    def _require(self, kind: str) -> None:
+        """One statement of this kind about every lock; a delivery, or instead an approval, about AIRGAP.json."""
+        if kind in ("delivery", "approval") and self._about(kind, self._digest):
+            return
+        lost = next((lock for lock in self._locks if not self._about(kind, lock.digest)), None)
+        if lost is None:
+            return
+        for authentic, error in self._refused:
+            if authentic is not None and authentic.statement.kind == kind:
+                raise error  # it is there, and this is why it does not count
+        raise TrustError(
+            "statement-missing",
+            f"the Trust resource requires {article(kind)} statement, and there is none for lock {lost.name!r} "
+            f"({lost.digest})",
+            "; ".join([*self._notes, _how_to_get(kind)]),
+        )
+
+
+def _how_to_get(kind: str) -> str:
+    if kind == "approval":
+        return (
+            "approve the delivery: airgap sign DELIVERY --key KEY --role security-officer; "
+            "was it approved with --out DIR? name DIR beside the delivery"
+        )
+    return f"have the delivery cut with the {kind} statement in its evidence"

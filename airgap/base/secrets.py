@@ -1,0 +1,120 @@
+"""Small files that hold a secret: who may read them, read when they are used, never kept, never shown."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from airgap.base.errors import InputError
+
+MAX_SECRET = 64 << 10
+"""Bytes of a secret's file: keys have under one KiB, tokens with many claims reach a few; a wrong path anything."""
+_SHARED = stat.S_IRWXG | stat.S_IRWXO
+_ACL = "system.posix_acl_access"
+
+
+def read_private(path: Path, what: str) -> bytes:
+    """The bytes of a small file that nobody else can read: a key, a password, a token.
+
+    Symbolic links are followed, because Kubernetes mounts secrets through them; what counts is the file that was
+    opened. `what` begins the errors' codes. Raises `InputError`: `{what}-missing`, `{what}-not-file`,
+    `{what}-readable`, `bad-{what}-file` (too large).
+    """
+    try:
+        # Non-blocking, so that a named pipe is answered and not waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{what}-missing",
+            f"{str(path)!r} cannot be read: {_reason(error)}",
+            "check the path, and that it is you who may read it",
+        ) from error
+    try:
+        _check(fd, path, what)
+        with open(fd, "rb", closefd=False) as stream:
+            data = stream.read(MAX_SECRET + 1)
+    except OSError as error:
+        raise InputError(
+            f"{what}-missing",
+            f"{str(path)!r} cannot be read: {_reason(error)}",
+            "check the disk (dmesg) and the path",
+        ) from error
+    finally:
+        os.close(fd)
+    if len(data) > MAX_SECRET:
+        raise InputError(
+            f"bad-{what}-file", f"{str(path)!r}: got more than {MAX_SECRET} bytes, expected at most that"
+        )
+    return data
+
+
+def _check(fd: int, path: Path, what: str) -> None:
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode):
+        raise InputError(f"{what}-not-file", f"{str(path)!r} is not a file", f"give the {what}'s file")
+    if info.st_mode & _SHARED and not _by_group_alone(fd, info):
+        raise InputError(
+            f"{what}-readable",
+            f"{str(path)!r}: mode {stat.S_IMODE(info.st_mode):04o}: others can use it, expected 0600",
+            f"chmod 600 {path}, or under Kubernetes fsGroup with defaultMode 0440; "
+            f"if others have had it, replace the {what} and revoke the old one",
+        )
+
+
+def _by_group_alone(fd: int, info: os.stat_result) -> bool:
+    """Whether the file is root's, and its group, to which we belong, is all that lets us read it.
+
+    So a Secret is mounted by Kubernetes with fsGroup: root:fsGroup, mode 0440. Nobody who is not in the pod is in
+    that group. Any other bit, our own file, or running as root has no such reason.
+    """
+    return (
+        info.st_mode & _SHARED == stat.S_IRGRP
+        and info.st_uid == 0
+        and os.geteuid() != 0
+        and info.st_gid in (os.getegid(), *os.getgroups())
+        and not _has_acl(fd)
+    )
+
+
+def _has_acl(fd: int) -> bool:
+    """With an access list the group's bits are its mask, and say nothing about who is on it."""
+    try:
+        return _ACL in os.listxattr(fd)
+    except OSError:
+        return False  # the file system has none
+
+
+def read_secret(path: Path, what: str = "secret", *, may_be_json: bool = False) -> str:
+    """The password or token in a file, without one newline at its end; `may_be_json` lets JSON have several lines.
+
+    Raises `InputError` (see `read_private`; `bad-{what}-file` also for what is no secret); its text never holds any
+    of the content.
+    """
+
+    def bad(why: str) -> InputError:
+        return InputError(
+            f"bad-{what}-file",
+            f"{str(path)!r} {why}, expected one line with the {what}",
+            f"name a file that holds the {what} and nothing else",
+        )
+
+    try:
+        secret = read_private(path, what).decode()
+    except UnicodeDecodeError:
+        # The decoder's own error holds the bytes.
+        raise bad("is not text in UTF-8") from None
+    secret = secret.removesuffix("\n").removesuffix("\r")
+    if not secret:
+        raise bad("is empty")
+    if may_be_json and secret.lstrip().startswith("{"):
+        return secret
+    if any(ord(char) < 32 or ord(char) == 127 for char in secret):
+        # It would end up in a header, where a line break begins the next one.
+        raise bad("has several lines or control characters")
+    return secret
+
+
+def _reason(error: OSError | ValueError) -> str:
+    # ValueError: a NUL byte in the path.
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -1,0 +1,269 @@
+"""`bundle`: store → delivery. Re-hashes every blob, writes each once, signs the index last."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from airgap.base.digest import Digest
+from airgap.base.disk import check_free, disk_errors, held, write_durably
+from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.progress import Progress
+from airgap.base.times import utc_text
+from airgap.bundling.evidence import Approval, CarriedRoot, make_evidence
+from airgap.bundling.gate import check_pulled, check_scanned
+from airgap.content.graph import Descriptor, Node, by_platform, walk
+from airgap.content.lock import Item, Lock
+from airgap.delivery import readme as people
+from airgap.delivery.index import (
+    EVIDENCE_NAME,
+    INDEX_NAME,
+    README_NAME,
+    SIGNATURES,
+    SUMS_NAME,
+    Contents,
+    Evidence,
+    FileSum,
+    Index,
+    Journey,
+    Root,
+)
+from airgap.delivery.plan import DEFAULT_VOLUME, Plan, plan_volumes
+from airgap.delivery.write import Journal, write_volumes
+from airgap.statements.bodies import Delivery
+from airgap.station.files import Records, git_pin_name
+from airgap.station.signatory import Station
+from airgap.store.layout import Layout
+
+DEFAULT_LIFE = timedelta(days=60)
+"""How long a delivery may travel."""
+SLACK = 1 << 20
+"""Bytes beside volumes and evidence: index, sums, signatures, journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What shall be cut: for whom, in which stream, how large a volume may be, how long it is good."""
+
+    locks: tuple[Lock, ...]
+    sovereign: str
+    folder: Path
+    stream: str = "main"
+    volume_size: int = DEFAULT_VOLUME
+    life: timedelta = DEFAULT_LIFE
+    approvals: tuple[Approval, ...] = ()
+    """Of the locks; those that the store's records have come along anyway."""
+    unscanned: bool = False
+    """True where locks may cross without a verdict, to a station that will judge them."""
+    roots: tuple[CarriedRoot, ...] = ()
+    """Trust roots that go along; the far side adds them when its security-officer approves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A finished delivery: its index and where its signature is."""
+
+    index: Index
+    digest: Digest
+    signature: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Everything that the locks name, in order: nodes and configs first, so that one volume tells what all are for."""
+
+    roots: tuple[tuple[Item, Descriptor], ...]
+    blobs: tuple[Descriptor, ...]
+
+
+def item_root(item: Item, layout: Layout) -> Descriptor:
+    """The root of a locked item in the store. Raises `InputError` (`not-pulled`)."""
+    root = item.root if item.root is not None else layout.find(git_pin_name(item))
+    if root is None or not layout.has(root):
+        raise InputError(
+            "not-pulled",
+            f"{item.kind} {item.name!r} is not in the store {layout.path}",
+            "run `airgap pull` with this lock and this store first",
+        )
+    return Descriptor(root.media_type, root.digest, root.size)
+
+
+def select(locks: Sequence[Lock], layout: Layout) -> Selected:
+    """Walks every graph of the locks in the store. Raises `InputError`, `IntegrityError`."""
+    roots, nodes, leaves = [], dict[Digest, Descriptor](), dict[Digest, Descriptor]()
+    configs: dict[Digest, Descriptor] = {}
+    for item in (item for lock in locks for item in lock.items):
+        root = item_root(item, layout)
+        roots.append((item, root))
+        graphs = [(root, by_platform(item.platforms))]
+        graphs += [(attached.descriptor, None) for attached in item.attached]
+        for top, keep in graphs:
+            try:
+                for found in walk(layout, top, keep):
+                    if isinstance(found, Node):
+                        nodes.setdefault(found.descriptor.digest, found.descriptor)
+                        if found.config is not None:
+                            configs.setdefault(found.config.digest, found.config)
+                    else:
+                        leaves.setdefault(found.digest, found)
+            except (IntegrityError, NotFoundError) as error:
+                raise _incomplete(item, layout, error) from error
+    missing = next((leaf for leaf in leaves.values() if not layout.has(leaf)), None)
+    if missing is not None:
+        owner = _owner(missing.digest, roots, layout)
+        raise _incomplete(
+            owner, layout, NotFoundError("blob-missing", f"{missing.digest} is not there")
+        )
+    # A digest may be config here and layer there, and even a node's.
+    ordered = {**nodes, **{k: d for k, d in (configs | leaves).items() if k not in nodes}}
+    return Selected(tuple(roots), tuple(ordered.values()))
+
+
+def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Layout) -> Item:
+    for item, root in roots:
+        for found in walk(layout, root, by_platform(item.platforms)):
+            if not isinstance(found, Node) and found.digest == digest:
+                return item
+    return roots[0][0]
+
+
+def _incomplete(
+    item: Item, layout: Layout, error: IntegrityError | NotFoundError
+) -> InputError | IntegrityError:
+    if isinstance(error, IntegrityError):
+        what = f"{item.kind} {item.name!r} in {layout.path}: {error.what}"
+        return IntegrityError(
+            error.code, what, "run `airgap pull` again with this lock: it mends the store"
+        )
+    return InputError(
+        "not-pulled",
+        f"{item.kind} {item.name!r} is not whole in the store {layout.path}: {error.what}",
+        "run `airgap pull` again with this lock and this store",
+    )
+
+
+def bundle(
+    order: Order, layout: Layout, records: Records, station: Station, progress: Progress
+) -> Cut:
+    """Cuts a delivery into `order.folder`; goes on where an interrupted one stopped.
+
+    1. Find everything that the locks name, and what pull statements and verdicts say of it; 2. plan the volumes;
+    3. check the free space; 4. write the volumes, hashing each blob; 5. write the evidence; 6. take a sequence number;
+    7. sign, and write AIRGAP.json last. From 3 on nobody else cuts into that folder.
+    """
+    # 1. What crosses. A lock that is named twice is one lock.
+    order = replace(order, locks=tuple({lock.digest: lock for lock in order.locks}.values()))
+    _check_names(order.locks)
+    selected = select(order.locks, layout)
+    found = {item.name: root.digest for item, root in selected.roots}
+    check_pulled(order.locks, found, records)
+    judged = _judged(order, records, station)
+    check_scanned(order.locks, found, records, station.clock(), demanded=judged)
+    # 2. Where it goes.
+    named = [(item.name, root) for item, root in selected.roots]
+    plan = plan_volumes(selected.blobs, named, order.volume_size)
+    evidence_bytes, statements = make_evidence(
+        order.locks, records, order.approvals, order.roots
+    )
+    with held(order.folder):
+        # 3. Room.
+        journal = Journal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
+        total = sum(volume.size for volume in plan.volumes)
+        done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
+        check_free(order.folder, total - done + len(evidence_bytes) + SLACK, "the delivery")
+        # 4. Volumes.
+        progress.start("bundle", total, len(plan.volumes))
+        volumes = write_volumes(
+            plan, layout, order.folder, journal, progress, _damage(layout, selected)
+        )
+        # 5. Evidence.
+        with disk_errors(order.folder):
+            (order.folder / SIGNATURES).mkdir(exist_ok=True)
+        evidence = _write(order.folder, EVIDENCE_NAME, evidence_bytes)
+        # 6. The journey.
+        now = station.clock()
+        contents = Contents(
+            tuple(lock.digest for lock in order.locks),
+            tuple(Root(item.name, item.kind, root.digest) for item, root in selected.roots),
+            volumes,
+            plan.blobs,
+        )
+        journey = Journey(
+            id=uuid7(int(now.timestamp() * 1000)),
+            stream=order.stream,
+            sequence=records.next_sequence(order.sovereign, order.stream),
+            sovereign=order.sovereign,
+            created=utc_text(now),
+            expires=utc_text(now + order.life),
+            evidence=Evidence(evidence, statements),
+        )
+        # 7. Signature first, index last: a folder with AIRGAP.json is a whole delivery.
+        index = Index(contents, journey)
+        data = index.encode()
+        signature = order.folder / SIGNATURES / f"{station.role}.sigstore.json"
+        signed = station.sign(Digest.of(data), Delivery())
+        records.save_statement("delivery", Digest.of(data), signed)
+        write_durably(signature, signed)
+        readme = people.readme(index, data)
+        _write(order.folder, README_NAME, readme)
+        _write(order.folder, SUMS_NAME, people.sums(index, data, readme))
+        _write(order.folder, INDEX_NAME, data)
+        journal.close()
+        return Cut(index, Digest.of(data), signature)
+
+
+def _judged(order: Order, records: Records, station: Station) -> bool:
+    """True where each lock must have a verdict: the station cuts it, or a policy was applied in this store before."""
+    return not order.unscanned and (station.role == "station" or records.has("verdict"))
+
+
+def _named(number: int, plan: Plan) -> str:
+    from airgap.delivery.index import volume_name
+
+    return volume_name(number, len(plan.volumes))
+
+
+def _check_names(locks: Sequence[Lock]) -> None:
+    seen: dict[str, Item] = {}
+    for item in (item for lock in locks for item in lock.items):
+        other = seen.setdefault(item.name, item)
+        if other.pin != item.pin:
+            raise InputError(
+                "duplicate-name",
+                f"two locks have an item {item.name!r} with different content",
+                "bundle them one after the other, or rename one of them in its request",
+            )
+
+
+def _write(folder: Path, name: str, data: bytes) -> FileSum:
+    write_durably(folder / name, data)
+    return FileSum(name, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def _damage(
+    layout: Layout, selected: Selected
+) -> Callable[[Descriptor, IntegrityError], IntegrityError]:
+    """Takes a damaged blob out of the store, so that the next pull mends it, and says whose it is."""
+
+    def found(descriptor: Descriptor, error: IntegrityError) -> IntegrityError:
+        owner = _owner(descriptor.digest, selected.roots, layout)
+        layout.discard(descriptor)
+        return IntegrityError(
+            "damaged-blob",
+            f"{owner.kind} {owner.name!r}: a blob in the store {layout.path} is damaged: {error.what}",
+            "run `airgap pull` again with this lock: it fetches just this blob; then run this command again",
+        )
+
+    return found
+
+
+def uuid7(milliseconds: int) -> str:
+    """A UUID that sorts by time. Source: RFC 9562, section 5.7."""
+    value = (milliseconds & ((1 << 48) - 1)) << 80 | 7 << 76 | secrets.randbits(12) << 64
+    value |= 0b10 << 62 | secrets.randbits(62)
+    text = f"{value:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

@@ -1,0 +1,169 @@
+"""evidence.tar: the locks, and every statement about them that the far side may want to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError, TrustError
+from airgap.base.inputs import read_input
+from airgap.bundling.gate import recorded
+from airgap.content.graph import parse_json
+from airgap.content.lock import Lock
+from airgap.delivery import tar as tape
+from airgap.delivery.index import MAX_EVIDENCE
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.fields import Fields
+from airgap.statements.statement import Statement, article, predicate_type
+from airgap.statements.verdict import Verdict
+from airgap.station.files import Records
+
+SUFFIX = ".sigstore.json"
+RECORDED = ("pull", "verdict", "approval")
+"""Kinds that a station keeps beside its store, in the order in which they go into the evidence."""
+
+WAIVERS = "waivers/"
+"""Where waivers are in evidence.tar, each by its digest."""
+ROOTS = "roots/"
+"""Where trust roots are in evidence.tar, each by its digest."""
+ROOT_NAMES = f"{ROOTS}names.json"
+REPORTS = "reports/"
+"""Where scanners' reports are in evidence.tar, each by its digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A signed approval of a lock, out of a file. Who may approve is judged by the far side's Trust resource."""
+
+    lock: Digest
+    bundle: bytes
+
+
+def beside(lock: Path) -> list[Path]:
+    """The statements that `airgap sign LOCK` wrote beside a lock file."""
+    return sorted(lock.parent.glob(f"{_literal(lock.name)}.*{SUFFIX}"))
+
+
+def _literal(name: str) -> str:
+    """A file's name as a pattern that matches just that."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+def read_approval(path: Path, locks: Sequence[Lock]) -> Approval:
+    """An approval of one of `locks`. Raises `InputError` (`bad-approval`) for anything else.
+
+    One of another version of a lock is refused and not left out: whoever approved did not see this one.
+    """
+    hint = "have this very lock approved: airgap sign LOCK --key KEY --role security-officer"
+    try:
+        data = read_input(path, MAX_EVIDENCE_BUNDLE, "bad-approval")
+        statement = Statement.parse(
+            open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path)
+        )
+    except InputError:
+        raise
+    except AirgapError as error:
+        raise InputError(
+            "bad-approval", f"{path}: not a signed statement: {error.what}", hint
+        ) from error
+    if statement.kind != "approval":
+        raise InputError(
+            "bad-approval", f"{path}: got {article(statement.kind)} statement, expected an approval", hint
+        )
+    if all(statement.subject != lock.digest for lock in locks):
+        named = ", ".join(f"{lock.name!r} {lock.digest}" for lock in locks)
+        raise InputError(
+            "bad-approval", f"{path}: approves {statement.subject}, expected {named}", hint
+        )
+    return Approval(statement.subject, data)
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedRoot:
+    """A trust root that goes along, so that it can be taken in on the far side: `airgap trust pin DELIVERY`."""
+
+    name: str
+    data: bytes
+    """A trusted_root.json."""
+    proof: bytes = b""
+    """The TUF metadata that it came with, as a tar; empty where there is none."""
+
+
+def root_files(roots: Sequence[CarriedRoot]) -> dict[str, bytes]:
+    """The members of evidence.tar that carry `roots`, and the one that says what each is called."""
+    files: dict[str, bytes] = {}
+    for root in roots:
+        digest = Digest.of(root.data)
+        files[f"{ROOTS}{digest.hex}.json"] = root.data
+        if root.proof:
+            files[f"{ROOTS}{digest.hex}.tuf.tar"] = root.proof
+    if files:
+        # Of two of one name the first is meant: those that were asked for come before those of verdicts.
+        names = {root.name: str(Digest.of(root.data)) for root in reversed(roots)}
+        files[ROOT_NAMES] = canonical(names)
+    return files
+
+
+def root_names(files: Mapping[str, bytes]) -> dict[str, Digest]:
+    """The trust roots in the members of evidence.tar, by name. Raises `TrustError` (`evidence-mismatch`)."""
+    document = parse_json(files.get(ROOT_NAMES, b"{}"), ROOT_NAMES)
+    names = sorted(document) if isinstance(document, dict) else []
+    fields = Fields.of(document, frozenset(names), ROOT_NAMES, _mismatch)
+    return {name: fields.digest(name) for name in names}
+
+
+def _mismatch(what: str) -> AirgapError:
+    return TrustError("evidence-mismatch", f"evidence.tar: {what}", "have the delivery cut again")
+
+
+def _judged_by(verdicts: Sequence[Verdict | None], records: Records) -> list[CarriedRoot]:
+    """The trust roots that verdicts name, as far as they are here."""
+    named = {(one.name, one.digest): None for verdict in verdicts if verdict for one in verdict.trust_roots}
+    found = ((name, records.root(digest)) for name, digest in named)
+    return [CarriedRoot(name, data) for name, data in found if data is not None]
+
+
+def make_evidence(
+    locks: Sequence[Lock],
+    records: Records,
+    approvals: Sequence[Approval] = (),
+    roots: Sequence[CarriedRoot] = (),
+) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
+    """evidence.tar, and the list of its statements for the index.
+
+    A verdict brings the waivers that it names, and their approvals: whoever reads it judges them again. It brings its
+    trust roots, too, so that they can be taken in on the far side, and the scanner's reports that it names. Raises
+    `InputError` (`evidence-too-large`).
+    """
+    files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
+    statements: dict[Digest, str] = {}
+    verdicts = [recorded(records, lock, Verdict) for lock in locks]
+    waivers = list({used.digest: None for one in verdicts if one for used in one.waivers})
+    for kind in RECORDED:
+        subjects = [lock.digest for lock in locks]
+        for subject in [*subjects, *waivers] if kind == "approval" else subjects:
+            found = [records.statement(kind, subject)]
+            if kind == "approval":
+                found += records.received(kind, subject)
+                found += [approval.bundle for approval in approvals if approval.lock == subject]
+            for bundle in found:
+                if bundle is not None:
+                    digest = Digest.of(bundle)
+                    files[f"statements/{digest.hex}{SUFFIX}"] = bundle
+                    statements.setdefault(digest, predicate_type(kind))
+    for waiver in waivers:
+        files[f"{WAIVERS}{waiver.hex}.yaml"] = records.waiver(waiver) or b""
+    files |= root_files([*roots, *_judged_by(verdicts, records)])
+    for report in {named.digest: None for one in verdicts if one for named in one.reports}:
+        files[f"{REPORTS}{report.hex}.json"] = records.report(report) or b""
+    packed = tape.pack(files.items())
+    if len(packed) > MAX_EVIDENCE:
+        raise InputError(
+            "evidence-too-large",
+            f"the evidence would have {len(packed)} bytes, at most {MAX_EVIDENCE} are read inside",
+            "cut fewer locks into one delivery, or scan with smaller --reports",
+        )
+    return packed, tuple((kind, digest) for digest, kind in statements.items())

@@ -1,0 +1,131 @@
+"""The gate before a delivery: what the statements in the store's records say of what shall cross.
+
+The far side refuses what does not hold here, and there nobody can mend it. It is the far side that decides: it knows
+whose signatures count, while here nobody asks who signed the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, PolicyError, StoreError
+from airgap.base.times import utc_text
+from airgap.content.lock import Lock
+from airgap.statements.bodies import Body, Pull
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.statement import Statement
+from airgap.statements.verdict import Verdict, objection
+from airgap.station.files import Records
+
+B = TypeVar("B", bound=Body)
+_AGAIN = {"pull": "run `airgap pull` again with --key", "verdict": "run `airgap scan` again"}
+
+
+def check_pulled(locks: Sequence[Lock], roots: Mapping[str, Digest], records: Records) -> None:
+    """The newest pull statements of the store say of every item that this very root was fetched and found good.
+
+    `roots` are those in the store, by item name. A lock without a statement is let through: only the Trust resource
+    knows whether it must have one. Raises `PolicyError` (`pull-incomplete`), `StoreError`.
+    """
+    for lock in locks:
+        body = recorded(records, lock, Pull)
+        if body is None:
+            continue
+        for item in lock.items:
+            said = body.items.get(item.name)
+            if said is None or said.outcome != "pass":
+                why = "nothing" if said is None else f"{said.outcome}: {said.reason or 'no reason'}"
+                hint = "mend it at its origin or in the request, lock it again, and pull with --key"
+            elif said.root != roots[item.name]:
+                why, hint = f"{said.root}; the store has {roots[item.name]}", _AGAIN["pull"]
+            else:
+                continue
+            raise PolicyError(
+                "pull-incomplete",
+                f"lock {lock.name!r}: {item.kind} {item.name!r}: the pull statement says {why}",
+                hint,
+            )
+
+
+def check_scanned(
+    locks: Sequence[Lock],
+    roots: Mapping[str, Digest],
+    records: Records,
+    now: datetime,
+    *,
+    demanded: bool,
+) -> None:
+    """The newest verdicts of the store let every item through, with the very roots that are in the store.
+
+    With `demanded` each lock must have one. A waiver that has ended lets nothing more cross, though it held when the
+    verdict was signed. Raises `PolicyError` (`not-scanned`, `verdict-failed`, `verdict-mismatch`, `waiver-expired`,
+    `waiver-missing`, `report-missing`), `StoreError`.
+    """
+    for lock in locks:
+        body = recorded(records, lock, Verdict)
+        if body is None:
+            if demanded:
+                raise PolicyError(
+                    "not-scanned",
+                    f"lock {lock.name!r} has no verdict; a station, or a store that has verdicts, cuts nothing without",
+                    "run `airgap scan` with this lock; what goes to a station that shall judge it: --unscanned",
+                )
+            continue
+        for item in lock.items:
+            found = objection(body, item, roots[item.name])
+            if found is not None:
+                raise PolicyError(
+                    found.code,
+                    f"lock {lock.name!r}: {item.kind} {item.name!r}: {found.what}",
+                    "mend what the verdict names, or have it waived, then `airgap scan` again"
+                    if found.code == "verdict-failed"
+                    else _AGAIN["verdict"],
+                )
+        _check_needed(lock, body, records, now)
+
+
+def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) -> None:
+    """What a verdict needs is in the records, and holds."""
+    for waiver in body.waivers:
+        if now >= waiver.expires:
+            raise PolicyError(
+                "waiver-expired",
+                f"lock {lock.name!r}: its verdict needs waiver {waiver.digest}, ended {utc_text(waiver.expires)}",
+                f"have one approved that holds longer, or do without; then {_AGAIN['verdict']}",
+            )
+        there = records.waiver(waiver.digest), records.statement("approval", waiver.digest)
+        if None in there:
+            raise PolicyError(
+                "waiver-missing",
+                f"lock {lock.name!r}: waiver {waiver.digest} or its approval is gone from the store's records",
+                _AGAIN["verdict"],
+            )
+    for report in body.reports:
+        if records.report(report.digest) is None:
+            raise PolicyError(
+                "report-missing",
+                f"lock {lock.name!r}: the report about {report.subject} is gone from the store's records",
+                f"{_AGAIN['verdict']}, with --reports",
+            )
+
+
+def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:
+    """What the newest statement of a kind about a lock says, if the records have one.
+
+    Raises `StoreError` (`bad-statement`) for one that cannot be read or is about something else.
+    """
+    data = records.statement(kind.kind, lock.digest)
+    if data is None:
+        return None
+    where = f"the {kind.kind} statement in the store, {kind.kind}-{lock.digest.hex}.sigstore.json"
+    try:
+        found = Statement.parse(open_bundle(data, where, MAX_EVIDENCE_BUNDLE).payload, where)
+    except AirgapError as error:
+        raise StoreError("bad-statement", f"{where}: {error.what}", _AGAIN[kind.kind]) from error
+    if not isinstance(found.body, kind) or found.subject != lock.digest:
+        what = f"a {found.kind} statement about {found.subject}"
+        raise StoreError("bad-statement", f"{where}: {what}", _AGAIN[kind.kind])
+    return found.body

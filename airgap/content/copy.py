@@ -1,0 +1,316 @@
+"""`copy_graph`: the one mover. Walks to the leaves, skips per blob, children before parents; names are the caller's.
+
+Blobs are handled by digest over all copies of a run: one that several items or repositories need is read once, sent to
+all registries in the same pass and, within a registry, mounted from the first repository into the others.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO, TypeVar
+
+from airgap.base.digest import Digest
+from airgap.base.errors import AbsentError, AirgapError, StoreError
+from airgap.base.progress import Progress, Silent
+from airgap.content.fanout import Fanout, Reader
+from airgap.content.graph import Descriptor, Node, Opener, Outcome, Source, Target, walk
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One graph that shall be at one target.
+
+    `peer` and `repository` name the registry and the repository within it (for mounts), `""` for other stores.
+    `keep` chooses among an index's children, as for `airgap.content.graph.walk`. With `partial` the source may lack
+    leaves for now, and is asked before one is sent: the rest is copied all the same, and the error is an `AbsentError`.
+    """
+
+    item: str
+    source: Source
+    target: Target
+    root: Descriptor
+    keep: Callable[[Node, Descriptor], bool] | None = None
+    peer: str = ""
+    repository: str = ""
+    partial: bool = False
+
+
+@dataclass(slots=True)
+class Copied:
+    """What became of one `Copy`: every digest with its outcome, or the first error."""
+
+    copy: Copy
+    outcomes: dict[Digest, Outcome] = field(default_factory=dict)
+    bytes: int = 0
+    written: int = 0
+    error: AirgapError | None = None
+    lacking: list[Digest] = field(default_factory=list)
+    """Leaves that neither the target nor, for now, the source has."""
+    nodes: list[Node] = field(default_factory=list)
+    leaves: list[Descriptor] = field(default_factory=list)
+
+
+class _Meter:
+    """Counts what a blob's streams deliver, so that progress is right also when a blob is begun again."""
+
+    def __init__(
+        self, opener: Opener, descriptor: Descriptor, progress: Progress, stop: threading.Event
+    ) -> None:
+        self._opener, self._descriptor, self._progress, self.stop = (
+            opener,
+            descriptor,
+            progress,
+            stop,
+        )
+        self._at = 0
+
+    def __call__(self, offset: int) -> BinaryIO:
+        self.move(offset)
+        return _Metered(self._opener(offset), self)  # type: ignore[return-value]
+
+    def move(self, position: int) -> None:
+        self._progress.advance(position - self._at)
+        self._at = position
+
+    def count(self, number: int) -> None:
+        if self.stop.is_set():
+            raise StoreError(
+                "stopped", f"{self._descriptor.digest}: stopped because another part failed"
+            )
+        self._at += number
+        self._progress.advance(number)
+
+
+class _Metered(io.RawIOBase):
+    """A stream that tells its meter what it gave."""
+
+    def __init__(self, stream: BinaryIO, meter: _Meter) -> None:
+        super().__init__()
+        self._stream, self._meter = stream, meter
+        self._readinto = stream.readinto  # type: ignore[attr-defined]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        count: int = self._readinto(buffer) or 0
+        self._meter.count(count)
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def copy_graph(
+    copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | None = None
+) -> list[Copied]:
+    """Makes every graph whole at its target; returns one `Copied` for each copy, in their order.
+
+    A failed copy does not stop the others, and a registry that cannot be reached any more fails all of its copies at
+    once; a failing disk of ours (`StoreError`) stops everything and is raised. What was put is durable on return.
+    Nothing is published: that is the caller's last step, for the copies that have no error.
+    """
+    # A thread of its own for each further registry of each blob: the passes over one blob go side by side.
+    registries = len({copy.peer for copy in copies})
+    pools = (
+        ThreadPoolExecutor(jobs, "copy"),
+        ThreadPoolExecutor(max(1, jobs * (registries - 1)), "peer"),
+    )
+    run = _Run(progress or Silent(), *pools)
+    wait_for_threads = True
+    try:
+        return run.all(copies)
+    except BaseException as error:
+        run.stop.set()
+        # After Ctrl-C nobody wants to wait for an answer of a server; everything on disk is crash-safe.
+        wait_for_threads = not isinstance(error, KeyboardInterrupt)
+        raise
+    finally:
+        for pool in pools:
+            pool.shutdown(wait=wait_for_threads, cancel_futures=True)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One registry's share of a leaf: repositories that have it, and copies that lack it."""
+
+    here: list[str] = field(default_factory=list)
+    missing: list[Copied] = field(default_factory=list)
+
+
+class _Run:
+    def __init__(
+        self, progress: Progress, pool: ThreadPoolExecutor, peers: ThreadPoolExecutor
+    ) -> None:
+        self.progress, self.pool, self.peers = progress, pool, peers
+        self.stop = threading.Event()
+        self.gone: dict[str, AirgapError] = {}
+        """Registries that cannot be reached any more, and why: their other copies do not wait for it again."""
+
+    def all(self, copies: Sequence[Copy]) -> list[Copied]:
+        results = [Copied(copy) for copy in copies]
+        # 1. Walk every graph to its leaves; nodes are read once and kept (each at most 4 MiB).
+        self._each(self._walk, results)
+        # 2. Leaves, each digest once, in the order of their first use.
+        wanted: dict[Digest, tuple[Descriptor, list[Copied]]] = {}
+        for result in results:
+            for leaf in result.leaves:
+                wanted.setdefault(leaf.digest, (leaf, []))[1].append(result)
+        nodes = sum(node.descriptor.size for result in results for node in result.nodes)
+        self.progress.grow(nodes + sum(leaf.size for leaf, _ in wanted.values()))
+        for target, leaves in self._by_target(results).values():
+            target.check_room(leaves.values())
+        self._each(self._leaf, list(wanted.values()))
+        for result in results:
+            if result.lacking:
+                result.error = result.error or AbsentError(result.lacking)
+        # 3. Nodes, children before parents; copies do not wait for each other.
+        self._each(self._nodes, results)
+        for target, _ in self._by_target(results).values():
+            target.settle()
+        return results
+
+    def _by_target(
+        self, results: Sequence[Copied]
+    ) -> dict[int, tuple[Target, dict[Digest, Descriptor]]]:
+        """Each target with the leaves that it shall have, each once."""
+        targets: dict[int, tuple[Target, dict[Digest, Descriptor]]] = {}
+        for result in results:
+            target = result.copy.target
+            leaves = targets.setdefault(id(target), (target, {}))[1]
+            leaves.update((leaf.digest, leaf) for leaf in result.leaves)
+        return targets
+
+    def _each(self, work: Callable[[_T], None], things: Iterable[_T]) -> None:
+        futures: list[Future[None]] = [self.pool.submit(work, thing) for thing in things]
+        finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in finished:
+            future.result()
+
+    def _walk(self, result: Copied) -> None:
+        copy = result.copy
+        with self._errors(result):
+            for found in walk(copy.source, copy.root, copy.keep):
+                if isinstance(found, Node):
+                    result.nodes.append(found)
+                else:
+                    result.leaves.append(found)
+
+    @contextmanager
+    def _errors(self, result: Copied) -> Iterator[None]:
+        """An error becomes the copy's, and the registry's when it is gone; one of our own disk ends the run."""
+        peer = result.copy.peer
+        try:
+            yield
+        except StoreError:
+            raise
+        except AirgapError as error:
+            result.error = error
+            if peer and error.code == "unreachable":
+                self.gone.setdefault(peer, error)
+
+    def _leaf(self, wanted: tuple[Descriptor, list[Copied]]) -> None:
+        descriptor, results = wanted
+        lanes: dict[str, _Lane] = {}
+        for result in results:
+            if result.error is None:
+                self._look(descriptor, result, lanes.setdefault(result.copy.peer, _Lane()))
+        waiting = [lane for lane in lanes.values() if lane.missing]
+        if not waiting:
+            if any(lane.here for lane in lanes.values()):
+                self.progress.advance(descriptor.size)
+            return
+        source = waiting[0].missing[0].copy.source
+        meter = _Meter(_opener(source, descriptor), descriptor, self.progress, self.stop)
+        if len(waiting) == 1:
+            self._send(descriptor, waiting[0], meter)
+        else:
+            self._send_all(descriptor, waiting, meter)
+        meter.move(descriptor.size if any(lane.here for lane in lanes.values()) else 0)
+
+    def _look(self, descriptor: Descriptor, result: Copied, lane: _Lane) -> None:
+        """Sorts a copy into its registry's lane: it has the leaf, or lacks it and the source has it."""
+        copy = result.copy
+        if copy.peer in self.gone:
+            result.error = self.gone[copy.peer]
+            return
+        with self._errors(result):
+            at_hand = not copy.partial or copy.source.has(descriptor)
+            asked = not (at_hand and copy.target.asks(descriptor))
+            if asked and copy.target.has(descriptor):
+                self._account(result, descriptor, Outcome.PRESENT)
+                lane.here.append(copy.repository)
+            elif not at_hand:
+                result.lacking.append(descriptor.digest)
+            else:
+                lane.missing.append(result)
+
+    def _send_all(self, descriptor: Descriptor, lanes: Sequence[_Lane], opener: Opener) -> None:
+        """One pass over the source for all registries. The pool has a thread for each, so none waits for another's."""
+        alone = self._uncounted(lanes[0].missing[0].copy, descriptor)
+        with Fanout(opener, alone) as fanout:
+            readers = [fanout.reader() for _ in lanes]
+
+            def one(lane: _Lane, reader: Reader) -> None:
+                try:
+                    self._send(descriptor, lane, reader)
+                finally:
+                    reader.leave()
+
+            others = [
+                self.peers.submit(one, lane, reader)
+                for lane, reader in zip(lanes[1:], readers[1:], strict=True)
+            ]
+            try:
+                one(lanes[0], readers[0])
+            finally:
+                wait(others)
+            for other in others:
+                other.result()
+
+    def _send(self, descriptor: Descriptor, lane: _Lane, opener: Opener) -> None:
+        """Puts a leaf into the repositories of one registry: the first gets the bytes, the others mount it."""
+        for number, result in enumerate(lane.missing):
+            copy = result.copy
+            if number:  # whoever comes next reads from its own source, and is not counted twice
+                opener = self._uncounted(copy, descriptor)
+            with self._errors(result):
+                sources = tuple(lane.here) if copy.peer else ()
+                outcome = copy.target.put(descriptor, opener, sources)
+                self._account(result, descriptor, outcome)
+                lane.here.append(copy.repository)
+
+    def _uncounted(self, copy: Copy, descriptor: Descriptor) -> Opener:
+        return _Meter(_opener(copy.source, descriptor), descriptor, Silent(), self.stop)
+
+    def _nodes(self, result: Copied) -> None:
+        result.error = result.error or self.gone.get(result.copy.peer)
+        if result.error is not None:
+            return
+        with self._errors(result):
+            for node in result.nodes:
+                outcome = result.copy.target.put(node.descriptor, _bytes_opener(node.data))
+                self._account(result, node.descriptor, outcome)
+                self.progress.advance(node.descriptor.size)
+
+    def _account(self, result: Copied, descriptor: Descriptor, outcome: Outcome) -> None:
+        result.outcomes[descriptor.digest] = outcome
+        result.bytes += descriptor.size
+        if outcome is Outcome.WRITTEN:
+            result.written += descriptor.size
+
+
+def _opener(source: Source, descriptor: Descriptor) -> Opener:
+    return lambda offset: source.open(descriptor, offset)
+
+
+def _bytes_opener(data: bytes) -> Opener:
+    return lambda offset: io.BytesIO(data[offset:])

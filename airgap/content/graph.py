@@ -1,0 +1,384 @@
+"""The graph vocabulary: `Descriptor`, `Source`, `Target`, and what a manifest points to.
+
+Everything that airgap carries is a graph of content-addressed blobs. Nodes are manifests and indexes, leaves are
+opaque. A descriptor is an edge; its parent gives it its meaning. Source: OCI image-spec v1.1.1, descriptor.md,
+manifest.md, image-index.md; Docker image manifest v2 schema 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, BinaryIO, Protocol
+
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+OCI_EMPTY = "application/vnd.oci.empty.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
+MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+NODE_TYPES = INDEX_TYPES | MANIFEST_TYPES
+
+ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
+ANNOTATION_IMAGE_NAME = "io.containerd.image.name"
+ANNOTATION_PLATFORMS = "io.openova.airgap.content.platforms"
+"""Of a store's names: the chosen children of an index, `linux/amd64,linux/arm64`; the others need not be there."""
+ANNOTATION_TITLE = "org.opencontainers.image.title"
+
+MAX_NODE = 4 << 20
+"""Bytes of a manifest or index: what registries accept (distribution and Harbor both refuse more)."""
+MAX_DEPTH = 8
+"""Levels of nested indexes: real ones have two."""
+MAX_CHILDREN = 20_000
+"""Edges of one node: a 4 MiB manifest cannot name more in earnest."""
+EMPTY_BLOB = b"{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """Media type, digest and size in bytes of a blob, with the parent's annotations."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    artifact_type: str = ""
+    platform: str = ""
+    """`os/architecture[/variant]`, `""` where the parent does not say."""
+
+    @property
+    def is_node(self) -> bool:
+        """True for manifests and indexes, whose bytes point to more blobs."""
+        return self.media_type in NODE_TYPES
+
+    @property
+    def is_index(self) -> bool:
+        """True for an image index or a Docker manifest list."""
+        return self.media_type in INDEX_TYPES
+
+    def as_dict(self) -> dict[str, Any]:
+        """The descriptor as OCI JSON, without annotations and platform."""
+        return {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+
+    @classmethod
+    def of(cls, media_type: str, data: bytes, **more: Any) -> Descriptor:
+        """The descriptor of `data`."""
+        return cls(media_type, Digest.of(data), len(data), **more)
+
+
+class Outcome(StrEnum):
+    """What `put` did."""
+
+    WRITTEN = "written"
+    PRESENT = "present"
+    MOUNTED = "mounted"
+
+
+Opener = Callable[[int], BinaryIO]
+"""`open(offset)` gives the bytes from `offset` on, again and again: a body is repeated only by opening it anew."""
+
+
+class Source(Protocol):
+    """The read side of a store. What `open` gives is not verified: whoever reads must hash."""
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True when the blob answers by its digest. Presence is not integrity."""
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """The blob's bytes from `offset` on. Raises `NotFoundError`, `StoreError` or `UpstreamError`."""
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Names and what they point to, in the store's order."""
+
+
+class Target(Source, Protocol):
+    """A store that can be written to."""
+
+    def asks(self, descriptor: Descriptor) -> bool:
+        """True when `put` finds out whether a blob is there at no further cost, so that `has` need not be asked."""
+
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
+        """Stores a blob: visible only after size and digest match and it is durable, at the latest after `settle`.
+
+        `mount_from` names repositories of the same registry that hold the blob. Raises `IntegrityError` when the
+        bytes differ (nothing stays behind), `StoreError` or `UpstreamError`.
+        """
+
+    def check_room(self, blobs: Iterable[Descriptor]) -> None:
+        """Raises `StoreError` (`disk-full`) when those of `blobs` that are not here do not fit, where one can know."""
+
+    def settle(self) -> None:
+        """Makes everything that was put durable and visible by digest."""
+
+    def publish(self, names: Mapping[str, Descriptor]) -> None:
+        """Points each name to its root, atomically for each name, after everything that it reaches is in place."""
+
+
+def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A parsed JSON object, as `object_pairs_hook`. Raises `ValueError` where a key occurs twice."""
+    made = dict(items)
+    if len(made) != len(items):
+        raise ValueError("a key occurs twice")
+    return made
+
+
+def no_constant(name: str) -> Any:
+    """Refuses NaN and the like, as `parse_constant`. Raises `ValueError`."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_json(
+    data: bytes, what: str, hook: Callable[[list[tuple[str, Any]]], Any] = unique
+) -> Any:
+    """JSON from a stranger, in UTF-8 (RFC 8259 §8.1): duplicate keys, NaN and trailing bytes are refused.
+
+    `hook` makes what stands for an object, inner ones first, and calls `unique`. Raises `IntegrityError` (`bad-json`);
+    `what` says where it came from.
+    """
+    try:
+        # Decoded here: given bytes, json guesses UTF-16 and UTF-32 too, and lets lone surrogates pass.
+        text = data.decode("utf-8")
+        return json.loads(text, object_pairs_hook=hook, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(
+            "bad-json",
+            f"{what}: not valid JSON: {error}",
+            "it is damaged, or something else than it should be: get it again from where it came",
+        ) from error
+
+
+def descriptor_from(value: Any, where: str) -> Descriptor:
+    """A descriptor out of parsed JSON. Raises `IntegrityError` (`bad-manifest`, `foreign-layer`)."""
+    if not isinstance(value, dict):
+        raise IntegrityError(
+            "bad-manifest", f"{where}: a descriptor is an object, got {type(value).__name__}"
+        )
+    media_type, size = value.get("mediaType"), value.get("size")
+    if not isinstance(media_type, str) or not media_type:
+        raise IntegrityError("bad-manifest", f"{where}: mediaType is missing")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise IntegrityError(
+            "bad-manifest", f"{where}: size: got {size!r}, expected a number of bytes"
+        )
+    if value.get("urls"):
+        raise IntegrityError(
+            "foreign-layer",
+            f"{where}: {value.get('digest')} lives outside the registry (urls), and cannot be carried as it is",
+            "rebuild the image with ordinary layers",
+        )
+    annotations = value.get("annotations") or {}
+    if not isinstance(annotations, dict) or not all(
+        isinstance(v, str) for v in annotations.values()
+    ):
+        raise IntegrityError("bad-manifest", f"{where}: annotations are not a map of strings")
+    return Descriptor(
+        media_type,
+        Digest(value.get("digest")),  # type: ignore[arg-type]
+        size,
+        annotations,
+        str(value.get("artifactType") or ""),
+        platform_name(value.get("platform")),
+    )
+
+
+def platform_name(value: Any) -> str:
+    """`os/architecture[/variant]` of an OCI platform object; `""` where there is none."""
+    if not isinstance(value, dict):
+        return ""
+    parts = [str(value.get(key) or "") for key in ("os", "architecture", "variant")]
+    return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A parsed manifest or index: its descriptor, its exact bytes and its edges."""
+
+    descriptor: Descriptor
+    data: bytes
+    children: tuple[Descriptor, ...]
+    config: Descriptor | None = None
+    subject: Descriptor | None = None
+    artifact_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_node(descriptor: Descriptor, data: bytes) -> Node:
+    """Reads a manifest or index whose bytes were verified already.
+
+    Children come in the manifest's order, the config first. A subject is not a child: it points the other way.
+    Raises `IntegrityError` for unknown node types, foreign layers, ambiguous or malformed documents.
+    """
+    where = f"{descriptor.media_type} {descriptor.digest}"
+    document = parse_json(data, where)
+    if not isinstance(document, dict):
+        raise IntegrityError("bad-manifest", f"{where}: not an object")
+    # 1. The document must not claim to be something else than its parent says (CVE-2021-41190).
+    claimed = document.get("mediaType")
+    if claimed is not None and claimed != descriptor.media_type:
+        raise IntegrityError(
+            "bad-manifest", f"{where}: says mediaType {claimed!r}, expected {descriptor.media_type}"
+        )
+    if document.get("schemaVersion") != 2:
+        raise IntegrityError(
+            "bad-manifest",
+            f"{where}: schemaVersion: got {document.get('schemaVersion')!r}, expected 2",
+        )
+    if "manifests" in document and ("layers" in document or "config" in document):
+        raise IntegrityError("bad-manifest", f"{where}: both an index and a manifest")
+    # 2. Its edges.
+    config = None
+    if descriptor.is_index:
+        children = _edges(document, "manifests", where, nodes=True)
+    elif descriptor.media_type in MANIFEST_TYPES:
+        config = descriptor_from(document.get("config"), f"{where}: config")
+        children = (config, *_edges(document, "layers", where, nodes=False))
+    else:
+        raise IntegrityError(
+            "unknown-node",
+            f"{where}: not a manifest that airgap knows",
+            "Docker schema 1 and the withdrawn OCI artifact manifest must be converted at their origin",
+        )
+    subject = document.get("subject")
+    annotations = document.get("annotations")
+    return Node(
+        descriptor,
+        data,
+        children,
+        config,
+        None if subject is None else descriptor_from(subject, f"{where}: subject"),
+        str(document.get("artifactType") or (config.media_type if config else "")),
+        annotations if isinstance(annotations, dict) else {},
+    )
+
+
+def _edges(
+    document: Mapping[str, Any], key: str, where: str, *, nodes: bool
+) -> tuple[Descriptor, ...]:
+    values = document.get(key)
+    if not isinstance(values, list):
+        raise IntegrityError(
+            "bad-manifest", f"{where}: {key}: got {type(values).__name__}, expected a list"
+        )
+    if len(values) > MAX_CHILDREN:
+        raise IntegrityError(
+            "bad-manifest", f"{where}: {len(values)} {key}, at most {MAX_CHILDREN}"
+        )
+    edges = tuple(descriptor_from(value, f"{where}: {key}[{n}]") for n, value in enumerate(values))
+    for edge in edges:
+        if edge.is_node != nodes:
+            raise IntegrityError(
+                "unknown-node", f"{where}: {key}: {edge.digest} has type {edge.media_type}"
+            )
+    return edges
+
+
+def read_verified(source: Source, descriptor: Descriptor, limit: int = MAX_NODE) -> bytes:
+    """The bytes of a small blob, checked against its descriptor. Raises `IntegrityError`."""
+    if descriptor.size > limit:
+        raise IntegrityError(
+            "too-large", f"{descriptor.digest}: {descriptor.size} bytes, at most {limit} here"
+        )
+    with source.open(descriptor) as stream:
+        data = read_limited(stream, descriptor.size + 1)
+    check_bytes(descriptor, data)
+    return data
+
+
+def read_limited(stream: BinaryIO, limit: int) -> bytes:
+    """Reads at most `limit` bytes, over as many short reads as it takes."""
+    pieces, left = [], limit
+    while left > 0 and (piece := stream.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def check_bytes(descriptor: Descriptor, data: bytes) -> None:
+    """Raises `IntegrityError` unless `data` has the descriptor's size and digest."""
+    check_sum(descriptor, Digest.of(data), len(data))
+
+
+def check_sum(descriptor: Descriptor, digest: Digest, size: int) -> None:
+    """Raises `IntegrityError` unless the size and digest that were computed are the descriptor's."""
+    if size < descriptor.size:
+        raise IntegrityError(
+            "truncated", f"{descriptor.digest}: got {size} bytes, expected {descriptor.size}"
+        )
+    if size > descriptor.size:
+        raise IntegrityError(
+            "oversized", f"{descriptor.digest}: got more than the expected {descriptor.size} bytes"
+        )
+    if digest != descriptor.digest:
+        raise IntegrityError(
+            "digest-mismatch", f"got {digest}, expected {descriptor.digest} ({size} bytes)"
+        )
+
+
+def read_node(source: Source, descriptor: Descriptor) -> Node:
+    """Reads, verifies and parses a manifest or index."""
+    return parse_node(descriptor, read_verified(source, descriptor))
+
+
+def walk(
+    source: Source, root: Descriptor, keep: Callable[[Node, Descriptor], bool] | None = None
+) -> Iterable[Node | Descriptor]:
+    """Yields the graph below `root`, children first, each blob once: `Node` for nodes, `Descriptor` for leaves.
+
+    `keep(parent, child)` may leave children of an index out (`platforms:`). Reads each node once.
+    """
+    seen: set[Digest] = set()
+
+    def visit(descriptor: Descriptor, depth: int) -> Iterable[Node | Descriptor]:
+        if depth > MAX_DEPTH:
+            raise IntegrityError(
+                "too-deep", f"{root.digest}: more than {MAX_DEPTH} levels of indexes"
+            )
+        if descriptor.digest in seen:
+            return
+        seen.add(descriptor.digest)
+        if not descriptor.is_node:
+            yield descriptor
+            return
+        node = read_node(source, descriptor)
+        for child in node.children:
+            if keep is None or not descriptor.is_index or keep(node, child):
+                yield from visit(child, depth + 1)
+        yield node
+
+    if not root.is_node:
+        raise IntegrityError(
+            "unknown-node",
+            f"{root.digest}: a root must be a manifest or an index, got {root.media_type}",
+        )
+    return visit(root, 0)
+
+
+def is_for(platform: str, wanted: str) -> bool:
+    """True when `platform` is the `wanted` one, or a variant of it: `linux/arm` means every `linux/arm/v…`."""
+    return platform == wanted or platform.startswith(wanted + "/")
+
+
+def by_platform(platforms: Sequence[str]) -> Callable[[Node, Descriptor], bool] | None:
+    """A `keep` for `walk`: the children for `platforms`; `None` (keep all) where `platforms` is empty.
+
+    `linux/arm` matches every variant of it, `linux/arm/v7` just that one. What says no platform is not kept.
+    """
+    if not platforms:
+        return None
+    wanted = tuple(platforms)
+
+    def keep(_parent: Node, child: Descriptor) -> bool:
+        return any(is_for(child.platform, name) for name in wanted)
+
+    return keep

@@ -1,0 +1,321 @@
+"""`Lock`: what upstream called things at one moment, by digest. People review it, machines sign it.
+
+Canonical JSON, items sorted by kind and name, no clock in it. Shape: docs/format.md, "lock.json".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError
+from airgap.content.graph import Descriptor, parse_json
+
+API_VERSION = "airgap.openova.io/v1alpha1"
+KINDS = ("chart", "file", "git", "image", "model")
+PHASES = ("registry", "seed")
+MAX_LOCK = 64 << 20
+"""Bytes of a lock: as much as a delivery index may have, which lists the same blobs."""
+
+_OID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A signature, attestation or SBOM of `subject`, found as a referrer or under a tag."""
+
+    subject: Digest
+    how: str
+    """`referrer` or `tag`."""
+    descriptor: Descriptor
+    tag: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        made: dict[str, Any] = {
+            "subject": str(self.subject),
+            "how": self.how,
+            **self.descriptor.as_dict(),
+        }
+        if self.tag:
+            made["tag"] = self.tag
+        if self.descriptor.artifact_type:
+            made["artifactType"] = self.descriptor.artifact_type
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """One file of a model or a file item: its path in the tree, digest and size in bytes."""
+
+    path: str
+    digest: Digest
+    size: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {"path": self.path, "digest": str(self.digest), "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One pinned thing. Which fields are set depends on the kind; `root` is `None` for git only."""
+
+    name: str
+    kind: str
+    source: str
+    root: Descriptor | None = None
+    bytes: int = 0
+    phase: str = "registry"
+    platforms: tuple[str, ...] = ()
+    inside: Descriptor | None = None
+    """With `platforms`: what a registry's tag will name, where that is not the root."""
+    attached: tuple[Attached, ...] = ()
+    converted: bool = False
+    """True where the source (`docker-daemon:`) has no digest of its own and the root was made here."""
+    refs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Full ref name → unpeeled object id."""
+    head: str = ""
+    """The ref that the repository's HEAD points to, `""` when that ref is not carried."""
+    lfs: bool = False
+    revision: str = ""
+    licence: str = ""
+    files: tuple[LockedFile, ...] = ()
+    path: str = ""
+    asked: Mapping[str, str | list[str]] = field(default_factory=dict, hash=False)
+    """What the request said where nothing else here does: `refs` of Git; `revision` and `include` of a model.
+
+    Empty in locks of earlier versions."""
+
+    @property
+    def pin(self) -> Digest:
+        """The digest of the item's own canonical JSON: names one thing at one moment, whatever its kind."""
+        return Digest.of(canonical(self.as_dict()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape; empty fields are left out."""
+        made: dict[str, Any] = {"name": self.name, "kind": self.kind, "source": self.source}
+        if self.root is not None:
+            made |= {"root": self.root.as_dict(), "bytes": self.bytes}
+        if self.inside is not None:
+            made["inside"] = self.inside.as_dict()
+        if self.kind in ("image", "chart"):
+            made["phase"] = self.phase
+        if self.kind == "git":
+            made |= {"refs": dict(self.refs), "lfs": self.lfs}
+        for key in ("platforms", "attached", "files"):
+            values = getattr(self, key)
+            if values:
+                made[key] = [
+                    value if isinstance(value, str) else value.as_dict() for value in values
+                ]
+        for key in ("head", "revision", "licence", "path", "converted"):
+            if getattr(self, key):
+                made[key] = getattr(self, key)
+        if self.asked:
+            made["asked"] = dict(self.asked)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A named, sorted list of items."""
+
+    name: str
+    items: tuple[Item, ...]
+
+    @classmethod
+    def of(cls, name: str, items: Iterable[Item]) -> Lock:
+        """Sorts `items`. Raises `InputError` (`duplicate-name`) when two have one name.
+
+        Names are unique over all kinds: statements and receipts speak of items by name alone.
+        """
+        ordered = sorted(items, key=lambda item: (item.kind, item.name))
+        seen: dict[str, Item] = {}
+        for item in ordered:
+            other = seen.setdefault(item.name, item)
+            if other is not item:
+                raise InputError(
+                    "duplicate-name",
+                    f"two items are called {item.name!r}: {other.kind} {other.source} and {item.kind} {item.source}",
+                    "give one of them another `name:` in the request",
+                )
+        return cls(name, tuple(ordered))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        items = [item.as_dict() for item in self.items]
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "Lock",
+            "metadata": {"name": self.name},
+            "items": items,
+        }
+
+    def encode(self) -> bytes:
+        """The bytes that are signed: canonical JSON and one newline, so that people's tools show it whole."""
+        return _encoded(self)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of `encode()`: the name by which statements and deliveries know this lock."""
+        return Digest.of(self.encode())
+
+    @classmethod
+    def decode(cls, data: bytes, where: str) -> Lock:
+        """Reads a lock. Raises `InputError` (`bad-lock`) for anything that this version would not write itself."""
+        if len(data) > MAX_LOCK:
+            raise InputError("bad-lock", f"{where}: {len(data)} bytes, at most {MAX_LOCK}")
+        try:
+            document = parse_json(data, where)
+            if not isinstance(document, dict) or document.get("kind") != "Lock":
+                raise ValueError("it does not say `kind: Lock`")
+            _only(document, {"apiVersion", "kind", "metadata", "items"}, where)
+            if document["apiVersion"] != API_VERSION:
+                got = f"{document['apiVersion']} Lock"
+                raise InputError(
+                    "bad-lock", f"{where}: got {got}, expected {API_VERSION} Lock", _NEWER
+                )
+            lock = cls.of(
+                str(document["metadata"]["name"]),
+                (_item(value, where) for value in document["items"]),
+            )
+        except InputError:
+            raise
+        except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                "bad-lock", f"{where}: not a lock: {error!s}", "make it again with `airgap lock`"
+            ) from error
+        if lock.encode() != data:
+            raise InputError(
+                "bad-lock",
+                f"{where}: not canonical: the bytes differ from what `airgap lock` writes",
+                "a lock is not edited by hand; change the request and lock again",
+            )
+        return lock
+
+
+@lru_cache(maxsize=8)
+def _encoded(lock: Lock) -> bytes:
+    """A command asks for a lock's digest again and again, and a thousand items take 80 ms to spell."""
+    return canonical(lock.as_dict()) + b"\n"
+
+
+_ITEM_FIELDS = {
+    "name", "kind", "source", "root", "bytes", "phase", "platforms", "attached", "converted",
+    "refs", "head", "lfs", "revision", "licence", "files", "path", "inside", "asked",
+}  # fmt: skip
+_NEWER = "it was made by a newer airgap; use that version"
+_ASKED = {"git": {"refs"}, "model": {"include", "revision"}}
+
+
+def _only(value: Any, allowed: set[str], where: str) -> None:
+    if not isinstance(value, dict):
+        raise InputError("bad-lock", f"{where}: got {type(value).__name__}, expected an object")
+    unknown = sorted(set(value) - allowed)
+    if unknown:
+        raise InputError(
+            "bad-lock",
+            f"{where}: unknown field {unknown[0]!r}",
+            _NEWER,
+        )
+
+
+def _descriptor(value: Any, where: str, more: frozenset[str] = frozenset()) -> Descriptor:
+    _only(value, {"mediaType", "digest", "size"} | more, where)
+    return Descriptor(
+        str(value["mediaType"]),
+        Digest(value["digest"]),
+        int(value["size"]),
+        artifact_type=value.get("artifactType", ""),
+    )
+
+
+def _attached(value: Any, where: str) -> Attached:
+    descriptor = _descriptor(value, where, frozenset({"subject", "how", "tag", "artifactType"}))
+    if value["how"] not in ("referrer", "tag") or (value["how"] == "tag") != bool(value.get("tag")):
+        raise InputError(
+            "bad-lock", f"{where}: how: got {value['how']!r}, expected referrer, or tag with a tag"
+        )
+    return Attached(Digest(value["subject"]), value["how"], descriptor, value.get("tag", ""))
+
+
+def _file(value: Any, where: str) -> LockedFile:
+    _only(value, {"path", "digest", "size"}, where)
+    return LockedFile(check_path(value["path"], where), Digest(value["digest"]), int(value["size"]))
+
+
+def _item(value: Any, where: str) -> Item:
+    _only(value, _ITEM_FIELDS, where)
+    kind, name = value["kind"], value["name"]
+    where = f"{where}: {kind} {name!r}"
+    if kind not in KINDS:
+        raise InputError("bad-lock", f"{where}: unknown kind", _NEWER)
+    refs = value.get("refs", {})
+    for ref, oid in refs.items():
+        if not ref.startswith("refs/") or not _OID.match(oid):
+            raise InputError(
+                "bad-lock",
+                f"{where}: ref {ref!r} → {oid!r} is not a full ref name and an object id",
+            )
+    if (kind == "git") == ("root" in value):
+        raise InputError("bad-lock", f"{where}: a root is for every kind but git, which has refs")
+    return Item(
+        name=str(name),
+        kind=kind,
+        source=str(value["source"]),
+        root=_descriptor(value["root"], where) if "root" in value else None,
+        bytes=int(value.get("bytes", 0)),
+        phase=value.get("phase", "registry"),
+        platforms=tuple(value.get("platforms", ())),
+        inside=_descriptor(value["inside"], where) if "inside" in value else None,
+        attached=tuple(_attached(entry, where) for entry in value.get("attached", ())),
+        converted=bool(value.get("converted", False)),
+        refs=dict(refs),
+        head=value.get("head", ""),
+        lfs=bool(value.get("lfs", False)),
+        revision=value.get("revision", ""),
+        licence=value.get("licence", ""),
+        files=tuple(_file(entry, where) for entry in value.get("files", ())),
+        path=check_path(value["path"], where) if "path" in value else "",
+        asked=_asked(value.get("asked", {}), kind, where),
+    )
+
+
+def _asked(value: Any, kind: str, where: str) -> dict[str, str | list[str]]:
+    _only(value, _ASKED.get(kind, set()), f"{where}: asked")
+    for key, said in value.items():
+        texts = [said] if key == "revision" else said
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise InputError("bad-lock", f"{where}: asked.{key}: got {said!r}, expected text")
+    return dict(value)
+
+
+def check_path(path: Any, where: str) -> str:
+    """A relative POSIX path that stays where it is put; returned as it is.
+
+    Refuses what some store would change or hide: empty, absolute, `.`, `..`, doubled slashes, backslashes, control
+    characters, names that are not UTF-8, segments over 255 bytes. Raises `InputError` (`bad-path`).
+    """
+    good = (
+        isinstance(path, str)
+        and path != ""
+        and "\\" not in path
+        and all(ord(char) >= 32 and ord(char) != 127 for char in path)
+        and not any(0xD800 <= ord(char) <= 0xDFFF for char in path)  # names that are not UTF-8
+        and all(
+            part not in ("", ".", "..") and len(part.encode()) <= 255 for part in path.split("/")
+        )
+    )
+    if not good:
+        raise InputError(
+            "bad-path",
+            f"{where}: path {path!r} is not a plain relative path",
+            "use names without empty, `.` or `..` parts, backslashes or control characters, each part up to 255 bytes",
+        )
+    return str(path)

@@ -1,0 +1,123 @@
+"""References to things in registries: names written in full, and where they are asked for.
+
+Source: OCI distribution-spec v1.1, "Pulling manifests" (names and tags); the grammar of Distribution's reference
+package, without its guesses: `alpine` is not a name here, `docker.io/library/alpine:3.20` is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, InputError
+
+MAX_NAME = 255
+"""Characters of host and repository together: Distribution and Harbor refuse more."""
+DOCKER_HUB = "docker.io"
+DOCKER_HUB_ENDPOINT = "registry-1.docker.io"
+"""Where Docker Hub's API is; `docker.io` itself answers with a web page."""
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`host/repository[:tag][@digest]`. Where both are there, the digest says what, and the tag is only a label."""
+
+    host: str
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+    @property
+    def name(self) -> str:
+        """`host/repository`."""
+        return f"{self.host}/{self.repository}"
+
+    @property
+    def wanted(self) -> str:
+        """What to ask the registry for: the digest, else the tag."""
+        return str(self.digest) if self.digest is not None else self.tag
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.name}{tag}" + (f"@{self.digest}" if self.digest is not None else "")
+
+
+def parse_reference(text: str, where: str = "") -> Reference:
+    """Reads a full reference. Raises `InputError` (`bad-reference`) with what was probably meant.
+
+    `where` (`file:line:column`) begins the message. A scheme (`oci://` of charts) is taken off.
+    """
+    place = f"{where}: " if where else ""
+
+    def bad(why: str, hint: str = "") -> InputError:
+        return InputError("bad-reference", f"{place}{text!r}: {why}", hint)
+
+    rest = text.removeprefix("oci://")
+    rest, at, digest_text = rest.partition("@")
+    digest = None
+    if at:
+        try:
+            digest = Digest(digest_text)
+        except AirgapError as error:
+            raise bad(
+                f"{digest_text[:80]!r} is not a digest", "expected @sha256: and 64 hex digits"
+            ) from error
+    host, slash, path = rest.partition("/")
+    if not slash or not _looks_like_host(host):
+        raise bad("has no registry host", f"write it in full: {_suggest(rest, digest)}")
+    if not _HOST.match(host):
+        raise bad(f"{host!r} is not a host name")
+    repository, colon, tag = path.partition(":")
+    if colon:
+        check_tag(tag, f"{place}{text!r}")
+    if host == DOCKER_HUB and "/" not in path:
+        raise bad("Docker Hub's own images are in library/", f"write {_suggest(path, digest)}")
+    if not tag and digest is None:
+        raise bad("has neither tag nor digest", f"add what is meant, for example {text}:latest")
+    return Reference(
+        host.lower(), check_repository(repository, f"{place}{text!r}", host), tag, digest
+    )
+
+
+def check_repository(repository: str, where: str, host: str = "") -> str:
+    """A repository's name, as it is. Raises `InputError` (`bad-reference`)."""
+    if not _REPOSITORY.match(repository):
+        hint = "use lower case" if _REPOSITORY.match(repository.lower()) else ""
+        raise InputError("bad-reference", f"{where}: {repository!r} is not a repository name", hint)
+    if len(host) + 1 + len(repository) > MAX_NAME:
+        raise InputError("bad-reference", f"{where}: the name is longer than {MAX_NAME} characters")
+    return repository
+
+
+def check_tag(tag: str, where: str) -> str:
+    """A tag, as it is. Raises `InputError` (`bad-reference`)."""
+    if not _TAG.match(tag):
+        raise InputError(
+            "bad-reference",
+            f"{where}: {tag[:140]!r} is not a tag",
+            "a tag has up to 128 letters, digits, `_`, `.` and `-`, and does not begin with `.` or `-`",
+        )
+    return tag
+
+
+def _looks_like_host(text: str) -> bool:
+    return "." in text or ":" in text or text == "localhost"
+
+
+def _suggest(rest: str, digest: Digest | None) -> str:
+    name, _, tag = rest.partition(":")
+    full = f"{DOCKER_HUB}/{name}" if "/" in name else f"{DOCKER_HUB}/library/{name}"
+    return f"{full}@{digest.short}…" if digest is not None else f"{full}:{tag or 'latest'}"
+
+
+def referrers_tag(digest: Digest) -> str:
+    """The fallback tag of a subject's referrers. Source: distribution-spec v1.1, "Referrers tag schema"."""
+    return digest.replace(":", "-")

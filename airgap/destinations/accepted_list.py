@@ -1,0 +1,164 @@
+"""`Shelf`: where a destination keeps a signed record of this Sovereign, so that it outlives the state folder.
+
+In a registry it is an OCI artifact under a tag of its own, in an embedded Sovereign a file. Nothing of it is believed
+here: whoever reads it checks the signature. Shape: docs/format.md, "What destinations keep".
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors, write_durably
+from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
+from airgap.content.graph import (
+    ANNOTATION_TITLE,
+    EMPTY_BLOB,
+    OCI_EMPTY,
+    OCI_MANIFEST,
+    Descriptor,
+    Opener,
+    parse_node,
+    read_verified,
+)
+from airgap.store.registry.repository import Repository
+
+ARTIFACT_TYPE = "application/vnd.airgap.accepted.v1"
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+FILE = "accepted.sigstore.json"
+MAX_RECORD = 64 << 20
+"""Bytes of a record, as of every statement that names many things: some 190,000 deliveries."""
+MAX_TAG = 128
+"""Characters of a tag (OCI distribution-spec v1.1.1, "Pulling manifests")."""
+
+
+class Shelf(Protocol):
+    """A place for one record."""
+
+    @property
+    def url(self) -> str:
+        """The destination, as its Sovereign resource names it."""
+
+    @property
+    def where(self) -> str:
+        """The place itself, for people."""
+
+    def read(self) -> bytes | None:
+        """What is there, `None` for nothing. Raises `IntegrityError` (`bad-record`), `UpstreamError`, `StoreError`."""
+
+    def write(self, data: bytes) -> None:
+        """Puts `data` in the place of what is there, and reads it back. Raises as `read`, and `UpstreamError`."""
+
+
+def record_name(sovereign: str) -> str:
+    """The name under which a Sovereign's list is kept: a tag, whatever the length of the Sovereign's name."""
+    name = f"accepted-{sovereign}"
+    if len(name) <= MAX_TAG and re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        return name
+    return f"accepted-{Digest.of(sovereign.encode()).hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryShelf:
+    """In a repository of a registry."""
+
+    url: str
+    repository: Repository
+    tag: str
+
+    @property
+    def where(self) -> str:
+        """Repository and tag."""
+        return f"{self.repository}:{self.tag}"
+
+    def read(self) -> bytes | None:
+        """The layer of the artifact under the tag."""
+        try:
+            descriptor, data = self.repository.manifest(self.tag)
+        except NotFoundError:
+            return None
+        node = parse_node(descriptor, data)
+        layers = node.children[1:]
+        if node.artifact_type != ARTIFACT_TYPE or [one.media_type for one in layers] != [BUNDLE_TYPE]:
+            raise self._bad(f"an artifact of type {node.artifact_type[:100]!r}, expected {ARTIFACT_TYPE}")
+        try:
+            return read_verified(self.repository, layers[0], MAX_RECORD)
+        except NotFoundError as error:
+            raise self._bad("an artifact without its layer") from error
+
+    def write(self, data: bytes) -> None:
+        """Blobs, then the manifest, then the tag. Two that write at once are not told apart by a registry."""
+        config = Descriptor.of(OCI_EMPTY, EMPTY_BLOB)
+        layer = Descriptor.of(BUNDLE_TYPE, data)
+        manifest = canonical(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "artifactType": ARTIFACT_TYPE,
+                "config": config.as_dict(),
+                "layers": [{**layer.as_dict(), "annotations": {ANNOTATION_TITLE: FILE}}],
+            }
+        )
+        root = Descriptor.of(OCI_MANIFEST, manifest)
+        for descriptor, content in ((config, EMPTY_BLOB), (layer, data), (root, manifest)):
+            self.repository.put(descriptor, _opener(content))
+        self.repository.publish({self.tag: root})
+        _check_kept(self, data)
+
+    def _bad(self, what: str) -> IntegrityError:
+        return IntegrityError("bad-record", f"{self.where}: {what}", "find out who wrote there")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderShelf:
+    """A file in the folder of an embedded Sovereign."""
+
+    url: str
+    path: Path
+
+    @property
+    def where(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def read(self) -> bytes | None:
+        """The file, if it is one."""
+        with disk_errors(self.path):
+            try:
+                fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            with os.fdopen(fd, "rb") as file:
+                regular = stat.S_ISREG(os.fstat(fd).st_mode)
+                data = file.read(MAX_RECORD + 1) if regular else b""
+        if not regular or len(data) > MAX_RECORD:
+            what = f"not a file of at most {MAX_RECORD} bytes"
+            raise IntegrityError("bad-record", f"{self.path}: {what}", "find out who wrote there")
+        return data
+
+    def write(self, data: bytes) -> None:
+        """The file, durably."""
+        with disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(self.path, data)
+        _check_kept(self, data)
+
+
+def _check_kept(shelf: Shelf, data: bytes) -> None:
+    if shelf.read() != data:
+        raise UpstreamError(
+            "record-differs",
+            f"{shelf.where}: got something else after writing the list of accepted deliveries",
+            "someone else writes there: find out who, then import again",
+        )
+
+
+def _opener(data: bytes) -> Opener:
+    return lambda offset: io.BytesIO(data[offset:])

@@ -1,0 +1,94 @@
+"""A repository within the OCI layout of an embedded Sovereign: its names are `repository:tag`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from airgap.base.digest import Digest
+from airgap.base.errors import NotFoundError
+from airgap.content.graph import Descriptor, Node, Opener, Outcome
+from airgap.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutPlace:
+    """A `Place`. `layout` is `None` before the first import: then nothing is there, and nothing can be written."""
+
+    layout: Layout | None
+    at: str
+
+    def _open(self) -> Layout:
+        if self.layout is None:
+            raise NotFoundError("no-layout", f"{self.at}: the embedded Sovereign is empty")
+        return self.layout
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True when the layout has it, in whatever repository: blobs are shared."""
+        return self.layout is not None and self.layout.has(descriptor)
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """The blob. Raises `NotFoundError`."""
+        return self._open().open(descriptor, offset)
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Tags of this repository and what they name."""
+        if self.layout is None:
+            return []
+        prefix = f"{self.at}:"
+        return [
+            (name.removeprefix(prefix), root)
+            for name, root in self.layout.roots()
+            if name.startswith(prefix)
+        ]
+
+    def tags(self) -> Sequence[str]:
+        """All tags of this repository."""
+        return [name for name, _ in self.roots()]
+
+    def resolve(self, name: str) -> Descriptor:
+        """What a tag or digest names. Raises `NotFoundError`."""
+        wanted = f"{self.at}@{name}" if name.startswith("sha256:") else f"{self.at}:{name}"
+        for found, root in self._open().roots():
+            if found == wanted or (name.startswith("sha256:") and root.digest == Digest(name)):
+                return Descriptor(root.media_type, root.digest, root.size)
+        raise NotFoundError("not-found", f"{wanted} is not there")
+
+    def asks(self, _descriptor: Descriptor) -> bool:
+        """False: `has` costs little."""
+        return False
+
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
+        """Into the layout."""
+        return self._open().put(descriptor, opener)
+
+    def lists(self, _node: Node) -> bool:
+        """Always: index.json names it."""
+        return True
+
+    def check_room(self, blobs: Iterable[Descriptor]) -> None:
+        """Of the whole layout."""
+        self._open().check_room(blobs)
+
+    def refer(self, _node: Node, _subject: Digest) -> None:
+        """Nothing: a layout has no index of referrers, and who looks goes by what manifests name themselves."""
+
+    def discard(self, descriptor: Descriptor) -> bool:
+        """Moves a damaged blob aside, for all repositories."""
+        self._open().discard(descriptor)
+        return True
+
+    def settle(self) -> None:
+        """Of the whole layout."""
+        self._open().settle()
+
+    def publish(self, names: Mapping[str, Descriptor]) -> None:
+        """Names become `repository:tag`; a reference by digest `repository@digest`."""
+        made = {}
+        for name, root in names.items():
+            made[f"{self.at}:{name}" if name else f"{self.at}@{root.digest}"] = root
+        if made:
+            self._open().publish(made)

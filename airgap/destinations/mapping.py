@@ -1,0 +1,25 @@
+"""Where an upstream name goes inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airgap.base.errors import InputError
+
+
+def map_prefix(original: str, table: Mapping[str, str], what: str) -> str:
+    """The place inside of an upstream name: the longest key that is a whole-segment prefix gives way to its value.
+
+    `docker.io/library/alpine` with `{docker.io: dockerhub}` → `dockerhub/library/alpine`.
+    Raises `InputError` (`no-mapping`) when no key matches: never a guess.
+    """
+    parts = original.split("/")
+    for count in range(len(parts), 0, -1):
+        place = table.get("/".join(parts[:count]))
+        if place is not None:
+            return "/".join([place.strip("/"), *parts[count:]])
+    raise InputError(
+        "no-mapping",
+        f"{what} in the Sovereign resource has no key for {original!r}; it has {', '.join(sorted(table)) or 'none'}",
+        f"add a line to {what}, for example `{parts[0]}: some-project`",
+    )

@@ -1,0 +1,229 @@
+"""The embedded Sovereign's objects: plain files below `objects/<bucket>/` of one directory, no service needed.
+
+Every step below the root is taken by directory descriptor and without following links, so a link that someone put
+there leads nowhere. A file appears whole, verified and durable, under its name, or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from airgap.base.digest import Digest, hash_stream
+from airgap.base.disk import Filling
+from airgap.base.errors import InputError, StoreError, UpstreamError
+from airgap.content.lock import check_path
+from airgap.destinations.base import Run
+from airgap.destinations.trees.destination import Body, Held, TreeDestination
+from airgap.destinations.trees.keys import folders
+
+OBJECTS = "objects"
+"""The folder of buckets, beside `oci/` and `git/`."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Not blocking: opening a named pipe would wait for a writer.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class DirectoryDestination(TreeDestination):
+    """Trees as plain files below `root`/objects. See `TreeDestination`; its own failures are `StoreError`s."""
+
+    def __init__(self, root: Path, run: Run) -> None:
+        super().__init__(str(root), DirectoryObjects(root), run)
+
+
+class DirectoryObjects:
+    """`Objects` over a directory, which is made when the first object is written. Looking always hashes."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / OBJECTS
+
+    def bucket(self, name: str) -> str:
+        """See `Objects.bucket`: a tree's bucket is its folder."""
+        if "/" in check_path(name, "bucket"):
+            raise InputError("no-mapping", f"bucket {name!r}: a bucket is one folder")
+        return name
+
+    def ready(self, bucket: str) -> None:
+        """See `Objects.ready`: what is missing is made later, what is something else is refused."""
+        with self._mapped(bucket), self._folder(bucket):
+            pass
+
+    def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
+        """See `Objects.look`. `deep` changes nothing: a file system keeps no checksum that could be asked."""
+        parent, _, name = f"{bucket}/{key}".rpartition("/")
+        with self._mapped(f"{bucket}/{key}"), self._folder(parent) as folder:
+            if folder is None or not _exists(folder, name) or _is_folder(folder, name):
+                return None
+            with os.fdopen(os.open(name, _READ, dir_fd=folder), "rb", buffering=0) as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise OSError(errno.EINVAL, "not a plain file")
+                digest, size = hash_stream(stream)
+        return Held(digest, size)
+
+    def in_the_way(self, bucket: str, key: str) -> str:
+        """See `Objects.in_the_way`."""
+        for path in (*folders(key), key):
+            parent, _, name = f"{bucket}/{path}".rpartition("/")
+            with self._mapped(f"{bucket}/{path}"), self._folder(parent) as folder:
+                if folder is None or not _exists(folder, name):
+                    return ""
+                if _is_folder(folder, name) == (path == key):
+                    return path if path != key else f"{key}/"
+        return ""
+
+    def write(self, bucket: str, key: str, body: Body, replaces: Held | None) -> None:
+        """See `Objects.write`. What is there is looked at again while other runs of ours are locked out."""
+        where = f"{bucket}/{key}"
+        parent, _, name = where.rpartition("/")
+        with self._mapped(where), self._folder(parent, make=True) as folder:
+            if folder is None:
+                raise OSError(errno.ENOTDIR, "its folder is no folder")
+            self._enough(folder, where, body.descriptor.size)
+            with _temporary(folder, name) as (temporary, descriptor):
+                file = Filling(descriptor)
+                for piece in body.pieces():
+                    file.write(piece)
+                os.fsync(descriptor)
+                now = self.look(bucket, key)
+                if (now and now.digest) != (replaces and replaces.digest):
+                    raise UpstreamError(
+                        "changed-meanwhile",
+                        f"{where}: got {now.digest if now else 'nothing'}, expected what it held before",
+                        "someone else writes there; run the import again",
+                    )
+                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(folder)
+
+    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
+        """See `Objects.keys`. Links and what else is not a folder count as files."""
+        found: list[str] = []
+        with (
+            self._mapped(f"{bucket}/{prefix}"),
+            self._folder(f"{bucket}/{prefix}".rstrip("/")) as top,
+        ):
+            if top is None:
+                return found
+            for path, names, files, folder in os.fwalk(".", dir_fd=top, onerror=_raise):
+                links = [name for name in names if not _is_folder(folder, name)]
+                below = "" if path == "." else path.removeprefix("./") + "/"
+                found += [f"{prefix}{below}{name}" for name in (*files, *links)]
+        return sorted(found)
+
+    @contextmanager
+    def _folder(self, path: str, *, make: bool = False) -> Iterator[int | None]:
+        """A folder's descriptor; `None` when it, or one above it, is missing or is a plain file."""
+        if make:
+            self._root.mkdir(parents=True, exist_ok=True)
+        descriptor = None
+        try:
+            try:
+                descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                for part in path.split("/"):
+                    above, descriptor = descriptor, _step(descriptor, part, make=make)
+                    os.close(above)
+            except (FileNotFoundError, NotADirectoryError):
+                yield None
+                return
+            yield descriptor
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _enough(self, folder: int, where: str, size: int) -> None:
+        room = os.fstatvfs(folder)
+        free = room.f_bavail * room.f_frsize
+        if size > free:
+            raise StoreError(
+                "disk-full",
+                f"{self._root}/{where}: needs {size} bytes, {free} are free",
+                "make room, then run this again: what is in place stays",
+            )
+
+    @contextmanager
+    def _mapped(self, where: str) -> Iterator[None]:
+        """The border where the system's errors become ours."""
+        try:
+            yield
+        except OSError as error:
+            what = f"{self._root}/{where}: {error.strerror or error}"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreError("disk-full", what, "make room, then run this again") from error
+            if error.errno in (errno.ELOOP, errno.EMLINK):
+                raise StoreError(
+                    "symlink", what, "links are not followed here: remove it"
+                ) from error
+            raise StoreError("directory", what, "check rights and what is there") from error
+
+
+def _step(folder: int, name: str, *, make: bool) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=folder)
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, f"{name!r} is a symbolic link") from None
+        raise
+    except FileNotFoundError:
+        if not make:
+            raise
+    with suppress(FileExistsError):  # made by another thread just now
+        os.mkdir(name, 0o755, dir_fd=folder)
+        os.fsync(folder)
+    return _step(folder, name, make=False)
+
+
+@contextmanager
+def _temporary(folder: int, name: str) -> Iterator[tuple[str, int]]:
+    """An empty file beside `name` that is ours alone; gone at the end unless it was renamed.
+
+    Its name is always the same, so what a killed run left is used up by the next.
+    """
+    temporary = f".airgap-{Digest.of(name.encode()).hex[:32]}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o644, dir_fd=folder)
+    try:
+        _lock(descriptor, folder, temporary)
+        try:
+            os.ftruncate(descriptor, 0)
+            yield temporary, descriptor
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: int, temporary: str) -> None:
+    """Raises `StoreError` (`in-use`) when another run has the file, or had it and renamed it just now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        named = os.stat(temporary, dir_fd=folder, follow_symlinks=False)
+        if named.st_ino == os.fstat(descriptor).st_ino:
+            return
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    raise StoreError(
+        "in-use", f"{temporary}: another run writes it", "wait for it, then run this again"
+    )
+
+
+def _exists(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_folder(folder: int, name: str) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,223 @@
+"""`extract`: one item out of a delivery or a store, into a layout folder or an archive. Every byte is hashed."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from airgap.acceptance.open import evidence_files
+from airgap.base.digest import Digest
+from airgap.base.disk import check_free
+from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.progress import Progress
+from airgap.content.copy import Copy, copy_graph
+from airgap.content.graph import (
+    ANNOTATION_IMAGE_NAME,
+    ANNOTATION_PLATFORMS,
+    OCI_MANIFEST,
+    Descriptor,
+    Node,
+    Source,
+    walk,
+)
+from airgap.content.lock import Item, Lock
+from airgap.content.platforms import narrow
+from airgap.content.reference import parse_reference
+from airgap.delivery.index import INDEX_NAME, Contents, Index, Root
+from airgap.delivery.plan import plan_volumes
+from airgap.delivery.read import Media, Volumes, open_media
+from airgap.delivery.write import copy_out
+from airgap.jobs.listing import items
+from airgap.kinds import image
+from airgap.store.layout import LOCK_FILE, Layout
+from airgap.store.memory import Memory
+from airgap.store.overlay import Overlay
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An item's graph: where it is read from, its root, the chosen platforms, and its name for containerd."""
+
+    source: Source
+    root: Descriptor
+    platforms: tuple[str, ...] = ()
+    full_name: str = ""
+    contents: Contents | None = None
+    """Of a delivery: which blob is in which volume."""
+
+
+def find(thing: Path, name: str) -> Found:
+    """An item in a delivery or a store.
+
+    Raises `InputError` (`no-such-item`), and for a delivery what reading its evidence raises.
+    """
+    if (thing / INDEX_NAME).exists():
+        media = open_media([thing])
+        index = Index.decode(media.index_bytes)
+        listed = {root.item: root for root in index.contents.roots}
+        if name in listed:
+            volumes = Volumes(index.contents, media.folders)
+            item = _locked(media, index, listed[name])
+            root = item.root or Descriptor(
+                OCI_MANIFEST, listed[name].digest, index.contents.size(listed[name].digest)
+            )
+            said = image.index_annotations(item) if item.kind == "image" else {}
+            return _found(volumes, root, said, index.contents)
+    else:
+        layout = Layout(thing)
+        named = layout.find(name)
+        if named is not None:
+            return _found(layout, named, named.annotations)
+    near = difflib.get_close_matches(name, [row["name"] for row in items(thing)], 1)
+    hint = f"did you mean {near[0]!r}?" if near else "`airgap ls` lists the names"
+    raise InputError("no-such-item", f"{thing}: no item {name!r}", hint)
+
+
+def _locked(media: Media, index: Index, root: Root) -> Item:
+    """The lock's own word about a root: its media type, the chosen platforms, its source."""
+    for file, data in evidence_files(media, index).items():
+        if file.startswith("locks/"):
+            for item in Lock.decode(data, file).items:
+                if item.name == root.item and (
+                    item.root is None or item.root.digest == root.digest
+                ):
+                    return item
+    raise IntegrityError(
+        "root-mismatch", f"AIRGAP.json lists {root.item!r} as {root.digest}, and no lock does"
+    )
+
+
+def _found(
+    source: Source,
+    root: Descriptor,
+    said: Mapping[str, str],
+    contents: Contents | None = None,
+) -> Found:
+    platforms = tuple(filter(None, said.get(ANNOTATION_PLATFORMS, "").split(",")))
+    bare = Descriptor(root.media_type, root.digest, root.size)
+    return Found(source, bare, platforms, said.get(ANNOTATION_IMAGE_NAME, ""), contents)
+
+
+class _Watched:
+    """A source that knows which blob was opened last: while it is read in order, a fault is about that one."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.last: Descriptor | None = None
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Of the source."""
+        return self.source.has(descriptor)
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """From the source."""
+        self.last = descriptor
+        return self.source.open(descriptor, offset)
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Of the source."""
+        return self.source.roots()
+
+
+def extract(thing: Path, name: str, to: Path, progress: Progress) -> tuple[str, int]:
+    """Copies one item into an OCI layout folder, or a tar that skopeo, containerd and k3s read; all or nothing.
+
+    Of an index with `platforms:` comes what a registry would get. Every blob is hashed on the way. Returns the root's
+    digest and the content's size in bytes. Raises `InputError`, `IntegrityError`, `NotFoundError`, `StoreError`.
+    """
+    found = find(thing, name)
+    watched = _Watched(found.source)
+    try:
+        return _extract(found, watched, name, to, progress)
+    except (IntegrityError, NotFoundError) as error:
+        raise _placed(error, found, watched.last) from error
+
+
+def _extract(
+    found: Found, watched: _Watched, name: str, to: Path, progress: Progress
+) -> tuple[str, int]:
+    root, derived = narrow(watched, found.root, found.platforms)
+    made = Memory()
+    if derived is not None:
+        made.add(root.media_type, derived.data)
+    source = Overlay(made, watched)
+    blobs = [f.descriptor if isinstance(f, Node) else f for f in walk(source, root)]
+    size = sum(blob.size for blob in blobs)
+    room = size + (len(blobs) + 16) * 4096 + (1 << 20)
+    check_free(to, room, repr(name))
+    full = _full_name(found.full_name, root.digest)
+    named = replace(root, annotations={ANNOTATION_IMAGE_NAME: full} if full else {})
+    with _all_or_nothing(to):
+        if to.suffix == ".tar":
+            plan = plan_volumes(blobs, [(name, named)], room)
+            progress.start("extract", plan.volumes[0].size, 1)
+            copy_out(plan, source, to, progress)
+        else:
+            layout = Layout(to, create=True, batch=True)
+            progress.start("extract", 0, 1)
+            # One after the other, so that `watched` can say what a fault is about.
+            [copied] = copy_graph([Copy(name, source, layout, root)], jobs=1, progress=progress)
+            if copied.error is not None:
+                raise copied.error
+            layout.publish({name: named})
+            with suppress(OSError):
+                (to / LOCK_FILE).unlink()
+    return str(root.digest), size
+
+
+def _full_name(name: str, root: Digest) -> str:
+    """The name for containerd, which believes it: a digest in it is that of what is extracted, or is left out."""
+    try:
+        reference = parse_reference(name)
+    except InputError:
+        return ""
+    if reference.digest in (None, root):
+        return name
+    return str(replace(reference, digest=None if reference.tag else root))
+
+
+@contextmanager
+def _all_or_nothing(to: Path) -> Iterator[None]:
+    """What fails leaves nothing of ours behind, so that the same command can be given again.
+
+    Raises `InputError` (`not-empty`): what is there already must not be taken for ours.
+    """
+    new = not to.exists()
+    if not new and (not to.is_dir() or any(to.iterdir())):
+        raise InputError(
+            "not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar"
+        )
+    try:
+        yield
+    except BaseException:
+        if to.suffix == ".tar":
+            with suppress(OSError):
+                to.with_name(f".{to.name}.partial").unlink()
+        elif to.is_dir():
+            shutil.rmtree(to / "blobs", ignore_errors=True)
+            for file in ("oci-layout", "index.json", LOCK_FILE):
+                with suppress(OSError):
+                    (to / file).unlink()
+            if new:
+                with suppress(OSError):
+                    to.rmdir()
+        raise
+
+
+def _placed(
+    error: IntegrityError | NotFoundError, found: Found, last: Descriptor | None
+) -> IntegrityError | NotFoundError:
+    """The error with the place where the bad blob is, and what mends it."""
+    if found.contents is None:
+        error.hint = error.hint or "run `airgap pull` again with its lock and this store"
+    elif last is not None and isinstance(error, IntegrityError):
+        numbers = sorted({extent.volume for extent in found.contents.blobs.get(last.digest, ())})
+        names = ", ".join(found.contents.volumes[number - 1].name for number in numbers)
+        error.what = f"{names or 'the delivery'}: {error.what}"
+        error.hint = error.hint or "copy it again from the original medium"
+    return error

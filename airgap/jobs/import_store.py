@@ -1,0 +1,167 @@
+"""`import --store`: a first-leg delivery → the store of the station that it is addressed to. Trust first, names last.
+
+The station accepts like a Sovereign: the same acceptance, with a state of its own in the store's records. What the
+delivery brings with its locks, pull statements and approvals, is kept there, so that `scan` and `bundle` go by it as if
+the locks had been pulled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airgap.acceptance.open import Opened
+from airgap.base.digest import Digest
+from airgap.base.errors import AbsentError, AirgapError, PolicyError
+from airgap.base.parallel import parallel
+from airgap.base.progress import Progress
+from airgap.content.copy import Copied, Copy, copy_graph
+from airgap.content.graph import Descriptor, Target, by_platform
+from airgap.content.lock import Item, Lock
+from airgap.destinations.graph.layout import LayoutPlace
+from airgap.destinations.graph.place import Deep
+from airgap.jobs.importing.run import forms_of
+from airgap.jobs.lock import raise_all
+from airgap.kinds.table import kind_of, store_names
+from airgap.statements.accepted_state import Standing
+from airgap.station.files import Records
+from airgap.station.ledger import Ledger
+from airgap.store.layout import Layout
+
+CARRIED = ("pull", "approval")
+"""Statements about locks that go on from here.
+
+A verdict does not. It was checked on the way in, so one that says fail refuses the delivery; but what leaves here
+passed the policy of here, and the gate of `bundle` takes the newest verdict for just that.
+"""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What an import into a store did, or with a dry run would do."""
+
+    opened: Opened
+    items: list[Item]
+    written: int = 0
+    """Bytes that are new in the store."""
+    locks: list[Path] = field(default_factory=list)
+    missing_volumes: list[str] = field(default_factory=list)
+    waits: bool = False
+    """True while something is on a disc that is still to come: then no name was published."""
+
+
+def left_here(opened: Opened) -> list[str]:
+    """What people should know of statements that were believed, and do not go on from here."""
+    names = {lock.digest: lock.name for lock in opened.locks}
+    return [
+        f"lock {names[one.statement.subject]!r}: the {one.statement.kind} of {one.key.name!r} was checked, and goes no "
+        "further: this station judges by its own policy (`airgap scan`)"
+        for one in opened.admitted.statements
+        if one.statement.kind == "verdict" and one.statement.subject in names
+    ]
+
+
+def look(opened: Opened, store: Path) -> Taken:
+    """What `take` would do. Writes nothing. Raises `IntegrityError`, `InputError`."""
+    layout = Layout(store) if (store / "oci-layout").exists() else None
+    forms_of(opened)
+    contents = opened.index.contents
+    blobs = [Descriptor("", digest, contents.size(digest)) for digest in contents.blobs]
+    new = [blob.size for blob in blobs if layout is None or not layout.has(blob)]
+    items = [item for item, _ in opened.roots()]
+    return Taken(opened, items, sum(new), missing_volumes=opened.volumes.missing())
+
+
+def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: bool, progress: Progress) -> Taken:
+    """Brings everything into the store, as far as the volumes at hand go.
+
+    1. Write the acceptance down; 2. copy all graphs, each blob once, hashed as it goes; 3. stop here while something is
+    on a volume that is not there, and keep what the next disc will need of this one; 4. check what digests do not fix;
+    5. keep statements and locks; 6. publish the names in one sweep.
+    Raises `IntegrityError`, `StoreError`, and `PolicyError` (`not-as-locked`) for content that does not pass 4; then
+    nothing has a name. The same command goes on.
+    """
+    roots = opened.roots()
+    taken = Taken(opened, [item for item, _ in roots], missing_volumes=opened.volumes.missing())
+    forms_of(opened)
+    # 1. Accepted, durably.
+    ledger.record(opened.admitted.record)
+    opened.keep_plan()
+    # 2. Content.
+    target: Target = Deep(LayoutPlace(layout, "")) if deep else layout
+    progress.start("import", 0, len(roots))
+    results = copy_graph(_copies(roots, opened, target), jobs=jobs, progress=progress)
+    layout.settle()
+    taken.written = sum(result.written for result in results)
+    raise_all([_explain(one) for one in results if one.error and not isinstance(one.error, AbsentError)])
+    # 3. Nothing has a name while something is not there.
+    waiting = [one.error for one in results if isinstance(one.error, AbsentError)]
+    absent = [Digest(digest) for error in waiting for digest in error.digests]
+    taken.missing_volumes = opened.volumes.lacking(absent)
+    taken.waits = bool(waiting)
+    if waiting:
+        if opened.spool is not None:
+            opened.spool.keep(opened.volumes, absent)
+        return taken
+    # 4. What digests do not fix.
+    _check(roots, layout, jobs)
+    # 5. What goes on with the content.
+    again = opened.admitted.standing is Standing.RESTORE
+    for lock in opened.locks:
+        _receive(lock, opened, ledger.records, newest=not again)
+        taken.locks.append(ledger.records.save_lock(lock))
+    # 6. Names. A restore moves none.
+    names = {name: place for item, root in roots for name, place in store_names(item, root).items()}
+    layout.publish({n: place for n, place in names.items() if not again or layout.find(n) is None})
+    for item in taken.items:
+        progress.done(item.name, "pass")
+    return taken
+
+
+def _copies(roots: Sequence[tuple[Item, Descriptor]], opened: Opened, target: Target) -> list[Copy]:
+    copies = []
+    for item, root in roots:
+        graphs = [(root, by_platform(item.platforms))]
+        graphs += [(attached.descriptor, None) for attached in item.attached]
+        copies += [
+            Copy(item.name, opened.volumes, target, top, keep, partial=True) for top, keep in graphs
+        ]
+    return copies
+
+
+def _explain(result: Copied) -> AirgapError:
+    error = result.error
+    assert error is not None  # noqa: S101  (asked by the caller)
+    error.what = f"{result.copy.item!r}: {error.what}"
+    error.hint = error.hint or (
+        "the medium is damaged, or the way from it: `airgap verify` names the volume; copy it again from the "
+        "original, and run the same command"
+    )
+    return error
+
+
+def _check(roots: Sequence[tuple[Item, Descriptor]], layout: Layout, jobs: int) -> None:
+    found: dict[str, Sequence[str]] = {}
+
+    def one(named: tuple[Item, Descriptor]) -> None:
+        item, root = named
+        found[item.name] = kind_of(item).check(item, root, layout)
+
+    parallel(jobs, one, roots)
+    wrong = [f"{name!r}: {finding}" for name, findings in sorted(found.items()) for finding in findings]
+    if wrong:
+        raise PolicyError(
+            "not-as-locked",
+            "\n  ".join([f"content is not what its lock says: {wrong[0]}", *wrong[1:]]),
+            "nothing of it has a name here; have it locked and pulled again in the connected zone",
+        )
+
+
+def _receive(lock: Lock, opened: Opened, records: Records, *, newest: bool) -> None:
+    about = [one for one in opened.admitted.statements if one.statement.subject == lock.digest]
+    about.sort(key=lambda one: one.statement.signed_at, reverse=True)
+    for kind in CARRIED:
+        bundles = [one.raw for one in about if one.statement.kind == kind]
+        if bundles:
+            records.receive(kind, lock.digest, bundles, replace=newest)

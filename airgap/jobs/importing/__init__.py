@@ -1,0 +1,1 @@
+"""The import: plan, transfer, publish, countersign, receipt."""

@@ -1,0 +1,232 @@
+"""After an import: what was admitted is signed by the Sovereign's own key, once, so that admission inside finds it.
+
+Where a scanner's report came with it, the report is attested too, in the same place and layout. Upstream's signatures
+stay what they are. cosign sees no older signature of an image beside which any bundle lies, so ours lie in a side
+repository, with the image's digest as subject, unless the Sovereign resource says otherwise; and a bundle beside an
+image that upstream signed in the older layout alone is refused. Each signature is a line of the receipt: an audit finds
+one that is gone.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError
+from airgap.base.parallel import parallel
+from airgap.base.progress import Progress
+from airgap.content.forms import Change, Graph, Signs, Verdict
+from airgap.content.graph import Descriptor, Opener
+from airgap.destinations.graph import GraphDestination
+from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, look, payload_of, tagged
+from airgap.resources.model import SignaturesConfig
+from airgap.signatures import write as cosign
+from airgap.signatures.scanner_report import Report
+from airgap.statements.keys.file import Signer, load_public
+from airgap.station.signatory import Diary
+from airgap.store.registry.repository import Repository
+
+if TYPE_CHECKING:
+    from airgap.jobs.importing.lines import Line
+
+DONE = (Verdict.WRITTEN, Verdict.PRESENT)
+"""What is in place."""
+DUE = (Verdict.WRITE, Verdict.MOVED, Verdict.PRESENT)
+"""What would be, by a plan."""
+ACTION = "countersign"
+"""What the station's log calls it."""
+SUBJECTS = 1000
+"""Digests in one line of the log, which has at most one MiB."""
+
+Reports = Mapping[Digest, Report]
+"""By the digest of the manifest that each is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Countersigner:
+    """Signs what an import admitted. `places` has, by a registry's URL, where and in which layout."""
+
+    signer: Signer
+    places: Mapping[str, SignaturesConfig]
+    diary: Diary
+
+    def plan(self, lines: Sequence[Line], reports: Reports, jobs: int) -> None:
+        """Says in each line what `run` would sign once the import has been done. Writes nothing."""
+        wanted = self._wanted(lines, reports, DUE)
+        _tell(wanted, self._looked(wanted, jobs))
+
+    def run(self, lines: Sequence[Line], reports: Reports, jobs: int, progress: Progress) -> None:
+        """Signs the root of each line that is in place, and every manifest below it; adds what came of it to the line.
+
+        1. Look whether our signature is there already. 2. Note in the log what will be signed. 3. Sign. 4. Make it
+        findable. What fails is a failed change of its line, and the same import again mends it.
+        """
+        wanted = self._wanted(lines, reports, DONE)
+        # 1.
+        every = {task.key: task for _, tasks in wanted for task in tasks}
+        progress.start("sign", 0, len(every))
+        looked = self._looked(wanted, jobs)
+        # 2.
+        fresh = [every[key] for key, change in looked.items() if change.outcome is Verdict.WRITE]
+        self._note(sorted({task.claim.subject for task in fresh}))
+
+        # 3.
+        lacking = _shared(fresh)
+
+        def sign(task: Task) -> _Made:
+            progress.item(f"{task.side}@{task.claim.subject}")
+            return lacking.get(id(task.side)) or self._sign(task)
+
+        made = parallel(jobs, sign, fresh, "sign")
+        # 4.
+        looked |= {
+            task.key: change
+            for task, change in zip(fresh, _published(fresh, made, jobs), strict=True)
+        }
+        _tell(wanted, looked)
+
+    # what there is to do
+
+    def _wanted(
+        self, lines: Sequence[Line], reports: Reports, outcomes: Sequence[Verdict]
+    ) -> list[tuple[Line, list[Task]]]:
+        """The lines of registries that get signatures, whose root is (or will be) in place, with what is due."""
+        found = []
+        for line in lines:
+            config = self.places.get(line.destination.url)
+            if config is None or line.error is not None or not isinstance(line.form, Graph):
+                continue
+            if line.changes and line.changes[0].outcome in outcomes:
+                found.append((line, list(self._tasks(line, config, reports))))
+        return found
+
+    def _tasks(self, line: Line, config: SignaturesConfig, reports: Reports) -> Iterator[Task]:
+        destination, form = line.destination, line.form
+        if not isinstance(destination, GraphDestination) or not isinstance(form, Graph):
+            raise TypeError("only graphs are signed")
+        image = destination.repository(line.changes[0].at)
+        side = destination.repository(config.repository) if config.repository else image
+        if not isinstance(image, Repository) or not isinstance(side, Repository):
+            raise TypeError("only registries have signatures")
+        for node in destination.nodes(form):
+            claims = [cosign.signature(node.digest)]
+            if node.digest in reports:
+                claims.append(cosign.vulnerabilities(reports[node.digest]))
+            upstream = _upstream(form, node.digest)
+            for claim in claims:
+                statement = str(Digest.of(claim.statement))
+                signs = Signs(str(node.digest), claim.predicate_type, statement, self.signer.key_id)
+                older = config.layout == "legacy"
+                yield Task(side, image, node, claim, signs, older, destination.run, upstream)
+
+    def _looked(
+        self, wanted: Sequence[tuple[Line, Sequence[Task]]], jobs: int
+    ) -> dict[tuple[int, str], Change]:
+        every = {task.key: task for _, tasks in wanted for task in tasks}
+        key = load_public(self.signer.public_key_pem)
+
+        def guarded(task: Task) -> Change:
+            try:
+                return look(task, key)
+            except AirgapError as error:
+                return _failed(task, error)
+
+        return dict(zip(every, parallel(jobs, guarded, every.values(), "sign"), strict=True))
+
+    def _note(self, digests: Sequence[Digest]) -> None:
+        for at in range(0, len(digests), SUBJECTS):
+            self.diary.note(ACTION, *digests[at : at + SUBJECTS])
+
+    # signing
+
+    def _sign(self, task: Task) -> _Made:
+        """Puts a signature, which nobody finds before it is published."""
+        try:
+            if task.older:
+                made = self._older(task)
+            else:
+                bundle = cosign.sign_bundle(task.claim, self.signer)
+                made = cosign.referrer(task.descriptor, task.claim, bundle, self.diary.clock())
+            for descriptor, data in (*made.blobs, (made.manifest, made.data)):
+                task.side.put(descriptor, _opener(data))
+        except AirgapError as error:
+            return error
+        return made.manifest
+
+    def _older(self, task: Task) -> cosign.Artifact:
+        """Behind what is under the tag: a key that was rotated signed before, or a scanner looked before."""
+        found = tagged(task.side, task.name)
+        before = [] if found is None else cosign.older_layers(found[1])
+        if task.claim.is_signature:
+            payload = payload_of(task)
+            return cosign.older(cosign.simple_layer(payload, self.signer), payload, before)
+        data = cosign.envelope(task.claim, self.signer)
+        return cosign.older(cosign.envelope_layer(task.claim, data), data, before)
+
+
+_Made = Descriptor | AirgapError
+"""The manifest of a signature that was put, or why there is none."""
+
+
+def _shared(tasks: Sequence[Task]) -> dict[int, AirgapError]:
+    """Puts what all bundles of a repository share, once: Distribution loses sight of a blob while another writes it.
+
+    Returns why not, by repository.
+    """
+    failed: dict[int, AirgapError] = {}
+    for side in {id(task.side): task.side for task in tasks if not task.older}.values():
+        descriptor, data = cosign.EMPTY
+        try:
+            side.put(descriptor, _opener(data))
+        except AirgapError as error:
+            failed[id(side)] = error
+    return failed
+
+
+def _published(tasks: Sequence[Task], made: Sequence[_Made], jobs: int) -> list[Change]:
+    """Makes all of them findable; a repository's referrers are entered together."""
+    sides = {id(task.side): task.side for task in tasks if not task.older}
+    entered = {key: _publish(side, {}) for key, side in sides.items()}
+
+    def publish(both: tuple[Task, _Made]) -> Change:
+        task, signature = both
+        if isinstance(signature, AirgapError):
+            return _failed(task, signature)
+        why = _publish(task.side, {task.name: signature}) if task.older else entered[id(task.side)]
+        return task.change(signature.digest, Verdict.WRITTEN) if why is None else _failed(task, why)
+
+    return parallel(jobs, publish, list(zip(tasks, made, strict=True)), "sign")
+
+
+def _publish(repository: Repository, names: Mapping[str, Descriptor]) -> AirgapError | None:
+    try:
+        repository.publish(names)
+    except AirgapError as error:
+        return error
+    return None
+
+
+def _tell(
+    wanted: Sequence[tuple[Line, Sequence[Task]]], looked: Mapping[tuple[int, str], Change]
+) -> None:
+    for line, tasks in wanted:
+        line.signed = [replace(looked[task.key], item=line.form.item) for task in tasks]
+
+
+def _upstream(form: Graph, subject: Digest) -> Upstream:
+    attached = [one for one in form.attached if one.subject == subject]
+    return Upstream(
+        frozenset(one.tag for one in attached if one.tag),
+        any(one.descriptor.artifact_type.startswith(BUNDLES) for one in attached),
+    )
+
+
+def _failed(task: Task, error: AirgapError) -> Change:
+    return task.change(None, Verdict.FAILED, f"not signed: {error}")
+
+
+def _opener(data: bytes) -> Opener:
+    return lambda offset: io.BytesIO(data[offset:])

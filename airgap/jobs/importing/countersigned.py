@@ -1,0 +1,175 @@
+"""Whether a signature or attestation of ours is at a registry already, and whether it may lie where it should.
+
+A receipt of ours is believed for what it lists, as long as the registry answers by the digest; an audit, and `--deep`,
+look whether it is also found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError, NotFoundError
+from airgap.content.forms import Change, Signs, Verdict
+from airgap.content.graph import OCI_MANIFEST, Descriptor, Node, parse_node, read_limited
+from airgap.destinations.base import Run
+from airgap.signatures import write as cosign
+from airgap.statements.keys.file import PublicKey
+from airgap.store.registry.repository import Repository
+
+BUNDLES = "application/vnd.dev.sigstore.bundle"
+"""How the media type of a bundle begins, whatever its version: what cosign looks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What comes with an image in one delivery: a plan asks before it is there."""
+
+    tags: frozenset[str] = frozenset()
+    bundles: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One claim about one manifest or index at one registry, and where it goes."""
+
+    side: Repository
+    """Where it goes: a repository of its own, or that of the image."""
+    image: Repository
+    descriptor: Descriptor
+    claim: cosign.Claim
+    signs: Signs
+    older: bool
+    """True for the older layout."""
+    run: Run
+    upstream: Upstream
+
+    @property
+    def name(self) -> str:
+        """The tag, `""` for a bundle."""
+        return self.claim.tag if self.older else ""
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """One claim in two repositories is one in a side repository, and two beside the images."""
+        return id(self.side), self.signs.statement
+
+    @property
+    def beside(self) -> bool:
+        """True where it goes to the image itself."""
+        return self.side is self.image
+
+    def change(self, digest: Digest | None, outcome: Verdict, reason: str = "") -> Change:
+        """A line about it. Without a signature the digest is that of the subject."""
+        said = str(digest or self.claim.subject)
+        return Change(
+            "", self.side.name, self.name, said, outcome=outcome, reason=reason, signs=self.signs
+        )
+
+
+def look(task: Task, key: PublicKey) -> Change:
+    """PRESENT with the digest of what is there, REFUSED with the reason, or WRITE. Raises `UpstreamError`."""
+    known = _received(task)
+    if known is not None:
+        return task.change(known, Verdict.PRESENT)
+    return _look_older(task, key) if task.older else _look_bundle(task, key)
+
+
+def _received(task: Task) -> Digest | None:
+    """What a receipt of ours lists, if the registry still answers by that digest."""
+    listed = task.run.signed.get((task.side.name, task.name, task.signs))
+    if listed is None or task.run.deep:
+        return None
+    digest = Digest(listed)
+    if task.name:
+        found = task.side.find(task.name)
+        return digest if found is not None and found.digest == digest else None
+    return digest if task.side.has(Descriptor(OCI_MANIFEST, digest, 0)) else None
+
+
+def _look_bundle(task: Task, key: PublicKey) -> Change:
+    bundles = task.upstream.bundles
+    for found in task.side.referrers(task.claim.subject):
+        node = _node(task.side, found)
+        layers = (
+            [one for one in node.children if one.media_type.startswith(BUNDLES)] if node else []
+        )
+        if node is None or len(layers) != 1:
+            continue
+        bundles = True
+        said = node.annotations.get(cosign.PREDICATE)  # ours says it
+        if said == task.claim.predicate_type and layers[0].size <= task.claim.limit:
+            data = _blob(task.side, layers[0])
+            if cosign.is_signed_by(data, task.claim, key):
+                return task.change(found.digest, Verdict.PRESENT)
+    tag = _older_tag(task) if task.beside and not bundles else ""
+    if tag:
+        reason = (
+            f"upstream signed it as {tag}, which cosign would not see any more beside a bundle of ours: "
+            "use a side repository, or layout: legacy"
+        )
+        return task.change(None, Verdict.REFUSED, reason)
+    return task.change(None, Verdict.WRITE)
+
+
+def _look_older(task: Task, key: PublicKey) -> Change:
+    found = tagged(task.side, task.name)
+    for layer in () if found is None else cosign.older_layers(found[1]):
+        if _is_ours(task, layer, key):
+            return task.change(found and found[0].digest, Verdict.PRESENT)
+    if task.beside and (found is not None or task.name in task.upstream.tags):
+        reason = (
+            "the tag holds other signatures, which are not ours to change: use a side repository"
+        )
+        return task.change(found and found[0].digest, Verdict.REFUSED, reason)
+    return task.change(None, Verdict.WRITE)
+
+
+def _is_ours(task: Task, layer: dict[str, Any], key: PublicKey) -> bool:
+    if task.claim.is_signature:
+        return cosign.simple_signature(layer, key, payload_of(task))
+    blob = cosign.envelope_blob(layer, task.claim)
+    return blob is not None and cosign.is_enveloped_by(_blob(task.side, blob), task.claim, key)
+
+
+def payload_of(task: Task) -> bytes:
+    """What a signature in the older layout signs."""
+    return cosign.simple_payload(task.claim.subject, str(task.side))
+
+
+def tagged(repository: Repository, tag: str) -> tuple[Descriptor, bytes] | None:
+    """The manifest under a tag, `None` where there is none."""
+    try:
+        return repository.manifest(tag)
+    except NotFoundError:
+        return None
+
+
+def _node(repository: Repository, found: Descriptor) -> Node | None:
+    """A referrer, read: lists may leave out what it is. `None` for one that is gone, or no manifest."""
+    try:
+        return parse_node(*repository.manifest(found.digest))
+    except (NotFoundError, IntegrityError):
+        return None
+
+
+def _blob(repository: Repository, blob: Descriptor) -> bytes:
+    """The bytes of a small blob, `b""` where they are not what the digest says, or gone."""
+    try:
+        with repository.open(blob) as stream:
+            data = read_limited(stream, blob.size)
+    except NotFoundError:
+        return b""
+    return data if Digest.of(data) == blob.digest else b""
+
+
+def _older_tag(task: Task) -> str:
+    """A tag of the older layout that the subject has where it is, or gets with the delivery; `""` for none."""
+    for tag in (
+        cosign.signature_tag(task.claim.subject),
+        cosign.attestation_tag(task.claim.subject),
+    ):
+        if tag in task.upstream.tags or task.image.find(tag) is not None:
+            return tag
+    return ""

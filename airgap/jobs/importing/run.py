@@ -1,0 +1,250 @@
+"""`import`: delivery → Sovereign. Trust first, every blob hashed as it is pushed, names last, a signed receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from airgap.acceptance.discs import late_blobs
+from airgap.acceptance.open import Opened
+from airgap.base.digest import Digest
+from airgap.base.errors import (
+    AbsentError,
+    AirgapError,
+    InputError,
+    IntegrityError,
+    StoreError,
+    UpstreamError,
+)
+from airgap.base.parallel import parallel
+from airgap.base.progress import Progress
+from airgap.content.copy import Copy, copy_graph
+from airgap.content.forms import Change, Form, Graph, Refs, Tree, Verdict
+from airgap.content.graph import Descriptor, Node, by_platform, walk
+from airgap.destinations.graph import GraphDestination, check_collisions
+from airgap.destinations.make import Destinations
+from airgap.jobs.importing.countersign import Countersigner
+from airgap.jobs.importing.lines import Imported, Line
+from airgap.kinds.table import kind_of
+from airgap.statements.bodies import Receipt
+from airgap.station import receipts
+from airgap.station.ledger import Ledger
+from airgap.station.signatory import Station
+
+
+def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Imported:
+    """What an import would do. Writes nothing.
+
+    Raises `InputError` for what has no place or collides, before anything is asked; an unreachable destination is an
+    error of its lines.
+    """
+    forms = forms_of(opened)
+    for form in forms:
+        destinations.of(form)
+    graphs = [form for form in forms if isinstance(form, Graph)]
+    for destination in destinations.graphs:
+        check_collisions(destination, graphs)
+    for trees in destinations.trees:
+        trees.check([form for form in forms if isinstance(form, Tree)])
+    lines = [Line(one, form, ()) for form in forms for one in destinations.of(form)]
+    # The first line of each destination goes ahead: one that cannot be reached is waited for once.
+    first = {id(line.destination): line for line in reversed(lines)}
+    each(jobs, _plan, list(first.values()))
+    for line in lines:
+        error = first[id(line.destination)].error
+        if isinstance(error, UpstreamError) and error.code == "unreachable":
+            line.error = error
+    each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
+    return Imported(opened, lines, opened.volumes.missing())
+
+
+def forms_of(opened: Opened) -> list[Form]:
+    """What each item brings, in the locks' order; all of it is in the delivery, if not on the volumes at hand.
+
+    Raises `NotFoundError` (`volume-missing`) and `IntegrityError`.
+    """
+    forms = []
+    for item, root in opened.roots():
+        if not opened.volumes.has(root):
+            opened.volumes.open(root)  # says which volume is missing
+        forms.append(kind_of(item).form(item, root, opened.volumes))
+    _check_listed(forms, opened)
+    return forms
+
+
+def each(jobs: int, work: Callable[[Line], None], lines: Sequence[Line]) -> None:
+    """`work` for every line, several at once; an error of the destination becomes the line's."""
+
+    def guarded(line: Line) -> None:
+        if line.error is not None:
+            return
+        try:
+            work(line)
+        except (InputError, StoreError):
+            raise
+        except AirgapError as error:
+            line.error = error
+
+    parallel(jobs, guarded, lines)
+
+
+def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
+    """Raises `IntegrityError` (`not-in-delivery`) when an item names content that is in no volume at all."""
+    listed = opened.index.contents.blobs
+    for form in forms:
+        for blob in _blobs(form):
+            if blob.digest not in listed:
+                raise IntegrityError(
+                    "not-in-delivery",
+                    f"{form.item!r}: {blob.digest} is in no volume of this delivery",
+                    "have it cut again",
+                )
+
+
+def _blobs(form: Form) -> Iterator[Descriptor]:
+    """Everything that a form brings, as far as manifests tell."""
+    if isinstance(form, Refs):
+        yield from (*form.bundles, *form.lfs)
+    elif isinstance(form, Tree):
+        yield from form.entries.values()
+    else:
+        graphs = [(form.root, by_platform(form.platforms))]
+        graphs += [(one.descriptor, None) for one in form.attached]
+        for top, keep in graphs:
+            for found in walk(form.source, top, keep):
+                yield found.descriptor if isinstance(found, Node) else found
+
+
+def _plan(line: Line) -> None:
+    line.changes = line.destination.plan(line.form)  # type: ignore[arg-type]
+
+
+def run_import(
+    planned: Imported,
+    ledger: Ledger,
+    station: Station | None,
+    *,
+    jobs: int,
+    progress: Progress,
+    countersigner: Countersigner | None = None,
+) -> Imported:
+    """Does what was planned, as far as the volumes at hand go.
+
+    1. Write the acceptance down, before anything becomes visible; 2. bring all content, each blob read once and hashed
+    as it goes; 3. stop here while something is on a volume that is not there, and keep what the next disc will need
+    of this one; 4. publish names in one sweep; 5. sign what was admitted, where that is wanted; 6. sign the receipt.
+    A destination or an item that fails drops out, the others go on, and the same command finishes it later.
+    """
+    opened = planned.opened
+    # 1. Accepted, durably.
+    ledger.record(opened.admitted.record)
+    planned.unkept = ledger.unkept
+    opened.keep_plan()
+    # 2. Content.
+    live = [line for line in planned.lines if line.error is None]
+    progress.start("import", sum(_others_size(line.form) for line in live), len(live))
+    _transfer_graphs(live, jobs, progress)
+    _transfer_others(live)
+    for line in live:
+        _explain(line)
+    # 3. Nothing is published while something is not there.
+    waiting = [line.error for line in live if isinstance(line.error, AbsentError)]
+    absent = [digest for error in waiting for digest in error.digests]
+    planned.missing_volumes = opened.volumes.lacking(absent)
+    planned.waits = bool(waiting)
+    if waiting:
+        _keep(planned, absent)
+        return planned
+
+    # 4. Names. Where all are in place and nothing was brought, the plan has just read them: once is enough.
+    settled = all(_in_place(line) for line in planned.lines)
+
+    def publish(line: Line) -> None:
+        if not (settled and isinstance(line.destination, GraphDestination)):
+            line.changes = line.destination.publish(line.form, line.changes)  # type: ignore[arg-type]
+        progress.done(
+            line.form.item, ", ".join(sorted({str(change.outcome) for change in line.changes}))
+        )
+
+    each(jobs, publish, planned.lines)
+    # 5. Our signatures, beside those of upstream.
+    if countersigner is not None:
+        countersigner.run(planned.lines, opened.admitted.reports, jobs, progress)
+    # 6. The receipt.
+    if station is not None:
+        planned.receipt = station.sign(opened.media.digest, _receipt(planned))
+    return planned
+
+
+def _in_place(line: Line) -> bool:
+    """True where the plan found every name as it shall be, and a receipt of ours knows what is below."""
+    present = all(change.outcome is Verdict.PRESENT for change in line.changes)
+    return present and not line.walked and line.error is None
+
+
+def _others_size(form: Form) -> int:
+    """Bytes that a destination other than for graphs will account for; `copy_graph` tells those of graphs."""
+    if isinstance(form, Refs):
+        return sum(blob.size for blob in (*form.bundles, *form.lfs))
+    return sum(one.size for one in form.entries.values()) if isinstance(form, Tree) else 0
+
+
+def _keep(planned: Imported, absent: Sequence[str]) -> None:
+    """Spools what will be read after this disc is gone: parts of split blobs, and what is written last."""
+    opened = planned.opened
+    if opened.spool is not None:
+        late = [blob for line in planned.lines for blob in late_blobs(line.form, line.changes)]
+        opened.spool.keep(opened.volumes, [*map(Digest, absent), *late])
+
+
+def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> None:
+    copies: list[Copy] = []
+    owners: list[Line] = []
+    for line in lines:
+        if isinstance(line.destination, GraphDestination) and isinstance(line.form, Graph):
+            made = line.destination.copies(line.form, line.changes)
+            line.walked = bool(made)
+            copies += made
+            owners += [line] * len(made)
+    for copied, line in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
+        line.error = _worse(line.error, copied.error)
+        line.brought += copied.written
+
+
+def _worse(one: AirgapError | None, other: AirgapError | None) -> AirgapError | None:
+    """The error of a line with several graphs: what another disc will mend counts least."""
+    if isinstance(one, AbsentError) and isinstance(other, AbsentError):
+        return AbsentError([*one.digests, *other.digests])
+    if one is None or (isinstance(one, AbsentError) and other is not None):
+        return other
+    return one
+
+
+def _transfer_others(lines: Sequence[Line]) -> None:
+    by_destination: dict[int, list[Line]] = {}
+    for line in lines:
+        if not isinstance(line.destination, GraphDestination):
+            by_destination.setdefault(id(line.destination), []).append(line)
+    for group in by_destination.values():
+        destination = group[0].destination
+        if isinstance(destination, GraphDestination):
+            continue
+        failed = destination.transfer([line.form for line in group])
+        for line in group:
+            line.error = failed.get(line.form.item)
+
+
+def _explain(line: Line) -> None:
+    if isinstance(line.error, IntegrityError) and not line.error.hint:
+        line.error.hint = (
+            "the medium is damaged, or the way from it: `airgap verify` names the volume; copy it again from the "
+            "original, and run the same command"
+        )
+
+
+def _receipt(done: Imported) -> Receipt:
+    journey = done.opened.index.journey
+    grouped: dict[tuple[str, str], list[Change]] = {}
+    for line in done.lines:
+        grouped.setdefault((line.destination.url, line.destination.form), []).extend(line.told)
+    parts = tuple(receipts.placed(url, form, changes) for (url, form), changes in grouped.items())
+    return Receipt(journey.id, journey.stream, journey.sequence, parts)

@@ -1,0 +1,62 @@
+"""`ls`: the items of a lock, a delivery or a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airgap.base.errors import AirgapError, InputError
+from airgap.base.inputs import read_input
+from airgap.content.graph import parse_json
+from airgap.content.lock import MAX_LOCK, Lock
+from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.read import open_media
+from airgap.store.layout import Layout
+
+
+def _file(thing: Path) -> tuple[bytes, Any]:
+    """A file that may be one of ours: its bytes, and the JSON in it. Raises `InputError` (`unknown-thing`)."""
+    data = read_input(thing, MAX_LOCK, "unknown-thing")
+    try:
+        return data, parse_json(data, str(thing))
+    except AirgapError as error:
+        raise InputError(
+            "unknown-thing",
+            f"{thing}: not a lock, a statement, a delivery or a store",
+            "name a lock file, a signed statement, or the folder of a delivery or a store",
+        ) from error
+
+
+def _lock(data: bytes, document: Any, thing: Path) -> Lock:
+    """A lock, or what to do with the file of ours that it is instead."""
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if kind == "Delivery":
+        raise InputError(
+            "unknown-thing",
+            f"{thing}: this is the index of a delivery",
+            f"name its folder, {thing.parent}",
+        )
+    if isinstance(document, dict) and "dsseEnvelope" in document:
+        raise InputError(
+            "unknown-thing",
+            f"{thing}: this is a signed statement, and has no items to list",
+            f"airgap show {thing}",
+        )
+    return Lock.decode(data, str(thing))
+
+
+def items(thing: Path) -> list[dict[str, Any]]:
+    """The items of a lock, a delivery or a store: kind, name, digest, bytes (0: unknown)."""
+    if not thing.is_dir():
+        lock = _lock(*_file(thing), thing)
+        return [
+            _row(i.kind, i.name, str(i.root.digest) if i.root else "", i.bytes) for i in lock.items
+        ]
+    if (thing / INDEX_NAME).exists():
+        index = Index.decode(open_media([thing]).index_bytes)
+        return [_row(r.kind, r.item, str(r.digest), 0) for r in index.contents.roots]
+    return [_row("", name, str(root.digest), 0) for name, root in Layout(thing).roots()]
+
+
+def _row(kind: str, name: str, digest: str, size: int) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "digest": digest, "bytes": size}

@@ -1,0 +1,251 @@
+"""`lock`: names → digests. Keeps pins that are there unless told to update; says what moved."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from airgap.base.errors import AirgapError, InputError
+from airgap.base.parallel import parallel
+from airgap.base.progress import Progress
+from airgap.content.lock import Item, Lock
+from airgap.kinds.table import kind as kind_named
+from airgap.kinds.table import wanted
+from airgap.resources.model import Request
+from airgap.store.locate import Reach
+
+ALL = "*"
+"""In `update`: every pin is made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A new lock, and what people should know about it."""
+
+    lock: Lock
+    notes: tuple[str, ...]
+
+
+def make_lock(
+    request: Request,
+    old: Lock | None,
+    update: Collection[str],
+    reach: Reach,
+    *,
+    jobs: int,
+    progress: Progress,
+    folder: Path,
+) -> Locked:
+    """Resolves a request, several items at once. Pins of `old` stay for what is asked for as before; what the request
+    asks for otherwise by now is resolved anew, and a note says so.
+
+    `update` names items that are resolved anew (`ALL` for every one); `folder` is where the lock will lie: local paths
+    below it are written relative to it. Raises the first error, after every item was tried.
+    """
+    entries = list(wanted(request))
+    _check_update(update, entries)
+    kept = {(item.kind, item.name): item for item in old.items} if old else {}
+    edited = list[str]()
+    progress.start("lock", 0, len(entries))
+
+    def one(entry: tuple[str, Any]) -> Item | AirgapError:
+        kind, asked = entry
+        progress.item(asked.name)
+        pin = kept.get((kind, asked.name))
+        if pin is not None and not {asked.name, ALL} & set(update):
+            edits = _edits(kind, asked, pin, folder)
+            if not edits:
+                progress.done(asked.name, "kept")
+                return pin
+            edited.append(f"{asked.name}: resolved anew, because the request changed: {edits}")
+        try:
+            item = kind_named(kind).resolve(asked, reach)
+        except AirgapError as error:
+            error.what = (
+                f"{asked.where + ': ' if asked.where else ''}{kind} {asked.name!r}: {error.what}"
+            )
+            progress.done(asked.name, "failed")
+            return error
+        progress.done(asked.name, "locked")
+        source = _relative(item.source, kind, folder)
+        return replace(item, source=source, asked=_unwritten(kind, asked))
+
+    results = parallel(jobs, one, entries)
+    raise_all([result for result in results if isinstance(result, AirgapError)])
+    lock = Lock.of(request.name, [result for result in results if isinstance(result, Item)])
+    return Locked(lock, (*sorted(edited), *(note for item in lock.items for note in _notes(item))))
+
+
+def raise_all(errors: list[AirgapError]) -> None:
+    """Raises the first of `errors`, with the others in `also`, so that one run shows all that is wrong."""
+    if errors:
+        errors[0].also = errors[1:]
+        raise errors[0]
+
+
+def _check_update(update: Collection[str], entries: list[tuple[str, Any]]) -> None:
+    names = {asked.name for _, asked in entries}
+    for name in update:
+        if name != ALL and name not in names:
+            import difflib
+
+            near = difflib.get_close_matches(name, names, 1)
+            hint = (
+                f"did you mean {near[0]!r}?" if near else "names are those of the request's items"
+            )
+            raise InputError(
+                "no-such-item", f"--update {name}: the request has no item of this name", hint
+            )
+
+
+def _asked(kind: str, asked: Any, folder: Path) -> dict[str, Any]:
+    """Everything that a request says about an item; `_pinned` gives the same of a lock."""
+    said: dict[str, Any] = {"source": _relative(_source(kind, asked), kind, folder)}
+    if kind in ("image", "chart"):
+        said |= {"platforms": getattr(asked, "platforms", ()), "phase": asked.phase}
+    elif kind == "file":
+        said |= {"sha256": asked.sha256, "path": asked.path}
+    elif kind == "git":
+        said["lfs"] = asked.lfs
+    return said | _unwritten(kind, asked)
+
+
+def _unwritten(kind: str, asked: Any) -> dict[str, str | list[str]]:
+    """What a pin does not show of the request that it was made from: the lock's field `asked`."""
+    if kind == "git":
+        return {"refs": sorted(asked.refs)}
+    if kind == "model":
+        revision = {"revision": asked.revision} if asked.repo else {}
+        return {"include": sorted(asked.include), **revision}
+    return {}
+
+
+def _pinned(pin: Item) -> dict[str, Any]:
+    said: dict[str, Any] = {"source": pin.source}
+    if pin.kind in ("image", "chart"):
+        said |= {"platforms": pin.platforms, "phase": pin.phase}
+    elif pin.kind == "file":
+        said |= {"sha256": pin.files[0].digest.hex if pin.files else "", "path": pin.path}
+    elif pin.kind == "git":
+        said["lfs"] = pin.lfs
+    return said | dict(pin.asked)
+
+
+def _edits(kind: str, asked: Any, pin: Item, folder: Path) -> str:
+    """What the request says otherwise than the one that `pin` was made from, in words; empty: the pin stays."""
+    new, old = _asked(kind, asked, folder), _pinned(pin)
+    return "; ".join(
+        f"{key}: {_text(old[key])} → {_text(new[key])}"
+        if key in old
+        else f"{key}: the lock does not say what was asked, now {_text(new[key])}"
+        for key in new
+        if key not in old or old[key] != new[key]
+    )
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, str | bool) else ", ".join(value) or "all"
+
+
+def _source(kind: str, asked: Any) -> str:
+    """The lock's `source` for a request, before local paths in it are made relative."""
+    if kind in ("image", "chart"):
+        return str(asked.ref)
+    if kind == "git":
+        return str(asked.url)
+    if kind == "model":
+        return f"hf:{asked.repo}" if asked.repo else f"directory:{asked.directory}"
+    return asked.url or f"file:{asked.file}"
+
+
+_LOCAL = ("oci-archive:", "oci:", "directory:", "file:")
+
+
+def _relative(source: str, kind: str, folder: Path) -> str:
+    """Local paths below the lock's folder are written relative to it, so that both can be moved together.
+
+    Where the command was started does not matter: `..` in the folder's name is taken out as in the request's paths.
+    """
+    scheme = next((one for one in _LOCAL if source.startswith(one)), "")
+    path = source.removeprefix(scheme)
+    if (scheme or kind == "git") and path.startswith("/"):
+        base = os.path.normpath(folder.absolute()).rstrip("/") + "/"
+        return scheme + path.removeprefix(base)
+    return source
+
+
+def _notes(item: Item) -> list[str]:
+    notes = []
+    if item.converted:
+        notes.append(
+            f"{item.name}: converted: an engine's image has no digest of its own, so it got {item.root}"
+        )
+    if item.inside is not None and item.root is not None:
+        # Design §4: the far side must not be surprised. Whether the index has attestations is not asked again for a
+        # pin that stays, so the note says it of all.
+        notes.append(
+            f"{item.name}: with `platforms:` the index itself does not arrive: @{item.root.digest} and signatures on it"
+            " will not resolve inside, those on the chosen children will; what it lists for no chosen platform is left"
+            " out, and so are BuildKit's attestation manifests (`unknown/unknown`)"
+        )
+    if item.phase == "seed":
+        notes.append(
+            f"{item.name}: `phase: seed` does nothing in this version: at the import it goes to the registry"
+        )
+    return notes
+
+
+def diff_locks(old: Lock, new: Lock) -> list[dict[str, str]]:
+    """What changed, for the one who approves: rows of `change` (added, removed, changed), `kind`, `name`, `detail`."""
+    before = {(item.kind, item.name): item for item in old.items}
+    after = {(item.kind, item.name): item for item in new.items}
+    rows = []
+    for key in sorted(before.keys() | after.keys()):
+        one, two = before.get(key), after.get(key)
+        if one == two:
+            continue
+        if one is None or two is None:
+            item, change = (two, "added") if two is not None else (one, "removed")
+            detail = _identity(item) if item is not None else ""
+        else:
+            change, detail = "changed", "; ".join(_changes(one, two))
+        rows.append({"change": change, "kind": key[0], "name": key[1], "detail": detail})
+    return rows
+
+
+def _identity(item: Item) -> str:
+    return str(item.root.digest) if item.root else f"{len(item.refs)} refs"
+
+
+def _changes(one: Item, two: Item) -> list[str]:
+    old, new = one.as_dict(), two.as_dict()
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if before == after:
+            continue
+        if key == "root":
+            found.append(
+                f"root {before['digest']} → {after['digest']}" if before and after else "root"
+            )
+        elif key in ("refs",):
+            found += _ref_changes(one.refs, two.refs)
+        elif key == "asked":
+            found.append(f"asked: {json.dumps(before)} → {json.dumps(after)}")
+        elif key in ("attached", "files"):
+            found.append(f"{key}: {len(before or ())} → {len(after or ())}")
+        else:
+            found.append(f"{key}: {before} → {after}")
+    return found
+
+
+def _ref_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return [
+        f"{ref} {(old.get(ref) or 'nothing')[:12]} → {(new.get(ref) or 'nothing')[:12]}"
+        for ref in sorted(old.keys() | new.keys())
+        if old.get(ref) != new.get(ref)
+    ]

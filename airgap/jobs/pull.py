@@ -1,0 +1,277 @@
+"""`pull`: origin → store. Verified while it streams, resumable, and at the end one signed statement a lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, StoreError
+from airgap.base.parallel import parallel
+from airgap.base.progress import Progress
+from airgap.content.copy import Copied, Copy, copy_graph
+from airgap.content.graph import (
+    Descriptor,
+    Node,
+    Opener,
+    Outcome,
+    Source,
+    Target,
+    by_platform,
+    walk,
+)
+from airgap.content.lock import Item, Lock
+from airgap.jobs.lock import raise_all
+from airgap.kinds.table import kind_of, store_names
+from airgap.station.files import Records, git_pin_name
+from airgap.store.layout import Layout
+from airgap.store.locate import Reach
+from airgap.store.overlay import Overlay
+
+if TYPE_CHECKING:
+    from airgap.statements.bodies import Pull
+    from airgap.station.signatory import Station
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What became of one item."""
+
+    lock: Lock
+    item: Item
+    root: Descriptor | None = None
+    bytes: int = 0
+    written: int = 0
+    findings: tuple[str, ...] = ()
+    error: AirgapError | None = None
+
+    @property
+    def outcome(self) -> str:
+        """`pass` or `fail`."""
+        return "fail" if self.findings or self.error else "pass"
+
+
+def pull(
+    locks: Sequence[tuple[Lock, Reach]],
+    layout: Layout,
+    records: Records,
+    station: Station | None,
+    *,
+    jobs: int,
+    progress: Progress,
+) -> list[Pulled]:
+    """Fetches everything that the locks name; returns one `Pulled` an item. A lock that is named twice is one lock.
+
+    1. Pack what is no graph upstream (Git); 2. copy all graphs at once, each blob once; 3. check what digests do not
+    fix; 4. publish the names in one sweep; 5. with a station, sign one statement a lock.
+    An origin that fails is raised after everything else was fetched, and then there is no statement.
+    """
+    if layout.mended:
+        progress.note(
+            f"{layout.path}: its index.json was lost, and a new one was made: items of other locks have no names there"
+            " until these are pulled again (what is there is not fetched twice)"
+        )
+    locks = list({lock.digest: (lock, reach) for lock, reach in reversed(locks)}.values())[::-1]
+    results = [Pulled(lock, item) for lock, _ in locks for item in lock.items]
+    reaches = {id(lock): reach for lock, reach in locks}
+    progress.start("pull", 0, len(results))
+    # 1. Git repositories become graphs.
+    for result in results:
+        _pack(result, layout, records, reaches[id(result.lock)], progress)
+    # 2. Everything else is one.
+    copies, owners = [], []
+    for result in results:
+        try:
+            made = _copies(result.item, layout, reaches[id(result.lock)])
+        except StoreError:
+            raise
+        except AirgapError as error:
+            result.error = error
+            continue
+        copies += made
+        owners += [result] * len(made)
+    for copied, result in zip(
+        copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True
+    ):
+        _account(result, copied)
+    # 3. What digests do not fix.
+    parallel(jobs, lambda result: _check(result, layout), results)
+    # 4. Names, last.
+    layout.publish(_names(results))
+    for result in results:
+        progress.done(result.item.name, result.outcome)
+    raise_all([_explain(result) for result in results if result.error is not None])
+    # 5. One statement a lock.
+    if station is not None:
+        for lock, _ in locks:
+            body = _statement([result for result in results if result.lock is lock])
+            records.save_statement("pull", lock.digest, station.sign(lock.digest, body))
+    return results
+
+
+def _pack(
+    result: Pulled, layout: Layout, records: Records, reach: Reach, progress: Progress
+) -> None:
+    kind = kind_of(result.item)
+    if kind.pack is None:
+        return
+    found = layout.find(git_pin_name(result.item))
+    if found is not None and layout.has(found):
+        result.root = Descriptor(found.media_type, found.digest, found.size)
+        return
+    progress.item(result.item.name)
+    target = Counted(layout)
+    try:
+        result.root = kind.pack(result.item, target, records.work(), reach)
+    except StoreError:
+        raise
+    except AirgapError as error:
+        result.error = error
+    result.written = target.written
+
+
+def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
+    kind = kind_of(item)
+    if kind.read is None or item.root is None:
+        return []
+    origin = kind.read(item, reach)
+    source: Source = Overlay(Verified(layout), origin)
+    copies = [Copy(item.name, source, layout, item.root, by_platform(item.platforms))]
+    return copies + [Copy(item.name, source, layout, one.descriptor) for one in item.attached]
+
+
+class Counted:
+    """A `Target` that counts the bytes that are new in it. Safe for threads."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._lock = threading.Lock()
+        self.written = 0
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Of the target."""
+        return self._target.has(descriptor)
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """From the target."""
+        return self._target.open(descriptor, offset)
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Of the target."""
+        return self._target.roots()
+
+    def asks(self, descriptor: Descriptor) -> bool:
+        """As the target."""
+        return self._target.asks(descriptor)
+
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
+        """Into the target."""
+        outcome = self._target.put(descriptor, opener, mount_from)
+        if outcome is Outcome.WRITTEN:
+            with self._lock:
+                self.written += descriptor.size
+        return outcome
+
+    def check_room(self, blobs: Iterable[Descriptor]) -> None:
+        """Of the target."""
+        self._target.check_room(blobs)
+
+    def settle(self) -> None:
+        """Of the target."""
+        self._target.settle()
+
+    def publish(self, names: Mapping[str, Descriptor]) -> None:
+        """In the target."""
+        self._target.publish(names)
+
+
+class Verified:
+    """The store as a source of nodes for walking: what is damaged there counts as not there, and is fetched anew."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True for a node in the store whose bytes are right."""
+        if not descriptor.is_node or not self._layout.has(descriptor):
+            return False
+        with self._layout.open(descriptor) as stream:
+            good = Digest.of(stream.read(descriptor.size)) == descriptor.digest
+        if not good:
+            self._layout.discard(descriptor)
+        return good
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """From the store."""
+        return self._layout.open(descriptor, offset)
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """None: it is only looked into."""
+        return ()
+
+
+def _account(result: Pulled, copied: Copied) -> None:
+    result.bytes += copied.bytes
+    result.written += copied.written
+    result.error = result.error or copied.error
+    if result.root is None:
+        result.root = result.item.root
+
+
+def _check(result: Pulled, layout: Layout) -> None:
+    if result.error is None and result.root is not None:
+        try:
+            if result.item.root is None:
+                # Packed here and not copied: nobody has counted it yet.
+                graph = walk(layout, result.root)
+                result.bytes = sum(_descriptor(found).size for found in graph)
+            result.findings = tuple(kind_of(result.item).check(result.item, result.root, layout))
+        except AirgapError as error:
+            result.error = error
+
+
+def _descriptor(found: Node | Descriptor) -> Descriptor:
+    return found.descriptor if isinstance(found, Node) else found
+
+
+def _names(results: Sequence[Pulled]) -> dict[str, Descriptor]:
+    names: dict[str, Descriptor] = {}
+    for result in results:
+        if result.root is not None and result.outcome == "pass":
+            names |= store_names(result.item, result.root)
+    return names
+
+
+def _explain(result: Pulled) -> AirgapError:
+    error = result.error
+    assert error is not None  # noqa: S101  (asked by the caller)
+    hint = error.hint
+    if isinstance(error, NotFoundError):
+        hint = (
+            hint or "upstream no longer has what was locked: `airgap lock --check` shows what moved"
+        )
+    if isinstance(error, IntegrityError) and not hint:
+        hint = "upstream or the way to it changed the bytes: nothing of it was kept; try again, or ask upstream"
+    error.what = f"{result.item.kind} {result.item.name!r} ({result.item.source}): {error.what}"
+    error.hint = hint or "what was fetched is kept: run the same command again"
+    return error
+
+
+def _statement(results: Sequence[Pulled]) -> Pull:
+    from airgap.statements.bodies import Pull, PulledItem  # a pull without a key has no use for it
+
+    return Pull(
+        {
+            result.item.name: PulledItem(
+                root=None if result.root is None else result.root.digest,
+                outcome=result.outcome,
+                bytes=result.bytes,
+                reason="; ".join(result.findings) or None,
+            )
+            for result in results
+        }
+    )

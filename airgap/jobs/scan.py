@@ -1,0 +1,160 @@
+"""`scan`: the store's content is judged by a policy, and the station signs one verdict a lock.
+
+A rejection is a result: the verdict says fail, and is signed and kept like any other. What is not in the store, or
+damaged in its manifests, is an error, and then there is no verdict; of a signature that cannot be read it says not-run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from airgap.base.digest import Digest
+from airgap.base.progress import Progress
+from airgap.bundling.bundle import select
+from airgap.bundling.gate import check_pulled
+from airgap.content.lock import Lock
+from airgap.judgement.items import judge_locks
+from airgap.judgement.judge import Check, Judgement
+from airgap.judgement.report_folder import check_subjects, subjects
+from airgap.judgement.waivers import Approved
+from airgap.resources.policy_model import Policy
+from airgap.signatures.scanner_report import Report
+from airgap.statements.verdict import By, Checked, JudgedItem, Named, Reported, UsedWaiver, Verdict
+from airgap.station.files import Records
+from airgap.station.signatory import Station
+from airgap.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What shall be judged, by what, and at which time."""
+
+    locks: tuple[Lock, ...]
+    policy: Policy
+    waivers: tuple[Approved, ...]
+    now: datetime
+    jobs: int = 4
+    reports: tuple[Report, ...] = ()
+    """What scanners said of manifests below the locks; carried along, and not looked into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One lock, judged. `path` is where its verdict was written, `None` where none was signed."""
+
+    lock: Lock
+    digest: Digest
+    """The lock's."""
+    judgements: tuple[Judgement, ...]
+    verdict: Verdict
+    path: Path | None = None
+
+
+def scan(
+    order: Order, layout: Layout, records: Records, station: Station | None, progress: Progress
+) -> list[Scanned]:
+    """Judges every item of the locks; a lock that is named twice is one lock.
+
+    1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
+    2. Each item is judged; what is attached to it is hashed again on the way, and where that is damaged it is not-run.
+    3. With a station, one verdict a lock is signed and kept, with the waivers and the trust roots that it rests on, and
+       the reports that it names.
+
+    Raises `InputError` (`not-pulled`, `report-unasked`), `IntegrityError`, `PolicyError` (`pull-incomplete`),
+    `TrustError` (a trust root is not what the policy says), `StoreError`.
+    """
+    named = {lock.digest: lock for lock in order.locks}
+    locks = list(named.values())
+    # 1. Layers are hashed by `bundle`, in the pass that writes them; nothing here is concluded from them.
+    selected = select(locks, layout)
+    # Two locks may have an item of one name: last month's and this month's.
+    rest = iter(selected.roots)
+    roots = [{item.name: root.digest for item, root in islice(rest, len(lock.items))} for lock in locks]
+    for lock, mine in zip(locks, roots, strict=True):
+        check_pulled([lock], mine, records)
+    about = subjects(locks, selected.roots, layout) if order.reports else {}
+    check_subjects(order.reports, about)
+    # 2.
+    waivers = [one.waiver for one in order.waivers]
+    judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress))
+    found = []
+    for (digest, lock), mine in zip(named.items(), roots, strict=True):
+        judgements = tuple(islice(judged, len(lock.items)))
+        reports = [one for one in order.reports if one.subject in about[digest]]
+        found.append(Scanned(lock, digest, judgements, _verdict(judgements, mine, order.policy, reports)))
+    # 3.
+    if station is not None:
+        found = [_sign(one, order, records, station) for one in found]
+    return found
+
+
+def _verdict(
+    judged: Sequence[Judgement], roots: Mapping[str, Digest], policy: Policy, reports: Sequence[Report]
+) -> Verdict:
+    used = {
+        check.waiver.digest: check.waiver.expires
+        for one in judged
+        for check in one.checks
+        if check.waiver is not None
+    }
+    return Verdict(
+        policy=Named(policy.name, policy.digest),
+        trust_roots=tuple(Named(one.name, one.digest) for one in policy.trust_roots),
+        waivers=tuple(UsedWaiver(digest, used[digest].replace(microsecond=0)) for digest in sorted(used)),
+        items={one.item: _item(one, roots[one.item]) for one in judged},
+        reports=tuple(Reported(one.subject, one.digest) for one in sorted(reports, key=lambda one: one.subject)),
+    )
+
+
+def _item(one: Judgement, root: Digest) -> JudgedItem:
+    return JudgedItem(
+        root=root,
+        outcome=str(one.outcome),
+        reason=None if one.passed else f"{one.reason}: {one.detail}",
+        checks=tuple(_checked(check, one.rule) for check in one.checks),
+    )
+
+
+def _checked(check: Check, rule: str) -> Checked:
+    return Checked(
+        check=check.name,
+        predicate_type=check.predicate_type or None,
+        outcome=str(check.outcome),
+        subject=check.subject,
+        rule=rule,
+        by=_by(check),
+        reason=f"{check.reason}: {check.detail}" if check.reason else None,
+        waiver=None if check.waiver is None else check.waiver.digest,
+    )
+
+
+def _by(check: Check) -> By | None:
+    """Who made it pass."""
+    proof = check.finding.proof if check.finding is not None and check.finding.verified else None
+    if proof is not None and proof.identity:
+        return By(identity=proof.identity, issuer=proof.issuer, key_digest=proof.key)
+    if proof is not None:
+        return By(key=proof.key_name, key_digest=proof.key)
+    if check.approver:
+        return By(approver=check.approver)
+    return By(approver=check.waiver.approver) if check.waiver is not None else None
+
+
+def _sign(one: Scanned, order: Order, records: Records, station: Station) -> Scanned:
+    used = {waiver.digest for waiver in one.verdict.waivers}
+    for approved in order.waivers:
+        if approved.waiver.digest in used:
+            records.save_waiver(approved.waiver.raw)
+            records.save_statement("approval", approved.waiver.digest, approved.approval)
+    for root in order.policy.trust_roots:
+        records.save_root(root.data)
+    named = {report.digest for report in one.verdict.reports}
+    for report in order.reports:
+        if report.digest in named:
+            records.save_report(report.data)
+    bundle = station.sign(one.digest, one.verdict)
+    return replace(one, path=records.save_statement("verdict", one.digest, bundle))

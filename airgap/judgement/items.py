@@ -1,0 +1,167 @@
+"""`judge`: what a policy says about items, with its trust roots and keys opened once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.parallel import parallel
+from airgap.base.progress import Progress, Silent
+from airgap.content.graph import Descriptor, Source, read_node
+from airgap.content.lock import Item, Lock
+from airgap.judgement.judge import GRAPHS, Judgement, Outcome, judge
+from airgap.kinds.chart import CONFIG as CHART_CONFIG
+from airgap.kinds.image import measure
+from airgap.resources.load import load_policy
+from airgap.resources.policy_model import Policy, policy_name
+from airgap.resources.waiver import Waiver
+from airgap.station.files import git_pin_name
+from airgap.store.layout import Layout
+from airgap.store.locate import Located, Reach, find_attached
+
+if TYPE_CHECKING:
+    from airgap.signatures.roots.trust_root import TrustRoot
+
+
+def open_policy(path: Path) -> tuple[Policy, Mapping[str, TrustRoot]]:
+    """A policy whose keys and trust roots can be used, and the trust roots by their names.
+
+    Raises `InputError` (`bad-resource`, `bad-public-key`), and `TrustError` where a trust root is not the pinned one.
+    """
+    from airgap.signatures.engines.keyed import check_key
+
+    policy = load_policy(path)
+    for key in policy.keys:
+        complaint = check_key(key.pem)
+        if complaint is not None:
+            hint = "policies take ECDSA on P-256, P-384 and P-521, RSA from 2048 bits, Ed25519"
+            raise InputError("bad-public-key", f"{path}: key {key.name!r}: {complaint}", hint)
+    return policy, load_roots(policy)
+
+
+def load_roots(policy: Policy) -> Mapping[str, TrustRoot]:
+    """The trust roots of a policy by name, each checked against its pin. Raises `TrustError`."""
+    from airgap.signatures.roots.trust_root import TrustRoot
+
+    return {one.name: TrustRoot.load(one.name, one.data, one.digest) for one in policy.trust_roots}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One artifact that was found: the item as a lock would have it, and where it is read from."""
+
+    item: Item
+    source: Source
+
+
+def look_up(ref: str, known_as: str, reach: Reach) -> Case:
+    """An image or chart by its reference, with all that is attached to it and to its children.
+
+    `known_as` is the name by which rules are asked, `""` for the reference's own. Reads manifests only. Raises
+    `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
+    """
+    located = reach.locate(ref)
+    nodes, _ = measure(located.source, located.root, ())
+    root = Descriptor(located.root.media_type, located.root.digest, located.root.size)
+    node = read_node(located.source, root)
+    is_chart = node.config is not None and node.config.media_type == CHART_CONFIG
+    item = Item(
+        name=known_as or _name(ref, located),
+        kind="chart" if is_chart else "image",
+        source=known_as or ref,
+        root=root,
+        attached=find_attached(located, nodes),
+        converted=located.converted,
+    )
+    return Case(item, located.source)
+
+
+def _name(ref: str, located: Located) -> str:
+    """What a reference is called: what is local by its name there."""
+    if ref.partition(":")[0] not in ("oci", "oci-archive") or ref.startswith("oci://"):
+        return ref.removeprefix("docker-daemon:")
+    named = (name for name, root in located.source.roots() if root.digest == located.root.digest)
+    return next((name for name in named if name and ref.endswith(f":{name}")), ref)
+
+
+def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> Case:
+    """An image or chart of a lock by its name. Raises `InputError` (`no-such-item`, `not-an-image`)."""
+    item = next((one for one in lock.items if one.name == name), None)
+    if item is None:
+        near = difflib.get_close_matches(name, [one.name for one in lock.items], 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`airgap ls LOCK` lists the names"
+        raise InputError("no-such-item", f"lock {lock.name!r}: no item {name!r}", hint)
+    if item.kind not in GRAPHS:
+        raise InputError(
+            "not-an-image",
+            f"{name!r} is of kind {item.kind}, expected image or chart",
+            "`airgap scan` judges every kind",
+        )
+    return Case(item, open_source(item))
+
+
+def judge_locks(
+    locks: Sequence[Lock],
+    layout: Layout,
+    policy: Policy,
+    now: datetime,
+    waivers: Sequence[Waiver] = (),
+    jobs: int = 4,
+    progress: Progress | None = None,
+) -> list[Judgement]:
+    """Judges every item of the locks by what the store has of it, in their order.
+
+    An item whose content is not there or is damaged is `not-run`, and the others are judged all the same. Raises
+    `TrustError` for a trust root that is not the pinned one, `StoreError` for the disk.
+    """
+    roots = load_roots(policy)
+    watch = progress or Silent()
+    items = [item for lock in locks for item in lock.items]
+    watch.start("judge", 0, len(items))
+
+    def one(item: Item) -> Judgement:
+        watch.item(item.name)
+        made = _judge(item, layout, policy, roots, now, waivers)
+        watch.done(item.name, made.outcome)
+        return made
+
+    return parallel(jobs, one, items, "judge")
+
+
+def _judge(
+    item: Item,
+    layout: Layout,
+    policy: Policy,
+    roots: Mapping[str, TrustRoot],
+    now: datetime,
+    waivers: Sequence[Waiver],
+) -> Judgement:
+    root = item.root if item.root is not None else layout.find(git_pin_name(item))
+    if root is None or not layout.has(root):
+        what = f"it is not in the store {layout.path}: run `airgap pull` with this lock"
+        return _not_run(item, root, policy, "not-pulled", what)
+    try:
+        return judge(item, layout, policy, roots, now, waivers, root)
+    except (IntegrityError, NotFoundError) as error:
+        return _not_run(item, root, policy, error.code, error.what)
+
+
+def _not_run(
+    item: Item, root: Descriptor | None, policy: Policy, reason: str, detail: str
+) -> Judgement:
+    rule = policy.rule_for(item.kind, policy_name(item))
+    return Judgement(
+        item.name,
+        item.kind,
+        root.digest if root else None,
+        item.pin,
+        Outcome.NOT_RUN,
+        rule.label if rule else "",
+        reason,
+        detail,
+    )

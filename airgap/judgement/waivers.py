@@ -1,0 +1,89 @@
+"""Waivers as the scan station takes them: a file, and the security-officer's approval of its very bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from airgap.base.errors import AirgapError, InputError, TrustError
+from airgap.base.inputs import read_input
+from airgap.base.times import utc_text
+from airgap.bundling.evidence import beside
+from airgap.resources.load import load_waiver
+from airgap.resources.model import Trust
+from airgap.resources.waiver import MAX_WAIVER, Waiver
+from airgap.statements.dsse import MAX_BUNDLE, open_bundle
+from airgap.statements.trust import Verified, verify_bundle
+
+_SIGN = "have this very file approved: airgap sign WAIVER --key KEY --role security-officer"
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A waiver that counts, with what makes it count."""
+
+    waiver: Waiver
+    approval: bytes
+    """The bundle."""
+
+
+def read_waivers(
+    paths: Sequence[Path], approvals: Sequence[Path], trust: Trust, now: datetime
+) -> list[Approved]:
+    """The waivers in the files `paths`, each with its approval: beside it, or one of `approvals`.
+
+    1. The file is a Waiver (`bad-resource`). 2. An approval is about its bytes: else `waiver-unapproved`, or
+    `waiver-changed` where one beside it is about other bytes. 3. It is signed by a security-officer of `trust` whose
+    key was good then (what `verify_bundle` raises). 4. It has not expired (`waiver-expired`).
+
+    Raises `InputError`, `TrustError`: one that does not count is said before anything is judged, and not passed over.
+    """
+    named = {path: _approval(path, trust, now) for path in approvals}
+    unused = dict(named)
+    found = []
+    for path in paths:
+        data = read_input(path, MAX_WAIVER, "resource-file")
+        waiver = load_waiver(data, base_dir=path.absolute().parent, label=str(path))
+        near = {one: _approval(one, trust, now) for one in beside(path)}
+        offered = named | near
+        good = next((p for p, one in offered.items() if one.statement.subject == waiver.digest), None)
+        if good is None:
+            raise _unapproved(path, waiver, near)
+        if waiver.expired(now):
+            raise InputError(
+                "waiver-expired",
+                f"{path}: held until {utc_text(waiver.expires)}, and here it is {utc_text(now)}",
+                "leave it out, or have one approved that holds longer",
+            )
+        unused.pop(good, None)
+        found.append(Approved(waiver, offered[good].raw))
+    for path, one in unused.items():
+        raise InputError(
+            "bad-approval", f"{path}: approves {one.statement.subject}, which is no --waiver here", _SIGN
+        )
+    return found
+
+
+def _approval(path: Path, trust: Trust, now: datetime) -> Verified:
+    data = read_input(path, MAX_BUNDLE, "bad-approval")
+    try:
+        open_bundle(data, str(path))
+    except AirgapError as error:
+        # Another file was named; nothing that anybody signed is wrong.
+        raise InputError("bad-approval", f"{path}: no signed statement: {error.what}", _SIGN) from error
+    found = verify_bundle(data, trust, str(path), now=now)
+    if found.statement.kind != "approval":
+        raise InputError("bad-approval", f"{path}: a {found.statement.kind} statement, expected an approval", _SIGN)
+    return found
+
+
+def _unapproved(path: Path, waiver: Waiver, near: dict[Path, Verified]) -> TrustError:
+    for beside_it, one in near.items():
+        return TrustError(
+            "waiver-changed",
+            f"{path} is {waiver.digest}, but {beside_it.name} approves {one.statement.subject}: it was edited since",
+            f"take back the edit, or remove {beside_it.name} and {_SIGN}",
+        )
+    return TrustError("waiver-unapproved", f"{path}: nobody approved it", _SIGN)

@@ -1,0 +1,100 @@
+"""How a delivery's content was judged, as its evidence says: verdicts, waivers, trust roots. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airgap.acceptance.locks import read_waiver
+from airgap.acceptance.open import evidence_files
+from airgap.base.digest import Digest
+from airgap.base.times import utc_text
+from airgap.bundling.evidence import WAIVERS, root_names
+from airgap.delivery.index import Index
+from airgap.delivery.read import Media
+from airgap.report.verdict import passed, passed_lines, refused, refused_lines
+from airgap.resources.waiver import Waiver
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.statement import Statement
+from airgap.statements.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What travels beside the content."""
+
+    verdicts: tuple[tuple[Digest, Verdict], ...]
+    """Each with the digest of its lock."""
+    waivers: tuple[Waiver, ...]
+    """Those that the verdicts name."""
+    roots: Mapping[str, Digest]
+    """Trust roots, by name."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "verdicts": [_verdict(lock, verdict) for lock, verdict in self.verdicts],
+            "waivers": [
+                {
+                    "name": one.name,
+                    "digest": str(one.digest),
+                    "digests": [str(digest) for digest in one.digests],
+                    "checks": list(one.checks),
+                    "approver": one.approver,
+                    "reason": one.reason,
+                    "expires": utc_text(one.expires),
+                }
+                for one in self.waivers
+            ],
+            "trustRoots": [{"name": name, "digest": str(one)} for name, one in self.roots.items()],
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        lines = []
+        for lock, verdict in self.verdicts:
+            lines.append(
+                f"verdict {verdict.outcome} on lock {lock}, policy {verdict.policy.name!r}"
+            )
+            lines += [*passed_lines(verdict), *refused_lines(verdict)]
+            if verdict.reports:
+                lines.append(f"  reports of a scanner, not judged: {len(verdict.reports)}")
+        for one in self.waivers:
+            what = f"{' and '.join(one.checks)} may be missing or bad, digests: {len(one.digests)}"
+            until = f"{one.approver}, until {utc_text(one.expires)}: {one.reason}"
+            lines.append(f"waiver {one.name!r}: {what}; {until}")
+        if not self.verdicts:
+            lines.append("verdict: none, nobody judged it by a policy")
+        return [*lines, *(f"trust root {name!r}, {digest}" for name, digest in self.roots.items())]
+
+
+def _verdict(lock: Digest, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "lock": str(lock),
+        "outcome": verdict.outcome,
+        "policy": verdict.policy.as_dict(),
+        "trustRoots": [root.as_dict() for root in verdict.trust_roots],
+        "waivers": [waiver.as_dict() for waiver in verdict.waivers],
+        "reports": len(verdict.reports),
+        "passed": [{"way": way, "items": len(names)} for way, names in passed(verdict).items()],
+        "refused": refused(verdict),
+    }
+
+
+def judged(media: Media, index: Index, statements: Iterable[Statement] | None = None) -> Judged:
+    """What the evidence says. `statements` are those that are believed; `None`: whoever signed what is in it.
+
+    Raises `IntegrityError`, `TrustError`, `NotFoundError` for evidence that is not what the index says, or not there.
+    """
+    files = evidence_files(media, index)
+    if statements is None:
+        statements = [
+            Statement.parse(open_bundle(data, name, MAX_EVIDENCE_BUNDLE).payload, name)
+            for name, data in files.items()
+            if name.startswith("statements/")
+        ]
+    verdicts = [(one.subject, one.body) for one in statements if isinstance(one.body, Verdict)]
+    named = {waiver.digest: None for _, verdict in verdicts for waiver in verdict.waivers}
+    waivers = [read_waiver(files.get(f"{WAIVERS}{digest.hex}.yaml", b"")) for digest in named]
+    return Judged(tuple(verdicts), tuple(waivers), root_names(files))

@@ -1,0 +1,89 @@
+"""Looking into things without trusting them: `show`, `ls`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from airgap.base.errors import AirgapError
+from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.read import open_media
+from airgap.jobs.listing import _file, _lock, items
+from airgap.report.judged import judged
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.statement import Statement
+
+NOT_CHECKED = "not checked: `airgap verify` says whether it may be believed"
+
+
+def describe(thing: Path) -> tuple[Any, str]:
+    """A JSON document and a text about a lock, a delivery, a statement or a store. Raises `InputError`."""
+    if thing.is_dir():
+        return _delivery(thing) if (thing / INDEX_NAME).exists() else _store(thing)
+    data, kind = _file(thing)
+    if isinstance(kind, dict) and "dsseEnvelope" in kind:
+        envelope = open_bundle(data, str(thing), MAX_EVIDENCE_BUNDLE)
+        statement = Statement.parse(envelope.payload, str(thing)).as_dict()
+        lines = [
+            f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in statement.items()
+        ]
+        return {**statement, "hint": envelope.hint}, "\n".join(
+            [*lines, f"signed by hint {envelope.hint}", _who_checks(str(statement["kind"]))]
+        )
+    lock = _lock(data, kind, thing)
+    lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}"]
+    for item in lock.items:
+        what = (
+            str(item.root.digest)
+            if item.root
+            else ", ".join(f"{r} {o[:12]}" for r, o in list(item.refs.items())[:5])
+        )
+        lines.append(f"  {item.kind:<6} {item.name}  {what}")
+        lines += [
+            f"         {a.how} {a.tag or a.descriptor.artifact_type} {a.descriptor.digest} on {a.subject.short}"
+            for a in item.attached
+        ]
+    return lock.as_dict(), "\n".join(lines)
+
+
+def _who_checks(kind: str) -> str:
+    by = {
+        "receipt": "`airgap audit --receipt` checks it",
+        "accepted": "`airgap import` compares it with its state",
+        "audit": "cosign verifies it, with the public key of the Sovereign",
+    }
+    return "not checked: " + by.get(
+        kind, "`airgap verify` checks it with the delivery that it belongs to"
+    )
+
+
+def _delivery(folder: Path) -> tuple[Any, str]:
+    media = open_media([folder])
+    index = Index.decode(media.index_bytes)
+    journey, contents = index.journey, index.contents
+    lines = [
+        f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}",
+        f"  id       {journey.id}",
+        f"  index    {media.digest}",
+        f"  created  {journey.created}, expires {journey.expires}",
+        f"  volumes  {len(contents.volumes)}, {sum(v.size for v in contents.volumes)} B, {len(contents.blobs)} blobs",
+        f"  signed   {', '.join(sorted(media.signatures)) or 'by nobody'}",
+        *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),
+    ]
+    document = json.loads(media.index_bytes)
+    try:
+        found = judged(media, index)
+    except AirgapError as error:
+        lines.append(f"  evidence {error}")
+    else:
+        lines += [f"  {line}" for line in found.lines()]
+        document["judged"] = found.as_dict()
+    return document, "\n".join([*lines, NOT_CHECKED])
+
+
+def _store(folder: Path) -> tuple[Any, str]:
+    rows = items(folder)
+    text = "\n".join(f"  {row['name']}  {row['digest']}" for row in rows)
+    return {"store": str(folder), "items": rows}, f"store {folder}, {len(rows)} names\n{text}"
+

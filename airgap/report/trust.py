@@ -1,0 +1,178 @@
+"""`trust show`: what trust roots, policies and Trust resources believe, in words. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.base.inputs import read_input
+from airgap.base.times import utc_text
+from airgap.content.lock import MAX_LOCK
+from airgap.jobs.trust_roots import load_root
+from airgap.resources.load import load
+from airgap.resources.model import Trust
+from airgap.resources.policy_model import Policy, PolicyKey
+from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.signatures.roots.versions import RootStore, Version, names
+from airgap.statements.keys.file import load_public
+
+_KINDS = (
+    ("certificateAuthorities", "certificate authority"),
+    ("logs", "log"),
+    ("ctLogs", "CT log"),
+    ("timestampAuthorities", "time stamping authority"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found: a JSON document, the same in words, and what people should know besides."""
+
+    document: dict[str, Any]
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+def look(thing: Path) -> Look:
+    """Looks into a trusted_root.json, a file with a Policy or a Trust, or a folder of roots. Raises `InputError`."""
+    if thing.is_dir():
+        return _folder(thing)
+    data = read_input(thing, MAX_LOCK, "unknown-thing")
+    if data.lstrip()[:1] == b"{":
+        root = load_root(thing.stem, thing)
+        return Look(_root(root), "\n".join(_root_lines(root)))
+    found = [one for one in load(thing) if isinstance(one, Policy | Trust)]
+    if not found:
+        raise InputError(
+            "unknown-thing",
+            f"{thing}: neither a Policy nor a Trust",
+            "name a trusted_root.json, a file with a Policy or a Trust, or a folder of roots",
+        )
+    looks = [_policy(one) if isinstance(one, Policy) else _trust(one) for one in found]
+    document = {key: value for one in looks for key, value in one.document.items()}
+    return Look(document, "\n".join(one.text for one in looks))
+
+
+def age(root: TrustRoot) -> str:
+    """How new a root is, by its newest log: what is in a newer log, it cannot verify."""
+    begun = [log.window.start for log in root.logs if log.window.start is not None]
+    if not begun:
+        return "no log of it has a beginning: how old it is cannot be seen"
+    return (
+        f"newest log since {utc_text(max(begun))}: an entry of a log that began later "
+        "is refused, unknown-log"
+    )
+
+
+def _root(root: TrustRoot) -> dict[str, Any]:
+    begun = [log.window.start for log in root.logs if log.window.start is not None]
+    return {**root.describe(), "newestLog": utc_text(max(begun)) if begun else None}
+
+
+def _root_lines(root: TrustRoot) -> list[str]:
+    described = root.describe()
+    lines = [f"trust root {root.name!r}", f"  sha256 {root.digest.hex}   what a policy pins"]
+    for key, words in _KINDS:
+        for one in described[key]:
+            lines.append(f"  {words} {one.get('name') or one.get('url') or 'without a name'}")
+            if "id" in one:
+                lines.append(f"      id {one['id']}, {one['key']}")
+            else:
+                lines.append(f"      certificate {one['certificates'][0]}")
+            lines.append(
+                f"      from {one['from'] or 'ever'} until {one['until'] or 'further notice'}"
+            )
+    return [*lines, f"  {age(root)}"]
+
+
+def _policy(policy: Policy) -> Look:
+    roots = [TrustRoot.load(one.name, one.data, one.digest) for one in policy.trust_roots]
+    keys = [_policy_key(key) for key in policy.keys]
+    lines = [f"policy {policy.name!r}, {policy.digest}"]
+    lines += [line for root in roots for line in _root_lines(root)]
+    for key in keys:
+        lines += [f"key {key['name']!r} {key['spki']}", f"      {_times(key)}"]
+    document = {"name": policy.name, "trustRoots": [_root(root) for root in roots], "keys": keys}
+    return Look({"policy": document}, "\n".join(lines))
+
+
+def _policy_key(key: PolicyKey) -> dict[str, str | None]:
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_public_key,
+    )
+
+    spki = load_pem_public_key(key.pem).public_bytes(
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+    return {
+        "name": key.name,
+        "spki": str(Digest.of(spki)),
+        "from": None if key.not_before is None else utc_text(key.not_before),
+        "until": None if key.not_after is None else utc_text(key.not_after),
+    }
+
+
+def _trust(trust: Trust) -> Look:
+    keys, lines = [], [f"trust for {trust.sovereign!r}, requires {', '.join(trust.require)}"]
+    for key in trust.keys:
+        entry = {
+            "name": key.name,
+            "role": key.role,
+            "spki": str(load_public(key.public_key_pem, key.name).digest),
+            "from": utc_text(key.not_before),
+            "until": utc_text(key.not_after),
+            "revoked": None if key.revoked is None else utc_text(key.revoked.at),
+        }
+        keys.append(entry)
+        revoked = f", revoked since {entry['revoked']}" if entry["revoked"] else ""
+        lines += [
+            f"key {key.name!r} ({key.role}) {entry['spki']}",
+            f"      {_times(entry)}{revoked}",
+        ]
+    document = {"sovereign": trust.sovereign, "require": list(trust.require), "keys": keys}
+    return Look({"trust": document}, "\n".join(lines))
+
+
+def _times(key: dict[str, str | None]) -> str:
+    return f"from {key['from'] or 'ever'} until {key['until'] or 'further notice'}"
+
+
+def _folder(folder: Path) -> Look:
+    found = names(folder)
+    if not found:
+        raise InputError(
+            "unknown-thing",
+            f"{folder}: no trust root was pinned there",
+            "airgap trust pin FILE --name NAME --roots DIR makes such a folder",
+        )
+    roots: list[dict[str, Any]] = []
+    lines: list[str] = []
+    notes: list[str] = []
+    for name in found:
+        store = RootStore(folder, name)
+        versions = store.versions()
+        lines += _version_lines(name, versions)
+        entry: dict[str, Any] = {"name": name, "versions": [one.as_dict() for one in versions]}
+        if versions:
+            root = TrustRoot.load(name, store.read(versions[-1]), versions[-1].digest)
+            lines += _root_lines(root)
+            entry["newest"] = _root(root)
+        roots.append(entry)
+        notes += [
+            f"{store.folder / file} counts for nothing: no record names it"
+            for file in store.unlisted()
+        ]
+    return Look({"roots": roots}, "\n".join(lines), tuple(notes))
+
+
+def _version_lines(name: str, versions: Sequence[Version]) -> list[str]:
+    return [
+        f"{name} version {one.number}, since {utc_text(one.added)}, from {one.origin}\n    {one.path}"
+        for one in versions
+    ]

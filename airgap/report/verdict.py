@@ -1,0 +1,71 @@
+"""A verdict in words: by which rule and by whom things passed, and what did not pass. Decides nothing."""
+
+from __future__ import annotations
+
+from airgap.statements.verdict import WAIVED, YES, By, Checked, JudgedItem, Verdict
+
+MAX_REFUSED = 50
+"""Items that are listed: more do not fit a screen, and most of them have one reason."""
+FEW = 10
+"""Items that passed one way and are named; of more only their number is said."""
+
+
+def passed(verdict: Verdict) -> dict[str, list[str]]:
+    """The items that may go on, by the rule that let them and by who spoke for them; the most first."""
+    found: dict[str, list[str]] = {}
+    for name, item in verdict.items.items():
+        if not item.why_not():
+            found.setdefault(_way(item), []).append(name)
+    return dict(sorted(found.items(), key=lambda one: -len(one[1])))
+
+
+def refused(verdict: Verdict) -> list[str]:
+    """The items that may not go on."""
+    return [name for name, item in verdict.items.items() if item.why_not()]
+
+
+def passed_lines(verdict: Verdict) -> list[str]:
+    """How many passed which way, and which, where they are few."""
+    lines = []
+    for way, names in passed(verdict).items():
+        lines.append(f"  {len(names)} by {way}")
+        if len(names) <= FEW:
+            lines += [f"    {name}" for name in names]
+    return lines
+
+
+def refused_lines(verdict: Verdict) -> list[str]:
+    """Each item that may not go on, and the checks because of which it may not."""
+    names = refused(verdict)
+    lines = []
+    for name in names[:MAX_REFUSED]:
+        item = verdict.items[name]
+        rule = next((check.rule for check in item.checks if check.rule), "no rule")
+        lines.append(f"  {name}: {rule}: {item.why_not()}")
+        bad = [check for check in item.checks if check.outcome not in (YES, WAIVED)]
+        lines += [f"    {_name(check)}, {check.subject}: {check.outcome}" for check in bad]
+    more = len(names) - MAX_REFUSED
+    return [*lines, f"  and {more} more: --json lists them"] if more > 0 else lines
+
+
+def _way(item: JudgedItem) -> str:
+    ways = list(dict.fromkeys(_said(check) for check in item.checks))
+    return f"{item.checks[0].rule}: {', '.join(ways)}"
+
+
+def _said(check: Checked) -> str:
+    by = check.by or By()
+    if check.outcome == WAIVED:
+        return f"{_name(check)} waived by {by.approver}"
+    if by.approver:
+        return f"by its digest alone, {by.approver} answers for it"
+    return f"{_name(check)} of {_who(by)}"
+
+
+def _who(by: By) -> str:
+    """Identities have a tag or a branch in them, so that nearly each is another; their issuers are few."""
+    return f"key {by.key!r}" if by.key else f"a certificate by {by.issuer or 'nobody'}"
+
+
+def _name(check: Checked) -> str:
+    return f"{check.check} {check.predicate_type}" if check.predicate_type else check.check

@@ -1,0 +1,305 @@
+"""Certificates of a Sigstore authority: whose they are, which authority issued them, and the log that saw them.
+
+Sources: Fulcio's certificate-specification.md and oid-info.md; RFC 5280 §6 (paths); RFC 6962 §3.2, §3.3 (signed
+certificate timestamps). Times are those of the signature, never those of the local clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from airgap.base.digest import Digest
+from airgap.base.times import utc_text
+from airgap.signatures.record import Refusal
+from airgap.signatures.roots.instances import Authority, Log, load_certificate
+from airgap.signatures.roots.trust_root import TrustRoot
+
+_ISSUER_V1 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
+"""The issuer as bare text (deprecated, and still there)."""
+_ISSUER_V2 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
+"""The same as a DER UTF8String."""
+_USER_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
+"""`otherName` of issuers that know no email addresses: `name!domain`."""
+_BAD = "bad-certificate"
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A signing certificate and what it says. Nothing of it is verified."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePublicKey
+    identity: str
+    """The one subject alternative name: a URI or an email address."""
+    issuer: str
+    """Who vouched for the identity: the OIDC issuer."""
+
+    @property
+    def key_digest(self) -> Digest:
+        """Of the key's SPKI: deny lists name it."""
+        return Digest.of(self.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def read_leaf(der: bytes) -> Leaf:
+    """A signing certificate out of its DER.
+
+    Raises `Refusal`: `bad-certificate`, `wrong-identity` where it names nobody or several, `unsupported-format`
+    (unsupported) where it names somebody neither by URI nor by email address, and `unsupported-algorithm`
+    (unsupported) where its key is not P-256: no other key of a certificate is verified by all of cosign,
+    sigstore-python and this program with one and the same hash.
+    """
+    try:
+        certificate = load_certificate(der)
+    except ValueError as error:
+        raise Refusal(_BAD, str(error)) from error
+    extensions, key = certificate.extensions, certificate.public_key()
+    _check_usage(extensions)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        kind = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__
+        raise Refusal(
+            "unsupported-algorithm",
+            f"the certificate's key is {kind.strip('_')}, and only P-256 is verified",
+            unsupported=True,
+        )
+    return Leaf(certificate, key, _subject(extensions), _issuer(extensions))
+
+
+def check_signature(leaf: Leaf, signature: bytes, message: bytes) -> None:
+    """The leaf's key signed `message` (ECDSA with SHA-256). Raises `Refusal` (`bad-signature`)."""
+    try:
+        leaf.key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as error:
+        raise Refusal("bad-signature", "the certificate's key did not sign this") from error
+
+
+def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
+    """The certificates that came along are issued one by the next. They are no root, but damage must show.
+
+    Raises `Refusal` (`bad-certificate`).
+    """
+    below = leaf.certificate
+    for der in chain:
+        try:
+            above = load_certificate(der)
+            below.verify_directly_issued_by(above)
+        except Exception as error:  # keys and signatures of any kind, as strange as they come
+            raise Refusal(_BAD, "the chain beside the certificate does not fit it") from error
+        below = above
+    if chain and below.issuer == below.subject and not _issued(below, below):
+        raise Refusal(_BAD, "the root in the chain beside the certificate did not sign itself")
+
+
+def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> Authority:
+    """The authority of `root` that issued the leaf, all of its chain valid at each of `times`.
+
+    1. It issued it. 2. Its window holds the times. 3. So does the validity of each certificate. 4. The path holds by
+    the rules of RFC 5280 (constraints, usages, critical extensions). Raises `Refusal`: `unknown-ca`,
+    `bad-certificate`, `outside-window`, `certificate-expired`.
+    """
+    # 1.
+    named = [one for one in root.authorities if one.chain[0].subject == leaf.certificate.issuer]
+    issued = [one for one in named if _issued(leaf.certificate, one.chain[0])]
+    if not issued:
+        if named:
+            raise Refusal(_BAD, f"{named[0].name} did not sign the certificate")
+        name = leaf.certificate.issuer.rfc4514_string()
+        raise Refusal(
+            "unknown-ca",
+            f"the certificate is by {name}, which the trust root {root.name} does not name",
+        )
+    # 2.
+    open_ones = [one for one in issued if one.window.holds(times)]
+    if not open_ones:
+        raise Refusal(
+            "outside-window",
+            f"signed {_shown(times)}; the authority {issued[0].name} is trusted from {issued[0].window}",
+        )
+    authority = open_ones[0]
+    # 3.
+    for certificate in (leaf.certificate, *authority.chain):
+        check_valid(certificate, times)
+    # 4.
+    for moment in sorted(set(times)):
+        _check_path(leaf.certificate, authority, moment)
+    return authority
+
+
+def check_valid(certificate: x509.Certificate, times: Sequence[datetime]) -> None:
+    """The certificate's validity holds each of `times`. Raises `Refusal` (`certificate-expired`)."""
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not all(start <= moment <= end for moment in times):
+        raise Refusal(
+            "certificate-expired",
+            f"signed {_shown(times)}; a certificate is valid from {utc_text(start)} to {utc_text(end)}",
+        )
+
+
+def verify_sct(leaf: Leaf, issuer: x509.Certificate, root: TrustRoot) -> tuple[Log, datetime]:
+    """The certificate transparency log that saw the leaf before it was issued, and when.
+
+    Raises `Refusal`: `no-sct`, `bad-sct`, `unknown-ct-log`, `outside-window`, `unsupported-algorithm`.
+    """
+    kind = x509.PrecertificateSignedCertificateTimestamps
+    try:
+        listed = list(leaf.certificate.extensions.get_extension_for_class(kind).value)
+    except x509.ExtensionNotFound as error:
+        raise Refusal("no-sct", "no transparency log saw the certificate") from error
+    if len(listed) != 1:
+        raise Refusal("bad-sct", f"got {len(listed)} certificate timestamps, expected one")
+    sct = listed[0]
+    log = root.ct_log(sct.log_id)
+    if log is None:
+        raise Refusal(
+            "unknown-ct-log",
+            f"trust root too old, or of another instance: unknown certificate log id {sct.log_id.hex()}",
+        )
+    # sct_version 0, signature_type 0 (certificate_timestamp), then time, entry type 1 (precert_entry) and the entry.
+    seen = sct.timestamp.replace(tzinfo=UTC)
+    millis = int(seen.timestamp()) * 1000 + seen.microsecond // 1000
+    tbs, extra = leaf.certificate.tbs_precertificate_bytes, sct.extension_bytes
+    spki = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    signed = b"".join(
+        (
+            struct.pack("!BBQH", 0, 0, millis, 1),
+            hashlib.sha256(spki).digest(),
+            len(tbs).to_bytes(3, "big"),
+            tbs,
+            struct.pack("!H", len(extra)),
+            extra,
+        )
+    )
+    if not log.verify(sct.signature, signed):
+        raise Refusal("bad-sct", "the certificate log did not sign this certificate's timestamp")
+    if not log.window.holds([seen]):
+        raise Refusal(
+            "outside-window",
+            f"the certificate was logged {utc_text(seen)}; its log is trusted from {log.window}",
+        )
+    return log, seen
+
+
+def _check_path(leaf: x509.Certificate, authority: Authority, moment: datetime) -> None:
+    """RFC 5280's rules, by the library that browsers' rules are written in; only the leaf's usage is Sigstore's own."""
+    from cryptography.x509 import verification
+
+    usage = (x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, None)
+    above = verification.ExtensionPolicy.webpki_defaults_ca().may_be_present(*usage)
+    end = verification.ExtensionPolicy.webpki_defaults_ee().may_be_present(*usage)
+    verifier = (
+        verification.PolicyBuilder()
+        .store(verification.Store([authority.chain[-1]]))
+        .time(moment)
+        .extension_policies(ca_policy=above, ee_policy=end)
+        .build_client_verifier()
+    )
+    try:
+        verifier.verify(leaf, list(authority.chain[:-1]))
+    except (
+        verification.VerificationError,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ) as error:
+        raise Refusal(
+            _BAD, f"no valid path from the certificate to {authority.name}: {error}"
+        ) from error
+
+
+def _check_usage(extensions: x509.Extensions) -> None:
+    """The leaf may sign code, and may not issue certificates."""
+    usage = _value(extensions, x509.KeyUsage)
+    if usage is None or not usage.digital_signature or usage.key_cert_sign:
+        raise Refusal(_BAD, "the certificate's key usage is not that of signing alone")
+    purposes = _value(extensions, x509.ExtendedKeyUsage)
+    if purposes is None or ExtendedKeyUsageOID.CODE_SIGNING not in purposes:
+        raise Refusal(_BAD, "the certificate is not for code signing")
+    constraints = _value(extensions, x509.BasicConstraints)
+    if constraints is not None and constraints.ca:
+        raise Refusal(_BAD, "the certificate is an authority's, not a signer's")
+
+
+def _subject(extensions: x509.Extensions) -> str:
+    names = list(_value(extensions, x509.SubjectAlternativeName) or ())
+    if len(names) != 1:
+        raise Refusal("wrong-identity", f"the certificate names {len(names)} subjects, not one")
+    if not isinstance(names[0], x509.UniformResourceIdentifier | x509.RFC822Name):
+        kind = type(names[0]).__name__
+        what = "a user name of an issuer's own" if _is_user_name(names[0]) else f"a {kind}"
+        raise Refusal(
+            "unsupported-format",
+            f"the certificate names {what}, and rules know URIs and email addresses only",
+            unsupported=True,
+        )
+    return names[0].value
+
+
+def _is_user_name(name: x509.GeneralName) -> bool:
+    return isinstance(name, x509.OtherName) and name.type_id == _USER_NAME
+
+
+def _issuer(extensions: x509.Extensions) -> str:
+    """The OIDC issuer: said twice in most certificates, and the same both times."""
+    found: list[str] = []
+    for oid, decode in ((_ISSUER_V1, bytes), (_ISSUER_V2, _utf8_string)):
+        try:
+            extension = extensions.get_extension_for_oid(oid).value
+        except x509.ExtensionNotFound:
+            continue
+        if not isinstance(extension, x509.UnrecognizedExtension):
+            raise Refusal(_BAD, "the certificate's issuer extension is not one")
+        try:
+            found.append(decode(extension.value).decode())
+        except UnicodeDecodeError as error:
+            raise Refusal(_BAD, "the certificate's OIDC issuer is not text") from error
+    if not found or not found[0]:
+        raise Refusal(_BAD, "the certificate does not say which OIDC issuer vouched")
+    if len(set(found)) != 1:
+        raise Refusal(_BAD, f"the certificate names two OIDC issuers: {found[0]!r}, {found[1]!r}")
+    return found[0]
+
+
+def _utf8_string(der: bytes) -> bytes:
+    """The content of a DER UTF8String in its one encoding (X.690 §8.1.3, §10.1)."""
+    for head in (2, 3, 4):
+        content = der[head:]
+        if der[:head] == b"\x0c" + _length(len(content)):
+            return content
+    raise Refusal(_BAD, "the certificate's OIDC issuer is not a DER string")
+
+
+def _length(size: int) -> bytes:
+    """A length as DER writes it, up to two bytes of it."""
+    if size < 0x80:
+        return bytes([size])
+    return b"\x81" + bytes([size]) if size < 0x100 else b"\x82" + size.to_bytes(2, "big")
+
+
+def _value(extensions: x509.Extensions, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _issued(below: x509.Certificate, above: x509.Certificate) -> bool:
+    try:
+        below.verify_directly_issued_by(above)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _shown(times: Sequence[datetime]) -> str:
+    return " and ".join(utc_text(moment) for moment in sorted(set(times)))

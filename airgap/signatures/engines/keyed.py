@@ -1,0 +1,225 @@
+"""Signatures by a managed key: somebody else's, named by policy, from where keys and algorithms come and nowhere else.
+
+ECDSA (DER) and RSA (PKCS #1 v1.5) with SHA-256, whatever the key's size, and pure Ed25519: what `cosign verify --key`
+accepts without being told more. cosign itself signs with SHA-384 and SHA-512 for P-384 and P-521 keys, and images with
+Ed25519ph; it does not verify those by default, and neither do we: they are `unsupported`, not invalid.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from airgap.base.digest import Digest
+from airgap.base.times import CLOCK_SKEW, utc_text
+from airgap.signatures.record import LogEntry, Proof, Refusal, Signed, UpstreamKey
+from airgap.statements.keys.file import MAX_KEY
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+    from airgap.signatures.roots.trust_root import TrustRoot
+
+MIN_RSA, MAX_RSA = 2048, 8192
+"""Bits: below is too weak to count (NIST SP 800-131A), above verifying takes long, and nobody uses it."""
+_ED25519_SIGNATURE = 64
+_OWN_HASHES = {"secp384r1": "SHA-384", "secp521r1": "SHA-512"}
+"""What cosign signs with, by curve, in place of SHA-256."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A key of policy, loaded."""
+
+    named: UpstreamKey
+    key: PublicKeyTypes
+    spki: bytes
+
+    @property
+    def hint(self) -> str:
+        """How a bundle would hint at it."""
+        return base64.b64encode(bytes.fromhex(Digest.of(self.spki).hex)).decode()
+
+
+def check_key(pem: bytes) -> str | None:
+    """Why a public key of a policy cannot be used, in words; `None` where it can.
+
+    The allow-list: ECDSA on P-256, P-384 and P-521, RSA from 2048 to 8192 bits, Ed25519; as SPKI in PEM.
+    """
+    try:
+        _load(pem)
+    except Refusal as refusal:
+        return refusal.detail
+    return None
+
+
+def verify_keyed(
+    signed: Signed,
+    keys: Sequence[UpstreamKey],
+    root: TrustRoot | None,
+    now: datetime,
+    *,
+    logged: bool | None = None,
+) -> Proof:
+    """Which of `keys` signed, and when, where that is known.
+
+    1. No certificate came along: a rule of keys does not look into certificates. 2. One of the keys signed the message.
+    3. With a trust root, log entries and timestamps that came along hold, and were not made in the future; where
+    `logged` is True there is an entry. 4. The key was valid at each of these times.
+    What can be proven of a key's validity: a log entry or a timestamp proves that the signature was there at that
+    time, so the key must have been valid then. Without one nothing says when the key signed, not even that it did so
+    while valid: then today decides, and a key counts while its window is open. To go on accepting what an old key
+    signed without a time, leave `not_after` out, and deny what should not count.
+    Raises `Refusal`.
+    """
+    # 1.
+    if signed.certificate:
+        raise Refusal("identity-for-key", "signed with a certificate; the rule wants a key")
+    # 2.
+    loaded = _signer(signed, keys)
+    # 3.
+    if logged and (root is None or not signed.entries):
+        raise Refusal("not-logged", "no transparency log has it, and the rule demands it")
+    times: list[tuple[str, datetime]] = []
+    if root is not None:
+        times = _times(signed, root, loaded.spki)
+        for source, moment in times:
+            if moment > now + CLOCK_SKEW:
+                what = f"signed at {utc_text(moment)} by its {source}, and it is {utc_text(now)}"
+                raise Refusal("signed-in-future", what)
+    # 4.
+    for moment in [moment for _, moment in times] or [now]:
+        _check_window(loaded.named, moment, proven=bool(times))
+    entries: Sequence[LogEntry] = signed.entries if root is not None else ()
+    return Proof(
+        key=Digest.of(loaded.spki),
+        key_name=loaded.named.name,
+        times=tuple(times),
+        log_entries=tuple((entry.log_id.hex(), entry.log_index) for entry in entries),
+    )
+
+
+def _signer(signed: Signed, keys: Sequence[UpstreamKey]) -> _Loaded:
+    """The first of `keys` that signed. The hint chooses among the answers when none did, and nothing else."""
+    loaded = [_Loaded(key, *_load(key.pem)) for key in keys]
+    for one in loaded:
+        if _verifies(one.key, signed.signature, signed.message):
+            return one
+    hinted = [one for one in loaded if signed.hint == one.hint]
+    for one in hinted or loaded:
+        if (what := _unsupported(one, signed)) is not None:
+            raise Refusal("unsupported-algorithm", what, unsupported=True)
+    names = ", ".join(one.named.name for one in loaded) or "none"
+    if signed.hint and not hinted:
+        raise Refusal("wrong-key", f"by another key than those of the rule: {names}")
+    raise Refusal("bad-signature", f"not a signature of this by any key of the rule: {names}")
+
+
+def _load(pem: bytes) -> tuple[PublicKeyTypes, bytes]:
+    """A key of the allow-list and its DER SPKI. Raises `Refusal` (`unsupported-algorithm`)."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_public_key,
+    )
+
+    def refuse(what: str) -> Refusal:
+        return Refusal("unsupported-algorithm", what, unsupported=True)
+
+    if len(pem) > MAX_KEY:
+        raise refuse(f"got {len(pem)} bytes, expected a key of at most {MAX_KEY}")
+    if b"PRIVATE KEY" in pem:
+        raise refuse("got a private key, expected a public one")
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise refuse("not a public key in PEM") from error
+    match key:
+        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1() | ec.SECP521R1()):
+            pass
+        case ec.EllipticCurvePublicKey():
+            raise refuse(f"got ECDSA on {key.curve.name}, expected P-256, P-384 or P-521")
+        case rsa.RSAPublicKey() if not MIN_RSA <= key.key_size <= MAX_RSA:
+            raise refuse(f"got RSA with {key.key_size} bits, expected {MIN_RSA} to {MAX_RSA}")
+        case rsa.RSAPublicKey() | ed25519.Ed25519PublicKey():
+            pass
+        case _:
+            kind = type(key).__name__.strip("_")
+            raise refuse(f"got {kind}, expected ECDSA, RSA or Ed25519")
+    return key, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _verifies(key: PublicKeyTypes, signature: bytes, message: bytes, sha: int = 256) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+    known = {256: hashes.SHA256(), 384: hashes.SHA384(), 512: hashes.SHA512()}
+    chosen: hashes.HashAlgorithm = known[sha]
+    try:
+        match key:
+            case ec.EllipticCurvePublicKey():
+                key.verify(signature, message, ec.ECDSA(chosen))
+            case rsa.RSAPublicKey():
+                key.verify(signature, message, padding.PKCS1v15(), chosen)
+            case ed25519.Ed25519PublicKey():
+                key.verify(signature, message)
+            case _:
+                return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _unsupported(one: _Loaded, signed: Signed) -> str | None:
+    """What a signature that does not verify may be besides wrong: another algorithm of the same key."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    name = one.named.name
+    if isinstance(one.key, ec.EllipticCurvePublicKey) and one.key.curve.name in _OWN_HASHES:
+        used = _OWN_HASHES[one.key.curve.name]
+        if _verifies(one.key, signed.signature, signed.message, int(used[-3:])):
+            return (
+                f"key {name!r} signed with {used}: this version, as cosign, verifies SHA-256 only"
+            )
+    # Nothing in the 64 bytes tells Ed25519ph (RFC 8032 §5.1) from damage, and we have no verifier for it.
+    if (
+        isinstance(one.key, ed25519.Ed25519PublicKey)
+        and len(signed.signature) == _ED25519_SIGNATURE
+    ):
+        return (
+            f"not pure Ed25519 by key {name!r}: either Ed25519ph, with which cosign signs images and which"
+            " this version does not verify, or it was altered"
+        )
+    return None
+
+
+def _times(signed: Signed, root: TrustRoot, spki: bytes) -> list[tuple[str, datetime]]:
+    """The times that log entries and timestamps prove. Every one that came along must hold."""
+    from airgap.signatures.engines.rekor import verify_entries
+    from airgap.signatures.engines.timestamps import verify_timestamps
+
+    logged = verify_entries(signed, root, spki)
+    stamps = verify_timestamps(signed.timestamps, signed.stamped, root)
+    return [*(("log", moment) for moment in logged), *(("tsa", moment) for moment in stamps)]
+
+
+def _check_window(key: UpstreamKey, moment: datetime, *, proven: bool) -> None:
+    when = (
+        f"signed at {utc_text(moment)}"
+        if proven
+        else f"no time came along, and it is {utc_text(moment)}"
+    )
+    if key.not_before is not None and moment < key.not_before:
+        raise Refusal(
+            "key-not-valid", f"{when}; key {key.name!r} counts from {utc_text(key.not_before)}"
+        )
+    if key.not_after is not None and moment > key.not_after:
+        raise Refusal(
+            "key-not-valid", f"{when}; key {key.name!r} counted until {utc_text(key.not_after)}"
+        )

@@ -1,0 +1,62 @@
+"""cosign's older attestations: a DSSE envelope as layer, the rest in its annotations (format B).
+
+Source: cosign's ATTESTATION_SPEC.md; DSSE v1.0.2. The RFC 3161 timestamp covers the whole layer, not the signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airgap.base.digest import Digest
+from airgap.signatures.formats.bundle import envelope
+from airgap.signatures.formats.intoto import parse_statement
+from airgap.signatures.formats.simple_signing import SIGNATURE, annotated
+from airgap.signatures.formats.strict import parse, refusing, unbase64
+from airgap.signatures.record import Layout, Refusal, Signed
+from airgap.statements.dsse import pae
+
+DSSE_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+PREDICATE_TYPE = "predicateType"
+_BAD = "bad-bundle"
+
+
+def read_envelope(
+    subject: Digest, where: str, annotations: Mapping[str, str], blob: bytes
+) -> Signed:
+    """An attestation's record.
+
+    1. An envelope with one signature. 2. What it holds is a statement. 3. Annotations that repeat something repeat it
+    rightly: the predicate type, and the signature where it is not left empty. Raises `Refusal`.
+    """
+    # 1.
+    with refusing():
+        payload_type, payload, signature = envelope(parse(blob, "envelope", _BAD), "envelope")
+    # 2.
+    statement = parse_statement(payload, payload_type)
+    # 3.
+    said = annotations.get(PREDICATE_TYPE, statement.predicate_type)
+    if said != statement.predicate_type:
+        what = f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, signed is {statement.predicate_type[:200]!r}"
+        raise Refusal("wrong-predicate-type", what)
+    if annotations.get(SIGNATURE):
+        where_ = f"annotation {SIGNATURE}"
+        if unbase64(annotations[SIGNATURE], where_, _BAD) != signature:
+            raise Refusal(_BAD, f"{where_}: another signature than the envelope's")
+    beside = annotated(annotations)
+    return Signed(
+        subject=subject,
+        where=where,
+        layout=Layout.ENVELOPE,
+        attestation=statement.attests,
+        statement=statement,
+        payload=payload,
+        payload_type=payload_type,
+        signature=signature,
+        message=pae(payload, payload_type),
+        blob=blob,
+        certificate=beside.certificate,
+        chain=beside.chain,
+        entries=beside.entries,
+        timestamps=beside.timestamps,
+        stamped=blob,
+    )

@@ -1,0 +1,272 @@
+"""Everything attached to an image or artifact, read into one record whatever its format; nothing is verified here.
+
+What a thing is, the media types of its layers say: artifact types and annotations may be missing or wrong, and cosign
+goes by layers too. Formats: docs/format.md, "Upstream signatures".
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import cache
+
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, IntegrityError
+from airgap.content.graph import (
+    Descriptor,
+    Node,
+    Source,
+    by_platform,
+    read_node,
+    read_verified,
+    walk,
+)
+from airgap.content.lock import Attached
+from airgap.signatures.formats.bundle import BUNDLE_PREFIX, read_bundle
+from airgap.signatures.formats.envelope import DSSE_ENVELOPE, read_envelope
+from airgap.signatures.formats.simple_signing import SIMPLE_SIGNING, read_simple_signing
+from airgap.signatures.record import MAX_SAID, Layout, Refusal, Signed, Status, Unread, plain
+
+MAX_ATTACHED = 1000
+"""Manifests attached to one subject: `lock` lists no more for a whole item (`airgap.store.locate`)."""
+MAX_LAYERS = 1000
+"""Signatures in one manifest and on one subject: as many as cosign reads of an image."""
+MAX_BLOB = 48 << 20
+"""Bytes of one signature or attestation: SBOMs of large images have 10 to 30 MiB, and a bundle makes a third more."""
+MAX_TOTAL = 1 << 30
+"""Bytes of all signatures of one subject. They are read one after the other."""
+LARGE = 512 << 10
+"""Bytes from which on a signature is the only one of its kind in memory, where it takes five times as many."""
+_alone = threading.Lock()
+
+NOTATION = "application/vnd.cncf.notary.signature"
+SBOM_ARTIFACT = "application/vnd.dev.cosign.artifact.sbom.v1+json"
+SBOM_PREFIXES = (
+    "text/spdx",
+    "application/vnd.cyclonedx",
+    "application/vnd.syft",
+    "application/spdx",
+)
+"""Layers of `cosign attach sbom` (SBOM_SPEC.md); other tools write the last."""
+BUILDX_KIND = "vnd.docker.reference.type"
+BUILDX_SUBJECT = "vnd.docker.reference.digest"
+BUILDX_ATTESTATION = "attestation-manifest"
+
+_DAMAGE = frozenset({"digest-mismatch", "truncated", "oversized"})
+
+
+@contextmanager
+def _one_large() -> Iterator[None]:
+    with _alone:
+        _give_back()
+        yield
+
+
+@cache
+def _give_back() -> None:
+    """Has glibc return what is freed of large blocks: else every thread keeps the largest that it ever had."""
+    with suppress(AttributeError, OSError):  # other libraries have no such call, and do not need it
+        ctypes.CDLL(None).mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads what is attached to one subject, within the limits for all of it."""
+
+    source: Source
+    subject: Digest
+    layers: int
+    """How many more may be read, and how many bytes."""
+    room: int
+
+    def read(self, attached: Attached) -> Iterator[Signed | Unread]:
+        """One manifest. What is wrong with it is an answer, and no exception."""
+        where = (
+            f"tag {attached.tag}"
+            if attached.how == "tag"
+            else f"referrer {attached.descriptor.digest}"
+        )
+        try:
+            node = read_node(self.source, attached.descriptor)
+            self._belongs(node)
+            layers = _layers(node)
+            if (whole := _as_a_whole(attached, node, layers)) is None:
+                self._spend(layers)
+        except Refusal as refusal:
+            yield self._refused(where, _expected(attached), refusal)
+        except IntegrityError as error:
+            yield self._refused(where, _expected(attached), _broken(error, "bad-manifest"))
+        else:
+            if whole is not None:
+                yield Unread(self.subject, where, *whole)
+                return
+            for number, layer in enumerate(layers, 1):
+                here = where if len(layers) == 1 else f"{where}, layer {number}"
+                # Held until whoever asked is done with it, and asks for the next.
+                with _one_large() if layer.size > LARGE else nullcontext():
+                    yield self._one(here, _layout(layer) or _expected(attached), node, layer)
+
+    def _one(self, where: str, layout: Layout, node: Node, layer: Descriptor) -> Signed | Unread:
+        try:
+            return self._layer(where, node, layer)
+        except Refusal as refusal:
+            return self._refused(where, layout, refusal)
+        except IntegrityError as error:
+            return self._refused(where, layout, _broken(error, "bad-bundle"))
+        except AirgapError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is about one, the others must be read)
+            said = Refusal("verifier-error", plain(f"{type(error).__name__}: {error}", MAX_SAID))
+            return self._refused(where, layout, said)
+
+    def _layer(self, where: str, node: Node, layer: Descriptor) -> Signed:
+        layout = _layout(layer)
+        if layout is None:
+            raise Refusal(
+                "unsupported-format",
+                f"a layer of type {layer.media_type[:200]} among signatures",
+                unsupported=True,
+            )
+        if layout is Layout.BUNDLE and len(node.children) != 2:
+            what = f"a bundle among {len(node.children) - 1} layers; it must be the only one"
+            raise Refusal("bad-bundle", what)
+        if layer.size > self.room:
+            raise Refusal("too-large", f"signatures on {self.subject} have over {MAX_TOTAL} bytes")
+        blob = read_verified(self.source, layer, MAX_BLOB)
+        self.room -= len(blob)
+        if layout is Layout.BUNDLE:
+            return read_bundle(self.subject, where, layer.media_type, node.annotations, blob)
+        read = read_envelope if layout is Layout.ENVELOPE else read_simple_signing
+        return read(self.subject, where, layer.annotations, blob)
+
+    def _belongs(self, node: Node) -> None:
+        """A manifest that names a subject must name this one. cosign's tags name none, nor do some old referrers."""
+        if node.subject is not None and node.subject.digest != self.subject:
+            raise Refusal(
+                "wrong-subject",
+                f"the manifest refers to {node.subject.digest}, not to {self.subject}",
+            )
+
+    def _spend(self, layers: Sequence[Descriptor]) -> None:
+        """Counts layers before any is read."""
+        if len(layers) > self.layers:
+            raise Refusal("too-many", f"more than {MAX_LAYERS} signatures on {self.subject}")
+        self.layers -= len(layers)
+
+    def _refused(self, where: str, layout: Layout, refusal: Refusal) -> Unread:
+        return Unread(self.subject, where, layout, refusal.status, refusal.reason, refusal.detail)
+
+
+def read_attached(
+    source: Source, subject: Digest, attached: Sequence[Attached]
+) -> Iterator[Signed | Unread]:
+    """What of `attached` is attached to `subject`, each signature for itself, one in memory at a time.
+
+    Small manifests come first: they hold one signature, and one that names a thousand must not use up the limits
+    before them. For each manifest: 1. its bytes are those of its digest; 2. the subject that it names, if any, is this
+    one; 3. its layers are within the limits; 4. each layer is read by its media type, after its bytes were hashed. What
+    is broken, too large, of another format or unsigned is an `Unread` with its reason. Raises `StoreError`,
+    `UpstreamError` and `NotFoundError` when the store fails, or lacks what the lock lists.
+    """
+    mine = sorted(
+        (one for one in attached if one.subject == subject), key=lambda one: one.descriptor.size
+    )
+    if len(mine) > MAX_ATTACHED:
+        what = f"{len(mine)} manifests are attached to {subject}, at most {MAX_ATTACHED}"
+        yield Unread(subject, "attached", Layout.OTHER, Status.FAILED, "too-many", what)
+        return
+    reader = _Reader(source, subject, MAX_LAYERS, MAX_TOTAL)
+    for one in mine:
+        yield from reader.read(one)
+
+
+def subjects(source: Source, root: Descriptor, platforms: Sequence[str]) -> list[Digest]:
+    """What can be signed of an item: the root, then every manifest below it that is carried, each once.
+
+    With `platforms`, children of an index for others are not carried. The bytes of each were hashed. Raises
+    `IntegrityError`, `StoreError`, `UpstreamError`.
+    """
+    below = [node.descriptor.digest for node in _nodes(source, root, platforms)]
+    return [root.digest, *(digest for digest in below if digest != root.digest)]
+
+
+def unsigned(source: Source, root: Descriptor, platforms: Sequence[str]) -> list[Unread]:
+    """The attestation manifests that BuildKit puts into an index: nobody signed them, so they never count.
+
+    Each is about the carried child that it names, else about its index. Raises as `subjects` does.
+    """
+    if not root.is_index:
+        return []
+    carried = set(subjects(source, root, platforms))
+    found = list[Unread]()
+    for node in _nodes(source, root, platforms):
+        if not node.descriptor.is_index:
+            continue
+        for child in node.children:
+            if child.annotations.get(BUILDX_KIND) == BUILDX_ATTESTATION:
+                about = child.annotations.get(BUILDX_SUBJECT, "")
+                named = next((one for one in carried if one == about), node.descriptor.digest)
+                what = "an attestation that BuildKit wrote into the index: nobody signed it"
+                where = f"attestation manifest {child.digest}"
+                found.append(Unread(named, where, Layout.BUILDX, Status.ABSENT, "unsigned", what))
+    return found
+
+
+def _nodes(source: Source, root: Descriptor, platforms: Sequence[str]) -> Iterator[Node]:
+    for one in walk(source, root, by_platform(platforms)):
+        if isinstance(one, Node):
+            yield one
+
+
+def _layers(node: Node) -> tuple[Descriptor, ...]:
+    return () if node.descriptor.is_index else node.children[1:]  # the config comes first
+
+
+def _layout(layer: Descriptor) -> Layout | None:
+    """How a layer is read, by its media type; `None` for what is no signature that we know."""
+    if layer.media_type.startswith(BUNDLE_PREFIX):
+        return Layout.BUNDLE
+    known = {SIMPLE_SIGNING: Layout.SIMPLE_SIGNING, DSSE_ENVELOPE: Layout.ENVELOPE}
+    return known.get(layer.media_type)
+
+
+def _expected(attached: Attached) -> Layout:
+    """What a tag's name promises, for answers about something that cannot be read."""
+    suffix = attached.tag.rpartition(".")[2]
+    promised = {"sig": Layout.SIMPLE_SIGNING, "att": Layout.ENVELOPE, "sbom": Layout.SBOM}
+    return promised.get(suffix, Layout.OTHER)
+
+
+def _as_a_whole(
+    attached: Attached, node: Node, layers: Sequence[Descriptor]
+) -> tuple[Layout, Status, str, str] | None:
+    """What a manifest without a layer that we verify is: layout, status, reason, detail. `None` where there is one."""
+    if any(_layout(layer) is not None for layer in layers):
+        return None
+    config = node.config.media_type if node.config else ""
+    kind = (node.artifact_type or node.descriptor.media_type)[:200]
+    expected = _expected(attached)
+    if NOTATION in (node.artifact_type, config):
+        what = "a signature of Notation, which this version does not verify"
+        return Layout.NOTATION, Status.UNSUPPORTED, "unsupported-format", what
+    if expected in (Layout.SIMPLE_SIGNING, Layout.ENVELOPE):
+        what = plain(f"no layer of a type that this version verifies: {kind}")
+        return expected, Status.UNSUPPORTED, "unsupported-format", what
+    if (
+        expected is Layout.SBOM
+        or SBOM_ARTIFACT in (node.artifact_type, config)
+        or any(layer.media_type.startswith(SBOM_PREFIXES) for layer in layers)
+    ):
+        return Layout.SBOM, Status.ABSENT, "unsigned", "an SBOM that nobody signed"
+    return Layout.OTHER, Status.ABSENT, "other", plain(f"no signature: {kind}")
+
+
+def _broken(error: IntegrityError, reason: str) -> Refusal:
+    if error.code in _DAMAGE:
+        return Refusal("damaged", error.what)
+    if error.code == "too-large":
+        return Refusal("too-large", error.what)
+    return Refusal("duplicate-key" if "occurs twice" in error.what else reason, error.what)

@@ -1,0 +1,196 @@
+"""Reading what strangers wrote: JSON, base64 and PEM in one spelling only. What does not fit is a `Refusal`."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from typing import Any
+
+from airgap.base.errors import IntegrityError, TrustError
+from airgap.content.graph import no_constant, parse_json, unique
+from airgap.signatures.record import Refusal
+from airgap.statements.fields import Fields
+from airgap.statements.fields import unbase64 as decoded
+
+MAX_INT64 = 2**63 - 1
+"""The largest number that protobuf's JSON carries (as a string, because it is more than JSON keeps exact)."""
+MAX_VALUES = 2_000_000
+"""Members and elements of one document: SBOMs have 50,000 for each MiB of theirs."""
+_SPACE = re.compile(r"[ \t\n\r]*")
+_WHOLE = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
+_PEM = re.compile(
+    r"\s*-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n?-----END CERTIFICATE-----\s*"
+)
+
+
+Hook = Callable[[list[tuple[str, Any]]], Any]
+
+
+def parse(data: bytes, where: str, reason: str, hook: Hook = unique) -> Any:
+    """Any JSON value; `hook` as for `parse_json`.
+
+    Raises `Refusal`: `duplicate-key`, `too-many`, and `reason` for all else that is not strict JSON.
+    """
+    _count(data, where)
+    try:
+        return parse_json(data, where, hook)
+    except IntegrityError as error:
+        raise _not_json(error.what, reason) from error
+
+
+def outline(data: bytes, where: str, reason: str, unheld: str) -> dict[str, Any]:
+    """A JSON object as `parse` reads it, but for the member `unheld`, of which an object is read and not kept.
+
+    An SBOM takes five times its bytes as objects, and whose it is says what is around it. Raises as `parse` does.
+    """
+    _count(data, where)
+    try:
+        return _members(data.decode("utf-8"), unheld)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(f"{where}: not valid JSON: {error}", reason) from error
+
+
+def _members(text: str, unheld: str) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    at = _space(text, 0)
+    more = text[at : at + 1] == "{"
+    if not more:
+        raise ValueError("expected an object")
+    at = _space(text, at + 1)
+    if text[at : at + 1] == "}":
+        more, at = False, at + 1
+    while more:
+        if text[at : at + 1] != '"':
+            raise ValueError(f"expected a member's name: char {at}")
+        key, at = _KEEPING.raw_decode(text, at)
+        at = _space(text, at)
+        if text[at : at + 1] != ":":
+            raise ValueError(f"expected ':': char {at}")
+        if key in made:
+            raise ValueError("a key occurs twice")
+        start = _space(text, at + 1)
+        decoder = _CHECKING if key == unheld else _KEEPING
+        value, at = decoder.raw_decode(text, start)
+        made[key] = {} if key == unheld and text[start] == "{" else value
+        at = _space(text, at)
+        more = text[at : at + 1] == ","
+        if not more and text[at : at + 1] != "}":
+            raise ValueError(f"expected ',' or '}}': char {at}")
+        at = _space(text, at + 1) if more else at + 1
+    if _space(text, at) != len(text):
+        raise ValueError(f"more than one value: char {at}")
+    return made
+
+
+def _space(text: str, at: int) -> int:
+    """Where the white space ends that begins at `at`."""
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _nothing(items: list[tuple[str, Any]]) -> None:
+    """Holds an object to the rules, and keeps nothing of it."""
+    unique(items)
+
+
+def _fraction(text: str) -> float:
+    """A number as every reader of JSON can hold it (RFC 7493 §2.2): Go's refuses what has no double."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError("a number is out of range")
+    return value
+
+
+def _integer(text: str) -> int:
+    _fraction(text)
+    return int(text)
+
+
+_NUMBERS: Any = {
+    "parse_constant": no_constant,
+    "parse_float": _fraction,
+    "parse_int": _integer,
+}
+_KEEPING = json.JSONDecoder(object_pairs_hook=unique, **_NUMBERS)
+_CHECKING = json.JSONDecoder(object_pairs_hook=_nothing, **_NUMBERS)
+
+
+def _count(data: bytes, where: str) -> None:
+    """Refuses what would take many times its bytes in memory: `[[],[],…`. What is in texts counts too, but rarely."""
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise Refusal("too-many", f"{where}: more than {MAX_VALUES} values")
+
+
+def _not_json(what: str, reason: str) -> Refusal:
+    return Refusal("duplicate-key" if "occurs twice" in what else reason, what)
+
+
+def fields(
+    value: Any,
+    names: AbstractSet[str],
+    where: str,
+    reason: str,
+    maybe: AbstractSet[str] = frozenset(),
+) -> Fields:
+    """An object with all of `names`, perhaps those of `maybe`, and no other; used within `refusing`.
+
+    A null stands for a field that is not there, as in protobuf's JSON mapping.
+    """
+    if isinstance(value, Mapping):
+        value = {key: one for key, one in value.items() if one is not None}
+    return Fields.of(value, names, where, lambda what: TrustError(reason, what), maybe)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turns what `Fields` raises into a `Refusal`."""
+    try:
+        yield
+    except TrustError as error:
+        raise Refusal(error.code, error.what) from error
+
+
+def unbase64(text: str, where: str, reason: str) -> bytes:
+    """Standard base64 in the one way to write these bytes. Raises `Refusal`."""
+    try:
+        return decoded(text)
+    except ValueError as error:
+        raise Refusal(reason, f"{where}: {error}") from error
+
+
+def whole(values: Fields, name: str) -> int:
+    """An int64 of protobuf's JSON, from 0 up: a string or a number, 0 where it is left out."""
+    value = values.values.get(name, 0)
+    if isinstance(value, str) and _WHOLE.match(value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_INT64:
+        raise values.refuse(f"{values.at(name)}: got {value!r:.60}, expected a whole number")
+    return value
+
+
+def sequence(values: Fields, name: str, limit: int) -> list[Any]:
+    """A list of at most `limit`, empty where it is left out. Raises `Refusal` (`too-many`)."""
+    if not values.has(name):
+        return []
+    found = values.items(name)
+    if len(found) > limit:
+        raise Refusal("too-many", f"{values.at(name)}: got {len(found)}, expected at most {limit}")
+    return list(found)
+
+
+def pem_certificates(text: str, where: str, limit: int) -> tuple[bytes, ...]:
+    """The certificates of a PEM text (RFC 7468), DER, with nothing between them. Raises `Refusal`."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(text):
+        block = _PEM.match(text, at)
+        if block is None:
+            raise Refusal("bad-certificate", f"{where}: not certificates in PEM")
+        found.append(unbase64("".join(block[1].split()), where, "bad-certificate"))
+        at = block.end()
+        if len(found) > limit:
+            raise Refusal("too-many", f"{where}: more than {limit} certificates")
+    return tuple(found)

@@ -1,0 +1,269 @@
+"""The versions of named trust roots: added after one another, never replaced, never taken away.
+
+    ROOTS/<name>/versions.jsonl         the record: a hash-chained log (`airgap.statements.log`), one line a version
+    ROOTS/<name>/NNNN-<sha256>.json     a trusted_root.json, byte for byte as it came
+    ROOTS/<name>/NNNN-<sha256>.<what>   why it was believed: an approval, TUF metadata; their digests are in the line
+
+An old version stays, because a policy may have pinned it; and a new one must hold all that the one before it holds, or
+what was signed by the old logs and authorities would stop to verify. A file that the record does not name counts for
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors, locked, write_durably
+from airgap.base.errors import InputError, IntegrityError, TrustError
+from airgap.base.inputs import read_input
+from airgap.base.times import utc_text
+from airgap.signatures.roots.instances import Window
+from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot, merge
+from airgap.statements.log import Entry, Log, make_folder
+
+ACTION = "trust-root-added"
+RECORD = "versions.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a named root. `origin` says where it came from."""
+
+    number: int
+    digest: Digest
+    path: Path
+    added: datetime
+    origin: str
+    evidence: tuple[Digest, ...] = ()
+    """Of what came along to prove it."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "version": self.number,
+            "digest": str(self.digest),
+            "file": str(self.path),
+            "added": utc_text(self.added),
+            "origin": self.origin,
+            "evidence": [str(digest) for digest in self.evidence],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a root has that the one before it has not, and the reverse; each a line for people."""
+
+    added: tuple[str, ...] = ()
+    narrowed: tuple[str, ...] = ()
+    """Windows that end earlier, or begin later, than they did: how an instance is retired or revoked."""
+    missing: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """All of it, marked: `+`, and `!` for what is less than it was."""
+        return [*(f"+ {line}" for line in self.added), *(f"! {line}" for line in self.less)]
+
+    @property
+    def less(self) -> list[str]:
+        """What is less than it was."""
+        return [*(f"missing: {line}" for line in self.missing), *self.narrowed]
+
+    def as_dict(self) -> dict[str, list[str]]:
+        """For `--json`."""
+        return {
+            "added": list(self.added),
+            "narrowed": list(self.narrowed),
+            "missing": list(self.missing),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A root that shall become the newest version, and what speaks for it."""
+
+    root: TrustRoot
+    origin: str
+    """For the record: `file`, `delivery sha256:…`, `tuf https://…`."""
+    evidence: Mapping[str, bytes] = field(default_factory=dict, hash=False)
+    """What is kept beside it, by the end of its file name."""
+    retire: bool = False
+    """Windows may be narrower than they were: some instance is retired, or revoked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What adding a root would do. `version` is what there is (`present`) or will be."""
+
+    version: Version
+    changes: Changes
+    present: bool
+
+
+class RootStore:
+    """The versions of one name below the folder `roots`. Safe for several processes."""
+
+    __slots__ = ("_log", "folder", "name")
+
+    def __init__(self, roots: Path, name: str) -> None:
+        self.folder, self.name = roots / name, name
+        self._log = Log(self.folder / RECORD)
+
+    def versions(self) -> tuple[Version, ...]:
+        """All versions, oldest first; each is there, and has the bytes that the record names.
+
+        Raises `IntegrityError`: what `Log.entries` raises, and `root-damaged`; `StoreError`.
+        """
+        entries = [entry for entry in self._log.entries() if entry.action == ACTION]
+        found = tuple(self._version(number, entry) for number, entry in enumerate(entries, 1))
+        for version in found:
+            self.read(version)
+        return found
+
+    def read(self, version: Version) -> bytes:
+        """A version's bytes. Raises `IntegrityError` (`root-damaged`)."""
+        hint = "bring the file back from a backup, or from the delivery or repository that it came with"
+        try:
+            data = read_input(version.path, MAX_ROOT, "root-damaged")
+        except InputError as error:
+            raise IntegrityError("root-damaged", error.what, hint) from error
+        if Digest.of(data) != version.digest:
+            what = f"{version.path}: got {Digest.of(data)}, expected {version.digest}"
+            raise IntegrityError("root-damaged", what, hint)
+        return data
+
+    def unlisted(self) -> list[str]:
+        """Names of roots in the folder that the record does not name: they count for nothing."""
+        listed = {version.path.name for version in self.versions()}
+        with disk_errors(self.folder):
+            there = (
+                {path.name for path in self.folder.glob("*.json")}
+                if self.folder.is_dir()
+                else set()
+            )
+        return sorted(there - listed)
+
+    def weigh(self, offer: Offer, now: datetime) -> Weighed:
+        """What `add` would do. Writes nothing.
+
+        Raises `TrustError`: `root-older` for one that is here already and not the newest; `root-shrinks` where
+        something that the newest version holds is missing, or its window is narrower and `offer.retire` is not set;
+        `trust-root-changed` where a window is wider than it was.
+        """
+        versions = self.versions()
+        known = next((one for one in versions if one.digest == offer.root.digest), None)
+        if known is not None and known is versions[-1]:
+            return Weighed(known, Changes(), present=True)
+        if known is not None:
+            raise TrustError(
+                "root-older",
+                f"trust root {self.name!r}: {known.digest} is version {known.number}, and {versions[-1].number} is "
+                f"the newest, since {utc_text(versions[-1].added)}",
+                "nothing is lost: old versions stay, and a policy may name them",
+            )
+        before = None
+        if versions:
+            before = TrustRoot.load(self.name, self.read(versions[-1]), versions[-1].digest)
+        changes = compare(before, offer.root)
+        if before is not None:
+            self._check(changes, retire=offer.retire)
+            merge(before.raw, offer.root.raw)  # which knows what else may not change
+        digests = tuple(Digest.of(data) for data in offer.evidence.values())
+        number = len(versions) + 1
+        path = self._path(number, offer.root.digest, "json")
+        version = Version(number, offer.root.digest, path, now, offer.origin, digests)
+        return Weighed(version, changes, present=False)
+
+    def add(self, offer: Offer, now: datetime) -> Weighed:
+        """Makes the root the newest version, durably; nothing changes where it is that already. Raises as `weigh`.
+
+        The files first, the line of the record last: what an interruption leaves behind counts for nothing.
+        """
+        make_folder(self.folder)
+        with locked(self.folder / ".lock"):
+            weighed = self.weigh(offer, now)
+            if weighed.present:
+                return weighed
+            version = weighed.version
+            for what, data in offer.evidence.items():
+                write_durably(self._path(version.number, version.digest, what), data)
+            write_durably(version.path, offer.root.raw)
+            subjects = [version.digest, *version.evidence]
+            self._log.append(time=now, actor=offer.origin, action=ACTION, subjects=subjects)
+            return weighed
+
+    def _check(self, changes: Changes, *, retire: bool) -> None:
+        if not changes.missing and (retire or not changes.narrowed):
+            return
+        hint = (
+            "is it a root of the same instance, and a newer one? What is missing has to come back"
+        )
+        if not changes.missing:
+            hint = "compare it with what the instance announced; if it was retired or revoked there: --retire"
+        what = f"trust root {self.name!r}: what the newest version here holds, this one does not"
+        raise TrustError(
+            "root-shrinks",
+            "\n  ".join([f"{what}:", *changes.less]),
+            hint,
+        )
+
+    def _path(self, number: int, digest: Digest, what: str) -> Path:
+        return self.folder / f"{number:04d}-{digest.hex}.{what}"
+
+    def _version(self, number: int, entry: Entry) -> Version:
+        if not entry.subjects:
+            raise IntegrityError("root-damaged", f"{self._log.path}: a version without a digest")
+        digest = entry.subjects[0]
+        path = self._path(number, digest, "json")
+        return Version(number, digest, path, entry.time, entry.actor, entry.subjects[1:])
+
+
+def compare(before: TrustRoot | None, after: TrustRoot) -> Changes:
+    """What `after` has that `before` has not, and the reverse. An instance is its key or chain, and how it is used."""
+    old, new = [] if before is None else _instances(before), _instances(after)
+    known = {one.identity for one in old}
+    narrowed, missing = [], []
+    for one in old:
+        same = [other for other in new if other.identity == one.identity]
+        if not same:
+            missing.append(f"{one.words}, {one.window}")
+        elif not any(_covers(other.window, one.window) for other in same):
+            narrowed.append(f"{one.words}: {one.window}, now {same[0].window}")
+    added = (f"{one.words}, {one.window}" for one in new if one.identity not in known)
+    return Changes(tuple(added), tuple(narrowed), tuple(missing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    identity: tuple[object, ...]
+    words: str
+    window: Window
+
+
+def _instances(root: TrustRoot) -> list[_Instance]:
+    found = []
+    for kind, logs in (("log", root.logs), ("CT log", root.ct_logs)):
+        for log in logs:
+            words = f"{kind} {log.url or 'without address'} ({log.id.hex()})"
+            found.append(_Instance((kind, log.id, log.raw_key, log.details), words, log.window))
+    stamps = "time stamping authority"
+    for kind, listed in (("certificate authority", root.authorities), (stamps, root.stampers)):
+        for one in listed:
+            words = f"{kind} {one.name} ({one.uri or 'without address'})"
+            found.append(_Instance((kind, one.chain), words, one.window))
+    return found
+
+
+def _covers(new: Window, old: Window) -> bool:
+    """True when each moment of `old` is in `new`."""
+    begins = new.start is None or (old.start is not None and new.start <= old.start)
+    ends = new.end is None or (old.end is not None and old.end <= new.end)
+    return begins and ends
+
+
+def names(roots: Path) -> list[str]:
+    """The names that have versions below `roots`."""
+    with disk_errors(roots):
+        return sorted(path.parent.name for path in roots.glob(f"[!.]*/{RECORD}"))

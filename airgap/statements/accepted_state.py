@@ -1,0 +1,321 @@
+"""What a Sovereign (or a station) has accepted: durable, append-only, asked before and written right after admission.
+
+One file, `accepted.json`, in the state folder. It holds every delivery that was ever accepted, because sequence
+numbers, ids and baselines are judged by it. It is never reset in silence: a state that cannot be read stops every
+import, for a forgotten sequence would let old deliveries in again. Its checksum finds damage and hand-made edits,
+not an attacker who can write here; that one is found by comparing with what the destination holds.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors, locked, write_durably
+from airgap.base.errors import AirgapError, StoreError, TrustError
+from airgap.base.times import utc_text
+from airgap.statements.fields import Fields
+from airgap.statements.log import make_folder
+
+FILE = "accepted.json"
+API_VERSION = "airgap.openova.io/v1alpha1"
+MAX_STATE = 256 << 20
+"""Bytes of the file: some 500,000 deliveries."""
+ENTRY = frozenset({"stream", "sequence", "id", "digest", "signedAt", "acceptedAt"})
+"""The JSON names of one accepted delivery."""
+
+
+class Standing(StrEnum):
+    """How a delivery stands to what was accepted before."""
+
+    NEW = "new"
+    RESUME = "resume"
+    """The stream's last one again: an interrupted import goes on."""
+    RESTORE = "restore"
+    """An earlier one again, asked for: adds content, moves no name back."""
+
+
+class Numbered(Protocol):
+    """A delivery by its id and its number in a stream."""
+
+    @property
+    def id(self) -> str:
+        """A UUID of its own."""
+
+    @property
+    def stream(self) -> str:
+        """The stream in which it has a number."""
+
+    @property
+    def sequence(self) -> int:
+        """That number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One accepted delivery. `digest` is that of its AIRGAP.json."""
+
+    stream: str
+    sequence: int
+    id: str
+    digest: Digest
+    signed_at: datetime
+    """When it was cut, by its oldest delivery statement."""
+    accepted_at: datetime
+    """When it was accepted, by this machine's clock."""
+
+    @property
+    def named(self) -> tuple[str, int, str, Digest]:
+        """What makes it this delivery and no other."""
+        return self.stream, self.sequence, self.id, self.digest
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {
+            "stream": self.stream,
+            "sequence": self.sequence,
+            "id": self.id,
+            "digest": str(self.digest),
+            "signedAt": utc_text(self.signed_at),
+            "acceptedAt": utc_text(self.accepted_at),
+        }
+
+    @classmethod
+    def read(cls, fields: Fields) -> Accepted:
+        """An entry out of the file."""
+        return cls(
+            stream=fields.text("stream"),
+            sequence=fields.number("sequence"),
+            id=fields.text("id"),
+            digest=fields.digest("digest"),
+            signed_at=fields.time("signedAt"),
+            accepted_at=fields.time("acceptedAt"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedState:
+    """Everything that `sovereign` accepted, oldest first; in each stream the sequence grows."""
+
+    sovereign: str
+    deliveries: tuple[Accepted, ...] = ()
+
+    def last(self, stream: str) -> Accepted | None:
+        """The stream's last accepted delivery."""
+        return next((one for one in reversed(self.deliveries) if one.stream == stream), None)
+
+    def find(self, digest: Digest) -> Accepted | None:
+        """The accepted delivery with this AIRGAP.json."""
+        return next((one for one in self.deliveries if one.digest == digest), None)
+
+    def before(self, stream: str, sequence: int) -> Accepted | None:
+        """The stream's last accepted delivery with a lower number."""
+        lower = (one for one in reversed(self.deliveries) if one.sequence < sequence)
+        return next((one for one in lower if one.stream == stream), None)
+
+    def latest_time(self) -> datetime | None:
+        """The latest time that this state is witness of."""
+        times = [moment for one in self.deliveries for moment in (one.signed_at, one.accepted_at)]
+        return max(times, default=None)
+
+    def standing(self, one: Numbered, digest: Digest, *, restore: bool = False) -> Standing:
+        """How the delivery with this AIRGAP.json stands here.
+
+        Raises `TrustError`: `delivery-replayed` for an accepted one that is not the last, unless `restore`;
+        `delivery-id-taken` for another delivery with an id that was seen; `sequence-taken` and `older-sequence`
+        for another delivery with the last number or a lower one; `never-accepted` for a new one with `restore`, which
+        lets in only what was accepted before.
+        """
+        known, last = self.find(digest), self.last(one.stream)
+        what = f"delivery {one.id}, number {one.sequence} of stream {one.stream!r}"
+        if known is not None and known == last:
+            return Standing.RESUME
+        if known is not None and restore:
+            return Standing.RESTORE
+        if known is not None:
+            raise TrustError(
+                "delivery-replayed",
+                f"{what} was accepted at {utc_text(known.accepted_at)}, and later ones followed",
+                "nothing is missing; to bring lost content back, import it with --restore",
+            )
+        if any(other.id == one.id for other in self.deliveries):
+            raise TrustError(
+                "delivery-id-taken",
+                f"{what}: another delivery with this id was accepted",
+                "have the delivery cut again",
+            )
+        if last is not None and one.sequence == last.sequence:
+            raise TrustError(
+                "sequence-taken",
+                f"{what}: number {last.sequence} was another delivery, {last.id}",
+                "two stores cut for this stream: give each a stream of its own, and have it cut again",
+            )
+        if last is not None and one.sequence < last.sequence:
+            raise TrustError(
+                "older-sequence",
+                f"{what}: number {last.sequence} was accepted already, at {utc_text(last.accepted_at)}",
+                "have a new delivery cut from the same locks",
+            )
+        if restore:
+            raise TrustError(
+                "never-accepted",
+                f"{what} was not accepted here before, and --restore is for what was",
+                "import it without --restore",
+            )
+        return Standing.NEW
+
+    def adding(self, one: Accepted) -> AcceptedState:
+        """The state with one more delivery."""
+        return AcceptedState(self.sovereign, (*self.deliveries, one))
+
+    def lacks(self, others: Iterable[Accepted]) -> list[Accepted]:
+        """Those of `others` that are not in this state, by stream, number, id and digest."""
+        mine = {one.named for one in self.deliveries}
+        return [one for one in others if one.named not in mine]
+
+    def merged(self, others: Iterable[Accepted]) -> AcceptedState:
+        """This state and `others` together, oldest first.
+
+        Raises `TrustError` (`state-conflict`) when the two know different deliveries by one number or id.
+        """
+        added = self.lacks(others)
+        if not added:
+            return self
+        ordered = sorted([*self.deliveries, *added], key=lambda one: (one.stream, one.sequence))
+        # Within a stream the number decides, between streams the time; clocks may have been set back a little.
+        since: dict[str, datetime] = {}
+        placed = []
+        for one in ordered:
+            since[one.stream] = max(one.accepted_at, since.get(one.stream, one.accepted_at))
+            placed.append((since[one.stream], one))
+        placed.sort(key=lambda entry: entry[0])
+        made = AcceptedState(self.sovereign, tuple(one for _, one in placed))
+        odd = made.disorder()
+        if odd:
+            raise TrustError(
+                "state-conflict",
+                f"what {self.sovereign!r} accepted is told in two ways: {odd}",
+                "two machines import for this Sovereign, each with a stateDir of its own; bring back the stateDir that "
+                "is right from a backup, and use one",
+            )
+        return made
+
+    def disorder(self) -> str:
+        """Why this cannot be what one state remembers; `""` where it can."""
+        last, ids, digests = dict[str, int](), set[str](), set[Digest]()
+        for one in self.deliveries:
+            what = f"number {one.sequence} of stream {one.stream!r}"
+            if one.sequence <= last.get(one.stream, -1):
+                return f"{what} follows number {last[one.stream]}"
+            if one.id in ids or one.digest in digests:
+                return f"{what} has the id or the AIRGAP.json of another delivery"
+            last[one.stream] = one.sequence
+            ids.add(one.id)
+            digests.add(one.digest)
+        return ""
+
+    def encode(self) -> bytes:
+        """The file's bytes: readable JSON, and the checksum of its canonical form."""
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "Accepted",
+            "sovereign": self.sovereign,
+            "deliveries": [one.as_dict() for one in self.deliveries],
+        }
+        return canonical({**body, "checksum": str(Digest.of(canonical(body)))}) + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes, where: str, sovereign: str) -> AcceptedState:
+        """Reads the file. Raises `StoreError` (`state-damaged`, `state-of-another`)."""
+        names = {"apiVersion", "kind", "sovereign", "deliveries", "checksum"}
+        fields = Fields.parse(data, names, where, _damaged)
+        fields.choice("apiVersion", {API_VERSION})
+        fields.choice("kind", {"Accepted"})
+        deliveries = tuple(Accepted.read(entry) for entry in fields.each("deliveries", ENTRY))
+        state = cls(fields.text("sovereign"), deliveries)
+        if state.encode() != data:
+            raise _damaged(
+                f"{where}: its checksum does not fit: it was changed by hand, or damaged"
+            )
+        if state.sovereign != sovereign:
+            raise StoreError(
+                "state-of-another",
+                f"{where}: the state of {state.sovereign!r}, expected that of {sovereign!r}",
+                "give each Sovereign a stateDir of its own, and each station a store",
+            )
+        return state
+
+
+class StateFile:
+    """`accepted.json` in a state folder. Safe for several processes."""
+
+    __slots__ = ("_sovereign", "path")
+
+    def __init__(self, folder: Path, sovereign: str) -> None:
+        self.path = folder / FILE
+        self._sovereign = sovereign
+
+    def load(self) -> AcceptedState:
+        """The state; an empty one where there is no file yet. Raises `StoreError`."""
+        with disk_errors(self.path):
+            try:
+                fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return AcceptedState(self._sovereign)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise _damaged(f"{self.path}: not a file")
+                with os.fdopen(fd, "rb", closefd=False) as file:
+                    data = file.read(MAX_STATE)
+            finally:
+                os.close(fd)
+        return AcceptedState.decode(data, str(self.path), self._sovereign)
+
+    def exists(self) -> bool:
+        """True when there is a file: this Sovereign has accepted something, on this machine."""
+        with disk_errors(self.path):
+            return self.path.is_symlink() or self.path.exists()
+
+    def rebuild(self, others: Iterable[Accepted]) -> AcceptedState:
+        """Adds deliveries that a signed list of this Sovereign has, and the file lacks; durable on return.
+
+        Raises `StoreError`, and what `merged` raises.
+        """
+        make_folder(self.path.parent)
+        with locked(self.path.with_name(f".{FILE}.lock")):
+            state = self.load()
+            made = state.merged(others)
+            if made != state:
+                write_durably(self.path, made.encode(), 0o600)
+            return made
+
+    def record(self, one: Accepted, *, restore: bool = False) -> AcceptedState:
+        """Writes an admitted delivery down; durable on return. Call it before anything becomes visible.
+
+        Asks the state again, under its lock, because another import may have been faster: raises what `standing`
+        raises, and `StoreError`. A resumed or restored delivery is written down already, and nothing changes.
+        """
+        make_folder(self.path.parent)
+        with locked(self.path.with_name(f".{FILE}.lock")):
+            state = self.load()
+            if state.standing(one, one.digest, restore=restore) is not Standing.NEW:
+                return state
+            state = state.adding(one)
+            write_durably(self.path, state.encode(), 0o600)
+            return state
+
+
+def _damaged(what: str) -> AirgapError:
+    return StoreError(
+        "state-damaged",
+        what,
+        "bring the file back from a backup; without it, old deliveries could be imported again",
+    )

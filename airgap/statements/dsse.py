@@ -1,0 +1,99 @@
+"""Envelopes: DSSE in a Sigstore bundle v0.3 with a public-key hint, so that cosign verifies our statements too.
+
+Sources: DSSE v1.0.2 (protocol.md, envelope.md); sigstore protobuf-specs, sigstore_bundle.proto. What we write has
+no `keyid` (cosign refuses any that it does not know) and exactly one signature.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from airgap.base.canonical import canonical
+from airgap.base.errors import AirgapError, TrustError
+from airgap.statements.fields import Fields
+from airgap.statements.keys.file import PublicKey, Signer
+
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+MAX_BUNDLE = 1 << 20
+"""Bytes of a signature beside a delivery: read before anything is believed, so small."""
+MAX_EVIDENCE_BUNDLE = 64 << 20
+"""Bytes of a statement in the evidence or of a receipt: these name every item, as a lock does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A parsed bundle: the payload's exact bytes and the signature over `pae(payload)`. Nothing is verified yet."""
+
+    payload: bytes
+    signature: bytes
+    hint: str
+    """base64(sha256(DER SPKI)) of the key that signed, as the bundle claims; `""` where it does not say."""
+    raw: bytes
+    """The bundle's bytes, kept as evidence."""
+
+
+def pae(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
+    """The bytes that are signed (DSSE protocol.md, "Signature Definition")."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def sign_payload(payload: bytes, signer: Signer) -> bytes:
+    """The bundle's bytes for an in-toto statement's bytes: canonical JSON, the payload kept as it is."""
+    signature = signer.sign(pae(payload))
+    return canonical(
+        {
+            "mediaType": BUNDLE_TYPE,
+            "verificationMaterial": {"publicKey": {"hint": signer.key_id}},
+            "dsseEnvelope": {
+                "payload": base64.b64encode(payload).decode(),
+                "payloadType": PAYLOAD_TYPE,
+                "signatures": [{"sig": base64.b64encode(signature).decode()}],
+            },
+        }
+    )
+
+
+def open_bundle(data: bytes, where: str, limit: int = MAX_BUNDLE) -> Envelope:
+    """Parses a bundle strictly; `where` names it in errors.
+
+    Raises `TrustError` (`bad-bundle`): too large, not JSON, a key twice, an unknown or a missing field, another
+    media or payload type, not one signature, base64 that can be written otherwise.
+    """
+    # 1. Size, before parsing.
+    if len(data) > limit:
+        raise _refuse(f"{where}: got {len(data)} bytes, expected at most {limit}")
+    # 2. The bundle: this version, a key (not a certificate), a DSSE envelope (not a bare signature).
+    bundle = Fields.parse(
+        data, {"mediaType", "verificationMaterial", "dsseEnvelope"}, where, _refuse
+    )
+    bundle.exactly("mediaType", BUNDLE_TYPE)
+    material = bundle.inner("verificationMaterial", {"publicKey"})
+    key = material.inner("publicKey", set(), frozenset({"hint"}))
+    # 3. The envelope: an in-toto statement, one signature.
+    envelope = bundle.inner("dsseEnvelope", {"payload", "payloadType", "signatures"})
+    envelope.exactly("payloadType", PAYLOAD_TYPE)
+    signatures = envelope.each("signatures", {"sig"})
+    if len(signatures) != 1:
+        raise _refuse(f"{where}: got {len(signatures)} signatures, expected one")
+    return Envelope(
+        payload=envelope.binary("payload"),
+        signature=signatures[0].binary("sig"),
+        hint=key.text("hint") if key.has("hint") else "",
+        raw=data,
+    )
+
+
+def verify(envelope: Envelope, key: PublicKey) -> bool:
+    """True when `key` signed the envelope's payload. The hint plays no part."""
+    return key.verify(pae(envelope.payload), envelope.signature)
+
+
+def _refuse(what: str) -> AirgapError:
+    return TrustError(
+        "bad-bundle",
+        what,
+        "it was damaged, or made by something that this version does not know; get the file again",
+    )

@@ -1,0 +1,216 @@
+"""Keys in tokens and HSMs: a `Signer` over PKCS#11 (v2.40 and later), by python-pkcs11.
+
+The key never leaves the token: what goes in is a SHA-256 digest, what comes out is r and s (PKCS#11 §2.3.6,
+CKM_ECDSA), which is written as DER here. Each signature is verified before anybody gets it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from airgap.base.errors import InputError, ToolError
+from airgap.statements.keys.file import PublicKey
+from airgap.statements.keys.pkcs11_uri import KeyUri, check_module
+
+if TYPE_CHECKING:
+    import pkcs11 as p11
+
+_P256 = bytes.fromhex("06082a8648ce3d030107")
+"""prime256v1 as CKA_EC_PARAMS: the DER of its object identifier (RFC 5480 §2.1.1.1)."""
+_SIZE = 32
+"""Bytes of r and of s."""
+_lock = threading.RLock()
+"""Modules are started without locking of their own, so one thread at a time is in any of them."""
+_sessions: dict[tuple[str, int], p11.Session] = {}
+"""By module and slot. A login is the process's, so a second key of a token asks for no PIN of its own; and closing one
+session would end it for all, so none is closed."""
+
+
+class TokenSigner:
+    """A `Signer` whose key is in a token. Made by `open_token`; thread-safe."""
+
+    __slots__ = ("_key", "_public", "_uri")
+
+    def __init__(self, uri: KeyUri, key: Any, public: PublicKey) -> None:
+        self._uri = uri
+        self._key = key
+        self._public = public
+
+    def __repr__(self) -> str:
+        return f"TokenSigner({self._public.digest.short})"
+
+    @property
+    def public_key_pem(self) -> bytes:
+        """The public key, SPKI PEM."""
+        return self._public.pem
+
+    @property
+    def key_id(self) -> str:
+        """base64(sha256(DER SPKI))."""
+        return self._public.key_id
+
+    def sign(self, data: bytes) -> bytes:
+        """The DER signature over `data`. Raises `ToolError` (`token-failed`)."""
+        from pkcs11 import Mechanism, PKCS11Error
+
+        try:
+            with _lock:
+                raw = self._key.sign(hashlib.sha256(data).digest(), mechanism=Mechanism.ECDSA)
+        except PKCS11Error as error:
+            _explain(self._uri, error)
+        if len(raw) != 2 * _SIZE:
+            raise _failed(self._uri, f"a signature of {len(raw)} bytes, expected {2 * _SIZE}")
+        signature = encode_dss_signature(
+            int.from_bytes(raw[:_SIZE], "big"), int.from_bytes(raw[_SIZE:], "big")
+        )
+        if not self._public.verify(data, signature):
+            raise _failed(self._uri, "its signature does not fit the public key beside it")
+        return signature
+
+
+def open_token(uri: KeyUri, pin: bytes, module: str = "") -> TokenSigner:
+    """Logs in and finds the key; `module` is used where the URI names none.
+
+    1. The module is one that nobody else can change: `bad-module`. 2. Exactly one token: `token-missing`. 3. One try
+    with the PIN, because tokens lock themselves: `wrong-password`, `token-locked`. 4. Exactly one private key:
+    `token-missing`. 5. P-256, with its public key beside it: `key-unsupported`, `token-missing`.
+    Raises `InputError` with these codes and `missing-extra`; `ToolError` (`token-failed`) for all else.
+    """
+    try:
+        from pkcs11 import PKCS11Error
+    except ImportError as error:
+        raise InputError(
+            "missing-extra", "keys in tokens need python-pkcs11", "pip install 'airgap[pkcs11]'"
+        ) from error
+    path = check_module(uri.module or module)
+    try:
+        with _lock:
+            session = _session(uri, str(path), pin)
+            key = _private(session, uri)
+            return TokenSigner(uri, key, _public(session, uri, key))
+    except PKCS11Error as error:
+        _explain(uri, error)
+
+
+def _session(uri: KeyUri, module: str, pin: bytes) -> p11.Session:
+    import pkcs11
+
+    try:
+        library = pkcs11.lib(module)
+    except pkcs11.PKCS11Error as error:
+        raise InputError(
+            "bad-module",
+            f"PKCS#11 module {module!r} does not start: {_words(error)}",
+            "is it the token maker's library, and can you use the token (group, udev, its own configuration)?",
+        ) from error
+    filters: dict[str, Any] = {"token_label": uri.token} if uri.token else {}
+    if uri.serial:
+        filters["token_serial"] = uri.serial.encode()
+    token = _one(list(library.get_tokens(**filters)), uri, "token")
+    at = (module, token.slot.slot_id)
+    if at not in _sessions:
+        _sessions[at] = token.open(user_pin=_pin(uri, pin))
+    return _sessions[at]
+
+
+def _pin(uri: KeyUri, pin: bytes) -> str:
+    try:
+        return pin.decode()
+    except UnicodeDecodeError:
+        # The decoder's own error holds the bytes.
+        raise InputError("wrong-password", f"{uri.text}: the PIN is not UTF-8") from None
+
+
+def _private(session: p11.Session, uri: KeyUri) -> Any:
+    from pkcs11 import Attribute, KeyType, ObjectClass
+
+    wanted: dict[Attribute, Any] = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}
+    if uri.label:
+        wanted[Attribute.LABEL] = uri.label
+    if uri.key_id:
+        wanted[Attribute.ID] = uri.key_id
+    key: Any = _one(list(session.get_objects(wanted)), uri, "private key")
+    if key[Attribute.KEY_TYPE] != KeyType.EC or bytes(key[Attribute.EC_PARAMS]) != _P256:
+        raise _unsupported(uri, "another kind of key")
+    if not key[Attribute.SIGN]:
+        raise _unsupported(uri, "a key that may not sign")
+    return key
+
+
+def _public(session: p11.Session, uri: KeyUri, key: Any) -> PublicKey:
+    """The public key: the object with the private key's CKA_ID, which PKCS#11 §4.8 says is the same for both."""
+    from pkcs11 import Attribute, ObjectClass, PKCS11Error
+
+    wanted = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: key[Attribute.ID]}
+    beside = list(session.get_objects(wanted))
+    try:
+        point = bytes((_one(beside, uri, "public key") if beside else key)[Attribute.EC_POINT])
+    except PKCS11Error as error:
+        raise InputError(
+            "token-missing",
+            f"{uri.text}: no public key with the id of the private one",
+            "put the public key into the token as well, with the same id",
+        ) from error
+    # An OCTET STRING with the uncompressed point; some tokens leave the wrapping away.
+    if point[:2] == b"\x04\x41" and len(point) == 3 + 2 * _SIZE:
+        point = point[2:]
+    try:
+        return PublicKey(ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point))
+    except ValueError as error:
+        raise _unsupported(uri, "a public key that is no point of P-256") from error
+
+
+def _one(found: list[Any], uri: KeyUri, what: str) -> Any:
+    if len(found) == 1:
+        return found[0]
+    raise InputError(
+        "token-missing",
+        f"{uri.text}: got {len(found) or 'no'} {what}s, expected one",
+        "list what is there with the token's own tools (pkcs11-tool -O), and narrow the URI by serial or id",
+    )
+
+
+def _unsupported(uri: KeyUri, got: str) -> InputError:
+    return InputError(
+        "key-unsupported",
+        f"{uri.text}: got {got}, expected ECDSA P-256",
+        "make one in the token: pkcs11-tool --keypairgen --key-type EC:prime256v1 --usage-sign",
+    )
+
+
+def _failed(uri: KeyUri, why: str) -> ToolError:
+    return ToolError(
+        "token-failed", f"{uri.text}: {why}", "is the token in place? run the same command again"
+    )
+
+
+def _explain(uri: KeyUri, error: Exception) -> NoReturn:
+    """Says what a module's error means."""
+    from pkcs11 import exceptions
+
+    if isinstance(error, exceptions.PinIncorrect | exceptions.PinInvalid | exceptions.PinLenRange):
+        raise InputError(
+            "wrong-password",
+            f"{uri.text}: the token refuses the PIN ({_words(error)})",
+            "check the file of --key-password-file before you try again: a token locks itself after a few wrong PINs",
+        ) from error
+    if isinstance(
+        error, exceptions.PinLocked | exceptions.PinExpired | exceptions.UserPinNotInitialized
+    ):
+        raise InputError(
+            "token-locked",
+            f"{uri.text}: nobody can log in with this PIN ({_words(error)})",
+            "have the token's own security officer set a new PIN",
+        ) from error
+    raise _failed(uri, _words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    """The error's kind and text; python-pkcs11 leaves the text away where the kind says all."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

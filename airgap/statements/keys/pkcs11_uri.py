@@ -1,0 +1,130 @@
+"""`pkcs11:` URIs: which key in which token, and whose code talks to it (RFC 7512)."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from airgap.base.errors import InputError
+
+SCHEME = "pkcs11:"
+MODULE_VARIABLE = "AIRGAP_PKCS11_MODULE"
+"""Names the module where the URI has no `module-path`."""
+MAX_URI = 4096
+"""Characters; real ones have under 200."""
+_KNOWN = ("token", "serial", "object", "id", "type", "module-path")
+_PIN = frozenset({"pin-value", "pin-source"})
+_VALUE = re.compile(r"(?:[A-Za-z0-9\-._~:\[\]@!$'()*+,=&/?|]|%[0-9A-Fa-f]{2})*\Z")
+"""What may stand for itself; anything else is written as %XX (RFC 7512 §2.3)."""
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUri:
+    """A private key in a token. `token` or `serial` is there, and `label` or `key_id` (or both)."""
+
+    text: str
+    token: str = ""
+    serial: str = ""
+    label: str = ""
+    """The object's name: CKA_LABEL."""
+    key_id: bytes = b""
+    """CKA_ID."""
+    module: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> KeyUri:
+        """Raises `InputError` (`bad-key-uri`). An attribute that we do not know is refused: it would narrow the match,
+        and we cannot tell to what (RFC 7512 §2.3). So is a PIN, which must not be in an argument.
+        """
+        found = _attributes(text)
+        # Enough to mean one key.
+        if found.get("type", b"private") != b"private":
+            raise _bad("type: a key that signs is of type private")
+        if not (found.get("token") or found.get("serial")):
+            raise _bad("no token and no serial")
+        if not (found.get("object") or found.get("id")):
+            raise _bad("no object and no id")
+        try:
+            words = {name: value.decode() for name, value in found.items() if name != "id"}
+        except UnicodeDecodeError as error:
+            raise _bad("a name that is not UTF-8") from error
+        return cls(
+            text,
+            words.get("token", ""),
+            words.get("serial", ""),
+            words.get("object", ""),
+            found.get("id", b""),
+            words.get("module-path", ""),
+        )
+
+
+def _attributes(text: str) -> dict[str, bytes]:
+    if not is_uri(text) or len(text) > MAX_URI:
+        raise _bad(f"got {len(text)} characters, expected a pkcs11: URI of at most {MAX_URI}")
+    path, asked, query = text[len(SCHEME) :].partition("?")
+    found: dict[str, bytes] = {}
+    for part in [*path.split(";"), *(query.split("&") if asked else ())]:
+        name, equals, value = part.partition("=")
+        # 1. Before anything is repeated in a message.
+        if name in _PIN:
+            raise _bad(
+                f"{name} in the URI, where everybody on this machine can read it",
+                "put the PIN into a file that only you can read, and name it with --key-password-file",
+            )
+        # 2. Known, once, well written.
+        if name not in _KNOWN or not equals:
+            raise _bad(f"got {name[:40]!r}, expected {', '.join(_KNOWN)}")
+        if name in found:
+            raise _bad(f"{name} twice")
+        if not _VALUE.match(value):
+            raise _bad(f"{name}: a character that must be written as %XX")
+        found[name] = unquote_to_bytes(value)
+    return found
+
+
+def _bad(why: str, hint: str = "") -> InputError:
+    example = "pkcs11:token=sovereign;object=exporter-2027"
+    return InputError(
+        "bad-key-uri", f"the key's URI: {why}", hint or f"write for example {example}"
+    )
+
+
+def is_uri(text: str) -> bool:
+    """True for what names a key in a token, not a file; a scheme may be in capitals (RFC 3986 §3.1)."""
+    return text[: len(SCHEME)].lower() == SCHEME
+
+
+def check_module(named: str) -> Path:
+    """The module's real path. It runs in our process and sees the PIN, so nobody else may be able to change it.
+
+    Raises `InputError` (`bad-module`) unless it is an absolute path to a file that, like every folder above it,
+    belongs to root or to us and is not writable by others.
+    """
+
+    def bad(why: str) -> InputError:
+        return InputError(
+            "bad-module",
+            f"PKCS#11 module {named!r}: {why}",
+            f"name the token maker's library, with its whole path, in `module-path=` or {MODULE_VARIABLE}",
+        )
+
+    if not os.path.isabs(named):
+        raise bad("no absolute path" if named else "none was named")
+    try:
+        path = Path(named).resolve(strict=True)
+        for each in (path, *path.parents):
+            info = each.stat()
+            if each == path and not stat.S_ISREG(info.st_mode):
+                raise bad("not a file")
+            # In a sticky folder others cannot replace what is not theirs.
+            shared = info.st_mode & _OTHERS and (each == path or not info.st_mode & stat.S_ISVTX)
+            if shared or info.st_uid not in (0, os.geteuid()):
+                raise bad(f"others can change {each}")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise bad(getattr(error, "strerror", None) or str(error)) from error
+    return path

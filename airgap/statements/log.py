@@ -1,0 +1,263 @@
+"""The hash-chained log of a station: what was done here, by whom, to which digests.
+
+JSON lines, each canonical JSON with `time`, `actor`, `action`, `subjects` and `previous`, the digest of the line
+before it (of its bytes, without the line end). The head is the digest of the last line. Every statement carries the
+head of its time, so a log that was cut or rewritten later no longer contains what was signed. The chain alone does
+not stop someone who rewrites the whole file; the signed heads do.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors, sync_folder
+from airgap.base.errors import AirgapError, IntegrityError, StoreError
+from airgap.base.times import utc_text
+from airgap.statements.fields import Fields
+
+EMPTY_HEAD = Digest.of(b"")
+"""The head of a log without lines."""
+MAX_LINE = 1 << 20
+"""Bytes of one line: ten thousand digests. A longer line is damage, and would have to be held in memory."""
+REPAIR = "log-repaired"
+"""The action of the line that stands where a torn one was; its subject is the digest of the torn bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log, and its digest."""
+
+    time: datetime
+    actor: str
+    action: str
+    subjects: tuple[Digest, ...]
+    previous: Digest
+    digest: Digest
+
+    @classmethod
+    def read(cls, line: bytes, where: str) -> Entry:
+        """A line without its end. Raises `IntegrityError` (`log-damaged`)."""
+        names = {"time", "actor", "action", "subjects", "previous"}
+        fields = Fields.parse(line, names, where, _damaged)
+        subjects = enumerate(fields.items("subjects"))
+        return cls(
+            time=fields.time("time"),
+            actor=fields.text("actor"),
+            action=fields.text("action"),
+            subjects=tuple(
+                Fields({"digest": value}, f"{where}: subjects[{index}]", _damaged).digest("digest")
+                for index, value in subjects
+            ),
+            previous=fields.digest("previous"),
+            digest=Digest.of(line),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What `append` did: the new head, and the digest of a torn line that it replaced (`None` but after a crash)."""
+
+    head: Digest
+    repaired: Digest | None
+
+
+class Log:
+    """One log file. Safe for several threads and processes. Every method raises `StoreError` for the disk's faults."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(
+        self, *, time: datetime, actor: str, action: str, subjects: Sequence[Digest] = ()
+    ) -> Appended:
+        """Adds a line; it is durable on return.
+
+        A last line without its end was being written when the machine stopped. Nobody was told its digest, so it
+        is cut off, and a line of its own (`log-repaired`) says so. Raises `IntegrityError` (`log-damaged`) when
+        the last whole line cannot be read: a chain is not continued from what is not known.
+        """
+        make_folder(self.path.parent)
+        with self._open(os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as file:
+            torn = self._torn(file)
+            head = self._head(file, len(torn))
+            size = file.seek(0, os.SEEK_END) - len(torn)
+            lines, repaired = b"", Digest.of(torn) if torn else None
+            if repaired is not None:
+                lines, head = _line(time, actor, REPAIR, [repaired], head)
+            line, head = _line(time, actor, action, subjects, head)
+            file.truncate(size)
+            file.seek(size)
+            file.write(lines + line)
+            file.flush()
+            os.fsync(file.fileno())
+            if size == 0:
+                sync_folder(self.path.parent)
+            return Appended(head, repaired)
+
+    def head(self) -> Digest:
+        """The digest of the last whole line, `EMPTY_HEAD` where there is none. Raises `IntegrityError`."""
+        if not self.path.exists():
+            return EMPTY_HEAD
+        with self._open(os.O_RDONLY, fcntl.LOCK_SH) as file:
+            return self._head(file, len(self._torn(file)))
+
+    def entries(self) -> Iterator[Entry]:
+        """The lines from the first on, each checked against the one before it. Memory does not grow with the log.
+
+        Raises `IntegrityError`: `log-damaged` for a line that cannot be read, `log-broken` where the chain does not
+        hold, `log-torn` where the last line has no end.
+        """
+        if not self.path.exists():
+            return
+        previous, number = EMPTY_HEAD, 0
+        with self._open(os.O_RDONLY, fcntl.LOCK_SH) as file:
+            # Only what is there now: the lock is not held while the caller looks at a line.
+            size = file.seek(0, os.SEEK_END)
+            fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+            file.seek(0)
+            while file.tell() < size:
+                line = file.readline(MAX_LINE)
+                number += 1
+                entry = _check(line, previous, f"{self.path}:{number}")
+                previous = entry.digest
+                yield entry
+
+    def verify(self, heads: Mapping[Digest, str] | Collection[Digest] = ()) -> int:
+        """Walks the whole chain; returns the number of lines.
+
+        `heads` are those of signed statements of this station, perhaps each with what names it: each must be in the
+        chain. Raises what `entries` raises, and `IntegrityError` (`log-cut`) for a head that is not there, also where
+        the last line has no end: a crash leaves no head behind.
+        """
+        wanted, count, torn = set(heads) - {EMPTY_HEAD}, 0, None
+        try:
+            for entry in self.entries():
+                wanted.discard(entry.digest)
+                count += 1
+        except IntegrityError as error:
+            if error.code != "log-torn":
+                raise
+            torn = error
+        if wanted:
+            lost = min(wanted)
+            who = heads[lost] if isinstance(heads, Mapping) else "a signed statement"
+            raise IntegrityError(
+                "log-cut",
+                f"{self.path}: {lost}, which {who} names as its head, is not in the log ({count} lines)",
+                "lines were removed or rewritten, or the statement is of another station: keep this file as evidence, "
+                "and look for a copy of the log",
+            )
+        if torn is not None:
+            raise torn
+        return count
+
+    @contextmanager
+    def _open(self, flags: int, lock: int) -> Iterator[IO[bytes]]:
+        """The file, locked: the log is only ever appended to, so the lock can be on the file itself."""
+        with disk_errors(self.path):
+            try:
+                fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+            except IsADirectoryError:
+                raise StoreError("log-not-file", f"{self.path}: not a file", "name another log") from None
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise StoreError("log-not-file", f"{self.path}: not a file", "name another log")
+                fcntl.flock(fd, lock)
+                mode = "r+b" if flags & os.O_RDWR else "rb"
+                with os.fdopen(fd, mode, closefd=False) as file:
+                    yield file
+            finally:
+                os.close(fd)
+
+    def _torn(self, file: IO[bytes]) -> bytes:
+        """The bytes after the last line end."""
+        tail = _tail(file, 0)
+        torn = tail[tail.rfind(b"\n") + 1 :]
+        if len(torn) > MAX_LINE:
+            raise _damaged(f"{self.path}: a last line of more than {MAX_LINE} bytes")
+        return torn
+
+    def _head(self, file: IO[bytes], torn: int) -> Digest:
+        """The digest of the last whole line, which is read to see that it is one."""
+        whole = _tail(file, torn)
+        if not whole:
+            return EMPTY_HEAD
+        line = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
+        return Entry.read(line, f"{self.path}: last line").digest
+
+
+def make_folder(folder: Path) -> None:
+    """Makes `folder` and those above it, durably: what is kept in it must not be lost with its folder."""
+    with disk_errors(folder):
+        if folder.is_dir():
+            return
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def _tail(file: IO[bytes], skip: int) -> bytes:
+    """What stands before the last `skip` bytes: enough for the longest line and the end of the one before it."""
+    end = file.seek(0, os.SEEK_END) - skip
+    start = max(0, end - MAX_LINE - 2)
+    file.seek(start)
+    return file.read(end - start)
+
+
+def _line(
+    time: datetime, actor: str, action: str, subjects: Sequence[Digest], previous: Digest
+) -> tuple[bytes, Digest]:
+    """A line with its end, and its digest."""
+    line = canonical(
+        {
+            "time": utc_text(time),
+            "actor": actor,
+            "action": action,
+            "subjects": [str(subject) for subject in subjects],
+            "previous": str(previous),
+        }
+    )
+    if len(line) >= MAX_LINE:
+        raise ValueError(
+            f"a log line of {len(line)} bytes: name a document that lists the subjects"
+        )
+    return line + b"\n", Digest.of(line)
+
+
+def _check(line: bytes, previous: Digest, where: str) -> Entry:
+    if not line.endswith(b"\n"):
+        if len(line) == MAX_LINE:
+            raise _damaged(f"{where}: a line of more than {MAX_LINE} bytes")
+        raise IntegrityError(
+            "log-torn",
+            f"{where}: the last line has no end: the machine stopped while it was written",
+            "the next command that writes to the log mends it, and notes that it did",
+        )
+    entry = Entry.read(line[:-1], where)
+    if entry.previous != previous:
+        raise IntegrityError(
+            "log-broken",
+            f"{where}: follows {entry.previous.short}, but the line before it is {previous.short}",
+            "the log was changed: keep this file as evidence, and look for a copy of it",
+        )
+    return entry
+
+
+def _damaged(what: str) -> AirgapError:
+    return IntegrityError(
+        "log-damaged",
+        what,
+        "the log was changed: keep this file as evidence, and look for a copy of it; a new log begins in a new file",
+    )

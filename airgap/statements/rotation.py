@@ -1,0 +1,240 @@
+"""Rotation: how one Trust resource gives way to the next, with the approval of a security-officer of the old one.
+
+A Trust resource is named by the digest of what it says, key files included, and not of its text: comments, order and
+the PEM's line breaks do not count (docs/format.md, "Trust").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
+from airgap.base.times import utc_text
+from airgap.resources.model import Trust, TrustedKey
+from airgap.statements.keys.file import load_public
+from airgap.statements.trust import Verified, good_now, key_ring, verify_bundle
+
+LIFE = timedelta(days=365)
+"""How long a key of ours lives, from notBefore to notAfter."""
+SOON = timedelta(days=30)
+"""Before its end a key asks for a successor: time to make one, approve it and carry it to the other side."""
+_LEAP = timedelta(days=1)
+"""A year has 366 days at times, and people write the same date of the next year."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that the new Trust resource says otherwise: `what` is added, ends, revoked, accepts or requires."""
+
+    what: str
+    key: str
+    """The key's name; `""` for `requires`."""
+    detail: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For `--json`."""
+        return {"what": self.what, "key": self.key, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What changes, and who approved it. `notes` are what people should look at, and what nobody refuses."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    approved: Verified | None
+
+
+def trust_digest(trust: Trust) -> Digest:
+    """The digest of what a Trust resource says: what an approval of it is about."""
+    document = {
+        "apiVersion": "airgap.openova.io/v1alpha1",
+        "kind": "Trust",
+        "sovereign": trust.sovereign,
+        "keys": [_key(key) for key in sorted(trust.keys, key=lambda key: key.name)],
+        "require": sorted(trust.require),
+    }
+    return Digest.of(canonical(document))
+
+
+def _key(key: TrustedKey) -> Mapping[str, Any]:
+    revoked = None
+    if key.revoked is not None:
+        revoked = {"at": utc_text(key.revoked.at), "accept": sorted(key.revoked.accept)}
+    return {
+        "name": key.name,
+        "role": key.role,
+        "spki": str(load_public(key.public_key_pem, key.name).digest),
+        "notBefore": utc_text(key.not_before),
+        "notAfter": utc_text(key.not_after),
+        "revoked": revoked,
+    }
+
+
+def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datetime) -> Rotation:
+    """What changes from `old` to `new`, or `TrustError`. `approval` is a signed statement; `None` only asks.
+
+    1. Both hold together: see `key_ring`.
+    2. Both are for one Sovereign (`bad-rotation`). The approval is by a security-officer's key of `old` that is good
+       today, and about `new`: what `verify_bundle` raises, `bad-rotation`.
+    3. Nothing that was signed becomes unbelievable, and nobody comes to be believed longer (`bad-rotation`): every key
+       of `old` is in `new` with its name, role, material and notBefore; its notAfter is the same, or earlier but not
+       past; its revocation stays, or begins earlier. A key that is to be trusted no more is ended, or revoked.
+    4. A key that is added is one of a year (`bad-rotation`).
+    5. What was required still is (`bad-rotation`).
+    """
+    # 1. Both.
+    key_ring(old), key_ring(new)
+    # 2. One Sovereign, and who says so: what ends was still to come when it was approved.
+    approved = None if approval is None else _approved(old, new, approval, now)
+    moment = now if approved is None else approved.statement.signed_at
+    if old.sovereign != new.sovereign:
+        raise _refuse(f"for {new.sovereign!r}, the old one is for {old.sovereign!r}")
+    before, after = _named(old), _named(new)
+    changes: list[Change] = []
+    # 3. The keys that were there.
+    for name, key in before.items():
+        changes += _kept(key, after.get(name), moment)
+    # 4. Those that are new.
+    added = [key for name, key in after.items() if name not in before]
+    changes += [_added(key) for key in added]
+    # 5. What must be there.
+    gone = sorted(set(old.require) - set(new.require))
+    if gone:
+        raise _refuse(f"require: {', '.join(gone)} is missing, and was required")
+    changes += [
+        Change("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))
+    ]
+    return Rotation(tuple(changes), tuple(_gaps(new, now)), approved)
+
+
+def expiring(
+    trust: Trust, now: datetime, within: timedelta = SOON
+) -> Iterator[tuple[str, datetime | None]]:
+    """Roles that nobody will be able to sign in soon, and since when; `None`: already now.
+
+    For each role that the resource lists: the moment, if it comes within `within`, at which no key of it is valid.
+    """
+    for role in dict.fromkeys(key.role for key in trust.keys):
+        keys = [key for key in trust.keys if key.role == role]
+        end = _end(keys, now)
+        if end is None or end <= now + within:
+            yield role, end
+
+
+def _end(keys: list[TrustedKey], now: datetime) -> datetime | None:
+    """Until when one of `keys` is valid without a break; `None` when none is now."""
+    end: datetime | None = None
+    moment = now
+    while True:
+        ends = [_until(key) for key in keys if key.not_before <= moment < _until(key)]
+        if not ends:
+            return end
+        moment = end = max(ends)
+
+
+def _until(key: TrustedKey) -> datetime:
+    """The end of a key: its notAfter, or its revocation."""
+    return key.not_after if key.revoked is None else min(key.not_after, key.revoked.at)
+
+
+def _named(trust: Trust) -> dict[str, TrustedKey]:
+    return {key.name: key for key in trust.keys}
+
+
+def _kept(key: TrustedKey, now_is: TrustedKey | None, moment: datetime) -> Iterator[Change]:
+    """What became of a key of the old resource."""
+    where = f"key {key.name!r}"
+    if now_is is None:
+        raise _refuse(
+            f"{where} is gone, and with it whatever it signed",
+            "leave it in, and end it with an earlier notAfter, or revoke it",
+        )
+    if now_is.role != key.role:
+        raise _refuse(f"{where}: role: got {now_is.role}, expected {key.role}")
+    if _material(now_is) != _material(key):
+        raise _refuse(f"{where} is another key", "give a new key a name of its own")
+    if now_is.not_before != key.not_before:
+        raise _refuse(f"{where}: notBefore: expected {utc_text(key.not_before)} as it was")
+    if now_is.not_after > key.not_after:
+        raise _refuse(
+            f"{where} would live longer than was approved, to {utc_text(now_is.not_after)}",
+            "add a new key in its place: `airgap keys generate`",
+        )
+    if now_is.not_after != key.not_after:
+        if now_is.not_after < moment:
+            raise _refuse(
+                f"{where}: notAfter {utc_text(now_is.not_after)} is past: what it signed since would be lost",
+                "end it today or later; if it was stolen, revoke it: `revoked: {at, accept}`",
+            )
+        yield Change("ends", key.name, utc_text(now_is.not_after))
+    yield from _revoked(key, now_is)
+
+
+def _revoked(key: TrustedKey, now_is: TrustedKey) -> Iterator[Change]:
+    was, has = key.revoked, now_is.revoked
+    if was is not None and (has is None or has.at > was.at):
+        raise _refuse(
+            f"key {key.name!r} is revoked since {utc_text(was.at)}, and would be believed again",
+            "a revocation stays; name single digests in its `accept` list",
+        )
+    if has is None:
+        return
+    if was is None or has.at != was.at:
+        yield Change("revoked", key.name, f"since {utc_text(has.at)}")
+    for digest in sorted(set(has.accept) ^ set(was.accept if was else ())):
+        yield Change("accepts" if digest in has.accept else "accepts no more", key.name, digest)
+
+
+def _added(key: TrustedKey) -> Change:
+    life = key.not_after - key.not_before
+    if life > LIFE + _LEAP:
+        raise _refuse(
+            f"key {key.name!r} is valid for {life.days} days, expected at most {LIFE.days}",
+            "set its notAfter a year after its notBefore",
+        )
+    digest = load_public(key.public_key_pem, key.name).digest
+    span = f"{utc_text(key.not_before)} to {utc_text(key.not_after)}"
+    return Change("added", key.name, f"{key.role}, {span}, {digest}")
+
+
+def _gaps(trust: Trust, now: datetime) -> Iterator[str]:
+    for role, end in expiring(trust, now):
+        yield (
+            f"no key of role {role} is valid {'now' if end is None else 'after ' + utc_text(end)}: "
+            "a successor must overlap"
+        )
+
+
+def _approved(old: Trust, new: Trust, approval: bytes, now: datetime) -> Verified:
+    found = verify_bundle(approval, old, "the approval", now=now)
+    if found.statement.kind != "approval":
+        raise _refuse(f"got a {found.statement.kind} statement, expected an approval")
+    digest = trust_digest(new)
+    if found.statement.subject != digest:
+        raise _refuse(
+            f"the approval is about {found.statement.subject}, the new resource is {digest}",
+            "it was changed since, or another was approved: look at it, and have it signed again",
+        )
+    # An old or stolen key could write any date into its past.
+    if not good_now(found.key, now):
+        raise _refuse(
+            f"the approval is by key {found.key.name!r}, which is expired or revoked today",
+            "have it signed by a security-officer's key that is good today",
+        )
+    return found
+
+
+def _material(key: TrustedKey) -> Digest:
+    return load_public(key.public_key_pem, key.name).digest
+
+
+def _refuse(what: str, hint: str = "") -> TrustError:
+    return TrustError(
+        "bad-rotation", f"the new Trust resource: {what}", hint or "put it back as it was"
+    )

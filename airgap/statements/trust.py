@@ -1,0 +1,288 @@
+"""Which role may sign what, and the one way to believe a statement of ours.
+
+What counts is that the key was good *when it signed*: a delivery may travel for weeks. `signedAt` is the signer's
+claim, so it is bounded from both sides, and a key that is no longer good cannot move it back (`check_earliest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from airgap.base.errors import InputError, TrustError
+from airgap.base.times import CLOCK_SKEW, utc_text
+from airgap.resources.model import ROLES, Trust, TrustedKey
+from airgap.statements.dsse import MAX_BUNDLE, open_bundle, verify
+from airgap.statements.keys.file import PublicKey, load_public
+from airgap.statements.statement import Statement, article
+
+MAY_SIGN: Mapping[str, frozenset[str]] = {
+    "exporter": frozenset({"pull", "delivery"}),
+    "station": frozenset({"verdict", "delivery"}),
+    "security-officer": frozenset({"approval"}),
+    "sovereign": frozenset({"receipt", "audit", "accepted"}),
+}
+REQUIRABLE = frozenset({"pull", "verdict", "delivery", "approval"})
+"""What a delivery can bring. Receipts, audits and accepted lists are made after it arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """A checked Trust resource: each key with its parsed public key. Made by `key_ring`."""
+
+    trust: Trust
+    keys: tuple[tuple[TrustedKey, PublicKey], ...]
+
+    def by_hint(self, hint: str) -> list[tuple[TrustedKey, PublicKey]]:
+        """All keys, those that the hint names first."""
+        return sorted(self.keys, key=lambda entry: entry[1].key_id != hint)
+
+    def knows(self, hint: str) -> bool:
+        """True when the hint is that of a key here."""
+        return any(key.key_id == hint for _, key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Authentic:
+    """A statement with a good signature by a known key. Nothing says yet that it may be believed."""
+
+    statement: Statement
+    key: TrustedKey
+    public_key: PublicKey
+    raw: bytes
+    """The bundle's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A statement that may be believed, and by whom."""
+
+    statement: Statement
+    key: TrustedKey
+    public_key: PublicKey
+    raw: bytes
+    """The bundle's bytes, kept as evidence."""
+
+    @property
+    def role(self) -> str:
+        """The signer's role, which the Trust resource gives to its key."""
+        return self.key.role
+
+
+def check_may_sign(role: str, kind: str) -> None:
+    """Raises `InputError` (`role-may-not`) when `role` may not make statements of `kind`: ask before signing."""
+    if kind not in MAY_SIGN.get(role, frozenset()):
+        able = " or ".join(sorted(name for name, kinds in MAY_SIGN.items() if kind in kinds))
+        raise InputError(
+            "role-may-not",
+            f"role {role!r} may not sign {article(kind)} statement, {able or 'nobody'} may",
+            "use the key and the --role of the one whose statement it is",
+        )
+
+
+def check_signer(trust: Trust, key_id: str, role: str, now: datetime) -> None:
+    """Raises `InputError` (`wrong-key`) unless what this key signs today in `role` would be believed by `trust`.
+
+    Asked before work that ends with a signature, where the Trust resource is at hand.
+    """
+    hint = f"use the key that the Trust resource lists with role {role}, or add it there"
+    for key, public in key_ring(trust).keys:
+        if public.key_id != key_id:
+            continue
+        if key.role != role:
+            raise InputError("wrong-key", f"key {key.name!r} has role {key.role}, expected {role}", hint)
+        if not good_now(key, now):
+            raise InputError("wrong-key", f"key {key.name!r} is expired, revoked or not valid yet", hint)
+        return
+    raise InputError("wrong-key", f"the Trust resource does not list the signing key {key_id}", hint)
+
+
+def key_ring(trust: Trust) -> KeyRing:
+    """Checks a Trust resource as a whole. Raises `TrustError`.
+
+    1. There is a key, or nothing could be believed (`no-keys`).
+    2. `require` names statements that a delivery can bring (`bad-require`), and at least one: an empty policy fails.
+    3. Each key is P-256 (`bad-public-key`), has a known role (`unknown-role`) and some time to live (`bad-validity`).
+    4. No two keys have one name (`key-name-twice`).
+    5. No key, by its SPKI, has two roles (`key-in-two-roles`): two signatures by one hand are one. Nor two entries
+       (`key-twice`).
+    """
+    hint = "mend the Trust resource"
+    # 1. A key.
+    if not trust.keys:
+        raise TrustError("no-keys", f"Trust for {trust.sovereign!r} lists no keys", hint)
+    # 2. What is required.
+    wrong = sorted(set(trust.require) - REQUIRABLE)
+    if wrong or not trust.require:
+        wanted = ", ".join(sorted(REQUIRABLE))
+        got = repr(wrong[0]) if wrong else "nothing"
+        raise TrustError(
+            "bad-require", f"Trust: require: got {got}, expected some of {wanted}", hint
+        )
+    ring, names, seen = [], set(), dict[PublicKey, TrustedKey]()
+    for key in trust.keys:
+        where = f"Trust: key {key.name!r}"
+        # 3. The key itself.
+        public = load_public(key.public_key_pem, where)
+        if key.role not in ROLES:
+            raise TrustError(
+                "unknown-role", f"{where}: role: got {key.role!r}, expected one of {ROLES}", hint
+            )
+        if not key.not_before < key.not_after:
+            raise TrustError("bad-validity", f"{where}: notBefore is not before notAfter", hint)
+        # 4. Its name.
+        if key.name in names:
+            raise TrustError("key-name-twice", f"{where} is listed twice", hint)
+        names.add(key.name)
+        # 5. One hand, one role.
+        other = seen.setdefault(public, key)
+        if other.role != key.role:
+            raise TrustError(
+                "key-in-two-roles",
+                f"{where} ({key.role}) and {other.name!r} ({other.role}) are the same key {public.digest.short}",
+                "each role signs with a key of its own: generate another, and replace one of the two",
+            )
+        if other is not key:
+            raise TrustError(
+                "key-twice",
+                f"{where} and {other.name!r} are the same key {public.digest.short}",
+                "list it once: a revocation of one entry would leave the other",
+            )
+        ring.append((key, public))
+    return KeyRing(trust, tuple(ring))
+
+
+def authenticate(data: bytes, ring: KeyRing, where: str, limit: int = MAX_BUNDLE) -> Authentic:
+    """Steps 1 to 3 of `verify_bundle`: the statement, and whose signature it bears."""
+    # 1. Parse the bundle. The payload is not looked into before a signature holds.
+    envelope = open_bundle(data, where, limit)
+    # 2. Find the key whose signature verifies. The hint gives the order, and need not be there.
+    found = next(
+        (entry for entry in ring.by_hint(envelope.hint) if verify(envelope, entry[1])), None
+    )
+    if found is None:
+        raise _nobody(where, envelope.hint, ring)
+    if envelope.hint not in ("", found[1].key_id):
+        # Two copies of one fact that differ: nothing of ours writes that.
+        raise TrustError(
+            "hint-mismatch",
+            f"{where}: the hint is {envelope.hint[:100]!r}, but {found[1].key_id} signed",
+            "the file was changed on its way; get it again",
+        )
+    # 3. Parse what was signed.
+    statement = Statement.parse(envelope.payload, where)
+    return Authentic(statement, *found, data)
+
+
+def authorise(
+    authentic: Authentic, where: str, *, now: datetime, earliest: datetime | None
+) -> Verified:
+    """Steps 4 to 9 of `verify_bundle`: whether the statement of a known key may be believed."""
+    statement = authentic.statement
+    role = authentic.key.role
+    # 4. The role claimed is that of the key.
+    if statement.role != role:
+        raise TrustError(
+            "wrong-role",
+            f"{where}: signed as {statement.role!r}, but the role of key {authentic.key.name!r} is {role!r}",
+            "sign with the key of that role, or correct --role",
+        )
+    # 5. That role may make this statement.
+    if statement.kind not in MAY_SIGN[role]:
+        raise TrustError(
+            "role-may-not",
+            f"{where}: role {role!r} may not sign {article(statement.kind)} statement",
+            'have it signed by a role that may: see docs/format.md, "Statements"',
+        )
+    # 6. and 7. The key was valid, and not revoked, when it signed.
+    _check_key_then(statement, authentic.key, where)
+    # 8. Not from the future.
+    if statement.signed_at > now + CLOCK_SKEW:
+        raise TrustError(
+            "signed-in-future",
+            f"{where}: signed at {utc_text(statement.signed_at)}, and here it is {utc_text(now)}",
+            "check this machine's clock first, then the signer's",
+        )
+    # 9. Not before what was accepted already.
+    verified = Verified(statement, authentic.key, authentic.public_key, authentic.raw)
+    check_earliest(verified, where, earliest)
+    return verified
+
+
+def verify_bundle(
+    data: bytes,
+    trust: Trust,
+    where: str,
+    *,
+    now: datetime,
+    earliest: datetime | None = None,
+    limit: int = MAX_BUNDLE,
+) -> Verified:
+    """Believes one signed statement, or raises `TrustError`. `where` names the bundle in errors.
+
+    0. The Trust resource holds together: see `key_ring`.
+    1. Parse the bundle strictly, at most `limit` bytes: `bad-bundle`.
+    2. Find the key whose signature verifies: `bad-signature` where the hint names a key that we know, `unknown-key`
+       where it does not, `hint-mismatch` where it names another than the one that signed.
+    3. Parse the statement strictly: `bad-statement`, `unknown-statement`.
+    4. The role claimed is that of the key: `wrong-role`.
+    5. That role may make this statement: `role-may-not`.
+    6. The key was valid at signedAt: `key-not-valid-then`.
+    7. It was not revoked at signedAt, or the subject is in its `accept` list: `key-revoked`.
+    8. signedAt is at most `CLOCK_SKEW` after `now`: `signed-in-future`.
+    9. signedAt is not before `earliest`, where there is one: `signed-too-early`.
+    """
+    authentic = authenticate(data, key_ring(trust), where, limit)
+    return authorise(authentic, where, now=now, earliest=earliest)
+
+
+def check_earliest(verified: Verified, where: str, earliest: datetime | None) -> None:
+    """Raises `TrustError` (`signed-too-early`) when the statement claims to be older than `earliest`."""
+    signed_at = verified.statement.signed_at
+    if earliest is not None and signed_at < earliest:
+        raise TrustError(
+            "signed-too-early",
+            f"{where}: signed at {utc_text(signed_at)}, before the last accepted delivery ({utc_text(earliest)})",
+            "have it signed again with a key that is valid now; check the signer's clock",
+        )
+
+
+def good_now(key: TrustedKey, now: datetime) -> bool:
+    """True when `key` could sign today: its holder gains nothing by writing an earlier time."""
+    revoked = key.revoked is not None and key.revoked.at <= now
+    return key.not_before <= now <= key.not_after and not revoked
+
+
+def _check_key_then(statement: Statement, key: TrustedKey, where: str) -> None:
+    signed_at = statement.signed_at
+    # 6. Within the key's validity, both ends included.
+    if not key.not_before <= signed_at <= key.not_after:
+        raise TrustError(
+            "key-not-valid-then",
+            f"{where}: signed at {utc_text(signed_at)}, key {key.name!r} is valid from "
+            f"{utc_text(key.not_before)} to {utc_text(key.not_after)}",
+            "have it signed with a key that is valid now, and add that key to the Trust resource",
+        )
+    # 7. Not revoked then, but for what is accepted by name.
+    revoked = key.revoked
+    if revoked is not None and signed_at >= revoked.at and statement.subject not in revoked.accept:
+        raise TrustError(
+            "key-revoked",
+            f"{where}: signed at {utc_text(signed_at)}, key {key.name!r} is revoked since {utc_text(revoked.at)}",
+            f"have it signed with another key, or add {statement.subject} to the key's `accept` list",
+        )
+
+
+def _nobody(where: str, hint: str, ring: KeyRing) -> TrustError:
+    if ring.knows(hint):
+        return TrustError(
+            "bad-signature",
+            f"{where}: the signature of key {hint} does not fit what it signed",
+            "the file was changed or damaged on its way; get it again",
+        )
+    return TrustError(
+        "unknown-key",
+        f"{where}: signed by a key that the Trust resource does not list (hint {hint[:100]!r})",
+        "if the signer is to be trusted, compare its key by another way, and add it to the Trust resource",
+    )

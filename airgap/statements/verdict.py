@@ -1,0 +1,285 @@
+"""The verdict: what the scan station found of each item of a lock, by which policy, and whether it may go on.
+
+Besides the statement's body here is what makes a verdict good for an item (`objection`), which `bundle` asks before it
+cuts a delivery, and acceptance again inside the gap. Shape: docs/format.md, "Statements".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from airgap.base.digest import Digest
+from airgap.base.times import utc_text
+from airgap.content.lock import Item
+from airgap.statements.bodies import OUTCOMES
+from airgap.statements.fields import Fields
+
+YES = "pass"
+WAIVED = "waived"
+CHECK_OUTCOMES = OUTCOMES | {WAIVED}
+"""How one check ended. `pass` lets an item through, and `waived` where its waiver holds; anything else does not."""
+_WHO = ("identity", "issuer", "key", "approver")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Something that the judge used: the policy, or one of its trust roots."""
+
+    name: str
+    digest: Digest
+    """That of the file's bytes."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {"name": self.name, "digest": str(self.digest)}
+
+    @classmethod
+    def read(cls, fields: Fields) -> Named:
+        """Out of a verdict."""
+        return cls(fields.text("name"), fields.digest("digest"))
+
+
+@dataclass(frozen=True, slots=True)
+class UsedWaiver:
+    """A waiver that let something pass. The digest is that of its file, which comes along in the evidence."""
+
+    digest: Digest
+    expires: datetime
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {"digest": str(self.digest), "expires": utc_text(self.expires)}
+
+    @classmethod
+    def read(cls, fields: Fields) -> UsedWaiver:
+        """Out of a verdict."""
+        return cls(fields.digest("digest"), fields.time("expires"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A scanner's report that goes along: about which digest, and that of its file. What it says is not judged."""
+
+    subject: Digest
+    digest: Digest
+
+    FIELDS: ClassVar[frozenset[str]] = frozenset({"subject", "digest"})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {"subject": str(self.subject), "digest": str(self.digest)}
+
+    @classmethod
+    def read(cls, fields: Fields) -> Reported:
+        """Out of a verdict."""
+        return cls(fields.digest("subject"), fields.digest("digest"))
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who made the check pass: an identity with its issuer, a key by the policy's name for it, or an approver."""
+
+    identity: str = ""
+    issuer: str = ""
+    key: str = ""
+    approver: str = ""
+    key_digest: Digest | None = None
+    """sha256 of the public key that signed (DER SubjectPublicKeyInfo)."""
+
+    FIELDS: ClassVar[frozenset[str]] = frozenset({*_WHO, "keyDigest"})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape; empty fields are left out."""
+        made = {name: getattr(self, name) for name in _WHO}
+        made["keyDigest"] = str(self.key_digest or "")
+        return {name: value for name, value in made.items() if value}
+
+    @classmethod
+    def read(cls, fields: Fields) -> By:
+        """Out of a verdict."""
+        said = {name: fields.text(name) for name in _WHO if fields.has(name)}
+        return cls(**said, key_digest=fields.digest("keyDigest") if fields.has("keyDigest") else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One question about one subject, and how it was answered. A name that this version does not know counts alike."""
+
+    check: str
+    outcome: str
+    subject: Digest | None
+    """`None` where the question is about the item as such."""
+    rule: str
+    by: By | None = None
+    reason: str | None = None
+    predicate_type: str | None = None
+    """Of an attestation: which one was demanded."""
+    waiver: Digest | None = None
+    """The file's digest of the one that let it pass; there exactly where the outcome is `waived`."""
+
+    FIELDS: ClassVar[frozenset[str]] = frozenset(
+        {"check", "predicateType", "outcome", "subject", "rule", "by", "reason", "waiver"}
+    )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {
+            "check": self.check,
+            "predicateType": self.predicate_type,
+            "outcome": self.outcome,
+            "subject": None if self.subject is None else str(self.subject),
+            "rule": self.rule,
+            "by": None if self.by is None else self.by.as_dict(),
+            "reason": self.reason,
+            "waiver": None if self.waiver is None else str(self.waiver),
+        }
+
+    @classmethod
+    def read(cls, fields: Fields) -> Checked:
+        """Out of a verdict."""
+        outcome, waiver = fields.choice("outcome", CHECK_OUTCOMES), fields.maybe_digest("waiver")
+        if (outcome == WAIVED) != (waiver is not None):
+            raise fields.refuse(f"{fields.at('waiver')}: one goes with the outcome waived alone")
+        return cls(
+            check=fields.text("check"),
+            outcome=outcome,
+            subject=fields.maybe_digest("subject"),
+            rule=fields.text("rule"),
+            by=None
+            if fields.values["by"] is None
+            else By.read(fields.inner("by", frozenset(), By.FIELDS)),
+            reason=fields.maybe_text("reason"),
+            predicate_type=fields.maybe_text("predicateType"),
+            waiver=waiver,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedItem:
+    """One item: the root that was looked at, what was asked, and the answer to all of it."""
+
+    root: Digest
+    outcome: str
+    reason: str | None
+    checks: tuple[Checked, ...]
+
+    FIELDS: ClassVar[frozenset[str]] = frozenset({"root", "outcome", "reason", "checks"})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {
+            "root": str(self.root),
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "checks": [check.as_dict() for check in self.checks],
+        }
+
+    @classmethod
+    def read(cls, fields: Fields) -> JudgedItem:
+        """Out of a verdict."""
+        return cls(
+            root=fields.digest("root"),
+            outcome=fields.choice("outcome", OUTCOMES),
+            reason=fields.maybe_text("reason"),
+            checks=tuple(Checked.read(one) for one in fields.each("checks", Checked.FIELDS)),
+        )
+
+    def why_not(self) -> str:
+        """Why it may not go on, `""` where it may.
+
+        The whole must be `pass`, and so must each check, or be waived; and there is one at least, because what nobody
+        looked at is not good.
+        """
+        if self.outcome != YES:
+            return f"{self.outcome}: {self.reason or 'no reason'}"
+        if not self.checks:
+            return "pass without any check"
+        bad = next((one for one in self.checks if one.outcome not in (YES, WAIVED)), None)
+        return "" if bad is None else f"pass, but its check {bad.check!r} says {bad.outcome}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The station: what a policy says about each item of the lock (the subject), by item name."""
+
+    kind: ClassVar[str] = "verdict"
+    FIELDS: ClassVar[frozenset[str]] = frozenset({"policy", "trustRoots", "waivers", "items"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"reports"})
+
+    policy: Named
+    trust_roots: tuple[Named, ...]
+    waivers: tuple[UsedWaiver, ...]
+    """Each that let a check pass, once."""
+    items: Mapping[str, JudgedItem] = field(hash=False)
+    reports: tuple[Reported, ...] = ()
+    """At most one a subject, in the order of the subjects."""
+
+    @property
+    def outcome(self) -> str:
+        """`pass` when every item may go on."""
+        return "fail" if not self.items or any(one.why_not() for one in self.items.values()) else YES
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON fields."""
+        return {
+            "policy": self.policy.as_dict(),
+            "trustRoots": [root.as_dict() for root in self.trust_roots],
+            "waivers": [waiver.as_dict() for waiver in self.waivers],
+            "items": {name: item.as_dict() for name, item in self.items.items()},
+            **({"reports": [one.as_dict() for one in self.reports]} if self.reports else {}),
+        }
+
+    @classmethod
+    def read(cls, fields: Fields) -> Verdict:
+        """The body out of a predicate. The waivers listed must be those that the checks name."""
+        made = cls(
+            policy=Named.read(fields.inner("policy", {"name", "digest"})),
+            trust_roots=tuple(map(Named.read, fields.each("trustRoots", {"name", "digest"}))),
+            waivers=tuple(map(UsedWaiver.read, fields.each("waivers", {"digest", "expires"}))),
+            items={
+                name: JudgedItem.read(item)
+                for name, item in fields.named("items", JudgedItem.FIELDS).items()
+            },
+            reports=_reports(fields) if fields.has("reports") else (),
+        )
+        used = {one.waiver for item in made.items.values() for one in item.checks if one.waiver}
+        listed = [waiver.digest for waiver in made.waivers]
+        if set(listed) != used or len(listed) != len(used):
+            raise fields.refuse(f"{fields.at('waivers')}: other waivers than the checks name")
+        return made
+
+
+def _reports(fields: Fields) -> tuple[Reported, ...]:
+    found = tuple(map(Reported.read, fields.each("reports", Reported.FIELDS)))
+    subjects = [one.subject for one in found]
+    if not subjects or subjects != sorted(set(subjects)):
+        raise fields.refuse(f"{fields.at('reports')}: expected one a subject, in order, or none of it")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a verdict does not let an item through: a code, and what it says."""
+
+    code: str
+    """`verdict-failed`, or `verdict-mismatch` where it is about something else."""
+    what: str
+
+
+def objection(verdict: Verdict, item: Item, root: Digest | None) -> Objection | None:
+    """What stands against `item`, whose root is `root`; `None` for nothing. A root that nobody knows is one."""
+    judged = verdict.items.get(item.name)
+    if judged is None:
+        return Objection("verdict-mismatch", "the verdict says nothing of it")
+    if why := judged.why_not():
+        return Objection("verdict-failed", f"the verdict says {why}")
+    if root is None or judged.root != root:
+        return Objection("verdict-mismatch", f"the verdict is about {judged.root}, this is {root}")
+    if item.root is not None and judged.root != item.root.digest:
+        return Objection(
+            "verdict-mismatch", f"the verdict is about {judged.root}, the lock has {item.root.digest}"
+        )
+    return None

@@ -1,0 +1,151 @@
+"""Receipts of this Sovereign: what our last imports wrote, as far as our own signature says so."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from airgap.base.disk import disk_errors, write_durably
+from airgap.base.errors import InputError, TrustError
+from airgap.base.inputs import read_input
+from airgap.content.forms import Change, Signs, Verdict
+from airgap.resources.model import Trust
+from airgap.statements.bodies import Placed, PlacedItem, Receipt
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.statement import Statement, article
+from airgap.statements.trust import Verified, verify_bundle
+
+FOLDER = "receipts"
+SUFFIX = ".sigstore.json"
+DONE = ("written", "present")
+
+
+def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
+    """Keeps a receipt in the state folder.
+
+    It takes the place of one of an earlier run of the same import, if it says at least as much: a run that failed
+    half-way must not make us forget what an earlier one brought.
+    """
+    folder = state / FOLDER
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    new = _done_lines(data)
+    name = f"{quote(stream, safe='')}-{sequence:06d}"
+    path = folder / f"{name}{SUFFIX}"
+    runs = (folder / f"{name}.{number}{SUFFIX}" for number in itertools.count(2))
+    with disk_errors(folder):
+        while path.exists() and not _done_lines(path.read_bytes()) <= new:
+            path = next(runs)
+    write_durably(path, data, 0o600)
+    return path
+
+
+def _done_lines(data: bytes) -> set[tuple[str, str, str, str]]:
+    """What a receipt in our own folder says is in place; nothing for one that cannot be read."""
+    try:
+        envelope = open_bundle(data, FOLDER, MAX_EVIDENCE_BUNDLE)
+        body = Statement.parse(envelope.payload, FOLDER).body
+    except TrustError:
+        return set()
+    if not isinstance(body, Receipt):
+        return set()
+    return {
+        (part.url, line.at, line.name, line.digest)
+        for part in body.destinations
+        for line in part.items
+        if line.outcome in DONE
+    }
+
+
+def read(path: Path, trust: Trust, now: datetime) -> Verified:
+    """A signed receipt. Raises `InputError` when it cannot be read, `TrustError` when it cannot be believed."""
+    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
+    if b'"dsseEnvelope"' not in data:
+        raise InputError(
+            "no-receipt",
+            f"{path}: not a signed statement, expected a receipt",
+            "give the file that `airgap import --receipt` wrote",
+        )
+    found = verify_bundle(data, trust, str(path), now=now, limit=MAX_EVIDENCE_BUNDLE)
+    if found.statement.kind != "receipt":
+        raise InputError(
+            "no-receipt",
+            f"{path}: {article(found.statement.kind)} statement, expected a receipt",
+            "give the file that `airgap import --receipt` wrote",
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What our newest receipts say that we wrote or found at one destination: see `Run.ours` and `Run.signed`."""
+
+    lines: dict[tuple[str, str], str] = field(default_factory=dict)
+    signed: dict[tuple[str, str, Signs], str] = field(default_factory=dict)
+
+
+def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Known]:
+    """What our receipts say of each destination, by its URL.
+
+    A receipt that cannot be believed counts for nothing: then everything is looked at again, which is only slower.
+    """
+    found: list[Verified] = []
+    for path in sorted((state / FOLDER).glob(f"*{SUFFIX}")):
+        try:
+            found.append(read(path, trust, now))
+        except (TrustError, InputError):
+            continue
+    table: dict[str, Known] = {}
+    for verified in sorted(found, key=lambda one: one.statement.signed_at):
+        for placed in receipt_of(verified).destinations:
+            known = table.setdefault(placed.url, Known())
+            for item in placed.items:
+                if item.outcome in DONE:
+                    known.lines[item.at, item.name or item.digest] = item.digest
+                    if item.signs is not None:
+                        known.signed[item.at, item.name, item.signs] = item.digest
+    return table
+
+
+def receipt_of(verified: Verified) -> Receipt:
+    """The body of a statement that `read` gave."""
+    body = verified.statement.body
+    if not isinstance(body, Receipt):
+        raise TypeError("not a receipt")
+    return body
+
+
+def placed(url: str, form: str, changes: Iterable[Change]) -> Placed:
+    """A destination's part of a receipt."""
+    return Placed(url, form, tuple(_line(change) for change in changes))
+
+
+def _line(change: Change) -> PlacedItem:
+    outcome = (
+        change.outcome if change.outcome not in (Verdict.WRITE, Verdict.MOVED) else Verdict.FAILED
+    )
+    return PlacedItem(
+        item=change.item,
+        at=change.at,
+        name=change.name,
+        digest=change.digest,
+        outcome=str(outcome),
+        previous=change.previous or None,
+        reason=change.reason or None,
+        signs=change.signs,
+    )
+
+
+def changes_of(part: Placed) -> Sequence[Change]:
+    """The lines of a receipt that say that something is there."""
+    return [
+        Change(
+            i.item, i.at, i.name, i.digest, i.previous or "", Verdict(i.outcome), i.reason or "", i.signs
+        )
+        for i in part.items
+        if i.outcome in DONE
+    ]

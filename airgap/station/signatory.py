@@ -1,0 +1,62 @@
+"""Who signs at this station, and what is written into its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from airgap.base.digest import Digest
+from airgap.statements.bodies import Body
+from airgap.statements.dsse import sign_payload
+from airgap.statements.keys.file import Signer
+from airgap.statements.log import Log
+from airgap.statements.statement import Statement
+from airgap.statements.trust import check_may_sign
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Diary:
+    """What a station does without signing it, as lines of its log. `actor` is the role, with its key where there is
+    one."""
+
+    log: Log
+    actor: str
+    clock: Clock
+
+    def note(self, action: str, *subjects: Digest) -> None:
+        """One line, durable on return. Raises `StoreError`, `IntegrityError` (`log-damaged`)."""
+        self.log.append(time=self.clock(), actor=self.actor, action=action, subjects=subjects)
+
+
+@dataclass(slots=True)
+class Station:
+    """A signer in its role, with its log and its clock."""
+
+    signer: Signer
+    role: str
+    log: Log
+    clock: Clock
+
+    @property
+    def actor(self) -> str:
+        """Who acts, as the log names it."""
+        return f"{self.role} {self.signer.key_id}"
+
+    def sign(self, subject: Digest, body: Body) -> bytes:
+        """One statement: noted in the log first, then signed with the log's head in it. Returns the bundle's bytes.
+
+        Raises `InputError` (`role-may-not`), `StoreError`.
+        """
+        check_may_sign(self.role, body.kind)
+        now = self.clock()
+        head = self.log.append(
+            time=now,
+            actor=self.actor,
+            action=body.kind,
+            subjects=[subject],
+        ).head
+        statement = Statement.of(subject, body, signed_at=now, log_head=head, role=self.role)
+        return sign_payload(statement.payload, self.signer)

@@ -1,0 +1,1 @@
+"""A registry as a store: one repository is one `Source` and `Target`."""

@@ -1,0 +1,255 @@
+"""`RegistryClient`: one registry, its addresses, its login, and the requests that everything else is made of.
+
+Source: OCI distribution-spec v1.1.1.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, UpstreamError
+from airgap.content.graph import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    MAX_NODE,
+    NODE_TYPES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    descriptor_from,
+    parse_json,
+)
+from airgap.content.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, check_repository
+from airgap.net.auth import Authority, ScopedAuth
+from airgap.net.config import HostConfig
+from airgap.net.credentials import docker_login, login_of
+from airgap.net.http import SUCCESS, Body, Client, Response
+from airgap.net.origin import Origin, redact
+from airgap.store.registry.errors import refusal
+
+ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
+"""All of them, always: Harbor and Distribution answer 404 for content of a type that is not named."""
+MAX_PAGES = 10_000
+"""Pages of one list: a registry that always names a next page must not keep us for ever."""
+MAX_RECENT = 16 << 20
+"""Bytes of manifests kept after writing, for tags in projects whose policy forbids to read them back."""
+PULL, PUSH = "pull", "pull,push"
+
+
+class RegistryClient:
+    """A registry. Thread-safe; connections, tokens and what was learnt about it are shared by its repositories.
+
+    `host` is `host[:port]` or a URL. `docker_config` is docker's config.json, which is asked for a login where the
+    host's configuration has none. `chunk_size` (bytes) uploads in pieces, for proxies that limit a request's size;
+    0 sends a blob in one piece, and in pieces only when that was refused with 413.
+    """
+
+    def __init__(
+        self, host: str, http: Client, *, docker_config: Path | None = None, chunk_size: int = 0
+    ) -> None:
+        self.http = http
+        self.chunk_size = chunk_size
+        name, config, base = self._locate(host, http)
+        self.host = name
+        origin = Origin.of(base)
+        self.api = f"{origin}/v2"
+        self.prefix = "".join(f"{part}/" for part in urlsplit(base).path.split("/")[2:] if part)
+        """What stands before every repository's name at a mirror."""
+        asked = name if not config.mirror else origin.netloc
+        login = login_of(config.credentials) or docker_login(docker_config, asked)
+        self.authority = Authority(http, f"{self.api}/", login)
+        self.has_referrers: bool | None = None
+        """Whether it has the referrers API; `None` while nobody knows."""
+        self._busy: set[tuple[str, Digest]] = set()
+        self._turns = threading.Condition()
+        self._recent: dict[Digest, bytes] = {}
+        self._recent_lock = threading.Lock()
+        self.fallback_lock = threading.Lock()
+        """Held while a fallback index of referrers is read, changed and written."""
+
+    @staticmethod
+    def _locate(host: str, http: Client) -> tuple[str, HostConfig, str]:
+        """Name, configuration and base URL (`…/v2[/prefix]`)."""
+        url = host if "://" in host else f"https://{host}"
+        origin = Origin.of(url)
+        if "://" in host and urlsplit(url).path.strip("/"):
+            raise InputError(
+                "bad-url", f"{redact(host)}: a registry's address has no path", f"use {origin}"
+            )
+        name = origin.netloc
+        config = http.hosts.get(name) or http.host(origin)
+        if "://" not in host and config.plain_http:
+            origin = Origin.of(f"http://{host}")
+            name = host.lower()
+        if config.mirror:
+            return name, config, _mirror(config, http)
+        if name == DOCKER_HUB:
+            origin = Origin.of(f"https://{DOCKER_HUB_ENDPOINT}")
+            http.alias(origin, config)
+        return name, config, f"{origin}/v2"
+
+    def repository_path(self, repository: str) -> str:
+        """The repository's name as this registry (or its mirror) knows it."""
+        return self.prefix + check_repository(repository, self.host, self.host)
+
+    def url(self, path: str, rest: str) -> str:
+        """The address of `rest` in the repository `path` (with its prefix)."""
+        return f"{self.api}/{path}/{rest}"
+
+    def auth(self, path: str, actions: str, *sources: str) -> ScopedAuth:
+        """Rights for `actions` in `path`, and to pull from `sources` (for mounts)."""
+        scopes = [f"repository:{path}:{actions}"]
+        return self.authority.scoped(*scopes, *(f"repository:{each}:pull" for each in sources))
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        auth: ScopedAuth,
+        *,
+        expect: Collection[int] | None = SUCCESS,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        **more: Any,
+    ) -> Response:
+        """One request with the registry's own explanations; see `Client.request`."""
+        return self.http.request(
+            method,
+            url,
+            auth=auth,
+            expect=expect,
+            headers=headers,
+            body=body,
+            explain=self.explain,
+            **more,
+        )
+
+    def explain(self, response: Response) -> UpstreamError:
+        """What an unexpected answer means."""
+        return refusal(response, self.authority.who)
+
+    def pages(
+        self, url: str, auth: ScopedAuth, first: Response | None = None
+    ) -> Iterator[Response]:
+        """The answers of a paged list, by their `Link` headers (RFC 8288)."""
+        answer = first or self.call("GET", url, auth)
+        for _ in range(MAX_PAGES):
+            yield answer
+            link = answer.headers.get("Link") or ""
+            target, _, parameters = link.partition(">")
+            if not target.startswith("<") or "next" not in parameters:
+                return
+            url = self.http.resolve(url, target[1:], "next page")
+            answer = self.call("GET", url, auth)
+        raise UpstreamError("endless-list", f"{redact(url)}: more than {MAX_PAGES} pages")
+
+    def manifest(self, path: str, wanted: str) -> tuple[Descriptor, bytes]:
+        """A manifest or index by tag or digest: its descriptor, computed from its bytes, and the bytes.
+
+        Raises `NotFoundError`, or `UpstreamError` (`digest-differs`, `not-a-manifest`, `answer-too-large`).
+        """
+        url = self.url(path, f"manifests/{wanted}")
+        answer = self.call(
+            "GET", url, self.auth(path, PULL), headers={"Accept": ACCEPT}, limit=MAX_NODE
+        )
+        digest = Digest.of(answer.data)
+        said = answer.headers.get("Docker-Content-Digest") or ""
+        for name, value in (("asked for", wanted), ("Docker-Content-Digest", said)):
+            if value.startswith("sha256:") and value != digest:
+                raise UpstreamError(
+                    "digest-differs", f"GET {redact(url)}: got {digest}, {name} {value[:80]}"
+                )
+        return Descriptor(media_type(answer), digest, len(answer.data)), answer.data
+
+    @contextmanager
+    def alone(self, path: str, digest: Digest) -> Iterator[bool]:
+        """Only one thread at a time uploads a blob to a repository; true for those that had to wait.
+
+        It saves the bytes, and Distribution 2.8 does not take it: while a second upload of a blob ends, the first
+        one's link to it can be read as empty, and a manifest that names the blob is refused.
+        """
+        key = (path, digest)
+        with self._turns:
+            waited = key in self._busy
+            while key in self._busy:
+                self._turns.wait()
+            self._busy.add(key)
+        try:
+            yield waited
+        finally:
+            with self._turns:
+                self._busy.discard(key)
+                self._turns.notify_all()
+
+    def remember(self, digest: Digest, data: bytes) -> None:
+        """Keeps a manifest that was written, as long as there is room."""
+        with self._recent_lock:
+            self._recent[digest] = data
+            while sum(map(len, self._recent.values())) > MAX_RECENT:
+                del self._recent[next(iter(self._recent))]
+
+    def recall(self, digest: Digest) -> bytes | None:
+        """A manifest that was written lately."""
+        with self._recent_lock:
+            return self._recent.get(digest)
+
+
+def entries(document: Any, where: str) -> list[Descriptor]:
+    """The entries of an index that is a list, not content. Raises `UpstreamError`, `IntegrityError`."""
+    found = document.get("manifests") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(found, list | None):
+        raise UpstreamError("not-an-index", f"{where}: not an image index")
+    return [descriptor_from(entry, where) for entry in found or []]
+
+
+def stored_as(answer: Response, descriptor: Descriptor) -> Response:
+    """The answer to a write, unless the registry says another digest than ours (`digest-differs`)."""
+    said = answer.headers.get("Docker-Content-Digest") or descriptor.digest
+    if said.startswith("sha256:") and said != descriptor.digest:
+        raise UpstreamError(
+            "digest-differs",
+            f"PUT {redact(answer.url)}: stored as {said[:80]}, expected {descriptor.digest}",
+        )
+    return answer
+
+
+def media_type(answer: Response) -> str:
+    """The type of a manifest: what the answer says, or the document where the answer says only JSON.
+
+    The two must not differ (CVE-2021-41190). Raises `UpstreamError` (`not-a-manifest`, `not-json`).
+    """
+    if answer.content_type == "text/html":
+        answer.json()
+    document = parse_json(answer.data, redact(answer.url))
+    inside = document.get("mediaType") if isinstance(document, dict) else None
+    outside = answer.content_type
+    found = inside if outside in ("", "application/json", "text/plain") else outside
+    if found not in NODE_TYPES or (inside is not None and inside != found):
+        raise UpstreamError(
+            "not-a-manifest",
+            f"GET {redact(answer.url)}: got {str(found)[:100]!r} (mediaType {str(inside)[:100]!r}), "
+            "expected a manifest or index of OCI or Docker schema 2",
+            "Docker schema 1 must be converted where it comes from",
+        )
+    return str(found)
+
+
+def _mirror(config: HostConfig, http: Client) -> str:
+    """The base URL of a mirror. Raises `InputError` (`bad-mirror`)."""
+    parts = urlsplit(config.mirror)
+    path = parts.path.rstrip("/") or "/v2"
+    if not f"{path}/".startswith("/v2/") or parts.query or parts.fragment or parts.username:
+        raise InputError(
+            "bad-mirror",
+            f"mirror {redact(config.mirror)}: expected a URL with the path /v2/…",
+            f"for example {parts.scheme}://{parts.hostname}/v2{path.rstrip('/')}",
+        )
+    origin = Origin.of(config.mirror)
+    http.alias(origin, config)
+    return f"{origin}{path}"

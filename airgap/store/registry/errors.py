@@ -1,0 +1,129 @@
+"""What a registry's refusal means to the one who reads it. Statuses and texts: Harbor 2.15 and Distribution, tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.net.faults import server_words
+from airgap.net.http import Response
+from airgap.net.origin import redact
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """`status` and any of `words` (lower case, in the server's code or message) → our code and the next step."""
+
+    status: int
+    words: tuple[str, ...]
+    code: str
+    hint: str
+
+
+_REFUSALS = (
+    _Refusal(
+        403,
+        ("will exceed", "storage resource", "quota"),
+        "quota-exceeded",
+        "raise the project's storage quota in Harbor, or make room, then run the same command again",
+    ),
+    _Refusal(
+        403,
+        ("read only mode", "read-only"),
+        "read-only",
+        "the registry is in read-only mode: end it first",
+    ),
+    _Refusal(
+        403,
+        ("proxy project", "proxy cache"),
+        "proxy-project",
+        "this is a proxy-cache project, which takes no pushes: map to an ordinary project",
+    ),
+    _Refusal(
+        412,
+        ("immutable",),
+        "immutable-tag",
+        "the tag is immutable there and holds something else: except it from that rule, or take another tag",
+    ),
+    _Refusal(
+        412,
+        ("projectpolicyviolation", "policy"),
+        "blocked-by-policy",
+        "a policy of the project (signed only, no vulnerable images) forbids reading it",
+    ),
+    _Refusal(
+        400,
+        ("manifest_blob_unknown", "blob unknown"),
+        "child-missing",
+        "something that the manifest names is not in this repository: run the same command again",
+    ),
+    _Refusal(
+        400, ("manifest_invalid",), "manifest-refused", "the registry does not take this manifest"
+    ),
+    _Refusal(
+        400, ("digest_invalid",), "digest-refused", "the bytes changed on the way: run it again"
+    ),
+    _Refusal(
+        400, ("name_invalid",), "bad-repository-name", "use lower case letters, digits and . _ - /"
+    ),
+    _Refusal(
+        401,
+        ("un-recognized request",),
+        "bad-repository-name",
+        "the registry does not understand the path: repository names are lower case",
+    ),
+    _Refusal(
+        401,
+        ("not found",),
+        "project-missing",
+        "create the project first, or map to one that exists",
+    ),
+    _Refusal(
+        401,
+        ("unauthorized to access",),
+        "no-rights",
+        "give the account the right to do this in the project (Harbor: repository:push implies pull)",
+    ),
+)
+
+
+def refusal(response: Response, who: str) -> UpstreamError:
+    """The error for an answer that was not expected; `who` asked. 404 gives `NotFoundError`."""
+    words = server_words(response.data, response.content_type)
+    if not words and response.status == 404 and response.method != "HEAD":
+        return _not_a_registry(response)
+    low = words.lower()
+    for known in _REFUSALS:
+        if response.status == known.status and any(word in low for word in known.words):
+            return _made(response, known.code, words, known.hint)
+    challenge = response.headers.get("Www-Authenticate")
+    if response.status == 401 and not challenge:
+        # Harbor's answer for a missing project, whatever the credentials; HEAD has no body to say so.
+        return _made(
+            response,
+            "project-missing",
+            words or "an empty challenge",
+            f"the project does not exist, or {who} has no rights in it",
+        )
+    if response.status == 401:
+        hint = f"{who} may not do this: check the credentials and the account's rights"
+        return response.error(hint)
+    return response.error()
+
+
+def _made(response: Response, code: str, words: str, hint: str) -> UpstreamError:
+    kind = NotFoundError if response.status == 404 else UpstreamError
+    request_id = (response.headers.get("X-Request-Id") or response.request_id)[:80]
+    what = f"{response.method} {redact(response.url)}: got {response.status}: {words} (X-Request-Id {request_id})"
+    return kind(code, what, hint, response.status)
+
+
+def _not_a_registry(response: Response) -> UpstreamError:
+    if response.content_type != "text/html":
+        return response.error()
+    return _made(
+        response,
+        "not-found",
+        "a web page",
+        "is this the address of a registry? its API is under /v2/",
+    )

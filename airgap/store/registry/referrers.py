@@ -1,0 +1,153 @@
+"""Referrers: the API where a registry has it, else the index under the fallback tag.
+
+Source: OCI distribution-spec v1.1.1, "Listing Referrers" and "Unavailable Referrers API". A registry has the API when
+a GET of it answers with an index: the `OCI-Subject` header may be missing although it has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
+from airgap.content.graph import MAX_NODE, OCI_INDEX, Descriptor, Node, parse_json
+from airgap.content.reference import referrers_tag
+from airgap.net.http import Response
+from airgap.net.origin import redact
+from airgap.store.registry.client import PULL, RegistryClient, entries
+
+NO_API = (400, 404, 405, 501)
+"""What registries without the API answer to its path."""
+MAX_LISTED = 20_000
+"""Entries of a list that a registry gives in pages: as many as an index in one piece may have."""
+MAX_MERGES = 5
+"""Attempts to get an entry into a fallback index that others write too; the specification has no lock for it."""
+
+PutTag = Callable[[str, Descriptor, bytes], None]
+Has = Callable[[Descriptor], bool]
+
+
+def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]:
+    """What refers to `subject`, each once, in the registry's order. Raises `UpstreamError`, `IntegrityError`.
+
+    The fallback index is read as well where there is the API: it may be older than that, and proxies answer with an
+    empty list. Raises `IntegrityError` (`too-many-attached`) beyond `MAX_LISTED`.
+    """
+    found: dict[Digest, Descriptor] = {}
+    answer = _ask(client, path, subject)
+    if answer is not None:
+        for page in client.pages(answer.url, client.auth(path, PULL), answer):
+            found |= {entry.digest: entry for entry in entries(page.json(), redact(page.url))}
+            if len(found) > MAX_LISTED:
+                raise IntegrityError(
+                    "too-many-attached",
+                    f"{client.host}/{path}: more than {MAX_LISTED} artifacts refer to {subject}",
+                    "look at who pushes them; airgap carries all or nothing",
+                )
+    for entry, _ in _fallback(client, path, subject):
+        found.setdefault(entry.digest, entry)
+    return list(found.values())
+
+
+def enter(
+    client: RegistryClient, path: str, node: Node, subject: Digest, put_tag: PutTag, has: Has
+) -> None:
+    """Makes a manifest that refers to `subject` findable: nothing to do with the API, else merges it into the fallback
+    index. Some manifests name no subject of their own: cosign finds these in an index too, and no API lists them.
+
+    The index is read again after writing, and written again while another writer's version lacks an entry. Where the
+    registry refuses it for entries that were deleted since, these are left out, and people are told. Raises
+    `UpstreamError` (`referrers-race`).
+    """
+    if client.has_referrers or _ask(client, path, subject) is not None:
+        return
+    gone: set[Digest] = set()
+    with client.fallback_lock:
+        for _ in range(MAX_MERGES):
+            there = [one for one in _fallback(client, path, subject) if one[0].digest not in gone]
+            if any(entry.digest == node.descriptor.digest for entry, _ in there):
+                return
+            data = _index([*(raw for _, raw in there), _entry(node)])
+            try:
+                put_tag(referrers_tag(subject), Descriptor.of(OCI_INDEX, data), data)
+            except UpstreamError as error:
+                if error.code == "child-missing":
+                    lost = [one for one, _ in there if one.is_node and not has(one)]
+                    if not lost:
+                        raise
+                    gone |= {one.digest for one in lost}
+                    client.http.pause(0, _left_out(f"{client.host}/{path}", subject, lost))
+                elif error.code != "tag-differs":
+                    raise
+    raise UpstreamError(
+        "referrers-race",
+        f"{client.host}/{path}: {referrers_tag(subject)} lost our entry {MAX_MERGES} times",
+        "someone else writes the same referrers; run it again",
+    )
+
+
+def _left_out(where: str, subject: Digest, lost: Sequence[Descriptor]) -> str:
+    listed = ", ".join(str(one.digest) for one in lost)
+    return f"{where}:{referrers_tag(subject)} lists what is not there any more, which is left out: {listed}"
+
+
+def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:
+    """The API's answer, `None` where the registry does not have it."""
+    if client.has_referrers is False:
+        return None
+    url = client.url(path, f"referrers/{subject}")
+    answer = client.call(
+        "GET", url, client.auth(path, PULL), expect=(200, *NO_API), headers={"Accept": OCI_INDEX}
+    )
+    if answer.status == 200 and answer.content_type != "text/html":
+        document = answer.json()
+        said = document.get("mediaType") if isinstance(document, dict) else None
+        if OCI_INDEX not in (answer.content_type, said):
+            raise UpstreamError("not-an-index", f"GET {redact(url)}: got {answer.content_type}")
+        client.has_referrers = True
+        return answer
+    # 404 with an error of the specification may mean this repository; without, the path itself is unknown.
+    # A web page with a 200 comes from something in front that does not know the path either.
+    if answer.status != 200 and not answer.server_errors():
+        client.has_referrers = False
+    return None
+
+
+def _fallback(
+    client: RegistryClient, path: str, subject: Digest
+) -> list[tuple[Descriptor, dict[str, Any]]]:
+    """Descriptors of the fallback index, each with its JSON as it stands there."""
+    try:
+        found, data = client.manifest(path, referrers_tag(subject))
+    except NotFoundError:
+        return []
+    if found.media_type != OCI_INDEX:
+        # A tag of that name that is something else (a cosign signature has a suffix) is not ours to read.
+        return []
+    where = f"{client.host}/{path}:{referrers_tag(subject)}"
+    document = parse_json(data, where)
+    return list(zip(entries(document, where), document.get("manifests") or [], strict=True))
+
+
+def _entry(node: Node) -> dict[str, Any]:
+    """As the specification wants it: with the artifact type and the manifest's annotations."""
+    made = node.descriptor.as_dict()
+    if node.artifact_type:
+        made["artifactType"] = node.artifact_type
+    if node.annotations:
+        made["annotations"] = dict(node.annotations)
+    return made
+
+
+def _index(manifests: list[dict[str, Any]]) -> bytes:
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
+    data = json.dumps(document, separators=(",", ":")).encode()
+    if len(data) > MAX_NODE:
+        raise UpstreamError(
+            "too-many-referrers",
+            f"an index of {len(manifests)} referrers would have {len(data)} bytes, at most {MAX_NODE}",
+            "delete old signatures, or use a registry with the referrers API",
+        )
+    return data

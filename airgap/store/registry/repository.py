@@ -1,0 +1,299 @@
+"""`Repository`: one repository of a registry as a `Source` and a `Target`.
+
+Source: OCI distribution-spec v1.1.1. What Harbor and Distribution do beside it is said where it matters.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
+
+from airgap.base.digest import Digest
+from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.content.graph import (
+    MAX_NODE,
+    Descriptor,
+    Node,
+    Opener,
+    Outcome,
+    check_bytes,
+    parse_node,
+    read_limited,
+)
+from airgap.content.reference import check_tag
+from airgap.net.backoff import Backoff
+from airgap.net.http import Body, Response
+from airgap.net.origin import redact
+from airgap.store.registry import referrers
+from airgap.store.registry.client import ACCEPT, PULL, PUSH, RegistryClient, stored_as
+from airgap.store.registry.upload import Upload
+
+TAGS_PER_PAGE = 1000
+"""Asked for; registries give fewer as they like."""
+
+SMALL = 64 << 10
+"""Bytes up to which a blob is not asked for before its upload begins: sending it costs about as much as asking."""
+
+CHILD_ATTEMPTS = 4
+"""Times that a manifest is sent whose child the registry says it lacks: Distribution on a file system reads a child's
+link as empty for a moment while someone else writes the same link, for example by tagging it."""
+
+
+class Repository:
+    """A `Target`: the repository `name` of `client`'s registry. Thread-safe.
+
+    `put` verifies what it sends before the registry may believe it; what `open` gives is verified by who reads it.
+    Raises `UpstreamError` for the registry and the way to it, `NotFoundError` for what is not there.
+    """
+
+    def __init__(self, client: RegistryClient, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.path = client.repository_path(name)
+        self._absent: set[Digest] = set()
+        """What `has` just denied: `put` does not ask again."""
+        self._referring: dict[tuple[Digest, Digest], Node] = {}
+        """What is to be found at a subject: (manifest, subject) → manifest."""
+        """Manifests with a subject that `publish` makes findable: a fallback tag is a name, and names come last."""
+        self._lock = threading.Lock()
+
+    def __str__(self) -> str:
+        return f"{self.client.host}/{self.name}"
+
+    # reading
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True when it answers by its digest. Presence is not integrity."""
+        kind = "manifests" if descriptor.is_node else "blobs"
+        answer = self.client.call(
+            "HEAD",
+            self._url(f"{kind}/{descriptor.digest}"),
+            self.client.auth(self.path, PULL),
+            headers={"Accept": ACCEPT} if descriptor.is_node else None,
+            # 307: only a blob that is there is sent on to object storage. 412: Harbor's policy forbids to read
+            # a manifest that is there.
+            expect=(200, 307, 404, 412) if descriptor.is_node else (200, 302, 303, 307, 404),
+            follow=False,
+        )
+        found = answer.status != 404
+        with self._lock:
+            (self._absent.discard if found else self._absent.add)(descriptor.digest)
+        return found
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """The bytes from `offset` on, in a stream that goes on where the connection was cut. Not verified."""
+        kind = "manifests" if descriptor.is_node else "blobs"
+        return self.client.http.open_stream(
+            self._url(f"{kind}/{descriptor.digest}"),
+            offset,
+            headers={"Accept": ACCEPT} if descriptor.is_node else None,
+            auth=self.client.auth(self.path, PULL),
+            explain=self.client.explain,
+        )
+
+    def tags(self) -> list[str]:
+        """All tags, in the registry's order; none for a repository that is not there. Raises `UpstreamError`."""
+        url = self._url(f"tags/list?n={TAGS_PER_PAGE}")
+        found: dict[str, None] = {}
+        try:
+            for page in self.client.pages(url, self.client.auth(self.path, PULL)):
+                document = page.json()
+                names = document.get("tags", ...) if isinstance(document, dict) else ...
+                if names is None:
+                    names = []
+                if not isinstance(names, list) or not all(isinstance(tag, str) for tag in names):
+                    raise UpstreamError(
+                        "bad-tag-list", f"GET {redact(page.url)}: not a list of tags"
+                    )
+                found.update(dict.fromkeys(names))
+        except NotFoundError:
+            return []
+        return list(found)
+
+    def roots(self) -> Sequence[tuple[str, Descriptor]]:
+        """Every tag and what it points to: one request for each."""
+        return [(tag, self.resolve(tag)) for tag in self.tags()]
+
+    def resolve(self, wanted: str) -> Descriptor:
+        """What a tag or digest points to, computed from the bytes. Raises `NotFoundError`, `UpstreamError`."""
+        return self.manifest(wanted)[0]
+
+    def manifest(self, wanted: str) -> tuple[Descriptor, bytes]:
+        """A manifest or index by tag or digest, with its bytes: see `RegistryClient.manifest`."""
+        return self.client.manifest(self.path, wanted)
+
+    def find(self, tag: str) -> Descriptor | None:
+        """What a tag points to; `None` when there is no such tag."""
+        try:
+            return self.resolve(tag)
+        except NotFoundError:
+            return None
+
+    def referrers(self, subject: Digest) -> list[Descriptor]:
+        """What is attached to `subject` by its `subject` field, with artifact types: API or fallback tag.
+
+        Only as complete as the registry's word; what each really is must be read from its bytes.
+        """
+        return referrers.find(self.client, self.path, subject)
+
+    def lists(self, node: Node) -> bool:
+        """True when the referrers of the node's subject have the node among them."""
+        if node.subject is None:
+            return True
+        found = referrers.find(self.client, self.path, node.subject.digest)
+        return any(one.digest == node.descriptor.digest for one in found)
+
+    # writing
+
+    def check_room(self, _blobs: Iterable[Descriptor]) -> None:
+        """Nothing: a registry says that it is full when it is."""
+
+    def discard(self, _descriptor: Descriptor) -> bool:
+        """False: a registry takes no second copy of a blob that it has."""
+        return False
+
+    def asks(self, descriptor: Descriptor) -> bool:
+        """True for small blobs: the request that begins an upload also asks for a mount from this very repository.
+
+        That is a third less requests for many small blobs. A large one is asked for, because a registry that does
+        not know mounts would take its bytes again.
+        """
+        return not descriptor.is_node and descriptor.size <= SMALL
+
+    def put(
+        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
+    ) -> Outcome:
+        """Stores a blob or manifest; `mount_from` names repositories of this registry. See `Target.put`.
+
+        A manifest with a subject is findable at once where the registry has the referrers API, else after `publish`,
+        which enters it into the fallback index of its subject. Raises `IntegrityError` when the bytes are wrong: then
+        the registry never got the last of them.
+        """
+        if descriptor.is_node:
+            return self._put_node(descriptor, opener)
+        with self._lock:
+            absent = descriptor.digest in self._absent
+            self._absent.discard(descriptor.digest)
+        sources = [self.client.repository_path(name) for name in mount_from if name != self.name]
+        with self.client.alone(self.path, descriptor.digest) as waited:
+            alone = not sources and not absent and self.asks(descriptor)
+            if not alone and (waited or not absent) and self.has(descriptor):
+                return Outcome.PRESENT
+            upload = Upload(self.client, self.path, descriptor, opener)
+            done = upload.run([self.path] if alone else sources, lambda: self.has(descriptor))
+            if not alone or done is not Outcome.MOUNTED:
+                return done
+            # A registry that says yes to everything must not make us believe it.
+            if self.has(descriptor):
+                return Outcome.PRESENT
+            return Upload(self.client, self.path, descriptor, opener).run(
+                [], lambda: self.has(descriptor)
+            )
+
+    def settle(self) -> None:
+        """Nothing: what a registry took is there at once."""
+
+    def publish(self, names: Mapping[str, Descriptor]) -> None:
+        """Enters referrers that were put into their fallback indexes, then points each tag to its root.
+
+        The bytes come from the registry itself, by digest, so a root that is not whole there is noticed. A tag that
+        holds the root already is left alone: pushing the same digest to an immutable tag is refused by Harbor.
+        """
+        self._enter()
+        for tag, root in names.items():
+            check_tag(tag, str(self))
+            current = self._current(tag)
+            if current == root.digest:
+                continue
+            data = self._read_back(root)
+            check_bytes(root, data)
+            self.put_tag(tag, root, data)
+
+    def refer(self, node: Node, subject: Digest) -> None:
+        """The next `publish` makes a manifest findable at a subject, which it need not name itself."""
+        with self._lock:
+            self._referring[node.descriptor.digest, subject] = node
+
+    def put_tag(self, tag: str, descriptor: Descriptor, data: bytes) -> None:
+        """Writes a manifest under a tag and reads it back. Raises `UpstreamError` (`tag-differs`)."""
+        self._put_manifest(tag, descriptor, data)
+        after = self._current(tag)
+        if after not in (descriptor.digest, _HIDDEN):
+            raise UpstreamError(
+                "tag-differs",
+                f"{self}:{tag}: got {after or 'nothing'} after writing it, expected {descriptor.digest}",
+                "someone else writes the same tag",
+            )
+
+    def _read_back(self, root: Descriptor) -> bytes:
+        """The root's bytes as the registry has them; our own where a policy forbids to read them."""
+        try:
+            return self.manifest(root.digest)[1]
+        except UpstreamError as error:
+            kept = self.client.recall(root.digest)
+            if error.code != "blocked-by-policy" or kept is None:
+                raise
+            return kept
+
+    def _current(self, tag: str) -> str:
+        """The digest that a tag has, `""` for none, `_HIDDEN` where Harbor's policy forbids to read it."""
+        try:
+            found = self.find(tag)
+        except UpstreamError as error:
+            if error.code == "blocked-by-policy":
+                return _HIDDEN
+            raise
+        return "" if found is None else found.digest
+
+    def _put_node(self, descriptor: Descriptor, opener: Opener) -> Outcome:
+        present = self.has(descriptor)
+        if present and self.client.has_referrers:
+            return Outcome.PRESENT
+        with opener(0) as stream:
+            data = read_limited(stream, min(descriptor.size, MAX_NODE) + 1)
+        check_bytes(descriptor, data)
+        node = parse_node(descriptor, data)
+        answer = None
+        if not present:
+            answer = self._put_manifest(descriptor.digest, descriptor, data)
+            self.client.remember(descriptor.digest, data)
+        if node.subject is not None:
+            if answer is not None and answer.headers.get("OCI-Subject"):
+                self.client.has_referrers = True
+            self.refer(node, node.subject.digest)
+        return Outcome.PRESENT if present else Outcome.WRITTEN
+
+    def _enter(self) -> None:
+        """One after the other: several of them may share an index. What failed is tried again by the next `publish`."""
+        with self._lock:
+            waiting = list(self._referring.items())
+        for (digest, subject), node in waiting:
+            referrers.enter(self.client, self.path, node, subject, self.put_tag, self.has)
+            with self._lock:
+                self._referring.pop((digest, subject), None)
+
+    def _put_manifest(self, name: str, descriptor: Descriptor, data: bytes) -> Response:
+        backoff = Backoff(self.client.http.retries, CHILD_ATTEMPTS)
+        while True:
+            try:
+                answer = self.client.call(
+                    "PUT",
+                    self._url(f"manifests/{name}"),
+                    self.client.auth(self.path, PUSH),
+                    headers={"Content-Type": descriptor.media_type},
+                    body=Body.of(data),
+                )
+            except UpstreamError as error:
+                wait = backoff.after() if error.code == "child-missing" else None
+                if wait is None:
+                    raise
+                self.client.http.pause(wait, error.what)
+            else:
+                return stored_as(answer, descriptor)
+
+    def _url(self, rest: str) -> str:
+        return self.client.url(self.path, rest)
+
+
+_HIDDEN = "hidden by policy"

@@ -1,0 +1,252 @@
+"""`Upload`: one blob into one repository, by mount, in one request, or in pieces.
+
+Source: OCI distribution-spec v1.1.1, "Pushing blobs". Neither Harbor nor Distribution 2.8 resumes an upload: after a
+failure the session is gone, and everything starts again at POST.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import BinaryIO, cast
+
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.errors import UpstreamError
+from airgap.content.graph import Descriptor, Opener, Outcome, check_bytes, check_sum, read_limited
+from airgap.net.backoff import Backoff
+from airgap.net.faults import TransportError
+from airgap.net.http import Body
+from airgap.store.registry.client import PUSH, RegistryClient, stored_as
+
+COMMIT_SECONDS = 300.0
+"""How long a registry may be silent after the last byte: object storage copies the blob to its place meanwhile."""
+CANCEL_SECONDS = 5.0
+"""How long we wait for thanks when an upload is given up: it is a courtesy, and Ctrl-C comes this way too."""
+FALLBACK_CHUNK = 1 << 20
+"""Bytes of a piece after a 413: what nginx lets pass when nobody configured it."""
+OCTETS = "application/octet-stream"
+GONE = frozenset({404, 416})
+"""The session is not known any more: after a failure Harbor and Distribution 2.8 have forgotten it."""
+
+
+class Upload:
+    """Brings one blob to one repository; used once."""
+
+    def __init__(
+        self, client: RegistryClient, path: str, descriptor: Descriptor, opener: Opener
+    ) -> None:
+        self._client = client
+        self._path = path
+        self._blob = descriptor
+        self._opener = opener
+        self._auth = client.auth(path, PUSH)
+        self._session = ""
+        """The upload that is open, as a URL."""
+
+    def run(self, sources: Sequence[str], present: Callable[[], bool]) -> Outcome:
+        """Mounts the blob from one of `sources`, else uploads it, again where that helps.
+
+        `present` tells whether the blob is there after all: an answer can be lost after the work was done.
+        """
+        if self._mount(sources):
+            return Outcome.MOUNTED
+        backoff = Backoff(self._client.http.retries)
+        while True:
+            try:
+                self._once()
+            except UpstreamError as error:
+                self._cancel()
+                if self._in_pieces_next(error):
+                    continue
+                wait = backoff.after() if _restartable(error) else None
+                if wait is None:
+                    raise
+                self._client.http.pause(wait, error.what)
+                if present():
+                    return Outcome.WRITTEN
+            except BaseException:
+                self._cancel()
+                raise
+            else:
+                return Outcome.WRITTEN
+
+    def _mount(self, sources: Sequence[str]) -> bool:
+        """True when the registry took the blob from another of its repositories; a 202 is an open session."""
+        for source in sources:
+            url = self._client.url(
+                self._path, f"blobs/uploads/?mount={self._blob.digest}&from={source}"
+            )
+            others = [source] if source != self._path else []
+            auth = self._client.auth(self._path, PUSH, *others)
+            answer = self._client.call("POST", url, auth, expect=None, idempotent=True)
+            if answer.status == 201:
+                return True
+            if answer.status == 202:
+                self._follow(answer.url, answer.headers.get("Location"))
+                return False
+            # A source that is missing or forbidden is answered in many ways: the upload will say what matters.
+        return False
+
+    def _once(self) -> None:
+        if not self._session:
+            url = self._client.url(self._path, "blobs/uploads/")
+            answer = self._client.call("POST", url, self._auth, expect=(202,), idempotent=True)
+            self._follow(answer.url, answer.headers.get("Location"))
+        chunk = self._client.chunk_size
+        if chunk and self._blob.size > chunk:
+            with _open(self._opener, self._blob) as stream:
+                self._send_pieces(stream, chunk)
+            body = Body.of(b"")
+        else:
+            body = self._body()
+        self._commit(body)
+
+    def _body(self) -> Body:
+        """The whole blob; a small one is checked in memory before anything is sent."""
+        if self._blob.size > CHUNK:
+            return Body(self._blob.size, lambda: _open(self._opener, self._blob))
+        with self._opener(0) as stream:
+            data = read_limited(stream, self._blob.size + 1)
+        check_bytes(self._blob, data)
+        return Body.of(data)
+
+    def _send_pieces(self, stream: BinaryIO, chunk: int) -> None:
+        position = 0
+        while position < self._blob.size:
+            size = min(chunk, self._blob.size - position)
+            part = Body(size, _once(stream))
+            headers = {
+                "Content-Type": OCTETS,
+                "Content-Range": f"{position}-{position + size - 1}",
+            }
+            # Once: the bytes of a part come from a stream that does not go back.
+            answer = self._client.call(
+                "PATCH", self._session, self._auth, headers=headers, body=part, attempts=1
+            )
+            self._follow(answer.url, answer.headers.get("Location"))
+            position += size
+
+    def _commit(self, body: Body) -> None:
+        joint = "&" if "?" in self._session else "?"
+        answer = self._client.call(
+            "PUT",
+            f"{self._session}{joint}digest={self._blob.digest}",
+            self._auth,
+            headers={"Content-Type": OCTETS},
+            body=body,
+            expect=(201, 204),
+            idempotent=False,
+            read_timeout=COMMIT_SECONDS,
+        )
+        self._session = ""
+        stored_as(answer, self._blob)
+
+    def _follow(self, url: str, location: str | None) -> None:
+        """Always the last Location, with its query: `_state` in it is the session."""
+        if not location:
+            raise UpstreamError(
+                "bad-location", f"{self._client.host}/{self._path}: an upload without a Location"
+            )
+        self._session = self._client.http.resolve(url, location, "upload Location")
+
+    def _cancel(self) -> None:
+        """Tells the registry to forget the open session; it may have done so already."""
+        session, self._session = self._session, ""
+        if session:
+            with suppress(UpstreamError):
+                self._client.call(
+                    "DELETE",
+                    session,
+                    self._auth,
+                    expect=None,
+                    attempts=1,
+                    read_timeout=CANCEL_SECONDS,
+                )
+
+    def _in_pieces_next(self, error: UpstreamError) -> bool:
+        """After a 413 for one big request: from now on this registry gets pieces."""
+        chunk = self._client.chunk_size
+        if error.status != 413 or chunk or self._blob.size <= FALLBACK_CHUNK:
+            return False
+        self._client.chunk_size = FALLBACK_CHUNK
+        return True
+
+
+def _restartable(error: UpstreamError) -> bool:
+    """Whether a new session can end better than the one that failed."""
+    if isinstance(error, TransportError):
+        return error.repeatable
+    return error.status in GONE or error.status >= 500 or error.code == "digest-refused"
+
+
+def _open(opener: Opener, descriptor: Descriptor) -> BinaryIO:
+    return cast("BinaryIO", Checked(opener(0), descriptor))
+
+
+class Checked(io.RawIOBase):
+    """A blob that is being sent: its last piece is given out only after the size and digest are known to be right.
+
+    So a registry never gets all bytes of something that is not what its digest says. Raises `IntegrityError`.
+    """
+
+    def __init__(self, stream: BinaryIO, descriptor: Descriptor) -> None:
+        super().__init__()
+        self._stream = stream
+        self._readinto: Callable[[memoryview], int] = stream.readinto  # type: ignore[attr-defined]
+        self._descriptor = descriptor
+        self._hasher = hashlib.sha256()
+        self._size = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """The next bytes; checked before the last of them are given."""
+        count = self._readinto(buffer) or 0
+        self._hasher.update(buffer[:count])
+        self._size += count
+        if not count or self._size >= self._descriptor.size:
+            self._check()
+        return count
+
+    def close(self) -> None:
+        """Closes what it reads from."""
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+    def _check(self) -> None:
+        size = self._size + (1 if self._stream.read(1) else 0)
+        check_sum(self._descriptor, Digest.from_hash(self._hasher), size)
+
+
+def _once(stream: BinaryIO) -> Callable[[], BinaryIO]:
+    """Opens the next part of `stream`, but not twice: after a 401 in the middle its bytes are gone, not sent."""
+    parts = [_Part(stream)]
+
+    def open_part() -> BinaryIO:
+        if not parts:
+            raise TransportError(
+                "connection-lost", "a piece of an upload was refused: from the start again"
+            )
+        return cast("BinaryIO", parts.pop())
+
+    return open_part
+
+
+class _Part(io.RawIOBase):
+    """A view of a stream that stays open when the view is closed; its reader stops by size."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count: int = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+        return count

@@ -1,1 +1,0 @@
-"""Statements, envelopes, keys and acceptance. No network."""

@@ -1,1 +1,0 @@
-"""Signatures that others made: found, read into one record whatever the format, and verified without a network."""
