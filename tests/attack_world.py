@@ -129,9 +129,7 @@ class World:
         """Locks `oci:made:TAG` under each name (left out: v1 as `NAME`) and pulls; gives the lock's file."""
         refs = names or {NAME: "v1"}
         lines = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{item}'}}\n" for item, tag in refs.items())
-        self.write(
-            f"{name}.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n{lines}"
-        )
+        self.write(f"{name}.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n{lines}")
         again = ("--update",) if (self.folder / f"{name}.lock.json").exists() else ()
         self.run("lock", f"{name}.request.yaml", *again)
         self.run("pull", f"{name}.lock.json", "--store", "store", "--key", "exporter.key")
@@ -149,9 +147,7 @@ class World:
         """Somebody's key, stolen with its password."""
         return load_private(self.folder / f"{name}.key", b"for tests")
 
-    def statement(
-        self, subject: Digest, body: Body, who: str, *, role: str = "", at: datetime | None = None
-    ) -> bytes:
+    def statement(self, subject: Digest, body: Body, who: str, *, role: str = "", at: datetime | None = None) -> bytes:
         """A statement by whoever's key it is, claiming any role and any time."""
         claimed = role or ROLES.get(who, "exporter")
         moment = at or datetime.now(UTC)

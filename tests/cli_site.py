@@ -36,9 +36,7 @@ class Said:
         return self
 
 
-def airgap(
-    site: Site, *line: str, stdout: int = subprocess.PIPE, before: tuple[str, ...] = (), **environ: str
-) -> Said:
+def airgap(site: Site, *line: str, stdout: int = subprocess.PIPE, before: tuple[str, ...] = (), **environ: str) -> Said:
     """Runs a command as it is typed. `before` is a program that starts it."""
     done = subprocess.run(
         [*before, sys.executable, "-m", "airgap.cli.main", *line],

@@ -51,9 +51,7 @@ def statement(
     return Statement.of(subject, body, signed_at=at, log_head=head, role=role)
 
 
-def signed(
-    key: FileSigner, subject: Digest, body: Body, role: str, *, at: datetime = NOW - HOUR
-) -> bytes:
+def signed(key: FileSigner, subject: Digest, body: Body, role: str, *, at: datetime = NOW - HOUR) -> bytes:
     """A bundle's bytes."""
     return sign_payload(statement(subject, body, role, at=at).payload, key)
 
@@ -74,9 +72,7 @@ def pull_of(lock: Lock) -> Pull:
 class World:
     """Keys, trust, one lock and the parts of one delivery. Change what the test is about, then `accept`."""
 
-    signers: dict[str, FileSigner] = field(
-        default_factory=lambda: {role: signer() for role in ROLES}
-    )
+    signers: dict[str, FileSigner] = field(default_factory=lambda: {role: signer() for role in ROLES})
     trust: Trust = field(init=False)
     lock: Lock = field(default_factory=lambda: Lock.of("platform", [image("alpine:3.20")]))
     index: bytes = b'{"kind": "Delivery"}'
@@ -113,12 +109,8 @@ class World:
     def sign_again(self, at: datetime = NOW - HOUR) -> None:
         """The exporter signs the lock's pull and the delivery."""
         exporter = self.signers["exporter"]
-        self.bundles["exporter.sigstore.json"] = signed(
-            exporter, self.digest, Delivery(), "exporter", at=at
-        )
-        self.evidence["pull"] = signed(
-            exporter, self.lock.digest, pull_of(self.lock), "exporter", at=at
-        )
+        self.bundles["exporter.sigstore.json"] = signed(exporter, self.digest, Delivery(), "exporter", at=at)
+        self.evidence["pull"] = signed(exporter, self.lock.digest, pull_of(self.lock), "exporter", at=at)
 
     def approve(self, subject: Digest, at: datetime = NOW - HOUR) -> bytes:
         """The security-officer's approval."""
@@ -150,9 +142,7 @@ class World:
         acceptance.check_journey(self.journey)
         carried = {self.lock.digest: self.lock.encode()} if locks is None else locks
         acceptance.check_locks([self.lock.digest], carried.values())
-        acceptance.check_statements(
-            self.evidence, roots=self.roots, waivers=self.waivers, reports=self.reports
-        )
+        acceptance.check_statements(self.evidence, roots=self.roots, waivers=self.waivers, reports=self.reports)
         return acceptance.admit()
 
     def next_delivery(self, sequence: int = 43, **more: object) -> None:

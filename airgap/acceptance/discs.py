@@ -16,17 +16,13 @@ from airgap.delivery.spool import Spool
 from airgap.statements.accepted_state import AcceptedState
 
 
-def with_unfinished(
-    folders: Sequence[Path], state: Path, accepted: AcceptedState, *, restore: bool
-) -> Sequence[Path]:
+def with_unfinished(folders: Sequence[Path], state: Path, accepted: AcceptedState, *, restore: bool) -> Sequence[Path]:
     """`folders`, and that of the unfinished import which they continue, so that a disc without AIRGAP.json will do.
 
     Only what may still go on is looked at: the last delivery of a stream, and with `restore` any accepted one. Raises
     `InputError`: `no-delivery` where it continues none, `which-delivery` where it may continue several.
     """
-    alive = {
-        one.digest for one in accepted.deliveries if restore or accepted.last(one.stream) == one
-    }
+    alive = {one.digest for one in accepted.deliveries if restore or accepted.last(one.stream) == one}
     spools = [spool for spool in Spool.all(state) if spool.digest in alive]
     if not spools:
         return folders
@@ -69,9 +65,7 @@ def _fits(spool: Spool, folders: Sequence[Path]) -> bool:
 
 def forget_superseded(state: Path, accepted: AcceptedState, current: Digest) -> None:
     """Removes what is kept of deliveries that later ones of their stream have overtaken: they cannot go on."""
-    alive = {current} | {
-        one.digest for one in accepted.deliveries if accepted.last(one.stream) == one
-    }
+    alive = {current} | {one.digest for one in accepted.deliveries if accepted.last(one.stream) == one}
     for spool in Spool.all(state):
         if spool.digest not in alive:
             spool.remove()

@@ -42,9 +42,7 @@ class Journey:
         try:
             start, end = utc_time(created), utc_time(expires)
         except ValueError as error:
-            raise TrustError(
-                "bad-journey", f"AIRGAP.json: journey: created or expires: {error}", CUT_AGAIN
-            ) from error
+            raise TrustError("bad-journey", f"AIRGAP.json: journey: created or expires: {error}", CUT_AGAIN) from error
         return cls(id, stream, sequence, sovereign, start, end, based_on)
 
 

@@ -110,9 +110,7 @@ def _check_covered(item: Item, verdict: Verdict, found: Mapping[Digest, Waiver])
             raise _waiver_refused("waiver-mismatch", check.waiver, what)
 
 
-def carried_reports(
-    lock: Lock, statements: Sequence[Statement], files: Mapping[Digest, bytes]
-) -> Iterator[Report]:
+def carried_reports(lock: Lock, statements: Sequence[Statement], files: Mapping[Digest, bytes]) -> Iterator[Report]:
     """The scanner's reports that verdicts about a lock name, those of the newest last. `statements` are newest first.
 
     Nothing of a file is parsed before a verdict that we believe named its digest. Raises `TrustError`

@@ -77,9 +77,7 @@ class Opened:
 
     def _root(self, digest: Digest) -> Descriptor:
         if digest not in self.index.contents.blobs:
-            raise IntegrityError(
-                "root-mismatch", f"{digest} is a root in AIRGAP.json, but in no volume"
-            )
+            raise IntegrityError("root-mismatch", f"{digest} is a root in AIRGAP.json, but in no volume")
         return Descriptor(OCI_MANIFEST, digest, self.index.contents.size(digest))
 
 
@@ -151,6 +149,4 @@ def _check_list(index: Index, statements: dict[str, bytes]) -> None:
     found = {Digest.of(data) for data in statements.values()}
     if listed != found:
         odd = sorted(listed ^ found)[0]
-        raise TrustError(
-            "evidence-mismatch", f"AIRGAP.json and evidence.tar list other statements: {odd}"
-        )
+        raise TrustError("evidence-mismatch", f"AIRGAP.json and evidence.tar list other statements: {odd}")

@@ -209,9 +209,7 @@ class Acceptance:
                     CUT_AGAIN,
                 )
             try:
-                self._locks = tuple(
-                    Lock.decode(found[digest], f"lock {digest.short}") for digest in listed
-                )
+                self._locks = tuple(Lock.decode(found[digest], f"lock {digest.short}") for digest in listed)
             except InputError as error:
                 raise TrustError(error.code, error.what, error.hint) from error
             return self._locks
@@ -310,9 +308,7 @@ class Acceptance:
             return True
         if statement.subject in self._waivers:
             return True
-        self._notes.append(
-            f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here"
-        )
+        self._notes.append(f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here")
         return False
 
     def _require_delivery(self) -> None:

@@ -31,9 +31,7 @@ class Digest(str):
             return value
         if not _DIGEST.match(str(value)):
             shown = repr(value)[:100]
-            raise IntegrityError(
-                "bad-digest", f"not a digest: got {shown}, expected sha256: and 64 hex digits"
-            )
+            raise IntegrityError("bad-digest", f"not a digest: got {shown}, expected sha256: and 64 hex digits")
         return super().__new__(cls, value)
 
     @property

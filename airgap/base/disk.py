@@ -37,12 +37,8 @@ def disk_error(error: OSError, path: Path | str) -> StoreError:
             "mount it read-write, or use another folder",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return StoreError(
-            "no-permission", f"{name}: permission denied", "check the owner and mode of the folder"
-        )
-    return StoreError(
-        "disk-error", f"{name}: {error.strerror or error}", "check the disk (dmesg) and the path"
-    )
+        return StoreError("no-permission", f"{name}: permission denied", "check the owner and mode of the folder")
+    return StoreError("disk-error", f"{name}: {error.strerror or error}", "check the disk (dmesg) and the path")
 
 
 @contextmanager
@@ -111,9 +107,7 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
     """
     temp = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     with disk_errors(path):
-        fd = os.open(
-            temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode
-        )
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(data)

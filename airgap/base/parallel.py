@@ -10,9 +10,7 @@ _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")
 
 
-def parallel(
-    jobs: int, work: Callable[[_Thing], _Made], things: Iterable[_Thing], name: str = "work"
-) -> list[_Made]:
+def parallel(jobs: int, work: Callable[[_Thing], _Made], things: Iterable[_Thing], name: str = "work") -> list[_Made]:
     """What `work` makes of each thing, in their order, `jobs` at once.
 
     The first exception is raised once what is under way has ended; nothing more is begun. After Ctrl-C nobody waits:

@@ -43,9 +43,7 @@ def read_private(path: Path, what: str) -> bytes:
     finally:
         os.close(fd)
     if len(data) > MAX_SECRET:
-        raise InputError(
-            f"bad-{what}-file", f"{str(path)!r}: got more than {MAX_SECRET} bytes, expected at most that"
-        )
+        raise InputError(f"bad-{what}-file", f"{str(path)!r}: got more than {MAX_SECRET} bytes, expected at most that")
     return data
 
 

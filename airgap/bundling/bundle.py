@@ -115,9 +115,7 @@ def select(locks: Sequence[Lock], layout: Layout) -> Selected:
     missing = next((leaf for leaf in leaves.values() if not layout.has(leaf)), None)
     if missing is not None:
         owner = _owner(missing.digest, roots, layout)
-        raise _incomplete(
-            owner, layout, NotFoundError("blob-missing", f"{missing.digest} is not there")
-        )
+        raise _incomplete(owner, layout, NotFoundError("blob-missing", f"{missing.digest} is not there"))
     # A digest may be config here and layer there, and even a node's.
     ordered = {**nodes, **{k: d for k, d in (configs | leaves).items() if k not in nodes}}
     return Selected(tuple(roots), tuple(ordered.values()))
@@ -131,14 +129,10 @@ def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Lay
     return roots[0][0]
 
 
-def _incomplete(
-    item: Item, layout: Layout, error: IntegrityError | NotFoundError
-) -> InputError | IntegrityError:
+def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundError) -> InputError | IntegrityError:
     if isinstance(error, IntegrityError):
         what = f"{item.kind} {item.name!r} in {layout.path}: {error.what}"
-        return IntegrityError(
-            error.code, what, "run `airgap pull` again with this lock: it mends the store"
-        )
+        return IntegrityError(error.code, what, "run `airgap pull` again with this lock: it mends the store")
     return InputError(
         "not-pulled",
         f"{item.kind} {item.name!r} is not whole in the store {layout.path}: {error.what}",
@@ -146,9 +140,7 @@ def _incomplete(
     )
 
 
-def bundle(
-    order: Order, layout: Layout, records: Records, station: Station, progress: Progress
-) -> Cut:
+def bundle(order: Order, layout: Layout, records: Records, station: Station, progress: Progress) -> Cut:
     """Cuts a delivery into `order.folder`; goes on where an interrupted one stopped.
 
     1. Find everything that the locks name, and what pull statements and verdicts say of it; 2. plan the volumes;
@@ -166,9 +158,7 @@ def bundle(
     # 2. Where it goes.
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)
-    evidence_bytes, statements = make_evidence(
-        order.locks, records, order.approvals, order.roots
-    )
+    evidence_bytes, statements = make_evidence(order.locks, records, order.approvals, order.roots)
     with held(order.folder):
         # 3. Room.
         journal = Journal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
@@ -177,9 +167,7 @@ def bundle(
         check_free(order.folder, total - done + len(evidence_bytes) + SLACK, "the delivery")
         # 4. Volumes.
         progress.start("bundle", total, len(plan.volumes))
-        volumes = write_volumes(
-            plan, layout, order.folder, journal, progress, _damage(layout, selected)
-        )
+        volumes = write_volumes(plan, layout, order.folder, journal, progress, _damage(layout, selected))
         # 5. Evidence.
         with disk_errors(order.folder):
             (order.folder / SIGNATURES).mkdir(exist_ok=True)
@@ -244,9 +232,7 @@ def _write(folder: Path, name: str, data: bytes) -> FileSum:
     return FileSum(name, hashlib.sha256(data).hexdigest(), len(data))
 
 
-def _damage(
-    layout: Layout, selected: Selected
-) -> Callable[[Descriptor, IntegrityError], IntegrityError]:
+def _damage(layout: Layout, selected: Selected) -> Callable[[Descriptor, IntegrityError], IntegrityError]:
     """Takes a damaged blob out of the store, so that the next pull mends it, and says whose it is."""
 
     def found(descriptor: Descriptor, error: IntegrityError) -> IntegrityError:

@@ -60,24 +60,16 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> Approval:
     hint = "have this very lock approved: airgap sign LOCK --key KEY --role security-officer"
     try:
         data = read_input(path, MAX_EVIDENCE_BUNDLE, "bad-approval")
-        statement = Statement.parse(
-            open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path)
-        )
+        statement = Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))
     except InputError:
         raise
     except AirgapError as error:
-        raise InputError(
-            "bad-approval", f"{path}: not a signed statement: {error.what}", hint
-        ) from error
+        raise InputError("bad-approval", f"{path}: not a signed statement: {error.what}", hint) from error
     if statement.kind != "approval":
-        raise InputError(
-            "bad-approval", f"{path}: got {article(statement.kind)} statement, expected an approval", hint
-        )
+        raise InputError("bad-approval", f"{path}: got {article(statement.kind)} statement, expected an approval", hint)
     if all(statement.subject != lock.digest for lock in locks):
         named = ", ".join(f"{lock.name!r} {lock.digest}" for lock in locks)
-        raise InputError(
-            "bad-approval", f"{path}: approves {statement.subject}, expected {named}", hint
-        )
+        raise InputError("bad-approval", f"{path}: approves {statement.subject}, expected {named}", hint)
     return Approval(statement.subject, data)
 
 

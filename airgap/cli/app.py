@@ -33,9 +33,7 @@ def build() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", "-V", action="store_true", help="print the version")
-    subparsers = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=Parser
-    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for module in commands.modules():
         module.add(subparsers)
     return parser

@@ -88,9 +88,7 @@ def upstreams_of(arguments: argparse.Namespace) -> Upstreams:
     return load_upstreams(arguments.upstreams) if arguments.upstreams else Upstreams()
 
 
-def signer_for(
-    arguments: argparse.Namespace, context: Context, *, required: bool
-) -> Signer | None:
+def signer_for(arguments: argparse.Namespace, context: Context, *, required: bool) -> Signer | None:
     """The signer of `--key`. Raises `InputError` when one is required and none was named."""
     key = context.key_path(arguments)
     if key is None:

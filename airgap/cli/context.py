@@ -141,18 +141,14 @@ class Context:
         """`--store` or AIRGAP_STORE. Raises `InputError`."""
         chosen = arguments.store or self.environ.get("AIRGAP_STORE")
         if not chosen:
-            raise InputError(
-                "no-store", "no store was named", "use --store DIR, or set AIRGAP_STORE"
-            )
+            raise InputError("no-store", "no store was named", "use --store DIR, or set AIRGAP_STORE")
         return Path(chosen)
 
     def key_path(self, arguments: argparse.Namespace) -> str | None:
         """`--key` or AIRGAP_KEY: a path, or the `pkcs11:` URI of a key in a token."""
         return arguments.key or self.environ.get("AIRGAP_KEY") or None
 
-    def password(
-        self, arguments: argparse.Namespace, key: Path | str, *, confirm: bool = False
-    ) -> bytes:
+    def password(self, arguments: argparse.Namespace, key: Path | str, *, confirm: bool = False) -> bytes:
         """The key's password: from the file, or asked for when stdin is a terminal. Raises `InputError`."""
         chosen = arguments.key_password_file or self.environ.get("AIRGAP_KEY_PASSWORD_FILE")
         if chosen:
@@ -173,18 +169,14 @@ class Context:
 
     def state_folder(self) -> Path:
         """Where state goes when the Sovereign resource names no stateDir."""
-        base = self.environ.get("XDG_STATE_HOME") or str(
-            Path(self.environ.get("HOME", "/root")) / ".local/state"
-        )
+        base = self.environ.get("XDG_STATE_HOME") or str(Path(self.environ.get("HOME", "/root")) / ".local/state")
         return Path(base) / "airgap"
 
     def proxies(self) -> dict[str, str]:
         """Proxies of the environment, for the connected commands."""
         found = {}
         for scheme in ("http", "https", "no"):
-            value = self.environ.get(f"{scheme}_proxy") or self.environ.get(
-                f"{scheme.upper()}_PROXY"
-            )
+            value = self.environ.get(f"{scheme}_proxy") or self.environ.get(f"{scheme.upper()}_PROXY")
             if value:
                 found[scheme] = value
         return found
@@ -193,4 +185,3 @@ class Context:
 def write_json(document: Any) -> None:
     """One document on stdout, for scripts."""
     write(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
-

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from airgap.resources.model import Sovereign, Trust
 
 
-def countersigner_for(
-    sovereign: Sovereign, trust: Trust, state: Path, context: Context
-) -> Countersigner | None:
+def countersigner_for(sovereign: Sovereign, trust: Trust, state: Path, context: Context) -> Countersigner | None:
     """The countersigner of a Sovereign, `None` where its resource asks for no signatures.
 
     Raises `InputError` (`wrong-key`) for a key that the Trust resource lists, and what opening a key raises. A key has
@@ -32,9 +30,7 @@ def countersigner_for(
     from airgap.station.signatory import Diary
 
     named = sovereign.signing_key
-    signer = open_key(
-        named.key, context, lambda: read_secret(named.password_file, "password").encode()
-    )
+    signer = open_key(named.key, context, lambda: read_secret(named.password_file, "password").encode())
     for key, public in key_ring(trust).keys:
         if public.key_id == signer.key_id:
             raise InputError(

@@ -142,18 +142,14 @@ def _run(demo: Demo) -> int:
         f"import media {gap} --dry-run",
         exits.TRUST,
     )
-    demo.airgap(
-        "the security-officer approves", "sign media --key officer.key --role security-officer"
-    )
+    demo.airgap("the security-officer approves", "sign media --key officer.key --role security-officer")
     demo.airgap("every byte is as it was signed", "verify media --trust trust.yaml")
     demo.airgap("a dry run says what would be written", f"import media {gap} --dry-run")
     demo.airgap(
         "images, charts, Git, models, files arrive",
         f"import media {gap} --key sovereign.key --receipt receipt.json",
     )
-    demo.airgap(
-        "a second import finds everything present", f"import media {gap} --key sovereign.key"
-    )
+    demo.airgap("a second import finds everything present", f"import media {gap} --key sovereign.key")
     demo.airgap("what should be there is there, by bytes", f"audit {gap} --receipt receipt.json")
     demo.airgap("nobody has rewritten the station's log", "log verify --store store --trust trust.yaml")
     if demo.good:  # else there may be nothing to flip a byte in, and the table says why
@@ -163,9 +159,7 @@ def _run(demo: Demo) -> int:
         audit = f"audit {gap} --receipt receipt.json"
         demo.airgap("one flipped byte inside is found", audit, exits.NO)
     rows = [("CLAIM", "COMMAND", "RESULT"), *demo.rows]
-    document = {
-        "rows": [dict(zip(("claim", "command", "result"), row, strict=True)) for row in demo.rows]
-    }
+    document = {"rows": [dict(zip(("claim", "command", "result"), row, strict=True)) for row in demo.rows]}
     demo.context.result(document, "\n" + table(rows))
     return exits.DONE if demo.good else exits.BUG
 
@@ -209,9 +203,7 @@ def _flip(demo: Demo) -> None:
             key=lambda path: path.stat().st_size,
         )
     )
-    demo.say(
-        "\n# one byte is flipped in a copy of the first volume, and one in the largest blob inside"
-    )
+    demo.say("\n# one byte is flipped in a copy of the first volume, and one in the largest blob inside")
 
 
 def _flip_byte(path: Path) -> None:

@@ -40,11 +40,7 @@ def make_content(folder: Path) -> str:
     _chart(folder / "chart")
     _repository(folder / "hello.git", folder / "work")
     _model(folder / "model")
-    manual = b"".join(
-        path.read_bytes()
-        for path in map(Path, ("/etc/os-release", "/etc/services"))
-        if path.exists()
-    )
+    manual = b"".join(path.read_bytes() for path in map(Path, ("/etc/os-release", "/etc/services")) if path.exists())
     (folder / "manual.txt").write_bytes(manual or b"a manual\n")
     return hashlib.sha256((folder / "manual.txt").read_bytes()).hexdigest()
 
@@ -101,9 +97,7 @@ def _image(folder: Path) -> None:
         "config": {"Cmd": ["/bin/ls"]},
         "rootfs": {"type": "layers", "diff_ids": diffs},
     }
-    _manifest(
-        layout, _put(layout, OCI_CONFIG, canonical(config)), layers, "demo.local/tools/hello:1.0"
-    )
+    _manifest(layout, _put(layout, OCI_CONFIG, canonical(config)), layers, "demo.local/tools/hello:1.0")
 
 
 def _chart(folder: Path) -> None:
@@ -117,8 +111,7 @@ def _chart(folder: Path) -> None:
     }
     yaml = "".join(f"{key}: {value}\n" for key, value in meta.items())
     template = (
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n"
-        "data:\n  hello: {{ .Values.who }}\n"
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  hello: {{ .Values.who }}\n"
     )
     packed = gzip.compress(
         _tar(
@@ -149,9 +142,7 @@ def _repository(bare: Path, work: Path) -> None:
     }
 
     def git(*arguments: str) -> None:
-        subprocess.run(
-            ["git", "-C", str(work), *arguments], check=True, env=environ, capture_output=True
-        )
+        subprocess.run(["git", "-C", str(work), *arguments], check=True, env=environ, capture_output=True)
 
     work.mkdir()
     git("init", "--quiet", "--initial-branch=main")
@@ -167,9 +158,7 @@ def _repository(bare: Path, work: Path) -> None:
 def _model(folder: Path) -> None:
     folder.mkdir()
     weights = struct.pack(f"<{PARAMETERS}f", *((n % 251) / 251 for n in range(PARAMETERS)))
-    header = json.dumps(
-        {"w": {"dtype": "F32", "shape": [PARAMETERS], "data_offsets": [0, len(weights)]}}
-    ).encode()
+    header = json.dumps({"w": {"dtype": "F32", "shape": [PARAMETERS], "data_offsets": [0, len(weights)]}}).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + weights)
     (folder / "config.json").write_text('{"model_type": "tiny", "hidden_size": 1}\n')
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# tiny\n")

@@ -83,9 +83,7 @@ def _summary(done: Imported, *, dry_run: bool) -> str:
             + ("" if done.failed else "; this one is not needed again")
         )
     elif not dry_run and done.receipt is None:
-        lines.append(
-            "no --key: no receipt was signed; the next import and audit look at everything again"
-        )
+        lines.append("no --key: no receipt was signed; the next import and audit look at everything again")
     return "\n".join(lines)
 
 

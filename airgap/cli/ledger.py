@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from airgap.station.signatory import Station
 
 
-def open_ledger(
-    arguments: argparse.Namespace, context: Context, trust: Trust, sovereign: Sovereign
-) -> Ledger:
+def open_ledger(arguments: argparse.Namespace, context: Context, trust: Trust, sovereign: Sovereign) -> Ledger:
     """What remembers this Sovereign's deliveries. Nothing is asked yet, nothing is written."""
     from airgap.cli.connect import USER_AGENT
     from airgap.cli.gap import state_of

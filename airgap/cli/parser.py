@@ -91,20 +91,14 @@ def command(
     parser.set_defaults(handler=handler, parser=parser)
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    group.add_argument(
-        "--quiet", "-q", action="store_true", help="no progress and no notes on stderr"
-    )
-    group.add_argument(
-        "--log-file", type=Path, metavar="FILE", help="append what happens to FILE as well"
-    )
+    group.add_argument("--quiet", "-q", action="store_true", help="no progress and no notes on stderr")
+    group.add_argument("--log-file", type=Path, metavar="FILE", help="append what happens to FILE as well")
     return parser
 
 
 def add_jobs(parser: Parser) -> None:
     """`--jobs`."""
-    parser.add_argument(
-        "--jobs", "-j", type=_jobs, default=0, metavar="N", help="how many at once (default 8)"
-    )
+    parser.add_argument("--jobs", "-j", type=_jobs, default=0, metavar="N", help="how many at once (default 8)")
 
 
 def _jobs(text: str) -> int:
@@ -130,9 +124,7 @@ def resource_name(text: str) -> str:
 
 def add_store(parser: Parser) -> None:
     """`--store`."""
-    parser.add_argument(
-        "--store", type=Path, metavar="DIR", help="the store (default: AIRGAP_STORE)"
-    )
+    parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: AIRGAP_STORE)")
 
 
 def add_key(parser: Parser, *, what: str = "") -> None:
@@ -164,9 +156,7 @@ def add_trust(parser: Parser, *, required: bool) -> None:
 
 def add_approval(parser: Parser, what: str) -> None:
     """`--approval`, once for each; `what` says which approvals."""
-    parser.add_argument(
-        "--approval", type=Path, action="append", default=[], metavar="FILE", help=what
-    )
+    parser.add_argument("--approval", type=Path, action="append", default=[], metavar="FILE", help=what)
 
 
 _UNITS = {
@@ -187,9 +177,7 @@ def size(text: str) -> int:
     digits = text.rstrip("bBkKmMgGtTiI")
     unit = text[len(digits) :].lower()
     if number(digits) < 0 or unit not in _UNITS:
-        raise argparse.ArgumentTypeError(
-            f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576"
-        )
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576")
     return number(digits) * _UNITS[unit]
 
 

@@ -100,9 +100,7 @@ def _interrupted(argv: Sequence[str], context: Context | None) -> int:
     if context is not None:
         context.end_progress()
     command = shlex.join(["airgap", *argv])
-    Messages().write(
-        f"\nairgap: interrupted. Nothing is lost; to go on, run the same command:\n  {command}\n"
-    )
+    Messages().write(f"\nairgap: interrupted. Nothing is lost; to go on, run the same command:\n  {command}\n")
     if context is not None:
         context.close()
     # Threads may still be inside a read from the network. Everything on disk is crash-safe: leave at once.
@@ -114,7 +112,5 @@ def _bug(context: Context | None) -> int:
     if context is not None:
         context.end_progress()
         context.log(text)
-    Messages().write(
-        f"{text}airgap: this is a bug in airgap, not something you did; please report the lines above\n"
-    )
+    Messages().write(f"{text}airgap: this is a bug in airgap, not something you did; please report the lines above\n")
     return exits.BUG

@@ -60,9 +60,7 @@ class Copied:
 class _Meter:
     """Counts what a blob's streams deliver, so that progress is right also when a blob is begun again."""
 
-    def __init__(
-        self, opener: Opener, descriptor: Descriptor, progress: Progress, stop: threading.Event
-    ) -> None:
+    def __init__(self, opener: Opener, descriptor: Descriptor, progress: Progress, stop: threading.Event) -> None:
         self._opener, self._descriptor, self._progress, self.stop = (
             opener,
             descriptor,
@@ -81,9 +79,7 @@ class _Meter:
 
     def count(self, number: int) -> None:
         if self.stop.is_set():
-            raise StoreError(
-                "stopped", f"{self._descriptor.digest}: stopped because another part failed"
-            )
+            raise StoreError("stopped", f"{self._descriptor.digest}: stopped because another part failed")
         self._at += number
         self._progress.advance(number)
 
@@ -109,9 +105,7 @@ class _Metered(io.RawIOBase):
         super().close()
 
 
-def copy_graph(
-    copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | None = None
-) -> list[Copied]:
+def copy_graph(copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | None = None) -> list[Copied]:
     """Makes every graph whole at its target; returns one `Copied` for each copy, in their order.
 
     A failed copy does not stop the others, and a registry that cannot be reached any more fails all of its copies at
@@ -147,9 +141,7 @@ class _Lane:
 
 
 class _Run:
-    def __init__(
-        self, progress: Progress, pool: ThreadPoolExecutor, peers: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, progress: Progress, pool: ThreadPoolExecutor, peers: ThreadPoolExecutor) -> None:
         self.progress, self.pool, self.peers = progress, pool, peers
         self.stop = threading.Event()
         self.gone: dict[str, AirgapError] = {}
@@ -178,9 +170,7 @@ class _Run:
             target.settle()
         return results
 
-    def _by_target(
-        self, results: Sequence[Copied]
-    ) -> dict[int, tuple[Target, dict[Digest, Descriptor]]]:
+    def _by_target(self, results: Sequence[Copied]) -> dict[int, tuple[Target, dict[Digest, Descriptor]]]:
         """Each target with the leaves that it shall have, each once."""
         targets: dict[int, tuple[Target, dict[Digest, Descriptor]]] = {}
         for result in results:
@@ -265,10 +255,7 @@ class _Run:
                 finally:
                     reader.leave()
 
-            others = [
-                self.peers.submit(one, lane, reader)
-                for lane, reader in zip(lanes[1:], readers[1:], strict=True)
-            ]
+            others = [self.peers.submit(one, lane, reader) for lane, reader in zip(lanes[1:], readers[1:], strict=True)]
             try:
                 one(lanes[0], readers[0])
             finally:

@@ -129,4 +129,3 @@ class Change:
             "reason": self.reason or None,
             **({"signs": self.signs.as_dict()} if self.signs else {}),
         }
-

@@ -106,9 +106,7 @@ class Target(Source, Protocol):
     def asks(self, descriptor: Descriptor) -> bool:
         """True when `put` finds out whether a blob is there at no further cost, so that `has` need not be asked."""
 
-    def put(
-        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
-    ) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
         """Stores a blob: visible only after size and digest match and it is durable, at the latest after `settle`.
 
         `mount_from` names repositories of the same registry that hold the blob. Raises `IntegrityError` when the
@@ -138,9 +136,7 @@ def no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def parse_json(
-    data: bytes, what: str, hook: Callable[[list[tuple[str, Any]]], Any] = unique
-) -> Any:
+def parse_json(data: bytes, what: str, hook: Callable[[list[tuple[str, Any]]], Any] = unique) -> Any:
     """JSON from a stranger, in UTF-8 (RFC 8259 §8.1): duplicate keys, NaN and trailing bytes are refused.
 
     `hook` makes what stands for an object, inner ones first, and calls `unique`. Raises `IntegrityError` (`bad-json`);
@@ -161,16 +157,12 @@ def parse_json(
 def descriptor_from(value: Any, where: str) -> Descriptor:
     """A descriptor out of parsed JSON. Raises `IntegrityError` (`bad-manifest`, `foreign-layer`)."""
     if not isinstance(value, dict):
-        raise IntegrityError(
-            "bad-manifest", f"{where}: a descriptor is an object, got {type(value).__name__}"
-        )
+        raise IntegrityError("bad-manifest", f"{where}: a descriptor is an object, got {type(value).__name__}")
     media_type, size = value.get("mediaType"), value.get("size")
     if not isinstance(media_type, str) or not media_type:
         raise IntegrityError("bad-manifest", f"{where}: mediaType is missing")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise IntegrityError(
-            "bad-manifest", f"{where}: size: got {size!r}, expected a number of bytes"
-        )
+        raise IntegrityError("bad-manifest", f"{where}: size: got {size!r}, expected a number of bytes")
     if value.get("urls"):
         raise IntegrityError(
             "foreign-layer",
@@ -178,9 +170,7 @@ def descriptor_from(value: Any, where: str) -> Descriptor:
             "rebuild the image with ordinary layers",
         )
     annotations = value.get("annotations") or {}
-    if not isinstance(annotations, dict) or not all(
-        isinstance(v, str) for v in annotations.values()
-    ):
+    if not isinstance(annotations, dict) or not all(isinstance(v, str) for v in annotations.values()):
         raise IntegrityError("bad-manifest", f"{where}: annotations are not a map of strings")
     return Descriptor(
         media_type,
@@ -226,9 +216,7 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
     # 1. The document must not claim to be something else than its parent says (CVE-2021-41190).
     claimed = document.get("mediaType")
     if claimed is not None and claimed != descriptor.media_type:
-        raise IntegrityError(
-            "bad-manifest", f"{where}: says mediaType {claimed!r}, expected {descriptor.media_type}"
-        )
+        raise IntegrityError("bad-manifest", f"{where}: says mediaType {claimed!r}, expected {descriptor.media_type}")
     if document.get("schemaVersion") != 2:
         raise IntegrityError(
             "bad-manifest",
@@ -262,33 +250,23 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
     )
 
 
-def _edges(
-    document: Mapping[str, Any], key: str, where: str, *, nodes: bool
-) -> tuple[Descriptor, ...]:
+def _edges(document: Mapping[str, Any], key: str, where: str, *, nodes: bool) -> tuple[Descriptor, ...]:
     values = document.get(key)
     if not isinstance(values, list):
-        raise IntegrityError(
-            "bad-manifest", f"{where}: {key}: got {type(values).__name__}, expected a list"
-        )
+        raise IntegrityError("bad-manifest", f"{where}: {key}: got {type(values).__name__}, expected a list")
     if len(values) > MAX_CHILDREN:
-        raise IntegrityError(
-            "bad-manifest", f"{where}: {len(values)} {key}, at most {MAX_CHILDREN}"
-        )
+        raise IntegrityError("bad-manifest", f"{where}: {len(values)} {key}, at most {MAX_CHILDREN}")
     edges = tuple(descriptor_from(value, f"{where}: {key}[{n}]") for n, value in enumerate(values))
     for edge in edges:
         if edge.is_node != nodes:
-            raise IntegrityError(
-                "unknown-node", f"{where}: {key}: {edge.digest} has type {edge.media_type}"
-            )
+            raise IntegrityError("unknown-node", f"{where}: {key}: {edge.digest} has type {edge.media_type}")
     return edges
 
 
 def read_verified(source: Source, descriptor: Descriptor, limit: int = MAX_NODE) -> bytes:
     """The bytes of a small blob, checked against its descriptor. Raises `IntegrityError`."""
     if descriptor.size > limit:
-        raise IntegrityError(
-            "too-large", f"{descriptor.digest}: {descriptor.size} bytes, at most {limit} here"
-        )
+        raise IntegrityError("too-large", f"{descriptor.digest}: {descriptor.size} bytes, at most {limit} here")
     with source.open(descriptor) as stream:
         data = read_limited(stream, descriptor.size + 1)
     check_bytes(descriptor, data)
@@ -312,17 +290,11 @@ def check_bytes(descriptor: Descriptor, data: bytes) -> None:
 def check_sum(descriptor: Descriptor, digest: Digest, size: int) -> None:
     """Raises `IntegrityError` unless the size and digest that were computed are the descriptor's."""
     if size < descriptor.size:
-        raise IntegrityError(
-            "truncated", f"{descriptor.digest}: got {size} bytes, expected {descriptor.size}"
-        )
+        raise IntegrityError("truncated", f"{descriptor.digest}: got {size} bytes, expected {descriptor.size}")
     if size > descriptor.size:
-        raise IntegrityError(
-            "oversized", f"{descriptor.digest}: got more than the expected {descriptor.size} bytes"
-        )
+        raise IntegrityError("oversized", f"{descriptor.digest}: got more than the expected {descriptor.size} bytes")
     if digest != descriptor.digest:
-        raise IntegrityError(
-            "digest-mismatch", f"got {digest}, expected {descriptor.digest} ({size} bytes)"
-        )
+        raise IntegrityError("digest-mismatch", f"got {digest}, expected {descriptor.digest} ({size} bytes)")
 
 
 def read_node(source: Source, descriptor: Descriptor) -> Node:
@@ -341,9 +313,7 @@ def walk(
 
     def visit(descriptor: Descriptor, depth: int) -> Iterable[Node | Descriptor]:
         if depth > MAX_DEPTH:
-            raise IntegrityError(
-                "too-deep", f"{root.digest}: more than {MAX_DEPTH} levels of indexes"
-            )
+            raise IntegrityError("too-deep", f"{root.digest}: more than {MAX_DEPTH} levels of indexes")
         if descriptor.digest in seen:
             return
         seen.add(descriptor.digest)

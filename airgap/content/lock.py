@@ -111,9 +111,7 @@ class Item:
         for key in ("platforms", "attached", "files"):
             values = getattr(self, key)
             if values:
-                made[key] = [
-                    value if isinstance(value, str) else value.as_dict() for value in values
-                ]
+                made[key] = [value if isinstance(value, str) else value.as_dict() for value in values]
         for key in ("head", "revision", "licence", "path", "converted"):
             if getattr(self, key):
                 made[key] = getattr(self, key)
@@ -178,9 +176,7 @@ class Lock:
             _only(document, {"apiVersion", "kind", "metadata", "items"}, where)
             if document["apiVersion"] != API_VERSION:
                 got = f"{document['apiVersion']} Lock"
-                raise InputError(
-                    "bad-lock", f"{where}: got {got}, expected {API_VERSION} Lock", _NEWER
-                )
+                raise InputError("bad-lock", f"{where}: got {got}, expected {API_VERSION} Lock", _NEWER)
             lock = cls.of(
                 str(document["metadata"]["name"]),
                 (_item(value, where) for value in document["items"]),
@@ -239,9 +235,7 @@ def _descriptor(value: Any, where: str, more: frozenset[str] = frozenset()) -> D
 def _attached(value: Any, where: str) -> Attached:
     descriptor = _descriptor(value, where, frozenset({"subject", "how", "tag", "artifactType"}))
     if value["how"] not in ("referrer", "tag") or (value["how"] == "tag") != bool(value.get("tag")):
-        raise InputError(
-            "bad-lock", f"{where}: how: got {value['how']!r}, expected referrer, or tag with a tag"
-        )
+        raise InputError("bad-lock", f"{where}: how: got {value['how']!r}, expected referrer, or tag with a tag")
     return Attached(Digest(value["subject"]), value["how"], descriptor, value.get("tag", ""))
 
 
@@ -308,9 +302,7 @@ def check_path(path: Any, where: str) -> str:
         and "\\" not in path
         and all(ord(char) >= 32 and ord(char) != 127 for char in path)
         and not any(0xD800 <= ord(char) <= 0xDFFF for char in path)  # names that are not UTF-8
-        and all(
-            part not in ("", ".", "..") and len(part.encode()) <= 255 for part in path.split("/")
-        )
+        and all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in path.split("/"))
     )
     if not good:
         raise InputError(

@@ -31,9 +31,7 @@ CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 """Configs that say os, architecture and variant."""
 
 
-def narrow(
-    source: Source, root: Descriptor, platforms: Sequence[str]
-) -> tuple[Descriptor, Node | None]:
+def narrow(source: Source, root: Descriptor, platforms: Sequence[str]) -> tuple[Descriptor, Node | None]:
     """The root for `platforms`, and the derived index where one had to be made (`None` else).
 
     Raises `InputError` (`no-platform`) when there is no child for one of them.
@@ -59,9 +57,7 @@ def narrow(
     return _derive(index, {str(child.digest) for child in chosen})
 
 
-def arriving(
-    attached: Sequence[Attached], original: Digest, inside: Digest
-) -> tuple[Attached, ...]:
+def arriving(attached: Sequence[Attached], original: Digest, inside: Digest) -> tuple[Attached, ...]:
     """What arrives of `attached` where a tag names `inside` in place of the `original` root.
 
     What is attached to an index that does not arrive would refer to nothing, and so would what is attached to that.

@@ -21,9 +21,7 @@ DOCKER_HUB_ENDPOINT = "registry-1.docker.io"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
-_HOST = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?\Z"
-)
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,7 @@ def parse_reference(text: str, where: str = "") -> Reference:
         try:
             digest = Digest(digest_text)
         except AirgapError as error:
-            raise bad(
-                f"{digest_text[:80]!r} is not a digest", "expected @sha256: and 64 hex digits"
-            ) from error
+            raise bad(f"{digest_text[:80]!r} is not a digest", "expected @sha256: and 64 hex digits") from error
     host, slash, path = rest.partition("/")
     if not slash or not _looks_like_host(host):
         raise bad("has no registry host", f"write it in full: {_suggest(rest, digest)}")
@@ -82,9 +78,7 @@ def parse_reference(text: str, where: str = "") -> Reference:
         raise bad("Docker Hub's own images are in library/", f"write {_suggest(path, digest)}")
     if not tag and digest is None:
         raise bad("has neither tag nor digest", f"add what is meant, for example {text}:latest")
-    return Reference(
-        host.lower(), check_repository(repository, f"{place}{text!r}", host), tag, digest
-    )
+    return Reference(host.lower(), check_repository(repository, f"{place}{text!r}", host), tag, digest)
 
 
 def check_repository(repository: str, where: str, host: str = "") -> str:

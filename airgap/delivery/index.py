@@ -114,8 +114,7 @@ class Index:
     def _document(self) -> dict[str, Any]:
         contents, journey = self.contents, self.journey
         blobs = {
-            str(digest): [[e.volume, e.offset, e.length] for e in extents]
-            for digest, extents in contents.blobs.items()
+            str(digest): [[e.volume, e.offset, e.length] for e in extents] for digest, extents in contents.blobs.items()
         }
         return {
             "apiVersion": API_VERSION,
@@ -123,8 +122,7 @@ class Index:
             "contents": {
                 "locks": [str(digest) for digest in contents.locks],
                 "roots": [
-                    {"item": root.item, "kind": root.kind, "digest": str(root.digest)}
-                    for root in contents.roots
+                    {"item": root.item, "kind": root.kind, "digest": str(root.digest)} for root in contents.roots
                 ],
                 "volumes": [volume.as_dict() for volume in contents.volumes],
                 "blobs": blobs,
@@ -140,8 +138,7 @@ class Index:
                 "evidence": {
                     **journey.evidence.file.as_dict(),
                     "list": [
-                        {"predicateType": kind, "digest": str(digest)}
-                        for kind, digest in journey.evidence.statements
+                        {"predicateType": kind, "digest": str(digest)} for kind, digest in journey.evidence.statements
                     ],
                 },
             },
@@ -165,17 +162,13 @@ class Index:
                     f"import it with a version of airgap that knows {version}",
                 )
             if document["kind"] != "Delivery":
-                raise IntegrityError(
-                    "bad-index", f"{INDEX_NAME}: kind: got {document['kind']!r}, expected Delivery"
-                )
+                raise IntegrityError("bad-index", f"{INDEX_NAME}: kind: got {document['kind']!r}, expected Delivery")
             _fields(document, "apiVersion kind contents journey")
             index = cls(_contents(document["contents"]), _journey(document["journey"]))
         except IntegrityError:
             raise
         except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise IntegrityError(
-                "bad-index", f"{INDEX_NAME}: {type(error).__name__}: {error}"
-            ) from error
+            raise IntegrityError("bad-index", f"{INDEX_NAME}: {type(error).__name__}: {error}") from error
         if index.encode() != data:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: not in the form that airgap writes")
         _check_extents(index.contents)
@@ -194,25 +187,16 @@ def _pretty(value: Any, depth: int) -> str:
     pad = " " * (depth + 1)
     if isinstance(value, dict):
         lines = [
-            f"{pad}{json.dumps(key, ensure_ascii=False)}: {_pretty(entry, depth + 1)}"
-            for key, entry in value.items()
+            f"{pad}{json.dumps(key, ensure_ascii=False)}: {_pretty(entry, depth + 1)}" for key, entry in value.items()
         ]
         return "{\n" + ",\n".join(lines) + "\n" + " " * depth + "}"
-    return (
-        "[\n"
-        + ",\n".join(pad + _pretty(entry, depth + 1) for entry in value)
-        + "\n"
-        + " " * depth
-        + "]"
-    )
+    return "[\n" + ",\n".join(pad + _pretty(entry, depth + 1) for entry in value) + "\n" + " " * depth + "]"
 
 
 def _fields(value: Any, names: str) -> None:
     if set(value) != set(names.split()):
         odd = sorted(set(value) ^ set(names.split()))
-        raise IntegrityError(
-            "bad-index", f"{INDEX_NAME}: unknown or missing fields: {', '.join(odd)}"
-        )
+        raise IntegrityError("bad-index", f"{INDEX_NAME}: unknown or missing fields: {', '.join(odd)}")
 
 
 def _number(value: Any) -> int:
@@ -231,9 +215,7 @@ def _sum(value: Any, expected_name: str) -> FileSum:
     if value["name"] != expected_name:
         raise ValueError(f"file name: got {value['name']!r}, expected {expected_name!r}")
     if not _HEX.match(_text(value["sha256"])):
-        raise ValueError(
-            f"sha256 of {expected_name}: got {value['sha256']!r}, expected 64 hex digits"
-        )
+        raise ValueError(f"sha256 of {expected_name}: got {value['sha256']!r}, expected 64 hex digits")
     return FileSum(expected_name, value["sha256"], _number(value["size"]))
 
 
@@ -246,9 +228,7 @@ def _contents(value: Any) -> Contents:
         _fields(root, "item kind digest")
     return Contents(
         tuple(Digest(digest) for digest in value["locks"]),
-        tuple(
-            Root(_text(r["item"]), _text(r["kind"]), Digest(r["digest"])) for r in value["roots"]
-        ),
+        tuple(Root(_text(r["item"]), _text(r["kind"]), Digest(r["digest"])) for r in value["roots"]),
         tuple(_sum(v, volume_name(n, len(volumes))) for n, v in enumerate(volumes, 1)),
         {
             Digest(digest): tuple(Extent(*map(_number, extent)) for extent in extents)
@@ -272,9 +252,7 @@ def _journey(value: Any) -> Journey:
         based_on=_text(value["basedOn"] or ""),
         evidence=Evidence(
             _sum(value["evidence"], EVIDENCE_NAME),
-            tuple(
-                (_text(s["predicateType"]), Digest(s["digest"])) for s in value["evidence"]["list"]
-            ),
+            tuple((_text(s["predicateType"]), Digest(s["digest"])) for s in value["evidence"]["list"]),
         ),
     )
 
@@ -289,8 +267,6 @@ def _check_extents(contents: Contents) -> None:
                 )
             volume = contents.volumes[extent.volume - 1]
             if extent.offset + extent.length > volume.size:
-                raise IntegrityError(
-                    "bad-index", f"{INDEX_NAME}: {digest} reaches beyond the end of {volume.name}"
-                )
+                raise IntegrityError("bad-index", f"{INDEX_NAME}: {digest} reaches beyond the end of {volume.name}")
         if not extents:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: {digest} is nowhere")

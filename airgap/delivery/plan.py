@@ -99,15 +99,11 @@ class _Builder:
 
     def _add(self, member: Member) -> None:
         offset = self.at + len(tape.header(member.name, member.size))
-        self.members.append(
-            Member(member.name, member.size, member.data, member.digest, member.start, offset)
-        )
+        self.members.append(Member(member.name, member.size, member.data, member.digest, member.start, offset))
         self.at = offset + member.size + tape.padding(member.size)
 
 
-def plan_volumes(
-    blobs: Iterable[Descriptor], named: Sequence[tuple[str, Descriptor]], limit: int
-) -> Plan:
+def plan_volumes(blobs: Iterable[Descriptor], named: Sequence[tuple[str, Descriptor]], limit: int) -> Plan:
     """Lays `blobs` (each once, in order) out into volumes of at most `limit` bytes; `named` are the roots.
 
     A blob is split only if it is larger than an empty volume. Raises `InputError` for a limit that is too small.
@@ -164,8 +160,7 @@ def index_json(named: Sequence[tuple[str, Descriptor]]) -> bytes:
     Source: OCI image-spec v1.1.1, image-layout.md.
     """
     manifests = [
-        {**root.as_dict(), "annotations": {**root.annotations, ANNOTATION_REF_NAME: name}}
-        for name, root in named
+        {**root.as_dict(), "annotations": {**root.annotations, ANNOTATION_REF_NAME: name}} for name, root in named
     ]
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
     return json.dumps(document, separators=(",", ":")).encode()

@@ -77,9 +77,7 @@ def open_media(folders: Sequence[Path]) -> Media:
 
 def _signatures(folder: Path, into: dict[str, bytes]) -> None:
     names = signature_names(folder)
-    too_many = IntegrityError(
-        "too-many-signatures", f"{folder}: more than {MAX_SIGNATURES} signatures"
-    )
+    too_many = IntegrityError("too-many-signatures", f"{folder}: more than {MAX_SIGNATURES} signatures")
     if len(names) > MAX_SIGNATURES:
         raise too_many
     for name in names:
@@ -112,9 +110,7 @@ def _read(path: Path, limit: int) -> bytes:
             regular = stat.S_ISREG(os.fstat(fd).st_mode)
             data = file.read(limit + 1) if regular else b""
     if not regular:
-        raise IntegrityError(
-            "not-file", f"{path}: not a file", "copy it again from the original medium"
-        )
+        raise IntegrityError("not-file", f"{path}: not a file", "copy it again from the original medium")
     if len(data) > limit:
         raise IntegrityError("too-large", f"{path}: more than {limit} bytes")
     return data
@@ -163,8 +159,7 @@ class Volumes:
         """True when every part of the blob can be read here."""
         extents = self.contents.blobs.get(descriptor.digest, ())
         return bool(extents) and all(
-            self._there(descriptor.digest, number, extent)
-            for number, extent in enumerate(extents, 1)
+            self._there(descriptor.digest, number, extent) for number, extent in enumerate(extents, 1)
         )
 
     def _there(self, digest: Digest, number: int, extent: Extent) -> bool:
@@ -175,10 +170,7 @@ class Volumes:
             return None
         path = self.spool / extent_name(digest, number)
         try:
-            whole = (
-                not path.is_symlink()
-                and path.stat().st_size == self.contents.blobs[digest][number - 1].length
-            )
+            whole = not path.is_symlink() and path.stat().st_size == self.contents.blobs[digest][number - 1].length
         except OSError:
             return None
         return path if whole else None
@@ -209,9 +201,7 @@ class Volumes:
         made = _Extents(pieces, owned)
         return io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made  # type: ignore[return-value]
 
-    def _locate(
-        self, digest: Digest, number: int, extent: Extent, owned: list[int]
-    ) -> tuple[int, int]:
+    def _locate(self, digest: Digest, number: int, extent: Extent, owned: list[int]) -> tuple[int, int]:
         """File descriptor and offset of an extent; what is opened for it alone is noted in `owned`."""
         with self._lock:
             if extent.volume in self._fds:
@@ -233,8 +223,7 @@ class Volumes:
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
         """Items and their roots; the media type is not in the index, so it is left empty."""
         return [
-            (root.item, Descriptor("", root.digest, self.contents.size(root.digest)))
-            for root in self.contents.roots
+            (root.item, Descriptor("", root.digest, self.contents.size(root.digest))) for root in self.contents.roots
         ]
 
 

@@ -48,9 +48,7 @@ def readme(index: Index, index_bytes: bytes) -> bytes:
         "  skopeo inspect oci:layout:NAME                   the names are in layout/index.json",
     ]
     if len(volumes) == 1:
-        lines.append(
-            f"  skopeo inspect oci-archive:{volumes[0].name}:NAME   this single volume needs no unpacking"
-        )
+        lines.append(f"  skopeo inspect oci-archive:{volumes[0].name}:NAME   this single volume needs no unpacking")
     lines += ["", "What is in it:"]
     lines += [f"  {root.kind:<6} {root.item}  {root.digest}" for root in index.contents.roots]
     return ("\n".join(lines) + "\n").encode()

@@ -64,15 +64,9 @@ def held(name: str, index: Index) -> str:
     numbers = {volume.name: n for n, volume in enumerate(index.contents.volumes, 1)}
     if name not in numbers:
         return "the locks and statements"
-    blobs = [
-        d
-        for d, extents in index.contents.blobs.items()
-        if any(e.volume == numbers[name] for e in extents)
-    ]
+    blobs = [d for d, extents in index.contents.blobs.items() if any(e.volume == numbers[name] for e in extents)]
     roots = [root.item for root in index.contents.roots if root.digest in set(blobs)]
-    return f"it holds {len(blobs)} blobs" + (
-        f", among them the roots of {', '.join(roots)}" if roots else ""
-    )
+    return f"it holds {len(blobs)} blobs" + (f", among them the roots of {', '.join(roots)}" if roots else "")
 
 
 def _compare(name: str, expected: bytes, folders: Sequence[Path]) -> FileReport:
@@ -83,9 +77,7 @@ def _compare(name: str, expected: bytes, folders: Sequence[Path]) -> FileReport:
             state = "good" if _same(path, expected) else "damaged"
         if state == "good":
             break
-    return FileReport(
-        name, state, "" if state == "good" else f"it can be made again from {INDEX_NAME}"
-    )
+    return FileReport(name, state, "" if state == "good" else f"it can be made again from {INDEX_NAME}")
 
 
 def _same(path: Path, expected: bytes) -> bool:

@@ -153,9 +153,7 @@ def _rehash_parts(volume: Volume, source: Source, hashers: dict[Digest, hashlib.
 def _write_volume(volume: Volume, path: Path, reader: _Reader) -> FileSum:
     partial = path.with_name(f".{path.name}.partial")
     with disk_errors(partial):
-        fd = os.open(
-            partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
-        )
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     sink = _Sink(fd, partial)
     try:
         for member in volume.members:
@@ -279,9 +277,7 @@ class _Reader:
         if member.start + member.size == size:
             found = Digest.from_hash(self._hashers.pop(digest))
             if found != digest:
-                error = IntegrityError(
-                    "damaged-blob", f"got {found}, expected {digest} ({size} bytes)"
-                )
+                error = IntegrityError("damaged-blob", f"got {found}, expected {digest} ({size} bytes)")
                 raise self._on_damage(descriptor, error)
 
     def _pump(

@@ -52,9 +52,7 @@ class Destinations:
         return found
 
 
-def http_for(
-    sovereign: Sovereign, *, jobs: int, user_agent: str, on_retry: Callable[[str], None]
-) -> Client:
+def http_for(sovereign: Sovereign, *, jobs: int, user_agent: str, on_retry: Callable[[str], None]) -> Client:
     """The HTTP client inside the gap: only the configured hosts, no proxies. `on_retry` is told what is tried again."""
     hosts: dict[str, HostConfig] = {}
     for registry in sovereign.registries:
@@ -118,20 +116,14 @@ def make(
 
 def _registry(config: RegistryConfig, http: Client, run: Run) -> GraphDestination:
     client = RegistryClient(config.url, http)
-    return GraphDestination(
-        config.url, lambda at: Repository(client, at), run, dict(config.projects)
-    )
+    return GraphDestination(config.url, lambda at: Repository(client, at), run, dict(config.projects))
 
 
-def _embedded(
-    made: Destinations, directory: Path, runs: Mapping[str, Run], default: Run, *, create: bool
-) -> None:
+def _embedded(made: Destinations, directory: Path, runs: Mapping[str, Run], default: Run, *, create: bool) -> None:
     from airgap.destinations.trees.directory import DirectoryDestination
 
     url = f"{directory}/oci"
-    layout = (
-        Layout(directory / "oci", create=create, batch=create) if create or (directory / "oci").exists() else None
-    )
+    layout = Layout(directory / "oci", create=create, batch=create) if create or (directory / "oci").exists() else None
     places: dict[str, Place] = {}
 
     def place(at: str) -> Place:

@@ -66,16 +66,13 @@ def audit_receipt(
         for item in part.items:
             if item.outcome not in receipts.DONE:
                 detail = f"the receipt says {item.outcome}: {item.reason or 'no reason'}"
-                missing = Finding(
-                    item.item, item.at, item.name, State.MISSING, item.digest, detail=detail
-                )
+                missing = Finding(item.item, item.at, item.name, State.MISSING, item.digest, detail=detail)
                 findings.append((part.url, missing))
         changes = receipts.changes_of(part)
         if destination is None:
             detail = "the Sovereign resource has no such destination any more"
             findings += [
-                (part.url, Finding(c.item, c.at, c.name, State.UNKNOWN, c.digest, detail=detail))
-                for c in changes
+                (part.url, Finding(c.item, c.at, c.name, State.UNKNOWN, c.digest, detail=detail)) for c in changes
             ]
             continue
         findings += [(part.url, found) for found in destination.inspect(changes, deep=deep)]
@@ -85,9 +82,7 @@ def audit_receipt(
     return Audited(subject, tuple(findings), deep)
 
 
-def audit_lock(
-    lock: Lock, destinations: Destinations, *, deep: bool, progress: Progress
-) -> Audited:
+def audit_lock(lock: Lock, destinations: Destinations, *, deep: bool, progress: Progress) -> Audited:
     """Compares a lock with the Sovereign, where no receipt is at hand: every name that an import would write."""
     progress.start("audit", 0, len(lock.items))
     findings: list[tuple[str, Finding]] = []

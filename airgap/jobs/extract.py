@@ -63,9 +63,7 @@ def find(thing: Path, name: str) -> Found:
         if name in listed:
             volumes = Volumes(index.contents, media.folders)
             item = _locked(media, index, listed[name])
-            root = item.root or Descriptor(
-                OCI_MANIFEST, listed[name].digest, index.contents.size(listed[name].digest)
-            )
+            root = item.root or Descriptor(OCI_MANIFEST, listed[name].digest, index.contents.size(listed[name].digest))
             said = image.index_annotations(item) if item.kind == "image" else {}
             return _found(volumes, root, said, index.contents)
     else:
@@ -83,13 +81,9 @@ def _locked(media: Media, index: Index, root: Root) -> Item:
     for file, data in evidence_files(media, index).items():
         if file.startswith("locks/"):
             for item in Lock.decode(data, file).items:
-                if item.name == root.item and (
-                    item.root is None or item.root.digest == root.digest
-                ):
+                if item.name == root.item and (item.root is None or item.root.digest == root.digest):
                     return item
-    raise IntegrityError(
-        "root-mismatch", f"AIRGAP.json lists {root.item!r} as {root.digest}, and no lock does"
-    )
+    raise IntegrityError("root-mismatch", f"AIRGAP.json lists {root.item!r} as {root.digest}, and no lock does")
 
 
 def _found(
@@ -138,9 +132,7 @@ def extract(thing: Path, name: str, to: Path, progress: Progress) -> tuple[str, 
         raise _placed(error, found, watched.last) from error
 
 
-def _extract(
-    found: Found, watched: _Watched, name: str, to: Path, progress: Progress
-) -> tuple[str, int]:
+def _extract(found: Found, watched: _Watched, name: str, to: Path, progress: Progress) -> tuple[str, int]:
     root, derived = narrow(watched, found.root, found.platforms)
     made = Memory()
     if derived is not None:
@@ -189,9 +181,7 @@ def _all_or_nothing(to: Path) -> Iterator[None]:
     """
     new = not to.exists()
     if not new and (not to.is_dir() or any(to.iterdir())):
-        raise InputError(
-            "not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar"
-        )
+        raise InputError("not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar")
     try:
         yield
     except BaseException:

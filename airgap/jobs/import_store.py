@@ -124,9 +124,7 @@ def _copies(roots: Sequence[tuple[Item, Descriptor]], opened: Opened, target: Ta
     for item, root in roots:
         graphs = [(root, by_platform(item.platforms))]
         graphs += [(attached.descriptor, None) for attached in item.attached]
-        copies += [
-            Copy(item.name, opened.volumes, target, top, keep, partial=True) for top, keep in graphs
-        ]
+        copies += [Copy(item.name, opened.volumes, target, top, keep, partial=True) for top, keep in graphs]
     return copies
 
 

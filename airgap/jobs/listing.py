@@ -49,9 +49,7 @@ def items(thing: Path) -> list[dict[str, Any]]:
     """The items of a lock, a delivery or a store: kind, name, digest, bytes (0: unknown)."""
     if not thing.is_dir():
         lock = _lock(*_file(thing), thing)
-        return [
-            _row(i.kind, i.name, str(i.root.digest) if i.root else "", i.bytes) for i in lock.items
-        ]
+        return [_row(i.kind, i.name, str(i.root.digest) if i.root else "", i.bytes) for i in lock.items]
     if (thing / INDEX_NAME).exists():
         index = Index.decode(open_media([thing]).index_bytes)
         return [_row(r.kind, r.item, str(r.digest), 0) for r in index.contents.roots]

@@ -65,9 +65,7 @@ def make_lock(
         try:
             item = kind_named(kind).resolve(asked, reach)
         except AirgapError as error:
-            error.what = (
-                f"{asked.where + ': ' if asked.where else ''}{kind} {asked.name!r}: {error.what}"
-            )
+            error.what = f"{asked.where + ': ' if asked.where else ''}{kind} {asked.name!r}: {error.what}"
             progress.done(asked.name, "failed")
             return error
         progress.done(asked.name, "locked")
@@ -94,12 +92,8 @@ def _check_update(update: Collection[str], entries: list[tuple[str, Any]]) -> No
             import difflib
 
             near = difflib.get_close_matches(name, names, 1)
-            hint = (
-                f"did you mean {near[0]!r}?" if near else "names are those of the request's items"
-            )
-            raise InputError(
-                "no-such-item", f"--update {name}: the request has no item of this name", hint
-            )
+            hint = f"did you mean {near[0]!r}?" if near else "names are those of the request's items"
+            raise InputError("no-such-item", f"--update {name}: the request has no item of this name", hint)
 
 
 def _asked(kind: str, asked: Any, folder: Path) -> dict[str, Any]:
@@ -181,9 +175,7 @@ def _relative(source: str, kind: str, folder: Path) -> str:
 def _notes(item: Item) -> list[str]:
     notes = []
     if item.converted:
-        notes.append(
-            f"{item.name}: converted: an engine's image has no digest of its own, so it got {item.root}"
-        )
+        notes.append(f"{item.name}: converted: an engine's image has no digest of its own, so it got {item.root}")
     if item.inside is not None and item.root is not None:
         # Design §4: the far side must not be surprised. Whether the index has attestations is not asked again for a
         # pin that stays, so the note says it of all.
@@ -193,9 +185,7 @@ def _notes(item: Item) -> list[str]:
             " out, and so are BuildKit's attestation manifests (`unknown/unknown`)"
         )
     if item.phase == "seed":
-        notes.append(
-            f"{item.name}: `phase: seed` does nothing in this version: at the import it goes to the registry"
-        )
+        notes.append(f"{item.name}: `phase: seed` does nothing in this version: at the import it goes to the registry")
     return notes
 
 
@@ -229,9 +219,7 @@ def _changes(one: Item, two: Item) -> list[str]:
         if before == after:
             continue
         if key == "root":
-            found.append(
-                f"root {before['digest']} → {after['digest']}" if before and after else "root"
-            )
+            found.append(f"root {before['digest']} → {after['digest']}" if before and after else "root")
         elif key in ("refs",):
             found += _ref_changes(one.refs, two.refs)
         elif key == "asked":

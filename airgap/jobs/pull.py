@@ -92,9 +92,7 @@ def pull(
             continue
         copies += made
         owners += [result] * len(made)
-    for copied, result in zip(
-        copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True
-    ):
+    for copied, result in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
         _account(result, copied)
     # 3. What digests do not fix.
     parallel(jobs, lambda result: _check(result, layout), results)
@@ -111,9 +109,7 @@ def pull(
     return results
 
 
-def _pack(
-    result: Pulled, layout: Layout, records: Records, reach: Reach, progress: Progress
-) -> None:
+def _pack(result: Pulled, layout: Layout, records: Records, reach: Reach, progress: Progress) -> None:
     kind = kind_of(result.item)
     if kind.pack is None:
         return
@@ -166,9 +162,7 @@ class Counted:
         """As the target."""
         return self._target.asks(descriptor)
 
-    def put(
-        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
-    ) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
         """Into the target."""
         outcome = self._target.put(descriptor, opener, mount_from)
         if outcome is Outcome.WRITTEN:
@@ -251,9 +245,7 @@ def _explain(result: Pulled) -> AirgapError:
     assert error is not None  # noqa: S101  (asked by the caller)
     hint = error.hint
     if isinstance(error, NotFoundError):
-        hint = (
-            hint or "upstream no longer has what was locked: `airgap lock --check` shows what moved"
-        )
+        hint = hint or "upstream no longer has what was locked: `airgap lock --check` shows what moved"
     if isinstance(error, IntegrityError) and not hint:
         hint = "upstream or the way to it changed the bytes: nothing of it was kept; try again, or ask upstream"
     error.what = f"{result.item.kind} {result.item.name!r} ({result.item.source}): {error.what}"

@@ -54,9 +54,7 @@ class Scanned:
     path: Path | None = None
 
 
-def scan(
-    order: Order, layout: Layout, records: Records, station: Station | None, progress: Progress
-) -> list[Scanned]:
+def scan(order: Order, layout: Layout, records: Records, station: Station | None, progress: Progress) -> list[Scanned]:
     """Judges every item of the locks; a lock that is named twice is one lock.
 
     1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
@@ -96,10 +94,7 @@ def _verdict(
     judged: Sequence[Judgement], roots: Mapping[str, Digest], policy: Policy, reports: Sequence[Report]
 ) -> Verdict:
     used = {
-        check.waiver.digest: check.waiver.expires
-        for one in judged
-        for check in one.checks
-        if check.waiver is not None
+        check.waiver.digest: check.waiver.expires for one in judged for check in one.checks if check.waiver is not None
     }
     return Verdict(
         policy=Named(policy.name, policy.digest),

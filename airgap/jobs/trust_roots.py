@@ -80,9 +80,7 @@ def carried_roots(named: Sequence[tuple[str, Path]]) -> tuple[CarriedRoot, ...]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         what = f"two trust roots are called {twice!r}"
-        raise InputError(
-            "duplicate-name", what, "name each once: a delivery carries one version of each"
-        )
+        raise InputError("duplicate-name", what, "name each once: a delivery carries one version of each")
     return tuple(carried_root(name, path) for name, path in named)
 
 

@@ -151,9 +151,7 @@ def _judge(
         return _not_run(item, root, policy, error.code, error.what)
 
 
-def _not_run(
-    item: Item, root: Descriptor | None, policy: Policy, reason: str, detail: str
-) -> Judgement:
+def _not_run(item: Item, root: Descriptor | None, policy: Policy, reason: str, detail: str) -> Judgement:
     rule = policy.rule_for(item.kind, policy_name(item))
     return Judgement(
         item.name,

@@ -175,9 +175,7 @@ def judge(
         outcome=Outcome.FAILED if failed is not None else Outcome.PASSED,
         rule=rule.label if rule else "",
         reason=failed.reason if failed else "",
-        detail=_failure(failed, top)
-        if failed
-        else "; ".join(dict.fromkeys(check.detail for check in checks)),
+        detail=_failure(failed, top) if failed else "; ".join(dict.fromkeys(check.detail for check in checks)),
         checks=tuple(checks),
         findings=tuple(case.findings),
     )
@@ -211,26 +209,16 @@ class _Case:
         found = next((digest for digest in self._digests() if digest in denied), None)
         if found is None:
             return None
-        what = (
-            "it"
-            if self.root is not None and found == self.root.digest
-            else f"{found}, which is in it,"
-        )
-        return Check(
-            DENY, Outcome.FAILED, found, reason="denied", detail=f"{what} is denied by digest"
-        )
+        what = "it" if self.root is not None and found == self.root.digest else f"{found}, which is in it,"
+        return Check(DENY, Outcome.FAILED, found, reason="denied", detail=f"{what} is denied by digest")
 
     def checks(self, rule: Rule | None) -> Iterator[Check]:
         """Every question that the rule asks, with its answer."""
         if rule is None:
-            what = (
-                f"no rule matches {self.item.kind} {policy_name(self.item)}; that may not come in"
-            )
+            what = f"no rule matches {self.item.kind} {policy_name(self.item)}; that may not come in"
             yield Check(RULE, Outcome.FAILED, self._subject, reason="no-rule", detail=what)
         elif rule.deny:
-            yield Check(
-                RULE, Outcome.FAILED, self._subject, reason="denied", detail=f"denied: {rule.deny}"
-            )
+            yield Check(RULE, Outcome.FAILED, self._subject, reason="denied", detail=f"denied: {rule.deny}")
         elif rule.require is not None:
             for check in self._required(rule.require):
                 yield self._waived(check)
@@ -267,9 +255,7 @@ class _Case:
         else:
             outcome = Outcome.PASSED
             what = f"approved by its digest: {given.approver}, until {utc_text(given.expires)}: {given.reason}"
-        return Check(
-            DIGEST_ONLY, outcome, self._subject, reason=reason, detail=what, approver=given.approver
-        )
+        return Check(DIGEST_ONLY, outcome, self._subject, reason=reason, detail=what, approver=given.approver)
 
     def _required(self, require: Require) -> Iterator[Check]:
         if self.item.kind not in GRAPHS or self.root is None:
@@ -285,9 +271,7 @@ class _Case:
             unsigned_ones = (one for one in bare if one.subject == digest)
             yield from self._subject_checks(digest, chain(things, unsigned_ones), require)
 
-    def _subject_checks(
-        self, subject: Digest, things: Iterable[Signed | Unread], require: Require
-    ) -> Iterator[Check]:
+    def _subject_checks(self, subject: Digest, things: Iterable[Signed | Unread], require: Require) -> Iterator[Check]:
         """The demands on one subject. Of each thing the finding that says most is kept, and nothing of its content."""
         wanted = [
             (attest, self._demand(attest, require), list[Finding]())
@@ -353,9 +337,7 @@ class _Case:
             what = f"waived until {utc_text(holds.expires)} by {holds.approver} ({holds.name}): {check.detail}"
             return replace(check, outcome=Outcome.WAIVED, detail=what, waiver=holds)
         if mine:
-            what = (
-                f"{check.detail}; the waiver {mine[0].name!r} ended at {utc_text(mine[0].expires)}"
-            )
+            what = f"{check.detail}; the waiver {mine[0].name!r} ended at {utc_text(mine[0].expires)}"
             return replace(check, detail=what)
         return check
 

@@ -29,9 +29,7 @@ def read_reports(folder: Path) -> tuple[Report, ...]:
     bytes of them.
     """
     if not folder.is_dir():
-        raise InputError(
-            "bad-report", f"{str(folder)!r} is no folder", "check the path of --reports"
-        )
+        raise InputError("bad-report", f"{str(folder)!r} is no folder", "check the path of --reports")
     with disk_errors(folder):
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     found, size = [], 0
@@ -43,9 +41,7 @@ def read_reports(folder: Path) -> tuple[Report, ...]:
         size += len(data)
         if size > MAX_REPORTS:
             what = f"{folder}: more than {MAX_REPORTS} bytes of reports"
-            raise InputError(
-                "bad-report", what, "scan fewer locks at once, or leave some reports out"
-            )
+            raise InputError("bad-report", what, "scan fewer locks at once, or leave some reports out")
         try:
             found.append(Report.read(Digest(f"sha256:{named[1]}"), data, str(path)))
         except TrustError as error:

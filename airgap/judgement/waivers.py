@@ -29,9 +29,7 @@ class Approved:
     """The bundle."""
 
 
-def read_waivers(
-    paths: Sequence[Path], approvals: Sequence[Path], trust: Trust, now: datetime
-) -> list[Approved]:
+def read_waivers(paths: Sequence[Path], approvals: Sequence[Path], trust: Trust, now: datetime) -> list[Approved]:
     """The waivers in the files `paths`, each with its approval: beside it, or one of `approvals`.
 
     1. The file is a Waiver (`bad-resource`). 2. An approval is about its bytes: else `waiver-unapproved`, or
@@ -60,9 +58,7 @@ def read_waivers(
         unused.pop(good, None)
         found.append(Approved(waiver, offered[good].raw))
     for path, one in unused.items():
-        raise InputError(
-            "bad-approval", f"{path}: approves {one.statement.subject}, which is no --waiver here", _SIGN
-        )
+        raise InputError("bad-approval", f"{path}: approves {one.statement.subject}, which is no --waiver here", _SIGN)
     return found
 
 

@@ -83,20 +83,14 @@ def check(item: Item, root: Descriptor, source: Source) -> list[str]:
     for key in ("name", "version"):
         said = config.get(key) if isinstance(config, dict) else None
         if said != chart.get(key):
-            findings.append(
-                f"Chart.yaml says {key} {chart.get(key)!r}, the OCI config says {said!r}"
-            )
+            findings.append(f"Chart.yaml says {key} {chart.get(key)!r}, the OCI config says {said!r}")
     reference = parse_reference(_original(item))
     # OCI tags cannot hold a plus sign: Helm writes an underscore.
     tag = str(chart.get("version", "")).replace("+", "_")
     if reference.tag and reference.tag != tag:
-        findings.append(
-            f"the tag is {reference.tag!r}, the chart's version is {chart.get('version')!r}"
-        )
+        findings.append(f"the tag is {reference.tag!r}, the chart's version is {chart.get('version')!r}")
     if reference.repository.rsplit("/", 1)[-1] != chart.get("name"):
-        findings.append(
-            f"the repository is {reference.repository!r}, the chart's name is {chart.get('name')!r}"
-        )
+        findings.append(f"the repository is {reference.repository!r}, the chart's name is {chart.get('name')!r}")
     return findings
 
 
@@ -108,9 +102,7 @@ def form(item: Item, root: Descriptor, source: Source) -> Graph:
 def expect(item: Item) -> Graph:
     """The form as the lock alone tells it."""
     if item.root is None:
-        raise IntegrityError(
-            "bad-lock", f"chart {item.name!r} has no root in the lock", "lock it again"
-        )
+        raise IntegrityError("bad-lock", f"chart {item.name!r} has no root in the lock", "lock it again")
     return form(item, item.root, Memory())
 
 
@@ -137,11 +129,7 @@ def _layers(node: Node, name: str) -> Descriptor:
             "list it under `images:` if it is an image or another artifact",
         )
     charts = [layer for layer in node.children[1:] if layer.media_type == CHART]
-    others = [
-        layer.media_type
-        for layer in node.children[1:]
-        if layer.media_type not in (CHART, PROVENANCE)
-    ]
+    others = [layer.media_type for layer in node.children[1:] if layer.media_type not in (CHART, PROVENANCE)]
     if len(charts) != 1 or others:
         raise IntegrityError(
             "not-a-chart",
@@ -164,25 +152,17 @@ def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, Any]:
                 total += member.size
                 if count > MAX_ENTRIES or total > MAX_UNPACKED:
                     raise IntegrityError("bad-chart", f"{name}: the chart unpacks to too much")
-                if (
-                    member.isreg()
-                    and member.name.count("/") == 1
-                    and member.name.endswith("/Chart.yaml")
-                ):
+                if member.isreg() and member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
                     file = archive.extractfile(member)
                     return _yaml(file.read(MAX_CHART_YAML + 1) if file else b"", name)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
-        raise IntegrityError(
-            "bad-chart", f"{name}: the chart cannot be unpacked: {error}"
-        ) from error
+        raise IntegrityError("bad-chart", f"{name}: the chart cannot be unpacked: {error}") from error
     raise IntegrityError("bad-chart", f"{name}: there is no Chart.yaml in the chart")
 
 
 def _yaml(data: bytes, name: str) -> dict[str, Any]:
     if len(data) > MAX_CHART_YAML:
-        raise IntegrityError(
-            "bad-chart", f"{name}: Chart.yaml has more than {MAX_CHART_YAML} bytes"
-        )
+        raise IntegrityError("bad-chart", f"{name}: Chart.yaml has more than {MAX_CHART_YAML} bytes")
     try:
         document = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (both are safe)
     except yaml.YAMLError as error:

@@ -83,20 +83,14 @@ def source(item: Item, reach: Reach) -> Source:
 
 def _file(item: Item) -> LockedFile:
     if len(item.files) != 1:
-        raise InputError(
-            "bad-lock", f"file {item.name!r}: the lock lists {len(item.files)} files, expected one"
-        )
+        raise InputError("bad-lock", f"file {item.name!r}: the lock lists {len(item.files)} files, expected one")
     return item.files[0]
 
 
 def check(item: Item, root: Descriptor, _source: Source) -> list[str]:
     """The root is what the lock's own file list gives."""
     made = _graph(_file(item))[1]
-    return (
-        []
-        if made.digest == root.digest
-        else [f"the root is {root.digest}, the lock's file gives {made.digest}"]
-    )
+    return [] if made.digest == root.digest else [f"the root is {root.digest}, the lock's file gives {made.digest}"]
 
 
 def form(item: Item, root: Descriptor, source: Source) -> Tree:

@@ -49,9 +49,7 @@ def resolve(request: ImageRequest, reach: Reach) -> Item:
     )
 
 
-def measure(
-    source: Source, root: Descriptor, platforms: tuple[str, ...]
-) -> tuple[list[Digest], dict[Digest, int]]:
+def measure(source: Source, root: Descriptor, platforms: tuple[str, ...]) -> tuple[list[Digest], dict[Digest, int]]:
     """The nodes of a graph, and every blob's size in bytes. Reads manifests only."""
     nodes, sizes = [], dict[Digest, int]()
     for found in walk(source, root, by_platform(platforms)):
@@ -71,9 +69,7 @@ def expect(item: Item) -> Graph:
     """The form as the lock alone tells it: with `platforms:` its root is what a registry is given."""
     root = item.inside or item.root
     if root is None:
-        raise InputError(
-            "bad-lock", f"image {item.name!r} has no root in the lock", "lock it again"
-        )
+        raise InputError("bad-lock", f"image {item.name!r} has no root in the lock", "lock it again")
     attached = arriving(item.attached, (item.root or root).digest, root.digest)
     whole = form(item, root, Memory())
     return replace(whole, platforms=(), attached=attached)

@@ -49,9 +49,7 @@ def media_type(path: str) -> str:
     """The layer's type by its name: weights, documents, code, else configuration."""
     lower = path.lower()
     for endings, kind in ((_WEIGHTS, "weight"), (_DOCS, "doc"), (_CODE, "code")):
-        if lower.endswith(endings) or (
-            kind == "doc" and lower.rsplit("/", 1)[-1] in ("license", "notice")
-        ):
+        if lower.endswith(endings) or (kind == "doc" and lower.rsplit("/", 1)[-1] in ("license", "notice")):
             return f"application/vnd.cncf.model.{kind}.v1.raw"
     return "application/vnd.cncf.model.weight.config.v1.raw"
 
@@ -68,9 +66,7 @@ def graph(name: str, files: Sequence[LockedFile]) -> tuple[Memory, Descriptor]:
         "modelfs": {"type": "layers", "diffIds": [str(file.digest) for file in ordered]},
         "config": {},
     }
-    return artifact(
-        MODEL_TYPE, (CONFIG_TYPE, canonical(config)), [_layer(file) for file in ordered]
-    )
+    return artifact(MODEL_TYPE, (CONFIG_TYPE, canonical(config)), [_layer(file) for file in ordered])
 
 
 def resolve(request: ModelRequest, reach: Reach) -> Item:
@@ -111,23 +107,15 @@ def _chosen(request: ModelRequest, paths: Iterable[str]) -> list[str]:
                 f"include {pattern!r} matches no file of {request.name!r}",
                 f"it has {', '.join(everything[:8])}{', …' if len(everything) > 8 else ''}",
             )
-    chosen = [
-        p
-        for p in everything
-        if not request.include or any(fnmatch.fnmatch(p, i) for i in request.include)
-    ]
+    chosen = [p for p in everything if not request.include or any(fnmatch.fnmatch(p, i) for i in request.include)]
     if not chosen or len(chosen) > MAX_FILES:
-        raise InputError(
-            "bad-model", f"{request.name!r} has {len(chosen)} files, expected 1 to {MAX_FILES}"
-        )
+        raise InputError("bad-model", f"{request.name!r} has {len(chosen)} files, expected 1 to {MAX_FILES}")
     return [check_path(path, request.name) for path in chosen]
 
 
 def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFile]:
     if not folder.is_dir():
-        raise InputError(
-            "no-such-path", f"{folder}: not a folder", "correct `directory:` in the request"
-        )
+        raise InputError("no-such-path", f"{folder}: not a folder", "correct `directory:` in the request")
     found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
     links = [path for path in found if path.is_symlink()]
     if links:
@@ -138,9 +126,7 @@ def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFil
         )
     paths = _chosen(request, (path.relative_to(folder).as_posix() for path in found))
     sums = parallel(jobs, lambda path: hash_local(folder / path), paths)
-    return [
-        LockedFile(path, digest, size) for path, (digest, size) in zip(paths, sums, strict=True)
-    ]
+    return [LockedFile(path, digest, size) for path, (digest, size) in zip(paths, sums, strict=True)]
 
 
 def _auth(reach: Reach) -> tuple[Auth | None, str]:
@@ -174,9 +160,7 @@ def _hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, st
     info = _model_info(request, reach)
     commit = str(info.sha or "")
     if len(commit) != 40:
-        raise UpstreamError(
-            "bad-hub-answer", f"{request.repo}: the Hub names no commit for {request.revision!r}"
-        )
+        raise UpstreamError("bad-hub-answer", f"{request.repo}: the Hub names no commit for {request.revision!r}")
     entries = {entry.rfilename: entry for entry in info.siblings or ()}
     paths = _chosen(request, entries)
     place = _Place(reach, request.repo, commit, _auth(reach)[0])
@@ -204,9 +188,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
         ) from error
     api = HfApi(endpoint=reach.hub_endpoint, token=_auth(reach)[1] or False)
     try:
-        return api.model_info(
-            request.repo, revision=request.revision, files_metadata=True, timeout=INFO_SECONDS
-        )
+        return api.model_info(request.repo, revision=request.revision, files_metadata=True, timeout=INFO_SECONDS)
     except GatedRepoError as error:
         raise UpstreamError(
             "model-gated",
@@ -214,9 +196,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
             f"accept it at {reach.hub_endpoint}/{request.repo}, and set credentials.tokenFile in Upstreams",
         ) from error
     except RevisionNotFoundError as error:
-        raise NotFoundError(
-            "no-revision", f"{request.repo}: no revision {request.revision!r}"
-        ) from error
+        raise NotFoundError("no-revision", f"{request.repo}: no revision {request.revision!r}") from error
     except RepositoryNotFoundError as error:
         raise NotFoundError(
             "no-model",
@@ -247,9 +227,7 @@ def _other_fault(request: ModelRequest, error: Exception) -> UpstreamError:
 def _hub_file(place: _Place, entry: Any) -> LockedFile:
     """A file with its digest: the LFS oid, or of a small file the sha256 of bytes that have the Git blob id."""
     if entry.lfs is not None:
-        return LockedFile(
-            entry.rfilename, Digest(f"sha256:{entry.lfs.sha256}"), int(entry.lfs.size)
-        )
+        return LockedFile(entry.rfilename, Digest(f"sha256:{entry.lfs.sha256}"), int(entry.lfs.size))
     with place.opener(entry.rfilename)(0) as stream:
         data = read_limited(stream, MAX_SMALL + 1)
     if len(data) > MAX_SMALL:
@@ -270,9 +248,7 @@ def _hub_file(place: _Place, entry: Any) -> LockedFile:
 def _explain(response: Response, repo: str) -> UpstreamError:
     error = response.error()
     if response.status in (401, 403):
-        error.hint = (
-            f"accept the licence of {repo} in a browser, and set credentials.tokenFile in Upstreams"
-        )
+        error.hint = f"accept the licence of {repo} in a browser, and set credentials.tokenFile in Upstreams"
     return error
 
 
@@ -292,11 +268,7 @@ def source(item: Item, reach: Reach) -> Source:
 def check(item: Item, root: Descriptor, _source: Source) -> list[str]:
     """The root is what the lock's own list of files gives."""
     made = graph(item.name, item.files)[1]
-    return (
-        []
-        if made.digest == root.digest
-        else [f"the root is {root.digest}, the lock's files give {made.digest}"]
-    )
+    return [] if made.digest == root.digest else [f"the root is {root.digest}, the lock's files give {made.digest}"]
 
 
 def form(item: Item, root: Descriptor, source: Source) -> Tree:

@@ -180,12 +180,8 @@ class Authority:
         access = _claims(token).get("access", ...)
         if access is ... or (isinstance(access, list) and any(_actions(entry) for entry in access)):
             return
-        answer = self._http.request(
-            "GET", self._probe_url, auth=Fixed(self.login.header), expect=None, follow=False
-        )
-        if answer.status == 401 and parse_challenge(
-            answer.headers.get("Www-Authenticate") or ""
-        ) == Challenge("basic"):
+        answer = self._http.request("GET", self._probe_url, auth=Fixed(self.login.header), expect=None, follow=False)
+        if answer.status == 401 and parse_challenge(answer.headers.get("Www-Authenticate") or "") == Challenge("basic"):
             raise self._login_failed(realm)
         self._login_checked = True
 

@@ -41,9 +41,7 @@ class Body:
                 else:
                     filled = memoryview(stream.read(min(left, CHUNK)))
                 if not filled:
-                    raise IntegrityError(
-                        "truncated", f"got {self.size - left} bytes to send, expected {self.size}"
-                    )
+                    raise IntegrityError("truncated", f"got {self.size - left} bytes to send, expected {self.size}")
                 left -= len(filled)
                 for start in range(0, len(filled), SEND):
                     yield filled[start : start + SEND]

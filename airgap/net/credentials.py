@@ -62,9 +62,7 @@ def login_of(credentials: Credentials | None) -> Login | None:
     if robot is not None and credentials.username in ("", robot.username):
         return robot
     if not credentials.username:
-        raise InputError(
-            "bad-credentials", f"{credentials.password_file}: credentials without a username"
-        )
+        raise InputError("bad-credentials", f"{credentials.password_file}: credentials without a username")
     return Login(credentials.username, secret)
 
 
@@ -90,9 +88,7 @@ def docker_login(config: Path | None, host: str) -> Login | None:
     if not any(document.get(key) for key in ("auths", "credHelpers", "credsStore")):
         return None
     store = _oras_store(document)
-    keys = (
-        [DOCKER_HUB_KEY, "index.docker.io", "registry-1.docker.io"] if host == "docker.io" else []
-    )
+    keys = [DOCKER_HUB_KEY, "index.docker.io", "registry-1.docker.io"] if host == "docker.io" else []
     for key in (host, *keys, f"https://{host}", f"https://{host}/v1/", f"https://{host}/v2/"):
         found = store.find(key)
         if found:
@@ -106,11 +102,7 @@ def _read_config(path: Path) -> dict[str, Any]:
             document = parse_json(file.read(MAX_CONFIG), str(path))
     except (OSError, AirgapError) as error:
         raise InputError("bad-docker-config", f"{path}: {error}") from error
-    maps = (
-        [document.get(key) or {} for key in ("auths", "credHelpers")]
-        if isinstance(document, dict)
-        else [None]
-    )
+    maps = [document.get(key) or {} for key in ("auths", "credHelpers")] if isinstance(document, dict) else [None]
     if not all(isinstance(value, dict) for value in maps):
         raise InputError("bad-docker-config", f"{path}: not a docker configuration")
     return dict(document)
@@ -181,9 +173,7 @@ def _ask_helper(suffix: str, hostname: str) -> str | None:
             "install it, or name a passwordFile for this host",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            "credential-helper", f"{program}: its answer is not a credential"
-        ) from error
+        raise InputError("credential-helper", f"{program}: its answer is not a credential") from error
     return base64.b64encode(pair.encode()).decode()
 
 

@@ -29,9 +29,7 @@ class TransportError(UpstreamError):
     `repeatable` says whether another attempt can help; `request_id` names the request that failed.
     """
 
-    def __init__(
-        self, code: str, what: str, hint: str = "", *, repeatable: bool = True, request_id: str = ""
-    ) -> None:
+    def __init__(self, code: str, what: str, hint: str = "", *, repeatable: bool = True, request_id: str = "") -> None:
         super().__init__(code, what, hint)
         self.repeatable = repeatable
         self.request_id = request_id
@@ -87,9 +85,7 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
             request_id=request_id,
         )
     if isinstance(error, lib.TimeoutError) or isinstance(cause, TimeoutError):
-        return TransportError(
-            "timeout", f"{where}: no data came for too long", request_id=request_id
-        )
+        return TransportError("timeout", f"{where}: no data came for too long", request_id=request_id)
     return TransportError("connection-lost", f"{where}: {_short(cause)}", request_id=request_id)
 
 
@@ -136,9 +132,7 @@ def server_words(data: bytes, content_type: str) -> str:
     """What the server says about the failure, in one line; `""` for HTML and for nothing."""
     errors = server_errors(data)
     if errors:
-        return "; ".join(f"{code}: {message}" if message else code for code, message in errors)[
-            :MAX_MESSAGE
-        ]
+        return "; ".join(f"{code}: {message}" if message else code for code, message in errors)[:MAX_MESSAGE]
     if "json" in content_type:
         try:
             document = json.loads(data)

@@ -129,9 +129,7 @@ class Client:
         self._on_retry = on_retry
         self._sleep = sleep
         self._timeouts = timeouts
-        self._pools = Pools(
-            self.host, proxies if zone == "connected" else None, timeouts, max_connections
-        )
+        self._pools = Pools(self.host, proxies if zone == "connected" else None, timeouts, max_connections)
 
     def host(self, origin: Origin) -> HostConfig:
         """How `origin` is reached: an entry with its port goes before one without."""
@@ -175,9 +173,7 @@ class Client:
         """
         origin = Origin.of(url)
         request_id = secrets.token_hex(8)
-        call = _Call(
-            method, url, origin, headers or {}, body, auth, follow, read_timeout, request_id
-        )
+        call = _Call(method, url, origin, headers or {}, body, auth, follow, read_timeout, request_id)
         again = method in IDEMPOTENT if idempotent is None else idempotent
         backoff = Backoff(self.retries, attempts)
         while True:
@@ -234,9 +230,7 @@ class Client:
     def pause(self, seconds: float, why: str) -> None:
         """Waits before the next attempt, and says so."""
         if self._on_retry is not None:
-            self._on_retry(
-                f"{why}; trying again" + (f" in {seconds:.0f} s" if seconds >= 1 else "")
-            )
+            self._on_retry(f"{why}; trying again" + (f" in {seconds:.0f} s" if seconds >= 1 else ""))
         if seconds > 0:
             self._sleep(seconds)
 
@@ -264,9 +258,7 @@ class Client:
             if call.method not in ("GET", "HEAD") or hops > MAX_HOPS:
                 code = "redirect-refused" if hops <= MAX_HOPS else "too-many-redirects"
                 what = f"{call.method} {redact(call.url)}: redirected to {redact(location)}"
-                raise UpstreamError(
-                    code, what, "use the address that it redirects to", response.status
-                )
+                raise UpstreamError(code, what, "use the address that it redirects to", response.status)
             url = self.resolve(url, location, "redirect")
 
     def _send(self, call: _Call, url: str) -> Response:
@@ -278,9 +270,7 @@ class Client:
             if value:
                 headers["Authorization"] = value
         else:
-            headers = {
-                k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie")
-            }
+            headers = {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie")}
         pieces = None
         if call.body is not None:
             headers["Content-Length"] = str(call.body.size)

@@ -61,9 +61,7 @@ def redact(url: str) -> str:
     return f"{parts.scheme}://{netloc}{parts.path}" if parts.scheme else f"{netloc}{parts.path}"
 
 
-def resolve_hop(
-    url: str, location: str, what: str, *, zone: Zone, allowed: tuple[str, ...] = ()
-) -> str:
+def resolve_hop(url: str, location: str, what: str, *, zone: Zone, allowed: tuple[str, ...] = ()) -> str:
     """The absolute URL that `location` means in an answer from `url`, if it may be followed.
 
     `what` names the hop for people (`redirect`, `upload Location`, `token realm`). Raises `UpstreamError`

@@ -109,9 +109,7 @@ class Pools:
         return "" if _bypassed(origin, self._proxies.get("no", "")) else proxy
 
 
-def _direct(
-    pool: urllib3.HTTPConnectionPool, method: str, url: str, **more: Any
-) -> urllib3.BaseHTTPResponse:
+def _direct(pool: urllib3.HTTPConnectionPool, method: str, url: str, **more: Any) -> urllib3.BaseHTTPResponse:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return pool.urlopen(method, target, **more)
@@ -123,9 +121,7 @@ def _bypassed(origin: Origin, patterns: str) -> bool:
         name = entry.strip().removeprefix("*.").lstrip(".")
         if name == "*" or name in (origin.host, f"{origin.host}:{origin.port}"):
             return True
-        if name and (
-            origin.host.endswith("." + name) or f"{origin.host}:{origin.port}".endswith("." + name)
-        ):
+        if name and (origin.host.endswith("." + name) or f"{origin.host}:{origin.port}".endswith("." + name)):
             return True
     return False
 
@@ -151,9 +147,7 @@ def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.PoolManage
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         return urllib3.ProxyManager(bare, proxy_headers=login, **options)
     except (InputError, ValueError, urllib3.exceptions.HTTPError) as error:
-        raise InputError(
-            "bad-proxy", f"proxy {redact(url)!r}: not an http or https URL", "see HTTPS_PROXY"
-        ) from error
+        raise InputError("bad-proxy", f"proxy {redact(url)!r}: not an http or https URL", "see HTTPS_PROXY") from error
 
 
 def tls_context(config: HostConfig) -> ssl.SSLContext:

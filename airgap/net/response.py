@@ -30,9 +30,7 @@ class Response:
 
     __slots__ = ("_data", "_raw", "headers", "method", "request_id", "status", "url")
 
-    def __init__(
-        self, method: str, url: str, raw: urllib3.BaseHTTPResponse, request_id: str
-    ) -> None:
+    def __init__(self, method: str, url: str, raw: urllib3.BaseHTTPResponse, request_id: str) -> None:
         self.method = method
         self.url = url
         self.status = raw.status

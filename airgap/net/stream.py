@@ -25,9 +25,7 @@ Ask = Callable[[int, str], Response]
 """`ask(start, validator)`: a streamed GET from byte `start` on; raises when it cannot be had."""
 
 
-def open_resuming(
-    ask: Ask, offset: int, etag: str, backoff: Backoff, pause: Callable[[float, str], None]
-) -> BinaryIO:
+def open_resuming(ask: Ask, offset: int, etag: str, backoff: Backoff, pause: Callable[[float, str], None]) -> BinaryIO:
     """Opens the stream: the first answer is there, and right, when this returns."""
     return cast("BinaryIO", ResumingStream(ask, offset, etag, backoff, pause))
 
@@ -144,9 +142,7 @@ class ResumingStream(io.RawIOBase):
             self._expect(response, int(match[2]) + 1 if match[3] == "*" else int(match[3]))
             return
         length = response.headers.get("Content-Length")
-        self._expect(
-            response, int(length) if length and length.isascii() and length.isdigit() else None
-        )
+        self._expect(response, int(length) if length and length.isascii() and length.isdigit() else None)
         left = start
         while left:
             # Range was ignored: the beginning comes again, and is thrown away.
@@ -175,6 +171,4 @@ def _changed(response: Response, how: str) -> UpstreamError:
 
 
 def _short(response: Response, got: int, expected: int) -> TransportError:
-    return TransportError(
-        "connection-lost", f"GET {redact(response.url)}: got {got} bytes, expected {expected}"
-    )
+    return TransportError("connection-lost", f"GET {redact(response.url)}: got {got} bytes, expected {expected}")

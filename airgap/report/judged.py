@@ -54,9 +54,7 @@ class Judged:
         """For people."""
         lines = []
         for lock, verdict in self.verdicts:
-            lines.append(
-                f"verdict {verdict.outcome} on lock {lock}, policy {verdict.policy.name!r}"
-            )
+            lines.append(f"verdict {verdict.outcome} on lock {lock}, policy {verdict.policy.name!r}")
             lines += [*passed_lines(verdict), *refused_lines(verdict)]
             if verdict.reports:
                 lines.append(f"  reports of a scanner, not judged: {len(verdict.reports)}")

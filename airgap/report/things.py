@@ -25,9 +25,7 @@ def describe(thing: Path) -> tuple[Any, str]:
     if isinstance(kind, dict) and "dsseEnvelope" in kind:
         envelope = open_bundle(data, str(thing), MAX_EVIDENCE_BUNDLE)
         statement = Statement.parse(envelope.payload, str(thing)).as_dict()
-        lines = [
-            f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in statement.items()
-        ]
+        lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in statement.items()]
         return {**statement, "hint": envelope.hint}, "\n".join(
             [*lines, f"signed by hint {envelope.hint}", _who_checks(str(statement["kind"]))]
         )
@@ -35,9 +33,7 @@ def describe(thing: Path) -> tuple[Any, str]:
     lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}"]
     for item in lock.items:
         what = (
-            str(item.root.digest)
-            if item.root
-            else ", ".join(f"{r} {o[:12]}" for r, o in list(item.refs.items())[:5])
+            str(item.root.digest) if item.root else ", ".join(f"{r} {o[:12]}" for r, o in list(item.refs.items())[:5])
         )
         lines.append(f"  {item.kind:<6} {item.name}  {what}")
         lines += [
@@ -53,9 +49,7 @@ def _who_checks(kind: str) -> str:
         "accepted": "`airgap import` compares it with its state",
         "audit": "cosign verifies it, with the public key of the Sovereign",
     }
-    return "not checked: " + by.get(
-        kind, "`airgap verify` checks it with the delivery that it belongs to"
-    )
+    return "not checked: " + by.get(kind, "`airgap verify` checks it with the delivery that it belongs to")
 
 
 def _delivery(folder: Path) -> tuple[Any, str]:
@@ -86,4 +80,3 @@ def _store(folder: Path) -> tuple[Any, str]:
     rows = items(folder)
     text = "\n".join(f"  {row['name']}  {row['digest']}" for row in rows)
     return {"store": str(folder), "items": rows}, f"store {folder}, {len(rows)} names\n{text}"
-

@@ -62,10 +62,7 @@ def age(root: TrustRoot) -> str:
     begun = [log.window.start for log in root.logs if log.window.start is not None]
     if not begun:
         return "no log of it has a beginning: how old it is cannot be seen"
-    return (
-        f"newest log since {utc_text(max(begun))}: an entry of a log that began later "
-        "is refused, unknown-log"
-    )
+    return f"newest log since {utc_text(max(begun))}: an entry of a log that began later is refused, unknown-log"
 
 
 def _root(root: TrustRoot) -> dict[str, Any]:
@@ -83,9 +80,7 @@ def _root_lines(root: TrustRoot) -> list[str]:
                 lines.append(f"      id {one['id']}, {one['key']}")
             else:
                 lines.append(f"      certificate {one['certificates'][0]}")
-            lines.append(
-                f"      from {one['from'] or 'ever'} until {one['until'] or 'further notice'}"
-            )
+            lines.append(f"      from {one['from'] or 'ever'} until {one['until'] or 'further notice'}")
     return [*lines, f"  {age(root)}"]
 
 
@@ -107,9 +102,7 @@ def _policy_key(key: PolicyKey) -> dict[str, str | None]:
         load_pem_public_key,
     )
 
-    spki = load_pem_public_key(key.pem).public_bytes(
-        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = load_pem_public_key(key.pem).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return {
         "name": key.name,
         "spki": str(Digest.of(spki)),
@@ -164,10 +157,7 @@ def _folder(folder: Path) -> Look:
             lines += _root_lines(root)
             entry["newest"] = _root(root)
         roots.append(entry)
-        notes += [
-            f"{store.folder / file} counts for nothing: no record names it"
-            for file in store.unlisted()
-        ]
+        notes += [f"{store.folder / file} counts for nothing: no record names it" for file in store.unlisted()]
     return Look({"roots": roots}, "\n".join(lines), tuple(notes))
 
 

@@ -73,9 +73,7 @@ def load(source: Path | bytes, *, base_dir: Path | None = None, label: str = "")
     return _load(_File.of(source, base_dir, label), KINDS, ())
 
 
-def load_request(
-    source: Path | bytes, *, base_dir: Path | None = None, label: str = ""
-) -> tuple[Request, Upstreams]:
+def load_request(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> tuple[Request, Upstreams]:
     """The Request of a file and the Upstreams beside it, empty where there are none. Arguments and errors: `load`."""
     made = _load(_File.of(source, base_dir, label), ("Request", "Upstreams"), ("Request",))
     beside = [one for one in made if isinstance(one, Upstreams)]

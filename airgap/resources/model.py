@@ -180,4 +180,3 @@ class Trust:
     require: tuple[str, ...] = ("delivery",)
     raw: bytes = b""
     """The file's bytes, kept as evidence."""
-

@@ -37,11 +37,7 @@ def check_pattern(text: str) -> str | None:
     """Why an identity's pattern is refused; `None` for a good one."""
     if len(text) > MAX_PATTERN:
         return f"got {len(text)} characters, expected at most {MAX_PATTERN}"
-    if (
-        not text.startswith("^")
-        or not text.endswith("$")
-        or re.search(r"(?<!\\)(?:\\\\)*\\\$\Z", text)
-    ):
+    if not text.startswith("^") or not text.endswith("$") or re.search(r"(?<!\\)(?:\\\\)*\\\$\Z", text):
         return f"got {quoted(text)}, expected a pattern from ^ to $: without them a part of an identity is enough"
     complaint = _grammar(text[1:-1])
     if complaint:
@@ -126,11 +122,7 @@ def _is_loose(body: str, repeat: re.Match[str]) -> bool:
     if repeat.group() == "?":
         return False
     follows = _TOKEN.match(body, repeat.end())
-    if (
-        follows is None
-        or follows.lastgroup not in ("literal", "escape")
-        or follows.group() in (r"\d", r"\w", r"\s")
-    ):
+    if follows is None or follows.lastgroup not in ("literal", "escape") or follows.group() in (r"\d", r"\w", r"\s"):
         return repeat.end() < len(body)
     item = _before(body, repeat.start())
     return not item or re.fullmatch(item, follows.group()[-1], re.ASCII) is not None

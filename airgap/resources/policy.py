@@ -53,15 +53,11 @@ class _Policy:
         names: dict[str, Steps] = {}
         for steps, entry in self.reader.entries("trustRoots"):
             self.roots.setdefault(entry["name"], self._root(steps, entry))
-            self.reader.unique(
-                names, (*steps, "name"), entry["name"], f"the name {quoted(entry['name'])}"
-            )
+            self.reader.unique(names, (*steps, "name"), entry["name"], f"the name {quoted(entry['name'])}")
         names, material = {}, dict[str, Steps]()
         for steps, entry in self.reader.entries("keys"):
             self.keys.setdefault(entry["name"], self._key(steps, entry, material))
-            self.reader.unique(
-                names, (*steps, "name"), entry["name"], f"the name {quoted(entry['name'])}"
-            )
+            self.reader.unique(names, (*steps, "name"), entry["name"], f"the name {quoted(entry['name'])}")
         deny_steps, deny = self.reader.spec("deny")
         rules = list[Rule]()
         for steps, entry in self.reader.entries("rules"):
@@ -89,12 +85,7 @@ class _Policy:
     def _key(self, steps: Steps, entry: Mapping[str, Any], material: dict[str, Steps]) -> PolicyKey:
         pem = public_key(self.reader, (*steps, "publicKeyFile"), entry["publicKeyFile"], material)
         before, after = (self._time(steps, entry, field) for field in ("notBefore", "notAfter"))
-        if (
-            before is not None
-            and after is not None
-            and UNKNOWN_TIME not in (before, after)
-            and before >= after
-        ):
+        if before is not None and after is not None and UNKNOWN_TIME not in (before, after) and before >= after:
             self.reader.bad(
                 (*steps, "notAfter"),
                 f"got {quoted(entry['notAfter'])}, expected a time after notBefore",
@@ -130,9 +121,7 @@ class _Policy:
         if "digestOnly" in entry:
             given, where = entry["digestOnly"], (*steps, "digestOnly")
             expires = self._time(where, given, "expires") or UNKNOWN_TIME
-            digest_only = DigestOnly(
-                given["approver"], given["reason"], expires, given.get("local", False)
-            )
+            digest_only = DigestOnly(given["approver"], given["reason"], expires, given.get("local", False))
         return Rule(
             int(steps[-1]) + 1,
             tuple(entry["match"]),
@@ -166,9 +155,7 @@ class _Policy:
             self.reader.unique(seen, (*where, "predicateType"), kind, quoted(kind))
             attestations.append(Attest(kind, own, one.get("content", "")))
         if "log" in entry and not root:
-            self.reader.bad(
-                (*steps, "log"), "got no trustRoot beside it, expected the one that names logs"
-            )
+            self.reader.bad((*steps, "log"), "got no trustRoot beside it, expected the one that names logs")
         subjects, log = entry.get("subjects", "root"), entry.get("log", "")
         return Require(by, subjects, root, tuple(attestations), log)
 
@@ -180,9 +167,7 @@ class _Policy:
             )
         for index, one in enumerate(entry.get("identities", ())):
             pattern = one.get("identityPattern", "^a$")
-            self.reader.bad(
-                (*steps, "identities", index, "identityPattern"), check_pattern(pattern) or ""
-            )
+            self.reader.bad((*steps, "identities", index, "identityPattern"), check_pattern(pattern) or "")
         for index, name in enumerate(entry.get("keys", ())):
             self._known((*steps, "keys", index), name, self.keys, "spec.keys")
         return By(
@@ -198,9 +183,7 @@ class _Policy:
         if name not in names:
             word = nearest(name, names)
             has = f"expected one of {where}: {listed(names)}" if names else f"and {where} has none"
-            self.reader.bad(
-                steps, f"got {quoted(name)}, " + (f"did you mean {quoted(word)}?" if word else has)
-            )
+            self.reader.bad(steps, f"got {quoted(name)}, " + (f"did you mean {quoted(word)}?" if word else has))
 
 
 def name_complaint(name: str) -> str:

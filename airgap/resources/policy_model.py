@@ -57,8 +57,7 @@ class Deny:
     def identity(self, identity: str) -> bool:
         """True where an identity is denied."""
         return any(
-            pattern_matches(one, identity) if one.startswith("^") else one == identity
-            for one in self.identities
+            pattern_matches(one, identity) if one.startswith("^") else one == identity for one in self.identities
         )
 
 
@@ -167,10 +166,7 @@ class Policy:
 
 def shadow(above: Sequence[Rule], kinds: Sequence[str], pattern: str) -> Rule | None:
     """The rule because of which `pattern` never decides anything of `kinds` (none: all) below `above`, if so."""
-    found = [
-        next((rule for rule in above if rule.shadows(kind, pattern)), None)
-        for kind in kinds or KINDS
-    ]
+    found = [next((rule for rule in above if rule.shadows(kind, pattern)), None) for kind in kinds or KINDS]
     return None if None in found else found[0]
 
 

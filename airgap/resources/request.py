@@ -48,10 +48,12 @@ def request(reader: Reader, name: str) -> Request:
 
 def upstreams(reader: Reader) -> Upstreams:
     """Reads an Upstreams document; what is wrong ends up in `reader.problems`."""
-    return Upstreams({
-        host: reader.host(steps, entry, plain_http=entry.get("plainHTTP", False))
-        for steps, host, entry in reader.keyed("hosts")
-    })
+    return Upstreams(
+        {
+            host: reader.host(steps, entry, plain_http=entry.get("plainHTTP", False))
+            for steps, host, entry in reader.keyed("hosts")
+        }
+    )
 
 
 def _image(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ImageRequest:

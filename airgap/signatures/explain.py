@@ -62,11 +62,7 @@ def signer_text(finding: Finding) -> str:
     if proof is None:
         return ""
     key = f" ({proof.key})" if proof.key and not proof.identity else ""
-    who = (
-        f"{proof.identity} (issuer {proof.issuer})"
-        if proof.identity
-        else f"key {proof.key_name!r}{key}"
-    )
+    who = f"{proof.identity} (issuer {proof.issuer})" if proof.identity else f"key {proof.key_name!r}{key}"
     by = {"log": "transparency log", "tsa": "timestamp authority"}
     when = ", ".join(f"{utc_text(at)} ({by.get(kind, kind)})" for kind, at in proof.times)
     root = f", trust root {finding.trust_root!r}" if finding.trust_root else ""

@@ -46,9 +46,7 @@ class _NoSbom(Exception):  # noqa: N818  (no error of the program: an answer)
     """Why not, in words."""
 
 
-def check_sbom(
-    predicate_type: str, payload: bytes, subject: Digest, also: Collection[Digest] = ()
-) -> str:
+def check_sbom(predicate_type: str, payload: bytes, subject: Digest, also: Collection[Digest] = ()) -> str:
     """`""`, or why a statement's predicate is no SBOM of `subject`, in words.
 
     `payload` is the statement that was verified. 1. The predicate type is an SBOM's. 2. The predicate is a document of
@@ -81,9 +79,7 @@ _Read = tuple[list[str], set[str]]
 def _reader(predicate_type: str) -> Callable[[_Object], _Read]:
     # 1.
     if not is_sbom(predicate_type):
-        raise _NoSbom(
-            f"{predicate_type[:200]} is not the type of an SBOM: expected {SPDX} or {CYCLONEDX}"
-        )
+        raise _NoSbom(f"{predicate_type[:200]} is not the type of an SBOM: expected {SPDX} or {CYCLONEDX}")
     return _cyclonedx if predicate_type.startswith(CYCLONEDX) else _spdx
 
 
@@ -142,9 +138,7 @@ def _spdx(document: _Object) -> _Read:
     for one in roots:
         described |= _sums(_objects(one, "checksums"), "algorithm", "checksumValue")
         described |= _digests(_text(one, "versionInfo"), _text(one, "name"))
-        described |= _digests(
-            *(_text(ref, "referenceLocator") for ref in _objects(one, "externalRefs"))
-        )
+        described |= _digests(*(_text(ref, "referenceLocator") for ref in _objects(one, "externalRefs")))
     return listed, described
 
 
@@ -159,9 +153,7 @@ def _described_in(document: _Object) -> set[str]:
 
 def _spdx3(document: _Object) -> _Read:
     graph = _objects(document, "@graph")
-    holders = [
-        one for one in graph if _text(one, "type") in ("SpdxDocument", "software_Sbom", "Bom")
-    ]
+    holders = [one for one in graph if _text(one, "type") in ("SpdxDocument", "software_Sbom", "Bom")]
     if not any(_text(one, "type") == "SpdxDocument" for one in holders):
         raise _NoSbom("no SPDX 3 document: its graph has no SpdxDocument")
     named = {name for one in holders for name in _texts(one.get("rootElement"))}
@@ -172,10 +164,7 @@ def _spdx3(document: _Object) -> _Read:
         if _text(one, "spdxId") in named:
             described |= _sums(_objects(one, "verifiedUsing"), "algorithm", "hashValue")
             described |= _digests(
-                *(
-                    _text(one, key)
-                    for key in ("name", "software_packageVersion", "software_packageUrl")
-                )
+                *(_text(one, key) for key in ("name", "software_packageVersion", "software_packageUrl"))
             )
     return listed, described
 

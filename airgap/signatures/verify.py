@@ -57,9 +57,7 @@ def verify(signed: Signed | Unread, demand: Demand) -> Finding:
     certificate or a timestamp is to be verified and what that needs is not installed.
     """
     if isinstance(signed, Unread):
-        return Finding(
-            signed.status, signed.subject, signed.where, signed.layout, signed.reason, signed.detail
-        )
+        return Finding(signed.status, signed.subject, signed.where, signed.layout, signed.reason, signed.detail)
     finding = Finding(Status.FAILED, signed.subject, signed.where, signed.layout)
     try:
         statement = _statement(signed)
@@ -86,9 +84,7 @@ def _statement(signed: Signed) -> Statement | None:
     return parse_statement(signed.payload, signed.payload_type)
 
 
-def _verify(
-    signed: Signed, statement: Statement | None, demand: Demand, finding: Finding
-) -> Finding:
+def _verify(signed: Signed, statement: Statement | None, demand: Demand, finding: Finding) -> Finding:
     # 1.
     _route(signed, demand)
     # 2.
@@ -143,9 +139,7 @@ def _keyless(signed: Signed, demand: Demand) -> Proof:
     from airgap.signatures.engines.keyless import verify_keyless
 
     if demand.root is None:
-        raise Refusal(
-            "no-trust-root", "signed with a certificate, and the rule names no trust root"
-        )
+        raise Refusal("no-trust-root", "signed with a certificate, and the rule names no trust root")
     return verify_keyless(signed, demand.root, demand.identities, demand.now, logged=demand.logged)
 
 

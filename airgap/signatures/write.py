@@ -205,9 +205,7 @@ def envelope(claim: Claim, signer: Signer) -> bytes:
     """An attestation in the older layout: a DSSE envelope, without the `keyid` that cosign refuses."""
     sig = base64.b64encode(signer.sign(pae(claim.statement))).decode()
     payload = base64.b64encode(claim.statement).decode()
-    return canonical(
-        {"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": [{"sig": sig}]}
-    )
+    return canonical({"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": [{"sig": sig}]})
 
 
 def envelope_layer(claim: Claim, data: bytes) -> dict[str, Any]:
@@ -233,17 +231,13 @@ def is_enveloped_by(data: bytes, claim: Claim, key: PublicKey) -> bool:
     if len(data) > claim.limit:
         return False
     try:
-        found = Fields.parse(
-            data, {"payload", "payloadType", "signatures"}, "an envelope", _strange
-        )
+        found = Fields.parse(data, {"payload", "payloadType", "signatures"}, "an envelope", _strange)
         found.exactly("payloadType", PAYLOAD_TYPE)
         signatures = [one.binary("sig") for one in found.each("signatures", {"sig"})]
         payload = found.binary("payload")
     except TrustError:
         return False
-    return payload == claim.statement and any(
-        verify(Envelope(payload, one, "", data), key) for one in signatures[:1]
-    )
+    return payload == claim.statement and any(verify(Envelope(payload, one, "", data), key) for one in signatures[:1])
 
 
 def older(layer: dict[str, Any], data: bytes, beside: Sequence[dict[str, Any]] = ()) -> Artifact:
@@ -252,9 +246,7 @@ def older(layer: dict[str, Any], data: bytes, beside: Sequence[dict[str, Any]] =
     Raises `TrustError` (`too-many-signatures`) where there are too many of them.
     """
     if len(beside) >= MAX_LAYERS:
-        raise TrustError(
-            "too-many-signatures", f"{len(beside)} signatures under one tag, at most {MAX_LAYERS}"
-        )
+        raise TrustError("too-many-signatures", f"{len(beside)} signatures under one tag, at most {MAX_LAYERS}")
     layers = [*beside, layer]
     diffs = [each["digest"] for each in layers]
     # An image's config, because the older layout pretends to be an image.

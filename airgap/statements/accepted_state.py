@@ -242,9 +242,7 @@ class AcceptedState:
         deliveries = tuple(Accepted.read(entry) for entry in fields.each("deliveries", ENTRY))
         state = cls(fields.text("sovereign"), deliveries)
         if state.encode() != data:
-            raise _damaged(
-                f"{where}: its checksum does not fit: it was changed by hand, or damaged"
-            )
+            raise _damaged(f"{where}: its checksum does not fit: it was changed by hand, or damaged")
         if state.sovereign != sovereign:
             raise StoreError(
                 "state-of-another",

@@ -140,9 +140,7 @@ class PlacedItem:
     signs: Signs | None = None
     """What it says, where it is a signature or attestation that the Sovereign made itself."""
 
-    FIELDS: ClassVar[frozenset[str]] = frozenset(
-        {"item", "at", "name", "digest", "previous", "outcome", "reason"}
-    )
+    FIELDS: ClassVar[frozenset[str]] = frozenset({"item", "at", "name", "digest", "previous", "outcome", "reason"})
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
@@ -166,9 +164,7 @@ class PlacedItem:
             name=fields.text("name"),
             digest=_address(fields, "digest"),
             outcome=fields.choice("outcome", WRITES),
-            previous=None
-            if fields.maybe_text("previous") is None
-            else _address(fields, "previous"),
+            previous=None if fields.maybe_text("previous") is None else _address(fields, "previous"),
             reason=fields.maybe_text("reason"),
             signs=_signs(fields) if fields.has("signs") else None,
         )
@@ -318,7 +314,5 @@ class Audit:
 def _address(fields: Fields, name: str) -> str:
     value = fields.text(name)
     if not _ADDRESS.match(value):
-        raise fields.refuse(
-            f"{fields.at(name)}: got {value[:100]!r}, expected a digest or a Git object id"
-        )
+        raise fields.refuse(f"{fields.at(name)}: got {value[:100]!r}, expected a digest or a Git object id")
     return value

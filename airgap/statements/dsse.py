@@ -66,9 +66,7 @@ def open_bundle(data: bytes, where: str, limit: int = MAX_BUNDLE) -> Envelope:
     if len(data) > limit:
         raise _refuse(f"{where}: got {len(data)} bytes, expected at most {limit}")
     # 2. The bundle: this version, a key (not a certificate), a DSSE envelope (not a bare signature).
-    bundle = Fields.parse(
-        data, {"mediaType", "verificationMaterial", "dsseEnvelope"}, where, _refuse
-    )
+    bundle = Fields.parse(data, {"mediaType", "verificationMaterial", "dsseEnvelope"}, where, _refuse)
     bundle.exactly("mediaType", BUNDLE_TYPE)
     material = bundle.inner("verificationMaterial", {"publicKey"})
     key = material.inner("publicKey", set(), frozenset({"hint"}))

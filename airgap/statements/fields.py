@@ -157,15 +157,11 @@ class Fields:
             raise self.refuse(f"{self.at(name)}: got {_type(value)}, expected a list")
         return value
 
-    def inner(
-        self, name: str, names: AbstractSet[str], maybe: AbstractSet[str] = frozenset()
-    ) -> Fields:
+    def inner(self, name: str, names: AbstractSet[str], maybe: AbstractSet[str] = frozenset()) -> Fields:
         """An object with exactly these names."""
         return Fields.of(self.values[name], names, self.at(name), self.refuse, maybe)
 
-    def each(
-        self, name: str, names: AbstractSet[str], maybe: AbstractSet[str] = frozenset()
-    ) -> list[Fields]:
+    def each(self, name: str, names: AbstractSet[str], maybe: AbstractSet[str] = frozenset()) -> list[Fields]:
         """A list of objects, each with exactly these names."""
         return [
             Fields.of(value, names, f"{self.at(name)}[{index}]", self.refuse, maybe)
@@ -178,9 +174,7 @@ class Fields:
         if not isinstance(value, dict):
             raise self.refuse(f"{self.at(name)}: got {_type(value)}, expected an object")
         return {
-            self._unicode(key, name): Fields.of(
-                inner, names, f"{self.at(name)}: {key!r}", self.refuse
-            )
+            self._unicode(key, name): Fields.of(inner, names, f"{self.at(name)}: {key!r}", self.refuse)
             for key, inner in value.items()
         }
 

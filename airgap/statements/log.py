@@ -79,9 +79,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(
-        self, *, time: datetime, actor: str, action: str, subjects: Sequence[Digest] = ()
-    ) -> Appended:
+    def append(self, *, time: datetime, actor: str, action: str, subjects: Sequence[Digest] = ()) -> Appended:
         """Adds a line; it is durable on return.
 
         A last line without its end was being written when the machine stopped. Nobody was told its digest, so it
@@ -230,9 +228,7 @@ def _line(
         }
     )
     if len(line) >= MAX_LINE:
-        raise ValueError(
-            f"a log line of {len(line)} bytes: name a document that lists the subjects"
-        )
+        raise ValueError(f"a log line of {len(line)} bytes: name a document that lists the subjects")
     return line + b"\n", Digest.of(line)
 
 

@@ -107,15 +107,11 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
     gone = sorted(set(old.require) - set(new.require))
     if gone:
         raise _refuse(f"require: {', '.join(gone)} is missing, and was required")
-    changes += [
-        Change("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))
-    ]
+    changes += [Change("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))]
     return Rotation(tuple(changes), tuple(_gaps(new, now)), approved)
 
 
-def expiring(
-    trust: Trust, now: datetime, within: timedelta = SOON
-) -> Iterator[tuple[str, datetime | None]]:
+def expiring(trust: Trust, now: datetime, within: timedelta = SOON) -> Iterator[tuple[str, datetime | None]]:
     """Roles that nobody will be able to sign in soon, and since when; `None`: already now.
 
     For each role that the resource lists: the moment, if it comes within `within`, at which no key of it is valid.
@@ -235,6 +231,4 @@ def _material(key: TrustedKey) -> Digest:
 
 
 def _refuse(what: str, hint: str = "") -> TrustError:
-    return TrustError(
-        "bad-rotation", f"the new Trust resource: {what}", hint or "put it back as it was"
-    )
+    return TrustError("bad-rotation", f"the new Trust resource: {what}", hint or "put it back as it was")

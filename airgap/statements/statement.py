@@ -72,9 +72,7 @@ class Statement:
     """The statement's exact bytes: what the envelope carries."""
 
     @classmethod
-    def of(
-        cls, subject: Digest, body: Body, *, signed_at: datetime, log_head: Digest, role: str
-    ) -> Statement:
+    def of(cls, subject: Digest, body: Body, *, signed_at: datetime, log_head: Digest, role: str) -> Statement:
         """A new statement. Its payload is canonical JSON; `signed_at` loses its fraction of a second."""
         claim = {"signedAt": utc_text(signed_at), "logHead": str(log_head), "role": role}
         payload = canonical(

@@ -117,18 +117,14 @@ def key_ring(trust: Trust) -> KeyRing:
     if wrong or not trust.require:
         wanted = ", ".join(sorted(REQUIRABLE))
         got = repr(wrong[0]) if wrong else "nothing"
-        raise TrustError(
-            "bad-require", f"Trust: require: got {got}, expected some of {wanted}", hint
-        )
+        raise TrustError("bad-require", f"Trust: require: got {got}, expected some of {wanted}", hint)
     ring, names, seen = [], set(), dict[PublicKey, TrustedKey]()
     for key in trust.keys:
         where = f"Trust: key {key.name!r}"
         # 3. The key itself.
         public = load_public(key.public_key_pem, where)
         if key.role not in ROLES:
-            raise TrustError(
-                "unknown-role", f"{where}: role: got {key.role!r}, expected one of {ROLES}", hint
-            )
+            raise TrustError("unknown-role", f"{where}: role: got {key.role!r}, expected one of {ROLES}", hint)
         if not key.not_before < key.not_after:
             raise TrustError("bad-validity", f"{where}: notBefore is not before notAfter", hint)
         # 4. Its name.
@@ -158,9 +154,7 @@ def authenticate(data: bytes, ring: KeyRing, where: str, limit: int = MAX_BUNDLE
     # 1. Parse the bundle. The payload is not looked into before a signature holds.
     envelope = open_bundle(data, where, limit)
     # 2. Find the key whose signature verifies. The hint gives the order, and need not be there.
-    found = next(
-        (entry for entry in ring.by_hint(envelope.hint) if verify(envelope, entry[1])), None
-    )
+    found = next((entry for entry in ring.by_hint(envelope.hint) if verify(envelope, entry[1])), None)
     if found is None:
         raise _nobody(where, envelope.hint, ring)
     if envelope.hint not in ("", found[1].key_id):
@@ -175,9 +169,7 @@ def authenticate(data: bytes, ring: KeyRing, where: str, limit: int = MAX_BUNDLE
     return Authentic(statement, *found, data)
 
 
-def authorise(
-    authentic: Authentic, where: str, *, now: datetime, earliest: datetime | None
-) -> Verified:
+def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: datetime | None) -> Verified:
     """Steps 4 to 9 of `verify_bundle`: whether the statement of a known key may be believed."""
     statement = authentic.statement
     role = authentic.key.role

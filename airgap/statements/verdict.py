@@ -148,9 +148,7 @@ class Checked:
             outcome=outcome,
             subject=fields.maybe_digest("subject"),
             rule=fields.text("rule"),
-            by=None
-            if fields.values["by"] is None
-            else By.read(fields.inner("by", frozenset(), By.FIELDS)),
+            by=None if fields.values["by"] is None else By.read(fields.inner("by", frozenset(), By.FIELDS)),
             reason=fields.maybe_text("reason"),
             predicate_type=fields.maybe_text("predicateType"),
             waiver=waiver,
@@ -239,10 +237,7 @@ class Verdict:
             policy=Named.read(fields.inner("policy", {"name", "digest"})),
             trust_roots=tuple(map(Named.read, fields.each("trustRoots", {"name", "digest"}))),
             waivers=tuple(map(UsedWaiver.read, fields.each("waivers", {"digest", "expires"}))),
-            items={
-                name: JudgedItem.read(item)
-                for name, item in fields.named("items", JudgedItem.FIELDS).items()
-            },
+            items={name: JudgedItem.read(item) for name, item in fields.named("items", JudgedItem.FIELDS).items()},
             reports=_reports(fields) if fields.has("reports") else (),
         )
         used = {one.waiver for item in made.items.values() for one in item.checks if one.waiver}
@@ -279,7 +274,5 @@ def objection(verdict: Verdict, item: Item, root: Digest | None) -> Objection | 
     if root is None or judged.root != root:
         return Objection("verdict-mismatch", f"the verdict is about {judged.root}, this is {root}")
     if item.root is not None and judged.root != item.root.digest:
-        return Objection(
-            "verdict-mismatch", f"the verdict is about {judged.root}, the lock has {item.root.digest}"
-        )
+        return Objection("verdict-mismatch", f"the verdict is about {judged.root}, the lock has {item.root.digest}")
     return None

@@ -125,9 +125,7 @@ def placed(url: str, form: str, changes: Iterable[Change]) -> Placed:
 
 
 def _line(change: Change) -> PlacedItem:
-    outcome = (
-        change.outcome if change.outcome not in (Verdict.WRITE, Verdict.MOVED) else Verdict.FAILED
-    )
+    outcome = change.outcome if change.outcome not in (Verdict.WRITE, Verdict.MOVED) else Verdict.FAILED
     return PlacedItem(
         item=change.item,
         at=change.at,
@@ -143,9 +141,7 @@ def _line(change: Change) -> PlacedItem:
 def changes_of(part: Placed) -> Sequence[Change]:
     """The lines of a receipt that say that something is there."""
     return [
-        Change(
-            i.item, i.at, i.name, i.digest, i.previous or "", Verdict(i.outcome), i.reason or "", i.signs
-        )
+        Change(i.item, i.at, i.name, i.digest, i.previous or "", Verdict(i.outcome), i.reason or "", i.signs)
         for i in part.items
         if i.outcome in DONE
     ]

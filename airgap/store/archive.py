@@ -67,9 +67,7 @@ class Archive:
         with tarfile.open(fileobj=self._file, mode="r:") as archive:
             for count, member in enumerate(archive):
                 if count >= MAX_MEMBERS:
-                    raise IntegrityError(
-                        "bad-archive", f"{self.path}: more than {MAX_MEMBERS} entries"
-                    )
+                    raise IntegrityError("bad-archive", f"{self.path}: more than {MAX_MEMBERS} entries")
                 if not member.isreg():
                     continue
                 match = _BLOB.match(member.name)
@@ -91,9 +89,7 @@ class Archive:
 
     def _read(self, offset: int, size: int) -> bytes:
         if size > MAX_NODE:
-            raise IntegrityError(
-                "too-large", f"{self.path}: index.json has {size} bytes, at most {MAX_NODE}"
-            )
+            raise IntegrityError("too-large", f"{self.path}: index.json has {size} bytes, at most {MAX_NODE}")
         return os.pread(self._file.fileno(), size, offset)
 
     def has(self, descriptor: Descriptor) -> bool:
@@ -104,9 +100,7 @@ class Archive:
         """The blob from `offset` on. Raises `NotFoundError`."""
         where = self._blobs.get(descriptor.digest)
         if where is None:
-            raise NotFoundError(
-                "blob-missing", f"{self.path}: {descriptor.digest} is not in the archive"
-            )
+            raise NotFoundError("blob-missing", f"{self.path}: {descriptor.digest} is not in the archive")
         left = max(0, where[1] - offset)
         return cast("BinaryIO", Slice(self._file, where[0] + offset, left, self.path))
 
@@ -178,9 +172,7 @@ def _unpacked(stream: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
         while piece := _next(stream, path):
             total += len(piece)
             if total > MAX_SPOOL:
-                raise IntegrityError(
-                    "bad-archive", f"{path}: unpacks to more than {MAX_SPOOL} bytes"
-                )
+                raise IntegrityError("bad-archive", f"{path}: unpacks to more than {MAX_SPOOL} bytes")
             with disk_errors(spool or path):
                 copy.write(piece)
         with disk_errors(spool or path):

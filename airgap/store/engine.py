@@ -58,14 +58,8 @@ class EngineImage:
         self._file.seek(0)
         try:
             with tarfile.open(fileobj=self._file, mode="r:") as archive:
-                members = {
-                    m.name.removeprefix("./"): m
-                    for m in archive
-                    if m.isreg() or m.issym() or m.islnk()
-                }
-                listing = parse_json(
-                    _content(archive, members, "manifest.json"), "manifest.json of the engine"
-                )
+                members = {m.name.removeprefix("./"): m for m in archive if m.isreg() or m.issym() or m.islnk()}
+                listing = parse_json(_content(archive, members, "manifest.json"), "manifest.json of the engine")
                 config_data = _content(archive, members, listing[0]["Config"])
                 layers = [self._layer(members, name) for name in listing[0]["Layers"]]
         except (tarfile.TarError, KeyError, IndexError, TypeError) as error:
@@ -95,11 +89,7 @@ class EngineImage:
     def _layer(self, members: dict[str, tarfile.TarInfo], name: str) -> Descriptor:
         member = members[name]
         if not member.isreg():  # older engines link layers that occur twice
-            target = (
-                os.path.normpath(f"{name}/../{member.linkname}")
-                if member.issym()
-                else member.linkname
-            )
+            target = os.path.normpath(f"{name}/../{member.linkname}") if member.issym() else member.linkname
             member = members[target]
         digest = _hash(self._file, member)
         self._where[digest] = (member.offset_data, member.size)
@@ -115,9 +105,7 @@ class EngineImage:
             return io.BytesIO(self._memory[descriptor.digest][offset:])
         where = self._where.get(descriptor.digest)
         if where is None:
-            raise NotFoundError(
-                "blob-missing", f"docker-daemon:{self.reference}: no {descriptor.digest}"
-            )
+            raise NotFoundError("blob-missing", f"docker-daemon:{self.reference}: no {descriptor.digest}")
         left = max(0, where[1] - offset)
         return cast("BinaryIO", Slice(self._file, where[0] + offset, left, Path(self.reference)))
 

@@ -39,9 +39,7 @@ class Gathered:
         return self._memory.roots()
 
 
-def artifact(
-    artifact_type: str, config: tuple[str, bytes], layers: Sequence[Descriptor]
-) -> tuple[Memory, Descriptor]:
+def artifact(artifact_type: str, config: tuple[str, bytes], layers: Sequence[Descriptor]) -> tuple[Memory, Descriptor]:
     """An OCI artifact's manifest as canonical JSON, with its config; returns both in memory, and the root.
 
     A pure function of its arguments. Source: OCI image-spec v1.1.1, manifest.md, "Guidelines for Artifact Usage".
@@ -54,9 +52,7 @@ def artifact(
         "artifactType": artifact_type,
         "config": config_descriptor.as_dict(),
         "layers": [
-            {**layer.as_dict(), "annotations": dict(layer.annotations)}
-            if layer.annotations
-            else layer.as_dict()
+            {**layer.as_dict(), "annotations": dict(layer.annotations)} if layer.annotations else layer.as_dict()
             for layer in layers
         ],
     }
@@ -68,9 +64,7 @@ def open_file(path: Path) -> Opener:
 
     def at(offset: int) -> BinaryIO:
         with disk_errors(path):
-            file = os.fdopen(
-                os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0
-            )
+            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0)
             file.seek(offset)
         return file
 
@@ -80,8 +74,6 @@ def open_file(path: Path) -> Opener:
 def hash_local(path: Path) -> tuple[Digest, int]:
     """Digest and size of a plain file. Raises `InputError` (`not-a-file`) for a link, a folder or nothing."""
     if path.is_symlink() or not path.is_file():
-        raise InputError(
-            "not-a-file", f"{path}: not a plain file", "name a file; links are not followed"
-        )
+        raise InputError("not-a-file", f"{path}: not a plain file", "name a file; links are not followed")
     with open_file(path)(0) as stream:
         return hash_stream(stream)

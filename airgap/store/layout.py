@@ -74,9 +74,7 @@ class Layout:
                 "name a folder that `airgap pull` has made",
             ) from error
         if not isinstance(found, dict) or found.get("imageLayoutVersion") != "1.0.0":
-            raise InputError(
-                "no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0"
-            )
+            raise InputError("no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0")
         self._commit = GroupCommit(self._blobs, SMALL if batch else -1)
         self._cached: tuple[tuple[int, int], list[Descriptor]] = ((0, 0), [])
 
@@ -127,9 +125,7 @@ class Layout:
         try:
             fd = os.open(path, os.O_RDONLY | _OPEN)
         except FileNotFoundError as error:
-            raise NotFoundError(
-                "blob-missing", f"{self.path}: {descriptor.digest} is not there"
-            ) from error
+            raise NotFoundError("blob-missing", f"{self.path}: {descriptor.digest} is not there") from error
         except OSError as error:
             raise disk_error(error, path) from error
         file = os.fdopen(fd, "rb", buffering=0)
@@ -186,9 +182,7 @@ class Layout:
         """False: `has` costs little."""
         return False
 
-    def put(
-        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
-    ) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
         """Stores a blob, going on where an earlier attempt stopped.
 
 

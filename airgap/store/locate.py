@@ -94,9 +94,7 @@ class Reach:
         """The client of a registry."""
         with self._lock:
             if host not in self._registries:
-                self._registries[host] = RegistryClient(
-                    host, self.http, docker_config=self.docker_config
-                )
+                self._registries[host] = RegistryClient(host, self.http, docker_config=self.docker_config)
             return self._registries[host]
 
     def path(self, text: str) -> Path:
@@ -136,22 +134,16 @@ class Reach:
             path = self.path(":".join(parts[:count]))
             if path.exists():
                 return path, ":".join(parts[count:])
-        raise InputError(
-            "no-such-path", f"{rest}: no such file or folder", "check the path in the request"
-        )
+        raise InputError("no-such-path", f"{rest}: no such file or folder", "check the path in the request")
 
 
 def _choose(finder: LayoutFinder, name: str, ref: str) -> Descriptor:
     roots = [(known, root) for known, root in finder.roots if _kind(root) not in _SAVED]
-    found = (
-        [root for root_name, root in roots if root_name == name] if name else [r for _, r in roots]
-    )
+    found = [root for root_name, root in roots if root_name == name] if name else [r for _, r in roots]
     if len({root.digest for root in found}) == 1:
         return Descriptor(found[0].media_type, found[0].digest, found[0].size)
     names = ", ".join(sorted({root_name for root_name, _ in roots if root_name})) or "no names"
-    problem = (
-        f"has several roots called {name!r}" if found and name else f"has no root called {name!r}"
-    )
+    problem = f"has several roots called {name!r}" if found and name else f"has no root called {name!r}"
     if not name:
         problem = f"has {len(found)} roots, and no name says which one is meant"
     raise InputError(
@@ -365,6 +357,4 @@ def _attached_to(finder: Finder, subject: Digest) -> Iterable[Attached]:
         tag = f"sha256-{subject.hex}{suffix}"
         named = finder.tagged(tag)
         if named is not None:
-            yield Attached(
-                subject, "tag", Descriptor(named.media_type, named.digest, named.size), tag
-            )
+            yield Attached(subject, "tag", Descriptor(named.media_type, named.digest, named.size), tag)

@@ -47,9 +47,7 @@ class Memory:
         """False: `has` costs nothing."""
         return False
 
-    def put(
-        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
-    ) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
         """Stores a blob after checking it. Raises `IntegrityError`."""
         if self.has(descriptor):
             return Outcome.PRESENT

@@ -113,11 +113,7 @@ class Remote:
     @property
     def config(self) -> dict[str, str]:
         """Settings for the runs that speak to it."""
-        made = {
-            "http.followRedirects": "initial"
-            if self.redirects and not self.authorization
-            else "false"
-        }
+        made = {"http.followRedirects": "initial" if self.redirects and not self.authorization else "false"}
         if self.authorization:
             made["http.extraHeader"] = f"Authorization: {self.authorization}"
         if self.ca_file is not None:
@@ -130,9 +126,7 @@ class Remote:
         if not any(self.proxies.get(key) for key in ("http", "https", "all")):
             return {}
         made = {f"{key}_proxy": value for key, value in self.proxies.items() if value}
-        made["no_proxy"] = ",".join(
-            filter(None, (self.proxies.get("no"), "localhost,127.0.0.1,::1"))
-        )
+        made["no_proxy"] = ",".join(filter(None, (self.proxies.get("no"), "localhost,127.0.0.1,::1")))
         return made
 
     @property
@@ -175,9 +169,7 @@ class Git:
             folder.mkdir(parents=True, exist_ok=True)
             self._write_config()
         except OSError as error:
-            raise StoreError(
-                "no-workdir", f"{folder}: {error.strerror}", "check its owner and mode"
-            ) from error
+            raise StoreError("no-workdir", f"{folder}: {error.strerror}", "check its owner and mode") from error
         self._git = self._load()
         self.version = self._check_version()
 
@@ -193,9 +185,7 @@ class Git:
         try:
             from git.cmd import Git as GitPython  # an extra, and 50 ms
         except ModuleNotFoundError as error:
-            raise InputError(
-                "missing-extra", "Git repositories need GitPython", "pip install 'airgap[git]'"
-            ) from error
+            raise InputError("missing-extra", "Git repositories need GitPython", "pip install 'airgap[git]'") from error
         except ImportError as error:
             # GitPython runs `git version` when it is imported, and calls a missing program an ImportError.
             raise ToolError("git-missing", "the program git is not there", "install git") from error
@@ -234,9 +224,7 @@ class Git:
         ) as running:
             stdout = read_limited(running.stdout, MAX_OUTPUT + 1)
             if len(stdout) > MAX_OUTPUT:
-                raise ToolError(
-                    "too-much-output", f"git {args[0]}: more than {MAX_OUTPUT} bytes of output"
-                )
+                raise ToolError("too-much-output", f"git {args[0]}: more than {MAX_OUTPUT} bytes of output")
             running.finish(ok)
         return Result(running.status, stdout, running.stderr)
 
@@ -255,17 +243,13 @@ class Git:
         env = _environment(self._config, remote, config or {})
         secrets = remote.secrets if remote else ()
         with _as_file(stdin) as source:
-            running = Running(
-                self._popen((*where, *args), env, source), args, remote, secrets, timeout
-            )
+            running = Running(self._popen((*where, *args), env, source), args, remote, secrets, timeout)
             try:
                 yield running
             finally:
                 running.close()
 
-    def _popen(
-        self, args: tuple[str, ...], env: Mapping[str, str], stdin: BinaryIO
-    ) -> GitPython.AutoInterrupt:
+    def _popen(self, args: tuple[str, ...], env: Mapping[str, str], stdin: BinaryIO) -> GitPython.AutoInterrupt:
         from git.exc import GitCommandNotFound
 
         # GitPython adds our variables to those of the process. Some of the latter work by being there at all
@@ -282,9 +266,7 @@ class Git:
                 start_new_session=True,  # a time limit ends git and its helpers as one group
             )
         except (GitCommandNotFound, OSError) as error:
-            raise ToolError(
-                "git-missing", f"git can't be started: {error}", "install git and coreutils"
-            ) from error
+            raise ToolError("git-missing", f"git can't be started: {error}", "install git and coreutils") from error
 
 
 def _environment(file: Path, remote: Remote | None, config: Mapping[str, str]) -> dict[str, str]:
@@ -353,9 +335,7 @@ class Running:
                 "check the network and the disk, then run the same command again",
             )
         if ok and self.status not in ok:
-            raise failure(
-                self._args[0], self.status, self.stderr, self._remote.url if self._remote else ""
-            )
+            raise failure(self._args[0], self.status, self.stderr, self._remote.url if self._remote else "")
 
     def close(self) -> None:
         """Kills what still runs, and lets go of the pipes."""

@@ -37,9 +37,7 @@ class Header:
     offset: int
 
 
-def write_bundle(
-    repository: Repository, path: Path, refs: Mapping[str, str], head: str
-) -> tuple[Digest, int]:
+def write_bundle(repository: Repository, path: Path, refs: Mapping[str, str], head: str) -> tuple[Digest, int]:
     """Writes all that `refs` reach to the file `path`; returns its digest and its size in bytes.
 
     The same repository with the same packs gives the same bytes: one thread, refs sorted. `head` names the ref that
@@ -100,9 +98,7 @@ def read_header(file: BinaryIO, where: str) -> Header:
             head_oid = oid
         else:
             refs[name] = oid
-    return Header(
-        check_refs(refs, where, IntegrityError), head_oid, tuple(prerequisites), file.tell()
-    )
+    return Header(check_refs(refs, where, IntegrityError), head_oid, tuple(prerequisites), file.tell())
 
 
 def unpack_bundle(repository: Repository, path: Path) -> Header:
@@ -145,9 +141,7 @@ def unpack_bundle(repository: Repository, path: Path) -> Header:
         )
     absent = set(header.refs.values()) - repository.has(header.refs.values())
     if absent:
-        raise IntegrityError(
-            "git-corrupt", f"{path.name}: it does not hold {min(absent)}, though it has a ref to it"
-        )
+        raise IntegrityError("git-corrupt", f"{path.name}: it does not hold {min(absent)}, though it has a ref to it")
     return header
 
 

@@ -36,14 +36,10 @@ def is_ref(name: str) -> bool:
     )
 
 
-def check_refs(
-    refs: Mapping[str, str], where: str, error: type[AirgapError] = UpstreamError
-) -> dict[str, str]:
+def check_refs(refs: Mapping[str, str], where: str, error: type[AirgapError] = UpstreamError) -> dict[str, str]:
     """`refs` sorted, after each name and object id was checked. Raises `error` (`bad-ref`, `too-many-refs`)."""
     if len(refs) > MAX_REFS:
-        raise error(
-            "too-many-refs", f"{where}: {len(refs)} refs, at most {MAX_REFS}", "name fewer refs"
-        )
+        raise error("too-many-refs", f"{where}: {len(refs)} refs, at most {MAX_REFS}", "name fewer refs")
     for name, oid in refs.items():
         if not is_ref(name) or not is_oid(oid):
             raise error("bad-ref", f"{where}: {name!r} → {oid!r} is not a ref and an object id")

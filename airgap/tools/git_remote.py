@@ -26,9 +26,7 @@ def check_url(url: str, where: str) -> str:
             "name them as credentials of the host, in files",
         )
     path = parts.path.strip("/")
-    plain = path and all(
-        part not in ("", ".", "..") and part.isprintable() for part in path.split("/")
-    )
+    plain = path and all(part not in ("", ".", "..") and part.isprintable() for part in path.split("/"))
     if parts.query or parts.fragment or not plain or any(char in path for char in "\\ "):
         raise InputError("bad-url", f"{where}: {redact(url)!r} is not the address of a repository")
     return url.rstrip("/")

@@ -43,9 +43,7 @@ class Repository:
         except OSError as error:
             raise disk_fault(error, self.path) from error
         self.remove()
-        self.git.run(
-            "init", "--quiet", "--bare", f"--object-format={object_format}", str(self.path)
-        )
+        self.git.run("init", "--quiet", "--bare", f"--object-format={object_format}", str(self.path))
         return True
 
     def remove(self) -> None:
@@ -64,9 +62,7 @@ class Repository:
 
     def refs(self) -> dict[str, str]:
         """Full name → unpeeled object id, sorted."""
-        done = self.git.run(
-            "for-each-ref", "--format=%(objectname) %(refname)", repository=self.path
-        )
+        done = self.git.run("for-each-ref", "--format=%(objectname) %(refname)", repository=self.path)
         lines = (line.split(" ", 1) for line in done.stdout.decode().splitlines())
         return {name: oid for oid, name in lines}
 
@@ -92,9 +88,7 @@ class Repository:
     def has(self, oids: Iterable[str]) -> set[str]:
         """Those of `oids` whose objects are here. Presence says nothing of what they reach."""
         stdin = "".join(f"{oid}\n" for oid in oids).encode()
-        done = self.git.run(
-            "cat-file", "--batch-check=%(objectname)", "--buffer", repository=self.path, stdin=stdin
-        )
+        done = self.git.run("cat-file", "--batch-check=%(objectname)", "--buffer", repository=self.path, stdin=stdin)
         return {line for line in done.stdout.decode().splitlines() if is_oid(line)}
 
     def fetch(self, remote: Remote, wanted: Mapping[str, str]) -> None:
@@ -132,9 +126,7 @@ class Repository:
             raise
         for name, oid in self.refs().items():
             if wanted.get(name) != oid:
-                raise IntegrityError(
-                    "git-wrong-ref", f"{name}: got {oid}, expected {wanted.get(name)}"
-                )
+                raise IntegrityError("git-wrong-ref", f"{name}: got {oid}, expected {wanted.get(name)}")
 
     def check_whole(self, oids: Iterable[str], where: str) -> None:
         """Walks all that `oids` reach. Raises `IntegrityError` (`git-incomplete`) when something is not there.
@@ -160,9 +152,7 @@ class Repository:
         """True when both are commits that are here, and `new` has `old` in its history (or is it)."""
         if self.has((old, new)) != {old, new}:
             return False
-        done = self.git.run(
-            "merge-base", "--is-ancestor", old, new, repository=self.path, ok=(), timeout=LONG
-        )
+        done = self.git.run("merge-base", "--is-ancestor", old, new, repository=self.path, ok=(), timeout=LONG)
         return done.status == 0
 
     def resolve_symbolic(self, name: str) -> str:
@@ -201,9 +191,5 @@ def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:
 def disk_fault(error: OSError, path: Path) -> StoreError:
     """The `StoreError` for a failure of our own disk."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(
-            "disk-full", f"{path}: no space left on the disk", "free space, then run it again"
-        )
-    return StoreError(
-        "disk-error", f"{path}: {error.strerror}", "check the disk and the folder's owner"
-    )
+        return StoreError("disk-full", f"{path}: no space left on the disk", "free space, then run it again")
+    return StoreError("disk-error", f"{path}: {error.strerror}", "check the disk and the folder's owner")

@@ -71,9 +71,7 @@ def find_pointers(repository: Repository, oids: Iterable[str]) -> dict[str, int]
             repository=repository.path,
             stdin=wanted,
         ) as walk,
-        repository.git.start(
-            "cat-file", "--batch", "--buffer", repository=repository.path, stdin=walk.stdout
-        ) as blobs,
+        repository.git.start("cat-file", "--batch", "--buffer", repository=repository.path, stdin=walk.stdout) as blobs,
     ):
         for data in _small_blobs(blobs.stdout):
             pointer = parse_pointer(data)
@@ -82,9 +80,7 @@ def find_pointers(repository: Repository, oids: Iterable[str]) -> dict[str, int]
                 continue
             oid, size = pointer
             if found.setdefault(oid, size) != size or size > MAX_OBJECT:
-                raise IntegrityError(
-                    "lfs-pointer", f"LFS object {oid}: pointers say {found[oid]} and {size} bytes"
-                )
+                raise IntegrityError("lfs-pointer", f"LFS object {oid}: pointers say {found[oid]} and {size} bytes")
         walk.finish()
         blobs.finish()
     return dict(sorted(found.items()))
@@ -165,9 +161,7 @@ class LfsClient:
         entries = {entry.oid: entry for entry in self._entries(response)}
         missing = [oid for oid, _ in objects if oid not in entries]
         if missing:
-            raise UpstreamError(
-                "lfs-answer", f"{self.url}: the batch answer leaves {missing[0]} out"
-            )
+            raise UpstreamError("lfs-answer", f"{self.url}: the batch answer leaves {missing[0]} out")
         return entries
 
     def _entries(self, response: Response) -> Iterator[Entry]:
@@ -183,17 +177,12 @@ class LfsClient:
                 yield Entry(
                     str(value["oid"]),
                     int(value.get("size", 0)),
-                    {
-                        name: self._action(action)
-                        for name, action in (value.get("actions") or {}).items()
-                    },
+                    {name: self._action(action) for name, action in (value.get("actions") or {}).items()},
                     int(error.get("code", 0)),
                     str(error.get("message", ""))[:200],
                 )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UpstreamError(
-                "lfs-answer", f"{self.url}: the batch answer is malformed: {error!r}"
-            ) from error
+            raise UpstreamError("lfs-answer", f"{self.url}: the batch answer is malformed: {error!r}") from error
 
     def _action(self, value: Mapping[str, Any]) -> Action:
         href = self.client.resolve(self.url, value["href"], "LFS href")
@@ -209,11 +198,7 @@ class LfsClient:
         for start in range(0, len(objects), BATCH):
             part = objects[start : start + BATCH]
             entries = self.batch("download", part)
-            found |= {
-                oid
-                for oid, size in part
-                if "download" in entries[oid].actions and entries[oid].size == size
-            }
+            found |= {oid for oid, size in part if "download" in entries[oid].actions and entries[oid].size == size}
         return found
 
     def openers(self, objects: Sequence[tuple[str, int]]) -> Iterator[tuple[Descriptor, Opener]]:
@@ -262,17 +247,13 @@ class LfsClient:
         oid, size = descriptor.digest.hex, descriptor.size
         entry = self.batch("upload", [(oid, size)])[oid]
         if entry.error:
-            raise UpstreamError(
-                "lfs-refused", f"{self.url}: {oid} ({size} bytes): {entry.error} {entry.message}"
-            )
+            raise UpstreamError("lfs-refused", f"{self.url}: {oid} ({size} bytes): {entry.error} {entry.message}")
         action = entry.actions.get("upload")
         if action is None:
             return
         body = Body(size, lambda: cast(BinaryIO, Checked(opener(0), descriptor)))
         headers = {"Content-Type": "application/octet-stream", **action.headers}
-        self.client.request(
-            "PUT", action.href, headers=headers, body=body, auth=self._auth_for(action)
-        )
+        self.client.request("PUT", action.href, headers=headers, body=body, auth=self._auth_for(action))
         verify = entry.actions.get("verify")
         if verify is not None:
             # Some servers keep an object only then. The answer is not evidence: `present` is asked afterwards.

@@ -35,9 +35,7 @@ def prepare(folder: Path, host: str, images: Sequence[Image]) -> list[Line]:
     (folder / "pw").write_text("bench\n")
     (folder / "pw").chmod(0o600)
     keys = KEY.format("k", "exporter") + KEY.format("s", "sovereign")
-    _write(
-        folder, "trust.yaml", "Trust", f"  sovereign: bench\n  require: [delivery]\n  keys:\n{keys}"
-    )
+    _write(folder, "trust.yaml", "Trust", f"  sovereign: bench\n  require: [delivery]\n  keys:\n{keys}")
     refs = "".join(f"  - {{ref: '{host}/{image.name}'}}\n" for image in images)
     _write(folder, "r.request.yaml", "Request", f"  images:\n{refs}")
     _write(folder, "u.yaml", "Upstreams", f"  hosts:\n    '{host}': {{plainHTTP: true}}\n")
@@ -86,7 +84,6 @@ def audit() -> Line:
     """The receipt against the registry."""
     files = ("--sovereign", "round/sov.yaml", "--receipt", "round/receipt.json")
     return airgap("audit", *files, "--trust", "trust.yaml")
-
 
 
 def spoil(media: Path, to: Path) -> None:

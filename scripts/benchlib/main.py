@@ -90,9 +90,7 @@ def check_space(shape: Shape, folder: Path) -> None:
         )
 
 
-def measure(
-    shape: Shape, folder: Path, rounds: int, chosen: list[peers.Peer], *, cold: bool
-) -> Table:
+def measure(shape: Shape, folder: Path, rounds: int, chosen: list[peers.Peer], *, cold: bool) -> Table:
     """All rounds of a shape; its data is gone afterwards."""
     check_space(shape, folder)
     print(f"bench: {shape.name}: {shape}", file=sys.stderr)

@@ -101,9 +101,7 @@ class Meter:
 
     def _command(self, line: Line, env: dict[str, str], expect: Collection[int]) -> Sample:
         errors = self.folder / "stderr.txt"
-        answer = self._ask(
-            {"argv": list(line), "folder": str(self.folder), "environ": env, "errors": str(errors)}
-        )
+        answer = self._ask({"argv": list(line), "folder": str(self.folder), "environ": env, "errors": str(errors)})
         if answer["code"] not in expect:
             said = errors.read_text(errors="replace")[-TAIL:]
             raise SystemExit(f"bench: {shlex.join(line)}: exit {answer['code']}\n{said}")

@@ -75,18 +75,12 @@ def _crane_push_all(host: str, _images: Sequence[Image], out: str) -> list[Line]
 
 def _oras_pull(host: str, images: Sequence[Image], out: str) -> list[Line]:
     line = ["oras", "copy", "--no-tty", "--concurrency", JOBS, "--from-plain-http"]
-    return [
-        [*line, f"{host}/{one.name}", "--to-oci-layout", f"{out}:{one.repository}"]
-        for one in images
-    ]
+    return [[*line, f"{host}/{one.name}", "--to-oci-layout", f"{out}:{one.repository}"] for one in images]
 
 
 def _oras_push(host: str, images: Sequence[Image], out: str) -> list[Line]:
     line = ["oras", "copy", "--no-tty", "--concurrency", JOBS, "--to-plain-http"]
-    return [
-        [*line, "--from-oci-layout", f"{out}:{one.repository}", f"{host}/{one.name}"]
-        for one in images
-    ]
+    return [[*line, "--from-oci-layout", f"{out}:{one.repository}", f"{host}/{one.name}"] for one in images]
 
 
 PEERS = (

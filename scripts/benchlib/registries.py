@@ -75,9 +75,7 @@ def check(images: Sequence[Image], host: str, prefix: str = "") -> None:
     connection.close()
 
 
-def _ask(
-    connection: http.client.HTTPConnection, method: str, path: str, expect: int, data: bytes = b""
-) -> bytes:
+def _ask(connection: http.client.HTTPConnection, method: str, path: str, expect: int, data: bytes = b"") -> bytes:
     headers = {"Content-Type": OCI_MANIFEST, "Accept": OCI_MANIFEST}
     connection.request(method, path, data or None, headers | {"Content-Length": str(len(data))})
     answer = connection.getresponse()

@@ -43,9 +43,7 @@ class Runner:
         """All of it. The tools take turns at being the first, so that none always has the best moment."""
         self._place.mkdir()
         self._copy_loop()
-        self._in_turn(
-            [self._pull, self._pull_loop, *(self._puller(peer) for peer in self._world.peers)]
-        )
+        self._in_turn([self._pull, self._pull_loop, *(self._puller(peer) for peer in self._world.peers)])
         self._bundle()
         self._copy_loop()
         self._push_loop()
@@ -81,9 +79,7 @@ class Runner:
 
     def _push_loop(self) -> None:
         with registries.empty(self._world.folder) as bare:
-            sample = self._meter.loop(
-                lambda: push_loop(self._world.content.layers, bare.host, "bare/all")
-            )
+            sample = self._meter.loop(lambda: push_loop(self._world.content.layers, bare.host, "bare/all"))
         self._loop("push", "send", "bare loop: read, hash, push", sample)
 
     def _loop(self, yardstick: str, stage: str, what: str, sample: Sample) -> None:

@@ -70,9 +70,6 @@ SHAPES = {
     "S3": (Shape("S3", images=60, layers=20, size=8 << 10),),
     "T": (Shape("T", images=50, layers=100, size=8 << 10, repeat=1),),
     # Peak memory must be the same in both.
-    "M": tuple(
-        Shape("M", images=1, layers=1, size=size * MIB, peers=False, repeat=1)
-        for size in (256, 2048)
-    ),
+    "M": tuple(Shape("M", images=1, layers=1, size=size * MIB, peers=False, repeat=1) for size in (256, 2048)),
 }
 DEFAULT = ("S1", "S3")

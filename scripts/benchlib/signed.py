@@ -53,9 +53,7 @@ def ways(instance: FakeSigstore) -> list[Way]:
     identity = f"trustRoot: bench, identities: [{{issuer: '{ISSUER}', identity: '{SAN}'}}]"
 
     def bundle(how: How) -> Attach:
-        return lambda layout, image: attach.fallback(
-            layout, image, instance.sign_image(str(image["digest"]), how)
-        )
+        return lambda layout, image: attach.fallback(layout, image, instance.sign_image(str(image["digest"]), how))
 
     def legacy(layout: Layout, image: Descriptor) -> None:
         attach.tag(layout, image, "sig", [instance.old_signature(str(image["digest"]), How(AT))])
@@ -101,12 +99,8 @@ def _measure(folder: Path, way: Way, instance: FakeSigstore, count: int) -> tupl
             tags = _fill(layout, way, count)
             attach.push(layout, source.url, "bench/app")
             _prepare(place, way, instance, source.host, tags)
-            meter.commands(
-                [airgap("keys", "generate", "station"), airgap("lock", "r.request.yaml")], env=ENV
-            )
-            pulled = meter.commands(
-                [airgap("pull", "r.lock.json", "--store", "store", "--upstreams", "u.yaml")]
-            )
+            meter.commands([airgap("keys", "generate", "station"), airgap("lock", "r.request.yaml")], env=ENV)
+            pulled = meter.commands([airgap("pull", "r.lock.json", "--store", "store", "--upstreams", "u.yaml")])
             scan = ("r.lock.json", "--store", "store", "--policy", "policy.yaml", "--key", "station.key")
             return pulled, meter.commands([airgap("scan", *scan)], env=ENV)
 

@@ -19,9 +19,7 @@ COMMON = "\nEvery command has these:\n"
 def render() -> str:
     """The whole page."""
     found = dict(_commands(build()))
-    common = set.intersection(
-        *({_flag(action) for action in _flags(one)} for one in found.values())
-    )
+    common = set.intersection(*({_flag(action) for action in _flags(one)} for one in found.values()))
     shared = [action for action in _flags(next(iter(found.values()))) if _flag(action) in common]
     return "\n".join([HEAD, *_index(found), COMMON, *_table(shared), *_sections(found, common)])
 

@@ -141,8 +141,7 @@ def test_a_role_signs_what_it_may_not(world: World) -> None:
     """The station's key under a pull statement, the sovereign's under a delivery."""
     lock, document = _lock(world)
     items = {
-        item["name"]: PulledItem(Digest(item["root"]["digest"]), "pass", item["bytes"])
-        for item in document["items"]
+        item["name"]: PulledItem(Digest(item["root"]["digest"]), "pass", item["bytes"]) for item in document["items"]
     }
     pulled = world.statement(lock, Pull(items), "station")
 
@@ -257,6 +256,7 @@ def test_an_approved_lock_is_swapped_for_another_with_the_same_names(world: Worl
         return {**files, f"statements/{Digest.of(bundle).hex}.sigstore.json": bundle}
 
     assert world.refused(world.forge("evil", "forged", evidence=with_approval)) == "statement-missing"
+
     # The evidence of the approved delivery under the other's index.
     def old_evidence(files: Files) -> Files:
         from airgap.delivery import tar as tape

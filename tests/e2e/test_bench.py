@@ -33,9 +33,7 @@ OURS = {
 STEPS = ("pull", "push", "the whole way")
 
 
-def bench(
-    *arguments: str | Path, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def bench(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The benchmark's own command line, with this interpreter."""
     line = [sys.executable, "-m", "benchlib.main", *map(str, arguments)]
     environ = {**os.environ, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT}", **(env or {})}

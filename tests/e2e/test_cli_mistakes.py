@@ -127,9 +127,7 @@ WRONG_PLACES = [
 
 
 @pytest.mark.parametrize(("line", "code", "named"), WRONG_PLACES)
-def test_a_place_that_is_none_is_the_users_to_mend(
-    site: Site, line: tuple[str, ...], code: str, named: str
-) -> None:
+def test_a_place_that_is_none_is_the_users_to_mend(site: Site, line: tuple[str, ...], code: str, named: str) -> None:
     log = (site.folder / "state/log.jsonl").read_bytes()
     airgap(site, *line).refused(2, code, named)
     assert (site.folder / "state/log.jsonl").read_bytes() == log  # nothing was done

@@ -177,9 +177,7 @@ def _cosign(row: Row, about: str) -> int:
 
 
 @pytest.mark.part("distribution3")
-def test_a_deep_audit_reads_a_shared_blob_in_each_repository(
-    row: Row, start_registry: Any, fault_proxy: Any
-) -> None:
+def test_a_deep_audit_reads_a_shared_blob_in_each_repository(row: Row, start_registry: Any, fault_proxy: Any) -> None:
     proxy = fault_proxy(start_registry().url)
     row.inside(f"  registries:\n  - {{url: '{proxy.url}', projects: {{demo.local: in}}}}\n")
     shared = {"shared": b"s" * 1000}

@@ -96,9 +96,7 @@ class World:
         if experimental:
             env["COSIGN_EXPERIMENTAL"] = "1"
         argv = [str(require_part("cosign")), *args]
-        done = subprocess.run(
-            argv, env=env, cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(argv, env=env, cwd=self.folder, capture_output=True, text=True, check=False)
         self.said = done.stderr
         return done.returncode
 
@@ -125,9 +123,7 @@ class World:
 def _make_keys(world: World) -> None:
     assert world.cosign("generate-key-pair", "--output-key-prefix", "p256") == 0, world.said
     curves = {"p384": "P-384", "p521": "P-521"}
-    options = {
-        name: ("EC", "-pkeyopt", f"ec_paramgen_curve:{curve}") for name, curve in curves.items()
-    }
+    options = {name: ("EC", "-pkeyopt", f"ec_paramgen_curve:{curve}") for name, curve in curves.items()}
     kinds = {**options, "rsa": ("RSA", "-pkeyopt", "rsa_keygen_bits:2048"), "ed25519": ("ED25519",)}
     for name, kind in kinds.items():
         pem = f"{name}.pem"
@@ -191,9 +187,7 @@ def _sign(world: World, case: Case, host: str) -> None:
 
 
 def _spec(hosts: list[str], prefix: str) -> str:
-    refs = "".join(
-        f"  - ref: '{host}/{prefix}{case.name}:v1'\n" for host in hosts for case in CASES
-    )
+    refs = "".join(f"  - ref: '{host}/{prefix}{case.name}:v1'\n" for host in hosts for case in CASES)
     return f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n{refs}"
 
 
@@ -213,10 +207,7 @@ def _carry(site: Site, world: World) -> None:
     site.run("pull", "out.lock.json", "--store", "out", *key, *upstreams)
     site.run("bundle", "out.lock.json", "--store", "out", "--to", "media", "--for", "bank", *key)
     projects = ", ".join(f"'{host}': {name}" for name, host in world.outside.items())
-    registries = "".join(
-        f"  - {{url: 'http://{host}', projects: {{{projects}}}}}\n"
-        for host in world.inside.values()
-    )
+    registries = "".join(f"  - {{url: 'http://{host}', projects: {{{projects}}}}}\n" for host in world.inside.values())
     spec = f"spec:\n  stateDir: state\n  registries:\n{registries}"
     site.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\n{spec}")
     site.run("import", "media", *GAP, "--key", "sovereign.key")
@@ -280,9 +271,7 @@ def test_we_say_at_both_sides_what_cosign_says(world: World, case: Case) -> None
                 found = list(read_attached(store, subject, item.attached))
                 said = [verify(one, Demand(SIGNATURE, keys=keys, now=now)) for one in found]
                 wanted = Status.UNSUPPORTED if case.unsupported else Status.VERIFIED
-                signatures = [
-                    one for one in said if one.reason not in ("not-a-signature", "unsigned")
-                ]
+                signatures = [one for one in said if one.reason not in ("not-a-signature", "unsigned")]
                 assert [one.status for one in signatures] == [wanted], said
                 reasons = {one.reason for one in signatures}
                 assert reasons == ({"unsupported-algorithm"} if case.unsupported else {""})

@@ -101,13 +101,9 @@ SIGN: dict[str, Sequence[str] | None] = {
 
 
 @pytest.fixture(scope="module")
-def delivery(
-    tmp_path_factory: pytest.TempPathFactory, distribution3: Any
-) -> Callable[[str], Inside]:
+def delivery(tmp_path_factory: pytest.TempPathFactory, distribution3: Any) -> Callable[[str], Inside]:
     """delivery(signed) → a site with a delivery of an index with two children, which upstream signed like that."""
-    return cache(
-        lambda signed: deliver(tmp_path_factory.mktemp(signed), distribution3.host, signed)
-    )
+    return cache(lambda signed: deliver(tmp_path_factory.mktemp(signed), distribution3.host, signed))
 
 
 def deliver(folder: Path, source: str, signed: str) -> Inside:
@@ -135,9 +131,7 @@ def deliver(folder: Path, source: str, signed: str) -> Inside:
 
 
 @pytest.fixture
-def start(
-    tmp_path: Path, start_registry: Any, delivery: Callable[[str], Inside], stack: ExitStack
-) -> Start:
+def start(tmp_path: Path, start_registry: Any, delivery: Callable[[str], Inside], stack: ExitStack) -> Start:
     """start(registry, signed) → the delivery on a copy of its site, and an empty registry inside."""
 
     def make(registry: str = "distribution3", signed: str = "unsigned") -> Inside:
@@ -146,9 +140,7 @@ def start(
         site = copy.copy(before.site)
         site.folder = tmp_path
         if registry != "harbor":
-            return Inside(
-                site, f"{before.source}/{signed}", start_registry(version=int(registry[-1]))
-            )
+            return Inside(site, f"{before.source}/{signed}", start_registry(version=int(registry[-1])))
         harbor = HarborDouble()
         stack.callback(harbor.stop)
         harbor.rights = lambda user, project, action: True
@@ -171,9 +163,7 @@ def ours(lines: list[dict[str, Any]], at: str = SIDE) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("registry", ["distribution2", "distribution3", "harbor"])
-def test_everything_admitted_is_signed_once_in_a_side_repository(
-    start: Start, registry: str
-) -> None:
+def test_everything_admitted_is_signed_once_in_a_side_repository(start: Start, registry: str) -> None:
     inside = start(registry)
     inside.sovereign(f"{{repository: {SIDE}}}")
     first = ours(inside.take())
@@ -289,9 +279,7 @@ def test_one_key_has_one_purpose(start: Start) -> None:
     inside = start()
     inside.sovereign(f"{{repository: {SIDE}}}")
     for suffix in ("key", "pub"):
-        (inside.site.folder / f"sovereign.{suffix}").replace(
-            inside.site.folder / f"admitted.{suffix}"
-        )
+        (inside.site.folder / f"sovereign.{suffix}").replace(inside.site.folder / f"admitted.{suffix}")
     inside.site.write("sovereign.pub", (inside.site.folder / "admitted.pub").read_text())
     refused = inside.site.run("import", "media", *GAP, expect=2)
     assert refused["code"] == "wrong-key"

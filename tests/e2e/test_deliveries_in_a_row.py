@@ -36,9 +36,7 @@ class Row:
 
     def deliver(self, number: int, names: Mapping[str, str], more: str = "") -> str:
         """Locks `oci:made:TAG` under each name, and cuts."""
-        refs = "".join(
-            f"  - {{ref: 'oci:made:{tag}', name: '{name}'{more}}}\n" for name, tag in names.items()
-        )
+        refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{name}'{more}}}\n" for name, tag in names.items())
         lock, media = f"r{number}.lock.json", f"media{number}"
         self.site.write(
             f"r{number}.request.yaml",
@@ -52,18 +50,12 @@ class Row:
 
     def take(self, media: str, *more: str, expect: int = 0) -> Any:
         """Imports it; the receipt is `MEDIA.receipt`."""
-        return self.site.run(
-            "import", media, *GAP, *KEY, "--receipt", f"{media}.receipt", *more, expect=expect
-        )
+        return self.site.run("import", media, *GAP, *KEY, "--receipt", f"{media}.receipt", *more, expect=expect)
 
     def audit(self, media: str, expect: int = 0) -> list[tuple[str, str]]:
         """(state, name or digest) of what is not good."""
         found = self.site.run("audit", *GAP, "--receipt", f"{media}.receipt", expect=expect)
-        return [
-            (f["state"], f["name"] or f["expected"])
-            for f in found["findings"]
-            if f["state"] != "good"
-        ]
+        return [(f["state"], f["name"] or f["expected"]) for f in found["findings"] if f["state"] != "good"]
 
 
 @pytest.fixture
@@ -84,9 +76,7 @@ def test_a_referrer_that_is_new_arrives_though_its_image_did_not_change(
         _registry(row, start_registry())
     image = row.layout.tag("v1", row.layout.image({"a": b"a"}))
     row.take(row.deliver(1, {"demo.local/app:v1": "v1"}))
-    signed = row.layout.artifact(
-        "application/vnd.test.signature", ("text/plain", b"signed"), subject=image
-    )
+    signed = row.layout.artifact("application/vnd.test.signature", ("text/plain", b"signed"), subject=image)
     row.layout.tag("", signed)
     done = row.take(row.deliver(2, {"demo.local/app:v1": "v1"}))
     assert {c["digest"]: c["outcome"] for c in done["changes"]} == {
@@ -106,19 +96,13 @@ def test_a_referrer_that_nobody_finds_any_more_is_drift(row: Row, start_registry
         row.layout.artifact("application/vnd.test.signature", ("text/plain", b"x"), subject=image),
     )
     row.take(row.deliver(1, {"demo.local/app:v1": "v1"}))
-    found = json.loads(
-        need.run(
-            "oras", "discover", "--plain-http", "--format", "json", f"{registry.host}/in/app:v1"
-        )
-    )
+    found = json.loads(need.run("oras", "discover", "--plain-http", "--format", "json", f"{registry.host}/in/app:v1"))
     assert len(found.get("referrers") or found["manifests"]) == 1
     assert row.audit("media1") == []
     empty = {"schemaVersion": 2, "mediaType": images.INDEX, "manifests": []}
     tag = image["digest"].replace(":", "-")
     url = f"{registry.url}/v2/in/app/manifests/{tag}"
-    answer = requests.put(
-        url, json.dumps(empty), headers={"Content-Type": images.INDEX}, timeout=10
-    )
+    answer = requests.put(url, json.dumps(empty), headers={"Content-Type": images.INDEX}, timeout=10)
     assert answer.status_code == 201
     [(state, _)] = row.audit("media1", expect=3)
     assert state == "missing"
@@ -127,9 +111,7 @@ def test_a_referrer_that_nobody_finds_any_more_is_drift(row: Row, start_registry
 
 
 @pytest.mark.part("distribution3", "crane")
-def test_what_two_deliveries_brought_is_not_extra_and_what_a_stranger_did_is(
-    row: Row, start_registry: Any
-) -> None:
+def test_what_two_deliveries_brought_is_not_extra_and_what_a_stranger_did_is(row: Row, start_registry: Any) -> None:
     registry = start_registry()
     _registry(row, registry)
     for number in (1, 2):
@@ -192,16 +174,12 @@ def test_damage_inside_is_mended_by_a_deep_import(row: Row, damage: str) -> None
 def test_two_items_that_would_get_one_tag_are_refused_before_anything_is_written(row: Row) -> None:
     row.layout.tag(
         "one",
-        row.layout.index(
-            row.layout.image({"a": b"a"}), row.layout.image({"b": b"b"}, platform="linux/arm64")
-        ),
+        row.layout.index(row.layout.image({"a": b"a"}), row.layout.image({"b": b"b"}, platform="linux/arm64")),
     )
     media = row.deliver(1, {"demo.local/app:v1": "one"}, ", platforms: [linux/amd64]")
     # The same name once more, for another platform, from another lock of the same delivery.
     spec = "spec:\n  images:\n  - {ref: 'oci:made:one', name: 'demo.local/app:v1@x', platforms: [linux/arm64]}\n"
-    row.site.write(
-        "s.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: s}}\n{spec}".replace("@x", "")
-    )
+    row.site.write("s.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: s}}\n{spec}".replace("@x", ""))
     row.site.run("lock", "s.request.yaml")
     row.site.run("pull", "s.lock.json", "--store", "store", "--key", "exporter.key")
     cut = ("--store", "store", "--to", "both", "--for", "bank", "--key", "exporter.key")
@@ -241,9 +219,7 @@ def test_an_audit_with_the_trust_of_another_sovereign_is_refused(row: Row) -> No
 
 
 @pytest.mark.part("distribution3")
-def test_a_dead_registry_is_waited_for_once_and_its_receipt_says_so(
-    row: Row, start_registry: Any
-) -> None:
+def test_a_dead_registry_is_waited_for_once_and_its_receipt_says_so(row: Row, start_registry: Any) -> None:
     registry = start_registry()
     _registry(row, registry)
     names = {}

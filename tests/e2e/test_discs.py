@@ -227,9 +227,7 @@ def test_content_that_no_volume_has_is_an_error_and_not_a_disc_to_wait_for(discs
     (discs.folder / "media/AIRGAP.json").write_bytes(forged)
     signer = load_private(discs.folder / "exporter.key", b"for tests")
     now = datetime.now(UTC)
-    statement = Statement.of(
-        Digest.of(forged), Delivery(), signed_at=now, log_head=Digest.of(b""), role="exporter"
-    )
+    statement = Statement.of(Digest.of(forged), Delivery(), signed_at=now, log_head=Digest.of(b""), role="exporter")
     bundle = sign_payload(statement.payload, signer)
     (discs.folder / "media/signatures/exporter.sigstore.json").write_bytes(bundle)
     refused = discs.site.run("import", "media", *GAP, *KEY, expect=4)

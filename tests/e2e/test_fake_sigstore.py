@@ -139,9 +139,7 @@ class Repository:
 
 
 @pytest.fixture
-def repository(
-    distribution3: Registry, tmp_path: Path, request: pytest.FixtureRequest
-) -> Repository:
+def repository(distribution3: Registry, tmp_path: Path, request: pytest.FixtureRequest) -> Repository:
     name = re.sub("[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
     return Repository(*image(tmp_path / "layout"), distribution3, f"fake-sigstore/{name}")
 
@@ -199,9 +197,7 @@ def test_cosign_finds_what_refers_to_an_image(
 ) -> None:
     how, asked = How(AT), case(How(AT), b"")
 
-    def said(
-        name: str, put: Callable[[Layout, Descriptor], object], *, experiment: bool = False
-    ) -> str:
+    def said(name: str, put: Callable[[Layout, Descriptor], object], *, experiment: bool = False) -> str:
         layout, subject = image(tmp_path / name)
         put(layout, subject)
         reference = f"{with_referrers(layout, name)}@{subject['digest']}"
@@ -221,9 +217,7 @@ def test_cosign_finds_what_refers_to_an_image(
 
 
 @pytest.mark.part("distribution3")
-def test_every_layout_goes_into_a_registry_byte_for_byte(
-    world: World, repository: Repository
-) -> None:
+def test_every_layout_goes_into_a_registry_byte_for_byte(world: World, repository: Repository) -> None:
     layout, subject, how = repository.layout, repository.subject, How(AT)
     digest = str(subject["digest"])
     attach.tag(layout, subject, "sig", [world.fs.old_signature(digest, how)])
@@ -328,9 +322,7 @@ def test_cosign_refuses_mutated_old_signatures(
             distribution3,
             f"fake-sigstore/{name}-{number}",
         )
-        attach.tag(
-            where.layout, where.subject, "att" if good.predicate_type else "sig", [each.layer]
-        )
+        attach.tag(where.layout, where.subject, "att" if good.predicate_type else "sig", [each.layer])
         answer = world.cosign.image(judged(good), where.push(), predicate_type=good.predicate_type)
         if bool(answer) != (each.expected != VERIFIED):
             accepted.append(each.name)

@@ -179,9 +179,7 @@ def test_another_default_branch(inside: Sovereign, work: Work) -> None:
     assert inside.repo()["default_branch"] == "develop"
 
 
-def test_the_default_branch_of_a_repository_that_was_there_empty(
-    inside: Sovereign, work: Work
-) -> None:
+def test_the_default_branch_of_a_repository_that_was_there_empty(inside: Sovereign, work: Work) -> None:
     inside.gitea.new_org(inside.org)
     inside.gitea.new_repo(inside.org, "thing", default_branch="other")
     work.git("branch", "other")
@@ -230,11 +228,7 @@ def test_refs_of_pull_requests_are_refused_and_are_not_extra(inside: Sovereign, 
     inside.gitea.api("POST", f"{path}/contents/new", body | {"branch": "main"})
     inside.gitea.api("POST", f"{path}/pulls", {"head": "topic", "base": "main", "title": "x"})
     written = [c for c in inside.carry(inside.form(work, "refs/heads/main")) if c.outcome]
-    extra = {
-        one.name
-        for one in inside.destination().inspect(written, deep=False)
-        if one.state is State.EXTRA
-    }
+    extra = {one.name for one in inside.destination().inspect(written, deep=False) if one.state is State.EXTRA}
     assert extra == {"refs/heads/topic"}
 
 

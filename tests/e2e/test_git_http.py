@@ -130,9 +130,7 @@ def test_only_what_is_new_is_fetched(server: GitServer, kind: GitKind, work: Wor
     server.requests.clear()
     pack(kind, url)
     # Nothing moved: the refs were listed for the lock, and nothing was fetched.
-    assert [path for method, path in server.requests if method == "POST"] == [
-        "/thing.git/git-upload-pack"
-    ]
+    assert [path for method, path in server.requests if method == "POST"] == ["/thing.git/git-upload-pack"]
 
 
 def test_a_missing_repository(server: GitServer, kind: GitKind) -> None:
@@ -153,9 +151,7 @@ def test_wrong_credentials(start_git_http: StartGitServer, tmp_path: Path, work:
         assert "wr0ng-secret" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_shallow_and_filtered_sources_over_http(
-    git_http: GitServer, tmp_path: Path, work: Work
-) -> None:
+def test_shallow_and_filtered_sources_over_http(git_http: GitServer, tmp_path: Path, work: Work) -> None:
     work.commit("second", "x")
     source = f"file://{work.path}"
     work.git("config", "uploadpack.allowFilter", "true")
@@ -209,9 +205,7 @@ def test_lfsconfig_says_where_the_objects_are(server: GitServer, kind: GitKind, 
     assert ("POST", "/objects.git/info/lfs/objects/batch") in server.requests
 
 
-def test_a_cut_lfs_download_goes_on(
-    git_http: GitServer, fault_proxy: MakeProxy, tmp_path: Path, work: Work
-) -> None:
+def test_a_cut_lfs_download_goes_on(git_http: GitServer, fault_proxy: MakeProxy, tmp_path: Path, work: Work) -> None:
     work.lfs("weights.bin", CONTENT)
     url = publish(work, git_http, "thing")
     proxy = fault_proxy(git_http.url)
@@ -253,9 +247,7 @@ def test_everything_arrives(server: GitServer, kind: GitKind, work: Work, tmp_pa
     assert set(outcomes(carry(place(server, tmp_path), form)).values()) == {Verdict.PRESENT}
 
 
-def test_a_plain_server_makes_no_repositories(
-    git_http: GitServer, work: Work, tmp_path: Path
-) -> None:
+def test_a_plain_server_makes_no_repositories(git_http: GitServer, work: Work, tmp_path: Path) -> None:
     kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
     _, form = pack(kind, publish(work, git_http, "up"))
     form = dataclasses.replace(form, original="example.org/thing")
@@ -295,9 +287,7 @@ def test_a_ref_that_the_server_refuses_does_not_stop_the_others(
     git_http.new_repo("catalog/thing")
     hook = git_http.path("catalog/thing") / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(
-        "#!/bin/sh\nif grep -q protected; then echo branch is protected >&2; exit 1; fi\n"
-    )
+    hook.write_text("#!/bin/sh\nif grep -q protected; then echo branch is protected >&2; exit 1; fi\n")
     hook.chmod(0o755)
     done = carry(place(git_http, tmp_path), form)
     failed = {change.name: change for change in done if change.outcome is Verdict.FAILED}
@@ -398,9 +388,7 @@ print("published", *{str(change.outcome) for change in done}, flush=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("line", "after"), [("planned", 0.02), ("transferred", 0.1), ("transferred", 0.5)]
-)
+@pytest.mark.parametrize(("line", "after"), [("planned", 0.02), ("transferred", 0.1), ("transferred", 0.5)])
 def test_a_killed_import_is_finished_by_the_same_command(
     git_http: GitServer, work: Work, tmp_path: Path, line: str, after: float
 ) -> None:

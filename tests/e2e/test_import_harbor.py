@@ -37,14 +37,10 @@ def row(tmp_path: Path, harbor: HarborDouble) -> Row:
 
 
 def _reasons(done: Any) -> str:
-    return " ".join(
-        [*(e["error"] for e in done["errors"]), *(c["reason"] or "" for c in done["changes"])]
-    )
+    return " ".join([*(e["error"] for e in done["errors"]), *(c["reason"] or "" for c in done["changes"])])
 
 
-def test_a_project_that_forbids_to_read_what_is_unsigned_is_filled_all_the_same(
-    row: Row, harbor: HarborDouble
-) -> None:
+def test_a_project_that_forbids_to_read_what_is_unsigned_is_filled_all_the_same(row: Row, harbor: HarborDouble) -> None:
     project = harbor.project("p1", policy=True)
     done = row.take("media1")
     assert [change["outcome"] for change in done["changes"]] == ["written"]

@@ -56,9 +56,7 @@ class Site:
             text=True,
             check=False,
         )
-        assert done.returncode == expect, (
-            f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        )
+        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def write(self, name: str, text: str) -> None:
@@ -68,9 +66,7 @@ class Site:
 
 
 def _sovereign(*urls: str) -> str:
-    registries = "".join(
-        f"  - {{url: 'http://{url}', projects: {{{{ORIGIN}}: hub}}}}\n" for url in urls
-    )
+    registries = "".join(f"  - {{url: 'http://{url}', projects: {{{{ORIGIN}}: hub}}}}\n" for url in urls)
     head = "apiVersion: airgap.openova.io/v1alpha1\nkind: Sovereign\nmetadata: {name: bank}\nspec:\n  stateDir: state\n"
     return head + "  registries:\n" + registries
 
@@ -99,9 +95,7 @@ def _deliver(site: Site, source: Any, *, platforms: str = "") -> str:
         f"spec:\n  hosts:\n    '{source.host}': {{plainHTTP: true}}\n",
     )
     site.run("lock", "r.request.yaml")
-    site.run(
-        "pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--upstreams", "u.yaml"
-    )
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--upstreams", "u.yaml")
     site.run(
         "bundle",
         "r.lock.json",
@@ -127,9 +121,7 @@ def _digest(registry: Any, name: str) -> str:
 def test_an_index_arrives_whole_in_two_registries(site: Site, start_registry: Any) -> None:
     source, one, two = start_registry(), start_registry(version=2), start_registry(version=3)
     digest = _deliver(site, source)
-    site.write(
-        "sovereign.yaml", _sovereign(one.host, two.host).replace("{ORIGIN}", f"'{source.host}'")
-    )
+    site.write("sovereign.yaml", _sovereign(one.host, two.host).replace("{ORIGIN}", f"'{source.host}'"))
     planned = site.run("import", "media", *GAP, "--dry-run")
     assert {change["outcome"] for change in planned["changes"]} == {"write"}
     site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
@@ -150,10 +142,7 @@ def test_one_platform_arrives_as_its_child_manifest(site: Site, start_registry: 
     site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
     arrived = _digest(inside, "hub/team/app:v1")
     assert arrived != digest
-    assert (
-        arrived
-        == json.loads((site.folder / "r.lock.json").read_bytes())["items"][0]["inside"]["digest"]
-    )
+    assert arrived == json.loads((site.folder / "r.lock.json").read_bytes())["items"][0]["inside"]["digest"]
     site.run("audit", *GAP, "--receipt", "receipt.json")
 
 
@@ -162,9 +151,7 @@ def test_one_platform_arrives_as_its_child_manifest(site: Site, start_registry: 
 def test_a_registry_that_is_down_does_not_stop_the_other(site: Site, start_registry: Any) -> None:
     source, good, dead = start_registry(), start_registry(), start_registry()
     digest = _deliver(site, source)
-    site.write(
-        "sovereign.yaml", _sovereign(good.host, dead.host).replace("{ORIGIN}", f"'{source.host}'")
-    )
+    site.write("sovereign.yaml", _sovereign(good.host, dead.host).replace("{ORIGIN}", f"'{source.host}'"))
     dead.stop()
     site.run("import", "media", *GAP, "--key", "sovereign.key", expect=5)
     assert _digest(good, "hub/team/app:v1") == digest
@@ -241,9 +228,7 @@ def test_one_flipped_byte_in_any_file_is_found(site: Site, start_registry: Any) 
 
 @pytest.mark.e2e
 @pytest.mark.part("skopeo", "distribution3")
-def test_damage_in_the_store_is_found_by_bundle_and_mended_by_pull(
-    site: Site, start_registry: Any
-) -> None:
+def test_damage_in_the_store_is_found_by_bundle_and_mended_by_pull(site: Site, start_registry: Any) -> None:
     source = start_registry()
     _deliver(site, source)
     blobs = (site.folder / "store/blobs/sha256").glob("[0-9a-f]*")
@@ -263,8 +248,6 @@ def test_damage_in_the_store_is_found_by_bundle_and_mended_by_pull(
         "exporter.key",
     )
     assert site.run(*bundle, expect=4)["code"] in ("damaged-blob", "digest-mismatch")
-    site.run(
-        "pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--upstreams", "u.yaml"
-    )
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--upstreams", "u.yaml")
     assert blob.read_bytes() == data
     site.run(*bundle)

@@ -40,9 +40,7 @@ PULL = ("pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--u
 CUT = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--key", "exporter.key", "--to")
 
 
-def test_a_line_that_is_cut_near_the_end_costs_little(
-    site: Site, start_registry: Any, fault_proxy: Any
-) -> None:
+def test_a_line_that_is_cut_near_the_end_costs_little(site: Site, start_registry: Any, fault_proxy: Any) -> None:
     registry = start_registry()
     proxy = fault_proxy(registry.url)
     _request(site, registry, proxy.host)
@@ -52,9 +50,7 @@ def test_a_line_that_is_cut_near_the_end_costs_little(
     assert proxy.served("/blobs/") <= 2 * LAYER + 2 * AGAIN
 
 
-def test_content_that_changed_after_the_lock_is_refused(
-    site: Site, start_registry: Any, fault_proxy: Any
-) -> None:
+def test_content_that_changed_after_the_lock_is_refused(site: Site, start_registry: Any, fault_proxy: Any) -> None:
     registry = start_registry()
     proxy = fault_proxy(registry.url)
     _request(site, registry, proxy.host)
@@ -89,9 +85,7 @@ def test_one_of_two_registries_dies_in_the_middle_and_is_finished_later(
     site.run("audit", *GAP, "--receipt", "receipt.json")
 
 
-def test_a_full_disk_is_said_before_anything_is_written(
-    site: Site, start_registry: Any, tiny_tmpfs: Any
-) -> None:
+def test_a_full_disk_is_said_before_anything_is_written(site: Site, start_registry: Any, tiny_tmpfs: Any) -> None:
     registry = start_registry()
     _request(site, registry, registry.host)
     small = tiny_tmpfs(8 << 20)

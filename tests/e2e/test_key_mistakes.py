@@ -105,9 +105,7 @@ class Watched:
         """A command whose password is that of a kind of key."""
         environ = {**os.environ, "AIRGAP_KEY_PASSWORD_FILE": f"pw-{kind}", "RECORD": "started"}
         command = [sys.executable, "-c", RECORDER, *line, "--log-file", "said.log"]
-        done = subprocess.run(
-            command, cwd=self.site.folder, env=environ, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=self.site.folder, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == expect, done.stdout + done.stderr
         self.said += done.stdout + done.stderr
 

@@ -45,11 +45,7 @@ def test_a_good_signature_verifies_and_each_change_has_its_answer(name: str) -> 
     assert said(good, good.layer or good.bundle) == VERIFIED
     changed = list(mutations(good))
     answers = {one.name: said(good, one.layer or one.bundle) for one in changed}
-    wrong = {
-        one.name: (answers[one.name], one.expected)
-        for one in changed
-        if answers[one.name] != one.expected
-    }
+    wrong = {one.name: (answers[one.name], one.expected) for one in changed if answers[one.name] != one.expected}
     assert wrong == {}  # got, expected
 
 

@@ -48,9 +48,7 @@ def start(site: Site, *arguments: str) -> subprocess.Popen[bytes]:
     """A command that runs on its own."""
     environ = {**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"}
     command = [sys.executable, "-m", "airgap.cli.main", *arguments]
-    return subprocess.Popen(
-        command, cwd=site.folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    return subprocess.Popen(command, cwd=site.folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:

@@ -34,9 +34,7 @@ def reach_to(hub: HuggingFace, folder: Path, token: str = "") -> Reach:
         (folder / "token").write_text(token + "\n")
         (folder / "token").chmod(0o600)
         credentials = Credentials(token_file=folder / "token")
-    config = HostConfig(
-        credentials, plain_http=True, allowed_hosts=(Origin.of(hub.cdn_url).netloc,)
-    )
+    config = HostConfig(credentials, plain_http=True, allowed_hosts=(Origin.of(hub.cdn_url).netloc,))
     http = Client(
         {Origin.of(hub.url).netloc: config},
         zone="connected",
@@ -67,9 +65,7 @@ def failure(request: ModelRequest, reach: Reach) -> AirgapError:
     return caught.value
 
 
-def test_a_real_model_is_locked_and_arrives_whole(
-    hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path
-) -> None:
+def test_a_real_model_is_locked_and_arrives_whole(hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path) -> None:
     commit = hf_endpoint.publish(REPO, minilm)
     reach = reach_to(hf_endpoint, tmp_path)
     item = model.resolve(ASKED, reach)
@@ -89,9 +85,7 @@ def test_a_real_model_is_locked_and_arrives_whole(
     assert tree.pointer == (f"{REPO}/refs/main", commit.encode())
 
 
-def test_the_hub_and_a_folder_give_the_same_root(
-    hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path
-) -> None:
+def test_the_hub_and_a_folder_give_the_same_root(hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path) -> None:
     hf_endpoint.publish(REPO, minilm)
     reach = reach_to(hf_endpoint, tmp_path)
     from_folder = model.resolve(ModelRequest(REPO, directory=minilm), reach)
@@ -99,9 +93,7 @@ def test_the_hub_and_a_folder_give_the_same_root(
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_content_flipped_after_the_lock_is_not_stored(
-    hf_endpoint: HuggingFace, tmp_path: Path, name: str
-) -> None:
+def test_content_flipped_after_the_lock_is_not_stored(hf_endpoint: HuggingFace, tmp_path: Path, name: str) -> None:
     folder = small_model(tmp_path / "model")
     hf_endpoint.publish(REPO, folder)
     reach = reach_to(hf_endpoint, tmp_path)
@@ -116,9 +108,7 @@ def test_content_flipped_after_the_lock_is_not_stored(
     assert not store.has(copied.copy.root)
 
 
-def test_a_small_file_that_is_not_the_commits_is_refused_when_locking(
-    hf_endpoint: HuggingFace, tmp_path: Path
-) -> None:
+def test_a_small_file_that_is_not_the_commits_is_refused_when_locking(hf_endpoint: HuggingFace, tmp_path: Path) -> None:
     folder = small_model(tmp_path / "model")
     hf_endpoint.publish(REPO, folder)
     (folder / "config.json").write_text('{"a": 2}')
@@ -152,9 +142,7 @@ def test_include_takes_only_what_it_names(hf_endpoint: HuggingFace, tmp_path: Pa
     assert error.code == "no-such-file"
 
 
-def test_the_token_opens_a_gated_model_and_goes_nowhere_else(
-    hf_endpoint: HuggingFace, tmp_path: Path
-) -> None:
+def test_the_token_opens_a_gated_model_and_goes_nowhere_else(hf_endpoint: HuggingFace, tmp_path: Path) -> None:
     hf_endpoint.publish(REPO, small_model(tmp_path / "model"), gated=True)
     hf_endpoint.allowed.add(TOKEN)
     reach = reach_to(hf_endpoint, tmp_path, TOKEN)
@@ -165,9 +153,7 @@ def test_the_token_opens_a_gated_model_and_goes_nowhere_else(
 
 
 @pytest.mark.parametrize(("token", "status"), [("", 401), ("hf_stranger", 403)])
-def test_a_gated_model_says_what_to_do(
-    hf_endpoint: HuggingFace, tmp_path: Path, token: str, status: int
-) -> None:
+def test_a_gated_model_says_what_to_do(hf_endpoint: HuggingFace, tmp_path: Path, token: str, status: int) -> None:
     hf_endpoint.publish(REPO, small_model(tmp_path / "model"), gated=True)
     hf_endpoint.tokens.add("hf_stranger")
     error = failure(ASKED, reach_to(hf_endpoint, tmp_path, token))
@@ -177,9 +163,7 @@ def test_a_gated_model_says_what_to_do(
     assert "credentials.tokenFile" in error.hint
 
 
-def test_a_token_that_is_wrong_is_said_to_be_without_being_shown(
-    hf_endpoint: HuggingFace, tmp_path: Path
-) -> None:
+def test_a_token_that_is_wrong_is_said_to_be_without_being_shown(hf_endpoint: HuggingFace, tmp_path: Path) -> None:
     hf_endpoint.publish(REPO, small_model(tmp_path / "model"))
     error = failure(ASKED, reach_to(hf_endpoint, tmp_path, "hf_unknown"))
     assert isinstance(error, UpstreamError)

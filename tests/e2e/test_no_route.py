@@ -100,9 +100,7 @@ def test_an_embedded_sovereign_needs_no_network_at_all(inside: Inside) -> None:
 
 
 @pytest.mark.part("distribution3", "minio")
-def test_only_the_services_that_are_configured_are_asked(
-    inside: Inside, start_registry: Any, stack: ExitStack
-) -> None:
+def test_only_the_services_that_are_configured_are_asked(inside: Inside, start_registry: Any, stack: ExitStack) -> None:
     with inside.netns.entered():
         registry = start_registry()
         minio = start_minio(scratch(stack, "minio"))

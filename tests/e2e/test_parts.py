@@ -93,9 +93,7 @@ def test_no_referrers_api(any_registry: Registry) -> None:
 
 def test_layouts(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "images")
-    inner = layout.index(
-        layout.image({"a": b"1"}), layout.image({"a": b"2"}, platform="linux/arm/v7")
-    )
+    inner = layout.index(layout.image({"a": b"1"}), layout.image({"a": b"2"}, platform="linux/arm/v7"))
     root = layout.tag("nested", layout.index(inner))
     tag = layout.signature_tag(root)
     referrer = layout.artifact("text/plain", ("text/plain", b"note"), subject=root)
@@ -149,9 +147,7 @@ def test_debian_image(debian_image: Path, distribution3: Registry, tmp_path: Pat
         assert {"./bin/busybox", "bin/busybox"} & set(archive.getnames())
 
 
-def test_network_namespace(
-    netns: NetworkNamespace, distribution3: Registry, start_registry: StartRegistry
-) -> None:
+def test_network_namespace(netns: NetworkNamespace, distribution3: Registry, start_registry: StartRegistry) -> None:
     assert netns.run(["ip", "route"]).stdout == ""
     outside = urllib.request.Request(f"{distribution3.url}/v2/")
     with netns.entered():
@@ -179,8 +175,6 @@ def test_clients(name: str) -> None:
     assert run(name, "version")
 
 
-@pytest.mark.parametrize(
-    ("name", "option"), [("buildah", "version"), ("containerd", "--version"), ("nginx", "-v")]
-)
+@pytest.mark.parametrize(("name", "option"), [("buildah", "version"), ("containerd", "--version"), ("nginx", "-v")])
 def test_programs(name: str, option: str) -> None:
     run(name, option)

@@ -86,12 +86,8 @@ def test_without_rules(proxy: FaultProxy, session: requests.Session, tmp_path: P
     assert proxy.taken("/u") == SIZE + 20 * 70_000
 
 
-@pytest.mark.parametrize(
-    ("what", "size"), [({"cut_at": 0.95}, int(SIZE * 0.95)), ({"cut_after": 1000}, 1000)]
-)
-def test_cut(
-    proxy: FaultProxy, session: requests.Session, tmp_path: Path, what: dict[str, Any], size: int
-) -> None:
+@pytest.mark.parametrize(("what", "size"), [({"cut_at": 0.95}, int(SIZE * 0.95)), ({"cut_after": 1000}, 1000)])
+def test_cut(proxy: FaultProxy, session: requests.Session, tmp_path: Path, what: dict[str, Any], size: int) -> None:
     proxy.fault("GET", "/b", times=1, **what)
     assert received(session, proxy.url + "/b") == blob(tmp_path)[:size]
     assert session.get(proxy.url + "/b").content == blob(tmp_path)
@@ -161,9 +157,7 @@ def test_secrets_are_not_recorded(proxy: FaultProxy, session: requests.Session) 
     assert proxy.requests[0].headers["authorization"] == "(left out)"
 
 
-def test_in_front_of_a_registry(
-    any_registry: Registry, fault_proxy: MakeProxy, tmp_path: Path
-) -> None:
+def test_in_front_of_a_registry(any_registry: Registry, fault_proxy: MakeProxy, tmp_path: Path) -> None:
     proxy = fault_proxy(any_registry.url)
     root = make_image(tmp_path / "in", layers=[{"big": b"0123456789" * 300_000}])
     run("crane", "push", tmp_path / "in", f"{proxy.host}/faults:v1")

@@ -31,13 +31,9 @@ def small_model(folder: Path) -> Path:
     return folder
 
 
-def test_real_client_downloads_a_real_model(
-    hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path
-) -> None:
+def test_real_client_downloads_a_real_model(hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path) -> None:
     commit = hf_endpoint.publish(REPO, minilm)
-    got = Path(
-        snapshot_download(REPO, endpoint=hf_endpoint.url, cache_dir=tmp_path / "c", token=False)
-    )
+    got = Path(snapshot_download(REPO, endpoint=hf_endpoint.url, cache_dir=tmp_path / "c", token=False))
     assert got.name == commit
     names = [path.relative_to(minilm) for path in minilm.rglob("*") if path.is_file()]
     assert "model.safetensors" in map(str, names)
@@ -72,9 +68,7 @@ def test_pointer_is_git_lfs_own(hf_endpoint: HuggingFace, tmp_path: Path) -> Non
     folder = small_model(tmp_path / "model")
     commit = hf_endpoint.publish(REPO, folder)
     each = hf_endpoint.repos[REPO].commits[commit]["model.safetensors"]
-    pointer = subprocess.run(
-        ["git", "lfs", "pointer", f"--file={each.path}"], capture_output=True, check=True
-    ).stdout
+    pointer = subprocess.run(["git", "lfs", "pointer", f"--file={each.path}"], capture_output=True, check=True).stdout
     assert (git_blob_id(pointer), len(pointer)) == (each.oid, each.pointer_size)
 
 

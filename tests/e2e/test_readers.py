@@ -190,9 +190,7 @@ def inside(request: Any, site: Site, start_registry: StartRegistry) -> Registry:
 
 
 @pytest.mark.part("crane", "oras", "regctl", "distribution2", "distribution3")
-def test_crane_skopeo_oras_and_regctl_read_an_imported_image(
-    site: Site, inside: Registry, tmp_path: Path
-) -> None:
+def test_crane_skopeo_oras_and_regctl_read_an_imported_image(site: Site, inside: Registry, tmp_path: Path) -> None:
     repository = f"{inside.host}/hub/library/hello"
     image = f"{repository}:1.0"
     regctl = {"HOME": str(tmp_path), "REGCTL_CONFIG": str(tmp_path / "regctl.json")}

@@ -123,9 +123,7 @@ def test_all_of_them_verify_under_their_own_root_for_their_own_signer() -> None:
         instance, identity, issuer = signer_of(name)
         wanted = str(json.loads(signed.payload)["predicateType"])
         assert wanted == SLSA if ".slsa." in name else wanted.endswith(PUBLISH)
-        demand = Demand(
-            wanted, identities=(Identity(issuer, identity),), root=trust(instance), now=NOW
-        )
+        demand = Demand(wanted, identities=(Identity(issuer, identity),), root=trust(instance), now=NOW)
         finding = verify(signed, demand)
         assert (finding.reason, finding.detail) == ("", ""), name
         assert finding.proof is not None

@@ -25,9 +25,7 @@ HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 
 def _without_subject(layout: images.Layout, subject: images.Descriptor) -> images.Descriptor:
     """A bundle's manifest that does not say to what it refers: only the index says it."""
-    made = attach.bundle_manifest(
-        layout, subject, FakeSigstore().sign_image(subject["digest"], HOW)
-    )
+    made = attach.bundle_manifest(layout, subject, FakeSigstore().sign_image(subject["digest"], HOW))
     manifest = json.loads(layout.read(made["digest"]))
     del manifest["subject"]
     return layout.document(manifest, images.MANIFEST, artifactType=made["artifactType"])
@@ -47,9 +45,7 @@ def _verifies(site: Site, reference: str) -> bool:
     return done.returncode == 0
 
 
-def test_what_an_index_of_referrers_names_is_found_inside(
-    tmp_path: Path, start_registry: Any
-) -> None:
+def test_what_an_index_of_referrers_names_is_found_inside(tmp_path: Path, start_registry: Any) -> None:
     site, outside, inside = Site(tmp_path), start_registry(), start_registry()
     layout = images.Layout(tmp_path / "made")
     image = layout.tag("v1", layout.image({"a": b"a"}))

@@ -62,9 +62,7 @@ def from_source(source: Source, descriptor: Descriptor) -> Opener:
 # --- pulling -------------------------------------------------------------------------------------
 
 
-def test_a_drop_at_95_percent_costs_little(
-    proxy: FaultProxy, there: tuple[Descriptor, bytes], tmp_path: Path
-) -> None:
+def test_a_drop_at_95_percent_costs_little(proxy: FaultProxy, there: tuple[Descriptor, bytes], tmp_path: Path) -> None:
     descriptor, data = there
     proxy.fault("GET", BLOB, times=1, cut_at=0.95)
     store = Layout(tmp_path / "store", create=True)
@@ -73,18 +71,14 @@ def test_a_drop_at_95_percent_costs_little(
     assert proxy.served(BLOB) <= SIZE + MIB
 
 
-def test_many_drops_are_survived_while_there_is_progress(
-    proxy: FaultProxy, there: tuple[Descriptor, bytes]
-) -> None:
+def test_many_drops_are_survived_while_there_is_progress(proxy: FaultProxy, there: tuple[Descriptor, bytes]) -> None:
     descriptor, data = there
     proxy.fault("GET", BLOB, times=9, cut_after=2 * MIB)
     assert read_all(repository(proxy.host), descriptor) == data
     assert proxy.served(BLOB) <= SIZE + 9 * MIB
 
 
-def test_a_server_that_ignores_range_gives_the_right_bytes(
-    proxy: FaultProxy, there: tuple[Descriptor, bytes]
-) -> None:
+def test_a_server_that_ignores_range_gives_the_right_bytes(proxy: FaultProxy, there: tuple[Descriptor, bytes]) -> None:
     descriptor, data = there
     proxy.fault("GET", BLOB, times=1, cut_at=0.5)
     proxy.fault("GET", BLOB, ignore_range=True)
@@ -93,9 +87,7 @@ def test_a_server_that_ignores_range_gives_the_right_bytes(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_registry_is_waited_for(
-    proxy: FaultProxy, there: tuple[Descriptor, bytes], status: int
-) -> None:
+def test_a_busy_registry_is_waited_for(proxy: FaultProxy, there: tuple[Descriptor, bytes], status: int) -> None:
     descriptor, data = there
     waits: list[float] = []
     proxy.fault("GET", BLOB, times=2, status=status, retry_after="3")
@@ -133,9 +125,7 @@ def test_a_length_that_says_too_much_does_no_harm(
     assert read_all(store, descriptor) == data
 
 
-def test_a_flipped_bit_is_found(
-    proxy: FaultProxy, there: tuple[Descriptor, bytes], tmp_path: Path
-) -> None:
+def test_a_flipped_bit_is_found(proxy: FaultProxy, there: tuple[Descriptor, bytes], tmp_path: Path) -> None:
     descriptor, _ = there
     proxy.fault("GET", BLOB, flip_at=SIZE - 1)
     store = Layout(tmp_path / "store", create=True)
@@ -159,9 +149,7 @@ def test_a_manifest_that_is_another_is_found(proxy: FaultProxy, any_registry: Re
         read_verified(through, root)
 
 
-def test_content_that_changes_between_two_answers_is_found(
-    proxy: FaultProxy, there: tuple[Descriptor, bytes]
-) -> None:
+def test_content_that_changes_between_two_answers_is_found(proxy: FaultProxy, there: tuple[Descriptor, bytes]) -> None:
     descriptor, data = there
     proxy.fault("GET", BLOB, times=1, cut_at=0.5)
     proxy.fault("GET", BLOB, ignore_range=True, replace=data[:-1] + b"x")
@@ -198,9 +186,7 @@ def test_an_upload_that_is_cut_starts_again(
     assert read_all(repository(any_registry.host), descriptor) == data
 
 
-def test_an_answer_that_got_lost_is_not_work_done_twice(
-    proxy: FaultProxy, wanted: tuple[Descriptor, bytes]
-) -> None:
+def test_an_answer_that_got_lost_is_not_work_done_twice(proxy: FaultProxy, wanted: tuple[Descriptor, bytes]) -> None:
     descriptor, data = wanted
     proxy.fault("PUT", UPLOAD, times=1, lost_answer=True)
     assert repository(proxy.host).put(descriptor, opener(data)) is Outcome.WRITTEN
@@ -242,9 +228,7 @@ def test_a_proxy_that_limits_requests_gets_pieces(
     assert read_all(repository(any_registry.host), descriptor) == data
 
 
-def test_wrong_bytes_never_reach_the_end_of_an_upload(
-    proxy: FaultProxy, wanted: tuple[Descriptor, bytes]
-) -> None:
+def test_wrong_bytes_never_reach_the_end_of_an_upload(proxy: FaultProxy, wanted: tuple[Descriptor, bytes]) -> None:
     descriptor, data = wanted
     with pytest.raises(IntegrityError):
         repository(proxy.host).put(descriptor, opener(data[:-1] + b"\0"))
@@ -258,9 +242,7 @@ def test_bytes_that_change_on_the_way_are_refused_by_the_registry_and_sent_again
     descriptor, data = wanted
     proxy = fault_proxy(any_registry.url)
     body = b'{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}'
-    proxy.fault(
-        "PUT", UPLOAD, times=1, status=400, body=body, headers={"Content-Type": "application/json"}
-    )
+    proxy.fault("PUT", UPLOAD, times=1, status=400, body=body, headers={"Content-Type": "application/json"})
     assert repository(proxy.host).put(descriptor, opener(data)) is Outcome.WRITTEN
 
 

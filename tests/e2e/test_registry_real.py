@@ -52,9 +52,7 @@ def fresh(name: str = "real") -> str:
     return f"{name}/r{next(_COUNT)}"
 
 
-def push(
-    source: Path, name: str, client: RegistryClient, repository: str, tag: str = "v1"
-) -> Digest:
+def push(source: Path, name: str, client: RegistryClient, repository: str, tag: str = "v1") -> Digest:
     """Copies the image `name` of a layout made by hand into a registry."""
     store = Store(source)
     root = store.find(name)
@@ -99,9 +97,7 @@ def test_every_login_pushes_and_pulls(
 
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
-def test_logins_of_the_docker_store_are_used(
-    start_registry: StartRegistry, tmp_path: Path, auth: str
-) -> None:
+def test_logins_of_the_docker_store_are_used(start_registry: StartRegistry, tmp_path: Path, auth: str) -> None:
     made = start_registry(auth=auth)  # type: ignore[arg-type]
     config = HostConfig(plain_http=True, allowed_hosts=("localhost",))
     http = Client({made.host: config}, zone="connected")
@@ -114,9 +110,7 @@ def test_logins_of_the_docker_store_are_used(
 
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
-def test_a_wrong_password_is_said_and_not_shown(
-    start_registry: StartRegistry, tmp_path: Path, auth: str
-) -> None:
+def test_a_wrong_password_is_said_and_not_shown(start_registry: StartRegistry, tmp_path: Path, auth: str) -> None:
     made = start_registry(auth=auth)  # type: ignore[arg-type]
     made.password = "not the right one"
     with pytest.raises(UpstreamError) as caught:
@@ -125,9 +119,7 @@ def test_a_wrong_password_is_said_and_not_shown(
     assert "not the right one" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_a_token_that_expired_is_renewed_in_the_middle(
-    start_registry: StartRegistry, tmp_path: Path
-) -> None:
+def test_a_token_that_expired_is_renewed_in_the_middle(start_registry: StartRegistry, tmp_path: Path) -> None:
     made = start_registry(auth="token")
     assert made.tokens is not None
     made.tokens.seconds = 1  # Distribution allows itself some leeway; we renew long before
@@ -200,9 +192,7 @@ def test_a_mirror_is_asked_in_place_of_the_host(any_registry: Registry, tmp_path
 # --- tags ----------------------------------------------------------------------------------------
 
 
-def test_tags_come_in_pages(
-    any_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tags_come_in_pages(any_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "TAGS_PER_PAGE", 2)
     repository = Repository(client_of(any_registry, tmp_path), fresh())
     root = image(repository)
@@ -230,18 +220,14 @@ def test_a_child_that_is_missing_is_refused(any_registry: Registry, tmp_path: Pa
     }
     data = json.dumps(document).encode()
     with pytest.raises(UpstreamError) as caught:
-        Repository(client_of(any_registry, tmp_path), fresh()).put(
-            Descriptor.of(OCI_MANIFEST, data), opener(data)
-        )
+        Repository(client_of(any_registry, tmp_path), fresh()).put(Descriptor.of(OCI_MANIFEST, data), opener(data))
     assert caught.value.code == "child-missing"
 
 
 # --- referrers without the API -------------------------------------------------------------------
 
 
-def test_referrers_get_their_fallback_tag_and_oras_finds_them(
-    any_registry: Registry, tmp_path: Path
-) -> None:
+def test_referrers_get_their_fallback_tag_and_oras_finds_them(any_registry: Registry, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "image")
     subject = make_image(tmp_path / "image")
     referrers = [
@@ -257,18 +243,12 @@ def test_referrers_get_their_fallback_tag_and_oras_finds_them(
     assert {(each.digest, each.artifact_type) for each in found} == {
         (each["digest"], each["artifactType"]) for each in referrers
     }
-    said = json.loads(
-        run(
-            "oras", "discover", "--plain-http", "--format", "json", f"{any_registry.host}/{name}:v1"
-        )
-    )
+    said = json.loads(run("oras", "discover", "--plain-http", "--format", "json", f"{any_registry.host}/{name}:v1"))
     listed = said.get("referrers") or said.get("manifests")
     assert {each["digest"] for each in listed} == {each["digest"] for each in referrers}
 
 
-def test_an_index_of_referrers_that_oras_began_is_merged(
-    any_registry: Registry, tmp_path: Path
-) -> None:
+def test_an_index_of_referrers_that_oras_began_is_merged(any_registry: Registry, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "image")
     subject = make_image(tmp_path / "image")
     client, name, host = client_of(any_registry, tmp_path), fresh(), any_registry.host
@@ -287,9 +267,7 @@ def test_an_index_of_referrers_that_oras_began_is_merged(
     }
 
 
-def test_a_referrer_is_not_findable_before_names_are_published(
-    any_registry: Registry, tmp_path: Path
-) -> None:
+def test_a_referrer_is_not_findable_before_names_are_published(any_registry: Registry, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "image")
     subject = make_image(tmp_path / "image")
     client, name = client_of(any_registry, tmp_path), fresh()

@@ -196,10 +196,13 @@ def forge(row: Row, key: str, name: str = "bank", target: str = LIST) -> None:
     shutil.rmtree(row.folder / "elsewhere")
 
 
-@pytest.mark.parametrize(("key", "name", "code"), [
-    ("stranger", "bank", "unknown-key"),
-    ("sovereign", "other", "list-of-another"),
-])
+@pytest.mark.parametrize(
+    ("key", "name", "code"),
+    [
+        ("stranger", "bank", "unknown-key"),
+        ("sovereign", "other", "list-of-another"),
+    ],
+)
 def test_a_list_that_is_not_ours_is_noted_where_there_is_a_state_and_decides_where_there_is_none(
     row: Row, key: str, name: str, code: str
 ) -> None:

@@ -156,9 +156,7 @@ def test_large_objects_go_in_parts(place: S3Place) -> None:
     assert place.read("models", "acme/mini/r1/weights") == big()
     assert place.read("models", "acme/mini/r1/exact") == big(2 * PART)
     bucket = place.config.buckets["models"]
-    head = place.client.head_object(
-        Bucket=bucket, Key="acme/mini/r1/weights", ChecksumMode="ENABLED"
-    )
+    head = place.client.head_object(Bucket=bucket, Key="acme/mini/r1/weights", ChecksumMode="ENABLED")
     assert head["ChecksumSHA256"].endswith("-3")
     assert head["Metadata"]["sha256"] == Digest.of(big()).hex
     assert list(place.journals.glob("*.jsonl")) == []
@@ -203,9 +201,7 @@ def test_a_journal_whose_upload_is_gone_begins_anew(place: S3Place, fault_proxy:
     bucket = place.config.buckets["models"]
     page = place.client.list_multipart_uploads(Bucket=bucket, Prefix="acme/mini/r1/weights")
     [upload] = page["Uploads"]
-    place.client.abort_multipart_upload(
-        Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-    )
+    place.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     proxy.clear()
     assert outcomes(carry(place.in_parts(endpoint=proxy.url), form)) == {Verdict.WRITTEN}
     assert place.read("models", "acme/mini/r1/weights") == big()
@@ -268,9 +264,7 @@ def _journals(place: S3Place) -> list[Path]:
     return list(place.journals.glob("*.jsonl"))
 
 
-def test_a_completed_upload_whose_journal_stayed_is_tidied(
-    place: S3Place, fault_proxy: MakeProxy
-) -> None:
+def test_a_completed_upload_whose_journal_stayed_is_tidied(place: S3Place, fault_proxy: MakeProxy) -> None:
     proxy = fault_proxy(place.service.endpoint)
     proxy.fault("PUT", r"partNumber=3", status=403)
     form = tree({"weights": big()})
@@ -306,9 +300,7 @@ def test_a_lost_answer_is_not_a_failure(place: S3Place, fault_proxy: MakeProxy) 
     assert proxy.count("PUT", r"/one$") == 2
 
 
-def test_a_dropped_upload_is_sent_again_from_its_source(
-    place: S3Place, fault_proxy: MakeProxy
-) -> None:
+def test_a_dropped_upload_is_sent_again_from_its_source(place: S3Place, fault_proxy: MakeProxy) -> None:
     proxy = fault_proxy(place.service.endpoint)
     proxy.fault("PUT", r"/one$", times=1, cut_request_after=5_000_000)
     progress = Bytes()
@@ -394,9 +386,9 @@ def test_a_missing_bucket_is_refused_and_not_made(place: S3Place) -> None:
     assert isinstance(error, InputError)
     assert error.code == "no-bucket"
     assert missing not in {entry["Name"] for entry in place.client.list_buckets()["Buckets"]}
-    failed = S3Destination(
-        replace(place.config, buckets={"models": missing}), place.journals, Run(Silent())
-    ).transfer([tree({"one": b"1"})])
+    failed = S3Destination(replace(place.config, buckets={"models": missing}), place.journals, Run(Silent())).transfer(
+        [tree({"one": b"1"})]
+    )
     assert [error.code for error in failed.values()] == ["no-bucket"]
     assert missing not in {entry["Name"] for entry in place.client.list_buckets()["Buckets"]}
 
@@ -431,9 +423,7 @@ def test_a_redirect_elsewhere_is_not_followed(place: S3Place, fault_proxy: MakeP
     assert elsewhere.count() == 0
 
 
-def test_the_environment_changes_nothing(
-    place: S3Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_environment_changes_nothing(place: S3Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9"
     (tmp_path / "aws").write_text("[default]\ns3 =\n  addressing_style = virtual\nregion = x\n")
     for name, value in {
@@ -455,9 +445,7 @@ def test_the_environment_changes_nothing(
     assert outcomes(carry(place.make(Run(Silent())), tree({"one": b"1"}))) == {Verdict.WRITTEN}
 
 
-def test_a_profile_is_read_from_the_home(
-    place: S3Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_profile_is_read_from_the_home(place: S3Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws/credentials").write_text(
@@ -518,9 +506,7 @@ def test_a_busy_service_is_asked_again(place: S3Place, fault_proxy: MakeProxy) -
     assert place.read("models", "acme/mini/r1/one") == big()
 
 
-def test_an_object_that_is_cut_while_it_is_read_is_unknown(
-    place: S3Place, fault_proxy: MakeProxy
-) -> None:
+def test_an_object_that_is_cut_while_it_is_read_is_unknown(place: S3Place, fault_proxy: MakeProxy) -> None:
     changes = carry(place.make(Run(Silent())), tree({"one": big()}))
     proxy = fault_proxy(place.service.endpoint)
     proxy.fault("GET", r"/one$", cut_at=0.5)
@@ -536,9 +522,7 @@ def test_a_bit_that_rots_in_a_body_is_found(place: S3Place, fault_proxy: MakePro
     assert [finding.state for finding in found] == [State.CHANGED, State.GOOD]
 
 
-def test_a_store_that_keeps_something_else_is_found_out(
-    place: S3Place, fault_proxy: MakeProxy
-) -> None:
+def test_a_store_that_keeps_something_else_is_found_out(place: S3Place, fault_proxy: MakeProxy) -> None:
     proxy = fault_proxy(place.service.endpoint)
     destination = _through(place, proxy.url)
     form = tree({"one": b"1"})
@@ -575,9 +559,7 @@ def tls_minio(tmp_path: Path, stack: ExitStack) -> tuple[str, Path]:
     return f"https://{LOOPBACK}:{port}", authority.cert_file
 
 
-def test_a_private_authority_is_believed_when_it_is_named(
-    tls_minio: tuple[str, Path], tmp_path: Path
-) -> None:
+def test_a_private_authority_is_believed_when_it_is_named(tls_minio: tuple[str, Path], tmp_path: Path) -> None:
     url, ca_file = tls_minio
     keys = Credentials(access_key_file=tmp_path / "access", secret_key_file=tmp_path / "secret")
     (tmp_path / "access").write_text(ACCESS_KEY)

@@ -108,9 +108,7 @@ def test_an_archived_object_says_what_to_do(aws: S3Client, destination: S3Destin
     """Without a checksum of the server and without our metadata the object would have to be read."""
     form = tree()
     path = next(iter(sorted(form.entries)))
-    aws.put_object(
-        Bucket=BUCKET, Key=f"{form.prefix}/{path}", Body=FILES[path], StorageClass="DEEP_ARCHIVE"
-    )
+    aws.put_object(Bucket=BUCKET, Key=f"{form.prefix}/{path}", Body=FILES[path], StorageClass="DEEP_ARCHIVE")
     with pytest.raises(AirgapError) as caught:
         destination.plan(form)
     assert caught.value.code == "archived"

@@ -152,9 +152,7 @@ def test_a_full_seaweedfs_gives_no_reason_and_is_told_to_be_looked_at(
     assert "disks are full" in error.hint
 
 
-def test_a_put_that_is_called_incomplete_is_sent_again(
-    full_disk: FullDisk, fault_proxy: MakeProxy
-) -> None:
+def test_a_put_that_is_called_incomplete_is_sent_again(full_disk: FullDisk, fault_proxy: MakeProxy) -> None:
     proxy = fault_proxy(full_disk.place.service.endpoint)
     body = b"<Error><Code>IncompleteBody</Code><Message>short</Message></Error>"
     proxy.fault("PUT", r"/one$", times=1, status=400, body=body)

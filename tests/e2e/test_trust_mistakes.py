@@ -65,9 +65,7 @@ GOOD_PIN = ("v1.json", *NAME, "roots")
         (("update", *NAME, "password"), 2, "bad-path"),
     ],
 )
-def test_a_mistake_is_told_and_nothing_is_pinned(
-    made: Site, line: tuple[str, ...], code: int, name: str
-) -> None:
+def test_a_mistake_is_told_and_nothing_is_pinned(made: Site, line: tuple[str, ...], code: int, name: str) -> None:
     airgap(made, "trust", *line).refused(code, name)
     assert not (made.folder / "roots").exists()
 

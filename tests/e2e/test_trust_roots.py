@@ -120,22 +120,16 @@ def test_versions_are_added_and_the_difference_is_shown(site: Site) -> None:
 
 def test_less_than_before_is_refused(site: Site) -> None:
     site.run("trust", "pin", "v2.json", *NAME, "roots")
-    airgap(site, "trust", "pin", "v1.json", *NAME, "roots").refused(
-        4, "root-shrinks", "missing: log https://"
-    )
+    airgap(site, "trust", "pin", "v1.json", *NAME, "roots").refused(4, "root-shrinks", "missing: log https://")
     retired = json.loads(V2)
     retired["tlogs"][0]["publicKey"]["validFor"]["end"] = "2026-06-01T00:00:00Z"
     (site.folder / "v3.json").write_text(json.dumps(retired))
-    airgap(site, "trust", "pin", "v3.json", *NAME, "roots").refused(
-        4, "root-shrinks", "--retire", "now"
-    )
+    airgap(site, "trust", "pin", "v3.json", *NAME, "roots").refused(4, "root-shrinks", "--retire", "now")
     assert site.run("trust", "pin", "v3.json", *NAME, "roots", "--retire")["version"] == 2
     # Once retired, it stays so.
     retired["tlogs"][0]["publicKey"]["validFor"]["end"] = "2026-07-01T00:00:00Z"
     (site.folder / "v4.json").write_text(json.dumps(retired))
-    airgap(site, "trust", "pin", "v4.json", *NAME, "roots", "--retire").refused(
-        4, "trust-root-changed"
-    )
+    airgap(site, "trust", "pin", "v4.json", *NAME, "roots", "--retire").refused(4, "trust-root-changed")
 
 
 def test_a_version_that_was_changed_here_is_noticed(site: Site) -> None:
@@ -204,9 +198,7 @@ def test_an_approval_of_the_root_lets_it_out_of_a_delivery(site: Site) -> None:
     pin = ("trust", "pin", "media", *NAME, "inside", *TRUSTED, "--approval")
     for name in ("v2", "v1"):
         site.run("sign", f"{name}.json", *SIGN, "--out", "approvals")
-    airgap(site, *pin, "approvals/v2.json.security-officer.sigstore.json").refused(
-        2, "bad-approval"
-    )
+    airgap(site, *pin, "approvals/v2.json.security-officer.sigstore.json").refused(2, "bad-approval")
     site.run(*pin, "approvals/v1.json.security-officer.sigstore.json")
 
 
@@ -223,9 +215,7 @@ def test_the_roots_of_a_verdict_go_along(site: Site) -> None:
         '  - match: ["**"]\n'
         "    digestOnly: {approver: me, reason: a test, local: true, expires: 2036-01-01T00:00:00Z}\n",
     )
-    site.run(
-        "scan", "r.lock.json", "--store", "store", "--policy", "policy.yaml", "--key", "station.key"
-    )
+    site.run("scan", "r.lock.json", "--store", "store", "--policy", "policy.yaml", "--key", "station.key")
     site.run(*CUT, "media")
     site.run("sign", "media", *SIGN)
     pin = ("trust", "pin", "media", *NAME, "inside", *TRUSTED)
@@ -242,9 +232,7 @@ def test_what_a_delivery_does_not_carry_cannot_be_pinned(site: Site) -> None:
     pin = ("trust", "pin", "media", *NAME, "inside", *TRUSTED)
     airgap(site, *pin).refused(2, "root-not-carried", "carries: none")
     site.run(*CUT, "media2", "--trust-root", "staging=v1.json")
-    airgap(site, "trust", "pin", "media2", *pin[3:]).refused(
-        2, "root-not-carried", "carries: staging"
-    )
+    airgap(site, "trust", "pin", "media2", *pin[3:]).refused(2, "root-not-carried", "carries: staging")
 
 
 def test_a_root_out_of_a_delivery_that_is_not_believed_is_not_pinned(site: Site) -> None:
@@ -264,7 +252,5 @@ def test_a_root_out_of_a_delivery_that_is_not_believed_is_not_pinned(site: Site)
         (site.folder / "trust.yaml").read_text().replace("sovereign: bank", "sovereign: other"),
     )
     site.run(*CUT, "media2", "--trust-root", "sigstore=v1.json")
-    airgap(site, "trust", "pin", "media2", *NAME, "inside", "--trust", "theirs.yaml").refused(
-        4, "wrong-sovereign"
-    )
+    airgap(site, "trust", "pin", "media2", *NAME, "inside", "--trust", "theirs.yaml").refused(4, "wrong-sovereign")
     assert not (site.folder / "inside").exists()

@@ -113,9 +113,7 @@ def test_a_repository_that_does_not_hold_changes_nothing(
     mirror.stop()
     target = next((repository.folder / "targets").glob(f"{SHA1.hex}.*"))
     repository.publish(V2)
-    next((repository.folder / "targets").glob(f"{SHA2.hex}.*")).write_bytes(
-        V2.replace(b"one", b"two")
-    )
+    next((repository.folder / "targets").glob(f"{SHA2.hex}.*")).write_bytes(V2.replace(b"one", b"two"))
     airgap(site, *update(site, server.url)).refused(4, "tuf-invalid")
     repository.publish(V1)
     assert target.read_bytes() == V1
@@ -128,9 +126,7 @@ def test_a_repository_that_does_not_hold_changes_nothing(
     assert [one["digest"] for one in versions(site, "roots")] == [SHA1]
 
 
-def test_a_repository_cannot_take_instances_away(
-    site: Site, repository: TufRepository, server: Server
-) -> None:
+def test_a_repository_cannot_take_instances_away(site: Site, repository: TufRepository, server: Server) -> None:
     (site.folder / "root.json").write_bytes(repository.first_root)
     repository.publish(V2)
     site.run(*update(site, server.url, "--tuf-root", "root.json"))
@@ -140,9 +136,7 @@ def test_a_repository_cannot_take_instances_away(
     airgap(site, *update(site, server.url)).refused(4, "bad-trust-root")
 
 
-def test_without_a_network_an_update_says_so(
-    site: Site, repository: TufRepository, netns: NetworkNamespace
-) -> None:
+def test_without_a_network_an_update_says_so(site: Site, repository: TufRepository, netns: NetworkNamespace) -> None:
     (site.folder / "root.json").write_bytes(repository.first_root)
     line = update(site, "http://127.0.0.1:9", "--tuf-root", "root.json")
     airgap(site, *line, before=tuple(netns.argv())).refused(5, "unreachable")

@@ -46,9 +46,7 @@ def test_git_with_a_login_a_file_with_a_private_authority_and_a_model_arrive(
     stack.callback(files.stop)
     commit = hf_endpoint.publish("acme/minilm", minilm)
     monkeypatch.setenv("HF_ENDPOINT", hf_endpoint.url)
-    hub, cdn = (
-        address.removeprefix("http://") for address in (hf_endpoint.url, hf_endpoint.cdn_url)
-    )
+    hub, cdn = (address.removeprefix("http://") for address in (hf_endpoint.url, hf_endpoint.cdn_url))
     site.write(
         "r.request.yaml",
         f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n"

@@ -80,9 +80,7 @@ class World:
         return f"{self.registry.host}/acme/{name}@{made['digest']}"
 
     def write(self, name: str, kind: str, spec: str) -> None:
-        (self.folder / name).write_text(
-            f"{HEAD}kind: {kind}\nmetadata: {{name: platform}}\nspec:\n{spec}"
-        )
+        (self.folder / name).write_text(f"{HEAD}kind: {kind}\nmetadata: {{name: platform}}\nspec:\n{spec}")
 
 
 @dataclass(frozen=True)
@@ -256,10 +254,7 @@ def policy(folder: Path, identity: str) -> None:
 def test_a_certificate_and_the_root_that_vouches_for_it(local: Path) -> None:
     said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")
     assert said.code == 0, said
-    assert (
-        f"good: signed by {SAN} (issuer {ISSUER}) at 2024-05-01T00:00:05Z (transparency log)"
-        in said.out
-    )
+    assert f"good: signed by {SAN} (issuer {ISSUER}) at 2024-05-01T00:00:05Z (transparency log)" in said.out
     assert f"  trust root 'sigstore' (sha256:{_sum(local / 'root.json')})" in said.out
     assert "does not count: a signature of Notation, which this version does not verify" in said.out
     assert said.out.endswith("answer: yes, it may come in\n")

@@ -144,6 +144,6 @@ class Delivery:
             platform = "/".join(said[key] for key in ("os", "architecture", "variant") if key in said)
             if platforms is None or any(f"{platform}/".startswith(f"{one}/") for one in platforms):
                 yield from self._walk(child["digest"], platforms)
-        for leaf in ([node["config"], *node["layers"]] if "layers" in node else ()):
+        for leaf in [node["config"], *node["layers"]] if "layers" in node else ():
             need(len(self.blob(leaf["digest"])) == leaf["size"], leaf["digest"])
             yield leaf["digest"]

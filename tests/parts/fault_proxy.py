@@ -104,9 +104,7 @@ class FaultProxy:
         """Start in front of an http or https base; ca_file verifies the latter."""
         parts = urllib.parse.urlsplit(upstream)
         self.upstream_host = parts.netloc
-        self.context = (
-            ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
-        )
+        self.context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
         self.rules: list[Rule] = []
         self.requests: list[Request] = []
         self.sent: Counter[str] = Counter()
@@ -157,9 +155,7 @@ class FaultProxy:
         """How many requests matched."""
         with self.settled():
             seen = list(self.requests)
-        return sum(
-            bool(re.fullmatch(method, each.method) and re.search(path, each.path)) for each in seen
-        )
+        return sum(bool(re.fullmatch(method, each.method) and re.search(path, each.path)) for each in seen)
 
     @contextlib.contextmanager
     def settled(self) -> Iterator[None]:
@@ -195,9 +191,7 @@ class FaultProxy:
     def connect(self) -> http.client.HTTPConnection:
         """A connection to the upstream."""
         if self.context:
-            return http.client.HTTPSConnection(
-                self.upstream_host, timeout=UPSTREAM_SECONDS, context=self.context
-            )
+            return http.client.HTTPSConnection(self.upstream_host, timeout=UPSTREAM_SECONDS, context=self.context)
         return http.client.HTTPConnection(self.upstream_host, timeout=UPSTREAM_SECONDS)
 
     def _sum(self, counts: Counter[str], path: str) -> int:
@@ -348,9 +342,7 @@ class _Handler(Handler):
         if fault.length_delta < 0:
             self.close_connection = True
 
-    def _pieces(
-        self, response: http.client.HTTPResponse, fault: Fault, length: int | None
-    ) -> Iterator[bytes]:
+    def _pieces(self, response: http.client.HTTPResponse, fault: Fault, length: int | None) -> Iterator[bytes]:
         """The body as the client gets it, split where something is to happen."""
         cut = self._cut(fault, length)
         position = 0

@@ -44,9 +44,7 @@ class GitServer:
         """A new bare repository; gives its URL."""
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            ["git", "init", "--quiet", "--bare", f"--initial-branch={branch}", path], check=True
-        )
+        subprocess.run(["git", "init", "--quiet", "--bare", f"--initial-branch={branch}", path], check=True)
         return f"{self.url}/{name}.git"
 
     def path(self, name: str) -> Path:

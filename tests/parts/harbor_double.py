@@ -35,9 +35,7 @@ Rights = Callable[[str, str, str], bool]
 class HarborDouble:
     """The server; its state may be read and changed while it runs."""
 
-    def __init__(
-        self, users: dict[str, str] | None = None, certificate: Certificate | None = None
-    ) -> None:
+    def __init__(self, users: dict[str, str] | None = None, certificate: Certificate | None = None) -> None:
         """Start it."""
         self.users = users or {}
         self.projects: dict[str, Project] = {}
@@ -60,9 +58,7 @@ class HarborDouble:
     def count(self, method: str, path: str = "") -> int:
         """How many requests of this method had a path that matches."""
         with self.lock:
-            return sum(
-                each[0] == method and bool(re.search(path, each[1])) for each in self.requests
-            )
+            return sum(each[0] == method and bool(re.search(path, each[1])) for each in self.requests)
 
     def expire_tokens(self) -> None:
         """As if half an hour had passed."""
@@ -80,9 +76,7 @@ class HarborDouble:
             name, _, wanted = rest.rpartition(":")
             project = name.split("/")[0]
             known = project in self.projects
-            actions = [
-                one for one in wanted.split(",") if known and self.rights(user, project, one)
-            ]
+            actions = [one for one in wanted.split(",") if known and self.rights(user, project, one)]
             access.append({"type": "repository", "name": name, "actions": actions})
         claims = {"sub": user, "jti": uuid.uuid4().hex, "access": access}
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()

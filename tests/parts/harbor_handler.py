@@ -51,9 +51,7 @@ class HarborHandler(Handler):
         self.answer(status, body, common | (headers or {}))
         raise _AnsweredError
 
-    def refuse(
-        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
-    ) -> None:
+    def refuse(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         """An error in Harbor's form. What of the body was not read ends the connection."""
         body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
         try:
@@ -100,9 +98,7 @@ class HarborHandler(Handler):
         if given and not user and not scopes:
             self.refuse(401, "UNAUTHORIZED", "unauthorized")
         # A wrong password with a scope gets a token that allows nothing.
-        token = (
-            self.harbor.issue(user, scopes) if user or not given else self.harbor.issue("", scopes)
-        )
+        token = self.harbor.issue(user, scopes) if user or not given else self.harbor.issue("", scopes)
         made = json.dumps({"token": token, "expires_in": self.harbor.token_seconds}).encode()
         self.reply(200, made, {"Content-Type": "application/json"})
 
@@ -185,9 +181,7 @@ class HarborHandler(Handler):
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             self.reply(206, data[start:], headers)
 
-    def _upload(
-        self, project: Project, repository: Repository, name: str, rest: str, token: Token | None
-    ) -> None:
+    def _upload(self, project: Project, repository: Repository, name: str, rest: str, token: Token | None) -> None:
         if self.command == "POST":
             self._start(project, repository, name, token)
         key = f"{rest}:{self.query.get('_state', [''])[0]}"
@@ -211,13 +205,9 @@ class HarborHandler(Handler):
         if digest_of(bytes(session)) != digest:
             self.refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
         repository.blobs[digest] = bytes(session)
-        self.reply(
-            201, b"", {"Location": f"/v2/{name}/blobs/{digest}", "Docker-Content-Digest": digest}
-        )
+        self.reply(201, b"", {"Location": f"/v2/{name}/blobs/{digest}", "Docker-Content-Digest": digest})
 
-    def _start(
-        self, project: Project, repository: Repository, name: str, token: Token | None
-    ) -> None:
+    def _start(self, project: Project, repository: Repository, name: str, token: Token | None) -> None:
         if 0 <= project.quota < project.used:
             self.refuse(
                 403,
@@ -267,9 +257,7 @@ class HarborHandler(Handler):
         data = b"".join(self.body())
         digest = digest_of(data)
         if len(data) > MAX_MANIFEST or len(name) > 128:
-            self.reply(
-                400, b'{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}'
-            )
+            self.reply(400, b'{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}')
         if name in project.immutable and name in repository.tags:
             self.reply_error(
                 412,

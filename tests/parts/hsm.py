@@ -55,9 +55,7 @@ with token.open(rw=True, user_pin={PIN.decode()!r}) as session:
     public, _ = pair("secp256r1", 7, "half")
     public.destroy()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

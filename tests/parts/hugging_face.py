@@ -117,9 +117,7 @@ class HuggingFace:
         The files are served from where they are, so a later commit wants a folder of its own.
         """
         files = {
-            path.relative_to(folder).as_posix(): describe(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            path.relative_to(folder).as_posix(): describe(path) for path in sorted(folder.rglob("*")) if path.is_file()
         }
         content = json.dumps({name: each.oid for name, each in files.items()})
         commit = hashlib.sha1(f"{repo}\n{content}".encode()).hexdigest()
@@ -312,10 +310,7 @@ class _Hub(_Files):
 
 def _refs(repo: HubRepo) -> dict[str, Any]:
     def listed(names: dict[str, str], kind: str) -> list[dict[str, str]]:
-        return [
-            {"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit}
-            for name, commit in names.items()
-        ]
+        return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit} for name, commit in names.items()]
 
     return {
         "branches": listed(repo.refs, "heads"),

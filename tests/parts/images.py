@@ -112,9 +112,7 @@ class Layout:
             child["variant"] = variant[0]
         return self.document(manifest, MANIFEST, platform=child)
 
-    def index(
-        self, *children: Descriptor, annotations: Mapping[str, str] | None = None
-    ) -> Descriptor:
+    def index(self, *children: Descriptor, annotations: Mapping[str, str] | None = None) -> Descriptor:
         """An index of images, of indexes, or of both."""
         value: dict[str, Any] = {
             "schemaVersion": 2,
@@ -146,9 +144,7 @@ class Layout:
             manifest["annotations"] = dict(annotations)
         return self.document(manifest, MANIFEST, artifactType=artifact_type)
 
-    def signature_tag(
-        self, subject: Descriptor, suffix: str = "sig", payload: bytes = b"{}"
-    ) -> str:
+    def signature_tag(self, subject: Descriptor, suffix: str = "sig", payload: bytes = b"{}") -> str:
         """Something under cosign's old tag for the subject: .sig, .att or .sbom; gives the tag."""
         manifest = {
             "schemaVersion": 2,
@@ -215,7 +211,5 @@ def make_image(
     if len(wanted) == 1:
         root = layout.image(*content, platform=wanted[0], annotations=annotations)
         return layout.tag(name, root)
-    children = [
-        layout.image(*content, {"etc/platform": each.encode()}, platform=each) for each in wanted
-    ]
+    children = [layout.image(*content, {"etc/platform": each.encode()}, platform=each) for each in wanted]
     return layout.tag(name, layout.index(*children, annotations=annotations))

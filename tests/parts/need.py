@@ -48,9 +48,7 @@ def require_root(what: str) -> None:
         missing(f"root ({what})", "run the tests as root")
 
 
-def run(
-    name: str, *args: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None
-) -> str:
+def run(name: str, *args: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """Run a part's program and return its stdout; its stderr is in the error when it fails."""
     argv = [str(require_part(name)), *map(str, args)]
     done = subprocess.run(

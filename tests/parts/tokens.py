@@ -56,9 +56,7 @@ def anonymous_pull(user: str, kind: str, name: str, action: str) -> bool:
 class TokenServer:
     """Signs tokens; `permission` and `seconds` may be changed while it runs."""
 
-    def __init__(
-        self, signer: Certificate, users: dict[str, str], certificate: Certificate | None = None
-    ) -> None:
+    def __init__(self, signer: Certificate, users: dict[str, str], certificate: Certificate | None = None) -> None:
         """Start it: `users` maps names to passwords; with a certificate it speaks TLS."""
         self.signer = signer
         self.users = users
@@ -97,9 +95,7 @@ class TokenServer:
     def _access(self, user: str, scope: str) -> dict[str, Any]:
         kind, _, rest = scope.partition(":")
         name, _, actions = rest.rpartition(":")
-        allowed = [
-            action for action in actions.split(",") if self.permission(user, kind, name, action)
-        ]
+        allowed = [action for action in actions.split(",") if self.permission(user, kind, name, action)]
         return {"type": kind, "name": name, "actions": allowed}
 
 

@@ -24,10 +24,7 @@ class TufRepository:
         soon = datetime.now(UTC) + YEAR
         roles = ("root", "timestamp", "snapshot", "targets")
         self._signers = {role: self._make_signer() for role in roles}
-        made = {
-            role: self._api.Metadata(getattr(self._api, role.title())(version=1, expires=soon))
-            for role in roles
-        }
+        made = {role: self._api.Metadata(getattr(self._api, role.title())(version=1, expires=soon)) for role in roles}
         self._metadata, self._root = made, made["root"]
         for role, signer in self._signers.items():
             self._root.signed.add_key(signer.public_key, role)

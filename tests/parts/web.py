@@ -109,9 +109,7 @@ class Server:
         self.port = int(self._server.server_address[1])
         self.host = f"{LOOPBACK}:{self.port}"
         self.url = f"{scheme}://{self.host}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -49,7 +49,6 @@ tree = st.recursive(
 )
 
 
-
 def survives(data: bytes) -> None:
     try:
         load(data, base_dir=BASE, label="f")
@@ -87,9 +86,7 @@ class TestAnyBytes:
 
     @settings(max_examples=300)
     @given(st.sampled_from(EXAMPLES), tree, st.data())
-    def test_an_example_with_any_value_anywhere(
-        self, example: dict[str, Any], value: Any, data: st.DataObject
-    ) -> None:
+    def test_an_example_with_any_value_anywhere(self, example: dict[str, Any], value: Any, data: st.DataObject) -> None:
         made = json.loads(json.dumps(example))
         here = made
         while True:

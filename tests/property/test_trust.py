@@ -53,9 +53,7 @@ addresses = digests.map(str) | st.from_regex(r"\A[0-9a-f]{40}\Z")
 outcomes = st.sampled_from(["pass", "fail", "not-run"])
 pulls = st.builds(
     Pull,
-    st.dictionaries(
-        texts, st.builds(PulledItem, st.none() | digests, outcomes, numbers, maybe_texts)
-    ),
+    st.dictionaries(texts, st.builds(PulledItem, st.none() | digests, outcomes, numbers, maybe_texts)),
 )
 placed_items = st.builds(
     PlacedItem,
@@ -84,17 +82,13 @@ findings = st.builds(
     st.none() | addresses,
     st.none() | addresses,
 )
-audits = st.builds(
-    Audit, outcomes, st.booleans(), numbers, st.lists(findings, max_size=3).map(tuple)
-)
+audits = st.builds(Audit, outcomes, st.booleans(), numbers, st.lists(findings, max_size=3).map(tuple))
 bodies = st.one_of(pulls, receipts, audits, st.just(Delivery()), st.just(Approval()))
 
 
 @untimed
 @given(digests, bodies, moments, digests, texts)
-def test_statements_round_trip(
-    subject: Digest, body: Body, at: datetime, head: Digest, role: str
-) -> None:
+def test_statements_round_trip(subject: Digest, body: Body, at: datetime, head: Digest, role: str) -> None:
     made = Statement.of(subject, body, signed_at=at, log_head=head, role=role)
     assert Statement.parse(open_bundle(sign_payload(made.payload, KEY), "x").payload, "x") == made
     assert (made.subject, made.body, made.log_head, made.role) == (subject, body, head, role)
@@ -137,9 +131,7 @@ def test_a_cut_bundle_is_refused(end: int) -> None:
 @untimed
 @given(
     st.binary(max_size=200)
-    | st.recursive(st.none() | texts | numbers, st.lists).map(
-        lambda value: json.dumps(value).encode()
-    )
+    | st.recursive(st.none() | texts | numbers, st.lists).map(lambda value: json.dumps(value).encode())
 )
 def test_junk_is_refused_and_nothing_else_happens(data: bytes) -> None:
     for read in (open_bundle, Statement.parse):
@@ -172,9 +164,7 @@ PULL = open_bundle(WORLD.evidence["pull"], "x").payload
 
 @untimed
 @given(st.sampled_from(PATHS), json_values)
-def test_a_strange_value_in_a_signed_statement_is_an_error_of_ours(
-    path: list[str | int], value: object
-) -> None:
+def test_a_strange_value_in_a_signed_statement_is_an_error_of_ours(path: list[str | int], value: object) -> None:
     document = place = json.loads(PULL)
     for step in path[:-1]:
         place = place[step]
@@ -191,9 +181,7 @@ SIGNED = World(index=INDEX)
 
 @untimed
 @given(st.integers(0, len(INDEX) - 1), st.integers(1, 255))
-def test_any_other_byte_in_airgap_json_is_refused_before_it_is_parsed(
-    place: int, flip: int
-) -> None:
+def test_any_other_byte_in_airgap_json_is_refused_before_it_is_parsed(place: int, flip: int) -> None:
     state = AcceptedState(SOVEREIGN)
     acceptance = Acceptance(SIGNED.trust, state, sovereign=SOVEREIGN, now=NOW)
     with pytest.raises(TrustError) as caught:

@@ -122,9 +122,7 @@ def test_a_changed_signature_is_what_it_was_or_nothing(made: Good) -> None:
         # What was taken away (an entry beside a key, a stamp beside an entry) proves nothing any more.
         assert set(found.proof.times) <= set(good.proof.times)
         assert set(found.proof.log_entries) <= set(good.proof.log_entries)
-        assert replace(found.proof, times=(), log_entries=()) == replace(
-            good.proof, times=(), log_entries=()
-        )
+        assert replace(found.proof, times=(), log_entries=()) == replace(good.proof, times=(), log_entries=())
 
 
 DOCUMENTS = [

@@ -97,8 +97,7 @@ def tree(
     """A tree in memory: a model with a pointer, or files without one."""
     source = Counting()
     entries = {
-        path: source.add("application/octet-stream", data)
-        for path, data in (FILES if files is None else files).items()
+        path: source.add("application/octet-stream", data) for path, data in (FILES if files is None else files).items()
     }
     root = source.add("application/vnd.oci.image.manifest.v1+json", item.encode())
     if not pointer:
@@ -209,9 +208,7 @@ class DestinationSuite:
         assert place.read("models", "acme/mini/r1/config.json") == FILES["config.json"]
 
     @pytest.mark.parametrize("pointer", [True, False], ids=["model", "files"])
-    def test_other_content_is_moved_with_both_digests(
-        self, place: Place, run: Run, pointer: bool
-    ) -> None:
+    def test_other_content_is_moved_with_both_digests(self, place: Place, run: Run, pointer: bool) -> None:
         key = "acme/mini/r1/config.json" if pointer else "config.json"
         place.plant("models" if pointer else "files", key, b"someone else's")
         form = tree(pointer=pointer)
@@ -250,9 +247,7 @@ class DestinationSuite:
 
     @pytest.mark.parametrize("path", ["config.json", "model.safetensors"])
     @pytest.mark.parametrize("where", ["first", "last"])
-    def test_a_flipped_byte_shows_nothing(
-        self, place: Place, run: Run, path: str, where: str
-    ) -> None:
+    def test_a_flipped_byte_shows_nothing(self, place: Place, run: Run, path: str, where: str) -> None:
         form = tree()
         damage(form, path, flipped(FILES[path], 0 if where == "first" else -1))
         destination = place.make(run)
@@ -277,9 +272,7 @@ class DestinationSuite:
         ],
         ids=["short", "nothing", "long"],
     )
-    def test_a_wrong_length_shows_nothing(
-        self, place: Place, run: Run, data: bytes, code: str
-    ) -> None:
+    def test_a_wrong_length_shows_nothing(self, place: Place, run: Run, data: bytes, code: str) -> None:
         form = tree(pointer=False)
         damage(form, "model.safetensors", data)
         changes = {change.name: change for change in carry(place.make(run), form)}
@@ -311,9 +304,7 @@ class DestinationSuite:
         assert set(failed) == {"acme/broken"}
         assert outcomes(list(destination.publish(good, plan))) == {Verdict.WRITTEN}
 
-    def test_colliding_items_are_refused_before_anything_is_written(
-        self, place: Place, run: Run
-    ) -> None:
+    def test_colliding_items_are_refused_before_anything_is_written(self, place: Place, run: Run) -> None:
         one = tree({"tools/k3s": b"1", "other": b"1"}, item="one", pointer=False)
         two = tree({"tools/k3s": b"2"}, item="two", pointer=False)
         three = tree({"tools/k3s/sub": b"3"}, item="three", pointer=False)
@@ -324,25 +315,19 @@ class DestinationSuite:
         assert place.listing("files") == set()
 
     @pytest.mark.parametrize("key", ["a//b", "/lead", "back\\slash", "s" * 256, "a/../b", "x\ny"])
-    def test_keys_that_a_store_would_change_are_refused(
-        self, place: Place, run: Run, key: str
-    ) -> None:
+    def test_keys_that_a_store_would_change_are_refused(self, place: Place, run: Run, key: str) -> None:
         with pytest.raises(InputError, match="bad-path"):
             place.make(run).plan(tree({key: b"1", "good": b"2"}, pointer=False))
         assert place.listing("files") == set()
 
     @pytest.mark.parametrize(("there", "new"), [("a/b", "a/b/c"), ("a/b/c", "a/b"), ("a", "a/b/c")])
-    def test_file_beside_folder_is_refused(
-        self, place: Place, run: Run, there: str, new: str
-    ) -> None:
+    def test_file_beside_folder_is_refused(self, place: Place, run: Run, there: str, new: str) -> None:
         place.plant("files", there, b"1")
         with pytest.raises(InputError, match="key-conflict"):
             place.make(run).plan(tree({new: b"2"}, pointer=False))
 
     @pytest.mark.parametrize("deep", [False, True], ids=["shallow", "deep"])
-    def test_inspect_finds_good_missing_changed_and_extra(
-        self, place: Place, run: Run, deep: bool
-    ) -> None:
+    def test_inspect_finds_good_missing_changed_and_extra(self, place: Place, run: Run, deep: bool) -> None:
         changes = carry(place.make(run), tree())
         destination = place.make(run)
         before = destination.inspect(changes, deep=deep)

@@ -201,9 +201,7 @@ class TargetSuite:
         self.assert_absent(reopen, descriptor)
 
     @pytest.mark.parametrize("delta", [-1, 1])
-    def test_a_wrong_size_is_refused_though_the_digest_is_right(
-        self, reopen: Reopen, delta: int
-    ) -> None:
+    def test_a_wrong_size_is_refused_though_the_digest_is_right(self, reopen: Reopen, delta: int) -> None:
         right, data = blob(SMALL)
         wrong = Descriptor(LAYER, right.digest, right.size + delta)
         with pytest.raises(IntegrityError):

@@ -114,9 +114,7 @@ def test_the_log_hears_of_phases_items_and_notes(make: Make) -> None:
     assert heard == ["pull: 7 bytes, 1 items", "pull: a:1: written", "trying again"]
 
 
-def test_where_there_is_no_terminal_whole_lines_come_now_and_then(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_there_is_no_terminal_whole_lines_come_now_and_then(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bar.QUIET == 30
     monkeypatch.setattr(bar, "QUIET", 0.01)
     stream = Lines(3)

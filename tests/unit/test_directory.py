@@ -73,9 +73,7 @@ def test_looking_makes_no_folder(place: DirectoryPlace, run: Run) -> None:
 
 
 @pytest.mark.parametrize("where", ["acme", "acme/mini/r1", "acme/mini/r1/config.json"])
-def test_links_below_the_root_are_refused(
-    place: DirectoryPlace, run: Run, tmp_path: Path, where: str
-) -> None:
+def test_links_below_the_root_are_refused(place: DirectoryPlace, run: Run, tmp_path: Path, where: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     link = place.path("models", where)
@@ -108,9 +106,7 @@ def test_too_little_room_is_said_before_writing(
     place: DirectoryPlace, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.fstatvfs
-    monkeypatch.setattr(
-        os, "fstatvfs", lambda fd: os.statvfs_result((*real(fd)[:4], 0, *real(fd)[5:]))
-    )
+    monkeypatch.setattr(os, "fstatvfs", lambda fd: os.statvfs_result((*real(fd)[:4], 0, *real(fd)[5:])))
     [error] = place.make(run).transfer([tree({"one": b"1"})]).values()
     assert error.code == "disk-full"
     assert "needs 1 bytes, 0 are free" in error.what
@@ -121,9 +117,7 @@ def test_too_little_room_is_said_before_writing(
 def test_a_disk_that_fills_up_leaves_nothing_half(tmp_path: Path, run: Run) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=False, capture_output=True
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=False, capture_output=True)
     if mounted.returncode:
         pytest.skip("no tmpfs can be mounted here")
     try:

@@ -55,9 +55,7 @@ def mentioned() -> Iterator[tuple[Path, str]]:
 
 
 @pytest.mark.parametrize(("page", "line"), [*typed()], ids=name)
-def test_commands_are_understood(
-    page: Path, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_are_understood(page: Path, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = shlex.split(line, comments=True)[1:]
     # The files that a line names are there, media too.
@@ -77,9 +75,7 @@ def test_the_way_that_help_shows_is_understood() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), [*mentioned()], ids=name)
-def test_commands_in_sentences_have_flags_that_exist(
-    page: Path, line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_in_sentences_have_flags_that_exist(page: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = line.split()[1:]
     with pytest.raises(SystemExit):
         build().parse([*words[: 2 if words[0] in ("keys", "log", "trust") else 1], "--help"])
@@ -121,9 +117,7 @@ INSIDE = ("cli/commands", "destinations/", "kinds/git", "resources/schemas")
 """Rooms inside rooms that the line of their room speaks of."""
 
 
-@pytest.mark.parametrize(
-    "room", [one for one in ROOMS if not one.removeprefix("airgap/").startswith(INSIDE)]
-)
+@pytest.mark.parametrize("room", [one for one in ROOMS if not one.removeprefix("airgap/").startswith(INSIDE)])
 def test_the_design_names_every_room_and_modules_that_there_are(room: str) -> None:
     page = (ROOT / "docs/design.md").read_text("utf-8")
     [row] = [line for line in page.splitlines() if f"| `{room}/` |" in line]
@@ -134,8 +128,6 @@ def test_the_design_names_every_room_and_modules_that_there_are(room: str) -> No
 
 def test_the_readme_names_every_variable_of_ours() -> None:
     source = "".join(path.read_text("utf-8") for path in (ROOT / "airgap").rglob("*.py"))
-    table = (
-        (ROOT / "README.md").read_text("utf-8").partition("## Environment")[2].partition("\n## ")[0]
-    )
+    table = (ROOT / "README.md").read_text("utf-8").partition("## Environment")[2].partition("\n## ")[0]
     named = set(re.findall(r"AIRGAP_[A-Z0-9_]+", table))
     assert named == set(re.findall(r"AIRGAP_[A-Z0-9_]+", source))

@@ -138,9 +138,7 @@ def values(expression: ast.AST, body: ast.AST) -> set[str]:
         case ast.IfExp():
             return values(expression.body, body) | values(expression.orelse, body)
         case ast.JoinedStr():
-            parts = [
-                one.value if isinstance(one, ast.Constant) else "{}" for one in expression.values
-            ]
+            parts = [one.value if isinstance(one, ast.Constant) else "{}" for one in expression.values]
             return {"".join(map(str, parts)).format(secret) for secret in SECRETS}
         case ast.Call(args=[_, default]):  # TABLE.get(key, default)
             return values(default, body)

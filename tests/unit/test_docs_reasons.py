@@ -13,9 +13,7 @@ from tests.unit.test_docs_codes import functions, own, values
 
 ROOT = Path(__file__).parents[2]
 PLACES = tuple(
-    path
-    for folder in ("signatures", "judgement")
-    for path in sorted((ROOT / "airgap" / folder).rglob("*.py"))
+    path for folder in ("signatures", "judgement") for path in sorted((ROOT / "airgap" / folder).rglob("*.py"))
 )
 RUNBOOK = ROOT / "docs/runbooks/signatures.md"
 

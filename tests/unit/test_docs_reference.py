@@ -16,9 +16,7 @@ def test_a_page_is_what_the_code_says(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_that_is_old_is_told_by_its_name(
-    page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_page_that_is_old_is_told_by_its_name(page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "reference"
     assert main(["--check"], folder) == 1
     assert main([], folder) == 0
@@ -26,10 +24,7 @@ def test_a_page_that_is_old_is_told_by_its_name(
     capsys.readouterr()
     (folder / page).write_text("old")
     assert main(["--check"], folder) == 1
-    assert (
-        capsys.readouterr().err
-        == f"docs/reference/{page} is not what the code says; run scripts/reference\n"
-    )
+    assert capsys.readouterr().err == f"docs/reference/{page} is not what the code says; run scripts/reference\n"
 
 
 def test_other_arguments_are_refused(tmp_path: Path) -> None:

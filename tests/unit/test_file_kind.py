@@ -61,9 +61,7 @@ def local(folder: Path, data: bytes = DATA) -> FileRequest:
 
 def pull(item: Item, reach: Reach, folder: Path) -> Copied:
     assert item.root is not None
-    (copied,) = copy_graph(
-        [Copy(item.name, file.source(item, reach), Layout(folder, create=True), item.root)]
-    )
+    (copied,) = copy_graph([Copy(item.name, file.source(item, reach), Layout(folder, create=True), item.root)])
     return copied
 
 
@@ -102,9 +100,7 @@ def test_the_manifest_is_an_oci_artifact(tmp_path: Path, reach: Reach) -> None:
     assert item.bytes == item.root.size + config.size + layer.size
 
 
-def test_a_local_file_with_another_digest_is_refused_with_both(
-    tmp_path: Path, reach: Reach
-) -> None:
+def test_a_local_file_with_another_digest_is_refused_with_both(tmp_path: Path, reach: Reach) -> None:
     other = b"something else"
     with pytest.raises(IntegrityError) as caught:
         file.resolve(local(tmp_path, other), reach)
@@ -161,9 +157,7 @@ def test_a_path_below_the_locks_folder_is_read_from_there(tmp_path: Path, reach:
     assert len(copied.outcomes) == 3
 
 
-def test_content_that_changed_after_the_lock_is_not_stored(
-    tmp_path: Path, start: Start, reach: Reach
-) -> None:
+def test_content_that_changed_after_the_lock_is_not_stored(tmp_path: Path, start: Start, reach: Reach) -> None:
     flipped = bytes([DATA[0] ^ 1]) + DATA[1:]
     item = file.resolve(local(tmp_path), reach)
     (tmp_path / "hello.txt").write_bytes(flipped)

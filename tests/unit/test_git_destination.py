@@ -177,9 +177,7 @@ def test_a_restore_moves_nothing(inside: Inside, work: Work) -> None:
     assert done["refs/heads/new"] is Verdict.WRITTEN
 
 
-def test_refs_that_only_the_destination_has_stay_and_are_reported(
-    inside: Inside, work: Work
-) -> None:
+def test_refs_that_only_the_destination_has_stay_and_are_reported(inside: Inside, work: Work) -> None:
     inside.carry(inside.form(work))
     git("update-ref", "refs/heads/theirs", work.oid("HEAD"), cwd=inside.path)
     work.commit("second", "x")
@@ -399,9 +397,7 @@ def lfs_line(content: bytes) -> str:
     return f"lfs/{hashlib.sha256(content).hexdigest()}"
 
 
-def test_lfs_objects_arrive_and_git_lfs_finds_them(
-    inside: Inside, work: Work, tmp_path: Path
-) -> None:
+def test_lfs_objects_arrive_and_git_lfs_finds_them(inside: Inside, work: Work, tmp_path: Path) -> None:
     content = b"weights" * 10_000
     work.lfs("weights.bin", content)
     form = inside.form(work, lfs=True)

@@ -122,9 +122,7 @@ def test_a_pattern_that_matches_nothing_is_refused(work: Work, kind: GitKind, pa
     assert "refs/heads/main" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "pattern", ["main", "HEAD", "--upload-pack=touch /tmp/x", "refs/heads/a b", ""]
-)
+@pytest.mark.parametrize("pattern", ["main", "HEAD", "--upload-pack=touch /tmp/x", "refs/heads/a b", ""])
 def test_a_pattern_that_is_no_ref_is_refused(work: Work, kind: GitKind, pattern: str) -> None:
     work.commit()
     with pytest.raises(InputError, match="bad-ref"):
@@ -142,9 +140,7 @@ def test_sources_that_are_no_address_are_refused(kind: GitKind, url: str) -> Non
     assert caught.value.code in ("bad-url", "git-not-found")
 
 
-def test_pack_carries_annotated_nested_and_odd_tags(
-    work: Work, kind: GitKind, tmp_path: Path
-) -> None:
+def test_pack_carries_annotated_nested_and_odd_tags(work: Work, kind: GitKind, tmp_path: Path) -> None:
     first = work.commit()
     work.commit("other", "more\n")
     work.git("tag", "-a", "v1", "-m", "one", first)
@@ -232,9 +228,7 @@ def test_the_locked_commit_is_carried_when_the_branch_moved_on(work: Work, kind:
     assert kind.form(item, root, store).refs == {"refs/heads/main": locked}
 
 
-def test_moved_since_lock_names_both_when_the_locked_object_is_gone(
-    work: Work, kind: GitKind
-) -> None:
+def test_moved_since_lock_names_both_when_the_locked_object_is_gone(work: Work, kind: GitKind) -> None:
     locked = work.commit()
     item = kind.resolve(request(work))
     work.git("commit", "--quiet", "--amend", "--message", "rewritten")
@@ -275,9 +269,7 @@ def test_filtered_sources_are_refused(work: Work, kind: GitKind, tmp_path: Path)
         kind.resolve(request(tmp_path / "part.git"))
 
 
-def test_a_worktree_and_a_bare_repository_are_sources_too(
-    work: Work, kind: GitKind, tmp_path: Path
-) -> None:
+def test_a_worktree_and_a_bare_repository_are_sources_too(work: Work, kind: GitKind, tmp_path: Path) -> None:
     work.commit()
     work.git("worktree", "add", "--quiet", tmp_path / "tree", "-b", "other")
     assert kind.resolve(request(tmp_path / "tree")).refs == work.refs()
@@ -313,9 +305,7 @@ def test_malformed_objects_are_refused(work: Work, kind: GitKind) -> None:
 
 
 @pytest.mark.parametrize("where", [0.05, 0.3, 0.5, 0.7, 0.95])
-def test_one_flipped_byte_in_the_bundle_is_found(
-    work: Work, kind: GitKind, tmp_path: Path, where: float
-) -> None:
+def test_one_flipped_byte_in_the_bundle_is_found(work: Work, kind: GitKind, tmp_path: Path, where: float) -> None:
     for number in range(5):
         work.commit(f"f{number}", f"{number}\n" * 200)
     store = Memory()
@@ -362,9 +352,7 @@ def test_a_pack_with_a_missing_link_is_refused(work: Work, tmp_path: Path) -> No
         ["git", "pack-objects", "--stdout", "-q"], cwd=work.path, input=second.encode() + b"\n",
         capture_output=True, check=True,
     ).stdout  # fmt: skip
-    (tmp_path / "b.bundle").write_bytes(
-        f"# v2 git bundle\n{second} refs/heads/main\n\n".encode() + pack
-    )
+    (tmp_path / "b.bundle").write_bytes(f"# v2 git bundle\n{second} refs/heads/main\n\n".encode() + pack)
     repository = Repository(Git(tmp_path / "g"), tmp_path / "empty.git")
     repository.create("sha1")
     with pytest.raises(IntegrityError):
@@ -398,9 +386,7 @@ def test_check_unpacks_what_the_config_only_claims(work: Work, kind: GitKind) ->
     item = kind.resolve(request(work))
     store = Memory()
     root = kind.pack(item, store)
-    forged = _forge(
-        store, root, "bundle", lambda data: data.replace(b"refs/heads/main", b"refs/heads/evil")
-    )
+    forged = _forge(store, root, "bundle", lambda data: data.replace(b"refs/heads/main", b"refs/heads/evil"))
     assert kind.check(item, forged, store) != []
 
 

@@ -52,9 +52,7 @@ def test_the_users_git_does_not_reach_it(git: Git, monkeypatch: pytest.MonkeyPat
 
 def test_a_secret_goes_by_environment_and_never_by_argv(git: Git) -> None:
     remote = Remote("https://git.example.org/x", authorization="token s3cret")
-    seen = git.run(
-        "-c", "alias.showenv=!env; tr '\\0' ' ' </proc/$PPID/cmdline", "showenv", remote=remote
-    )
+    seen = git.run("-c", "alias.showenv=!env; tr '\\0' ' ' </proc/$PPID/cmdline", "showenv", remote=remote)
     variables, _, argv = seen.stdout.decode().rpartition("\n")
     assert "s3cret" in variables
     assert "s3cret" not in argv
@@ -225,10 +223,7 @@ def test_credentials_come_from_files(tmp_path: Path) -> None:
     file.chmod(0o600)
     basic = Credentials(username="me", password_file=file)
     assert authorization(basic) == "Basic " + base64.b64encode(b"me:s3cret").decode()
-    assert (
-        authorization(Credentials(token_file=file))
-        == "Basic " + base64.b64encode(b"oauth2:s3cret").decode()
-    )
+    assert authorization(Credentials(token_file=file)) == "Basic " + base64.b64encode(b"oauth2:s3cret").decode()
     assert authorization(None) == ""
     with pytest.raises(InputError):
         authorization(Credentials(username="me", password_file=tmp_path / "none"))

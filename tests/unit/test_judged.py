@@ -47,10 +47,7 @@ def test_what_passed_is_counted_by_rule_and_by_who_spoke_for_it() -> None:
 
 def test_builds_of_one_issuer_are_one_way() -> None:
     spdx = replace(SIGNED, check="attestation", predicate_type="https://spdx.dev/Document")
-    checks = [
-        replace(SIGNED, by=By(identity=f"https://ci/x@refs/tags/v{n}", issuer="https://ci"))
-        for n in range(2)
-    ]
+    checks = [replace(SIGNED, by=By(identity=f"https://ci/x@refs/tags/v{n}", issuer="https://ci")) for n in range(2)]
     assert list(passed(verdict(*checks, spdx))) == [
         "rule 1 (a/*): signature of a certificate by https://ci, attestation https://spdx.dev/Document of key 'ci'"
     ]

@@ -99,9 +99,7 @@ def test_threads_that_bring_one_blob_into_a_batch_do_not_wait_for_ever(tmp_path:
     layout = Layout(tmp_path / "store", create=True, batch=True)
     descriptor, data = blob(500)
     outcomes = []
-    second = threading.Thread(
-        target=lambda: outcomes.append(layout.put(descriptor, opener(data))), daemon=True
-    )
+    second = threading.Thread(target=lambda: outcomes.append(layout.put(descriptor, opener(data))), daemon=True)
 
     def slowly(offset: int) -> BinaryIO:
         """The first thread holds the partial file until the second one stands before it."""

@@ -33,9 +33,7 @@ def reach(tmp_path: Path) -> Reach:
 
 
 @pytest.mark.parametrize("scheme", ["oci", "oci-archive"])
-def test_many_references_read_a_place_once(
-    made: images.Layout, reach: Reach, tmp_path: Path, scheme: str
-) -> None:
+def test_many_references_read_a_place_once(made: images.Layout, reach: Reach, tmp_path: Path, scheme: str) -> None:
     place = "made"
     if scheme == "oci-archive":
         place = "made.tar"
@@ -58,9 +56,7 @@ def test_many_references_read_a_place_once(
         one.source.close()
 
 
-def test_a_broken_referrer_is_an_error_of_its_own_for_each_who_asks(
-    made: images.Layout, reach: Reach
-) -> None:
+def test_a_broken_referrer_is_an_error_of_its_own_for_each_who_asks(made: images.Layout, reach: Reach) -> None:
     """Each caller says in it whose it is."""
     located = reach.locate("oci:made:v1")
     digest = str(located.root.digest)

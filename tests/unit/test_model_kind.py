@@ -45,9 +45,7 @@ def request_(tmp_path: Path) -> ModelRequest:
     return ModelRequest("acme/tiny", directory=tmp_path / "tiny")
 
 
-def test_the_root_of_a_model_stays_what_it_is(
-    tmp_path: Path, request_: ModelRequest, reach: Reach
-) -> None:
+def test_the_root_of_a_model_stays_what_it_is(tmp_path: Path, request_: ModelRequest, reach: Reach) -> None:
     item = model.resolve(request_, reach)
     assert item.root is not None
     assert str(item.root.digest) == ROOT
@@ -124,9 +122,7 @@ def test_a_root_that_is_not_the_locks_is_found(request_: ModelRequest, reach: Re
     assert ROOT in model.check(fewer, item.root, model.source(item, reach))[0]
 
 
-def test_a_path_below_the_locks_folder_is_read_from_there(
-    request_: ModelRequest, reach: Reach
-) -> None:
+def test_a_path_below_the_locks_folder_is_read_from_there(request_: ModelRequest, reach: Reach) -> None:
     item = replace(model.resolve(request_, reach), source="directory:tiny")
     layer = model.expect(item).entries["onnx/model.onnx"]
     assert read_verified(model.source(item, reach), layer) == b"onnx"

@@ -151,12 +151,8 @@ def helper(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["credsStore", "credHelpers"])
-def test_credential_helpers_are_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
-    script = (
-        'echo "{\\"ServerURL\\":\\"$host\\",\\"Username\\":\\"me\\",\\"Secret\\":\\"for $host\\"}"'
-    )
+def test_credential_helpers_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    script = 'echo "{\\"ServerURL\\":\\"$host\\",\\"Username\\":\\"me\\",\\"Secret\\":\\"for $host\\"}"'
     helper(tmp_path, monkeypatch, script)
     value = "test" if place == "credsStore" else {"h:5000": "test"}
     path = config(tmp_path, {place: value, "auths": {"h:5000": {}}})
@@ -171,9 +167,7 @@ def test_a_helper_that_has_nothing_means_anonymous(
     assert "secret" not in "".join(capfd.readouterr())
 
 
-def test_a_helper_that_is_missing_or_talks_rubbish_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_helper_that_is_missing_or_talks_rubbish_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in (
         config(tmp_path, {"credsStore": "not-installed-anywhere"}),
         config(tmp_path, {"credsStore": "test"}),
@@ -285,9 +279,7 @@ def test_a_registry_that_asks_nobody_gets_no_password(scripts: list[Scripted]) -
     assert "authorization" not in registry.asked[0].headers
 
 
-@pytest.mark.parametrize(
-    "body", [b"{}", b"[]", b'{"token":5}', b'{"token":"a b"}', b'{"token":"a\\n"}']
-)
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"token":5}', b'{"token":"a b"}', b'{"token":"a\\n"}'])
 def test_an_answer_without_a_token_is_an_error(scripts: list[Scripted], body: bytes) -> None:
     server = Scripted(Answer(200, body, {"Content-Type": "application/json"}))
     realm = {"Www-Authenticate": f'Bearer realm="{server.url}/token"'}

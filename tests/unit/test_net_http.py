@@ -194,9 +194,7 @@ def test_what_is_not_idempotent_is_repeated_only_if_nobody_looked_at_it(start: S
         with pytest.raises(UpstreamError):
             client().request("POST", server.url)
         assert len(server.asked) == 1
-    assert (
-        client().request("POST", start(Answer(500), Answer(202)).url, idempotent=True).status == 202
-    )
+    assert client().request("POST", start(Answer(500), Answer(202)).url, idempotent=True).status == 202
 
 
 def test_a_lost_connection_is_tried_again(start: Start) -> None:
@@ -293,9 +291,7 @@ LIBRARY = [
 
 
 @pytest.mark.parametrize("error", LIBRARY, ids=lambda error: type(error).__name__)
-def test_every_library_fault_becomes_ours(
-    start: Start, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_every_library_fault_becomes_ours(start: Start, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     made = transport_error(error, "GET", "http://h/?secret", "id")
     assert isinstance(made, UpstreamError)
     assert "secret" not in f"{made} {made.hint}"

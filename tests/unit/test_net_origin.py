@@ -41,9 +41,7 @@ def test_inside_the_gap_other_origins_are_not(location: str) -> None:
     assert caught.value.code == "foreign-host"
 
 
-@pytest.mark.parametrize(
-    "name", ["s3.example.org", "s3.example.org:443", "S3.example.org", "https://s3.example.org"]
-)
+@pytest.mark.parametrize("name", ["s3.example.org", "s3.example.org:443", "S3.example.org", "https://s3.example.org"])
 def test_allowed_hosts_are(name: str) -> None:
     url = "https://s3.example.org/bucket/blob?sig=1"
     assert resolve_hop(HERE, url, "redirect", zone="gap", allowed=(name,)) == url
@@ -70,9 +68,7 @@ def test_connected_any_https_host_is_allowed_and_plain_http_is_not() -> None:
     assert caught.value.code == "foreign-host"
 
 
-@pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://h/x", "https://[", "http://:80/"]
-)
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://h/x", "https://[", "http://:80/"])
 def test_rubbish_is_refused(location: str) -> None:
     with pytest.raises(UpstreamError) as caught:
         resolve_hop(HERE, location, "redirect", zone="connected")

@@ -101,9 +101,7 @@ def test_all_platforms_are_the_index_itself(images: Images, platforms: Sequence[
 
 
 @pytest.mark.parametrize("platforms", [["linux/s390x"], ["linux/amd"], ["windows/amd64"], [AMD, "linux/s390x"]])
-def test_one_that_is_missing_is_refused_with_those_that_there_are(
-    images: Images, platforms: Sequence[str]
-) -> None:
+def test_one_that_is_missing_is_refused_with_those_that_there_are(images: Images, platforms: Sequence[str]) -> None:
     root = images.index(images.image(AMD), images.image(ARM64))
     with pytest.raises(InputError) as caught:
         narrow(images.memory, root, platforms)

@@ -48,14 +48,10 @@ def big() -> Descriptor:
 
 def refused(host: str, big: Descriptor, login: Credentials | None = None) -> tuple[UpstreamError, int]:
     """The error of a put, and how many bytes were read of the blob."""
-    http = Client(
-        {host: HostConfig(login, plain_http=True)}, zone="gap", retries=Retries(attempts=3, base=0, jitter=0)
-    )
+    http = Client({host: HostConfig(login, plain_http=True)}, zone="gap", retries=Retries(attempts=3, base=0, jitter=0))
     given: list[int] = []
     with pytest.raises(UpstreamError) as caught:
-        Repository(RegistryClient(host, http), "p1/x").put(
-            big, lambda offset: cast("BinaryIO", Zeros(offset, given))
-        )
+        Repository(RegistryClient(host, http), "p1/x").put(big, lambda offset: cast("BinaryIO", Zeros(offset, given)))
     return caught.value, sum(given)
 
 
@@ -105,9 +101,7 @@ def abrupt() -> Iterator[tuple[Server, list[str]]]:
     made.stop()
 
 
-def test_an_answer_before_a_connection_is_reset_is_read(
-    abrupt: tuple[Server, list[str]], big: Descriptor
-) -> None:
+def test_an_answer_before_a_connection_is_reset_is_read(abrupt: tuple[Server, list[str]], big: Descriptor) -> None:
     server, refusals = abrupt
     for number in range(1, 6):
         error, given = refused(server.host, big)

@@ -130,9 +130,7 @@ def test_a_missing_project_is_said_so(harbor: HarborDouble, client: RegistryClie
     error = refused(lambda: repository.resolve("v1"))
     assert error.code == "project-missing"
     assert "project nope not found" in str(error)
-    assert refused(lambda: Repository(client, "nope/x").put(descriptor, opener(data))).code == (
-        "project-missing"
-    )
+    assert refused(lambda: Repository(client, "nope/x").put(descriptor, opener(data))).code == ("project-missing")
 
 
 def test_missing_rights_are_said_so(harbor: HarborDouble, client: RegistryClient) -> None:
@@ -164,9 +162,7 @@ def test_anonymous_may_read_what_is_public(harbor: HarborDouble, client: Registr
 # --- blobs ---------------------------------------------------------------------------------------
 
 
-def test_no_resume_an_upload_starts_again_at_post(
-    harbor: HarborDouble, client: RegistryClient
-) -> None:
+def test_no_resume_an_upload_starts_again_at_post(harbor: HarborDouble, client: RegistryClient) -> None:
     descriptor, data = blob(LARGE)
     repository = Repository(client, "p1/x")
     harbor.before = once("PUT", harbor.uploads.clear)  # the session is gone when the PUT comes
@@ -183,9 +179,7 @@ def test_a_mount_sends_no_bytes(harbor: HarborDouble, client: RegistryClient) ->
     assert harbor.count("PUT", "uploads") == 1
 
 
-def test_a_mount_that_is_not_possible_is_an_upload(
-    harbor: HarborDouble, client: RegistryClient
-) -> None:
+def test_a_mount_that_is_not_possible_is_an_upload(harbor: HarborDouble, client: RegistryClient) -> None:
     descriptor, data = blob(LARGE)
     target = Repository(client, "p2/y")
     # The repository is there without the blob; the project is missing; and the target itself.
@@ -226,9 +220,7 @@ def test_quota_is_named(harbor: HarborDouble, client: RegistryClient, size: int)
     assert harbor.count("POST", "uploads") == 1, "asking again does not make room"
 
 
-def test_quota_that_is_exceeded_already_is_named(
-    harbor: HarborDouble, client: RegistryClient
-) -> None:
+def test_quota_that_is_exceeded_already_is_named(harbor: HarborDouble, client: RegistryClient) -> None:
     repository = Repository(client, "p1/x")
     root = image(repository)
     harbor.projects["p1"].quota = 1
@@ -240,10 +232,7 @@ def test_quota_that_is_exceeded_already_is_named(
 def test_read_only_mode_is_named(harbor: HarborDouble, client: RegistryClient) -> None:
     harbor.read_only = True
     descriptor, data = blob(10)
-    assert (
-        refused(lambda: Repository(client, "p1/x").put(descriptor, opener(data))).code
-        == "read-only"
-    )
+    assert refused(lambda: Repository(client, "p1/x").put(descriptor, opener(data))).code == "read-only"
 
 
 def test_a_proxy_project_is_named(harbor: HarborDouble, client: RegistryClient) -> None:
@@ -256,9 +245,7 @@ def test_a_proxy_project_is_named(harbor: HarborDouble, client: RegistryClient) 
 # --- manifests and tags --------------------------------------------------------------------------
 
 
-def test_the_same_digest_under_an_immutable_tag_is_no_error(
-    harbor: HarborDouble, client: RegistryClient
-) -> None:
+def test_the_same_digest_under_an_immutable_tag_is_no_error(harbor: HarborDouble, client: RegistryClient) -> None:
     repository = Repository(client, "p1/x")
     one, two = image(repository, 1), image(repository, 2)
     repository.publish({"v1": one})
@@ -269,9 +256,7 @@ def test_the_same_digest_under_an_immutable_tag_is_no_error(
     assert repository.resolve("v1").digest == one.digest
 
 
-def test_a_manifest_without_its_children_is_refused(
-    harbor: HarborDouble, client: RegistryClient
-) -> None:
+def test_a_manifest_without_its_children_is_refused(harbor: HarborDouble, client: RegistryClient) -> None:
     child = Descriptor.of(OCI_CONFIG, b"not there")
     document = {
         "schemaVersion": 2,
@@ -280,15 +265,11 @@ def test_a_manifest_without_its_children_is_refused(
         "layers": [],
     }
     data = json.dumps(document).encode()
-    error = refused(
-        lambda: Repository(client, "p1/x").put(Descriptor.of(OCI_MANIFEST, data), opener(data))
-    )
+    error = refused(lambda: Repository(client, "p1/x").put(Descriptor.of(OCI_MANIFEST, data), opener(data)))
     assert error.code == "child-missing"
 
 
-def test_under_a_policy_412_means_that_it_exists(
-    harbor: HarborDouble, client: RegistryClient
-) -> None:
+def test_under_a_policy_412_means_that_it_exists(harbor: HarborDouble, client: RegistryClient) -> None:
     repository = Repository(client, "p1/x")
     root = image(repository)
     harbor.projects["p1"].policy = True
@@ -299,9 +280,7 @@ def test_under_a_policy_412_means_that_it_exists(
     assert harbor.projects["p1"].repositories["x"].tags == {"v1": root.digest}
 
 
-def test_a_root_that_is_not_there_gets_no_name(
-    harbor: HarborDouble, client: RegistryClient
-) -> None:
+def test_a_root_that_is_not_there_gets_no_name(harbor: HarborDouble, client: RegistryClient) -> None:
     root = Descriptor.of(OCI_INDEX, b'{"schemaVersion":2,"manifests":[]}')
     with pytest.raises(NotFoundError):
         Repository(client, "p1/x").publish({"v1": root})
@@ -330,16 +309,12 @@ def test_referrers_by_the_api(harbor: HarborDouble, client: RegistryClient) -> N
     made, data = attached(subject)
     assert repository.put(made, opener(data)) is Outcome.WRITTEN
     found = repository.referrers(subject.digest)
-    assert [(each.digest, each.artifact_type) for each in found] == [
-        (made.digest, "application/vnd.test")
-    ]
+    assert [(each.digest, each.artifact_type) for each in found] == [(made.digest, "application/vnd.test")]
     assert repository.tags() == [], "no fallback tag where the API is"
     assert client.has_referrers
 
 
-def test_a_referrer_may_come_before_its_subject(
-    harbor: HarborDouble, client: RegistryClient
-) -> None:
+def test_a_referrer_may_come_before_its_subject(harbor: HarborDouble, client: RegistryClient) -> None:
     repository = Repository(client, "p1/x")
     repository.put(Descriptor.of("application/vnd.oci.empty.v1+json", b"{}"), opener(b"{}"))
     subject = Descriptor.of(OCI_INDEX, b"later")

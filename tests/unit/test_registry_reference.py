@@ -127,14 +127,10 @@ def test_where_a_registry_is_asked(host: str, config: HostConfig, url: str) -> N
     assert client.url(client.repository_path("library/x"), "tags/list") == url
 
 
-@pytest.mark.parametrize(
-    "mirror", ["https://m.example.org/hub", "https://m.example.org/v2/hub?x=1"]
-)
+@pytest.mark.parametrize("mirror", ["https://m.example.org/hub", "https://m.example.org/v2/hub?x=1"])
 def test_a_mirror_is_an_api_address(mirror: str) -> None:
     with pytest.raises(InputError) as caught:
-        RegistryClient(
-            "docker.io", Client({"docker.io": HostConfig(mirror=mirror)}, zone="connected")
-        )
+        RegistryClient("docker.io", Client({"docker.io": HostConfig(mirror=mirror)}, zone="connected"))
     assert caught.value.code == "bad-mirror"
 
 

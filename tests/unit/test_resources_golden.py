@@ -82,9 +82,7 @@ def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("group", "data", "message"), list(cases()))
-def test_mistake_is_answered_in_these_words(
-    folder: Path, parser: None, group: str, data: str, message: str
-) -> None:
+def test_mistake_is_answered_in_these_words(folder: Path, parser: None, group: str, data: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         LOADERS[group](data.encode(), base_dir=folder, label=f"{group}.yaml")
     assert caught.value.what.replace(str(folder), "BASE") == message

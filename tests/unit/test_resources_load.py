@@ -84,9 +84,7 @@ spec:
             ),
         ),
         models=(ModelRequest("x/y", "BAAI/bge-m3", None, "refs/pr/1", ("*.safetensors",), "r.yaml:13:5"),),
-        files=(
-            FileRequest("k3s", SHA, "k3s/v1.31/k3s", "https://get.example.org/k3s?v=1", where="r.yaml:15:5"),
-        ),
+        files=(FileRequest("k3s", SHA, "k3s/v1.31/k3s", "https://get.example.org/k3s?v=1", where="r.yaml:15:5"),),
     )
 
 
@@ -192,9 +190,7 @@ spec:
             RegistryConfig(
                 "https://harbor.example.org",
                 {"ghcr.io/openova-io": "catalyst", "docker.io": "dockerhub"},
-                HostConfig(
-                    Credentials(password_file=Path("/work/robot.json")), allowed_hosts=("storage.example.org",)
-                ),
+                HostConfig(Credentials(password_file=Path("/work/robot.json")), allowed_hosts=("storage.example.org",)),
             ),
             RegistryConfig("http://localhost:5000", {"docker.io": "hub/nested"}, HostConfig(plain_http=True)),
         ),

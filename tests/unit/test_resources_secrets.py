@@ -171,9 +171,7 @@ def test_roots_file_is_read_by_way_of_its_group(folder: Path, mode: int) -> None
         (UID + 1, FS_GROUP, 0o440, "it belongs to another user"),
     ],
 )
-def test_nothing_else_is_read_by_way_of_a_group(
-    folder: Path, owner: int, group: int, mode: int, why: str
-) -> None:
+def test_nothing_else_is_read_by_way_of_a_group(folder: Path, owner: int, group: int, mode: int, why: str) -> None:
     place(folder, owner, group, mode)
     assert read_as(folder, UID, GID, FS_GROUP) == "secret-readable", why
 

@@ -66,9 +66,7 @@ class Dies(Memory):
             raise self.error
         return super().has(descriptor)
 
-    def put(
-        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
-    ) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
         self.after -= 1
         if self.after <= 0:
             with opener(0) as stream:

@@ -188,9 +188,7 @@ REFUSALS: list[tuple[Change, str]] = [
 
 
 @pytest.mark.parametrize(("change", "code"), REFUSALS)
-def test_what_is_wrong_is_refused_by_its_code_and_leaves_the_state(
-    tmp_path: Path, change: Change, code: str
-) -> None:
+def test_what_is_wrong_is_refused_by_its_code_and_leaves_the_state(tmp_path: Path, change: Change, code: str) -> None:
     first, file = good("first"), StateFile(tmp_path, SOVEREIGN)
     first.journey = replace(first.journey, id="first", sequence=41)
     file.record(first.accept().record)
@@ -269,8 +267,7 @@ def test_a_pull_may_be_older_than_the_last_delivery_while_its_key_is_good() -> N
     new = trusted("exporter-2027", "exporter", successor)
     world.trust = replace(world.trust, keys=(*world.trust.keys, new))
     keys = tuple(
-        replace(key, revoked=Revocation(NOW)) if key.name == "exporter-2026" else key
-        for key in world.trust.keys
+        replace(key, revoked=Revocation(NOW)) if key.name == "exporter-2026" else key for key in world.trust.keys
     )
     world.trust = replace(world.trust, keys=keys)
     world.bundles = {"new": signed(successor, world.digest, Delivery(), "exporter", at=NOW)}
@@ -330,9 +327,7 @@ def test_an_approval_of_the_delivery_or_of_every_lock() -> None:
 def test_a_receipt_of_a_baseline_in_the_evidence_is_noted() -> None:
     world = good()
     body = Receipt("id", "main", 41, ())
-    world.evidence["receipt"] = signed(
-        world.signers["sovereign"], Digest.of(b"41"), body, "sovereign"
-    )
+    world.evidence["receipt"] = signed(world.signers["sovereign"], Digest.of(b"41"), body, "sovereign")
     assert len(world.accept().notes) == 1
 
 
@@ -340,9 +335,7 @@ def test_the_newest_pull_statement_counts() -> None:
     world, exporter = good(), "exporter"
     failed = Pull({ALPINE: PulledItem(None, "fail", 0, "gone")})
     for name, at, code in [("a", NOW - 2 * HOUR, ""), ("z", NOW, "pull-incomplete")]:
-        world.evidence[name] = signed(
-            world.signers[exporter], world.lock.digest, failed, exporter, at=at
-        )
+        world.evidence[name] = signed(world.signers[exporter], world.lock.digest, failed, exporter, at=at)
         if code:
             with pytest.raises(TrustError) as caught:
                 world.accept()

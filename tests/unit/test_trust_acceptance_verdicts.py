@@ -149,9 +149,7 @@ def stranger(made: World) -> None:
 
 
 def by_station(made: World) -> None:
-    made.evidence["approval"] = signed(
-        made.signers["station"], Digest.of(made.waivers[0]), Approval(), "station"
-    )
+    made.evidence["approval"] = signed(made.signers["station"], Digest.of(made.waivers[0]), Approval(), "station")
 
 
 def ended_officer(made: World) -> None:

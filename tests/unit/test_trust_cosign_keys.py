@@ -33,9 +33,7 @@ def b64(data: bytes) -> str:
 def box(content: bytes, password: bytes = PASSWORD, strength: int = 65536) -> dict[str, Any]:
     """The JSON that cosign writes."""
     salt, nonce = os.urandom(32), os.urandom(24)
-    stretched = hashlib.scrypt(
-        password, salt=salt, n=strength, r=8, p=1, dklen=32, maxmem=160 << 20
-    )
+    stretched = hashlib.scrypt(password, salt=salt, n=strength, r=8, p=1, dklen=32, maxmem=160 << 20)
     sealed = secret.SecretBox(stretched).encrypt(content, nonce).ciphertext
     return {
         "kdf": {"name": "scrypt", "params": {"N": strength, "r": 8, "p": 1}, "salt": b64(salt)},
@@ -79,9 +77,7 @@ def refusal(path: Path, password: bytes = PASSWORD) -> InputError:
 
 @pytest.mark.parametrize("label", ["SIGSTORE", "COSIGN"])
 @pytest.mark.parametrize("strength", STRENGTHS)
-def test_a_key_of_every_label_and_strength_opens(
-    put: Callable[[bytes], Path], label: str, strength: int
-) -> None:
+def test_a_key_of_every_label_and_strength_opens(put: Callable[[bytes], Path], label: str, strength: int) -> None:
     path = put(pem(json.dumps(box(pkcs8(KEY), strength=strength)).encode(), label))
     signer = load_private(path, PASSWORD)
     assert load_public(signer.public_key_pem) == PublicKey(KEY.public_key())
@@ -123,9 +119,7 @@ def test_an_empty_password_is_refused_though_cosign_allows_it(put: Callable[[byt
     ],
     ids=["cut", "twice", "not base64", "not json", "one name twice", "a list", "deep"],
 )
-def test_a_damaged_file_is_not_blamed_on_the_password(
-    put: Callable[[bytes], Path], data: bytes
-) -> None:
+def test_a_damaged_file_is_not_blamed_on_the_password(put: Callable[[bytes], Path], data: bytes) -> None:
     assert refusal(put(data)).code == "bad-key"
 
 
@@ -148,9 +142,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_box_is_refused_before_it_costs_anything(
-    put: Callable[[bytes], Path], name: str
-) -> None:
+def test_a_changed_box_is_refused_before_it_costs_anything(put: Callable[[bytes], Path], name: str) -> None:
     change, code = CHANGES[name]
     changed = json.loads(json.dumps(GOOD))
     change(changed)

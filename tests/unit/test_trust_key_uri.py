@@ -17,9 +17,7 @@ def test_a_uri_is_read_with_its_escapes() -> None:
     uri = KeyUri.parse(text)
     assert (uri.token, uri.serial, uri.label) == ("The Sovereign", "ab12", "exporter-2027")
     assert (uri.key_id, uri.module, uri.text) == (b"\x00\xff", "/usr/lib/x.so", text)
-    assert KeyUri.parse("pkcs11:serial=1;id=%01") == KeyUri(
-        "pkcs11:serial=1;id=%01", serial="1", key_id=b"\x01"
-    )
+    assert KeyUri.parse("pkcs11:serial=1;id=%01") == KeyUri("pkcs11:serial=1;id=%01", serial="1", key_id=b"\x01")
 
 
 def test_a_file_is_no_uri() -> None:

@@ -117,9 +117,7 @@ def test_what_is_not_a_file_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 KEY = ec.generate_private_key(ec.SECP256R1())
-OLD = KEY.private_bytes(
-    Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(PASSWORD)
-)
+OLD = KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(PASSWORD))
 
 
 @pytest.mark.parametrize(
@@ -136,9 +134,7 @@ OLD = KEY.private_bytes(
         (pkcs8(ec.generate_private_key(ec.SECP384R1()), PASSWORD), PASSWORD, "key-unsupported"),
     ],
 )
-def test_other_private_keys_are_refused(
-    tmp_path: Path, data: bytes, password: bytes, code: str
-) -> None:
+def test_other_private_keys_are_refused(tmp_path: Path, data: bytes, password: bytes, code: str) -> None:
     with pytest.raises(InputError) as caught:
         load_private(put(tmp_path / "key", data), password)
     assert caught.value.code == code

@@ -21,8 +21,7 @@ def filled(path: Path, count: int = 3) -> tuple[Log, list[Digest]]:
     """A log with lines, and the head after each."""
     log = Log(path)
     heads = [
-        log.append(time=NOW, actor="exporter", action=f"pull-{number}", subjects=[ONE]).head
-        for number in range(count)
+        log.append(time=NOW, actor="exporter", action=f"pull-{number}", subjects=[ONE]).head for number in range(count)
     ]
     return log, heads
 
@@ -68,9 +67,7 @@ def test_a_log_can_grow_while_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [1, 40])
-def test_a_torn_line_is_reported_then_mended_and_the_mending_is_noted(
-    tmp_path: Path, keep: int
-) -> None:
+def test_a_torn_line_is_reported_then_mended_and_the_mending_is_noted(tmp_path: Path, keep: int) -> None:
     log, heads = filled(tmp_path / "log.jsonl")
     data = log.path.read_bytes()
     torn = data.splitlines(keepends=True)[1][:keep]

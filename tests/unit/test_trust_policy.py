@@ -111,9 +111,7 @@ def test_approvals_and_waivers_hold_until_the_second_before_they_end(world: Worl
         ("file", "file:content/x"),
     ],
 )
-def test_what_was_only_called_so_passes_by_no_approval_for_that_place(
-    world: World, kind: str, source: str
-) -> None:
+def test_what_was_only_called_so_passes_by_no_approval_for_that_place(world: World, kind: str, source: str) -> None:
     item = world.item(kind=kind, source=source, attached=())
     for rule in (LOCKED, ANYTHING):
         made = world.judge(rule, item=item)
@@ -158,9 +156,7 @@ def test_what_is_denied_by_name_may_not_be_called_so_either(world: World) -> Non
         ("file", "https://a.example//x/./y.tgz#z", "a.example/x/y.tgz"),
     ],
 )
-def test_rules_are_asked_for_the_source_or_for_the_name_of_what_is_local(
-    kind: str, source: str, name: str
-) -> None:
+def test_rules_are_asked_for_the_source_or_for_the_name_of_what_is_local(kind: str, source: str, name: str) -> None:
     assert policy_name(Item("registry.local/named:1.0", kind, source)) == name
 
 
@@ -293,12 +289,8 @@ def test_what_nobody_signed_is_told_and_does_not_count(world: World) -> None:
 def test_items_of_locks_are_judged_in_their_order_and_each_for_itself(world: World) -> None:
     world.bundle(ACME)
     good = world.item()
-    missing = replace(
-        good, name="ghcr.io/acme/gone:1", root=Descriptor(images.MANIFEST, Digest.of(b"x"), 1)
-    )
-    broken = Attached(
-        Digest(world.digest), "referrer", Descriptor(images.MANIFEST, Digest.of(b"y"), 1)
-    )
+    missing = replace(good, name="ghcr.io/acme/gone:1", root=Descriptor(images.MANIFEST, Digest.of(b"x"), 1))
+    broken = Attached(Digest(world.digest), "referrer", Descriptor(images.MANIFEST, Digest.of(b"y"), 1))
     lacking = replace(good, name="ghcr.io/acme/lacking:1", attached=(broken,))
     locks = [Lock.of("one", [good, missing]), Lock.of("two", [lacking])]
     policy = load_policy(policy_text(RULE, ""), base_dir=world.folder)
@@ -320,9 +312,7 @@ def test_a_rule_says_whether_a_log_must_have_it(world: World, log: str, reason: 
     """An older signature with a time stamp alone, under a root that names logs."""
     root = world.fake.trusted_root()
     (world.folder / "root.json").write_bytes(root)
-    more = (
-        f"  trustRoots: [{{name: s, file: root.json, sha256: {hashlib.sha256(root).hexdigest()}}}]"
-    )
+    more = f"  trustRoots: [{{name: s, file: root.json, sha256: {hashlib.sha256(root).hexdigest()}}}]"
     how = How(AT, log="none", stamp=True)
     world.old(world.fake.old_signature(world.digest, how))
     who = f"identities: [{{issuer: '{ISSUER}', identity: '{SAN}'}}]"

@@ -32,16 +32,12 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def keyless(
-    world: World, who: str = f"identity: {SAN}", root: bytes | None = None
-) -> tuple[str, str]:
+def keyless(world: World, who: str = f"identity: {SAN}", root: bytes | None = None) -> tuple[str, str]:
     """A rule for certificates, and the trust root that it names."""
     pytest.importorskip("sigstore", reason="needs airgap[keyless]")
     data = root or world.fake.trusted_root()
     (world.folder / "root.json").write_bytes(data)
-    more = (
-        f"  trustRoots: [{{name: s, file: root.json, sha256: {hashlib.sha256(data).hexdigest()}}}]"
-    )
+    more = f"  trustRoots: [{{name: s, file: root.json, sha256: {hashlib.sha256(data).hexdigest()}}}]"
     rule = f"- {{match: [ghcr.io/acme/*], require: {{trustRoot: s, identities: [{{issuer: {ISSUER}, {who}}}]}}}}"
     return rule, more
 
@@ -70,9 +66,7 @@ def test_a_denied_digest_fails_whatever_a_rule_or_a_waiver_says(world: World, wh
 def test_a_file_of_a_model_can_be_denied(world: World) -> None:
     file = LockedFile("a", Digest.of(b"a"), 1)
     item = Item(NAME, "model", "hf:x/y", root=None, files=(file,))
-    refused(
-        world.judge(ANYTHING, item=item, more=f"  deny: {{digests: ['{file.digest}']}}"), "denied"
-    )
+    refused(world.judge(ANYTHING, item=item, more=f"  deny: {{digests: ['{file.digest}']}}"), "denied")
 
 
 def test_a_denied_key_does_not_count_and_no_waiver_lifts_it(world: World) -> None:
@@ -114,16 +108,12 @@ def test_a_certificate_of_the_identity_that_is_demanded(world: World) -> None:
     assert made.passed
     assert SAN in made.detail
     assert "trust root 's'" in made.detail
-    assert made.findings[0].trust_root_digest == Digest.of(
-        (world.folder / "root.json").read_bytes()
-    )
+    assert made.findings[0].trust_root_digest == Digest.of((world.folder / "root.json").read_bytes())
 
 
 def test_an_identity_may_be_demanded_by_a_pattern(world: World) -> None:
     world.bundle(How(AT))
-    pattern = (
-        r"identityPattern: '^https://code\.example/acme/[^/]+/\.github/workflows/.*@refs/tags/v.*$'"
-    )
+    pattern = r"identityPattern: '^https://code\.example/acme/[^/]+/\.github/workflows/.*@refs/tags/v.*$'"
     rule, more = keyless(world, pattern)
     assert world.judge(rule, more=more).passed
     rule, more = keyless(world, pattern.replace("/acme/", "/other/"))
@@ -149,9 +139,7 @@ def test_a_key_is_no_identity_and_an_identity_is_no_key(world: World) -> None:
     refused(fresh.judge(), "identity-for-key")
 
 
-@pytest.mark.parametrize(
-    "denied", [SAN, r"^https://code\.example/acme/.*$"], ids=["exact", "pattern"]
-)
+@pytest.mark.parametrize("denied", [SAN, r"^https://code\.example/acme/.*$"], ids=["exact", "pattern"])
 def test_a_denied_identity_does_not_count(world: World, denied: str) -> None:
     rule, more = keyless(world)
     world.bundle(How(AT))

@@ -115,9 +115,7 @@ def test_another_instance_is_no_new_version(store: RootStore) -> None:
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("end", ["start", "end"])
-def test_a_window_gets_narrower_only_when_that_is_said(
-    store: RootStore, name: str, end: str
-) -> None:
+def test_a_window_gets_narrower_only_when_that_is_said(store: RootStore, name: str, end: str) -> None:
     made = json.loads(json.dumps(NEW))
     window(made[name][0])[end] = END
     assert END in refused(store, made, "root-shrinks")
@@ -127,9 +125,7 @@ def test_a_window_gets_narrower_only_when_that_is_said(
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("widen", [lambda span: span.pop("end"), lambda span: span.pop("start")])
-def test_what_was_revoked_does_not_come_back(
-    tmp_path: Path, name: str, widen: Callable[[Document], None]
-) -> None:
+def test_what_was_revoked_does_not_come_back(tmp_path: Path, name: str, widen: Callable[[Document], None]) -> None:
     retired = json.loads(json.dumps(OLD))
     window(retired[name][0])["end"] = END
     store = RootStore(tmp_path, "sigstore")
@@ -153,9 +149,7 @@ def test_a_window_that_is_kept_by_one_of_two_entries_is_kept(store: RootStore) -
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), Path.unlink])
-def test_a_version_that_is_not_as_it_was_is_noticed(
-    store: RootStore, damage: Callable[[Path], None]
-) -> None:
+def test_a_version_that_is_not_as_it_was_is_noticed(store: RootStore, damage: Callable[[Path], None]) -> None:
     damage(store.versions()[0].path)
     for use in (store.versions, lambda: add(store, NEW)):
         with pytest.raises(IntegrityError) as caught:

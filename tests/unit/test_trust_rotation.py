@@ -37,9 +37,7 @@ def changed(trust: Trust, name: str, /, **more: object) -> Trust:
     return replace(trust, keys=keys)
 
 
-def grown(
-    trust: Trust, name: str = "exporter-2027", role: str = "exporter", **more: object
-) -> Trust:
+def grown(trust: Trust, name: str = "exporter-2027", role: str = "exporter", **more: object) -> Trust:
     """The resource with one more key, of a year from now."""
     span = {"not_before": NOW, "not_after": NOW + YEAR, **more}
     return replace(trust, keys=(*trust.keys, trusted(name, role, signer(), **span)))
@@ -64,12 +62,8 @@ def test_without_an_approval_it_only_says_what_would_change(world: World) -> Non
 
 ALLOWED: dict[str, Edit] = {
     "nothing": lambda world: world.trust,
-    "a revocation": lambda world: changed(
-        world.trust, "station-2026", revoked=Revocation(NOW - 9 * DAY)
-    ),
-    "one more statement": lambda world: replace(
-        world.trust, require=("pull", "delivery", "approval")
-    ),
+    "a revocation": lambda world: changed(world.trust, "station-2026", revoked=Revocation(NOW - 9 * DAY)),
+    "one more statement": lambda world: replace(world.trust, require=("pull", "delivery", "approval")),
     "another order": lambda world: replace(world.trust, keys=world.trust.keys[::-1]),
 }
 
@@ -91,9 +85,7 @@ WEAKER: dict[str, Edit] = {
     "it begins earlier": lambda world: changed(world.trust, "exporter-2026", not_before=NOW - YEAR),
     "it begins later": lambda world: changed(world.trust, "exporter-2026", not_before=NOW),
     "it lives longer": lambda world: changed(world.trust, "exporter-2026", not_after=NOW + YEAR),
-    "it ended already": lambda world: changed(
-        world.trust, "exporter-2026", not_after=NOW - 2 * HOUR
-    ),
+    "it ended already": lambda world: changed(world.trust, "exporter-2026", not_after=NOW - 2 * HOUR),
     "a new key of two years": lambda world: grown(world.trust, not_after=NOW + 2 * YEAR),
     "less is required": lambda world: replace(world.trust, require=("delivery",)),
 }
@@ -168,10 +160,7 @@ def test_the_digest_is_of_what_is_said_and_not_of_the_text(world: World) -> None
     same = replace(
         world.trust,
         raw=b"another text",
-        keys=tuple(
-            replace(key, public_key_pem=b"a comment\n" + key.public_key_pem)
-            for key in world.trust.keys[::-1]
-        ),
+        keys=tuple(replace(key, public_key_pem=b"a comment\n" + key.public_key_pem) for key in world.trust.keys[::-1]),
         require=world.trust.require[::-1],
     )
     assert trust_digest(same) == trust_digest(world.trust)
@@ -217,8 +206,6 @@ def test_a_role_without_a_successor_is_told_in_time(world: World) -> None:
 
 
 def test_a_rotation_that_leaves_a_gap_says_so(world: World) -> None:
-    new = changed(
-        grown(world.trust, not_before=NOW + 5 * DAY), "exporter-2026", not_after=NOW + DAY
-    )
+    new = changed(grown(world.trust, not_before=NOW + 5 * DAY), "exporter-2026", not_after=NOW + DAY)
     (note,) = check_rotation(world.trust, new, None, now=NOW).notes
     assert "exporter" in note

@@ -51,9 +51,7 @@ def test_the_bundle_is_the_one_that_cosign_reads() -> None:
     signature = bundle["dsseEnvelope"]["signatures"][0]["sig"]
     assert bundle == {
         "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-        "verificationMaterial": {
-            "publicKey": {"hint": base64.b64encode(hashlib.sha256(spki).digest()).decode()}
-        },
+        "verificationMaterial": {"publicKey": {"hint": base64.b64encode(hashlib.sha256(spki).digest()).decode()}},
         "dsseEnvelope": {
             "payload": base64.b64encode(payload).decode(),
             "payloadType": "application/vnd.in-toto+json",
@@ -97,9 +95,7 @@ TWO = {"sig": "AA=="}
         "{}".encode("utf-16"),
         b" " * (MAX_BUNDLE + 1),
         edited(lambda b: b.update(mediaType="application/vnd.dev.sigstore.bundle.v0.2+json")),
-        edited(
-            lambda b: b.update(mediaType="application/vnd.dev.sigstore.bundle+json;version=0.3")
-        ),
+        edited(lambda b: b.update(mediaType="application/vnd.dev.sigstore.bundle+json;version=0.3")),
         edited(lambda b: b.update(extra=1)),
         edited(lambda b: b.pop("verificationMaterial")),
         edited(lambda b: b["verificationMaterial"].update(certificate={})),
@@ -256,9 +252,7 @@ def test_other_statements_are_refused(payload: bytes) -> None:
     assert "here" in caught.value.what
 
 
-@pytest.mark.parametrize(
-    "uri", [predicate_type("verdict") + "x", "", "https://slsa.dev/provenance/v1"]
-)
+@pytest.mark.parametrize("uri", [predicate_type("verdict") + "x", "", "https://slsa.dev/provenance/v1"])
 def test_unknown_kinds_are_refused_and_say_so(uri: str) -> None:
     with pytest.raises(TrustError) as caught:
         Statement.parse(changed(lambda s: s.update(predicateType=uri)), "here")

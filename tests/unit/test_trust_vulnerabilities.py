@@ -110,9 +110,7 @@ def test_a_verdict_names_reports_and_can_be_read_again() -> None:
         [],
         None,
         [named().as_dict(), named().as_dict()],
-        [one.as_dict() for one in sorted((named(), named(OTHER)), key=lambda one: one.subject)][
-            ::-1
-        ],
+        [one.as_dict() for one in sorted((named(), named(OTHER)), key=lambda one: one.subject)][::-1],
         [named().as_dict() | {"passed": True}],
         [{"subject": str(ROOT)}],
         [{"subject": ROOT.hex, "digest": str(OTHER)}],

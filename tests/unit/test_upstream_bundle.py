@@ -28,9 +28,7 @@ KEYED = How(AT, signer=managed("alice"), log="none")
 Change = Callable[[dict[str, Any]], object]
 
 
-def read(
-    blob: bytes, media_type: str = BUNDLE, annotations: Mapping[str, str] | None = None
-) -> Signed:
+def read(blob: bytes, media_type: str = BUNDLE, annotations: Mapping[str, str] | None = None) -> Signed:
     return read_bundle(IMAGE, "referrer", media_type, annotations or {}, blob)
 
 
@@ -143,9 +141,7 @@ ODD: dict[str, tuple[str, Change]] = {
     ),
     "chain-in-0.3": (
         "bad-bundle",
-        lambda d: _material(d).update(
-            x509CertificateChain={"certificates": [_material(d).pop("certificate")]}
-        ),
+        lambda d: _material(d).update(x509CertificateChain={"certificates": [_material(d).pop("certificate")]}),
     ),
     "two-signatures": (
         "too-many",
@@ -212,10 +208,7 @@ def test_the_layer_and_the_bundle_say_the_same_version() -> None:
     blob = SIGSTORE.sign_image(IMAGE, KEYED)
     assert read(blob, MEDIA_TYPES["0.3-alt"]).hint
     assert refused(lambda: read(blob, MEDIA_TYPES["0.1"])) == "bad-bundle"
-    assert (
-        refused(lambda: read(blob, "application/vnd.dev.sigstore.bundle.v0.4+json"))
-        == "unsupported-format"
-    )
+    assert refused(lambda: read(blob, "application/vnd.dev.sigstore.bundle.v0.4+json")) == "unsupported-format"
 
 
 def test_annotations_may_be_missing_but_not_wrong() -> None:
@@ -352,9 +345,7 @@ def _record(change: Change) -> Callable[[dict[str, str]], object]:
         ("bad-bundle", lambda a: a.update({STAMP: '{"SignedRFC3161Timestamp": "?"}'})),
     ],
 )
-def test_odd_annotations_are_refused(
-    reason: str, change: Callable[[dict[str, str]], object]
-) -> None:
+def test_odd_annotations_are_refused(reason: str, change: Callable[[dict[str, str]], object]) -> None:
     layer = SIGSTORE.old_signature(IMAGE, KEYLESS)
     annotations = dict(layer.annotations)
     change(annotations)

@@ -118,9 +118,7 @@ def test_both_ways_to_name_the_issuer_and_all_lengths(length: int) -> None:
         (
             made(
                 old_issuer(b"x"),
-                names=[
-                    x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7"), b"\x0c\x01x")
-                ],
+                names=[x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7"), b"\x0c\x01x")],
             ),
             "unsupported-format",
         ),
@@ -283,9 +281,7 @@ def test_it_saw_it_while_it_was_trusted() -> None:
     assert seen(issued(), root(ct_logs=[(SIGSTORE.ct, Window(START, AT))])) == AT.isoformat()
     late = root(ct_logs=[(SIGSTORE.ct, Window(AT + timedelta(seconds=1)))])
     assert seen(issued(), late) == "outside-window"
-    assert answer(bundle(How(AT)), root(ct_logs=[(SIGSTORE.ct, Window(START, AT))])) == (
-        "outside-window"
-    )
+    assert answer(bundle(How(AT)), root(ct_logs=[(SIGSTORE.ct, Window(START, AT))])) == ("outside-window")
 
 
 def test_times_are_exact_to_the_millisecond() -> None:

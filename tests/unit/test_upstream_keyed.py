@@ -42,17 +42,13 @@ def signed(**how: Any) -> Signed:
     return read_bundle(IMAGE, "referrer", BUNDLE, {}, SIGSTORE.sign_image(IMAGE, made))
 
 
-def refused(
-    record: Signed, *keys: UpstreamKey, root: TrustRoot | None = None, now: datetime = NOW
-) -> Refusal:
+def refused(record: Signed, *keys: UpstreamKey, root: TrustRoot | None = None, now: datetime = NOW) -> Refusal:
     with pytest.raises(Refusal) as caught:
         verify_keyed(record, keys, root, now)
     return caught.value
 
 
-def proof(
-    record: Signed, *keys: UpstreamKey, root: TrustRoot | None = None, now: datetime = NOW
-) -> Proof:
+def proof(record: Signed, *keys: UpstreamKey, root: TrustRoot | None = None, now: datetime = NOW) -> Proof:
     return verify_keyed(record, keys, root, now)
 
 
@@ -65,9 +61,7 @@ def test_each_kind_of_key_verifies_what_it_signed(kind: KeyKind) -> None:
     assert found.key == Digest.of(der)
 
 
-@pytest.mark.parametrize(
-    "curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda c: c.name
-)
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda c: c.name)
 def test_a_curve_signs_with_sha256_and_its_own_hash_is_unsupported(curve: ec.EllipticCurve) -> None:
     key = ec.generate_private_key(curve)
     record = signed()
@@ -99,16 +93,12 @@ def test_ed25519ph_is_unsupported_and_not_invalid() -> None:
     hashed = signing.crypto_sign_ed25519ph_final_create(state, private)
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    pem = Ed25519PublicKey.from_public_bytes(public).public_bytes(
-        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-    )
+    pem = Ed25519PublicKey.from_public_bytes(public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     key = UpstreamKey("alice", pem)
     refusal = refused(replace(record, hint="", signature=hashed), key)
     assert (refusal.reason, refusal.status) == ("unsupported-algorithm", Status.UNSUPPORTED)
     # What has another length is no signature of such a key in any mode.
-    assert (
-        refused(replace(record, hint="", signature=hashed + b"\0"), key).reason == "bad-signature"
-    )
+    assert refused(replace(record, hint="", signature=hashed + b"\0"), key).reason == "bad-signature"
 
 
 def test_the_hint_tells_another_key_from_a_bad_signature() -> None:
@@ -125,9 +115,7 @@ def test_padding_and_encoding_are_those_of_cosign() -> None:
     record, key = signed(), rsa.generate_private_key(65537, 2048)
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.MAX_LENGTH)
     by_pss = key.sign(record.message, pss, hashes.SHA256())
-    assert (
-        refused(replace(record, hint="", signature=by_pss), key_of(key)).reason == "bad-signature"
-    )
+    assert refused(replace(record, hint="", signature=by_pss), key_of(key)).reason == "bad-signature"
     raw = b"\1" * 64
     assert refused(replace(record, signature=raw), ALICE).reason == "bad-signature"
     assert refused(replace(record, signature=b""), ALICE).reason == "bad-signature"
@@ -158,9 +146,7 @@ def test_keys_outside_of_the_list_are_named(key: Any, said: str | None) -> None:
 
 def test_what_is_no_public_key_is_named() -> None:
     assert "not a public key" in str(check_key(b"nonsense"))
-    assert "private key" in str(
-        check_key(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
-    )
+    assert "private key" in str(check_key(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"))
     assert "at most" in str(check_key(b" " * 100_000))
 
 

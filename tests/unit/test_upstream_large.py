@@ -85,9 +85,7 @@ def spdx(mib: float) -> dict[str, Any]:
         for place in range(8):
             file = f"SPDXRef-File-{number}-{place}-{number * 104729:016x}"
             sum_ = {"algorithm": "SHA1", "checksumValue": f"{number * place:040x}"}
-            files.append(
-                {"fileName": f"/usr/{number}/{place}", "SPDXID": file, "checksums": [sum_]}
-            )
+            files.append({"fileName": f"/usr/{number}/{place}", "SPDXID": file, "checksums": [sum_]})
             between.append(
                 {
                     "spdxElementId": name,
@@ -135,9 +133,7 @@ def test_sboms_of_twenty_mib_are_judged_by_eight_threads_in_little_memory(tmp_pa
 
 def test_what_grows_in_memory_is_refused_before_it_is_read() -> None:
     bomb = b"[" + b"[]," * MAX_VALUES + b"[]]"
-    payload = (
-        b'{"_type":"https://in-toto.io/Statement/v1","predicateType":"x","predicate":%s}' % bomb
-    )
+    payload = b'{"_type":"https://in-toto.io/Statement/v1","predicateType":"x","predicate":%s}' % bomb
     with pytest.raises(Exception, match="more than 2000000 values"):
         read(SIGSTORE.sign_statement(payload, How(AT)))
 

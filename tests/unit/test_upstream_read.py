@@ -104,9 +104,7 @@ def _saved(shelf: Shelf, kind: str, layer: Layer) -> None:
 READ: dict[str, tuple[Callable[[Shelf], object], Layout, bool]] = {
     "A": (lambda s: attach.tag(s.made, s.image, "sig", [_old(s)]), Layout.SIMPLE_SIGNING, False),
     "B": (
-        lambda s: attach.tag(
-            s.made, s.image, "att", [SIGSTORE.old_attestation(s.digest, SPDX, {}, HOW)]
-        ),
+        lambda s: attach.tag(s.made, s.image, "att", [SIGSTORE.old_attestation(s.digest, SPDX, {}, HOW)]),
         Layout.ENVELOPE,
         True,
     ),
@@ -319,9 +317,7 @@ def test_a_flood_is_refused_before_it_is_read(shelf: Shelf) -> None:
     assert sum(isinstance(one, Unread) and one.reason == "too-many" for one in shelf.found()) == 1
 
 
-def test_all_signatures_of_a_subject_have_a_limit_in_bytes(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_signatures_of_a_subject_have_a_limit_in_bytes(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "MAX_TOTAL", 10_000)
     layers = [_old(shelf), *[Layer(SIMPLE_SIGNING, b" " * 4000, {})] * 3]
     attach.tag(shelf.made, shelf.image, "sig", layers)
@@ -357,9 +353,7 @@ def test_a_stranger_s_words_are_one_short_line(shelf: Shelf) -> None:
         assert len(one.detail) <= MAX_DETAIL
 
 
-def test_whatever_goes_wrong_with_one_the_others_are_read(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whatever_goes_wrong_with_one_the_others_are_read(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> Signed:
         raise KeyError("a")
 

@@ -36,9 +36,7 @@ from tests.parts.fake_sigstore.logs import RekorV1, RekorV2
 NOTE = "\u2014 witness.example aGVsbG8gd29ybGQ=\n"
 
 
-def asked(
-    signed: Signed, entry: LogEntry, trust: TrustRoot = ROOT, material: bytes = b""
-) -> str | datetime | None:
+def asked(signed: Signed, entry: LogEntry, trust: TrustRoot = ROOT, material: bytes = b"") -> str | datetime | None:
     """What `verify_entry` answers about this entry in place of the signature's own: its time, or the reason."""
     try:
         there = replace(signed, entries=(entry,))
@@ -120,16 +118,12 @@ def test_an_entry_of_another_signature_of_the_same_signer_is_refused() -> None:
 
 
 def test_kinds_of_entries_do_not_stand_for_each_other() -> None:
-    signature, envelope, made = (
-        KINDS[one][0] for one in ("hashedrekord", "dsse", "dsse in a bundle")
-    )
+    signature, envelope, made = (KINDS[one][0] for one in ("hashedrekord", "dsse", "dsse in a bundle"))
     assert asked(signature, envelope.entries[0]) == "unsupported-format"
     assert asked(envelope, signature.entries[0]) == "unsupported-format"
     oldest = KINDS["intoto 0.0.1"][1]
     assert asked(made, logged(oldest)) == "unsupported-format"
-    assert asked(signature, logged({"apiVersion": "0.0.1", "kind": "rpm", "spec": {}})) == (
-        "unsupported-format"
-    )
+    assert asked(signature, logged({"apiVersion": "0.0.1", "kind": "rpm", "spec": {}})) == ("unsupported-format")
 
 
 def test_a_bundle_says_the_kind_that_the_entry_has() -> None:
@@ -270,9 +264,7 @@ def notes() -> Iterator[tuple[Note, str | None]]:
 
 
 @pytest.mark.parametrize(("change", "said"), list(notes()))
-def test_a_checkpoint_is_the_log_s_own_and_witnesses_may_add_to_it(
-    change: Note, said: str | None
-) -> None:
+def test_a_checkpoint_is_the_log_s_own_and_witnesses_may_add_to_it(change: Note, said: str | None) -> None:
     signed = bundle(How(AT, log="v2", stamp=True))
     entry = signed.entries[0]
     assert entry.proof is not None

@@ -75,9 +75,7 @@ def cyclonedx(digest: Digest = IMAGE) -> Document:
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "metadata": {
-            "component": {"type": "container", "name": "app", "bom-ref": purl, "purl": purl}
-        },
+        "metadata": {"component": {"type": "container", "name": "app", "bom-ref": purl, "purl": purl}},
         "components": [{"type": "library", "name": "musl", "version": "1.2.5"}],
     }
 

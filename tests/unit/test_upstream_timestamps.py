@@ -32,9 +32,7 @@ def test_each_stamp_says_its_time() -> None:
     assert said(TSA.stamp(DATA, AT), TSA.stamp(DATA, later)) == [AT, later]
 
 
-@pytest.mark.parametrize(
-    "stamp", [Stamp(AT, certificate=False), Stamp(AT, nonce=7), Stamp(AT, sha512=True)]
-)
+@pytest.mark.parametrize("stamp", [Stamp(AT, certificate=False), Stamp(AT, nonce=7), Stamp(AT, sha512=True)])
 def test_what_stamps_may_have_or_leave_out(stamp: Stamp) -> None:
     assert said(TSA.respond(DATA, stamp)) == [AT]
 

@@ -85,9 +85,7 @@ def demand(how: How, want: str = SIGNATURE, **more: Any) -> Demand:
 
 
 both = pytest.mark.parametrize("how", [CERT, KEY], ids=["certificate", "key"])
-every = pytest.mark.parametrize(
-    "make", [*SIGNATURES, *ATTESTATIONS], ids=lambda make: make.__name__
-)
+every = pytest.mark.parametrize("make", [*SIGNATURES, *ATTESTATIONS], ids=lambda make: make.__name__)
 
 
 def wanted(make: Make) -> str:
@@ -197,9 +195,7 @@ def test_a_certificate_needs_a_trust_root() -> None:
 
 
 def test_the_wrong_identity_is_named() -> None:
-    found = verify(
-        new_signature(IMAGE, CERT), demand(CERT, identities=(Identity(ISSUER, "a@b.example"),))
-    )
+    found = verify(new_signature(IMAGE, CERT), demand(CERT, identities=(Identity(ISSUER, "a@b.example"),)))
     assert (found.status, found.reason) == (Status.FAILED, "wrong-identity")
 
 
@@ -209,12 +205,8 @@ def test_what_could_not_be_read_stays_what_it_is() -> None:
     assert verify(unread, demand(KEY)) == expected
 
 
-@pytest.mark.parametrize(
-    "error", [TypeError("x" * 1000), KeyError("a"), RecursionError(), AssertionError()]
-)
-def test_no_exception_of_a_library_reaches_the_caller(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+@pytest.mark.parametrize("error", [TypeError("x" * 1000), KeyError("a"), RecursionError(), AssertionError()])
+def test_no_exception_of_a_library_reaches_the_caller(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def broken(*_: Any, **__: Any) -> Any:
         raise error
 

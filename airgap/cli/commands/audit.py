@@ -31,9 +31,7 @@ airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yam
 airgap audit --sovereign sovereign.yaml --lock platform.lock.json
 airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml --key s.key --report audit.json""",
     )
-    parser.add_argument(
-        "--sovereign", type=Path, required=True, metavar="FILE", help="Sovereign resource"
-    )
+    parser.add_argument("--sovereign", type=Path, required=True, metavar="FILE", help="Sovereign resource")
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--receipt", type=Path, metavar="RECEIPT", help="what an import signed")
     chosen.add_argument("--lock", type=Path, metavar="LOCK", help="what was locked")
@@ -61,13 +59,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
     sovereign = load_sovereign(arguments.sovereign)
     if arguments.receipt and not arguments.trust:
-        raise InputError(
-            "no-trust", "--receipt needs --trust: whose signature on it counts", "use --trust FILE"
-        )
+        raise InputError("no-trust", "--receipt needs --trust: whose signature on it counts", "use --trust FILE")
     if arguments.report and not context.key_path(arguments):
-        raise InputError(
-            "no-key", "--report needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY"
-        )
+        raise InputError("no-key", "--report needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
     if arguments.report:
         check_file(arguments.report, "--report")
     trust = load_trust(arguments.trust) if arguments.trust else Trust(sovereign.name, ())
@@ -93,9 +87,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.NO if result.drift else exits.DONE
 
 
-def _compare(
-    arguments: argparse.Namespace, context: Context, trust: Trust, sovereign: Sovereign
-) -> Audited:
+def _compare(arguments: argparse.Namespace, context: Context, trust: Trust, sovereign: Sovereign) -> Audited:
     from airgap.cli.connect import read_lock
     from airgap.cli.gap import open_gap
     from airgap.jobs.audit import audit_lock, audit_receipt
@@ -120,9 +112,7 @@ def _report(result: Audited, context: Context) -> None:
         "findings": [{"destination": url, **finding.as_dict()} for url, finding in result.findings],
     }
     end = f"{count(len(result.findings), 'name')} checked: " + (
-        f"{len(result.drift)} not as it should be"
-        if result.drift
-        else "all are as they should be"
+        f"{len(result.drift)} not as it should be" if result.drift else "all are as they should be"
     )
     context.result(document, _drift(result) + end)
 
@@ -135,9 +125,7 @@ def _drift(result: Audited) -> str:
     text = ""
     for url, findings in found.items():
         rows = [("STATE", "ITEM", "AT", "NAME", "EXPECTED", "FOUND")]
-        rows += [
-            (str(f.state), f.item, f.at, f.name, f.expected[:19], _other(f)) for f in findings
-        ]
+        rows += [(str(f.state), f.item, f.at, f.name, f.expected[:19], _other(f)) for f in findings]
         details = "".join(f"  {_named(f)}: {f.detail}\n" for f in findings if f.detail)
         text += f"{url}\n{table(rows)}{details}\n"
     return text

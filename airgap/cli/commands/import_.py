@@ -34,24 +34,16 @@ airgap import /media/usb/first-leg --store /srv/store --trust station-trust.yaml
 one drive, several discs? the same command for each disc: names become visible with the last one
 interrupted, or a destination failed? run the same command again""",
     )
-    parser.add_argument(
-        "delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files"
-    )
+    parser.add_argument("delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files")
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument(
-        "--sovereign", type=Path, metavar="FILE", help="Sovereign resource: where things go"
-    )
+    where.add_argument("--sovereign", type=Path, metavar="FILE", help="Sovereign resource: where things go")
     where.add_argument(
         "--store", type=Path, metavar="DIR", help="store of the station that the delivery is addressed to"
     )
     add_trust(parser, required=True)
     add_key(parser, what="the receipt")
-    parser.add_argument(
-        "--receipt", type=Path, metavar="FILE", help="write the signed receipt there as well"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done; write nothing"
-    )
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="write the signed receipt there as well")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done; write nothing")
     parser.add_argument(
         "--restore",
         action="store_true",
@@ -79,9 +71,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     sovereign, trust = load_sovereign(arguments.sovereign), load_trust(arguments.trust)
     state = state_of(sovereign, context)
     if arguments.receipt and not context.key_path(arguments):
-        raise InputError(
-            "no-key", "--receipt needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY"
-        )
+        raise InputError("no-key", "--receipt needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
     if arguments.receipt:
         check_file(arguments.receipt, "--receipt")
     ledger = open_ledger(arguments, context, trust, sovereign)
@@ -187,9 +177,7 @@ def _imported(
         ledger.compare(planned.gone)
         sign_with(ledger, station, sovereign, context)
         progress = context.progress()
-        done = run_import(
-            planned, ledger, station, jobs=jobs, progress=progress, countersigner=countersigner
-        )
+        done = run_import(planned, ledger, station, jobs=jobs, progress=progress, countersigner=countersigner)
         _keep(done, state, arguments.receipt)
         # Behind the receipt: what is kept of discs is needed until all is in, and known to be.
         if done.whole:

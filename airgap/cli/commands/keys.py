@@ -27,9 +27,7 @@ def add(subparsers: Any) -> None:
         description="Make, show, check and rotate signing keys.",
         allow_abbrev=False,
     )
-    family = keys.add_subparsers(
-        dest="action", metavar="ACTION", required=True, parser_class=Parser
-    )
+    family = keys.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
     parser = command(
         family,
         "generate",
@@ -69,9 +67,7 @@ airgap keys check --trust trust.yaml --within 30                  exit 3: a role
     )
     add_key(parser)
     add_trust(parser, required=False)
-    parser.add_argument(
-        "--within", type=_days, default=30, metavar="DAYS", help="how soon is soon (default 30)"
-    )
+    parser.add_argument("--within", type=_days, default=30, metavar="DAYS", help="how soon is soon (default 30)")
 
 
 def _add_rotate(family: Any) -> None:
@@ -85,9 +81,7 @@ airgap keys rotate trust.yaml trust-2027.yaml                                   
 airgap sign trust-2027.yaml --key officer.key --role security-officer
 airgap keys rotate trust.yaml trust-2027.yaml --approval trust-2027.yaml.security-officer.sigstore.json""",
     )
-    parser.add_argument(
-        "old", type=existing, metavar="OLD", help="the Trust resource that counts now"
-    )
+    parser.add_argument("old", type=existing, metavar="OLD", help="the Trust resource that counts now")
     parser.add_argument("new", type=existing, metavar="NEW", help="the one that shall count")
     parser.add_argument(
         "--approval",
@@ -246,9 +240,7 @@ def rotate(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.statements.rotation import check_rotation, trust_digest
 
     old, new = load_trust(arguments.old), load_trust(arguments.new)
-    approval = (
-        read_input(arguments.approval, MAX_BUNDLE, "bad-approval") if arguments.approval else None
-    )
+    approval = read_input(arguments.approval, MAX_BUNDLE, "bad-approval") if arguments.approval else None
     found = check_rotation(old, new, approval, now=context.now())
     for note in found.notes:
         context.note(f"note: {note}")
@@ -262,12 +254,8 @@ def rotate(arguments: argparse.Namespace, context: Context) -> int:
     lines = [f"{one.what:<15} {one.key or '-':<20} {one.detail}" for one in found.changes]
     lines = lines or ["nothing changes"]
     if by is None:
-        lines.append(
-            f"not approved: {document['digest']}\n  next: airgap sign {arguments.new} --key OFFICER.key"
-        )
+        lines.append(f"not approved: {document['digest']}\n  next: airgap sign {arguments.new} --key OFFICER.key")
     else:
-        lines.append(
-            f"approved by {by}: {document['digest']}\n  next: mv {arguments.new} {arguments.old}"
-        )
+        lines.append(f"approved by {by}: {document['digest']}\n  next: mv {arguments.new} {arguments.old}")
     context.result(document, "\n".join(lines))
     return exits.NO if by is None else exits.DONE

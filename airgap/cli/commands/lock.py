@@ -50,9 +50,7 @@ airgap lock platform.request.yaml --check              exit 3 when upstream has 
         metavar="NAME",
         help="make these pins anew; without names, all of them",
     )
-    parser.add_argument(
-        "--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached"
-    )
+    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached")
     add_jobs(parser)
     parser = command(
         subparsers,

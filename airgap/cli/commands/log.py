@@ -138,13 +138,10 @@ def verify(arguments: argparse.Namespace, context: Context) -> int:
         "heads": len(heads.named),
         "signaturesChecked": trust is not None,
     }
-    text = (
-        f"{log.path}: {count(lines, 'line')}, each follows the one before it"
-        + (
-            f"; {count(len(heads.named), 'head')} of {count(heads.statements, 'signed statement')}, all found in it"
-            if heads.statements
-            else ""
-        )
+    text = f"{log.path}: {count(lines, 'line')}, each follows the one before it" + (
+        f"; {count(len(heads.named), 'head')} of {count(heads.statements, 'signed statement')}, all found in it"
+        if heads.statements
+        else ""
     )
     context.result(document, text)
     return exits.DONE

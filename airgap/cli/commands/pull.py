@@ -29,9 +29,7 @@ interrupted? run the same command again: what is there is not fetched twice""",
     parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="what `airgap lock` wrote")
     add_store(parser)
     add_key(parser, what="the pull statement")
-    parser.add_argument(
-        "--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached"
-    )
+    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached")
     add_jobs(parser)
 
 
@@ -50,10 +48,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     station = station_for(arguments, context, records, "exporter", required=False)
     layout = Layout(store, create=True, batch=True)
     jobs = context.jobs(arguments)
-    reaches = [
-        (lock, reach_for(upstreams, path.parent, records.work(), jobs, context))
-        for path, lock in locks
-    ]
+    reaches = [(lock, reach_for(upstreams, path.parent, records.work(), jobs, context)) for path, lock in locks]
     try:
         results = pull(reaches, layout, records, station, jobs=jobs, progress=context.progress())
     except AirgapError as error:
@@ -78,11 +73,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             context.note(f"{result.item.kind} {result.item.name!r}: {finding}")
     written = sum(result.written for result in results)
     total = sum(result.bytes for result in results)
-    signed = (
-        "a pull statement was signed for each lock"
-        if station
-        else "no --key: no pull statement was signed"
-    )
+    signed = "a pull statement was signed for each lock" if station else "no --key: no pull statement was signed"
     text = f"{store}: {count(len(results), 'item')}, {human(total)}, {human(written)} of it new; {signed}"
     context.result({"store": str(store), "items": rows, "signed": station is not None}, text)
     return exits.NO if failed else exits.DONE

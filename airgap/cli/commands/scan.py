@@ -34,9 +34,7 @@ a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuse
     )
     parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks that were pulled")
     add_store(parser)
-    parser.add_argument(
-        "--policy", type=Path, required=True, metavar="FILE", help="Policy resource: what may come in"
-    )
+    parser.add_argument("--policy", type=Path, required=True, metavar="FILE", help="Policy resource: what may come in")
     parser.add_argument(
         "--waiver",
         type=Path,
@@ -86,9 +84,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         if trust is not None:
             # A key that the far side would not believe signs nothing.
             check_signer(trust, station.signer.key_id, "station", context.now())
-    order = Order(
-        locks, policy, tuple(waivers), context.now(), context.jobs(arguments), reports
-    )
+    order = Order(locks, policy, tuple(waivers), context.now(), context.jobs(arguments), reports)
     found = scan(order, layout, records, station, context.progress())
     failed = sum(not one.passed for lock in found for one in lock.judgements)
     context.result(_document(found, arguments, str(policy.digest)), _text(found, arguments))
@@ -111,9 +107,7 @@ def _trust(arguments: argparse.Namespace) -> Trust | None:
     return None
 
 
-def _document(
-    found: Sequence[Scanned], arguments: argparse.Namespace, policy: str
-) -> dict[str, Any]:
+def _document(found: Sequence[Scanned], arguments: argparse.Namespace, policy: str) -> dict[str, Any]:
     return {
         "policy": {"file": str(arguments.policy), "digest": policy},
         "locks": [

@@ -47,9 +47,7 @@ airgap extract /media/usb/nov docker.io/library/alpine:3.20 --to alpine-layout  
 airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar            for `ctr images import`, k3s""",
     )
     parser.add_argument("thing", type=existing, metavar="THING", help="a delivery or a store")
-    parser.add_argument(
-        "name", metavar="NAME", help="the item's name: `airgap ls THING` lists them"
-    )
+    parser.add_argument("name", metavar="NAME", help="the item's name: `airgap ls THING` lists them")
     parser.add_argument(
         "--to",
         type=Path,
@@ -74,10 +72,7 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
 
     rows = items(arguments.thing)
     lines = [("KIND", "NAME", "SIZE", "DIGEST")]
-    lines += [
-        (row["kind"], row["name"], human(row["bytes"]) if row["bytes"] else "", row["digest"])
-        for row in rows
-    ]
+    lines += [(row["kind"], row["name"], human(row["bytes"]) if row["bytes"] else "", row["digest"]) for row in rows]
     context.result({"items": rows}, table(lines))
     return exits.DONE
 
@@ -90,9 +85,7 @@ def run_extract(arguments: argparse.Namespace, context: Context) -> int:
     as_file = to.suffix == ".tar"
     (check_file if as_file else check_folder)(to, "--to")
     if to.exists() and (as_file or any(to.iterdir())):
-        raise InputError(
-            "not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar"
-        )
+        raise InputError("not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar")
     digest, size = extract(arguments.thing, arguments.name, to, context.progress())
     context.result(
         {"to": str(to), "digest": digest, "bytes": size},

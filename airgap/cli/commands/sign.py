@@ -37,9 +37,7 @@ airgap sign trust-2027.yaml --key officer.key         for `airgap keys rotate`: 
         metavar="FILE|DELIVERY",
         help="a lock, a waiver, a trusted_root.json or a Trust resource, or the folder of a delivery",
     )
-    parser.add_argument(
-        "--role", choices=("security-officer",), default="security-officer", help="role of the key"
-    )
+    parser.add_argument("--role", choices=("security-officer",), default="security-officer", help="role of the key")
     parser.add_argument(
         "--out",
         type=Path,

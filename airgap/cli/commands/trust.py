@@ -24,9 +24,7 @@ def add(subparsers: Any) -> None:
         description="Show, pin and update the trust roots of others' signatures.",
         allow_abbrev=False,
     )
-    family = trust.add_subparsers(
-        dest="action", metavar="ACTION", required=True, parser_class=Parser
-    )
+    family = trust.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
     _add_show(family)
     _add_pin(family)
     _add_update(family)
@@ -101,9 +99,7 @@ airgap trust update --name bank --roots roots --tuf-url https://tuf.bank.example
         metavar="FILE",
         help="the root.json with which its chain of trust begins (default: what the sigstore package has)",
     )
-    parser.add_argument(
-        "--upstreams", type=Path, metavar="FILE", help="Upstreams resource: authorities of its host"
-    )
+    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: authorities of its host")
 
 
 def _add_name(parser: Parser) -> None:
@@ -114,9 +110,7 @@ def _add_name(parser: Parser) -> None:
         metavar="NAME",
         help="what policies call this trust root",
     )
-    parser.add_argument(
-        "--roots", type=Path, required=True, metavar="DIR", help="where the versions are kept"
-    )
+    parser.add_argument("--roots", type=Path, required=True, metavar="DIR", help="where the versions are kept")
 
 
 def _add_change(parser: Parser) -> None:
@@ -155,9 +149,7 @@ def pin(arguments: argparse.Namespace, context: Context) -> int:
             "name it with --trust FILE",
         )
     if not is_delivery and len(things) > 1:
-        raise InputError(
-            "usage", f"{things[1]}: one file is pinned at a time", "pin them one after the other"
-        )
+        raise InputError("usage", f"{things[1]}: one file is pinned at a time", "pin them one after the other")
     if arguments.approval and arguments.trust is None:
         what = "--approval without a Trust resource, which says whose approval counts"
         raise InputError("usage", what, "name it with --trust FILE")
@@ -192,9 +184,7 @@ def update(arguments: argparse.Namespace, context: Context) -> int:
         on_retry=context.progress().note,
     )
     repository = Repository(arguments.tuf_url or PRODUCTION, root)
-    return _add_version(
-        arguments, context, offer_repository(arguments.name, arguments.roots, repository, client)
-    )
+    return _add_version(arguments, context, offer_repository(arguments.name, arguments.roots, repository, client))
 
 
 def _add_version(arguments: argparse.Namespace, context: Context, offer: Offer) -> int:
@@ -206,9 +196,7 @@ def _add_version(arguments: argparse.Namespace, context: Context, offer: Offer) 
 
     store = RootStore(arguments.roots, arguments.name)
     offer = replace(offer, retire=arguments.retire)
-    weighed = (
-        store.weigh(offer, context.now()) if arguments.dry_run else store.add(offer, context.now())
-    )
+    weighed = store.weigh(offer, context.now()) if arguments.dry_run else store.add(offer, context.now())
     version = weighed.version
     said = "is the newest already" if weighed.present else "added"
     if arguments.dry_run and not weighed.present:

@@ -27,9 +27,7 @@ airgap verify /media/disc1 /media/disc2 --trust trust.yaml
 airgap verify /media/usb/nov --trust trust.yaml --index-only       signatures, locks and statements: seconds
 airgap verify /archive/nov --trust trust.yaml --at 2026-11-23T10:00:00Z      one that has expired since, as of then""",
     )
-    parser.add_argument(
-        "delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files"
-    )
+    parser.add_argument("delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files")
     add_trust(parser, required=True)
     parser.add_argument("--index-only", action="store_true", help="do not read the volumes")
     parser.add_argument(
@@ -80,18 +78,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     said = judged(opened.media, opened.index, believed)
     reports = []
     if not arguments.index_only:
-        reports = check_files(
-            opened.index, opened.media, context.jobs(arguments), context.progress()
-        )
+        reports = check_files(opened.index, opened.media, context.jobs(arguments), context.progress())
     bad = [report for report in reports if report.state in ("missing", "damaged")]
     document = {
         "delivery": journey.id,
         "digest": str(opened.media.digest),
         "sequence": journey.sequence,
-        "signedBy": [
-            {"key": v.key.name, "role": v.role, "kind": v.statement.kind}
-            for v in opened.admitted.statements
-        ],
+        "signedBy": [{"key": v.key.name, "role": v.role, "kind": v.statement.kind} for v in opened.admitted.statements],
         "judged": said.as_dict(),
         "files": [{"name": r.name, "state": r.state, "detail": r.detail} for r in reports],
         "outcome": "fail" if bad else "pass",
@@ -112,9 +105,7 @@ def _text(opened: Any, judged: list[str], reports: list[Any], *, index_only: boo
     ]
     lines += [f"  {line}" for line in judged]
     if index_only:
-        return "\n".join(
-            [*lines, "  signatures, locks and statements are good; the volumes were not read"]
-        )
+        return "\n".join([*lines, "  signatures, locks and statements are good; the volumes were not read"])
     rows = [("FILE", "STATE", "")] + [(r.name, r.state, r.detail) for r in reports]
     bad = sum(report.state in ("missing", "damaged") for report in reports)
     end = f"missing or damaged: {count(bad, 'file')}" if bad else "every byte is as it was signed"

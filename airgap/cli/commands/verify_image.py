@@ -78,15 +78,9 @@ airgap verify-image harbor.bank/github/acme/app:1.0 --as ghcr.io/acme/app --poli
         metavar="NAME",
         help="the name that rules are asked for, where it lies under another one",
     )
-    parser.add_argument(
-        "--lock", type=Path, metavar="LOCK", help="take the item as this lock has it"
-    )
-    parser.add_argument(
-        "--store", type=Path, metavar="DIR", help="read it from this store; needs --lock"
-    )
-    parser.add_argument(
-        "--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached"
-    )
+    parser.add_argument("--lock", type=Path, metavar="LOCK", help="take the item as this lock has it")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="read it from this store; needs --lock")
+    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -95,13 +89,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.judgement.judge import judge
 
     if arguments.store and not arguments.lock:
-        arguments.parser.error(
-            "--store needs --lock", "a store's names do not tell what is attached"
-        )
+        arguments.parser.error("--store needs --lock", "a store's names do not tell what is attached")
     if arguments.known_as and arguments.lock:
-        arguments.parser.error(
-            "--as and --lock exclude each other", "the lock says what the item is"
-        )
+        arguments.parser.error("--as and --lock exclude each other", "the lock says what the item is")
     policy, roots = open_policy(arguments.policy)
     with tempfile.TemporaryDirectory(prefix="airgap-verify-") as work:
         case = _find(arguments, context, Path(work))
@@ -153,11 +143,7 @@ def _found(case: Case, made: Judgement) -> Iterator[str]:
     """Everything that was looked at, with a number."""
     attached = case.item.attached
     if not made.findings:
-        said = (
-            f"{count(len(attached), 'thing')} attached, not looked at"
-            if attached
-            else "nothing attached"
-        )
+        said = f"{count(len(attached), 'thing')} attached, not looked at" if attached else "nothing attached"
         yield f"found: {said}"
         return
     yield "found:"
@@ -196,9 +182,7 @@ def _asked(policy: Policy, made: Judgement) -> Iterator[str]:
         yield from (f"  {check.detail}" for check in made.checks if check.outcome == "pass")
         return
     name = rule.require.trust_root
-    yield from (
-        f"  trust root {name!r} ({one.digest})" for one in policy.trust_roots if one.name == name
-    )
+    yield from (f"  trust root {name!r} ({one.digest})" for one in policy.trust_roots if one.name == name)
     for check in made.checks:
         about = "" if check.subject == made.root else f" of {check.subject}"
         yield f"  {_question(check, rule.require)}{about}: {_answer(check, made)}"
@@ -214,11 +198,7 @@ def _question(check: Check, require: Require) -> str:
 
 def _answer(check: Check, made: Judgement) -> str:
     if check.outcome == "pass":
-        return (
-            f"yes ({made.findings.index(check.finding) + 1})"
-            if check.finding in made.findings
-            else "yes"
-        )
+        return f"yes ({made.findings.index(check.finding) + 1})" if check.finding in made.findings else "yes"
     return f"no [{check.reason}]"
 
 

@@ -107,9 +107,7 @@ class GitDestination:
         with self._unpacked(refs, place) as repository:
             before = place.look()
             if before is None:
-                raise UpstreamError(
-                    "git-gone", f"{place.at}: the repository is gone", "run it again"
-                )
+                raise UpstreamError("git-gone", f"{place.at}: the repository is gone", "run it again")
             now = verdicts.judge(verdicts.plan_refs(refs, place, before, self._run), repository)
             now = verdicts.since(plan, now)
             pusher = Pusher(repository, place)
@@ -170,9 +168,7 @@ class GitDestination:
     def _make_place(self, at: str) -> Place:
         check_path(at, "repository")
         if any(part.startswith((".", "-")) or part.endswith(".git") for part in at.split("/")):
-            raise InputError(
-                "bad-place", f"{at!r} is not the place of a repository", "rename the item"
-            )
+            raise InputError("bad-place", f"{at!r} is not the place of a repository", "rename the item")
         if self.url.startswith("/"):
             return FolderPlace(self._git, Path(self.url), at)
         if self._api is not None:
@@ -189,9 +185,7 @@ class GitDestination:
         return (
             bool(plan)
             and not self._run.deep
-            and all(
-                change.outcome is Verdict.PRESENT and self._run.wrote(change) for change in plan
-            )
+            and all(change.outcome is Verdict.PRESENT and self._run.wrote(change) for change in plan)
         )
 
     @contextmanager
@@ -230,9 +224,7 @@ class GitDestination:
             path.unlink(missing_ok=True)
         for name, oid in check_refs(refs.refs, refs.item, IntegrityError).items():
             if found.get(name) != oid:
-                raise IntegrityError(
-                    "git-wrong-ref", f"{refs.item}: {name}: got {found.get(name)}, expected {oid}"
-                )
+                raise IntegrityError("git-wrong-ref", f"{refs.item}: {name}: got {found.get(name)}, expected {oid}")
         repository.set_refs(refs.refs)
 
     def _transfer(self, refs: Refs) -> None:

@@ -22,9 +22,7 @@ from airgap.tools.lfs import find_pointers, lfs_descriptor
 class Auditor:
     """Inspects the lines of a receipt. Without `deep` an LFS object that several repositories have is read once."""
 
-    def __init__(
-        self, git: Git, place: Callable[[str], Place], run: Run, *, deep: bool
-    ) -> None:
+    def __init__(self, git: Git, place: Callable[[str], Place], run: Run, *, deep: bool) -> None:
         self._git = git
         self._place = place
         self._run = run

@@ -35,9 +35,7 @@ class FolderPlace:
         if not os.path.lexists(path):
             return None
         if path.is_symlink() or not self._repository.object_format():
-            raise UpstreamError(
-                "git-not-a-repository", f"{path}: not a bare repository", "move it out of the way"
-            )
+            raise UpstreamError("git-not-a-repository", f"{path}: not a bare repository", "move it out of the way")
         return Listing(
             self._repository.refs(),
             self._repository.head(),

@@ -70,9 +70,7 @@ class GiteaApi:
         if answer.status not in (200, 401, 403) or answer.content_type != "application/json":
             return False
         document = answer.json()
-        return isinstance(document, dict) and bool(
-            document.get("version") or document.get("message")
-        )
+        return isinstance(document, dict) and bool(document.get("version") or document.get("message"))
 
     def repo(self, at: str) -> Repo | None:
         """The repository, `None` when it is missing (or hidden from us: the same answer).
@@ -136,9 +134,7 @@ class GiteaApi:
         """Switches Actions off, or a push of workflows would run them. Raises `UpstreamError`."""
         answer = self._call("PATCH", f"/repos/{at}", {"has_actions": False}, (200, 403, 404))
         if answer.status != 200:
-            what = (
-                f"{at}: Actions are on, which would run what is pushed, and can't be switched off"
-            )
+            what = f"{at}: Actions are on, which would run what is pushed, and can't be switched off"
             raise self._refused(answer, what)
 
     def set_default_branch(self, at: str, branch: str, others: Sequence[str]) -> None:

@@ -21,9 +21,7 @@ _BRANCHES = "refs/heads/"
 class ServerPlace:
     """A `Place` over HTTP. `api` is `None` for a plain Git server."""
 
-    def __init__(
-        self, git: Git, at: str, remote: Remote, lfs: LfsClient, api: GiteaApi | None
-    ) -> None:
+    def __init__(self, git: Git, at: str, remote: Remote, lfs: LfsClient, api: GiteaApi | None) -> None:
         self.at = at
         self.remote = remote
         self.can_set_head = api is not None
@@ -38,9 +36,7 @@ class ServerPlace:
             if repo is None:
                 return None
             if repo.problem:
-                raise UpstreamError(
-                    "git-read-only", f"{self.at}: {repo.problem}", "choose another place for it"
-                )
+                raise UpstreamError("git-read-only", f"{self.at}: {repo.problem}", "choose another place for it")
         try:
             refs, head, head_oid = list_refs(self._git, self.remote)
         except NotFoundError as error:

@@ -26,14 +26,11 @@ def plan_refs(refs: Refs, place: Place, present: Listing | None, run: Run) -> li
     held = present.refs if present is not None else {}
     folders = {folder for name in held for folder in _folders(name)}
     return [
-        _plan_ref(Change(refs.item, place.at, name, oid), place, held, folders, run)
-        for name, oid in refs.refs.items()
+        _plan_ref(Change(refs.item, place.at, name, oid), place, held, folders, run) for name, oid in refs.refs.items()
     ]
 
 
-def _plan_ref(
-    change: Change, place: Place, held: Mapping[str, str], folders: set[str], run: Run
-) -> Change:
+def _plan_ref(change: Change, place: Place, held: Mapping[str, str], folders: set[str], run: Run) -> Change:
     change = replace(change, previous=held.get(change.name, ""))
     if change.previous == change.digest:
         return replace(change, outcome=Verdict.PRESENT)
@@ -41,9 +38,7 @@ def _plan_ref(
     if not why and not change.previous:
         other = next((folder for folder in _folders(change.name) if folder in held), "")
         if other or change.name in folders:
-            why = (
-                f"{other or change.name + '/…'} is in its way: one name can't be a ref and a folder"
-            )
+            why = f"{other or change.name + '/…'} is in its way: one name can't be a ref and a folder"
     elif not why and run.add_only:
         why = RESTORE
     elif not why and change.name.startswith("refs/tags/"):
@@ -66,16 +61,13 @@ def judge(changes: Sequence[Change], repository: Repository) -> list[Change]:
             outcome=Verdict.REFUSED,
             reason="not a fast-forward: what is there is not in the history of the new commit",
         )
-        if change.outcome is Verdict.MOVED
-        and not repository.is_ancestor(change.previous, change.digest)
+        if change.outcome is Verdict.MOVED and not repository.is_ancestor(change.previous, change.digest)
         else change
         for change in changes
     ]
 
 
-def plan_head(
-    refs: Refs, place: Place, present: Listing | None, changes: Sequence[Change], run: Run
-) -> list[Change]:
+def plan_head(refs: Refs, place: Place, present: Listing | None, changes: Sequence[Change], run: Run) -> list[Change]:
     """The change of HEAD, none where it is not carried. It never leads where its branch does not go."""
     if not refs.head:
         return []

@@ -63,11 +63,7 @@ class GraphDestination:
     def where(self, form: Graph) -> tuple[str, str]:
         """Repository and tag of a form; the tag is `""` for references by digest. Raises `InputError`."""
         reference = parse_reference(form.original)
-        at = (
-            reference.name
-            if self.projects is None
-            else map_prefix(reference.name, self.projects, "projects")
-        )
+        at = reference.name if self.projects is None else map_prefix(reference.name, self.projects, "projects")
         return at, reference.tag
 
     def _names(self, form: Graph) -> _Names:
@@ -90,19 +86,14 @@ class GraphDestination:
         """One change for the tag, one for each signature tag, and one for each referrer, which has no name."""
         names = self._names(form)
         repository = self.repository(names.at)
-        return [
-            self._planned(form.item, names.at, name, descriptor, repository)
-            for name, descriptor in names.lines
-        ]
+        return [self._planned(form.item, names.at, name, descriptor, repository) for name, descriptor in names.lines]
 
     def expected(self, form: Graph) -> Sequence[Change]:
         """The lines of a plan, without asking anybody."""
         names = self._names(form)
         return [Change(form.item, names.at, name, str(one.digest)) for name, one in names.lines]
 
-    def _planned(
-        self, item: str, at: str, name: str, wanted: Descriptor, repository: Place
-    ) -> Change:
+    def _planned(self, item: str, at: str, name: str, wanted: Descriptor, repository: Place) -> Change:
         change = Change(item, at, name, str(wanted.digest))
         try:
             found = repository.resolve(name or str(wanted.digest))
@@ -132,9 +123,7 @@ class GraphDestination:
         digests: a present root does not prove its children. `run.deep` skips nothing, and hashes what is there.
         """
         names = self._names(form)
-        if not self.run.deep and all(
-            change.outcome is Verdict.PRESENT and self.run.wrote(change) for change in plan
-        ):
+        if not self.run.deep and all(change.outcome is Verdict.PRESENT and self.run.wrote(change) for change in plan):
             return []
         graphs = [names.root, *(one.descriptor for one in names.attached)]
         repository = self.repository(names.at)
@@ -159,8 +148,7 @@ class GraphDestination:
         except AirgapError as error:
             return [replace(one, outcome=Verdict.FAILED, reason=str(error)) for one in plan]
         return [
-            self._published(change, wanted, repository)
-            for change, (_, wanted) in zip(plan, names.lines, strict=True)
+            self._published(change, wanted, repository) for change, (_, wanted) in zip(plan, names.lines, strict=True)
         ]
 
     def _published(self, change: Change, wanted: Descriptor, repository: Place) -> Change:

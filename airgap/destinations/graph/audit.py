@@ -59,9 +59,7 @@ class Auditor:
     def _look(self, change: Change) -> _Looked:
         """Resolves a name and walks its graph: `walk` hashes every node."""
         repository = self._repository(change.at)
-        one = _Looked(
-            change, Finding(change.item, change.at, change.name, State.GOOD, change.digest)
-        )
+        one = _Looked(change, Finding(change.item, change.at, change.name, State.GOOD, change.digest))
         self._run.progress.item(f"{change.at}:{change.name or change.digest}")
         problem = None
         try:
@@ -69,32 +67,24 @@ class Auditor:
             found = repository.resolve(change.name or change.digest)
             if str(found.digest) != change.digest:
                 detail = "the name holds something else"
-                one.finding = replace(
-                    one.finding, state=State.CHANGED, got=str(found.digest), detail=detail
-                )
+                one.finding = replace(one.finding, state=State.CHANGED, got=str(found.digest), detail=detail)
                 return one
             for blob in walk(repository, found):
                 if not isinstance(blob, Node):
                     one.leaves.append(blob)
                 elif blob.subject is not None and not repository.lists(blob):
-                    raise NotFoundError(
-                        "not-listed", f"nobody finds it from its subject {blob.subject.digest}"
-                    )
+                    raise NotFoundError("not-listed", f"nobody finds it from its subject {blob.subject.digest}")
         except AirgapError as error:
             problem = self._noted(error)
         one.finding = _with(one.finding, problem, found=change.digest)
         return one
 
-    def _wanted(
-        self, looked: Sequence[_Looked]
-    ) -> dict[tuple[str, Digest], tuple[str, Descriptor]]:
+    def _wanted(self, looked: Sequence[_Looked]) -> dict[tuple[str, Digest], tuple[str, Descriptor]]:
         """What has to be read: each blob once in each repository where it must be looked at."""
         wanted: dict[tuple[str, Digest], tuple[str, Descriptor]] = {}
         for one in looked:
             for leaf in one.leaves:
-                wanted.setdefault(
-                    (one.change.at if self._deep else "", leaf.digest), (one.change.at, leaf)
-                )
+                wanted.setdefault((one.change.at if self._deep else "", leaf.digest), (one.change.at, leaf))
         return wanted
 
     def _hash(self, wanted: tuple[str, Descriptor]) -> AirgapError | None:
@@ -110,9 +100,7 @@ class Auditor:
             self._run.progress.advance(blob.size)
         return None
 
-    def _settle(
-        self, one: _Looked, problems: dict[tuple[str, Digest], AirgapError | None]
-    ) -> Finding:
+    def _settle(self, one: _Looked, problems: dict[tuple[str, Digest], AirgapError | None]) -> Finding:
         problem: AirgapError | None = None
         for leaf in one.leaves:
             key = (one.change.at if self._deep else "", leaf.digest)

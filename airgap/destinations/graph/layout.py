@@ -37,11 +37,7 @@ class LayoutPlace:
         if self.layout is None:
             return []
         prefix = f"{self.at}:"
-        return [
-            (name.removeprefix(prefix), root)
-            for name, root in self.layout.roots()
-            if name.startswith(prefix)
-        ]
+        return [(name.removeprefix(prefix), root) for name, root in self.layout.roots() if name.startswith(prefix)]
 
     def tags(self) -> Sequence[str]:
         """All tags of this repository."""
@@ -59,9 +55,7 @@ class LayoutPlace:
         """False: `has` costs little."""
         return False
 
-    def put(
-        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
-    ) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
         """Into the layout."""
         return self._open().put(descriptor, opener)
 

@@ -68,9 +68,7 @@ class Deep:
         """False: what is there has to be hashed."""
         return False
 
-    def put(
-        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
-    ) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
         """As the place does, after a damaged node was taken away. A whole one may still have to be made findable."""
         if descriptor.is_node:
             self.has(descriptor)

@@ -53,9 +53,7 @@ class S3Destination(TreeDestination):
 class S3Objects:
     """`Objects` over boto3."""
 
-    def __init__(
-        self, config: S3Config, journal_dir: Path, jobs: int, single_put: int, part_size: int
-    ) -> None:
+    def __init__(self, config: S3Config, journal_dir: Path, jobs: int, single_put: int, part_size: int) -> None:
         self._config = config
         self._client: S3Client = make_client(config, connections=jobs + 2)
         self._journals = Journals(journal_dir, config.endpoint)
@@ -85,9 +83,7 @@ class S3Objects:
         for journal in self._journals.unfinished(bucket):
             held = self.look(bucket, journal.key)
             if held is not None and held.digest == journal.digest:
-                abort(
-                    self._client, journal
-                )  # it was completed, and the process died before it could say so
+                abort(self._client, journal)  # it was completed, and the process died before it could say so
         self._ready.add(bucket)
 
     def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
@@ -142,9 +138,7 @@ class S3Objects:
                 checksum = self._put_parts(bucket, key, body, condition)
         except UpstreamError as error:
             # A request that was repeated because its answer was lost meets the object that it made.
-            if error.code == "changed-meanwhile" and self._holds(
-                bucket, key, descriptor.digest, descriptor.size
-            ):
+            if error.code == "changed-meanwhile" and self._holds(bucket, key, descriptor.digest, descriptor.size):
                 return
             raise
         head = self._head(bucket, key)
@@ -192,9 +186,7 @@ class S3Objects:
     def keys(self, bucket: str, prefix: str) -> Iterable[str]:
         """See `Objects.keys`."""
         with mapped(f"{bucket}/{prefix}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=prefix
-            ):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 for entry in page.get("Contents", ()):
                     yield entry["Key"]
 
@@ -206,9 +198,7 @@ def _told(head: HeadObjectOutputTypeDef) -> Digest | None:
     except binascii.Error:
         raw = b""  # composite: base64, a dash and the number of parts
     try:
-        return Digest(
-            "sha256:" + (raw.hex() if len(raw) == 32 else head["Metadata"].get("sha256", ""))
-        )
+        return Digest("sha256:" + (raw.hex() if len(raw) == 32 else head["Metadata"].get("sha256", "")))
     except IntegrityError:
         return None
 

@@ -153,8 +153,7 @@ _CUT = (
 )
 _DAMAGED = "the server got other bytes than were sent: run it again"
 _ARCHIVED = (
-    "a life-cycle rule moved it into an archive, where it cannot be read: "
-    "restore it, and keep the rule off this bucket"
+    "a life-cycle rule moved it into an archive, where it cannot be read: restore it, and keep the rule off this bucket"
 )
 _RACE = "someone else writes there; run the import again"
 _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
@@ -240,9 +239,7 @@ def _from_answer(error: Any, where: str) -> AirgapError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     full = any(words in message for words in _FULL_WORDS)
     kind, ours, hint = (
-        _MEANINGS.get("507" if full else code)
-        or _MEANINGS.get(str(status))
-        or (UpstreamError, "refused", "")
+        _MEANINGS.get("507" if full else code) or _MEANINGS.get(str(status)) or (UpstreamError, "refused", "")
     )
     what = f"{where}: {status} {code}: {message}"
     if issubclass(kind, UpstreamError):

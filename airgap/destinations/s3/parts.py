@@ -124,9 +124,7 @@ class Journals:
         prefix = self._prefix(bucket, key)
         with _disk(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(
-                self._folder / f"{prefix}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
-            )
+            descriptor = os.open(self._folder / f"{prefix}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -158,9 +156,7 @@ def abort(client: S3Client, journal: Journal) -> None:
     """Gives an upload up, there and here; one that is gone there is well."""
     try:
         with mapped(f"{journal.bucket}/{journal.key}: abort"):
-            client.abort_multipart_upload(
-                Bucket=journal.bucket, Key=journal.key, UploadId=journal.upload_id
-            )
+            client.abort_multipart_upload(Bucket=journal.bucket, Key=journal.key, UploadId=journal.upload_id)
     except NotFoundError:
         pass
     journal.end()
@@ -216,9 +212,7 @@ def _go_on(client: S3Client, journal: Journal, body: Body, condition: dict[str, 
                     )
                 journal.add(Part(number, answer["ETag"], checksum))
             elif known.sha256 != checksum:
-                raise IntegrityError(
-                    "digest-mismatch", f"{where}: part {number} is not what was sent before"
-                )
+                raise IntegrityError("digest-mismatch", f"{where}: part {number} is not what was sent before")
     except IntegrityError:
         abort(client, journal)
         raise
@@ -271,6 +265,4 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
-            "journal", f"{path}: {error}", "stateDir must be writable and have room"
-        ) from error
+        raise StoreError("journal", f"{path}: {error}", "stateDir must be writable and have room") from error

@@ -39,9 +39,7 @@ class Held:
 class Body:
     """The bytes of one object, read from its source as often as asked, hashed in the pass that moves them."""
 
-    def __init__(
-        self, descriptor: Descriptor, opener: Callable[[], BinaryIO], run: Run, stop: Event
-    ) -> None:
+    def __init__(self, descriptor: Descriptor, opener: Callable[[], BinaryIO], run: Run, stop: Event) -> None:
         self.descriptor = descriptor
         self._opener = opener
         self._run = run
@@ -184,9 +182,7 @@ class TreeDestination:
         if _same(held, line):
             return replace(change, outcome=Verdict.PRESENT)
         if self._run.add_only:
-            return replace(
-                change, outcome=Verdict.REFUSED, reason="a restore adds content, and moves no name"
-            )
+            return replace(change, outcome=Verdict.REFUSED, reason="a restore adds content, and moves no name")
         return replace(change, outcome=Verdict.MOVED)
 
     def transfer(self, forms: Sequence[Form]) -> Mapping[str, AirgapError]:
@@ -318,10 +314,7 @@ class TreeDestination:
                 continue
             bucket, _, prefix = at.partition("/")
             try:
-                there = {
-                    key.removeprefix(f"{prefix}/")
-                    for key in self._objects.keys(bucket, f"{prefix}/")
-                }
+                there = {key.removeprefix(f"{prefix}/") for key in self._objects.keys(bucket, f"{prefix}/")}
             except AirgapError as error:
                 found.append(Finding(owner[at], at, "", State.UNKNOWN, detail=str(error)))
                 continue
@@ -338,9 +331,7 @@ class TreeDestination:
         if tree.pointer is not None:
             path, data = tree.pointer
             descriptor = Descriptor.of("text/plain", data)
-            lines.append(
-                _Line(tree.item, bucket, "", path, descriptor, None, _bytes_opener(data))
-            )
+            lines.append(_Line(tree.item, bucket, "", path, descriptor, None, _bytes_opener(data)))
         return lines
 
     def _each(self, work: Callable[[_Thing], _Made], things: Sequence[_Thing]) -> Sequence[_Made]:

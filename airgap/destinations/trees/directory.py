@@ -155,9 +155,7 @@ class DirectoryObjects:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreError("disk-full", what, "make room, then run this again") from error
             if error.errno in (errno.ELOOP, errno.EMLINK):
-                raise StoreError(
-                    "symlink", what, "links are not followed here: remove it"
-                ) from error
+                raise StoreError("symlink", what, "links are not followed here: remove it") from error
             raise StoreError("directory", what, "check rights and what is there") from error
 
 
@@ -208,9 +206,7 @@ def _lock(descriptor: int, folder: int, temporary: str) -> None:
             return
     except (BlockingIOError, FileNotFoundError):
         pass
-    raise StoreError(
-        "in-use", f"{temporary}: another run writes it", "wait for it, then run this again"
-    )
+    raise StoreError("in-use", f"{temporary}: another run writes it", "wait for it, then run this again")
 
 
 def _exists(folder: int, name: str) -> bool:

@@ -82,10 +82,7 @@ class Countersigner:
 
         made = parallel(jobs, sign, fresh, "sign")
         # 4.
-        looked |= {
-            task.key: change
-            for task, change in zip(fresh, _published(fresh, made, jobs), strict=True)
-        }
+        looked |= {task.key: change for task, change in zip(fresh, _published(fresh, made, jobs), strict=True)}
         _tell(wanted, looked)
 
     # what there is to do
@@ -122,9 +119,7 @@ class Countersigner:
                 older = config.layout == "legacy"
                 yield Task(side, image, node, claim, signs, older, destination.run, upstream)
 
-    def _looked(
-        self, wanted: Sequence[tuple[Line, Sequence[Task]]], jobs: int
-    ) -> dict[tuple[int, str], Change]:
+    def _looked(self, wanted: Sequence[tuple[Line, Sequence[Task]]], jobs: int) -> dict[tuple[int, str], Change]:
         every = {task.key: task for _, tasks in wanted for task in tasks}
         key = load_public(self.signer.public_key_pem)
 
@@ -209,9 +204,7 @@ def _publish(repository: Repository, names: Mapping[str, Descriptor]) -> AirgapE
     return None
 
 
-def _tell(
-    wanted: Sequence[tuple[Line, Sequence[Task]]], looked: Mapping[tuple[int, str], Change]
-) -> None:
+def _tell(wanted: Sequence[tuple[Line, Sequence[Task]]], looked: Mapping[tuple[int, str], Change]) -> None:
     for line, tasks in wanted:
         line.signed = [replace(looked[task.key], item=line.form.item) for task in tasks]
 

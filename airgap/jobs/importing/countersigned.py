@@ -63,9 +63,7 @@ class Task:
     def change(self, digest: Digest | None, outcome: Verdict, reason: str = "") -> Change:
         """A line about it. Without a signature the digest is that of the subject."""
         said = str(digest or self.claim.subject)
-        return Change(
-            "", self.side.name, self.name, said, outcome=outcome, reason=reason, signs=self.signs
-        )
+        return Change("", self.side.name, self.name, said, outcome=outcome, reason=reason, signs=self.signs)
 
 
 def look(task: Task, key: PublicKey) -> Change:
@@ -92,9 +90,7 @@ def _look_bundle(task: Task, key: PublicKey) -> Change:
     bundles = task.upstream.bundles
     for found in task.side.referrers(task.claim.subject):
         node = _node(task.side, found)
-        layers = (
-            [one for one in node.children if one.media_type.startswith(BUNDLES)] if node else []
-        )
+        layers = [one for one in node.children if one.media_type.startswith(BUNDLES)] if node else []
         if node is None or len(layers) != 1:
             continue
         bundles = True
@@ -119,9 +115,7 @@ def _look_older(task: Task, key: PublicKey) -> Change:
         if _is_ours(task, layer, key):
             return task.change(found and found[0].digest, Verdict.PRESENT)
     if task.beside and (found is not None or task.name in task.upstream.tags):
-        reason = (
-            "the tag holds other signatures, which are not ours to change: use a side repository"
-        )
+        reason = "the tag holds other signatures, which are not ours to change: use a side repository"
         return task.change(found and found[0].digest, Verdict.REFUSED, reason)
     return task.change(None, Verdict.WRITE)
 

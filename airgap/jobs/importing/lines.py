@@ -85,11 +85,7 @@ class Imported:
     @property
     def failed(self) -> list[Line]:
         """The lines of `errors`."""
-        return [
-            line
-            for line in self.lines
-            if line.error is not None and not isinstance(line.error, AbsentError)
-        ]
+        return [line for line in self.lines if line.error is not None and not isinstance(line.error, AbsentError)]
 
     @property
     def changes(self) -> list[tuple[str, Change]]:

@@ -161,9 +161,7 @@ def run_import(
     def publish(line: Line) -> None:
         if not (settled and isinstance(line.destination, GraphDestination)):
             line.changes = line.destination.publish(line.form, line.changes)  # type: ignore[arg-type]
-        progress.done(
-            line.form.item, ", ".join(sorted({str(change.outcome) for change in line.changes}))
-        )
+        progress.done(line.form.item, ", ".join(sorted({str(change.outcome) for change in line.changes})))
 
     each(jobs, publish, planned.lines)
     # 5. Our signatures, beside those of upstream.

@@ -90,9 +90,7 @@ class GitKind:
         """
         remote = self._remote(item.source, item.name)
         check_refs(item.refs, item.name, InputError)
-        key = sha256(f"{item.source}\n{object_format(item.refs.values())}".encode()).hexdigest()[
-            :32
-        ]
+        key = sha256(f"{item.source}\n{object_format(item.refs.values())}".encode()).hexdigest()[:32]
         git = self._git
         with disk_errors(git.folder), locked(git.folder / f"{key}.lock"):
             repository = Repository(git, git.folder / f"{key}.git")
@@ -101,9 +99,7 @@ class GitKind:
             if item.lfs:
                 lfs = self._put_lfs(item, remote, repository, pointers, target)
             elif pointers:
-                self._progress.note(
-                    f"{item.name}: {len(pointers)} LFS objects are not carried: `lfs: true` is not set"
-                )
+                self._progress.note(f"{item.name}: {len(pointers)} LFS objects are not carried: `lfs: true` is not set")
         return put_graph(target, item, bundles, lfs)
 
     def _pack_objects(
@@ -247,13 +243,9 @@ class GitKind:
         url = endpoint(remote.url)
         if item.head:
             blob = f"--blob={item.refs[item.head]}:.lfsconfig"
-            done = self._git.run(
-                "config", blob, "--get", "lfs.url", repository=repository.path, ok=()
-            )
+            done = self._git.run("config", blob, "--get", "lfs.url", repository=repository.path, ok=())
             named = done.stdout.decode(errors="replace").strip()
             if done.status == 0 and named:
-                url = self._client.resolve(
-                    url, check_url(named, ".lfsconfig"), "lfs.url of .lfsconfig"
-                )
+                url = self._client.resolve(url, check_url(named, ".lfsconfig"), "lfs.url of .lfsconfig")
         secret = authorization(self._client.host(Origin.of(url)).credentials)
         return LfsClient(self._client, url, Fixed(secret) if secret else None)

@@ -31,9 +31,7 @@ MAX_CONFIG = 64 << 20
 """Bytes of a config: 200,000 refs with long names and 20,000 LFS objects."""
 
 
-def put_graph(
-    target: Target, item: Item, bundles: Sequence[Descriptor], lfs: Sequence[Descriptor]
-) -> Descriptor:
+def put_graph(target: Target, item: Item, bundles: Sequence[Descriptor], lfs: Sequence[Descriptor]) -> Descriptor:
     """Writes config and manifest for layers that are in `target` already; returns the root."""
     config = {
         "head": item.head,

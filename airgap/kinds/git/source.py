@@ -53,17 +53,11 @@ def choose_refs(patterns: Iterable[str], present: Mapping[str, str], where: str)
             if match(name) and (name == pattern or not name.startswith(asked))
         }
         if not found and present and pattern not in ("refs/heads/*", "refs/tags/*"):
-            near = (
-                difflib.get_close_matches(pattern, present, n=3, cutoff=0.4) or sorted(present)[:3]
-            )
-            raise InputError(
-                "git-no-ref", f"{where}: nothing matches {pattern}", f"it has {', '.join(near)}"
-            )
+            near = difflib.get_close_matches(pattern, present, n=3, cutoff=0.4) or sorted(present)[:3]
+            raise InputError("git-no-ref", f"{where}: nothing matches {pattern}", f"it has {', '.join(near)}")
         chosen |= found
     if present and not chosen:
-        raise InputError(
-            "git-no-ref", f"{where}: it has neither branches nor tags", "name its refs"
-        )
+        raise InputError("git-no-ref", f"{where}: it has neither branches nor tags", "name its refs")
     return dict(sorted(chosen.items()))
 
 
@@ -95,16 +89,12 @@ def check_whole_source(git: Git, path: str) -> Path:
     return Path(folder)
 
 
-def local_objects(
-    folder: Path, wanted: Sequence[Descriptor]
-) -> Iterator[tuple[Descriptor, Opener]]:
+def local_objects(folder: Path, wanted: Sequence[Descriptor]) -> Iterator[tuple[Descriptor, Opener]]:
     """Each LFS object with its opener, from the `.git` folder of a repository at a path."""
     for descriptor in wanted:
         path = object_path(folder, descriptor.digest.hex)
         if not path.is_file():
-            raise missing_object(
-                descriptor.digest.hex, str(folder), "run `git lfs fetch --all` there"
-            )
+            raise missing_object(descriptor.digest.hex, str(folder), "run `git lfs fetch --all` there")
         yield descriptor, file_opener(path)
 
 

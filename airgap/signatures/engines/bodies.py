@@ -24,9 +24,7 @@ from airgap.statements.fields import Fields
 MAX_BODY = 256 << 10
 """Bytes of an entry's body: it holds digests, a signature and a certificate."""
 _BAD = "entry-mismatch"
-_PEM = re.compile(
-    rb"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----\n([A-Za-z0-9+/=\n]+)-----END \1-----\n?\Z"
-)
+_PEM = re.compile(rb"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----\n([A-Za-z0-9+/=\n]+)-----END \1-----\n?\Z")
 _HASHES_V1 = frozenset({"sha256", "sha384", "sha512"})
 _HASHES_V2 = {"SHA2_256": "sha256", "SHA2_384": "sha384", "SHA2_512": "sha512"}
 _CURVES = {
@@ -43,9 +41,7 @@ def compare(entry: LogEntry, signed: Signed, material: bytes) -> None:
     cannot stand for such a signature, or that this version does not know, `too-large`.
     """
     if len(entry.body) > MAX_BODY:
-        raise Refusal(
-            "too-large", f"a log entry of {len(entry.body)} bytes, expected at most {MAX_BODY}"
-        )
+        raise Refusal("too-large", f"a log entry of {len(entry.body)} bytes, expected at most {MAX_BODY}")
     with refusing():
         parsed = parse(entry.body, "log entry", _BAD)
         body = fields(parsed, {"apiVersion", "kind", "spec"}, "log entry", _BAD)
@@ -148,14 +144,10 @@ def _intoto_2(spec: Any, expected: _Expected) -> None:
     record = fields(spec, {"content"}, "log entry: spec", _BAD)
     names = {"envelope", "hash", "payloadHash"}
     content = fields(record.values["content"], names, record.at("content"), _BAD)
-    envelope = fields(
-        content.values["envelope"], {"payloadType", "signatures"}, content.at("envelope"), _BAD
-    )
+    envelope = fields(content.values["envelope"], {"payloadType", "signatures"}, content.at("envelope"), _BAD)
     _same(envelope.text("payloadType"), expected.signed.payload_type, envelope.at("payloadType"))
     expected.envelope(content.values["hash"], content.at("hash"))
-    expected.digest(
-        content.values["payloadHash"], expected.signed.payload, content.at("payloadHash")
-    )
+    expected.digest(content.values["payloadHash"], expected.signed.payload, content.at("payloadHash"))
     made = _one(envelope, {"publicKey", "sig"}, frozenset({"keyid"}))
     inner = made.binary("sig").decode("ascii", "replace")
     expected.signature(unbase64(inner, made.at("sig"), _BAD), made.at("sig"))

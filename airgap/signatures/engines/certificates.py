@@ -212,9 +212,7 @@ def _check_path(leaf: x509.Certificate, authority: Authority, moment: datetime) 
         x509.UnsupportedGeneralNameType,
         ValueError,
     ) as error:
-        raise Refusal(
-            _BAD, f"no valid path from the certificate to {authority.name}: {error}"
-        ) from error
+        raise Refusal(_BAD, f"no valid path from the certificate to {authority.name}: {error}") from error
 
 
 def _check_usage(extensions: x509.Extensions) -> None:

@@ -184,14 +184,9 @@ def _unsupported(one: _Loaded, signed: Signed) -> str | None:
     if isinstance(one.key, ec.EllipticCurvePublicKey) and one.key.curve.name in _OWN_HASHES:
         used = _OWN_HASHES[one.key.curve.name]
         if _verifies(one.key, signed.signature, signed.message, int(used[-3:])):
-            return (
-                f"key {name!r} signed with {used}: this version, as cosign, verifies SHA-256 only"
-            )
+            return f"key {name!r} signed with {used}: this version, as cosign, verifies SHA-256 only"
     # Nothing in the 64 bytes tells Ed25519ph (RFC 8032 §5.1) from damage, and we have no verifier for it.
-    if (
-        isinstance(one.key, ed25519.Ed25519PublicKey)
-        and len(signed.signature) == _ED25519_SIGNATURE
-    ):
+    if isinstance(one.key, ed25519.Ed25519PublicKey) and len(signed.signature) == _ED25519_SIGNATURE:
         return (
             f"not pure Ed25519 by key {name!r}: either Ed25519ph, with which cosign signs images and which"
             " this version does not verify, or it was altered"
@@ -210,16 +205,8 @@ def _times(signed: Signed, root: TrustRoot, spki: bytes) -> list[tuple[str, date
 
 
 def _check_window(key: UpstreamKey, moment: datetime, *, proven: bool) -> None:
-    when = (
-        f"signed at {utc_text(moment)}"
-        if proven
-        else f"no time came along, and it is {utc_text(moment)}"
-    )
+    when = f"signed at {utc_text(moment)}" if proven else f"no time came along, and it is {utc_text(moment)}"
     if key.not_before is not None and moment < key.not_before:
-        raise Refusal(
-            "key-not-valid", f"{when}; key {key.name!r} counts from {utc_text(key.not_before)}"
-        )
+        raise Refusal("key-not-valid", f"{when}; key {key.name!r} counts from {utc_text(key.not_before)}")
     if key.not_after is not None and moment > key.not_after:
-        raise Refusal(
-            "key-not-valid", f"{when}; key {key.name!r} counted until {utc_text(key.not_after)}"
-        )
+        raise Refusal("key-not-valid", f"{when}; key {key.name!r} counted until {utc_text(key.not_after)}")

@@ -115,9 +115,7 @@ def verify_keyless(
 def _verify_logged(signed: Signed, root: TrustRoot, *, needed: bool) -> list[datetime]:
     """The times of the log entries, as far as they say one. Without entries a time stamp has to say when."""
     if needed and not signed.entries:
-        raise Refusal(
-            "not-logged", "no transparency log has it, and the trust root names such logs"
-        )
+        raise Refusal("not-logged", "no transparency log has it, and the trust root names such logs")
     return verify_entries(signed, root, signed.certificate)
 
 

@@ -42,9 +42,7 @@ def verify_entries(signed: Signed, root: TrustRoot, material: bytes) -> list[dat
     return [moment for moment in found if moment is not None]
 
 
-def verify_entry(
-    entry: LogEntry, signed: Signed, root: TrustRoot, material: bytes
-) -> datetime | None:
+def verify_entry(entry: LogEntry, signed: Signed, root: TrustRoot, material: bytes) -> datetime | None:
     """When a log of `root` took one entry, None where it proves only that it did.
 
     1. The root names the log. 2. The log promised the entry, or proves it, or both; what is there must hold. 3. The
@@ -76,8 +74,7 @@ def known_log(entry: LogEntry, root: TrustRoot) -> Log:
     if log is None:
         raise Refusal(
             "unknown-log",
-            f"trust root too old, or of another instance: unknown log id {entry.log_id.hex()} "
-            f"(trust root {root.name})",
+            f"trust root too old, or of another instance: unknown log id {entry.log_id.hex()} (trust root {root.name})",
         )
     return log
 
@@ -120,10 +117,7 @@ def _check_proof(entry: LogEntry, log: Log) -> None:
         at = proof.at("checkpoint")
         note = fields(proof.values["checkpoint"], {"envelope"}, at, _BAD_PROOF).text("envelope")
         index, size = whole(proof, "logIndex"), whole(proof, "treeSize")
-        path = [
-            unbase64(str(one), proof.at("hashes"), _BAD_PROOF)
-            for one in sequence(proof, "hashes", MAX_HASHES)
-        ]
+        path = [unbase64(str(one), proof.at("hashes"), _BAD_PROOF) for one in sequence(proof, "hashes", MAX_HASHES)]
         top = proof.binary("rootHash")
     # A log that counts over several trees (Rekor v1) says both numbers; the promise covers the other one.
     if not entry.promise and index != entry.log_index:

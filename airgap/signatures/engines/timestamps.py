@@ -30,18 +30,14 @@ MAX_STAMP = 64 << 10
 _BAD = "bad-timestamp"
 
 
-def verify_timestamps(
-    responses: Sequence[bytes], stamped: bytes, root: TrustRoot
-) -> tuple[datetime, ...]:
+def verify_timestamps(responses: Sequence[bytes], stamped: bytes, root: TrustRoot) -> tuple[datetime, ...]:
     """When `stamped` was there, by each of the responses (DER `TimeStampResp`).
 
     Raises `Refusal`: `too-many`, `too-large`, `bad-timestamp`, `unknown-tsa`, `outside-window`,
     `certificate-expired`; `InputError` (`missing-extra`).
     """
     if len(responses) > MAX_STAMPS:
-        raise Refusal(
-            "too-many", f"got {len(responses)} time stamps, expected at most {MAX_STAMPS}"
-        )
+        raise Refusal("too-many", f"got {len(responses)} time stamps, expected at most {MAX_STAMPS}")
     if len(set(responses)) != len(responses):
         raise Refusal(_BAD, "a time stamp comes twice")
     return tuple(_verify(response, stamped, root) for response in responses)
@@ -56,9 +52,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
         raise missing_extra() from error
     # 1. 2.
     if len(der) > MAX_STAMP:
-        raise Refusal(
-            "too-large", f"a time stamp of {len(der)} bytes, expected at most {MAX_STAMP}"
-        )
+        raise Refusal("too-large", f"a time stamp of {len(der)} bytes, expected at most {MAX_STAMP}")
     try:
         response = decode_timestamp_response(der)
         authority = _authority(response, root)
@@ -97,8 +91,7 @@ def _verifier(authority: Authority) -> Verifier:
     if authority.chain[-1].issuer != authority.chain[-1].subject:
         raise Refusal(
             "unsupported-format",
-            f"the trust root names {authority.name} without the root certificate of its chain: "
-            "put that in",
+            f"the trust root names {authority.name} without the root certificate of its chain: put that in",
             unsupported=True,
         )
     builder = VerifierBuilder().tsa_certificate(leaf).add_root_certificate(authority.chain[-1])

@@ -41,9 +41,7 @@ _VERSIONS = {
 _BAD = "bad-bundle"
 
 
-def read_bundle(
-    subject: Digest, where: str, media_type: str, annotations: Mapping[str, str], blob: bytes
-) -> Signed:
+def read_bundle(subject: Digest, where: str, media_type: str, annotations: Mapping[str, str], blob: bytes) -> Signed:
     """A bundle's record. `media_type` is its layer's, `annotations` are those of the manifest around it.
 
     1. The version is known, and the layer says the same one. 2. The content is an envelope with one signature.
@@ -135,9 +133,7 @@ def _version(said: str, layer: str) -> str:
     version = _VERSIONS.get(said)
     if version is None or layer not in _VERSIONS:
         unknown = said if version is None else layer
-        raise Refusal(
-            "unsupported-format", f"a bundle of type {unknown[:200]!r}, not known", unsupported=True
-        )
+        raise Refusal("unsupported-format", f"a bundle of type {unknown[:200]!r}, not known", unsupported=True)
     if _VERSIONS[layer] != version:
         raise Refusal(_BAD, f"bundle: says {said}, and its layer says {layer}")
     return version
@@ -150,17 +146,13 @@ def _annotations(annotations: Mapping[str, str], predicate_type: str) -> None:
         raise Refusal(_BAD, f"annotation {CONTENT}: got {content[:200]!r}, and it is an envelope")
     said = str(annotations.get(PREDICATE_TYPE, predicate_type))
     if said != predicate_type:
-        what = (
-            f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, signed is {predicate_type[:200]!r}"
-        )
+        what = f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, signed is {predicate_type[:200]!r}"
         raise Refusal("wrong-predicate-type", what)
 
 
 def _material(material: Fields, version: str) -> tuple[tuple[bytes, ...], str]:
     """The certificates, leaf first, or the key's hint."""
-    kinds = [
-        name for name in ("publicKey", "certificate", "x509CertificateChain") if material.has(name)
-    ]
+    kinds = [name for name in ("publicKey", "certificate", "x509CertificateChain") if material.has(name)]
     if len(kinds) != 1:
         got = " and ".join(kinds) or "neither"
         raise Refusal(_BAD, f"{material.where}: got {got}, expected a key or a certificate")

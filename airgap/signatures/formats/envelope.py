@@ -20,9 +20,7 @@ PREDICATE_TYPE = "predicateType"
 _BAD = "bad-bundle"
 
 
-def read_envelope(
-    subject: Digest, where: str, annotations: Mapping[str, str], blob: bytes
-) -> Signed:
+def read_envelope(subject: Digest, where: str, annotations: Mapping[str, str], blob: bytes) -> Signed:
     """An attestation's record.
 
     1. An envelope with one signature. 2. What it holds is a statement. 3. Annotations that repeat something repeat it

@@ -84,11 +84,7 @@ class _Reader:
 
     def read(self, attached: Attached) -> Iterator[Signed | Unread]:
         """One manifest. What is wrong with it is an answer, and no exception."""
-        where = (
-            f"tag {attached.tag}"
-            if attached.how == "tag"
-            else f"referrer {attached.descriptor.digest}"
-        )
+        where = f"tag {attached.tag}" if attached.how == "tag" else f"referrer {attached.descriptor.digest}"
         try:
             node = read_node(self.source, attached.descriptor)
             self._belongs(node)
@@ -160,9 +156,7 @@ class _Reader:
         return Unread(self.subject, where, layout, refusal.status, refusal.reason, refusal.detail)
 
 
-def read_attached(
-    source: Source, subject: Digest, attached: Sequence[Attached]
-) -> Iterator[Signed | Unread]:
+def read_attached(source: Source, subject: Digest, attached: Sequence[Attached]) -> Iterator[Signed | Unread]:
     """What of `attached` is attached to `subject`, each signature for itself, one in memory at a time.
 
     Small manifests come first: they hold one signature, and one that names a thousand must not use up the limits
@@ -171,9 +165,7 @@ def read_attached(
     is broken, too large, of another format or unsigned is an `Unread` with its reason. Raises `StoreError`,
     `UpstreamError` and `NotFoundError` when the store fails, or lacks what the lock lists.
     """
-    mine = sorted(
-        (one for one in attached if one.subject == subject), key=lambda one: one.descriptor.size
-    )
+    mine = sorted((one for one in attached if one.subject == subject), key=lambda one: one.descriptor.size)
     if len(mine) > MAX_ATTACHED:
         what = f"{len(mine)} manifests are attached to {subject}, at most {MAX_ATTACHED}"
         yield Unread(subject, "attached", Layout.OTHER, Status.FAILED, "too-many", what)
@@ -240,9 +232,7 @@ def _expected(attached: Attached) -> Layout:
     return promised.get(suffix, Layout.OTHER)
 
 
-def _as_a_whole(
-    attached: Attached, node: Node, layers: Sequence[Descriptor]
-) -> tuple[Layout, Status, str, str] | None:
+def _as_a_whole(attached: Attached, node: Node, layers: Sequence[Descriptor]) -> tuple[Layout, Status, str, str] | None:
     """What a manifest without a layer that we verify is: layout, status, reason, detail. `None` where there is one."""
     if any(_layout(layer) is not None for layer in layers):
         return None

@@ -42,9 +42,7 @@ class Annotated:
     timestamps: tuple[bytes, ...]
 
 
-def read_simple_signing(
-    subject: Digest, where: str, annotations: Mapping[str, str], blob: bytes
-) -> Signed:
+def read_simple_signing(subject: Digest, where: str, annotations: Mapping[str, str], blob: bytes) -> Signed:
     """A signature's record: the payload is the layer, its annotations have the rest. Raises `Refusal`."""
     signature = unbase64(annotations.get(SIGNATURE, ""), f"annotation {SIGNATURE}", _BAD)
     if not signature:
@@ -85,17 +83,11 @@ def signed_digest(payload: bytes) -> Digest:
             reason,
             frozenset({"optional"}),
         )
-        critical = fields(
-            document.values["critical"], {"identity", "image", "type"}, "payload: critical", reason
-        )
+        critical = fields(document.values["critical"], {"identity", "image", "type"}, "payload: critical", reason)
         critical.exactly("type", TYPE)
-        identity = fields(
-            critical.values["identity"], {"docker-reference"}, critical.at("identity"), reason
-        )
+        identity = fields(critical.values["identity"], {"docker-reference"}, critical.at("identity"), reason)
         identity.text("docker-reference")
-        image = fields(
-            critical.values["image"], {"docker-manifest-digest"}, critical.at("image"), reason
-        )
+        image = fields(critical.values["image"], {"docker-manifest-digest"}, critical.at("image"), reason)
         text = image.text("docker-manifest-digest")
     try:
         return Digest(text)
@@ -121,9 +113,7 @@ def _entries(annotations: Mapping[str, str]) -> tuple[LogEntry, ...]:
     if not text:
         return ()
     with refusing():
-        bundle = fields(
-            parse(_utf8(text, at), at, _BAD), {"SignedEntryTimestamp", "Payload"}, at, _BAD
-        )
+        bundle = fields(parse(_utf8(text, at), at, _BAD), {"SignedEntryTimestamp", "Payload"}, at, _BAD)
         names = {"body", "integratedTime", "logIndex", "logID"}
         payload = fields(bundle.values["Payload"], names, f"{at}: Payload", _BAD)
         log_id = payload.text("logID")

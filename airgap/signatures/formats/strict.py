@@ -22,9 +22,7 @@ MAX_VALUES = 2_000_000
 """Members and elements of one document: SBOMs have 50,000 for each MiB of theirs."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 _WHOLE = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
-_PEM = re.compile(
-    r"\s*-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n?-----END CERTIFICATE-----\s*"
-)
+_PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n?-----END CERTIFICATE-----\s*")
 
 
 Hook = Callable[[list[tuple[str, Any]]], Any]

@@ -30,9 +30,7 @@ MAX_CHAIN = 10
 MAX_CERTIFICATE = 64 << 10
 """Bytes of a certificate: real ones have under 2 KiB."""
 _OPEN = {"start": "1970-01-01T00:00:00Z"}
-_RSA = frozenset(
-    {"PKCS1_RSA_PKCS1V5", *(f"PKIX_RSA_PKCS1V15_{bits}_SHA256" for bits in (2048, 3072, 4096))}
-)
+_RSA = frozenset({"PKCS1_RSA_PKCS1V5", *(f"PKIX_RSA_PKCS1V15_{bits}_SHA256" for bits in (2048, 3072, 4096))})
 _CURVES: dict[str, tuple[type[ec.EllipticCurve], hashes.HashAlgorithm]] = {
     "PKIX_ECDSA_P256_SHA_256": (ec.SECP256R1, hashes.SHA256()),
     "PKIX_ECDSA_P384_SHA_384": (ec.SECP384R1, hashes.SHA384()),
@@ -50,8 +48,7 @@ class Window:
     def holds(self, moments: Iterable[datetime]) -> bool:
         """True when each of `moments` is in it."""
         return all(
-            (self.start is None or self.start <= moment)
-            and (self.end is None or moment <= self.end)
+            (self.start is None or self.start <= moment) and (self.end is None or moment <= self.end)
             for moment in moments
         )
 
@@ -172,15 +169,11 @@ def _load_key(public: Fields, raw: bytes, details: str) -> object:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise public.refuse(f"{public.at('rawBytes')}: not a public key: {error}") from error
     if details in _CURVES:
-        fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(
-            key.curve, _CURVES[details][0]
-        )
+        fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES[details][0])
     else:
         fits = isinstance(key, rsa.RSAPublicKey if details in _RSA else ed25519.Ed25519PublicKey)
     if not fits:
-        raise public.refuse(
-            f"{public.at('rawBytes')}: got a {type(key).__name__.strip('_')}, expected {details}"
-        )
+        raise public.refuse(f"{public.at('rawBytes')}: got a {type(key).__name__.strip('_')}, expected {details}")
     return key
 
 
@@ -195,9 +188,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     Raises `ValueError`, and nothing else.
     """
     if len(der) > MAX_CERTIFICATE:
-        raise ValueError(
-            f"got {len(der)} bytes, expected a certificate of at most {MAX_CERTIFICATE}"
-        )
+        raise ValueError(f"got {len(der)} bytes, expected a certificate of at most {MAX_CERTIFICATE}")
     try:
         certificate = x509.load_der_x509_certificate(der)
         # These are parsed when they are asked for.
@@ -214,9 +205,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
 def read_authority(one: Fields) -> Authority:
     chain = one.inner("certChain", {"certificates"}).each("certificates", {"rawBytes"})
     if not 1 <= len(chain) <= MAX_CHAIN:
-        raise one.refuse(
-            f"{one.at('certChain')}: got {len(chain)} certificates, expected 1 to {MAX_CHAIN}"
-        )
+        raise one.refuse(f"{one.at('certChain')}: got {len(chain)} certificates, expected 1 to {MAX_CHAIN}")
     loaded = []
     for certificate in chain:
         try:

@@ -202,9 +202,7 @@ def _instances(root: Fields, name: str) -> list[Fields]:
     """The instances under `name`: proto3 JSON leaves an empty list out."""
     listed = root.items(name) if root.has(name) else []
     if len(listed) > MAX_INSTANCES:
-        raise _refuse(
-            f"{root.at(name)}: got {len(listed)} instances, expected at most {MAX_INSTANCES}"
-        )
+        raise _refuse(f"{root.at(name)}: got {len(listed)} instances, expected at most {MAX_INSTANCES}")
     if "logs" in name:
         needed, maybe = {"publicKey", "logId"}, {"baseUrl", "hashAlgorithm", "checkpointKeyId"}
     else:

@@ -107,9 +107,7 @@ def _check_url(url: str) -> None:
     try:
         Origin.of(url)
     except InputError as error:
-        raise InputError(
-            "bad-url", error.what, "name one that begins with https:// in --tuf-url"
-        ) from error
+        raise InputError("bad-url", error.what, "name one that begins with https:// in --tuf-url") from error
 
 
 def _need_tuf() -> None:
@@ -125,9 +123,7 @@ def _history(cache: Path) -> list[Path]:
     """The root.json of the chain as they are cached, oldest first."""
     found = (cache / "root_history").glob("*.root.json")
     numbered = [(path.name.partition(".")[0], path) for path in found]
-    return [
-        path for number, path in sorted((int(n), path) for n, path in numbered if n.isdecimal())
-    ]
+    return [path for number, path in sorted((int(n), path) for n, path in numbered if n.isdecimal())]
 
 
 def _beginning(repository: Repository, cache: Path) -> bytes:
@@ -237,9 +233,7 @@ def _refused(error: Exception, where: str) -> TrustError:
             f"look at this machine's clock first; then {_AGAIN}",
         )
     if isinstance(error, BadVersionNumberError):
-        return TrustError(
-            "tuf-rolled-back", f"{what}: older than what was seen here before", _AGAIN
-        )
+        return TrustError("tuf-rolled-back", f"{what}: older than what was seen here before", _AGAIN)
     if isinstance(error, UnsignedMetadataError):
         return TrustError(
             "tuf-unsigned",

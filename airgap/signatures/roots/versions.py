@@ -138,11 +138,7 @@ class RootStore:
         """Names of roots in the folder that the record does not name: they count for nothing."""
         listed = {version.path.name for version in self.versions()}
         with disk_errors(self.folder):
-            there = (
-                {path.name for path in self.folder.glob("*.json")}
-                if self.folder.is_dir()
-                else set()
-            )
+            there = {path.name for path in self.folder.glob("*.json")} if self.folder.is_dir() else set()
         return sorted(there - listed)
 
     def weigh(self, offer: Offer, now: datetime) -> Weighed:
@@ -197,9 +193,7 @@ class RootStore:
     def _check(self, changes: Changes, *, retire: bool) -> None:
         if not changes.missing and (retire or not changes.narrowed):
             return
-        hint = (
-            "is it a root of the same instance, and a newer one? What is missing has to come back"
-        )
+        hint = "is it a root of the same instance, and a newer one? What is missing has to come back"
         if not changes.missing:
             hint = "compare it with what the instance announced; if it was retired or revoked there: --retire"
         what = f"trust root {self.name!r}: what the newest version here holds, this one does not"

@@ -27,8 +27,7 @@ _SALT, _NONCE, _TAG = 32, 24, 16
 _MEMORY = 160 << 20
 """Bytes that scrypt may take: 128 · N · r, and a little."""
 _PEM = re.compile(
-    rb"\s*-----BEGIN (%s)-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END \1-----\s*\Z"
-    % "|".join(LABELS).encode()
+    rb"\s*-----BEGIN (%s)-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END \1-----\s*\Z" % "|".join(LABELS).encode()
 )
 
 
@@ -46,9 +45,7 @@ def open_box(path: Path, data: bytes, password: bytes) -> bytes:
     """
 
     def damaged(what: str) -> AirgapError:
-        return InputError(
-            "bad-key", f"{what}: damaged, or not written by cosign", "take the file from its backup"
-        )
+        return InputError("bad-key", f"{what}: damaged, or not written by cosign", "take the file from its backup")
 
     # 1. The envelope, strictly: whatever is wrong here is damage, and not the password.
     match = _PEM.match(data)
@@ -87,9 +84,7 @@ def _unseal(path: Path, secret: bytes, nonce: bytes, box: bytes) -> bytes:
         from nacl.exceptions import CryptoError
         from nacl.secret import SecretBox
     except ImportError as error:
-        raise InputError(
-            "missing-extra", "cosign's keys need PyNaCl", "pip install 'airgap[cosign-keys]'"
-        ) from error
+        raise InputError("missing-extra", "cosign's keys need PyNaCl", "pip install 'airgap[cosign-keys]'") from error
     try:
         return bytes(SecretBox(secret).decrypt(box, nonce))
     except CryptoError as error:

@@ -119,9 +119,7 @@ def load_public(pem: bytes, where: str = "public key") -> PublicKey:
         )
 
     if b"PRIVATE KEY" in pem:
-        raise refuse(
-            "got a private key, expected a public one; private keys stay with their signer"
-        )
+        raise refuse("got a private key, expected a public one; private keys stay with their signer")
     if len(pem) > MAX_KEY:
         raise refuse(f"got {len(pem)} bytes, expected a key of at most {MAX_KEY}")
     try:
@@ -210,9 +208,7 @@ def load_private(path: Path, password: bytes) -> FileSigner:
             f"{path}: the key is encrypted, and the password is empty",
             "name the file with the password: --key-password-file; a cosign key that was made without one is refused",
         )
-    return FileSigner(
-        _p256(path, _cosigns(path, data, password) if cosign else _ours(path, data, password))
-    )
+    return FileSigner(_p256(path, _cosigns(path, data, password) if cosign else _ours(path, data, password)))
 
 
 def _ours(path: Path, data: bytes, password: bytes) -> object:

@@ -65,9 +65,7 @@ class TokenSigner:
             _explain(self._uri, error)
         if len(raw) != 2 * _SIZE:
             raise _failed(self._uri, f"a signature of {len(raw)} bytes, expected {2 * _SIZE}")
-        signature = encode_dss_signature(
-            int.from_bytes(raw[:_SIZE], "big"), int.from_bytes(raw[_SIZE:], "big")
-        )
+        signature = encode_dss_signature(int.from_bytes(raw[:_SIZE], "big"), int.from_bytes(raw[_SIZE:], "big"))
         if not self._public.verify(data, signature):
             raise _failed(self._uri, "its signature does not fit the public key beside it")
         return signature
@@ -184,9 +182,7 @@ def _unsupported(uri: KeyUri, got: str) -> InputError:
 
 
 def _failed(uri: KeyUri, why: str) -> ToolError:
-    return ToolError(
-        "token-failed", f"{uri.text}: {why}", "is the token in place? run the same command again"
-    )
+    return ToolError("token-failed", f"{uri.text}: {why}", "is the token in place? run the same command again")
 
 
 def _explain(uri: KeyUri, error: Exception) -> NoReturn:
@@ -199,9 +195,7 @@ def _explain(uri: KeyUri, error: Exception) -> NoReturn:
             f"{uri.text}: the token refuses the PIN ({_words(error)})",
             "check the file of --key-password-file before you try again: a token locks itself after a few wrong PINs",
         ) from error
-    if isinstance(
-        error, exceptions.PinLocked | exceptions.PinExpired | exceptions.UserPinNotInitialized
-    ):
+    if isinstance(error, exceptions.PinLocked | exceptions.PinExpired | exceptions.UserPinNotInitialized):
         raise InputError(
             "token-locked",
             f"{uri.text}: nobody can log in with this PIN ({_words(error)})",

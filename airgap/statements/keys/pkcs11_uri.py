@@ -89,9 +89,7 @@ def _attributes(text: str) -> dict[str, bytes]:
 
 def _bad(why: str, hint: str = "") -> InputError:
     example = "pkcs11:token=sovereign;object=exporter-2027"
-    return InputError(
-        "bad-key-uri", f"the key's URI: {why}", hint or f"write for example {example}"
-    )
+    return InputError("bad-key-uri", f"the key's URI: {why}", hint or f"write for example {example}")
 
 
 def is_uri(text: str) -> bool:

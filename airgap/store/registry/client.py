@@ -50,9 +50,7 @@ class RegistryClient:
     0 sends a blob in one piece, and in pieces only when that was refused with 413.
     """
 
-    def __init__(
-        self, host: str, http: Client, *, docker_config: Path | None = None, chunk_size: int = 0
-    ) -> None:
+    def __init__(self, host: str, http: Client, *, docker_config: Path | None = None, chunk_size: int = 0) -> None:
         self.http = http
         self.chunk_size = chunk_size
         name, config, base = self._locate(host, http)
@@ -79,9 +77,7 @@ class RegistryClient:
         url = host if "://" in host else f"https://{host}"
         origin = Origin.of(url)
         if "://" in host and urlsplit(url).path.strip("/"):
-            raise InputError(
-                "bad-url", f"{redact(host)}: a registry's address has no path", f"use {origin}"
-            )
+            raise InputError("bad-url", f"{redact(host)}: a registry's address has no path", f"use {origin}")
         name = origin.netloc
         config = http.hosts.get(name) or http.host(origin)
         if "://" not in host and config.plain_http:
@@ -134,9 +130,7 @@ class RegistryClient:
         """What an unexpected answer means."""
         return refusal(response, self.authority.who)
 
-    def pages(
-        self, url: str, auth: ScopedAuth, first: Response | None = None
-    ) -> Iterator[Response]:
+    def pages(self, url: str, auth: ScopedAuth, first: Response | None = None) -> Iterator[Response]:
         """The answers of a paged list, by their `Link` headers (RFC 8288)."""
         answer = first or self.call("GET", url, auth)
         for _ in range(MAX_PAGES):
@@ -155,16 +149,12 @@ class RegistryClient:
         Raises `NotFoundError`, or `UpstreamError` (`digest-differs`, `not-a-manifest`, `answer-too-large`).
         """
         url = self.url(path, f"manifests/{wanted}")
-        answer = self.call(
-            "GET", url, self.auth(path, PULL), headers={"Accept": ACCEPT}, limit=MAX_NODE
-        )
+        answer = self.call("GET", url, self.auth(path, PULL), headers={"Accept": ACCEPT}, limit=MAX_NODE)
         digest = Digest.of(answer.data)
         said = answer.headers.get("Docker-Content-Digest") or ""
         for name, value in (("asked for", wanted), ("Docker-Content-Digest", said)):
             if value.startswith("sha256:") and value != digest:
-                raise UpstreamError(
-                    "digest-differs", f"GET {redact(url)}: got {digest}, {name} {value[:80]}"
-                )
+                raise UpstreamError("digest-differs", f"GET {redact(url)}: got {digest}, {name} {value[:80]}")
         return Descriptor(media_type(answer), digest, len(answer.data)), answer.data
 
     @contextmanager

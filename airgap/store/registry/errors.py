@@ -57,15 +57,9 @@ _REFUSALS = (
         "child-missing",
         "something that the manifest names is not in this repository: run the same command again",
     ),
-    _Refusal(
-        400, ("manifest_invalid",), "manifest-refused", "the registry does not take this manifest"
-    ),
-    _Refusal(
-        400, ("digest_invalid",), "digest-refused", "the bytes changed on the way: run it again"
-    ),
-    _Refusal(
-        400, ("name_invalid",), "bad-repository-name", "use lower case letters, digits and . _ - /"
-    ),
+    _Refusal(400, ("manifest_invalid",), "manifest-refused", "the registry does not take this manifest"),
+    _Refusal(400, ("digest_invalid",), "digest-refused", "the bytes changed on the way: run it again"),
+    _Refusal(400, ("name_invalid",), "bad-repository-name", "use lower case letters, digits and . _ - /"),
     _Refusal(
         401,
         ("un-recognized request",),

@@ -51,9 +51,7 @@ def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]
     return list(found.values())
 
 
-def enter(
-    client: RegistryClient, path: str, node: Node, subject: Digest, put_tag: PutTag, has: Has
-) -> None:
+def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_tag: PutTag, has: Has) -> None:
     """Makes a manifest that refers to `subject` findable: nothing to do with the API, else merges it into the fallback
     index. Some manifests name no subject of their own: cosign finds these in an index too, and no API lists them.
 
@@ -98,9 +96,7 @@ def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:
     if client.has_referrers is False:
         return None
     url = client.url(path, f"referrers/{subject}")
-    answer = client.call(
-        "GET", url, client.auth(path, PULL), expect=(200, *NO_API), headers={"Accept": OCI_INDEX}
-    )
+    answer = client.call("GET", url, client.auth(path, PULL), expect=(200, *NO_API), headers={"Accept": OCI_INDEX})
     if answer.status == 200 and answer.content_type != "text/html":
         document = answer.json()
         said = document.get("mediaType") if isinstance(document, dict) else None
@@ -115,9 +111,7 @@ def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:
     return None
 
 
-def _fallback(
-    client: RegistryClient, path: str, subject: Digest
-) -> list[tuple[Descriptor, dict[str, Any]]]:
+def _fallback(client: RegistryClient, path: str, subject: Digest) -> list[tuple[Descriptor, dict[str, Any]]]:
     """Descriptors of the fallback index, each with its JSON as it stands there."""
     try:
         found, data = client.manifest(path, referrers_tag(subject))

@@ -103,9 +103,7 @@ class Repository:
                 if names is None:
                     names = []
                 if not isinstance(names, list) or not all(isinstance(tag, str) for tag in names):
-                    raise UpstreamError(
-                        "bad-tag-list", f"GET {redact(page.url)}: not a list of tags"
-                    )
+                    raise UpstreamError("bad-tag-list", f"GET {redact(page.url)}: not a list of tags")
                 found.update(dict.fromkeys(names))
         except NotFoundError:
             return []
@@ -161,9 +159,7 @@ class Repository:
         """
         return not descriptor.is_node and descriptor.size <= SMALL
 
-    def put(
-        self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()
-    ) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
         """Stores a blob or manifest; `mount_from` names repositories of this registry. See `Target.put`.
 
         A manifest with a subject is findable at once where the registry has the referrers API, else after `publish`,
@@ -187,9 +183,7 @@ class Repository:
             # A registry that says yes to everything must not make us believe it.
             if self.has(descriptor):
                 return Outcome.PRESENT
-            return Upload(self.client, self.path, descriptor, opener).run(
-                [], lambda: self.has(descriptor)
-            )
+            return Upload(self.client, self.path, descriptor, opener).run([], lambda: self.has(descriptor))
 
     def settle(self) -> None:
         """Nothing: what a registry took is there at once."""

@@ -34,9 +34,7 @@ GONE = frozenset({404, 416})
 class Upload:
     """Brings one blob to one repository; used once."""
 
-    def __init__(
-        self, client: RegistryClient, path: str, descriptor: Descriptor, opener: Opener
-    ) -> None:
+    def __init__(self, client: RegistryClient, path: str, descriptor: Descriptor, opener: Opener) -> None:
         self._client = client
         self._path = path
         self._blob = descriptor
@@ -75,9 +73,7 @@ class Upload:
     def _mount(self, sources: Sequence[str]) -> bool:
         """True when the registry took the blob from another of its repositories; a 202 is an open session."""
         for source in sources:
-            url = self._client.url(
-                self._path, f"blobs/uploads/?mount={self._blob.digest}&from={source}"
-            )
+            url = self._client.url(self._path, f"blobs/uploads/?mount={self._blob.digest}&from={source}")
             others = [source] if source != self._path else []
             auth = self._client.auth(self._path, PUSH, *others)
             answer = self._client.call("POST", url, auth, expect=None, idempotent=True)
@@ -122,9 +118,7 @@ class Upload:
                 "Content-Range": f"{position}-{position + size - 1}",
             }
             # Once: the bytes of a part come from a stream that does not go back.
-            answer = self._client.call(
-                "PATCH", self._session, self._auth, headers=headers, body=part, attempts=1
-            )
+            answer = self._client.call("PATCH", self._session, self._auth, headers=headers, body=part, attempts=1)
             self._follow(answer.url, answer.headers.get("Location"))
             position += size
 
@@ -146,9 +140,7 @@ class Upload:
     def _follow(self, url: str, location: str | None) -> None:
         """Always the last Location, with its query: `_state` in it is the session."""
         if not location:
-            raise UpstreamError(
-                "bad-location", f"{self._client.host}/{self._path}: an upload without a Location"
-            )
+            raise UpstreamError("bad-location", f"{self._client.host}/{self._path}: an upload without a Location")
         self._session = self._client.http.resolve(url, location, "upload Location")
 
     def _cancel(self) -> None:
@@ -229,9 +221,7 @@ def _once(stream: BinaryIO) -> Callable[[], BinaryIO]:
 
     def open_part() -> BinaryIO:
         if not parts:
-            raise TransportError(
-                "connection-lost", "a piece of an upload was refused: from the start again"
-            )
+            raise TransportError("connection-lost", "a piece of an upload was refused: from the start again")
         return cast("BinaryIO", parts.pop())
 
     return open_part

@@ -64,16 +64,11 @@ def layers_manifest(layout: Layout, layers: Sequence[Layer]) -> dict[str, Any]:
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": layout.document(config, CONFIG),
-        "layers": [
-            layout.blob(each.blob, each.media_type, annotations=dict(each.annotations))
-            for each in layers
-        ],
+        "layers": [layout.blob(each.blob, each.media_type, annotations=dict(each.annotations)) for each in layers],
     }
 
 
-def sbom_tag(
-    layout: Layout, subject: Descriptor, sbom: bytes, media_type: str = "text/spdx+json"
-) -> Descriptor:
+def sbom_tag(layout: Layout, subject: Descriptor, sbom: bytes, media_type: str = "text/spdx+json") -> Descriptor:
     """C: an SBOM that nobody signed, as `cosign attach sbom` leaves it."""
     return tag(layout, subject, "sbom", [Layer(media_type, sbom, {})])
 
@@ -191,9 +186,7 @@ def push(layout: Layout, registry: str, repository: str) -> None:
             _push_manifest(session, base, layout, entry, name or entry["digest"])
 
 
-def _push_manifest(
-    session: requests.Session, base: str, layout: Layout, entry: Mapping[str, Any], name: str
-) -> None:
+def _push_manifest(session: requests.Session, base: str, layout: Layout, entry: Mapping[str, Any], name: str) -> None:
     raw = layout.read(entry["digest"])
     manifest = json.loads(raw)
     if entry["mediaType"] == INDEX:

@@ -112,9 +112,7 @@ class Authority:
         signing = self._key("intermediate")
         if leaf.sct:
             before = _signed(builder, signing)
-            found = (ct or self.ct).sct_list(
-                before.tbs_certificate_bytes, signing.public_key(), leaf.at
-            )
+            found = (ct or self.ct).sct_list(before.tbs_certificate_bytes, signing.public_key(), leaf.at)
             builder = builder.add_extension(_unknown(SCT_LIST, found), critical=False)
         return _signed(builder, signing)
 
@@ -191,9 +189,7 @@ def _ca(
     return _signed(builder, parent[1] if parent else key)
 
 
-def _named(
-    key: PrivateKey, subject: x509.Name, issuer: x509.Name, start: datetime
-) -> x509.CertificateBuilder:
+def _named(key: PrivateKey, subject: x509.Name, issuer: x509.Name, start: datetime) -> x509.CertificateBuilder:
     serial = int.from_bytes(hashlib.sha256(subject.public_bytes()).digest()[:16], "big") >> 1 | 1
     return (
         x509.CertificateBuilder()

@@ -111,9 +111,7 @@ class FakeSigstore:
             return self._in_v2(how, logs.hashedrekord2(message, signature, signer))
         return self._in_v1(how, logs.hashedrekord(message, signature, signer))
 
-    def logged_envelope(
-        self, how: How, raw: bytes, signed: tuple[bytes, bytes], signer: Signer
-    ) -> Entry | None:
+    def logged_envelope(self, how: How, raw: bytes, signed: tuple[bytes, bytes], signer: Signer) -> Entry | None:
         """The log's entry of an envelope's bytes; `signed` is what is under its signature, and it."""
         if how.log == "none":
             return None
@@ -147,9 +145,7 @@ class FakeSigstore:
         signer = self.signer(how)
         signature = signer.sign(data)
         entry = self.logged(how, data, signature, signer)
-        return self._bundle(
-            how, signer, signature, message_signature(data, signature, signer), entry
-        )
+        return self._bundle(how, signer, signature, message_signature(data, signature, signer), entry)
 
     def sign_statement(self, payload: bytes, how: How) -> bytes:
         """A bundle with an envelope around this payload."""
@@ -203,14 +199,10 @@ class FakeSigstore:
         signer = self.signer(how)
         signature = signer.sign(signed)
         entry = self.logged(how, signed, signature, signer)
-        made = legacy.annotations_of(
-            signer, b64(signature), entry=entry, stamp=self.stamp(how, signature)
-        )
+        made = legacy.annotations_of(signer, b64(signature), entry=entry, stamp=self.stamp(how, signature))
         return legacy.Layer(legacy.SIMPLE_SIGNING, signed, made)
 
-    def old_attestation(
-        self, digest: str, predicate_type: str, predicate: Any, how: How
-    ) -> legacy.Layer:
+    def old_attestation(self, digest: str, predicate_type: str, predicate: Any, how: How) -> legacy.Layer:
         """One layer of an `.att` manifest. The stamp is over the whole layer."""
         return self.old_statement(attestation_statement(digest, predicate_type, predicate), how)
 

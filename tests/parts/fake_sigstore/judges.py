@@ -57,9 +57,7 @@ class Cosign:
         kind = ("--type", predicate_type)
         return self._run(case, "verify-blob-attestation", "--bundle", bundle, *kind, *about)
 
-    def image(
-        self, case: Case, reference: str, *, predicate_type: str = "", experiment: bool = False
-    ) -> str:
+    def image(self, case: Case, reference: str, *, predicate_type: str = "", experiment: bool = False) -> str:
         """The same for what is attached to an image, `host/name@digest`; the bundle is not used.
 
         `experiment` has it look for its older signatures among the referrers.
@@ -81,9 +79,7 @@ class Cosign:
             argv.append("--insecure-ignore-tlog")
         env = {"HOME": str(self.folder), "PATH": os.environ["PATH"], "HTTPS_PROXY": NOWHERE}
         env["COSIGN_EXPERIMENTAL"] = "1"  # the experiment asks for it, and nothing else does
-        done = subprocess.run(
-            list(map(str, argv)), env=env, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(list(map(str, argv)), env=env, capture_output=True, text=True, check=False)
         return "" if done.returncode == 0 else done.stderr or "refused"
 
 

@@ -51,9 +51,7 @@ def dsse(envelope: bytes, signer: Signer) -> Body:
     spec = {
         "envelopeHash": hashed(envelope),
         "payloadHash": hashed(_payload(read)),
-        "signatures": [
-            {"signature": read["signatures"][0]["sig"], "verifier": b64(signer.verifier)}
-        ],
+        "signatures": [{"signature": read["signatures"][0]["sig"], "verifier": b64(signer.verifier)}],
     }
     return {"apiVersion": "0.0.1", "kind": "dsse", "spec": spec}
 

@@ -48,15 +48,11 @@ class Contents:
             "mediaType": MEDIA_TYPE,
             "tlogs": [log(f"https://{each.host}", each, when) for each, when in self.logs],
             "certificateAuthorities": [
-                authority("https://ca.fake.example", each.chain, when)
-                for each, when in self.authorities
+                authority("https://ca.fake.example", each.chain, when) for each, when in self.authorities
             ],
-            "ctlogs": [
-                log("https://ct.fake.example/log", each, when) for each, when in self.ct_logs
-            ],
+            "ctlogs": [log("https://ct.fake.example/log", each, when) for each, when in self.ct_logs],
             "timestampAuthorities": [
-                authority("https://tsa.fake.example/api/v1/timestamp", each.chain, when)
-                for each, when in self.stampers
+                authority("https://tsa.fake.example/api/v1/timestamp", each.chain, when) for each, when in self.stampers
             ],
             **self.more,
         }

@@ -80,9 +80,7 @@ class TimeStamper:
         """SignedData (RFC 5652 §5.1) around the TSTInfo."""
         leaf = self.chain[0]
         raw = leaf.public_bytes(Encoding.DER)
-        certificate = der.sequence(
-            der.sequence(der.sequence(der.octets(hashlib.sha256(raw).digest())))
-        )
+        certificate = der.sequence(der.sequence(der.sequence(der.octets(hashlib.sha256(raw).digest()))))
         attributes = [
             _attribute(CONTENT_TYPE, der.oid(TST_INFO)),
             _attribute(MESSAGE_DIGEST, der.octets(hashlib.sha256(info).digest())),
