@@ -21,10 +21,10 @@ from airgap.base.digest import Digest
 from airgap.delivery import readme as people
 from airgap.delivery import tar as tape
 from airgap.delivery.index import Evidence, FileSum, Index
-from airgap.statements.bodies import Body, Delivery
 from airgap.statements.dsse import open_bundle, sign_payload
 from airgap.statements.keys.file import load_private
 from airgap.statements.log import EMPTY_HEAD
+from airgap.statements.predicates import Delivery, Predicate
 from airgap.statements.statement import Statement
 from tests.parts import images
 from tests.parts.need import require_part
@@ -147,7 +147,9 @@ class World:
         """Somebody's key, stolen with its password."""
         return load_private(self.folder / f"{name}.key", b"for tests")
 
-    def statement(self, subject: Digest, body: Body, who: str, *, role: str = "", at: datetime | None = None) -> bytes:
+    def statement(
+        self, subject: Digest, body: Predicate, who: str, *, role: str = "", at: datetime | None = None
+    ) -> bytes:
         """A statement by whoever's key it is, claiming any role and any time."""
         claimed = role or ROLES.get(who, "exporter")
         moment = at or datetime.now(UTC)

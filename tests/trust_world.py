@@ -15,10 +15,10 @@ from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.lock import Item, Lock
 from airgap.resources.model import ROLES, Trust, TrustedKey
 from airgap.statements.accepted_state import AcceptedState
-from airgap.statements.bodies import Approval, Body, Delivery, Pull, PulledItem
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import FileSigner
 from airgap.statements.log import EMPTY_HEAD
+from airgap.statements.predicates import Approval, Delivery, Predicate, Pull, PulledItem
 from airgap.statements.statement import Statement
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -45,13 +45,13 @@ def trusted(name: str, role: str, key: FileSigner, **more: object) -> TrustedKey
 
 
 def statement(
-    subject: Digest, body: Body, role: str, *, at: datetime = NOW - HOUR, head: Digest = EMPTY_HEAD
+    subject: Digest, body: Predicate, role: str, *, at: datetime = NOW - HOUR, head: Digest = EMPTY_HEAD
 ) -> Statement:
     """What `role` says about `subject`."""
     return Statement.of(subject, body, signed_at=at, log_head=head, role=role)
 
 
-def signed(key: FileSigner, subject: Digest, body: Body, role: str, *, at: datetime = NOW - HOUR) -> bytes:
+def signed(key: FileSigner, subject: Digest, body: Predicate, role: str, *, at: datetime = NOW - HOUR) -> bytes:
     """A bundle's bytes."""
     return sign_payload(statement(subject, body, role, at=at).payload, key)
 

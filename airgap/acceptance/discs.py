@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
-from airgap.content.forms import Change, Form, Tree, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Form, Tree
 from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
 from airgap.content.lock import Item
 from airgap.delivery.index import INDEX_NAME, Index
@@ -90,6 +90,6 @@ def late_blobs(form: Form, changes: Sequence[Change]) -> Iterator[Digest]:
         return
     done = {change.name: change.outcome for change in changes}
     for path, descriptor in form.entries.items():
-        moved = done.get(path) is Verdict.MOVED
-        if moved or (form.pointer is None and done.get(path) is Verdict.WRITE):
+        moved = done.get(path) is ChangeOutcome.MOVED
+        if moved or (form.pointer is None and done.get(path) is ChangeOutcome.WRITE):
             yield descriptor.digest

@@ -12,7 +12,7 @@ from airgap.content.lock import Item, Lock
 from airgap.resources.load import load_waiver
 from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.signatures.scanner_report import Report
-from airgap.statements.bodies import Pull
+from airgap.statements.predicates import Pull
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import WAIVED, Verdict, objection
 

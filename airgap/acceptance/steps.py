@@ -34,12 +34,12 @@ from airgap.content.lock import Lock
 from airgap.resources.model import Trust
 from airgap.signatures.scanner_report import Report
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
-from airgap.statements.bodies import Pull
 from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
+from airgap.statements.predicates import Pull
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import (
     Authentic,
-    Verified,
+    VerifiedStatement,
     authenticate,
     authorise,
     check_earliest,
@@ -65,7 +65,7 @@ class Admitted:
     standing: Standing
     journey: Journey
     locks: tuple[Lock, ...]
-    statements: tuple[Verified, ...]
+    statements: tuple[VerifiedStatement, ...]
     """All that were believed: those about AIRGAP.json, then those about its locks."""
     notes: tuple[str, ...]
     """What people should know: signatures that count for nothing, statements about something else."""
@@ -132,7 +132,7 @@ class Acceptance:
         self._locks: tuple[Lock, ...] = ()
         self._waivers: dict[Digest, bytes] = {}
         self._reports: dict[Digest, Report] = {}
-        self._believed: list[Verified] = []
+        self._believed: list[VerifiedStatement] = []
         self._refused: list[tuple[Authentic | None, TrustError]] = []
         self._notes: list[str] = []
 

@@ -14,7 +14,7 @@ from airgap.base.disk import check_free, disk_errors, held, write_durably
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.progress import Progress
 from airgap.base.times import utc_text
-from airgap.bundling.evidence import Approval, CarriedRoot, make_evidence
+from airgap.bundling.evidence import ApprovalFile, CarriedRoot, make_evidence
 from airgap.bundling.gate import check_pulled, check_scanned
 from airgap.content.graph import Descriptor, Node, by_platform, walk
 from airgap.content.lock import Item, Lock
@@ -33,10 +33,10 @@ from airgap.delivery.index import (
     Root,
 )
 from airgap.delivery.plan import DEFAULT_VOLUME, Plan, plan_volumes
-from airgap.delivery.write import Journal, write_volumes
-from airgap.statements.bodies import Delivery
+from airgap.delivery.write import BundleJournal, write_volumes
+from airgap.statements.predicates import Delivery
 from airgap.station.files import Records, git_pin_name
-from airgap.station.signatory import Station
+from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
 
 DEFAULT_LIFE = timedelta(days=60)
@@ -46,7 +46,7 @@ SLACK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BundleOptions:
     """What shall be cut: for whom, in which stream, how large a volume may be, how long it is good."""
 
     locks: tuple[Lock, ...]
@@ -55,7 +55,7 @@ class Order:
     stream: str = "main"
     volume_size: int = DEFAULT_VOLUME
     life: timedelta = DEFAULT_LIFE
-    approvals: tuple[Approval, ...] = ()
+    approvals: tuple[ApprovalFile, ...] = ()
     """Of the locks; those that the store's records have come along anyway."""
     unscanned: bool = False
     """True where locks may cross without a verdict, to a station that will judge them."""
@@ -140,7 +140,7 @@ def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundErro
     )
 
 
-def bundle(order: Order, layout: Layout, records: Records, station: Station, progress: Progress) -> Cut:
+def bundle(order: BundleOptions, layout: Layout, records: Records, station: Signatory, progress: Progress) -> Cut:
     """Cuts a delivery into `order.folder`; goes on where an interrupted one stopped.
 
     1. Find everything that the locks name, and what pull statements and verdicts say of it; 2. plan the volumes;
@@ -161,7 +161,7 @@ def bundle(order: Order, layout: Layout, records: Records, station: Station, pro
     evidence_bytes, statements = make_evidence(order.locks, records, order.approvals, order.roots)
     with held(order.folder):
         # 3. Room.
-        journal = Journal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
+        journal = BundleJournal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
         total = sum(volume.size for volume in plan.volumes)
         done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
         check_free(order.folder, total - done + len(evidence_bytes) + SLACK, "the delivery")
@@ -204,7 +204,7 @@ def bundle(order: Order, layout: Layout, records: Records, station: Station, pro
         return Cut(index, Digest.of(data), signature)
 
 
-def _judged(order: Order, records: Records, station: Station) -> bool:
+def _judged(order: BundleOptions, records: Records, station: Signatory) -> bool:
     """True where each lock must have a verdict: the station cuts it, or a policy was applied in this store before."""
     return not order.unscanned and (station.role == "station" or records.has("verdict"))
 

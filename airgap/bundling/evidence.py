@@ -35,7 +35,7 @@ REPORTS = "reports/"
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
+class ApprovalFile:
     """A signed approval of a lock, out of a file. Who may approve is judged by the far side's Trust resource."""
 
     lock: Digest
@@ -52,7 +52,7 @@ def _literal(name: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
-def read_approval(path: Path, locks: Sequence[Lock]) -> Approval:
+def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
     """An approval of one of `locks`. Raises `InputError` (`bad-approval`) for anything else.
 
     One of another version of a lock is refused and not left out: whoever approved did not see this one.
@@ -70,7 +70,7 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> Approval:
     if all(statement.subject != lock.digest for lock in locks):
         named = ", ".join(f"{lock.name!r} {lock.digest}" for lock in locks)
         raise InputError("bad-approval", f"{path}: approves {statement.subject}, expected {named}", hint)
-    return Approval(statement.subject, data)
+    return ApprovalFile(statement.subject, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _judged_by(verdicts: Sequence[Verdict | None], records: Records) -> list[Car
 def make_evidence(
     locks: Sequence[Lock],
     records: Records,
-    approvals: Sequence[Approval] = (),
+    approvals: Sequence[ApprovalFile] = (),
     roots: Sequence[CarriedRoot] = (),
 ) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
     """evidence.tar, and the list of its statements for the index.

@@ -14,13 +14,13 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, PolicyError, StoreError
 from airgap.base.times import utc_text
 from airgap.content.lock import Lock
-from airgap.statements.bodies import Body, Pull
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.predicates import Predicate, Pull
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict, objection
 from airgap.station.files import Records
 
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=Predicate)
 _AGAIN = {"pull": "run `airgap pull` again with --key", "verdict": "run `airgap scan` again"}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airgap.resources.model import Upstreams
     from airgap.statements.keys.file import Signer
     from airgap.station.files import Records
-    from airgap.station.signatory import Station
+    from airgap.station.signatory import Signatory
     from airgap.store.locate import Reach
 
 USER_AGENT = f"airgap/{VERSION}"
@@ -119,9 +119,9 @@ def open_key(named: str, context: Context, password: Callable[[], bytes]) -> Sig
 
 def station_for(
     arguments: argparse.Namespace, context: Context, records: Records, role: str, *, required: bool
-) -> Station | None:
+) -> Signatory | None:
     """The signing station of a command."""
-    from airgap.station.signatory import Station
+    from airgap.station.signatory import Signatory
 
     signer = signer_for(arguments, context, required=required)
-    return None if signer is None else Station(signer, role, records.log(), context.now)
+    return None if signer is None else Signatory(signer, role, records.log(), context.now)

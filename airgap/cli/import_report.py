@@ -5,7 +5,7 @@ from __future__ import annotations
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.words import table
-from airgap.content.forms import Change, Verdict
+from airgap.content.forms import Change, ChangeOutcome
 from airgap.jobs.importing.lines import Imported
 from airgap.signatures.scanner_report import VULNERABILITIES
 
@@ -91,6 +91,6 @@ def _exit(done: Imported, *, dry_run: bool) -> int:
     if done.errors or done.unkept:
         return max(error.exit_code for error in (*done.errors, *done.unkept.values()))
     outcomes = {change.outcome for _, change in done.changes}
-    if Verdict.FAILED in outcomes or (done.waits and not dry_run):
+    if ChangeOutcome.FAILED in outcomes or (done.waits and not dry_run):
         return exits.UPSTREAM
-    return exits.NO if Verdict.REFUSED in outcomes else exits.DONE
+    return exits.NO if ChangeOutcome.REFUSED in outcomes else exits.DONE

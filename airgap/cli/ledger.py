@@ -10,7 +10,7 @@ from airgap.cli.context import Context
 if TYPE_CHECKING:
     from airgap.resources.model import Sovereign, Trust
     from airgap.station.ledger import Ledger
-    from airgap.station.signatory import Station
+    from airgap.station.signatory import Signatory
 
 
 def open_ledger(arguments: argparse.Namespace, context: Context, trust: Trust, sovereign: Sovereign) -> Ledger:
@@ -37,7 +37,7 @@ def open_ledger(arguments: argparse.Namespace, context: Context, trust: Trust, s
     )
 
 
-def sign_with(ledger: Ledger, station: Station | None, sovereign: Sovereign, context: Context) -> None:
+def sign_with(ledger: Ledger, station: Signatory | None, sovereign: Sovereign, context: Context) -> None:
     """Lets `station` sign the list, and says once where the list is not kept."""
     from airgap.station.signatory import Diary
 

@@ -17,8 +17,8 @@ from typing import BinaryIO, TypeVar
 from airgap.base.digest import Digest
 from airgap.base.errors import AbsentError, AirgapError, StoreError
 from airgap.base.progress import Progress, Silent
-from airgap.content.fanout import Fanout, Reader
-from airgap.content.graph import Descriptor, Node, Opener, Outcome, Source, Target, walk
+from airgap.content.fanout import Fanout, FanoutReader
+from airgap.content.graph import Descriptor, Node, Opener, PutResult, Source, Target, walk
 
 _T = TypeVar("_T")
 
@@ -47,7 +47,7 @@ class Copied:
     """What became of one `Copy`: every digest with its outcome, or the first error."""
 
     copy: Copy
-    outcomes: dict[Digest, Outcome] = field(default_factory=dict)
+    outcomes: dict[Digest, PutResult] = field(default_factory=dict)
     bytes: int = 0
     written: int = 0
     error: AirgapError | None = None
@@ -236,7 +236,7 @@ class _Run:
             at_hand = not copy.partial or copy.source.has(descriptor)
             asked = not (at_hand and copy.target.asks(descriptor))
             if asked and copy.target.has(descriptor):
-                self._account(result, descriptor, Outcome.PRESENT)
+                self._account(result, descriptor, PutResult.PRESENT)
                 lane.here.append(copy.repository)
             elif not at_hand:
                 result.lacking.append(descriptor.digest)
@@ -249,7 +249,7 @@ class _Run:
         with Fanout(opener, alone) as fanout:
             readers = [fanout.reader() for _ in lanes]
 
-            def one(lane: _Lane, reader: Reader) -> None:
+            def one(lane: _Lane, reader: FanoutReader) -> None:
                 try:
                     self._send(descriptor, lane, reader)
                 finally:
@@ -288,10 +288,10 @@ class _Run:
                 self._account(result, node.descriptor, outcome)
                 self.progress.advance(node.descriptor.size)
 
-    def _account(self, result: Copied, descriptor: Descriptor, outcome: Outcome) -> None:
+    def _account(self, result: Copied, descriptor: Descriptor, outcome: PutResult) -> None:
         result.outcomes[descriptor.digest] = outcome
         result.bytes += descriptor.size
-        if outcome is Outcome.WRITTEN:
+        if outcome is PutResult.WRITTEN:
             result.written += descriptor.size
 
 

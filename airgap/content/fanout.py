@@ -37,7 +37,7 @@ class Fanout:
         self._pieces: deque[memoryview] = deque()
         self._first = 0
         """Number of the first piece that is kept."""
-        self._at: dict[Reader, int] = {}
+        self._at: dict[FanoutReader, int] = {}
         """The piece that each reader of the shared pass needs next."""
         self._reading = self._ended = False
         self._error: BaseException | None = None
@@ -50,13 +50,13 @@ class Fanout:
         if self._stream is not None:
             self._stream.close()
 
-    def reader(self) -> Reader:
+    def reader(self) -> FanoutReader:
         """One more reader. All are made before the first of them reads."""
-        made = Reader(self)
+        made = FanoutReader(self)
         self._at[made] = 0
         return made
 
-    def piece(self, reader: Reader) -> memoryview | None:
+    def piece(self, reader: FanoutReader) -> memoryview | None:
         """The piece that `reader` needs, empty at the end; `None` for one that was left behind.
 
         Raises what the source raises.
@@ -80,14 +80,14 @@ class Fanout:
             if mine:
                 self._read()
 
-    def passed(self, reader: Reader) -> None:
+    def passed(self, reader: FanoutReader) -> None:
         """`reader` has taken its piece whole."""
         with self._turn:
             if reader in self._at:
                 self._at[reader] += 1
                 self._trim()
 
-    def leave(self, reader: Reader) -> None:
+    def leave(self, reader: FanoutReader) -> None:
         """`reader` takes no more part."""
         with self._turn:
             self._at.pop(reader, None)
@@ -130,7 +130,7 @@ class Fanout:
             self._turn.notify_all()
 
 
-class Reader:
+class FanoutReader:
     """An `Opener` over a `Fanout`."""
 
     def __init__(self, fanout: Fanout) -> None:
@@ -154,7 +154,7 @@ class Reader:
 class _Shared(io.RawIOBase):
     """One reader's stream of the shared pass."""
 
-    def __init__(self, fanout: Fanout, reader: Reader) -> None:
+    def __init__(self, fanout: Fanout, reader: FanoutReader) -> None:
         super().__init__()
         self._fanout, self._reader = fanout, reader
         self._at = 0

@@ -63,7 +63,7 @@ class Tree:
 Form = Graph | Refs | Tree
 
 
-class Verdict(StrEnum):
+class ChangeOutcome(StrEnum):
     """What a plan would do to one name, or what a publish did to it."""
 
     WRITE = "write"
@@ -112,7 +112,7 @@ class Change:
     """The tag, the ref, the path or pointer; `""` where the content has no name but its digest."""
     digest: str
     previous: str = ""
-    outcome: Verdict = Verdict.WRITE
+    outcome: ChangeOutcome = ChangeOutcome.WRITE
     reason: str = ""
     signs: Signs | None = None
     """Of a signature that we made, or would."""

@@ -75,7 +75,7 @@ class Descriptor:
         return cls(media_type, Digest.of(data), len(data), **more)
 
 
-class Outcome(StrEnum):
+class PutResult(StrEnum):
     """What `put` did."""
 
     WRITTEN = "written"
@@ -106,7 +106,7 @@ class Target(Source, Protocol):
     def asks(self, descriptor: Descriptor) -> bool:
         """True when `put` finds out whether a blob is there at no further cost, so that `has` need not be asked."""
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         """Stores a blob: visible only after size and digest match and it is durable, at the latest after `settle`.
 
         `mount_from` names repositories of the same registry that hold the blob. Raises `IntegrityError` when the

@@ -33,7 +33,7 @@ OnDamage = Callable[[Descriptor, IntegrityError], IntegrityError]
 
 
 @dataclass(slots=True)
-class Journal:
+class BundleJournal:
     """Which volumes of which plan are finished: an interrupted bundle goes on behind them."""
 
     path: Path
@@ -41,7 +41,7 @@ class Journal:
     done: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan, purpose: str) -> Journal:
+    def open(cls, folder: Path, plan: Plan, purpose: str) -> BundleJournal:
         """Begins in an empty or absent folder, or goes on in one that holds this same unfinished bundle.
 
         Raises `InputError` (`not-empty`, `other-bundle`).
@@ -79,7 +79,7 @@ class Journal:
         self.done[volume.name] = volume.sha256
         self.save()
 
-    def save(self) -> Journal:
+    def save(self) -> BundleJournal:
         """Writes it down, durably."""
         write_durably(self.path, json.dumps({"plan": self.plan, "done": self.done}).encode())
         return self
@@ -95,7 +95,7 @@ def write_volumes(
     plan: Plan,
     source: Source,
     folder: Path,
-    journal: Journal,
+    journal: BundleJournal,
     progress: Progress,
     on_damage: OnDamage,
 ) -> tuple[FileSum, ...]:

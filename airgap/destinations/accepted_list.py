@@ -28,7 +28,7 @@ from airgap.content.graph import (
     parse_node,
     read_verified,
 )
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 
 ARTIFACT_TYPE = "application/vnd.airgap.accepted.v1"
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -70,7 +70,7 @@ class RegistryShelf:
     """In a repository of a registry."""
 
     url: str
-    repository: Repository
+    repository: RegistryRepository
     tag: str
 
     @property

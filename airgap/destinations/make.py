@@ -10,7 +10,7 @@ from airgap.base.errors import InputError
 from airgap.content.forms import Form, Graph, Tree
 from airgap.destinations.accepted_list import FolderShelf, RegistryShelf, Shelf, record_name
 from airgap.destinations.base import Destination, Run
-from airgap.destinations.graph import GraphDestination, Place
+from airgap.destinations.graph import GraphDestination, GraphPlace
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.trees.destination import TreeDestination
 from airgap.net.config import HostConfig
@@ -19,7 +19,7 @@ from airgap.net.origin import Origin
 from airgap.resources.model import GitConfig, RegistryConfig, Sovereign
 from airgap.store.layout import Layout
 from airgap.store.registry.client import RegistryClient
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ def shelves(sovereign: Sovereign, http: Client) -> list[Shelf]:
     name, made = record_name(sovereign.name), list[Shelf]()
     for registry in sovereign.registries:
         if registry.records:
-            repository = Repository(RegistryClient(registry.url, http), registry.records)
+            repository = RegistryRepository(RegistryClient(registry.url, http), registry.records)
             made.append(RegistryShelf(registry.url, repository, name))
     if sovereign.directory is not None:
         path = sovereign.directory / "records" / f"{name}.sigstore.json"
@@ -116,7 +116,7 @@ def make(
 
 def _registry(config: RegistryConfig, http: Client, run: Run) -> GraphDestination:
     client = RegistryClient(config.url, http)
-    return GraphDestination(config.url, lambda at: Repository(client, at), run, dict(config.projects))
+    return GraphDestination(config.url, lambda at: RegistryRepository(client, at), run, dict(config.projects))
 
 
 def _embedded(made: Destinations, directory: Path, runs: Mapping[str, Run], default: Run, *, create: bool) -> None:
@@ -124,9 +124,9 @@ def _embedded(made: Destinations, directory: Path, runs: Mapping[str, Run], defa
 
     url = f"{directory}/oci"
     layout = Layout(directory / "oci", create=create, batch=create) if create or (directory / "oci").exists() else None
-    places: dict[str, Place] = {}
+    places: dict[str, GraphPlace] = {}
 
-    def place(at: str) -> Place:
+    def place(at: str) -> GraphPlace:
         return places.setdefault(at, LayoutPlace(layout, at))
 
     made.graphs.append(GraphDestination(url, place, runs.get(url, default)))

@@ -14,8 +14,8 @@ from airgap.destinations.base import Destination, Finding, State
 from airgap.destinations.graph import GraphDestination
 from airgap.destinations.make import Destinations
 from airgap.kinds.table import kind_of
-from airgap.statements import bodies as predicates
-from airgap.statements.bodies import Receipt
+from airgap.statements import predicates
+from airgap.statements.predicates import Receipt
 from airgap.station import receipts
 
 
@@ -40,7 +40,7 @@ class Audited:
             deep=self.deep,
             checked=len(self.findings),
             findings=tuple(
-                predicates.Finding(
+                predicates.AuditFinding(
                     destination=url,
                     item=finding.item,
                     at=finding.at,

@@ -16,7 +16,7 @@ from airgap.content.graph import (
     Descriptor,
     Node,
     Opener,
-    Outcome,
+    PutResult,
     Source,
     Target,
     by_platform,
@@ -31,8 +31,8 @@ from airgap.store.locate import Reach
 from airgap.store.overlay import Overlay
 
 if TYPE_CHECKING:
-    from airgap.statements.bodies import Pull
-    from airgap.station.signatory import Station
+    from airgap.statements.predicates import Pull
+    from airgap.station.signatory import Signatory
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ def pull(
     locks: Sequence[tuple[Lock, Reach]],
     layout: Layout,
     records: Records,
-    station: Station | None,
+    station: Signatory | None,
     *,
     jobs: int,
     progress: Progress,
@@ -133,7 +133,7 @@ def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
     if kind.read is None or item.root is None:
         return []
     origin = kind.read(item, reach)
-    source: Source = Overlay(Verified(layout), origin)
+    source: Source = Overlay(VerifiedNodes(layout), origin)
     copies = [Copy(item.name, source, layout, item.root, by_platform(item.platforms))]
     return copies + [Copy(item.name, source, layout, one.descriptor) for one in item.attached]
 
@@ -162,10 +162,10 @@ class Counted:
         """As the target."""
         return self._target.asks(descriptor)
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         """Into the target."""
         outcome = self._target.put(descriptor, opener, mount_from)
-        if outcome is Outcome.WRITTEN:
+        if outcome is PutResult.WRITTEN:
             with self._lock:
                 self.written += descriptor.size
         return outcome
@@ -183,7 +183,7 @@ class Counted:
         self._target.publish(names)
 
 
-class Verified:
+class VerifiedNodes:
     """The store as a source of nodes for walking: what is damaged there counts as not there, and is fetched anew."""
 
     def __init__(self, layout: Layout) -> None:
@@ -254,7 +254,7 @@ def _explain(result: Pulled) -> AirgapError:
 
 
 def _statement(results: Sequence[Pulled]) -> Pull:
-    from airgap.statements.bodies import Pull, PulledItem  # a pull without a key has no use for it
+    from airgap.statements.predicates import Pull, PulledItem  # a pull without a key has no use for it
 
     return Pull(
         {

@@ -23,14 +23,14 @@ from airgap.judgement.report_folder import check_subjects, subjects
 from airgap.judgement.waivers import Approved
 from airgap.resources.policy_model import Policy
 from airgap.signatures.scanner_report import Report
-from airgap.statements.verdict import By, Checked, JudgedItem, Named, Reported, UsedWaiver, Verdict
+from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
 from airgap.station.files import Records
-from airgap.station.signatory import Station
+from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ScanOptions:
     """What shall be judged, by what, and at which time."""
 
     locks: tuple[Lock, ...]
@@ -54,7 +54,9 @@ class Scanned:
     path: Path | None = None
 
 
-def scan(order: Order, layout: Layout, records: Records, station: Station | None, progress: Progress) -> list[Scanned]:
+def scan(
+    order: ScanOptions, layout: Layout, records: Records, station: Signatory | None, progress: Progress
+) -> list[Scanned]:
     """Judges every item of the locks; a lock that is named twice is one lock.
 
     1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
@@ -114,8 +116,8 @@ def _item(one: Judgement, root: Digest) -> JudgedItem:
     )
 
 
-def _checked(check: Check, rule: str) -> Checked:
-    return Checked(
+def _checked(check: Check, rule: str) -> CheckResult:
+    return CheckResult(
         check=check.name,
         predicate_type=check.predicate_type or None,
         outcome=str(check.outcome),
@@ -127,19 +129,19 @@ def _checked(check: Check, rule: str) -> Checked:
     )
 
 
-def _by(check: Check) -> By | None:
+def _by(check: Check) -> PassedBy | None:
     """Who made it pass."""
     proof = check.finding.proof if check.finding is not None and check.finding.verified else None
     if proof is not None and proof.identity:
-        return By(identity=proof.identity, issuer=proof.issuer, key_digest=proof.key)
+        return PassedBy(identity=proof.identity, issuer=proof.issuer, key_digest=proof.key)
     if proof is not None:
-        return By(key=proof.key_name, key_digest=proof.key)
+        return PassedBy(key=proof.key_name, key_digest=proof.key)
     if check.approver:
-        return By(approver=check.approver)
-    return By(approver=check.waiver.approver) if check.waiver is not None else None
+        return PassedBy(approver=check.approver)
+    return PassedBy(approver=check.waiver.approver) if check.waiver is not None else None
 
 
-def _sign(one: Scanned, order: Order, records: Records, station: Station) -> Scanned:
+def _sign(one: Scanned, order: ScanOptions, records: Records, station: Signatory) -> Scanned:
     used = {waiver.digest for waiver in one.verdict.waivers}
     for approved in order.waivers:
         if approved.waiver.digest in used:

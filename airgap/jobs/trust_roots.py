@@ -22,11 +22,11 @@ from airgap.net.http import Client
 from airgap.net.origin import redact
 from airgap.resources.model import Trust
 from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot
-from airgap.signatures.roots.tuf import Repository, fetch
+from airgap.signatures.roots.tuf import TufRepository, fetch
 from airgap.signatures.roots.versions import Offer
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import MAX_BUNDLE
-from airgap.statements.trust import Verified, verify_bundle
+from airgap.statements.trust import VerifiedStatement, verify_bundle
 
 PROOF = "tuf.tar"
 """How the file with the TUF metadata of a version ends."""
@@ -118,7 +118,7 @@ def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
     return Offer(root, f"delivery {opened.media.digest}", evidence)
 
 
-def offer_repository(name: str, roots: Path, repository: Repository, client: Client) -> Offer:
+def offer_repository(name: str, roots: Path, repository: TufRepository, client: Client) -> Offer:
     """What a TUF repository says now. Raises what `fetch` raises, and `TrustError` (`bad-trust-root`)."""
     fetched = fetch(repository, roots / CACHE / name, client)
     root = TrustRoot.load(name, fetched.root, None)
@@ -146,7 +146,7 @@ def _carried(name: str, opened: Opened) -> CarriedRoot:
     return CarriedRoot(name, data, files.get(f"{ROOTS}{digest.hex}.{PROOF}", b""))
 
 
-def _approved(judge: Judge, subjects: Sequence[Digest], believed: Sequence[Verified]) -> bytes:
+def _approved(judge: Judge, subjects: Sequence[Digest], believed: Sequence[VerifiedStatement]) -> bytes:
     """The approval of one of `subjects` by a security-officer: one that was named, or one that came along."""
     for path in judge.approvals:
         data = read_input(path, MAX_BUNDLE, "bad-approval")
@@ -164,7 +164,7 @@ def _approved(judge: Judge, subjects: Sequence[Digest], believed: Sequence[Verif
     )
 
 
-def _check_subject(verified: Verified, subjects: Sequence[Digest], path: Path) -> None:
+def _check_subject(verified: VerifiedStatement, subjects: Sequence[Digest], path: Path) -> None:
     kind, subject = verified.statement.kind, verified.statement.subject
     if kind != "approval" or subject not in subjects:
         raise InputError(

@@ -18,20 +18,20 @@ from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
 from airgap.content.lock import Item
-from airgap.resources.policy_model import Attest, By, Policy, Require, Rule, is_local, policy_name
+from airgap.resources.policy_model import Attest, Policy, Require, Rule, SignedBy, is_local, policy_name
 from airgap.resources.problems import quoted
 from airgap.resources.waiver import Waiver
 from airgap.signatures.explain import finding_dict, signer_text, weight
 from airgap.signatures.formats.read import read_attached, subjects, unsigned
 from airgap.signatures.record import (
     SIGNATURE,
-    Finding,
     Identity,
     Proof,
     Signed,
     Status,
     Unread,
     UpstreamKey,
+    VerificationResult,
 )
 from airgap.signatures.sbom import check_sbom
 from airgap.signatures.verify import Demand, verify
@@ -79,7 +79,7 @@ class Check:
     """A stable code, that of the finding which explains most; empty where the answer is yes."""
     detail: str = ""
     """The answer in words, also where it is yes."""
-    finding: Finding | None = None
+    finding: VerificationResult | None = None
     """The one that decided."""
     approver: str = ""
     """Of a digest-only rule: who answers for it."""
@@ -119,7 +119,7 @@ class Judgement:
     detail: str = ""
     """The same in words."""
     checks: tuple[Check, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[VerificationResult, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -197,7 +197,7 @@ class _Case:
     now: datetime
     waivers: tuple[Waiver, ...]
     root: Descriptor | None
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[VerificationResult] = field(default_factory=list)
     below: frozenset[Digest] = frozenset()
     """The manifests in the root."""
 
@@ -274,7 +274,7 @@ class _Case:
     def _subject_checks(self, subject: Digest, things: Iterable[Signed | Unread], require: Require) -> Iterator[Check]:
         """The demands on one subject. Of each thing the finding that says most is kept, and nothing of its content."""
         wanted = [
-            (attest, self._demand(attest, require), list[Finding]())
+            (attest, self._demand(attest, require), list[VerificationResult]())
             for attest in (Attest(SIGNATURE, require.by), *require.attestations)
         ]
         for thing in things:
@@ -299,7 +299,7 @@ class _Case:
             now=self.now,
         )
 
-    def _find(self, thing: Signed | Unread, demand: Demand, attest: Attest) -> Finding:
+    def _find(self, thing: Signed | Unread, demand: Demand, attest: Attest) -> VerificationResult:
         """Verified, not denied, and (where the content is demanded) what it says it is."""
         finding = verify(thing, demand)
         if not finding.verified:
@@ -347,15 +347,15 @@ def _may_answer(thing: Signed | Unread, want: str) -> bool:
     return want == SIGNATURE or isinstance(thing, Unread) or thing.attestation
 
 
-def _identities(by: By) -> tuple[Identity, ...]:
+def _identities(by: SignedBy) -> tuple[Identity, ...]:
     return tuple(Identity(one.issuer, one.identity, one.pattern) for one in by.signers)
 
 
-def _keys(by: By) -> tuple[UpstreamKey, ...]:
+def _keys(by: SignedBy) -> tuple[UpstreamKey, ...]:
     return tuple(UpstreamKey(one.name, one.pem, one.not_before, one.not_after) for one in by.keys)
 
 
-def _answer(subject: Digest, attest: Attest, found: Sequence[Finding]) -> Check:
+def _answer(subject: Digest, attest: Attest, found: Sequence[VerificationResult]) -> Check:
     """One verified finding is enough; else the reason that explains most; `absent` where nothing of that kind is."""
     signature = attest.predicate_type == SIGNATURE
     name, kind = (SIGNATURE, "") if signature else (ATTESTATION, attest.predicate_type)
@@ -370,7 +370,7 @@ def _answer(subject: Digest, attest: Attest, found: Sequence[Finding]) -> Check:
     return Check(name, Outcome.FAILED, subject, kind, best.reason, best.detail, best)
 
 
-def _is_other(finding: Finding, *, signature: bool) -> bool:
+def _is_other(finding: VerificationResult, *, signature: bool) -> bool:
     """True for what nobody could take for the thing that is wanted."""
     if finding.reason == "unsigned":
         return signature

@@ -15,7 +15,7 @@ from airgap.resources.load import load_waiver
 from airgap.resources.model import Trust
 from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle
-from airgap.statements.trust import Verified, verify_bundle
+from airgap.statements.trust import VerifiedStatement, verify_bundle
 
 _SIGN = "have this very file approved: airgap sign WAIVER --key KEY --role security-officer"
 
@@ -62,7 +62,7 @@ def read_waivers(paths: Sequence[Path], approvals: Sequence[Path], trust: Trust,
     return found
 
 
-def _approval(path: Path, trust: Trust, now: datetime) -> Verified:
+def _approval(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
     data = read_input(path, MAX_BUNDLE, "bad-approval")
     try:
         open_bundle(data, str(path))
@@ -75,7 +75,7 @@ def _approval(path: Path, trust: Trust, now: datetime) -> Verified:
     return found
 
 
-def _unapproved(path: Path, waiver: Waiver, near: dict[Path, Verified]) -> TrustError:
+def _unapproved(path: Path, waiver: Waiver, near: dict[Path, VerifiedStatement]) -> TrustError:
     for beside_it, one in near.items():
         return TrustError(
             "waiver-changed",

@@ -69,7 +69,7 @@ Scopes = tuple[str, ...]
 """`repository:<name>:<actions>`, the one that matters first."""
 
 
-class Authority:
+class TokenRealm:
     """One registry's ways: its first challenge, and one token for each set of scopes. Thread-safe.
 
     `probe_url` is its `/v2/`. `login` is `None` for anonymous access.
@@ -205,15 +205,15 @@ class Authority:
 class ScopedAuth:
     """An `Auth` for one set of scopes at one authority."""
 
-    authority: Authority
+    authority: TokenRealm
     scopes: Scopes
 
     def authorization(self) -> str:
-        """See `Authority.header`."""
+        """See `TokenRealm.header`."""
         return self.authority.header(self.scopes)
 
     def refused(self, response: Response) -> bool:
-        """See `Authority.refused`."""
+        """See `TokenRealm.refused`."""
         return self.authority.refused(self.scopes, response)
 
 

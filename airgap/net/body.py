@@ -1,4 +1,4 @@
-"""`Body`: what is sent. It can be opened again, and only so is it ever repeated."""
+"""`RequestBody`: what is sent. It can be opened again, and only so is it ever repeated."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SEND = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class RequestBody:
     """`size` bytes that `open()` gives from their beginning, each time it is called."""
 
     size: int
     open: Callable[[], BinaryIO]
 
     @classmethod
-    def of(cls, data: bytes) -> Body:
+    def of(cls, data: bytes) -> RequestBody:
         """A small body that is in memory anyway."""
         return cls(len(data), lambda: io.BytesIO(data))
 

@@ -21,7 +21,7 @@ import urllib3
 
 from airgap.base.errors import UpstreamError
 from airgap.net.backoff import Backoff, Retries
-from airgap.net.body import Body
+from airgap.net.body import RequestBody
 from airgap.net.config import HostConfig
 from airgap.net.faults import LIBRARY_FAULTS, TransportError, transport_error
 from airgap.net.origin import Origin, Zone, redact, resolve_hop
@@ -29,7 +29,7 @@ from airgap.net.pools import Pools, Timeouts
 from airgap.net.response import MAX_ANSWER, Response
 from airgap.net.stream import open_resuming
 
-__all__ = ["Auth", "Body", "Client", "Fixed", "Response", "Retries", "Timeouts"]
+__all__ = ["Auth", "Client", "Fixed", "RequestBody", "Response", "Retries", "Timeouts"]
 
 MAX_HOPS = 5
 """Redirects that are followed: a registry in front of object storage needs one, a mirror of it two."""
@@ -82,7 +82,7 @@ class _Call:
     url: str
     origin: Origin
     headers: Mapping[str, str]
-    body: Body | None
+    body: RequestBody | None
     auth: Auth | None
     follow: bool
     read_timeout: float | None
@@ -152,7 +152,7 @@ class Client:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: Body | None = None,
+        body: RequestBody | None = None,
         expect: Collection[int] | None = SUCCESS,
         auth: Auth | None = None,
         stream: bool = False,

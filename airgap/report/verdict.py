@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airgap.statements.verdict import WAIVED, YES, By, Checked, JudgedItem, Verdict
+from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, PassedBy, Verdict
 
 MAX_REFUSED = 50
 """Items that are listed: more do not fit a screen, and most of them have one reason."""
@@ -53,8 +53,8 @@ def _way(item: JudgedItem) -> str:
     return f"{item.checks[0].rule}: {', '.join(ways)}"
 
 
-def _said(check: Checked) -> str:
-    by = check.by or By()
+def _said(check: CheckResult) -> str:
+    by = check.by or PassedBy()
     if check.outcome == WAIVED:
         return f"{_name(check)} waived by {by.approver}"
     if by.approver:
@@ -62,10 +62,10 @@ def _said(check: Checked) -> str:
     return f"{_name(check)} of {_who(by)}"
 
 
-def _who(by: By) -> str:
+def _who(by: PassedBy) -> str:
     """Identities have a tag or a branch in them, so that nearly each is another; their issuers are few."""
     return f"key {by.key!r}" if by.key else f"a certificate by {by.issuer or 'nobody'}"
 
 
-def _name(check: Checked) -> str:
+def _name(check: CheckResult) -> str:
     return f"{check.check} {check.predicate_type}" if check.predicate_type else check.check

@@ -21,7 +21,7 @@ from airgap.resources.model import Request, Sovereign, Trust, Upstreams
 from airgap.resources.policy import policy
 from airgap.resources.policy_model import Policy
 from airgap.resources.problems import Problem, answer, describe, listed, nearest, quoted
-from airgap.resources.reader import Reader
+from airgap.resources.reader import DocumentReader
 from airgap.resources.request import request, upstreams
 from airgap.resources.sovereign import sovereign
 from airgap.resources.trust import trust
@@ -121,7 +121,7 @@ def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tupl
     made: list[Resource] = []
     problems: list[Problem] = []
     for document, kind in zip(documents, kinds, strict=True):
-        reader = Reader(document, file.label, file.base, mistakes(document, kind))
+        reader = DocumentReader(document, file.label, file.base, mistakes(document, kind))
         if kind in wanted:
             resource = _resource(reader, kind, file.data)
             made.append(resource)
@@ -202,7 +202,7 @@ def _inherit(documents: list[Document]) -> None:
         document.value.setdefault("metadata", first.get("metadata", {"name": "unnamed"}))
 
 
-def _resource(reader: Reader, kind: str, raw: bytes) -> Resource:
+def _resource(reader: DocumentReader, kind: str, raw: bytes) -> Resource:
     metadata = reader.document.value.get("metadata")
     name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
     match kind:

@@ -14,7 +14,7 @@ from airgap.resources.patterns import check_pattern
 from airgap.resources.policy_model import (
     DOCKER_HUB,
     Attest,
-    By,
+    CertificateIdentity,
     Deny,
     DigestOnly,
     Policy,
@@ -22,11 +22,11 @@ from airgap.resources.policy_model import (
     Require,
     RootFile,
     Rule,
-    Signer,
+    SignedBy,
     shadow,
 )
 from airgap.resources.problems import Steps, listed, nearest, quoted
-from airgap.resources.reader import Reader
+from airgap.resources.reader import DocumentReader
 from airgap.resources.references import parse_time
 from airgap.resources.trust import UNKNOWN_TIME, public_key
 
@@ -36,7 +36,7 @@ MAX_STARS = 8
 """Runs of `*` in one name: each multiplies what comparing costs."""
 
 
-def policy(reader: Reader, name: str, raw: bytes) -> Policy:
+def policy(reader: DocumentReader, name: str, raw: bytes) -> Policy:
     """Reads a Policy document and the files that it names; what is wrong ends up in `reader.problems`."""
     return _Policy(reader).read(name, raw)
 
@@ -44,7 +44,7 @@ def policy(reader: Reader, name: str, raw: bytes) -> Policy:
 class _Policy:
     """Reads one document: rules speak of roots and keys by their names."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: DocumentReader) -> None:
         self.reader = reader
         self.roots: dict[str, RootFile] = {}
         self.keys: dict[str, PolicyKey] = {}
@@ -159,7 +159,7 @@ class _Policy:
         subjects, log = entry.get("subjects", "root"), entry.get("log", "")
         return Require(by, subjects, root, tuple(attestations), log)
 
-    def _by(self, steps: Steps, entry: Mapping[str, Any], root: str) -> By:
+    def _by(self, steps: Steps, entry: Mapping[str, Any], root: str) -> SignedBy:
         if "identities" in entry and not root:
             self.reader.bad(
                 (*steps, "identities"),
@@ -170,9 +170,9 @@ class _Policy:
             self.reader.bad((*steps, "identities", index, "identityPattern"), check_pattern(pattern) or "")
         for index, name in enumerate(entry.get("keys", ())):
             self._known((*steps, "keys", index), name, self.keys, "spec.keys")
-        return By(
+        return SignedBy(
             tuple(
-                Signer(one["issuer"], one.get("identity", ""), one.get("identityPattern", ""))
+                CertificateIdentity(one["issuer"], one.get("identity", ""), one.get("identityPattern", ""))
                 for one in entry.get("identities", ())
             ),
             tuple(self.keys[name] for name in entry.get("keys", ()) if name in self.keys),

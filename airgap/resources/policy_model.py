@@ -34,7 +34,7 @@ class PolicyKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
+class CertificateIdentity:
     """Who may sign with a certificate: an issuer, and an exact identity or an anchored pattern."""
 
     issuer: str
@@ -62,10 +62,10 @@ class Deny:
 
 
 @dataclass(frozen=True, slots=True)
-class By:
+class SignedBy:
     """Whose signature is demanded: either `signers`, or `keys`."""
 
-    signers: tuple[Signer, ...] = ()
+    signers: tuple[CertificateIdentity, ...] = ()
     keys: tuple[PolicyKey, ...] = ()
 
 
@@ -74,7 +74,7 @@ class Attest:
     """An attestation that is demanded. `content` is what is looked for inside: `sbom`, or `""` for nothing."""
 
     predicate_type: str
-    by: By
+    by: SignedBy
     content: str = ""
 
 
@@ -82,7 +82,7 @@ class Attest:
 class Require:
     """What a rule demands of each of the `subjects` (`root` or `all`)."""
 
-    by: By
+    by: SignedBy
     subjects: str = "root"
     trust_root: str = ""
     attestations: tuple[Attest, ...] = ()

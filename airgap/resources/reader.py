@@ -1,4 +1,4 @@
-"""`Reader`: walks one validated document, resolves its paths, and collects what a schema cannot say."""
+"""`DocumentReader`: walks one validated document, resolves its paths, and collects what a schema cannot say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airgap.resources.references import url_complaint
 from airgap.resources.validate import Found
 
 
-class Reader:
+class DocumentReader:
     """One document, the file's name in messages, and the folder where relative paths begin.
 
     Values at or above those that the schema refused are passed over, so that one typing error does not hide the

@@ -17,7 +17,7 @@ from airgap.resources.model import (
     Upstreams,
 )
 from airgap.resources.problems import Steps, quoted
-from airgap.resources.reader import Reader
+from airgap.resources.reader import DocumentReader
 from airgap.resources.references import (
     LOCAL_SCHEMES,
     chart_complaint,
@@ -31,7 +31,7 @@ from airgap.resources.references import (
 DEFAULT_REFS = ("refs/heads/*", "refs/tags/*")
 
 
-def request(reader: Reader, name: str) -> Request:
+def request(reader: DocumentReader, name: str) -> Request:
     """Reads a Request; what is wrong ends up in `reader.problems`."""
     made = Request(
         name=name,
@@ -46,7 +46,7 @@ def request(reader: Reader, name: str) -> Request:
     return made
 
 
-def upstreams(reader: Reader) -> Upstreams:
+def upstreams(reader: DocumentReader) -> Upstreams:
     """Reads an Upstreams document; what is wrong ends up in `reader.problems`."""
     return Upstreams(
         {
@@ -56,7 +56,7 @@ def upstreams(reader: Reader) -> Upstreams:
     )
 
 
-def _image(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ImageRequest:
+def _image(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> ImageRequest:
     ref, name = entry["ref"], entry.get("name", "")
     at = (*steps, "ref")
     if ref.startswith(LOCAL_SCHEMES) and not ref.startswith("oci://"):
@@ -80,7 +80,7 @@ def _image(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ImageReque
     return ImageRequest(ref, name or default, tuple(platforms), entry.get("phase", "registry"), reader.at(steps))
 
 
-def _local_image(reader: Reader, steps: Steps, ref: str) -> tuple[str, str]:
+def _local_image(reader: DocumentReader, steps: Steps, ref: str) -> tuple[str, str]:
     """The reference with an absolute path, and the name in it: everything after the path's colon."""
     scheme, _, rest = ref.partition(":")
     if scheme == "docker-daemon":
@@ -93,7 +93,7 @@ def _local_image(reader: Reader, steps: Steps, ref: str) -> tuple[str, str]:
     return f"{scheme}:{reader.path(steps, path)}{colon}{name}", name
 
 
-def _place(reader: Reader, steps: Steps, entry: Mapping[str, Any], name: str) -> None:
+def _place(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any], name: str) -> None:
     """Of what lies here the name alone says where it goes inside. Behind the gap nobody could mend it."""
     complaint = image_complaint(name.removeprefix("oci://")) if name else ""
     if complaint:
@@ -102,7 +102,7 @@ def _place(reader: Reader, steps: Steps, entry: Mapping[str, Any], name: str) ->
         reader.bad(where, f"{complaint} ({hint})")
 
 
-def _chart(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ChartRequest:
+def _chart(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> ChartRequest:
     ref = entry["ref"]
     at = (*steps, "ref")
     if ref.startswith(("oci:", "oci-archive:")) and not ref.startswith("oci://"):
@@ -116,7 +116,7 @@ def _chart(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ChartReque
     return ChartRequest(ref, name, entry.get("phase", "registry"), reader.at(steps))
 
 
-def _git(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> GitRequest:
+def _git(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> GitRequest:
     url = entry["url"]
     at = (*steps, "url")
     complaint = git_complaint(url)
@@ -135,7 +135,7 @@ def _git(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> GitRequest:
     return GitRequest(url, name, tuple(refs), entry.get("lfs", False), reader.at(steps))
 
 
-def _model(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ModelRequest:
+def _model(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> ModelRequest:
     name = entry.get("name") or entry.get("repo", "")
     if not name:
         reader.bad((*steps, "name"), "missing, expected the model's name, such as BAAI/bge-m3, with a directory")
@@ -155,7 +155,7 @@ def _model(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> ModelReque
     )
 
 
-def _file(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> FileRequest:
+def _file(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> FileRequest:
     path, url = entry["path"], entry.get("url", "")
     reader.plain_path((*steps, "path"), path)
     if url:
@@ -170,7 +170,7 @@ def _file(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> FileRequest
     )
 
 
-def _names(reader: Reader, made: Request) -> None:
+def _names(reader: DocumentReader, made: Request) -> None:
     """No two items of a kind may have one name: a lock, a tag and a receipt would not know which is which."""
     for section in ("images", "charts", "git", "models", "files"):
         taken: dict[str, Steps] = {}
@@ -179,7 +179,7 @@ def _names(reader: Reader, made: Request) -> None:
                 reader.unique(taken, steps, item.name, f"the name {quoted(item.name)}")
 
 
-def _paths(reader: Reader) -> None:
+def _paths(reader: DocumentReader) -> None:
     """No two files may have one path, nor may one's path be a folder of another's: a directory cannot hold both."""
     taken: dict[str, Steps] = {}
     for steps, entry in reader.entries("files"):

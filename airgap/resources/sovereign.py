@@ -14,11 +14,11 @@ from airgap.resources.model import (
     Sovereign,
 )
 from airgap.resources.problems import Steps, quoted
-from airgap.resources.reader import Reader
+from airgap.resources.reader import DocumentReader
 from airgap.resources.references import git_complaint, url_complaint
 
 
-def sovereign(reader: Reader, name: str) -> Sovereign:
+def sovereign(reader: DocumentReader, name: str) -> Sovereign:
     """Reads a Sovereign; what is wrong ends up in `reader.problems`."""
     steps, spec = reader.spec()
     git_steps, git = reader.spec("git")
@@ -44,7 +44,7 @@ def sovereign(reader: Reader, name: str) -> Sovereign:
     )
 
 
-def _registry(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> RegistryConfig:
+def _registry(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> RegistryConfig:
     url = _base_url(reader, (*steps, "url"), entry["url"])
     projects, records = dict(entry["projects"]), entry.get("records", "")
     # Otherwise a delivery could bring an image that takes the list's place.
@@ -53,14 +53,14 @@ def _registry(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> Registr
     return RegistryConfig(url, projects, host, records, _signatures(reader, steps, entry))
 
 
-def _own_project(reader: Reader, steps: Steps, repository: str, entry: Mapping[str, Any]) -> None:
+def _own_project(reader: DocumentReader, steps: Steps, repository: str, entry: Mapping[str, Any]) -> None:
     into = [one for one in entry["projects"].values() if f"{repository}/".startswith(f"{one}/")]
     if into:
         what = f"got {quoted(repository)}, expected a project of its own: content goes to {quoted(into[0])}"
         reader.bad(steps, what)
 
 
-def _signatures(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> SignaturesConfig | None:
+def _signatures(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> SignaturesConfig | None:
     if "signatures" not in entry:
         return None
     given, at = entry["signatures"], (*steps, "signatures")
@@ -76,7 +76,7 @@ def _signatures(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> Signa
     return SignaturesConfig(repository, given.get("layout", "bundle"))
 
 
-def _signing_key(reader: Reader, *, wanted: bool, missing: bool) -> SigningKey | None:
+def _signing_key(reader: DocumentReader, *, wanted: bool, missing: bool) -> SigningKey | None:
     at, given = reader.spec("signingKey")
     if given is None:
         if wanted and missing:
@@ -88,7 +88,7 @@ def _signing_key(reader: Reader, *, wanted: bool, missing: bool) -> SigningKey |
     return SigningKey(given.get("uri") or str(reader.path((*at, "file"), given["file"])), password)
 
 
-def _git(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> GitConfig:
+def _git(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> GitConfig:
     url = entry["url"]
     at = (*steps, "url")
     if "://" in url and not url.startswith("file://"):
@@ -104,13 +104,13 @@ def _git(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> GitConfig:
     return GitConfig(url, dict(entry["organizations"]), reader.host(steps, entry, plain_http=_plain(url)))
 
 
-def _s3(reader: Reader, steps: Steps, entry: Mapping[str, Any]) -> S3Config:
+def _s3(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> S3Config:
     url = _base_url(reader, (*steps, "endpoint"), entry["endpoint"])
     host = reader.host(steps, entry, plain_http=_plain(url))
     return S3Config(url, dict(entry["buckets"]), host, entry.get("region", "us-east-1"))
 
 
-def _base_url(reader: Reader, steps: Steps, url: str, *, path: bool = False) -> str:
+def _base_url(reader: DocumentReader, steps: Steps, url: str, *, path: bool = False) -> str:
     """An address that requests are made from, without a slash at its end."""
     if "://" not in url:
         reader.bad(steps, f"got {quoted(url)}, expected {quoted('https://' + url)}")

@@ -10,7 +10,7 @@ from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
 from airgap.resources.model import Revocation, Trust, TrustedKey
 from airgap.resources.problems import Steps, quoted
-from airgap.resources.reader import Reader
+from airgap.resources.reader import DocumentReader
 from airgap.resources.references import parse_time
 
 MAX_PUBLIC_KEY = 64 << 10
@@ -19,7 +19,7 @@ UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
 """Stands for a time that could not be read; such a document is refused anyhow."""
 
 
-def trust(reader: Reader, raw: bytes) -> Trust:
+def trust(reader: DocumentReader, raw: bytes) -> Trust:
     """Reads a Trust document and its key files; what is wrong ends up in `reader.problems`."""
     names: dict[str, Steps] = {}
     material: dict[str, Steps] = {}
@@ -38,7 +38,7 @@ def trust(reader: Reader, raw: bytes) -> Trust:
     return Trust((spec or {}).get("sovereign", ""), tuple(keys), require, raw)
 
 
-def _key(reader: Reader, steps: Steps, entry: Mapping[str, Any], material: dict[str, Steps]) -> TrustedKey:
+def _key(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any], material: dict[str, Steps]) -> TrustedKey:
     at = (*steps, "publicKeyFile")
     pem = public_key(reader, at, entry["publicKeyFile"], material)
     not_before = _time(reader, (*steps, "notBefore"), entry["notBefore"])
@@ -52,7 +52,7 @@ def _key(reader: Reader, steps: Steps, entry: Mapping[str, Any], material: dict[
     return TrustedKey(entry["name"], entry["role"], pem, not_before, not_after, revoked)
 
 
-def _time(reader: Reader, steps: Steps, text: str) -> datetime:
+def _time(reader: DocumentReader, steps: Steps, text: str) -> datetime:
     made = parse_time(text)
     if isinstance(made, str):
         reader.bad(steps, made)
@@ -60,7 +60,7 @@ def _time(reader: Reader, steps: Steps, text: str) -> datetime:
     return made
 
 
-def public_key(reader: Reader, steps: Steps, text: str, material: dict[str, Steps]) -> bytes:
+def public_key(reader: DocumentReader, steps: Steps, text: str, material: dict[str, Steps]) -> bytes:
     """The file's bytes, after it was made sure that they are one public key and that no other entry has it.
 
     One key under two roles would let one person sign as two, and a second entry would outlive the first's revocation.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from airgap.base.digest import Digest
 from airgap.resources.problems import Steps, quoted
-from airgap.resources.reader import Reader
+from airgap.resources.reader import DocumentReader
 from airgap.resources.references import parse_time
 
 MAX_WAIVER = 1 << 20
@@ -44,7 +44,7 @@ class Waiver:
         return at >= self.expires
 
 
-def waiver(reader: Reader, name: str, raw: bytes) -> Waiver:
+def waiver(reader: DocumentReader, name: str, raw: bytes) -> Waiver:
     """Reads a Waiver document; what is wrong ends up in `reader.problems`."""
     steps, spec = reader.spec()
     found = spec or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airgap.base.times import utc_text
-from airgap.signatures.record import Finding, Status
+from airgap.signatures.record import Status, VerificationResult
 
 _EXPLAINS = (
     "bad-sbom",
@@ -43,7 +43,7 @@ _SAYS_LITTLE = (
 """Of several reasons, the one whose signature came furthest is told. These are of somebody else's, or other things."""
 
 
-def weight(finding: Finding) -> int:
+def weight(finding: VerificationResult) -> int:
     """How much a finding explains: the further its signature came, the more."""
     if finding.verified:
         return 1000
@@ -56,7 +56,7 @@ def weight(finding: Finding) -> int:
     return 0 if finding.status is Status.ABSENT else 500
 
 
-def signer_text(finding: Finding) -> str:
+def signer_text(finding: VerificationResult) -> str:
     """Who signed, when that is known, and what vouches for it, in words."""
     proof = finding.proof
     if proof is None:
@@ -69,7 +69,7 @@ def signer_text(finding: Finding) -> str:
     return f"signed by {who}{f' at {when}' if when else ''}{root}"
 
 
-def finding_dict(finding: Finding) -> dict[str, Any]:
+def finding_dict(finding: VerificationResult) -> dict[str, Any]:
     """The JSON shape of a finding; empty fields are left out. What was signed is not in it."""
     made: dict[str, Any] = {
         "status": str(finding.status),

@@ -1,7 +1,7 @@
 """The one record of a signature, whatever its format, and the one result of verifying it.
 
 A format's reader makes `Signed` out of bytes and verifies nothing; an engine (`keyless`, `keyed`) makes a `Proof` out
-of `Signed` or raises `Refusal`; `verify` puts both together into a `Finding`. Only `Status.VERIFIED` counts.
+of `Signed` or raises `Refusal`; `verify` puts both together into a `VerificationResult`. Only `Status.VERIFIED` counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Status(StrEnum):
     ABSENT = "absent"
 
 
-class Layout(StrEnum):
+class SignatureLayout(StrEnum):
     """How a signature is laid out in a registry (docs/format.md, "Upstream signatures")."""
 
     BUNDLE = "bundle"
@@ -75,7 +75,7 @@ class Signed:
     """The manifest or index to which it is attached: the digest of bytes that we hashed ourselves."""
     where: str
     """For people: `referrer sha256:…`, `tag sha256-….sig, layer 2`."""
-    layout: Layout
+    layout: SignatureLayout
     attestation: bool
     """True where it states something about the subject, False where it only signs it."""
     payload: bytes
@@ -100,7 +100,7 @@ class Signed:
     """A bundle's hint at its key. It proves nothing."""
     version: str = ""
     """A bundle's: `0.1`, `0.2` or `0.3`."""
-    statement: Statement | None = field(default=None, compare=False, repr=False)
+    statement: AttestedStatement | None = field(default=None, compare=False, repr=False)
     """What the reader parsed out of an envelope's payload, kept because reading a large one takes half a second."""
 
 
@@ -110,7 +110,7 @@ class Unread:
 
     subject: Digest
     where: str
-    layout: Layout
+    layout: SignatureLayout
     status: Status
     reason: str
     detail: str
@@ -175,13 +175,13 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class VerificationResult:
     """One answer about one signature, or about a subject that has none."""
 
     status: Status
     subject: Digest
     where: str
-    layout: Layout
+    layout: SignatureLayout
     reason: str = ""
     """A stable code; empty where it is verified."""
     detail: str = ""
@@ -202,7 +202,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class AttestedStatement:
     """Of what somebody says about what. Whether it is true, and who says so, is not known here."""
 
     source: bytes = field(repr=False)

@@ -13,16 +13,16 @@ from airgap.signatures.formats.simple_signing import signed_digest
 from airgap.signatures.record import (
     MAX_SAID,
     SIGNATURE,
-    Finding,
+    AttestedStatement,
     Identity,
-    Layout,
     Proof,
     Refusal,
+    SignatureLayout,
     Signed,
-    Statement,
     Status,
     Unread,
     UpstreamKey,
+    VerificationResult,
     plain,
 )
 from airgap.statements.dsse import PAYLOAD_TYPE
@@ -47,7 +47,7 @@ class Demand:
     """The local clock, with a zone."""
 
 
-def verify(signed: Signed | Unread, demand: Demand) -> Finding:
+def verify(signed: Signed | Unread, demand: Demand) -> VerificationResult:
     """What is true of a signature. What goes wrong in a library is `verifier-error`, and does not count.
 
     1. It was signed in the way that the rule wants: with a certificate for identities, with a key for keys.
@@ -57,8 +57,10 @@ def verify(signed: Signed | Unread, demand: Demand) -> Finding:
     certificate or a timestamp is to be verified and what that needs is not installed.
     """
     if isinstance(signed, Unread):
-        return Finding(signed.status, signed.subject, signed.where, signed.layout, signed.reason, signed.detail)
-    finding = Finding(Status.FAILED, signed.subject, signed.where, signed.layout)
+        return VerificationResult(
+            signed.status, signed.subject, signed.where, signed.layout, signed.reason, signed.detail
+        )
+    finding = VerificationResult(Status.FAILED, signed.subject, signed.where, signed.layout)
     try:
         statement = _statement(signed)
         if statement is not None and statement.attests:
@@ -73,9 +75,9 @@ def verify(signed: Signed | Unread, demand: Demand) -> Finding:
         return replace(finding, reason="verifier-error", detail=said)
 
 
-def _statement(signed: Signed) -> Statement | None:
+def _statement(signed: Signed) -> AttestedStatement | None:
     """What an envelope holds; `None` for the format that has none."""
-    if signed.layout is Layout.SIMPLE_SIGNING:
+    if signed.layout is SignatureLayout.SIMPLE_SIGNING:
         return None
     read = signed.statement
     # Bytes do not change: what was read of this very object is in it.
@@ -84,7 +86,9 @@ def _statement(signed: Signed) -> Statement | None:
     return parse_statement(signed.payload, signed.payload_type)
 
 
-def _verify(signed: Signed, statement: Statement | None, demand: Demand, finding: Finding) -> Finding:
+def _verify(
+    signed: Signed, statement: AttestedStatement | None, demand: Demand, finding: VerificationResult
+) -> VerificationResult:
     # 1.
     _route(signed, demand)
     # 2.
@@ -119,7 +123,7 @@ def _route(signed: Signed, demand: Demand) -> None:
         raise Refusal("key-for-identity", "signed with a key; the rule wants an identity")
 
 
-def _is_wanted(statement: Statement | None, want: str) -> str:
+def _is_wanted(statement: AttestedStatement | None, want: str) -> str:
     """The attestation's predicate type, `""` for a signature."""
     attests = statement is not None and statement.attests
     said = statement.predicate_type if statement is not None and attests else "a signature"
@@ -143,7 +147,7 @@ def _keyless(signed: Signed, demand: Demand) -> Proof:
     return verify_keyless(signed, demand.root, demand.identities, demand.now, logged=demand.logged)
 
 
-def _is_about(signed: Signed, statement: Statement | None) -> None:
+def _is_about(signed: Signed, statement: AttestedStatement | None) -> None:
     """The digest that we hashed is the payload's, or among the statement's subjects."""
     if statement is None:
         said = signed_digest(signed.payload)

@@ -34,7 +34,7 @@ REPAIR = "log-repaired"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One line of the log, and its digest."""
 
     time: datetime
@@ -45,7 +45,7 @@ class Entry:
     digest: Digest
 
     @classmethod
-    def read(cls, line: bytes, where: str) -> Entry:
+    def read(cls, line: bytes, where: str) -> LogEntry:
         """A line without its end. Raises `IntegrityError` (`log-damaged`)."""
         names = {"time", "actor", "action", "subjects", "previous"}
         fields = Fields.parse(line, names, where, _damaged)
@@ -71,7 +71,7 @@ class Appended:
     repaired: Digest | None
 
 
-class Log:
+class StationLog:
     """One log file. Safe for several threads and processes. Every method raises `StoreError` for the disk's faults."""
 
     __slots__ = ("path",)
@@ -111,7 +111,7 @@ class Log:
         with self._open(os.O_RDONLY, fcntl.LOCK_SH) as file:
             return self._head(file, len(self._torn(file)))
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[LogEntry]:
         """The lines from the first on, each checked against the one before it. Memory does not grow with the log.
 
         Raises `IntegrityError`: `log-damaged` for a line that cannot be read, `log-broken` where the chain does not
@@ -193,7 +193,7 @@ class Log:
         if not whole:
             return EMPTY_HEAD
         line = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
-        return Entry.read(line, f"{self.path}: last line").digest
+        return LogEntry.read(line, f"{self.path}: last line").digest
 
 
 def make_folder(folder: Path) -> None:
@@ -232,7 +232,7 @@ def _line(
     return line + b"\n", Digest.of(line)
 
 
-def _check(line: bytes, previous: Digest, where: str) -> Entry:
+def _check(line: bytes, previous: Digest, where: str) -> LogEntry:
     if not line.endswith(b"\n"):
         if len(line) == MAX_LINE:
             raise _damaged(f"{where}: a line of more than {MAX_LINE} bytes")
@@ -241,7 +241,7 @@ def _check(line: bytes, previous: Digest, where: str) -> Entry:
             f"{where}: the last line has no end: the machine stopped while it was written",
             "the next command that writes to the log mends it, and notes that it did",
         )
-    entry = Entry.read(line[:-1], where)
+    entry = LogEntry.read(line[:-1], where)
     if entry.previous != previous:
         raise IntegrityError(
             "log-broken",

@@ -17,7 +17,7 @@ from airgap.base.errors import TrustError
 from airgap.base.times import utc_text
 from airgap.resources.model import Trust, TrustedKey
 from airgap.statements.keys.file import load_public
-from airgap.statements.trust import Verified, good_now, key_ring, verify_bundle
+from airgap.statements.trust import VerifiedStatement, good_now, key_ring, verify_bundle
 
 LIFE = timedelta(days=365)
 """How long a key of ours lives, from notBefore to notAfter."""
@@ -28,7 +28,7 @@ _LEAP = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TrustChange:
     """One thing that the new Trust resource says otherwise: `what` is added, ends, revoked, accepts or requires."""
 
     what: str
@@ -45,9 +45,9 @@ class Change:
 class Rotation:
     """What changes, and who approved it. `notes` are what people should look at, and what nobody refuses."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[TrustChange, ...]
     notes: tuple[str, ...]
-    approved: Verified | None
+    approved: VerifiedStatement | None
 
 
 def trust_digest(trust: Trust) -> Digest:
@@ -96,7 +96,7 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
     if old.sovereign != new.sovereign:
         raise _refuse(f"for {new.sovereign!r}, the old one is for {old.sovereign!r}")
     before, after = _named(old), _named(new)
-    changes: list[Change] = []
+    changes: list[TrustChange] = []
     # 3. The keys that were there.
     for name, key in before.items():
         changes += _kept(key, after.get(name), moment)
@@ -107,7 +107,7 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
     gone = sorted(set(old.require) - set(new.require))
     if gone:
         raise _refuse(f"require: {', '.join(gone)} is missing, and was required")
-    changes += [Change("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))]
+    changes += [TrustChange("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))]
     return Rotation(tuple(changes), tuple(_gaps(new, now)), approved)
 
 
@@ -143,7 +143,7 @@ def _named(trust: Trust) -> dict[str, TrustedKey]:
     return {key.name: key for key in trust.keys}
 
 
-def _kept(key: TrustedKey, now_is: TrustedKey | None, moment: datetime) -> Iterator[Change]:
+def _kept(key: TrustedKey, now_is: TrustedKey | None, moment: datetime) -> Iterator[TrustChange]:
     """What became of a key of the old resource."""
     where = f"key {key.name!r}"
     if now_is is None:
@@ -168,11 +168,11 @@ def _kept(key: TrustedKey, now_is: TrustedKey | None, moment: datetime) -> Itera
                 f"{where}: notAfter {utc_text(now_is.not_after)} is past: what it signed since would be lost",
                 "end it today or later; if it was stolen, revoke it: `revoked: {at, accept}`",
             )
-        yield Change("ends", key.name, utc_text(now_is.not_after))
+        yield TrustChange("ends", key.name, utc_text(now_is.not_after))
     yield from _revoked(key, now_is)
 
 
-def _revoked(key: TrustedKey, now_is: TrustedKey) -> Iterator[Change]:
+def _revoked(key: TrustedKey, now_is: TrustedKey) -> Iterator[TrustChange]:
     was, has = key.revoked, now_is.revoked
     if was is not None and (has is None or has.at > was.at):
         raise _refuse(
@@ -182,12 +182,12 @@ def _revoked(key: TrustedKey, now_is: TrustedKey) -> Iterator[Change]:
     if has is None:
         return
     if was is None or has.at != was.at:
-        yield Change("revoked", key.name, f"since {utc_text(has.at)}")
+        yield TrustChange("revoked", key.name, f"since {utc_text(has.at)}")
     for digest in sorted(set(has.accept) ^ set(was.accept if was else ())):
-        yield Change("accepts" if digest in has.accept else "accepts no more", key.name, digest)
+        yield TrustChange("accepts" if digest in has.accept else "accepts no more", key.name, digest)
 
 
-def _added(key: TrustedKey) -> Change:
+def _added(key: TrustedKey) -> TrustChange:
     life = key.not_after - key.not_before
     if life > LIFE + _LEAP:
         raise _refuse(
@@ -196,7 +196,7 @@ def _added(key: TrustedKey) -> Change:
         )
     digest = load_public(key.public_key_pem, key.name).digest
     span = f"{utc_text(key.not_before)} to {utc_text(key.not_after)}"
-    return Change("added", key.name, f"{key.role}, {span}, {digest}")
+    return TrustChange("added", key.name, f"{key.role}, {span}, {digest}")
 
 
 def _gaps(trust: Trust, now: datetime) -> Iterator[str]:
@@ -207,7 +207,7 @@ def _gaps(trust: Trust, now: datetime) -> Iterator[str]:
         )
 
 
-def _approved(old: Trust, new: Trust, approval: bytes, now: datetime) -> Verified:
+def _approved(old: Trust, new: Trust, approval: bytes, now: datetime) -> VerifiedStatement:
     found = verify_bundle(approval, old, "the approval", now=now)
     if found.statement.kind != "approval":
         raise _refuse(f"got a {found.statement.kind} statement, expected an approval")

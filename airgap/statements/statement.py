@@ -16,8 +16,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
 from airgap.base.times import utc_text
 from airgap.statements.accepted import AcceptedList
-from airgap.statements.bodies import Approval, Audit, Body, Delivery, Pull, Receipt
 from airgap.statements.fields import Fields
+from airgap.statements.predicates import Approval, Audit, Delivery, Predicate, Pull, Receipt
 from airgap.statements.verdict import Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -25,7 +25,7 @@ PREFIX = "https://airgap.openova.io/"
 KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted")
 """What statements say; their predicate types are `https://airgap.openova.io/<kind>/v1`."""
 
-BODIES: Mapping[str, type[Body]] = {
+BODIES: Mapping[str, type[Predicate]] = {
     "pull": Pull,
     "verdict": Verdict,
     "delivery": Delivery,
@@ -63,7 +63,7 @@ class Statement:
 
     subject: Digest
     kind: str
-    body: Body
+    body: Predicate
     signed_at: datetime
     log_head: Digest
     """The head of the signer's log, so that a log that was cut later shows."""
@@ -72,7 +72,7 @@ class Statement:
     """The statement's exact bytes: what the envelope carries."""
 
     @classmethod
-    def of(cls, subject: Digest, body: Body, *, signed_at: datetime, log_head: Digest, role: str) -> Statement:
+    def of(cls, subject: Digest, body: Predicate, *, signed_at: datetime, log_head: Digest, role: str) -> Statement:
         """A new statement. Its payload is canonical JSON; `signed_at` loses its fraction of a second."""
         claim = {"signedAt": utc_text(signed_at), "logHead": str(log_head), "role": role}
         payload = canonical(

@@ -55,7 +55,7 @@ class Authentic:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedStatement:
     """A statement that may be believed, and by whom."""
 
     statement: Statement
@@ -169,7 +169,7 @@ def authenticate(data: bytes, ring: KeyRing, where: str, limit: int = MAX_BUNDLE
     return Authentic(statement, *found, data)
 
 
-def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: datetime | None) -> Verified:
+def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: datetime | None) -> VerifiedStatement:
     """Steps 4 to 9 of `verify_bundle`: whether the statement of a known key may be believed."""
     statement = authentic.statement
     role = authentic.key.role
@@ -197,7 +197,7 @@ def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: date
             "check this machine's clock first, then the signer's",
         )
     # 9. Not before what was accepted already.
-    verified = Verified(statement, authentic.key, authentic.public_key, authentic.raw)
+    verified = VerifiedStatement(statement, authentic.key, authentic.public_key, authentic.raw)
     check_earliest(verified, where, earliest)
     return verified
 
@@ -210,7 +210,7 @@ def verify_bundle(
     now: datetime,
     earliest: datetime | None = None,
     limit: int = MAX_BUNDLE,
-) -> Verified:
+) -> VerifiedStatement:
     """Believes one signed statement, or raises `TrustError`. `where` names the bundle in errors.
 
     0. The Trust resource holds together: see `key_ring`.
@@ -229,7 +229,7 @@ def verify_bundle(
     return authorise(authentic, where, now=now, earliest=earliest)
 
 
-def check_earliest(verified: Verified, where: str, earliest: datetime | None) -> None:
+def check_earliest(verified: VerifiedStatement, where: str, earliest: datetime | None) -> None:
     """Raises `TrustError` (`signed-too-early`) when the statement claims to be older than `earliest`."""
     signed_at = verified.statement.signed_at
     if earliest is not None and signed_at < earliest:

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.content.lock import Item
-from airgap.statements.bodies import OUTCOMES
 from airgap.statements.fields import Fields
+from airgap.statements.predicates import OUTCOMES
 
 YES = "pass"
 WAIVED = "waived"
@@ -79,7 +79,7 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
-class By:
+class PassedBy:
     """Who made the check pass: an identity with its issuer, a key by the policy's name for it, or an approver."""
 
     identity: str = ""
@@ -98,14 +98,14 @@ class By:
         return {name: value for name, value in made.items() if value}
 
     @classmethod
-    def read(cls, fields: Fields) -> By:
+    def read(cls, fields: Fields) -> PassedBy:
         """Out of a verdict."""
         said = {name: fields.text(name) for name in _WHO if fields.has(name)}
         return cls(**said, key_digest=fields.digest("keyDigest") if fields.has("keyDigest") else None)
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """One question about one subject, and how it was answered. A name that this version does not know counts alike."""
 
     check: str
@@ -113,7 +113,7 @@ class Checked:
     subject: Digest | None
     """`None` where the question is about the item as such."""
     rule: str
-    by: By | None = None
+    by: PassedBy | None = None
     reason: str | None = None
     predicate_type: str | None = None
     """Of an attestation: which one was demanded."""
@@ -138,7 +138,7 @@ class Checked:
         }
 
     @classmethod
-    def read(cls, fields: Fields) -> Checked:
+    def read(cls, fields: Fields) -> CheckResult:
         """Out of a verdict."""
         outcome, waiver = fields.choice("outcome", CHECK_OUTCOMES), fields.maybe_digest("waiver")
         if (outcome == WAIVED) != (waiver is not None):
@@ -148,7 +148,7 @@ class Checked:
             outcome=outcome,
             subject=fields.maybe_digest("subject"),
             rule=fields.text("rule"),
-            by=None if fields.values["by"] is None else By.read(fields.inner("by", frozenset(), By.FIELDS)),
+            by=None if fields.values["by"] is None else PassedBy.read(fields.inner("by", frozenset(), PassedBy.FIELDS)),
             reason=fields.maybe_text("reason"),
             predicate_type=fields.maybe_text("predicateType"),
             waiver=waiver,
@@ -162,7 +162,7 @@ class JudgedItem:
     root: Digest
     outcome: str
     reason: str | None
-    checks: tuple[Checked, ...]
+    checks: tuple[CheckResult, ...]
 
     FIELDS: ClassVar[frozenset[str]] = frozenset({"root", "outcome", "reason", "checks"})
 
@@ -182,7 +182,7 @@ class JudgedItem:
             root=fields.digest("root"),
             outcome=fields.choice("outcome", OUTCOMES),
             reason=fields.maybe_text("reason"),
-            checks=tuple(Checked.read(one) for one in fields.each("checks", Checked.FIELDS)),
+            checks=tuple(CheckResult.read(one) for one in fields.each("checks", CheckResult.FIELDS)),
         )
 
     def why_not(self) -> str:

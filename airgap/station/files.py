@@ -21,7 +21,7 @@ from airgap.base.errors import StoreError
 from airgap.content.lock import Item, Lock
 
 if TYPE_CHECKING:
-    from airgap.statements.log import Log
+    from airgap.statements.log import StationLog
 
 
 STATEMENTS = "statements"
@@ -41,11 +41,11 @@ class Records:
 
     folder: Path
 
-    def log(self) -> Log:
+    def log(self) -> StationLog:
         """The station's log."""
-        from airgap.statements.log import Log  # signing is not what every command does
+        from airgap.statements.log import StationLog  # signing is not what every command does
 
-        return Log(self.folder / "log.jsonl")
+        return StationLog(self.folder / "log.jsonl")
 
     def work(self) -> Path:
         """A folder for work that may go on in a later run."""

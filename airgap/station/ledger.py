@@ -20,7 +20,7 @@ from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.statement import article
 from airgap.statements.trust import verify_bundle
 from airgap.station.files import Records
-from airgap.station.signatory import Diary, Station
+from airgap.station.signatory import Diary, Signatory
 
 ACTIONS: Mapping[Standing, str] = {
     Standing.NEW: "accept",
@@ -44,7 +44,7 @@ class Ledger:
     note: Callable[[str], None]
     restore: bool = False
     """True when earlier deliveries shall come in again, by what the lists know."""
-    station: Station | None = None
+    station: Signatory | None = None
     """Who signs the list; without one it stays as it is in the destinations."""
     unkept: dict[str, AirgapError] = field(default_factory=dict)
     """By destination: why the list could not be written there."""
@@ -175,7 +175,7 @@ class Ledger:
             "accepted here before with --restore: that rebuilds the state from the list",
         )
 
-    def _keep(self, state: AcceptedState, station: Station) -> None:
+    def _keep(self, state: AcceptedState, station: Signatory) -> None:
         """Signs the list and puts it where it is not yet; a destination that is gone gets it with the next import."""
         full = len(state.deliveries)
         behind = []

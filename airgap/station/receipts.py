@@ -12,12 +12,12 @@ from urllib.parse import quote
 from airgap.base.disk import disk_errors, write_durably
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
-from airgap.content.forms import Change, Signs, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.resources.model import Trust
-from airgap.statements.bodies import Placed, PlacedItem, Receipt
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.predicates import Placed, PlacedItem, Receipt
 from airgap.statements.statement import Statement, article
-from airgap.statements.trust import Verified, verify_bundle
+from airgap.statements.trust import VerifiedStatement, verify_bundle
 
 FOLDER = "receipts"
 SUFFIX = ".sigstore.json"
@@ -61,7 +61,7 @@ def _done_lines(data: bytes) -> set[tuple[str, str, str, str]]:
     }
 
 
-def read(path: Path, trust: Trust, now: datetime) -> Verified:
+def read(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
     """A signed receipt. Raises `InputError` when it cannot be read, `TrustError` when it cannot be believed."""
     data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
     if b'"dsseEnvelope"' not in data:
@@ -93,7 +93,7 @@ def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Known]:
 
     A receipt that cannot be believed counts for nothing: then everything is looked at again, which is only slower.
     """
-    found: list[Verified] = []
+    found: list[VerifiedStatement] = []
     for path in sorted((state / FOLDER).glob(f"*{SUFFIX}")):
         try:
             found.append(read(path, trust, now))
@@ -111,7 +111,7 @@ def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Known]:
     return table
 
 
-def receipt_of(verified: Verified) -> Receipt:
+def receipt_of(verified: VerifiedStatement) -> Receipt:
     """The body of a statement that `read` gave."""
     body = verified.statement.body
     if not isinstance(body, Receipt):
@@ -125,7 +125,9 @@ def placed(url: str, form: str, changes: Iterable[Change]) -> Placed:
 
 
 def _line(change: Change) -> PlacedItem:
-    outcome = change.outcome if change.outcome not in (Verdict.WRITE, Verdict.MOVED) else Verdict.FAILED
+    outcome = (
+        change.outcome if change.outcome not in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) else ChangeOutcome.FAILED
+    )
     return PlacedItem(
         item=change.item,
         at=change.at,
@@ -141,7 +143,7 @@ def _line(change: Change) -> PlacedItem:
 def changes_of(part: Placed) -> Sequence[Change]:
     """The lines of a receipt that say that something is there."""
     return [
-        Change(i.item, i.at, i.name, i.digest, i.previous or "", Verdict(i.outcome), i.reason or "", i.signs)
+        Change(i.item, i.at, i.name, i.digest, i.previous or "", ChangeOutcome(i.outcome), i.reason or "", i.signs)
         for i in part.items
         if i.outcome in DONE
     ]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airgap.base.digest import Digest
-from airgap.statements.bodies import Body
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import Signer
-from airgap.statements.log import Log
+from airgap.statements.log import StationLog
+from airgap.statements.predicates import Predicate
 from airgap.statements.statement import Statement
 from airgap.statements.trust import check_may_sign
 
@@ -22,7 +22,7 @@ class Diary:
     """What a station does without signing it, as lines of its log. `actor` is the role, with its key where there is
     one."""
 
-    log: Log
+    log: StationLog
     actor: str
     clock: Clock
 
@@ -32,12 +32,12 @@ class Diary:
 
 
 @dataclass(slots=True)
-class Station:
+class Signatory:
     """A signer in its role, with its log and its clock."""
 
     signer: Signer
     role: str
-    log: Log
+    log: StationLog
     clock: Clock
 
     @property
@@ -45,7 +45,7 @@ class Station:
         """Who acts, as the log names it."""
         return f"{self.role} {self.signer.key_id}"
 
-    def sign(self, subject: Digest, body: Body) -> bytes:
+    def sign(self, subject: Digest, body: Predicate) -> bytes:
         """One statement: noted in the log first, then signed with the log's head in it. Returns the bundle's bytes.
 
         Raises `InputError` (`role-may-not`), `StoreError`.

@@ -33,7 +33,7 @@ from airgap.content.graph import (
     OCI_INDEX,
     Descriptor,
     Opener,
-    Outcome,
+    PutResult,
     check_sum,
     descriptor_from,
     parse_json,
@@ -182,7 +182,7 @@ class Layout:
         """False: `has` costs little."""
         return False
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         """Stores a blob, going on where an earlier attempt stopped.
 
 
@@ -191,7 +191,7 @@ class Layout:
         partial = self._blobs / f".{descriptor.digest.hex}.partial"
         while True:
             if self.has(descriptor):
-                return Outcome.PRESENT
+                return PutResult.PRESENT
             with disk_errors(partial):
                 fd = os.open(partial, os.O_RDWR | os.O_CREAT | _OPEN, 0o644)
             try:
@@ -199,7 +199,7 @@ class Layout:
                 if os.fstat(fd).st_nlink == 0 or self.has(descriptor):
                     continue  # someone else finished, or gave up, while we waited for the lock
                 self._fill(fd, partial, descriptor, opener)
-                return Outcome.WRITTEN
+                return PutResult.WRITTEN
             finally:
                 os.close(fd)
 

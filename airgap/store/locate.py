@@ -35,7 +35,7 @@ from airgap.store.archive import Archive
 from airgap.store.engine import EngineImage
 from airgap.store.layout import Layout
 from airgap.store.registry.client import RegistryClient
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 
 SUFFIXES = (".sig", ".att", ".sbom")
 """cosign's tags beside an image: `sha256-<hex>` and one of these."""
@@ -115,7 +115,7 @@ class Reach:
             image = EngineImage(rest, self.spool, self.docker_host)
             return Located(image, image.root, NoFinder(), converted=True)
         reference = parse_reference(ref)
-        repository = Repository(self.registry(reference.host), reference.repository)
+        repository = RegistryRepository(self.registry(reference.host), reference.repository)
         root = pinned or repository.resolve(reference.wanted or "latest")
         return Located(repository, root, RepositoryFinder(repository))
 
@@ -173,7 +173,7 @@ class NoFinder:
 class RepositoryFinder:
     """Asks a registry."""
 
-    repository: Repository
+    repository: RegistryRepository
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
         """By the referrers API and the fallback tag, but for what an index still lists and nobody has any more."""

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.base.errors import NotFoundError
-from airgap.content.graph import Descriptor, Opener, Outcome, check_bytes, read_limited
+from airgap.content.graph import Descriptor, Opener, PutResult, check_bytes, read_limited
 
 
 class Memory:
@@ -47,16 +47,16 @@ class Memory:
         """False: `has` costs nothing."""
         return False
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         """Stores a blob after checking it. Raises `IntegrityError`."""
         if self.has(descriptor):
-            return Outcome.PRESENT
+            return PutResult.PRESENT
         with opener(0) as stream:
             data = read_limited(stream, descriptor.size + 1)
         check_bytes(descriptor, data)
         with self._lock:
             self._blobs[descriptor.digest] = data
-        return Outcome.WRITTEN
+        return PutResult.WRITTEN
 
     def check_room(self, blobs: Iterable[Descriptor]) -> None:
         """Nothing: memory does not say."""

@@ -20,7 +20,7 @@ from airgap.content.graph import Descriptor, Source, check_sum
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_oid
-from airgap.tools.git_repository import TOLERATED, Repository, disk_fault
+from airgap.tools.git_repository import TOLERATED, BareRepository, disk_fault
 
 MAX_HEADER = 64 << 20
 """Bytes of a bundle's header: 200,000 refs with long names."""
@@ -37,7 +37,7 @@ class Header:
     offset: int
 
 
-def write_bundle(repository: Repository, path: Path, refs: Mapping[str, str], head: str) -> tuple[Digest, int]:
+def write_bundle(repository: BareRepository, path: Path, refs: Mapping[str, str], head: str) -> tuple[Digest, int]:
     """Writes all that `refs` reach to the file `path`; returns its digest and its size in bytes.
 
     The same repository with the same packs gives the same bytes: one thread, refs sorted. `head` names the ref that
@@ -101,7 +101,7 @@ def read_header(file: BinaryIO, where: str) -> Header:
     return Header(check_refs(refs, where, IntegrityError), head_oid, tuple(prerequisites), file.tell())
 
 
-def unpack_bundle(repository: Repository, path: Path) -> Header:
+def unpack_bundle(repository: BareRepository, path: Path) -> Header:
     """Puts the objects of the bundle `path` into `repository`, every one checked; refs are left to the caller.
 
     Raises `IntegrityError` (`bad-bundle`, `git-prerequisite`, `git-corrupt`).

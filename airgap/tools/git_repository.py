@@ -1,4 +1,4 @@
-"""`Repository`: a bare repository of our own, in which objects are fetched, checked and measured before they go on."""
+"""`BareRepository`: a bare repository of ours; objects are fetched, checked and measured in it before they go on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLERATED = (
 )
 
 
-class Repository:
+class BareRepository:
     """A bare repository at `path` that only we use: one thread of one process at a time (the caller sees to that)."""
 
     def __init__(self, git: Git, path: Path) -> None:

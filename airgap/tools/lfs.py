@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
 from airgap.content.graph import Descriptor, Opener, check_sum
-from airgap.net.http import Auth, Body, Client, Response
+from airgap.net.http import Auth, Client, RequestBody, Response
 from airgap.net.origin import Origin
-from airgap.tools.git_repository import Repository
+from airgap.tools.git_repository import BareRepository
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -50,7 +50,7 @@ def parse_pointer(data: bytes) -> tuple[str, int] | None:
     return match[2].decode(), int(match[3])
 
 
-def find_pointers(repository: Repository, oids: Iterable[str]) -> dict[str, int]:
+def find_pointers(repository: BareRepository, oids: Iterable[str]) -> dict[str, int]:
     """LFS object id → size in bytes, of every pointer in the whole history of `oids`, sorted by id.
 
     Reads all blobs that are small enough, and git does the walking. Raises `IntegrityError` (`lfs-pointer`) where
@@ -124,7 +124,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LfsObject:
     """A server's answer for one object: actions by name (`download`, `upload`, `verify`), or an error's number."""
 
     oid: str
@@ -142,7 +142,7 @@ class LfsClient:
         self.url = url
         self._auth = auth
 
-    def batch(self, operation: str, objects: Sequence[tuple[str, int]]) -> dict[str, Entry]:
+    def batch(self, operation: str, objects: Sequence[tuple[str, int]]) -> dict[str, LfsObject]:
         """Asks for at most `BATCH` objects; id → answer, one for each. Raises `UpstreamError`, `NotFoundError`."""
         body = {
             "operation": operation,
@@ -154,7 +154,7 @@ class LfsClient:
             "POST",
             f"{self.url}/objects/batch",
             headers={"Accept": _MEDIA, "Content-Type": _MEDIA},
-            body=Body.of(json.dumps(body).encode()),
+            body=RequestBody.of(json.dumps(body).encode()),
             auth=self._auth,
             idempotent=True,
         )
@@ -164,7 +164,7 @@ class LfsClient:
             raise UpstreamError("lfs-answer", f"{self.url}: the batch answer leaves {missing[0]} out")
         return entries
 
-    def _entries(self, response: Response) -> Iterator[Entry]:
+    def _entries(self, response: Response) -> Iterator[LfsObject]:
         document = response.json()
         try:
             if document.get("transfer", "basic") != "basic":
@@ -174,7 +174,7 @@ class LfsClient:
                 )
             for value in document["objects"]:
                 error = value.get("error") or {}
-                yield Entry(
+                yield LfsObject(
                     str(value["oid"]),
                     int(value.get("size", 0)),
                     {name: self._action(action) for name, action in (value.get("actions") or {}).items()},
@@ -214,7 +214,7 @@ class LfsClient:
                     raise missing_object(oid, self.url, entries[oid].message)
                 yield lfs_descriptor(oid, size), self._opener(entries[oid], size)
 
-    def _opener(self, entry: Entry, size: int) -> Opener:
+    def _opener(self, entry: LfsObject, size: int) -> Opener:
         def ask(offset: int) -> BinaryIO:
             action = entry.actions["download"]
             auth = self._auth_for(action)
@@ -251,7 +251,7 @@ class LfsClient:
         action = entry.actions.get("upload")
         if action is None:
             return
-        body = Body(size, lambda: cast(BinaryIO, Checked(opener(0), descriptor)))
+        body = RequestBody(size, lambda: cast(BinaryIO, Checked(opener(0), descriptor)))
         headers = {"Content-Type": "application/octet-stream", **action.headers}
         self.client.request("PUT", action.href, headers=headers, body=body, auth=self._auth_for(action))
         verify = entry.actions.get("verify")
@@ -261,7 +261,7 @@ class LfsClient:
                 "POST",
                 verify.href,
                 headers={"Accept": _MEDIA, "Content-Type": _MEDIA, **verify.headers},
-                body=Body.of(json.dumps({"oid": oid, "size": size}).encode()),
+                body=RequestBody.of(json.dumps({"oid": oid, "size": size}).encode()),
                 auth=self._auth_for(verify),
                 idempotent=True,
             )

@@ -17,8 +17,8 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.delivery.index import Index
 from airgap.statements.accepted import AcceptedList
-from airgap.statements.bodies import Delivery, Pull, PulledItem
 from airgap.statements.dsse import open_bundle
+from airgap.statements.predicates import Delivery, Pull, PulledItem
 from airgap.statements.statement import Statement
 from tests.attack_world import GAP, NAME, Files, World, make_world
 from tests.parts.system import NetworkNamespace

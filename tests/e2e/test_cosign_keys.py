@@ -10,8 +10,8 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
-from airgap.statements.bodies import Delivery
 from airgap.statements.keys.file import load_private, load_public
+from airgap.statements.predicates import Delivery
 from airgap.statements.statement import predicate_type
 from tests.parts import need
 from tests.trust_world import signed

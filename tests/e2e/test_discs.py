@@ -14,9 +14,9 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.cli.demo_content import make_content
-from airgap.statements.bodies import Delivery
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import load_private
+from airgap.statements.predicates import Delivery
 from airgap.statements.statement import Statement
 from tests.e2e.test_five_kinds import REQUEST
 from tests.e2e.test_import_registries import GAP, Site

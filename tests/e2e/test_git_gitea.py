@@ -10,7 +10,7 @@ import pytest
 
 from airgap.base.errors import AirgapError, InputError, UpstreamError
 from airgap.base.progress import Silent
-from airgap.content.forms import Change, Refs, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run, State
 from airgap.destinations.git import GitDestination
 from airgap.kinds.git import GitKind
@@ -86,7 +86,7 @@ def work(tmp_path: Path) -> Work:
     return made
 
 
-def outcomes(changes: list[Change]) -> dict[str, Verdict]:
+def outcomes(changes: list[Change]) -> dict[str, ChangeOutcome]:
     return {change.name: change.outcome for change in changes}
 
 
@@ -99,9 +99,9 @@ def test_everything_arrives_in_a_new_private_repository(inside: Sovereign, work:
     work.commit(".gitea/workflows/run.yaml", "on: push\njobs: {}\n")
     form = inside.form(work, "refs/*", lfs=True)
     plan = inside.destination().plan(form)
-    assert {change.outcome for change in plan} == {Verdict.WRITE}
+    assert {change.outcome for change in plan} == {ChangeOutcome.WRITE}
     done = inside.carry(form)
-    assert set(outcomes(done).values()) == {Verdict.WRITTEN}
+    assert set(outcomes(done).values()) == {ChangeOutcome.WRITTEN}
     found = inside.refs()
     assert found.pop("HEAD") == work.oid("develop")
     assert found == work.refs()
@@ -125,7 +125,7 @@ def test_everything_arrives_in_a_new_private_repository(inside: Sovereign, work:
     git("lfs", "pull", cwd=clone, env=env)
     assert (clone / "weights.bin").read_bytes() == CONTENT
     again = inside.carry(form)
-    assert set(outcomes(again).values()) == {Verdict.PRESENT}
+    assert set(outcomes(again).values()) == {ChangeOutcome.PRESENT}
     findings = inside.destination().inspect(again, deep=True)
     assert {finding.state for finding in findings} == {State.GOOD}
     assert {finding.name for finding in findings} == {change.name for change in done}
@@ -140,13 +140,13 @@ def test_with_user_name_and_password(inside: Sovereign, work: Work) -> None:
     plan = destination.plan(form)
     assert destination.transfer([form]) == {}
     done = destination.publish(form, plan)
-    assert set(outcomes(list(done)).values()) == {Verdict.WRITTEN}
+    assert set(outcomes(list(done)).values()) == {ChangeOutcome.WRITTEN}
 
 
 def test_an_empty_repository(inside: Sovereign, tmp_path: Path) -> None:
     form = inside.form(Work(tmp_path / "empty"))
     done = inside.carry(form)
-    assert outcomes(done) == {"": Verdict.WRITTEN}
+    assert outcomes(done) == {"": ChangeOutcome.WRITTEN}
     assert inside.repo()["empty"] is True
     assert [one.state for one in inside.destination().inspect(done, deep=True)] == [State.GOOD]
 
@@ -155,7 +155,7 @@ def test_an_empty_repository(inside: Sovereign, tmp_path: Path) -> None:
 def test_many_refs_in_batches(inside: Sovereign, work: Work) -> None:
     work.many_refs(260)
     done = inside.carry(inside.form(work))
-    assert set(outcomes(done).values()) == {Verdict.WRITTEN}
+    assert set(outcomes(done).values()) == {ChangeOutcome.WRITTEN}
     found = inside.refs()
     del found["HEAD"]
     assert found == work.refs()
@@ -166,8 +166,8 @@ def test_moving_forward_and_not_back(inside: Sovereign, work: Work) -> None:
     inside.carry(first)
     new = work.commit("second", "x")
     done = outcomes(inside.carry(inside.form(work)))
-    assert done == {"refs/heads/main": Verdict.WRITTEN, "HEAD": Verdict.WRITTEN}
-    assert outcomes(inside.carry(first))["refs/heads/main"] is Verdict.REFUSED
+    assert done == {"refs/heads/main": ChangeOutcome.WRITTEN, "HEAD": ChangeOutcome.WRITTEN}
+    assert outcomes(inside.carry(first))["refs/heads/main"] is ChangeOutcome.REFUSED
     assert inside.refs()["refs/heads/main"] == new
 
 
@@ -175,7 +175,7 @@ def test_another_default_branch(inside: Sovereign, work: Work) -> None:
     inside.carry(inside.form(work))
     work.git("switch", "--quiet", "--create", "develop")
     work.commit("second", "x")
-    assert outcomes(inside.carry(inside.form(work)))["HEAD"] is Verdict.WRITTEN
+    assert outcomes(inside.carry(inside.form(work)))["HEAD"] is ChangeOutcome.WRITTEN
     assert inside.repo()["default_branch"] == "develop"
 
 
@@ -185,7 +185,7 @@ def test_the_default_branch_of_a_repository_that_was_there_empty(inside: Soverei
     work.git("branch", "other")
     work.commit("second", "x")
     done = inside.carry(inside.form(work))
-    assert set(outcomes(done).values()) == {Verdict.WRITTEN}, done
+    assert set(outcomes(done).values()) == {ChangeOutcome.WRITTEN}, done
     assert inside.repo()["default_branch"] == "main"
     assert inside.repo()["has_actions"] is False
 
@@ -194,7 +194,7 @@ def test_a_head_that_the_api_cannot_move_is_reported(inside: Sovereign, work: Wo
     inside.gitea.new_org(inside.org)
     inside.gitea.new_repo(inside.org, "thing", default_branch="other")
     done = inside.carry(inside.form(work))
-    assert outcomes(done) == {"refs/heads/main": Verdict.WRITTEN, "HEAD": Verdict.FAILED}
+    assert outcomes(done) == {"refs/heads/main": ChangeOutcome.WRITTEN, "HEAD": ChangeOutcome.FAILED}
     assert "HEAD names another" in done[-1].reason
 
 
@@ -208,7 +208,7 @@ def test_a_protected_branch_fails_alone(inside: Sovereign, work: Work) -> None:
     for name in ("a", "b", "guarded", "z"):
         work.git("branch", "--force", name, new)
     done = inside.carry(inside.form(work))
-    failed = [change for change in done if change.outcome is Verdict.FAILED]
+    failed = [change for change in done if change.outcome is ChangeOutcome.FAILED]
     assert [change.name for change in failed] == ["refs/heads/guarded"]
     assert "protected branch" in failed[0].reason
     found = inside.refs()
@@ -220,8 +220,8 @@ def test_refs_of_pull_requests_are_refused_and_are_not_extra(inside: Sovereign, 
     work.git("update-ref", "refs/for/main", "HEAD")
     form = inside.form(work, "refs/heads/*", "refs/pull/*", "refs/for/*")
     done = outcomes(inside.carry(form))
-    assert done["refs/pull/7/head"] is done["refs/for/main"] is Verdict.REFUSED
-    assert done["refs/heads/main"] is Verdict.WRITTEN
+    assert done["refs/pull/7/head"] is done["refs/for/main"] is ChangeOutcome.REFUSED
+    assert done["refs/heads/main"] is ChangeOutcome.WRITTEN
     path = f"/repos/{inside.org}/thing"
     work.commit("topic", "x")
     body = {"branch": "topic", "content": "eA==", "message": "x", "new_branch": "topic"}
@@ -320,7 +320,7 @@ def test_sha256_where_the_server_can(inside: Sovereign, tmp_path: Path) -> None:
         assert "object format" in failed["thing"].what
         return
     done = destination.publish(form, plan)
-    assert set(outcomes(list(done)).values()) == {Verdict.WRITTEN}
+    assert set(outcomes(list(done)).values()) == {ChangeOutcome.WRITTEN}
     assert inside.refs()["refs/heads/main"] == work.oid("HEAD")
 
 
@@ -329,7 +329,7 @@ def test_two_repositories_share_an_lfs_object(inside: Sovereign, work: Work) -> 
     form = inside.form(work, lfs=True)
     other = dataclasses.replace(form, item="other", original="example.org/other")
     for one in (form, other):
-        assert set(outcomes(inside.carry(one)).values()) == {Verdict.WRITTEN}
+        assert set(outcomes(inside.carry(one)).values()) == {ChangeOutcome.WRITTEN}
 
 
 def test_a_damaged_lfs_object_and_then_the_right_one(inside: Sovereign, work: Work) -> None:
@@ -345,4 +345,4 @@ def test_a_damaged_lfs_object_and_then_the_right_one(inside: Sovereign, work: Wo
     destination.plan(bad)
     error = destination.transfer([bad])["thing"]
     assert error.code == "digest-mismatch", error
-    assert set(outcomes(inside.carry(form)).values()) == {Verdict.WRITTEN}
+    assert set(outcomes(inside.carry(form)).values()) == {ChangeOutcome.WRITTEN}

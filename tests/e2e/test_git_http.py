@@ -16,7 +16,7 @@ import pytest
 
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, UpstreamError
 from airgap.base.progress import Silent
-from airgap.content.forms import Change, Refs, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.lock import Item
 from airgap.destinations.base import Run, State
 from airgap.destinations.git import GitDestination
@@ -82,7 +82,7 @@ def carry(destination: GitDestination, form: Refs) -> list[Change]:
     return list(destination.publish(form, plan))
 
 
-def outcomes(changes: Sequence[Change]) -> dict[str, Verdict]:
+def outcomes(changes: Sequence[Change]) -> dict[str, ChangeOutcome]:
     return {change.name: change.outcome for change in changes}
 
 
@@ -230,7 +230,7 @@ def test_everything_arrives(server: GitServer, kind: GitKind, work: Work, tmp_pa
     server.requests.clear()
     destination = place(server, tmp_path)
     done = carry(destination, form)
-    assert set(outcomes(done).values()) == {Verdict.WRITTEN}
+    assert set(outcomes(done).values()) == {ChangeOutcome.WRITTEN}
     assert refs(server.path("catalog/thing")) == work.refs()
     # Objects before refs.
     paths = [path for method, path in server.requests if method in ("PUT", "POST")]
@@ -244,7 +244,7 @@ def test_everything_arrives(server: GitServer, kind: GitKind, work: Work, tmp_pa
     git("lfs", "pull", cwd=clone, env=env)
     assert (clone / "weights.bin").read_bytes() == CONTENT
     assert {one.state for one in place(server, tmp_path).inspect(done, deep=True)} == {State.GOOD}
-    assert set(outcomes(carry(place(server, tmp_path), form)).values()) == {Verdict.PRESENT}
+    assert set(outcomes(carry(place(server, tmp_path), form)).values()) == {ChangeOutcome.PRESENT}
 
 
 def test_a_plain_server_makes_no_repositories(git_http: GitServer, work: Work, tmp_path: Path) -> None:
@@ -290,12 +290,12 @@ def test_a_ref_that_the_server_refuses_does_not_stop_the_others(
     hook.write_text("#!/bin/sh\nif grep -q protected; then echo branch is protected >&2; exit 1; fi\n")
     hook.chmod(0o755)
     done = carry(place(git_http, tmp_path), form)
-    failed = {change.name: change for change in done if change.outcome is Verdict.FAILED}
+    failed = {change.name: change for change in done if change.outcome is ChangeOutcome.FAILED}
     assert list(failed) == ["refs/heads/protected"]
     assert "branch is protected" in failed["refs/heads/protected"].reason
     assert len(refs(git_http.path("catalog/thing"))) == len(work.refs()) - 1
     hook.unlink()
-    assert Verdict.FAILED not in outcomes(carry(place(git_http, tmp_path), form)).values()
+    assert ChangeOutcome.FAILED not in outcomes(carry(place(git_http, tmp_path), form)).values()
     assert refs(git_http.path("catalog/thing")) == work.refs()
 
 
@@ -315,7 +315,7 @@ def test_answers_that_get_lost_on_the_way_do_not_matter(
     config = GitConfig(proxy.url, {"example.org": "catalog"})
     http = Client({}, zone="gap", retries=QUICK)
     done = carry(GitDestination(config, http, tmp_path / "inside", Run(Silent())), form)
-    assert set(outcomes(done).values()) == {Verdict.WRITTEN}
+    assert set(outcomes(done).values()) == {ChangeOutcome.WRITTEN}
     assert [rule.used for rule in proxy.rules] == [1, 1, 1]
     assert refs(git_http.path("catalog/thing")) == work.refs()
 
@@ -332,11 +332,11 @@ def test_what_a_cut_line_left_undone_is_reported_and_done_by_the_next_run(
     config = GitConfig(proxy.url, {"example.org": "catalog"})
     http = Client({}, zone="gap", retries=QUICK)
     done = carry(GitDestination(config, http, tmp_path / "inside", Run(Silent())), form)
-    assert set(outcomes(done).values()) == {Verdict.FAILED}
+    assert set(outcomes(done).values()) == {ChangeOutcome.FAILED}
     assert "git-unreachable" in done[0].reason
     proxy.rules.clear()
     done = carry(GitDestination(config, http, tmp_path / "inside", Run(Silent())), form)
-    assert set(outcomes(done).values()) == {Verdict.WRITTEN}
+    assert set(outcomes(done).values()) == {ChangeOutcome.WRITTEN}
 
 
 def test_an_lfs_server_that_forgets_is_not_believed(

@@ -9,12 +9,12 @@ from typing import cast
 import pytest
 
 from airgap.base.errors import IntegrityError, UpstreamError
-from airgap.content.graph import Descriptor, Opener, Outcome, Source, read_verified
+from airgap.content.graph import Descriptor, Opener, PutResult, Source, read_verified
 from airgap.net.config import HostConfig
 from airgap.net.http import Client, Retries, Timeouts
 from airgap.store.layout import Layout
 from airgap.store.registry.client import RegistryClient
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 from tests.parts.fault_proxy import FaultProxy
 from tests.parts.fixtures import MakeProxy
 from tests.parts.registry import Registry
@@ -34,7 +34,7 @@ def proxy(any_registry: Registry, fault_proxy: MakeProxy) -> FaultProxy:
     return fault_proxy(any_registry.url)
 
 
-def repository(host: str, waits: list[float] | None = None, name: str = NAME) -> Repository:
+def repository(host: str, waits: list[float] | None = None, name: str = NAME) -> RegistryRepository:
     """Through the proxy, or past it."""
     http = Client(
         {host: HostConfig(plain_http=True)},
@@ -43,7 +43,7 @@ def repository(host: str, waits: list[float] | None = None, name: str = NAME) ->
         timeouts=Timeouts(connect=5, read=1.0),
         sleep=(waits if waits is not None else []).append,
     )
-    return Repository(RegistryClient(host, http), name)
+    return RegistryRepository(RegistryClient(host, http), name)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_an_upload_that_is_cut_starts_again(
 ) -> None:
     descriptor, data = wanted
     proxy.fault("PUT", UPLOAD, times=2, cut_request_after=10 * MIB)
-    assert repository(proxy.host).put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert repository(proxy.host).put(descriptor, opener(data)) is PutResult.WRITTEN
     assert proxy.count("POST", UPLOAD) == 3
     assert read_all(repository(any_registry.host), descriptor) == data
 
@@ -189,7 +189,7 @@ def test_an_upload_that_is_cut_starts_again(
 def test_an_answer_that_got_lost_is_not_work_done_twice(proxy: FaultProxy, wanted: tuple[Descriptor, bytes]) -> None:
     descriptor, data = wanted
     proxy.fault("PUT", UPLOAD, times=1, lost_answer=True)
-    assert repository(proxy.host).put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert repository(proxy.host).put(descriptor, opener(data)) is PutResult.WRITTEN
     assert proxy.count("PUT", UPLOAD) == 1
 
 
@@ -201,7 +201,7 @@ def test_a_busy_registry_is_pushed_to_in_the_end(
     descriptor, data = wanted
     proxy.fault(method, "/blobs/", times=2, status=status, retry_after="2")
     target = repository(proxy.host)
-    assert target.put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert target.put(descriptor, opener(data)) is PutResult.WRITTEN
     assert target.has(descriptor)
 
 
@@ -213,7 +213,7 @@ def test_a_chunk_that_is_cut_starts_the_upload_again(
     target = repository(proxy.host)
     target.client.chunk_size = 4 * MIB
     proxy.fault("PATCH", UPLOAD, skip=2, times=times, cut_request_after=MIB)
-    assert target.put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert target.put(descriptor, opener(data)) is PutResult.WRITTEN
     assert read_all(repository(any_registry.host), descriptor) == data
 
 
@@ -223,7 +223,7 @@ def test_a_proxy_that_limits_requests_gets_pieces(
     descriptor, data = wanted
     proxy.fault("PUT", UPLOAD, times=1, status=413)
     target = repository(proxy.host)
-    assert target.put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert target.put(descriptor, opener(data)) is PutResult.WRITTEN
     assert proxy.count("PATCH", UPLOAD) == SIZE // MIB
     assert read_all(repository(any_registry.host), descriptor) == data
 
@@ -243,7 +243,7 @@ def test_bytes_that_change_on_the_way_are_refused_by_the_registry_and_sent_again
     proxy = fault_proxy(any_registry.url)
     body = b'{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}'
     proxy.fault("PUT", UPLOAD, times=1, status=400, body=body, headers={"Content-Type": "application/json"})
-    assert repository(proxy.host).put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert repository(proxy.host).put(descriptor, opener(data)) is PutResult.WRITTEN
 
 
 def test_a_manifest_is_put_again_after_a_drop(proxy: FaultProxy, any_registry: Registry) -> None:
@@ -261,7 +261,7 @@ def test_registry_to_registry_streams(
     source = cast("Source", repository(proxy.host))
     proxy.fault("GET", BLOB, times=3, cut_after=5 * MIB)
     target = repository(distribution3.host, name=f"faults/copy{next(FRESH)}")
-    assert target.put(descriptor, from_source(source, descriptor)) is Outcome.WRITTEN
+    assert target.put(descriptor, from_source(source, descriptor)) is PutResult.WRITTEN
     assert read_all(target, descriptor) == data
 
 
@@ -269,6 +269,6 @@ def test_a_registry_that_says_yes_to_every_mount_gets_the_bytes_all_the_same(pro
     descriptor, data = blob(1000, seed=77)
     proxy.fault("POST", "mount=", times=1, status=201)
     target = repository(proxy.host, name="faults/yes")
-    assert target.put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert target.put(descriptor, opener(data)) is PutResult.WRITTEN
     assert target.has(descriptor)
-    assert target.put(descriptor, opener(data)) is Outcome.PRESENT
+    assert target.put(descriptor, opener(data)) is PutResult.PRESENT

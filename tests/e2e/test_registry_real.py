@@ -12,13 +12,13 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import NotFoundError, UpstreamError
 from airgap.content.copy import Copy, copy_graph
-from airgap.content.graph import OCI_MANIFEST, Descriptor, Outcome, descriptor_from
+from airgap.content.graph import OCI_MANIFEST, Descriptor, PutResult, descriptor_from
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.store.layout import Layout as Store
 from airgap.store.registry import repository as registry
 from airgap.store.registry.client import RegistryClient
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 from tests.parts.fixtures import StartRegistry
 from tests.parts.images import Layout, make_image
 from tests.parts.need import run
@@ -57,7 +57,7 @@ def push(source: Path, name: str, client: RegistryClient, repository: str, tag: 
     store = Store(source)
     root = store.find(name)
     assert root is not None
-    target = Repository(client, repository)
+    target = RegistryRepository(client, repository)
     [copied] = copy_graph([Copy("item", store, target, root)])
     assert copied.error is None
     target.publish({tag: root})
@@ -84,7 +84,7 @@ def test_every_login_pushes_and_pulls(
     assert run("crane", "digest", f"{made.host}/a/x:v1", *insecure, env=env).strip() == pushed
     run("crane", "validate", "--remote", f"{made.host}/a/x:v1", *insecure, env=env)
     # 2. A new client of ours reads it back.
-    source = Repository(client_of(made, tmp_path), "a/x")
+    source = RegistryRepository(client_of(made, tmp_path), "a/x")
     store = Store(tmp_path / "back", create=True)
     [copied] = copy_graph([Copy("item", source, store, source.resolve("v1"))])
     assert copied.error is None
@@ -102,10 +102,10 @@ def test_logins_of_the_docker_store_are_used(start_registry: StartRegistry, tmp_
     config = HostConfig(plain_http=True, allowed_hosts=("localhost",))
     http = Client({made.host: config}, zone="connected")
     client = RegistryClient(made.host, http, docker_config=made.docker_config() / "config.json")
-    root = image(Repository(client, "a/x"))
-    assert Repository(client, "a/x").has(root)
+    root = image(RegistryRepository(client, "a/x"))
+    assert RegistryRepository(client, "a/x").has(root)
     with pytest.raises(UpstreamError) as caught:
-        Repository(RegistryClient(made.host, http), "a/x").tags()
+        RegistryRepository(RegistryClient(made.host, http), "a/x").tags()
     assert caught.value.status == 401
 
 
@@ -114,7 +114,7 @@ def test_a_wrong_password_is_said_and_not_shown(start_registry: StartRegistry, t
     made = start_registry(auth=auth)  # type: ignore[arg-type]
     made.password = "not the right one"
     with pytest.raises(UpstreamError) as caught:
-        Repository(client_of(made, tmp_path), "a/x").tags()
+        RegistryRepository(client_of(made, tmp_path), "a/x").tags()
     assert caught.value.status == 401
     assert "not the right one" not in f"{caught.value} {caught.value.hint}"
 
@@ -123,7 +123,7 @@ def test_a_token_that_expired_is_renewed_in_the_middle(start_registry: StartRegi
     made = start_registry(auth="token")
     assert made.tokens is not None
     made.tokens.seconds = 1  # Distribution allows itself some leeway; we renew long before
-    repository = Repository(client_of(made, tmp_path), "a/x")
+    repository = RegistryRepository(client_of(made, tmp_path), "a/x")
     roots = [image(repository, seed) for seed in range(3)]
     assert all(repository.has(root) for root in roots)
 
@@ -132,8 +132,8 @@ def test_mounts_work_with_tokens(start_registry: StartRegistry, tmp_path: Path) 
     made = start_registry(auth="token")
     client = client_of(made, tmp_path)
     descriptor, data = blob(LARGE)
-    Repository(client, "a/x").put(descriptor, opener(data))
-    assert Repository(client, "b/y").put(descriptor, never, ("a/x",)) is Outcome.MOUNTED
+    RegistryRepository(client, "a/x").put(descriptor, opener(data))
+    assert RegistryRepository(client, "b/y").put(descriptor, never, ("a/x",)) is PutResult.MOUNTED
 
 
 # --- what others wrote and read ------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_what_skopeo_and_crane_wrote_is_read(any_registry: Registry, tmp_path: P
         f"oci:{layout.folder}:v1", f"docker://{host}/{name}:skopeo",
     )  # fmt: skip
     run("crane", "push", "--insecure", "--index", str(layout.folder), f"{host}/{name}:crane")
-    repository = Repository(client_of(any_registry, tmp_path), name)
+    repository = RegistryRepository(client_of(any_registry, tmp_path), name)
     assert sorted(repository.tags()) == ["crane", "skopeo"]
     assert repository.resolve("skopeo").digest == root["digest"]
     store = Store(tmp_path / "store", create=True)
@@ -173,7 +173,7 @@ def test_docker_types_are_found_too(any_registry: Registry, tmp_path: Path) -> N
         "skopeo", "copy", "--format", "v2s2", "--dest-tls-verify=false", "--insecure-policy",
         f"oci:{tmp_path / 'image'}:v1", f"docker://{any_registry.host}/{name}:v1",
     )  # fmt: skip
-    repository = Repository(client_of(any_registry, tmp_path), name)
+    repository = RegistryRepository(client_of(any_registry, tmp_path), name)
     root = repository.resolve("v1")
     assert root.media_type == "application/vnd.docker.distribution.manifest.v2+json"
     assert repository.has(root)
@@ -186,7 +186,7 @@ def test_a_mirror_is_asked_in_place_of_the_host(any_registry: Registry, tmp_path
     digest = push(tmp_path / "image", "v1", client_of(any_registry, tmp_path), inner)
     config = HostConfig(mirror=f"{any_registry.url}/v2/hub", plain_http=True)
     client = RegistryClient("docker.io", Client({"docker.io": config}, zone="connected"))
-    assert Repository(client, inner.removeprefix("hub/")).resolve("v1").digest == digest
+    assert RegistryRepository(client, inner.removeprefix("hub/")).resolve("v1").digest == digest
 
 
 # --- tags ----------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_a_mirror_is_asked_in_place_of_the_host(any_registry: Registry, tmp_path
 
 def test_tags_come_in_pages(any_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "TAGS_PER_PAGE", 2)
-    repository = Repository(client_of(any_registry, tmp_path), fresh())
+    repository = RegistryRepository(client_of(any_registry, tmp_path), fresh())
     root = image(repository)
     names = [f"v{number}" for number in range(5)]
     repository.publish(dict.fromkeys(names, root))
@@ -202,7 +202,7 @@ def test_tags_come_in_pages(any_registry: Registry, tmp_path: Path, monkeypatch:
 
 
 def test_what_is_not_there(any_registry: Registry, tmp_path: Path) -> None:
-    repository = Repository(client_of(any_registry, tmp_path), "never/made")
+    repository = RegistryRepository(client_of(any_registry, tmp_path), "never/made")
     assert repository.tags() == []
     assert repository.find("v1") is None
     assert repository.referrers(blob(1)[0].digest) == []
@@ -220,7 +220,9 @@ def test_a_child_that_is_missing_is_refused(any_registry: Registry, tmp_path: Pa
     }
     data = json.dumps(document).encode()
     with pytest.raises(UpstreamError) as caught:
-        Repository(client_of(any_registry, tmp_path), fresh()).put(Descriptor.of(OCI_MANIFEST, data), opener(data))
+        RegistryRepository(client_of(any_registry, tmp_path), fresh()).put(
+            Descriptor.of(OCI_MANIFEST, data), opener(data)
+        )
     assert caught.value.code == "child-missing"
 
 
@@ -239,7 +241,7 @@ def test_referrers_get_their_fallback_tag_and_oras_finds_them(any_registry: Regi
     client, name = client_of(any_registry, tmp_path), fresh()
     for tag in ("v1", "r0", "r1", "r1"):
         push(tmp_path / "image", tag, client, name, tag)
-    found = Repository(client_of(any_registry, tmp_path), name).referrers(Digest(subject["digest"]))
+    found = RegistryRepository(client_of(any_registry, tmp_path), name).referrers(Digest(subject["digest"]))
     assert {(each.digest, each.artifact_type) for each in found} == {
         (each["digest"], each["artifactType"]) for each in referrers
     }
@@ -260,7 +262,7 @@ def test_an_index_of_referrers_that_oras_began_is_merged(any_registry: Registry,
     )  # fmt: skip
     layout.tag("r", layout.artifact("application/vnd.test.ours", subject=subject))
     push(tmp_path / "image", "r", client, name, "r")
-    found = Repository(client, name).referrers(Digest(subject["digest"]))
+    found = RegistryRepository(client, name).referrers(Digest(subject["digest"]))
     assert {each.artifact_type for each in found} == {
         "application/vnd.test.oras",
         "application/vnd.test.ours",
@@ -276,7 +278,7 @@ def test_a_referrer_is_not_findable_before_names_are_published(any_registry: Reg
     source = Store(tmp_path / "image")
     root = source.find("r")
     assert root is not None
-    repository = Repository(client, name)
+    repository = RegistryRepository(client, name)
     [copied] = copy_graph([Copy("r", source, repository, root)])
     assert copied.error is None
     assert repository.referrers(Digest(subject["digest"])) == []
@@ -300,5 +302,5 @@ def test_many_referrers_at_once_are_all_listed(any_registry: Registry, tmp_path:
         thread.start()
     for thread in threads:
         thread.join()
-    found = Repository(client, name).referrers(Digest(subject["digest"]))
+    found = RegistryRepository(client, name).referrers(Digest(subject["digest"]))
     assert sorted(each.artifact_type for each in found) == sorted(kinds)

@@ -10,7 +10,7 @@ import pytest
 from airgap.net.config import HostConfig
 from airgap.net.http import Client
 from airgap.store.registry.client import RegistryClient
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.registry import Registry
 from tests.suites.target_suite import Reopen, TargetSuite
@@ -30,7 +30,7 @@ class TestDistribution(TargetSuite):
     @pytest.fixture
     def reopen(self, any_registry: Registry) -> Reopen:
         host, name = any_registry.host, f"suite/r{next(_COUNT)}"
-        return lambda: Repository(RegistryClient(host, plain(host)), name)
+        return lambda: RegistryRepository(RegistryClient(host, plain(host)), name)
 
 
 @pytest.mark.e2e
@@ -40,7 +40,7 @@ class TestDistributionInPieces(TargetSuite):
     @pytest.fixture
     def reopen(self, any_registry: Registry) -> Reopen:
         host, name = any_registry.host, f"pieces/r{next(_COUNT)}"
-        return lambda: Repository(RegistryClient(host, plain(host), chunk_size=700_000), name)
+        return lambda: RegistryRepository(RegistryClient(host, plain(host), chunk_size=700_000), name)
 
 
 class TestHarborDouble(TargetSuite):
@@ -56,4 +56,4 @@ class TestHarborDouble(TargetSuite):
 
     @pytest.fixture
     def reopen(self, harbor: HarborDouble) -> Reopen:
-        return lambda: Repository(RegistryClient(harbor.host, plain(harbor.host)), "p1/x")
+        return lambda: RegistryRepository(RegistryClient(harbor.host, plain(harbor.host)), "p1/x")

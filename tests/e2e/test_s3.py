@@ -26,7 +26,7 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.base.progress import Silent
-from airgap.content.forms import Verdict
+from airgap.content.forms import ChangeOutcome
 from airgap.destinations.base import Run, State
 from airgap.destinations.s3 import S3Destination
 from airgap.net.config import Credentials, HostConfig
@@ -152,7 +152,7 @@ def test_each_object_carries_its_sha256(place: S3Place, run: Run) -> None:
 
 def test_large_objects_go_in_parts(place: S3Place) -> None:
     form = tree({"weights": big(), "exact": big(2 * PART)})
-    assert outcomes(carry(place.in_parts(), form)) == {Verdict.WRITTEN}
+    assert outcomes(carry(place.in_parts(), form)) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/weights") == big()
     assert place.read("models", "acme/mini/r1/exact") == big(2 * PART)
     bucket = place.config.buckets["models"]
@@ -160,7 +160,7 @@ def test_large_objects_go_in_parts(place: S3Place) -> None:
     assert head["ChecksumSHA256"].endswith("-3")
     assert head["Metadata"]["sha256"] == Digest.of(big()).hex
     assert list(place.journals.glob("*.jsonl")) == []
-    assert outcomes(carry(place.in_parts(), form)) == {Verdict.PRESENT}
+    assert outcomes(carry(place.in_parts(), form)) == {ChangeOutcome.PRESENT}
 
 
 @pytest.mark.parametrize("position", [0, 7_000_000, -1])
@@ -203,7 +203,7 @@ def test_a_journal_whose_upload_is_gone_begins_anew(place: S3Place, fault_proxy:
     [upload] = page["Uploads"]
     place.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     proxy.clear()
-    assert outcomes(carry(place.in_parts(endpoint=proxy.url), form)) == {Verdict.WRITTEN}
+    assert outcomes(carry(place.in_parts(endpoint=proxy.url), form)) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/weights") == big()
 
 
@@ -213,7 +213,7 @@ def test_an_upload_of_other_content_is_given_up(place: S3Place, fault_proxy: Mak
     assert place.in_parts(endpoint=proxy.url).transfer([tree({"weights": big()})])
     proxy.clear()
     other = tree({"weights": big()[::-1]})
-    assert outcomes(carry(place.in_parts(endpoint=proxy.url), other)) == {Verdict.WRITTEN}
+    assert outcomes(carry(place.in_parts(endpoint=proxy.url), other)) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/weights") == big()[::-1]
     assert place.uploads() == 0
     assert list(place.journals.glob("*.jsonl")) == []
@@ -254,7 +254,7 @@ def test_a_killed_process_is_continued(place: S3Place, fault_proxy: MakeProxy) -
     proxy.clear()
     form = tree({"weights": big(40_000_000)})
     taken = proxy.taken()
-    assert outcomes(carry(place.in_parts(endpoint=proxy.url), form)) == {Verdict.WRITTEN}
+    assert outcomes(carry(place.in_parts(endpoint=proxy.url), form)) == {ChangeOutcome.WRITTEN}
     # Three parts of eight are not sent again.
     assert proxy.taken() - taken < 40_000_000 - 3 * PART + (1 << 20)
     assert place.read("models", "acme/mini/r1/weights") == big(40_000_000)
@@ -285,9 +285,9 @@ def test_moved_content_is_replaced_in_parts_too(place: S3Place) -> None:
     form = tree({"weights": big()})
     destination = place.in_parts()
     plan = destination.plan(form)
-    assert {change.outcome for change in plan} == {Verdict.MOVED, Verdict.WRITE}
+    assert {change.outcome for change in plan} == {ChangeOutcome.MOVED, ChangeOutcome.WRITE}
     assert destination.transfer([form]) == {}
-    assert outcomes(list(destination.publish(form, plan))) == {Verdict.WRITTEN}
+    assert outcomes(list(destination.publish(form, plan))) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/weights") == big()
 
 
@@ -295,7 +295,7 @@ def test_a_lost_answer_is_not_a_failure(place: S3Place, fault_proxy: MakeProxy) 
     proxy = fault_proxy(place.service.endpoint)
     proxy.fault("PUT", r"/one$", times=1, lost_answer=True)
     changes = carry(_through(place, proxy.url), tree({"one": big()}))
-    assert outcomes(changes) == {Verdict.WRITTEN}
+    assert outcomes(changes) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/one") == big()
     assert proxy.count("PUT", r"/one$") == 2
 
@@ -305,7 +305,7 @@ def test_a_dropped_upload_is_sent_again_from_its_source(place: S3Place, fault_pr
     proxy.fault("PUT", r"/one$", times=1, cut_request_after=5_000_000)
     progress = Bytes()
     destination = _through(place, proxy.url, Run(progress))
-    assert outcomes(carry(destination, tree({"one": big()}))) == {Verdict.WRITTEN}
+    assert outcomes(carry(destination, tree({"one": big()}))) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/one") == big()
     assert progress.count == len(big()) + 2
 
@@ -442,7 +442,7 @@ def test_the_environment_changes_nothing(place: S3Place, monkeypatch: pytest.Mon
         "AWS_REQUEST_CHECKSUM_CALCULATION": "WHEN_SUPPORTED",
     }.items():
         monkeypatch.setenv(name, value)
-    assert outcomes(carry(place.make(Run(Silent())), tree({"one": b"1"}))) == {Verdict.WRITTEN}
+    assert outcomes(carry(place.make(Run(Silent())), tree({"one": b"1"}))) == {ChangeOutcome.WRITTEN}
 
 
 def test_a_profile_is_read_from_the_home(place: S3Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -454,7 +454,7 @@ def test_a_profile_is_read_from_the_home(place: S3Place, monkeypatch: pytest.Mon
     )
     config = replace(place.config, host=HostConfig(credentials=Credentials(profile="import")))
     destination = S3Destination(config, place.journals, Run(Silent()))
-    assert outcomes(carry(destination, tree({"one": b"1"}))) == {Verdict.WRITTEN}
+    assert outcomes(carry(destination, tree({"one": b"1"}))) == {ChangeOutcome.WRITTEN}
     for name in ("other", "empty"):
         (tmp_path / ".aws/config").write_text("[profile empty]\nregion = here\n")
         host = HostConfig(credentials=Credentials(profile=name))
@@ -502,7 +502,7 @@ def test_a_busy_service_is_asked_again(place: S3Place, fault_proxy: MakeProxy) -
     proxy = fault_proxy(place.service.endpoint)
     proxy.fault("PUT", r"/one$", times=1, status=503)
     proxy.fault("HEAD", r"/one$", times=1, status=500)
-    assert outcomes(carry(_through(place, proxy.url), tree({"one": big()}))) == {Verdict.WRITTEN}
+    assert outcomes(carry(_through(place, proxy.url), tree({"one": big()}))) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/one") == big()
 
 
@@ -532,7 +532,7 @@ def test_a_store_that_keeps_something_else_is_found_out(place: S3Place, fault_pr
     [error] = destination.transfer([form]).values()
     assert error.code == "read-back"
     failed = destination.publish(form, plan)
-    assert {change.outcome for change in failed} == {Verdict.FAILED}
+    assert {change.outcome for change in failed} == {ChangeOutcome.FAILED}
 
 
 # --- TLS, memory ----------------------------------------------------------------------------------

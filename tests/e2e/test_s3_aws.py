@@ -16,7 +16,7 @@ import pytest
 
 from airgap.base.errors import AirgapError
 from airgap.base.progress import Silent
-from airgap.content.forms import Tree, Verdict
+from airgap.content.forms import ChangeOutcome, Tree
 from airgap.destinations.base import Run, State
 from airgap.destinations.s3 import S3Destination
 from airgap.net.config import Credentials, HostConfig
@@ -93,7 +93,7 @@ def test_what_a_rule_archived_is_present_for_an_import_and_unreadable_for_an_aud
     form = tree()
     key = archived(aws, form)
     plan = destination.plan(form)
-    assert outcomes(list(plan)) == {Verdict.PRESENT}
+    assert outcomes(list(plan)) == {ChangeOutcome.PRESENT}
     findings = {f"{f.at}/{f.name}".partition("/")[2]: f for f in destination.inspect(plan, deep=True)}
     bad = {name: finding for name, finding in findings.items() if finding.state is not State.GOOD}
     # Unknown counts as drift; and it is not told as missing rights, which the same status means elsewhere.

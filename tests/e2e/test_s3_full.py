@@ -18,7 +18,7 @@ import pytest
 
 from airgap.base.errors import UpstreamError
 from airgap.base.progress import Silent
-from airgap.content.forms import Tree, Verdict
+from airgap.content.forms import ChangeOutcome, Tree
 from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
 from airgap.destinations.s3.client import ATTEMPTS
@@ -85,7 +85,7 @@ def test_a_full_server_says_so_and_is_finished_later(full_disk: FullDisk, tmp_pa
     assert error.code == "destination-full"
     subprocess.run(["mount", "-o", "remount,size=256m", str(full_disk.disk)], check=True)
     assert transferred(destination, form)
-    assert outcomes(carry(destination, form)) <= {Verdict.WRITTEN, Verdict.PRESENT}
+    assert outcomes(carry(destination, form)) <= {ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT}
 
 
 # Objects, or last parts, under 1 MiB are written at once: that falls short, where longer ones fail.
@@ -110,7 +110,7 @@ def test_whatever_is_left_of_the_disk_it_is_said_to_be_full(
     assert "acme/mini/r1/weights" not in place.listing("models")
     full_disk.make_room()
     assert transferred(destination, form)
-    assert outcomes(carry(destination, form)) <= {Verdict.WRITTEN, Verdict.PRESENT}
+    assert outcomes(carry(destination, form)) <= {ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT}
     assert place.read("models", "acme/mini/r1/weights") == big(size)
     assert place.uploads() == 0
     assert list(place.journals.glob("*.jsonl")) == []
@@ -158,7 +158,7 @@ def test_a_put_that_is_called_incomplete_is_sent_again(full_disk: FullDisk, faul
     proxy.fault("PUT", r"/one$", times=1, status=400, body=body)
     place = full_disk.place
     destination = place.in_parts(endpoint=proxy.url)
-    assert outcomes(carry(destination, tree({"one": big(PART)}))) == {Verdict.WRITTEN}
+    assert outcomes(carry(destination, tree({"one": big(PART)}))) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/one") == big(PART)
     proxy.fault("PUT", r"/two$", status=400, body=body)
     [error] = destination.transfer([tree({"two": big(PART)})]).values()

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
-from airgap.statements.bodies import Approval
 from airgap.statements.dsse import open_bundle
+from airgap.statements.predicates import Approval
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict
 from tests.attack_world import HEAD, Files, World, make_world

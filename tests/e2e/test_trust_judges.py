@@ -19,13 +19,13 @@ from airgap.signatures.scanner_report import Report
 from airgap.signatures.write import sign_bundle, signature, vulnerabilities
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.accepted_state import Accepted
-from airgap.statements.bodies import Approval, Audit, Body, Delivery, Pull, PulledItem, Receipt
 from airgap.statements.dsse import open_bundle, pae
 from airgap.statements.keys.file import FileSigner, generate, load_private, load_public
+from airgap.statements.predicates import Approval, Audit, Delivery, Predicate, Pull, PulledItem, Receipt
 from airgap.statements.statement import BODIES as KINDS
 from airgap.statements.statement import predicate_type
 from airgap.statements.trust import verify_bundle
-from airgap.statements.verdict import Checked, JudgedItem, Named, Verdict
+from airgap.statements.verdict import CheckResult, JudgedItem, Named, Verdict
 from tests.parts.fake_sigstore import FakeSigstore
 from tests.parts.fake_sigstore.judges import Case, javascript
 from tests.parts.need import require_part
@@ -37,8 +37,8 @@ PASSWORD = b"correct horse"
 ID = "0193570e-0000-7000-8000-000000000042"
 ROOT = Digest.of(b"root")
 REPORT = Report(ROOT, b'{"scanner": {"uri": "pkg:trivy"}}')
-YES = JudgedItem(ROOT, "pass", None, (Checked("signature", "pass", ROOT, "1"),))
-BODIES: list[Body] = [
+YES = JudgedItem(ROOT, "pass", None, (CheckResult("signature", "pass", ROOT, "1"),))
+BODIES: list[Predicate] = [
     Pull({"docker.io/library/alpine:3.20": PulledItem(ROOT, "pass", 3623807)}),
     Verdict(Named("platform", Digest.of(b"policy")), (), (), {"docker.io/library/alpine:3.20": YES}),
     Delivery(),
@@ -66,10 +66,10 @@ def key_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[FileSigner, Path
 
 
 @pytest.fixture
-def sign(key_pair: tuple[FileSigner, Path], tmp_path: Path) -> Callable[[Body], Signed]:
+def sign(key_pair: tuple[FileSigner, Path], tmp_path: Path) -> Callable[[Predicate], Signed]:
     """Signs a statement about a file, as it stands in a delivery."""
 
-    def make(body: Body) -> Signed:
+    def make(body: Predicate) -> Signed:
         signer, public = key_pair
         file, bundle = tmp_path / "AIRGAP.json", tmp_path / "exporter.sigstore.json"
         file.write_bytes(b'{"kind": "Delivery"}\n')
@@ -116,12 +116,12 @@ def test_every_kind_of_statement_is_judged_here() -> None:
 
 @pytest.mark.part("cosign")
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind)
-def test_cosign_verifies_what_we_sign(sign: Callable[[Body], Signed], body: Body) -> None:
+def test_cosign_verifies_what_we_sign(sign: Callable[[Predicate], Signed], body: Predicate) -> None:
     assert cosign_verify(sign(body), body.kind) == 0
 
 
 @pytest.mark.part("cosign")
-def test_cosign_refuses_what_we_refuse(sign: Callable[[Body], Signed], tmp_path: Path) -> None:
+def test_cosign_refuses_what_we_refuse(sign: Callable[[Predicate], Signed], tmp_path: Path) -> None:
     made = sign(Delivery())
     _, other = generate(tmp_path / "other", PASSWORD)
     good = made.bundle.read_bytes()
@@ -139,7 +139,7 @@ def test_cosign_refuses_what_we_refuse(sign: Callable[[Body], Signed], tmp_path:
 
 
 @pytest.mark.part("node", "sigstore-verify")
-def test_sigstores_javascript_verifies_what_we_sign(sign: Callable[[Body], Signed]) -> None:
+def test_sigstores_javascript_verifies_what_we_sign(sign: Callable[[Predicate], Signed]) -> None:
     """In one process: every kind of statement, and what a Sovereign signs of images; each with a flaw, too."""
     made = [sign(body).bundle.read_bytes() for body in BODIES]
     signer = sign(Delivery()).signer
@@ -171,7 +171,7 @@ def openssl(*args: str | Path) -> int:
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind)
 def test_openssl_verifies_the_signature_over_the_pae(
-    sign: Callable[[Body], Signed], tmp_path: Path, body: Body
+    sign: Callable[[Predicate], Signed], tmp_path: Path, body: Predicate
 ) -> None:
     made = sign(body)
     envelope = open_bundle(made.bundle.read_bytes(), "x")
@@ -204,7 +204,7 @@ def test_openssl_opens_our_keys_and_we_open_openssls(tmp_path: Path) -> None:
     assert load_private(sealed, PASSWORD).sign(b"data")
 
 
-def test_sigstores_models_read_our_bundles(sign: Callable[[Body], Signed]) -> None:
+def test_sigstores_models_read_our_bundles(sign: Callable[[Predicate], Signed]) -> None:
     """The protobuf shape, not the signature: sigstore's verifier does not take bundles with keys.
 
     Its models ask for an empty `tlogEntries` too, which proto3 JSON leaves out, and so do cosign and we.

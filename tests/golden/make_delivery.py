@@ -19,13 +19,13 @@ from pathlib import Path
 from unittest import mock
 
 from airgap.base.progress import Silent
-from airgap.bundling.bundle import Order, bundle
+from airgap.bundling.bundle import BundleOptions, bundle
 from airgap.cli import main
 from airgap.cli.context import Context
 from airgap.content.lock import Lock
 from airgap.statements.keys.file import load_private
 from airgap.station.files import store_records
-from airgap.station.signatory import Station
+from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout as Store
 from tests.git_sources import Work
 from tests.parts.images import MANIFEST, Layout, zipped
@@ -153,9 +153,9 @@ def make_delivery() -> None:
     approval.rename(store / f"airgap/statements/approval-{digest.hex}.sigstore.json")
     records = store_records(store)
     signer = load_private(Path("keys/exporter.key"), Path("keys/password").read_bytes().strip())
-    station = Station(signer, "exporter", records.log(), lambda: NOW)
+    station = Signatory(signer, "exporter", records.log(), lambda: NOW)
     out = Path("golden/delivery")
-    order = Order((Lock.decode(Path(lock).read_bytes(), lock),), "golden", out, "main", VOLUME, LIFE)
+    order = BundleOptions((Lock.decode(Path(lock).read_bytes(), lock),), "golden", out, "main", VOLUME, LIFE)
     bundle(order, Store(store), records, station, Silent())
     airgap("sign", str(out), *approve)
     for name, text in (("trust.yaml", TRUST), (lock, Path(lock).read_text())):

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.progress import Silent
-from airgap.bundling.bundle import Order, bundle
+from airgap.bundling.bundle import BundleOptions, bundle
 from airgap.bundling.evidence import read_approval
 from airgap.content.lock import Lock
 from airgap.jobs.trust_roots import carried_roots
 from airgap.statements.keys.file import load_private
 from airgap.station.files import store_records
-from airgap.station.signatory import Station
+from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout as Store
 from tests.golden.make_delivery import LIFE, NOW, SOVEREIGN, TRUST, VOLUME, airgap, run
 from tests.parts.fake_sigstore import (
@@ -215,12 +215,12 @@ def make_delivery() -> None:
     approvals = (f"golden/approvals/{path.name}.security-officer.sigstore.json" for path in files)
     records = store_records(store)
     signer = load_private(Path("keys/station.key"), Path("keys/password").read_bytes().strip())
-    order = Order(
+    order = BundleOptions(
         locks, "golden", golden / "delivery", "main", VOLUME, LIFE,
         tuple(read_approval(Path(path), locks) for path in approvals),
         roots=carried_roots([("other", Path("other.json"))]),
     )  # fmt: skip
-    bundle(order, Store(store), records, Station(signer, "station", records.log(), lambda: NOW), Silent())
+    bundle(order, Store(store), records, Signatory(signer, "station", records.log(), lambda: NOW), Silent())
     airgap("sign", "golden/delivery", "--key", "keys/officer.key", "--log", "officer.jsonl")
     gap = ("--sovereign", "sovereign.yaml", "--trust", "golden/trust.yaml", "--key", "keys/sovereign.key")
     airgap("import", "golden/delivery", *gap, "--receipt", "golden/receipt.json")

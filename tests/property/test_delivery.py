@@ -17,7 +17,7 @@ from airgap.content.graph import Descriptor
 from airgap.delivery.index import Contents, Evidence, FileSum, Index, Journey, Root
 from airgap.delivery.plan import MIN_VOLUME, Plan, plan_volumes
 from airgap.delivery.read import Volumes
-from airgap.delivery.write import Journal, write_volumes
+from airgap.delivery.write import BundleJournal, write_volumes
 from airgap.store.memory import Memory
 
 SIZES = st.lists(st.integers(0, 300_000), min_size=1, max_size=8)
@@ -50,7 +50,7 @@ def test_what_is_written_is_read_back_and_tar_can_open_it(
     memory, blobs = _blobs(sizes)
     plan = plan_volumes(blobs, [], limit)
     folder = tmp_path_factory.mktemp("media")
-    journal = Journal.open(folder, plan, "test")
+    journal = BundleJournal.open(folder, plan, "test")
     written = write_volumes(plan, memory, folder, journal, Silent(), lambda _blob, error: error)
     contents = Contents((), (), written, plan.blobs)
     volumes = Volumes(contents, (folder,))
@@ -110,7 +110,7 @@ def test_a_volume_cut_anew_is_the_same_file(tmp_path: Path) -> None:
     sums = []
     for name in ("one", "two"):
         plan = plan_volumes(blobs, [("root", blobs[0])], 100_000)
-        journal = Journal.open(tmp_path / name, plan, "test")
+        journal = BundleJournal.open(tmp_path / name, plan, "test")
         sums.append(write_volumes(plan, memory, tmp_path / name, journal, Silent(), lambda _b, e: e))
     assert sums[0] == sums[1]
 
@@ -118,14 +118,14 @@ def test_a_volume_cut_anew_is_the_same_file(tmp_path: Path) -> None:
 def test_an_interrupted_bundle_goes_on_behind_finished_volumes(tmp_path: Path) -> None:
     memory, blobs = _blobs([10, 250_000, 70_000])
     plan = plan_volumes(blobs, [], 100_000)
-    first = Journal.open(tmp_path / "media", plan, "test")
+    first = BundleJournal.open(tmp_path / "media", plan, "test")
     written = write_volumes(plan, memory, tmp_path / "media", first, Silent(), lambda _b, e: e)
     last = sorted((tmp_path / "media").glob("vol-*.tar"))[-1]
     data = last.read_bytes()
     last.unlink()
     del first.done[last.name]
     first.save()
-    again = Journal.open(tmp_path / "media", plan, "test")
+    again = BundleJournal.open(tmp_path / "media", plan, "test")
     assert write_volumes(plan, memory, tmp_path / "media", again, Silent(), lambda _b, e: e) == written
     assert last.read_bytes() == data
     assert io.BytesIO(data).read(10) == b"oci-layout"

@@ -14,22 +14,22 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
 from airgap.base.times import utc_text, utc_time
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
-from airgap.statements.bodies import (
+from airgap.statements.dsse import open_bundle, sign_payload
+from airgap.statements.fields import MAX_NUMBER
+from airgap.statements.predicates import (
     PROBLEMS,
     WRITES,
     Approval,
     Audit,
-    Body,
+    AuditFinding,
     Delivery,
-    Finding,
     Placed,
     PlacedItem,
+    Predicate,
     Pull,
     PulledItem,
     Receipt,
 )
-from airgap.statements.dsse import open_bundle, sign_payload
-from airgap.statements.fields import MAX_NUMBER
 from airgap.statements.statement import Statement
 from airgap.statements.trust import verify_bundle
 from tests.trust_world import NOW, SOVEREIGN, World, signer
@@ -73,7 +73,7 @@ placed = st.builds(
 )
 receipts = st.builds(Receipt, texts, texts, numbers, st.lists(placed, max_size=2).map(tuple))
 findings = st.builds(
-    Finding,
+    AuditFinding,
     texts,
     texts,
     texts,
@@ -88,7 +88,7 @@ bodies = st.one_of(pulls, receipts, audits, st.just(Delivery()), st.just(Approva
 
 @untimed
 @given(digests, bodies, moments, digests, texts)
-def test_statements_round_trip(subject: Digest, body: Body, at: datetime, head: Digest, role: str) -> None:
+def test_statements_round_trip(subject: Digest, body: Predicate, at: datetime, head: Digest, role: str) -> None:
     made = Statement.of(subject, body, signed_at=at, log_head=head, role=role)
     assert Statement.parse(open_bundle(sign_payload(made.payload, KEY), "x").payload, "x") == made
     assert (made.subject, made.body, made.log_head, made.role) == (subject, body, head, role)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airgap.base.errors import IntegrityError
 from airgap.content.graph import parse_json
 from airgap.signatures.formats.strict import outline
-from airgap.signatures.record import SIGNATURE, Finding, Refusal, UpstreamKey
+from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey, VerificationResult
 from airgap.signatures.verify import Demand, verify
 from airgap.statements.fields import unbase64
 from tests.keyless_world import BUNDLE_TYPE, NOW, SIGNER, SIGSTORE, read, root
@@ -27,7 +27,7 @@ GOODS = {good.name: good for good in goods(SIGSTORE)}
 OLDER = "application/vnd.dev.sigstore.bundle+json;version=0.2"
 
 
-def answer(good: Good) -> Finding | None:
+def answer(good: Good) -> VerificationResult | None:
     """`None` where it cannot even be read."""
     unlogged = good.name == "old-signature-stamped"
     demand = Demand(

@@ -15,7 +15,7 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.base.progress import Silent
-from airgap.content.forms import Change, Tree, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor
 from airgap.destinations.base import Run, State
 from airgap.destinations.trees.destination import TreeDestination
@@ -131,7 +131,7 @@ def carry(destination: TreeDestination, form: Tree) -> list[Change]:
     return list(destination.publish(form, plan))
 
 
-def outcomes(changes: list[Change]) -> set[Verdict]:
+def outcomes(changes: list[Change]) -> set[ChangeOutcome]:
     return {change.outcome for change in changes}
 
 
@@ -145,7 +145,7 @@ class DestinationSuite:
     def test_plan_of_an_empty_place_writes_nothing(self, place: Place, run: Run) -> None:
         form = tree()
         plan = place.make(run).plan(form)
-        assert outcomes(list(plan)) == {Verdict.WRITE}
+        assert outcomes(list(plan)) == {ChangeOutcome.WRITE}
         assert {change.name for change in plan} == {*FILES, "acme/mini/refs/main"}
         digests = {change.name: change.digest for change in plan}
         assert digests["config.json"] == form.entries["config.json"].digest
@@ -161,7 +161,7 @@ class DestinationSuite:
         assert destination.transfer([form]) == {}
         assert place.read("models", "acme/mini/refs/main") is None
         changes = list(destination.publish(form, plan))
-        assert outcomes(changes) == {Verdict.WRITTEN}
+        assert outcomes(changes) == {ChangeOutcome.WRITTEN}
         assert changes[-1].name == "acme/mini/refs/main"
         assert place.read("models", "acme/mini/refs/main") == b"r1"
         for path, data in FILES.items():
@@ -182,7 +182,7 @@ class DestinationSuite:
     def test_again_all_is_present_and_nothing_is_read(self, place: Place, run: Run) -> None:
         carry(place.make(run), tree())
         again = tree()
-        assert outcomes(carry(place.make(run), again)) == {Verdict.PRESENT}
+        assert outcomes(carry(place.make(run), again)) == {ChangeOutcome.PRESENT}
         assert opened(again) == 0
 
     def test_files_without_a_pointer_appear_in_publish(self, place: Place, run: Run) -> None:
@@ -191,19 +191,19 @@ class DestinationSuite:
         plan = destination.plan(form)
         assert destination.transfer([form]) == {}
         assert place.listing("files") == set()
-        assert outcomes(list(destination.publish(form, plan))) == {Verdict.WRITTEN}
+        assert outcomes(list(destination.publish(form, plan))) == {ChangeOutcome.WRITTEN}
         assert place.listing("files") == {"k3s/v1/k3s", "top"}
-        assert outcomes(carry(place.make(run), form)) == {Verdict.PRESENT}
+        assert outcomes(carry(place.make(run), form)) == {ChangeOutcome.PRESENT}
 
     def test_a_new_revision_moves_the_pointer_only(self, place: Place, run: Run) -> None:
         carry(place.make(run), tree())
         newer = tree({"config.json": b"new"}, revision="r2")
         plan = place.make(run).plan(newer)
-        moved = [change for change in plan if change.outcome is Verdict.MOVED]
+        moved = [change for change in plan if change.outcome is ChangeOutcome.MOVED]
         assert [change.name for change in moved] == ["acme/mini/refs/main"]
         assert (moved[0].previous, moved[0].digest) == (Digest.of(b"r1"), Digest.of(b"r2"))
         changes = carry(place.make(run), newer)
-        assert outcomes(changes) == {Verdict.WRITTEN}
+        assert outcomes(changes) == {ChangeOutcome.WRITTEN}
         assert place.read("models", "acme/mini/refs/main") == b"r2"
         assert place.read("models", "acme/mini/r1/config.json") == FILES["config.json"]
 
@@ -214,13 +214,13 @@ class DestinationSuite:
         form = tree(pointer=pointer)
         destination = place.make(run)
         plan = destination.plan(form)
-        [moved] = [change for change in plan if change.outcome is Verdict.MOVED]
+        [moved] = [change for change in plan if change.outcome is ChangeOutcome.MOVED]
         assert moved.name == "config.json"
         assert moved.previous == Digest.of(b"someone else's")
         assert moved.digest == Digest.of(FILES["config.json"])
         assert destination.transfer([form]) == {}
         assert place.read(form.bucket, key) == b"someone else's"
-        assert outcomes(list(destination.publish(form, plan))) == {Verdict.WRITTEN}
+        assert outcomes(list(destination.publish(form, plan))) == {ChangeOutcome.WRITTEN}
         assert place.read(form.bucket, key) == FILES["config.json"]
 
     def test_a_restore_moves_nothing_back(self, place: Place, run: Run) -> None:
@@ -229,8 +229,8 @@ class DestinationSuite:
         destination = place.make(replace(run, add_only=True))
         changes = carry(destination, older)
         assert {change.name: change.outcome for change in changes} == {
-            "config.json": Verdict.WRITTEN,
-            "acme/mini/refs/main": Verdict.REFUSED,
+            "config.json": ChangeOutcome.WRITTEN,
+            "acme/mini/refs/main": ChangeOutcome.REFUSED,
         }
         assert place.read("models", "acme/mini/refs/main") == b"r1"
         assert place.read("models", "acme/mini/r0/config.json") == b"old"
@@ -241,7 +241,7 @@ class DestinationSuite:
         plan = destination.plan(form)
         place.plant("files", "config.json", b"meanwhile")
         changes = {change.name: change for change in destination.publish(form, plan)}
-        assert changes["config.json"].outcome is Verdict.FAILED
+        assert changes["config.json"].outcome is ChangeOutcome.FAILED
         assert "changed-meanwhile" in changes["config.json"].reason
         assert place.read("files", "config.json") == b"meanwhile"
 
@@ -258,8 +258,8 @@ class DestinationSuite:
         assert place.read("models", f"acme/mini/r1/{path}") is None
         # Even a stage that goes on in spite of it gets no pointer.
         changes = {change.name: change for change in destination.publish(form, plan)}
-        assert changes[path].outcome is Verdict.FAILED
-        assert changes["acme/mini/refs/main"].outcome is Verdict.FAILED
+        assert changes[path].outcome is ChangeOutcome.FAILED
+        assert changes["acme/mini/refs/main"].outcome is ChangeOutcome.FAILED
         assert place.read("models", "acme/mini/refs/main") is None
         assert place.read("models", f"acme/mini/r1/{path}") is None
 
@@ -276,10 +276,10 @@ class DestinationSuite:
         form = tree(pointer=False)
         damage(form, "model.safetensors", data)
         changes = {change.name: change for change in carry(place.make(run), form)}
-        assert changes["model.safetensors"].outcome is Verdict.FAILED
+        assert changes["model.safetensors"].outcome is ChangeOutcome.FAILED
         assert code in changes["model.safetensors"].reason
         assert place.read("files", "model.safetensors") is None
-        assert changes["config.json"].outcome is Verdict.WRITTEN
+        assert changes["config.json"].outcome is ChangeOutcome.WRITTEN
 
     def test_an_interrupted_run_is_finished_by_the_next(self, place: Place, run: Run) -> None:
         form = tree()
@@ -290,7 +290,7 @@ class DestinationSuite:
         assert place.read("models", "acme/mini/refs/main") is None
         form.source.fails_after = None
         before = opened(form)
-        assert outcomes(carry(place.make(run), form)) <= {Verdict.WRITTEN, Verdict.PRESENT}
+        assert outcomes(carry(place.make(run), form)) <= {ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT}
         assert opened(form) - before <= len(FILES)
         assert place.read("models", "acme/mini/refs/main") == b"r1"
         assert len(place.listing("models")) == len(FILES) + 1
@@ -302,7 +302,7 @@ class DestinationSuite:
         plan = destination.plan(good)
         failed: Mapping[str, AirgapError] = destination.transfer([broken, good])
         assert set(failed) == {"acme/broken"}
-        assert outcomes(list(destination.publish(good, plan))) == {Verdict.WRITTEN}
+        assert outcomes(list(destination.publish(good, plan))) == {ChangeOutcome.WRITTEN}
 
     def test_colliding_items_are_refused_before_anything_is_written(self, place: Place, run: Run) -> None:
         one = tree({"tools/k3s": b"1", "other": b"1"}, item="one", pointer=False)

@@ -23,7 +23,7 @@ from airgap.content.graph import (
     OCI_MANIFEST,
     Descriptor,
     Opener,
-    Outcome,
+    PutResult,
     Target,
     read_verified,
 )
@@ -125,14 +125,14 @@ class TargetSuite:
     def test_what_is_put_can_be_read(self, reopen: Reopen, size: int) -> None:
         descriptor, data = blob(size)
         assert not reopen().has(descriptor)
-        assert reopen().put(descriptor, opener(data)) is Outcome.WRITTEN
+        assert reopen().put(descriptor, opener(data)) is PutResult.WRITTEN
         assert reopen().has(descriptor)
         assert read_all(reopen(), descriptor) == data
 
     def test_what_is_there_is_not_read_again(self, reopen: Reopen) -> None:
         descriptor, data = blob(SMALL)
         reopen().put(descriptor, opener(data))
-        assert reopen().put(descriptor, never) is Outcome.PRESENT
+        assert reopen().put(descriptor, never) is PutResult.PRESENT
 
     @pytest.mark.parametrize("offset", [1, SMALL, LARGE - 1])
     def test_reading_begins_at_any_byte(self, reopen: Reopen, offset: int) -> None:
@@ -146,7 +146,7 @@ class TargetSuite:
         def trickle(offset: int) -> BinaryIO:
             return Trickle(data[offset:])  # type: ignore[return-value]
 
-        assert reopen().put(descriptor, trickle) is Outcome.WRITTEN
+        assert reopen().put(descriptor, trickle) is PutResult.WRITTEN
         assert read_all(reopen(), descriptor) == data
 
     def test_what_is_missing_is_not_found(self, reopen: Reopen) -> None:
@@ -167,7 +167,7 @@ class TargetSuite:
         for thread in threads:
             thread.join()
         assert len(outcomes) == 6
-        assert set(outcomes) <= {Outcome.WRITTEN, Outcome.PRESENT}
+        assert set(outcomes) <= {PutResult.WRITTEN, PutResult.PRESENT}
         assert read_all(reopen(), descriptor) == data
 
     # --- what it refuses -------------------------------------------------------------------
@@ -229,7 +229,7 @@ class TargetSuite:
         with pytest.raises(UpstreamError):
             reopen().put(descriptor, broken)
         self.assert_absent(reopen, descriptor)
-        assert reopen().put(descriptor, opener(data)) is Outcome.WRITTEN
+        assert reopen().put(descriptor, opener(data)) is PutResult.WRITTEN
         assert read_all(reopen(), descriptor) == data
 
     @SIZES
@@ -238,7 +238,7 @@ class TargetSuite:
         target = reopen()
         with pytest.raises(IntegrityError):
             target.put(descriptor, opener(bytes(size - 1)))
-        assert target.put(descriptor, opener(data)) is Outcome.WRITTEN
+        assert target.put(descriptor, opener(data)) is PutResult.WRITTEN
         assert read_all(reopen(), descriptor) == data
 
     # --- names -----------------------------------------------------------------------------
@@ -279,7 +279,7 @@ class TargetSuite:
         }
         data = json.dumps(document).encode()
         root = Descriptor.of(OCI_INDEX, data)
-        assert target.put(root, opener(data)) is Outcome.WRITTEN
+        assert target.put(root, opener(data)) is PutResult.WRITTEN
         target.publish({"all": root})
         assert digests(reopen()) == {"all": root.digest}
         assert read_all(reopen(), root) == data

@@ -17,9 +17,9 @@ from airgap.resources.model import SignaturesConfig, SigningKey
 from airgap.signatures import write as cosign
 from airgap.signatures.formats.simple_signing import SIGNATURE
 from airgap.signatures.scanner_report import Report
-from airgap.statements.bodies import Delivery
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import Signer, load_public
+from airgap.statements.predicates import Delivery
 from tests.trust_world import NOW, signed, signer
 from tests.unit.test_trust_vulnerabilities import report
 

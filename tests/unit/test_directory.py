@@ -11,7 +11,7 @@ import pytest
 
 from airgap.base.errors import StoreError
 from airgap.base.progress import Silent
-from airgap.content.forms import Verdict
+from airgap.content.forms import ChangeOutcome
 from airgap.destinations.base import Run, State
 from airgap.destinations.trees.directory import DirectoryDestination
 from tests.suites.destination_suite import DestinationSuite, carry, outcomes, tree
@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half(tmp_path: Path, run: Run) -> N
         assert 0 < len(place.listing("models")) < 6
         assert not [key for key in place.listing("models") if ".airgap" in key]
         subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
-        assert outcomes(carry(place.make(run), form)) == {Verdict.WRITTEN, Verdict.PRESENT}
+        assert outcomes(carry(place.make(run), form)) == {ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT}
     finally:
         subprocess.run(["umount", disk], check=True)
 
@@ -165,7 +165,7 @@ def test_a_file_that_another_run_writes_is_left_alone(place: DirectoryPlace, run
     nested = Nested()
     nested.add("application/octet-stream", b"1")
     object.__setattr__(form, "source", nested)
-    assert outcomes(carry(place.make(run), form)) == {Verdict.WRITTEN}
+    assert outcomes(carry(place.make(run), form)) == {ChangeOutcome.WRITTEN}
     assert "in-use" in held[1]
 
 

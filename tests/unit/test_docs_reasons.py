@@ -23,7 +23,7 @@ ARGUMENTS: Mapping[str, int] = {
     "unbase64": 2,
     "fields": 3,
     "Unread": 4,
-    "Finding": 4,
+    "VerificationResult": 4,
     "Check": 4,
     "_broken": 1,
 }

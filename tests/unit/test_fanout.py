@@ -13,7 +13,7 @@ import pytest
 from airgap.base.digest import CHUNK
 from airgap.base.errors import UpstreamError
 from airgap.content import fanout
-from airgap.content.fanout import Fanout, Reader
+from airgap.content.fanout import Fanout, FanoutReader
 
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 7 * CHUNK + 5]
 
@@ -34,7 +34,7 @@ def _data(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
-def _read(reader: Reader, piece: int) -> bytes:
+def _read(reader: FanoutReader, piece: int) -> bytes:
     with reader(0) as stream:
         got = bytearray()
         while part := stream.read(piece):
@@ -56,7 +56,7 @@ def test_every_reader_gets_all_bytes_of_one_pass(size: int) -> None:
 def test_a_second_pass_reads_alone_and_the_others_go_on() -> None:
     source = Bytes(_data(6 * CHUNK))
 
-    def twice(reader: Reader) -> bytes:
+    def twice(reader: FanoutReader) -> bytes:
         with reader(0) as stream:
             stream.read(CHUNK)  # the connection broke: from the beginning again
         return _read(reader, CHUNK)
@@ -89,7 +89,7 @@ def test_one_that_hangs_is_left_behind_and_ends_alone(monkeypatch: pytest.Monkey
     source = Bytes(_data(3 * fanout.WINDOW * CHUNK))
     go_on = threading.Event()
 
-    def hangs(reader: Reader) -> bytes:
+    def hangs(reader: FanoutReader) -> bytes:
         with reader(0) as stream:
             begin = stream.read(10)
             go_on.wait(60)

@@ -12,7 +12,7 @@ from airgap.base.errors import AirgapError, PolicyError, StoreError
 from airgap.bundling.evidence import make_evidence
 from airgap.bundling.gate import check_scanned
 from airgap.content.lock import Item, Lock
-from airgap.statements.verdict import Checked, JudgedItem, Named, UsedWaiver, Verdict
+from airgap.statements.verdict import CheckResult, JudgedItem, Named, UsedWaiver, Verdict
 from airgap.station.files import Records
 from tests.trust_world import HOUR, NOW, image, signed, signer
 
@@ -26,7 +26,7 @@ WAIVER = b"kind: Waiver\n"
 
 def verdict(*, waiver: Digest | None = None, outcome: str = "pass") -> Verdict:
     """A verdict about what is in the store."""
-    check = Checked("signature", "waived" if waiver else "pass", None, "rule 1", waiver=waiver)
+    check = CheckResult("signature", "waived" if waiver else "pass", None, "rule 1", waiver=waiver)
     items = {name: JudgedItem(root, outcome, None, (check,)) for name, root in ROOTS.items()}
     used = (UsedWaiver(waiver, NOW + HOUR),) if waiver else ()
     return Verdict(Named("bank", Digest.of(b"policy")), (), used, items)

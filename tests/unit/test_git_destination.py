@@ -12,7 +12,7 @@ import pytest
 
 from airgap.base.errors import InputError, IntegrityError, UpstreamError
 from airgap.base.progress import Silent
-from airgap.content.forms import Change, Refs, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run, State
 from airgap.destinations.git import GitDestination
 from airgap.kinds.git import GitKind
@@ -58,12 +58,12 @@ class Inside:
         return list(destination.publish(form, plan))
 
 
-def verdicts(changes: Sequence[Change]) -> dict[str, Verdict]:
+def verdicts(changes: Sequence[Change]) -> dict[str, ChangeOutcome]:
     return {change.name: change.outcome for change in changes}
 
 
 def states(destination: GitDestination, changes: Sequence[Change]) -> dict[str, State]:
-    done = [c for c in changes if c.outcome in (Verdict.WRITTEN, Verdict.PRESENT)]
+    done = [c for c in changes if c.outcome in (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)]
     return {one.name: one.state for one in destination.inspect(done, deep=True)}
 
 
@@ -85,10 +85,10 @@ def test_everything_arrives_and_can_be_cloned(inside: Inside, work: Work, tmp_pa
     work.git("update-ref", "refs/notes/x", "HEAD")
     form = inside.form(work)
     plan = inside.destination().plan(form)
-    assert set(verdicts(plan).values()) == {Verdict.WRITE}
+    assert set(verdicts(plan).values()) == {ChangeOutcome.WRITE}
     assert not inside.root.exists()
     done = inside.carry(form)
-    assert verdicts(done) == dict.fromkeys([*work.refs(), "HEAD"], Verdict.WRITTEN)
+    assert verdicts(done) == dict.fromkeys([*work.refs(), "HEAD"], ChangeOutcome.WRITTEN)
     assert refs(inside.path) == work.refs()
     git("clone", "--quiet", inside.path, tmp_path / "clone", cwd=tmp_path)
     assert (tmp_path / "clone" / "file").read_text() == "text\n"
@@ -107,8 +107,8 @@ def test_a_second_import_finds_everything_present(inside: Inside, work: Work) ->
     form = inside.form(work)
     first = inside.carry(form)
     ours = {(change.at, change.name): change.digest for change in first}
-    assert set(verdicts(inside.carry(form)).values()) == {Verdict.PRESENT}
-    assert set(verdicts(inside.carry(form, ours=ours)).values()) == {Verdict.PRESENT}
+    assert set(verdicts(inside.carry(form)).values()) == {ChangeOutcome.PRESENT}
+    assert set(verdicts(inside.carry(form, ours=ours)).values()) == {ChangeOutcome.PRESENT}
     # Nothing of the work stays behind.
     assert not list((inside.tmp / "inside").glob("*.git"))
 
@@ -117,7 +117,7 @@ def test_what_our_receipt_lists_is_not_unpacked_again(inside: Inside, work: Work
     form = inside.form(work)
     ours = {(change.at, change.name): change.digest for change in inside.carry(form)}
     gone = replace(form, source=Memory())
-    assert set(verdicts(inside.carry(gone, ours=ours)).values()) == {Verdict.PRESENT}
+    assert set(verdicts(inside.carry(gone, ours=ours)).values()) == {ChangeOutcome.PRESENT}
 
 
 def test_a_branch_moves_forward(inside: Inside, work: Work) -> None:
@@ -126,10 +126,10 @@ def test_a_branch_moves_forward(inside: Inside, work: Work) -> None:
     form = inside.form(work)
     plan = inside.destination().plan(form)
     assert [(c.previous, c.digest, c.outcome) for c in plan if c.name == "refs/heads/main"] == [
-        (old, new, Verdict.MOVED)
+        (old, new, ChangeOutcome.MOVED)
     ]
     done = inside.carry(form)
-    assert verdicts(done) == {"refs/heads/main": Verdict.WRITTEN, "HEAD": Verdict.WRITTEN}
+    assert verdicts(done) == {"refs/heads/main": ChangeOutcome.WRITTEN, "HEAD": ChangeOutcome.WRITTEN}
     assert refs(inside.path) == {"refs/heads/main": new}
 
 
@@ -141,10 +141,10 @@ def test_rewritten_history_is_refused_and_other_refs_go_on(inside: Inside, work:
     form = inside.form(work)
     for changes in (inside.destination().plan(form), inside.carry(form)):
         found = {change.name: change for change in changes}
-        assert found["refs/heads/main"].outcome is Verdict.REFUSED
+        assert found["refs/heads/main"].outcome is ChangeOutcome.REFUSED
         assert "fast-forward" in found["refs/heads/main"].reason
-        assert found["HEAD"].outcome is Verdict.REFUSED
-        assert found["refs/heads/other"].outcome in (Verdict.WRITE, Verdict.WRITTEN)
+        assert found["HEAD"].outcome is ChangeOutcome.REFUSED
+        assert found["refs/heads/other"].outcome in (ChangeOutcome.WRITE, ChangeOutcome.WRITTEN)
     assert refs(inside.path)["refs/heads/main"] == old
 
 
@@ -152,7 +152,7 @@ def test_an_older_state_does_not_move_a_branch_back(inside: Inside, work: Work) 
     old = inside.form(work)
     new = work.commit("second", "x")
     inside.carry(inside.form(work))
-    assert verdicts(inside.carry(old))["refs/heads/main"] is Verdict.REFUSED
+    assert verdicts(inside.carry(old))["refs/heads/main"] is ChangeOutcome.REFUSED
     assert refs(inside.path)["refs/heads/main"] == new
 
 
@@ -163,8 +163,8 @@ def test_a_tag_never_moves(inside: Inside, work: Work) -> None:
     work.commit("second", "x")
     work.git("tag", "--force", "v1")
     done = inside.carry(inside.form(work))
-    assert verdicts(done)["refs/tags/v1"] is Verdict.REFUSED
-    assert verdicts(done)["refs/heads/main"] is Verdict.WRITTEN
+    assert verdicts(done)["refs/tags/v1"] is ChangeOutcome.REFUSED
+    assert verdicts(done)["refs/heads/main"] is ChangeOutcome.WRITTEN
     assert refs(inside.path)["refs/tags/v1"] == old
 
 
@@ -173,8 +173,8 @@ def test_a_restore_moves_nothing(inside: Inside, work: Work) -> None:
     work.commit("second", "x")
     work.git("branch", "new")
     done = verdicts(inside.carry(inside.form(work), add_only=True))
-    assert done["refs/heads/main"] is Verdict.REFUSED
-    assert done["refs/heads/new"] is Verdict.WRITTEN
+    assert done["refs/heads/main"] is ChangeOutcome.REFUSED
+    assert done["refs/heads/new"] is ChangeOutcome.WRITTEN
 
 
 def test_refs_that_only_the_destination_has_stay_and_are_reported(inside: Inside, work: Work) -> None:
@@ -194,16 +194,16 @@ def test_a_folder_in_the_way_of_a_ref_is_refused(inside: Inside, work: Work) -> 
     work.git("branch", "a/x")
     work.git("branch", "b")
     done = verdicts(inside.carry(inside.form(work)))
-    assert done["refs/heads/a/x"] is done["refs/heads/b"] is Verdict.REFUSED
-    assert done["refs/heads/main"] is Verdict.PRESENT
+    assert done["refs/heads/a/x"] is done["refs/heads/b"] is ChangeOutcome.REFUSED
+    assert done["refs/heads/main"] is ChangeOutcome.PRESENT
 
 
 def test_an_empty_repository_arrives(inside: Inside, tmp_path: Path) -> None:
     form = inside.form(Work(tmp_path / "empty"), "refs/heads/*")
     done = inside.carry(form)
-    assert verdicts(done) == {"": Verdict.WRITTEN}
+    assert verdicts(done) == {"": ChangeOutcome.WRITTEN}
     assert refs(inside.path) == {}
-    assert verdicts(inside.carry(form)) == {"": Verdict.PRESENT}
+    assert verdicts(inside.carry(form)) == {"": ChangeOutcome.PRESENT}
     assert states(inside.destination(), done) == {"": State.GOOD}
 
 
@@ -212,7 +212,7 @@ def test_two_thousand_refs(inside: Inside, work: Work) -> None:
     form = inside.form(work)
     done = inside.carry(form)
     assert len(done) == 2002
-    assert set(verdicts(done).values()) == {Verdict.WRITTEN}
+    assert set(verdicts(done).values()) == {ChangeOutcome.WRITTEN}
     assert refs(inside.path) == work.refs()
     assert set(states(inside.destination(), done).values()) == {State.GOOD}
 
@@ -223,8 +223,8 @@ def test_the_head_follows(inside: Inside, work: Work) -> None:
     work.commit("second", "x")
     form = inside.form(work)
     plan = inside.destination().plan(form)
-    assert verdicts(plan)["HEAD"] is Verdict.MOVED
-    assert verdicts(inside.carry(form))["HEAD"] is Verdict.WRITTEN
+    assert verdicts(plan)["HEAD"] is ChangeOutcome.MOVED
+    assert verdicts(inside.carry(form))["HEAD"] is ChangeOutcome.WRITTEN
     assert git("symbolic-ref", "HEAD", cwd=inside.path).strip() == "refs/heads/develop"
 
 
@@ -232,7 +232,7 @@ def test_sha256(inside: Inside, tmp_path: Path) -> None:
     work = Work(tmp_path / "sha256", object_format="sha256")
     work.commit()
     done = inside.carry(inside.form(work))
-    assert set(verdicts(done).values()) == {Verdict.WRITTEN}
+    assert set(verdicts(done).values()) == {ChangeOutcome.WRITTEN}
     assert refs(inside.path) == work.refs()
 
 
@@ -246,7 +246,7 @@ def test_what_changed_since_the_plan_is_left_alone(inside: Inside, work: Work) -
     git("fetch", "--quiet", work.path, f"{new}:refs/heads/tmp", cwd=inside.path)
     git("update-ref", "-d", "refs/heads/main", cwd=inside.path)
     (main,) = [c for c in destination.publish(form, plan) if c.name == "refs/heads/main"]
-    assert main.outcome is Verdict.FAILED
+    assert main.outcome is ChangeOutcome.FAILED
     assert "changed since the plan" in main.reason
 
 
@@ -276,7 +276,7 @@ def test_a_flipped_byte_keeps_everything_out(inside: Inside, work: Work, where: 
     assert not inside.path.exists()
     with pytest.raises(IntegrityError):
         destination.publish(damaged, plan)
-    assert set(verdicts(inside.carry(form)).values()) == {Verdict.WRITTEN}
+    assert set(verdicts(inside.carry(form)).values()) == {ChangeOutcome.WRITTEN}
 
 
 def test_a_bundle_of_other_refs_is_refused(inside: Inside, work: Work) -> None:
@@ -294,7 +294,7 @@ def test_an_increment_builds_on_what_is_there(inside: Inside, work: Work, tmp_pa
     store = Memory()
     bundle = store.add("application/vnd.airgap.git.bundle.v1", (tmp_path / "i.bundle").read_bytes())
     form = replace(inside.form(work), bundles=(bundle,), source=store)
-    assert set(verdicts(inside.carry(form)).values()) == {Verdict.WRITTEN}
+    assert set(verdicts(inside.carry(form)).values()) == {ChangeOutcome.WRITTEN}
     assert refs(inside.path) == {"refs/heads/main": new}
     # Without what it builds on it is refused.
     elsewhere = replace(form, original="example.org/elsewhere")
@@ -402,8 +402,8 @@ def test_lfs_objects_arrive_and_git_lfs_finds_them(inside: Inside, work: Work, t
     work.lfs("weights.bin", content)
     form = inside.form(work, lfs=True)
     done = inside.carry(form)
-    assert verdicts(done)[lfs_line(content)] is Verdict.WRITTEN
-    assert set(verdicts(inside.carry(form)).values()) == {Verdict.PRESENT}
+    assert verdicts(done)[lfs_line(content)] is ChangeOutcome.WRITTEN
+    assert set(verdicts(inside.carry(form)).values()) == {ChangeOutcome.PRESENT}
     git("clone", "--quiet", f"file://{inside.path}", tmp_path / "clone", cwd=tmp_path)
     git("lfs", "install", "--local", cwd=tmp_path / "clone")
     git("lfs", "pull", cwd=tmp_path / "clone")
@@ -442,4 +442,4 @@ def test_audit_finds_damaged_and_missing_lfs_objects(inside: Inside, work: Work)
     path.unlink()
     assert states(inside.destination(), done)[lfs_line(content)] is State.MISSING
     # The next import mends it.
-    assert verdicts(inside.carry(form))[lfs_line(content)] is Verdict.WRITTEN
+    assert verdicts(inside.carry(form))[lfs_line(content)] is ChangeOutcome.WRITTEN

@@ -26,7 +26,7 @@ from airgap.resources.model import GitRequest
 from airgap.store.memory import Memory
 from airgap.tools.git import Git
 from airgap.tools.git_bundle import read_header, unpack_bundle
-from airgap.tools.git_repository import Repository
+from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import find_pointers, parse_pointer
 from tests.git_sources import Work, git, refs
 
@@ -313,7 +313,7 @@ def test_one_flipped_byte_in_the_bundle_is_found(work: Work, kind: GitKind, tmp_
     data[int(len(data) * where)] ^= 0x01
     path = tmp_path / "b.bundle"
     path.write_bytes(data)
-    repository = Repository(Git(tmp_path / "g"), tmp_path / "empty.git")
+    repository = BareRepository(Git(tmp_path / "g"), tmp_path / "empty.git")
     repository.create("sha1")
     try:
         header = unpack_bundle(repository, path)
@@ -327,7 +327,7 @@ def test_a_cut_bundle_is_found(work: Work, kind: GitKind, tmp_path: Path) -> Non
     work.commit("f", "0123456789" * 1000)
     store = Memory()
     data = bundle_of(store, kind.pack(kind.resolve(request(work)), store))
-    repository = Repository(Git(tmp_path / "g"), tmp_path / "empty.git")
+    repository = BareRepository(Git(tmp_path / "g"), tmp_path / "empty.git")
     repository.create("sha1")
     for size in (10, len(data) // 2, len(data) - 21, len(data) - 1):
         (tmp_path / "b.bundle").write_bytes(data[:size])
@@ -339,7 +339,7 @@ def test_a_bundle_whose_history_is_not_whole_is_refused(work: Work, tmp_path: Pa
     work.commit()
     work.commit("second", "x")
     work.git("bundle", "create", "--quiet", tmp_path / "b.bundle", "HEAD~1..main")
-    repository = Repository(Git(tmp_path / "g"), tmp_path / "empty.git")
+    repository = BareRepository(Git(tmp_path / "g"), tmp_path / "empty.git")
     repository.create("sha1")
     with pytest.raises(IntegrityError, match="git-prerequisite"):
         unpack_bundle(repository, tmp_path / "b.bundle")
@@ -353,7 +353,7 @@ def test_a_pack_with_a_missing_link_is_refused(work: Work, tmp_path: Path) -> No
         capture_output=True, check=True,
     ).stdout  # fmt: skip
     (tmp_path / "b.bundle").write_bytes(f"# v2 git bundle\n{second} refs/heads/main\n\n".encode() + pack)
-    repository = Repository(Git(tmp_path / "g"), tmp_path / "empty.git")
+    repository = BareRepository(Git(tmp_path / "g"), tmp_path / "empty.git")
     repository.create("sha1")
     with pytest.raises(IntegrityError):
         unpack_bundle(repository, tmp_path / "b.bundle")
@@ -492,7 +492,7 @@ def test_a_tag_on_a_large_blob_is_not_held_in_memory(work: Work, tmp_path: Path)
     work.git("tag", "big", work.git("hash-object", "-w", big).strip())
     work.git("tag", "--annotate", "--message", "m", "noted", "big")
     work.git("tag", "pointer", pointer)
-    repository = Repository(Git(tmp_path / "git"), work.path / ".git")
+    repository = BareRepository(Git(tmp_path / "git"), work.path / ".git")
     tracemalloc.start()
     try:
         found = find_pointers(repository, refs(work.path).values())

@@ -22,7 +22,7 @@ from airgap.tools.git import Git, Remote, scrub
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_ref
 from airgap.tools.git_remote import authorization, check_url
-from airgap.tools.git_repository import Repository, list_refs
+from airgap.tools.git_repository import BareRepository, list_refs
 from tests.git_sources import Work
 
 OID = "a" * 40
@@ -112,7 +112,7 @@ def test_runs_in_threads_do_not_disturb_each_other(git: Git, tmp_path: Path) -> 
 
     def work(number: int) -> None:
         try:
-            repository = Repository(git, tmp_path / f"{number}.git")
+            repository = BareRepository(git, tmp_path / f"{number}.git")
             repository.create("sha1")
             assert repository.refs() == {}
         except Exception as error:  # noqa: BLE001 (shown by the assertion below)
@@ -135,13 +135,13 @@ def test_foreign_transports_are_closed(git: Git) -> None:
 def test_hooks_do_not_run(git: Git, tmp_path: Path) -> None:
     work = Work(tmp_path / "work")
     work.commit()
-    repository = Repository(git, tmp_path / "bare.git")
+    repository = BareRepository(git, tmp_path / "bare.git")
     repository.create("sha1")
     hook = repository.path / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    source = Repository(git, work.path / ".git")
+    source = BareRepository(git, work.path / ".git")
     git.run("push", str(repository.path), "refs/heads/main:refs/heads/main", repository=source.path)
     assert repository.refs() == work.refs()
 

@@ -15,14 +15,14 @@ from airgap.delivery.read import open_media
 from airgap.report.judged import Judged, judged
 from airgap.report.things import describe
 from airgap.report.verdict import FEW, MAX_REFUSED, passed, passed_lines, refused_lines
-from airgap.statements.verdict import By, Checked, JudgedItem, Named, Verdict
+from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Verdict
 
 ROOT = Digest.of(b"root")
 DELIVERY = Path(__file__).parents[1] / "golden/delivery-judged/delivery"
-SIGNED = Checked("signature", "pass", ROOT, "rule 1 (a/*)", By(key="ci"))
+SIGNED = CheckResult("signature", "pass", ROOT, "rule 1 (a/*)", PassedBy(key="ci"))
 
 
-def verdict(*checks: Checked, number: int = 1, outcome: str = "pass") -> Verdict:
+def verdict(*checks: CheckResult, number: int = 1, outcome: str = "pass") -> Verdict:
     """A verdict about so many items, each with these checks."""
     reason = None if outcome == "pass" else "absent: no signature is attached"
     items = {f"item{n}": JudgedItem(ROOT, outcome, reason, checks) for n in range(number)}
@@ -36,7 +36,7 @@ def look(folder: Path) -> Judged:
 
 def test_what_passed_is_counted_by_rule_and_by_who_spoke_for_it() -> None:
     made = verdict(SIGNED, number=FEW + 1)
-    alone = replace(SIGNED, check="digest-only", rule="rule 2 (**)", by=By(approver="Amina"))
+    alone = replace(SIGNED, check="digest-only", rule="rule 2 (**)", by=PassedBy(approver="Amina"))
     items = {**made.items, "one": JudgedItem(ROOT, "pass", None, (alone,))}
     assert passed_lines(replace(made, items=items)) == [
         f"  {FEW + 1} by rule 1 (a/*): signature of key 'ci'",
@@ -47,7 +47,9 @@ def test_what_passed_is_counted_by_rule_and_by_who_spoke_for_it() -> None:
 
 def test_builds_of_one_issuer_are_one_way() -> None:
     spdx = replace(SIGNED, check="attestation", predicate_type="https://spdx.dev/Document")
-    checks = [replace(SIGNED, by=By(identity=f"https://ci/x@refs/tags/v{n}", issuer="https://ci")) for n in range(2)]
+    checks = [
+        replace(SIGNED, by=PassedBy(identity=f"https://ci/x@refs/tags/v{n}", issuer="https://ci")) for n in range(2)
+    ]
     assert list(passed(verdict(*checks, spdx))) == [
         "rule 1 (a/*): signature of a certificate by https://ci, attestation https://spdx.dev/Document of key 'ci'"
     ]

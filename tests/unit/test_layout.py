@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from airgap.base.errors import InputError, IntegrityError, StoreError
-from airgap.content.graph import Descriptor, Outcome
+from airgap.content.graph import Descriptor, PutResult
 from airgap.store.layout import Layout
 from airgap.store.memory import Memory
 from tests.suites.target_suite import LAYER, Reopen, TargetSuite, blob, opener
@@ -46,7 +46,7 @@ def test_a_partial_blob_is_continued_and_not_fetched_again(tmp_path: Path) -> No
         asked.append(offset)
         return io.BytesIO(data[offset:])
 
-    assert layout.put(descriptor, from_offset) is Outcome.WRITTEN
+    assert layout.put(descriptor, from_offset) is PutResult.WRITTEN
     assert asked == [2 << 20]
     assert layout.blob_path(descriptor.digest).read_bytes() == data
     assert not partial.exists()
@@ -57,7 +57,7 @@ def test_a_partial_blob_that_is_wrong_is_fetched_once_more_from_zero(tmp_path: P
     layout = Layout(tmp_path / "store", create=True)
     descriptor, data = blob(3 << 20)
     layout.blob_path(descriptor.digest).with_name(f".{descriptor.digest.hex}.partial").write_bytes(kept)
-    assert layout.put(descriptor, opener(data)) is Outcome.WRITTEN
+    assert layout.put(descriptor, opener(data)) is PutResult.WRITTEN
     assert layout.blob_path(descriptor.digest).read_bytes() == data
 
 
@@ -110,7 +110,7 @@ def test_threads_that_bring_one_blob_into_a_batch_do_not_wait_for_ever(tmp_path:
     outcomes.append(layout.put(descriptor, slowly))
     second.join(30)
     assert not second.is_alive()
-    assert outcomes in ([Outcome.WRITTEN, Outcome.PRESENT], [Outcome.PRESENT, Outcome.WRITTEN])
+    assert outcomes in ([PutResult.WRITTEN, PutResult.PRESENT], [PutResult.PRESENT, PutResult.WRITTEN])
 
 
 def test_a_batch_is_there_once_names_are(tmp_path: Path) -> None:

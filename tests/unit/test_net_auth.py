@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airgap.base.errors import InputError, UpstreamError
-from airgap.net.auth import Authority, Challenge, parse_challenge
+from airgap.net.auth import Challenge, TokenRealm, parse_challenge
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.credentials import Login, docker_login, login_of
 from airgap.net.http import Client, Retries
@@ -191,11 +191,11 @@ def harbor() -> Iterator[HarborDouble]:
     made.stop()
 
 
-def authority(harbor: HarborDouble, password: str | None = "good") -> Authority:
+def authority(harbor: HarborDouble, password: str | None = "good") -> TokenRealm:
     """What a client knows of it."""
     http = Client(zone="gap", retries=Retries(attempts=2, base=0, jitter=0))
     login = None if password is None else Login("robot$import", password)
-    return Authority(http, f"{harbor.url}/v2/", login)
+    return TokenRealm(http, f"{harbor.url}/v2/", login)
 
 
 def test_one_token_for_each_set_of_scopes_however_many_ask(harbor: HarborDouble) -> None:
@@ -212,7 +212,7 @@ def test_one_token_for_each_set_of_scopes_however_many_ask(harbor: HarborDouble)
 def test_a_token_is_renewed_before_it_ends(harbor: HarborDouble) -> None:
     now = [0.0]
     one = authority(harbor)
-    one = Authority(one._http, f"{harbor.url}/v2/", one.login, clock=lambda: now[0])
+    one = TokenRealm(one._http, f"{harbor.url}/v2/", one.login, clock=lambda: now[0])
     first = one.header((PULL,))
     now[0] = harbor.token_seconds - 31
     assert one.header((PULL,)) == first
@@ -263,18 +263,18 @@ def test_inside_the_gap_a_password_goes_to_no_foreign_realm(scripts: list[Script
     scripts += [stranger, registry]
     login = Login("me", "pw")
     with pytest.raises(UpstreamError) as caught:
-        Authority(Client(zone="gap"), f"{registry.url}/v2/", login).header((PULL,))
+        TokenRealm(Client(zone="gap"), f"{registry.url}/v2/", login).header((PULL,))
     assert caught.value.code == "foreign-host"
     assert stranger.asked == []
     named = Client({registry.host: HostConfig(allowed_hosts=(stranger.host,))}, zone="gap")
-    assert Authority(named, f"{registry.url}/v2/", login).header((PULL,)) == "Bearer t"
+    assert TokenRealm(named, f"{registry.url}/v2/", login).header((PULL,)) == "Bearer t"
     assert stranger.asked[0].headers["authorization"] == login.header
 
 
 def test_a_registry_that_asks_nobody_gets_no_password(scripts: list[Scripted]) -> None:
     registry = Scripted(Answer(200))
     scripts.append(registry)
-    one = Authority(Client(zone="gap"), f"{registry.url}/v2/", Login("me", "pw"))
+    one = TokenRealm(Client(zone="gap"), f"{registry.url}/v2/", Login("me", "pw"))
     assert one.header((PULL,)) == ""
     assert "authorization" not in registry.asked[0].headers
 
@@ -286,5 +286,5 @@ def test_an_answer_without_a_token_is_an_error(scripts: list[Scripted], body: by
     server.answers.insert(0, Answer(401, headers=realm))
     scripts.append(server)
     with pytest.raises(UpstreamError) as caught:
-        Authority(Client(zone="gap"), f"{server.url}/v2/", None).header((PULL,))
+        TokenRealm(Client(zone="gap"), f"{server.url}/v2/", None).header((PULL,))
     assert caught.value.code == "bad-token"

@@ -16,7 +16,7 @@ import urllib3.exceptions as lib
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
 from airgap.net.config import HostConfig
 from airgap.net.faults import TransportError, transport_error
-from airgap.net.http import Body, Client, Fixed, Response, Retries, Timeouts
+from airgap.net.http import Client, Fixed, RequestBody, Response, Retries, Timeouts
 from tests.parts import tls
 from tests.parts.process import free_ports
 from tests.parts.scripted import Answer, Scripted
@@ -102,7 +102,7 @@ def test_connections_are_used_again(start: Start) -> None:
 
 def test_a_body_is_sent_in_small_pieces() -> None:
     data = bytes(200_000)
-    pieces = [len(piece) for piece in Body.of(data).pieces()]
+    pieces = [len(piece) for piece in RequestBody.of(data).pieces()]
     assert pieces == [65536, 65536, 65536, 3392]
 
 
@@ -114,7 +114,7 @@ def test_a_body_is_opened_again_for_each_repetition(start: Start) -> None:
         opened.append(1)
         return io.BytesIO(b"content")
 
-    assert client().request("PUT", server.url, body=Body(7, give)).status == 201
+    assert client().request("PUT", server.url, body=RequestBody(7, give)).status == 201
     assert [asked.body for asked in server.asked] == [b"content"] * 3
     assert len(opened) == 3
 
@@ -122,7 +122,7 @@ def test_a_body_is_opened_again_for_each_repetition(start: Start) -> None:
 def test_a_body_that_ends_early_is_an_integrity_error_and_is_not_repeated(start: Start) -> None:
     server = start()
     with pytest.raises(IntegrityError) as caught:
-        client().request("PUT", server.url, body=Body(10, lambda: io.BytesIO(b"short")))
+        client().request("PUT", server.url, body=RequestBody(10, lambda: io.BytesIO(b"short")))
     assert caught.value.code == "truncated"
     assert server.asked == []
 
@@ -139,7 +139,7 @@ def test_a_fault_of_the_source_of_a_body_is_not_taken_for_one_of_the_peer(start:
             raise TransportError("connection-lost", "the other side", request_id="another")
 
     with pytest.raises(TransportError, match="the other side"):
-        client().request("PUT", server.url, body=Body(5, Broken))  # type: ignore[arg-type]
+        client().request("PUT", server.url, body=RequestBody(5, Broken))  # type: ignore[arg-type]
     assert len(calls) == 1
 
 
@@ -379,7 +379,7 @@ def test_redirects_have_an_end(start: Start) -> None:
 def test_a_write_does_not_follow(start: Start) -> None:
     server = start(Answer(301, headers={"Location": "/renamed"}))
     with pytest.raises(UpstreamError) as caught:
-        client().request("PUT", server.url, body=Body.of(b"x"))
+        client().request("PUT", server.url, body=RequestBody.of(b"x"))
     assert caught.value.code == "redirect-refused"
     assert client().request("GET", server.url, follow=False, expect=(301,)).status == 301
 

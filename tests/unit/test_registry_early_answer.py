@@ -14,7 +14,7 @@ from airgap.content.graph import Descriptor
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.store.registry.client import RegistryClient
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.web import Handler, Server
 from tests.suites.target_suite import LAYER
@@ -51,7 +51,9 @@ def refused(host: str, big: Descriptor, login: Credentials | None = None) -> tup
     http = Client({host: HostConfig(login, plain_http=True)}, zone="gap", retries=Retries(attempts=3, base=0, jitter=0))
     given: list[int] = []
     with pytest.raises(UpstreamError) as caught:
-        Repository(RegistryClient(host, http), "p1/x").put(big, lambda offset: cast("BinaryIO", Zeros(offset, given)))
+        RegistryRepository(RegistryClient(host, http), "p1/x").put(
+            big, lambda offset: cast("BinaryIO", Zeros(offset, given))
+        )
     return caught.value, sum(given)
 
 

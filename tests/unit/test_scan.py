@@ -10,7 +10,7 @@ from airgap.base.digest import Digest
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Item, Lock
-from airgap.jobs.scan import Order, Scanned, scan
+from airgap.jobs.scan import Scanned, ScanOptions, scan
 from airgap.resources.load import load_policy
 from airgap.station.files import Records
 from airgap.store.layout import Layout
@@ -32,7 +32,7 @@ def locked(name: str, root: images.Descriptor, item: str = "ghcr.io/acme/app:1.0
 def run(world: World, *locks: Lock, rules: str = LOCKED) -> list[Scanned]:
     """Judges them, and signs nothing."""
     policy = load_policy(policy_text(rules, ""), base_dir=world.folder)
-    order = Order(locks, policy, (), NOW)
+    order = ScanOptions(locks, policy, (), NOW)
     return scan(order, Layout(world.files.folder), Records(world.folder / "records"), None, Silent())
 
 

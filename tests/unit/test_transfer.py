@@ -15,7 +15,7 @@ from airgap.base.digest import CHUNK
 from airgap.base.errors import AbsentError, StoreError, UpstreamError
 from airgap.base.progress import Silent
 from airgap.content.copy import Copy, copy_graph
-from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, Outcome
+from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, PutResult
 from airgap.store.memory import Memory
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -66,7 +66,7 @@ class Dies(Memory):
             raise self.error
         return super().has(descriptor)
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         self.after -= 1
         if self.after <= 0:
             with opener(0) as stream:
@@ -111,8 +111,8 @@ def test_what_one_registry_has_is_sent_to_the_other_alone() -> None:
     full, empty = Memory("full"), Memory("empty")
     copy_graph([Copy("app", source, full, root, peer="full")])
     results = copy_graph([Copy("app", source, t, root, peer=t.name) for t in (full, empty)])
-    assert set(results[0].outcomes.values()) == {Outcome.PRESENT}
-    assert set(results[1].outcomes.values()) == {Outcome.WRITTEN}
+    assert set(results[0].outcomes.values()) == {PutResult.PRESENT}
+    assert set(results[1].outcomes.values()) == {PutResult.WRITTEN}
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])

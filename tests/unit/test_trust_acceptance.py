@@ -16,7 +16,7 @@ from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.content.lock import Lock
 from airgap.resources.model import Revocation
 from airgap.statements.accepted_state import AcceptedState, Standing, StateFile
-from airgap.statements.bodies import Delivery, Pull, PulledItem, Receipt
+from airgap.statements.predicates import Delivery, Pull, PulledItem, Receipt
 from tests.trust_world import (
     DAY,
     HOUR,

@@ -12,18 +12,18 @@ from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.base.times import utc_text
 from airgap.content.lock import Item, Lock
-from airgap.statements.bodies import Approval
-from airgap.statements.verdict import Checked, JudgedItem, Named, UsedWaiver, Verdict
+from airgap.statements.predicates import Approval
+from airgap.statements.verdict import CheckResult, JudgedItem, Named, UsedWaiver, Verdict
 from tests.trust_world import DAY, HOUR, NOW, World, image, signed, signer
 
 NAME = "alpine:3.20"
 ROOT = Digest.of(NAME.encode())
 OTHER = Lock.of("other", [image("busybox:1.36")])
-PASSED = Checked("signature", "pass", ROOT, "rule 1")
+PASSED = CheckResult("signature", "pass", ROOT, "rule 1")
 EXPIRES = NOW + 30 * DAY
 
 
-def verdict(*checks: Checked, name: str = NAME, root: Digest = ROOT, outcome: str = "pass") -> Verdict:
+def verdict(*checks: CheckResult, name: str = NAME, root: Digest = ROOT, outcome: str = "pass") -> Verdict:
     """A verdict about one item, with the waivers that its checks name."""
     used = sorted({check.waiver for check in checks if check.waiver})
     return Verdict(

@@ -11,22 +11,22 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, StoreError
-from airgap.statements.log import EMPTY_HEAD, MAX_LINE, REPAIR, Log
+from airgap.statements.log import EMPTY_HEAD, MAX_LINE, REPAIR, StationLog
 from tests.trust_world import NOW
 
 ONE, TWO = Digest.of(b"one"), Digest.of(b"two")
 
 
-def filled(path: Path, count: int = 3) -> tuple[Log, list[Digest]]:
+def filled(path: Path, count: int = 3) -> tuple[StationLog, list[Digest]]:
     """A log with lines, and the head after each."""
-    log = Log(path)
+    log = StationLog(path)
     heads = [
         log.append(time=NOW, actor="exporter", action=f"pull-{number}", subjects=[ONE]).head for number in range(count)
     ]
     return log, heads
 
 
-def code_of(log: Log, *heads: Digest) -> str:
+def code_of(log: StationLog, *heads: Digest) -> str:
     with pytest.raises(IntegrityError) as caught:
         log.verify(heads)
     assert caught.value.hint
@@ -35,7 +35,7 @@ def code_of(log: Log, *heads: Digest) -> str:
 
 
 def test_a_log_that_is_not_there_is_empty_and_is_not_made_by_looking(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log.jsonl")
+    log = StationLog(tmp_path / "log.jsonl")
     assert (log.head(), log.verify(), list(log.entries())) == (EMPTY_HEAD, 0, [])
     assert code_of(log, ONE) == "log-cut"
     assert list(tmp_path.iterdir()) == []
@@ -83,7 +83,7 @@ def test_a_torn_line_is_reported_then_mended_and_the_mending_is_noted(tmp_path: 
 
 
 def test_a_log_that_is_only_a_torn_line(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log.jsonl")
+    log = StationLog(tmp_path / "log.jsonl")
     log.path.write_bytes(b'{"time"')
     assert log.head() == EMPTY_HEAD
     assert log.append(time=NOW, actor="a", action="b").repaired == Digest.of(b'{"time"')
@@ -137,12 +137,12 @@ def test_links_folders_and_pipes_are_refused(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     for path in (link, pipe, tmp_path):
         with pytest.raises(StoreError):
-            Log(path).append(time=NOW, actor="a", action="b")
+            StationLog(path).append(time=NOW, actor="a", action="b")
     assert target.read_bytes() == b""
 
 
 def test_a_line_that_is_too_long_is_a_bug_and_leaves_nothing(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log.jsonl")
+    log = StationLog(tmp_path / "log.jsonl")
     with pytest.raises(ValueError, match="line"):
         log.append(time=NOW, actor="a", action="b", subjects=[ONE] * 20_000)
     assert log.verify() == 0
@@ -155,7 +155,7 @@ def test_several_writers_make_one_chain(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert Log(path).verify() == 40
+    assert StationLog(path).verify() == 40
 
 
 def test_a_cut_shows_also_behind_a_torn_line_and_says_what_names_the_head(tmp_path: Path) -> None:

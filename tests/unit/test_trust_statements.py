@@ -13,21 +13,21 @@ import pytest
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
-from airgap.statements.bodies import (
+from airgap.statements.dsse import MAX_BUNDLE, open_bundle, pae, sign_payload, verify
+from airgap.statements.keys.file import load_public
+from airgap.statements.log import EMPTY_HEAD
+from airgap.statements.predicates import (
     Approval,
     Audit,
-    Body,
+    AuditFinding,
     Delivery,
-    Finding,
     Placed,
     PlacedItem,
+    Predicate,
     Pull,
     PulledItem,
     Receipt,
 )
-from airgap.statements.dsse import MAX_BUNDLE, open_bundle, pae, sign_payload, verify
-from airgap.statements.keys.file import load_public
-from airgap.statements.log import EMPTY_HEAD
 from airgap.statements.statement import Statement, predicate_type
 from tests.trust_world import NOW, signer, statement
 
@@ -123,7 +123,7 @@ def test_other_bundles_are_refused(data: bytes) -> None:
     assert caught.value.hint
 
 
-BODIES: list[Body] = [
+BODIES: list[Predicate] = [
     Pull(
         {
             "docker.io/library/alpine:3.20": PulledItem(OTHER, "pass", 3623807),
@@ -151,12 +151,12 @@ BODIES: list[Body] = [
             Placed("https://s3.example.org", "tree", ()),
         ),
     ),
-    Audit("fail", deep=True, checked=7, findings=(Finding("u", "i", "a", "n", "missing", OTHER),)),
+    Audit("fail", deep=True, checked=7, findings=(AuditFinding("u", "i", "a", "n", "missing", OTHER),)),
 ]
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind)
-def test_a_statement_is_read_as_it_was_made(body: Body) -> None:
+def test_a_statement_is_read_as_it_was_made(body: Predicate) -> None:
     made = statement(SUBJECT, body, "exporter")
     again = Statement.parse(made.payload, "here")
     assert again == made
@@ -190,7 +190,7 @@ def test_the_shapes_are_those_of_the_format() -> None:
     }
 
 
-def changed(change: Callable[[Any], object], body: Body | None = None) -> bytes:
+def changed(change: Callable[[Any], object], body: Predicate | None = None) -> bytes:
     """A good payload whose JSON was changed."""
     document = json.loads(statement(SUBJECT, body or BODIES[0], "exporter").payload)
     change(document)

@@ -16,10 +16,10 @@ from airgap.base.errors import TrustError
 from airgap.content.lock import Item
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import (
-    By,
-    Checked,
+    CheckResult,
     JudgedItem,
     Named,
+    PassedBy,
     UsedWaiver,
     Verdict,
     objection,
@@ -30,19 +30,19 @@ LOCK = Digest.of(b"lock")
 ROOT = Digest.of(b"alpine:3.20")
 OTHER = Digest.of(b"other")
 WAIVER = Digest.of(b"waiver")
-SIGNED = Checked(
+SIGNED = CheckResult(
     check="signature",
     outcome="pass",
     subject=ROOT,
     rule="rule 1 (docker.io/**)",
-    by=By(identity="https://example.org/ci", issuer="https://issuer.example.org", key_digest=OTHER),
+    by=PassedBy(identity="https://example.org/ci", issuer="https://issuer.example.org", key_digest=OTHER),
 )
-ATTESTED = Checked(
+ATTESTED = CheckResult(
     check="attestation",
     outcome="waived",
     subject=ROOT,
     rule="rule 1 (docker.io/**)",
-    by=By(approver="Amina"),
+    by=PassedBy(approver="Amina"),
     reason="absent: none is attached",
     predicate_type="https://spdx.dev/Document",
     waiver=WAIVER,

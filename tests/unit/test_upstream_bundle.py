@@ -15,7 +15,7 @@ from airgap.signatures.formats.bundle import MAX_ENTRIES, MAX_TIMESTAMPS, read_b
 from airgap.signatures.formats.envelope import read_envelope
 from airgap.signatures.formats.intoto import MAX_SUBJECTS, parse_statement
 from airgap.signatures.formats.simple_signing import read_simple_signing, signed_digest
-from airgap.signatures.record import COSIGN_SIGN, Layout, Refusal, Signed
+from airgap.signatures.record import COSIGN_SIGN, Refusal, SignatureLayout, Signed
 from airgap.statements.dsse import PAYLOAD_TYPE, pae
 from tests.parts.fake_sigstore import FakeSigstore, How, managed
 from tests.parts.fake_sigstore.bundles import BUNDLE, MEDIA_TYPES, SPDX, BundleVersion
@@ -45,7 +45,7 @@ def test_a_bundle_with_a_certificate_is_read_whole() -> None:
     found = read(blob)
     document = json.loads(blob)
     entry = document["verificationMaterial"]["tlogEntries"][0]
-    assert (found.layout, found.attestation, found.version) == (Layout.BUNDLE, False, "0.3")
+    assert (found.layout, found.attestation, found.version) == (SignatureLayout.BUNDLE, False, "0.3")
     assert found.payload == base64.b64decode(document["dsseEnvelope"]["payload"])
     assert found.message == pae(found.payload, PAYLOAD_TYPE)
     assert found.stamped == found.signature
@@ -290,7 +290,7 @@ def test_a_predicate_that_is_a_text_is_of_older_attestations_alone() -> None:
 def test_an_older_signature_is_read_whole() -> None:
     layer = SIGSTORE.old_signature(IMAGE, KEYLESS)
     found = read_simple_signing(IMAGE, "tag", layer.annotations, layer.blob)
-    assert (found.layout, found.attestation) == (Layout.SIMPLE_SIGNING, False)
+    assert (found.layout, found.attestation) == (SignatureLayout.SIMPLE_SIGNING, False)
     assert found.payload == found.message == layer.blob
     assert found.stamped == found.signature
     assert found.certificate
@@ -305,7 +305,7 @@ def test_an_older_signature_is_read_whole() -> None:
 def test_an_older_attestation_is_stamped_as_a_whole() -> None:
     layer = SIGSTORE.old_attestation(IMAGE, SPDX, {"a": 1}, KEYLESS)
     found = read_envelope(IMAGE, "tag", layer.annotations, layer.blob)
-    assert (found.layout, found.attestation, found.stamped) == (Layout.ENVELOPE, True, layer.blob)
+    assert (found.layout, found.attestation, found.stamped) == (SignatureLayout.ENVELOPE, True, layer.blob)
     assert found.message == pae(found.payload, PAYLOAD_TYPE)
 
 

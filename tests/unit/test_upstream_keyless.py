@@ -14,7 +14,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.base.times import CLOCK_SKEW
 from airgap.signatures.engines.keyless import _ask_sigstore, verify_keyless
-from airgap.signatures.record import Identity, Layout, LogEntry, Refusal, Signed, Status
+from airgap.signatures.record import Identity, LogEntry, Refusal, SignatureLayout, Signed, Status
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.statements.dsse import pae
 from tests.keyless_world import (
@@ -275,7 +275,7 @@ def test_sigstore_judges_the_same_record(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("log", ["v1", "v2"])
 def test_sigstore_judges_with_what_the_root_still_trusts(log: Any) -> None:
     signed = bundle(How(AT, log=log, stamp=True))
-    assert signed.layout is Layout.BUNDLE
+    assert signed.layout is SignatureLayout.BUNDLE
     for name in ("authorities", "logs", "ct_logs", "stampers"):
         ended = [(one, Window(START, AT)) for one, _ in getattr(SIGSTORE.contents(), name)]
         narrowed = root(**{name: ended}).within([LOGGED])

@@ -18,7 +18,7 @@ from airgap.content.graph import Descriptor
 from airgap.content.lock import Attached
 from airgap.signatures.formats import read
 from airgap.signatures.formats.read import read_attached, subjects, unsigned
-from airgap.signatures.record import MAX_DETAIL, Layout, Signed, Status, Unread
+from airgap.signatures.record import MAX_DETAIL, SignatureLayout, Signed, Status, Unread
 from airgap.store import layout as store
 from airgap.store.locate import LayoutFinder, Located, find_attached
 from tests.parts import images
@@ -101,27 +101,27 @@ def _saved(shelf: Shelf, kind: str, layer: Layer) -> None:
     shelf.made.tag("", {**shelf.made.document(manifest, images.MANIFEST), **annotated})
 
 
-READ: dict[str, tuple[Callable[[Shelf], object], Layout, bool]] = {
-    "A": (lambda s: attach.tag(s.made, s.image, "sig", [_old(s)]), Layout.SIMPLE_SIGNING, False),
+READ: dict[str, tuple[Callable[[Shelf], object], SignatureLayout, bool]] = {
+    "A": (lambda s: attach.tag(s.made, s.image, "sig", [_old(s)]), SignatureLayout.SIMPLE_SIGNING, False),
     "B": (
         lambda s: attach.tag(s.made, s.image, "att", [SIGSTORE.old_attestation(s.digest, SPDX, {}, HOW)]),
-        Layout.ENVELOPE,
+        SignatureLayout.ENVELOPE,
         True,
     ),
-    "D": (lambda s: attach.referrer(s.made, s.image, _bundle(s)), Layout.BUNDLE, False),
+    "D": (lambda s: attach.referrer(s.made, s.image, _bundle(s)), SignatureLayout.BUNDLE, False),
     "D-attestation": (
         lambda s: attach.referrer(s.made, s.image, SIGSTORE.attest(s.digest, SPDX, {}, HOW)),
-        Layout.BUNDLE,
+        SignatureLayout.BUNDLE,
         True,
     ),
-    "D-fallback": (lambda s: attach.fallback(s.made, s.image, _bundle(s)), Layout.BUNDLE, False),
-    "D-fallback-without-a-subject": (_only_listed, Layout.BUNDLE, False),
-    "D-another-artifact-type": (lambda s: s.referrer(BUNDLE, _bundle(s)), Layout.BUNDLE, False),
-    "E": (lambda s: attach.old_referrer(s.made, s.image, [_old(s)]), Layout.SIMPLE_SIGNING, False),
-    "F-signature": (lambda s: _saved(s, "sigs", _old(s)), Layout.SIMPLE_SIGNING, False),
+    "D-fallback": (lambda s: attach.fallback(s.made, s.image, _bundle(s)), SignatureLayout.BUNDLE, False),
+    "D-fallback-without-a-subject": (_only_listed, SignatureLayout.BUNDLE, False),
+    "D-another-artifact-type": (lambda s: s.referrer(BUNDLE, _bundle(s)), SignatureLayout.BUNDLE, False),
+    "E": (lambda s: attach.old_referrer(s.made, s.image, [_old(s)]), SignatureLayout.SIMPLE_SIGNING, False),
+    "F-signature": (lambda s: _saved(s, "sigs", _old(s)), SignatureLayout.SIMPLE_SIGNING, False),
     "F-attestation": (
         lambda s: _saved(s, "atts", SIGSTORE.old_attestation(s.digest, SPDX, {}, HOW)),
-        Layout.ENVELOPE,
+        SignatureLayout.ENVELOPE,
         True,
     ),
 }
@@ -137,71 +137,71 @@ def test_each_signed_format_is_read(shelf: Shelf, name: str) -> None:
     assert found.where.startswith(("tag sha256-", "referrer sha256:"))
 
 
-UNREAD: dict[str, tuple[Callable[[Shelf], object], Layout, Status, str]] = {
+UNREAD: dict[str, tuple[Callable[[Shelf], object], SignatureLayout, Status, str]] = {
     "C": (
         lambda s: attach.sbom_tag(s.made, s.image, b"{}"),
-        Layout.SBOM,
+        SignatureLayout.SBOM,
         Status.ABSENT,
         "unsigned",
     ),
     "C-referrer": (
         lambda s: s.referrer("text/spdx+json", b"{}"),
-        Layout.SBOM,
+        SignatureLayout.SBOM,
         Status.ABSENT,
         "unsigned",
     ),
     "G": (
         lambda s: attach.notation(s.made, s.image),
-        Layout.NOTATION,
+        SignatureLayout.NOTATION,
         Status.UNSUPPORTED,
         "unsupported-format",
     ),
-    "other": (lambda s: s.referrer("text/plain", b"a note"), Layout.OTHER, Status.ABSENT, "other"),
+    "other": (lambda s: s.referrer("text/plain", b"a note"), SignatureLayout.OTHER, Status.ABSENT, "other"),
     "other-large": (
         lambda s: s.referrer("text/plain", *(b"%d" % n for n in range(1001))),
-        Layout.OTHER,
+        SignatureLayout.OTHER,
         Status.ABSENT,
         "other",
     ),
     "two-bundles-in-one": (
         lambda s: s.referrer(BUNDLE, _bundle(s), SIGSTORE.attest(s.digest, SPDX, {}, HOW)),
-        Layout.BUNDLE,
+        SignatureLayout.BUNDLE,
         Status.FAILED,
         "bad-bundle",
     ),
     "not-a-bundle": (
         lambda s: s.referrer(BUNDLE, b"x"),
-        Layout.BUNDLE,
+        SignatureLayout.BUNDLE,
         Status.FAILED,
         "bad-bundle",
     ),
     "message": (
         lambda s: s.referrer(BUNDLE, SIGSTORE.sign_blob(b"x", HOW)),
-        Layout.BUNDLE,
+        SignatureLayout.BUNDLE,
         Status.UNSUPPORTED,
         "unsupported-format",
     ),
     "sig-without-annotations": (
         lambda s: s.made.signature_tag(s.image),
-        Layout.SIMPLE_SIGNING,
+        SignatureLayout.SIMPLE_SIGNING,
         Status.FAILED,
         "bad-bundle",
     ),
     "sig-of-something-else": (
         lambda s: attach.tag(s.made, s.image, "sig", [Layer("text/plain", b"x", {})]),
-        Layout.SIMPLE_SIGNING,
+        SignatureLayout.SIMPLE_SIGNING,
         Status.UNSUPPORTED,
         "unsupported-format",
     ),
     "att-is-an-index": (
         lambda s: s.made.tag(attach.tag_name(s.image, "att"), s.made.index(s.image)),
-        Layout.ENVELOPE,
+        SignatureLayout.ENVELOPE,
         Status.UNSUPPORTED,
         "unsupported-format",
     ),
     "too-large": (
         lambda s: s.referrer(BUNDLE, b" " * (read.MAX_BLOB + 1)),
-        Layout.BUNDLE,
+        SignatureLayout.BUNDLE,
         Status.FAILED,
         "too-large",
     ),
@@ -275,7 +275,7 @@ def test_damage_is_noted_and_what_is_missing_is_raised(shelf: Shelf) -> None:
     whole.write_bytes(whole.read_bytes()[:-1] + b" ")
     [found] = read_attached(shelf.source, Digest(shelf.digest), [one])
     assert isinstance(found, Unread)
-    assert (found.layout, found.reason) == (Layout.OTHER, "damaged")
+    assert (found.layout, found.reason) == (SignatureLayout.OTHER, "damaged")
 
 
 def test_a_manifest_that_is_none_is_noted(shelf: Shelf) -> None:
@@ -287,7 +287,7 @@ def test_a_manifest_that_is_none_is_noted(shelf: Shelf) -> None:
             [Attached(Digest(shelf.digest), "tag", made, "x.sig")],
         )
         assert isinstance(found, Unread)
-        assert (found.layout, found.reason) == (Layout.SIMPLE_SIGNING, reason)
+        assert (found.layout, found.reason) == (SignatureLayout.SIMPLE_SIGNING, reason)
 
 
 def _flood(shelf: Shelf, count: int) -> None:
@@ -409,7 +409,7 @@ def test_subjects_are_the_root_and_what_is_carried_below_it(shelf: Shelf) -> Non
 def test_attestations_of_buildkit_are_unsigned(shelf: Shelf) -> None:
     index = _descriptor(attach.buildx(shelf.made, shelf.image, b"{}"))
     [found] = unsigned(shelf.source, index, ())
-    assert (found.layout, found.status, found.reason) == (Layout.BUILDX, Status.ABSENT, "unsigned")
+    assert (found.layout, found.status, found.reason) == (SignatureLayout.BUILDX, Status.ABSENT, "unsigned")
     assert found.subject == shelf.digest
     [narrowed] = unsigned(shelf.source, index, ("linux/arm64",))
     assert narrowed.subject == index.digest

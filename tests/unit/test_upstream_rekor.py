@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from airgap.signatures.engines.rekor import root_of, verify_entries, verify_entry
-from airgap.signatures.record import Layout, LogEntry, Refusal, Signed
+from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
 from airgap.signatures.roots.trust_root import TrustRoot
 from tests.keyless_world import (
     AT,
@@ -285,7 +285,7 @@ def test_a_checkpoint_of_another_size_of_the_same_log_is_refused() -> None:
 
 def test_records_of_other_layouts_are_held_to_the_same() -> None:
     signed = KINDS["dsse"][0]
-    assert signed.layout is Layout.ENVELOPE
+    assert signed.layout is SignatureLayout.ENVELOPE
     assert signed.blob != signed.payload
     assert asked(signed, signed.entries[0]) == AT.replace(second=5)
     assert asked(replace(signed, blob=signed.blob + b" "), signed.entries[0]) == "entry-mismatch"

@@ -20,13 +20,13 @@ from airgap.signatures.record import (
     COSIGN_SIGN,
     MAX_SAID,
     SIGNATURE,
-    Finding,
     Identity,
-    Layout,
+    SignatureLayout,
     Signed,
     Status,
     Unread,
     UpstreamKey,
+    VerificationResult,
 )
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.signatures.verify import Demand, verify
@@ -200,8 +200,8 @@ def test_the_wrong_identity_is_named() -> None:
 
 
 def test_what_could_not_be_read_stays_what_it_is() -> None:
-    unread = Unread(IMAGE, "tag", Layout.SBOM, Status.ABSENT, "unsigned", "nobody signed it")
-    expected = Finding(Status.ABSENT, IMAGE, "tag", Layout.SBOM, "unsigned", "nobody signed it")
+    unread = Unread(IMAGE, "tag", SignatureLayout.SBOM, Status.ABSENT, "unsigned", "nobody signed it")
+    expected = VerificationResult(Status.ABSENT, IMAGE, "tag", SignatureLayout.SBOM, "unsigned", "nobody signed it")
     assert verify(unread, demand(KEY)) == expected
 
 

@@ -103,7 +103,7 @@ def _named_root(text: str) -> tuple[str, Path]:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap bundle`."""
-    from airgap.bundling.bundle import Order, bundle
+    from airgap.bundling.bundle import BundleOptions, bundle
     from airgap.bundling.evidence import beside, read_approval
     from airgap.cli.connect import read_lock, station_for
     from airgap.jobs.trust_roots import carried_roots
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     station = station_for(arguments, context, records, arguments.role, required=True)
     assert station is not None  # noqa: S101  (required)
     found = [*arguments.approval, *(path for lock in arguments.locks for path in beside(lock))]
-    order = Order(
+    order = BundleOptions(
         locks,
         arguments.sovereign,
         arguments.to,

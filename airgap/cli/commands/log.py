@@ -15,7 +15,7 @@ from airgap.cli.parser import Parser, add_trust, command, existing, number
 from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
-    from airgap.statements.log import Entry, Log
+    from airgap.statements.log import LogEntry, StationLog
 
 SHOWN = 2
 """Subjects of a line that fit beside the rest; `--json` has all."""
@@ -82,7 +82,7 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
     log, _ = _chosen(arguments, context)
     if not log.path.exists():
         raise _no_log(log)
-    lines: deque[Entry] = deque(maxlen=arguments.last)
+    lines: deque[LogEntry] = deque(maxlen=arguments.last)
     broken = None
     try:
         for entry in log.entries():
@@ -106,7 +106,7 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE
 
 
-def _row(entry: Entry) -> tuple[str, str, str, str]:
+def _row(entry: LogEntry) -> tuple[str, str, str, str]:
     subjects = " ".join(str(subject)[:19] for subject in entry.subjects[:SHOWN])
     more = f" and {len(entry.subjects) - SHOWN} more" if len(entry.subjects) > SHOWN else ""
     return utc_text(entry.time), entry.actor, entry.action, subjects + more
@@ -147,16 +147,16 @@ def verify(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE
 
 
-def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[Log, list[Path]]:
+def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[StationLog, list[Path]]:
     """The log, and the statements that its station kept."""
     from airgap.cli.gap import state_of
     from airgap.resources.load import load_sovereign
-    from airgap.statements.log import Log
+    from airgap.statements.log import StationLog
     from airgap.station.files import Records, store_records
     from airgap.station.log_heads import kept
 
     if arguments.log:
-        return Log(arguments.log), []
+        return StationLog(arguments.log), []
     if arguments.sovereign:
         records = Records(state_of(load_sovereign(arguments.sovereign), context))
     elif arguments.store:
@@ -166,7 +166,7 @@ def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[Log, list[
     return records.log(), kept(records.folder)
 
 
-def _no_log(log: Log) -> InputError:
+def _no_log(log: StationLog) -> InputError:
     return InputError(
         "no-log",
         f"{log.path}: there is no log, and no statement that names one",

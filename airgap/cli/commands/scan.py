@@ -60,7 +60,7 @@ a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuse
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap scan`."""
     from airgap.cli.connect import read_lock, station_for
-    from airgap.jobs.scan import Order, scan
+    from airgap.jobs.scan import ScanOptions, scan
     from airgap.judgement.items import open_policy
     from airgap.judgement.report_folder import read_reports
     from airgap.judgement.waivers import Approved, read_waivers
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         if trust is not None:
             # A key that the far side would not believe signs nothing.
             check_signer(trust, station.signer.key_id, "station", context.now())
-    order = Order(locks, policy, tuple(waivers), context.now(), context.jobs(arguments), reports)
+    order = ScanOptions(locks, policy, tuple(waivers), context.now(), context.jobs(arguments), reports)
     found = scan(order, layout, records, station, context.progress())
     failed = sum(not one.passed for lock in found for one in lock.judgements)
     context.result(_document(found, arguments, str(policy.digest)), _text(found, arguments))

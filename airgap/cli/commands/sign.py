@@ -66,11 +66,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.delivery.index import SIGNATURES
     from airgap.delivery.read import open_media
     from airgap.resources.load import load_trust
-    from airgap.statements.bodies import Approval
-    from airgap.statements.log import Log
+    from airgap.statements.log import StationLog
+    from airgap.statements.predicates import Approval
     from airgap.statements.trust import check_signer
     from airgap.station.files import Records
-    from airgap.station.signatory import Station
+    from airgap.station.signatory import Signatory
 
     thing: Path = arguments.thing
     is_delivery = thing.is_dir()
@@ -88,8 +88,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.trust:
         check_signer(load_trust(arguments.trust), signer.key_id, arguments.role, context.now())
     own = Records(context.state_folder())
-    log = Log(arguments.log) if arguments.log else own.log()
-    bundle = Station(signer, arguments.role, log, context.now).sign(subject, Approval())
+    log = StationLog(arguments.log) if arguments.log else own.log()
+    bundle = Signatory(signer, arguments.role, log, context.now).sign(subject, Approval())
     if not arguments.log:
         own.save_statement("approval", subject, bundle)  # its head shows when that log is cut
     with disk_errors(folder):

@@ -171,7 +171,7 @@ def update(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.cli.connect import USER_AGENT, upstreams_of
     from airgap.jobs.trust_roots import offer_repository
     from airgap.net.http import Client
-    from airgap.signatures.roots.tuf import PRODUCTION, Repository, read_tuf_root
+    from airgap.signatures.roots.tuf import PRODUCTION, TufRepository, read_tuf_root
 
     check_folder(arguments.roots, "--roots")
     upstreams = upstreams_of(arguments)
@@ -183,7 +183,7 @@ def update(arguments: argparse.Namespace, context: Context) -> int:
         user_agent=USER_AGENT,
         on_retry=context.progress().note,
     )
-    repository = Repository(arguments.tuf_url or PRODUCTION, root)
+    repository = TufRepository(arguments.tuf_url or PRODUCTION, root)
     return _add_version(arguments, context, offer_repository(arguments.name, arguments.roots, repository, client))
 
 

@@ -16,8 +16,8 @@ from airgap.cli.words import count
 if TYPE_CHECKING:
     from airgap.judgement.items import Case
     from airgap.judgement.judge import Check, Judgement
-    from airgap.resources.policy_model import By, Policy, Require
-    from airgap.signatures.record import Finding
+    from airgap.resources.policy_model import Policy, Require, SignedBy
+    from airgap.signatures.record import VerificationResult
 
 LAYOUTS = {
     "bundle": "Sigstore bundle",
@@ -157,14 +157,14 @@ def _found(case: Case, made: Judgement) -> Iterator[str]:
         yield f"  and {count(more, 'thing')} on other manifests of it, which the rule does not ask about"
 
 
-def _what(finding: Finding) -> str:
+def _what(finding: VerificationResult) -> str:
     kind = LAYOUTS[finding.layout]
     if finding.predicate_type:
         return f"attestation {finding.predicate_type} ({kind})"
     return f"signature ({kind})" if finding.verified else kind
 
 
-def _verdict(finding: Finding) -> str:
+def _verdict(finding: VerificationResult) -> str:
     from airgap.signatures.explain import signer_text
 
     if finding.verified:
@@ -202,7 +202,7 @@ def _answer(check: Check, made: Judgement) -> str:
     return f"no [{check.reason}]"
 
 
-def _by(by: By) -> str:
+def _by(by: SignedBy) -> str:
     names = [f"key {key.name!r}" for key in by.keys]
     names += [f"{one.identity or one.pattern} (issuer {one.issuer})" for one in by.signers]
     return " or ".join(names)

@@ -18,15 +18,15 @@ from urllib.parse import quote
 from airgap.base.disk import check_free, locked
 from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.base.parallel import parallel
-from airgap.content.forms import Change, Form, Refs, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Form, Refs
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
 from airgap.destinations.base import Finding, Run
 from airgap.destinations.git import verdicts
-from airgap.destinations.git.audit import Auditor
+from airgap.destinations.git.audit import GitAuditor
 from airgap.destinations.git.folder import FolderPlace
 from airgap.destinations.git.gitea import GiteaApi, check_name
-from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
+from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
 from airgap.destinations.git.push import Pusher
 from airgap.destinations.git.server import ServerPlace
 from airgap.destinations.mapping import map_prefix
@@ -37,7 +37,7 @@ from airgap.tools.git import Git
 from airgap.tools.git_bundle import copy_out, unpack_bundle
 from airgap.tools.git_refs import check_refs, object_format
 from airgap.tools.git_remote import authorization, git_remote
-from airgap.tools.git_repository import Repository
+from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import LfsClient, endpoint
 
 CHEAP = 256 << 20
@@ -59,7 +59,7 @@ class GitDestination:
         self._client = client
         self._workdir = workdir
         self._run = run
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, GitPlace] = {}
         self._taken: dict[str, str] = {}
         self._plans: dict[str, Sequence[Change]] = {}
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class GitDestination:
         place = self._place_of(refs)
         present = place.look()
         changes = verdicts.plan_refs(refs, place, present, self._run)
-        moving = any(change.outcome is Verdict.MOVED for change in changes)
+        moving = any(change.outcome is ChangeOutcome.MOVED for change in changes)
         # An audit against a lock has no bundles: it only wants to know what is there.
         if moving and refs.bundles and sum(bundle.size for bundle in refs.bundles) <= CHEAP:
             # What is on another disc is judged when it is there.
@@ -102,7 +102,7 @@ class GitDestination:
         refs = _refs(form)
         place = self._place_of(refs)
         if self._complete(refs) or not plan:
-            return [replace(change, outcome=Verdict.PRESENT) for change in plan]
+            return [replace(change, outcome=ChangeOutcome.PRESENT) for change in plan]
         self._check_lfs(refs, place)
         with self._unpacked(refs, place) as repository:
             before = place.look()
@@ -119,13 +119,13 @@ class GitDestination:
             now += head
             now += [change for change in plan if change.name.startswith(LFS_PREFIX)]
             done = [verdicts.outcome(change, refs, after, pusher.failed) for change in now]
-            if all(change.outcome is not Verdict.FAILED for change in done):
+            if all(change.outcome is not ChangeOutcome.FAILED for change in done):
                 repository.remove()
         return done
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """See `Destination.inspect`: everything is really fetched and checked, LFS objects too."""
-        auditor = Auditor(self._git, self._place_at, self._run, deep=deep)
+        auditor = GitAuditor(self._git, self._place_at, self._run, deep=deep)
         return auditor.inspect(changes)
 
     # --- how ------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class GitDestination:
         api = GiteaApi(self._client, self.url, self._auth)
         return api if api.there() else None
 
-    def _place_of(self, refs: Refs) -> Place:
+    def _place_of(self, refs: Refs) -> GitPlace:
         """The place of a form. Raises `InputError` where it has none, or another item has it (`git-collision`)."""
         table = self._config.organizations
         original = refs.original.removesuffix(".git")
@@ -159,13 +159,13 @@ class GitDestination:
             )
         return self._place_at(at)
 
-    def _place_at(self, at: str) -> Place:
+    def _place_at(self, at: str) -> GitPlace:
         with self._lock:
             if at not in self._places:
                 self._places[at] = self._make_place(at)
             return self._places[at]
 
-    def _make_place(self, at: str) -> Place:
+    def _make_place(self, at: str) -> GitPlace:
         check_path(at, "repository")
         if any(part.startswith((".", "-")) or part.endswith(".git") for part in at.split("/")):
             raise InputError("bad-place", f"{at!r} is not the place of a repository", "rename the item")
@@ -185,22 +185,22 @@ class GitDestination:
         return (
             bool(plan)
             and not self._run.deep
-            and all(change.outcome is Verdict.PRESENT and self._run.wrote(change) for change in plan)
+            and all(change.outcome is ChangeOutcome.PRESENT and self._run.wrote(change) for change in plan)
         )
 
     @contextmanager
-    def _unpacked(self, refs: Refs, place: Place) -> Iterator[Repository]:
+    def _unpacked(self, refs: Refs, place: GitPlace) -> Iterator[BareRepository]:
         """A repository with all objects of a form, checked; kept between runs until it is published."""
         key = refs.root.digest.hex[:32]
         git = self._git
         with locked(git.folder / f"{key}.lock"):
-            repository = Repository(git, git.folder / f"{key}.git")
+            repository = BareRepository(git, git.folder / f"{key}.git")
             repository.create(object_format(refs.refs.values()))
             if repository.refs() != dict(refs.refs):
                 self._unpack(refs, place, repository)
             yield repository
 
-    def _unpack(self, refs: Refs, place: Place, repository: Repository) -> None:
+    def _unpack(self, refs: Refs, place: GitPlace, repository: BareRepository) -> None:
         lacking = [bundle.digest for bundle in refs.bundles if not refs.source.has(bundle)]
         if lacking:
             raise AbsentError(lacking)
@@ -249,7 +249,7 @@ class GitDestination:
             raise AbsentError(lacking)
         self._check_lfs(refs, place)
 
-    def _check_lfs(self, refs: Refs, place: Place) -> None:
+    def _check_lfs(self, refs: Refs, place: GitPlace) -> None:
         """What an upload answered is not believed; and a server takes refs whose LFS objects it does not have."""
         if not refs.lfs:
             return
@@ -261,10 +261,10 @@ class GitDestination:
                 "check the server's LFS storage, then run the import again",
             )
 
-    def _set_head(self, head: Sequence[Change], place: Place, refs: Refs) -> dict[str, str]:
+    def _set_head(self, head: Sequence[Change], place: GitPlace, refs: Refs) -> dict[str, str]:
         """Points HEAD to its ref where it must be; returns why not, by name."""
         now = place.look() or Listing()
-        wanted = any(change.outcome in (Verdict.WRITE, Verdict.MOVED) for change in head)
+        wanted = any(change.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) for change in head)
         if not wanted or now.head == refs.head or refs.head not in now.refs:
             return {}
         if not place.can_set_head:

@@ -12,17 +12,17 @@ from airgap.base.disk import disk_errors
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError
 from airgap.content.forms import Change
 from airgap.destinations.base import Finding, Run, State
-from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
+from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
 from airgap.tools.git import Git
 from airgap.tools.git_refs import object_format
-from airgap.tools.git_repository import Repository
+from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import find_pointers, lfs_descriptor
 
 
-class Auditor:
+class GitAuditor:
     """Inspects the lines of a receipt. Without `deep` an LFS object that several repositories have is read once."""
 
-    def __init__(self, git: Git, place: Callable[[str], Place], run: Run, *, deep: bool) -> None:
+    def __init__(self, git: Git, place: Callable[[str], GitPlace], run: Run, *, deep: bool) -> None:
         self._git = git
         self._place = place
         self._run = run
@@ -44,7 +44,7 @@ class Auditor:
                 found += [replace(_good(c), state=State.UNKNOWN, detail=str(error)) for c in lines]
         return found
 
-    def _repository(self, place: Place, lines: Sequence[Change]) -> Iterator[Finding]:
+    def _repository(self, place: GitPlace, lines: Sequence[Change]) -> Iterator[Finding]:
         listing = _look(place)
         if listing is None:
             detail = "the repository is gone"
@@ -58,7 +58,7 @@ class Auditor:
             disk_errors(self._git.folder),
             tempfile.TemporaryDirectory(dir=self._git.folder, prefix="audit-") as temp,
         ):
-            repository = Repository(self._git, Path(temp) / "audit.git")
+            repository = BareRepository(self._git, Path(temp) / "audit.git")
             repository.create(object_format(wanted.values()))
             yield from self._fetched(place, repository, wanted, findings)
             yield from self._lfs(place, repository, wanted, objects)
@@ -72,8 +72,8 @@ class Auditor:
 
     def _fetched(
         self,
-        place: Place,
-        repository: Repository,
+        place: GitPlace,
+        repository: BareRepository,
         wanted: dict[str, str],
         findings: Iterable[Finding],
     ) -> Iterator[Finding]:
@@ -92,8 +92,8 @@ class Auditor:
 
     def _lfs(
         self,
-        place: Place,
-        repository: Repository,
+        place: GitPlace,
+        repository: BareRepository,
         wanted: dict[str, str],
         changes: Sequence[Change],
     ) -> Iterator[Finding]:
@@ -110,7 +110,7 @@ class Auditor:
                 continue
             yield self._hash(place, oid, sizes[oid], finding)
 
-    def _hash(self, place: Place, oid: str, size: int, finding: Finding) -> Finding:
+    def _hash(self, place: GitPlace, oid: str, size: int, finding: Finding) -> Finding:
         descriptor = lfs_descriptor(oid, size)
         try:
             if oid in self._hashed and not self._deep and place.lfs_present([descriptor]):
@@ -127,7 +127,7 @@ class Auditor:
         return replace(finding, got=str(digest))
 
 
-def _look(place: Place) -> Listing | None:
+def _look(place: GitPlace) -> Listing | None:
     try:
         return place.look()
     except NotFoundError:

@@ -14,7 +14,7 @@ from airgap.base.errors import NotFoundError, UpstreamError
 from airgap.content.graph import Descriptor, Opener
 from airgap.destinations.git.place import Listing
 from airgap.tools.git import Git, Remote
-from airgap.tools.git_repository import Repository
+from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import Checked, object_path
 
 
@@ -26,7 +26,7 @@ class FolderPlace:
     def __init__(self, git: Git, root: Path, at: str) -> None:
         self.at = at
         self._root = root
-        self._repository = Repository(git, root / f"{at}.git")
+        self._repository = BareRepository(git, root / f"{at}.git")
         self.remote = Remote(str(self._repository.path))
 
     def look(self) -> Listing | None:
@@ -54,7 +54,7 @@ class FolderPlace:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as temp:
-                made = Repository(self._repository.git, Path(temp) / "new.git")
+                made = BareRepository(self._repository.git, Path(temp) / "new.git")
                 made.create(object_format)
                 if head:
                     made.set_head(head)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airgap.base.errors import InputError, NotFoundError, UpstreamError
-from airgap.net.http import Auth, Body, Client, Response
+from airgap.net.http import Auth, Client, RequestBody, Response
 
 MAX_NAME = 100
 """Characters of a repository's name."""
@@ -166,7 +166,7 @@ class GiteaApi:
             raise self._refused(answer, f"{at}: setting the default branch")
 
     def _call(self, method: str, path: str, body: Any, statuses: tuple[int, ...]) -> Response:
-        data = None if body is None else Body.of(json.dumps(body).encode())
+        data = None if body is None else RequestBody.of(json.dumps(body).encode())
         headers = {"Accept": "application/json"}
         if data is not None:
             headers["Content-Type"] = "application/json"

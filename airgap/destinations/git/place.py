@@ -1,4 +1,4 @@
-"""`Place`: one repository at a destination, on a server or in a folder."""
+"""`GitPlace`: one repository at a destination, on a server or in a folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Listing:
     head_oid: str = ""
 
 
-class Place(Protocol):
+class GitPlace(Protocol):
     """One repository. `at` names it for people and receipts."""
 
     at: str

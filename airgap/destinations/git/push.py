@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from airgap.base.errors import AirgapError, UpstreamError
 from airgap.content.forms import Change
-from airgap.destinations.git.place import Place
+from airgap.destinations.git.place import GitPlace
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
-from airgap.tools.git_repository import Repository
+from airgap.tools.git_repository import BareRepository
 
 BATCH = 250
 """Refs of one push: each costs Gitea a process (0.09 s), and its proxies give up after a minute."""
@@ -18,7 +18,7 @@ BATCH = 250
 class Pusher:
     """Pushes from `repository`, which has all objects, to a place."""
 
-    def __init__(self, repository: Repository, place: Place) -> None:
+    def __init__(self, repository: BareRepository, place: GitPlace) -> None:
         self._repository = repository
         self._place = place
         self.failed: dict[str, str] = {}
@@ -27,7 +27,7 @@ class Pusher:
     def push(self, changes: Sequence[Change]) -> None:
         """Creates or moves the refs of `changes`; what the server refuses ends up in `failed`.
 
-        Raises what `Place.look` raises, when the destination can't even be asked any more.
+        Raises what `GitPlace.look` raises, when the destination can't even be asked any more.
         """
         for start in range(0, len(changes), BATCH):
             self._push(changes[start : start + BATCH])

@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from airgap.content.forms import Change, Refs, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
-from airgap.destinations.git.place import HEAD, LFS_PREFIX, Listing, Place
-from airgap.tools.git_repository import Repository
+from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
+from airgap.tools.git_repository import BareRepository
 
 RESTORE = "--restore adds content, and moves no name"
 
 
-def plan_refs(refs: Refs, place: Place, present: Listing | None, run: Run) -> list[Change]:
+def plan_refs(refs: Refs, place: GitPlace, present: Listing | None, run: Run) -> list[Change]:
     """One change for each ref; for a repository without refs one without a name, which stands for it."""
     if not refs.refs:
         whole = Change(refs.item, place.at, "", str(refs.root.digest))
         if present is None:
             return [whole]
-        return [replace(whole, previous=whole.digest, outcome=Verdict.PRESENT)]
+        return [replace(whole, previous=whole.digest, outcome=ChangeOutcome.PRESENT)]
     held = present.refs if present is not None else {}
     folders = {folder for name in held for folder in _folders(name)}
     return [
@@ -30,10 +30,10 @@ def plan_refs(refs: Refs, place: Place, present: Listing | None, run: Run) -> li
     ]
 
 
-def _plan_ref(change: Change, place: Place, held: Mapping[str, str], folders: set[str], run: Run) -> Change:
+def _plan_ref(change: Change, place: GitPlace, held: Mapping[str, str], folders: set[str], run: Run) -> Change:
     change = replace(change, previous=held.get(change.name, ""))
     if change.previous == change.digest:
-        return replace(change, outcome=Verdict.PRESENT)
+        return replace(change, outcome=ChangeOutcome.PRESENT)
     why = place.refuses(change.name)
     if not why and not change.previous:
         other = next((folder for folder in _folders(change.name) if folder in held), "")
@@ -44,8 +44,8 @@ def _plan_ref(change: Change, place: Place, held: Mapping[str, str], folders: se
     elif not why and change.name.startswith("refs/tags/"):
         why = "the tag is there with other content, and a tag never moves"
     if why:
-        return replace(change, outcome=Verdict.REFUSED, reason=why)
-    return replace(change, outcome=Verdict.MOVED if change.previous else Verdict.WRITE)
+        return replace(change, outcome=ChangeOutcome.REFUSED, reason=why)
+    return replace(change, outcome=ChangeOutcome.MOVED if change.previous else ChangeOutcome.WRITE)
 
 
 def _folders(name: str) -> list[str]:
@@ -53,44 +53,46 @@ def _folders(name: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(3, len(parts))]
 
 
-def judge(changes: Sequence[Change], repository: Repository) -> list[Change]:
+def judge(changes: Sequence[Change], repository: BareRepository) -> list[Change]:
     """Refuses what would not only move forward. `repository` has the whole history of the new values."""
     return [
         replace(
             change,
-            outcome=Verdict.REFUSED,
+            outcome=ChangeOutcome.REFUSED,
             reason="not a fast-forward: what is there is not in the history of the new commit",
         )
-        if change.outcome is Verdict.MOVED and not repository.is_ancestor(change.previous, change.digest)
+        if change.outcome is ChangeOutcome.MOVED and not repository.is_ancestor(change.previous, change.digest)
         else change
         for change in changes
     ]
 
 
-def plan_head(refs: Refs, place: Place, present: Listing | None, changes: Sequence[Change], run: Run) -> list[Change]:
+def plan_head(
+    refs: Refs, place: GitPlace, present: Listing | None, changes: Sequence[Change], run: Run
+) -> list[Change]:
     """The change of HEAD, none where it is not carried. It never leads where its branch does not go."""
     if not refs.head:
         return []
     (branch,) = [change for change in changes if change.name == refs.head]
     held = present or Listing()
     head = replace(branch, name=HEAD, previous=held.head_oid)
-    if branch.outcome in (Verdict.REFUSED, Verdict.FAILED) or held.head == refs.head:
+    if branch.outcome in (ChangeOutcome.REFUSED, ChangeOutcome.FAILED) or held.head == refs.head:
         return [head]
     if held.head_oid and run.add_only:
-        return [replace(head, outcome=Verdict.REFUSED, reason=RESTORE)]
+        return [replace(head, outcome=ChangeOutcome.REFUSED, reason=RESTORE)]
     if held.head and not place.can_set_head:
         reason = f"it names {held.head}, and the server has no API to set it"
-        return [replace(head, outcome=Verdict.REFUSED, reason=reason)]
-    return [replace(head, outcome=Verdict.MOVED if held.head_oid else Verdict.WRITE)]
+        return [replace(head, outcome=ChangeOutcome.REFUSED, reason=reason)]
+    return [replace(head, outcome=ChangeOutcome.MOVED if held.head_oid else ChangeOutcome.WRITE)]
 
 
-def plan_lfs(refs: Refs, place: Place, stored: set[str]) -> list[Change]:
+def plan_lfs(refs: Refs, place: GitPlace, stored: set[str]) -> list[Change]:
     """One change for each LFS object."""
     changes = []
     for one in refs.lfs:
         change = Change(refs.item, place.at, LFS_PREFIX + one.digest.hex, str(one.digest))
         if one.digest.hex in stored:
-            change = replace(change, previous=change.digest, outcome=Verdict.PRESENT)
+            change = replace(change, previous=change.digest, outcome=ChangeOutcome.PRESENT)
         changes.append(change)
     return changes
 
@@ -104,25 +106,25 @@ def since(plan: Sequence[Change], now: Sequence[Change]) -> list[Change]:
 def _since(planned: Change | None, now: Change) -> Change:
     if planned is not None and now.name == "":
         return planned  # the transfer has made the repository
-    if planned is None or now.outcome in (Verdict.PRESENT, Verdict.REFUSED):
+    if planned is None or now.outcome in (ChangeOutcome.PRESENT, ChangeOutcome.REFUSED):
         return now
-    if planned.outcome is Verdict.REFUSED:
+    if planned.outcome is ChangeOutcome.REFUSED:
         return planned
     if planned.previous != now.previous:
         reason = f"changed since the plan: got {now.previous or 'nothing'}, expected {planned.previous or 'nothing'}"
-        return replace(now, outcome=Verdict.FAILED, reason=reason)
+        return replace(now, outcome=ChangeOutcome.FAILED, reason=reason)
     return now
 
 
 def in_order(changes: Sequence[Change], head: str) -> list[Change]:
     """What is pushed: tags and branches sorted, and the branch that people read by default at the very end."""
-    wanted = [c for c in changes if c.name and c.outcome in (Verdict.WRITE, Verdict.MOVED)]
+    wanted = [c for c in changes if c.name and c.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED)]
     return sorted(wanted, key=lambda change: (change.name == head, change.name))
 
 
 def outcome(change: Change, refs: Refs, after: Listing, failed: Mapping[str, str]) -> Change:
     """What came of a change, by what was read back."""
-    if change.outcome in (Verdict.REFUSED, Verdict.FAILED):
+    if change.outcome in (ChangeOutcome.REFUSED, ChangeOutcome.FAILED):
         return change
     if change.name == HEAD:
         got = after.head_oid if after.head == refs.head else f"{after.head or 'no ref'}"
@@ -132,6 +134,6 @@ def outcome(change: Change, refs: Refs, after: Listing, failed: Mapping[str, str
         got = after.refs.get(change.name, "nothing")
     if got != change.digest:
         reason = failed.get(change.name) or f"read back {got}, expected {change.digest}"
-        return replace(change, outcome=Verdict.FAILED, reason=reason)
-    done = Verdict.PRESENT if change.outcome is Verdict.PRESENT else Verdict.WRITTEN
+        return replace(change, outcome=ChangeOutcome.FAILED, reason=reason)
+    done = ChangeOutcome.PRESENT if change.outcome is ChangeOutcome.PRESENT else ChangeOutcome.WRITTEN
     return replace(change, outcome=done, reason="")

@@ -12,19 +12,19 @@ from dataclasses import dataclass, field, replace
 
 from airgap.base.errors import AirgapError, InputError, NotFoundError, UpstreamError
 from airgap.content.copy import Copy
-from airgap.content.forms import Change, Graph, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.lock import Attached
 from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import parse_reference
 from airgap.destinations.base import Finding, Run
-from airgap.destinations.graph.audit import Auditor
-from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, Place
+from airgap.destinations.graph.audit import GraphAuditor
+from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, GraphPlace
 from airgap.destinations.mapping import map_prefix
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
 
-__all__ = ["GraphDestination", "Place", "check_collisions"]
+__all__ = ["GraphDestination", "GraphPlace", "check_collisions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,16 @@ class GraphDestination:
     """A registry, or a layout folder. `place(at)` gives a repository; `projects` is `None` where names stay."""
 
     url: str
-    place: Callable[[str], Place]
+    place: Callable[[str], GraphPlace]
     run: Run
     projects: Mapping[str, str] | None = None
     form: str = "graph"
-    _places: dict[str, Place] = field(default_factory=dict)
+    _places: dict[str, GraphPlace] = field(default_factory=dict)
     _known: dict[str, _Names] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _gone: AirgapError | None = None
 
-    def repository(self, at: str) -> Place:
+    def repository(self, at: str) -> GraphPlace:
         """The repository at `at`, made once."""
         with self._lock:
             if at not in self._places:
@@ -93,7 +93,7 @@ class GraphDestination:
         names = self._names(form)
         return [Change(form.item, names.at, name, str(one.digest)) for name, one in names.lines]
 
-    def _planned(self, item: str, at: str, name: str, wanted: Descriptor, repository: Place) -> Change:
+    def _planned(self, item: str, at: str, name: str, wanted: Descriptor, repository: GraphPlace) -> Change:
         change = Change(item, at, name, str(wanted.digest))
         try:
             found = repository.resolve(name or str(wanted.digest))
@@ -104,16 +104,16 @@ class GraphDestination:
                 raise
             reason = "something is there, which a policy of the project forbids to read"
             if self.run.add_only or (SIGNATURE_TAG.match(name) and not self.run.wrote(change)):
-                return replace(change, outcome=Verdict.REFUSED, reason=reason)
+                return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
             return replace(change, reason=reason)
         if found.digest == wanted.digest:
-            return replace(change, previous=str(found.digest), outcome=Verdict.PRESENT)
-        change = replace(change, previous=str(found.digest), outcome=Verdict.MOVED)
+            return replace(change, previous=str(found.digest), outcome=ChangeOutcome.PRESENT)
+        change = replace(change, previous=str(found.digest), outcome=ChangeOutcome.MOVED)
         if SIGNATURE_TAG.match(name) and self.run.ours.get((at, name)) != str(found.digest):
             reason = "the signature tag holds other signatures, and no receipt of ours says that we wrote them"
-            return replace(change, outcome=Verdict.REFUSED, reason=reason)
+            return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
         if self.run.add_only:
-            return replace(change, outcome=Verdict.REFUSED, reason="--restore moves no name")
+            return replace(change, outcome=ChangeOutcome.REFUSED, reason="--restore moves no name")
         return change
 
     def copies(self, form: Graph, plan: Sequence[Change]) -> Sequence[Copy]:
@@ -123,7 +123,9 @@ class GraphDestination:
         digests: a present root does not prove its children. `run.deep` skips nothing, and hashes what is there.
         """
         names = self._names(form)
-        if not self.run.deep and all(change.outcome is Verdict.PRESENT and self.run.wrote(change) for change in plan):
+        if not self.run.deep and all(
+            change.outcome is ChangeOutcome.PRESENT and self.run.wrote(change) for change in plan
+        ):
             return []
         graphs = [names.root, *(one.descriptor for one in names.attached)]
         repository = self.repository(names.at)
@@ -146,40 +148,40 @@ class GraphDestination:
             _refer(names, repository)
             repository.publish({})
         except AirgapError as error:
-            return [replace(one, outcome=Verdict.FAILED, reason=str(error)) for one in plan]
+            return [replace(one, outcome=ChangeOutcome.FAILED, reason=str(error)) for one in plan]
         return [
             self._published(change, wanted, repository) for change, (_, wanted) in zip(plan, names.lines, strict=True)
         ]
 
-    def _published(self, change: Change, wanted: Descriptor, repository: Place) -> Change:
-        if change.outcome is Verdict.REFUSED:
+    def _published(self, change: Change, wanted: Descriptor, repository: GraphPlace) -> Change:
+        if change.outcome is ChangeOutcome.REFUSED:
             return change
         try:
             # A registry keeps what has no tag by its digest alone; a layout's index has to name it.
-            if change.outcome is not Verdict.PRESENT and (change.name or self.projects is None):
+            if change.outcome is not ChangeOutcome.PRESENT and (change.name or self.projects is None):
                 repository.publish({change.name: wanted})
                 if change.name and self.projects is not None:  # a registry's names were read back there
-                    return replace(change, outcome=Verdict.WRITTEN)
+                    return replace(change, outcome=ChangeOutcome.WRITTEN)
             found = repository.resolve(change.name or change.digest)
         except AirgapError as error:
             if error.code == HIDDEN:
                 reason = "a policy of the project forbids to read it back"
-                return replace(change, outcome=Verdict.WRITTEN, reason=reason)
+                return replace(change, outcome=ChangeOutcome.WRITTEN, reason=reason)
             if error.code == "unreachable":  # nobody waits for it again
                 self._gone = error
-            return replace(change, outcome=Verdict.FAILED, reason=str(error))
+            return replace(change, outcome=ChangeOutcome.FAILED, reason=str(error))
         if found.digest != wanted.digest:
             reason = f"read back {found.digest}, expected {wanted.digest}: someone else writes here"
-            return replace(change, outcome=Verdict.FAILED, reason=reason)
-        done = Verdict.PRESENT if change.outcome is Verdict.PRESENT else Verdict.WRITTEN
+            return replace(change, outcome=ChangeOutcome.FAILED, reason=reason)
+        done = ChangeOutcome.PRESENT if change.outcome is ChangeOutcome.PRESENT else ChangeOutcome.WRITTEN
         return replace(change, outcome=done, reason="")
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """Resolves every name, walks its graph and hashes every blob; tags that no receipt of ours has are extra."""
-        return Auditor(self.repository, self.run, deep=deep).inspect(changes)
+        return GraphAuditor(self.repository, self.run, deep=deep).inspect(changes)
 
 
-def _refer(names: _Names, repository: Place) -> None:
+def _refer(names: _Names, repository: GraphPlace) -> None:
     """What was found in an index of referrers and names no subject: it has to be put into the index here as well."""
     for one in names.attached:
         if one.how == "referrer":

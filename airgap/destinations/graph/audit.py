@@ -12,7 +12,7 @@ from airgap.base.parallel import parallel
 from airgap.content.forms import Change
 from airgap.content.graph import Descriptor, Node, check_sum, walk
 from airgap.destinations.base import Finding, Run, State
-from airgap.destinations.graph.place import FALLBACK_TAG, Place
+from airgap.destinations.graph.place import FALLBACK_TAG, GraphPlace
 
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")
@@ -27,14 +27,14 @@ class _Looked:
     leaves: list[Descriptor] = field(default_factory=list)
 
 
-class Auditor:
+class GraphAuditor:
     """Inspects the lines of one destination, `run.jobs` at once.
 
     Without `deep` a blob that several repositories have is read in the first and asked for in the others.
     One that cannot be reached is waited for once: what was not asked is unknown for the same reason.
     """
 
-    def __init__(self, repository: Callable[[str], Place], run: Run, *, deep: bool) -> None:
+    def __init__(self, repository: Callable[[str], GraphPlace], run: Run, *, deep: bool) -> None:
         self._repository = repository
         self._run = run
         self._deep = deep

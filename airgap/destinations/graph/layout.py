@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.base.errors import NotFoundError
-from airgap.content.graph import Descriptor, Node, Opener, Outcome
+from airgap.content.graph import Descriptor, Node, Opener, PutResult
 from airgap.store.layout import Layout
 
 
@@ -55,7 +55,7 @@ class LayoutPlace:
         """False: `has` costs little."""
         return False
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         """Into the layout."""
         return self._open().put(descriptor, opener)
 

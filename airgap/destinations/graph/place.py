@@ -1,4 +1,4 @@
-"""`Place`: one repository, as a destination for graphs sees it."""
+"""`GraphPlace`: one repository, as a destination for graphs sees it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import IntegrityError, UpstreamError
-from airgap.content.graph import Descriptor, Node, Opener, Outcome, Target
+from airgap.content.graph import Descriptor, Node, Opener, PutResult, Target
 
 SIGNATURE_TAG = re.compile(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)\Z")
 FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}\Z")
@@ -17,7 +17,7 @@ HIDDEN = "blocked-by-policy"
 """Code of a name that is there, but that a policy of its project forbids to read (Harbor)."""
 
 
-class Place(Target, Protocol):
+class GraphPlace(Target, Protocol):
     """One repository."""
 
     def resolve(self, name: str) -> Descriptor:
@@ -39,7 +39,7 @@ class Place(Target, Protocol):
 class Deep:
     """A place in which nothing counts as present before its bytes were hashed again."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: GraphPlace) -> None:
         self._place = place
         self.settle, self.publish, self.open = place.settle, place.publish, place.open
         self.roots, self.check_room = place.roots, place.check_room
@@ -68,7 +68,7 @@ class Deep:
         """False: what is there has to be hashed."""
         return False
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         """As the place does, after a damaged node was taken away. A whole one may still have to be made findable."""
         if descriptor.is_node:
             self.has(descriptor)

@@ -17,7 +17,7 @@ from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFound
 from airgap.destinations.base import Run
 from airgap.destinations.s3.client import make_client, mapped
 from airgap.destinations.s3.parts import PART_SIZE, Journals, abort, upload
-from airgap.destinations.trees.destination import Body, Held, TreeDestination
+from airgap.destinations.trees.destination import Held, ObjectBody, TreeDestination
 from airgap.destinations.trees.keys import folders
 from airgap.resources.model import S3Config
 
@@ -126,7 +126,7 @@ class S3Objects:
             below = self._client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
         return below["Contents"][0]["Key"] if below.get("Contents") else ""
 
-    def write(self, bucket: str, key: str, body: Body, replaces: Held | None) -> None:
+    def write(self, bucket: str, key: str, body: ObjectBody, replaces: Held | None) -> None:
         """See `Objects.write`."""
         condition = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces.version}
         descriptor = body.descriptor
@@ -158,7 +158,7 @@ class S3Objects:
         held = self.look(bucket, key)
         return held is not None and (held.digest, held.size) == (digest, size)
 
-    def _put(self, bucket: str, key: str, body: Body, condition: dict[str, str]) -> None:
+    def _put(self, bucket: str, key: str, body: ObjectBody, condition: dict[str, str]) -> None:
         digest, size = body.descriptor.digest, body.descriptor.size
         # What fits into one piece is checked whole before it is sent, and can be sent again without its source.
         sent = b"".join(body.pieces()) if size <= CHUNK else _Sending(body)
@@ -176,7 +176,7 @@ class S3Objects:
         except _SourceFailed as failed:
             raise failed.error from failed
 
-    def _put_parts(self, bucket: str, key: str, body: Body, condition: dict[str, str]) -> str:
+    def _put_parts(self, bucket: str, key: str, body: ObjectBody, condition: dict[str, str]) -> str:
         with self._journals.hold(bucket, key, body.descriptor.digest) as journal:
             for other in self._journals.unfinished(bucket, key):
                 if other.digest != journal.digest:
@@ -214,7 +214,7 @@ class _SourceFailed(BaseException):
 class _Sending:
     """A body as boto3 wants it: `read`, and `seek(0)` to begin again."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: ObjectBody) -> None:
         self._body = body
         self._pieces = _small(body)
 
@@ -237,7 +237,7 @@ class _Sending:
         return 0
 
 
-def _small(body: Body) -> Iterator[memoryview]:
+def _small(body: ObjectBody) -> Iterator[memoryview]:
     for piece in body.pieces():
         for start in range(0, len(piece), SEND):
             yield piece[start : start + SEND]

@@ -22,7 +22,7 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, NotFoundError, StoreError, UpstreamError
 from airgap.destinations.s3.client import FULL, mapped
-from airgap.destinations.trees.destination import Body
+from airgap.destinations.trees.destination import ObjectBody
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -47,7 +47,7 @@ class Part:
         return {"PartNumber": self.number, "ETag": self.etag, "ChecksumSHA256": self.sha256}
 
 
-class Journal:
+class UploadJournal:
     """One unfinished upload. Held by one process at a time."""
 
     def __init__(self, path: Path, bucket: str, key: str, digest: Digest) -> None:
@@ -119,7 +119,7 @@ class Journals:
         return Digest.of(canonical([self._endpoint, bucket, key])).hex[:32]
 
     @contextmanager
-    def hold(self, bucket: str, key: str, digest: Digest) -> Iterator[Journal]:
+    def hold(self, bucket: str, key: str, digest: Digest) -> Iterator[UploadJournal]:
         """The journal of one object, locked. Raises `StoreError` (`in-use`) when another process has it."""
         prefix = self._prefix(bucket, key)
         with _disk(self._folder):
@@ -134,17 +134,17 @@ class Journals:
                     f"{bucket}/{key} is being uploaded by another process",
                     "wait for it, then run this again",
                 ) from error
-            yield Journal(self._folder / f"{prefix}-{digest.hex}.jsonl", bucket, key, digest)
+            yield UploadJournal(self._folder / f"{prefix}-{digest.hex}.jsonl", bucket, key, digest)
         finally:
             os.close(descriptor)
 
-    def unfinished(self, bucket: str, key: str | None = None) -> Iterator[Journal]:
+    def unfinished(self, bucket: str, key: str | None = None) -> Iterator[UploadJournal]:
         """The journals of a bucket, or of one key in it."""
         pattern = f"{self._prefix(bucket, key)}-*.jsonl" if key is not None else "*.jsonl"
         for path in sorted(self._folder.glob(pattern)):
             try:
                 header = json.loads(path.read_bytes().split(b"\n", 1)[0])
-                journal = Journal(path, header["bucket"], header["key"], Digest(header["digest"]))
+                journal = UploadJournal(path, header["bucket"], header["key"], Digest(header["digest"]))
             except (OSError, ValueError, KeyError, TypeError, IntegrityError):
                 continue  # not one of ours, or ended by another process just now
             own = path.name.startswith(self._prefix(journal.bucket, journal.key) + "-")
@@ -152,7 +152,7 @@ class Journals:
                 yield journal
 
 
-def abort(client: S3Client, journal: Journal) -> None:
+def abort(client: S3Client, journal: UploadJournal) -> None:
     """Gives an upload up, there and here; one that is gone there is well."""
     try:
         with mapped(f"{journal.bucket}/{journal.key}: abort"):
@@ -164,8 +164,8 @@ def abort(client: S3Client, journal: Journal) -> None:
 
 def upload(
     client: S3Client,
-    journal: Journal,
-    body: Body,
+    journal: UploadJournal,
+    body: ObjectBody,
     condition: dict[str, str],
     part_size: int = PART_SIZE,
 ) -> str:
@@ -191,7 +191,7 @@ def upload(
     return _go_on(client, journal, body, condition)
 
 
-def _go_on(client: S3Client, journal: Journal, body: Body, condition: dict[str, str]) -> str:
+def _go_on(client: S3Client, journal: UploadJournal, body: ObjectBody, condition: dict[str, str]) -> str:
     where = f"{journal.bucket}/{journal.key}"
     target: Any = {"Bucket": journal.bucket, "Key": journal.key, "UploadId": journal.upload_id}
     have = {part.number: part for part in journal.parts}
@@ -243,7 +243,7 @@ def _in_upload(client: S3Client, target: Any, where: str) -> Iterator[None]:
         raise UpstreamError("destination-full", what, FULL, 404) from gone
 
 
-def _parts(body: Body, size: int) -> Iterator[bytearray]:
+def _parts(body: ObjectBody, size: int) -> Iterator[bytearray]:
     """The body in parts of `size` bytes. One buffer is filled again and again: a part is good until the next."""
     buffer, have = bytearray(size), 0
     for piece in body.pieces():

@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol, TypeVar
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import AbsentError, AirgapError, StoreError, UpstreamError
 from airgap.base.parallel import parallel
-from airgap.content.forms import Change, Form, Tree, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Form, Tree
 from airgap.content.graph import Descriptor, Source, check_sum
 from airgap.destinations.base import Finding, Run, State
 from airgap.destinations.trees.keys import check_keys, conflict
@@ -36,7 +36,7 @@ class Held:
     version: str = ""
 
 
-class Body:
+class ObjectBody:
     """The bytes of one object, read from its source as often as asked, hashed in the pass that moves them."""
 
     def __init__(self, descriptor: Descriptor, opener: Callable[[], BinaryIO], run: Run, stop: Event) -> None:
@@ -106,7 +106,7 @@ class Objects(Protocol):
     def in_the_way(self, bucket: str, key: str) -> str:
         """Another key there that is a prefix of `key` as a folder, or the reverse; `""` for none."""
 
-    def write(self, bucket: str, key: str, body: Body, replaces: Held | None) -> None:
+    def write(self, bucket: str, key: str, body: ObjectBody, replaces: Held | None) -> None:
         """Writes an object whole or not at all, and reads back what the store made of it.
 
         Raises `UpstreamError` (`changed-meanwhile`) when the key does not hold `replaces` any more.
@@ -180,10 +180,10 @@ class TreeDestination:
             return change
         change = replace(change, previous=str(held.digest))
         if _same(held, line):
-            return replace(change, outcome=Verdict.PRESENT)
+            return replace(change, outcome=ChangeOutcome.PRESENT)
         if self._run.add_only:
-            return replace(change, outcome=Verdict.REFUSED, reason="a restore adds content, and moves no name")
-        return replace(change, outcome=Verdict.MOVED)
+            return replace(change, outcome=ChangeOutcome.REFUSED, reason="a restore adds content, and moves no name")
+        return replace(change, outcome=ChangeOutcome.MOVED)
 
     def transfer(self, forms: Sequence[Form]) -> Mapping[str, AirgapError]:
         """See `Destination.transfer`. A key that holds other content is left for `publish`, which has the plan."""
@@ -233,7 +233,7 @@ class TreeDestination:
         return True
 
     def _write(self, line: _Line, replaces: Held | None) -> None:
-        body = Body(line.descriptor, line.opener, self._run, self._stop)
+        body = ObjectBody(line.descriptor, line.opener, self._run, self._stop)
         self._objects.write(line.bucket, line.key, body, replaces)
 
     def publish(self, form: Form, plan: Sequence[Change]) -> Sequence[Change]:
@@ -247,26 +247,26 @@ class TreeDestination:
             return self._settle(*pair, count=not brought)
 
         done = list(self._each(settle, [pair for pair in planned if not pair[0].is_pointer]))
-        broken = sum(change.outcome not in (Verdict.WRITTEN, Verdict.PRESENT) for change in done)
+        broken = sum(change.outcome not in (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT) for change in done)
         for line, change in planned:
             if line.is_pointer and broken:
                 reason = f"not written: {broken} of the tree's files are not in place"
-                done.append(replace(change, outcome=Verdict.FAILED, reason=reason))
+                done.append(replace(change, outcome=ChangeOutcome.FAILED, reason=reason))
             elif line.is_pointer:
                 done.append(self._settle(line, change, count=True))
         return tuple(done)
 
     def _settle(self, line: _Line, change: Change, *, count: bool) -> Change:
         """Makes one line true. `count` tells progress of content that was found present."""
-        if change.outcome is Verdict.REFUSED:
+        if change.outcome is ChangeOutcome.REFUSED:
             return change
         try:
             held = self._objects.look(line.bucket, line.key, deep=self._run.deep)
             if held is not None and _same(held, line):
                 if count:
                     self._run.progress.advance(line.descriptor.size)
-                was_there = change.outcome is Verdict.PRESENT
-                return replace(change, outcome=Verdict.PRESENT if was_there else Verdict.WRITTEN)
+                was_there = change.outcome is ChangeOutcome.PRESENT
+                return replace(change, outcome=ChangeOutcome.PRESENT if was_there else ChangeOutcome.WRITTEN)
             if held is not None and str(held.digest) != change.previous:
                 raise UpstreamError(
                     "changed-meanwhile",
@@ -275,14 +275,14 @@ class TreeDestination:
                 )
             self._write(line, held)
         except AirgapError as error:
-            return replace(change, outcome=Verdict.FAILED, reason=str(error))
-        return replace(change, outcome=Verdict.WRITTEN)
+            return replace(change, outcome=ChangeOutcome.FAILED, reason=str(error))
+        return replace(change, outcome=ChangeOutcome.WRITTEN)
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """See `Destination.inspect`. Every object is read and hashed: each key has bytes of its own, so `deep`
         finds no more. What was refused was not promised, so it is only known by name. A bucket's root is shared by
         many items, and nothing in it is too much."""
-        asked = [change for change in changes if change.outcome is not Verdict.REFUSED]
+        asked = [change for change in changes if change.outcome is not ChangeOutcome.REFUSED]
         return (*self._each(self._inspected, asked), *self._extras(changes))
 
     def _inspected(self, change: Change) -> Finding:

@@ -19,7 +19,7 @@ from airgap.base.disk import Filling
 from airgap.base.errors import InputError, StoreError, UpstreamError
 from airgap.content.lock import check_path
 from airgap.destinations.base import Run
-from airgap.destinations.trees.destination import Body, Held, TreeDestination
+from airgap.destinations.trees.destination import Held, ObjectBody, TreeDestination
 from airgap.destinations.trees.keys import folders
 
 OBJECTS = "objects"
@@ -77,7 +77,7 @@ class DirectoryObjects:
                     return path if path != key else f"{key}/"
         return ""
 
-    def write(self, bucket: str, key: str, body: Body, replaces: Held | None) -> None:
+    def write(self, bucket: str, key: str, body: ObjectBody, replaces: Held | None) -> None:
         """See `Objects.write`. What is there is looked at again while other runs of ours are locked out."""
         where = f"{bucket}/{key}"
         parent, _, name = where.rpartition("/")

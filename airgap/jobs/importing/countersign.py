@@ -18,7 +18,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
-from airgap.content.forms import Change, Graph, Signs, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Graph, Signs
 from airgap.content.graph import Descriptor, Opener
 from airgap.destinations.graph import GraphDestination
 from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, look, payload_of, tagged
@@ -27,14 +27,14 @@ from airgap.signatures import write as cosign
 from airgap.signatures.scanner_report import Report
 from airgap.statements.keys.file import Signer, load_public
 from airgap.station.signatory import Diary
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 
 if TYPE_CHECKING:
     from airgap.jobs.importing.lines import Line
 
-DONE = (Verdict.WRITTEN, Verdict.PRESENT)
+DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
 """What is in place."""
-DUE = (Verdict.WRITE, Verdict.MOVED, Verdict.PRESENT)
+DUE = (ChangeOutcome.WRITE, ChangeOutcome.MOVED, ChangeOutcome.PRESENT)
 """What would be, by a plan."""
 ACTION = "countersign"
 """What the station's log calls it."""
@@ -70,7 +70,7 @@ class Countersigner:
         progress.start("sign", 0, len(every))
         looked = self._looked(wanted, jobs)
         # 2.
-        fresh = [every[key] for key, change in looked.items() if change.outcome is Verdict.WRITE]
+        fresh = [every[key] for key, change in looked.items() if change.outcome is ChangeOutcome.WRITE]
         self._note(sorted({task.claim.subject for task in fresh}))
 
         # 3.
@@ -88,7 +88,7 @@ class Countersigner:
     # what there is to do
 
     def _wanted(
-        self, lines: Sequence[Line], reports: Reports, outcomes: Sequence[Verdict]
+        self, lines: Sequence[Line], reports: Reports, outcomes: Sequence[ChangeOutcome]
     ) -> list[tuple[Line, list[Task]]]:
         """The lines of registries that get signatures, whose root is (or will be) in place, with what is due."""
         found = []
@@ -106,7 +106,7 @@ class Countersigner:
             raise TypeError("only graphs are signed")
         image = destination.repository(line.changes[0].at)
         side = destination.repository(config.repository) if config.repository else image
-        if not isinstance(image, Repository) or not isinstance(side, Repository):
+        if not isinstance(image, RegistryRepository) or not isinstance(side, RegistryRepository):
             raise TypeError("only registries have signatures")
         for node in destination.nodes(form):
             claims = [cosign.signature(node.digest)]
@@ -191,12 +191,12 @@ def _published(tasks: Sequence[Task], made: Sequence[_Made], jobs: int) -> list[
         if isinstance(signature, AirgapError):
             return _failed(task, signature)
         why = _publish(task.side, {task.name: signature}) if task.older else entered[id(task.side)]
-        return task.change(signature.digest, Verdict.WRITTEN) if why is None else _failed(task, why)
+        return task.change(signature.digest, ChangeOutcome.WRITTEN) if why is None else _failed(task, why)
 
     return parallel(jobs, publish, list(zip(tasks, made, strict=True)), "sign")
 
 
-def _publish(repository: Repository, names: Mapping[str, Descriptor]) -> AirgapError | None:
+def _publish(repository: RegistryRepository, names: Mapping[str, Descriptor]) -> AirgapError | None:
     try:
         repository.publish(names)
     except AirgapError as error:
@@ -218,7 +218,7 @@ def _upstream(form: Graph, subject: Digest) -> Upstream:
 
 
 def _failed(task: Task, error: AirgapError) -> Change:
-    return task.change(None, Verdict.FAILED, f"not signed: {error}")
+    return task.change(None, ChangeOutcome.FAILED, f"not signed: {error}")
 
 
 def _opener(data: bytes) -> Opener:

@@ -11,12 +11,12 @@ from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, NotFoundError
-from airgap.content.forms import Change, Signs, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Node, parse_node, read_limited
 from airgap.destinations.base import Run
 from airgap.signatures import write as cosign
 from airgap.statements.keys.file import PublicKey
-from airgap.store.registry.repository import Repository
+from airgap.store.registry.repository import RegistryRepository
 
 BUNDLES = "application/vnd.dev.sigstore.bundle"
 """How the media type of a bundle begins, whatever its version: what cosign looks for."""
@@ -34,9 +34,9 @@ class Upstream:
 class Task:
     """One claim about one manifest or index at one registry, and where it goes."""
 
-    side: Repository
+    side: RegistryRepository
     """Where it goes: a repository of its own, or that of the image."""
-    image: Repository
+    image: RegistryRepository
     descriptor: Descriptor
     claim: cosign.Claim
     signs: Signs
@@ -60,7 +60,7 @@ class Task:
         """True where it goes to the image itself."""
         return self.side is self.image
 
-    def change(self, digest: Digest | None, outcome: Verdict, reason: str = "") -> Change:
+    def change(self, digest: Digest | None, outcome: ChangeOutcome, reason: str = "") -> Change:
         """A line about it. Without a signature the digest is that of the subject."""
         said = str(digest or self.claim.subject)
         return Change("", self.side.name, self.name, said, outcome=outcome, reason=reason, signs=self.signs)
@@ -70,7 +70,7 @@ def look(task: Task, key: PublicKey) -> Change:
     """PRESENT with the digest of what is there, REFUSED with the reason, or WRITE. Raises `UpstreamError`."""
     known = _received(task)
     if known is not None:
-        return task.change(known, Verdict.PRESENT)
+        return task.change(known, ChangeOutcome.PRESENT)
     return _look_older(task, key) if task.older else _look_bundle(task, key)
 
 
@@ -98,26 +98,26 @@ def _look_bundle(task: Task, key: PublicKey) -> Change:
         if said == task.claim.predicate_type and layers[0].size <= task.claim.limit:
             data = _blob(task.side, layers[0])
             if cosign.is_signed_by(data, task.claim, key):
-                return task.change(found.digest, Verdict.PRESENT)
+                return task.change(found.digest, ChangeOutcome.PRESENT)
     tag = _older_tag(task) if task.beside and not bundles else ""
     if tag:
         reason = (
             f"upstream signed it as {tag}, which cosign would not see any more beside a bundle of ours: "
             "use a side repository, or layout: legacy"
         )
-        return task.change(None, Verdict.REFUSED, reason)
-    return task.change(None, Verdict.WRITE)
+        return task.change(None, ChangeOutcome.REFUSED, reason)
+    return task.change(None, ChangeOutcome.WRITE)
 
 
 def _look_older(task: Task, key: PublicKey) -> Change:
     found = tagged(task.side, task.name)
     for layer in () if found is None else cosign.older_layers(found[1]):
         if _is_ours(task, layer, key):
-            return task.change(found and found[0].digest, Verdict.PRESENT)
+            return task.change(found and found[0].digest, ChangeOutcome.PRESENT)
     if task.beside and (found is not None or task.name in task.upstream.tags):
         reason = "the tag holds other signatures, which are not ours to change: use a side repository"
-        return task.change(found and found[0].digest, Verdict.REFUSED, reason)
-    return task.change(None, Verdict.WRITE)
+        return task.change(found and found[0].digest, ChangeOutcome.REFUSED, reason)
+    return task.change(None, ChangeOutcome.WRITE)
 
 
 def _is_ours(task: Task, layer: dict[str, Any], key: PublicKey) -> bool:
@@ -132,7 +132,7 @@ def payload_of(task: Task) -> bytes:
     return cosign.simple_payload(task.claim.subject, str(task.side))
 
 
-def tagged(repository: Repository, tag: str) -> tuple[Descriptor, bytes] | None:
+def tagged(repository: RegistryRepository, tag: str) -> tuple[Descriptor, bytes] | None:
     """The manifest under a tag, `None` where there is none."""
     try:
         return repository.manifest(tag)
@@ -140,7 +140,7 @@ def tagged(repository: Repository, tag: str) -> tuple[Descriptor, bytes] | None:
         return None
 
 
-def _node(repository: Repository, found: Descriptor) -> Node | None:
+def _node(repository: RegistryRepository, found: Descriptor) -> Node | None:
     """A referrer, read: lists may leave out what it is. `None` for one that is gone, or no manifest."""
     try:
         return parse_node(*repository.manifest(found.digest))
@@ -148,7 +148,7 @@ def _node(repository: Repository, found: Descriptor) -> Node | None:
         return None
 
 
-def _blob(repository: Repository, blob: Descriptor) -> bytes:
+def _blob(repository: RegistryRepository, blob: Descriptor) -> bytes:
     """The bytes of a small blob, `b""` where they are not what the digest says, or gone."""
     try:
         with repository.open(blob) as stream:

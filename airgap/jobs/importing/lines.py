@@ -10,7 +10,7 @@ from airgap.base.errors import (
     AbsentError,
     AirgapError,
 )
-from airgap.content.forms import Change, Form, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Form
 from airgap.destinations.base import Destination
 from airgap.destinations.graph import GraphDestination
 
@@ -42,11 +42,11 @@ class Line:
             digest = str(self.form.root.digest)
             known = [Change(self.form.item, self.form.item, "", digest)]
         reason = str(self.error)
-        return [replace(change, outcome=Verdict.FAILED, reason=reason) for change in known]
+        return [replace(change, outcome=ChangeOutcome.FAILED, reason=reason) for change in known]
 
     def _mended(self) -> Sequence[Change]:
         """Names that were all right over content that was not: it was brought anew, and people should know."""
-        if not self.brought or any(one.outcome is not Verdict.PRESENT for one in self.changes):
+        if not self.brought or any(one.outcome is not ChangeOutcome.PRESENT for one in self.changes):
             return self.changes
         reason = f"content below it was missing or damaged: {self.brought} bytes were brought anew"
         return [replace(change, reason=change.reason or reason) for change in self.changes]
@@ -74,7 +74,7 @@ class Imported:
     @property
     def whole(self) -> bool:
         """True when nothing is left to do for this delivery, so that nothing of it need be kept."""
-        failed = any(change.outcome is Verdict.FAILED for _, change in self.changes)
+        failed = any(change.outcome is ChangeOutcome.FAILED for _, change in self.changes)
         return not (self.waits or self.errors or failed)
 
     @property

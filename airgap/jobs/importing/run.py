@@ -18,17 +18,17 @@ from airgap.base.errors import (
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.copy import Copy, copy_graph
-from airgap.content.forms import Change, Form, Graph, Refs, Tree, Verdict
+from airgap.content.forms import Change, ChangeOutcome, Form, Graph, Refs, Tree
 from airgap.content.graph import Descriptor, Node, by_platform, walk
 from airgap.destinations.graph import GraphDestination, check_collisions
 from airgap.destinations.make import Destinations
 from airgap.jobs.importing.countersign import Countersigner
 from airgap.jobs.importing.lines import Imported, Line
 from airgap.kinds.table import kind_of
-from airgap.statements.bodies import Receipt
+from airgap.statements.predicates import Receipt
 from airgap.station import receipts
 from airgap.station.ledger import Ledger
-from airgap.station.signatory import Station
+from airgap.station.signatory import Signatory
 
 
 def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Imported:
@@ -121,7 +121,7 @@ def _plan(line: Line) -> None:
 def run_import(
     planned: Imported,
     ledger: Ledger,
-    station: Station | None,
+    station: Signatory | None,
     *,
     jobs: int,
     progress: Progress,
@@ -175,7 +175,7 @@ def run_import(
 
 def _in_place(line: Line) -> bool:
     """True where the plan found every name as it shall be, and a receipt of ours knows what is below."""
-    present = all(change.outcome is Verdict.PRESENT for change in line.changes)
+    present = all(change.outcome is ChangeOutcome.PRESENT for change in line.changes)
     return present and not line.walked and line.error is None
 
 

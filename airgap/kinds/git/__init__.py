@@ -29,7 +29,7 @@ from airgap.tools.git import Git, Remote
 from airgap.tools.git_bundle import copy_out, unpack_bundle, write_bundle
 from airgap.tools.git_refs import check_refs, object_format
 from airgap.tools.git_remote import authorization, check_url, git_remote
-from airgap.tools.git_repository import Repository, list_refs
+from airgap.tools.git_repository import BareRepository, list_refs
 from airgap.tools.lfs import LfsClient, endpoint, find_pointers, lfs_descriptor
 
 __all__ = ["BUNDLE_TYPE", "CONFIG_TYPE", "GIT_TYPE", "GitKind"]
@@ -93,7 +93,7 @@ class GitKind:
         key = sha256(f"{item.source}\n{object_format(item.refs.values())}".encode()).hexdigest()[:32]
         git = self._git
         with disk_errors(git.folder), locked(git.folder / f"{key}.lock"):
-            repository = Repository(git, git.folder / f"{key}.git")
+            repository = BareRepository(git, git.folder / f"{key}.git")
             bundles, pointers = self._pack_objects(item, remote, repository, target)
             lfs: list[Descriptor] = []
             if item.lfs:
@@ -103,7 +103,7 @@ class GitKind:
         return put_graph(target, item, bundles, lfs)
 
     def _pack_objects(
-        self, item: Item, remote: Remote, repository: Repository, target: Target
+        self, item: Item, remote: Remote, repository: BareRepository, target: Target
     ) -> tuple[list[Descriptor], dict[str, int]]:
         """Fetches and bundles; returns the bundle and the LFS objects that its history names."""
         for new in (repository.create(object_format(item.refs.values())), True):
@@ -138,7 +138,7 @@ class GitKind:
             return [f"{item.name}: {error}"]
 
     def _check_content(self, form: Refs, item: Item, folder: Path) -> Iterator[str]:
-        repository = Repository(self._git, folder / "check.git")
+        repository = BareRepository(self._git, folder / "check.git")
         repository.create(object_format(item.refs.values()))
         found: dict[str, str] = {}
         for number, bundle in enumerate(form.bundles):
@@ -176,7 +176,7 @@ class GitKind:
             )
         return Remote(url)
 
-    def _fetch(self, item: Item, remote: Remote, repository: Repository) -> None:
+    def _fetch(self, item: Item, remote: Remote, repository: BareRepository) -> None:
         if remote.url.startswith("/"):
             check_whole_source(self._git, remote.url)
         try:
@@ -197,7 +197,7 @@ class GitKind:
                 f"lock again: `airgap lock --update {item.name}`, and have the new lock approved",
             ) from error
 
-    def _put_bundle(self, item: Item, repository: Repository, target: Target) -> Descriptor:
+    def _put_bundle(self, item: Item, repository: BareRepository, target: Target) -> Descriptor:
         path = repository.path.with_suffix(".bundle")
         try:
             digest, size = write_bundle(repository, path, item.refs, item.head)
@@ -212,7 +212,7 @@ class GitKind:
         self,
         item: Item,
         remote: Remote,
-        repository: Repository,
+        repository: BareRepository,
         pointers: Mapping[str, int],
         target: Target,
     ) -> list[Descriptor]:
@@ -238,7 +238,7 @@ class GitKind:
         parallel(self._jobs, put, openers)
         return layers
 
-    def _lfs_client(self, item: Item, remote: Remote, repository: Repository) -> LfsClient:
+    def _lfs_client(self, item: Item, remote: Remote, repository: BareRepository) -> LfsClient:
         """The LFS server: where `.lfsconfig` on the default branch says, else beside the repository."""
         url = endpoint(remote.url)
         if item.head:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from airgap.signatures.formats.strict import fields, parse, refusing, sequence, unbase64
-from airgap.signatures.record import Layout, LogEntry, Refusal, Signed
+from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
 from airgap.statements.fields import Fields
 
 MAX_BODY = 256 << 10
@@ -77,7 +77,7 @@ class _Expected:
 
     def envelope(self, value: Any, where: str) -> None:
         """The digest of the envelope's bytes: known where the blob is the envelope, for bundles spell it anew."""
-        if self.signed.layout is Layout.ENVELOPE:
+        if self.signed.layout is SignatureLayout.ENVELOPE:
             self.digest(value, self.signed.blob, where)
 
     def signature(self, value: bytes, where: str) -> None:
@@ -99,7 +99,7 @@ def _kinds(signed: Signed) -> Mapping[tuple[str, str], _Check]:
     if not signed.payload_type:
         return _OF_MESSAGES
     # intoto 0.0.1 holds no signature: only the envelope's digest ties it to this one.
-    return _OF_LAYERS if signed.layout is Layout.ENVELOPE else _OF_ENVELOPES
+    return _OF_LAYERS if signed.layout is SignatureLayout.ENVELOPE else _OF_ENVELOPES
 
 
 def _hashedrekord(spec: Any, expected: _Expected) -> None:

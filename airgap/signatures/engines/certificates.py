@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.signatures.record import Refusal
-from airgap.signatures.roots.instances import Authority, Log, load_certificate
+from airgap.signatures.roots.instances import Authority, TransparencyLog, load_certificate
 from airgap.signatures.roots.trust_root import TrustRoot
 
 _ISSUER_V1 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
@@ -147,7 +147,7 @@ def check_valid(certificate: x509.Certificate, times: Sequence[datetime]) -> Non
         )
 
 
-def verify_sct(leaf: Leaf, issuer: x509.Certificate, root: TrustRoot) -> tuple[Log, datetime]:
+def verify_sct(leaf: Leaf, issuer: x509.Certificate, root: TrustRoot) -> tuple[TransparencyLog, datetime]:
     """The certificate transparency log that saw the leaf before it was issued, and when.
 
     Raises `Refusal`: `no-sct`, `bad-sct`, `unknown-ct-log`, `outside-window`, `unsupported-algorithm`.

@@ -32,7 +32,7 @@ from airgap.signatures.engines.certificates import (
 from airgap.signatures.engines.identity import matches
 from airgap.signatures.engines.rekor import known_log, verify_entries
 from airgap.signatures.engines.timestamps import missing_extra, verify_timestamps
-from airgap.signatures.record import Identity, Layout, LogEntry, Proof, Refusal, Signed
+from airgap.signatures.record import Identity, LogEntry, Proof, Refusal, SignatureLayout, Signed
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.statements.dsse import BUNDLE_TYPE
 
@@ -95,7 +95,7 @@ def verify_keyless(
                 f"the log {log.id.hex()} is trusted from {log.window}, and it was signed outside of that",
             )
     # 7.
-    if signed.layout is Layout.BUNDLE and _is_judged(signed):
+    if signed.layout is SignatureLayout.BUNDLE and _is_judged(signed):
         _ask_sigstore(signed, narrowed)
     # 8.
     if not any(matches(one, leaf.identity, leaf.issuer) for one in identities):

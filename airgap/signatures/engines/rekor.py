@@ -16,8 +16,8 @@ from airgap.base.canonical import canonical
 from airgap.base.times import utc_text
 from airgap.signatures.engines.bodies import compare
 from airgap.signatures.formats.strict import fields, refusing, sequence, unbase64, whole
-from airgap.signatures.record import Layout, LogEntry, Refusal, Signed
-from airgap.signatures.roots.instances import Log
+from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
+from airgap.signatures.roots.instances import TransparencyLog
 from airgap.signatures.roots.trust_root import TrustRoot
 
 MAX_CHECKPOINT = 64 << 10
@@ -68,7 +68,7 @@ def verify_entry(entry: LogEntry, signed: Signed, root: TrustRoot, material: byt
     return moment
 
 
-def known_log(entry: LogEntry, root: TrustRoot) -> Log:
+def known_log(entry: LogEntry, root: TrustRoot) -> TransparencyLog:
     """The log that the entry names. Raises `Refusal` (`unknown-log`)."""
     log = root.log(entry.log_id)
     if log is None:
@@ -81,10 +81,10 @@ def known_log(entry: LogEntry, root: TrustRoot) -> Log:
 
 def _needs_proof(signed: Signed) -> bool:
     """True for bundles but those of version 0.1, as sigstore_bundle.proto wants; older formats have no place for it."""
-    return signed.layout is Layout.BUNDLE and signed.version != "0.1"
+    return signed.layout is SignatureLayout.BUNDLE and signed.version != "0.1"
 
 
-def _check_promise(entry: LogEntry, log: Log) -> datetime | None:
+def _check_promise(entry: LogEntry, log: TransparencyLog) -> datetime | None:
     """The signed entry timestamp, over all that the log says of the entry. A time without it is nobody's."""
     if not entry.promise and not entry.integrated_time:
         return None
@@ -108,7 +108,7 @@ def _check_promise(entry: LogEntry, log: Log) -> datetime | None:
     return moment
 
 
-def _check_proof(entry: LogEntry, log: Log) -> None:
+def _check_proof(entry: LogEntry, log: TransparencyLog) -> None:
     """The inclusion proof leads from the entry to a root that the log signed."""
     with refusing():
         names = {"rootHash", "treeSize", "checkpoint"}
@@ -147,7 +147,7 @@ def root_of(body: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes 
     return node if last == 0 else None
 
 
-def _checkpoint(note: str, log: Log) -> tuple[int, bytes]:
+def _checkpoint(note: str, log: TransparencyLog) -> tuple[int, bytes]:
     """The size and root that the log signed. Others may have signed too: witnesses, whom nobody has to know."""
     if len(note) > MAX_CHECKPOINT:
         raise Refusal("too-large", f"a checkpoint of {len(note)} characters")

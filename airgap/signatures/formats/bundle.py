@@ -13,7 +13,7 @@ from typing import Any
 from airgap.base.digest import Digest
 from airgap.signatures.formats.intoto import parse_statement
 from airgap.signatures.formats.strict import fields, parse, refusing, sequence, whole
-from airgap.signatures.record import Layout, LogEntry, Refusal, Signed
+from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
 from airgap.statements.dsse import pae
 from airgap.statements.fields import Fields
 
@@ -93,7 +93,7 @@ def read_bundle(subject: Digest, where: str, media_type: str, annotations: Mappi
         return Signed(
             subject=subject,
             where=where,
-            layout=Layout.BUNDLE,
+            layout=SignatureLayout.BUNDLE,
             attestation=statement.attests,
             statement=statement,
             payload=payload,

@@ -12,7 +12,7 @@ from airgap.signatures.formats.bundle import envelope
 from airgap.signatures.formats.intoto import parse_statement
 from airgap.signatures.formats.simple_signing import SIGNATURE, annotated
 from airgap.signatures.formats.strict import parse, refusing, unbase64
-from airgap.signatures.record import Layout, Refusal, Signed
+from airgap.signatures.record import Refusal, SignatureLayout, Signed
 from airgap.statements.dsse import pae
 
 DSSE_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
@@ -44,7 +44,7 @@ def read_envelope(subject: Digest, where: str, annotations: Mapping[str, str], b
     return Signed(
         subject=subject,
         where=where,
-        layout=Layout.ENVELOPE,
+        layout=SignatureLayout.ENVELOPE,
         attestation=statement.attests,
         statement=statement,
         payload=payload,

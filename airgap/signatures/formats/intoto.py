@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airgap.signatures.formats.strict import fields, outline, refusing, sequence
-from airgap.signatures.record import Refusal, Statement
+from airgap.signatures.record import AttestedStatement, Refusal
 from airgap.statements.dsse import PAYLOAD_TYPE
 from airgap.statements.fields import Fields
 
@@ -26,7 +26,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*\Z")
 
 
-def parse_statement(payload: bytes, payload_type: str) -> Statement:
+def parse_statement(payload: bytes, payload_type: str) -> AttestedStatement:
     """The statement in an envelope's payload.
 
     1. The payload type is in-toto's. 2. Strict JSON with exactly the fields of a statement. 3. v1 or v0.1. 4. Between
@@ -60,7 +60,7 @@ def parse_statement(payload: bytes, payload_type: str) -> Statement:
         )
     if not subjects:
         raise Refusal("bad-payload", "statement: it has no subject")
-    return Statement(payload, subjects, predicate_type, isinstance(predicate, str))
+    return AttestedStatement(payload, subjects, predicate_type, isinstance(predicate, str))
 
 
 def _digests(value: Any, where: str) -> Mapping[str, str]:

@@ -28,7 +28,7 @@ from airgap.content.lock import Attached
 from airgap.signatures.formats.bundle import BUNDLE_PREFIX, read_bundle
 from airgap.signatures.formats.envelope import DSSE_ENVELOPE, read_envelope
 from airgap.signatures.formats.simple_signing import SIMPLE_SIGNING, read_simple_signing
-from airgap.signatures.record import MAX_SAID, Layout, Refusal, Signed, Status, Unread, plain
+from airgap.signatures.record import MAX_SAID, Refusal, SignatureLayout, Signed, Status, Unread, plain
 
 MAX_ATTACHED = 1000
 """Manifests attached to one subject: `lock` lists no more for a whole item (`airgap.store.locate`)."""
@@ -105,7 +105,7 @@ class _Reader:
                 with _one_large() if layer.size > LARGE else nullcontext():
                     yield self._one(here, _layout(layer) or _expected(attached), node, layer)
 
-    def _one(self, where: str, layout: Layout, node: Node, layer: Descriptor) -> Signed | Unread:
+    def _one(self, where: str, layout: SignatureLayout, node: Node, layer: Descriptor) -> Signed | Unread:
         try:
             return self._layer(where, node, layer)
         except Refusal as refusal:
@@ -126,16 +126,16 @@ class _Reader:
                 f"a layer of type {layer.media_type[:200]} among signatures",
                 unsupported=True,
             )
-        if layout is Layout.BUNDLE and len(node.children) != 2:
+        if layout is SignatureLayout.BUNDLE and len(node.children) != 2:
             what = f"a bundle among {len(node.children) - 1} layers; it must be the only one"
             raise Refusal("bad-bundle", what)
         if layer.size > self.room:
             raise Refusal("too-large", f"signatures on {self.subject} have over {MAX_TOTAL} bytes")
         blob = read_verified(self.source, layer, MAX_BLOB)
         self.room -= len(blob)
-        if layout is Layout.BUNDLE:
+        if layout is SignatureLayout.BUNDLE:
             return read_bundle(self.subject, where, layer.media_type, node.annotations, blob)
-        read = read_envelope if layout is Layout.ENVELOPE else read_simple_signing
+        read = read_envelope if layout is SignatureLayout.ENVELOPE else read_simple_signing
         return read(self.subject, where, layer.annotations, blob)
 
     def _belongs(self, node: Node) -> None:
@@ -152,7 +152,7 @@ class _Reader:
             raise Refusal("too-many", f"more than {MAX_LAYERS} signatures on {self.subject}")
         self.layers -= len(layers)
 
-    def _refused(self, where: str, layout: Layout, refusal: Refusal) -> Unread:
+    def _refused(self, where: str, layout: SignatureLayout, refusal: Refusal) -> Unread:
         return Unread(self.subject, where, layout, refusal.status, refusal.reason, refusal.detail)
 
 
@@ -168,7 +168,7 @@ def read_attached(source: Source, subject: Digest, attached: Sequence[Attached])
     mine = sorted((one for one in attached if one.subject == subject), key=lambda one: one.descriptor.size)
     if len(mine) > MAX_ATTACHED:
         what = f"{len(mine)} manifests are attached to {subject}, at most {MAX_ATTACHED}"
-        yield Unread(subject, "attached", Layout.OTHER, Status.FAILED, "too-many", what)
+        yield Unread(subject, "attached", SignatureLayout.OTHER, Status.FAILED, "too-many", what)
         return
     reader = _Reader(source, subject, MAX_LAYERS, MAX_TOTAL)
     for one in mine:
@@ -203,7 +203,7 @@ def unsigned(source: Source, root: Descriptor, platforms: Sequence[str]) -> list
                 named = next((one for one in carried if one == about), node.descriptor.digest)
                 what = "an attestation that BuildKit wrote into the index: nobody signed it"
                 where = f"attestation manifest {child.digest}"
-                found.append(Unread(named, where, Layout.BUILDX, Status.ABSENT, "unsigned", what))
+                found.append(Unread(named, where, SignatureLayout.BUILDX, Status.ABSENT, "unsigned", what))
     return found
 
 
@@ -217,22 +217,24 @@ def _layers(node: Node) -> tuple[Descriptor, ...]:
     return () if node.descriptor.is_index else node.children[1:]  # the config comes first
 
 
-def _layout(layer: Descriptor) -> Layout | None:
+def _layout(layer: Descriptor) -> SignatureLayout | None:
     """How a layer is read, by its media type; `None` for what is no signature that we know."""
     if layer.media_type.startswith(BUNDLE_PREFIX):
-        return Layout.BUNDLE
-    known = {SIMPLE_SIGNING: Layout.SIMPLE_SIGNING, DSSE_ENVELOPE: Layout.ENVELOPE}
+        return SignatureLayout.BUNDLE
+    known = {SIMPLE_SIGNING: SignatureLayout.SIMPLE_SIGNING, DSSE_ENVELOPE: SignatureLayout.ENVELOPE}
     return known.get(layer.media_type)
 
 
-def _expected(attached: Attached) -> Layout:
+def _expected(attached: Attached) -> SignatureLayout:
     """What a tag's name promises, for answers about something that cannot be read."""
     suffix = attached.tag.rpartition(".")[2]
-    promised = {"sig": Layout.SIMPLE_SIGNING, "att": Layout.ENVELOPE, "sbom": Layout.SBOM}
-    return promised.get(suffix, Layout.OTHER)
+    promised = {"sig": SignatureLayout.SIMPLE_SIGNING, "att": SignatureLayout.ENVELOPE, "sbom": SignatureLayout.SBOM}
+    return promised.get(suffix, SignatureLayout.OTHER)
 
 
-def _as_a_whole(attached: Attached, node: Node, layers: Sequence[Descriptor]) -> tuple[Layout, Status, str, str] | None:
+def _as_a_whole(
+    attached: Attached, node: Node, layers: Sequence[Descriptor]
+) -> tuple[SignatureLayout, Status, str, str] | None:
     """What a manifest without a layer that we verify is: layout, status, reason, detail. `None` where there is one."""
     if any(_layout(layer) is not None for layer in layers):
         return None
@@ -241,17 +243,17 @@ def _as_a_whole(attached: Attached, node: Node, layers: Sequence[Descriptor]) ->
     expected = _expected(attached)
     if NOTATION in (node.artifact_type, config):
         what = "a signature of Notation, which this version does not verify"
-        return Layout.NOTATION, Status.UNSUPPORTED, "unsupported-format", what
-    if expected in (Layout.SIMPLE_SIGNING, Layout.ENVELOPE):
+        return SignatureLayout.NOTATION, Status.UNSUPPORTED, "unsupported-format", what
+    if expected in (SignatureLayout.SIMPLE_SIGNING, SignatureLayout.ENVELOPE):
         what = plain(f"no layer of a type that this version verifies: {kind}")
         return expected, Status.UNSUPPORTED, "unsupported-format", what
     if (
-        expected is Layout.SBOM
+        expected is SignatureLayout.SBOM
         or SBOM_ARTIFACT in (node.artifact_type, config)
         or any(layer.media_type.startswith(SBOM_PREFIXES) for layer in layers)
     ):
-        return Layout.SBOM, Status.ABSENT, "unsigned", "an SBOM that nobody signed"
-    return Layout.OTHER, Status.ABSENT, "other", plain(f"no signature: {kind}")
+        return SignatureLayout.SBOM, Status.ABSENT, "unsigned", "an SBOM that nobody signed"
+    return SignatureLayout.OTHER, Status.ABSENT, "other", plain(f"no signature: {kind}")
 
 
 def _broken(error: IntegrityError, reason: str) -> Refusal:

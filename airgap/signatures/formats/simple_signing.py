@@ -20,7 +20,7 @@ from airgap.signatures.formats.strict import (
     unbase64,
     whole,
 )
-from airgap.signatures.record import Layout, LogEntry, Refusal, Signed
+from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
@@ -52,7 +52,7 @@ def read_simple_signing(subject: Digest, where: str, annotations: Mapping[str, s
     return Signed(
         subject=subject,
         where=where,
-        layout=Layout.SIMPLE_SIGNING,
+        layout=SignatureLayout.SIMPLE_SIGNING,
         attestation=False,
         payload=blob,
         payload_type="",

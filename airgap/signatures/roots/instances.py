@@ -65,7 +65,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class TransparencyLog:
     """A transparency log or a certificate transparency log: its id, its key, its window."""
 
     id: bytes
@@ -143,10 +143,10 @@ class Authority:
         return [certificate.public_bytes(Encoding.DER) for certificate in self.chain]
 
 
-def read_log(one: Fields) -> Log:
+def read_log(one: Fields) -> TransparencyLog:
     public = _public_key(one)
     raw, details = public.binary("rawBytes"), public.text("keyDetails")
-    return Log(
+    return TransparencyLog(
         id=one.inner("logId", {"keyId"}).binary("keyId"),
         raw_key=raw,
         details=details,

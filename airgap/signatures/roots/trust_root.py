@@ -16,7 +16,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
 from airgap.signatures.roots.instances import (
     Authority,
-    Log,
+    TransparencyLog,
     identity_of,
     read_authority,
     read_log,
@@ -42,8 +42,8 @@ class TrustRoot:
     """Of the file's bytes: what a policy pins."""
     raw: bytes = field(repr=False)
     authorities: tuple[Authority, ...]
-    logs: tuple[Log, ...]
-    ct_logs: tuple[Log, ...]
+    logs: tuple[TransparencyLog, ...]
+    ct_logs: tuple[TransparencyLog, ...]
     stampers: tuple[Authority, ...]
 
     @classmethod
@@ -71,7 +71,7 @@ class TrustRoot:
             stampers=tuple(map(read_authority, _instances(root, "timestampAuthorities"))),
         )
 
-    def log(self, log_id: bytes) -> Log | None:
+    def log(self, log_id: bytes) -> TransparencyLog | None:
         """The transparency log of this id."""
         return next((log for log in self.logs if log.id == log_id), None)
 
@@ -79,7 +79,7 @@ class TrustRoot:
         """True when it names the transparency log."""
         return self.log(log_id) is not None
 
-    def ct_log(self, log_id: bytes) -> Log | None:
+    def ct_log(self, log_id: bytes) -> TransparencyLog | None:
         """The certificate transparency log of this id."""
         return next((log for log in self.ct_logs if log.id == log_id), None)
 
@@ -213,7 +213,7 @@ def _instances(root: Fields, name: str) -> list[Fields]:
     ]
 
 
-def _logs(root: Fields, name: str) -> tuple[Log, ...]:
+def _logs(root: Fields, name: str) -> tuple[TransparencyLog, ...]:
     logs = tuple(map(read_log, _instances(root, name)))
     if len({log.id for log in logs}) != len(logs):
         raise _refuse(f"{root.at(name)}: two logs have one id")

@@ -42,7 +42,7 @@ _AGAIN = "try again later, or another mirror with --tuf-url; what is pinned stay
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
+class TufRepository:
     """A TUF repository."""
 
     url: str = PRODUCTION
@@ -77,7 +77,7 @@ def read_tuf_root(path: Path) -> bytes:
     return data
 
 
-def fetch(repository: Repository, cache: Path, client: Client) -> Fetched:
+def fetch(repository: TufRepository, cache: Path, client: Client) -> Fetched:
     """Asks the repository for its trusted root, and checks all that TUF demands. `cache` is this repository's alone.
 
     1. Where the chain begins; 2. root, timestamp, snapshot and targets, each newer than what is known, signed and not
@@ -126,7 +126,7 @@ def _history(cache: Path) -> list[Path]:
     return [path for number, path in sorted((int(n), path) for n, path in numbered if n.isdecimal())]
 
 
-def _beginning(repository: Repository, cache: Path) -> bytes:
+def _beginning(repository: TufRepository, cache: Path) -> bytes:
     history = _history(cache)
     if history:
         return read_input(history[0], MAX_TUF_ROOT, "bad-tuf-root")

@@ -23,7 +23,7 @@ from airgap.base.inputs import read_input
 from airgap.base.times import utc_text
 from airgap.signatures.roots.instances import Window
 from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot, merge
-from airgap.statements.log import Entry, Log, make_folder
+from airgap.statements.log import LogEntry, StationLog, make_folder
 
 ACTION = "trust-root-added"
 RECORD = "versions.jsonl"
@@ -109,12 +109,12 @@ class RootStore:
 
     def __init__(self, roots: Path, name: str) -> None:
         self.folder, self.name = roots / name, name
-        self._log = Log(self.folder / RECORD)
+        self._log = StationLog(self.folder / RECORD)
 
     def versions(self) -> tuple[Version, ...]:
         """All versions, oldest first; each is there, and has the bytes that the record names.
 
-        Raises `IntegrityError`: what `Log.entries` raises, and `root-damaged`; `StoreError`.
+        Raises `IntegrityError`: what `StationLog.entries` raises, and `root-damaged`; `StoreError`.
         """
         entries = [entry for entry in self._log.entries() if entry.action == ACTION]
         found = tuple(self._version(number, entry) for number, entry in enumerate(entries, 1))
@@ -206,7 +206,7 @@ class RootStore:
     def _path(self, number: int, digest: Digest, what: str) -> Path:
         return self.folder / f"{number:04d}-{digest.hex}.{what}"
 
-    def _version(self, number: int, entry: Entry) -> Version:
+    def _version(self, number: int, entry: LogEntry) -> Version:
         if not entry.subjects:
             raise IntegrityError("root-damaged", f"{self._log.path}: a version without a digest")
         digest = entry.subjects[0]

@@ -26,10 +26,10 @@ from airgap.content.graph import (
     parse_json,
 )
 from airgap.content.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, check_repository
-from airgap.net.auth import Authority, ScopedAuth
+from airgap.net.auth import ScopedAuth, TokenRealm
 from airgap.net.config import HostConfig
 from airgap.net.credentials import docker_login, login_of
-from airgap.net.http import SUCCESS, Body, Client, Response
+from airgap.net.http import SUCCESS, Client, RequestBody, Response
 from airgap.net.origin import Origin, redact
 from airgap.store.registry.errors import refusal
 
@@ -61,7 +61,7 @@ class RegistryClient:
         """What stands before every repository's name at a mirror."""
         asked = name if not config.mirror else origin.netloc
         login = login_of(config.credentials) or docker_login(docker_config, asked)
-        self.authority = Authority(http, f"{self.api}/", login)
+        self.authority = TokenRealm(http, f"{self.api}/", login)
         self.has_referrers: bool | None = None
         """Whether it has the referrers API; `None` while nobody knows."""
         self._busy: set[tuple[str, Digest]] = set()
@@ -111,7 +111,7 @@ class RegistryClient:
         *,
         expect: Collection[int] | None = SUCCESS,
         headers: Mapping[str, str] | None = None,
-        body: Body | None = None,
+        body: RequestBody | None = None,
         **more: Any,
     ) -> Response:
         """One request with the registry's own explanations; see `Client.request`."""

@@ -1,4 +1,4 @@
-"""`Repository`: one repository of a registry as a `Source` and a `Target`.
+"""`RegistryRepository`: one repository of a registry as a `Source` and a `Target`.
 
 Source: OCI distribution-spec v1.1.1. What Harbor and Distribution do beside it is said where it matters.
 """
@@ -16,14 +16,14 @@ from airgap.content.graph import (
     Descriptor,
     Node,
     Opener,
-    Outcome,
+    PutResult,
     check_bytes,
     parse_node,
     read_limited,
 )
 from airgap.content.reference import check_tag
 from airgap.net.backoff import Backoff
-from airgap.net.http import Body, Response
+from airgap.net.http import RequestBody, Response
 from airgap.net.origin import redact
 from airgap.store.registry import referrers
 from airgap.store.registry.client import ACCEPT, PULL, PUSH, RegistryClient, stored_as
@@ -40,7 +40,7 @@ CHILD_ATTEMPTS = 4
 link as empty for a moment while someone else writes the same link, for example by tagging it."""
 
 
-class Repository:
+class RegistryRepository:
     """A `Target`: the repository `name` of `client`'s registry. Thread-safe.
 
     `put` verifies what it sends before the registry may believe it; what `open` gives is verified by who reads it.
@@ -159,7 +159,7 @@ class Repository:
         """
         return not descriptor.is_node and descriptor.size <= SMALL
 
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> Outcome:
+    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         """Stores a blob or manifest; `mount_from` names repositories of this registry. See `Target.put`.
 
         A manifest with a subject is findable at once where the registry has the referrers API, else after `publish`,
@@ -175,14 +175,14 @@ class Repository:
         with self.client.alone(self.path, descriptor.digest) as waited:
             alone = not sources and not absent and self.asks(descriptor)
             if not alone and (waited or not absent) and self.has(descriptor):
-                return Outcome.PRESENT
+                return PutResult.PRESENT
             upload = Upload(self.client, self.path, descriptor, opener)
             done = upload.run([self.path] if alone else sources, lambda: self.has(descriptor))
-            if not alone or done is not Outcome.MOUNTED:
+            if not alone or done is not PutResult.MOUNTED:
                 return done
             # A registry that says yes to everything must not make us believe it.
             if self.has(descriptor):
-                return Outcome.PRESENT
+                return PutResult.PRESENT
             return Upload(self.client, self.path, descriptor, opener).run([], lambda: self.has(descriptor))
 
     def settle(self) -> None:
@@ -240,10 +240,10 @@ class Repository:
             raise
         return "" if found is None else found.digest
 
-    def _put_node(self, descriptor: Descriptor, opener: Opener) -> Outcome:
+    def _put_node(self, descriptor: Descriptor, opener: Opener) -> PutResult:
         present = self.has(descriptor)
         if present and self.client.has_referrers:
-            return Outcome.PRESENT
+            return PutResult.PRESENT
         with opener(0) as stream:
             data = read_limited(stream, min(descriptor.size, MAX_NODE) + 1)
         check_bytes(descriptor, data)
@@ -256,7 +256,7 @@ class Repository:
             if answer is not None and answer.headers.get("OCI-Subject"):
                 self.client.has_referrers = True
             self.refer(node, node.subject.digest)
-        return Outcome.PRESENT if present else Outcome.WRITTEN
+        return PutResult.PRESENT if present else PutResult.WRITTEN
 
     def _enter(self) -> None:
         """One after the other: several of them may share an index. What failed is tried again by the next `publish`."""
@@ -276,7 +276,7 @@ class Repository:
                     self._url(f"manifests/{name}"),
                     self.client.auth(self.path, PUSH),
                     headers={"Content-Type": descriptor.media_type},
-                    body=Body.of(data),
+                    body=RequestBody.of(data),
                 )
             except UpstreamError as error:
                 wait = backoff.after() if error.code == "child-missing" else None

@@ -14,10 +14,10 @@ from typing import BinaryIO, cast
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import UpstreamError
-from airgap.content.graph import Descriptor, Opener, Outcome, check_bytes, check_sum, read_limited
+from airgap.content.graph import Descriptor, Opener, PutResult, check_bytes, check_sum, read_limited
 from airgap.net.backoff import Backoff
 from airgap.net.faults import TransportError
-from airgap.net.http import Body
+from airgap.net.http import RequestBody
 from airgap.store.registry.client import PUSH, RegistryClient, stored_as
 
 COMMIT_SECONDS = 300.0
@@ -43,13 +43,13 @@ class Upload:
         self._session = ""
         """The upload that is open, as a URL."""
 
-    def run(self, sources: Sequence[str], present: Callable[[], bool]) -> Outcome:
+    def run(self, sources: Sequence[str], present: Callable[[], bool]) -> PutResult:
         """Mounts the blob from one of `sources`, else uploads it, again where that helps.
 
         `present` tells whether the blob is there after all: an answer can be lost after the work was done.
         """
         if self._mount(sources):
-            return Outcome.MOUNTED
+            return PutResult.MOUNTED
         backoff = Backoff(self._client.http.retries)
         while True:
             try:
@@ -63,12 +63,12 @@ class Upload:
                     raise
                 self._client.http.pause(wait, error.what)
                 if present():
-                    return Outcome.WRITTEN
+                    return PutResult.WRITTEN
             except BaseException:
                 self._cancel()
                 raise
             else:
-                return Outcome.WRITTEN
+                return PutResult.WRITTEN
 
     def _mount(self, sources: Sequence[str]) -> bool:
         """True when the registry took the blob from another of its repositories; a 202 is an open session."""
@@ -94,25 +94,25 @@ class Upload:
         if chunk and self._blob.size > chunk:
             with _open(self._opener, self._blob) as stream:
                 self._send_pieces(stream, chunk)
-            body = Body.of(b"")
+            body = RequestBody.of(b"")
         else:
             body = self._body()
         self._commit(body)
 
-    def _body(self) -> Body:
+    def _body(self) -> RequestBody:
         """The whole blob; a small one is checked in memory before anything is sent."""
         if self._blob.size > CHUNK:
-            return Body(self._blob.size, lambda: _open(self._opener, self._blob))
+            return RequestBody(self._blob.size, lambda: _open(self._opener, self._blob))
         with self._opener(0) as stream:
             data = read_limited(stream, self._blob.size + 1)
         check_bytes(self._blob, data)
-        return Body.of(data)
+        return RequestBody.of(data)
 
     def _send_pieces(self, stream: BinaryIO, chunk: int) -> None:
         position = 0
         while position < self._blob.size:
             size = min(chunk, self._blob.size - position)
-            part = Body(size, _once(stream))
+            part = RequestBody(size, _once(stream))
             headers = {
                 "Content-Type": OCTETS,
                 "Content-Range": f"{position}-{position + size - 1}",
@@ -122,7 +122,7 @@ class Upload:
             self._follow(answer.url, answer.headers.get("Location"))
             position += size
 
-    def _commit(self, body: Body) -> None:
+    def _commit(self, body: RequestBody) -> None:
         joint = "&" if "?" in self._session else "?"
         answer = self._client.call(
             "PUT",

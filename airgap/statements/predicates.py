@@ -24,7 +24,7 @@ PROBLEMS = frozenset({"missing", "changed", "extra", "unreadable"})
 _ADDRESS = re.compile(r"(?:sha256:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
-class Body(Protocol):
+class Predicate(Protocol):
     """One kind of statement's own fields."""
 
     kind: ClassVar[str]
@@ -238,7 +238,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """One thing that is not as it should be. Addresses as in `PlacedItem`; `None` where there is none."""
 
     destination: str
@@ -262,7 +262,7 @@ class Finding:
         }
 
     @classmethod
-    def read(cls, fields: Fields) -> Finding:
+    def read(cls, fields: Fields) -> AuditFinding:
         """A finding out of an audit."""
         expected, found = fields.maybe_text("expected"), fields.maybe_text("found")
         return cls(
@@ -288,7 +288,7 @@ class Audit:
     """True where every byte was hashed again, whatever receipts said."""
     checked: int
     """The number of names that were looked at."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[AuditFinding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -307,7 +307,7 @@ class Audit:
             outcome=fields.choice("outcome", OUTCOMES),
             deep=fields.flag("deep"),
             checked=fields.number("checked"),
-            findings=tuple(Finding.read(found) for found in fields.each("findings", names)),
+            findings=tuple(AuditFinding.read(found) for found in fields.each("findings", names)),
         )
 
 
