@@ -79,7 +79,7 @@ _Read = tuple[list[str], set[str]]
 def _reader(predicate_type: str) -> Callable[[_Object], _Read]:
     # 1.
     if not is_sbom(predicate_type):
-        raise _NoSbom(f"{predicate_type[:200]} is not the type of an SBOM: expected {SPDX} or {CYCLONEDX}")
+        raise _NoSbom(f"{predicate_type[:200]} is not an SBOM type, expected {SPDX} or {CYCLONEDX}")
     return _cyclonedx if predicate_type.startswith(CYCLONEDX) else _spdx
 
 
@@ -93,7 +93,7 @@ def _predicate(payload: bytes) -> _Object:
         text = predicate.encode("utf-8", "replace")
         predicate = parse(text, "the SBOM's text", "bad-payload", _needed)
     if not isinstance(predicate, dict) or not predicate:
-        raise _NoSbom("the predicate is empty, or nothing of an SBOM is in it")
+        raise _NoSbom("the predicate is empty or contains no SBOM")
     return predicate
 
 
@@ -109,15 +109,15 @@ def _needed(items: list[tuple[str, Any]]) -> _Object:
 def _check_listed(listed: list[str]) -> None:
     # 3.
     if not listed:
-        raise _NoSbom("a stub: it lists no package or component beside the artifact itself")
+        raise _NoSbom("it is a stub: it lists no package or component except the artifact itself")
     if not all(name.strip() for name in listed):
-        raise _NoSbom("a stub: it lists packages or components without a name")
+        raise _NoSbom("it is a stub: its packages or components have no names")
 
 
 def _check_described(described: set[str], wanted: Collection[str]) -> None:
     # 4.
     if described and not described & set(wanted):
-        raise _NoSbom(f"of another artifact: it describes {', '.join(sorted(described)[:3])}")
+        raise _NoSbom(f"it describes another artifact: {', '.join(sorted(described)[:3])}")
 
 
 def _spdx(document: _Object) -> _Read:
@@ -126,9 +126,9 @@ def _spdx(document: _Object) -> _Read:
         return _spdx3(document)
     version = document.get("spdxVersion")
     if not isinstance(version, str) or not version.startswith("SPDX-2."):
-        raise _NoSbom("no SPDX document: spdxVersion is missing, or not SPDX-2.x")
+        raise _NoSbom("not an SPDX document: spdxVersion is missing, or not SPDX-2.x")
     if not _text(document, "name") or not isinstance(document.get("creationInfo"), dict):
-        raise _NoSbom("no SPDX document: it lacks a name or creationInfo")
+        raise _NoSbom("not an SPDX document: it lacks a name or creationInfo")
     packages = _objects(document, "packages")
     named = _described_in(document)
     roots = [one for one in packages if _text(one, "SPDXID") in named]
@@ -155,7 +155,7 @@ def _spdx3(document: _Object) -> _Read:
     graph = _objects(document, "@graph")
     holders = [one for one in graph if _text(one, "type") in ("SpdxDocument", "software_Sbom", "Bom")]
     if not any(_text(one, "type") == "SpdxDocument" for one in holders):
-        raise _NoSbom("no SPDX 3 document: its graph has no SpdxDocument")
+        raise _NoSbom("not an SPDX 3 document: its graph has no SpdxDocument")
     named = {name for one in holders for name in _texts(one.get("rootElement"))}
     things = [one for one in graph if _text(one, "type") in ("software_Package", "software_File")]
     listed = [_text(one, "name") for one in things if _text(one, "spdxId") not in named]
@@ -172,7 +172,7 @@ def _spdx3(document: _Object) -> _Read:
 def _cyclonedx(document: _Object) -> _Read:
     # 2.
     if document.get("bomFormat") != "CycloneDX" or not _text(document, "specVersion"):
-        raise _NoSbom("no CycloneDX document: bomFormat or specVersion is missing")
+        raise _NoSbom("not a CycloneDX document: bomFormat or specVersion is missing")
     listed = [_text(one, "name") for one in _components(_objects(document, "components"), 0)]
     metadata = document.get("metadata")
     root = metadata.get("component") if isinstance(metadata, dict) else None

@@ -56,7 +56,7 @@ class Report:
     def read(cls, subject: Digest, data: bytes, where: str) -> Report:
         """Checks the size, then parses. Raises `TrustError` (`bad-report`); `where` names it in errors."""
         if len(data) > MAX_REPORT:
-            raise _refuse(f"{where}: {len(data)} bytes, at most {MAX_REPORT}")
+            raise _refuse(f"{where}: got {len(data)} bytes, expected at most {MAX_REPORT}")
         try:
             document = parse_json(data, where)
         except AirgapError as error:
@@ -68,7 +68,7 @@ class Report:
                 wanted = "an object" if expected is dict else "a string"
                 raise _refuse(f"{where}: {path}: got {got}, expected {wanted}")
         if not document["scanner"]["uri"]:
-            raise _refuse(f"{where}: scanner.uri: got nothing, expected who scanned")
+            raise _refuse(f"{where}: scanner.uri: missing, expected the scanner's name and version")
         for path in ("metadata.scanStartedOn", "metadata.scanFinishedOn"):
             if not _is_time(_at(document, path)):
                 raise _refuse(f"{where}: {path}: expected a time such as 2026-11-23T10:00:00Z")
@@ -92,5 +92,5 @@ def _refuse(what: str) -> TrustError:
     return TrustError(
         "bad-report",
         what,
-        "a report is what `trivy image --format cosign-vuln` writes; have it made, and scanned, again",
+        "make the report with `trivy image --format cosign-vuln`, then scan again",
     )

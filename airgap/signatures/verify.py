@@ -118,9 +118,9 @@ def _verify(
 def _route(signed: Signed, demand: Demand) -> None:
     """A key in place of an identity is what GHSA-fx35-mq7g-6g98 was about; neither stands for the other here."""
     if signed.certificate and not demand.identities:
-        raise Refusal("identity-for-key", "signed with a certificate; the rule wants a key")
+        raise Refusal("identity-for-key", "signed with a certificate, but the rule requires a key")
     if not signed.certificate and not demand.keys:
-        raise Refusal("key-for-identity", "signed with a key; the rule wants an identity")
+        raise Refusal("key-for-identity", "signed with a key, but the rule requires an identity")
 
 
 def _is_wanted(statement: AttestedStatement | None, want: str) -> str:
@@ -129,11 +129,11 @@ def _is_wanted(statement: AttestedStatement | None, want: str) -> str:
     said = statement.predicate_type if statement is not None and attests else "a signature"
     if want == SIGNATURE:
         if attests:
-            what = f"an attestation of {said[:200]}, which is no signature"
+            what = f"an attestation of type {said[:200]}, not a signature"
             raise Refusal("not-a-signature", what)
         return ""
     if not attests or said != want:
-        what = f"got {said[:200]}, wanted is an attestation of {want}"
+        what = f"got an attestation of type {said[:200]}, expected {want}"
         raise Refusal("wrong-predicate-type", what)
     return said
 
@@ -143,7 +143,7 @@ def _keyless(signed: Signed, demand: Demand) -> Proof:
     from airgap.signatures.engines.keyless import verify_keyless
 
     if demand.root is None:
-        raise Refusal("no-trust-root", "signed with a certificate, and the rule names no trust root")
+        raise Refusal("no-trust-root", "signed with a certificate, but the rule names no trust root")
     return verify_keyless(signed, demand.root, demand.identities, demand.now, logged=demand.logged)
 
 
@@ -154,6 +154,6 @@ def _is_about(signed: Signed, statement: AttestedStatement | None) -> None:
         if said != signed.subject:
             raise Refusal("wrong-subject", f"it is about {said}, not about {signed.subject}")
     elif not statement.names(signed.subject):
-        named = statement.subjects[0].get("sha256", "something without a sha256")
+        named = statement.subjects[0].get("sha256", "a subject without a sha256 digest")
         more = f" and {len(statement.subjects) - 1} more" if len(statement.subjects) > 1 else ""
         raise Refusal("wrong-subject", f"it is about {named}{more}, not about {signed.subject}")

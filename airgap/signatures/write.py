@@ -246,7 +246,9 @@ def older(layer: dict[str, Any], data: bytes, beside: Sequence[dict[str, Any]] =
     Raises `TrustError` (`too-many-signatures`) where there are too many of them.
     """
     if len(beside) >= MAX_LAYERS:
-        raise TrustError("too-many-signatures", f"{len(beside)} signatures under one tag, at most {MAX_LAYERS}")
+        raise TrustError(
+            "too-many-signatures", f"the tag would hold {len(beside)} signatures, expected at most {MAX_LAYERS}"
+        )
     layers = [*beside, layer]
     diffs = [each["digest"] for each in layers]
     # An image's config, because the older layout pretends to be an image.

@@ -42,7 +42,7 @@ class AcceptedList:
         deliveries = tuple(Accepted.read(entry) for entry in fields.each("deliveries", ENTRY))
         made = cls(fields.text("sovereign"), deliveries)
         if not deliveries:
-            raise fields.refuse(f"{fields.at('deliveries')}: got none, expected one or more")
+            raise fields.refuse(f"{fields.at('deliveries')}: empty, expected one or more")
         odd = AcceptedState(made.sovereign, deliveries).disorder()
         if odd:
             raise fields.refuse(f"{fields.at('deliveries')}: {odd}")

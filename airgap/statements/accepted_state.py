@@ -144,30 +144,31 @@ class AcceptedState:
             raise TrustError(
                 "delivery-replayed",
                 f"{what} was accepted at {utc_text(known.accepted_at)}, and later ones followed",
-                "nothing is missing; to bring lost content back, import it with --restore",
+                "no action is needed; to restore lost content, import it with --restore",
             )
         if any(other.id == one.id for other in self.deliveries):
             raise TrustError(
                 "delivery-id-taken",
-                f"{what}: another delivery with this id was accepted",
-                "have the delivery cut again",
+                f"{what}: a different delivery with this id was accepted",
+                "cut the delivery again",
             )
         if last is not None and one.sequence == last.sequence:
             raise TrustError(
                 "sequence-taken",
-                f"{what}: number {last.sequence} was another delivery, {last.id}",
-                "two stores cut for this stream: give each a stream of its own, and have it cut again",
+                f"{what}: number {last.sequence} was already used by another delivery, {last.id}",
+                "two stores cut deliveries for this stream: give each store its own stream, then cut the delivery "
+                "again",
             )
         if last is not None and one.sequence < last.sequence:
             raise TrustError(
                 "older-sequence",
                 f"{what}: number {last.sequence} was accepted already, at {utc_text(last.accepted_at)}",
-                "have a new delivery cut from the same locks",
+                "cut a new delivery from the same locks",
             )
         if restore:
             raise TrustError(
                 "never-accepted",
-                f"{what} was not accepted here before, and --restore is for what was",
+                f"{what} was never accepted here; --restore takes only deliveries that were",
                 "import it without --restore",
             )
         return Standing.NEW
@@ -202,9 +203,9 @@ class AcceptedState:
         if odd:
             raise TrustError(
                 "state-conflict",
-                f"what {self.sovereign!r} accepted is told in two ways: {odd}",
-                "two machines import for this Sovereign, each with a stateDir of its own; bring back the stateDir that "
-                "is right from a backup, and use one",
+                f"the records of deliveries accepted by {self.sovereign!r} contradict each other: {odd}",
+                "two machines import for this Sovereign with different stateDirs; restore the right stateDir from a "
+                "backup, and use only that one",
             )
         return made
 
@@ -242,12 +243,12 @@ class AcceptedState:
         deliveries = tuple(Accepted.read(entry) for entry in fields.each("deliveries", ENTRY))
         state = cls(fields.text("sovereign"), deliveries)
         if state.encode() != data:
-            raise _damaged(f"{where}: its checksum does not fit: it was changed by hand, or damaged")
+            raise _damaged(f"{where}: the checksum is wrong: the file was edited by hand or is damaged")
         if state.sovereign != sovereign:
             raise StoreError(
                 "state-of-another",
-                f"{where}: the state of {state.sovereign!r}, expected that of {sovereign!r}",
-                "give each Sovereign a stateDir of its own, and each station a store",
+                f"{where}: belongs to {state.sovereign!r}, expected {sovereign!r}",
+                "use a separate stateDir for each Sovereign, and a separate store for each station",
             )
         return state
 
@@ -315,5 +316,5 @@ def _damaged(what: str) -> AirgapError:
     return StoreError(
         "state-damaged",
         what,
-        "bring the file back from a backup; without it, old deliveries could be imported again",
+        "restore the file from a backup; without it, old deliveries could be imported again",
     )

@@ -93,5 +93,5 @@ def _refuse(what: str) -> AirgapError:
     return TrustError(
         "bad-bundle",
         what,
-        "it was damaged, or made by something that this version does not know; get the file again",
+        "the file is damaged, or was made by a tool that this version does not know; get it again",
     )

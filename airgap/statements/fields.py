@@ -33,7 +33,7 @@ def unbase64(text: str) -> bytes:
         raise ValueError("not base64") from error
     end = len(data) % 3 or 3
     if len(text) != -(-len(data) // 3) * 4 or base64.b64encode(data[-end:]).decode() != text[-4:]:
-        raise ValueError("not base64 as it should be written")
+        raise ValueError("not canonical base64")
     return data
 
 

@@ -153,8 +153,9 @@ class StationLog:
             who = heads[lost] if isinstance(heads, Mapping) else "a signed statement"
             raise IntegrityError(
                 "log-cut",
-                f"{self.path}: {lost}, which {who} names as its head, is not in the log ({count} lines)",
-                "lines were removed or rewritten, or the statement is of another station: keep this file as evidence, "
+                f"{self.path}: {lost}, the log head in {who}, is not in the log ({count} lines)",
+                "lines were removed or rewritten, or the statement is from another station: keep this file as "
+                "evidence, "
                 "and look for a copy of the log",
             )
         if torn is not None:
@@ -168,10 +169,10 @@ class StationLog:
             try:
                 fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
             except IsADirectoryError:
-                raise StoreError("log-not-file", f"{self.path}: not a file", "name another log") from None
+                raise StoreError("log-not-file", f"{self.path}: not a file", "pass another log file") from None
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise StoreError("log-not-file", f"{self.path}: not a file", "name another log")
+                    raise StoreError("log-not-file", f"{self.path}: not a file", "pass another log file")
                 fcntl.flock(fd, lock)
                 mode = "r+b" if flags & os.O_RDWR else "rb"
                 with os.fdopen(fd, mode, closefd=False) as file:
@@ -184,7 +185,7 @@ class StationLog:
         tail = _tail(file, 0)
         torn = tail[tail.rfind(b"\n") + 1 :]
         if len(torn) > MAX_LINE:
-            raise _damaged(f"{self.path}: a last line of more than {MAX_LINE} bytes")
+            raise _damaged(f"{self.path}: the last line has more than {MAX_LINE} bytes")
         return torn
 
     def _head(self, file: IO[bytes], torn: int) -> Digest:
@@ -228,24 +229,24 @@ def _line(
         }
     )
     if len(line) >= MAX_LINE:
-        raise ValueError(f"a log line of {len(line)} bytes: name a document that lists the subjects")
+        raise ValueError(f"the log line would have {len(line)} bytes: it names too many subjects")
     return line + b"\n", Digest.of(line)
 
 
 def _check(line: bytes, previous: Digest, where: str) -> LogEntry:
     if not line.endswith(b"\n"):
         if len(line) == MAX_LINE:
-            raise _damaged(f"{where}: a line of more than {MAX_LINE} bytes")
+            raise _damaged(f"{where}: the line has more than {MAX_LINE} bytes")
         raise IntegrityError(
             "log-torn",
-            f"{where}: the last line has no end: the machine stopped while it was written",
-            "the next command that writes to the log mends it, and notes that it did",
+            f"{where}: the last line is incomplete: the machine stopped while writing it",
+            "the next command that writes to the log repairs it, and records that",
         )
     entry = LogEntry.read(line[:-1], where)
     if entry.previous != previous:
         raise IntegrityError(
             "log-broken",
-            f"{where}: follows {entry.previous.short}, but the line before it is {previous.short}",
+            f"{where}: names {entry.previous.short} as the line before it, got {previous.short}",
             "the log was changed: keep this file as evidence, and look for a copy of it",
         )
     return entry
@@ -255,5 +256,5 @@ def _damaged(what: str) -> AirgapError:
     return IntegrityError(
         "log-damaged",
         what,
-        "the log was changed: keep this file as evidence, and look for a copy of it; a new log begins in a new file",
+        "the log was changed: keep this file as evidence, and look for a copy of it; start a new log in a new file",
     )

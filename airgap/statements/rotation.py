@@ -106,7 +106,7 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
     # 5. What must be there.
     gone = sorted(set(old.require) - set(new.require))
     if gone:
-        raise _refuse(f"require: {', '.join(gone)} is missing, and was required")
+        raise _refuse(f"require: {', '.join(gone)} was required and is missing")
     changes += [TrustChange("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))]
     return Rotation(tuple(changes), tuple(_gaps(new, now)), approved)
 
@@ -148,25 +148,26 @@ def _kept(key: TrustedKey, now_is: TrustedKey | None, moment: datetime) -> Itera
     where = f"key {key.name!r}"
     if now_is is None:
         raise _refuse(
-            f"{where} is gone, and with it whatever it signed",
-            "leave it in, and end it with an earlier notAfter, or revoke it",
+            f"{where} was removed; everything it signed would become untrusted",
+            "keep the key, and end it with an earlier notAfter or revoke it",
         )
     if now_is.role != key.role:
         raise _refuse(f"{where}: role: got {now_is.role}, expected {key.role}")
     if _material(now_is) != _material(key):
-        raise _refuse(f"{where} is another key", "give a new key a name of its own")
+        raise _refuse(f"{where} is now a different key", "give the new key another name")
     if now_is.not_before != key.not_before:
         raise _refuse(f"{where}: notBefore: expected {utc_text(key.not_before)} as it was")
     if now_is.not_after > key.not_after:
         raise _refuse(
-            f"{where} would live longer than was approved, to {utc_text(now_is.not_after)}",
-            "add a new key in its place: `airgap keys generate`",
+            f"{where} would be valid longer than was approved, until {utc_text(now_is.not_after)}",
+            "add a new key instead: `airgap keys generate`",
         )
     if now_is.not_after != key.not_after:
         if now_is.not_after < moment:
             raise _refuse(
-                f"{where}: notAfter {utc_text(now_is.not_after)} is past: what it signed since would be lost",
-                "end it today or later; if it was stolen, revoke it: `revoked: {at, accept}`",
+                f"{where}: notAfter {utc_text(now_is.not_after)} is in the past: what it signed since then would "
+                "become untrusted",
+                "set it to today or later; if the key was stolen, revoke it: `revoked: {at, accept}`",
             )
         yield TrustChange("ends", key.name, utc_text(now_is.not_after))
     yield from _revoked(key, now_is)
@@ -176,8 +177,8 @@ def _revoked(key: TrustedKey, now_is: TrustedKey) -> Iterator[TrustChange]:
     was, has = key.revoked, now_is.revoked
     if was is not None and (has is None or has.at > was.at):
         raise _refuse(
-            f"key {key.name!r} is revoked since {utc_text(was.at)}, and would be believed again",
-            "a revocation stays; name single digests in its `accept` list",
+            f"key {key.name!r} was revoked at {utc_text(was.at)} and would be trusted again",
+            "keep the revocation; list single digests in its `accept`",
         )
     if has is None:
         return
@@ -202,8 +203,8 @@ def _added(key: TrustedKey) -> TrustChange:
 def _gaps(trust: Trust, now: datetime) -> Iterator[str]:
     for role, end in expiring(trust, now):
         yield (
-            f"no key of role {role} is valid {'now' if end is None else 'after ' + utc_text(end)}: "
-            "a successor must overlap"
+            f"no key with role {role} is valid {'now' if end is None else 'after ' + utc_text(end)}: "
+            "its successor must overlap with it"
         )
 
 
@@ -215,13 +216,13 @@ def _approved(old: Trust, new: Trust, approval: bytes, now: datetime) -> Verifie
     if found.statement.subject != digest:
         raise _refuse(
             f"the approval is about {found.statement.subject}, the new resource is {digest}",
-            "it was changed since, or another was approved: look at it, and have it signed again",
+            "it was changed after approval, or another one was approved: review it, and have it signed again",
         )
     # An old or stolen key could write any date into its past.
     if not good_now(found.key, now):
         raise _refuse(
-            f"the approval is by key {found.key.name!r}, which is expired or revoked today",
-            "have it signed by a security-officer's key that is good today",
+            f"the approval was signed with key {found.key.name!r}, which is now expired or revoked",
+            "have it signed with a security-officer's key that is valid now",
         )
     return found
 
@@ -231,4 +232,4 @@ def _material(key: TrustedKey) -> Digest:
 
 
 def _refuse(what: str, hint: str = "") -> TrustError:
-    return TrustError("bad-rotation", f"the new Trust resource: {what}", hint or "put it back as it was")
+    return TrustError("bad-rotation", f"the new Trust resource: {what}", hint or "restore the old value")

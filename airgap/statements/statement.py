@@ -132,7 +132,7 @@ def _kind(predicate: str, where: str) -> str:
     if kind is None or kind not in BODIES:
         raise TrustError(
             "unknown-statement",
-            f"{where}: predicate type {predicate[:200]!r} is not one that this version can read",
+            f"{where}: this version cannot read predicate type {predicate[:200]!r}",
             "it was made by a newer airgap; use that version",
         )
     return kind
@@ -147,5 +147,5 @@ def _refuse(what: str) -> AirgapError:
     return TrustError(
         "bad-statement",
         what,
-        "it was made by a newer airgap, or by something else; have it made again by this version",
+        "it was made by a newer airgap or another tool; have it made again with this version",
     )

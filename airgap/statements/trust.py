@@ -76,8 +76,8 @@ def check_may_sign(role: str, kind: str) -> None:
         able = " or ".join(sorted(name for name, kinds in MAY_SIGN.items() if kind in kinds))
         raise InputError(
             "role-may-not",
-            f"role {role!r} may not sign {article(kind)} statement, {able or 'nobody'} may",
-            "use the key and the --role of the one whose statement it is",
+            f"role {role!r} may not sign {article(kind)} statement; allowed: {able or 'nobody'}",
+            "use the key and --role of the person who has to sign it",
         )
 
 
@@ -108,7 +108,7 @@ def key_ring(trust: Trust) -> KeyRing:
     5. No key, by its SPKI, has two roles (`key-in-two-roles`): two signatures by one hand are one. Nor two entries
        (`key-twice`).
     """
-    hint = "mend the Trust resource"
+    hint = "correct the Trust resource"
     # 1. A key.
     if not trust.keys:
         raise TrustError("no-keys", f"Trust for {trust.sovereign!r} lists no keys", hint)
@@ -137,13 +137,13 @@ def key_ring(trust: Trust) -> KeyRing:
             raise TrustError(
                 "key-in-two-roles",
                 f"{where} ({key.role}) and {other.name!r} ({other.role}) are the same key {public.digest.short}",
-                "each role signs with a key of its own: generate another, and replace one of the two",
+                "each role needs its own key: generate another, and replace one of the two",
             )
         if other is not key:
             raise TrustError(
                 "key-twice",
                 f"{where} and {other.name!r} are the same key {public.digest.short}",
-                "list it once: a revocation of one entry would leave the other",
+                "list it once: revoking one entry would leave the other valid",
             )
         ring.append((key, public))
     return KeyRing(trust, tuple(ring))
@@ -162,7 +162,7 @@ def authenticate(data: bytes, ring: KeyRing, where: str, limit: int = MAX_BUNDLE
         raise TrustError(
             "hint-mismatch",
             f"{where}: the hint is {envelope.hint[:100]!r}, but {found[1].key_id} signed",
-            "the file was changed on its way; get it again",
+            "the file was changed on the way; get it again",
         )
     # 3. Parse what was signed.
     statement = Statement.parse(envelope.payload, where)
@@ -177,7 +177,7 @@ def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: date
     if statement.role != role:
         raise TrustError(
             "wrong-role",
-            f"{where}: signed as {statement.role!r}, but the role of key {authentic.key.name!r} is {role!r}",
+            f"{where}: signed as {statement.role!r}, but key {authentic.key.name!r} has role {role!r}",
             "sign with the key of that role, or correct --role",
         )
     # 5. That role may make this statement.
@@ -185,7 +185,7 @@ def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: date
         raise TrustError(
             "role-may-not",
             f"{where}: role {role!r} may not sign {article(statement.kind)} statement",
-            'have it signed by a role that may: see docs/format.md, "Statements"',
+            'have it signed by an allowed role: see docs/format.md, "Statements"',
         )
     # 6. and 7. The key was valid, and not revoked, when it signed.
     _check_key_then(statement, authentic.key, where)
@@ -193,7 +193,7 @@ def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: date
     if statement.signed_at > now + CLOCK_SKEW:
         raise TrustError(
             "signed-in-future",
-            f"{where}: signed at {utc_text(statement.signed_at)}, and here it is {utc_text(now)}",
+            f"{where}: signed at {utc_text(statement.signed_at)}, after the local time {utc_text(now)}",
             "check this machine's clock first, then the signer's",
         )
     # 9. Not before what was accepted already.
@@ -261,7 +261,7 @@ def _check_key_then(statement: Statement, key: TrustedKey, where: str) -> None:
     if revoked is not None and signed_at >= revoked.at and statement.subject not in revoked.accept:
         raise TrustError(
             "key-revoked",
-            f"{where}: signed at {utc_text(signed_at)}, key {key.name!r} is revoked since {utc_text(revoked.at)}",
+            f"{where}: signed at {utc_text(signed_at)}, key {key.name!r} was revoked at {utc_text(revoked.at)}",
             f"have it signed with another key, or add {statement.subject} to the key's `accept` list",
         )
 
@@ -270,11 +270,11 @@ def _nobody(where: str, hint: str, ring: KeyRing) -> TrustError:
     if ring.knows(hint):
         return TrustError(
             "bad-signature",
-            f"{where}: the signature of key {hint} does not fit what it signed",
-            "the file was changed or damaged on its way; get it again",
+            f"{where}: the signature does not match key {hint}",
+            "the file was changed or damaged on the way; get it again",
         )
     return TrustError(
         "unknown-key",
         f"{where}: signed by a key that the Trust resource does not list (hint {hint[:100]!r})",
-        "if the signer is to be trusted, compare its key by another way, and add it to the Trust resource",
+        "if you trust the signer, verify the key through another channel, and add it to the Trust resource",
     )

@@ -142,7 +142,7 @@ class CheckResult:
         """Out of a verdict."""
         outcome, waiver = fields.choice("outcome", CHECK_OUTCOMES), fields.maybe_digest("waiver")
         if (outcome == WAIVED) != (waiver is not None):
-            raise fields.refuse(f"{fields.at('waiver')}: one goes with the outcome waived alone")
+            raise fields.refuse(f"{fields.at('waiver')}: allowed only with outcome waived")
         return cls(
             check=fields.text("check"),
             outcome=outcome,
@@ -194,9 +194,9 @@ class JudgedItem:
         if self.outcome != YES:
             return f"{self.outcome}: {self.reason or 'no reason'}"
         if not self.checks:
-            return "pass without any check"
+            return "outcome pass, but no check"
         bad = next((one for one in self.checks if one.outcome not in (YES, WAIVED)), None)
-        return "" if bad is None else f"pass, but its check {bad.check!r} says {bad.outcome}"
+        return "" if bad is None else f"outcome pass, but check {bad.check!r} says {bad.outcome}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ class Verdict:
         used = {one.waiver for item in made.items.values() for one in item.checks if one.waiver}
         listed = [waiver.digest for waiver in made.waivers]
         if set(listed) != used or len(listed) != len(used):
-            raise fields.refuse(f"{fields.at('waivers')}: other waivers than the checks name")
+            raise fields.refuse(f"{fields.at('waivers')}: differs from the waivers that the checks name")
         return made
 
 
@@ -251,7 +251,7 @@ def _reports(fields: Fields) -> tuple[Reported, ...]:
     found = tuple(map(Reported.read, fields.each("reports", Reported.FIELDS)))
     subjects = [one.subject for one in found]
     if not subjects or subjects != sorted(set(subjects)):
-        raise fields.refuse(f"{fields.at('reports')}: expected one a subject, in order, or none of it")
+        raise fields.refuse(f"{fields.at('reports')}: expected one report per subject, sorted, or no such field")
     return found
 
 
@@ -268,11 +268,11 @@ def objection(verdict: Verdict, item: Item, root: Digest | None) -> Objection | 
     """What stands against `item`, whose root is `root`; `None` for nothing. A root that nobody knows is one."""
     judged = verdict.items.get(item.name)
     if judged is None:
-        return Objection("verdict-mismatch", "the verdict says nothing of it")
+        return Objection("verdict-mismatch", "the verdict does not cover it")
     if why := judged.why_not():
         return Objection("verdict-failed", f"the verdict says {why}")
     if root is None or judged.root != root:
-        return Objection("verdict-mismatch", f"the verdict is about {judged.root}, this is {root}")
+        return Objection("verdict-mismatch", f"the verdict is about {judged.root}, but the content is {root}")
     if item.root is not None and judged.root != item.root.digest:
-        return Objection("verdict-mismatch", f"the verdict is about {judged.root}, the lock has {item.root.digest}")
+        return Objection("verdict-mismatch", f"the verdict is about {judged.root}, but the lock has {item.root.digest}")
     return None

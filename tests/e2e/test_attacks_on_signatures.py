@@ -240,7 +240,7 @@ def test_the_trust_root_is_older_than_the_log(world: World, acme: FakeSigstore) 
     policy(world, BY_NAME)
     item = scan(world, expect=3)
     assert item["reason"] == "unknown-log"
-    assert "trust root too old" in json.dumps(item)
+    assert "the trust root is too old" in json.dumps(item)
     # The pin holds: another file under the same name is no trust root at all.
     (world.folder / "acme.json").write_bytes(acme.trusted_root())
     assert world.run(*SCAN, expect=4)["code"] == "trust-root-changed"

@@ -142,7 +142,7 @@ HOST/acme/app:1.0
   image sha256:H
 found:
   N. Sigstore bundle, referrer sha256:H
-     does not count: by another key than those of the rule: acme [wrong-key]
+     does not count: signed by a key that the rule does not list (acme) [wrong-key]
   N. attestation https://spdx.dev/Document (Sigstore bundle), referrer sha256:H
      good: signed by key 'acme' (sha256:H)
   N. signature (cosign's older signature), tag sha256-H.sig
@@ -256,7 +256,7 @@ def test_a_certificate_and_the_root_that_vouches_for_it(local: Path) -> None:
     assert said.code == 0, said
     assert f"good: signed by {SAN} (issuer {ISSUER}) at 2024-05-01T00:00:05Z (transparency log)" in said.out
     assert f"  trust root 'sigstore' (sha256:{_sum(local / 'root.json')})" in said.out
-    assert "does not count: a signature of Notation, which this version does not verify" in said.out
+    assert "does not count: a Notation signature, which this version does not verify" in said.out
     assert said.out.endswith("answer: yes, it may come in\n")
 
 

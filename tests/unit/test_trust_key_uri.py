@@ -91,11 +91,11 @@ def test_a_module_that_others_can_change_is_refused(tmp_path: Path) -> None:
         assert caught.value.code == "bad-module"
     for mode in (0o664, 0o646):
         path.chmod(mode)
-        with pytest.raises(InputError, match="others can change"):
+        with pytest.raises(InputError, match="other users can change"):
             check_module(str(path))
     path.chmod(0o644)
     tmp_path.chmod(0o777)
-    with pytest.raises(InputError, match="others can change"):
+    with pytest.raises(InputError, match="other users can change"):
         check_module(str(path))
     tmp_path.chmod(0o1777)
     assert check_module(str(path)) == path.resolve()
@@ -105,5 +105,5 @@ def test_a_module_that_others_can_change_is_refused(tmp_path: Path) -> None:
 def test_a_module_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = module(tmp_path)
     os.chown(path, 4711, 4711)
-    with pytest.raises(InputError, match="others can change"):
+    with pytest.raises(InputError, match="other users can change"):
         check_module(str(path))

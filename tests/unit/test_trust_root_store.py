@@ -99,7 +99,7 @@ def test_the_newest_again_changes_nothing(store: RootStore) -> None:
 
 def test_an_older_version_is_no_new_one(store: RootStore) -> None:
     add(store, NEW)
-    assert "version 1, and 2 is the newest" in refused(store, OLD, "root-older")
+    assert "version 1; the newest is 2" in refused(store, OLD, "root-older")
 
 
 @pytest.mark.parametrize("name", LISTS)

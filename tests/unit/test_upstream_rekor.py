@@ -156,8 +156,8 @@ def test_a_log_that_the_root_does_not_name() -> None:
     with pytest.raises(Refusal) as caught:
         verify_entry(signed.entries[0], signed, ROOT, signed.certificate)
     assert caught.value.reason == "unknown-log"
-    said = f"trust root too old, or of another instance: unknown log id {OTHER.rekor.log_id.hex()}"
-    assert caught.value.detail.startswith(said)
+    said = f"it does not list log id {OTHER.rekor.log_id.hex()}"
+    assert said in caught.value.detail
 
 
 def test_a_log_does_not_speak_for_another_one_of_the_root() -> None:

@@ -127,7 +127,7 @@ STUBS: dict[str, tuple[str, Any, str]] = {
     "number": (CYCLONEDX, 1, "empty"),
     "tag-value": (SPDX, "SPDXVersion: SPDX-2.3\n", "not valid JSON"),
     "data-of-nothing": (SPDX, {"Data": "", "Timestamp": ""}, "not valid JSON"),
-    "any-object": (SPDX, {"sbom": True}, "nothing of an SBOM"),
+    "any-object": (SPDX, {"sbom": True}, "contains no SBOM"),
     "spdx-no-name": (SPDX, _without(spdx(), "name"), "lacks a name"),
     "spdx-no-creation": (SPDX, _without(spdx(), "creationInfo"), "creationInfo"),
     "spdx-no-packages": (SPDX, _without(spdx(), "packages"), "stub"),
@@ -135,7 +135,7 @@ STUBS: dict[str, tuple[str, Any, str]] = {
     "spdx-nameless": (
         SPDX,
         {**spdx(), "packages": [{"SPDXID": "SPDXRef-a", "name": " "}]},
-        "without a name",
+        "have no names",
     ),
     "spdx-packages-are-text": (SPDX, {**spdx(), "packages": ["musl"]}, "not a list of objects"),
     "spdx-packages-are-an-object": (
@@ -155,12 +155,12 @@ STUBS: dict[str, tuple[str, Any, str]] = {
     "cyclonedx-nameless": (
         CYCLONEDX,
         {**cyclonedx(), "components": [{"type": "library"}]},
-        "without a name",
+        "have no names",
     ),
-    "spdx-as-cyclonedx": (CYCLONEDX, spdx(), "no CycloneDX"),
-    "cyclonedx-as-spdx": (SPDX, cyclonedx(), "no SPDX"),
-    "other-type": ("https://slsa.dev/provenance/v1", spdx(), "not the type of an SBOM"),
-    "type-that-begins-alike": (SPDX + "ary", spdx(), "not the type of an SBOM"),
+    "spdx-as-cyclonedx": (CYCLONEDX, spdx(), "not a CycloneDX"),
+    "cyclonedx-as-spdx": (SPDX, cyclonedx(), "not an SPDX"),
+    "other-type": ("https://slsa.dev/provenance/v1", spdx(), "is not an SBOM type"),
+    "type-that-begins-alike": (SPDX + "ary", spdx(), "is not an SBOM type"),
 }
 
 

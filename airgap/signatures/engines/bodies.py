@@ -38,10 +38,10 @@ def compare(entry: LogEntry, signed: Signed, material: bytes) -> None:
     """The entry's body is about this signature, by this certificate or key (DER).
 
     Raises `Refusal`: `entry-mismatch` where it says something else, `unsupported-format` where it is of a kind that
-    cannot stand for such a signature, or that this version does not know, `too-large`.
+    cannot record this type of signature, or that this version does not know, `too-large`.
     """
     if len(entry.body) > MAX_BODY:
-        raise Refusal("too-large", f"a log entry of {len(entry.body)} bytes, expected at most {MAX_BODY}")
+        raise Refusal("too-large", f"the log entry has {len(entry.body)} bytes, expected at most {MAX_BODY}")
     with refusing():
         parsed = parse(entry.body, "log entry", _BAD)
         body = fields(parsed, {"apiVersion", "kind", "spec"}, "log entry", _BAD)
@@ -49,13 +49,13 @@ def compare(entry: LogEntry, signed: Signed, material: bytes) -> None:
         if (entry.kind or kind[0], entry.version or kind[1]) != kind:
             raise Refusal(
                 _BAD,
-                f"the log entry is a {' '.join(kind)}, and the bundle says {entry.kind} {entry.version}",
+                f"the log entry is a {' '.join(kind)}, but the bundle calls it {entry.kind} {entry.version}",
             )
         check = _kinds(signed).get(kind)
         if check is None:
             raise Refusal(
                 "unsupported-format",
-                f"a log entry of kind {kind[0][:60]} {kind[1][:20]} cannot stand for such a signature",
+                f"a log entry of kind {kind[0][:60]} {kind[1][:20]} cannot record this type of signature",
                 unsupported=True,
             )
         check(body.values["spec"], _Expected(signed, material))
@@ -213,4 +213,4 @@ def _one(record: Fields, names: set[str], maybe: frozenset[str] = frozenset()) -
 
 def _same(got: object, expected: object, where: str) -> None:
     if got != expected:
-        raise Refusal(_BAD, f"{where}: the log has another one than the signature at hand")
+        raise Refusal(_BAD, f"{where}: the log entry differs from the signature")

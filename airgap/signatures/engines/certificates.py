@@ -71,7 +71,7 @@ def read_leaf(der: bytes) -> Leaf:
         kind = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__
         raise Refusal(
             "unsupported-algorithm",
-            f"the certificate's key is {kind.strip('_')}, and only P-256 is verified",
+            f"the certificate's key is {kind.strip('_')}, expected P-256",
             unsupported=True,
         )
     return Leaf(certificate, key, _subject(extensions), _issuer(extensions))
@@ -82,7 +82,7 @@ def check_signature(leaf: Leaf, signature: bytes, message: bytes) -> None:
     try:
         leaf.key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
-        raise Refusal("bad-signature", "the certificate's key did not sign this") from error
+        raise Refusal("bad-signature", "the signature does not match the certificate's key") from error
 
 
 def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
@@ -96,10 +96,10 @@ def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
             above = load_certificate(der)
             below.verify_directly_issued_by(above)
         except Exception as error:  # keys and signatures of any kind, as strange as they come
-            raise Refusal(_BAD, "the chain beside the certificate does not fit it") from error
+            raise Refusal(_BAD, "the certificate chain in the signature does not match the certificate") from error
         below = above
     if chain and below.issuer == below.subject and not _issued(below, below):
-        raise Refusal(_BAD, "the root in the chain beside the certificate did not sign itself")
+        raise Refusal(_BAD, "the root of the certificate chain is not self-signed")
 
 
 def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> Authority:
@@ -118,7 +118,7 @@ def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> Auth
         name = leaf.certificate.issuer.rfc4514_string()
         raise Refusal(
             "unknown-ca",
-            f"the certificate is by {name}, which the trust root {root.name} does not name",
+            f"the certificate was issued by {name}, which trust root {root.name} does not list",
         )
     # 2.
     open_ones = [one for one in issued if one.window.holds(times)]
@@ -156,7 +156,7 @@ def verify_sct(leaf: Leaf, issuer: x509.Certificate, root: TrustRoot) -> tuple[T
     try:
         listed = list(leaf.certificate.extensions.get_extension_for_class(kind).value)
     except x509.ExtensionNotFound as error:
-        raise Refusal("no-sct", "no transparency log saw the certificate") from error
+        raise Refusal("no-sct", "the certificate is not in a certificate transparency log") from error
     if len(listed) != 1:
         raise Refusal("bad-sct", f"got {len(listed)} certificate timestamps, expected one")
     sct = listed[0]
@@ -164,7 +164,8 @@ def verify_sct(leaf: Leaf, issuer: x509.Certificate, root: TrustRoot) -> tuple[T
     if log is None:
         raise Refusal(
             "unknown-ct-log",
-            f"trust root too old, or of another instance: unknown certificate log id {sct.log_id.hex()}",
+            "the trust root is too old or belongs to another Sigstore instance: it does not list certificate log "
+            f"id {sct.log_id.hex()}",
         )
     # sct_version 0, signature_type 0 (certificate_timestamp), then time, entry type 1 (precert_entry) and the entry.
     seen = sct.timestamp.replace(tzinfo=UTC)
@@ -182,7 +183,7 @@ def verify_sct(leaf: Leaf, issuer: x509.Certificate, root: TrustRoot) -> tuple[T
         )
     )
     if not log.verify(sct.signature, signed):
-        raise Refusal("bad-sct", "the certificate log did not sign this certificate's timestamp")
+        raise Refusal("bad-sct", "the certificate timestamp is not signed by its log")
     if not log.window.holds([seen]):
         raise Refusal(
             "outside-window",
@@ -219,25 +220,25 @@ def _check_usage(extensions: x509.Extensions) -> None:
     """The leaf may sign code, and may not issue certificates."""
     usage = _value(extensions, x509.KeyUsage)
     if usage is None or not usage.digital_signature or usage.key_cert_sign:
-        raise Refusal(_BAD, "the certificate's key usage is not that of signing alone")
+        raise Refusal(_BAD, "the certificate's key usage is not digital signature only")
     purposes = _value(extensions, x509.ExtendedKeyUsage)
     if purposes is None or ExtendedKeyUsageOID.CODE_SIGNING not in purposes:
-        raise Refusal(_BAD, "the certificate is not for code signing")
+        raise Refusal(_BAD, "the certificate does not allow code signing")
     constraints = _value(extensions, x509.BasicConstraints)
     if constraints is not None and constraints.ca:
-        raise Refusal(_BAD, "the certificate is an authority's, not a signer's")
+        raise Refusal(_BAD, "the certificate is a CA certificate, expected a signing certificate")
 
 
 def _subject(extensions: x509.Extensions) -> str:
     names = list(_value(extensions, x509.SubjectAlternativeName) or ())
     if len(names) != 1:
-        raise Refusal("wrong-identity", f"the certificate names {len(names)} subjects, not one")
+        raise Refusal("wrong-identity", f"the certificate has {len(names)} subject names, expected one")
     if not isinstance(names[0], x509.UniformResourceIdentifier | x509.RFC822Name):
         kind = type(names[0]).__name__
-        what = "a user name of an issuer's own" if _is_user_name(names[0]) else f"a {kind}"
+        what = "a user name in the issuer's own format" if _is_user_name(names[0]) else f"a {kind}"
         raise Refusal(
             "unsupported-format",
-            f"the certificate names {what}, and rules know URIs and email addresses only",
+            f"the certificate names {what}; rules can match only URIs and email addresses",
             unsupported=True,
         )
     return names[0].value
@@ -256,13 +257,13 @@ def _issuer(extensions: x509.Extensions) -> str:
         except x509.ExtensionNotFound:
             continue
         if not isinstance(extension, x509.UnrecognizedExtension):
-            raise Refusal(_BAD, "the certificate's issuer extension is not one")
+            raise Refusal(_BAD, "the certificate's issuer extension cannot be read")
         try:
             found.append(decode(extension.value).decode())
         except UnicodeDecodeError as error:
             raise Refusal(_BAD, "the certificate's OIDC issuer is not text") from error
     if not found or not found[0]:
-        raise Refusal(_BAD, "the certificate does not say which OIDC issuer vouched")
+        raise Refusal(_BAD, "the certificate does not name its OIDC issuer")
     if len(set(found)) != 1:
         raise Refusal(_BAD, f"the certificate names two OIDC issuers: {found[0]!r}, {found[1]!r}")
     return found[0]

@@ -77,18 +77,20 @@ def verify_keyed(
     """
     # 1.
     if signed.certificate:
-        raise Refusal("identity-for-key", "signed with a certificate; the rule wants a key")
+        raise Refusal("identity-for-key", "signed with a certificate, but the rule requires a key")
     # 2.
     loaded = _signer(signed, keys)
     # 3.
     if logged and (root is None or not signed.entries):
-        raise Refusal("not-logged", "no transparency log has it, and the rule demands it")
+        raise Refusal("not-logged", "the signature is in no transparency log, but the rule requires one")
     times: list[tuple[str, datetime]] = []
     if root is not None:
         times = _times(signed, root, loaded.spki)
         for source, moment in times:
             if moment > now + CLOCK_SKEW:
-                what = f"signed at {utc_text(moment)} by its {source}, and it is {utc_text(now)}"
+                what = (
+                    f"its {source} says that it was signed at {utc_text(moment)}, after the local time {utc_text(now)}"
+                )
                 raise Refusal("signed-in-future", what)
     # 4.
     for moment in [moment for _, moment in times] or [now]:
@@ -114,8 +116,8 @@ def _signer(signed: Signed, keys: Sequence[UpstreamKey]) -> _Loaded:
             raise Refusal("unsupported-algorithm", what, unsupported=True)
     names = ", ".join(one.named.name for one in loaded) or "none"
     if signed.hint and not hinted:
-        raise Refusal("wrong-key", f"by another key than those of the rule: {names}")
-    raise Refusal("bad-signature", f"not a signature of this by any key of the rule: {names}")
+        raise Refusal("wrong-key", f"signed by a key that the rule does not list ({names})")
+    raise Refusal("bad-signature", f"no key that the rule lists ({names}) verifies this signature")
 
 
 def _load(pem: bytes) -> tuple[PublicKeyTypes, bytes]:
@@ -184,12 +186,12 @@ def _unsupported(one: _Loaded, signed: Signed) -> str | None:
     if isinstance(one.key, ec.EllipticCurvePublicKey) and one.key.curve.name in _OWN_HASHES:
         used = _OWN_HASHES[one.key.curve.name]
         if _verifies(one.key, signed.signature, signed.message, int(used[-3:])):
-            return f"key {name!r} signed with {used}: this version, as cosign, verifies SHA-256 only"
+            return f"key {name!r} signed with {used}: this version, like cosign, verifies SHA-256 only"
     # Nothing in the 64 bytes tells Ed25519ph (RFC 8032 §5.1) from damage, and we have no verifier for it.
     if isinstance(one.key, ed25519.Ed25519PublicKey) and len(signed.signature) == _ED25519_SIGNATURE:
         return (
-            f"not pure Ed25519 by key {name!r}: either Ed25519ph, with which cosign signs images and which"
-            " this version does not verify, or it was altered"
+            f"key {name!r} does not verify it as pure Ed25519: it is Ed25519ph (which cosign uses for images, and"
+            " which this version does not verify), or it was altered"
         )
     return None
 
@@ -205,8 +207,12 @@ def _times(signed: Signed, root: TrustRoot, spki: bytes) -> list[tuple[str, date
 
 
 def _check_window(key: UpstreamKey, moment: datetime, *, proven: bool) -> None:
-    when = f"signed at {utc_text(moment)}" if proven else f"no time came along, and it is {utc_text(moment)}"
+    when = (
+        f"signed at {utc_text(moment)}"
+        if proven
+        else f"the signature carries no time, and the local time is {utc_text(moment)}"
+    )
     if key.not_before is not None and moment < key.not_before:
-        raise Refusal("key-not-valid", f"{when}; key {key.name!r} counts from {utc_text(key.not_before)}")
+        raise Refusal("key-not-valid", f"{when}; key {key.name!r} is valid from {utc_text(key.not_before)}")
     if key.not_after is not None and moment > key.not_after:
-        raise Refusal("key-not-valid", f"{when}; key {key.name!r} counted until {utc_text(key.not_after)}")
+        raise Refusal("key-not-valid", f"{when}; key {key.name!r} was valid until {utc_text(key.not_after)}")

@@ -67,7 +67,7 @@ def verify_keyless(
     if find_spec("sigstore") is None:
         raise missing_extra()
     if not signed.certificate:
-        raise Refusal("key-for-identity", "signed with a key, and the rule wants an identity")
+        raise Refusal("key-for-identity", "signed with a key, but the rule requires an identity")
     # 1.
     leaf = read_leaf(signed.certificate)
     check_fits(leaf, signed.chain)
@@ -80,7 +80,7 @@ def verify_keyless(
     times = [*(("log", moment) for moment in entered), *(("tsa", stamp) for stamp in stamps)]
     moments = [moment for _, moment in times]
     if not moments:
-        raise Refusal("no-time", "neither a log's promise nor a time stamp says when it was signed")
+        raise Refusal("no-time", "no log entry and no time stamp proves when it was signed")
     # 5.
     authority = verify_chain(leaf, root, moments)
     ct_log, seen = verify_sct(leaf, authority.chain[0], root)
@@ -92,7 +92,7 @@ def verify_keyless(
         if log not in trusted:
             raise Refusal(
                 "outside-window",
-                f"the log {log.id.hex()} is trusted from {log.window}, and it was signed outside of that",
+                f"the log {log.id.hex()} is trusted from {log.window}; the signature was made outside that window",
             )
     # 7.
     if signed.layout is SignatureLayout.BUNDLE and _is_judged(signed):
@@ -101,7 +101,7 @@ def verify_keyless(
     if not any(matches(one, leaf.identity, leaf.issuer) for one in identities):
         raise Refusal(
             "wrong-identity",
-            f"signed by {leaf.identity[:500]} of {leaf.issuer[:200]}, whom the rule does not name",
+            f"signed by {leaf.identity[:500]} of {leaf.issuer[:200]}, which the rule does not allow",
         )
     return Proof(
         identity=leaf.identity,
@@ -115,7 +115,7 @@ def verify_keyless(
 def _verify_logged(signed: Signed, root: TrustRoot, *, needed: bool) -> list[datetime]:
     """The times of the log entries, as far as they say one. Without entries a time stamp has to say when."""
     if needed and not signed.entries:
-        raise Refusal("not-logged", "no transparency log has it, and the trust root names such logs")
+        raise Refusal("not-logged", "the signature is in no transparency log, but the trust root lists logs")
     return verify_entries(signed, root, signed.certificate)
 
 
@@ -124,7 +124,7 @@ def _check_future(moments: Sequence[datetime], now: datetime) -> None:
     if latest > now + CLOCK_SKEW:
         raise Refusal(
             "signed-in-future",
-            f"signed {utc_text(latest)}, and it is {utc_text(now)}: check the clock of this machine",
+            f"signed at {utc_text(latest)}, after the local time {utc_text(now)}: check this machine's clock",
         )
 
 
@@ -160,7 +160,7 @@ def _ask_sigstore(signed: Signed, root: TrustRoot) -> None:
         if signed.payload_type:
             answer = verifier.verify_dsse(bundle, policy)
             if answer != (signed.payload_type, signed.payload):
-                raise Refusal("verifier-error", "sigstore-python reads another payload")
+                raise Refusal("verifier-error", "sigstore-python reads a different payload")
         else:
             digest = hashlib.sha256(signed.message).digest()
             hashed = Hashed(algorithm=HashAlgorithm.SHA2_256, digest=digest)
@@ -169,7 +169,7 @@ def _ask_sigstore(signed: Signed, root: TrustRoot) -> None:
         raise
     # It raises TypeError, ValueError, AttributeError and pydantic's errors beside its own.
     except Exception as error:
-        raise Refusal("verifier-error", f"sigstore-python does not agree: {error}"[:500]) from error
+        raise Refusal("verifier-error", f"sigstore-python rejects it: {error}"[:500]) from error
 
 
 @lru_cache(maxsize=64)
@@ -190,7 +190,7 @@ class _SameCertificate:
 
     def verify(self, cert: Certificate) -> None:
         if cert.public_bytes(Encoding.DER) != self._der:
-            raise Refusal("verifier-error", "sigstore-python reads another certificate")
+            raise Refusal("verifier-error", "sigstore-python reads a different certificate")
 
 
 def _respelled(signed: Signed) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def verify_entries(signed: Signed, root: TrustRoot, material: bytes) -> list[dat
     log: whoever signs into several logs says that each has it. Raises `Refusal`: `too-many`, and as `verify_entry`.
     """
     if len({entry.log_id for entry in signed.entries}) != len(signed.entries):
-        raise Refusal("too-many", "a log has two entries of one signature")
+        raise Refusal("too-many", "one log has two entries for this signature")
     found = (verify_entry(entry, signed, root, material) for entry in signed.entries)
     return [moment for moment in found if moment is not None]
 
@@ -56,7 +56,7 @@ def verify_entry(entry: LogEntry, signed: Signed, root: TrustRoot, material: byt
     if entry.proof is not None:
         _check_proof(entry, log)
     elif moment is None or _needs_proof(signed):
-        raise Refusal(_BAD_PROOF, "the log's proof of the entry is missing")
+        raise Refusal(_BAD_PROOF, "the log entry has no proof")
     # 3.
     if moment is not None and not log.window.holds([moment]):
         raise Refusal(
@@ -74,7 +74,8 @@ def known_log(entry: LogEntry, root: TrustRoot) -> TransparencyLog:
     if log is None:
         raise Refusal(
             "unknown-log",
-            f"trust root too old, or of another instance: unknown log id {entry.log_id.hex()} (trust root {root.name})",
+            "the trust root is too old or belongs to another Sigstore instance: it does not list log id "
+            f"{entry.log_id.hex()} (trust root {root.name})",
         )
     return log
 
@@ -90,7 +91,7 @@ def _check_promise(entry: LogEntry, log: TransparencyLog) -> datetime | None:
         return None
     if not entry.promise or not entry.integrated_time:
         missing = "promise" if not entry.promise else "time"
-        raise Refusal(_BAD_PROMISE, f"the log entry comes without its {missing}")
+        raise Refusal(_BAD_PROMISE, f"the log entry has no {missing}")
     try:
         signed = canonical(
             {
@@ -102,9 +103,9 @@ def _check_promise(entry: LogEntry, log: TransparencyLog) -> datetime | None:
         )
         moment = datetime.fromtimestamp(entry.integrated_time, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise Refusal(_BAD_PROMISE, "the log entry has a number that no log writes") from error
+        raise Refusal(_BAD_PROMISE, "the log entry's index is not valid") from error
     if not log.verify(entry.promise, signed):
-        raise Refusal(_BAD_PROMISE, "the log did not promise this entry")
+        raise Refusal(_BAD_PROMISE, "the log's signed promise (SET) does not match this entry")
     return moment
 
 
@@ -121,11 +122,11 @@ def _check_proof(entry: LogEntry, log: TransparencyLog) -> None:
         top = proof.binary("rootHash")
     # A log that counts over several trees (Rekor v1) says both numbers; the promise covers the other one.
     if not entry.promise and index != entry.log_index:
-        raise Refusal(_BAD_PROOF, f"proves entry {index}, and the entry is {entry.log_index}")
+        raise Refusal(_BAD_PROOF, f"the inclusion proof is for entry {index}, but the log entry is {entry.log_index}")
     if root_of(entry.body, index, size, path) != top:
         raise Refusal(_BAD_PROOF, "the inclusion proof does not lead to its root")
     if _checkpoint(note, log) != (size, top):
-        raise Refusal(_BAD_PROOF, "the log signed another tree than the proof's")
+        raise Refusal(_BAD_PROOF, "the log's checkpoint is for a different tree than the inclusion proof")
 
 
 def root_of(body: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
@@ -150,18 +151,18 @@ def root_of(body: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes 
 def _checkpoint(note: str, log: TransparencyLog) -> tuple[int, bytes]:
     """The size and root that the log signed. Others may have signed too: witnesses, whom nobody has to know."""
     if len(note) > MAX_CHECKPOINT:
-        raise Refusal("too-large", f"a checkpoint of {len(note)} characters")
+        raise Refusal("too-large", f"the checkpoint has {len(note)} characters")
     text, separator, rest = note.partition("\n\n")
     lines = text.split("\n")
     if not separator or not rest.endswith("\n") or len(lines) < 3 or not _SIZE.match(lines[1]):
-        raise Refusal(_BAD_PROOF, "the checkpoint is not one")
+        raise Refusal(_BAD_PROOF, "the checkpoint cannot be read")
     found = [_NOTE_SIGNATURE.match(line) for line in rest[:-1].split("\n")]
     # Rekor v1 adds its tree's number to the name in the first line.
     name, signed = lines[0].split(" - ")[0], f"{text}\n".encode()
     ours = False
     for one in found:
         if one is None:
-            raise Refusal(_BAD_PROOF, "the checkpoint has a line that is no signature")
+            raise Refusal(_BAD_PROOF, "the checkpoint has a signature line that cannot be read")
         signature = unbase64(one[2], "checkpoint", _BAD_PROOF)
         if one[1] == name and signature[:4] == log.id[:4]:
             ours = ours or log.verify(signature[4:], signed)

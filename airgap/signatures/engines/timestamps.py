@@ -39,7 +39,7 @@ def verify_timestamps(responses: Sequence[bytes], stamped: bytes, root: TrustRoo
     if len(responses) > MAX_STAMPS:
         raise Refusal("too-many", f"got {len(responses)} time stamps, expected at most {MAX_STAMPS}")
     if len(set(responses)) != len(responses):
-        raise Refusal(_BAD, "a time stamp comes twice")
+        raise Refusal(_BAD, "the same time stamp occurs twice")
     return tuple(_verify(response, stamped, root) for response in responses)
 
 
@@ -52,7 +52,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
         raise missing_extra() from error
     # 1. 2.
     if len(der) > MAX_STAMP:
-        raise Refusal("too-large", f"a time stamp of {len(der)} bytes, expected at most {MAX_STAMP}")
+        raise Refusal("too-large", f"a time stamp has {len(der)} bytes, expected at most {MAX_STAMP}")
     try:
         response = decode_timestamp_response(der)
         authority = _authority(response, root)
@@ -65,7 +65,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
     # 3.
     known = {certificate.public_bytes(Encoding.DER) for certificate in authority.chain}
     if not set(response.signed_data.certificates) <= known:
-        raise Refusal(_BAD, "a time stamp brings a certificate that the trust root does not name")
+        raise Refusal(_BAD, "a time stamp contains a certificate that the trust root does not list")
     # 4.
     for certificate in authority.chain:
         check_valid(certificate, [moment])
@@ -73,7 +73,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
     try:
         verifier.verify_message(response, stamped)
     except Exception as error:
-        raise Refusal(_BAD, f"a time stamp does not hold: {error!r:.200}") from error
+        raise Refusal(_BAD, f"a time stamp does not verify: {error!r:.200}") from error
     # 5.
     if not authority.window.holds([moment]):
         raise Refusal(
@@ -91,7 +91,7 @@ def _verifier(authority: Authority) -> Verifier:
     if authority.chain[-1].issuer != authority.chain[-1].subject:
         raise Refusal(
             "unsupported-format",
-            f"the trust root names {authority.name} without the root certificate of its chain: put that in",
+            f"the trust root lists {authority.name} without the root certificate of its chain: add it",
             unsupported=True,
         )
     builder = VerifierBuilder().tsa_certificate(leaf).add_root_certificate(authority.chain[-1])
@@ -103,18 +103,18 @@ def _verifier(authority: Authority) -> Verifier:
 def _authority(response: TimeStampResponse, root: TrustRoot) -> Authority:
     """The authority whose leaf signed, by the signer's issuer and number."""
     if response.status != 0:
-        raise Refusal(_BAD, f"a time stamp was not granted (status {response.status})")
+        raise Refusal(_BAD, f"the authority refused the time stamp (status {response.status})")
     signers = list(response.signed_data.signer_infos)
     if len(signers) != 1:
-        raise Refusal(_BAD, f"a time stamp with {len(signers)} signers, expected one")
+        raise Refusal(_BAD, f"a time stamp has {len(signers)} signers, expected one")
     for authority in root.stampers:
         leaf: x509.Certificate = authority.chain[0]
         if (leaf.issuer, leaf.serial_number) == (signers[0].issuer, signers[0].serial_number):
             return authority
     raise Refusal(
         "unknown-tsa",
-        "trust root too old, or of another instance: unknown time stamp authority, "
-        f"by {signers[0].issuer.rfc4514_string()}, number {signers[0].serial_number:x}",
+        "the trust root is too old or belongs to another Sigstore instance: it does not list the time stamp authority "
+        f"issued by {signers[0].issuer.rfc4514_string()}, serial number {signers[0].serial_number:x}",
     )
 
 
@@ -122,6 +122,6 @@ def missing_extra() -> InputError:
     """What to say where sigstore and what comes with it are not installed."""
     return InputError(
         "missing-extra",
-        "signatures with certificates and time stamps need sigstore",
+        "verifying certificates and time stamps needs the Python package sigstore",
         "pip install 'airgap[keyless]'",
     )

@@ -65,14 +65,14 @@ def read_bundle(subject: Digest, where: str, media_type: str, annotations: Mappi
                 raise Refusal(_BAD, "bundle: both a messageSignature and a dsseEnvelope")
             raise Refusal(
                 "unsupported-format",
-                "a signature without a statement in a bundle: cosign does not accept it for images either",
+                "the bundle signs a message, not a statement; cosign does not accept that for images either",
                 unsupported=True,
             )
         payload_type, payload, signature = envelope(bundle.values.get("dsseEnvelope"), "bundle")
         # 3.
         statement = parse_statement(payload, payload_type)
         if statement.text:
-            raise Refusal("bad-payload", "statement: predicate: expected an object, as in a bundle")
+            raise Refusal("bad-payload", "statement: predicate: expected an object")
         # 4.
         _annotations(annotations, statement.predicate_type)
         # 5.
@@ -133,9 +133,9 @@ def _version(said: str, layer: str) -> str:
     version = _VERSIONS.get(said)
     if version is None or layer not in _VERSIONS:
         unknown = said if version is None else layer
-        raise Refusal("unsupported-format", f"a bundle of type {unknown[:200]!r}, not known", unsupported=True)
+        raise Refusal("unsupported-format", f"unknown bundle type {unknown[:200]!r}", unsupported=True)
     if _VERSIONS[layer] != version:
-        raise Refusal(_BAD, f"bundle: says {said}, and its layer says {layer}")
+        raise Refusal(_BAD, f"the bundle says {said}, but its layer says {layer}")
     return version
 
 
@@ -143,10 +143,10 @@ def _annotations(annotations: Mapping[str, str], predicate_type: str) -> None:
     # The manifest's own annotations may be of any type.
     content = str(annotations.get(CONTENT, "dsse-envelope"))
     if content != "dsse-envelope":
-        raise Refusal(_BAD, f"annotation {CONTENT}: got {content[:200]!r}, and it is an envelope")
+        raise Refusal(_BAD, f"annotation {CONTENT}: got {content[:200]!r}, but the content is a DSSE envelope")
     said = str(annotations.get(PREDICATE_TYPE, predicate_type))
     if said != predicate_type:
-        what = f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, signed is {predicate_type[:200]!r}"
+        what = f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, but the signed type is {predicate_type[:200]!r}"
         raise Refusal("wrong-predicate-type", what)
 
 

@@ -34,12 +34,15 @@ def read_envelope(subject: Digest, where: str, annotations: Mapping[str, str], b
     # 3.
     said = annotations.get(PREDICATE_TYPE, statement.predicate_type)
     if said != statement.predicate_type:
-        what = f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, signed is {statement.predicate_type[:200]!r}"
+        what = (
+            f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, but the signed type is "
+            f"{statement.predicate_type[:200]!r}"
+        )
         raise Refusal("wrong-predicate-type", what)
     if annotations.get(SIGNATURE):
         where_ = f"annotation {SIGNATURE}"
         if unbase64(annotations[SIGNATURE], where_, _BAD) != signature:
-            raise Refusal(_BAD, f"{where_}: another signature than the envelope's")
+            raise Refusal(_BAD, f"{where_}: differs from the envelope's signature")
     beside = annotated(annotations)
     return Signed(
         subject=subject,

@@ -52,14 +52,14 @@ def parse_statement(payload: bytes, payload_type: str) -> AttestedStatement:
             raise Refusal("bad-payload", "statement: predicateType is empty")
         predicate = statement.values.get("predicate", {})
         if predicate != {} and not isinstance(predicate, str):
-            raise Refusal("bad-payload", "statement: predicate: expected an object or a text")
+            raise Refusal("bad-payload", "statement: predicate: expected an object or a string")
         # 4.
         subjects = tuple(
             _digests(value, f"statement: subject[{number}]")
             for number, value in enumerate(sequence(statement, "subject", MAX_SUBJECTS))
         )
     if not subjects:
-        raise Refusal("bad-payload", "statement: it has no subject")
+        raise Refusal("bad-payload", "statement: no subject")
     return AttestedStatement(payload, subjects, predicate_type, isinstance(predicate, str))
 
 

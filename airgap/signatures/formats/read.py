@@ -123,14 +123,14 @@ class _Reader:
         if layout is None:
             raise Refusal(
                 "unsupported-format",
-                f"a layer of type {layer.media_type[:200]} among signatures",
+                f"a signature manifest has a layer of type {layer.media_type[:200]}",
                 unsupported=True,
             )
         if layout is SignatureLayout.BUNDLE and len(node.children) != 2:
-            what = f"a bundle among {len(node.children) - 1} layers; it must be the only one"
+            what = f"a bundle must be the only layer, but {len(node.children) - 1} others are there"
             raise Refusal("bad-bundle", what)
         if layer.size > self.room:
-            raise Refusal("too-large", f"signatures on {self.subject} have over {MAX_TOTAL} bytes")
+            raise Refusal("too-large", f"the signatures on {self.subject} have more than {MAX_TOTAL} bytes")
         blob = read_verified(self.source, layer, MAX_BLOB)
         self.room -= len(blob)
         if layout is SignatureLayout.BUNDLE:
@@ -201,7 +201,7 @@ def unsigned(source: Source, root: Descriptor, platforms: Sequence[str]) -> list
             if child.annotations.get(BUILDX_KIND) == BUILDX_ATTESTATION:
                 about = child.annotations.get(BUILDX_SUBJECT, "")
                 named = next((one for one in carried if one == about), node.descriptor.digest)
-                what = "an attestation that BuildKit wrote into the index: nobody signed it"
+                what = "an attestation that BuildKit wrote into the index; it is not signed"
                 where = f"attestation manifest {child.digest}"
                 found.append(Unread(named, where, SignatureLayout.BUILDX, Status.ABSENT, "unsigned", what))
     return found
@@ -242,18 +242,18 @@ def _as_a_whole(
     kind = (node.artifact_type or node.descriptor.media_type)[:200]
     expected = _expected(attached)
     if NOTATION in (node.artifact_type, config):
-        what = "a signature of Notation, which this version does not verify"
+        what = "a Notation signature, which this version does not verify"
         return SignatureLayout.NOTATION, Status.UNSUPPORTED, "unsupported-format", what
     if expected in (SignatureLayout.SIMPLE_SIGNING, SignatureLayout.ENVELOPE):
-        what = plain(f"no layer of a type that this version verifies: {kind}")
+        what = plain(f"no layer has a type that this version verifies: {kind}")
         return expected, Status.UNSUPPORTED, "unsupported-format", what
     if (
         expected is SignatureLayout.SBOM
         or SBOM_ARTIFACT in (node.artifact_type, config)
         or any(layer.media_type.startswith(SBOM_PREFIXES) for layer in layers)
     ):
-        return SignatureLayout.SBOM, Status.ABSENT, "unsigned", "an SBOM that nobody signed"
-    return SignatureLayout.OTHER, Status.ABSENT, "other", plain(f"no signature: {kind}")
+        return SignatureLayout.SBOM, Status.ABSENT, "unsigned", "an SBOM that is not signed"
+    return SignatureLayout.OTHER, Status.ABSENT, "other", plain(f"not a signature: {kind}")
 
 
 def _broken(error: IntegrityError, reason: str) -> Refusal:

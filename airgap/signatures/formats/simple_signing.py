@@ -46,7 +46,7 @@ def read_simple_signing(subject: Digest, where: str, annotations: Mapping[str, s
     """A signature's record: the payload is the layer, its annotations have the rest. Raises `Refusal`."""
     signature = unbase64(annotations.get(SIGNATURE, ""), f"annotation {SIGNATURE}", _BAD)
     if not signature:
-        raise Refusal(_BAD, f"annotation {SIGNATURE}: it is missing or empty")
+        raise Refusal(_BAD, f"annotation {SIGNATURE}: missing or empty")
     signed_digest(blob)
     beside = annotated(annotations)
     return Signed(
@@ -104,7 +104,7 @@ def annotated(annotations: Mapping[str, str]) -> Annotated:
     if annotations.get(CHAIN):
         chain = pem_certificates(annotations[CHAIN], f"annotation {CHAIN}", MAX_CHAIN)
     if chain and not leaf:
-        raise Refusal(_BAD, f"annotation {CHAIN}: a chain without a certificate")
+        raise Refusal(_BAD, f"annotation {CHAIN}: a chain, but no certificate")
     return Annotated(leaf[0] if leaf else b"", chain, _entries(annotations), _stamps(annotations))
 
 

@@ -63,7 +63,7 @@ def _members(text: str, unheld: str) -> dict[str, Any]:
         more, at = False, at + 1
     while more:
         if text[at : at + 1] != '"':
-            raise ValueError(f"expected a member's name: char {at}")
+            raise ValueError(f"expected a key: char {at}")
         key, at = _KEEPING.raw_decode(text, at)
         at = _space(text, at)
         if text[at : at + 1] != ":":
@@ -186,7 +186,7 @@ def pem_certificates(text: str, where: str, limit: int) -> tuple[bytes, ...]:
     while at < len(text):
         block = _PEM.match(text, at)
         if block is None:
-            raise Refusal("bad-certificate", f"{where}: not certificates in PEM")
+            raise Refusal("bad-certificate", f"{where}: not PEM certificates")
         found.append(unbase64("".join(block[1].split()), where, "bad-certificate"))
         at = block.end()
         if len(found) > limit:

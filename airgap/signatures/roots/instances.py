@@ -173,7 +173,7 @@ def _load_key(public: Fields, raw: bytes, details: str) -> object:
     else:
         fits = isinstance(key, rsa.RSAPublicKey if details in _RSA else ed25519.Ed25519PublicKey)
     if not fits:
-        raise public.refuse(f"{public.at('rawBytes')}: got a {type(key).__name__.strip('_')}, expected {details}")
+        raise public.refuse(f"{public.at('rawBytes')}: got {type(key).__name__.strip('_')}, expected {details}")
     return key
 
 
@@ -234,7 +234,7 @@ def _time(span: Fields, name: str) -> datetime:
     except ValueError as error:
         raise span.refuse(f"{span.at(name)}: got {text[:60]!r}, expected a time") from error
     if moment.tzinfo is None:
-        raise span.refuse(f"{span.at(name)}: got {text[:60]!r}, expected a time with its zone")
+        raise span.refuse(f"{span.at(name)}: got {text[:60]!r}, expected a time with a zone")
     return moment.astimezone(UTC)
 
 

@@ -58,7 +58,8 @@ class TrustRoot:
             raise TrustError(
                 "trust-root-changed",
                 f"trust root {name}: got {digest}, expected {pinned}",
-                "it is another version or was changed: `airgap trust show` it, and pin it only if it is expected",
+                "this is another version, or it was changed: look at it with `airgap trust show`, and pin it only "
+                "if you expect it",
             )
         root = _document(data, name)
         return cls(
@@ -140,7 +141,7 @@ def merge(old: bytes, new: bytes) -> bytes:
             merged[name] = [*lost, *merged.get(name, ())]
         kept, shared = kept + len(lost), shared + len(was) - len(lost)
     if not shared:
-        raise _changed("nothing of the old one is in the new one: it is another instance's")
+        raise _changed("the new one shares nothing with the old one: it belongs to another Sigstore instance")
     return canonical(merged) if kept else new
 
 
@@ -148,7 +149,7 @@ def _lost(old: Sequence[Fields], new: Sequence[Fields]) -> list[dict[str, Any]]:
     """What of `old` is not in `new`. Raises `TrustError` where something is there, but not as it may be."""
     theirs = {identity_of(one): one for one in new}
     if len(theirs) != len(new):
-        raise _changed(f"{new[0].where}: an instance of this list is there twice")
+        raise _changed(f"{new[0].where}: listed twice")
     ids = [one.values.get("logId") for one in new if one.has("logId")]
     lost = []
     for one in old:
@@ -156,7 +157,7 @@ def _lost(old: Sequence[Fields], new: Sequence[Fields]) -> list[dict[str, Any]]:
         if same is not None:
             _check_narrowed(one, same)
         elif one.values.get("logId") in ids:
-            raise _changed(f"{one.where}: the log has another key than before")
+            raise _changed(f"{one.where}: the log's key has changed")
         else:
             lost.append(dict(one.values))
     return lost
@@ -167,14 +168,14 @@ def _check_narrowed(old: Fields, new: Fields) -> None:
     opened = now.end is None or (was.end is not None and now.end > was.end)
     earlier = was.start is not None and (now.start is None or now.start < was.start)
     if (was.end is not None and opened) or earlier:
-        raise _changed(f"{old.where}: got the window {now}, expected nothing outside {was}")
+        raise _changed(f"{old.where}: got the validity window {now}, expected one within {was}")
 
 
 def _changed(what: str) -> TrustError:
     return TrustError(
         "trust-root-changed",
-        f"the new trust root does not follow the old one: {what}",
-        "ask who publishes it; a root that is meant to differ is pinned under a name of its own",
+        f"the new trust root cannot replace the old one: {what}",
+        "ask its publisher; if it is meant to differ, pin it under another name",
     )
 
 
@@ -185,7 +186,7 @@ def _refuse(what: str) -> AirgapError:
     return TrustError(
         "bad-trust-root",
         what,
-        "give a trusted_root.json as `cosign trusted-root create` or Sigstore's TUF repository makes it",
+        "pass a trusted_root.json from `cosign trusted-root create` or from Sigstore's TUF repository",
     )
 
 
@@ -216,5 +217,5 @@ def _instances(root: Fields, name: str) -> list[Fields]:
 def _logs(root: Fields, name: str) -> tuple[TransparencyLog, ...]:
     logs = tuple(map(read_log, _instances(root, name)))
     if len({log.id for log in logs}) != len(logs):
-        raise _refuse(f"{root.at(name)}: two logs have one id")
+        raise _refuse(f"{root.at(name)}: two logs have the same id")
     return logs

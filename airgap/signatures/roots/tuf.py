@@ -38,7 +38,7 @@ MAX_TUF_ROOT = 512_000
 """Bytes of a root.json: the limit that python-tuf has for those that follow."""
 MAX_ROTATIONS = 256
 """New root.json in one update; sigstore had 15 in five years."""
-_AGAIN = "try again later, or another mirror with --tuf-url; what is pinned stays as it is"
+_AGAIN = "try again later, or use another mirror with --tuf-url; the pinned trust roots stay as they are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def read_tuf_root(path: Path) -> bytes:
     from tuf.api.metadata import Metadata
 
     data = read_input(path, MAX_TUF_ROOT, "bad-tuf-root")
-    hint = "name the root.json with which the repository's chain of trust shall begin"
+    hint = "pass the root.json that begins the repository's chain of trust"
     try:
         metadata = Metadata.from_bytes(data)
     except (RepositoryError, ValueError, KeyError) as error:
@@ -107,14 +107,14 @@ def _check_url(url: str) -> None:
     try:
         Origin.of(url)
     except InputError as error:
-        raise InputError("bad-url", error.what, "name one that begins with https:// in --tuf-url") from error
+        raise InputError("bad-url", error.what, "pass an https:// URL with --tuf-url") from error
 
 
 def _need_tuf() -> None:
     try:
         import tuf.ngclient  # noqa: F401
     except ImportError as error:
-        what = "trust roots are updated with python-tuf"
+        what = "updating trust roots needs the Python package tuf"
         raise InputError("missing-extra", what, "pip install 'airgap[keyless]'") from error
     logging.getLogger("tuf").setLevel(logging.ERROR)
 
@@ -139,8 +139,8 @@ def _beginning(repository: TufRepository, cache: Path) -> bytes:
     if not embedded.is_file():
         raise InputError(
             "no-tuf-root",
-            f"{redact(repository.url)}: nothing says with which root.json its chain of trust begins",
-            "get its root.json by a way that you trust, and name it with --tuf-root FILE",
+            f"{redact(repository.url)}: no root.json is known that begins its chain of trust",
+            "get its root.json from a source that you trust, and pass it with --tuf-root FILE",
         )
     return embedded.read_bytes()
 
@@ -166,8 +166,8 @@ def _updater(url: str, begin: bytes, cache: Path, client: Client) -> Updater:
             bootstrap=begin,
         )
     except RepositoryError as error:
-        what = f"the root.json with which the chain of trust begins does not hold: {error}"
-        hint = f"name another with --tuf-root FILE; was it in the cache? remove {cache}"
+        what = f"the root.json that begins the chain of trust does not verify: {error}"
+        hint = f"pass another one with --tuf-root FILE; if it came from the cache, remove {cache}"
         raise InputError("bad-tuf-root", what, hint) from error
 
 
@@ -200,7 +200,7 @@ def _tuf_errors(url: str) -> Iterator[None]:
     except DownloadError as error:
         cause = error.__cause__
         if isinstance(cause, NotFoundError):
-            hint = "is this the address of a TUF repository? name it with --tuf-url"
+            hint = "check that this is the URL of a TUF repository; set it with --tuf-url"
             raise NotFoundError("not-found", cause.what, hint, cause.status) from error
         if isinstance(cause, AirgapError):
             raise cause from error
@@ -211,7 +211,7 @@ def _target(updater: Updater, url: str, cache: Path) -> bytes:
     info = updater.get_targetinfo(TARGET)
     if info is None or info.length > MAX_TUF_FILE:
         why = "is not in it" if info is None else f"has {info.length} bytes"
-        hint = "is this the repository of a Sigstore instance?"
+        hint = "check that this is the TUF repository of a Sigstore instance"
         raise TrustError("tuf-invalid", f"{redact(url)}: {TARGET} {why}", hint)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         return Path(updater.download_target(info, str(Path(folder, TARGET)))).read_bytes()
@@ -229,15 +229,15 @@ def _refused(error: Exception, where: str) -> TrustError:
     if isinstance(error, ExpiredMetadataError):
         return TrustError(
             "tuf-expired",
-            f"{what}: the repository, or this mirror of it, is not kept up",
-            f"look at this machine's clock first; then {_AGAIN}",
+            f"{what}: the repository, or this mirror, is out of date",
+            f"check this machine's clock first; then {_AGAIN}",
         )
     if isinstance(error, BadVersionNumberError):
-        return TrustError("tuf-rolled-back", f"{what}: older than what was seen here before", _AGAIN)
+        return TrustError("tuf-rolled-back", f"{what}: older than a version that was seen here before", _AGAIN)
     if isinstance(error, UnsignedMetadataError):
         return TrustError(
             "tuf-unsigned",
-            f"{what}: not signed by the keys that the chain of root.json names",
+            f"{what}: not signed by the keys in the root.json chain",
             _AGAIN,
         )
     return TrustError("tuf-invalid", what, _AGAIN)
@@ -248,8 +248,8 @@ def _check_chain(root: bytes, cache: Path) -> None:
     if all(path.read_bytes() != root for path in _history(cache)):
         raise TrustError(
             "tuf-other-root",
-            f"the root.json of --tuf-root is not in the chain of trust that {cache} has",
-            "leave --tuf-root out to go on with that chain; for another repository use another --name",
+            f"the root.json of --tuf-root is not in the chain of trust in {cache}",
+            "omit --tuf-root to continue that chain; for another repository use another --name",
         )
 
 

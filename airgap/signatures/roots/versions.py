@@ -124,7 +124,7 @@ class RootStore:
 
     def read(self, version: Version) -> bytes:
         """A version's bytes. Raises `IntegrityError` (`root-damaged`)."""
-        hint = "bring the file back from a backup, or from the delivery or repository that it came with"
+        hint = "restore the file from a backup, or from the delivery or repository that it came from"
         try:
             data = read_input(version.path, MAX_ROOT, "root-damaged")
         except InputError as error:
@@ -155,9 +155,9 @@ class RootStore:
         if known is not None:
             raise TrustError(
                 "root-older",
-                f"trust root {self.name!r}: {known.digest} is version {known.number}, and {versions[-1].number} is "
-                f"the newest, since {utc_text(versions[-1].added)}",
-                "nothing is lost: old versions stay, and a policy may name them",
+                f"trust root {self.name!r}: {known.digest} is version {known.number}; the newest is "
+                f"{versions[-1].number}, added {utc_text(versions[-1].added)}",
+                "old versions are kept, and a policy can still name them",
             )
         before = None
         if versions:
@@ -193,10 +193,10 @@ class RootStore:
     def _check(self, changes: Changes, *, retire: bool) -> None:
         if not changes.missing and (retire or not changes.narrowed):
             return
-        hint = "is it a root of the same instance, and a newer one? What is missing has to come back"
+        hint = "check that it is a newer root of the same instance; it must contain everything that the old one does"
         if not changes.missing:
-            hint = "compare it with what the instance announced; if it was retired or revoked there: --retire"
-        what = f"trust root {self.name!r}: what the newest version here holds, this one does not"
+            hint = "compare it with what the instance announced; if the instance retired or revoked it, add --retire"
+        what = f"trust root {self.name!r}: it lacks parts of the newest version here"
         raise TrustError(
             "root-shrinks",
             "\n  ".join([f"{what}:", *changes.less]),
@@ -208,7 +208,7 @@ class RootStore:
 
     def _version(self, number: int, entry: LogEntry) -> Version:
         if not entry.subjects:
-            raise IntegrityError("root-damaged", f"{self._log.path}: a version without a digest")
+            raise IntegrityError("root-damaged", f"{self._log.path}: a version has no digest")
         digest = entry.subjects[0]
         path = self._path(number, digest, "json")
         return Version(number, digest, path, entry.time, entry.actor, entry.subjects[1:])
@@ -240,12 +240,12 @@ def _instances(root: TrustRoot) -> list[_Instance]:
     found = []
     for kind, logs in (("log", root.logs), ("CT log", root.ct_logs)):
         for log in logs:
-            words = f"{kind} {log.url or 'without address'} ({log.id.hex()})"
+            words = f"{kind} {log.url or 'no URL'} ({log.id.hex()})"
             found.append(_Instance((kind, log.id, log.raw_key, log.details), words, log.window))
     stamps = "time stamping authority"
     for kind, listed in (("certificate authority", root.authorities), (stamps, root.stampers)):
         for one in listed:
-            words = f"{kind} {one.name} ({one.uri or 'without address'})"
+            words = f"{kind} {one.name} ({one.uri or 'no URL'})"
             found.append(_Instance((kind, one.chain), words, one.window))
     return found
 

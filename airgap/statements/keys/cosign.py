@@ -45,12 +45,12 @@ def open_box(path: Path, data: bytes, password: bytes) -> bytes:
     """
 
     def damaged(what: str) -> AirgapError:
-        return InputError("bad-key", f"{what}: damaged, or not written by cosign", "take the file from its backup")
+        return InputError("bad-key", f"{what}: damaged, or not written by cosign", "restore the file from a backup")
 
     # 1. The envelope, strictly: whatever is wrong here is damage, and not the password.
     match = _PEM.match(data)
     if match is None:
-        raise damaged(f"{path}: not one key in PEM")
+        raise damaged(f"{path}: not a single PEM key")
     try:
         body = base64.b64decode(b"".join(match[2].split()), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -70,7 +70,7 @@ def open_box(path: Path, data: bytes, password: bytes) -> bytes:
             "make a key with `cosign generate-key-pair` or `airgap keys generate`",
         )
     if len(salt) != _SALT or len(nonce) != _NONCE or len(box) <= _TAG:
-        raise damaged(f"{path}: a salt of {len(salt)}, a nonce of {len(nonce)} bytes")
+        raise damaged(f"{path}: the salt has {len(salt)} bytes, the nonce {len(nonce)}")
     # 3. The box.
     return _unseal(path, _stretch(password, salt, strength[0]), nonce, box)
 
@@ -84,12 +84,14 @@ def _unseal(path: Path, secret: bytes, nonce: bytes, box: bytes) -> bytes:
         from nacl.exceptions import CryptoError
         from nacl.secret import SecretBox
     except ImportError as error:
-        raise InputError("missing-extra", "cosign's keys need PyNaCl", "pip install 'airgap[cosign-keys]'") from error
+        raise InputError(
+            "missing-extra", "reading cosign keys needs the Python package PyNaCl", "pip install 'airgap[cosign-keys]'"
+        ) from error
     try:
         return bytes(SecretBox(secret).decrypt(box, nonce))
     except CryptoError as error:
         raise InputError(
             "wrong-password",
-            f"{path}: the key does not open: the password is wrong, or what it protects is damaged",
+            f"{path}: the key cannot be decrypted: the password is wrong, or the file is damaged",
             "check the file of --key-password-file; a newline at its end does not count",
         ) from error

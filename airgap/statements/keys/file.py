@@ -115,11 +115,11 @@ def load_public(pem: bytes, where: str = "public key") -> PublicKey:
         return TrustError(
             "bad-public-key",
             f"{where}: {why}",
-            "give the PREFIX.pub that `airgap keys generate PREFIX` made (ECDSA P-256, PEM)",
+            "pass the PREFIX.pub file that `airgap keys generate PREFIX` wrote (ECDSA P-256, PEM)",
         )
 
     if b"PRIVATE KEY" in pem:
-        raise refuse("got a private key, expected a public one; private keys stay with their signer")
+        raise refuse("got a private key, expected a public key; never hand out a private key")
     if len(pem) > MAX_KEY:
         raise refuse(f"got {len(pem)} bytes, expected a key of at most {MAX_KEY}")
     try:
@@ -143,7 +143,7 @@ def generate(prefix: Path, password: bytes) -> tuple[Path, Path]:
         raise InputError(
             "no-password",
             f"{prefix}.key would be written without a password",
-            "put a password into a file that only you can read, and name it with --key-password-file",
+            "put a password into a file that only you can read, and pass it with --key-password-file",
         )
     private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
     for path in (private, public):
@@ -177,8 +177,8 @@ def check_private(path: Path) -> None:
         if not _is_public(data):
             raise
     if _is_public(data):
-        what = f"{path}: a public key, which cannot sign"
-        raise InputError("bad-key", what, "give the PREFIX.key file that was made with it")
+        what = f"{path}: got a public key, expected a private key"
+        raise InputError("bad-key", what, "pass the PREFIX.key file of the same pair")
 
 
 def _is_public(data: bytes) -> bool:
@@ -197,16 +197,16 @@ def load_private(path: Path, password: bytes) -> FileSigner:
         if b"PRIVATE KEY-----" in data:
             raise InputError(
                 "key-not-encrypted",
-                f"{path}: got a key in the clear or in an old format, expected encrypted PKCS#8",
+                f"{path}: got an unencrypted key or an old format, expected encrypted PKCS#8",
                 f"encrypt it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in {path} -out NEW.key",
             )
-        raise InputError("bad-key", f"{path}: not a private key in PEM", "give the PREFIX.key file")
+        raise InputError("bad-key", f"{path}: not a PEM private key", "pass the PREFIX.key file")
     if not password:
         # cosign makes keys with an empty password too, which are as good as in the clear.
         raise InputError(
             "wrong-password",
             f"{path}: the key is encrypted, and the password is empty",
-            "name the file with the password: --key-password-file; a cosign key that was made without one is refused",
+            "pass the password with --key-password-file FILE; cosign keys without a password are refused",
         )
     return FileSigner(_p256(path, _cosigns(path, data, password) if cosign else _ours(path, data, password)))
 
@@ -218,7 +218,7 @@ def _ours(path: Path, data: bytes, password: bytes) -> object:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise InputError(
             "wrong-password",
-            f"{path}: the key does not open: the password is wrong, or the file is damaged",
+            f"{path}: the key cannot be decrypted: the password is wrong, or the file is damaged",
             "check the file of --key-password-file; a newline at its end does not count",
         ) from error
 
@@ -229,8 +229,8 @@ def _cosigns(path: Path, data: bytes, password: bytes) -> object:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise InputError(
             "bad-key",
-            f"{path}: it opens, and there is no key in it",
-            "take the file from its backup",
+            f"{path}: decrypts, but contains no private key",
+            "restore the file from a backup",
         ) from error
 
 
@@ -266,6 +266,6 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
 def _exists(path: Path) -> InputError:
     return InputError(
         "key-exists",
-        f"{path} exists, and a key is never overwritten",
+        f"{path} exists; airgap never overwrites a key",
         "choose another prefix, for example with the year in it",
     )

@@ -64,10 +64,10 @@ class TokenSigner:
         except PKCS11Error as error:
             _explain(self._uri, error)
         if len(raw) != 2 * _SIZE:
-            raise _failed(self._uri, f"a signature of {len(raw)} bytes, expected {2 * _SIZE}")
+            raise _failed(self._uri, f"the token's signature has {len(raw)} bytes, expected {2 * _SIZE}")
         signature = encode_dss_signature(int.from_bytes(raw[:_SIZE], "big"), int.from_bytes(raw[_SIZE:], "big"))
         if not self._public.verify(data, signature):
-            raise _failed(self._uri, "its signature does not fit the public key beside it")
+            raise _failed(self._uri, "the token's signature does not match its public key")
         return signature
 
 
@@ -83,7 +83,7 @@ def open_token(uri: KeyUri, pin: bytes, module: str = "") -> TokenSigner:
         from pkcs11 import PKCS11Error
     except ImportError as error:
         raise InputError(
-            "missing-extra", "keys in tokens need python-pkcs11", "pip install 'airgap[pkcs11]'"
+            "missing-extra", "using a token needs the Python package python-pkcs11", "pip install 'airgap[pkcs11]'"
         ) from error
     path = check_module(uri.module or module)
     try:
@@ -103,8 +103,9 @@ def _session(uri: KeyUri, module: str, pin: bytes) -> p11.Session:
     except pkcs11.PKCS11Error as error:
         raise InputError(
             "bad-module",
-            f"PKCS#11 module {module!r} does not start: {_words(error)}",
-            "is it the token maker's library, and can you use the token (group, udev, its own configuration)?",
+            f"PKCS#11 module {module!r} cannot be loaded: {_words(error)}",
+            "check that it is the token vendor's library, and that you may use the token (group, udev rule, vendor "
+            "configuration)",
         ) from error
     filters: dict[str, Any] = {"token_label": uri.token} if uri.token else {}
     if uri.serial:
@@ -151,8 +152,8 @@ def _public(session: p11.Session, uri: KeyUri, key: Any) -> PublicKey:
     except PKCS11Error as error:
         raise InputError(
             "token-missing",
-            f"{uri.text}: no public key with the id of the private one",
-            "put the public key into the token as well, with the same id",
+            f"{uri.text}: no public key has the private key's id",
+            "store the public key in the token too, with the same id",
         ) from error
     # An OCTET STRING with the uncompressed point; some tokens leave the wrapping away.
     if point[:2] == b"\x04\x41" and len(point) == 3 + 2 * _SIZE:
@@ -160,7 +161,7 @@ def _public(session: p11.Session, uri: KeyUri, key: Any) -> PublicKey:
     try:
         return PublicKey(ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point))
     except ValueError as error:
-        raise _unsupported(uri, "a public key that is no point of P-256") from error
+        raise _unsupported(uri, "a public key that is not a point on P-256") from error
 
 
 def _one(found: list[Any], uri: KeyUri, what: str) -> Any:
@@ -169,7 +170,7 @@ def _one(found: list[Any], uri: KeyUri, what: str) -> Any:
     raise InputError(
         "token-missing",
         f"{uri.text}: got {len(found) or 'no'} {what}s, expected one",
-        "list what is there with the token's own tools (pkcs11-tool -O), and narrow the URI by serial or id",
+        "list the token's objects (pkcs11-tool -O), and narrow the URI by serial or id",
     )
 
 
@@ -177,12 +178,14 @@ def _unsupported(uri: KeyUri, got: str) -> InputError:
     return InputError(
         "key-unsupported",
         f"{uri.text}: got {got}, expected ECDSA P-256",
-        "make one in the token: pkcs11-tool --keypairgen --key-type EC:prime256v1 --usage-sign",
+        "create one in the token: pkcs11-tool --keypairgen --key-type EC:prime256v1 --usage-sign",
     )
 
 
 def _failed(uri: KeyUri, why: str) -> ToolError:
-    return ToolError("token-failed", f"{uri.text}: {why}", "is the token in place? run the same command again")
+    return ToolError(
+        "token-failed", f"{uri.text}: {why}", "check that the token is plugged in, then run the same command again"
+    )
 
 
 def _explain(uri: KeyUri, error: Exception) -> NoReturn:
@@ -193,13 +196,13 @@ def _explain(uri: KeyUri, error: Exception) -> NoReturn:
         raise InputError(
             "wrong-password",
             f"{uri.text}: the token refuses the PIN ({_words(error)})",
-            "check the file of --key-password-file before you try again: a token locks itself after a few wrong PINs",
+            "check the file of --key-password-file before you try again: the token locks after a few wrong PINs",
         ) from error
     if isinstance(error, exceptions.PinLocked | exceptions.PinExpired | exceptions.UserPinNotInitialized):
         raise InputError(
             "token-locked",
-            f"{uri.text}: nobody can log in with this PIN ({_words(error)})",
-            "have the token's own security officer set a new PIN",
+            f"{uri.text}: the PIN is locked or expired ({_words(error)})",
+            "ask the token's security officer (SO) to set a new PIN",
         ) from error
     raise _failed(uri, _words(error)) from error
 

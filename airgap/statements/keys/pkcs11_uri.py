@@ -44,11 +44,11 @@ class KeyUri:
         found = _attributes(text)
         # Enough to mean one key.
         if found.get("type", b"private") != b"private":
-            raise _bad("type: a key that signs is of type private")
+            raise _bad("type: expected private, because the key signs")
         if not (found.get("token") or found.get("serial")):
-            raise _bad("no token and no serial")
+            raise _bad("neither token nor serial")
         if not (found.get("object") or found.get("id")):
-            raise _bad("no object and no id")
+            raise _bad("neither object nor id")
         try:
             words = {name: value.decode() for name, value in found.items() if name != "id"}
         except UnicodeDecodeError as error:
@@ -73,8 +73,8 @@ def _attributes(text: str) -> dict[str, bytes]:
         # 1. Before anything is repeated in a message.
         if name in _PIN:
             raise _bad(
-                f"{name} in the URI, where everybody on this machine can read it",
-                "put the PIN into a file that only you can read, and name it with --key-password-file",
+                f"the URI contains {name}, which every user of this machine could read",
+                "put the PIN into a file that only you can read, and pass it with --key-password-file",
             )
         # 2. Known, once, well written.
         if name not in _KNOWN or not equals:
@@ -82,7 +82,7 @@ def _attributes(text: str) -> dict[str, bytes]:
         if name in found:
             raise _bad(f"{name} twice")
         if not _VALUE.match(value):
-            raise _bad(f"{name}: a character that must be written as %XX")
+            raise _bad(f"{name}: a character must be written as %XX")
         found[name] = unquote_to_bytes(value)
     return found
 
@@ -108,11 +108,11 @@ def check_module(named: str) -> Path:
         return InputError(
             "bad-module",
             f"PKCS#11 module {named!r}: {why}",
-            f"name the token maker's library, with its whole path, in `module-path=` or {MODULE_VARIABLE}",
+            f"pass the absolute path of the token vendor's library in `module-path=` or {MODULE_VARIABLE}",
         )
 
     if not os.path.isabs(named):
-        raise bad("no absolute path" if named else "none was named")
+        raise bad("not an absolute path" if named else "missing")
     try:
         path = Path(named).resolve(strict=True)
         for each in (path, *path.parents):
@@ -122,7 +122,7 @@ def check_module(named: str) -> Path:
             # In a sticky folder others cannot replace what is not theirs.
             shared = info.st_mode & _OTHERS and (each == path or not info.st_mode & stat.S_ISVTX)
             if shared or info.st_uid not in (0, os.geteuid()):
-                raise bad(f"others can change {each}")
+                raise bad(f"other users can change {each}")
     except (OSError, ValueError, RuntimeError) as error:
         raise bad(getattr(error, "strerror", None) or str(error)) from error
     return path
