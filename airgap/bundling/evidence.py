@@ -10,8 +10,8 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.strict_json import parse_json
 from airgap.bundling.gate import recorded
-from airgap.content.graph import parse_json
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE

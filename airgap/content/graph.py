@@ -7,7 +7,6 @@ manifest.md, image-index.md; Docker image manifest v2 schema 2.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, Protocol
 
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError
+from airgap.base.strict_json import parse_json
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -121,37 +121,6 @@ class Target(Source, Protocol):
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
         """Points each name to its root, atomically for each name, after everything that it reaches is in place."""
-
-
-def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A parsed JSON object, as `object_pairs_hook`. Raises `ValueError` where a key occurs twice."""
-    made = dict(items)
-    if len(made) != len(items):
-        raise ValueError("a key occurs twice")
-    return made
-
-
-def no_constant(name: str) -> Any:
-    """Refuses NaN and the like, as `parse_constant`. Raises `ValueError`."""
-    raise ValueError(f"{name} is not JSON")
-
-
-def parse_json(data: bytes, what: str, hook: Callable[[list[tuple[str, Any]]], Any] = unique) -> Any:
-    """JSON from a stranger, in UTF-8 (RFC 8259 §8.1): duplicate keys, NaN and trailing bytes are refused.
-
-    `hook` makes what stands for an object, inner ones first, and calls `unique`. Raises `IntegrityError` (`bad-json`);
-    `what` says where it came from.
-    """
-    try:
-        # Decoded here: given bytes, json guesses UTF-16 and UTF-32 too, and lets lone surrogates pass.
-        text = data.decode("utf-8")
-        return json.loads(text, object_pairs_hook=hook, parse_constant=no_constant)
-    except (ValueError, RecursionError) as error:
-        raise IntegrityError(
-            "bad-json",
-            f"{what}: not valid JSON: {error}",
-            "it is damaged, or something else than it should be: get it again from where it came",
-        ) from error
 
 
 def descriptor_from(value: Any, where: str) -> Descriptor:

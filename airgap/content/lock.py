@@ -14,7 +14,8 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError
-from airgap.content.graph import Descriptor, parse_json
+from airgap.base.strict_json import parse_json
+from airgap.content.graph import Descriptor
 
 API_VERSION = "airgap.openova.io/v1alpha1"
 KINDS = ("chart", "file", "git", "image", "model")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
+from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     DOCKER_CONFIG,
     OCI_CONFIG,
@@ -19,7 +20,6 @@ from airgap.content.graph import (
     Source,
     by_platform,
     is_for,
-    parse_json,
     parse_node,
     platform_name,
     read_node,

@@ -14,7 +14,7 @@ from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError
-from airgap.content.graph import parse_json
+from airgap.base.strict_json import parse_json
 from airgap.content.lock import API_VERSION
 
 INDEX_NAME = "AIRGAP.json"

@@ -20,6 +20,7 @@ from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import Filling, disk_error, disk_errors, sync_folder, write_durably
 from airgap.base.errors import AirgapError, InputError, IntegrityError, StoreError
 from airgap.base.progress import Progress
+from airgap.base.strict_json import decode_json
 from airgap.content.graph import Descriptor, Source
 from airgap.delivery import tar as tape
 from airgap.delivery.index import FileSum, volume_name
@@ -60,7 +61,7 @@ class BundleJournal:
                 "name an empty or a new folder; airgap never deletes from media",
             )
         try:
-            found = json.loads(path.read_bytes())
+            found = decode_json(path.read_bytes())
             journal = cls(path, str(found["plan"]), dict(found["done"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(

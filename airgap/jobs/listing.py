@@ -7,7 +7,7 @@ from typing import Any
 
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.inputs import read_input
-from airgap.content.graph import parse_json
+from airgap.base.strict_json import parse_json
 from airgap.content.lock import MAX_LOCK, Lock
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media

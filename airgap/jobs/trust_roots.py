@@ -15,8 +15,8 @@ from airgap.acceptance.open import Opened, accept, evidence_files
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.strict_json import parse_json
 from airgap.bundling.evidence import ROOT_NAMES, ROOTS, CarriedRoot, root_names
-from airgap.content.graph import parse_json
 from airgap.delivery.index import MAX_EVIDENCE
 from airgap.net.http import Client
 from airgap.net.origin import redact

@@ -15,16 +15,9 @@ import yaml
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError
+from airgap.base.strict_json import parse_json
 from airgap.content.forms import Graph
-from airgap.content.graph import (
-    Descriptor,
-    Node,
-    Source,
-    parse_json,
-    read_node,
-    read_verified,
-    walk,
-)
+from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified, walk
 from airgap.content.lock import Item
 from airgap.content.reference import parse_reference
 from airgap.resources.model import ChartRequest

@@ -6,7 +6,6 @@ Source: Distribution's token authentication specification; what Harbor does othe
 from __future__ import annotations
 
 import base64
-import json
 import re
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from airgap.base.errors import UpstreamError
+from airgap.base.strict_json import decode_json
 from airgap.net.credentials import Login
 from airgap.net.http import Client, Fixed, Response
 from airgap.net.origin import redact
@@ -221,8 +221,8 @@ def _claims(token: str) -> Mapping[str, Any]:
     """The claims of a JWT, unverified: they are only a hint. Empty for opaque tokens."""
     parts = token.split(".")
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (IndexError, ValueError, RecursionError):
+        claims = decode_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (IndexError, ValueError):
         return {}
     return claims if isinstance(claims, dict) else {}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 import subprocess
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.secrets import read_secret
-from airgap.content.graph import parse_json
+from airgap.base.strict_json import decode_json, parse_json
 from airgap.net.config import Credentials
 
 MAX_CONFIG = 4 << 20
@@ -70,7 +69,7 @@ def _robot(secret: str) -> Login | None:
     if not secret.lstrip().startswith("{"):
         return None
     try:
-        value = json.loads(secret)
+        value = decode_json(secret.encode())
         name, password = value["name"], value["secret"]
     except (ValueError, KeyError, TypeError):
         return None
@@ -163,7 +162,7 @@ def _ask_helper(suffix: str, hostname: str) -> str | None:
         )
         if done.returncode != 0:
             return None  # "credentials not found" is exit 1; what it printed may hold secrets
-        answer = json.loads(done.stdout)
+        answer = decode_json(done.stdout)
         pair = f"{answer['Username']}:{answer['Secret']}"
     except (OSError, subprocess.TimeoutExpired) as error:
         why = error.strerror if isinstance(error, OSError) else f"no answer in {HELPER_SECONDS} s"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 import urllib3.exceptions as lib
 
 from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.base.strict_json import decode_json
 from airgap.net.origin import redact
 
 MAX_MESSAGE = 500
@@ -118,9 +118,9 @@ def server_errors(data: bytes) -> list[tuple[str, str]]:
     Source: OCI distribution-spec v1.1, "Error Codes".
     """
     try:
-        errors = json.loads(data)["errors"]
+        errors = decode_json(data)["errors"]
         return [(str(e.get("code") or ""), _clean(str(e.get("message") or ""))) for e in errors]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return []
 
 
@@ -135,8 +135,8 @@ def server_words(data: bytes, content_type: str) -> str:
         return "; ".join(f"{code}: {message}" if message else code for code, message in errors)[:MAX_MESSAGE]
     if "json" in content_type:
         try:
-            document = json.loads(data)
-        except (ValueError, RecursionError):
+            document = decode_json(data)
+        except ValueError:
             return ""
         if isinstance(document, dict):
             said = document.get("message") or document.get("error") or document.get("details") or ""

@@ -8,7 +8,7 @@ from typing import Any
 import urllib3
 
 from airgap.base.errors import AirgapError, UpstreamError
-from airgap.content.graph import parse_json
+from airgap.base.strict_json import parse_json
 from airgap.net.faults import (
     LIBRARY_FAULTS,
     TransportError,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.base.errors import AirgapError
+from airgap.base.strict_json import decode_json
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
 from airgap.jobs.listing import _file, _lock, items
@@ -65,7 +66,7 @@ def _delivery(folder: Path) -> tuple[Any, str]:
         f"  signed   {', '.join(sorted(media.signatures)) or 'by nobody'}",
         *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),
     ]
-    document = json.loads(media.index_bytes)
+    document = decode_json(media.index_bytes)
     try:
         found = judged(media, index)
     except AirgapError as error:

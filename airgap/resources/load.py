@@ -8,13 +8,13 @@ Every mistake of a file is in the one `InputError` (`bad-resource`), a line for 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
+from airgap.base.strict_json import decode_json
 from airgap.content.lock import API_VERSION, MAX_LOCK
 from airgap.resources.document import Document, read_documents
 from airgap.resources.model import Request, Sovereign, Trust, Upstreams
@@ -136,8 +136,8 @@ def _refuse_json(file: _File, needed: tuple[str, ...]) -> None:
     if not file.data.lstrip().startswith(b"{"):
         return
     try:
-        value = json.loads(file.data)
-    except (ValueError, RecursionError):
+        value = decode_json(file.data)
+    except ValueError:
         return  # the YAML parser will say where
     kind = value.get("kind") if isinstance(value, dict) else None
     if isinstance(kind, str) and kind in TAKEN_BY and kind not in KINDS:

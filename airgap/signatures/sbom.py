@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from airgap.base.digest import Digest
-from airgap.content.graph import unique
+from airgap.base.strict_json import unique
 from airgap.signatures.formats.strict import parse
 from airgap.signatures.record import Refusal
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, TrustError
-from airgap.content.graph import parse_json
+from airgap.base.errors import TrustError
+from airgap.base.strict_json import parse_json
 
 VULNERABILITIES = "https://cosign.sigstore.dev/attestation/vuln/v1"
 """The predicate type."""
@@ -57,10 +57,7 @@ class Report:
         """Checks the size, then parses. Raises `TrustError` (`bad-report`); `where` names it in errors."""
         if len(data) > MAX_REPORT:
             raise _refuse(f"{where}: got {len(data)} bytes, expected at most {MAX_REPORT}")
-        try:
-            document = parse_json(data, where)
-        except AirgapError as error:
-            raise _refuse(error.what) from error
+        document = parse_json(data, where, _refuse)
         for path, expected in _TYPES.items():
             found = _at(document, path)
             if type(found) is not expected:

@@ -18,16 +18,9 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, TrustError
+from airgap.base.strict_json import parse_json
 from airgap.base.times import utc_text
-from airgap.content.graph import (
-    EMPTY_BLOB,
-    OCI_CONFIG,
-    OCI_EMPTY,
-    OCI_MANIFEST,
-    Descriptor,
-    descriptor_from,
-    parse_json,
-)
+from airgap.content.graph import EMPTY_BLOB, OCI_CONFIG, OCI_EMPTY, OCI_MANIFEST, Descriptor, descriptor_from
 from airgap.signatures.formats.envelope import DSSE_ENVELOPE
 from airgap.signatures.formats.simple_signing import SIGNATURE, SIMPLE_SIGNING
 from airgap.signatures.record import COSIGN_SIGN

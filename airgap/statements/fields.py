@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, IntegrityError
+from airgap.base.errors import IntegrityError
+from airgap.base.strict_json import Refuse, parse_json
 from airgap.base.times import utc_time
-from airgap.content.graph import parse_json
 
 MAX_NUMBER = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact (RFC 7493 §2.2)."""
-
-Refuse = Callable[[str], AirgapError]
-"""Makes the error to raise out of what is wrong."""
 
 
 def unbase64(text: str) -> bytes:
@@ -55,11 +52,7 @@ class Fields:
         maybe: AbstractSet[str] = frozenset(),
     ) -> Fields:
         """Reads `data` as one JSON object with all of `names`, perhaps those of `maybe`, no other."""
-        try:
-            document = parse_json(data, where)
-        except IntegrityError as error:
-            raise refuse(error.what) from error
-        return cls.of(document, names, where, refuse, maybe)
+        return cls.of(parse_json(data, where, refuse), names, where, refuse, maybe)
 
     @classmethod
     def of(

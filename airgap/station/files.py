@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked, write_durably
 from airgap.base.errors import StoreError
+from airgap.base.strict_json import decode_json
 from airgap.content.lock import Item, Lock
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Records:
         path = folder / f"{name}.json"
         with locked(folder / ".lock"):
             try:
-                last = int(json.loads(path.read_bytes())["sequence"]) if path.exists() else 0
+                last = int(decode_json(path.read_bytes())["sequence"]) if path.exists() else 0
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise StoreError(
                     "bad-counter",

@@ -18,13 +18,8 @@ from typing import BinaryIO, cast
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_error, disk_errors
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
-from airgap.content.graph import (
-    ANNOTATION_REF_NAME,
-    MAX_NODE,
-    Descriptor,
-    descriptor_from,
-    parse_json,
-)
+from airgap.base.strict_json import parse_json
+from airgap.content.graph import ANNOTATION_REF_NAME, MAX_NODE, Descriptor, descriptor_from
 
 MAX_MEMBERS = 200_000
 """Entries of an archive: a flood of empty ones would fill memory; a hundred thousand blobs are a big delivery."""

@@ -21,7 +21,8 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_errors
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
-from airgap.content.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor, parse_json
+from airgap.base.strict_json import parse_json
+from airgap.content.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor
 from airgap.store.archive import Slice
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"

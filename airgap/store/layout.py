@@ -28,6 +28,7 @@ from airgap.base.disk import (
     write_durably,
 )
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, StoreError
+from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     ANNOTATION_REF_NAME,
     OCI_INDEX,
@@ -36,7 +37,6 @@ from airgap.content.graph import (
     PutResult,
     check_sum,
     descriptor_from,
-    parse_json,
 )
 from airgap.store.commit import SMALL, GroupCommit
 

@@ -16,6 +16,7 @@ from typing import Protocol
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError
 from airgap.base.progress import Progress, Silent
+from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     MAX_NODE,
     NODE_TYPES,
@@ -24,7 +25,6 @@ from airgap.content.graph import (
     Descriptor,
     Node,
     Source,
-    parse_json,
     read_limited,
     read_node,
 )

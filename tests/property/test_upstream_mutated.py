@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap.base.errors import IntegrityError
-from airgap.content.graph import parse_json
+from airgap.base.strict_json import parse_json
 from airgap.signatures.formats.strict import outline
 from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey, VerificationResult
 from airgap.signatures.verify import Demand, verify

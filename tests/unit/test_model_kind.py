@@ -9,7 +9,8 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, UpstreamError
-from airgap.content.graph import parse_json, read_node, read_verified
+from airgap.base.strict_json import parse_json
+from airgap.content.graph import read_node, read_verified
 from airgap.content.lock import LockedFile
 from airgap.kinds import model
 from airgap.net.http import Client, Retries

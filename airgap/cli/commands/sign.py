@@ -125,7 +125,7 @@ def _digest(thing: Path) -> Digest:
 def _check_lock(thing: Path) -> None:
     """Another kind of file is none that was damaged: `InputError` (`unknown-thing`)."""
     from airgap.base.inputs import read_input
-    from airgap.content.graph import parse_json
+    from airgap.base.strict_json import parse_json
     from airgap.content.lock import MAX_LOCK
 
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, NotFoundError, StoreError, UpstreamError
+from airgap.base.strict_json import decode_json
 from airgap.destinations.s3.client import FULL, mapped
 from airgap.destinations.trees.destination import ObjectBody
 
@@ -80,7 +80,7 @@ class UploadJournal:
         """Reads what an earlier run left; False when there is nothing to go on with."""
         try:
             lines = self.path.read_bytes().split(b"\n")
-            header = json.loads(lines[0])
+            header = decode_json(lines[0])
             if (header["bucket"], header["key"], header["digest"]) != (
                 self.bucket,
                 self.key,
@@ -93,7 +93,7 @@ class UploadJournal:
         self.parts = []
         for line in lines[1:]:
             try:
-                entry = json.loads(line)
+                entry = decode_json(line)
                 part = Part(int(entry["part"]), str(entry["etag"]), str(entry["sha256"]))
             except (ValueError, KeyError, TypeError):
                 break  # cut off by a crash
@@ -143,7 +143,7 @@ class Journals:
         pattern = f"{self._prefix(bucket, key)}-*.jsonl" if key is not None else "*.jsonl"
         for path in sorted(self._folder.glob(pattern)):
             try:
-                header = json.loads(path.read_bytes().split(b"\n", 1)[0])
+                header = decode_json(path.read_bytes().split(b"\n", 1)[0])
                 journal = UploadJournal(path, header["bucket"], header["key"], Digest(header["digest"]))
             except (OSError, ValueError, KeyError, TypeError, IntegrityError):
                 continue  # not one of ours, or ended by another process just now

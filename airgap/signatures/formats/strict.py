@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any
 
-from airgap.base.errors import IntegrityError, TrustError
-from airgap.content.graph import no_constant, parse_json, unique
+from airgap.base.errors import TrustError
+from airgap.base.strict_json import Hook, RepeatedKeyError, decode_json, strict_decoder, unique
 from airgap.signatures.record import Refusal
 from airgap.statements.fields import Fields
 from airgap.statements.fields import unbase64 as decoded
@@ -25,19 +23,16 @@ _WHOLE = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 _PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n?-----END CERTIFICATE-----\s*")
 
 
-Hook = Callable[[list[tuple[str, Any]]], Any]
-
-
 def parse(data: bytes, where: str, reason: str, hook: Hook = unique) -> Any:
-    """Any JSON value; `hook` as for `parse_json`.
+    """Any JSON value; `hook` as for `decode_json`.
 
     Raises `Refusal`: `duplicate-key`, `too-many`, and `reason` for all else that is not strict JSON.
     """
     _count(data, where)
     try:
-        return parse_json(data, where, hook)
-    except IntegrityError as error:
-        raise _not_json(error.what, reason) from error
+        return decode_json(data, hook)
+    except ValueError as error:
+        raise _not_json(error, where, reason) from error
 
 
 def outline(data: bytes, where: str, reason: str, unheld: str) -> dict[str, Any]:
@@ -49,7 +44,7 @@ def outline(data: bytes, where: str, reason: str, unheld: str) -> dict[str, Any]
     try:
         return _members(data.decode("utf-8"), unheld)
     except (ValueError, RecursionError) as error:
-        raise _not_json(f"{where}: not valid JSON: {error}", reason) from error
+        raise _not_json(error, where, reason) from error
 
 
 def _members(text: str, unheld: str) -> dict[str, Any]:
@@ -69,7 +64,7 @@ def _members(text: str, unheld: str) -> dict[str, Any]:
         if text[at : at + 1] != ":":
             raise ValueError(f"expected ':': char {at}")
         if key in made:
-            raise ValueError("a key occurs twice")
+            raise RepeatedKeyError("a key occurs twice")
         start = _space(text, at + 1)
         decoder = _CHECKING if key == unheld else _KEEPING
         value, at = decoder.raw_decode(text, start)
@@ -95,25 +90,8 @@ def _nothing(items: list[tuple[str, Any]]) -> None:
     unique(items)
 
 
-def _fraction(text: str) -> float:
-    """A number as every reader of JSON can hold it (RFC 7493 §2.2): Go's refuses what has no double."""
-    if not math.isfinite(value := float(text)):
-        raise ValueError("a number is out of range")
-    return value
-
-
-def _integer(text: str) -> int:
-    _fraction(text)
-    return int(text)
-
-
-_NUMBERS: Any = {
-    "parse_constant": no_constant,
-    "parse_float": _fraction,
-    "parse_int": _integer,
-}
-_KEEPING = json.JSONDecoder(object_pairs_hook=unique, **_NUMBERS)
-_CHECKING = json.JSONDecoder(object_pairs_hook=_nothing, **_NUMBERS)
+_KEEPING = strict_decoder()
+_CHECKING = strict_decoder(_nothing)
 
 
 def _count(data: bytes, where: str) -> None:
@@ -122,8 +100,9 @@ def _count(data: bytes, where: str) -> None:
         raise Refusal("too-many", f"{where}: more than {MAX_VALUES} values")
 
 
-def _not_json(what: str, reason: str) -> Refusal:
-    return Refusal("duplicate-key" if "occurs twice" in what else reason, what)
+def _not_json(error: Exception, where: str, reason: str) -> Refusal:
+    code = "duplicate-key" if isinstance(error, RepeatedKeyError) else reason
+    return Refusal(code, f"{where}: not valid JSON: {error}")
 
 
 def fields(

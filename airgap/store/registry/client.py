@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, UpstreamError
+from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -23,7 +24,6 @@ from airgap.content.graph import (
     OCI_MANIFEST,
     Descriptor,
     descriptor_from,
-    parse_json,
 )
 from airgap.content.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, check_repository
 from airgap.net.auth import ScopedAuth, TokenRealm

@@ -12,7 +12,8 @@ from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
-from airgap.content.graph import MAX_NODE, OCI_INDEX, Descriptor, Node, parse_json
+from airgap.base.strict_json import parse_json
+from airgap.content.graph import MAX_NODE, OCI_INDEX, Descriptor, Node
 from airgap.content.reference import referrers_tag
 from airgap.net.http import Response
 from airgap.net.origin import redact
