@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from airgap.acceptance.journey import Journey
 from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
 from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.lock import Item, Lock
+from airgap.delivery.index import Evidence, FileSum, Journey
 from airgap.resources.model import ROLES, Trust, TrustedKey
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import sign_payload
@@ -88,6 +88,7 @@ class World:
             sovereign=SOVEREIGN,
             created=NOW - HOUR,
             expires=NOW + 60 * DAY,
+            evidence=Evidence(FileSum("evidence.tar", "0" * 64, 1024)),
         )
     )
 

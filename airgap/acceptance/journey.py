@@ -1,49 +1,13 @@
-"""The journey of a delivery: for whom, which number in which stream, from when to when."""
+"""Whether a delivery is due: cut in the past, whole or after what it continues, and not expired."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from airgap.base.errors import TrustError
-from airgap.base.times import CLOCK_SKEW, utc_text, utc_time
+from airgap.base.times import CLOCK_SKEW, utc_text
+from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.statements.accepted_state import AcceptedState
-
-CUT_AGAIN = "have the delivery cut again"
-"""The next step where a delivery is wrong in itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Journey:
-    """What one delivery says about its journey (AIRGAP.json, `journey`)."""
-
-    id: str
-    stream: str
-    sequence: int
-    sovereign: str
-    created: datetime
-    expires: datetime
-    based_on: str = ""
-    """The digest of the AIRGAP.json that it continues; `""` where it is whole."""
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        id: str,  # noqa: A002  (the field's name)
-        stream: str,
-        sequence: int,
-        sovereign: str,
-        created: str,
-        expires: str,
-        based_on: str = "",
-    ) -> Journey:
-        """The same with its times as they are written. Raises `TrustError` (`bad-journey`)."""
-        try:
-            start, end = utc_time(created), utc_time(expires)
-        except ValueError as error:
-            raise TrustError("bad-journey", f"AIRGAP.json: journey: created or expires: {error}", CUT_AGAIN) from error
-        return cls(id, stream, sequence, sovereign, start, end, based_on)
 
 
 def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:

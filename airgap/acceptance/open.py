@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.acceptance.discs import plan_blobs, with_unfinished
-from airgap.acceptance.journey import Journey
 from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, TrustError
@@ -103,18 +102,7 @@ def accept(
     acceptance = Acceptance(trust, state, sovereign=sovereign, now=now, restore=restore)
     acceptance.check_signatures(media.index_bytes, media.signatures)
     index = acceptance.read_index(Index.decode)
-    journey = index.journey
-    acceptance.check_journey(
-        Journey.of(
-            id=journey.id,
-            stream=journey.stream,
-            sequence=journey.sequence,
-            sovereign=journey.sovereign,
-            created=journey.created,
-            expires=journey.expires,
-            based_on=journey.based_on,
-        )
-    )
+    acceptance.check_journey(index.journey)
     files = evidence_files(media, index)
     locks = [data for name, data in files.items() if name.startswith("locks/")]
     statements = {name: data for name, data in files.items() if name.startswith("statements/")}

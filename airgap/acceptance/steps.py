@@ -25,12 +25,13 @@ from datetime import datetime
 from enum import IntEnum
 from typing import TypeVar
 
-from airgap.acceptance.journey import CUT_AGAIN, Journey, check_due
+from airgap.acceptance.journey import check_due
 from airgap.acceptance.locks import SCAN_AGAIN, carried_reports, check_pull, check_verdict
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
+from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.resources.model import Trust
 from airgap.signatures.scanner_report import Report
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing

@@ -6,14 +6,13 @@ import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.disk import check_free, disk_errors, held, write_durably
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.progress import Progress
-from airgap.base.times import utc_text
 from airgap.bundling.evidence import ApprovalFile, CarriedRoot, make_evidence
 from airgap.bundling.gate import check_pulled, check_scanned
 from airgap.content.graph import Descriptor, Node, by_platform, walk
@@ -180,13 +179,14 @@ def bundle(order: BundleOptions, layout: Layout, records: Records, station: Sign
             volumes,
             plan.blobs,
         )
+        made = now.astimezone(UTC).replace(microsecond=0)  # as it is written
         journey = Journey(
             id=uuid7(int(now.timestamp() * 1000)),
             stream=order.stream,
             sequence=records.next_sequence(order.sovereign, order.stream),
             sovereign=order.sovereign,
-            created=utc_text(now),
-            expires=utc_text(now + order.life),
+            created=made,
+            expires=made + order.life,
             evidence=Evidence(evidence, statements),
         )
         # 7. Signature first, index last: a folder with AIRGAP.json is a whole delivery.

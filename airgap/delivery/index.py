@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, IntegrityError
+from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.base.strict_json import parse_json
+from airgap.base.times import utc_text, utc_time
 from airgap.content.lock import API_VERSION
 
 INDEX_NAME = "AIRGAP.json"
@@ -29,6 +31,8 @@ MAX_SIGNATURES = 32
 MAX_SIGNATURE = 1 << 20
 MAX_EVIDENCE = 1 << 30
 """Bytes of evidence.tar: sixteen locks of the largest size."""
+CUT_AGAIN = "have the delivery cut again"
+"""The next step where a delivery is wrong in itself."""
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -88,16 +92,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """What belongs to this one crossing. Times are RFC 3339 in UTC; `based_on` is `""` for a full delivery."""
+    """What belongs to this one crossing: for whom, which number in which stream, from when to when."""
 
     id: str
     stream: str
     sequence: int
     sovereign: str
-    created: str
-    expires: str
+    created: datetime
+    expires: datetime
     evidence: Evidence
     based_on: str = ""
+    """The digest of the AIRGAP.json that it continues; `""` where it is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +137,8 @@ class Index:
                 "stream": journey.stream,
                 "sequence": journey.sequence,
                 "sovereign": journey.sovereign,
-                "created": journey.created,
-                "expires": journey.expires,
+                "created": utc_text(journey.created),
+                "expires": utc_text(journey.expires),
                 "basedOn": journey.based_on or None,
                 "evidence": {
                     **journey.evidence.file.as_dict(),
@@ -148,7 +153,8 @@ class Index:
     def decode(cls, data: bytes) -> Index:
         """Reads AIRGAP.json, whose signature was checked before.
 
-        Raises `IntegrityError`: `unknown-version` for a format of a newer major version, `bad-index` for the rest.
+        Raises `TrustError` (`bad-journey`) for a time that is none, `IntegrityError`: `unknown-version` for a format
+        of a newer major version, `bad-index` for the rest.
         """
         if len(data) > MAX_INDEX:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: more than {MAX_INDEX} bytes")
@@ -165,7 +171,7 @@ class Index:
                 raise IntegrityError("bad-index", f"{INDEX_NAME}: kind: got {document['kind']!r}, expected Delivery")
             _fields(document, "apiVersion kind contents journey")
             index = cls(_contents(document["contents"]), _journey(document["journey"]))
-        except IntegrityError:
+        except (IntegrityError, TrustError):
             raise
         except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: {type(error).__name__}: {error}") from error
@@ -211,6 +217,14 @@ def _text(value: Any) -> str:
     return value
 
 
+def _time(value: Any) -> datetime:
+    try:
+        return utc_time(_text(value))
+    except ValueError as error:
+        what = f"{INDEX_NAME}: journey: created or expires: {error}"
+        raise TrustError("bad-journey", what, CUT_AGAIN) from error
+
+
 def _sum(value: Any, expected_name: str) -> FileSum:
     if value["name"] != expected_name:
         raise ValueError(f"file name: got {value['name']!r}, expected {expected_name!r}")
@@ -247,8 +261,8 @@ def _journey(value: Any) -> Journey:
         stream=_text(value["stream"]),
         sequence=_number(value["sequence"]),
         sovereign=_text(value["sovereign"]),
-        created=_text(value["created"]),
-        expires=_text(value["expires"]),
+        created=_time(value["created"]),
+        expires=_time(value["expires"]),
         based_on=_text(value["basedOn"] or ""),
         evidence=Evidence(
             _sum(value["evidence"], EVIDENCE_NAME),

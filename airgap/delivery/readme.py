@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from airgap.base.times import utc_text
 from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, README_NAME, Index
 
 
@@ -25,8 +26,8 @@ def readme(index: Index, index_bytes: bytes) -> bytes:
         "",
         f"  id        {journey.id}",
         f"  stream    {journey.stream}, number {journey.sequence}",
-        f"  created   {journey.created}",
-        f"  expires   {journey.expires}",
+        f"  created   {utc_text(journey.created)}",
+        f"  expires   {utc_text(journey.expires)}",
         f"  volumes   {len(volumes)}, {size} bytes together",
         f"  index     sha256 {hashlib.sha256(index_bytes).hexdigest()} ({INDEX_NAME})",
         "",

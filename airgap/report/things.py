@@ -8,6 +8,7 @@ from typing import Any
 
 from airgap.base.errors import AirgapError
 from airgap.base.strict_json import decode_json
+from airgap.base.times import utc_text
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
 from airgap.jobs.listing import _file, _lock, items
@@ -61,7 +62,7 @@ def _delivery(folder: Path) -> tuple[Any, str]:
         f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}",
         f"  id       {journey.id}",
         f"  index    {media.digest}",
-        f"  created  {journey.created}, expires {journey.expires}",
+        f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}",
         f"  volumes  {len(contents.volumes)}, {sum(v.size for v in contents.volumes)} B, {len(contents.blobs)} blobs",
         f"  signed   {', '.join(sorted(media.signatures)) or 'by nobody'}",
         *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),

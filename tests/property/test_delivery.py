@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError
+from airgap.base.errors import AirgapError, TrustError
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor
 from airgap.delivery.index import Contents, Evidence, FileSum, Index, Journey, Root
@@ -76,7 +77,9 @@ def _index() -> Index:
     digest = Digest.of(b"root")
     plan = plan_volumes([Descriptor("x", digest, 4)], [], MIN_VOLUME)
     evidence = Evidence(FileSum("evidence.tar", "0" * 64, 1024), (("https://example.org/v1", digest),))
-    journey = Journey("id", "main", 7, "bank", "2026-11-23T10:00:00Z", "2027-01-22T10:00:00Z", evidence)
+    journey = Journey(
+        "id", "main", 7, "bank", datetime(2026, 11, 23, 10, tzinfo=UTC), datetime(2027, 1, 22, 10, tzinfo=UTC), evidence
+    )
     volume = FileSum("vol-0001-of-0001.tar", "1" * 64, plan.volumes[0].size)
     return Index(Contents((digest,), (Root("a", "image", digest),), (volume,), plan.blobs), journey)
 
@@ -84,6 +87,14 @@ def _index() -> Index:
 def test_an_index_is_read_as_it_was_written() -> None:
     index = _index()
     assert Index.decode(index.encode()) == index
+
+
+@pytest.mark.parametrize("time", ["2026-11-23T10:00:00Z", "2027-01-22T10:00:00Z"])
+@pytest.mark.parametrize("other", ["soon", "2026-11-23", "2026-11-23T10:00:00+00:00"])
+def test_a_journey_has_times(time: str, other: str) -> None:
+    with pytest.raises(TrustError) as caught:
+        Index.decode(_index().encode().replace(time.encode(), other.encode()))
+    assert caught.value.code == "bad-journey"
 
 
 @given(at=st.integers(0, len(_index().encode()) - 1), bit=st.integers(0, 7))

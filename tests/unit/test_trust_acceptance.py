@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from airgap.acceptance.journey import Journey
 from airgap.acceptance.steps import MAX_INDEX, MAX_SIGNATURES, Acceptance
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, TrustError
@@ -435,13 +434,3 @@ def test_after_a_refusal_nothing_goes_on() -> None:
     for step in STEPS:
         with pytest.raises(RuntimeError):
             step(acceptance, world)
-
-
-def test_a_journey_is_made_of_texts() -> None:
-    texts = {"created": "2026-11-23T11:00:00Z", "expires": "2027-01-22T12:00:00Z"}
-    made = Journey.of(id="a", stream="main", sequence=1, sovereign=SOVEREIGN, **texts)
-    assert (made.created, made.expires) == (NOW - HOUR, NOW + 60 * DAY)
-    for name in texts:
-        with pytest.raises(TrustError) as caught:
-            Journey.of(id="a", stream="main", sequence=1, sovereign="b", **{**texts, name: "soon"})
-        assert caught.value.code == "bad-journey"

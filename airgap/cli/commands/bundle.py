@@ -103,6 +103,7 @@ def _named_root(text: str) -> tuple[str, Path]:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap bundle`."""
+    from airgap.base.times import utc_text
     from airgap.bundling.bundle import BundleOptions, bundle
     from airgap.bundling.evidence import beside, read_approval
     from airgap.cli.connect import read_lock, station_for
@@ -140,12 +141,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "stream": journey.stream,
         "sequence": journey.sequence,
         "sovereign": journey.sovereign,
-        "expires": journey.expires,
+        "expires": utc_text(journey.expires),
         "volumes": [volume.as_dict() for volume in volumes],
     }
     text = (
         f"{arguments.to}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
-        f"{count(len(volumes), 'volume')}, {human(total)}; expires {journey.expires}\n"
+        f"{count(len(volumes), 'volume')}, {human(total)}; expires {utc_text(journey.expires)}\n"
         f"  {cut.digest}  signed by {arguments.role}"
     )
     context.result(document, text)
