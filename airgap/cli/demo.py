@@ -81,7 +81,7 @@ class Demo:
         done = subprocess.run(
             [sys.executable, "-m", "airgap.cli.main", *shlex.split(line)],
             cwd=self.folder,
-            env={**self.context.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"},
+            env=self._environ(),
             capture_output=True,
             text=True,
             check=False,
@@ -90,6 +90,11 @@ class Demo:
             self.say((done.stdout + done.stderr).rstrip())
         verdict = "as claimed" if done.returncode == expect else "NOT AS CLAIMED"
         self.rows.append((claim, f"airgap {line}", f"exit {done.returncode}, {verdict}"))
+
+    def _environ(self) -> dict[str, str]:
+        """The user's environment without settings of airgap: a command of the demo reads and writes its folder only."""
+        kept = {name: value for name, value in self.context.environ.items() if not name.startswith("AIRGAP_")}
+        return kept | {"AIRGAP_KEY_PASSWORD_FILE": "password", "XDG_STATE_HOME": str(self.folder / "user-state")}
 
     @property
     def good(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -23,13 +24,16 @@ REQUEST = Path(__file__).parents[2] / "manifests" / "demo.request.yaml"
 @pytest.mark.e2e
 def test_every_claim_of_the_demo_holds(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "airgap.cli.main", "demo", "--dir", str(tmp_path / "demo"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    user = {name: str(tmp_path / "user" / name) for name in ("HOME", "XDG_STATE_HOME", "AIRGAP_KEY", "AIRGAP_STORE")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **user})
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(done.stdout)["rows"]
     claims = {row["claim"] for row in rows}
     assert {"names become digests", "a second import finds everything present"} <= claims
     assert "one flipped byte inside is found" in claims  # the last one: nothing was left out
     assert all(row["result"].endswith(", as claimed") for row in rows)
+    # Nothing of the user's is asked for, and nothing is written to the user's state folder.
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
     # The lock beside the request is what the demo makes of it, but for signatures, whose key is new each time, and for
     # the image, which has files of the machine in it.
     made, kept = (
