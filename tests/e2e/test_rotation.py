@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airgap.base.times import utc_text
+from tests.cli_site import airgap
 from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
 
@@ -102,6 +103,21 @@ def test_a_key_that_is_taken_out_is_refused(site: Site) -> None:
     site.run("sign", "next.yaml", "--key", "stranger.key", "--out", "elsewhere")
     approval = "elsewhere/next.yaml.security-officer.sigstore.json"
     assert rotate(site, "--approval", approval, expect=4)["code"] == "unknown-key"
+
+
+@pytest.mark.parametrize("new", ["the same file", "other comments and order"])
+def test_where_nothing_changes_nothing_has_to_be_approved(site: Site, new: str) -> None:
+    path = "trust.yaml"
+    if new != "the same file":
+        path = "next.yaml"
+        site.write(path, "# Looked at again.\n" + trust(OFFICER, SOVEREIGN, OLD))
+    said = airgap(site, "keys", "rotate", "trust.yaml", path)
+    assert (said.code, said.out) == (
+        0,
+        f"nothing changes: {path} says the same as trust.yaml; no approval is needed\n",
+    )
+    asked = site.run("keys", "rotate", "trust.yaml", path)
+    assert (asked["changes"], asked["approvedBy"]) == ([], None)
 
 
 def test_keys_that_end_soon_are_told(site: Site) -> None:

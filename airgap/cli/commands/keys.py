@@ -252,10 +252,11 @@ def rotate(arguments: argparse.Namespace, context: Context) -> int:
         "notes": list(found.notes),
     }
     lines = [f"{one.what:<15} {one.key or '-':<20} {one.detail}" for one in found.changes]
-    lines = lines or ["nothing changes"]
-    if by is None:
+    if not found.changes:
+        lines = [f"nothing changes: {arguments.new} says the same as {arguments.old}; no approval is needed"]
+    elif by is None:
         lines.append(f"not approved: {document['digest']}\n  next: airgap sign {arguments.new} --key OFFICER.key")
     else:
         lines.append(f"approved by {by}: {document['digest']}\n  next: mv {arguments.new} {arguments.old}")
     context.result(document, "\n".join(lines))
-    return exits.NO if by is None else exits.DONE
+    return exits.NO if found.changes and by is None else exits.DONE
