@@ -34,14 +34,14 @@ def with_unfinished(folders: Sequence[Path], state: Path, accepted: AcceptedStat
     if not fitting:
         raise InputError(
             "no-delivery",
-            f"{names}: no {INDEX_NAME} there, and no volume of an import that is under way",
-            "name the folder that holds the volumes of the next disc",
+            f"{names}: no {INDEX_NAME} there, and no volume of an unfinished import",
+            "pass the folder that holds the next disc's volumes",
         )
     if len(fitting) > 1:
         raise InputError(
             "which-delivery",
-            f"{names}: may belong to {len(fitting)} deliveries whose import is under way",
-            f"name the folder of its first disc as well, which has {INDEX_NAME}",
+            f"{names}: could belong to any of {len(fitting)} unfinished imports",
+            f"pass the folder of its first disc too, which holds {INDEX_NAME}",
         )
     return [*folders, fitting[0].folder]
 

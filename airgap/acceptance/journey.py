@@ -20,18 +20,18 @@ def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:
     if journey.created > now + CLOCK_SKEW:
         raise TrustError(
             "created-in-future",
-            f"the delivery was cut at {utc_text(journey.created)}, and here it is {utc_text(now)}",
-            "check this machine's clock first, then that of the station",
+            f"the delivery was cut at {utc_text(journey.created)}, after the local time {utc_text(now)}",
+            "check this machine's clock first, then the station's",
         )
     if journey.based_on and all(journey.based_on != one.digest for one in state.deliveries):
         raise TrustError(
             "baseline-missing",
-            f"the delivery continues {journey.based_on}, which was not accepted here",
-            "import that delivery first, or have a whole one cut",
+            f"the delivery is based on {journey.based_on}, which was not accepted here",
+            "import that delivery first, or have a full delivery cut",
         )
     if now > journey.expires:
         raise TrustError(
             "delivery-expired",
-            f"the delivery was good until {utc_text(journey.expires)}, and here it is {utc_text(now)}",
+            f"the delivery expired at {utc_text(journey.expires)}; the local time is {utc_text(now)}",
             f"check this machine's clock; if it is right, {CUT_AGAIN}",
         )

@@ -87,15 +87,20 @@ def _check_waivers(
     for used in verdict.waivers:
         data = files.get(used.digest)
         if data is None:
-            raise _waiver_refused("waiver-missing", used.digest, "the verdict names it, the evidence does not have it")
+            raise _waiver_refused(
+                "waiver-missing", used.digest, ("the verdict names it, but the evidence does not contain it")
+            )
         # Nothing of a file is parsed before somebody whom we believe has signed it.
         approved(used.digest)
         waiver = found[used.digest] = read_waiver(data)
         if waiver.expired(signed_at):
-            what = f"it held until {utc_text(waiver.expires)}, the verdict was signed at {utc_text(signed_at)}"
+            what = f"it expired at {utc_text(waiver.expires)}, before the verdict was signed at {utc_text(signed_at)}"
             raise _waiver_refused("waiver-expired", used.digest, what)
         if waiver.expires.replace(microsecond=0) != used.expires:
-            what = f"the verdict says that it expires at {utc_text(used.expires)}, it says {utc_text(waiver.expires)}"
+            what = (
+                f"the verdict says that it expires at {utc_text(used.expires)}, but the waiver says "
+                f"{utc_text(waiver.expires)}"
+            )
             raise _waiver_refused("waiver-mismatch", used.digest, what)
     for item in lock.items:
         _check_covered(item, verdict, found)
@@ -122,8 +127,8 @@ def carried_reports(lock: Lock, statements: Sequence[Statement], files: Mapping[
         if data is None:
             raise TrustError(
                 "report-missing",
-                f"lock {lock.name!r}: the verdict names report {named.digest} about {named.subject}, the evidence "
-                "does not have it",
+                f"lock {lock.name!r}: the verdict names report {named.digest} about {named.subject}, but the "
+                "evidence does not contain it",
                 f"{SCAN_AGAIN}; or it was taken out on the way",
             )
         yield Report.read(named.subject, data, f"reports/{named.digest.hex}.json")
@@ -133,7 +138,7 @@ def read_waiver(data: bytes) -> Waiver:
     """A waiver out of evidence. Raises `TrustError` (`bad-waiver`)."""
     digest = Digest.of(data)
     if len(data) > MAX_WAIVER:
-        raise _waiver_refused("bad-waiver", digest, f"{len(data)} bytes, at most {MAX_WAIVER}")
+        raise _waiver_refused("bad-waiver", digest, f"got {len(data)} bytes, expected at most {MAX_WAIVER}")
     try:
         return load_waiver(data, label=f"waivers/{digest.hex}.yaml")
     except InputError as error:

@@ -51,7 +51,7 @@ class Opened:
             odd = sorted({item.name for item in items} ^ set(listed))[0]
             raise IntegrityError(
                 "root-mismatch",
-                f"AIRGAP.json and the locks list other items: {odd!r} is only in one",
+                f"AIRGAP.json and the locks list different items: only one of them has {odd!r}",
             )
         # The pull statement fixes the bytes of what has no root in its lock: Git bundles.
         pulled: dict[str, Digest] = {}
@@ -65,18 +65,19 @@ class Opened:
             if item.root is not None and item.root.digest != digest:
                 raise IntegrityError(
                     "root-mismatch",
-                    f"{item.name!r}: AIRGAP.json says {digest}, the lock {item.root.digest}",
+                    f"{item.name!r}: AIRGAP.json says {digest}, but the lock says {item.root.digest}",
                 )
             if digest != pulled.get(item.name, digest):
                 raise IntegrityError(
-                    "root-mismatch", f"{item.name!r}: AIRGAP.json says {digest}, the pull statement {pulled[item.name]}"
+                    "root-mismatch",
+                    (f"{item.name!r}: AIRGAP.json says {digest}, but the pull statement says {pulled[item.name]}"),
                 )
             found[item.name] = (item, item.root or self._root(digest))
         return list(found.values())
 
     def _root(self, digest: Digest) -> Descriptor:
         if digest not in self.index.contents.blobs:
-            raise IntegrityError("root-mismatch", f"{digest} is a root in AIRGAP.json, but in no volume")
+            raise IntegrityError("root-mismatch", f"AIRGAP.json lists {digest} as a root, but no volume holds it")
         return Descriptor(OCI_MANIFEST, digest, self.index.contents.size(digest))
 
 
@@ -128,7 +129,7 @@ def evidence_bytes(media: Media, index: Index) -> bytes:
     """The bytes of evidence.tar, checked against the index."""
     file = index.journey.evidence.file
     if file.size > MAX_EVIDENCE:
-        raise IntegrityError("too-large", f"{file.name}: {file.size} bytes, at most {MAX_EVIDENCE}")
+        raise IntegrityError("too-large", f"{file.name}: got {file.size} bytes, expected at most {MAX_EVIDENCE}")
     return read_evidence(media, file.sha256, file.size)
 
 
@@ -137,4 +138,4 @@ def _check_list(index: Index, statements: dict[str, bytes]) -> None:
     found = {Digest.of(data) for data in statements.values()}
     if listed != found:
         odd = sorted(listed ^ found)[0]
-        raise TrustError("evidence-mismatch", f"AIRGAP.json and evidence.tar list other statements: {odd}")
+        raise TrustError("evidence-mismatch", f"AIRGAP.json and evidence.tar list different statements: {odd}")

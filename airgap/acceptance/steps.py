@@ -113,14 +113,14 @@ class Acceptance:
                 "wrong-trust",
                 f"the Trust resource is for {trust.sovereign!r}, the state of {state.sovereign!r}, "
                 f"expected {sovereign!r}",
-                "give the trust file of this Sovereign",
+                "pass this Sovereign's Trust resource",
             )
         latest = state.latest_time()
         if latest is not None and now + CLOCK_SKEW < latest:
             raise TrustError(
                 "clock-behind",
                 f"this machine's clock says {utc_text(now)}, but a delivery was accepted at {utc_text(latest)}",
-                "set the clock: expiry and key validity cannot be judged by this one",
+                "set the clock: with it, expiry and key validity cannot be checked",
             )
         self._trust, self._state, self._now, self._restore = trust, state, now, restore
         self._next = _Step.SIGNATURES
@@ -148,14 +148,14 @@ class Acceptance:
             if len(index) > MAX_INDEX:
                 raise TrustError(
                     "index-too-large",
-                    f"AIRGAP.json has {len(index)} bytes, at most {MAX_INDEX} are read",
+                    f"AIRGAP.json has {len(index)} bytes, expected at most {MAX_INDEX}",
                     CUT_AGAIN,
                 )
             if len(bundles) > MAX_SIGNATURES:
                 raise TrustError(
                     "too-many-signatures",
                     f"got {len(bundles)} signatures, expected at most {MAX_SIGNATURES}",
-                    "remove from signatures/ what does not belong there",
+                    "remove files from signatures/ that do not belong there",
                 )
             self._index, self._digest = index, Digest.of(index)
             for name, data in sorted(bundles.items()):
@@ -178,8 +178,8 @@ class Acceptance:
             if journey.sovereign != self._trust.sovereign:
                 raise TrustError(
                     "wrong-sovereign",
-                    f"the delivery is for {journey.sovereign!r}, this is {self._trust.sovereign!r}",
-                    "bring it to the Sovereign that it was cut for",
+                    f"the delivery is for {journey.sovereign!r}, but this is {self._trust.sovereign!r}",
+                    "take it to the Sovereign that it was cut for",
                 )
             # b. Stream and sequence.
             standing = self._state.standing(journey, self._digest, restore=self._restore)
@@ -203,10 +203,10 @@ class Acceptance:
             found = {Digest.of(data): data for data in locks}
             odd = sorted(set(listed) ^ set(found))
             if odd or not listed or len(set(listed)) != len(listed):
-                what = f"{odd[0]} is only in one of them" if odd else "none, or one twice"
+                what = f"only one of them has {odd[0]}" if odd else "none, or one of them twice"
                 raise TrustError(
                     "locks-mismatch",
-                    f"AIRGAP.json and the evidence list other locks: {what}",
+                    f"AIRGAP.json and the evidence list different locks: {what}",
                     CUT_AGAIN,
                 )
             try:
@@ -290,7 +290,7 @@ class Acceptance:
             if error.code not in _COUNTS_FOR_NOTHING:
                 raise
             self._refused.append((authentic, error))
-            self._notes.append(f"counts for nothing: {error}")
+            self._notes.append(f"ignored: {error}")
         else:
             self._believed.append(verified)
 
@@ -302,8 +302,8 @@ class Acceptance:
                 return True
             raise TrustError(
                 "index-mismatch",
-                f"{where}: {authentic.key.name!r} signed {statement.subject}, AIRGAP.json is {self._digest}",
-                "AIRGAP.json was changed, or the signature is that of another delivery; get both again",
+                f"{where}: {authentic.key.name!r} signed {statement.subject}, but AIRGAP.json is {self._digest}",
+                "AIRGAP.json was changed, or the signature belongs to another delivery; get both again",
             )
         if any(statement.subject == lock.digest for lock in self._locks):
             return True
@@ -322,8 +322,8 @@ class Acceptance:
                 raise error
         raise TrustError(
             "no-signature",
-            "no delivery statement about AIRGAP.json in signatures/",
-            "copy the whole delivery, signatures/ included; nothing else of it was looked at",
+            "signatures/ has no delivery statement about AIRGAP.json",
+            "copy the whole delivery, including signatures/; airgap read nothing else of it",
         )
 
     def _about(self, kind: str, subject: Digest) -> list[Statement]:
@@ -341,7 +341,7 @@ class Acceptance:
                 raise error
         raise TrustError(
             "waiver-unapproved",
-            f"waiver {waiver}: no approval by a security-officer whom the Trust resource lists comes with it",
+            f"waiver {waiver}: it has no approval by a security-officer whom the Trust resource lists",
             "; ".join([*self._notes, SCAN_AGAIN]),
         )
 
@@ -357,8 +357,7 @@ class Acceptance:
                 raise error  # it is there, and this is why it does not count
         raise TrustError(
             "statement-missing",
-            f"the Trust resource requires {article(kind)} statement, and there is none for lock {lost.name!r} "
-            f"({lost.digest})",
+            f"the Trust resource requires {article(kind)} statement, but lock {lost.name!r} ({lost.digest}) has none",
             "; ".join([*self._notes, _how_to_get(kind)]),
         )
 

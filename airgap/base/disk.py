@@ -162,8 +162,8 @@ def held(folder: Path) -> Iterator[None]:
 def _in_use(path: Path) -> StoreError:
     return StoreError(
         "locked",
-        f"{path}: another airgap is working here",
-        "wait until it has ended, then run the command again",
+        f"{path}: another airgap process is working here",
+        "wait until it ends, then run the same command again",
     )
 
 

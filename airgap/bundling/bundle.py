@@ -114,7 +114,7 @@ def select(locks: Sequence[Lock], layout: Layout) -> Selected:
     missing = next((leaf for leaf in leaves.values() if not layout.has(leaf)), None)
     if missing is not None:
         owner = _owner(missing.digest, roots, layout)
-        raise _incomplete(owner, layout, NotFoundError("blob-missing", f"{missing.digest} is not there"))
+        raise _incomplete(owner, layout, NotFoundError("blob-missing", f"{missing.digest} is missing"))
     # A digest may be config here and layer there, and even a node's.
     ordered = {**nodes, **{k: d for k, d in (configs | leaves).items() if k not in nodes}}
     return Selected(tuple(roots), tuple(ordered.values()))
@@ -131,10 +131,10 @@ def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Lay
 def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundError) -> InputError | IntegrityError:
     if isinstance(error, IntegrityError):
         what = f"{item.kind} {item.name!r} in {layout.path}: {error.what}"
-        return IntegrityError(error.code, what, "run `airgap pull` again with this lock: it mends the store")
+        return IntegrityError(error.code, what, "run `airgap pull` again with this lock: it repairs the store")
     return InputError(
         "not-pulled",
-        f"{item.kind} {item.name!r} is not whole in the store {layout.path}: {error.what}",
+        f"{item.kind} {item.name!r} is incomplete in the store {layout.path}: {error.what}",
         "run `airgap pull` again with this lock and this store",
     )
 
@@ -222,7 +222,7 @@ def _check_names(locks: Sequence[Lock]) -> None:
         if other.pin != item.pin:
             raise InputError(
                 "duplicate-name",
-                f"two locks have an item {item.name!r} with different content",
+                f"two locks have different content for item {item.name!r}",
                 "bundle them one after the other, or rename one of them in its request",
             )
 

@@ -57,7 +57,7 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
 
     One of another version of a lock is refused and not left out: whoever approved did not see this one.
     """
-    hint = "have this very lock approved: airgap sign LOCK --key KEY --role security-officer"
+    hint = "have exactly this lock approved: airgap sign LOCK --key KEY --role security-officer"
     try:
         data = read_input(path, MAX_EVIDENCE_BUNDLE, "bad-approval")
         statement = Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))
@@ -69,7 +69,7 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
         raise InputError("bad-approval", f"{path}: got {article(statement.kind)} statement, expected an approval", hint)
     if all(statement.subject != lock.digest for lock in locks):
         named = ", ".join(f"{lock.name!r} {lock.digest}" for lock in locks)
-        raise InputError("bad-approval", f"{path}: approves {statement.subject}, expected {named}", hint)
+        raise InputError("bad-approval", f"{path}: is about {statement.subject}, expected {named}", hint)
     return ApprovalFile(statement.subject, data)
 
 
@@ -155,7 +155,7 @@ def make_evidence(
     if len(packed) > MAX_EVIDENCE:
         raise InputError(
             "evidence-too-large",
-            f"the evidence would have {len(packed)} bytes, at most {MAX_EVIDENCE} are read inside",
-            "cut fewer locks into one delivery, or scan with smaller --reports",
+            f"the evidence would have {len(packed)} bytes, but an import reads at most {MAX_EVIDENCE}",
+            "bundle fewer locks at once, or scan with smaller --reports",
         )
     return packed, tuple((kind, digest) for digest, kind in statements.items())

@@ -38,9 +38,9 @@ def check_pulled(locks: Sequence[Lock], roots: Mapping[str, Digest], records: Re
             said = body.items.get(item.name)
             if said is None or said.outcome != "pass":
                 why = "nothing" if said is None else f"{said.outcome}: {said.reason or 'no reason'}"
-                hint = "mend it at its origin or in the request, lock it again, and pull with --key"
+                hint = "correct it at its origin or in the request, run `airgap lock` again, and pull with --key"
             elif said.root != roots[item.name]:
-                why, hint = f"{said.root}; the store has {roots[item.name]}", _AGAIN["pull"]
+                why, hint = f"{said.root}, but the store has {roots[item.name]}", _AGAIN["pull"]
             else:
                 continue
             raise PolicyError(
@@ -70,8 +70,9 @@ def check_scanned(
             if demanded:
                 raise PolicyError(
                     "not-scanned",
-                    f"lock {lock.name!r} has no verdict; a station, or a store that has verdicts, cuts nothing without",
-                    "run `airgap scan` with this lock; what goes to a station that shall judge it: --unscanned",
+                    f"lock {lock.name!r} has not been scanned; bundling with a station key, or from a store that "
+                    "holds verdicts, requires a verdict",
+                    "run `airgap scan` with this lock; to send it unscanned to another station, add --unscanned",
                 )
             continue
         for item in lock.items:
@@ -80,7 +81,7 @@ def check_scanned(
                 raise PolicyError(
                     found.code,
                     f"lock {lock.name!r}: {item.kind} {item.name!r}: {found.what}",
-                    "mend what the verdict names, or have it waived, then `airgap scan` again"
+                    "correct what the verdict names, or have it waived, then run `airgap scan` again"
                     if found.code == "verdict-failed"
                     else _AGAIN["verdict"],
                 )
@@ -93,21 +94,22 @@ def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) ->
         if now >= waiver.expires:
             raise PolicyError(
                 "waiver-expired",
-                f"lock {lock.name!r}: its verdict needs waiver {waiver.digest}, ended {utc_text(waiver.expires)}",
-                f"have one approved that holds longer, or do without; then {_AGAIN['verdict']}",
+                f"lock {lock.name!r}: its verdict needs waiver {waiver.digest}, which expired at "
+                f"{utc_text(waiver.expires)}",
+                f"have a waiver approved that is valid longer, or do without it; then {_AGAIN['verdict']}",
             )
         there = records.waiver(waiver.digest), records.statement("approval", waiver.digest)
         if None in there:
             raise PolicyError(
                 "waiver-missing",
-                f"lock {lock.name!r}: waiver {waiver.digest} or its approval is gone from the store's records",
+                f"lock {lock.name!r}: the store's records no longer hold waiver {waiver.digest} or its approval",
                 _AGAIN["verdict"],
             )
     for report in body.reports:
         if records.report(report.digest) is None:
             raise PolicyError(
                 "report-missing",
-                f"lock {lock.name!r}: the report about {report.subject} is gone from the store's records",
+                f"lock {lock.name!r}: the store's records no longer hold the report about {report.subject}",
                 f"{_AGAIN['verdict']}, with --reports",
             )
 

@@ -169,11 +169,11 @@ class Lock:
     def decode(cls, data: bytes, where: str) -> Lock:
         """Reads a lock. Raises `InputError` (`bad-lock`) for anything that this version would not write itself."""
         if len(data) > MAX_LOCK:
-            raise InputError("bad-lock", f"{where}: {len(data)} bytes, at most {MAX_LOCK}")
+            raise InputError("bad-lock", f"{where}: got {len(data)} bytes, expected at most {MAX_LOCK}")
         try:
             document = parse_json(data, where)
             if not isinstance(document, dict) or document.get("kind") != "Lock":
-                raise ValueError("it does not say `kind: Lock`")
+                raise ValueError("its kind is not Lock")
             _only(document, {"apiVersion", "kind", "metadata", "items"}, where)
             if document["apiVersion"] != API_VERSION:
                 got = f"{document['apiVersion']} Lock"
@@ -192,7 +192,7 @@ class Lock:
             raise InputError(
                 "bad-lock",
                 f"{where}: not canonical: the bytes differ from what `airgap lock` writes",
-                "a lock is not edited by hand; change the request and lock again",
+                "do not edit a lock by hand; change the request and run `airgap lock` again",
             )
         return lock
 
@@ -308,7 +308,7 @@ def check_path(path: Any, where: str) -> str:
     if not good:
         raise InputError(
             "bad-path",
-            f"{where}: path {path!r} is not a plain relative path",
+            f"{where}: {path!r} is not a plain relative path",
             "use names without empty, `.` or `..` parts, backslashes or control characters, each part up to 255 bytes",
         )
     return str(path)

@@ -89,9 +89,9 @@ def check_platform(source: Source, root: Descriptor, platforms: Sequence[str]) -
     if any(is_for(found, name) for name in platforms):
         return
     hint = (
-        f"it is for {found} alone: correct `platforms:` in the request, or leave it out"
+        f"it is for {found} only: correct `platforms:` in the request, or omit it"
         if found
-        else "it is for no platform at all: leave `platforms:` out"
+        else "it is not for any platform: omit `platforms:`"
     )
     raise InputError("no-platform", f"{root.digest} has nothing for {', '.join(platforms)}", hint)
 

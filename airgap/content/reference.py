@@ -75,9 +75,9 @@ def parse_reference(text: str, where: str = "") -> Reference:
     if colon:
         check_tag(tag, f"{place}{text!r}")
     if host == DOCKER_HUB and "/" not in path:
-        raise bad("Docker Hub's own images are in library/", f"write {_suggest(path, digest)}")
+        raise bad("Docker Hub's official images are under library/", f"write {_suggest(path, digest)}")
     if not tag and digest is None:
-        raise bad("has neither tag nor digest", f"add what is meant, for example {text}:latest")
+        raise bad("has neither tag nor digest", f"add a tag or digest, for example {text}:latest")
     return Reference(host.lower(), check_repository(repository, f"{place}{text!r}", host), tag, digest)
 
 
@@ -87,7 +87,7 @@ def check_repository(repository: str, where: str, host: str = "") -> str:
         hint = "use lower case" if _REPOSITORY.match(repository.lower()) else ""
         raise InputError("bad-reference", f"{where}: {repository!r} is not a repository name", hint)
     if len(host) + 1 + len(repository) > MAX_NAME:
-        raise InputError("bad-reference", f"{where}: the name is longer than {MAX_NAME} characters")
+        raise InputError("bad-reference", f"{where}: the name has more than {MAX_NAME} characters")
     return repository
 
 

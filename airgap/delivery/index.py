@@ -176,7 +176,7 @@ class Index:
         except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: {type(error).__name__}: {error}") from error
         if index.encode() != data:
-            raise IntegrityError("bad-index", f"{INDEX_NAME}: not in the form that airgap writes")
+            raise IntegrityError("bad-index", f"{INDEX_NAME}: the bytes differ from what airgap writes")
         _check_extents(index.contents)
         return index
 
@@ -207,7 +207,7 @@ def _fields(value: Any, names: str) -> None:
 
 def _number(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"got {value!r}, expected a number from 0")
+        raise ValueError(f"got {value!r}, expected a number, 0 or more")
     return value
 
 
@@ -277,10 +277,10 @@ def _check_extents(contents: Contents) -> None:
             if not 1 <= extent.volume <= len(contents.volumes):
                 raise IntegrityError(
                     "bad-index",
-                    f"{INDEX_NAME}: {digest} is in volume {extent.volume}, which is none",
+                    f"{INDEX_NAME}: {digest} is in volume {extent.volume}, which does not exist",
                 )
             volume = contents.volumes[extent.volume - 1]
             if extent.offset + extent.length > volume.size:
                 raise IntegrityError("bad-index", f"{INDEX_NAME}: {digest} reaches beyond the end of {volume.name}")
         if not extents:
-            raise IntegrityError("bad-index", f"{INDEX_NAME}: {digest} is nowhere")
+            raise IntegrityError("bad-index", f"{INDEX_NAME}: {digest} is in no volume")

@@ -125,7 +125,7 @@ def plan_volumes(blobs: Iterable[Descriptor], named: Sequence[tuple[str, Descrip
         if not builder.fits("index.json", len(index)):
             raise InputError(
                 "volume-size",
-                f"volume size: got {limit} bytes, but the list of roots alone has {len(index)}",
+                f"volume size: got {limit} bytes, but the list of roots alone takes {len(index)}",
                 "choose a larger --volume-size",
             )
     builder.literal("index.json", index)

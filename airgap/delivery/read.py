@@ -62,8 +62,8 @@ def open_media(folders: Sequence[Path]) -> Media:
         names = ", ".join(str(folder) for folder in folders)
         raise InputError(
             "no-delivery",
-            f"{names}: no {INDEX_NAME} there",
-            "name the folder that holds it, and besides it those that hold the other volumes",
+            f"{names}: no {INDEX_NAME} in it",
+            "pass the folder that holds it, and the folders that hold the other volumes",
         )
     if len(found) > 1:
         names = " and ".join(str(folder) for folder in found.values())
@@ -185,7 +185,7 @@ class Volumes:
             raise IntegrityError(
                 "not-in-delivery",
                 f"{descriptor.digest} is in no volume of this delivery",
-                "it was cut without something that its lock names: have it cut again",
+                "it was cut without content that its lock names: have it cut again",
             )
         pieces, owned = [], list[int]()
         try:
@@ -214,8 +214,8 @@ class Volumes:
         if path is None:
             raise NotFoundError(
                 "volume-missing",
-                f"{self.contents.volumes[extent.volume - 1].name} is in none of the folders, or has not its full size",
-                "insert the disk that holds it and name its folder as well",
+                f"{self.contents.volumes[extent.volume - 1].name} is in none of the folders, or is not complete",
+                "insert the disk that holds it, and pass its folder too",
             )
         owned.append(_open(path))
         return owned[-1], 0
@@ -265,12 +265,12 @@ class _Extents(io.RawIOBase):
                 raise IntegrityError(
                     "unreadable",
                     f"{os.readlink(f'/proc/self/fd/{fd}')}: {error.strerror} at byte {offset}",
-                    "the medium is damaged or came loose: try it in another drive, or copy it again",
+                    "the medium is damaged or was disconnected: try another drive, or copy it again",
                 ) from error
             if not count:
                 raise IntegrityError(
                     "truncated",
-                    f"a volume ends {left} bytes too early",
+                    f"a volume is {left} bytes short",
                     "run `airgap verify` on it",
                 )
             self._pieces[0] = (fd, offset + count, left - count)
@@ -312,5 +312,5 @@ def read_evidence(media: Media, sha256: str, size: int) -> bytes:
     raise NotFoundError(
         "file-missing",
         f"{EVIDENCE_NAME} is in none of the folders",
-        "name the folder that holds it",
+        "pass the folder that holds it",
     )

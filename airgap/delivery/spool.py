@@ -78,7 +78,7 @@ class Spool:
         check_free(
             self.extents,
             sum(extent.length for _, extent, _ in wanted),
-            "what later discs need of this one",
+            "what later discs need from this one",
         )
         for volume, extent, path in wanted:
             _copy(volume, extent, path)

@@ -53,7 +53,7 @@ def unpack(stream: BinaryIO, limit: int) -> Iterator[tuple[str, bytes]]:
                 if not member.isreg() or count >= MAX_MEMBERS or total > limit:
                     raise IntegrityError(
                         "bad-archive",
-                        f"{member.name!r}: not a plain file, or too many or too large",
+                        f"{member.name!r}: not a plain file, too large, or one file too many",
                     )
                 file = archive.extractfile(member)
                 yield member.name, file.read() if file else b""

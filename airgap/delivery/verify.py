@@ -77,7 +77,7 @@ def _compare(name: str, expected: bytes, folders: Sequence[Path]) -> FileReport:
             state = "good" if _same(path, expected) else "damaged"
         if state == "good":
             break
-    return FileReport(name, state, "" if state == "good" else f"it can be made again from {INDEX_NAME}")
+    return FileReport(name, state, "" if state == "good" else f"airgap can make it again from {INDEX_NAME}")
 
 
 def _same(path: Path, expected: bytes) -> bool:

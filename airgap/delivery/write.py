@@ -58,7 +58,7 @@ class BundleJournal:
             raise InputError(
                 "not-empty",
                 f"{folder}: not empty (it has {present[0]}), and not an unfinished bundle",
-                "name an empty or a new folder; airgap never deletes from media",
+                "pass an empty or a new folder; airgap never deletes from media",
             )
         try:
             found = decode_json(path.read_bytes())
@@ -70,8 +70,8 @@ class BundleJournal:
         if journal.plan != identity:
             raise InputError(
                 "other-bundle",
-                f"{folder}: holds an unfinished bundle of other content, another Sovereign or another volume size",
-                "finish that one with its own command, or name another folder",
+                f"{folder}: holds an unfinished bundle with different content, Sovereign or volume size",
+                "finish that bundle with its own command, or pass another folder",
             )
         return journal
 

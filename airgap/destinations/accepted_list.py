@@ -91,7 +91,7 @@ class RegistryShelf:
         try:
             return read_verified(self.repository, layers[0], MAX_RECORD)
         except NotFoundError as error:
-            raise self._bad("an artifact without its layer") from error
+            raise self._bad("an artifact without a layer") from error
 
     def write(self, data: bytes) -> None:
         """Blobs, then the manifest, then the tag. Two that write at once are not told apart by a registry."""
@@ -155,7 +155,7 @@ def _check_kept(shelf: Shelf, data: bytes) -> None:
     if shelf.read() != data:
         raise UpstreamError(
             "record-differs",
-            f"{shelf.where}: got something else after writing the list of accepted deliveries",
+            f"{shelf.where}: other content was there right after the list of accepted deliveries was written",
             "someone else writes there: find out who, then import again",
         )
 

@@ -166,7 +166,7 @@ class TokenRealm:
         value = answer.json()
         text = value.get("token") or value.get("access_token") if isinstance(value, dict) else None
         if not isinstance(text, str) or not text.isprintable() or " " in text:
-            raise UpstreamError("bad-token", f"{redact(realm)}: the answer holds no token")
+            raise UpstreamError("bad-token", f"{redact(realm)}: the answer contains no token")
         self._check_granted(text, realm)
         seconds = value.get("expires_in")
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds <= 0:
@@ -189,8 +189,8 @@ class TokenRealm:
         if self.login is None:
             return UpstreamError(
                 "unauthorized",
-                f"{redact(realm)}: gives no token to anonymous",
-                "name credentials for this registry",
+                f"{redact(realm)}: refuses anonymous tokens",
+                "set credentials for this registry",
                 401,
             )
         return UpstreamError(

@@ -61,7 +61,7 @@ def login_of(credentials: Credentials | None) -> Login | None:
     if robot is not None and credentials.username in ("", robot.username):
         return robot
     if not credentials.username:
-        raise InputError("bad-credentials", f"{credentials.password_file}: credentials without a username")
+        raise InputError("bad-credentials", f"{credentials.password_file}: the credentials have no username")
     return Login(credentials.username, secret)
 
 
@@ -151,7 +151,7 @@ def _ask_helper(suffix: str, hostname: str) -> str | None:
     """base64 of `user:password` from `docker-credential-<suffix>`; `None` when it has nothing for the host."""
     program = f"docker-credential-{suffix}"
     if not _HELPER.match(str(suffix)):
-        raise InputError("bad-docker-config", f"credential helper {suffix!r}: not a program's name")
+        raise InputError("bad-docker-config", f"credential helper {suffix!r}: not a program name")
     try:
         done = subprocess.run(
             [program, "get"],
@@ -169,10 +169,10 @@ def _ask_helper(suffix: str, hostname: str) -> str | None:
         raise InputError(
             "credential-helper",
             f"{program}: {why}",
-            "install it, or name a passwordFile for this host",
+            "install it, or set a passwordFile for this host",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError("credential-helper", f"{program}: its answer is not a credential") from error
+        raise InputError("credential-helper", f"{program}: the answer is not a credential") from error
     return base64.b64encode(pair.encode()).decode()
 
 

@@ -81,11 +81,11 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
         return TransportError(
             "unreachable",
             f"{where}: no connection: {_short(cause)}",
-            "check the name, the port and the way there",
+            "check the host name, the port and the route to it",
             request_id=request_id,
         )
     if isinstance(error, lib.TimeoutError) or isinstance(cause, TimeoutError):
-        return TransportError("timeout", f"{where}: no data came for too long", request_id=request_id)
+        return TransportError("timeout", f"{where}: the server sent no data for too long", request_id=request_id)
     return TransportError("connection-lost", f"{where}: {_short(cause)}", request_id=request_id)
 
 
@@ -106,7 +106,7 @@ def _short(cause: BaseException) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     if isinstance(cause, _CUT):
-        return "the connection was closed in the middle of the answer"
+        return "the server closed the connection in the middle of the answer"
     if isinstance(cause, http.client.RemoteDisconnected):
         return "the server closed the connection without an answer"
     return type(cause).__name__
@@ -159,7 +159,7 @@ _CODES = {
 _HINTS = {
     401: "check the credentials for this host",
     413: "a proxy in front of the service limits the size of a request (nginx: client_max_body_size)",
-    429: "the service limits how often it may be asked; log in, or wait and run the same command again",
+    429: "the service limits the number of requests; log in, or wait and run the same command again",
 }
 
 

@@ -59,7 +59,7 @@ class Response:
                 self.close()
                 raise UpstreamError(
                     "answer-too-large",
-                    f"{self.method} {redact(self.url)}: an answer of more than {limit} bytes",
+                    f"{self.method} {redact(self.url)}: the answer has more than {limit} bytes",
                     status=self.status,
                 )
             self._data = b"".join(pieces)
@@ -87,7 +87,7 @@ class Response:
                 "not-json",
                 f"{self.method} {redact(self.url)}: got {self.status} with "
                 f"{self.content_type or 'no content type'}, expected JSON",
-                "is this the address of the service itself, and not of its web page or of a login page?",
+                "check that this is the URL of the service itself, not of its web page or a login page",
                 self.status,
             ) from error
 

@@ -135,7 +135,7 @@ class ResumingStream(io.RawIOBase):
                 got = response.headers.get("Content-Range")
                 raise UpstreamError(
                     "bad-range",
-                    f"GET {redact(response.url)}: asked from byte {start} on, got {got!r}",
+                    f"GET {redact(response.url)}: asked for bytes from {start} on, got {got!r}",
                     status=206,
                 )
             # Without a total, this answer's own end is all that is promised.
@@ -148,12 +148,12 @@ class ResumingStream(io.RawIOBase):
             # Range was ignored: the beginning comes again, and is thrown away.
             piece = response.read(min(left, CHUNK))
             if not piece:
-                raise _changed(response, f"it ends before byte {start}")
+                raise _changed(response, f"it now ends before byte {start}")
             left -= len(piece)
 
     def _expect(self, response: Response, total: int | None) -> None:
         if self._total is not None and total is not None and total != self._total:
-            raise _changed(response, f"{total} bytes, expected {self._total}")
+            raise _changed(response, f"got {total} bytes, expected {self._total}")
         if total is not None:
             self._total = total
 
@@ -165,8 +165,8 @@ def _strong(etag: str) -> bool:
 def _changed(response: Response, how: str) -> UpstreamError:
     return UpstreamError(
         "content-changed",
-        f"GET {redact(response.url)}: changed while it was fetched: {how}",
-        "run it again",
+        f"GET {redact(response.url)}: changed during the download: {how}",
+        "run the same command again",
     )
 
 

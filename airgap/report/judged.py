@@ -57,13 +57,13 @@ class Judged:
             lines.append(f"verdict {verdict.outcome} on lock {lock}, policy {verdict.policy.name!r}")
             lines += [*passed_lines(verdict), *refused_lines(verdict)]
             if verdict.reports:
-                lines.append(f"  reports of a scanner, not judged: {len(verdict.reports)}")
+                lines.append(f"  scanner reports, not judged: {len(verdict.reports)}")
         for one in self.waivers:
             what = f"{' and '.join(one.checks)} may be missing or bad, digests: {len(one.digests)}"
             until = f"{one.approver}, until {utc_text(one.expires)}: {one.reason}"
             lines.append(f"waiver {one.name!r}: {what}; {until}")
         if not self.verdicts:
-            lines.append("verdict: none, nobody judged it by a policy")
+            lines.append("verdict: none; it was not judged by a policy")
         return [*lines, *(f"trust root {name!r}, {digest}" for name, digest in self.roots.items())]
 
 

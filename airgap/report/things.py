@@ -16,7 +16,7 @@ from airgap.report.judged import judged
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement
 
-NOT_CHECKED = "not checked: `airgap verify` says whether it may be believed"
+NOT_CHECKED = "not checked: `airgap verify` checks the signatures"
 
 
 def describe(thing: Path) -> tuple[Any, str]:
@@ -64,7 +64,7 @@ def _delivery(folder: Path) -> tuple[Any, str]:
         f"  index    {media.digest}",
         f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}",
         f"  volumes  {len(contents.volumes)}, {sum(v.size for v in contents.volumes)} B, {len(contents.blobs)} blobs",
-        f"  signed   {', '.join(sorted(media.signatures)) or 'by nobody'}",
+        f"  signed   {', '.join(sorted(media.signatures)) or 'not signed'}",
         *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),
     ]
     document = decode_json(media.index_bytes)

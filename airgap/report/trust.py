@@ -50,7 +50,7 @@ def look(thing: Path) -> Look:
         raise InputError(
             "unknown-thing",
             f"{thing}: neither a Policy nor a Trust",
-            "name a trusted_root.json, a file with a Policy or a Trust, or a folder of roots",
+            "pass a trusted_root.json, a Policy, a Trust resource, or a folder of trust roots",
         )
     looks = [_policy(one) if isinstance(one, Policy) else _trust(one) for one in found]
     document = {key: value for one in looks for key, value in one.document.items()}
@@ -61,8 +61,8 @@ def age(root: TrustRoot) -> str:
     """How new a root is, by its newest log: what is in a newer log, it cannot verify."""
     begun = [log.window.start for log in root.logs if log.window.start is not None]
     if not begun:
-        return "no log of it has a beginning: how old it is cannot be seen"
-    return f"newest log since {utc_text(max(begun))}: an entry of a log that began later is refused, unknown-log"
+        return "no log in it has a start time, so its age is unknown"
+    return f"newest log since {utc_text(max(begun))}: entries of later logs are refused (unknown-log)"
 
 
 def _root(root: TrustRoot) -> dict[str, Any]:
@@ -141,8 +141,8 @@ def _folder(folder: Path) -> Look:
     if not found:
         raise InputError(
             "unknown-thing",
-            f"{folder}: no trust root was pinned there",
-            "airgap trust pin FILE --name NAME --roots DIR makes such a folder",
+            f"{folder}: holds no pinned trust roots",
+            "create it with `airgap trust pin FILE --name NAME --roots DIR`",
         )
     roots: list[dict[str, Any]] = []
     lines: list[str] = []
@@ -157,7 +157,7 @@ def _folder(folder: Path) -> Look:
             lines += _root_lines(root)
             entry["newest"] = _root(root)
         roots.append(entry)
-        notes += [f"{store.folder / file} counts for nothing: no record names it" for file in store.unlisted()]
+        notes += [f"{store.folder / file} ignored: no record names it" for file in store.unlisted()]
     return Look({"roots": roots}, "\n".join(lines), tuple(notes))
 
 

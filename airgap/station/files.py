@@ -140,7 +140,7 @@ class Records:
                 raise StoreError(
                     "bad-counter",
                     f"{path}: unreadable: {error}",
-                    "restore it from a backup, or write the last sequence number that was delivered into it",
+                    "restore it from a backup, or write the last delivered sequence number into it",
                 ) from error
             document = {"sovereign": sovereign, "stream": stream, "sequence": last + 1}
             write_durably(path, json.dumps(document).encode())

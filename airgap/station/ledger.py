@@ -84,7 +84,7 @@ class Ledger:
                 self._need_lists()
         for url, error in self._unread.items():
             if url not in gone:
-                self.note(f"note: {url}: its list of accepted deliveries was not compared: {error}")
+                self.note(f"note: {url}: the list of accepted deliveries could not be compared: {error}")
 
     def record(self, one: Accepted) -> None:
         """Writes an admitted delivery down: into the log, the state, and with a station into the destinations' lists.
@@ -129,13 +129,13 @@ class Ledger:
         elif body.sovereign != self.trust.sovereign:
             what = f"the list of {body.sovereign!r}"
         elif body.newest != subject:
-            what = f"a list about {subject}, which is not its last entry"
+            what = f"a list about {subject}, which is not the last entry"
         else:
             return body
         raise TrustError(
             "list-of-another",
             f"{where}: {what}, expected the list of {self.trust.sovereign!r}",
-            "find out who wrote there; give each Sovereign a repository of its own",
+            "find out who wrote there; use a separate repository for each Sovereign",
         )
 
     def _believed(self) -> dict[str, AcceptedList]:

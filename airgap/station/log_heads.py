@@ -52,17 +52,17 @@ def read_heads(paths: Sequence[Path], trust: Trust | None) -> Heads:
         except TrustError as error:
             if error.code != "unknown-key":
                 raise
-            notes.append(f"counts for nothing: {error}")
+            notes.append(f"ignored: {error}")
             continue
         count += 1
         named[statement.log_head] = f"{path} ({article(statement.kind)} statement)"
     if count and ring is None:
-        notes.append("the statements were taken at their word: --trust FILE checks their signatures")
+        notes.append("the statements' signatures were not checked: pass --trust FILE to check them")
     return Heads(named, count, tuple(notes))
 
 
 def _read(path: Path, ring: KeyRing | None) -> Statement:
-    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-statement", absent="name a signed statement")
+    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-statement", absent="pass a signed statement")
     if ring is not None:
         return authenticate(data, ring, str(path), MAX_EVIDENCE_BUNDLE).statement
     return Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))

@@ -68,14 +68,14 @@ def read(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
         raise InputError(
             "no-receipt",
             f"{path}: not a signed statement, expected a receipt",
-            "give the file that `airgap import --receipt` wrote",
+            "pass the file that `airgap import --receipt` wrote",
         )
     found = verify_bundle(data, trust, str(path), now=now, limit=MAX_EVIDENCE_BUNDLE)
     if found.statement.kind != "receipt":
         raise InputError(
             "no-receipt",
             f"{path}: {article(found.statement.kind)} statement, expected a receipt",
-            "give the file that `airgap import --receipt` wrote",
+            "pass the file that `airgap import --receipt` wrote",
         )
     return found
 

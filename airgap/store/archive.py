@@ -74,7 +74,8 @@ class Archive:
             raise InputError(
                 "bad-archive",
                 f"{self.path}: no index.json: not an OCI archive",
-                "a `docker save` archive is not one: `skopeo copy docker-archive:… oci-archive:…` converts it",
+                "a `docker save` archive is not an OCI archive; `skopeo copy docker-archive:… oci-archive:…` "
+                "converts it",
             )
         document = parse_json(self._read(*index), f"{self.path}: index.json")
         entries = document.get("manifests") if isinstance(document, dict) else None
@@ -84,7 +85,7 @@ class Archive:
 
     def _read(self, offset: int, size: int) -> bytes:
         if size > MAX_NODE:
-            raise IntegrityError("too-large", f"{self.path}: index.json has {size} bytes, at most {MAX_NODE}")
+            raise IntegrityError("too-large", f"{self.path}: index.json has {size} bytes, expected at most {MAX_NODE}")
         return os.pread(self._file.fileno(), size, offset)
 
     def has(self, descriptor: Descriptor) -> bool:
@@ -142,7 +143,7 @@ def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
         except ImportError as error:
             raise InputError(
                 "missing-extra",
-                f"{path}: reading .zst needs the zstandard library",
+                f"{path}: reading .zst needs the Python package zstandard",
                 "pip install 'airgap[zstd]'",
             ) from error
         stream = zstandard.ZstdDecompressor().stream_reader(file)

@@ -73,7 +73,7 @@ class EngineImage:
         if [str(layer.digest) for layer in layers] != expected:
             raise IntegrityError(
                 "layer-mismatch",
-                f"docker-daemon:{self.reference}: the layers are not those that the config lists",
+                f"docker-daemon:{self.reference}: the layers differ from those that the config lists",
             )
         manifest = canonical(
             {
@@ -118,7 +118,7 @@ class EngineImage:
 def _content(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> bytes:
     member = members[name]
     if member.size > MAX_NODE:
-        raise IntegrityError("too-large", f"{name}: {member.size} bytes, at most {MAX_NODE}")
+        raise IntegrityError("too-large", f"{name}: got {member.size} bytes, expected at most {MAX_NODE}")
     file = archive.extractfile(member)
     return file.read() if file else b""
 
@@ -143,7 +143,7 @@ def _save(reference: str, url: str, spool: Path) -> Iterable[bytes]:
     except ImportError as error:
         raise InputError(
             "missing-extra",
-            "docker-daemon: needs the docker library",
+            "docker-daemon: needs the Python package docker",
             "pip install 'airgap[docker]'",
         ) from error
     try:
@@ -159,11 +159,11 @@ def _save(reference: str, url: str, spool: Path) -> Iterable[bytes]:
         raise InputError(
             "no-image",
             f"docker-daemon:{reference}: the engine has no such image",
-            "`docker images` lists those it has",
+            "`docker images` lists the images that it has",
         ) from error
     except (docker.errors.DockerException, OSError, json.JSONDecodeError) as error:
         raise UpstreamError(
             "no-engine",
             f"docker-daemon:{reference}: {error}",
-            "is the engine running, and may you use its socket (DOCKER_HOST)?",
+            "check that the engine runs, and that you may use its socket (DOCKER_HOST)",
         ) from error

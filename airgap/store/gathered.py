@@ -31,7 +31,7 @@ class Gathered:
             return self._memory.open(descriptor, offset)
         opener = self._openers.get(descriptor.digest)
         if opener is None:
-            raise NotFoundError("blob-missing", f"{descriptor.digest} has no place to be read from")
+            raise NotFoundError("blob-missing", f"no source holds {descriptor.digest}")
         return opener(offset)
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
@@ -74,6 +74,6 @@ def open_file(path: Path) -> Opener:
 def hash_local(path: Path) -> tuple[Digest, int]:
     """Digest and size of a plain file. Raises `InputError` (`not-a-file`) for a link, a folder or nothing."""
     if path.is_symlink() or not path.is_file():
-        raise InputError("not-a-file", f"{path}: not a plain file", "name a file; links are not followed")
+        raise InputError("not-a-file", f"{path}: not a plain file", "pass a file; airgap does not follow links")
     with open_file(path)(0) as stream:
         return hash_stream(stream)

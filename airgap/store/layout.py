@@ -70,8 +70,8 @@ class Layout:
         except OSError as error:
             raise InputError(
                 "no-store",
-                f"{path}: not a store: it has no readable oci-layout file",
-                "name a folder that `airgap pull` has made",
+                f"{path}: not a store: no readable oci-layout file",
+                "pass a folder that `airgap pull` made",
             ) from error
         if not isinstance(found, dict) or found.get("imageLayoutVersion") != "1.0.0":
             raise InputError("no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0")
@@ -87,7 +87,7 @@ class Layout:
                         raise InputError(
                             "not-empty",
                             f"{self.path}: not empty (it has {entry.name}), and not a store",
-                            "name an empty or a new folder for the store",
+                            "pass an empty or a new folder for the store",
                         )
             self._blobs.mkdir(parents=True, exist_ok=True)
             self.mended = marker.exists() and not (self.path / "index.json").exists()
@@ -125,7 +125,7 @@ class Layout:
         try:
             fd = os.open(path, os.O_RDONLY | _OPEN)
         except FileNotFoundError as error:
-            raise NotFoundError("blob-missing", f"{self.path}: {descriptor.digest} is not there") from error
+            raise NotFoundError("blob-missing", f"{self.path}: {descriptor.digest} is missing") from error
         except OSError as error:
             raise disk_error(error, path) from error
         file = os.fdopen(fd, "rb", buffering=0)
@@ -250,7 +250,7 @@ class Layout:
         """Of the disk that the layout is on. Raises `StoreError` (`disk-full`)."""
         needed = sum(blob.size for blob in blobs if not self.has(blob))
         if needed:
-            check_free(self.path, needed, "what is to be copied")
+            check_free(self.path, needed, "the content to copy")
 
     def settle(self) -> None:
         """Names the small blobs that wait for their batch, durably."""

@@ -145,7 +145,7 @@ def _choose(finder: LayoutFinder, name: str, ref: str) -> Descriptor:
     names = ", ".join(sorted({root_name for root_name, _ in roots if root_name})) or "no names"
     problem = f"has several roots called {name!r}" if found and name else f"has no root called {name!r}"
     if not name:
-        problem = f"has {len(found)} roots, and no name says which one is meant"
+        problem = f"has {len(found)} roots, and the reference names none of them"
     raise InputError(
         "no-such-root",
         f"{ref}: {problem}",
@@ -261,7 +261,7 @@ class LayoutFinder:
                 node = read_node(self.source, descriptor)
             except IntegrityError as error:
                 error.what = f"a manifest that refers to {subject}: {error.what}"
-                error.hint = error.hint or "take it out of the layout, or make it anew"
+                error.hint = error.hint or "remove it from the layout, or make it again"
                 self._broken.setdefault(subject, error)
                 continue
             found.setdefault(subject, []).append(_typed(node))
@@ -283,7 +283,7 @@ class LayoutFinder:
                         known.append(_typed(read_node(self.source, entry)))
             except IntegrityError as error:
                 error.what = f"the index of what refers to {subject}: {error.what}"
-                error.hint = error.hint or "take it out of the layout, or make it anew"
+                error.hint = error.hint or "remove it from the layout, or make it again"
                 self._broken.setdefault(subject, error)
 
     def _manifest(self, blob: Descriptor) -> tuple[Descriptor, Digest] | None:
@@ -339,7 +339,7 @@ def find_attached(located: Located, nodes: Iterable[Digest]) -> tuple[Attached, 
             raise IntegrityError(
                 "too-many-attached",
                 f"{subject}: more than {MAX_ATTACHED} artifacts are attached",
-                "look at who pushes them; airgap carries all or nothing",
+                "find out who pushes them; airgap carries all or nothing",
             )
     return tuple(sorted(found, key=lambda a: (a.subject, a.how, a.tag, a.descriptor.digest)))
 

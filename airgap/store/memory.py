@@ -36,7 +36,7 @@ class Memory:
         """The blob from `offset` on. Raises `NotFoundError`."""
         data = self._blobs.get(descriptor.digest)
         if data is None:
-            raise NotFoundError("blob-missing", f"{self.name}: {descriptor.digest} is not there")
+            raise NotFoundError("blob-missing", f"{self.name}: {descriptor.digest} is missing")
         return io.BytesIO(data[offset:])
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:

@@ -188,7 +188,7 @@ class Git:
             raise InputError("missing-extra", "Git repositories need GitPython", "pip install 'airgap[git]'") from error
         except ImportError as error:
             # GitPython runs `git version` when it is imported, and calls a missing program an ImportError.
-            raise ToolError("git-missing", "the program git is not there", "install git") from error
+            raise ToolError("git-missing", "the program git is not installed", "install git") from error
         return GitPython(str(self.folder))
 
     def _check_version(self) -> tuple[int, ...]:
@@ -266,7 +266,7 @@ class Git:
                 start_new_session=True,  # a time limit ends git and its helpers as one group
             )
         except (GitCommandNotFound, OSError) as error:
-            raise ToolError("git-missing", f"git can't be started: {error}", "install git and coreutils") from error
+            raise ToolError("git-missing", f"git cannot be started: {error}", "install git and coreutils") from error
 
 
 def _environment(file: Path, remote: Remote | None, config: Mapping[str, str]) -> dict[str, str]:
@@ -331,7 +331,7 @@ class Running:
         if self._late:
             raise ToolError(
                 "git-timeout",
-                f"git {self._args[0]}: not done after {self._timeout:g} s",
+                f"git {self._args[0]}: not finished after {self._timeout:g} s",
                 "check the network and the disk, then run the same command again",
             )
         if ok and self.status not in ok:

@@ -86,7 +86,7 @@ def read_header(file: BinaryIO, where: str) -> Header:
         text = line.decode("utf-8", "replace").rstrip("\n")
         oid, _, name = text.removeprefix("-").partition(" ")
         if not line.endswith(b"\n") or file.tell() > MAX_HEADER:
-            raise IntegrityError("bad-bundle", f"{where}: its header has no end")
+            raise IntegrityError("bad-bundle", f"{where}: the header is incomplete")
         if text in ("@object-format=sha1", "@object-format=sha256"):
             continue
         if not is_oid(oid):
@@ -113,8 +113,8 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
         if missing:
             raise IntegrityError(
                 "git-prerequisite",
-                f"{path.name}: {len(missing)} commits that it builds on are not there, {min(missing)} for one",
-                "import the delivery that came before",
+                f"{path.name}: {len(missing)} commits that it builds on are missing (first: {min(missing)})",
+                "import the previous delivery first",
             )
         # The program reads the descriptor, not Python's buffer.
         os.lseek(file.fileno(), header.offset, os.SEEK_SET)
@@ -137,11 +137,13 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
         raise IntegrityError(
             "git-corrupt",
             f"{path.name}: objects are damaged, malformed or missing: {shown(done.stderr)}",
-            "get the bundle again from where it was made",
+            "get the bundle again from its maker",
         )
     absent = set(header.refs.values()) - repository.has(header.refs.values())
     if absent:
-        raise IntegrityError("git-corrupt", f"{path.name}: it does not hold {min(absent)}, though it has a ref to it")
+        raise IntegrityError(
+            "git-corrupt", (f"{path.name}: a ref names {min(absent)}, but the bundle does not contain it")
+        )
     return header
 
 

@@ -43,13 +43,13 @@ _FAULTS = (
         UpstreamError,
         "tls-untrusted",
         "the certificate is not trusted",
-        "name the authority's certificate as caFile",
+        "set caFile to the authority's certificate",
     ),
     _Fault(
         r"HTTP 413|error: 413",
         UpstreamError,
         "git-too-large",
-        "the request body is too large for a proxy on the way",
+        "a proxy on the way refuses requests of this size",
         "raise the proxy's limit (nginx: client_max_body_size 0)",
         413,
     ),
@@ -57,7 +57,7 @@ _FAULTS = (
         r"HTTP 40[13]|error: 40[13]|Authentication failed|could not read (Username|Password)|terminal prompts disabled",
         UpstreamError,
         "git-unauthorized",
-        "the credentials are missing, wrong or lack rights",
+        "the credentials are missing, wrong, or not sufficient",
         "check the credentials for this host and their rights on this repository",
         401,
     ),
@@ -65,16 +65,16 @@ _FAULTS = (
         r"error: 30[1278]|unable to update url base from redirection",
         UpstreamError,
         "git-redirected",
-        "the repository answers with a redirect, which is not followed",
-        "it was renamed or moved: use its present address",
+        "the repository answers with a redirect, which airgap does not follow",
+        "it was renamed or moved: use its current URL",
         301,
     ),
     _Fault(
         r"repository '.*' not found|error: 404|does not appear to be a git repository|[Rr]epository not found",
         NotFoundError,
         "git-not-found",
-        "there is no such repository, or no right to see it",
-        "check the address and the credentials",
+        "the repository does not exist, or this account may not see it",
+        "check the URL and the credentials",
         404,
     ),
     _Fault(
@@ -91,21 +91,21 @@ _FAULTS = (
         r"|Recv failure|Connection closed|transfer closed",
         UpstreamError,
         "git-unreachable",
-        "the connection failed or was cut",
+        "the connection failed or was interrupted",
         "check the network, then run the same command again",
     ),
     _Fault(
         r"not our ref|unadvertised object",
         NotFoundError,
         "git-object-gone",
-        "an object is not there any more",
+        "an object no longer exists",
         "lock again: `airgap lock --update NAME`",
     ),
     _Fault(
         r"shallow update not allowed|source repository is shallow",
         InputError,
         "git-shallow",
-        "the source is a shallow clone: its history is not whole",
+        "the source is a shallow clone: its history is incomplete",
         "run `git fetch --unshallow` there, or use the origin itself",
     ),
     _Fault(
@@ -123,7 +123,7 @@ _FAULTS = (
 def failure(command: str, status: int, stderr: str, url: str = "") -> AirgapError:
     """The error for a `git command` that ended with `status`. `stderr` holds no secret any more."""
     if status == 127:
-        return ToolError("git-missing", "the program git is not there", "install git")
+        return ToolError("git-missing", "the program git is not installed", "install git")
     where = f"git {command}" + (f" {url}" if url else "")
     said = shown(stderr)
     for fault in _FAULTS:

@@ -39,12 +39,14 @@ def is_ref(name: str) -> bool:
 def check_refs(refs: Mapping[str, str], where: str, error: type[AirgapError] = UpstreamError) -> dict[str, str]:
     """`refs` sorted, after each name and object id was checked. Raises `error` (`bad-ref`, `too-many-refs`)."""
     if len(refs) > MAX_REFS:
-        raise error("too-many-refs", f"{where}: {len(refs)} refs, at most {MAX_REFS}", "name fewer refs")
+        raise error(
+            "too-many-refs", f"{where}: got {len(refs)} refs, expected at most {MAX_REFS}", "request fewer refs"
+        )
     for name, oid in refs.items():
         if not is_ref(name) or not is_oid(oid):
             raise error("bad-ref", f"{where}: {name!r} → {oid!r} is not a ref and an object id")
     if len({len(oid) for oid in refs.values()}) > 1:
-        raise error("bad-ref", f"{where}: object ids of two lengths")
+        raise error("bad-ref", f"{where}: object ids of different lengths")
     return dict(sorted(refs.items()))
 
 

@@ -22,13 +22,13 @@ def check_url(url: str, where: str) -> str:
     if "@" in parts.netloc:
         raise InputError(
             "secret-in-url",
-            f"{where}: {redact(url)}: a URL must not carry a user or password",
-            "name them as credentials of the host, in files",
+            f"{where}: {redact(url)}: the URL must not contain a user or password",
+            "put them into files, and name these as the host's credentials",
         )
     path = parts.path.strip("/")
     plain = path and all(part not in ("", ".", "..") and part.isprintable() for part in path.split("/"))
     if parts.query or parts.fragment or not plain or any(char in path for char in "\\ "):
-        raise InputError("bad-url", f"{where}: {redact(url)!r} is not the address of a repository")
+        raise InputError("bad-url", f"{where}: {redact(url)!r} is not a repository URL")
     return url.rstrip("/")
 
 

@@ -144,8 +144,9 @@ class BareRepository:
         if done.status != 0 or (self.path / "shallow").exists():
             raise IntegrityError(
                 "git-incomplete",
-                f"{where}: its history is not whole: {shown(done.stderr) or 'shallow'}",
-                "a shallow or filtered clone, or damaged: use the origin itself, or `git fetch --unshallow` there",
+                f"{where}: the history is incomplete: {shown(done.stderr) or 'shallow'}",
+                "it is a shallow or filtered clone, or damaged: use the origin itself, or run `git fetch "
+                "--unshallow` there",
             )
 
     def is_ancestor(self, old: str, new: str) -> bool:
@@ -191,5 +192,7 @@ def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:
 def disk_fault(error: OSError, path: Path) -> StoreError:
     """The `StoreError` for a failure of our own disk."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError("disk-full", f"{path}: no space left on the disk", "free space, then run it again")
+        return StoreError(
+            "disk-full", f"{path}: no space left on the disk", "free space, then run the same command again"
+        )
     return StoreError("disk-error", f"{path}: {error.strerror}", "check the disk and the folder's owner")

@@ -80,7 +80,10 @@ def find_pointers(repository: BareRepository, oids: Iterable[str]) -> dict[str, 
                 continue
             oid, size = pointer
             if found.setdefault(oid, size) != size or size > MAX_OBJECT:
-                raise IntegrityError("lfs-pointer", f"LFS object {oid}: pointers say {found[oid]} and {size} bytes")
+                raise IntegrityError(
+                    "lfs-pointer",
+                    (f"LFS object {oid}: pointers disagree about its size: {found[oid]} and {size} bytes"),
+                )
         walk.finish()
         blobs.finish()
     return dict(sorted(found.items()))
@@ -161,7 +164,7 @@ class LfsClient:
         entries = {entry.oid: entry for entry in self._entries(response)}
         missing = [oid for oid, _ in objects if oid not in entries]
         if missing:
-            raise UpstreamError("lfs-answer", f"{self.url}: the batch answer leaves {missing[0]} out")
+            raise UpstreamError("lfs-answer", f"{self.url}: the batch answer lacks {missing[0]}")
         return entries
 
     def _entries(self, response: Response) -> Iterator[LfsObject]:
@@ -305,6 +308,6 @@ def missing_object(oid: str, where: str, message: str = "") -> NotFoundError:
     """The error for an LFS object that its origin does not have."""
     return NotFoundError(
         "lfs-missing",
-        f"{where}: LFS object {oid} is not there" + (f": {message}" if message else ""),
+        f"{where}: LFS object {oid} is missing" + (f": {message}" if message else ""),
         "push it to the origin (`git lfs push --all`), or carry the repository without `lfs: true`",
     )

@@ -316,6 +316,6 @@ def test_an_index_that_lists_what_is_gone_can_be_added_to(start: Start) -> None:
     key = ("--key", "sovereign.key", "--receipt", "receipt.json")
     said = airgap(inside.site, "import", "media", *GAP, *key)
     assert said.code == 0, said.err
-    assert f"which is left out: {lost['digest']}" in said.err
+    assert f"they are left out: {lost['digest']}" in said.err
     assert inside.verifies("admitted.pub", SIDE, lost["signs"]["subject"])
     inside.site.run("audit", *GAP, "--receipt", "receipt.json")

@@ -253,7 +253,7 @@ def test_a_plain_server_makes_no_repositories(git_http: GitServer, work: Work, t
     form = dataclasses.replace(form, original="example.org/thing")
     with pytest.raises(NotFoundError) as caught:
         place(git_http, tmp_path).plan(form)
-    assert "make it there first" in caught.value.hint
+    assert "create it there first" in caught.value.hint
 
 
 def test_audit_over_http(git_http: GitServer, work: Work, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_list_of_deliveries_under_an_immutable_tag_is_named_and_catches_up(row
     for _ in range(2):  # and what the delivery brings is in all the same
         done = row.take("media2", expect=5)
         assert [error["code"] for error in done["errors"]] == ["immutable-tag"]
-        assert "except it from that rule" in done["errors"][0]["hint"]
+        assert "exempt it from that rule" in done["errors"][0]["hint"]
         assert {change["outcome"] for change in done["changes"]} <= {"written", "present"}
     assert _listed(kept) == first
     kept.immutable.clear()

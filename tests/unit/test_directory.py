@@ -109,7 +109,7 @@ def test_too_little_room_is_said_before_writing(
     monkeypatch.setattr(os, "fstatvfs", lambda fd: os.statvfs_result((*real(fd)[:4], 0, *real(fd)[5:])))
     [error] = place.make(run).transfer([tree({"one": b"1"})]).values()
     assert error.code == "disk-full"
-    assert "needs 1 bytes, 0 are free" in error.what
+    assert "needs 1 bytes, but only 0 are free" in error.what
     assert place.listing("models") == set()
 
 

@@ -40,7 +40,7 @@ def test_what_passed_is_counted_by_rule_and_by_who_spoke_for_it() -> None:
     items = {**made.items, "one": JudgedItem(ROOT, "pass", None, (alone,))}
     assert passed_lines(replace(made, items=items)) == [
         f"  {FEW + 1} by rule 1 (a/*): signature of key 'ci'",
-        "  1 by rule 2 (**): by its digest alone, Amina answers for it",
+        "  1 by rule 2 (**): by digest only, on the word of Amina",
         "    one",
     ]
 
@@ -80,7 +80,7 @@ def test_a_delivery_says_which_verdicts_waivers_and_trust_roots_it_has() -> None
     assert document["judged"]["trustRoots"][0] == {"name": "acme", "digest": str(found.roots["acme"])}
     for words in (
         "signature waived by Amina",
-        "by its digest alone, Amina answers for it",
+        "by digest only, on the word of Amina",
         "waiver 'tool': signature may be missing or bad",
         f"trust root 'acme', {found.roots['acme']}",
     ):
@@ -91,7 +91,7 @@ def test_only_verdicts_that_are_believed_are_told_where_somebody_asked_for_that(
     media = open_media([DELIVERY])
     found = judged(media, Index.decode(media.index_bytes), [])
     assert (found.verdicts, found.waivers) == ((), ())
-    assert found.lines()[0] == "verdict: none, nobody judged it by a policy"
+    assert found.lines()[0] == "verdict: none; it was not judged by a policy"
 
 
 def test_a_delivery_without_its_evidence_is_shown_all_the_same(tmp_path: Path) -> None:

@@ -203,4 +203,4 @@ def test_a_check_without_a_subject_is_not_waived() -> None:
 def test_why_an_approval_does_not_count_is_told() -> None:
     made = with_waiver(waiver())
     stranger(made)
-    assert "counts for nothing" in refused(made).hint
+    assert "ignored: " in refused(made).hint

@@ -107,7 +107,7 @@ class GitDestination:
         with self._unpacked(refs, place) as repository:
             before = place.look()
             if before is None:
-                raise UpstreamError("git-gone", f"{place.at}: the repository is gone", "run it again")
+                raise UpstreamError("git-gone", f"{place.at}: the repository no longer exists", "run it again")
             now = verdicts.judge(verdicts.plan_refs(refs, place, before, self._run), repository)
             now = verdicts.since(plan, now)
             pusher = Pusher(repository, place)
@@ -155,7 +155,7 @@ class GitDestination:
             raise InputError(
                 "git-collision",
                 f"{other!r} and {refs.item!r} would both be {at} at {self.url}",
-                "map one of them elsewhere under git.organizations, or leave it out",
+                "map one of them to another place under git.organizations, or leave it out",
             )
         return self._place_at(at)
 
@@ -168,7 +168,7 @@ class GitDestination:
     def _make_place(self, at: str) -> GitPlace:
         check_path(at, "repository")
         if any(part.startswith((".", "-")) or part.endswith(".git") for part in at.split("/")):
-            raise InputError("bad-place", f"{at!r} is not the place of a repository", "rename the item")
+            raise InputError("bad-place", f"{at!r} cannot be a repository path", "rename the item")
         if self.url.startswith("/"):
             return FolderPlace(self._git, Path(self.url), at)
         if self._api is not None:
@@ -257,7 +257,7 @@ class GitDestination:
         if missing:
             raise UpstreamError(
                 "lfs-not-kept",
-                f"{place.at}: {len(missing)} LFS objects are not there, {min(missing)} for one",
+                f"{place.at}: {len(missing)} LFS objects are missing (first: {min(missing)})",
                 "check the server's LFS storage, then run the import again",
             )
 
@@ -268,7 +268,7 @@ class GitDestination:
         if not wanted or now.head == refs.head or refs.head not in now.refs:
             return {}
         if not place.can_set_head:
-            return {HEAD: "the server has no API to set HEAD: point it there by hand"}
+            return {HEAD: "the server has no API to set HEAD: set it by hand"}
         try:
             place.set_head(refs.head)
         except AirgapError as error:

@@ -47,7 +47,7 @@ class GitAuditor:
     def _repository(self, place: GitPlace, lines: Sequence[Change]) -> Iterator[Finding]:
         listing = _look(place)
         if listing is None:
-            detail = "the repository is gone"
+            detail = "the repository no longer exists"
             yield from (replace(_good(c), state=State.MISSING, detail=detail) for c in lines)
             return
         objects = [change for change in lines if change.name.startswith(LFS_PREFIX)]
@@ -105,7 +105,7 @@ class GitAuditor:
             oid = change.name.removeprefix(LFS_PREFIX)
             finding = _good(change)
             if oid not in sizes:
-                detail = "no pointer to it was found, so its size is not known"
+                detail = "no pointer to it was found, so its size is unknown"
                 yield replace(finding, state=State.UNKNOWN, detail=detail)
                 continue
             yield self._hash(place, oid, sizes[oid], finding)
@@ -143,6 +143,6 @@ def _compare(change: Change, listing: Listing) -> Finding:
         return replace(_good(change), got=change.digest)
     got = listing.head_oid if change.name == HEAD else listing.refs.get(change.name, "")
     if not got:
-        return replace(_good(change), state=State.MISSING, detail="the ref is gone")
+        return replace(_good(change), state=State.MISSING, detail="the ref no longer exists")
     state = State.GOOD if got == change.digest else State.CHANGED
     return replace(_good(change), state=state, got=got)

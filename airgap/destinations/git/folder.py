@@ -100,7 +100,7 @@ class FolderPlace:
         """See `Place.lfs_open`."""
         path = self._lfs_path(descriptor)
         if not path.is_file():
-            raise NotFoundError("lfs-missing", f"{path}: not there")
+            raise NotFoundError("lfs-missing", f"{path}: missing")
         with disk_errors(path):
             return path.open("rb")
 

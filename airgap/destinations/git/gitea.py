@@ -46,7 +46,7 @@ def check_name(at: str) -> tuple[str, str]:
     if not good:
         raise InputError(
             "bad-place",
-            f"{at!r}: Gitea can't have it: expected organization/name, of letters, digits and `-_.`, up to"
+            f"{at!r}: not a name that Gitea allows: expected organization/name, of letters, digits and `-_.`, up to"
             f" {MAX_NAME} characters, and not ending in {', '.join(_RESERVED)}",
             "map a longer prefix under git.organizations, so that one name is left, or rename the item",
         )
@@ -106,8 +106,8 @@ class GiteaApi:
         if answer.status == 409 and self.repo(at) is None:
             raise UpstreamError(
                 "git-no-rights",
-                f"{at}: exists, but not for us",
-                "give the importer write rights on it",
+                f"{at}: exists, but this account may not write to it",
+                "give this account write access to it",
                 409,
             )
         if answer.status not in (201, 409):
@@ -125,8 +125,8 @@ class GiteaApi:
             return
         raise UpstreamError(
             "git-no-organization",
-            f"organization {name}: missing, and can't be made: {_message(answer)}",
-            "make it in Gitea (a user of that name must not exist), or give the importer the right to",
+            f"organization {name}: missing, and cannot be created: {_message(answer)}",
+            "create it in Gitea (no user may have that name), or let this account create organizations",
             answer.status,
         )
 
@@ -134,7 +134,7 @@ class GiteaApi:
         """Switches Actions off, or a push of workflows would run them. Raises `UpstreamError`."""
         answer = self._call("PATCH", f"/repos/{at}", {"has_actions": False}, (200, 403, 404))
         if answer.status != 200:
-            what = f"{at}: Actions are on, which would run what is pushed, and can't be switched off"
+            what = f"{at}: Actions are on and cannot be switched off; they would run the pushed code"
             raise self._refused(answer, what)
 
     def set_default_branch(self, at: str, branch: str, others: Sequence[str]) -> None:
@@ -148,14 +148,14 @@ class GiteaApi:
         for wait in WAITS:
             if repo is not None and not repo.empty:
                 break
-            self._client.pause(wait, f"{at}: Gitea has not noticed the push yet")
+            self._client.pause(wait, f"{at}: Gitea has not processed the push yet")
             repo = self.repo(at)
         if repo is not None and repo.default_branch == branch:
             if not others:
                 raise UpstreamError(
                     "git-head",
-                    f"{at}: Gitea says that {branch} is the default branch, and HEAD names another",
-                    "delete the repository in Gitea, and the next import makes it as it must be",
+                    f"{at}: Gitea says that {branch} is the default branch, but HEAD names another",
+                    "delete the repository in Gitea; the next import creates it again",
                 )
             self._set_default_branch(at, others[0])
         self._set_default_branch(at, branch)
@@ -182,7 +182,7 @@ class GiteaApi:
 
     def _refused(self, answer: Response, what: str) -> UpstreamError:
         kind = NotFoundError if answer.status == 404 else UpstreamError
-        hint = "the importer's token needs write:repository (and write:organization to make organizations)"
+        hint = "the importer's token needs write:repository (and write:organization to create organizations)"
         if answer.status == 500 and not _message(answer):
             hint = "a creation limit of 0 on the server answers like this: see MAX_CREATION_LIMIT"
         return kind(
@@ -206,11 +206,11 @@ def _repo(document: dict[str, Any]) -> Repo:
     rights = document.get("permissions") or {}
     problem = ""
     if document.get("archived"):
-        problem = "it is archived"
+        problem = "the repository is archived"
     elif document.get("mirror"):
-        problem = "it is a pull mirror, which is read-only"
+        problem = "the repository is a pull mirror, which is read-only"
     elif rights and not rights.get("push"):
-        problem = "the importer may not push to it"
+        problem = "this account may not push to the repository"
     return Repo(
         bool(document.get("empty")),
         str(document.get("default_branch") or ""),

@@ -54,7 +54,7 @@ class Pusher:
     def _present(self) -> Mapping[str, str]:
         listing = self._place.look()
         if listing is None:
-            raise UpstreamError("git-gone", f"{self._place.at}: the repository is gone")
+            raise UpstreamError("git-gone", f"{self._place.at}: the repository no longer exists")
         return listing.refs
 
     def _try(self, batch: Sequence[Change]) -> AirgapError | None:

@@ -36,13 +36,13 @@ class ServerPlace:
             if repo is None:
                 return None
             if repo.problem:
-                raise UpstreamError("git-read-only", f"{self.at}: {repo.problem}", "choose another place for it")
+                raise UpstreamError("git-read-only", f"{self.at}: {repo.problem}", "map it to another place")
         try:
             refs, head, head_oid = list_refs(self._git, self.remote)
         except NotFoundError as error:
             if self._api is not None or error.code != "git-not-found":
                 raise
-            error.hint = "this server has no API to make repositories: make it there first"
+            error.hint = "this server has no API to create repositories: create it there first"
             raise
         return Listing(refs, head, head_oid)
 

@@ -13,7 +13,7 @@ from airgap.destinations.base import Run
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
 from airgap.tools.git_repository import BareRepository
 
-RESTORE = "--restore adds content, and moves no name"
+RESTORE = "--restore adds content and never moves a name"
 
 
 def plan_refs(refs: Refs, place: GitPlace, present: Listing | None, run: Run) -> list[Change]:
@@ -38,11 +38,11 @@ def _plan_ref(change: Change, place: GitPlace, held: Mapping[str, str], folders:
     if not why and not change.previous:
         other = next((folder for folder in _folders(change.name) if folder in held), "")
         if other or change.name in folders:
-            why = f"{other or change.name + '/…'} is in its way: one name can't be a ref and a folder"
+            why = f"{other or change.name + '/…'} is in its way: one name cannot be both a ref and a folder"
     elif not why and run.add_only:
         why = RESTORE
     elif not why and change.name.startswith("refs/tags/"):
-        why = "the tag is there with other content, and a tag never moves"
+        why = "the tag exists with other content, and airgap never moves a tag"
     if why:
         return replace(change, outcome=ChangeOutcome.REFUSED, reason=why)
     return replace(change, outcome=ChangeOutcome.MOVED if change.previous else ChangeOutcome.WRITE)
@@ -59,7 +59,7 @@ def judge(changes: Sequence[Change], repository: BareRepository) -> list[Change]
         replace(
             change,
             outcome=ChangeOutcome.REFUSED,
-            reason="not a fast-forward: what is there is not in the history of the new commit",
+            reason="not a fast-forward: the new commit's history does not contain the present one",
         )
         if change.outcome is ChangeOutcome.MOVED and not repository.is_ancestor(change.previous, change.digest)
         else change
@@ -81,7 +81,7 @@ def plan_head(
     if held.head_oid and run.add_only:
         return [replace(head, outcome=ChangeOutcome.REFUSED, reason=RESTORE)]
     if held.head and not place.can_set_head:
-        reason = f"it names {held.head}, and the server has no API to set it"
+        reason = f"it names {held.head}, but the server has no API to set it"
         return [replace(head, outcome=ChangeOutcome.REFUSED, reason=reason)]
     return [replace(head, outcome=ChangeOutcome.MOVED if held.head_oid else ChangeOutcome.WRITE)]
 

@@ -102,7 +102,7 @@ class GraphDestination:
         except UpstreamError as error:
             if error.code != HIDDEN:
                 raise
-            reason = "something is there, which a policy of the project forbids to read"
+            reason = "content is there, but a project policy forbids reading it"
             if self.run.add_only or (SIGNATURE_TAG.match(name) and not self.run.wrote(change)):
                 return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
             return replace(change, reason=reason)
@@ -110,10 +110,10 @@ class GraphDestination:
             return replace(change, previous=str(found.digest), outcome=ChangeOutcome.PRESENT)
         change = replace(change, previous=str(found.digest), outcome=ChangeOutcome.MOVED)
         if SIGNATURE_TAG.match(name) and self.run.ours.get((at, name)) != str(found.digest):
-            reason = "the signature tag holds other signatures, and no receipt of ours says that we wrote them"
+            reason = "the signature tag holds other signatures, and no receipt of this Sovereign lists them"
             return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
         if self.run.add_only:
-            return replace(change, outcome=ChangeOutcome.REFUSED, reason="--restore moves no name")
+            return replace(change, outcome=ChangeOutcome.REFUSED, reason="--restore never moves a name")
         return change
 
     def copies(self, form: Graph, plan: Sequence[Change]) -> Sequence[Copy]:
@@ -165,7 +165,7 @@ class GraphDestination:
             found = repository.resolve(change.name or change.digest)
         except AirgapError as error:
             if error.code == HIDDEN:
-                reason = "a policy of the project forbids to read it back"
+                reason = "a project policy forbids reading it back"
                 return replace(change, outcome=ChangeOutcome.WRITTEN, reason=reason)
             if error.code == "unreachable":  # nobody waits for it again
                 self._gone = error

@@ -66,14 +66,16 @@ class GraphAuditor:
             self._check_there()
             found = repository.resolve(change.name or change.digest)
             if str(found.digest) != change.digest:
-                detail = "the name holds something else"
+                detail = "the name holds other content"
                 one.finding = replace(one.finding, state=State.CHANGED, got=str(found.digest), detail=detail)
                 return one
             for blob in walk(repository, found):
                 if not isinstance(blob, Node):
                     one.leaves.append(blob)
                 elif blob.subject is not None and not repository.lists(blob):
-                    raise NotFoundError("not-listed", f"nobody finds it from its subject {blob.subject.digest}")
+                    raise NotFoundError(
+                        "not-listed", (f"a referrers query on its subject {blob.subject.digest} does not return it")
+                    )
         except AirgapError as error:
             problem = self._noted(error)
         one.finding = _with(one.finding, problem, found=change.digest)
@@ -117,7 +119,7 @@ class GraphAuditor:
                 return None
         except AirgapError as error:
             return self._noted(error)
-        return NotFoundError("blob-missing", f"{blob.digest} is not in the repository")
+        return NotFoundError("blob-missing", f"{blob.digest} is missing in the repository")
 
     def _check_there(self) -> None:
         """Raises what was met when the registry was asked in vain."""
@@ -142,7 +144,7 @@ class GraphAuditor:
             detail = f"the tags cannot be listed: {self._noted(error)}"
             return [Finding("", at, "", State.UNKNOWN, detail=detail)]
         extra = sorted(tag for tag in set(tags) - names if not FALLBACK_TAG.match(tag))
-        return [Finding("", at, tag, State.EXTRA, detail="in no receipt of ours") for tag in extra]
+        return [Finding("", at, tag, State.EXTRA, detail="no receipt of this Sovereign lists it") for tag in extra]
 
 
 def _with(finding: Finding, problem: AirgapError | None, *, found: str) -> Finding:

@@ -49,7 +49,7 @@ class LayoutPlace:
         for found, root in self._open().roots():
             if found == wanted or (name.startswith("sha256:") and root.digest == Digest(name)):
                 return Descriptor(root.media_type, root.digest, root.size)
-        raise NotFoundError("not-found", f"{wanted} is not there")
+        raise NotFoundError("not-found", f"{wanted} is missing")
 
     def asks(self, _descriptor: Descriptor) -> bool:
         """False: `has` costs little."""

@@ -60,7 +60,7 @@ class Deep:
             return False
         raise IntegrityError(
             "damaged-inside",
-            f"{self._place}: {descriptor.digest} is damaged there, and no registry takes a second copy of a blob",
+            f"{self._place}: {descriptor.digest} is damaged, and a registry does not accept a second copy of a blob",
             "delete the blob there (or the repository, with garbage collection), then run the same command again",
         )
 

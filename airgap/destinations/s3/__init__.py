@@ -104,7 +104,7 @@ class S3Objects:
                 raise UpstreamError(
                     "cut-answer",
                     f"{bucket}/{key}: got {size} bytes, expected {head['ContentLength']}: the answer was cut",
-                    "run it again; if it stays so, look at what is between here and the server",
+                    "run the same command again; if it fails again, check proxies between here and the server",
                 )
         return Held(digest, size, head["ETag"])
 

@@ -38,7 +38,7 @@ def make_client(config: S3Config, connections: int) -> S3Client:
     access_key, secret_key, token = _keys(config.host.credentials)
     ca_file = config.host.ca_file
     if ca_file is not None and not ca_file.is_file():
-        raise InputError("no-ca-file", f"s3.caFile: {ca_file} is not there", "correct the path")
+        raise InputError("no-ca-file", f"s3.caFile: {ca_file} does not exist", "correct the path")
     settings = botocore.config.Config(
         signature_version="s3v4",
         # The body is not hashed a second time for the signature: its SHA-256 is in a header that is signed.
@@ -141,17 +141,19 @@ _RIGHTS = (
     "MinIO answers the same when its storage is read-only"
 )
 _QUOTA = "raise the bucket's quota, or make room in it"
-FULL = "the server's disks are full: make room there, then run the import again"
-_DRIVES = "too few of the server's drives can be written: full, gone or read-only; look at them, then run it again"
+FULL = "the server's disks are full: free space there, then run the import again"
+_DRIVES = (
+    "the server can write to too few of its drives (full, missing or read-only): check them, then run the import again"
+)
 _BROKEN = (
-    "the server failed and does not say why; SeaweedFS answers this when its disks are full: "
-    "look at its disks, then into its log"
+    "the server failed and gives no reason; SeaweedFS answers like this when its disks are full: "
+    "check its disks and its log"
 )
 _CUT = (
     "what was sent was whole: something on the way cut it, or the server could not keep it; "
     "look at the server's disks, then run it again"
 )
-_DAMAGED = "the server got other bytes than were sent: run it again"
+_DAMAGED = "the server received different bytes than were sent: run the import again"
 _ARCHIVED = (
     "a life-cycle rule moved it into an archive, where it cannot be read: restore it, and keep the rule off this bucket"
 )
@@ -168,17 +170,17 @@ _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "SignatureDoesNotMatch": (
         UpstreamError,
         "bad-credentials",
-        "the secret key is not that of the access key",
+        "the secret key does not belong to the access key",
     ),
     "RequestTimeTooSkewed": (
         UpstreamError,
         "clock",
-        "this machine's clock differs from the server's: set it",
+        "this machine's clock differs from the server's: set the clock",
     ),
     "NoSuchBucket": (
         InputError,
         "no-bucket",
-        "make the bucket, or correct s3.buckets; with few rights MinIO says access denied instead",
+        "create the bucket, or correct s3.buckets; if rights are missing too, MinIO says access denied instead",
     ),
     "XMinioAdminBucketQuotaExceeded": (UpstreamError, "quota", _QUOTA),
     "QuotaExceeded": (UpstreamError, "quota", _QUOTA),
@@ -198,7 +200,7 @@ _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "NoSuchUpload": (
         NotFoundError,
         "no-such-upload",
-        "run the import again: it begins this object anew",
+        "run the import again: it starts this object over",
     ),
     "NoSuchKey": (NotFoundError, "not-found", ""),
     "404": (NotFoundError, "not-found", ""),
@@ -229,7 +231,7 @@ def mapped(where: str) -> Iterator[None]:
         raise UpstreamError(
             "unreachable",
             f"{where}: {type(error).__name__}: {error}",
-            "check the endpoint; then run it again",
+            "check the endpoint, then run the same command again",
         ) from error
 
 

@@ -132,7 +132,7 @@ class Journals:
                 raise StoreError(
                     "in-use",
                     f"{bucket}/{key} is being uploaded by another process",
-                    "wait for it, then run this again",
+                    "wait for it, then run the same command again",
                 ) from error
             yield UploadJournal(self._folder / f"{prefix}-{digest.hex}.jsonl", bucket, key, digest)
         finally:
@@ -212,7 +212,7 @@ def _go_on(client: S3Client, journal: UploadJournal, body: ObjectBody, condition
                     )
                 journal.add(Part(number, answer["ETag"], checksum))
             elif known.sha256 != checksum:
-                raise IntegrityError("digest-mismatch", f"{where}: part {number} is not what was sent before")
+                raise IntegrityError("digest-mismatch", f"{where}: part {number} differs from what was sent before")
     except IntegrityError:
         abort(client, journal)
         raise

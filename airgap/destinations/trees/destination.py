@@ -182,7 +182,9 @@ class TreeDestination:
         if _same(held, line):
             return replace(change, outcome=ChangeOutcome.PRESENT)
         if self._run.add_only:
-            return replace(change, outcome=ChangeOutcome.REFUSED, reason="a restore adds content, and moves no name")
+            return replace(
+                change, outcome=ChangeOutcome.REFUSED, reason="--restore adds content and never moves a name"
+            )
         return replace(change, outcome=ChangeOutcome.MOVED)
 
     def transfer(self, forms: Sequence[Form]) -> Mapping[str, AirgapError]:

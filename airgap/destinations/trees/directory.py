@@ -46,7 +46,7 @@ class DirectoryObjects:
     def bucket(self, name: str) -> str:
         """See `Objects.bucket`: a tree's bucket is its folder."""
         if "/" in check_path(name, "bucket"):
-            raise InputError("no-mapping", f"bucket {name!r}: a bucket is one folder")
+            raise InputError("no-mapping", f"bucket {name!r}: a bucket name is a single folder name")
         return name
 
     def ready(self, bucket: str) -> None:
@@ -83,7 +83,7 @@ class DirectoryObjects:
         parent, _, name = where.rpartition("/")
         with self._mapped(where), self._folder(parent, make=True) as folder:
             if folder is None:
-                raise OSError(errno.ENOTDIR, "its folder is no folder")
+                raise OSError(errno.ENOTDIR, "its parent is not a folder")
             self._enough(folder, where, body.descriptor.size)
             with _temporary(folder, name) as (temporary, descriptor):
                 file = Filling(descriptor)
@@ -141,8 +141,8 @@ class DirectoryObjects:
         if size > free:
             raise StoreError(
                 "disk-full",
-                f"{self._root}/{where}: needs {size} bytes, {free} are free",
-                "make room, then run this again: what is in place stays",
+                f"{self._root}/{where}: needs {size} bytes, but only {free} are free",
+                "free space, then run the same command again: finished content stays",
             )
 
     @contextmanager
@@ -153,10 +153,10 @@ class DirectoryObjects:
         except OSError as error:
             what = f"{self._root}/{where}: {error.strerror or error}"
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StoreError("disk-full", what, "make room, then run this again") from error
+                raise StoreError("disk-full", what, "free space, then run the same command again") from error
             if error.errno in (errno.ELOOP, errno.EMLINK):
-                raise StoreError("symlink", what, "links are not followed here: remove it") from error
-            raise StoreError("directory", what, "check rights and what is there") from error
+                raise StoreError("symlink", what, "airgap does not follow links here: remove it") from error
+            raise StoreError("directory", what, "check the permissions and what the path is") from error
 
 
 def _step(folder: int, name: str, *, make: bool) -> int:
@@ -206,7 +206,9 @@ def _lock(descriptor: int, folder: int, temporary: str) -> None:
             return
     except (BlockingIOError, FileNotFoundError):
         pass
-    raise StoreError("in-use", f"{temporary}: another run writes it", "wait for it, then run this again")
+    raise StoreError(
+        "in-use", f"{temporary}: another process is writing it", "wait for it, then run the same command again"
+    )
 
 
 def _exists(folder: int, name: str) -> bool:

@@ -26,14 +26,14 @@ def check_keys(trees: Iterable[Tree], bucket: Callable[[str], str] = str) -> Non
             check_path(key, f"{tree.item}: key in {tree.bucket}")
             length = len(key.encode())
             if length > MAX_KEY:
-                what = f"{tree.item}: {key!r}: {length} bytes, at most {MAX_KEY}"
+                what = f"{tree.item}: {key!r}: got {length} bytes, expected at most {MAX_KEY}"
                 raise InputError("key-too-long", what, "shorten the path")
             place = (bucket(tree.bucket), key)
             item, there = seen.setdefault(place, (tree.item, digest))
             if there != digest:
                 raise InputError(
                     "key-collision",
-                    f"{item} and {tree.item} both want {key!r} in {place[0]}: got {digest}, expected {there}",
+                    f"{item} and {tree.item} would both be {key!r} in {place[0]}: got {digest}, expected {there}",
                     "give one of them another path, or leave one out",
                 )
     for (place_bucket, key), (item, _digest) in seen.items():
@@ -44,7 +44,7 @@ def check_keys(trees: Iterable[Tree], bucket: Callable[[str], str] = str) -> Non
 
 def conflict(item: str, bucket: str, key: str, other: str) -> InputError:
     """The error for a key that is a folder of another: MinIO would hide one, a directory cannot hold both."""
-    what = f"{item}: {bucket}: {key!r} beside {other!r}: one name cannot be file and folder"
+    what = f"{item}: {bucket}: {key!r} and {other!r}: one name cannot be both a file and a folder"
     return InputError("key-conflict", what, "rename one of them")
 
 

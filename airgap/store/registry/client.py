@@ -77,7 +77,7 @@ class RegistryClient:
         url = host if "://" in host else f"https://{host}"
         origin = Origin.of(url)
         if "://" in host and urlsplit(url).path.strip("/"):
-            raise InputError("bad-url", f"{redact(host)}: a registry's address has no path", f"use {origin}")
+            raise InputError("bad-url", f"{redact(host)}: a registry address must not have a path", f"use {origin}")
         name = origin.netloc
         config = http.hosts.get(name) or http.host(origin)
         if "://" not in host and config.plain_http:
@@ -225,7 +225,7 @@ def media_type(answer: Response) -> str:
             "not-a-manifest",
             f"GET {redact(answer.url)}: got {str(found)[:100]!r} (mediaType {str(inside)[:100]!r}), "
             "expected a manifest or index of OCI or Docker schema 2",
-            "Docker schema 1 must be converted where it comes from",
+            "convert Docker schema 1 images at their origin",
         )
     return str(found)
 

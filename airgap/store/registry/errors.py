@@ -31,34 +31,34 @@ _REFUSALS = (
         403,
         ("read only mode", "read-only"),
         "read-only",
-        "the registry is in read-only mode: end it first",
+        "the registry is in read-only mode: switch that off first",
     ),
     _Refusal(
         403,
         ("proxy project", "proxy cache"),
         "proxy-project",
-        "this is a proxy-cache project, which takes no pushes: map to an ordinary project",
+        "this is a proxy-cache project, which refuses pushes: map to an ordinary project",
     ),
     _Refusal(
         412,
         ("immutable",),
         "immutable-tag",
-        "the tag is immutable there and holds something else: except it from that rule, or take another tag",
+        "the tag is immutable and holds other content: exempt it from that rule, or use another tag",
     ),
     _Refusal(
         412,
         ("projectpolicyviolation", "policy"),
         "blocked-by-policy",
-        "a policy of the project (signed only, no vulnerable images) forbids reading it",
+        "a project policy (signed images only, no vulnerable images) forbids reading it",
     ),
     _Refusal(
         400,
         ("manifest_blob_unknown", "blob unknown"),
         "child-missing",
-        "something that the manifest names is not in this repository: run the same command again",
+        "content that the manifest names is missing in this repository: run the same command again",
     ),
-    _Refusal(400, ("manifest_invalid",), "manifest-refused", "the registry does not take this manifest"),
-    _Refusal(400, ("digest_invalid",), "digest-refused", "the bytes changed on the way: run it again"),
+    _Refusal(400, ("manifest_invalid",), "manifest-refused", "the registry refuses this manifest"),
+    _Refusal(400, ("digest_invalid",), "digest-refused", "the bytes changed on the way: run the same command again"),
     _Refusal(400, ("name_invalid",), "bad-repository-name", "use lower case letters, digits and . _ - /"),
     _Refusal(
         401,
@@ -96,8 +96,8 @@ def refusal(response: Response, who: str) -> UpstreamError:
         return _made(
             response,
             "project-missing",
-            words or "an empty challenge",
-            f"the project does not exist, or {who} has no rights in it",
+            words or "got an empty challenge",
+            f"the project does not exist, or {who} may not access it",
         )
     if response.status == 401:
         hint = f"{who} may not do this: check the credentials and the account's rights"
@@ -119,5 +119,5 @@ def _not_a_registry(response: Response) -> UpstreamError:
         response,
         "not-found",
         "a web page",
-        "is this the address of a registry? its API is under /v2/",
+        "check that this is the URL of a registry; its API is under /v2/",
     )

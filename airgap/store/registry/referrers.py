@@ -45,7 +45,7 @@ def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]
                 raise IntegrityError(
                     "too-many-attached",
                     f"{client.host}/{path}: more than {MAX_LISTED} artifacts refer to {subject}",
-                    "look at who pushes them; airgap carries all or nothing",
+                    "find out who pushes them; airgap carries all or nothing",
                 )
     for entry, _ in _fallback(client, path, subject):
         found.setdefault(entry.digest, entry)
@@ -82,14 +82,14 @@ def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_ta
                     raise
     raise UpstreamError(
         "referrers-race",
-        f"{client.host}/{path}: {referrers_tag(subject)} lost our entry {MAX_MERGES} times",
-        "someone else writes the same referrers; run it again",
+        f"{client.host}/{path}: {referrers_tag(subject)} lost the new entry {MAX_MERGES} times",
+        "someone else writes the same referrers; run the same command again",
     )
 
 
 def _left_out(where: str, subject: Digest, lost: Sequence[Descriptor]) -> str:
     listed = ", ".join(str(one.digest) for one in lost)
-    return f"{where}:{referrers_tag(subject)} lists what is not there any more, which is left out: {listed}"
+    return f"{where}:{referrers_tag(subject)} lists manifests that no longer exist; they are left out: {listed}"
 
 
 def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:
@@ -142,7 +142,7 @@ def _index(manifests: list[dict[str, Any]]) -> bytes:
     if len(data) > MAX_NODE:
         raise UpstreamError(
             "too-many-referrers",
-            f"an index of {len(manifests)} referrers would have {len(data)} bytes, at most {MAX_NODE}",
+            f"an index of {len(manifests)} referrers would have {len(data)} bytes, expected at most {MAX_NODE}",
             "delete old signatures, or use a registry with the referrers API",
         )
     return data

@@ -140,7 +140,7 @@ class Upload:
     def _follow(self, url: str, location: str | None) -> None:
         """Always the last Location, with its query: `_state` in it is the session."""
         if not location:
-            raise UpstreamError("bad-location", f"{self._client.host}/{self._path}: an upload without a Location")
+            raise UpstreamError("bad-location", f"{self._client.host}/{self._path}: the upload answer has no Location")
         self._session = self._client.http.resolve(url, location, "upload Location")
 
     def _cancel(self) -> None:
@@ -221,7 +221,7 @@ def _once(stream: BinaryIO) -> Callable[[], BinaryIO]:
 
     def open_part() -> BinaryIO:
         if not parts:
-            raise TransportError("connection-lost", "a piece of an upload was refused: from the start again")
+            raise TransportError("connection-lost", "the registry refused part of an upload: starting it over")
         return cast("BinaryIO", parts.pop())
 
     return open_part
