@@ -34,7 +34,7 @@ REPAIR = "log-repaired"
 
 
 @dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogLine:
     """One line of the log, and its digest."""
 
     time: datetime
@@ -45,7 +45,7 @@ class LogEntry:
     digest: Digest
 
     @classmethod
-    def read(cls, line: bytes, where: str) -> LogEntry:
+    def read(cls, line: bytes, where: str) -> LogLine:
         """A line without its end. Raises `IntegrityError` (`log-damaged`)."""
         names = {"time", "actor", "action", "subjects", "previous"}
         fields = Fields.parse(line, names, where, _damaged)
@@ -111,7 +111,7 @@ class StationLog:
         with self._open(os.O_RDONLY, fcntl.LOCK_SH) as file:
             return self._head(file, len(self._torn(file)))
 
-    def entries(self) -> Iterator[LogEntry]:
+    def entries(self) -> Iterator[LogLine]:
         """The lines from the first on, each checked against the one before it. Memory does not grow with the log.
 
         Raises `IntegrityError`: `log-damaged` for a line that cannot be read, `log-broken` where the chain does not
@@ -194,7 +194,7 @@ class StationLog:
         if not whole:
             return EMPTY_HEAD
         line = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
-        return LogEntry.read(line, f"{self.path}: last line").digest
+        return LogLine.read(line, f"{self.path}: last line").digest
 
 
 def make_folder(folder: Path) -> None:
@@ -233,7 +233,7 @@ def _line(
     return line + b"\n", Digest.of(line)
 
 
-def _check(line: bytes, previous: Digest, where: str) -> LogEntry:
+def _check(line: bytes, previous: Digest, where: str) -> LogLine:
     if not line.endswith(b"\n"):
         if len(line) == MAX_LINE:
             raise _damaged(f"{where}: the line has more than {MAX_LINE} bytes")
@@ -242,7 +242,7 @@ def _check(line: bytes, previous: Digest, where: str) -> LogEntry:
             f"{where}: the last line is incomplete: the machine stopped while writing it",
             "the next command that writes to the log repairs it, and records that",
         )
-    entry = LogEntry.read(line[:-1], where)
+    entry = LogLine.read(line[:-1], where)
     if entry.previous != previous:
         raise IntegrityError(
             "log-broken",

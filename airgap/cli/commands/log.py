@@ -15,7 +15,7 @@ from airgap.cli.parser import Parser, add_trust, command, existing, number
 from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
-    from airgap.statements.log import LogEntry, StationLog
+    from airgap.statements.log import LogLine, StationLog
 
 SHOWN = 2
 """Subjects of a line that fit beside the rest; `--json` has all."""
@@ -82,7 +82,7 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
     log, _ = _chosen(arguments, context)
     if not log.path.exists():
         raise _no_log(log)
-    lines: deque[LogEntry] = deque(maxlen=arguments.last)
+    lines: deque[LogLine] = deque(maxlen=arguments.last)
     broken = None
     try:
         for entry in log.entries():
@@ -106,7 +106,7 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE
 
 
-def _row(entry: LogEntry) -> tuple[str, str, str, str]:
+def _row(entry: LogLine) -> tuple[str, str, str, str]:
     subjects = " ".join(str(subject)[:19] for subject in entry.subjects[:SHOWN])
     more = f" and {len(entry.subjects) - SHOWN} more" if len(entry.subjects) > SHOWN else ""
     return utc_text(entry.time), entry.actor, entry.action, subjects + more

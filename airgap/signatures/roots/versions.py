@@ -23,7 +23,7 @@ from airgap.base.inputs import read_input
 from airgap.base.times import utc_text
 from airgap.signatures.roots.instances import Window
 from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot, merge
-from airgap.statements.log import LogEntry, StationLog, make_folder
+from airgap.statements.log import LogLine, StationLog, make_folder
 
 ACTION = "trust-root-added"
 RECORD = "versions.jsonl"
@@ -206,7 +206,7 @@ class RootStore:
     def _path(self, number: int, digest: Digest, what: str) -> Path:
         return self.folder / f"{number:04d}-{digest.hex}.{what}"
 
-    def _version(self, number: int, entry: LogEntry) -> Version:
+    def _version(self, number: int, entry: LogLine) -> Version:
         if not entry.subjects:
             raise IntegrityError("root-damaged", f"{self._log.path}: a version has no digest")
         digest = entry.subjects[0]
