@@ -1,46 +1,15 @@
-"""What every destination is: plan, transfer, publish, inspect; and what an inspection finds."""
+"""What every destination is: plan, transfer, publish, inspect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 from airgap.base.errors import AirgapError
 from airgap.base.progress import Progress
+from airgap.content.finding import Finding
 from airgap.content.forms import Change, Form, Signs
-
-
-class State(StrEnum):
-    """What `inspect` found."""
-
-    GOOD = "good"
-    MISSING = "missing"
-    CHANGED = "changed"
-    EXTRA = "extra"
-    UNKNOWN = "unknown"
-    """Could not be checked: counts as drift, because unknown is failure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that an audit looked at: expected and got are digests, object ids or sizes."""
-
-    item: str
-    at: str
-    name: str
-    state: State
-    expected: str = ""
-    got: str = ""
-    detail: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """The JSON shape of the audit report."""
-        return {
-            "item": self.item, "at": self.at, "name": self.name, "state": str(self.state),
-            "expected": self.expected, "got": self.got, "detail": self.detail,
-        }  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 from airgap.base.digest import Digest
-from airgap.content.forms import Signs
+from airgap.content.finding import Finding, State
+from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.statements.fields import Fields
 
 OUTCOMES = frozenset({"pass", "fail", "not-run"})
 """How a check ended. Only `pass` counts."""
-WRITES = frozenset({"written", "present", "refused", "failed"})
+WRITES = frozenset(
+    map(str, (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT, ChangeOutcome.REFUSED, ChangeOutcome.FAILED))
+)
 """How an item fared at a destination."""
 FORMS = frozenset({"graph", "refs", "tree"})
-PROBLEMS = frozenset({"missing", "changed", "extra", "unreadable"})
 
 _ADDRESS = re.compile(r"(?:sha256:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
@@ -123,51 +125,21 @@ class Approval:
         return cls()
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedItem:
-    """One name at a destination. `digest` and `previous` are `sha256:` digests, or object ids in the form `refs`."""
+_CHANGE = frozenset({"item", "at", "name", "digest", "previous", "outcome", "reason"})
 
-    item: str
-    at: str
-    """The repository, bucket or folder."""
-    name: str
-    """The tag, ref or path in it."""
-    digest: str
-    outcome: str
-    previous: str | None = None
-    """What the name held before; `None` where it was new."""
-    reason: str | None = None
-    signs: Signs | None = None
-    """What it says, where it is a signature or attestation that the Sovereign made itself."""
 
-    FIELDS: ClassVar[frozenset[str]] = frozenset({"item", "at", "name", "digest", "previous", "outcome", "reason"})
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON shape."""
-        return {
-            "item": self.item,
-            "at": self.at,
-            "name": self.name,
-            "digest": self.digest,
-            "previous": self.previous,
-            "outcome": self.outcome,
-            "reason": self.reason,
-            **({"signs": self.signs.as_dict()} if self.signs else {}),
-        }
-
-    @classmethod
-    def read(cls, fields: Fields) -> PlacedItem:
-        """An item out of a receipt."""
-        return cls(
-            item=fields.text("item"),
-            at=fields.text("at"),
-            name=fields.text("name"),
-            digest=_address(fields, "digest"),
-            outcome=fields.choice("outcome", WRITES),
-            previous=None if fields.maybe_text("previous") is None else _address(fields, "previous"),
-            reason=fields.maybe_text("reason"),
-            signs=_signs(fields) if fields.has("signs") else None,
-        )
+def _change(fields: Fields) -> Change:
+    """A line of a receipt. Its addresses are `sha256:` digests, or object ids in the form `refs`."""
+    return Change(
+        item=fields.text("item"),
+        at=fields.text("at"),
+        name=fields.text("name"),
+        digest=_address(fields, "digest"),
+        previous="" if fields.maybe_text("previous") is None else _address(fields, "previous"),
+        outcome=ChangeOutcome(fields.choice("outcome", WRITES)),
+        reason=fields.maybe_text("reason") or "",
+        signs=_signs(fields) if fields.has("signs") else None,
+    )
 
 
 def _signs(fields: Fields) -> Signs:
@@ -186,7 +158,7 @@ class Placed:
 
     url: str
     form: str
-    items: tuple[PlacedItem, ...]
+    items: tuple[Change, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
@@ -230,50 +202,48 @@ class Receipt:
                 Placed(
                     url=found.text("url"),
                     form=found.choice("form", FORMS),
-                    items=tuple(PlacedItem.read(item) for item in found.each("items", PlacedItem.FIELDS, {"signs"})),
+                    items=tuple(_change(item) for item in found.each("items", _CHANGE, {"signs"})),
                 )
                 for found in fields.each("destinations", {"url", "form", "items"})
             ),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AuditFinding:
-    """One thing that is not as it should be. Addresses as in `PlacedItem`; `None` where there is none."""
+_FINDING = frozenset({"destination", "item", "at", "name", "problem", "expected", "found"})
+_PROBLEM = {
+    State.MISSING: "missing",
+    State.CHANGED: "changed",
+    State.EXTRA: "extra",
+    State.UNKNOWN: "unreadable",
+}
+_STATE = {problem: state for state, problem in _PROBLEM.items()}
+PROBLEMS = frozenset(_STATE)
 
-    destination: str
-    item: str
-    at: str
-    name: str
-    problem: str
-    expected: str | None = None
-    found: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON shape."""
-        return {
-            "destination": self.destination,
-            "item": self.item,
-            "at": self.at,
-            "name": self.name,
-            "problem": self.problem,
-            "expected": self.expected,
-            "found": self.found,
-        }
+def _finding_dict(finding: Finding) -> dict[str, Any]:
+    """One thing that is not as it should be, as an audit signs it: without its detail."""
+    return {
+        "destination": finding.destination,
+        "item": finding.item,
+        "at": finding.at,
+        "name": finding.name,
+        "problem": _PROBLEM[finding.state],
+        "expected": finding.expected or None,
+        "found": finding.got or None,
+    }
 
-    @classmethod
-    def read(cls, fields: Fields) -> AuditFinding:
-        """A finding out of an audit."""
-        expected, found = fields.maybe_text("expected"), fields.maybe_text("found")
-        return cls(
-            destination=fields.text("destination"),
-            item=fields.text("item"),
-            at=fields.text("at"),
-            name=fields.text("name"),
-            problem=fields.choice("problem", PROBLEMS),
-            expected=None if expected is None else _address(fields, "expected"),
-            found=None if found is None else _address(fields, "found"),
-        )
+
+def _finding(fields: Fields) -> Finding:
+    """A finding out of an audit. Its addresses are like those of a receipt."""
+    return Finding(
+        destination=fields.text("destination"),
+        item=fields.text("item"),
+        at=fields.text("at"),
+        name=fields.text("name"),
+        state=_STATE[fields.choice("problem", PROBLEMS)],
+        expected="" if fields.maybe_text("expected") is None else _address(fields, "expected"),
+        got="" if fields.maybe_text("found") is None else _address(fields, "found"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +258,8 @@ class Audit:
     """True where every byte was hashed again, whatever receipts said."""
     checked: int
     """The number of names that were looked at."""
-    findings: tuple[AuditFinding, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """What is not as it should be. A finding's detail is not signed."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -296,18 +267,17 @@ class Audit:
             "outcome": self.outcome,
             "deep": self.deep,
             "checked": self.checked,
-            "findings": [finding.as_dict() for finding in self.findings],
+            "findings": [_finding_dict(finding) for finding in self.findings],
         }
 
     @classmethod
     def read(cls, fields: Fields) -> Audit:
         """The body out of a predicate."""
-        names = {"destination", "item", "at", "name", "problem", "expected", "found"}
         return cls(
             outcome=fields.choice("outcome", OUTCOMES),
             deep=fields.flag("deep"),
             checked=fields.number("checked"),
-            findings=tuple(AuditFinding.read(found) for found in fields.each("findings", names)),
+            findings=tuple(_finding(found) for found in fields.each("findings", _FINDING)),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -15,13 +15,13 @@ from airgap.base.inputs import read_input
 from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.resources.model import Trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
-from airgap.statements.predicates import Placed, PlacedItem, Receipt
+from airgap.statements.predicates import Placed, Receipt
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import VerifiedStatement, verify_bundle
 
 FOLDER = "receipts"
 SUFFIX = ".sigstore.json"
-DONE = ("written", "present")
+DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
 
 
 def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
@@ -120,30 +120,12 @@ def receipt_of(verified: VerifiedStatement) -> Receipt:
 
 
 def placed(url: str, form: str, changes: Iterable[Change]) -> Placed:
-    """A destination's part of a receipt."""
-    return Placed(url, form, tuple(_line(change) for change in changes))
-
-
-def _line(change: Change) -> PlacedItem:
-    outcome = (
-        change.outcome if change.outcome not in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) else ChangeOutcome.FAILED
-    )
-    return PlacedItem(
-        item=change.item,
-        at=change.at,
-        name=change.name,
-        digest=change.digest,
-        outcome=str(outcome),
-        previous=change.previous or None,
-        reason=change.reason or None,
-        signs=change.signs,
-    )
+    """A destination's part of a receipt. What was planned and not done has failed."""
+    planned = (ChangeOutcome.WRITE, ChangeOutcome.MOVED)
+    lines = (replace(one, outcome=ChangeOutcome.FAILED) if one.outcome in planned else one for one in changes)
+    return Placed(url, form, tuple(lines))
 
 
 def changes_of(part: Placed) -> Sequence[Change]:
     """The lines of a receipt that say that something is there."""
-    return [
-        Change(i.item, i.at, i.name, i.digest, i.previous or "", ChangeOutcome(i.outcome), i.reason or "", i.signs)
-        for i in part.items
-        if i.outcome in DONE
-    ]
+    return [line for line in part.items if line.outcome in DONE]

@@ -16,9 +16,10 @@ import pytest
 
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, UpstreamError
 from airgap.base.progress import Silent
+from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.lock import Item
-from airgap.destinations.base import Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
 from airgap.kinds.git import GitKind
 from airgap.net.config import Credentials, HostConfig

@@ -26,8 +26,9 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.base.progress import Silent
+from airgap.content.finding import State
 from airgap.content.forms import ChangeOutcome
-from airgap.destinations.base import Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
 from airgap.net.config import Credentials, HostConfig
 from airgap.resources.model import S3Config

@@ -16,8 +16,9 @@ import pytest
 
 from airgap.base.errors import AirgapError
 from airgap.base.progress import Silent
+from airgap.content.finding import State
 from airgap.content.forms import ChangeOutcome, Tree
-from airgap.destinations.base import Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
 from airgap.net.config import Credentials, HostConfig
 from airgap.resources.model import S3Config

@@ -13,18 +13,17 @@ from airgap.acceptance.steps import Acceptance
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
 from airgap.base.times import utc_text, utc_time
+from airgap.content.finding import Finding, State
+from airgap.content.forms import Change, ChangeOutcome
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
 from airgap.statements.dsse import open_bundle, sign_payload
 from airgap.statements.fields import MAX_NUMBER
 from airgap.statements.predicates import (
-    PROBLEMS,
     WRITES,
     Approval,
     Audit,
-    AuditFinding,
     Delivery,
     Placed,
-    PlacedItem,
     Predicate,
     Pull,
     PulledItem,
@@ -56,14 +55,14 @@ pulls = st.builds(
     st.dictionaries(texts, st.builds(PulledItem, st.none() | digests, outcomes, numbers, maybe_texts)),
 )
 placed_items = st.builds(
-    PlacedItem,
+    Change,
     texts,
     texts,
     texts,
     addresses,
-    st.sampled_from(sorted(WRITES)),
-    st.none() | addresses,
-    maybe_texts,
+    st.just("") | addresses,
+    st.sampled_from(sorted(WRITES)).map(ChangeOutcome),
+    texts,
 )
 placed = st.builds(
     Placed,
@@ -73,14 +72,15 @@ placed = st.builds(
 )
 receipts = st.builds(Receipt, texts, texts, numbers, st.lists(placed, max_size=2).map(tuple))
 findings = st.builds(
-    AuditFinding,
+    Finding,
     texts,
     texts,
     texts,
+    st.sampled_from([state for state in State if state is not State.GOOD]),
+    st.just("") | addresses,
+    st.just("") | addresses,
+    st.just(""),
     texts,
-    st.sampled_from(sorted(PROBLEMS)),
-    st.none() | addresses,
-    st.none() | addresses,
 )
 audits = st.builds(Audit, outcomes, st.booleans(), numbers, st.lists(findings, max_size=3).map(tuple))
 bodies = st.one_of(pulls, receipts, audits, st.just(Delivery()), st.just(Approval()))

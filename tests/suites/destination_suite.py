@@ -15,9 +15,10 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.base.progress import Silent
+from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor
-from airgap.destinations.base import Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.trees.destination import TreeDestination
 from airgap.store.memory import Memory
 

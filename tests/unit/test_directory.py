@@ -11,8 +11,9 @@ import pytest
 
 from airgap.base.errors import StoreError
 from airgap.base.progress import Silent
+from airgap.content.finding import State
 from airgap.content.forms import ChangeOutcome
-from airgap.destinations.base import Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.trees.directory import DirectoryDestination
 from tests.suites.destination_suite import DestinationSuite, carry, outcomes, tree
 

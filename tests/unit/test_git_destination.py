@@ -12,8 +12,9 @@ import pytest
 
 from airgap.base.errors import InputError, IntegrityError, UpstreamError
 from airgap.base.progress import Silent
+from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
-from airgap.destinations.base import Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
 from airgap.kinds.git import GitKind
 from airgap.net.http import Client

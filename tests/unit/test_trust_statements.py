@@ -13,16 +13,16 @@ import pytest
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
+from airgap.content.finding import Finding, State
+from airgap.content.forms import Change, ChangeOutcome
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle, pae, sign_payload, verify
 from airgap.statements.keys.file import load_public
 from airgap.statements.log import EMPTY_HEAD
 from airgap.statements.predicates import (
     Approval,
     Audit,
-    AuditFinding,
     Delivery,
     Placed,
-    PlacedItem,
     Predicate,
     Pull,
     PulledItem,
@@ -141,17 +141,17 @@ BODIES: list[Predicate] = [
             Placed(
                 "https://harbor.example.org",
                 "graph",
-                (PlacedItem("alpine", "dockerhub/library/alpine", "3.20", OTHER, "written"),),
+                (Change("alpine", "dockerhub/library/alpine", "3.20", OTHER, outcome=ChangeOutcome.WRITTEN),),
             ),
             Placed(
                 "https://gitea.example.org",
                 "refs",
-                (PlacedItem("o", "catalog/o", "refs/heads/main", "a" * 40, "present", "b" * 40),),
+                (Change("o", "catalog/o", "refs/heads/main", "a" * 40, "b" * 40, ChangeOutcome.PRESENT),),
             ),
             Placed("https://s3.example.org", "tree", ()),
         ),
     ),
-    Audit("fail", deep=True, checked=7, findings=(AuditFinding("u", "i", "a", "n", "missing", OTHER),)),
+    Audit("fail", deep=True, checked=7, findings=(Finding("i", "a", "n", State.MISSING, OTHER, destination="u"),)),
 ]
 
 

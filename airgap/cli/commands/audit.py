@@ -14,7 +14,7 @@ from airgap.cli.places import check_file
 from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
-    from airgap.destinations.base import Finding
+    from airgap.content.finding import Finding
     from airgap.jobs.audit import Audited
     from airgap.resources.model import Sovereign, Trust
 
@@ -109,7 +109,7 @@ def _report(result: Audited, context: Context) -> None:
         "subject": str(result.subject),
         "checked": len(result.findings),
         "outcome": "fail" if result.drift else "pass",
-        "findings": [{"destination": url, **finding.as_dict()} for url, finding in result.findings],
+        "findings": [finding.as_dict() for finding in result.findings],
     }
     end = f"{count(len(result.findings), 'name')} checked: " + (
         f"{len(result.drift)} not as it should be" if result.drift else "all are as they should be"
@@ -120,8 +120,8 @@ def _report(result: Audited, context: Context) -> None:
 def _drift(result: Audited) -> str:
     """A table for each destination, and below it what a table has no room for."""
     found: dict[str, list[Finding]] = {}
-    for url, finding in result.drift:
-        found.setdefault(url, []).append(finding)
+    for finding in result.drift:
+        found.setdefault(finding.destination, []).append(finding)
     text = ""
     for url, findings in found.items():
         rows = [("STATE", "ITEM", "AT", "NAME", "EXPECTED", "FOUND")]

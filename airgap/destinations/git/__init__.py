@@ -18,10 +18,11 @@ from urllib.parse import quote
 from airgap.base.disk import check_free, locked
 from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.base.parallel import parallel
+from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Form, Refs
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
-from airgap.destinations.base import Finding, Run
+from airgap.destinations.base import Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
 from airgap.destinations.git.folder import FolderPlace

@@ -10,8 +10,9 @@ from pathlib import Path
 from airgap.base.digest import hash_stream
 from airgap.base.disk import disk_errors
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError
+from airgap.content.finding import Finding, State
 from airgap.content.forms import Change
-from airgap.destinations.base import Finding, Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
 from airgap.tools.git import Git
 from airgap.tools.git_refs import object_format

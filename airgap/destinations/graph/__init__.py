@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from airgap.base.errors import AirgapError, InputError, NotFoundError, UpstreamError
 from airgap.content.copy import Copy
+from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.lock import Attached
 from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import parse_reference
-from airgap.destinations.base import Finding, Run
+from airgap.destinations.base import Run
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, GraphPlace
 from airgap.destinations.mapping import map_prefix

@@ -9,9 +9,10 @@ from typing import TypeVar
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError
 from airgap.base.parallel import parallel
+from airgap.content.finding import Finding, State
 from airgap.content.forms import Change
 from airgap.content.graph import Descriptor, Node, check_sum, walk
-from airgap.destinations.base import Finding, Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.graph.place import FALLBACK_TAG, GraphPlace
 
 _Thing = TypeVar("_Thing")

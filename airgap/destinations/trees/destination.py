@@ -18,9 +18,10 @@ from typing import BinaryIO, Protocol, TypeVar
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import AbsentError, AirgapError, StoreError, UpstreamError
 from airgap.base.parallel import parallel
+from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Form, Tree
 from airgap.content.graph import Descriptor, Source, check_sum
-from airgap.destinations.base import Finding, Run, State
+from airgap.destinations.base import Run
 from airgap.destinations.trees.keys import check_keys, conflict
 
 _Thing = TypeVar("_Thing")

@@ -1,0 +1,40 @@
+"""`Finding`: what an audit found about one name, and how that compares with what should be there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How something inside compares with what should be there."""
+
+    GOOD = "good"
+    MISSING = "missing"
+    CHANGED = "changed"
+    EXTRA = "extra"
+    UNKNOWN = "unknown"
+    """Could not be checked: counts as drift, because unknown is failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that an audit looked at: expected and got are digests, object ids or sizes."""
+
+    item: str
+    at: str
+    name: str
+    state: State
+    expected: str = ""
+    got: str = ""
+    detail: str = ""
+    destination: str = ""
+    """The destination's URL. An audit fills it in."""
+
+    def as_dict(self) -> dict[str, str]:
+        """The JSON shape of the audit report. In a signed audit it has another (`airgap.statements.predicates`)."""
+        return {
+            "destination": self.destination,
+            "item": self.item, "at": self.at, "name": self.name, "state": str(self.state),
+            "expected": self.expected, "got": self.got, "detail": self.detail,
+        }  # fmt: skip
