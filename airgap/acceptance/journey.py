@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airgap.base.errors import TrustError
+from airgap.base.errors import ExpiredError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.statements.accepted_state import AcceptedState
@@ -30,7 +30,7 @@ def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:
             "import that delivery first, or have a full delivery cut",
         )
     if now > journey.expires:
-        raise TrustError(
+        raise ExpiredError(
             "delivery-expired",
             f"the delivery expired at {utc_text(journey.expires)}; the local time is {utc_text(now)}",
             f"check this machine's clock; if it is right, {CUT_AGAIN}",

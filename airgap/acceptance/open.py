@@ -10,7 +10,7 @@ from pathlib import Path
 from airgap.acceptance.discs import plan_blobs, with_unfinished
 from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError, TrustError
+from airgap.base.errors import IntegrityError, TooLargeError, TrustError
 from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.lock import Item, Lock
 from airgap.delivery import tar as tape
@@ -129,7 +129,7 @@ def evidence_bytes(media: Media, index: Index) -> bytes:
     """The bytes of evidence.tar, checked against the index."""
     file = index.journey.evidence.file
     if file.size > MAX_EVIDENCE:
-        raise IntegrityError("too-large", f"{file.name}: got {file.size} bytes, expected at most {MAX_EVIDENCE}")
+        raise TooLargeError("too-large", f"{file.name}: got {file.size} bytes, expected at most {MAX_EVIDENCE}")
     return read_evidence(media, file.sha256, file.size)
 
 

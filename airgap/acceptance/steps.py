@@ -28,7 +28,7 @@ from typing import TypeVar
 from airgap.acceptance.journey import check_due
 from airgap.acceptance.locks import SCAN_AGAIN, carried_reports, check_pull, check_verdict
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, TrustError
+from airgap.base.errors import InputError, TrustError, UselessKeyError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
 from airgap.delivery.index import CUT_AGAIN, Journey
@@ -52,8 +52,6 @@ MAX_INDEX = 64 << 20
 """Bytes of AIRGAP.json (docs/format.md): it is read whole before it is believed."""
 MAX_SIGNATURES = 32
 """Signatures beside a delivery (docs/format.md): more roles and countersigners than anyone has."""
-_COUNTS_FOR_NOTHING = frozenset({"unknown-key", "key-not-valid-then", "key-revoked"})
-"""Refusals that leave the other signatures as good as they were: a new key can countersign what an old one signed."""
 
 Parsed = TypeVar("Parsed")
 
@@ -286,9 +284,7 @@ class Acceptance:
                 # A lock has no time of its own, so a statement about it may well be older than the last delivery.
                 # But whoever holds a key that is no longer good gains by writing an earlier time.
                 check_earliest(verified, where, self._earliest)
-        except TrustError as error:
-            if error.code not in _COUNTS_FOR_NOTHING:
-                raise
+        except UselessKeyError as error:
             self._refused.append((authentic, error))
             self._notes.append(f"ignored: {error}")
         else:

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from airgap.base.errors import InputError
+from airgap.base.errors import InputError, ReadableError
 
 MAX_SECRET = 64 << 10
 """Bytes of a secret's file: keys have under one KiB, tokens with many claims reach a few; a wrong path anything."""
@@ -52,7 +52,7 @@ def _check(fd: int, path: Path, what: str) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise InputError(f"{what}-not-file", f"{str(path)!r} is not a file", f"give the {what}'s file")
     if info.st_mode & _SHARED and not _by_group_alone(fd, info):
-        raise InputError(
+        raise ReadableError(
             f"{what}-readable",
             f"{str(path)!r}: mode {stat.S_IMODE(info.st_mode):04o}: others can use it, expected 0600",
             f"chmod 600 {path}, or under Kubernetes fsGroup with defaultMode 0440; "

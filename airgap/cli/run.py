@@ -67,9 +67,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> int:
-    errors = [error, *error.also]
-    for one in errors:
-        one.hint = one.hint or _next(one)
+    errors = [one if one.hint else one.with_hint(_next(one)) for one in (error, *error.also)]
     if context is not None:
         context.end_progress()
         for one in errors:
@@ -77,9 +75,9 @@ def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> in
     if as_json:
         from airgap.cli.context import write_json
 
-        document: dict[str, object] = {**error.as_dict(), "exit": error.exit_code}
+        document: dict[str, object] = {**errors[0].as_dict(), "exit": error.exit_code}
         if error.also:
-            document["also"] = [one.as_dict() for one in error.also]
+            document["also"] = [one.as_dict() for one in errors[1:]]
         with contextlib.suppress(AirgapError):  # it is on stderr as well
             write_json(document)
     lines = [f"airgap: {one}\n  next: {one.hint}" for one in errors]

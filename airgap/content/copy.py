@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AbsentError, AirgapError, StoreError
+from airgap.base.errors import AbsentError, AirgapError, StoreError, UnreachableError
 from airgap.base.progress import Progress, Silent
 from airgap.content.fanout import Fanout, FanoutReader
 from airgap.content.graph import Descriptor, Node, Opener, PutResult, Source, Target, walk
@@ -204,7 +204,7 @@ class _Run:
             raise
         except AirgapError as error:
             result.error = error
-            if peer and error.code == "unreachable":
+            if peer and isinstance(error, UnreachableError):
                 self.gone.setdefault(peer, error)
 
     def _leaf(self, wanted: tuple[Descriptor, list[Copied]]) -> None:

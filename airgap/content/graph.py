@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError
+from airgap.base.errors import DamageError, IntegrityError, TooLargeError
 from airgap.base.strict_json import parse_json
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -235,7 +235,7 @@ def _edges(document: Mapping[str, Any], key: str, where: str, *, nodes: bool) ->
 def read_verified(source: Source, descriptor: Descriptor, limit: int = MAX_NODE) -> bytes:
     """The bytes of a small blob, checked against its descriptor. Raises `IntegrityError`."""
     if descriptor.size > limit:
-        raise IntegrityError("too-large", f"{descriptor.digest}: {descriptor.size} bytes, at most {limit} here")
+        raise TooLargeError("too-large", f"{descriptor.digest}: {descriptor.size} bytes, at most {limit} here")
     with source.open(descriptor) as stream:
         data = read_limited(stream, descriptor.size + 1)
     check_bytes(descriptor, data)
@@ -259,11 +259,11 @@ def check_bytes(descriptor: Descriptor, data: bytes) -> None:
 def check_sum(descriptor: Descriptor, digest: Digest, size: int) -> None:
     """Raises `IntegrityError` unless the size and digest that were computed are the descriptor's."""
     if size < descriptor.size:
-        raise IntegrityError("truncated", f"{descriptor.digest}: got {size} bytes, expected {descriptor.size}")
+        raise DamageError("truncated", f"{descriptor.digest}: got {size} bytes, expected {descriptor.size}")
     if size > descriptor.size:
-        raise IntegrityError("oversized", f"{descriptor.digest}: got more than the expected {descriptor.size} bytes")
+        raise DamageError("oversized", f"{descriptor.digest}: got more than the expected {descriptor.size} bytes")
     if digest != descriptor.digest:
-        raise IntegrityError("digest-mismatch", f"got {digest}, expected {descriptor.digest} ({size} bytes)")
+        raise DamageError("digest-mismatch", f"got {digest}, expected {descriptor.digest} ({size} bytes)")
 
 
 def read_node(source: Source, descriptor: Descriptor) -> Node:

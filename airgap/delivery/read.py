@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_errors
-from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
 from airgap.content.graph import Descriptor
 from airgap.delivery.index import (
     EVIDENCE_NAME,
@@ -112,7 +112,7 @@ def _read(path: Path, limit: int) -> bytes:
     if not regular:
         raise IntegrityError("not-file", f"{path}: not a file", "copy it again from the original medium")
     if len(data) > limit:
-        raise IntegrityError("too-large", f"{path}: more than {limit} bytes")
+        raise TooLargeError("too-large", f"{path}: more than {limit} bytes")
     return data
 
 
@@ -268,7 +268,7 @@ class _Extents(io.RawIOBase):
                     "the medium is damaged or was disconnected: try another drive, or copy it again",
                 ) from error
             if not count:
-                raise IntegrityError(
+                raise DamageError(
                     "truncated",
                     f"a volume is {left} bytes short",
                     "run `airgap verify` on it",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import Filling, check_free, disk_errors, sync_folder, write_durably
-from airgap.base.errors import IntegrityError
+from airgap.base.errors import DamageError
 from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, SIGNATURES, Extent
 from airgap.delivery.read import Media, Volumes, extent_name
 
@@ -108,7 +108,7 @@ def _copy(volume: Path, extent: Extent, path: Path) -> None:
         while left:
             count = os.preadv(source.fileno(), [buffer[:left]], offset)
             if not count:
-                raise IntegrityError("truncated", f"{volume}: ends {left} bytes too early")
+                raise DamageError("truncated", f"{volume}: ends {left} bytes too early")
             file.write(buffer[:count])
             left, offset = left - count, offset + count
         os.fsync(target.fileno())

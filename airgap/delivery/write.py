@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import Filling, disk_error, disk_errors, sync_folder, write_durably
-from airgap.base.errors import AirgapError, InputError, IntegrityError, StoreError
+from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, StoreError
 from airgap.base.progress import Progress
 from airgap.base.strict_json import decode_json
 from airgap.content.graph import Descriptor, Source
@@ -294,7 +294,7 @@ class _Reader:
             space = sink.space()[:left]
             count = readinto(space)
             if not count:
-                error = IntegrityError("truncated", f"{descriptor.digest}: {left} bytes short")
+                error = DamageError("truncated", f"{descriptor.digest}: {left} bytes short")
                 raise self._on_damage(descriptor, error)
             hasher.update(space[:count])
             sink.filled(count)

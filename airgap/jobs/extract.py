@@ -204,10 +204,10 @@ def _placed(
 ) -> IntegrityError | NotFoundError:
     """The error with the place where the bad blob is, and what mends it."""
     if found.contents is None:
-        error.hint = error.hint or "run `airgap pull` again with its lock and this store"
-    elif last is not None and isinstance(error, IntegrityError):
+        return error.with_hint(error.hint or "run `airgap pull` again with its lock and this store")
+    if last is not None and isinstance(error, IntegrityError):
         numbers = sorted({extent.volume for extent in found.contents.blobs.get(last.digest, ())})
         names = ", ".join(found.contents.volumes[number - 1].name for number in numbers)
-        error.what = f"{names or 'the delivery'}: {error.what}"
-        error.hint = error.hint or "copy it again from the original medium"
+        placed = error.with_where(names or "the delivery")
+        return placed.with_hint(error.hint or "copy it again from the original medium")
     return error

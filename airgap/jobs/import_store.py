@@ -131,12 +131,11 @@ def _copies(roots: Sequence[tuple[Item, Descriptor]], opened: Opened, target: Ta
 def _explain(result: Copied) -> AirgapError:
     error = result.error
     assert error is not None  # noqa: S101  (asked by the caller)
-    error.what = f"{result.copy.item!r}: {error.what}"
-    error.hint = error.hint or (
+    hint = error.hint or (
         "the medium is damaged, or the way from it: `airgap verify` names the volume; copy it again from the "
         "original, and run the same command"
     )
-    return error
+    return error.with_where(repr(result.copy.item)).with_hint(hint)
 
 
 def _check(roots: Sequence[tuple[Item, Descriptor]], layout: Layout, jobs: int) -> None:

@@ -65,9 +65,8 @@ def make_lock(
         try:
             item = kind_named(kind).resolve(asked, reach)
         except AirgapError as error:
-            error.what = f"{asked.where + ': ' if asked.where else ''}{kind} {asked.name!r}: {error.what}"
             progress.done(asked.name, "failed")
-            return error
+            return error.with_where(f"{asked.where + ': ' if asked.where else ''}{kind} {asked.name!r}")
         progress.done(asked.name, "locked")
         source = _relative(item.source, kind, folder)
         return replace(item, source=source, asked=_unwritten(kind, asked))

@@ -248,9 +248,8 @@ def _explain(result: Pulled) -> AirgapError:
         hint = hint or "upstream no longer has what was locked: `airgap lock --check` shows what moved"
     if isinstance(error, IntegrityError) and not hint:
         hint = "upstream or the way to it changed the bytes: nothing of it was kept; try again, or ask upstream"
-    error.what = f"{result.item.kind} {result.item.name!r} ({result.item.source}): {error.what}"
-    error.hint = hint or "what was fetched is kept: run the same command again"
-    return error
+    placed = error.with_where(f"{result.item.kind} {result.item.name!r} ({result.item.source})")
+    return placed.with_hint(hint or "what was fetched is kept: run the same command again")
 
 
 def _statement(results: Sequence[Pulled]) -> Pull:

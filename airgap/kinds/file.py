@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from airgap.base.digest import Digest, hash_stream
-from airgap.base.errors import InputError, IntegrityError
+from airgap.base.errors import DamageError, InputError
 from airgap.content.forms import Tree
 from airgap.content.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
 from airgap.content.lock import Item, LockedFile
@@ -56,7 +56,7 @@ def _size(http: Client, url: str, expected: Digest) -> int:
 
 def _agree(where: str, found: Digest, expected: Digest) -> None:
     if found != expected:
-        raise IntegrityError(
+        raise DamageError(
             "digest-mismatch",
             f"{where}: got {found}, expected {expected}",
             "the file is not the one that the request means: correct `sha256:` or the file",

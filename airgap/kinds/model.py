@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.base.secrets import read_secret
 from airgap.content.forms import Tree
@@ -231,7 +231,7 @@ def _hub_file(place: _Place, entry: Any) -> LockedFile:
     with place.opener(entry.rfilename)(0) as stream:
         data = read_limited(stream, MAX_SMALL + 1)
     if len(data) > MAX_SMALL:
-        raise IntegrityError(
+        raise TooLargeError(
             "too-large",
             f"{place.repo}: {entry.rfilename}: more than {MAX_SMALL} bytes, and not in LFS",
         )
@@ -248,7 +248,7 @@ def _hub_file(place: _Place, entry: Any) -> LockedFile:
 def _explain(response: Response, repo: str) -> UpstreamError:
     error = response.error()
     if response.status in (401, 403):
-        error.hint = f"accept the licence of {repo} in a browser, and set credentials.tokenFile in Upstreams"
+        return error.with_hint(f"accept the licence of {repo} in a browser, and set credentials.tokenFile in Upstreams")
     return error
 
 

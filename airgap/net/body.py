@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK
-from airgap.base.errors import IntegrityError
+from airgap.base.errors import DamageError
 
 SEND = 64 << 10
 """Bytes handed to the socket at once: larger pieces halve the rate at which a registry takes them (measured)."""
@@ -41,7 +41,7 @@ class RequestBody:
                 else:
                     filled = memoryview(stream.read(min(left, CHUNK)))
                 if not filled:
-                    raise IntegrityError("truncated", f"got {self.size - left} bytes to send, expected {self.size}")
+                    raise DamageError("truncated", f"got {self.size - left} bytes to send, expected {self.size}")
                 left -= len(filled)
                 for start in range(0, len(filled), SEND):
                     yield filled[start : start + SEND]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import urllib3.exceptions as lib
 
-from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.base.errors import NotFoundError, UnreachableError, UpstreamError
 from airgap.base.strict_json import decode_json
 from airgap.net.origin import redact
 
@@ -34,10 +34,14 @@ class TransportError(UpstreamError):
         self.repeatable = repeatable
         self.request_id = request_id
 
-    @property
-    def sent(self) -> bool:
-        """False when the request certainly never reached the server."""
-        return self.code != "unreachable"
+    sent = True
+    """False when the request certainly never reached the server."""
+
+
+class NoConnectionError(TransportError, UnreachableError):
+    """There was no connection to send the request on."""
+
+    sent = False
 
 
 @contextmanager
@@ -78,7 +82,7 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
             request_id=request_id,
         )
     if isinstance(error, lib.NewConnectionError | lib.ConnectTimeoutError):
-        return TransportError(
+        return NoConnectionError(
             "unreachable",
             f"{where}: no connection: {_short(cause)}",
             "check the host name, the port and the route to it",

@@ -21,7 +21,7 @@ from typing import IO
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, sync_folder
-from airgap.base.errors import AirgapError, IntegrityError, StoreError
+from airgap.base.errors import AirgapError, IntegrityError, StoreError, TornLogError
 from airgap.base.times import utc_text
 from airgap.statements.fields import Fields
 
@@ -144,9 +144,7 @@ class StationLog:
             for entry in self.entries():
                 wanted.discard(entry.digest)
                 count += 1
-        except IntegrityError as error:
-            if error.code != "log-torn":
-                raise
+        except TornLogError as error:
             torn = error
         if wanted:
             lost = min(wanted)
@@ -237,7 +235,7 @@ def _check(line: bytes, previous: Digest, where: str) -> LogLine:
     if not line.endswith(b"\n"):
         if len(line) == MAX_LINE:
             raise _damaged(f"{where}: the line has more than {MAX_LINE} bytes")
-        raise IntegrityError(
+        raise TornLogError(
             "log-torn",
             f"{where}: the last line is incomplete: the machine stopped while writing it",
             "the next command that writes to the log repairs it, and records that",

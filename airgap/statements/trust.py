@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from airgap.base.errors import InputError, TrustError
+from airgap.base.errors import InputError, TrustError, UnknownKeyError, UselessKeyError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.resources.model import ROLES, Trust, TrustedKey
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle, verify
@@ -250,7 +250,7 @@ def _check_key_then(statement: Statement, key: TrustedKey, where: str) -> None:
     signed_at = statement.signed_at
     # 6. Within the key's validity, both ends included.
     if not key.not_before <= signed_at <= key.not_after:
-        raise TrustError(
+        raise UselessKeyError(
             "key-not-valid-then",
             f"{where}: signed at {utc_text(signed_at)}, key {key.name!r} is valid from "
             f"{utc_text(key.not_before)} to {utc_text(key.not_after)}",
@@ -259,7 +259,7 @@ def _check_key_then(statement: Statement, key: TrustedKey, where: str) -> None:
     # 7. Not revoked then, but for what is accepted by name.
     revoked = key.revoked
     if revoked is not None and signed_at >= revoked.at and statement.subject not in revoked.accept:
-        raise TrustError(
+        raise UselessKeyError(
             "key-revoked",
             f"{where}: signed at {utc_text(signed_at)}, key {key.name!r} was revoked at {utc_text(revoked.at)}",
             f"have it signed with another key, or add {statement.subject} to the key's `accept` list",
@@ -273,7 +273,7 @@ def _nobody(where: str, hint: str, ring: KeyRing) -> TrustError:
             f"{where}: the signature does not match key {hint}",
             "the file was changed or damaged on the way; get it again",
         )
-    return TrustError(
+    return UnknownKeyError(
         "unknown-key",
         f"{where}: signed by a key that the Trust resource does not list (hint {hint[:100]!r})",
         "if you trust the signer, verify the key through another channel, and add it to the Trust resource",

@@ -145,8 +145,7 @@ class Ledger:
         """Without a state, whatever could have been a list decides: who took the state away may have spoilt it too."""
         for url, error in self._unread.items():
             if isinstance(error, UpstreamError | StoreError):
-                error.what = f"there is no {self.file.path}, and the list at {url} must be read first: {error.what}"
-                raise error
+                raise error.with_where(f"there is no {self.file.path}, and the list at {url} must be read first")
             raise TrustError(
                 "list-not-believed",
                 f"there is no {self.file.path}, and what {url} holds in its place cannot be believed: {error}",

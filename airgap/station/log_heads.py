@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.errors import TrustError
+from airgap.base.errors import UnknownKeyError
 from airgap.base.inputs import read_input
 from airgap.resources.model import Trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
@@ -49,9 +49,7 @@ def read_heads(paths: Sequence[Path], trust: Trust | None) -> Heads:
     for path in paths:
         try:
             statement = _read(path, ring)
-        except TrustError as error:
-            if error.code != "unknown-key":
-                raise
+        except UnknownKeyError as error:
             notes.append(f"ignored: {error}")
             continue
         count += 1

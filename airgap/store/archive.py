@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_error, disk_errors
-from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import ANNOTATION_REF_NAME, MAX_NODE, Descriptor, descriptor_from
 
@@ -85,7 +85,7 @@ class Archive:
 
     def _read(self, offset: int, size: int) -> bytes:
         if size > MAX_NODE:
-            raise IntegrityError("too-large", f"{self.path}: index.json has {size} bytes, expected at most {MAX_NODE}")
+            raise TooLargeError("too-large", f"{self.path}: index.json has {size} bytes, expected at most {MAX_NODE}")
         return os.pread(self._file.fileno(), size, offset)
 
     def has(self, descriptor: Descriptor) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from airgap.base.canonical import canonical
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_errors
-from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor
 from airgap.store.archive import Slice
@@ -118,7 +118,7 @@ class EngineImage:
 def _content(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> bytes:
     member = members[name]
     if member.size > MAX_NODE:
-        raise IntegrityError("too-large", f"{name}: got {member.size} bytes, expected at most {MAX_NODE}")
+        raise TooLargeError("too-large", f"{name}: got {member.size} bytes, expected at most {MAX_NODE}")
     file = archive.extractfile(member)
     return file.read() if file else b""
 

@@ -5,7 +5,6 @@ Gives the `Source` of its graph, and what is attached to it: referrers and `sha2
 
 from __future__ import annotations
 
-import copy
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -221,8 +220,7 @@ class LayoutFinder:
                 self._read_indexes(found)
                 self._subjects = found
         if digest in self._broken:
-            # A copy: whoever gets it says in it whose it is.
-            raise copy.copy(self._broken[digest])
+            raise self._broken[digest]
         return self._subjects.get(digest, [])
 
     def tagged(self, tag: str) -> Descriptor | None:
@@ -260,9 +258,9 @@ class LayoutFinder:
             try:
                 node = read_node(self.source, descriptor)
             except IntegrityError as error:
-                error.what = f"a manifest that refers to {subject}: {error.what}"
-                error.hint = error.hint or "remove it from the layout, or make it again"
-                self._broken.setdefault(subject, error)
+                placed = error.with_where(f"a manifest that refers to {subject}")
+                hint = error.hint or "remove it from the layout, or make it again"
+                self._broken.setdefault(subject, placed.with_hint(hint))
                 continue
             found.setdefault(subject, []).append(_typed(node))
         return found
@@ -282,9 +280,9 @@ class LayoutFinder:
                         here.add(entry.digest)
                         known.append(_typed(read_node(self.source, entry)))
             except IntegrityError as error:
-                error.what = f"the index of what refers to {subject}: {error.what}"
-                error.hint = error.hint or "remove it from the layout, or make it again"
-                self._broken.setdefault(subject, error)
+                placed = error.with_where(f"the index of what refers to {subject}")
+                hint = error.hint or "remove it from the layout, or make it again"
+                self._broken.setdefault(subject, placed.with_hint(hint))
 
     def _manifest(self, blob: Descriptor) -> tuple[Descriptor, Digest] | None:
         """The blob with its media type, and its subject, when it is a manifest that has one, sound or not."""

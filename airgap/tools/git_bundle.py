@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.errors import IntegrityError, StoreError
+from airgap.base.errors import IntegrityError, PrerequisiteError, StoreError
 from airgap.content.graph import Descriptor, Source, check_sum
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
@@ -111,7 +111,7 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
         header = read_header(file, path.name)
         missing = set(header.prerequisites) - repository.has(header.prerequisites)
         if missing:
-            raise IntegrityError(
+            raise PrerequisiteError(
                 "git-prerequisite",
                 f"{path.name}: {len(missing)} commits that it builds on are missing (first: {min(missing)})",
                 "import the previous delivery first",

@@ -9,7 +9,8 @@ from airgap.base.errors import (
     AirgapError,
     InputError,
     IntegrityError,
-    NotFoundError,
+    ObjectGoneError,
+    RepositoryMissingError,
     StoreError,
     ToolError,
     UpstreamError,
@@ -71,7 +72,7 @@ _FAULTS = (
     ),
     _Fault(
         r"repository '.*' not found|error: 404|does not appear to be a git repository|[Rr]epository not found",
-        NotFoundError,
+        RepositoryMissingError,
         "git-not-found",
         "the repository does not exist, or this account may not see it",
         "check the URL and the credentials",
@@ -96,7 +97,7 @@ _FAULTS = (
     ),
     _Fault(
         r"not our ref|unadvertised object",
-        NotFoundError,
+        ObjectGoneError,
         "git-object-gone",
         "an object no longer exists",
         "lock again: `airgap lock --update NAME`",

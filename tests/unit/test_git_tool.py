@@ -12,7 +12,8 @@ from airgap.base.errors import (
     AirgapError,
     InputError,
     IntegrityError,
-    NotFoundError,
+    ObjectGoneError,
+    RepositoryMissingError,
     StoreError,
     ToolError,
     UpstreamError,
@@ -151,7 +152,7 @@ def test_hooks_do_not_run(git: Git, tmp_path: Path) -> None:
     [
         ("fatal: could not read Username: terminal prompts disabled", UpstreamError, "git-unauthorized"),
         ("fatal: The requested URL returned error: 403", UpstreamError, "git-unauthorized"),
-        ("remote: Not found.\nfatal: repository 'https://x/' not found", NotFoundError, "git-not-found"),
+        ("remote: Not found.\nfatal: repository 'https://x/' not found", RepositoryMissingError, "git-not-found"),
         ("fatal: unable to access 'x': Could not resolve host: x", UpstreamError, "git-unreachable"),
         ("error: RPC failed; HTTP 413 curl 22\nEverything up-to-date", UpstreamError, "git-too-large"),
         ("error: RPC failed; HTTP 504 curl 22", UpstreamError, "git-unreachable"),
@@ -159,7 +160,7 @@ def test_hooks_do_not_run(git: Git, tmp_path: Path) -> None:
         ("fatal: unable to access 'x': server certificate verification failed", UpstreamError, "tls-untrusted"),
         ("fatal: write error: No space left on device", StoreError, "disk-full"),
         ("fatal: fsck error in packed object", IntegrityError, "git-corrupt"),
-        ("fatal: remote error: upload-pack: not our ref " + OID, NotFoundError, "git-object-gone"),
+        ("fatal: remote error: upload-pack: not our ref " + OID, ObjectGoneError, "git-object-gone"),
         ("fatal: something else", ToolError, "git-failed"),
     ],
 )  # fmt: skip

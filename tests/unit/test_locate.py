@@ -71,6 +71,6 @@ def test_a_broken_referrer_is_an_error_of_its_own_for_each_who_asks(made: images
         with pytest.raises(IntegrityError) as caught:
             find_attached(reach.locate("oci:made:v1"), [Digest(digest)])
         said.append(caught.value.what)
-        caught.value.what = "changed"
+        assert caught.value.with_where("changed").what == f"changed: {said[-1]}"
     assert said[0] == said[1]
     assert "changed" not in said[0]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from airgap.base.digest import CHUNK
-from airgap.base.errors import AbsentError, StoreError, UpstreamError
+from airgap.base.errors import AbsentError, StoreError, UnreachableError, UpstreamError
 from airgap.base.progress import Silent
 from airgap.content.copy import Copy, copy_graph
 from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, PutResult
@@ -132,7 +132,7 @@ def test_a_registry_that_dies_in_the_middle_does_not_stop_the_other(after: int) 
 def test_a_registry_that_cannot_be_reached_is_not_asked_for_every_image() -> None:
     source = Counted()
     roots = [_image(source, *_layers(2, 100), bytes([number])) for number in range(50)]
-    dead = Dies(0, UpstreamError("unreachable", "no connection"))
+    dead = Dies(0, UnreachableError("unreachable", "no connection"))
     results = copy_graph([Copy(str(n), source, dead, root, peer="dead") for n, root in enumerate(roots)], jobs=2)
     assert {result.error.code for result in results if result.error} == {"unreachable"}
     assert dead.asked <= 2

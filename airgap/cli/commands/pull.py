@@ -52,9 +52,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     try:
         results = pull(reaches, layout, records, station, jobs=jobs, progress=context.progress())
     except AirgapError as error:
-        if not arguments.upstreams:
-            _name_upstreams(error)
-        raise
+        if arguments.upstreams:
+            raise
+        raise _with_upstreams(error) from error
     rows = [
         {
             "name": r.item.name,
@@ -79,9 +79,15 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.NO if failed else exits.DONE
 
 
-def _name_upstreams(error: AirgapError) -> None:
+def _with_upstreams(error: AirgapError) -> AirgapError:
     """Says where a host is described: the Upstreams beside a request, which served `lock`, are not in the lock."""
-    for one in (error, *error.also):
-        if isinstance(one, UpstreamError) and not isinstance(one, NotFoundError):
-            where = "hosts are described in a file that --upstreams names; what stands beside the request is not read"
-            one.hint = f"{one.hint}; {where}" if one.hint else where
+    made = _with_hint(error)
+    made.also = [_with_hint(one) for one in error.also]
+    return made
+
+
+def _with_hint(error: AirgapError) -> AirgapError:
+    if not isinstance(error, UpstreamError) or isinstance(error, NotFoundError):
+        return error
+    where = "hosts are described in a file that --upstreams names; what stands beside the request is not read"
+    return error.with_hint(f"{error.hint}; {where}" if error.hint else where)

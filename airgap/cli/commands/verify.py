@@ -6,7 +6,7 @@ import argparse
 from datetime import datetime
 from typing import Any
 
-from airgap.base.errors import InputError, TrustError
+from airgap.base.errors import ExpiredError, InputError
 from airgap.base.times import utc_text, utc_time
 from airgap.cli import exits
 from airgap.cli.context import Context
@@ -65,10 +65,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             sovereign=trust.sovereign,
             now=arguments.at or context.now(),
         )
-    except TrustError as error:
-        if error.code == "delivery-expired":
-            error.hint = f"{error.hint}; was it accepted in time, and comes out of an archive? --at TIME"
-        raise
+    except ExpiredError as error:
+        hint = f"{error.hint}; was it accepted in time, and comes out of an archive? --at TIME"
+        raise error.with_hint(hint) from error
     if arguments.at is not None:
         context.note(f"note: judged as of {utc_text(arguments.at)}; an import goes by the clock")
     for note in opened.admitted.notes:

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from airgap.base.disk import check_free, locked
-from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, PrerequisiteError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Form, Refs
@@ -214,9 +214,7 @@ class GitDestination:
                 copy_out(refs.source, bundle, path)
                 try:
                     header = unpack_bundle(repository, path)
-                except IntegrityError as error:
-                    if error.code != "git-prerequisite":
-                        raise
+                except PrerequisiteError:
                     # An increment builds on what an earlier delivery brought.
                     repository.fetch(place.remote, (place.look() or Listing()).refs)
                     header = unpack_bundle(repository, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.base.errors import RepositoryMissingError, UpstreamError
 from airgap.content.graph import Descriptor, Opener
 from airgap.destinations.git.gitea import GiteaApi
 from airgap.destinations.git.place import Listing
@@ -39,11 +39,10 @@ class ServerPlace:
                 raise UpstreamError("git-read-only", f"{self.at}: {repo.problem}", "map it to another place")
         try:
             refs, head, head_oid = list_refs(self._git, self.remote)
-        except NotFoundError as error:
-            if self._api is not None or error.code != "git-not-found":
+        except RepositoryMissingError as error:
+            if self._api is not None:
                 raise
-            error.hint = "this server has no API to create repositories: create it there first"
-            raise
+            raise error.with_hint("this server has no API to create repositories: create it there first") from error
         return Listing(refs, head, head_oid)
 
     def refuses(self, ref: str) -> str:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from airgap.base.errors import AirgapError, InputError, NotFoundError, UpstreamError
+from airgap.base.errors import AirgapError, BlockedError, InputError, NotFoundError, UnreachableError
 from airgap.content.copy import Copy
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Graph
@@ -20,7 +20,7 @@ from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import parse_reference
 from airgap.destinations.base import Run
 from airgap.destinations.graph.audit import GraphAuditor
-from airgap.destinations.graph.place import HIDDEN, SIGNATURE_TAG, Deep, GraphPlace
+from airgap.destinations.graph.place import SIGNATURE_TAG, Deep, GraphPlace
 from airgap.destinations.mapping import map_prefix
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
@@ -100,9 +100,7 @@ class GraphDestination:
             found = repository.resolve(name or str(wanted.digest))
         except NotFoundError:
             return change
-        except UpstreamError as error:
-            if error.code != HIDDEN:
-                raise
+        except BlockedError:
             reason = "content is there, but a project policy forbids reading it"
             if self.run.add_only or (SIGNATURE_TAG.match(name) and not self.run.wrote(change)):
                 return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
@@ -164,11 +162,11 @@ class GraphDestination:
                 if change.name and self.projects is not None:  # a registry's names were read back there
                     return replace(change, outcome=ChangeOutcome.WRITTEN)
             found = repository.resolve(change.name or change.digest)
+        except BlockedError:
+            reason = "a project policy forbids reading it back"
+            return replace(change, outcome=ChangeOutcome.WRITTEN, reason=reason)
         except AirgapError as error:
-            if error.code == HIDDEN:
-                reason = "a project policy forbids reading it back"
-                return replace(change, outcome=ChangeOutcome.WRITTEN, reason=reason)
-            if error.code == "unreachable":  # nobody waits for it again
+            if isinstance(error, UnreachableError):  # nobody waits for it again
                 self._gone = error
             return replace(change, outcome=ChangeOutcome.FAILED, reason=str(error))
         if found.digest != wanted.digest:

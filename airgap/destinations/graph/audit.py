@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from airgap.base.digest import Digest, hash_stream
-from airgap.base.errors import AirgapError, IntegrityError, NotFoundError
+from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, UnreachableError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change
@@ -128,7 +128,7 @@ class GraphAuditor:
             raise self._gone.with_traceback(None)
 
     def _noted(self, error: AirgapError) -> AirgapError:
-        if error.code == "unreachable":
+        if isinstance(error, UnreachableError):
             self._gone = error
         return error
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from airgap.base.digest import Digest, hash_stream
-from airgap.base.errors import IntegrityError, UpstreamError
+from airgap.base.errors import BlockedError, IntegrityError
 from airgap.content.graph import Descriptor, Node, Opener, PutResult, Target
 
 SIGNATURE_TAG = re.compile(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)\Z")
 FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}\Z")
 """The registry's own index of referrers, where it has no API for them."""
-HIDDEN = "blocked-by-policy"
 """Code of a name that is there, but that a policy of its project forbids to read (Harbor)."""
 
 
@@ -21,7 +20,7 @@ class GraphPlace(Target, Protocol):
     """One repository."""
 
     def resolve(self, name: str) -> Descriptor:
-        """What a tag or digest names. Raises `NotFoundError`, or `UpstreamError` with the code `HIDDEN`."""
+        """What a tag or digest names. Raises `NotFoundError`, `BlockedError`."""
 
     def tags(self) -> Sequence[str]:
         """All tags of the repository; none when it does not exist."""
@@ -52,10 +51,8 @@ class Deep:
             with self._place.open(descriptor) as stream:
                 if hash_stream(stream) == (descriptor.digest, descriptor.size):
                     return True
-        except UpstreamError as error:
-            if error.code == HIDDEN:  # nobody may read it: its blobs are hashed all the same
-                return True
-            raise
+        except BlockedError:  # nobody may read it: its blobs are hashed all the same
+            return True
         if self._place.discard(descriptor):
             return False
         raise IntegrityError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.base.digest import CHUNK, Digest, hash_stream
-from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, RaceError, UpstreamError
 from airgap.destinations.base import Run
 from airgap.destinations.s3.client import make_client, mapped
 from airgap.destinations.s3.parts import PART_SIZE, Journals, abort, upload
@@ -136,9 +136,9 @@ class S3Objects:
                 checksum = base64.b64encode(bytes.fromhex(descriptor.digest.hex)).decode()
             else:
                 checksum = self._put_parts(bucket, key, body, condition)
-        except UpstreamError as error:
+        except RaceError:
             # A request that was repeated because its answer was lost meets the object that it made.
-            if error.code == "changed-meanwhile" and self._holds(bucket, key, descriptor.digest, descriptor.size):
+            if self._holds(bucket, key, descriptor.digest, descriptor.size):
                 return
             raise
         head = self._head(bucket, key)

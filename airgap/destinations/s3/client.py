@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.errors import (
+    AirgapError,
+    DamageError,
+    InputError,
+    NotFoundError,
+    RaceError,
+    UnreachableError,
+    UpstreamError,
+)
 from airgap.base.secrets import read_secret
 from airgap.net.config import Credentials
 from airgap.resources.model import S3Config
@@ -190,12 +198,12 @@ _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "InternalError": (UpstreamError, "server-error", _BROKEN),
     "500": (UpstreamError, "server-error", _BROKEN),
     "IncompleteBody": (UpstreamError, "cut-request", _CUT),
-    "BadDigest": (IntegrityError, "digest-mismatch", _DAMAGED),
-    "XAmzContentChecksumMismatch": (IntegrityError, "digest-mismatch", _DAMAGED),
-    "InvalidDigest": (IntegrityError, "digest-mismatch", _DAMAGED),
-    "PreconditionFailed": (UpstreamError, "changed-meanwhile", _RACE),
-    "ConditionalRequestConflict": (UpstreamError, "changed-meanwhile", _RACE),
-    "412": (UpstreamError, "changed-meanwhile", _RACE),
+    "BadDigest": (DamageError, "digest-mismatch", _DAMAGED),
+    "XAmzContentChecksumMismatch": (DamageError, "digest-mismatch", _DAMAGED),
+    "InvalidDigest": (DamageError, "digest-mismatch", _DAMAGED),
+    "PreconditionFailed": (RaceError, "changed-meanwhile", _RACE),
+    "ConditionalRequestConflict": (RaceError, "changed-meanwhile", _RACE),
+    "412": (RaceError, "changed-meanwhile", _RACE),
     "InvalidObjectState": (UpstreamError, "archived", _ARCHIVED),
     "NoSuchUpload": (
         NotFoundError,
@@ -228,7 +236,7 @@ def mapped(where: str) -> Iterator[None]:
         OSError,
         ValueError,
     ) as error:
-        raise UpstreamError(
+        raise UnreachableError(
             "unreachable",
             f"{where}: {type(error).__name__}: {error}",
             "check the endpoint, then run the same command again",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError, NotFoundError, StoreError, UpstreamError
+from airgap.base.errors import DamageError, IntegrityError, NotFoundError, StoreError, UpstreamError
 from airgap.base.strict_json import decode_json
 from airgap.destinations.s3.client import FULL, mapped
 from airgap.destinations.trees.destination import ObjectBody
@@ -212,7 +212,7 @@ def _go_on(client: S3Client, journal: UploadJournal, body: ObjectBody, condition
                     )
                 journal.add(Part(number, answer["ETag"], checksum))
             elif known.sha256 != checksum:
-                raise IntegrityError("digest-mismatch", f"{where}: part {number} differs from what was sent before")
+                raise DamageError("digest-mismatch", f"{where}: part {number} differs from what was sent before")
     except IntegrityError:
         abort(client, journal)
         raise

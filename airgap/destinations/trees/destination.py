@@ -16,7 +16,7 @@ from threading import Event, Lock
 from typing import BinaryIO, Protocol, TypeVar
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.errors import AbsentError, AirgapError, StoreError, UpstreamError
+from airgap.base.errors import AbsentError, AirgapError, RaceError, StoreError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Form, Tree
@@ -271,7 +271,7 @@ class TreeDestination:
                 was_there = change.outcome is ChangeOutcome.PRESENT
                 return replace(change, outcome=ChangeOutcome.PRESENT if was_there else ChangeOutcome.WRITTEN)
             if held is not None and str(held.digest) != change.previous:
-                raise UpstreamError(
+                raise RaceError(
                     "changed-meanwhile",
                     f"{line.bucket}/{line.key}: got {held.digest}, expected {change.previous or 'nothing'} as planned",
                     "someone else writes there; run the import again",

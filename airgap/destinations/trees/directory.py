@@ -16,7 +16,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.disk import Filling
-from airgap.base.errors import InputError, StoreError, UpstreamError
+from airgap.base.errors import InputError, RaceError, StoreError
 from airgap.content.lock import check_path
 from airgap.destinations.base import Run
 from airgap.destinations.trees.destination import Held, ObjectBody, TreeDestination
@@ -92,7 +92,7 @@ class DirectoryObjects:
                 os.fsync(descriptor)
                 now = self.look(bucket, key)
                 if (now and now.digest) != (replaces and replaces.digest):
-                    raise UpstreamError(
+                    raise RaceError(
                         "changed-meanwhile",
                         f"{where}: got {now.digest if now else 'nothing'}, expected what it held before",
                         "someone else writes there; run the import again",

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from airgap.acceptance.open import Opened
-from airgap.base.errors import (
-    AbsentError,
-    AirgapError,
-)
+from airgap.base.errors import AbsentError, AirgapError, UnreachableError
 from airgap.content.forms import Change, ChangeOutcome, Form
 from airgap.destinations.base import Destination
 from airgap.destinations.graph import GraphDestination
@@ -69,7 +66,7 @@ class Imported:
     def gone(self) -> dict[str, AirgapError]:
         """The destinations that did not answer, with why: they are not asked again."""
         found = {line.destination.url: line.error for line in self.lines}
-        return {url: error for url, error in found.items() if error is not None and error.code == "unreachable"}
+        return {url: error for url, error in found.items() if isinstance(error, UnreachableError)}
 
     @property
     def whole(self) -> bool:

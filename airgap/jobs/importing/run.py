@@ -13,7 +13,7 @@ from airgap.base.errors import (
     InputError,
     IntegrityError,
     StoreError,
-    UpstreamError,
+    UnreachableError,
 )
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
@@ -51,7 +51,7 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
     each(jobs, _plan, list(first.values()))
     for line in lines:
         error = first[id(line.destination)].error
-        if isinstance(error, UpstreamError) and error.code == "unreachable":
+        if isinstance(error, UnreachableError):
             line.error = error
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
     return Imported(opened, lines, opened.volumes.missing())
@@ -233,7 +233,7 @@ def _transfer_others(lines: Sequence[Line]) -> None:
 
 def _explain(line: Line) -> None:
     if isinstance(line.error, IntegrityError) and not line.error.hint:
-        line.error.hint = (
+        line.error = line.error.with_hint(
             "the medium is damaged, or the way from it: `airgap verify` names the volume; copy it again from the "
             "original, and run the same command"
         )

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from airgap.base.disk import disk_errors, locked
-from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.errors import AirgapError, InputError, IntegrityError, ObjectGoneError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Refs
@@ -181,9 +181,7 @@ class GitKind:
             check_whole_source(self._git, remote.url)
         try:
             repository.fetch(remote, item.refs)
-        except NotFoundError as error:
-            if error.code != "git-object-gone":
-                raise
+        except ObjectGoneError as error:
             # The lock's object is gone. Say which ref it was, and what it is now.
             present, _, _ = list_refs(self._git, remote)
             moved = [

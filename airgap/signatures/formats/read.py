@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, IntegrityError
+from airgap.base.errors import AirgapError, DamageError, IntegrityError, TooLargeError
+from airgap.base.strict_json import RepeatedKeyError
 from airgap.content.graph import (
     Descriptor,
     Node,
@@ -54,8 +55,6 @@ SBOM_PREFIXES = (
 BUILDX_KIND = "vnd.docker.reference.type"
 BUILDX_SUBJECT = "vnd.docker.reference.digest"
 BUILDX_ATTESTATION = "attestation-manifest"
-
-_DAMAGE = frozenset({"digest-mismatch", "truncated", "oversized"})
 
 
 @contextmanager
@@ -257,8 +256,8 @@ def _as_a_whole(
 
 
 def _broken(error: IntegrityError, reason: str) -> Refusal:
-    if error.code in _DAMAGE:
+    if isinstance(error, DamageError):
         return Refusal("damaged", error.what)
-    if error.code == "too-large":
+    if isinstance(error, TooLargeError):
         return Refusal("too-large", error.what)
-    return Refusal("duplicate-key" if "occurs twice" in error.what else reason, error.what)
+    return Refusal("duplicate-key" if isinstance(error.__cause__, RepeatedKeyError) else reason, error.what)

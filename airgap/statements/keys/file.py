@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, sync_folder
-from airgap.base.errors import InputError, TrustError
+from airgap.base.errors import InputError, ReadableError, TrustError
 from airgap.base.secrets import read_private
 from airgap.statements.keys.cosign import is_cosign_key, open_box
 
@@ -169,9 +169,7 @@ def check_private(path: Path) -> None:
     """
     try:
         data = read_private(path, "key")
-    except InputError as error:
-        if error.code != "key-readable":
-            raise
+    except ReadableError:
         with disk_errors(path), path.open("rb") as file:
             data = file.read(MAX_KEY)
         if not _is_public(data):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.base.errors import BlockedError, ChildMissingError, DigestRefusedError, NotFoundError, UpstreamError
 from airgap.net.faults import server_words
 from airgap.net.http import Response
 from airgap.net.origin import redact
@@ -18,6 +18,7 @@ class _Refusal:
     words: tuple[str, ...]
     code: str
     hint: str
+    kind: type[UpstreamError] = UpstreamError
 
 
 _REFUSALS = (
@@ -50,15 +51,23 @@ _REFUSALS = (
         ("projectpolicyviolation", "policy"),
         "blocked-by-policy",
         "a project policy (signed images only, no vulnerable images) forbids reading it",
+        BlockedError,
     ),
     _Refusal(
         400,
         ("manifest_blob_unknown", "blob unknown"),
         "child-missing",
         "content that the manifest names is missing in this repository: run the same command again",
+        ChildMissingError,
     ),
     _Refusal(400, ("manifest_invalid",), "manifest-refused", "the registry refuses this manifest"),
-    _Refusal(400, ("digest_invalid",), "digest-refused", "the bytes changed on the way: run the same command again"),
+    _Refusal(
+        400,
+        ("digest_invalid",),
+        "digest-refused",
+        "the bytes changed on the way: run the same command again",
+        DigestRefusedError,
+    ),
     _Refusal(400, ("name_invalid",), "bad-repository-name", "use lower case letters, digits and . _ - /"),
     _Refusal(
         401,
@@ -89,7 +98,7 @@ def refusal(response: Response, who: str) -> UpstreamError:
     low = words.lower()
     for known in _REFUSALS:
         if response.status == known.status and any(word in low for word in known.words):
-            return _made(response, known.code, words, known.hint)
+            return _made(response, known.code, words, known.hint, known.kind)
     challenge = response.headers.get("Www-Authenticate")
     if response.status == 401 and not challenge:
         # Harbor's answer for a missing project, whatever the credentials; HEAD has no body to say so.
@@ -105,8 +114,11 @@ def refusal(response: Response, who: str) -> UpstreamError:
     return response.error()
 
 
-def _made(response: Response, code: str, words: str, hint: str) -> UpstreamError:
-    kind = NotFoundError if response.status == 404 else UpstreamError
+def _made(
+    response: Response, code: str, words: str, hint: str, kind: type[UpstreamError] = UpstreamError
+) -> UpstreamError:
+    if response.status == 404:
+        kind = NotFoundError
     request_id = (response.headers.get("X-Request-Id") or response.request_id)[:80]
     what = f"{response.method} {redact(response.url)}: got {response.status}: {words} (X-Request-Id {request_id})"
     return kind(code, what, hint, response.status)

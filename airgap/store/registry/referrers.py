@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
+from airgap.base.errors import ChildMissingError, IntegrityError, NotFoundError, RaceError, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import MAX_NODE, OCI_INDEX, Descriptor, Node
 from airgap.content.reference import referrers_tag
@@ -71,15 +71,14 @@ def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_ta
             data = _index([*(raw for _, raw in there), _entry(node)])
             try:
                 put_tag(referrers_tag(subject), Descriptor.of(OCI_INDEX, data), data)
-            except UpstreamError as error:
-                if error.code == "child-missing":
-                    lost = [one for one, _ in there if one.is_node and not has(one)]
-                    if not lost:
-                        raise
-                    gone |= {one.digest for one in lost}
-                    client.http.pause(0, _left_out(f"{client.host}/{path}", subject, lost))
-                elif error.code != "tag-differs":
+            except ChildMissingError:
+                lost = [one for one, _ in there if one.is_node and not has(one)]
+                if not lost:
                     raise
+                gone |= {one.digest for one in lost}
+                client.http.pause(0, _left_out(f"{client.host}/{path}", subject, lost))
+            except RaceError:
+                continue
     raise UpstreamError(
         "referrers-race",
         f"{client.host}/{path}: {referrers_tag(subject)} lost the new entry {MAX_MERGES} times",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from airgap.base.digest import Digest
-from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.base.errors import BlockedError, ChildMissingError, NotFoundError, RaceError, UpstreamError
 from airgap.content.graph import (
     MAX_NODE,
     Descriptor,
@@ -214,7 +214,7 @@ class RegistryRepository:
         self._put_manifest(tag, descriptor, data)
         after = self._current(tag)
         if after not in (descriptor.digest, _HIDDEN):
-            raise UpstreamError(
+            raise RaceError(
                 "tag-differs",
                 f"{self}:{tag}: got {after or 'nothing'} after writing it, expected {descriptor.digest}",
                 "someone else writes the same tag",
@@ -224,9 +224,9 @@ class RegistryRepository:
         """The root's bytes as the registry has them; our own where a policy forbids to read them."""
         try:
             return self.manifest(root.digest)[1]
-        except UpstreamError as error:
+        except BlockedError:
             kept = self.client.recall(root.digest)
-            if error.code != "blocked-by-policy" or kept is None:
+            if kept is None:
                 raise
             return kept
 
@@ -234,10 +234,8 @@ class RegistryRepository:
         """The digest that a tag has, `""` for none, `_HIDDEN` where Harbor's policy forbids to read it."""
         try:
             found = self.find(tag)
-        except UpstreamError as error:
-            if error.code == "blocked-by-policy":
-                return _HIDDEN
-            raise
+        except BlockedError:
+            return _HIDDEN
         return "" if found is None else found.digest
 
     def _put_node(self, descriptor: Descriptor, opener: Opener) -> PutResult:
@@ -278,8 +276,8 @@ class RegistryRepository:
                     headers={"Content-Type": descriptor.media_type},
                     body=RequestBody.of(data),
                 )
-            except UpstreamError as error:
-                wait = backoff.after() if error.code == "child-missing" else None
+            except ChildMissingError as error:
+                wait = backoff.after()
                 if wait is None:
                     raise
                 self.client.http.pause(wait, error.what)

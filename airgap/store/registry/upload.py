@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import BinaryIO, cast
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.errors import UpstreamError
+from airgap.base.errors import DigestRefusedError, UpstreamError
 from airgap.content.graph import Descriptor, Opener, PutResult, check_bytes, check_sum, read_limited
 from airgap.net.backoff import Backoff
 from airgap.net.faults import TransportError
@@ -170,7 +170,7 @@ def _restartable(error: UpstreamError) -> bool:
     """Whether a new session can end better than the one that failed."""
     if isinstance(error, TransportError):
         return error.repeatable
-    return error.status in GONE or error.status >= 500 or error.code == "digest-refused"
+    return error.status in GONE or error.status >= 500 or isinstance(error, DigestRefusedError)
 
 
 def _open(opener: Opener, descriptor: Descriptor) -> BinaryIO:

@@ -1,0 +1,104 @@
+"""Errors: what they say does not change, and who reacts to one asks for its class."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from copy import copy
+from pathlib import Path
+
+import pytest
+
+from airgap.base import errors
+from airgap.base.digest import Digest
+from airgap.base.errors import AbsentError, AirgapError, NotFoundError, UpstreamError
+from airgap.net.faults import NoConnectionError, TransportError
+
+PACKAGE = Path(__file__).parents[2] / "airgap"
+CLASSES = {
+    "blocked-by-policy": "BlockedError",
+    "changed-meanwhile": "RaceError",
+    "child-missing": "ChildMissingError",
+    "delivery-expired": "ExpiredError",
+    "digest-mismatch": "DamageError",
+    "digest-refused": "DigestRefusedError",
+    "git-not-found": "RepositoryMissingError",
+    "git-object-gone": "ObjectGoneError",
+    "git-prerequisite": "PrerequisiteError",
+    "key-not-valid-then": "UselessKeyError",
+    "key-revoked": "UselessKeyError",
+    "log-torn": "TornLogError",
+    "oversized": "DamageError",
+    "tag-differs": "RaceError",
+    "too-large": "TooLargeError",
+    "truncated": "DamageError",
+    "unknown-key": "UnknownKeyError",
+    "unreachable": "UnreachableError",
+}
+"""Codes that somebody reacts to, each with the class that every error with this code has."""
+KNOWN = {
+    one.__name__: one
+    for one in (*vars(errors).values(), TransportError, NoConnectionError)
+    if isinstance(one, type) and issubclass(one, AirgapError)
+}
+NOT_ERRORS = {"Refusal", "_Refusal", "Objection"}
+
+
+def trees() -> Iterator[tuple[Path, ast.AST]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE), ast.parse(path.read_text("utf-8"))
+
+
+def test_nobody_reacts_to_a_code() -> None:
+    found = [
+        f"{path}:{node.lineno}"
+        for path, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr == "code"
+    ]
+    # An objection is a value in which the judge says no, and no error.
+    assert [one for one in found if not one.startswith("bundling/gate.py")] == []
+
+
+def test_a_code_that_somebody_reacts_to_has_its_class() -> None:
+    wrong = []
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            parts = node.elts if isinstance(node, ast.Tuple) else []
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in NOT_ERRORS:
+                parts = [node.func, *node.args]
+            names = [part.id for part in parts if isinstance(part, ast.Name) and part.id in KNOWN]
+            codes = [part.value for part in parts if isinstance(part, ast.Constant) and part.value in CLASSES]
+            classes = {KNOWN[name] for name in names}
+            wrong += [
+                f"{path}: {', '.join(names)} with {code!r}"
+                for code in codes
+                if classes and not any(issubclass(one, KNOWN[CLASSES[code]]) for one in classes)
+            ]
+    assert wrong == []
+
+
+def test_what_an_error_says_does_not_change() -> None:
+    error = NotFoundError("blob-missing", "not there", "look", 404)
+    for name in ("code", "what", "hint"):
+        with pytest.raises(AttributeError):
+            setattr(error, name, "other")
+    error.also = (UpstreamError("x", "y"),)
+    placed = error.with_where("a").with_hint("run it again")
+    assert type(placed) is NotFoundError
+    assert (placed.code, placed.what, placed.hint) == ("blob-missing", "a: not there", "run it again")
+    assert (placed.status, placed.also) == (404, error.also)
+    assert (error.what, error.hint) == ("not there", "look")
+    assert placed.__cause__ is not None
+    assert placed.__cause__.__cause__ is error
+
+
+def test_every_kind_of_error_gets_more_words() -> None:
+    absent = AbsentError([Digest.of(b"x")]).with_where("disc 1")
+    assert absent.what.startswith("disc 1: not there yet")
+    assert absent.digests == (Digest.of(b"x"),)
+    lost = NoConnectionError("unreachable", "no connection", request_id="7").with_hint("check")
+    assert (lost.sent, lost.request_id, lost.repeatable, lost.hint) == (False, "7", True, "check")
+    assert isinstance(lost, errors.UnreachableError)
+    assert copy(lost).hint == "check"
+    assert TransportError("timeout", "no data").sent
