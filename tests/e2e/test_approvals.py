@@ -6,20 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_import_registries import GAP, TRUST, Site
 from tests.parts import images
+from tests.worlds.root_site import OFFICER
+from tests.worlds.site import CUT, GAP, TRUST, Site
 
 pytestmark = pytest.mark.e2e
-OFFICER = """\
-  - name: officer
-    role: security-officer
-    publicKeyFile: officer.pub
-    notBefore: 2026-01-01T00:00:00Z
-    notAfter: 2036-01-01T00:00:00Z
-  require: [pull, delivery, approval]
-"""
 SIGN = ("sign", "r.lock.json", "--key", "officer.key", "--role", "security-officer")
-CUT = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--key", "exporter.key", "--to")
 
 
 @pytest.fixture

@@ -20,8 +20,9 @@ from airgap.statements.accepted import AcceptedList
 from airgap.statements.dsse import open_bundle
 from airgap.statements.predicates import Delivery, Pull, PulledItem
 from airgap.statements.statement import Statement
-from tests.attack_world import GAP, NAME, Files, World, make_world
 from tests.parts.system import NetworkNamespace
+from tests.worlds.attacks import NAME, Files, World, make_world
+from tests.worlds.site import GAP
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2", "faketime")]
 DAY = timedelta(days=1)

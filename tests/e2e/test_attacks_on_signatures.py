@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
-from tests.attack_world import HEAD, NAME, World, make_world
 from tests.parts.fake_sigstore import (
     ISSUER,
     SAN,
@@ -32,6 +31,8 @@ from tests.parts.fake_sigstore import (
 )
 from tests.parts.images import Descriptor, Layout
 from tests.parts.system import NetworkNamespace
+from tests.worlds.attacks import NAME, World, make_world
+from tests.worlds.site import HEAD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2")]
 AT = datetime(2026, 6, 1, tzinfo=UTC)

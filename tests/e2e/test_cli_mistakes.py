@@ -19,9 +19,9 @@ from threading import Thread
 import pytest
 
 from airgap.content.lock import Lock
-from tests.cli_site import AUDIT, CUT, HEAD, NAME, airgap, make_site
-from tests.e2e.test_import_registries import GAP, TRUST, Site
 from tests.parts import images, need
+from tests.worlds.cli_site import AUDIT, NAME, airgap, make_site
+from tests.worlds.site import CUT, GAP, HEAD, TRUST, Site
 
 pytestmark = pytest.mark.e2e
 OFFICER = """\

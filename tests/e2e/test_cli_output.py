@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_site import AUDIT, CUT, DRIFT, NAME, airgap, make_site
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
+from tests.worlds.cli_site import AUDIT, DRIFT, NAME, airgap, make_site
+from tests.worlds.site import CUT, GAP, Site
 
 pytestmark = pytest.mark.e2e
 

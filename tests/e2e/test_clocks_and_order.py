@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_deliveries_in_a_row import BLOBS, KEY, Row
-from tests.e2e.test_import_registries import GAP
-from tests.e2e.test_interrupted import CUT
 from tests.parts.need import require_part
+from tests.worlds.row import BLOBS, KEY, Row
+from tests.worlds.site import CUT, GAP
 
 pytestmark = pytest.mark.e2e
 NAME = "demo.local/app:v1"

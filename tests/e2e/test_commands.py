@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from airgap.statements.statement import predicate_type
-from tests.e2e.test_deliveries_in_a_row import HEAD, KEY, Row
-from tests.e2e.test_import_registries import GAP
-from tests.e2e.test_trust_judges import cosign
+from tests.worlds.cosign import cosign
+from tests.worlds.row import KEY, Row
+from tests.worlds.site import GAP, HEAD
 
 pytestmark = pytest.mark.e2e
 ONE, TWO = "demo.local/one:v1", "demo.local/two:v1"

@@ -18,10 +18,10 @@ from airgap.base.digest import Digest
 from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.signatures.verify import Demand, verify
-from tests.keyless_world import NOW, OTHER, SIGNER, SIGSTORE, read
 from tests.parts.fake_sigstore import START, How, Leaf, Window, bundles, public_pem
 from tests.parts.fake_sigstore.goods import AT, OWNER, SUBJECT, goods
 from tests.parts.fake_sigstore.judges import Case, Cosign
+from tests.worlds.keyless import NOW, OTHER, SIGNER, SIGSTORE, read
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("cosign")]
 HEX = SUBJECT.removeprefix("sha256:")

@@ -14,7 +14,7 @@ from airgap.statements.keys.file import load_private, load_public
 from airgap.statements.predicates import Delivery
 from airgap.statements.statement import predicate_type
 from tests.parts import need
-from tests.trust_world import signed
+from tests.worlds.trust import signed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("cosign", "openssl")]
 pytest.importorskip("nacl", reason="needs airgap[cosign-keys]")

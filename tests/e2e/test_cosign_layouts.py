@@ -24,18 +24,17 @@ from airgap.signatures.record import SIGNATURE, Status, UpstreamKey
 from airgap.signatures.sbom import SPDX, check_sbom
 from airgap.signatures.verify import Demand, verify
 from airgap.store.layout import Layout
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
 from tests.parts.fixtures import scratch
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.need import require_part
 from tests.parts.registry import start_registry as begin_registry
+from tests.worlds.site import GAP, HEAD, Site
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.part("cosign", "skopeo", "distribution2", "distribution3"),
 ]
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 ALONE = ("--use-signing-config=false", "--tlog-upload=false")
 OLD = "--new-bundle-format=false"
 VULN = "https://cosign.sigstore.dev/attestation/vuln/v1"

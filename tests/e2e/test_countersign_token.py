@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli_site import airgap
-from tests.e2e.test_countersign import SIDE, Inside, Start, delivery, ours, start
-from tests.e2e.test_import_registries import GAP
-from tests.e2e.test_vulnerability_attestations import STATION, attested, cut, say, station
 from tests.parts.hsm import PIN, Hsm
+from tests.worlds.cli_site import airgap
+from tests.worlds.countersign import SIDE, STATION, Inside, Start, attested, cut, ours, say, station
+from tests.worlds.site import GAP
 
-__all__ = ["delivery", "start"]
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.part("cosign", "skopeo", "distribution2", "distribution3", "softhsm2"),

@@ -18,8 +18,7 @@ from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import load_private
 from airgap.statements.predicates import Delivery
 from airgap.statements.statement import Statement
-from tests.e2e.test_five_kinds import REQUEST
-from tests.e2e.test_import_registries import GAP, Site
+from tests.worlds.site import GAP, REQUEST, Site
 
 pytestmark = pytest.mark.e2e
 KEY = ("--key", "sovereign.key")

@@ -15,23 +15,18 @@ import pytest
 from airgap.base.errors import InputError
 from airgap.base.progress import Silent
 from airgap.jobs.extract import extract
-from tests.e2e.test_import_registries import Site
 from tests.parts.containerd import Containerd
 from tests.parts.fixtures import StartRegistry, scratch
 from tests.parts.images import INDEX, Layout, make_image
 from tests.parts.need import run
 from tests.parts.registry import Registry
+from tests.worlds.site import Site
 
 pytestmark = pytest.mark.e2e
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
 FULL = "registry.local/team/app:1"
 CONTAINERD = "io.containerd.image.name"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
 
 
 def deliver(site: Site, images: str, volume_size: str = "4095MiB") -> list[dict[str, Any]]:

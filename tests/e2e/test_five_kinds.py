@@ -15,10 +15,8 @@ import pytest
 
 from airgap.cli.demo_content import make_content
 from airgap.content.lock import Lock
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import need
-
-REQUEST = Path(__file__).parents[2] / "manifests" / "demo.request.yaml"
+from tests.worlds.site import GAP, REQUEST, Site
 
 
 @pytest.mark.e2e

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_deliveries_in_a_row import HEAD, KEY, Row
+from tests.worlds.row import KEY, Row
+from tests.worlds.site import HEAD
 
 pytestmark = pytest.mark.e2e
 ONE, TWO = "demo.local/one:v1", "demo.local/two:v1"

@@ -19,8 +19,8 @@ from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client
 from airgap.resources.model import GitConfig, GitRequest
 from airgap.store.memory import Memory
-from tests.git_sources import Work, git
 from tests.parts.gitea import Gitea
+from tests.worlds.git_sources import Work, git
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git", "git-lfs", "gitea")]
 

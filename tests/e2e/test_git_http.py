@@ -26,9 +26,9 @@ from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.resources.model import GitConfig, GitRequest
 from airgap.store.memory import Memory
-from tests.git_sources import Work, git, refs
 from tests.parts.fixtures import MakeProxy, StartGitServer
 from tests.parts.git_http import GitServer
+from tests.worlds.git_sources import Work, git, publish, refs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git", "git-lfs")]
 
@@ -45,18 +45,6 @@ def client(server: GitServer, tmp_path: Path, *, gap: bool = False) -> Client:
         credentials = Credentials(username=server.username, password_file=tmp_path / "pw")
     hosts = {server.host: HostConfig(credentials, plain_http=True)}
     return Client(hosts, zone="gap" if gap else "connected", retries=QUICK)
-
-
-def publish(work: Work, server: GitServer, name: str) -> str:
-    """Pushes everything of a work tree to a new repository on the server; gives its URL."""
-    url = server.new_repo(name)
-    env = server.client_env()
-    # The hook of git-lfs takes 30 ms a ref; objects are pushed below.
-    work.git("push", "--quiet", "--no-verify", url, "refs/*:refs/*", env=env)
-    if (work.path / ".git" / "lfs" / "objects").exists():
-        work.git("config", "remote.up.url", url)
-        work.git("lfs", "push", "--all", "up", "main", env=env)
-    return url
 
 
 def pack(kind: GitKind, url: str, *, lfs: bool = False) -> tuple[Item, Refs]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_import_registries import Site
+from tests.worlds.site import Site
 
 UP = ("--upstreams", "u.yaml")
 

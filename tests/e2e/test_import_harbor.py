@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_deliveries_in_a_row import Row
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.harbor_state import Project
+from tests.worlds.row import Row
 
 pytestmark = pytest.mark.e2e
 

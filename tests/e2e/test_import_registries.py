@@ -3,77 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.parts import images, need
-
-TRUST = """\
-apiVersion: airgap.openova.io/v1alpha1
-kind: Trust
-metadata: {name: bank}
-spec:
-  sovereign: bank
-  keys:
-  - name: exporter
-    role: exporter
-    publicKeyFile: exporter.pub
-    notBefore: 2026-01-01T00:00:00Z
-    notAfter: 2036-01-01T00:00:00Z
-  - name: sovereign
-    role: sovereign
-    publicKeyFile: sovereign.pub
-    notBefore: 2026-01-01T00:00:00Z
-    notAfter: 2036-01-01T00:00:00Z
-  require: [pull, delivery]
-"""
-GAP = ("--sovereign", "sovereign.yaml", "--trust", "trust.yaml")
-
-
-class Site:
-    """A folder with keys and a trust file, where commands are run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "password").write_text("for tests\n")
-        (folder / "password").chmod(0o600)
-        (folder / "trust.yaml").write_text(TRUST)
-        for name in ("exporter", "sovereign", "stranger"):
-            self.run("keys", "generate", name)
-
-    def run(self, *arguments: str, expect: int = 0) -> Any:
-        """Runs a command with `--json`; returns its document."""
-        done = subprocess.run(
-            [sys.executable, "-m", "airgap.cli.main", *arguments, "--json"],
-            cwd=self.folder,
-            env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
-    def write(self, name: str, text: str) -> None:
-        """A file of the site, which may be a secret."""
-        (self.folder / name).write_text(text)
-        (self.folder / name).chmod(0o600)
-
-
-def _sovereign(*urls: str) -> str:
-    registries = "".join(f"  - {{url: 'http://{url}', projects: {{{{ORIGIN}}: hub}}}}\n" for url in urls)
-    head = "apiVersion: airgap.openova.io/v1alpha1\nkind: Sovereign\nmetadata: {name: bank}\nspec:\n  stateDir: state\n"
-    return head + "  registries:\n" + registries
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+from tests.worlds.site import GAP, Site, sovereign_of
 
 
 def _deliver(site: Site, source: Any, *, platforms: str = "") -> str:
@@ -121,7 +56,7 @@ def _digest(registry: Any, name: str) -> str:
 def test_an_index_arrives_whole_in_two_registries(site: Site, start_registry: Any) -> None:
     source, one, two = start_registry(), start_registry(version=2), start_registry(version=3)
     digest = _deliver(site, source)
-    site.write("sovereign.yaml", _sovereign(one.host, two.host).replace("{ORIGIN}", f"'{source.host}'"))
+    site.write("sovereign.yaml", sovereign_of(one.host, two.host).replace("{ORIGIN}", f"'{source.host}'"))
     planned = site.run("import", "media", *GAP, "--dry-run")
     assert {change["outcome"] for change in planned["changes"]} == {"write"}
     site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
@@ -138,7 +73,7 @@ def test_an_index_arrives_whole_in_two_registries(site: Site, start_registry: An
 def test_one_platform_arrives_as_its_child_manifest(site: Site, start_registry: Any) -> None:
     source, inside = start_registry(), start_registry()
     digest = _deliver(site, source, platforms=", platforms: [linux/arm64]")
-    site.write("sovereign.yaml", _sovereign(inside.host).replace("{ORIGIN}", f"'{source.host}'"))
+    site.write("sovereign.yaml", sovereign_of(inside.host).replace("{ORIGIN}", f"'{source.host}'"))
     site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
     arrived = _digest(inside, "hub/team/app:v1")
     assert arrived != digest
@@ -151,7 +86,7 @@ def test_one_platform_arrives_as_its_child_manifest(site: Site, start_registry: 
 def test_a_registry_that_is_down_does_not_stop_the_other(site: Site, start_registry: Any) -> None:
     source, good, dead = start_registry(), start_registry(), start_registry()
     digest = _deliver(site, source)
-    site.write("sovereign.yaml", _sovereign(good.host, dead.host).replace("{ORIGIN}", f"'{source.host}'"))
+    site.write("sovereign.yaml", sovereign_of(good.host, dead.host).replace("{ORIGIN}", f"'{source.host}'"))
     dead.stop()
     site.run("import", "media", *GAP, "--key", "sovereign.key", expect=5)
     assert _digest(good, "hub/team/app:v1") == digest
@@ -162,7 +97,7 @@ def test_a_registry_that_is_down_does_not_stop_the_other(site: Site, start_regis
 def test_a_retagged_image_is_drift(site: Site, start_registry: Any) -> None:
     source, inside = start_registry(), start_registry()
     _deliver(site, source)
-    site.write("sovereign.yaml", _sovereign(inside.host).replace("{ORIGIN}", f"'{source.host}'"))
+    site.write("sovereign.yaml", sovereign_of(inside.host).replace("{ORIGIN}", f"'{source.host}'"))
     site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
     images.make_image(site.folder / "other", "v2", layers=({"other.txt": b"other\n"},))
     other = f"oci:{site.folder}/other:v2"
@@ -182,7 +117,7 @@ def test_a_retagged_image_is_drift(site: Site, start_registry: Any) -> None:
 def test_what_is_not_trusted_writes_nothing(site: Site, start_registry: Any) -> None:
     source = start_registry()
     _deliver(site, source)
-    site.write("sovereign.yaml", _sovereign().replace("  registries:\n", "  directory: inside\n"))
+    site.write("sovereign.yaml", sovereign_of().replace("  registries:\n", "  directory: inside\n"))
     site.run(
         "bundle",
         "r.lock.json",

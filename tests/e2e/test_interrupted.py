@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.test_import_registries import GAP, Site, _sovereign
-from tests.parts import images, need
+from tests.worlds.big_image import LAYER, PULL, request_big_image
+from tests.worlds.site import CUT, GAP, Site, sovereign_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "distribution3")]
-LAYER = 24 << 20
 AGAIN = 16 << 20
 """Bytes of a blob in flight that may be fetched twice."""
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
-def _request(site: Site, registry: Any, host: str, layer: int = LAYER) -> None:
-    """An image of two random layers of `layer` bytes at `registry`, asked for by way of `host`."""
-    noise = random.Random(7)
-    images.make_image(site.folder / "made", "v1", layers=[noise.randbytes(layer), noise.randbytes(layer)])
-    made, there = f"oci:{site.folder}/made:v1", f"docker://{registry.host}/team/app:v1"
-    need.run("skopeo", "copy", "--dest-tls-verify=false", made, there)
-    head = "apiVersion: airgap.openova.io/v1alpha1\n"
-    spec = f"spec:\n  images:\n  - {{ref: '{host}/team/app:v1'}}\n"
-    site.write("r.request.yaml", f"{head}kind: Request\nmetadata: {{name: r}}\n{spec}")
-    hosts = f"spec:\n  hosts:\n    '{host}': {{plainHTTP: true}}\n"
-    site.write("u.yaml", f"{head}kind: Upstreams\nmetadata: {{name: u}}\n{hosts}")
-    site.run("lock", "r.request.yaml", "--upstreams", "u.yaml")
-
-
-PULL = ("pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--upstreams", "u.yaml")
-CUT = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--key", "exporter.key", "--to")
 
 
 def test_a_line_that_is_cut_near_the_end_costs_little(site: Site, start_registry: Any, fault_proxy: Any) -> None:
     registry = start_registry()
     proxy = fault_proxy(registry.url)
-    _request(site, registry, proxy.host)
+    request_big_image(site, registry, proxy.host)
     proxy.clear()
     proxy.fault("GET", "/blobs/", times=2, cut_at=0.95)
     site.run(*PULL)
@@ -53,7 +27,7 @@ def test_a_line_that_is_cut_near_the_end_costs_little(site: Site, start_registry
 def test_content_that_changed_after_the_lock_is_refused(site: Site, start_registry: Any, fault_proxy: Any) -> None:
     registry = start_registry()
     proxy = fault_proxy(registry.url)
-    _request(site, registry, proxy.host)
+    request_big_image(site, registry, proxy.host)
     proxy.fault("GET", "/blobs/", times=50, flip_at=1000)
     assert site.run(*PULL, expect=4)["code"] == "digest-mismatch"
     blobs = [path for path in (site.folder / "store/blobs/sha256").iterdir() if path.stat().st_size >= LAYER]
@@ -65,11 +39,11 @@ def test_one_of_two_registries_dies_in_the_middle_and_is_finished_later(
     site: Site, start_registry: Any, fault_proxy: Any
 ) -> None:
     source, good, weak = start_registry(), start_registry(), start_registry(version=2)
-    _request(site, source, source.host)
+    request_big_image(site, source, source.host)
     site.run(*PULL)
     site.run(*CUT, "media")
     proxy = fault_proxy(weak.url)
-    site.write("sovereign.yaml", _sovereign(good.host, proxy.host).replace("{ORIGIN}", f"'{source.host}'"))
+    site.write("sovereign.yaml", sovereign_of(good.host, proxy.host).replace("{ORIGIN}", f"'{source.host}'"))
     proxy.fault("PUT", "/blobs/uploads/", times=1, cut_request_after=5 << 20)
     proxy.fault("PUT|POST|PATCH", "/blobs/uploads/", skip=1, refuse=True)
     failed = site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "first.json", expect=5)
@@ -87,7 +61,7 @@ def test_one_of_two_registries_dies_in_the_middle_and_is_finished_later(
 
 def test_a_full_disk_is_said_before_anything_is_written(site: Site, start_registry: Any, tiny_tmpfs: Any) -> None:
     registry = start_registry()
-    _request(site, registry, registry.host)
+    request_big_image(site, registry, registry.host)
     small = tiny_tmpfs(8 << 20)
     pull = [str(small / "store") if word == "store" else word for word in PULL]
     assert site.run(*pull, expect=5)["code"] == "disk-full"
@@ -98,10 +72,10 @@ def test_a_full_disk_is_said_before_anything_is_written(site: Site, start_regist
 
 def test_a_lost_volume_is_named_and_can_come_from_another_disk(site: Site, start_registry: Any) -> None:
     registry = start_registry()
-    _request(site, registry, registry.host)
+    request_big_image(site, registry, registry.host)
     site.run(*PULL)
     site.run(*CUT, "media", "--volume-size", "20MiB")
-    site.write("sovereign.yaml", _sovereign().replace("  registries:\n", "  directory: inside\n"))
+    site.write("sovereign.yaml", sovereign_of().replace("  registries:\n", "  directory: inside\n"))
     lost = site.folder / "media/vol-0002-of-0003.tar"
     (site.folder / "disc2").mkdir()
     lost.rename(site.folder / "disc2" / lost.name)

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from airgap.cli.demo_content import make_content
-from tests.cli_site import HEAD, airgap, make_site
-from tests.e2e.test_five_kinds import REQUEST
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import need
 from tests.parts.hsm import MODULES
+from tests.worlds.cli_site import airgap, make_site
+from tests.worlds.site import GAP, HEAD, REQUEST, Site
 
 pytestmark = pytest.mark.e2e
 KEY = ("--key", "exporter.key")

@@ -9,10 +9,10 @@ import pytest
 
 from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey
 from airgap.signatures.verify import Demand, verify
-from tests.keyless_world import NOW, ROOT, SIGNER, SIGSTORE, read, root
 from tests.parts.fake_sigstore import Layer, public_pem
 from tests.parts.fake_sigstore.goods import OWNER, Good, goods
 from tests.parts.fake_sigstore.mutations import VERIFIED, mutations
+from tests.worlds.keyless import NOW, ROOT, SIGNER, SIGSTORE, read, root
 
 pytestmark = pytest.mark.e2e
 

@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.test_deliveries_in_a_row import HEAD, KEY, Row
-from tests.e2e.test_import_registries import GAP, Site
-from tests.e2e.test_interrupted import CUT, PULL, _request
 from tests.parts import need
 from tests.parts.fault_proxy import Rule
+from tests.worlds.big_image import PULL, request_big_image
+from tests.worlds.cli_site import start
+from tests.worlds.row import KEY, Row
+from tests.worlds.site import CUT, GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "distribution3")]
 BLOB = 96 << 20
@@ -44,13 +45,6 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
-def start(site: Site, *arguments: str) -> subprocess.Popen[bytes]:
-    """A command that runs on its own."""
-    environ = {**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"}
-    command = [sys.executable, "-m", "airgap.cli.main", *arguments]
-    return subprocess.Popen(command, cwd=site.folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
     """Kills the process once `reached()`, so that nothing of it runs on; it must not have ended before."""
     while not reached():
@@ -65,7 +59,7 @@ def test_a_killed_pull_goes_on_and_fetches_little_again(
 ) -> None:
     site, registry = Site(tmp_path), start_registry()
     proxy = fault_proxy(registry.url)
-    _request(site, registry, proxy.host, BLOB)
+    request_big_image(site, registry, proxy.host, BLOB)
     proxy.clear()
     proxy.fault("GET", "/blobs/", bytes_per_second=48 << 20)
     # Anywhere, and the last one late in both blobs: who begins at zero then fetches nearly everything again.

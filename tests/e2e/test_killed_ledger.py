@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_deliveries_in_a_row import KEY, Row
-from tests.e2e.test_import_registries import GAP, Site
+from tests.worlds.row import KEY, Row
+from tests.worlds.site import GAP, Site
 
 pytestmark = pytest.mark.e2e
 POINTS = ["log accept", "state", "log accepted", "own copy", "list", "one name", "both names", "log receipt", "receipt"]

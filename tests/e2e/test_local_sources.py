@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_import_registries import GAP, Site
-from tests.e2e.test_parts import tar_of
 from tests.parts.engine import Engine
-from tests.parts.images import Layout
+from tests.parts.images import Layout, tar_of
 from tests.parts.need import require_root, run
+from tests.worlds.site import GAP, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "umoci")]
 

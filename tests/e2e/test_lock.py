@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.git_sources import Work
 from tests.parts.images import MANIFEST, Layout, bare, make_image
+from tests.worlds.git_sources import Work
 
 pytestmark = pytest.mark.e2e
 

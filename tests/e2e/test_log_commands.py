@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_site import CUT, airgap, make_site
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts.need import require_part
+from tests.worlds.cli_site import airgap, make_site
+from tests.worlds.site import CUT, GAP, Site
 
 pytestmark = pytest.mark.e2e
 STORE = ("--store", "store")

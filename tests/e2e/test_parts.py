@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tarfile
 import urllib.error
@@ -17,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from tests.parts.engine import Engine
 from tests.parts.fixtures import StartRegistry
-from tests.parts.images import Layout, make_image
+from tests.parts.images import Layout, make_image, tar_of
 from tests.parts.need import run
 from tests.parts.registry import Auth, Registry
 from tests.parts.s3 import S3Service
@@ -128,13 +127,6 @@ def test_engine(podman_api: Engine, tmp_path: Path) -> None:
         assert b"".join(image.save(named=False))
     finally:
         client.close()
-
-
-def tar_of(folder: Path, path: Path) -> Path:
-    with tarfile.open(path, "w") as archive:
-        for name in sorted(os.listdir(folder)):
-            archive.add(folder / name, name)
-    return path
 
 
 def test_debian_image(debian_image: Path, distribution3: Registry, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from airgap.base.errors import InputError
 from airgap.statements.keys.file import load_public
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images, need
 from tests.parts.hsm import PIN, Hsm
+from tests.worlds.site import GAP, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("softhsm2")]
 pkcs11 = pytest.importorskip("pkcs11", reason="needs airgap[pkcs11]")

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_deliveries_in_a_row import HEAD
-from tests.e2e.test_import_registries import GAP, Site
-from tests.e2e.test_interrupted import CUT, LAYER, PULL, _request
+from tests.worlds.big_image import LAYER, PULL, request_big_image
+from tests.worlds.site import CUT, GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "distribution3")]
 
@@ -46,7 +45,7 @@ def site(tmp_path: Path, start_registry: Any, fault_proxy: Any) -> Site:
     """A lock of two blobs behind a line that is slow enough to look at."""
     made, registry = Site(tmp_path), start_registry()
     proxy = fault_proxy(registry.url)
-    _request(made, registry, proxy.host)
+    request_big_image(made, registry, proxy.host)
     proxy.fault("GET", "/blobs/", bytes_per_second=24 << 20)
     return made
 

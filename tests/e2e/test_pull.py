@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_import_registries import GAP, Site
-from tests.git_sources import Work
 from tests.parts.images import Layout, make_image
+from tests.worlds.git_sources import Work
+from tests.worlds.site import GAP, Site
 
 pytestmark = pytest.mark.e2e
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_import_registries import GAP, Site
 from tests.golden.make_delivery import make_content
 from tests.parts.containerd import Containerd
 from tests.parts.fixtures import StartRegistry, scratch
 from tests.parts.images import Layout
 from tests.parts.need import require_root, run
 from tests.parts.registry import Registry
+from tests.worlds.site import GAP, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "git", "git-lfs")]
 

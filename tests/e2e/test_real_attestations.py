@@ -15,8 +15,8 @@ from airgap.signatures.engines.keyless import verify_keyless
 from airgap.signatures.record import Identity, Proof, Refusal, Signed
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.signatures.verify import Demand, verify
-from tests.keyless_world import BUNDLE_TYPE, NOW, read
 from tests.parts.need import require_part
+from tests.worlds.keyless import BUNDLE_TYPE, NOW, read
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("attestations")]
 

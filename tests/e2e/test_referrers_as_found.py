@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
 from tests.parts.fake_sigstore import FakeSigstore, How, attach, managed, public_pem
 from tests.parts.need import require_part
+from tests.worlds.site import GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("cosign", "distribution3")]
 HOW = How(datetime(2024, 5, 1, tzinfo=UTC), signer=managed("owner"), log="none")
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 
 
 def _without_subject(layout: images.Layout, subject: images.Descriptor) -> images.Descriptor:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.cli_site import airgap
-from tests.e2e.test_deliveries_in_a_row import HEAD, KEY, Row
-from tests.e2e.test_import_registries import GAP
 from tests.parts import images, need
+from tests.worlds.cli_site import airgap
+from tests.worlds.row import KEY, Row
+from tests.worlds.site import GAP, HEAD
 
 pytestmark = pytest.mark.e2e
 LIST = "inside/records/accepted-bank.sigstore.json"

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from airgap.base.times import utc_text
-from tests.cli_site import airgap
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
+from tests.worlds.cli_site import airgap
+from tests.worlds.site import GAP, HEAD, Site
 
 pytestmark = pytest.mark.e2e
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 LONG = ("2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z")
 
 

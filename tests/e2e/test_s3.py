@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,72 +46,12 @@ from tests.suites.destination_suite import (
     outcomes,
     tree,
 )
+from tests.worlds.s3 import PART, S3Place, big, s3_config
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from tests.parts.fixtures import MakeProxy
 
 pytestmark = pytest.mark.e2e
-
-PART = 5 << 20
-"""The smallest part that S3 allows."""
-
-
-@dataclass(frozen=True, slots=True)
-class S3Place:
-    """Two new buckets of a service."""
-
-    service: S3Service
-    config: S3Config
-    journals: Path
-    client: S3Client
-
-    def make(self, run: Run) -> S3Destination:
-        return S3Destination(self.config, self.journals, run)
-
-    def in_parts(self, run: Run | None = None, *, endpoint: str = "") -> S3Destination:
-        """The same, with multipart uploads above 5 MiB."""
-        config = replace(self.config, endpoint=endpoint or self.config.endpoint)
-        made = run or Run(Silent(), jobs=1)
-        return S3Destination(config, self.journals, made, single_put=PART, part_size=PART)
-
-    def at(self, prefix: str) -> str:
-        bucket = self.config.buckets["models"]
-        return f"{bucket}/{prefix}" if prefix else bucket
-
-    def read(self, bucket: str, key: str) -> bytes | None:
-        name = self.config.buckets[bucket]
-        if key not in self.listing(bucket):
-            return None
-        with self.client.get_object(Bucket=name, Key=key)["Body"] as stream:
-            return stream.read()
-
-    def plant(self, bucket: str, key: str, data: bytes) -> None:
-        self.client.put_object(Bucket=self.config.buckets[bucket], Key=key, Body=data)
-
-    def remove(self, bucket: str, key: str) -> None:
-        self.client.delete_object(Bucket=self.config.buckets[bucket], Key=key)
-
-    def listing(self, bucket: str) -> set[str]:
-        page = self.client.list_objects_v2(Bucket=self.config.buckets[bucket])
-        return {entry["Key"] for entry in page.get("Contents", ())}
-
-    def uploads(self) -> int:
-        """Unfinished multipart uploads in the bucket for models, asked by key: MinIO needs that."""
-        bucket = self.config.buckets["models"]
-        page = self.client.list_multipart_uploads(Bucket=bucket, Prefix="acme/mini/r1/weights")
-        return len(page.get("Uploads", ()))
-
-
-def s3_config(service: S3Service, folder: Path, buckets: dict[str, str]) -> S3Config:
-    """The Sovereign's s3 section for a service, with its keys in files."""
-    (folder / "access").write_text(service.access_key + "\n")
-    (folder / "secret").write_text(service.secret_key + "\n")
-    for name in ("access", "secret"):
-        (folder / name).chmod(0o600)
-    keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")
-    return S3Config(service.endpoint, buckets, HostConfig(credentials=keys))
 
 
 @pytest.fixture
@@ -136,11 +76,6 @@ class TestS3(DestinationSuite):
         client = any_s3.client()
         yield S3Place(any_s3, s3_config(any_s3, tmp_path, buckets), tmp_path / "journals", client)
         client.close()
-
-
-def big(size: int = 12_000_001) -> bytes:
-    """Bytes that differ in each part."""
-    return b"".join(hashlib.sha256(str(n).encode()).digest() for n in range(size // 32 + 1))[:size]
 
 
 def test_each_object_carries_its_sha256(place: S3Place, run: Run) -> None:
@@ -227,7 +162,7 @@ from airgap.destinations.s3 import S3Destination
 from airgap.content.forms import Run
 from airgap.base.progress import Silent
 from airgap.resources.model import Credentials, HostConfig, S3Config
-from tests.e2e.test_s3 import PART, big
+from tests.worlds.s3 import PART, big
 from tests.suites.destination_suite import tree
 endpoint, buckets, folder = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
 keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")

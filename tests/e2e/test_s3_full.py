@@ -22,12 +22,12 @@ from airgap.content.forms import ChangeOutcome, Tree
 from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
 from airgap.destinations.s3.client import ATTEMPTS
-from tests.e2e.test_s3 import PART, S3Place, big, s3_config
 from tests.parts.fixtures import MakeProxy
 from tests.parts.need import require_root
 from tests.parts.s3 import S3Service, start_minio, start_seaweedfs
 from tests.parts.system import mount_tmpfs, unmount
 from tests.suites.destination_suite import carry, outcomes, tree
+from tests.worlds.s3 import PART, S3Place, big, s3_config
 
 pytestmark = pytest.mark.e2e
 

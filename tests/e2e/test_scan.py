@@ -17,12 +17,13 @@ from airgap.statements.dsse import open_bundle
 from airgap.statements.predicates import Approval
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict
-from tests.attack_world import HEAD, Files, World, make_world
-from tests.e2e.test_trust_judges import cosign
 from tests.parts import need
 from tests.parts.fixtures import scratch
 from tests.parts.registry import start_registry
 from tests.parts.system import NetworkNamespace
+from tests.worlds.attacks import Files, World, make_world
+from tests.worlds.cosign import cosign
+from tests.worlds.site import HEAD
 
 pytestmark = [
     pytest.mark.e2e,

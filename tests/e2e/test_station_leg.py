@@ -18,15 +18,13 @@ from airgap.delivery.index import Index
 from airgap.statements.dsse import open_bundle
 from airgap.statements.keys.file import load_private
 from airgap.statements.statement import Statement
-from tests.attack_world import MAX_EVIDENCE, Files, World
-from tests.cli_site import airgap
-from tests.e2e.test_five_kinds import REQUEST
-from tests.e2e.test_import_registries import GAP, Site
-from tests.e2e.test_no_route import Inside
 from tests.parts.system import NetworkNamespace
+from tests.worlds.attacks import MAX_EVIDENCE, Files, World
+from tests.worlds.cli_site import airgap
+from tests.worlds.no_route import Inside
+from tests.worlds.site import GAP, HEAD, REQUEST, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git")]
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 ENTRY = (
     "  - {{name: {0}, role: {1}, publicKeyFile: {0}.pub, "
     "notBefore: 2026-01-01T00:00:00Z, notAfter: 2036-01-01T00:00:00Z}}\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,12 +27,11 @@ from airgap.statements.trust import verify_bundle
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, Verdict
 from tests.parts.fake_sigstore import FakeSigstore
 from tests.parts.fake_sigstore.judges import Case, javascript
-from tests.parts.need import require_part
-from tests.trust_world import HOUR, NOW, World, signed, statement
+from tests.worlds.cosign import PASSWORD, cosign
+from tests.worlds.trust import HOUR, NOW, World, signed, statement
 
 pytestmark = pytest.mark.e2e
 
-PASSWORD = b"correct horse"
 ID = "0193570e-0000-7000-8000-000000000042"
 ROOT = Digest.of(b"root")
 REPORT = Report(ROOT, b'{"scanner": {"uri": "pkg:trivy"}}')
@@ -77,20 +75,6 @@ def sign(key_pair: tuple[FileSigner, Path], tmp_path: Path) -> Callable[[Predica
         return Signed(file, bundle, public, signer)
 
     return make
-
-
-def cosign(*args: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
-    """Runs cosign, its caches in `home`, any way to a network closed."""
-    closed = "http://127.0.0.1:9"
-    env = {
-        "HOME": str(home),
-        "PATH": os.environ["PATH"],
-        "COSIGN_PASSWORD": PASSWORD.decode(),
-        "HTTPS_PROXY": closed,
-        "HTTP_PROXY": closed,
-    }
-    argv = [str(require_part("cosign")), *map(str, args)]
-    return subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, check=False)
 
 
 def cosign_verify(made: Signed, kind: str, *, key: Path | None = None) -> int:

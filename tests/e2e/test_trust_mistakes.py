@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_site import airgap
-from tests.e2e.test_import_registries import Site
-from tests.root_site import CUT, NAME, SIGN, TRUSTED, V1, copied, make_site
+from tests.worlds.cli_site import airgap
+from tests.worlds.root_site import CUT, NAME, SIGN, TRUSTED, V1, copied, make_site
+from tests.worlds.site import Site
 
 pytestmark = pytest.mark.e2e
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
-from tests.cli_site import HEAD, airgap
-from tests.e2e.test_import_registries import Site
 from tests.parts.system import NetworkNamespace
-from tests.root_site import (
+from tests.worlds.cli_site import airgap
+from tests.worlds.root_site import (
     CUT,
     NAME,
     SHA1,
@@ -27,6 +26,7 @@ from tests.root_site import (
     trusted_root,
     versions,
 )
+from tests.worlds.site import HEAD, Site
 
 POLICY = f"""\
 {HEAD}kind: Policy

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from airgap.delivery import tar as tape
-from tests.cli_site import airgap
-from tests.e2e.test_import_registries import Site
 from tests.parts.system import NetworkNamespace
 from tests.parts.tuf_repository import TufRepository, serve
 from tests.parts.web import Server
-from tests.root_site import (
+from tests.worlds.cli_site import airgap
+from tests.worlds.root_site import (
     CUT,
     NAME,
     SHA1,
@@ -30,6 +29,7 @@ from tests.root_site import (
     started,
     versions,
 )
+from tests.worlds.site import Site
 
 pytestmark = pytest.mark.e2e
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_deliveries_in_a_row import HEAD, KEY, Row
-from tests.e2e.test_import_registries import GAP, Site
-from tests.e2e.test_interrupted import CUT, LAYER, PULL, _request
-from tests.e2e.test_killed import start
+from tests.worlds.big_image import LAYER, PULL, request_big_image
+from tests.worlds.cli_site import start
+from tests.worlds.row import KEY, Row
+from tests.worlds.site import CUT, GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "distribution3")]
 SLOW = 16 << 20
@@ -34,7 +34,7 @@ def _at_work(process: subprocess.Popen[bytes], seen: Any) -> None:
 def test_two_pulls_of_one_lock_fetch_each_blob_once(tmp_path: Path, start_registry: Any, fault_proxy: Any) -> None:
     site, registry = Site(tmp_path), start_registry()
     proxy = fault_proxy(registry.url)
-    _request(site, registry, proxy.host)
+    request_big_image(site, registry, proxy.host)
     proxy.clear()
     proxy.fault("GET", "/blobs/", bytes_per_second=SLOW)
     first = start(site, *PULL)
@@ -48,7 +48,7 @@ def test_two_pulls_of_one_lock_fetch_each_blob_once(tmp_path: Path, start_regist
 
 def test_two_pulls_that_begin_together_make_one_store(tmp_path: Path, start_registry: Any) -> None:
     site, registry = Site(tmp_path), start_registry()
-    _request(site, registry, registry.host, 1 << 20)
+    request_big_image(site, registry, registry.host, 1 << 20)
     _ends_well(*(start(site, *PULL) for _ in range(4)))
     assert len(site.run("ls", "store")["items"]) == 1
     assert not list((tmp_path / "store/blobs/sha256").glob(".*"))
@@ -60,7 +60,7 @@ def test_a_pull_goes_on_while_a_delivery_is_cut(tmp_path: Path, start_registry: 
     row.layout.tag("v1", row.layout.image({"a": b"a" * 1_000_000}))
     proxy, gate = fault_proxy(registry.url), threading.Event()
     row.deliver(1, {"demo.local/app:v1": "v1"})
-    _request(row.site, registry, proxy.host)
+    request_big_image(row.site, registry, proxy.host)
     proxy.clear()
     held = proxy.fault("GET", "/blobs/", skip=1, gate=gate)
     pull = start(row.site, *PULL)

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_git_http import publish
-from tests.e2e.test_import_registries import GAP, Site
-from tests.git_sources import Work, refs
 from tests.parts import tls
 from tests.parts.fixtures import StartGitServer
 from tests.parts.hugging_face import HuggingFace
 from tests.parts.scripted import Answer, Scripted
+from tests.worlds.git_sources import Work, publish, refs
+from tests.worlds.site import GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git", "git-lfs", "minilm")]
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 
 
 def test_git_with_a_login_a_file_with_a_private_authority_and_a_model_arrive(

@@ -22,9 +22,9 @@ from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, attach
 from tests.parts.fixtures import scratch
 from tests.parts.registry import Registry
 from tests.parts.registry import start_registry as begin_registry
+from tests.worlds.site import HEAD
 
 pytestmark = pytest.mark.e2e
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 ALONE = ("-y", "--use-signing-config=false", "--tlog-upload=false", "--allow-insecure-registry")
 OLD = "--new-bundle-format=false"
 SBOM = {

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
 from tests.parts.need import run
+from tests.worlds.site import GAP, HEAD, Site
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.part("distribution2", "distribution3", "helm", "oras", "crane", "cosign", "skopeo"),
 ]
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 
 
 def _fill(folder: Path, host: str) -> None:

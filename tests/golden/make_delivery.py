@@ -27,8 +27,8 @@ from airgap.statements.keys.file import load_private
 from airgap.station.files import store_records
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout as Store
-from tests.git_sources import Work
 from tests.parts.images import MANIFEST, Layout, zipped
+from tests.worlds.git_sources import Work
 
 NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
 LIFE = timedelta(days=100 * 365)

@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -213,3 +214,10 @@ def make_image(
         return layout.tag(name, root)
     children = [layout.image(*content, {"etc/platform": each.encode()}, platform=each) for each in wanted]
     return layout.tag(name, layout.index(*children, annotations=annotations))
+
+
+def tar_of(folder: Path, path: Path) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name in sorted(os.listdir(folder)):
+            archive.add(folder / name, name)
+    return path

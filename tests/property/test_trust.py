@@ -31,7 +31,7 @@ from airgap.statements.predicates import (
 )
 from airgap.statements.statement import Statement
 from airgap.statements.trust import verify_bundle
-from tests.trust_world import NOW, SOVEREIGN, World, signer
+from tests.worlds.trust import NOW, SOVEREIGN, World, signer
 
 WORLD = World()
 BUNDLE = WORLD.bundles["exporter.sigstore.json"]

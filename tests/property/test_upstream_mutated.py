@@ -17,9 +17,9 @@ from airgap.signatures.formats.strict import outline
 from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey, VerificationResult
 from airgap.signatures.verify import Demand, verify
 from airgap.statements.fields import unbase64
-from tests.keyless_world import BUNDLE_TYPE, NOW, SIGNER, SIGSTORE, read, root
 from tests.parts.fake_sigstore import public_pem
 from tests.parts.fake_sigstore.goods import OWNER, Good, goods
+from tests.worlds.keyless import BUNDLE_TYPE, NOW, SIGNER, SIGSTORE, read, root
 
 ROOT, UNLOGGED = root(), root(logs=[])
 KEYS = (UpstreamKey("owner", public_pem(OWNER.key)),)

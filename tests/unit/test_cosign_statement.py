@@ -20,8 +20,8 @@ from airgap.signatures.scanner_report import Report
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import Signer, load_public
 from airgap.statements.predicates import Delivery
-from tests.trust_world import NOW, signed, signer
-from tests.unit.test_trust_vulnerabilities import report
+from tests.worlds.reports import report
+from tests.worlds.trust import NOW, signed, signer
 
 SUBJECT = Descriptor.of(OCI_MANIFEST, b"image")
 KEY = signer()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_docs_codes import source as codes
-from tests.unit.test_docs_reasons import source as reasons
+from tests.worlds.source_codes import source as codes
+from tests.worlds.source_reasons import source as reasons
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/threat-model.md").read_text("utf-8")

@@ -14,7 +14,7 @@ from airgap.bundling.gate import check_scanned
 from airgap.content.lock import Item, Lock
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, UsedWaiver, Verdict
 from airgap.station.files import Records
-from tests.trust_world import HOUR, NOW, image, signed, signer
+from tests.worlds.trust import HOUR, NOW, image, signed, signer
 
 KEY = signer()
 IMAGE = image("alpine:3.20")

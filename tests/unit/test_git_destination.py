@@ -20,7 +20,7 @@ from airgap.kinds.git import GitKind
 from airgap.net.http import Client
 from airgap.resources.model import GitConfig, GitRequest
 from airgap.store.memory import Memory
-from tests.git_sources import Work, git, refs
+from tests.worlds.git_sources import Work, git, refs
 
 AT = "catalog/thing"
 ORGANIZATIONS = {"example.org": "catalog"}

@@ -28,7 +28,7 @@ from airgap.tools.git import Git
 from airgap.tools.git_bundle import read_header, unpack_bundle
 from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import find_pointers, parse_pointer
-from tests.git_sources import Work, git, refs
+from tests.worlds.git_sources import Work, git, refs
 
 ALL = ("refs/heads/*", "refs/tags/*")
 

@@ -24,7 +24,7 @@ from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_ref
 from airgap.tools.git_remote import authorization, check_url
 from airgap.tools.git_repository import BareRepository, list_refs
-from tests.git_sources import Work
+from tests.worlds.git_sources import Work
 
 OID = "a" * 40
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from airgap.base.digest import Digest
 from airgap.content.lock import Lock
 from airgap.station.files import Records
-from tests.trust_world import image
+from tests.worlds.trust import image
 
 SUBJECT = Digest.of(b"a lock")
 

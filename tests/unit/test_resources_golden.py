@@ -11,13 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 
 from airgap.base.errors import InputError
 from airgap.resources import document
@@ -28,6 +21,7 @@ from airgap.resources.load import (
     load_trust,
     load_upstreams,
 )
+from tests.worlds.resources import key_files
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "resources"
 LOADERS: dict[str, Callable[..., Any]] = {
@@ -47,24 +41,6 @@ def cases() -> Iterator[Any]:
             message = "\n".join(line[3:] for line in lines if line.startswith("=> "))
             data = "".join(f"{line}\n" for line in lines if not line.startswith("=> "))
             yield pytest.param(group, data, message, id=f"{group}: {name}")
-
-
-def key_files(folder: Path) -> None:
-    """The key files that the Trust cases name."""
-    keys = [derive_private_key(number, SECP256R1()) for number in (1, 2, 3)]
-    for key, name in zip(keys, ("exporter", "station", "third"), strict=True):
-        pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        (folder / f"{name}.pub").write_bytes(pem)
-    exporter, station = (folder / "exporter.pub").read_bytes(), (folder / "station.pub").read_bytes()
-    private = keys[0].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "private.key").write_bytes(private)
-    (folder / "exporter-crlf.pub").write_bytes(b"of 2026\r\n" + exporter.replace(b"\n", b"\r\n"))
-    (folder / "two.pub").write_bytes(exporter + station)
-    (folder / "junk.pub").write_bytes(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
-    (folder / "large.pub").write_bytes(b"#" * (64 << 10) + exporter)
-    (folder / "folder").mkdir()
-    (folder / "roots").mkdir()
-    (folder / "roots" / "sigstore.json").write_bytes(b"{}")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from airgap.resources.load import load
 from airgap.resources.model import ROLES
 from airgap.resources.validate import KINDS, schema
 from referencelib.resources import example_yaml
-from tests.unit.test_resources_golden import key_files
+from tests.worlds.resources import key_files
 
 NAMES = ["common", *(kind.lower() for kind in KINDS)]
 

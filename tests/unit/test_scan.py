@@ -15,7 +15,7 @@ from airgap.resources.load import load_policy
 from airgap.station.files import Records
 from airgap.store.layout import Layout
 from tests.parts import images
-from tests.policy_world import LOCKED, NOW, World, policy_text
+from tests.worlds.policy import LOCKED, NOW, World, policy_text
 
 
 @pytest.fixture

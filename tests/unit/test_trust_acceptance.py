@@ -16,7 +16,7 @@ from airgap.content.lock import Lock
 from airgap.resources.model import Revocation
 from airgap.statements.accepted_state import AcceptedState, Standing, StateFile
 from airgap.statements.predicates import Delivery, Pull, PulledItem, Receipt
-from tests.trust_world import (
+from tests.worlds.trust import (
     DAY,
     HOUR,
     NOW,

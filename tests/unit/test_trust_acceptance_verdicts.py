@@ -9,29 +9,14 @@ from datetime import datetime
 import pytest
 
 from airgap.base.digest import Digest
-from airgap.base.errors import TrustError
 from airgap.base.times import utc_text
 from airgap.content.lock import Item, Lock
 from airgap.statements.predicates import Approval
-from airgap.statements.verdict import CheckResult, JudgedItem, Named, UsedWaiver, Verdict
-from tests.trust_world import DAY, HOUR, NOW, World, image, signed, signer
+from airgap.statements.verdict import Verdict
+from tests.worlds.trust import DAY, HOUR, NOW, World, image, signed, signer
+from tests.worlds.verdicts import EXPIRES, NAME, PASSED, ROOT, refused, say, verdict, world
 
-NAME = "alpine:3.20"
-ROOT = Digest.of(NAME.encode())
 OTHER = Lock.of("other", [image("busybox:1.36")])
-PASSED = CheckResult("signature", "pass", ROOT, "rule 1")
-EXPIRES = NOW + 30 * DAY
-
-
-def verdict(*checks: CheckResult, name: str = NAME, root: Digest = ROOT, outcome: str = "pass") -> Verdict:
-    """A verdict about one item, with the waivers that its checks name."""
-    used = sorted({check.waiver for check in checks if check.waiver})
-    return Verdict(
-        policy=Named("bank", Digest.of(b"policy")),
-        trust_roots=(),
-        waivers=tuple(UsedWaiver(one, EXPIRES) for one in used),
-        items={name: JudgedItem(root, outcome, None, checks or (PASSED,))},
-    )
 
 
 def waiver(subject: Digest = ROOT, expires: datetime = EXPIRES, check: str = "signature") -> bytes:
@@ -46,36 +31,12 @@ def waived(file: bytes) -> Verdict:
     return verdict(replace(PASSED, outcome="waived", waiver=Digest.of(file)))
 
 
-def world(body: Verdict | None = None, *, require: tuple[str, ...] = ("pull", "verdict", "delivery")) -> World:
-    """A delivery whose verdict is `body`."""
-    made = World()
-    made.trust = replace(made.trust, require=require)
-    say(made, body or verdict())
-    return made
-
-
-def say(
-    made: World, body: Verdict, *, at: datetime = NOW - HOUR, name: str = "verdict", lock: Lock | None = None
-) -> None:
-    """The station says so, in the evidence."""
-    subject = (lock or made.lock).digest
-    made.evidence[name] = signed(made.signers["station"], subject, body, "station", at=at)
-
-
 def with_waiver(file: bytes, body: Verdict | None = None) -> World:
     """A delivery with a verdict that rests on a waiver, which comes along and is approved."""
     made = world(body or waived(file))
     made.waivers = [file]
     made.evidence["approval"] = made.approve(Digest.of(file), NOW - DAY)
     return made
-
-
-def refused(made: World, *, now: datetime = NOW) -> TrustError:
-    """Why it is not let in."""
-    with pytest.raises(TrustError) as caught:
-        made.accept(now=now)
-    assert caught.value.hint
-    return caught.value
 
 
 def test_a_verdict_lets_its_lock_in() -> None:

@@ -15,8 +15,7 @@ from airgap.statements.accepted_state import Accepted, AcceptedState, Standing, 
 from airgap.statements.fields import Fields
 from airgap.statements.statement import Statement
 from airgap.statements.trust import check_may_sign
-from tests.trust_world import DAY, HOUR, NOW, SOVEREIGN, statement
-from tests.unit.test_trust_state import accepted
+from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, accepted, statement
 
 FIVE, SIX, SEVEN, OTHER = accepted(5), accepted(6), accepted(7), accepted(6, "other")
 

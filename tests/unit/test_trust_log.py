@@ -12,7 +12,7 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, StoreError
 from airgap.statements.log import EMPTY_HEAD, MAX_LINE, REPAIR, StationLog
-from tests.trust_world import NOW
+from tests.worlds.trust import NOW
 
 ONE, TWO = Digest.of(b"one"), Digest.of(b"two")
 

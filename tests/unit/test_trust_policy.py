@@ -22,7 +22,7 @@ from airgap.signatures.record import Status
 from airgap.store.layout import Layout
 from tests.parts import images
 from tests.parts.fake_sigstore import ISSUER, SAN, How, attach, bundles, managed
-from tests.policy_world import (
+from tests.worlds.policy import (
     ACME,
     ANYTHING,
     AT,

@@ -13,7 +13,7 @@ from airgap.base.digest import Digest
 from airgap.content.lock import Item, LockedFile
 from airgap.judgement.judge import Outcome
 from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, Leaf, keys, managed
-from tests.policy_world import (
+from tests.worlds.policy import (
     ACME,
     ANYTHING,
     AT,

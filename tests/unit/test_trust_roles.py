@@ -15,7 +15,7 @@ from airgap.resources.model import ROLES, Revocation, Trust
 from airgap.statements.dsse import sign_payload
 from airgap.statements.predicates import Approval, Audit, Delivery, Predicate, Pull, Receipt
 from airgap.statements.trust import MAY_SIGN, check_may_sign, good_now, key_ring, verify_bundle
-from tests.trust_world import DAY, HOUR, NOW, SOVEREIGN, World, signed, signer, statement, trusted
+from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, World, signed, signer, statement, trusted
 
 SUBJECT = Digest.of(b"AIRGAP.json")
 BODIES: dict[str, Predicate] = {

@@ -13,7 +13,7 @@ from airgap.base.errors import TrustError
 from airgap.resources.model import Revocation, Trust, TrustedKey
 from airgap.statements.predicates import Receipt
 from airgap.statements.rotation import check_rotation, expiring, trust_digest
-from tests.trust_world import DAY, HOUR, NOW, World, signed, signer, trusted
+from tests.worlds.trust import DAY, HOUR, NOW, World, signed, signer, trusted
 
 Edit = Callable[[World], Trust]
 YEAR = timedelta(days=365)

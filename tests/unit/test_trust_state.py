@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,7 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import StoreError, TrustError
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing, StateFile
-from tests.trust_world import DAY, HOUR, NOW, SOVEREIGN
-
-
-def accepted(sequence: int, stream: str = "main", **more: object) -> Accepted:
-    """The delivery with this number, cut and accepted on a day of its own."""
-    at = NOW - (50 - sequence) * DAY
-    name = f"{stream}-{sequence}"
-    made = Accepted(stream, sequence, name, Digest.of(name.encode()), at, at + HOUR)
-    return replace(made, **more)  # type: ignore[arg-type]
-
+from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, accepted
 
 FIVE, SIX = accepted(5), accepted(6)
 STATE = AcceptedState(SOVEREIGN, (FIVE, accepted(9, "other"), SIX))

@@ -29,7 +29,7 @@ from airgap.statements.predicates import (
     Receipt,
 )
 from airgap.statements.statement import Statement, predicate_type
-from tests.trust_world import NOW, signer, statement
+from tests.worlds.trust import NOW, signer, statement
 
 KEY = signer()
 SUBJECT = Digest.of(b"AIRGAP.json")

@@ -24,7 +24,7 @@ from airgap.statements.verdict import (
     Verdict,
     objection,
 )
-from tests.trust_world import image, statement
+from tests.worlds.trust import image, statement
 
 LOCK = Digest.of(b"lock")
 ROOT = Digest.of(b"alpine:3.20")

@@ -17,28 +17,11 @@ from airgap.signatures.scanner_report import MAX_REPORT, Report
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Reported
 from airgap.station.files import Records
-from tests.trust_world import HOUR, NOW, World, statement
-from tests.unit.test_trust_acceptance_verdicts import ROOT, refused, say, verdict, world
+from tests.worlds.reports import report
+from tests.worlds.trust import HOUR, NOW, World, statement
+from tests.worlds.verdicts import ROOT, refused, say, verdict, world
 
 OTHER = Digest.of(b"other")
-
-
-def report(**scanner: Any) -> dict[str, Any]:
-    """What Trivy 0.59.1 writes, its result cut short."""
-    return {
-        "invocation": {"parameters": None, "uri": "", "event_id": "", "builder.id": ""},
-        "scanner": {
-            "uri": "pkg:github/aquasecurity/trivy@0.59.1",
-            "version": "0.59.1",
-            "db": {"uri": "", "version": ""},
-            "result": {"SchemaVersion": 2, "Results": [{"Vulnerabilities": [{"V3Score": 7.5}]}]},
-            **scanner,
-        },
-        "metadata": {
-            "scanStartedOn": "2026-11-27T01:10:13.608034137Z",
-            "scanFinishedOn": "2026-11-27T03:10:13+02:00",
-        },
-    }
 
 
 DATA = json.dumps(report(), indent=2).encode()

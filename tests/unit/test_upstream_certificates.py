@@ -26,10 +26,10 @@ from airgap.signatures.engines.certificates import (
 from airgap.signatures.record import Refusal, Status
 from airgap.signatures.roots.instances import MAX_CERTIFICATE
 from airgap.signatures.roots.trust_root import TrustRoot
-from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE, answer, bundle, old, root
 from tests.parts.fake_sigstore import ISSUER, SAN, START, Authority, FakeSigstore, How, Leaf, Window
 from tests.parts.fake_sigstore.ca import ISSUER_V1, ISSUER_V2
 from tests.parts.fake_sigstore.keys import elliptic
+from tests.worlds.keyless import AT, OTHER, ROOT, SIGSTORE, answer, bundle, old, root
 
 SOON = AT + timedelta(minutes=1)
 KEY = elliptic("certificates")

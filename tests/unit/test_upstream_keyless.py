@@ -17,7 +17,9 @@ from airgap.signatures.engines.keyless import _ask_sigstore, verify_keyless
 from airgap.signatures.record import Identity, LogEntry, Refusal, SignatureLayout, Signed, Status
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.statements.dsse import pae
-from tests.keyless_world import (
+from tests.parts.fake_sigstore import ISSUER, SAN, START, FakeSigstore, How, Leaf, Window, managed
+from tests.parts.fake_sigstore.keys import spki
+from tests.worlds.keyless import (
     AT,
     NOW,
     OTHER,
@@ -30,8 +32,6 @@ from tests.keyless_world import (
     old,
     root,
 )
-from tests.parts.fake_sigstore import ISSUER, SAN, START, FakeSigstore, How, Leaf, Window, managed
-from tests.parts.fake_sigstore.keys import spki
 
 LOGGED, STAMPED = AT.replace(second=5), AT.replace(second=3)
 LAYOUTS = {"bundle": bundle, "old": old, "attestation": attestation}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from airgap.signatures.formats.strict import MAX_VALUES
-from tests.keyless_world import AT, SIGSTORE, SPDX, answer, read
 from tests.parts import images
 from tests.parts.fake_sigstore import ISSUER, SAN, How, attach
+from tests.worlds.keyless import AT, SIGSTORE, SPDX, answer, read
 
 MIB = 1 << 20
 JUDGE = """

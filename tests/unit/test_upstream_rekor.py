@@ -15,7 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from airgap.signatures.engines.rekor import root_of, verify_entries, verify_entry
 from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
 from airgap.signatures.roots.trust_root import TrustRoot
-from tests.keyless_world import (
+from tests.parts.fake_sigstore import START, How, Window, logs, managed
+from tests.parts.fake_sigstore.changes import in_json
+from tests.parts.fake_sigstore.keys import spki
+from tests.parts.fake_sigstore.logs import RekorV1, RekorV2
+from tests.worlds.keyless import (
     AT,
     OTHER,
     ROOT,
@@ -28,10 +32,6 @@ from tests.keyless_world import (
     read,
     root,
 )
-from tests.parts.fake_sigstore import START, How, Window, logs, managed
-from tests.parts.fake_sigstore.changes import in_json
-from tests.parts.fake_sigstore.keys import spki
-from tests.parts.fake_sigstore.logs import RekorV1, RekorV2
 
 NOTE = "\u2014 witness.example aGVsbG8gd29ybGQ=\n"
 

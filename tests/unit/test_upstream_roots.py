@@ -13,9 +13,9 @@ from airgap.base.errors import TrustError
 from airgap.signatures.record import Refusal
 from airgap.signatures.roots.instances import Window
 from airgap.signatures.roots.trust_root import MAX_INSTANCES, MAX_ROOT, TrustRoot, merge
-from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE
 from tests.parts.fake_sigstore import START
 from tests.parts.fake_sigstore import Window as Listed
+from tests.worlds.keyless import AT, OTHER, ROOT, SIGSTORE
 
 RAW = SIGSTORE.trusted_root()
 YEAR = timedelta(days=365)

@@ -11,9 +11,9 @@ from airgap.base.errors import InputError
 from airgap.signatures.engines.timestamps import MAX_STAMP, MAX_STAMPS, verify_timestamps
 from airgap.signatures.record import Refusal
 from airgap.signatures.roots.trust_root import TrustRoot
-from tests.keyless_world import AT, OTHER, ROOT, SIGSTORE, root
 from tests.parts.fake_sigstore import START, Stamp, TimeStamper, Window
 from tests.parts.fake_sigstore.ca import CODE_SIGNING
+from tests.worlds.keyless import AT, OTHER, ROOT, SIGSTORE, root
 
 DATA = b"a signature"
 TSA = SIGSTORE.tsa

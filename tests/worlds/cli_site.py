@@ -8,14 +8,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.test_import_registries import GAP, Site
 from tests.parts import images
+from tests.worlds.site import CUT, GAP, HEAD, Site
 
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 AUDIT = ("audit", *GAP, "--receipt", "receipt.json")
 DRIFT = ("audit", "--sovereign", "drift.yaml", "--trust", "trust.yaml", "--receipt", "drift.json")
 NAME = "demo.local/app:v1"
-CUT = ("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key", "--for", "bank", "--to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +70,10 @@ def make_site(folder: Path) -> Site:
     (made.folder / "wrong").write_text("not the password\n")
     (made.folder / "wrong").chmod(0o600)
     return made
+
+
+def start(site: Site, *arguments: str) -> subprocess.Popen[bytes]:
+    """A command that runs on its own."""
+    environ = {**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"}
+    command = [sys.executable, "-m", "airgap.cli.main", *arguments]
+    return subprocess.Popen(command, cwd=site.folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -29,8 +29,9 @@ from airgap.statements.statement import Statement
 from tests.parts import images
 from tests.parts.need import require_part
 from tests.parts.system import NetworkNamespace
+from tests.worlds.row import KEY
+from tests.worlds.site import GAP, HEAD
 
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 ROLES = {
     "exporter": "exporter",
     "station": "station",
@@ -39,8 +40,6 @@ ROLES = {
 }
 YEARS = "notBefore: 2026-01-01T00:00:00Z, notAfter: 2036-01-01T00:00:00Z"
 NAME = "demo.local/app:v1"
-GAP = ("--sovereign", "sovereign.yaml", "--trust", "trust.yaml")
-KEY = ("--key", "sovereign.key")
 MAX_EVIDENCE = 64 << 20
 
 Files = dict[str, bytes]

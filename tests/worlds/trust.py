@@ -14,7 +14,7 @@ from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.lock import Item, Lock
 from airgap.delivery.index import Evidence, FileSum, Journey
 from airgap.resources.model import ROLES, Trust, TrustedKey
-from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.accepted_state import Accepted, AcceptedState
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import FileSigner
 from airgap.statements.log import EMPTY_HEAD
@@ -156,3 +156,11 @@ class World:
             **more,  # type: ignore[arg-type]
         )
         self.sign_again(NOW)
+
+
+def accepted(sequence: int, stream: str = "main", **more: object) -> Accepted:
+    """The delivery with this number, cut and accepted on a day of its own."""
+    at = NOW - (50 - sequence) * DAY
+    name = f"{stream}-{sequence}"
+    made = Accepted(stream, sequence, name, Digest.of(name.encode()), at, at + HOUR)
+    return replace(made, **more)  # type: ignore[arg-type]

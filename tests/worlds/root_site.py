@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from airgap.base.digest import Digest
-from tests.cli_site import HEAD, Said, airgap
-from tests.e2e.test_approvals import OFFICER
-from tests.e2e.test_import_registries import TRUST, Site
 from tests.parts import images
 from tests.parts.fake_sigstore import FakeSigstore
+from tests.worlds.cli_site import Said, airgap
+from tests.worlds.site import HEAD, TRUST, Site
 
 LISTS = ("tlogs", "certificateAuthorities", "ctlogs", "timestampAuthorities")
 NAME = ("--name", "sigstore", "--roots")
@@ -78,3 +77,13 @@ def started(site: Site, *line: str, before: tuple[str, ...] = (), home: Path | N
 def versions(site: Site, roots: str) -> Any:
     """What `airgap trust show` says of the versions of the one name below `roots`."""
     return site.run("trust", "show", roots)["roots"][0]["versions"]
+
+
+OFFICER = """\
+  - name: officer
+    role: security-officer
+    publicKeyFile: officer.pub
+    notBefore: 2026-01-01T00:00:00Z
+    notAfter: 2036-01-01T00:00:00Z
+  require: [pull, delivery, approval]
+"""

@@ -1,0 +1,25 @@
+"""Sites that tests of commands ask for by name; a module may have its own under the same name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.worlds.countersign import delivery, start
+from tests.worlds.row import Row
+from tests.worlds.site import Site
+
+__all__ = ["delivery", "start"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """An empty site with keys and a Trust."""
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def row(tmp_path: Path) -> Row:
+    """A site from which one delivery after another is cut."""
+    return Row(tmp_path)

@@ -1,0 +1,52 @@
+"""One delivery after another from one site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.parts import images
+from tests.worlds.site import GAP, HEAD, Site
+
+KEY = ("--key", "sovereign.key")
+BLOBS = "inside/oci/blobs/sha256"
+
+
+class Row:
+    """A site with a hand-made layout, from which deliveries are cut: `deliver(1, v1=…)` gives the folder `media1`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.site, self.folder = Site(folder), folder
+        self.layout = images.Layout(folder / "made")
+        self.inside("  directory: inside\n")
+
+    def inside(self, spec: str) -> None:
+        """Where things go."""
+        self.site.write(
+            "sovereign.yaml",
+            f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\nspec:\n  stateDir: state\n{spec}",
+        )
+
+    def deliver(self, number: int, names: Mapping[str, str], more: str = "") -> str:
+        """Locks `oci:made:TAG` under each name, and cuts."""
+        refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{name}'{more}}}\n" for name, tag in names.items())
+        lock, media = f"r{number}.lock.json", f"media{number}"
+        self.site.write(
+            f"r{number}.request.yaml",
+            f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n{refs}",
+        )
+        self.site.run("lock", f"r{number}.request.yaml")
+        self.site.run("pull", lock, "--store", "store", "--key", "exporter.key")
+        cut = ("--store", "store", "--to", media, "--for", "bank", "--key", "exporter.key")
+        self.site.run("bundle", lock, *cut)
+        return media
+
+    def take(self, media: str, *more: str, expect: int = 0) -> Any:
+        """Imports it; the receipt is `MEDIA.receipt`."""
+        return self.site.run("import", media, *GAP, *KEY, "--receipt", f"{media}.receipt", *more, expect=expect)
+
+    def audit(self, media: str, expect: int = 0) -> list[tuple[str, str]]:
+        """(state, name or digest) of what is not good."""
+        found = self.site.run("audit", *GAP, "--receipt", f"{media}.receipt", expect=expect)
+        return [(f["state"], f["name"] or f["expected"]) for f in found["findings"] if f["state"] != "good"]

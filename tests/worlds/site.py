@@ -1,0 +1,72 @@
+"""A folder with keys, a Trust and requests, where commands are run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
+TRUST = """\
+apiVersion: airgap.openova.io/v1alpha1
+kind: Trust
+metadata: {name: bank}
+spec:
+  sovereign: bank
+  keys:
+  - name: exporter
+    role: exporter
+    publicKeyFile: exporter.pub
+    notBefore: 2026-01-01T00:00:00Z
+    notAfter: 2036-01-01T00:00:00Z
+  - name: sovereign
+    role: sovereign
+    publicKeyFile: sovereign.pub
+    notBefore: 2026-01-01T00:00:00Z
+    notAfter: 2036-01-01T00:00:00Z
+  require: [pull, delivery]
+"""
+GAP = ("--sovereign", "sovereign.yaml", "--trust", "trust.yaml")
+CUT = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--key", "exporter.key", "--to")
+
+
+class Site:
+    """A folder with keys and a trust file, where commands are run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "password").write_text("for tests\n")
+        (folder / "password").chmod(0o600)
+        (folder / "trust.yaml").write_text(TRUST)
+        for name in ("exporter", "sovereign", "stranger"):
+            self.run("keys", "generate", name)
+
+    def run(self, *arguments: str, expect: int = 0) -> Any:
+        """Runs a command with `--json`; returns its document."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airgap.cli.main", *arguments, "--json"],
+            cwd=self.folder,
+            env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the site, which may be a secret."""
+        (self.folder / name).write_text(text)
+        (self.folder / name).chmod(0o600)
+
+
+def sovereign_of(*urls: str) -> str:
+    registries = "".join(f"  - {{url: 'http://{url}', projects: {{{{ORIGIN}}: hub}}}}\n" for url in urls)
+    head = "apiVersion: airgap.openova.io/v1alpha1\nkind: Sovereign\nmetadata: {name: bank}\nspec:\n  stateDir: state\n"
+    return head + "  registries:\n" + registries
+
+
+REQUEST = Path(__file__).parents[2] / "manifests" / "demo.request.yaml"
