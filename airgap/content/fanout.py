@@ -15,6 +15,7 @@ from copy import copy
 from typing import BinaryIO, cast
 
 from airgap.base.digest import CHUNK
+from airgap.base.streams import fill
 from airgap.content.graph import Opener
 
 WINDOW = 4
@@ -119,7 +120,7 @@ class Fanout:
         try:
             if self._stream is None:
                 self._stream = self._opener(0)
-            filled = _fill(self._stream, view)
+            filled = fill(self._stream, view)
         except BaseException as caught:  # noqa: BLE001  (every reader gets it)
             error = caught
         with self._turn:
@@ -185,12 +186,3 @@ class _Shared(io.RawIOBase):
             if self._own is not None:
                 self._own.close()
         super().close()
-
-
-def _fill(stream: BinaryIO, view: memoryview) -> int:
-    """Fills `view` as far as the stream goes."""
-    readinto = stream.readinto  # type: ignore[attr-defined]
-    filled = 0
-    while filled < len(view) and (count := readinto(view[filled:])):
-        filled += count
-    return filled

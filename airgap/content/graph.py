@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Protocol
 
 from airgap.base.digest import Digest
 from airgap.base.errors import DamageError, IntegrityError, TooLargeError
+from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -240,15 +241,6 @@ def read_verified(source: Source, descriptor: Descriptor, limit: int = MAX_NODE)
         data = read_limited(stream, descriptor.size + 1)
     check_bytes(descriptor, data)
     return data
-
-
-def read_limited(stream: BinaryIO, limit: int) -> bytes:
-    """Reads at most `limit` bytes, over as many short reads as it takes."""
-    pieces, left = [], limit
-    while left > 0 and (piece := stream.read(left)):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
 
 
 def check_bytes(descriptor: Descriptor, data: bytes) -> None:

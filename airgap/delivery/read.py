@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.base.digest import CHUNK, Digest
+from airgap.base.digest import CHUNK, Digest, hash_stream
 from airgap.base.disk import disk_errors
 from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
 from airgap.content.graph import Descriptor
@@ -280,16 +280,11 @@ class _Extents(io.RawIOBase):
 
 def hash_file(path: Path) -> tuple[str, int]:
     """sha256 in hex and size in bytes of a whole file, read once in 1 MiB pieces. Raises `StoreError`."""
-    hasher, size = hashlib.sha256(), 0
-    buffer = bytearray(CHUNK)
-    view = memoryview(buffer)
     with disk_errors(path):
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(fd, "rb", buffering=0) as file:
-            while count := file.readinto(buffer):
-                hasher.update(view[:count])
-                size += count
-    return hasher.hexdigest(), size
+            digest, size = hash_stream(file)
+    return digest.hex, size
 
 
 def read_evidence(media: Media, sha256: str, size: int) -> bytes:

@@ -19,8 +19,9 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.base.secrets import read_secret
+from airgap.base.streams import read_limited
 from airgap.content.forms import Tree
-from airgap.content.graph import Descriptor, Opener, Source, read_limited
+from airgap.content.graph import Descriptor, Opener, Source
 from airgap.content.lock import Item, LockedFile, check_path
 from airgap.net.http import Auth, Fixed, Response
 from airgap.net.origin import Origin

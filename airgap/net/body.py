@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import CHUNK
 from airgap.base.errors import DamageError
+from airgap.base.streams import read_into
 
 SEND = 64 << 10
 """Bytes handed to the socket at once: larger pieces halve the rate at which a registry takes them (measured)."""
@@ -34,12 +35,8 @@ class RequestBody:
         left = self.size
         view = memoryview(bytearray(min(CHUNK, left)))
         with self.open() as stream:
-            readinto = getattr(stream, "readinto", None)
             while left:
-                if readinto is not None:
-                    filled = view[: readinto(view[: min(left, CHUNK)]) or 0]
-                else:
-                    filled = memoryview(stream.read(min(left, CHUNK)))
+                filled = view[: read_into(stream, view[:left])]
                 if not filled:
                     raise DamageError("truncated", f"got {self.size - left} bytes to send, expected {self.size}")
                 left -= len(filled)

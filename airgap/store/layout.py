@@ -28,6 +28,7 @@ from airgap.base.disk import (
     write_durably,
 )
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, StoreError
+from airgap.base.streams import read_into
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     ANNOTATION_REF_NAME,
@@ -286,16 +287,14 @@ def _index_bytes(manifests: list[dict[str, Any]]) -> bytes:
 def _receive(fd: int, path: Path, descriptor: Descriptor, opener: Opener, kept: int) -> None:
     """Appends to `fd` from `kept` on, hashing all of it. Raises `IntegrityError` when the whole is not the blob."""
     hasher, size = hashlib.sha256(), 0
-    buffer = bytearray(min(CHUNK, max(descriptor.size, 1) + 1))
-    view = memoryview(buffer)
+    view = memoryview(bytearray(min(CHUNK, max(descriptor.size, 1) + 1)))
     with disk_errors(path):
         while size < kept and (count := os.preadv(fd, [view[: kept - size]], size)):
             hasher.update(view[:count])
             size += count
     file = Filling(fd, size)
     with opener(size) as stream:
-        readinto = stream.readinto  # type: ignore[attr-defined]
-        while count := readinto(buffer):
+        while count := read_into(stream, view):
             size += count
             if size > descriptor.size:
                 break

@@ -15,18 +15,9 @@ from typing import Protocol
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError
 from airgap.base.progress import Progress, Silent
+from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
-from airgap.content.graph import (
-    MAX_NODE,
-    NODE_TYPES,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Descriptor,
-    Node,
-    Source,
-    read_limited,
-    read_node,
-)
+from airgap.content.graph import MAX_NODE, NODE_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Node, Source, read_node
 from airgap.content.lock import Attached
 from airgap.content.reference import parse_reference
 from airgap.net.http import Client

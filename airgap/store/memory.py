@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.base.errors import NotFoundError
-from airgap.content.graph import Descriptor, Opener, PutResult, check_bytes, read_limited
+from airgap.base.streams import read_limited
+from airgap.content.graph import Descriptor, Opener, PutResult, check_bytes
 
 
 class Memory:

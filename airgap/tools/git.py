@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from airgap.base.errors import InputError, StoreError, ToolError
-from airgap.content.graph import read_limited
+from airgap.base.streams import read_limited
 from airgap.tools.git_faults import failure
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import IntegrityError, PrerequisiteError, StoreError
-from airgap.content.graph import Descriptor, Source, check_sum
+from airgap.content.graph import Descriptor, Source
+from airgap.content.verified import verified
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_oid
@@ -149,15 +151,8 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
 
 def copy_out(source: Source, descriptor: Descriptor, path: Path) -> None:
     """Copies a blob from a store to the file `path`, checked. Raises `IntegrityError`, `StoreError`."""
-    hasher, size = hashlib.sha256(), 0
     try:
-        with source.open(descriptor) as stream, path.open("wb") as file:
-            while piece := stream.read(CHUNK):
-                hasher.update(piece)
-                size += len(piece)
-                file.write(piece)
-                if size > descriptor.size:
-                    break
+        with verified(source.open(descriptor), descriptor) as stream, path.open("wb") as file:
+            shutil.copyfileobj(stream, file, CHUNK)
     except OSError as error:
         raise disk_fault(error, path) from error
-    check_sum(descriptor, Digest.from_hash(hasher), size)

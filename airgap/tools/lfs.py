@@ -5,24 +5,20 @@ Source: git-lfs docs/spec.md (pointers), docs/api/batch.md, docs/api/basic-trans
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
-from airgap.content.graph import Descriptor, Opener, check_sum
+from airgap.content.graph import Descriptor, Opener
+from airgap.content.verified import verified
 from airgap.net.http import Auth, Client, RequestBody, Response
 from airgap.net.origin import Origin
 from airgap.tools.git_repository import BareRepository
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 LFS_TYPE = "application/vnd.airgap.git.lfs.v1"
 MAX_POINTER = 1024
@@ -254,7 +250,7 @@ class LfsClient:
         action = entry.actions.get("upload")
         if action is None:
             return
-        body = RequestBody(size, lambda: cast(BinaryIO, Checked(opener(0), descriptor)))
+        body = RequestBody(size, lambda: verified(opener(0), descriptor))
         headers = {"Content-Type": "application/octet-stream", **action.headers}
         self.client.request("PUT", action.href, headers=headers, body=body, auth=self._auth_for(action))
         verify = entry.actions.get("verify")
@@ -268,40 +264,6 @@ class LfsClient:
                 auth=self._auth_for(verify),
                 idempotent=True,
             )
-
-
-class Checked(io.RawIOBase):
-    """A blob's bytes, whose last piece is given only after size and digest were found right.
-
-    So whoever sends it never finishes a wrong one. Raises `IntegrityError` from reading.
-    """
-
-    def __init__(self, stream: BinaryIO, descriptor: Descriptor) -> None:
-        super().__init__()
-        self._stream = stream
-        self._descriptor = descriptor
-        self._hasher = hashlib.sha256()
-        self._count = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fills `buffer` with the next piece; returns its length."""
-        view = memoryview(buffer).cast("B")
-        data = self._stream.read(len(view))
-        view[: len(data)] = data
-        self._hasher.update(data)
-        self._count += len(data)
-        if not data or self._count >= self._descriptor.size:
-            check_sum(self._descriptor, Digest.from_hash(self._hasher), self._count)
-        return len(data)
-
-    def close(self) -> None:
-        """Closes the stream below."""
-        self._stream.close()
-        super().close()
 
 
 def missing_object(oid: str, where: str, message: str = "") -> NotFoundError:

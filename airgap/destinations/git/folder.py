@@ -12,10 +12,11 @@ from airgap.base.digest import CHUNK, hash_stream
 from airgap.base.disk import disk_errors, sync_folder
 from airgap.base.errors import NotFoundError, UpstreamError
 from airgap.content.graph import Descriptor, Opener
+from airgap.content.verified import verified
 from airgap.destinations.git.place import Listing
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_repository import BareRepository
-from airgap.tools.lfs import Checked, object_path
+from airgap.tools.lfs import object_path
 
 
 class FolderPlace:
@@ -83,7 +84,7 @@ class FolderPlace:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temp = tempfile.mkstemp(dir=path.parent, prefix=".new-")
             try:
-                with os.fdopen(handle, "wb") as file, Checked(opener(0), descriptor) as stream:
+                with os.fdopen(handle, "wb") as file, verified(opener(0), descriptor) as stream:
                     while piece := stream.read(CHUNK):
                         file.write(piece)
                     file.flush()

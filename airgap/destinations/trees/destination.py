@@ -8,7 +8,6 @@ files are written in `publish`: writing a key is atomic at both destinations, an
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,8 @@ from airgap.base.errors import AbsentError, AirgapError, RaceError, StoreError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Form, Tree
-from airgap.content.graph import Descriptor, Source, check_sum
+from airgap.content.graph import Descriptor, Source
+from airgap.content.verified import VerifiedStream
 from airgap.destinations.base import Run
 from airgap.destinations.trees.keys import check_keys, conflict
 
@@ -55,41 +55,20 @@ class ObjectBody:
         """
         self._run.progress.advance(-self._told)
         self._told = 0
-        expected = self.descriptor.size
-        hasher, size = hashlib.sha256(), 0
-        buffer = memoryview(bytearray(min(CHUNK, expected)))
-        count = 0
+        buffer = memoryview(bytearray(min(CHUNK, self.descriptor.size)))
         try:
-            with self._opener() as stream:
-                while size < expected and (count := _read_some(stream, buffer)):
+            with VerifiedStream(self._opener(), self.descriptor) as stream:
+                while count := stream.readinto(buffer):
                     if self._stop.is_set():
                         raise StoreError("interrupted", f"{self.descriptor.digest}: stopped")
-                    hasher.update(buffer[:count])
-                    size += count
-                    if size < expected:
-                        self._tell(count)
-                        yield buffer[:count]
-                if size == expected:
-                    size += len(stream.read(1))
+                    self._tell(count)
+                    yield buffer[:count]
         except OSError as error:
             raise StoreError("cannot-read", f"{self.descriptor.digest}: {error}") from error
-        check_sum(self.descriptor, Digest.from_hash(hasher), size)
-        if count:
-            self._tell(count)
-            yield buffer[:count]
 
     def _tell(self, count: int) -> None:
         self._told += count
         self._run.progress.advance(count)
-
-
-def _read_some(stream: BinaryIO, buffer: memoryview) -> int:
-    readinto = getattr(stream, "readinto", None)
-    if readinto is not None:
-        return readinto(buffer) or 0
-    piece = stream.read(len(buffer))
-    buffer[: len(piece)] = piece
-    return len(piece)
 
 
 class Objects(Protocol):

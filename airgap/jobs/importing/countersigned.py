@@ -11,8 +11,9 @@ from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, NotFoundError
+from airgap.base.streams import read_limited
 from airgap.content.forms import Change, ChangeOutcome, Signs
-from airgap.content.graph import OCI_MANIFEST, Descriptor, Node, parse_node, read_limited
+from airgap.content.graph import OCI_MANIFEST, Descriptor, Node, parse_node
 from airgap.destinations.base import Run
 from airgap.signatures import write as cosign
 from airgap.statements.keys.file import PublicKey

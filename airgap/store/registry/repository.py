@@ -11,16 +11,8 @@ from typing import BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.base.errors import BlockedError, ChildMissingError, NotFoundError, RaceError, UpstreamError
-from airgap.content.graph import (
-    MAX_NODE,
-    Descriptor,
-    Node,
-    Opener,
-    PutResult,
-    check_bytes,
-    parse_node,
-    read_limited,
-)
+from airgap.base.streams import read_limited
+from airgap.content.graph import MAX_NODE, Descriptor, Node, Opener, PutResult, check_bytes, parse_node
 from airgap.content.reference import check_tag
 from airgap.net.backoff import Backoff
 from airgap.net.http import RequestBody, Response

@@ -6,15 +6,16 @@ failure the session is gone, and everything starts again at POST.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import BinaryIO, cast
 
-from airgap.base.digest import CHUNK, Digest
+from airgap.base.digest import CHUNK
 from airgap.base.errors import DigestRefusedError, UpstreamError
-from airgap.content.graph import Descriptor, Opener, PutResult, check_bytes, check_sum, read_limited
+from airgap.base.streams import read_limited
+from airgap.content.graph import Descriptor, Opener, PutResult, check_bytes
+from airgap.content.verified import verified
 from airgap.net.backoff import Backoff
 from airgap.net.faults import TransportError
 from airgap.net.http import RequestBody
@@ -92,7 +93,7 @@ class Upload:
             self._follow(answer.url, answer.headers.get("Location"))
         chunk = self._client.chunk_size
         if chunk and self._blob.size > chunk:
-            with _open(self._opener, self._blob) as stream:
+            with verified(self._opener(0), self._blob) as stream:
                 self._send_pieces(stream, chunk)
             body = RequestBody.of(b"")
         else:
@@ -102,7 +103,7 @@ class Upload:
     def _body(self) -> RequestBody:
         """The whole blob; a small one is checked in memory before anything is sent."""
         if self._blob.size > CHUNK:
-            return RequestBody(self._blob.size, lambda: _open(self._opener, self._blob))
+            return RequestBody(self._blob.size, lambda: verified(self._opener(0), self._blob))
         with self._opener(0) as stream:
             data = read_limited(stream, self._blob.size + 1)
         check_bytes(self._blob, data)
@@ -171,48 +172,6 @@ def _restartable(error: UpstreamError) -> bool:
     if isinstance(error, TransportError):
         return error.repeatable
     return error.status in GONE or error.status >= 500 or isinstance(error, DigestRefusedError)
-
-
-def _open(opener: Opener, descriptor: Descriptor) -> BinaryIO:
-    return cast("BinaryIO", Checked(opener(0), descriptor))
-
-
-class Checked(io.RawIOBase):
-    """A blob that is being sent: its last piece is given out only after the size and digest are known to be right.
-
-    So a registry never gets all bytes of something that is not what its digest says. Raises `IntegrityError`.
-    """
-
-    def __init__(self, stream: BinaryIO, descriptor: Descriptor) -> None:
-        super().__init__()
-        self._stream = stream
-        self._readinto: Callable[[memoryview], int] = stream.readinto  # type: ignore[attr-defined]
-        self._descriptor = descriptor
-        self._hasher = hashlib.sha256()
-        self._size = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """The next bytes; checked before the last of them are given."""
-        count = self._readinto(buffer) or 0
-        self._hasher.update(buffer[:count])
-        self._size += count
-        if not count or self._size >= self._descriptor.size:
-            self._check()
-        return count
-
-    def close(self) -> None:
-        """Closes what it reads from."""
-        if not self.closed:
-            self._stream.close()
-        super().close()
-
-    def _check(self) -> None:
-        size = self._size + (1 if self._stream.read(1) else 0)
-        check_sum(self._descriptor, Digest.from_hash(self._hasher), size)
 
 
 def _once(stream: BinaryIO) -> Callable[[], BinaryIO]:
