@@ -17,8 +17,9 @@ from airgap.base.progress import Progress
 from airgap.bundling.bundle import select
 from airgap.bundling.gate import check_pulled
 from airgap.content.lock import Lock
+from airgap.judgement.checks.base import Answer
 from airgap.judgement.items import judge_locks
-from airgap.judgement.judge import Check, Judgement
+from airgap.judgement.judge import Judgement
 from airgap.judgement.report_folder import check_subjects, subjects
 from airgap.judgement.waivers import Approved
 from airgap.resources.policy_model import Policy
@@ -96,7 +97,7 @@ def _verdict(
     judged: Sequence[Judgement], roots: Mapping[str, Digest], policy: Policy, reports: Sequence[Report]
 ) -> Verdict:
     used = {
-        check.waiver.digest: check.waiver.expires for one in judged for check in one.checks if check.waiver is not None
+        check.waiver.digest: check.waiver.expires for one in judged for check in one.answers if check.waiver is not None
     }
     return Verdict(
         policy=Named(policy.name, policy.digest),
@@ -112,13 +113,13 @@ def _item(one: Judgement, root: Digest) -> JudgedItem:
         root=root,
         outcome=str(one.outcome),
         reason=None if one.passed else f"{one.reason}: {one.detail}",
-        checks=tuple(_checked(check, one.rule) for check in one.checks),
+        checks=tuple(_checked(check, one.rule) for check in one.answers),
     )
 
 
-def _checked(check: Check, rule: str) -> CheckResult:
+def _checked(check: Answer, rule: str) -> CheckResult:
     return CheckResult(
-        check=check.name,
+        check=check.check,
         predicate_type=check.predicate_type or None,
         outcome=str(check.outcome),
         subject=check.subject,
@@ -129,7 +130,7 @@ def _checked(check: Check, rule: str) -> CheckResult:
     )
 
 
-def _by(check: Check) -> PassedBy | None:
+def _by(check: Answer) -> PassedBy | None:
     """Who made it pass."""
     proof = check.finding.proof if check.finding is not None and check.finding.verified else None
     if proof is not None and proof.identity:

@@ -14,7 +14,8 @@ from airgap.base.parallel import parallel
 from airgap.base.progress import Progress, Silent
 from airgap.content.graph import Descriptor, Source, read_node
 from airgap.content.lock import Item, Lock
-from airgap.judgement.judge import GRAPHS, Judgement, Outcome, judge
+from airgap.judgement.checks.base import GRAPHS, Outcome
+from airgap.judgement.judge import Judgement, judge
 from airgap.kinds.chart import CONFIG as CHART_CONFIG
 from airgap.kinds.image import measure
 from airgap.resources.load import load_policy
@@ -52,14 +53,14 @@ def load_roots(policy: Policy) -> Mapping[str, TrustRoot]:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class FoundItem:
     """One artifact that was found: the item as a lock would have it, and where it is read from."""
 
     item: Item
     source: Source
 
 
-def look_up(ref: str, known_as: str, reach: Reach) -> Case:
+def look_up(ref: str, known_as: str, reach: Reach) -> FoundItem:
     """An image or chart by its reference, with all that is attached to it and to its children.
 
     `known_as` is the name by which rules are asked, `""` for the reference's own. Reads manifests only. Raises
@@ -78,7 +79,7 @@ def look_up(ref: str, known_as: str, reach: Reach) -> Case:
         attached=find_attached(located, nodes),
         converted=located.converted,
     )
-    return Case(item, located.source)
+    return FoundItem(item, located.source)
 
 
 def _name(ref: str, located: Located) -> str:
@@ -89,7 +90,7 @@ def _name(ref: str, located: Located) -> str:
     return next((name for name in named if name and ref.endswith(f":{name}")), ref)
 
 
-def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> Case:
+def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> FoundItem:
     """An image or chart of a lock by its name. Raises `InputError` (`no-such-item`, `not-an-image`)."""
     item = next((one for one in lock.items if one.name == name), None)
     if item is None:
@@ -102,7 +103,7 @@ def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> Case:
             f"{name!r} is of kind {item.kind}, expected image or chart",
             "`airgap scan` judges every kind",
         )
-    return Case(item, open_source(item))
+    return FoundItem(item, open_source(item))
 
 
 def judge_locks(

@@ -59,6 +59,8 @@ def _said(check: CheckResult) -> str:
         return f"{_name(check)} waived by {by.approver}"
     if by.approver:
         return f"by digest only, on the word of {by.approver}"
+    if check.by is None:
+        return _name(check)
     return f"{_name(check)} of {_who(by)}"
 
 

@@ -10,7 +10,8 @@ from tests.worlds.source_reasons import ROOT, source
 RUNBOOK = ROOT / "docs/runbooks/signatures.md"
 
 HANDED_ON = {
-    "judge.py: best.reason",
+    "attestation.py: best.reason",
+    "signature.py: best.reason",
     "judge.py: failed.reason if failed else ''",
     "read.py: refusal.reason",
     "strict.py: error.code",

@@ -14,8 +14,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Attached, Item, Lock
+from airgap.judgement.checks.base import Outcome
 from airgap.judgement.items import judge_locks
-from airgap.judgement.judge import Outcome
 from airgap.resources.load import load_policy
 from airgap.resources.policy_model import policy_name
 from airgap.signatures.record import Status
@@ -53,8 +53,8 @@ def test_one_good_signature_by_a_demanded_key_is_enough(world: World) -> None:
     made = world.judge()
     assert (made.outcome, made.rule, made.reason) == (Outcome.PASSED, "rule 1 (ghcr.io/acme/*)", "")
     assert "signed by key 'acme'" in made.detail
-    (check,) = made.checks
-    assert (check.name, check.outcome, check.subject) == ("signature", Outcome.PASSED, world.digest)
+    (check,) = made.answers
+    assert (check.check, check.outcome, check.subject) == ("signature", Outcome.PASSED, world.digest)
     assert check.finding in made.findings
 
 
@@ -86,7 +86,7 @@ def test_a_rule_for_other_kinds_does_not_match(world: World) -> None:
 def test_an_approval_by_digest_ends(world: World) -> None:
     made = world.judge(LOCKED)
     assert made.passed
-    assert made.checks[0].approver == "Amina"
+    assert made.answers[0].approver == "Amina"
     ended = LOCKED.replace("2026-12-01", "2026-11-01")
     refused(world.judge(ended), "approval-expired", "Amina", "2026-11-01T00:00:00Z")
 
@@ -116,7 +116,7 @@ def test_what_was_only_called_so_passes_by_no_approval_for_that_place(world: Wor
     for rule in (LOCKED, ANYTHING):
         made = world.judge(rule, item=item)
         refused(made, "local-source", source)
-        assert [check.name for check in made.checks] == ["digest-only"]
+        assert [check.check for check in made.answers] == ["digest-only"]
         assert world.judge(rule.replace("reason: r", "reason: r, local: true"), item=item).passed
 
 
@@ -221,7 +221,7 @@ def test_every_manifest_that_is_carried_can_be_demanded(world: World) -> None:
     world.bundle(ACME, world.children[0])
     made = world.judge(rule)
     refused(made, "absent", world.children[1]["digest"])
-    assert [check.outcome for check in made.checks].count(Outcome.PASSED) == 2
+    assert [check.outcome for check in made.answers].count(Outcome.PASSED) == 2
     assert world.judge(rule, item=world.item(platforms=("linux/amd64",))).passed
     world.bundle(ACME, world.children[1])
     assert world.judge(rule).passed
@@ -249,14 +249,14 @@ def test_an_attestation_that_is_demanded_must_be_there(world: World) -> None:
     world.attest(bundles.SPDX, SBOM, ACME)
     made = world.judge(demands())
     assert made.passed
-    assert made.checks[1].predicate_type == bundles.SPDX
+    assert made.answers[1].predicate_type == bundles.SPDX
 
 
 def test_an_attestation_does_not_stand_for_a_signature_beside_it(world: World) -> None:
     world.attest(bundles.SPDX, SBOM, ACME)
     made = world.judge(demands())
     refused(made, "not-a-signature")
-    assert made.checks[1].outcome is Outcome.PASSED
+    assert made.answers[1].outcome is Outcome.PASSED
 
 
 def test_an_sbom_must_have_packages_in_it(world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.content.lock import Item, LockedFile
-from airgap.judgement.judge import Outcome
+from airgap.judgement.checks.base import Outcome
 from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, Leaf, keys, managed
 from tests.worlds.policy import (
     ACME,
@@ -60,7 +60,7 @@ def test_a_denied_digest_fails_whatever_a_rule_or_a_waiver_says(world: World, wh
     more, given = f"  deny: {{digests: ['{digest}']}}", waiver(world.digest, digest)
     made = world.judge(LOCKED, more=more, waivers=(given,))
     refused(made, "denied", "denied by digest")
-    assert [check.name for check in made.checks] == ["deny"]
+    assert [check.check for check in made.answers] == ["deny"]
 
 
 def test_a_file_of_a_model_can_be_denied(world: World) -> None:
@@ -83,8 +83,8 @@ def test_a_denied_key_does_not_count_and_no_waiver_lifts_it(world: World) -> Non
 def test_a_waiver_lets_its_check_of_its_digest_pass_until_it_ends(world: World) -> None:
     made = world.judge(waivers=(waiver(world.digest),))
     assert made.passed
-    assert (made.checks[0].outcome, made.checks[0].reason) == (Outcome.WAIVED, "absent")
-    assert made.checks[0].waiver is not None
+    assert (made.answers[0].outcome, made.answers[0].reason) == (Outcome.WAIVED, "absent")
+    assert made.answers[0].waiver is not None
     refused(world.judge(waivers=(waiver(world.digest, days=0),)), "absent", "the waiver 'w' ended")
     refused(world.judge(waivers=(waiver(world.children[0]["digest"]),)), "absent")
     refused(world.judge(demands(), waivers=(waiver(world.digest),)), "absent", "no attestation")

@@ -9,8 +9,9 @@ from pathlib import Path
 from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Item
+from airgap.judgement.checks.base import Outcome
 from airgap.judgement.items import load_roots
-from airgap.judgement.judge import Judgement, Outcome, judge
+from airgap.judgement.judge import Judgement, judge
 from airgap.resources.load import load_policy
 from airgap.resources.waiver import Waiver
 from airgap.store.layout import Layout

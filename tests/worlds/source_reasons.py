@@ -20,7 +20,7 @@ ARGUMENTS: Mapping[str, int] = {
     "fields": 3,
     "Unread": 4,
     "VerificationResult": 4,
-    "Check": 4,
+    "Answer": 4,
     "_broken": 1,
 }
 """What makes answers, and which argument is the reason; one that is named `reason` is found in any call."""

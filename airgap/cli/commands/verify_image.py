@@ -14,8 +14,9 @@ from airgap.cli.parser import command
 from airgap.cli.words import count
 
 if TYPE_CHECKING:
-    from airgap.judgement.items import Case
-    from airgap.judgement.judge import Check, Judgement
+    from airgap.judgement.checks.base import Answer
+    from airgap.judgement.items import FoundItem
+    from airgap.judgement.judge import Judgement
     from airgap.resources.policy_model import Policy, Require, SignedBy
     from airgap.signatures.record import VerificationResult
 
@@ -107,7 +108,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE if made.passed else exits.NO
 
 
-def _find(arguments: argparse.Namespace, context: Context, work: Path) -> Case:
+def _find(arguments: argparse.Namespace, context: Context, work: Path) -> FoundItem:
     from airgap.cli.connect import reach_for, read_lock, upstreams_of
     from airgap.judgement.items import look_up, pick
     from airgap.kinds import image
@@ -125,7 +126,7 @@ def _find(arguments: argparse.Namespace, context: Context, work: Path) -> Case:
     return pick(lock, arguments.ref, lambda item: image.source(item, reach))
 
 
-def _lines(case: Case, policy: Policy, made: Judgement) -> Iterator[str]:
+def _lines(case: FoundItem, policy: Policy, made: Judgement) -> Iterator[str]:
     """What it is, what was found, what was asked, the answer."""
     yield case.item.name
     if made.root is not None:
@@ -139,7 +140,7 @@ def _lines(case: Case, policy: Policy, made: Judgement) -> Iterator[str]:
     yield f"  next: {NEXT.get(made.reason, DO_NOT)}"
 
 
-def _found(case: Case, made: Judgement) -> Iterator[str]:
+def _found(case: FoundItem, made: Judgement) -> Iterator[str]:
     """Everything that was looked at, with a number."""
     attached = case.item.attached
     if not made.findings:
@@ -179,24 +180,26 @@ def _asked(policy: Policy, made: Judgement) -> Iterator[str]:
     rule = next((one for one in policy.rules if one.label == made.rule), None)
     yield f"asked: policy {policy.name!r} ({policy.digest}), {made.rule or 'no rule matches'}"
     if rule is None or rule.require is None:
-        yield from (f"  {check.detail}" for check in made.checks if check.outcome == "pass")
+        yield from (f"  {check.detail}" for check in made.answers if check.outcome == "pass")
         return
     name = rule.require.trust_root
     yield from (f"  trust root {name!r} ({one.digest})" for one in policy.trust_roots if one.name == name)
-    for check in made.checks:
+    for check in made.answers:
         about = "" if check.subject == made.root else f" of {check.subject}"
         yield f"  {_question(check, rule.require)}{about}: {_answer(check, made)}"
 
 
-def _question(check: Check, require: Require) -> str:
-    if not check.predicate_type:
+def _question(check: Answer, require: Require) -> str:
+    if check.check == "signature":
         return f"signature by {_by(require.by)}"
+    if not check.predicate_type:
+        return check.check
     wanted = next(one for one in require.attestations if one.predicate_type == check.predicate_type)
     content = ", with packages in it," if wanted.content else ""
     return f"attestation {wanted.predicate_type}{content} by {_by(wanted.by)}"
 
 
-def _answer(check: Check, made: Judgement) -> str:
+def _answer(check: Answer, made: Judgement) -> str:
     if check.outcome == "pass":
         return f"yes ({made.findings.index(check.finding) + 1})" if check.finding in made.findings else "yes"
     return f"no [{check.reason}]"

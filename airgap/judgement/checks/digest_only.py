@@ -1,0 +1,37 @@
+"""`digest-only`: did somebody approve the item by its digest, and does that hold now?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from airgap.base.times import utc_text
+from airgap.judgement.checks.base import Answer, Case, Outcome
+from airgap.resources.policy_model import is_local
+from airgap.resources.problems import quoted
+
+
+@dataclass(frozen=True, slots=True)
+class DigestOnlyCheck:
+    """A `Check`. It answers where the rule has `digestOnly`."""
+
+    name: str = "digest-only"
+    waivable: bool = False
+    final: bool = False
+
+    def ask(self, case: Case) -> Iterator[Answer]:
+        """See `Check.ask`. What is local passes only where the rule says so."""
+        given = case.rule.digest_only if case.rule else None
+        if given is None:
+            return
+        outcome, reason = Outcome.FAILED, ""
+        if is_local(case.item) and not given.local:
+            reason = "local-source"
+            what = f"it was read from {quoted(case.item.source)}, and its name is what the request calls it"
+        elif given.expired(case.now):
+            reason = "approval-expired"
+            what = f"the approval by digest of {given.approver} ended at {utc_text(given.expires)}"
+        else:
+            outcome = Outcome.PASSED
+            what = f"approved by its digest: {given.approver}, until {utc_text(given.expires)}: {given.reason}"
+        yield Answer(self.name, outcome, case.subject, reason=reason, detail=what, approver=given.approver)

@@ -1,0 +1,40 @@
+"""`signature`: has each subject one signature by whom the rule requires?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from airgap.judgement.checks.base import GRAPHS, Answer, Case, Outcome
+from airgap.signatures.explain import signer_text
+from airgap.signatures.record import SIGNATURE, Status
+
+_OTHER = ("unsigned", "wrong-predicate-type")
+"""Reasons of what nobody could take for a signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureCheck:
+    """A `Check`. It answers where the rule has `require`, for its root or for every manifest that is carried."""
+
+    name: str = SIGNATURE
+    waivable: bool = True
+    final: bool = False
+
+    def ask(self, case: Case) -> Iterator[Answer]:
+        """See `Check.ask`. One verified finding is enough; else the one that explains most says why not."""
+        if case.rule is None or case.rule.require is None:
+            return
+        kind = case.item.kind
+        if kind not in GRAPHS or case.root is None:
+            what = f"nothing signs a {kind} as registries keep signatures; a digestOnly rule may let it in"
+            yield Answer(self.name, Outcome.FAILED, case.subject, reason="absent", detail=what)
+        for one in case.examination.signatures:
+            best, subject = one.best, one.subject
+            if best is not None and best.verified:
+                yield Answer(self.name, Outcome.PASSED, subject, detail=signer_text(best), finding=best)
+            elif best is None or best.reason in _OTHER or best.status is Status.ABSENT:
+                what = "no signature is attached"
+                yield Answer(self.name, Outcome.FAILED, subject, reason="absent", detail=what)
+            else:
+                yield Answer(self.name, Outcome.FAILED, subject, reason=best.reason, detail=best.detail, finding=best)

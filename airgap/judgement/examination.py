@@ -1,0 +1,173 @@
+"""`examine`: what is attached to an item, read once and compared with everything that a rule requires.
+
+Everything attached is looked at, so that one bundle more hides no signature of another format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from airgap.base.digest import Digest
+from airgap.content.graph import Descriptor, Source
+from airgap.content.lock import Item
+from airgap.resources.policy_model import Attest, Deny, Require, SignedBy
+from airgap.signatures.explain import weight
+from airgap.signatures.formats.read import read_attached, subjects, unsigned
+from airgap.signatures.record import (
+    SIGNATURE,
+    Identity,
+    Proof,
+    Signed,
+    Status,
+    Unread,
+    UpstreamKey,
+    VerificationResult,
+)
+from airgap.signatures.sbom import check_sbom
+from airgap.signatures.verify import Demand, verify
+
+if TYPE_CHECKING:
+    from airgap.signatures.roots.trust_root import TrustRoot
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One thing that a rule requires of one subject, and all that could have been it."""
+
+    subject: Digest
+    attest: Attest
+    """What was wanted; a signature has the predicate type `SIGNATURE`."""
+    found: Sequence[VerificationResult] = ()
+
+    @property
+    def best(self) -> VerificationResult | None:
+        """The finding that is verified, or explains most; `None` where nothing is attached."""
+        return max(self.found, key=weight, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What came of it, subject by subject: the root, and with `subjects: all` each manifest that is carried."""
+
+    examined: Sequence[Examined] = ()
+    findings: Sequence[VerificationResult] = ()
+    """One for each thing that is attached, also for what decides nothing."""
+
+    @property
+    def signatures(self) -> Iterator[Examined]:
+        """One for each subject."""
+        return (one for one in self.examined if one.attest.predicate_type == SIGNATURE)
+
+    @property
+    def attestations(self) -> Iterator[Examined]:
+        """One for each subject and each type that is required."""
+        return (one for one in self.examined if one.attest.predicate_type != SIGNATURE)
+
+
+def examine(
+    item: Item,
+    source: Source,
+    root: Descriptor,
+    require: Require,
+    deny: Deny,
+    roots: Mapping[str, TrustRoot],
+    now: datetime,
+) -> Examination:
+    """Reads and verifies everything attached to the subjects that `require` names.
+
+    `roots` are the policy's trust roots by name. Raises `IntegrityError`, `StoreError`, `UpstreamError` when something
+    cannot be read.
+    """
+    digests = subjects(source, root, item.platforms)
+    bare = unsigned(source, root, item.platforms)
+    # Generators describe an index by one of its children.
+    work = _Work(require, deny, roots, now, root.digest, frozenset(digests[1:]))
+    for digest in digests if require.subjects == "all" else digests[:1]:
+        things = read_attached(source, digest, item.attached)
+        work.subject(digest, chain(things, (one for one in bare if one.subject == digest)))
+    return Examination(tuple(work.examined), tuple(work.findings))
+
+
+@dataclass(slots=True)
+class _Work:
+    require: Require
+    deny: Deny
+    roots: Mapping[str, TrustRoot]
+    now: datetime
+    root: Digest
+    below: frozenset[Digest]
+    """The manifests in the root."""
+    examined: list[Examined] = field(default_factory=list)
+    findings: list[VerificationResult] = field(default_factory=list)
+
+    def subject(self, subject: Digest, things: Iterable[Signed | Unread]) -> None:
+        """The demands on one subject. Of each thing the finding that says most is kept, and nothing of its content."""
+        wanted = [
+            (attest, self._demand(attest), list[VerificationResult]())
+            for attest in (Attest(SIGNATURE, self.require.by), *self.require.attestations)
+        ]
+        for thing in things:
+            findings = []
+            for attest, demand, found in wanted:
+                if _may_answer(thing, attest.predicate_type):
+                    finding = replace(self._find(thing, demand, attest), payload=b"")
+                    found.append(finding)
+                    findings.append(finding)
+            self.findings.append(max(findings, key=weight))
+            del thing  # or it would be in memory while the next one is read
+        self.examined += [Examined(subject, attest, found) for attest, _, found in wanted]
+
+    def _demand(self, attest: Attest) -> Demand:
+        require = self.require
+        return Demand(
+            want=attest.predicate_type,
+            identities=_identities(attest.by),
+            keys=_keys(attest.by),
+            root=self.roots[require.trust_root] if require.trust_root else None,
+            logged={"required": True, "optional": False}.get(require.log),
+            now=self.now,
+        )
+
+    def _find(self, thing: Signed | Unread, demand: Demand, attest: Attest) -> VerificationResult:
+        """Verified, not denied, and (where the content is demanded) what it says it is."""
+        finding = verify(thing, demand)
+        if not finding.verified:
+            return finding
+        why = _denied(self.deny, finding.proof)
+        if why:
+            return replace(finding, status=Status.FAILED, reason="denied", detail=why)
+        if attest.content == "sbom":
+            also = self.below if finding.subject == self.root else ()
+            why = check_sbom(attest.predicate_type, finding.payload, finding.subject, also)
+            if why:
+                return replace(finding, status=Status.FAILED, reason="bad-sbom", detail=why)
+        return finding
+
+
+def _denied(deny: Deny, proof: Proof | None) -> str:
+    """Why a good signature does not count, `""` where it does."""
+    if proof is None:
+        return "it is verified without a proof"
+    if proof.key is not None and proof.key in deny.keys:
+        return f"its key {proof.key} is denied"
+    if proof.identity and deny.identity(proof.identity):
+        return f"its identity {proof.identity} is denied"
+    entry = next((one for one in proof.log_entries if one in deny.log_entries), None)
+    return f"its entry {entry[1]} in log {entry[0]} is denied" if entry is not None else ""
+
+
+def _may_answer(thing: Signed | Unread, want: str) -> bool:
+    """A signature answers no demand for an attestation. The other way round is refused by name."""
+    return want == SIGNATURE or isinstance(thing, Unread) or thing.attestation
+
+
+def _identities(by: SignedBy) -> tuple[Identity, ...]:
+    return tuple(Identity(one.issuer, one.identity, one.pattern) for one in by.signers)
+
+
+def _keys(by: SignedBy) -> tuple[UpstreamKey, ...]:
+    return tuple(UpstreamKey(one.name, one.pem, one.not_before, one.not_after) for one in by.keys)
