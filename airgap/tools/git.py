@@ -1,4 +1,4 @@
-"""Running git, through GitPython: one place for its environment, its limits and GitPython's traps.
+"""Running git: one place for its environment, its folder and its limits.
 
 Nothing of the user's git reaches these runs: no configuration, hooks, credential helpers, prompts, netrc, proxies
 or GIT_* variables. What a run needs is passed down, and secrets go by GIT_CONFIG_COUNT, never by argv.
@@ -19,14 +19,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
-from airgap.base.errors import InputError, StoreError, ToolError
+from airgap.base.errors import StoreError, ToolError
 from airgap.base.streams import read_limited
 from airgap.tools.git_faults import failure
-
-if TYPE_CHECKING:
-    from git.cmd import Git as GitPython
 
 MINIMUM = (2, 32)
 """GIT_CONFIG_GLOBAL came with 2.32, GIT_CONFIG_COUNT with 2.31."""
@@ -117,7 +114,7 @@ class Remote:
         if self.authorization:
             made["http.extraHeader"] = f"Authorization: {self.authorization}"
         if self.ca_file is not None:
-            made["http.sslCAInfo"] = str(self.ca_file)
+            made["http.sslCAInfo"] = str(self.ca_file.absolute())
         return made
 
     @property
@@ -157,20 +154,20 @@ def scrub(text: str, secrets: tuple[str, ...]) -> str:
 
 
 class Git:
-    """Runs git. `folder` is a folder of ours, made when absent; git's settings file lies there. Safe for threads.
+    """Runs git in `folder`, a folder of ours that is made when absent and holds git's settings file. Safe for threads.
 
-    Raises `ToolError` (`git-missing`, `git-too-old`) or `InputError` (`missing-extra`) when made.
+    Raises `ToolError` (`git-missing`, `git-too-old`) when made.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._config = folder / "gitconfig"
+        # git runs in the folder and not where we do, so every path that it gets is absolute.
+        self.folder = folder.absolute()
+        self._config = self.folder / "gitconfig"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._write_config()
         except OSError as error:
             raise StoreError("no-workdir", f"{folder}: {error.strerror}", "check its owner and mode") from error
-        self._git = self._load()
         self.version = self._check_version()
 
     def _write_config(self) -> None:
@@ -180,16 +177,6 @@ class Git:
         with os.fdopen(handle, "w") as file:
             file.write(_CONFIG)
         Path(name).replace(self._config)
-
-    def _load(self) -> GitPython:
-        try:
-            from git.cmd import Git as GitPython  # an extra, and 50 ms
-        except ModuleNotFoundError as error:
-            raise InputError("missing-extra", "Git repositories need GitPython", "pip install 'airgap[git]'") from error
-        except ImportError as error:
-            # GitPython runs `git version` when it is imported, and calls a missing program an ImportError.
-            raise ToolError("git-missing", "the program git is not installed", "install git") from error
-        return GitPython(str(self.folder))
 
     def _check_version(self) -> tuple[int, ...]:
         text = self.run("version").stdout.decode(errors="replace")
@@ -249,30 +236,28 @@ class Git:
             finally:
                 running.close()
 
-    def _popen(self, args: tuple[str, ...], env: Mapping[str, str], stdin: BinaryIO) -> GitPython.AutoInterrupt:
-        from git.exc import GitCommandNotFound
-
-        # GitPython adds our variables to those of the process. Some of the latter work by being there at all
-        # (GIT_SSL_NO_VERIFY), so all but a few are taken out again, by name, by env(1).
-        dropped = (name for name in os.environ if name not in _INHERITED and name not in env)
-        unset = (word for name in sorted(dropped) for word in ("-u", name))
+    def _popen(self, args: tuple[str, ...], env: Mapping[str, str], stdin: BinaryIO) -> subprocess.Popen[bytes]:
         try:
-            return self._git.execute(
-                ["env", *unset, "git", *args],
-                istream=stdin,
-                as_process=True,
-                shell=False,
+            return subprocess.Popen(
+                ["git", *args],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self.folder,
                 env=env,
                 start_new_session=True,  # a time limit ends git and its helpers as one group
             )
-        except (GitCommandNotFound, OSError) as error:
-            raise ToolError("git-missing", f"git cannot be started: {error}", "install git and coreutils") from error
+        except OSError as error:
+            raise ToolError("git-missing", f"git cannot be started: {error}", "install git") from error
 
 
 def _environment(file: Path, remote: Remote | None, config: Mapping[str, str]) -> dict[str, str]:
     """The variables of one run: ours, the settings of this run by number, and the way to the remote."""
     settings = {**(remote.config if remote else {}), **config}
-    env = {**_ENVIRONMENT, "GIT_CONFIG_GLOBAL": str(file), "GIT_CONFIG_COUNT": str(len(settings))}
+    env = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ENVIRONMENT
+    # Without a ceiling git reads the settings of a repository that the folder lies in, a checkout for example.
+    env["GIT_CEILING_DIRECTORIES"] = str(file.parent.resolve().parent)
+    env |= {"GIT_CONFIG_GLOBAL": str(file), "GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
         env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return env | (remote.environment if remote else {})
@@ -283,14 +268,13 @@ class Running:
 
     def __init__(
         self,
-        handle: GitPython.AutoInterrupt,
+        process: subprocess.Popen[bytes],
         args: tuple[str, ...],
         remote: Remote | None,
         secrets: tuple[str, ...],
         timeout: float,
     ) -> None:
-        self._handle = handle  # GitPython ends the process when this is collected
-        self._process = cast("subprocess.Popen[bytes]", handle.proc)
+        self._process = process
         self._args, self._remote, self._secrets, self._timeout = args, remote, secrets, timeout
         self.stdout = cast(BinaryIO, self._process.stdout)
         self.status = -1

@@ -123,8 +123,6 @@ _FAULTS = (
 
 def failure(command: str, status: int, stderr: str, url: str = "") -> AirgapError:
     """The error for a `git command` that ended with `status`. `stderr` holds no secret any more."""
-    if status == 127:
-        return ToolError("git-missing", "the program git is not installed", "install git")
     where = f"git {command}" + (f" {url}" if url else "")
     said = shown(stderr)
     for fault in _FAULTS:

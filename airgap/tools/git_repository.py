@@ -28,7 +28,7 @@ class BareRepository:
 
     def __init__(self, git: Git, path: Path) -> None:
         self.git = git
-        self.path = path
+        self.path = path.absolute()  # git runs in another folder
 
     def create(self, object_format: str) -> bool:
         """Makes it where it is not there, and clears what an interrupted run left; true when it is new.

@@ -16,6 +16,7 @@ import pytest
 from airgap.cli.demo_content import make_content
 from airgap.content.lock import Lock
 from tests.parts import need
+from tests.worlds.cli_site import airgap
 from tests.worlds.site import GAP, REQUEST, Site
 
 
@@ -43,6 +44,35 @@ def test_every_claim_of_the_demo_holds(tmp_path: Path) -> None:
     )
     assert unsigned == same
     assert [item.name for item in made.items] == [item.name for item in kept.items]
+
+
+@pytest.mark.e2e
+def test_relative_folders_hold_their_repositories_once_whatever_the_current_folder(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    manual = make_content(tmp_path / "content")
+    site.write("r.request.yaml", re.sub("sha256: [0-9a-f]{64}", f"sha256: {manual}", REQUEST.read_text()))
+    head = "apiVersion: airgap.openova.io/v1alpha1\nkind: Sovereign\nmetadata: {name: bank}\nspec:\n"
+    site.write("sovereign.yaml", f"{head}  directory: inside\n")  # without a stateDir
+    elsewhere = Site.__new__(Site)
+    elsewhere.folder = tmp_path / "elsewhere"
+    elsewhere.folder.mkdir()
+    store, key = ("--store", "../store"), ("--key", "../exporter.key")
+    gap = ("--sovereign", "../sovereign.yaml", "--trust", "../trust.yaml")
+    for command in (
+        ("lock", "../r.request.yaml"),
+        ("pull", "../r.lock.json", *store, *key),
+        ("bundle", "../r.lock.json", *store, *key, "--to", "../media", "--for", "bank"),
+        ("import", "../media", *gap, "--key", "../sovereign.key", "--receipt", "../receipt.json"),
+        ("audit", *gap, "--receipt", "../receipt.json"),
+    ):
+        said = airgap(elsewhere, *command, AIRGAP_KEY_PASSWORD_FILE="../password", XDG_STATE_HOME="../state")
+        assert said.code == 0, said.err
+    assert list(elsewhere.folder.iterdir()) == []
+    [packed] = (tmp_path / "store").rglob("*.git")
+    assert packed.parent == tmp_path / "store/airgap/work/git"
+    work = tmp_path / "state/airgap/bank/git"
+    assert {path.parent for path in (tmp_path / "state").rglob("gitconfig")} == {work}
+    assert {path.parent for path in (tmp_path / "state").rglob("*.git")} <= {work}
 
 
 @pytest.mark.e2e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import subprocess
 import threading
 from pathlib import Path
 
@@ -49,6 +50,29 @@ def test_the_users_git_does_not_reach_it(git: Git, monkeypatch: pytest.MonkeyPat
     for name in ("GIT_SSL_NO_VERIFY", "GIT_TRACE=", "https_proxy", "leak"):
         assert name not in seen
     assert "HOME=/dev/null" in seen
+
+
+def test_a_repository_around_the_folder_does_not_reach_it(tmp_path: Path) -> None:
+    origin = BareRepository(Git(tmp_path / "other"), tmp_path / "origin.git")
+    origin.create("sha1")
+    for line in (("init", "--quiet"), ("config", "url./nowhere.insteadOf", str(origin.path))):
+        subprocess.run(["git", *line], cwd=tmp_path, check=True)
+    assert list_refs(Git(tmp_path / "git"), Remote(str(origin.path))) == ({}, "", "")
+
+
+def test_a_relative_folder_and_repository_are_those_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    BareRepository(Git(Path("git")), Path("git/x.git")).create("sha1")
+    assert {path.name for path in (tmp_path / "git").iterdir()} == {"gitconfig", "x.git"}
+
+
+def test_without_git_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError) as caught:
+        Git(tmp_path / "git")
+    assert (caught.value.code, caught.value.hint) == ("git-missing", "install git")
 
 
 def test_a_secret_goes_by_environment_and_never_by_argv(git: Git) -> None:
