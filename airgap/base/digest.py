@@ -30,7 +30,7 @@ class Digest(str):
     def __new__(cls, value: str) -> Digest:
         if isinstance(value, Digest):
             return value
-        if not _DIGEST.match(str(value)):
+        if not is_digest(str(value)):
             shown = repr(value)[:100]
             raise IntegrityError("bad-digest", f"not a digest: got {shown}, expected sha256: and 64 hex digits")
         return super().__new__(cls, value)
@@ -54,6 +54,11 @@ class Digest(str):
     def from_hash(cls, hasher: hashlib._Hash) -> Digest:
         """The digest that a finished sha256 hasher holds."""
         return cls("sha256:" + hasher.hexdigest())
+
+
+def is_digest(text: str) -> bool:
+    """True for what `Digest` takes."""
+    return _DIGEST.match(text) is not None
 
 
 def hash_stream(stream: BinaryIO) -> tuple[Digest, int]:

@@ -13,6 +13,7 @@ from airgap.base.errors import AirgapError, InputError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.lock import Item, Lock
+from airgap.content.reference import LAYOUT_SCHEMES
 from airgap.kinds.table import kind as kind_named
 from airgap.kinds.table import wanted
 from airgap.resources.model import Request
@@ -155,7 +156,7 @@ def _source(kind: str, asked: Any) -> str:
     return asked.url or f"file:{asked.file}"
 
 
-_LOCAL = ("oci-archive:", "oci:", "directory:", "file:")
+_LOCAL = (*(f"{scheme}:" for scheme in LAYOUT_SCHEMES), "directory:", "file:")
 
 
 def _relative(source: str, kind: str, folder: Path) -> str:

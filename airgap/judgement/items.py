@@ -14,6 +14,7 @@ from airgap.base.parallel import parallel
 from airgap.base.progress import Progress, Silent
 from airgap.content.graph import Descriptor, Source, read_node
 from airgap.content.lock import Item, Lock
+from airgap.content.reference import ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.judgement.checks.base import GRAPHS, Outcome
 from airgap.judgement.judge import Judgement, judge
 from airgap.kinds.chart import CONFIG as CHART_CONFIG
@@ -84,8 +85,8 @@ def look_up(ref: str, known_as: str, reach: Reach) -> FoundItem:
 
 def _name(ref: str, located: Located) -> str:
     """What a reference is called: what is local by its name there."""
-    if ref.partition(":")[0] not in ("oci", "oci-archive") or ref.startswith("oci://"):
-        return ref.removeprefix("docker-daemon:")
+    if local_scheme(ref) not in LAYOUT_SCHEMES:
+        return ref.removeprefix(f"{ENGINE_SCHEME}:")
     named = (name for name, root in located.source.roots() if root.digest == located.root.digest)
     return next((name for name in named if name and ref.endswith(f":{name}")), ref)
 

@@ -19,7 +19,7 @@ from airgap.base.strict_json import parse_json
 from airgap.content.forms import Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified, walk
 from airgap.content.lock import Item
-from airgap.content.reference import parse_reference
+from airgap.content.reference import CHART_SCHEME, local_scheme, parse_reference
 from airgap.resources.model import ChartRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
@@ -100,11 +100,11 @@ def expect(item: Item) -> Graph:
 
 
 def _original(item: Item) -> str:
-    return item.name if _is_local(item.source) else item.source.removeprefix("oci://")
+    return item.name if _is_local(item.source) else item.source.removeprefix(CHART_SCHEME)
 
 
 def _is_local(source: str) -> bool:
-    return source.startswith(("oci-archive:", "oci:")) and not source.startswith("oci://")
+    return local_scheme(source) != ""
 
 
 def _config(node: Node) -> Descriptor:

@@ -18,6 +18,7 @@ from airgap.content.graph import (
 )
 from airgap.content.lock import Item
 from airgap.content.platforms import arriving, check_platform, narrow
+from airgap.content.reference import local_scheme
 from airgap.resources.model import ImageRequest
 from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
@@ -100,4 +101,4 @@ def _original(item: Item) -> str:
 
 
 def _is_local(source: str) -> bool:
-    return source.partition(":")[0] in ("oci", "oci-archive", "docker-daemon")
+    return local_scheme(source) != ""

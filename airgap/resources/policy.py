@@ -10,9 +10,9 @@ from typing import Any
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
+from airgap.content.reference import DOCKER_HUB, HUB_ALIASES
 from airgap.resources.patterns import check_pattern
 from airgap.resources.policy_model import (
-    DOCKER_HUB,
     Attest,
     CertificateIdentity,
     Deny,
@@ -217,6 +217,6 @@ def _likely(name: str) -> str:
     if not slash or not (set(".:") & set(host)):
         return name
     host = host.lower().removesuffix(":443")
-    host = "docker.io" if host in DOCKER_HUB else host
-    official = host == "docker.io" and "/" not in path and "**" not in path
+    host = DOCKER_HUB if host in HUB_ALIASES else host
+    official = host == DOCKER_HUB and "/" not in path and "**" not in path
     return f"{host}/{'library/' if official else ''}{path}"

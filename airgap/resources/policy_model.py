@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from airgap.base.digest import Digest
 from airgap.content.lock import KINDS, Item
+from airgap.content.reference import DOCKER_HUB, HUB_ALIASES, local_scheme
 from airgap.resources.patterns import name_covers, name_matches, pattern_matches
 
 
@@ -170,18 +171,17 @@ def shadow(above: Sequence[Rule], kinds: Sequence[str], pattern: str) -> Rule | 
     return None if None in found else found[0]
 
 
-_LAYOUTS = ("oci:", "oci-archive:", "docker-daemon:")
-_LOCAL = {"image": _LAYOUTS, "chart": _LAYOUTS, "model": ("directory:",), "file": ("file:",)}
-"""How the source of what lies here begins, by kind."""
-DOCKER_HUB = ("index.docker.io", "registry-1.docker.io")
-"""Other names of docker.io."""
+_LOCAL = {"model": "directory:", "file": "file:"}
+"""How the source of what lies here begins, by kind; of graphs it is a reference."""
 
 
 def is_local(item: Item) -> bool:
     """True for what was read on the machine that locked it: a folder, an archive, an engine."""
     if item.kind == "git":
         return re.match(r"https?://", item.source, re.IGNORECASE) is None
-    return item.source.startswith(_LOCAL[item.kind]) and not item.source.startswith("oci://")
+    if item.kind in _LOCAL:
+        return item.source.startswith(_LOCAL[item.kind])
+    return local_scheme(item.source) != ""
 
 
 def policy_name(item: Item) -> str:
@@ -207,5 +207,5 @@ def _straight(address: str) -> str:
     """An address as everybody else would write it, so that `acme/../evil` is not taken for one of acme's."""
     host, slash, path = address.partition("/")
     host = host.rpartition("@")[2].lower().removesuffix(":443")
-    host = "docker.io" if host in DOCKER_HUB else host
+    host = DOCKER_HUB if host in HUB_ALIASES else host
     return host + posixpath.normpath(f"/{unquote(path).lstrip('/')}") if slash else host

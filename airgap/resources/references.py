@@ -10,18 +10,21 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from airgap.base.digest import is_digest
+from airgap.content.reference import (
+    CHART_SCHEME,
+    DOCKER_HUB,
+    HUB_ALIASES,
+    is_host,
+    is_repository,
+    is_tag,
+    looks_like_host,
+    split_reference,
+)
 from airgap.resources.problems import quoted
 
-MAX_REPOSITORY = 255
-"""Characters of host and repository together: what registries accept."""
-
-LOCAL_SCHEMES = ("oci:", "oci-archive:", "docker-daemon:")
-
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?\Z")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_URL_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?\Z")
+"""The host of an address, which may have an underscore; a reference's may not."""
 _REF_FORBIDDEN = re.compile(r"[\s~^:?\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?\Z"
@@ -33,14 +36,14 @@ def image_complaint(ref: str) -> str:
     """A full registry reference: host, repository, and a tag or digest or both."""
     if "://" in ref:
         return f"got {quoted(ref)}, expected {quoted(ref.partition('://')[2])}: an image has no scheme"
-    name, tag, digest = _split(ref)
-    host, slash, repository = name.partition("/")
-    if not slash or not (set(".:") & set(host) or host == "localhost"):
+    host, repository, tag, digest = split_reference(ref)
+    slash = "/" in ref
+    if not slash or not looks_like_host(host):
         full = f"docker.io/{'' if slash else 'library/'}{ref}"
         return f"{quoted(ref)} has no registry host, did you mean {quoted(full)}?"
-    if host in ("index.docker.io", "registry-1.docker.io"):
+    if host in HUB_ALIASES:
         return f"got {quoted(ref)}, expected {quoted('docker.io' + ref[len(host) :])}: one registry, one name"
-    if host == "docker.io" and "/" not in repository:
+    if host == DOCKER_HUB and "/" not in repository:
         return f"got {quoted(ref)}, expected {quoted('docker.io/library' + ref[len(host) :])}"
     if not tag and not digest:
         return f"{quoted(ref)} has neither tag nor digest; write ':latest' if that is what is meant"
@@ -49,38 +52,28 @@ def image_complaint(ref: str) -> str:
 
 def chart_complaint(ref: str) -> str:
     """`oci://host/repository:version`."""
-    if not ref.startswith("oci://"):
+    if not ref.startswith(CHART_SCHEME):
         if ref.startswith(("http://", "https://")):
             return f"got {quoted(ref)}, expected oci://…: only charts in OCI registries are taken"
         return f"got {quoted(ref)}, expected {quoted('oci://' + ref)}"
-    name, tag, digest = _split(ref.removeprefix("oci://"))
+    host, repository, tag, digest = split_reference(ref.removeprefix(CHART_SCHEME))
     if not tag and not digest:
         return f"{quoted(ref)} has no version, expected ':VERSION' at its end"
     if "+" in tag:
         return f"got {quoted(ref)}, expected {quoted(ref.replace('+', '_'))}: registries write + as _"
-    host, _, repository = name.partition("/")
     return _reference_complaint(ref, (host, repository, tag, digest))
-
-
-def _split(ref: str) -> tuple[str, str, str]:
-    """`name[:tag][@digest]` in its three parts, `""` for what is not there, `:` and `@` kept for empty ones."""
-    rest, at, digest = ref.partition("@")
-    head, slash, last = rest.rpartition("/")
-    last, colon, tag = last.partition(":")
-    return head + slash + last, tag or colon, digest or at
 
 
 def _reference_complaint(ref: str, parts: tuple[str, str, str, str]) -> str:
     host, repository, tag, digest = parts
-    # An address may have an underscore in its host, a reference may not.
-    if not _HOST.match(host) or "_" in host:
+    if not is_host(host):
         return f"{quoted(ref)}: {quoted(host)} is not a registry host"
-    if not _REPOSITORY.match(repository) or len(host) + 1 + len(repository) > MAX_REPOSITORY:
+    if not is_repository(repository, host):
         lower = "; repositories are in lower case" if repository != repository.lower() else ""
         return f"{quoted(ref)}: {quoted(repository)} is not a repository's name{lower}"
-    if tag and not _TAG.match(tag):
+    if tag and not is_tag(tag):
         return f"{quoted(ref)}: {quoted(tag)} is not a tag"
-    if digest and not _DIGEST.match(digest):
+    if digest and not is_digest(digest):
         return f"{quoted(ref)}: {quoted(digest)} is not a digest, expected 'sha256:' and 64 lower-case hex digits"
     return ""
 
@@ -102,7 +95,7 @@ def url_complaint(url: str, *, path: bool = True, query: bool = True) -> str:
     if "@" in parts.netloc:
         return "an address with a user or password in it; put them into 'credentials'"
     url, asked, _ = url.partition("?")
-    if parts.scheme not in ("http", "https") or not _HOST.match(parts.netloc) or port == 0:
+    if parts.scheme not in ("http", "https") or not _URL_HOST.match(parts.netloc) or port == 0:
         return f"got {quoted(url)}, expected an address that begins with https://"
     if not host or re.search(r"\s", url):
         return f"got {quoted(url)}, expected an address without spaces"

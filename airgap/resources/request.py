@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.resources.model import (
     ChartRequest,
     FileRequest,
@@ -19,7 +20,6 @@ from airgap.resources.model import (
 from airgap.resources.problems import Steps, quoted
 from airgap.resources.reader import DocumentReader
 from airgap.resources.references import (
-    LOCAL_SCHEMES,
     chart_complaint,
     git_complaint,
     image_complaint,
@@ -59,12 +59,13 @@ def upstreams(reader: DocumentReader) -> Upstreams:
 def _image(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> ImageRequest:
     ref, name = entry["ref"], entry.get("name", "")
     at = (*steps, "ref")
-    if ref.startswith(LOCAL_SCHEMES) and not ref.startswith("oci://"):
+    scheme = local_scheme(ref)
+    if scheme:
         ref, default = _local_image(reader, at, ref)
-        if not (name or default) and not ref.startswith("docker-daemon:"):
+        if not (name or default) and scheme != ENGINE_SCHEME:
             reader.bad(steps, f"{quoted(entry['ref'])} names no image in it, expected ':NAME' at its end or a 'name'")
         _place(reader, steps, entry, name or default)
-    elif ref.startswith("oci://"):
+    elif ref.startswith(CHART_SCHEME):
         reader.bad(at, f"got {quoted(ref)}, expected {quoted(ref[6:])}, or an entry of spec.charts if it is a chart")
         default = ref
     else:
@@ -83,7 +84,7 @@ def _image(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> Im
 def _local_image(reader: DocumentReader, steps: Steps, ref: str) -> tuple[str, str]:
     """The reference with an absolute path, and the name in it: everything after the path's colon."""
     scheme, _, rest = ref.partition(":")
-    if scheme == "docker-daemon":
+    if scheme == ENGINE_SCHEME:
         if not re.match(r"[^\s:@]\S*[:@]\S+\Z", rest):
             reader.bad(steps, f"got {quoted(ref)}, expected docker-daemon:NAME:TAG")
         return ref, rest
@@ -95,7 +96,7 @@ def _local_image(reader: DocumentReader, steps: Steps, ref: str) -> tuple[str, s
 
 def _place(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any], name: str) -> None:
     """Of what lies here the name alone says where it goes inside. Behind the gap nobody could mend it."""
-    complaint = image_complaint(name.removeprefix("oci://")) if name else ""
+    complaint = image_complaint(name.removeprefix(CHART_SCHEME)) if name else ""
     if complaint:
         where = (*steps, "name" if "name" in entry else "ref")
         hint = "what lies here goes inside by its name: write it in full, such as registry.local/team/app:1.0"
@@ -105,14 +106,14 @@ def _place(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any], name:
 def _chart(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> ChartRequest:
     ref = entry["ref"]
     at = (*steps, "ref")
-    if ref.startswith(("oci:", "oci-archive:")) and not ref.startswith("oci://"):
+    if local_scheme(ref) in LAYOUT_SCHEMES:
         ref, default = _local_image(reader, at, ref)
         if not (entry.get("name") or default):
             reader.bad(steps, f"{quoted(entry['ref'])} names no chart in it, expected ':NAME' at its end or a 'name'")
         _place(reader, steps, entry, entry.get("name", default))
         return ChartRequest(ref, entry.get("name", default), entry.get("phase", "registry"), reader.at(steps))
     reader.bad(at, chart_complaint(ref))
-    name = entry.get("name", ref.removeprefix("oci://"))
+    name = entry.get("name", ref.removeprefix(CHART_SCHEME))
     return ChartRequest(ref, name, entry.get("phase", "registry"), reader.at(steps))
 
 

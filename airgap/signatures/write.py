@@ -21,6 +21,7 @@ from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.base.strict_json import parse_json
 from airgap.base.times import utc_text
 from airgap.content.graph import EMPTY_BLOB, OCI_CONFIG, OCI_EMPTY, OCI_MANIFEST, Descriptor, descriptor_from
+from airgap.content.reference import referrers_tag
 from airgap.signatures.formats.envelope import DSSE_ENVELOPE
 from airgap.signatures.formats.simple_signing import SIGNATURE, SIMPLE_SIGNING
 from airgap.signatures.record import COSIGN_SIGN
@@ -104,12 +105,12 @@ class Artifact:
 
 def signature_tag(subject: Digest) -> str:
     """Where the older layout keeps the signatures of a digest."""
-    return f"sha256-{subject.hex}.sig"
+    return referrers_tag(subject) + ".sig"
 
 
 def attestation_tag(subject: Digest) -> str:
     """Where the older layout keeps the attestations of a digest."""
-    return f"sha256-{subject.hex}.att"
+    return referrers_tag(subject) + ".att"
 
 
 def sign_bundle(claim: Claim, signer: Signer) -> bytes:

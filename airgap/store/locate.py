@@ -5,7 +5,6 @@ Gives the `Source` of its graph, and what is attached to it: referrers and `sha2
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,16 @@ from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import MAX_NODE, NODE_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Node, Source, read_node
 from airgap.content.lock import Attached
-from airgap.content.reference import parse_reference
+from airgap.content.reference import (
+    ENGINE_SCHEME,
+    LAYOUT_SCHEMES,
+    SIGNATURE_SUFFIXES,
+    is_referrers_tag,
+    local_scheme,
+    parse_reference,
+    referrers_tag,
+    subject_of,
+)
 from airgap.net.http import Client
 from airgap.store.archive import Archive
 from airgap.store.engine import EngineImage
@@ -27,8 +35,6 @@ from airgap.store.layout import Layout
 from airgap.store.registry.client import RegistryClient
 from airgap.store.registry.repository import RegistryRepository
 
-SUFFIXES = (".sig", ".att", ".sbom")
-"""cosign's tags beside an image: `sha256-<hex>` and one of these."""
 WITHDRAWN = "application/vnd.oci.artifact.manifest.v1+json"
 """What ORAS and Notation wrote before OCI 1.1: it has subjects, and no registry of today takes it."""
 _SAVED = {
@@ -37,8 +43,6 @@ _SAVED = {
 }
 """What `cosign save` writes beside an image, by its annotation `kind`: the tag that it had in the registry."""
 _IMAGES = ("dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex")
-_FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}\Z")
-"""The tag of an index of referrers. Source: distribution-spec v1.1, "Referrers tag schema"."""
 MAX_ATTACHED = 1000
 """Attached artifacts of one item: as many signatures as cosign reads of one image."""
 
@@ -96,12 +100,12 @@ class Reach:
 
         Raises `InputError`, `NotFoundError`, `UpstreamError`.
         """
-        scheme, _, rest = ref.removeprefix("oci://").partition(":")  # charts of a registry
-        if scheme in ("oci", "oci-archive"):
+        scheme, rest = local_scheme(ref), ref.partition(":")[2]
+        if scheme in LAYOUT_SCHEMES:
             path, name = self._split(rest)
             finder = self._local(scheme, path)
             return Located(finder.source, pinned or _choose(finder, name, ref), finder)
-        if scheme == "docker-daemon":
+        if scheme == ENGINE_SCHEME:
             image = EngineImage(rest, self.spool, self.docker_host)
             return Located(image, image.root, NoFinder(), converted=True)
         reference = parse_reference(ref)
@@ -236,7 +240,7 @@ class LayoutFinder:
         images = {root.digest for root in roots if _kind(root) in _IMAGES}
         for root in roots:
             suffix = _SAVED.get(_kind(root))
-            if suffix and len(images) == 1 and tag == f"sha256-{min(images).hex}{suffix}":
+            if suffix and len(images) == 1 and tag == referrers_tag(min(images)) + suffix:
                 return Descriptor(root.media_type, root.digest, root.size)
         return None
 
@@ -260,9 +264,9 @@ class LayoutFinder:
         """Adds what indexes under fallback tags name and is here; its manifests need not name a subject."""
         for name, root in self.roots:
             tag = name.rpartition(":")[2]
-            if not (_FALLBACK_TAG.match(tag) and root.is_index):
+            if not (is_referrers_tag(tag) and root.is_index):
                 continue
-            subject = Digest(tag.replace("-", ":"))
+            subject = subject_of(tag)
             known = found.setdefault(subject, [])
             here = {one.digest for one in known}
             try:
@@ -342,8 +346,8 @@ def _attached_to(finder: Finder, subject: Digest) -> Iterable[Attached]:
             artifact_type=descriptor.artifact_type,
         )
         yield Attached(subject, "referrer", plain)
-    for suffix in SUFFIXES:
-        tag = f"sha256-{subject.hex}{suffix}"
+    for suffix in SIGNATURE_SUFFIXES:
+        tag = referrers_tag(subject) + suffix
         named = finder.tagged(tag)
         if named is not None:
             yield Attached(subject, "tag", Descriptor(named.media_type, named.digest, named.size), tag)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from airgap.base.errors import InputError
-from airgap.content.reference import parse_reference, referrers_tag
+from airgap.content.reference import (
+    is_referrers_tag,
+    is_signature_tag,
+    local_scheme,
+    parse_reference,
+    referrers_tag,
+    split_reference,
+    subject_of,
+)
 from airgap.net.config import HostConfig
 from airgap.net.http import Client
 from airgap.resources.references import image_complaint
@@ -98,7 +106,55 @@ def test_the_longest_names() -> None:
 def test_the_fallback_tag() -> None:
     reference = parse_reference(f"h.x/a@sha256:{HEX}")
     assert reference.digest is not None
-    assert referrers_tag(reference.digest) == f"sha256-{HEX}"
+    tag = referrers_tag(reference.digest)
+    assert tag == f"sha256-{HEX}"
+    assert is_referrers_tag(tag)
+    assert subject_of(tag) == reference.digest
+    assert [is_referrers_tag(one) for one in (f"{tag}.sig", tag[:-1], f"{tag}\n")] == [False] * 3
+    assert all(is_signature_tag(tag + suffix) for suffix in (".sig", ".att", ".sbom"))
+    assert not any(is_signature_tag(one) for one in (tag, f"{tag}.", f"{tag}.sig.att", f"{tag}.other", "v1.sig"))
+
+
+@pytest.mark.parametrize(
+    ("ref", "scheme"),
+    [
+        ("oci:folder:v1", "oci"),
+        ("oci:/srv/x", "oci"),
+        ("oci-archive:x.tar", "oci-archive"),
+        ("docker-daemon:app:1", "docker-daemon"),
+        ("oci://ghcr.io/a/b:1", ""),
+        ("oci://oci:5000/a/b:1", ""),
+        ("ghcr.io/a/b:1", ""),
+        ("localhost:5000/a:1", ""),
+        ("oci", ""),
+        ("directory:x", ""),
+    ],
+)
+def test_what_lies_here_and_what_is_in_a_registry(ref: str, scheme: str) -> None:
+    assert local_scheme(ref) == scheme
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("h:5000/a/b:1@sha256:x", ("h:5000", "a/b", "1", "sha256:x")),
+        ("h.x/a", ("h.x", "a", "", "")),
+        ("h.x/a:@", ("h.x", "a", ":", "@")),
+        ("alpine:3", ("alpine", "", "3", "")),
+        ("h.x/", ("h.x", "", "", "")),
+    ],
+)
+def test_a_reference_falls_into_parts(text: str, parts: tuple[str, ...]) -> None:
+    assert split_reference(text) == parts
+
+
+@pytest.mark.parametrize(
+    "ref", ["[::1.2.3.4]/a:1", "ghcr.io/" + "a" * 250 + ":1", "ghcr.io/x:-1", "ghcr.io/x@sha256:1"]
+)
+def test_a_request_and_a_store_refuse_the_same(ref: str) -> None:
+    assert image_complaint(ref)
+    with pytest.raises(InputError):
+        parse_reference(ref)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from airgap.content.forms import Change, ChangeOutcome, Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.lock import Attached
 from airgap.content.platforms import arriving, narrow
-from airgap.content.reference import parse_reference
+from airgap.content.reference import is_signature_tag, parse_reference
 from airgap.destinations.base import Run
 from airgap.destinations.graph.audit import GraphAuditor
-from airgap.destinations.graph.place import SIGNATURE_TAG, Deep, GraphPlace
+from airgap.destinations.graph.place import Deep, GraphPlace
 from airgap.destinations.mapping import map_prefix
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
@@ -102,13 +102,13 @@ class GraphDestination:
             return change
         except BlockedError:
             reason = "content is there, but a project policy forbids reading it"
-            if self.run.add_only or (SIGNATURE_TAG.match(name) and not self.run.wrote(change)):
+            if self.run.add_only or (is_signature_tag(name) and not self.run.wrote(change)):
                 return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
             return replace(change, reason=reason)
         if found.digest == wanted.digest:
             return replace(change, previous=str(found.digest), outcome=ChangeOutcome.PRESENT)
         change = replace(change, previous=str(found.digest), outcome=ChangeOutcome.MOVED)
-        if SIGNATURE_TAG.match(name) and self.run.ours.get((at, name)) != str(found.digest):
+        if is_signature_tag(name) and self.run.ours.get((at, name)) != str(found.digest):
             reason = "the signature tag holds other signatures, and no receipt of this Sovereign lists them"
             return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
         if self.run.add_only:

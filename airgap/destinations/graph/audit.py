@@ -12,8 +12,9 @@ from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change
 from airgap.content.graph import Descriptor, Node, check_sum, walk
+from airgap.content.reference import is_referrers_tag
 from airgap.destinations.base import Run
-from airgap.destinations.graph.place import FALLBACK_TAG, GraphPlace
+from airgap.destinations.graph.place import GraphPlace
 
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")
@@ -144,7 +145,7 @@ class GraphAuditor:
         except AirgapError as error:
             detail = f"the tags cannot be listed: {self._noted(error)}"
             return [Finding("", at, "", State.UNKNOWN, detail=detail)]
-        extra = sorted(tag for tag in set(tags) - names if not FALLBACK_TAG.match(tag))
+        extra = sorted(tag for tag in set(tags) - names if not is_referrers_tag(tag))
         return [Finding("", at, tag, State.EXTRA, detail="no receipt of this Sovereign lists it") for tag in extra]
 
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import BlockedError, IntegrityError
 from airgap.content.graph import Descriptor, Node, Opener, PutResult, Target
-
-SIGNATURE_TAG = re.compile(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)\Z")
-FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}\Z")
-"""The registry's own index of referrers, where it has no API for them."""
-"""Code of a name that is there, but that a policy of its project forbids to read (Harbor)."""
 
 
 class GraphPlace(Target, Protocol):
