@@ -26,7 +26,7 @@ DEFAULT_SECONDS = 60.0
 LEEWAY = 30.0
 """Seconds before its end when a token counts as expired: a token is checked when a request starts."""
 
-_EMPTY_VALUE = re.compile(r'\b[A-Za-z_]+=""(,\s*|$)')
+_PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,16 @@ NO_CHALLENGE = Challenge("")
 
 
 def parse_challenge(header: str) -> Challenge | None:
-    """The challenge that we can answer best, `None` for an empty header.
-
-    oras parses the parameters; it knows no schemes, and an empty value (`error=""`) would swallow the next one.
-    """
+    """The challenge that we can answer best, `None` for an empty header."""
     text = header.strip()
     if not text:
         return None
     bearer = re.search(r"(?:^|,\s*)bearer\s+", text, re.IGNORECASE)
     if bearer is None:
         return Challenge(text.split()[0].rstrip(",").lower())
-    from oras.auth.utils import parse_auth_header  # slow to import, and often not needed
-
-    found = parse_auth_header(_EMPTY_VALUE.sub("", text[bearer.end() :]))
-    return Challenge("bearer", found.realm or "", found.service or "")
+    # Of two with one name the first counts: a later one belongs to the next challenge.
+    found = dict(reversed(_PARAMETER.findall(text[bearer.end() :])))
+    return Challenge("bearer", found.get("realm", ""), found.get("service", ""))
 
 
 @dataclass(frozen=True, slots=True)

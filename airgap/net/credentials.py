@@ -1,8 +1,6 @@
-"""Logins: from the files that resources name, else from docker's credential store.
+"""Logins: from the files that resources name, else from docker's configuration and its credential helpers.
 
-The store is looked up by the oras library, whose traps are worked around here: it reads `~/.docker` itself whatever
-it is told (so it gets the parsed file instead), knows neither Docker Hub's key nor keys with a scheme, gives
-`127.0.0.1` the login of `localhost`, waits for a helper for ever and logs what a failing helper printed.
+Source: docker-login(1), "Credential stores" and "Credential helpers"; docker-credential-helpers, "Protocol".
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ import base64
 import binascii
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def docker_login(config: Path | None, host: str) -> Login | None:
     document = _read_config(config)
     if not any(document.get(key) for key in ("auths", "credHelpers", "credsStore")):
         return None
-    store = _oras_store(document)
+    store = _DockerStore.of(document)
     keys = [DOCKER_HUB_KEY, "index.docker.io", "registry-1.docker.io"] if host == "docker.io" else []
     for key in (host, *keys, f"https://{host}", f"https://{host}/v1/", f"https://{host}/v2/"):
         found = store.find(key)
@@ -107,44 +106,43 @@ def _read_config(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
-def _oras_store(document: dict[str, Any]) -> Any:
-    from oras.auth.base import AuthBackend  # 0.1 s, and only needed with a docker store
+@dataclass(frozen=True, slots=True)
+class _DockerStore:
+    """What a docker configuration says: entries by registry, helpers by registry, and the helper for all others."""
 
-    class Store(AuthBackend):  # type: ignore[misc]  # oras has no types
-        """oras' lookup over a configuration that was read already."""
+    entries: Mapping[str, Mapping[str, Any]]
+    helpers: Mapping[str, Any]
+    helper: Any
 
-        def __init__(self) -> None:
-            super().__init__()
-            entries = (document.get("auths") or {}).items()
-            auths = {key: _inline(value) for key, value in entries if isinstance(value, dict)}
-            helpers = document.get("credHelpers") or {}
-            self._known = {*auths, *helpers}
-            self._auth_config = {
-                "auths": auths,
-                "credsStore": document.get("credsStore"),
-                "credHelpers": helpers,
-            }
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> _DockerStore:
+        entries = (document.get("auths") or {}).items()
+        return cls(
+            {key: value for key, value in entries if isinstance(value, dict)},
+            document.get("credHelpers") or {},
+            document.get("credsStore"),
+        )
 
-        def find(self, key: str) -> str | None:
-            """base64 of `user:password`."""
-            # credsStore is asked for the plain name only, and Docker Hub's: a helper is a program, and slow.
-            spelled = key.startswith("https://") and key != DOCKER_HUB_KEY
-            if spelled and key not in self._known:
-                return None
-            return self._basic_auth if self._load_auth(key) else None
-
-        def _get_auth_from_creds_store(self, suffix: str, hostname: str) -> str | None:
-            return _ask_helper(suffix, hostname)
-
-    return Store()
+    def find(self, key: str) -> str | None:
+        """base64 of `user:password` under exactly this key. Raises `InputError`."""
+        # The helper for all is asked by the plain name only, and by Docker Hub's: it is a program, and slow.
+        spelled = key.startswith("https://") and key != DOCKER_HUB_KEY
+        if spelled and key not in self.entries and key not in self.helpers:
+            return None
+        found = _inline(self.entries.get(key, {}))
+        for suffix in filter(None, (self.helpers.get(key), self.helper)):
+            found = found or _ask_helper(suffix, key)
+        return found
 
 
-def _inline(entry: dict[str, Any]) -> dict[str, Any]:
-    """Some tools write `username` and `password` instead of `auth`."""
-    if not entry.get("auth") and entry.get("username") and entry.get("password"):
+def _inline(entry: Mapping[str, Any]) -> str | None:
+    """What the file itself holds; some tools write `username` and `password` instead of `auth`."""
+    if entry.get("auth"):
+        return str(entry["auth"])
+    if entry.get("username") and entry.get("password"):
         pair = f"{entry['username']}:{entry['password']}"
-        return {**entry, "auth": base64.b64encode(pair.encode()).decode()}
-    return entry
+        return base64.b64encode(pair.encode()).decode()
+    return None
 
 
 def _ask_helper(suffix: str, hostname: str) -> str | None:

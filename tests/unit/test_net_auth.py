@@ -38,6 +38,7 @@ PULL, PUSH = "repository:p1/x:pull", "repository:p1/x:pull,push"
             Challenge("bearer", "https://a/t", "s"),
         ),
         ('Basic realm="b", Bearer realm="https://a/t"', Challenge("bearer", "https://a/t")),
+        ('Bearer realm="https://a/t", Basic realm="b"', Challenge("bearer", "https://a/t")),
         ("Negotiate", Challenge("negotiate")),
     ],
 )
@@ -129,6 +130,7 @@ def test_a_login_is_for_its_host_only(tmp_path: Path) -> None:
     "document",
     [
         {"auths": {"h": {"auth": "!!!"}}},
+        {"auths": {"h": {"auth": 5}}},
         {"auths": {"h": auth("no colon")}},
         {"auths": {"h": auth("<token>:refresh")}},
         {"auths": ["h"]},
