@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,8 +18,20 @@ from airgap.cli.output import write
 class Parser(argparse.ArgumentParser):
     """argparse, with errors as `InputError` and a guess at what was meant."""
 
+    _parsed: Sequence[str] = ()
+    """What this parser was given to parse."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in argparse; keeps the words, so that `error` can look at all of them."""
+        self._parsed = args or ()
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str, hint: str = "") -> NoReturn:
-        """Raises `InputError` (`usage`)."""
+        """Raises `InputError` (`usage`). An unknown option is told first: it is often why a required one is missing."""
+        missing = message.endswith(" is required") or message.startswith("the following arguments are required")
+        unknown = self._unknown(self._parsed) if missing and not self._family() else []
+        if unknown:
+            message = _unknown_options(unknown)
         guess = hint or self._guess(message) or f"`{self.prog} --help` shows examples"
         command = self.prog.partition(" ")[2]  # the message begins with the program's name anyhow
         raise InputError("usage", f"{command}: {message}" if command else message, guess)
@@ -26,8 +39,8 @@ class Parser(argparse.ArgumentParser):
     def _guess(self, message: str) -> str:
         """The flag or command that was probably meant, where it is the name of one that is wrong."""
         kind, _, rest = message.partition(": ")
-        if kind == "unrecognized arguments":
-            typed, words = [word.partition("=")[0] for word in rest.split()], self._flags()
+        if message.startswith(_UNKNOWN):
+            typed, words = re.findall(r"-[^\s,]*", message), self._flags()
         elif rest.startswith("invalid choice: "):
             typed, words = rest.split("'")[1:2], self._choices(kind)
         else:
@@ -37,6 +50,33 @@ class Parser(argparse.ArgumentParser):
             if near:
                 return f"did you mean {near[0]!r}?"
         return ""
+
+    def _unknown(self, words: Sequence[str]) -> list[str]:
+        """The options among `words` that this parser does not have. A value never begins with a dash in argparse."""
+        flags = self._flags()
+        options = [word.partition("=")[0] for word in takewhile(lambda word: word != "--", words)]
+        return [
+            word
+            for word in options
+            if re.match(r"-\D", word) and " " not in word and word not in flags
+            if word.startswith("--") or word[:2] not in flags  # -j4
+        ]
+
+    def child(self, name: str) -> Parser:
+        """The parser of a command below this one. Raises `InputError` (`usage`) when there is none of this name."""
+        family = self._family()
+        if family is None:
+            self.error(f"unrecognized arguments: {name}", f"`{self.prog}` has no subcommands")
+        try:
+            self._check_value(family, name)  # argparse itself says which there are
+        except argparse.ArgumentError as error:
+            self.error(str(error))
+        found: Parser = family.choices[name]
+        return found
+
+    def _family(self) -> Any:
+        """The argument that names a command below this one, if there is one."""
+        return next((action for action in self._actions if isinstance(action.choices, dict)), None)
 
     def _flags(self) -> list[str]:
         return [option for action in self._actions for option in action.option_strings]
@@ -50,21 +90,34 @@ class Parser(argparse.ArgumentParser):
         return []
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Parses all of `argv`; raises `InputError`, or `SystemExit` after `--help`."""
-        first = argv[0].partition("=")[0] if argv else ""
+        """Parses all of `argv`. Raises `InputError`, or `SystemExit` after printing help: for `--help`, or no words."""
+        if not argv:
+            self.print_help()
+            self.exit()
+        first = argv[0].partition("=")[0]
         if first.startswith("-") and first not in self._flags():
             self.error(f"{first} before the command", _behind(first))
+        arguments: argparse.Namespace
         arguments, unknown = self.parse_known_args(list(argv))
         if unknown:
             # Asked of the command's own parser, which knows its flags and can guess what was meant.
             parser: Parser = arguments.parser
             known = next((word for word in unknown if word.partition("=")[0] in parser._flags()), "")
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}", _behind(known) if known else "")
+            options = parser._unknown(unknown)
+            message = _unknown_options(options) if options else f"unrecognized arguments: {' '.join(unknown)}"
+            parser.error(message, _behind(known) if known else "")
         return arguments
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """`--help` and `--version` are results like any other."""
         write(message)
+
+
+_UNKNOWN = "unknown option"
+
+
+def _unknown_options(options: Sequence[str]) -> str:
+    return f"{_UNKNOWN}{'s' * (len(options) > 1)} {', '.join(options)}"
 
 
 def _behind(flag: str) -> str:

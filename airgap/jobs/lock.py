@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +50,7 @@ def make_lock(
     below it are written relative to it. Raises the first error, after every item was tried.
     """
     entries = list(wanted(request))
-    _check_update(update, entries)
+    update = named(update, entries)
     kept = {(item.kind, item.name): item for item in old.items} if old else {}
     edited = list[str]()
     progress.start("lock", 0, len(entries))
@@ -85,15 +87,40 @@ def raise_all(errors: list[AirgapError]) -> None:
         raise errors[0]
 
 
-def _check_update(update: Collection[str], entries: list[tuple[str, Any]]) -> None:
-    names = {asked.name for _, asked in entries}
-    for name in update:
-        if name != ALL and name not in names:
-            import difflib
+def named(update: Collection[str], entries: list[tuple[str, Any]]) -> set[str]:
+    """`update` in full names: the last part of a name is enough where it is the end of one name only.
 
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "names are those of the request's items"
-            raise InputError("no-such-item", f"--update {name}: the request has no item of this name", hint)
+    Raises `InputError` (`no-such-item`), with the name that was probably meant.
+    """
+    names = {asked.name for _, asked in entries}
+    full = set[str]()
+    for typed in update:
+        found = {typed} if typed == ALL or typed in names else {name for name in names if _ends_with(name, typed)}
+        if len(found) != 1:
+            raise InputError("no-such-item", *_unfound(typed, names, found))
+        full |= found
+    return full
+
+
+def _ends_with(name: str, typed: str) -> bool:
+    """Whether `typed` is the last part of a name, or several of them, with or without the tag."""
+    untagged = re.sub(r":[^/:]*$", "", name)
+    return any(f"/{one}".endswith(f"/{typed}") for one in (name, untagged))
+
+
+def _unfound(typed: str, names: set[str], found: set[str]) -> tuple[str, str]:
+    """What is wrong with a name that was given for `--update`, and the next step."""
+    if found:
+        several = ", ".join(sorted(found))
+        return f"--update {typed}: several items of the request end like this: {several}", "give the whole name"
+    parts = {
+        part: name
+        for name in sorted(names, reverse=True)
+        for part in (re.sub(r":[^/:]*$", "", name).rpartition("/")[2], name)
+    }
+    near = difflib.get_close_matches(typed, parts, 1)
+    hint = f"did you mean {parts[near[0]]!r}?" if near else "names are those of the request's items"
+    return f"--update {typed}: the request has no item of this name", hint
 
 
 def _asked(kind: str, asked: Any, folder: Path) -> dict[str, Any]:

@@ -8,10 +8,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airgap.base.errors import InputError
+from airgap.jobs.lock import named
 from tests.parts.images import MANIFEST, Layout, bare, make_image
 from tests.worlds.git_sources import Work
 
@@ -112,6 +115,37 @@ def test_a_pattern_that_a_model_gained_is_pinned(desk: Desk) -> None:
     (desk.folder / "m/a.json").write_text("moved")
     assert desk.item() == item
     assert desk.item("--update", "a/m") != item
+
+
+def test_update_takes_the_last_part_of_a_name_and_guesses_at_one_that_is_wrong(desk: Desk) -> None:
+    for name in ("a/m", "b/m", "demo/model"):
+        (desk.folder / name).mkdir(parents=True)
+        (desk.folder / name / "a.json").write_text("a")
+    rows = "".join(f"  - {{directory: {name}, name: {name}}}\n" for name in ("a/m", "b/m", "demo/model"))
+    desk.ask(f"  models:\n{rows}")
+    before = desk.lock()["items"]
+    (desk.folder / "demo/model/a.json").write_text("moved")
+    assert desk.lock()["items"] == before
+    assert desk.lock("--update", "model")["items"] != before
+    for typed, words in (
+        ("m", ("several items of the request end like this: a/m, b/m", "give the whole name")),
+        ("modle", ("no item of this name", "did you mean 'demo/model'?")),
+        ("odel", ("no item of this name", "did you mean 'demo/model'?")),
+        ("zebra", ("names are those of the request's items",)),
+    ):
+        assert desk.lock("--update", typed, expect=2)["code"] == "no-such-item"
+        assert [word for word in words if word not in desk.said] == []
+
+
+def test_the_last_part_of_a_name_needs_no_tag() -> None:
+    names = ("registry.local/team/app00:v1", "registry.local/team/app01:v1", "localhost:5000/app02")
+    entries = [("image", SimpleNamespace(name=name)) for name in names]
+    for typed in ("app00", "app00:v1", "team/app00", "registry.local/team/app00:v1"):
+        assert named([typed], entries) == {"registry.local/team/app00:v1"}
+    assert named(["app02", "*"], entries) == {"localhost:5000/app02", "*"}
+    with pytest.raises(InputError) as caught:
+        named(["ap00"], entries)
+    assert caught.value.hint == "did you mean 'registry.local/team/app00:v1'?"
 
 
 def test_a_pin_without_word_of_what_was_asked_is_made_anew(desk: Desk) -> None:

@@ -11,6 +11,7 @@ def modules() -> list[ModuleType]:
         audit,
         bundle,
         demo,
+        help_,
         import_,
         keys,
         lock,
@@ -24,4 +25,4 @@ def modules() -> list[ModuleType]:
         verify_image,
     )
 
-    return [lock, pull, scan, bundle, sign, verify, import_, audit, show, keys, trust, log, verify_image, demo]
+    return [lock, pull, scan, bundle, sign, verify, import_, audit, show, keys, trust, log, verify_image, demo, help_]

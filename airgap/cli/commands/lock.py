@@ -48,7 +48,7 @@ airgap lock platform.request.yaml --check              exit 3 when upstream has 
         "--update",
         nargs="*",
         metavar="NAME",
-        help="make these pins anew; without names, all of them",
+        help="resolve these items again, by name or its last part; without names, all of them",
     )
     parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached")
     add_jobs(parser)

@@ -1,0 +1,37 @@
+"""`airgap help [COMMAND [SUBCOMMAND]]`: the same text as `--help`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from airgap.cli import exits
+from airgap.cli.context import Context
+from airgap.cli.parser import command
+
+
+def add(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = command(
+        subparsers,
+        "help",
+        run,
+        summary="print the help of airgap, or of one command",
+        examples="""
+airgap help
+airgap help import
+airgap help keys rotate""",
+    )
+    parser.add_argument("words", nargs="*", metavar="COMMAND", help="a command, and its subcommand where it has one")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap help`. Raises `InputError` (`usage`) for a command that does not exist."""
+    from airgap.cli.app import build
+
+    parser = build()
+    for word in arguments.words:
+        parser = parser.child(word)
+    text = parser.format_help()
+    context.result({"command": parser.prog, "help": text}, text)
+    return exits.DONE
