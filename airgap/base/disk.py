@@ -7,11 +7,11 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from airgap.base.errors import StoreError
+from airgap.base.errors import AirgapError, StoreError
 
 GIB = 1 << 30
 WRITE = 256 << 10
@@ -100,39 +100,81 @@ def sync_folder(folder: Path | str) -> None:
         os.close(fd)
 
 
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Makes `folder` and those above it, durably: what is kept in it must not be lost with its folder.
+
+    `mode` is that of `folder` itself. Raises `StoreError`.
+    """
+    with disk_errors(folder):
+        if folder.is_dir():
+            return
+        make_folder(folder.parent)
+        folder.mkdir(mode, exist_ok=True)
+        sync_folder(folder.parent)
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o644, *, partial: Path | None = None, sync: bool = True) -> Iterator[int]:
+    """The descriptor of a new file, which takes the place of `path` at the end of the block: whole, durable, or not.
+
+    The file is written under another name in the same folder, and gone if the block fails. `partial` is that name
+    where a killed run's file is to be used up by the next run, because it is large and nobody tidies up there;
+    otherwise the name is new each time. Without `sync` the folder is left to be synced, after the last of several.
+    `OSError` inside the block is the caller's; else raises `StoreError`.
+    """
+    temp = partial or path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    flags = os.O_TRUNC if partial else os.O_EXCL
+    with disk_errors(path):
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, mode)
+    try:
+        yield fd
+        with disk_errors(path):
+            os.fsync(fd)
+            temp.replace(path)
+            if sync:
+                sync_folder(path.parent)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+
+
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replaces `path` by `data`: readers see the old or the new bytes, whole, also after a power cut.
 
     Raises `StoreError`.
     """
-    temp = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    with disk_errors(path):
-        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temp.replace(path)
-        except BaseException:
-            temp.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+    with replacing(path, mode) as fd, disk_errors(path):
+        Filling(fd).write(memoryview(data))
+
+
+def try_lock(fd: int) -> bool:
+    """Locks an open file or folder against other threads and processes, until it is closed; false where it is taken.
+
+    Raises `OSError` where the file system has no locks.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True, busy: AirgapError | None = None, mode: int = 0o644) -> Iterator[None]:
     """Holds an exclusive lock on the file `path` (made when absent) against other threads and processes.
 
-    Raises `StoreError` (`locked`) when `wait` is false and someone else holds it.
+    When `wait` is false and someone else holds it, raises `busy`, or `StoreError` (`locked`).
     """
     with disk_errors(path):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            raise _in_use(path) from error
+        with disk_errors(path):
+            if wait:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            elif not try_lock(fd):
+                raise busy or _in_use(path)
         yield
     finally:
         os.close(fd)
@@ -148,12 +190,11 @@ def held(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _in_use(folder) from error
-        except OSError:
-            pass
+        taken = False
+        with suppress(OSError):
+            taken = not try_lock(fd)
+        if taken:
+            raise _in_use(folder)
         yield
     finally:
         os.close(fd)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.disk import Filling, check_free, disk_errors, sync_folder, write_durably
+from airgap.base.disk import Filling, check_free, disk_errors, make_folder, replacing, sync_folder, write_durably
 from airgap.base.errors import DamageError
 from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, SIGNATURES, Extent
 from airgap.delivery.read import Media, Volumes, extent_name
@@ -57,9 +57,8 @@ class Spool:
     def keep_index(self, media: Media, evidence: bytes) -> None:
         """Keeps the small files; AIRGAP.json last, because it makes the folder count. Raises `StoreError`."""
         signatures = self.folder / SIGNATURES
-        with disk_errors(self.folder):
-            for folder in (signatures, self.extents):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (signatures, self.extents):
+            make_folder(folder, 0o700)
         for number, data in enumerate(media.signatures.values(), 1):
             write_durably(signatures / f"{number:02d}.sigstore.json", data)
         write_durably(self.folder / EVIDENCE_NAME, evidence)
@@ -102,14 +101,12 @@ def _copy(volume: Path, extent: Extent, path: Path) -> None:
     with (
         disk_errors(partial),
         volume.open("rb", buffering=0) as source,
-        partial.open("wb", buffering=0) as target,
+        replacing(path, partial=partial, sync=False) as fd,
     ):
-        file = Filling(target.fileno())
+        file = Filling(fd)
         while left:
             count = os.preadv(source.fileno(), [buffer[:left]], offset)
             if not count:
                 raise DamageError("truncated", f"{volume}: ends {left} bytes too early")
             file.write(buffer[:count])
             left, offset = left - count, offset + count
-        os.fsync(target.fileno())
-        partial.replace(path)

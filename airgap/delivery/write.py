@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.disk import Filling, disk_error, disk_errors, sync_folder, write_durably
+from airgap.base.disk import Filling, disk_error, disk_errors, replacing, sync_folder, write_durably
 from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, StoreError
 from airgap.base.progress import Progress
 from airgap.base.strict_json import decode_json
@@ -152,21 +151,17 @@ def _rehash_parts(volume: Volume, source: Source, hashers: dict[Digest, hashlib.
 
 
 def _write_volume(volume: Volume, path: Path, reader: _Reader) -> FileSum:
+    # Always the same name: a volume is large, and nobody tidies up on a medium.
     partial = path.with_name(f".{path.name}.partial")
-    with disk_errors(partial):
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    sink = _Sink(fd, partial)
-    try:
-        for member in volume.members:
-            reader.member(member, sink)
-        reader.literal(tape.END, sink)
-        digest = sink.finish()
-        with disk_errors(partial):
-            partial.replace(path)
-            sync_folder(path.parent)
-    finally:
-        sink.stop()
-        os.close(fd)
+    with replacing(path, partial=partial) as fd:
+        sink = _Sink(fd, partial)
+        try:
+            for member in volume.members:
+                reader.member(member, sink)
+            reader.literal(tape.END, sink)
+            digest = sink.finish()
+        finally:
+            sink.stop()
     return FileSum(path.name, digest, volume.size)
 
 
@@ -174,7 +169,7 @@ class _Sink:
     """The end of the pipe: hashes the volume and writes it, in its own thread."""
 
     def __init__(self, fd: int, path: Path) -> None:
-        self._fd, self._path = fd, path
+        self._path = path
         self._hasher = hashlib.sha256()
         self._error: AirgapError | None = None
         self._file = Filling(fd)
@@ -213,11 +208,9 @@ class _Sink:
             raise self._error
 
     def finish(self) -> str:
-        """Everything is on the disk; returns the volume's sha256 in hex."""
+        """Everything is written, if not on the disk yet; returns the volume's sha256 in hex."""
         self._push()
         self.stop()
-        with disk_errors(self._path):
-            os.fsync(self._fd)
         if self._error is not None:
             raise self._error
         return self._hasher.hexdigest()

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, write_durably
+from airgap.base.disk import disk_errors, make_folder, write_durably
 from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
 from airgap.content.graph import (
     ANNOTATION_TITLE,
@@ -145,8 +145,7 @@ class FolderShelf:
 
     def write(self, data: bytes) -> None:
         """The file, durably."""
-        with disk_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         write_durably(self.path, data)
         _check_kept(self, data)
 

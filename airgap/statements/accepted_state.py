@@ -19,11 +19,10 @@ from typing import Any, Protocol
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, locked, write_durably
+from airgap.base.disk import disk_errors, locked, make_folder, write_durably
 from airgap.base.errors import AirgapError, StoreError, TrustError
 from airgap.base.times import utc_text
 from airgap.statements.fields import Fields
-from airgap.statements.log import make_folder
 
 FILE = "accepted.json"
 API_VERSION = "airgap.openova.io/v1alpha1"

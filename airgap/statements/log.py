@@ -20,7 +20,7 @@ from typing import IO
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, sync_folder
+from airgap.base.disk import disk_errors, make_folder, sync_folder
 from airgap.base.errors import AirgapError, IntegrityError, StoreError, TornLogError
 from airgap.base.times import utc_text
 from airgap.statements.fields import Fields
@@ -193,16 +193,6 @@ class StationLog:
             return EMPTY_HEAD
         line = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
         return LogLine.read(line, f"{self.path}: last line").digest
-
-
-def make_folder(folder: Path) -> None:
-    """Makes `folder` and those above it, durably: what is kept in it must not be lost with its folder."""
-    with disk_errors(folder):
-        if folder.is_dir():
-            return
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
 
 
 def _tail(file: IO[bytes], skip: int) -> bytes:

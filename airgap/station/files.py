@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, locked, write_durably
+from airgap.base.disk import disk_errors, locked, make_folder, write_durably
 from airgap.base.errors import StoreError
 from airgap.base.strict_json import decode_json
 from airgap.content.lock import Item, Lock
@@ -154,8 +154,7 @@ class Records:
 
     def _made(self, name: str) -> Path:
         path = self.folder / name
-        with disk_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         return path
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from airgap.base.disk import disk_errors, write_durably
+from airgap.base.disk import disk_errors, make_folder, write_durably
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.content.forms import Change, ChangeOutcome, Signs
@@ -31,8 +31,7 @@ def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
     half-way must not make us forget what an earlier one brought.
     """
     folder = state / FOLDER
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     new = _done_lines(data)
     name = f"{quote(stream, safe='')}-{sequence:06d}"
     path = folder / f"{name}{SUFFIX}"

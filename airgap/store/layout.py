@@ -7,7 +7,6 @@ statements and counters (see `airgap.stage`).
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +24,7 @@ from airgap.base.disk import (
     disk_errors,
     locked,
     sync_folder,
+    try_lock,
     write_durably,
 )
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, StoreError
@@ -208,15 +208,10 @@ class Layout:
         """Locks a partial file. Whoever has to wait lets go of what waits here, again and again: the blob itself may
         join the batch meanwhile, by another thread, and two processes may want each other's blobs."""
         pause = 0.001
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._commit.settle()
-                time.sleep(pause)
-                pause = min(2 * pause, MAX_PAUSE)
-            else:
-                return
+        while not try_lock(fd):
+            self._commit.settle()
+            time.sleep(pause)
+            pause = min(2 * pause, MAX_PAUSE)
 
     def _fill(self, fd: int, partial: Path, descriptor: Descriptor, opener: Opener) -> None:
         with disk_errors(partial):

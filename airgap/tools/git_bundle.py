@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
+from airgap.base.disk import disk_errors
 from airgap.base.errors import IntegrityError, PrerequisiteError, StoreError
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import verified
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_oid
-from airgap.tools.git_repository import TOLERATED, BareRepository, disk_fault
+from airgap.tools.git_repository import TOLERATED, BareRepository
 
 MAX_HEADER = 64 << 20
 """Bytes of a bundle's header: 200,000 refs with long names."""
@@ -64,14 +65,11 @@ def write_bundle(repository: BareRepository, path: Path, refs: Mapping[str, str]
     ) as running:
         piece = ("\n".join(lines) + "\n\n").encode()
         hasher, size = hashlib.sha256(), 0
-        try:
-            with path.open("wb") as file:
-                while piece:
-                    hasher.update(piece)
-                    size += file.write(piece)
-                    piece = running.stdout.read(CHUNK)
-        except OSError as error:
-            raise disk_fault(error, path) from error
+        with disk_errors(path), path.open("wb") as file:
+            while piece:
+                hasher.update(piece)
+                size += file.write(piece)
+                piece = running.stdout.read(CHUNK)
         running.finish()
     return Digest.from_hash(hasher), size
 
@@ -151,8 +149,5 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
 
 def copy_out(source: Source, descriptor: Descriptor, path: Path) -> None:
     """Copies a blob from a store to the file `path`, checked. Raises `IntegrityError`, `StoreError`."""
-    try:
-        with verified(source.open(descriptor), descriptor) as stream, path.open("wb") as file:
-            shutil.copyfileobj(stream, file, CHUNK)
-    except OSError as error:
-        raise disk_fault(error, path) from error
+    with disk_errors(path), verified(source.open(descriptor), descriptor) as stream, path.open("wb") as file:
+        shutil.copyfileobj(stream, file, CHUNK)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from airgap.base.errors import AirgapError, IntegrityError, StoreError
+from airgap.base.disk import disk_errors
+from airgap.base.errors import AirgapError, IntegrityError
 from airgap.tools.git import LONG, Git, Remote
 from airgap.tools.git_faults import shown
 from airgap.tools.git_refs import check_refs, is_oid
@@ -35,25 +35,21 @@ class BareRepository:
 
         Raises `StoreError`.
         """
-        try:
+        with disk_errors(self.path):
             for litter in self.path.glob("objects/pack/tmp_*"):
                 litter.unlink(missing_ok=True)
             if self.path.exists() and self.object_format() == object_format:
                 return False
-        except OSError as error:
-            raise disk_fault(error, self.path) from error
         self.remove()
         self.git.run("init", "--quiet", "--bare", f"--object-format={object_format}", str(self.path))
         return True
 
     def remove(self) -> None:
         """Removes it from the disk. Raises `StoreError`."""
-        try:
+        with disk_errors(self.path):
             if self.path.exists():
                 shutil.rmtree(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise disk_fault(error, self.path) from error
 
     def object_format(self) -> str:
         """`sha1` or `sha256`; `""` where this is no repository (any more)."""
@@ -187,12 +183,3 @@ def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:
         elif not name.endswith("^{}"):
             refs[name] = left
     return check_refs(refs, remote.url), head, head_oid
-
-
-def disk_fault(error: OSError, path: Path) -> StoreError:
-    """The `StoreError` for a failure of our own disk."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(
-            "disk-full", f"{path}: no space left on the disk", "free space, then run the same command again"
-        )
-    return StoreError("disk-error", f"{path}: {error.strerror}", "check the disk and the folder's owner")

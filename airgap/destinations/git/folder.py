@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, hash_stream
-from airgap.base.disk import disk_errors, sync_folder
+from airgap.base.disk import Filling, disk_errors, make_folder, replacing, sync_folder
 from airgap.base.errors import NotFoundError, UpstreamError
 from airgap.content.graph import Descriptor, Opener
 from airgap.content.verified import verified
@@ -80,22 +80,12 @@ class FolderPlace:
     def lfs_put(self, descriptor: Descriptor, opener: Opener) -> None:
         """See `Place.lfs_put`."""
         path = self._lfs_path(descriptor)
-        with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temp = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-            try:
-                with os.fdopen(handle, "wb") as file, verified(opener(0), descriptor) as stream:
-                    while piece := stream.read(CHUNK):
-                        file.write(piece)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temp).chmod(0o444)
-                Path(temp).rename(path)
-            except BaseException:
-                Path(temp).unlink(missing_ok=True)
-                raise
-            for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
-                sync_folder(folder)
+        make_folder(path.parent)
+        with replacing(path) as fd, verified(opener(0), descriptor) as stream, disk_errors(path):
+            file = Filling(fd)
+            while piece := stream.read(CHUNK):
+                file.write(memoryview(piece))
+            os.fchmod(fd, 0o444)  # as git-lfs leaves it
 
     def lfs_open(self, descriptor: Descriptor) -> BinaryIO:
         """See `Place.lfs_open`."""

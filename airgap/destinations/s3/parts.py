@@ -8,9 +8,7 @@ are read again up to where it stood, to hash them, but not sent again.
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
+from airgap.base.disk import locked
 from airgap.base.errors import DamageError, IntegrityError, NotFoundError, StoreError, UpstreamError
 from airgap.base.strict_json import decode_json
 from airgap.destinations.s3.client import FULL, mapped
@@ -124,19 +123,13 @@ class Journals:
         prefix = self._prefix(bucket, key)
         with _disk(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._folder / f"{prefix}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StoreError(
-                    "in-use",
-                    f"{bucket}/{key} is being uploaded by another process",
-                    "wait for it, then run the same command again",
-                ) from error
+        busy = StoreError(
+            "in-use",
+            f"{bucket}/{key} is being uploaded by another process",
+            "wait for it, then run the same command again",
+        )
+        with locked(self._folder / f"{prefix}.lock", wait=False, busy=busy, mode=0o600):
             yield UploadJournal(self._folder / f"{prefix}-{digest.hex}.jsonl", bucket, key, digest)
-        finally:
-            os.close(descriptor)
 
     def unfinished(self, bucket: str, key: str | None = None) -> Iterator[UploadJournal]:
         """The journals of a bucket, or of one key in it."""

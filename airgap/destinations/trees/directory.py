@@ -1,13 +1,13 @@
 """The embedded Sovereign's objects: plain files below `objects/<bucket>/` of one directory, no service needed.
 
 Every step below the root is taken by directory descriptor and without following links, so a link that someone put
-there leads nowhere. A file appears whole, verified and durable, under its name, or not at all.
+there leads nowhere: that is why files are written here and not by `airgap.base.disk.replacing`, which takes paths. A
+file appears whole, verified and durable, under its name, or not at all.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from airgap.base.digest import Digest, hash_stream
-from airgap.base.disk import Filling
+from airgap.base.disk import Filling, try_lock
 from airgap.base.errors import InputError, RaceError, StoreError
 from airgap.content.lock import check_path
 from airgap.destinations.base import Run
@@ -199,13 +199,11 @@ def _temporary(folder: int, name: str) -> Iterator[tuple[str, int]]:
 
 def _lock(descriptor: int, folder: int, temporary: str) -> None:
     """Raises `StoreError` (`in-use`) when another run has the file, or had it and renamed it just now."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        named = os.stat(temporary, dir_fd=folder, follow_symlinks=False)
-        if named.st_ino == os.fstat(descriptor).st_ino:
-            return
-    except (BlockingIOError, FileNotFoundError):
-        pass
+    with suppress(FileNotFoundError):
+        if try_lock(descriptor):
+            named = os.stat(temporary, dir_fd=folder, follow_symlinks=False)
+            if named.st_ino == os.fstat(descriptor).st_ino:
+                return
     raise StoreError(
         "in-use", f"{temporary}: another process is writing it", "wait for it, then run the same command again"
     )

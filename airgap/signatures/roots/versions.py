@@ -17,13 +17,13 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, locked, write_durably
+from airgap.base.disk import disk_errors, locked, make_folder, write_durably
 from airgap.base.errors import InputError, IntegrityError, TrustError
 from airgap.base.inputs import read_input
 from airgap.base.times import utc_text
 from airgap.signatures.roots.instances import Window
 from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot, merge
-from airgap.statements.log import LogLine, StationLog, make_folder
+from airgap.statements.log import LogLine, StationLog
 
 ACTION = "trust-root-added"
 RECORD = "versions.jsonl"
