@@ -1,4 +1,4 @@
-"""`bundle`: store → delivery. Re-hashes every blob, writes each once, signs the index last."""
+"""`cut_delivery`: store → delivery. Re-hashes every blob, writes each once, signs the index last."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SLACK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class BundleOptions:
+class BundleOrder:
     """What shall be cut: for whom, in which stream, how large a volume may be, how long it is good."""
 
     locks: tuple[Lock, ...]
@@ -139,7 +139,7 @@ def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundErro
     )
 
 
-def bundle(order: BundleOptions, layout: Layout, records: Records, station: Signatory, progress: Progress) -> Cut:
+def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: Signatory, progress: Progress) -> Cut:
     """Cuts a delivery into `order.folder`; goes on where an interrupted one stopped.
 
     1. Find everything that the locks name, and what pull statements and verdicts say of it; 2. plan the volumes;
@@ -204,7 +204,7 @@ def bundle(order: BundleOptions, layout: Layout, records: Records, station: Sign
         return Cut(index, Digest.of(data), signature)
 
 
-def _judged(order: BundleOptions, records: Records, station: Signatory) -> bool:
+def _judged(order: BundleOrder, records: Records, station: Signatory) -> bool:
     """True where each lock must have a verdict: the station cuts it, or a policy was applied in this store before."""
     return not order.unscanned and (station.role == "station" or records.has("verdict"))
 

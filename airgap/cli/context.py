@@ -8,11 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airgap.base.errors import AirgapError, InputError, StoreError
 from airgap.base.progress import Progress, Silent
@@ -21,8 +21,8 @@ from airgap.cli.bar import Bar
 from airgap.cli.output import Messages, visible, write
 from airgap.version import VERSION
 
-DEFAULT_JOBS = 8
-"""Threads across blobs: twice what two cores and one disk need, enough to hide a registry's latency."""
+if TYPE_CHECKING:
+    from airgap.jobs.surroundings import Surroundings
 
 
 @dataclass(slots=True)
@@ -133,8 +133,30 @@ class Context:
         """The local clock, in UTC."""
         return datetime.now(UTC)
 
+    def surroundings(self, arguments: argparse.Namespace) -> Surroundings:
+        """What a job may know of the outside."""
+        from airgap.jobs.surroundings import Surroundings
+        from airgap.statements.keys.pkcs11_uri import MODULE_VARIABLE
+
+        environ = self.environ
+        home = Path(environ.get("HOME", "/root"))
+        made = Surroundings(
+            clock=self.now,
+            state_folder=self.state_folder(),
+            note=self.note,
+            progress=self.progress,
+            password=lambda key: self.password(arguments, key),
+            pkcs11_module=environ.get(MODULE_VARIABLE, ""),
+            proxies=self.proxies(),
+            docker_config=Path(environ.get("DOCKER_CONFIG", str(home / ".docker"))) / "config.json",
+            docker_host=environ.get("DOCKER_HOST", ""),
+        )
+        return replace(made, hub_endpoint=environ.get("HF_ENDPOINT", made.hub_endpoint))
+
     def jobs(self, arguments: argparse.Namespace) -> int:
         """`--jobs`, or the default."""
+        from airgap.jobs.surroundings import DEFAULT_JOBS
+
         return arguments.jobs or DEFAULT_JOBS
 
     def store(self, arguments: argparse.Namespace) -> Path:

@@ -14,12 +14,12 @@ from importlib import resources
 from pathlib import Path
 
 from airgap.base.errors import InputError
+from airgap.base.places import check_folder
 from airgap.base.secrets import read_secret
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.demo_content import make_content, sign_content
-from airgap.cli.places import check_folder
 from airgap.cli.words import table
 from airgap.statements.keys.file import load_private
 

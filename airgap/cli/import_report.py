@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.words import table
+from airgap.cli.words import count, human, table
 from airgap.content.forms import Change, ChangeOutcome
+from airgap.jobs.import_store import Taken
 from airgap.jobs.importing.lines import Imported
 from airgap.signatures.scanner_report import VULNERABILITIES
 
@@ -94,3 +97,37 @@ def _exit(done: Imported, *, dry_run: bool) -> int:
     if ChangeOutcome.FAILED in outcomes or (done.waits and not dry_run):
         return exits.UPSTREAM
     return exits.NO if ChangeOutcome.REFUSED in outcomes else exits.DONE
+
+
+def report_store(taken: Taken, store: Path, context: Context, *, dry_run: bool) -> int:
+    """Writes the result of an import into a store; returns the exit code."""
+    journey = taken.opened.index.journey
+    document = {
+        "delivery": journey.id,
+        "digest": str(taken.opened.media.digest),
+        "stream": journey.stream,
+        "sequence": journey.sequence,
+        "store": str(store),
+        "dryRun": dry_run,
+        "items": [{"name": item.name, "kind": item.kind} for item in taken.items],
+        "written": taken.written,
+        "locks": [str(path) for path in taken.locks],
+        "missingVolumes": taken.missing_volumes,
+    }
+    lines = [
+        ("dry run, nothing was written: " if dry_run else "")
+        + f"{store}: delivery {journey.sequence} of stream {journey.stream!r}: {count(len(taken.items), 'item')}, "
+        f"{human(taken.written)} of it new"
+    ]
+    if taken.missing_volumes:
+        what = "not at hand" if dry_run else "still to come"
+        lines.append(f"{what}: {', '.join(taken.missing_volumes)}")
+    if taken.waits:
+        lines.append(
+            "nothing has a name yet. Insert the next disc and run the same command with its folder; this one is not "
+            "needed again"
+        )
+    for path in taken.locks:
+        lines += [f"  {path}", f"    next: airgap scan {path} --store {store} …"]
+    context.result(document, "\n".join(lines))
+    return exits.UPSTREAM if taken.waits and not dry_run else exits.DONE

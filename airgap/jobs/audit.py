@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.errors import UpstreamError
+from airgap.base.disk import write_durably
+from airgap.base.errors import InputError, TrustError, UpstreamError
+from airgap.base.places import check_file
 from airgap.base.progress import Progress
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, Form, Graph
@@ -14,7 +17,13 @@ from airgap.content.lock import Lock
 from airgap.destinations.base import Destination
 from airgap.destinations.graph import GraphDestination
 from airgap.destinations.make import Destinations
+from airgap.jobs.named_files import read_lock
+from airgap.jobs.signing import signatory_of
+from airgap.jobs.site import ROLE, Site, open_site
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of
+from airgap.resources.load import load_sovereign, load_trust
+from airgap.resources.model import Trust
 from airgap.statements.predicates import Audit, Receipt
 from airgap.station import receipts
 
@@ -36,6 +45,85 @@ class Audited:
         """The body of the audit statement."""
         outcome = "fail" if self.drift else "pass"
         return Audit(outcome, self.deep, checked=len(self.findings), findings=tuple(self.drift))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """What a Sovereign is compared with, and who signs what was found. Either `receipt` or `lock` is given."""
+
+    sovereign: Path
+    """The Sovereign resource."""
+    receipt: Path | None = None
+    """What an import signed; wants `trust`."""
+    lock: Path | None = None
+    """What was locked."""
+    trust: Path | None = None
+    """The Trust resource: whose signature on the receipt counts."""
+    deep: bool = False
+    """Hash every blob in every repository."""
+    report: Path | None = None
+    """A file for the signed audit statement; wants a key."""
+    key: str | None = None
+    """Signs the audit statement: a path, or a `pkcs11:` URI."""
+    jobs: int = DEFAULT_JOBS
+
+
+def _untold(_result: Audited) -> None:
+    """For a caller that waits for the end."""
+
+
+def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Audited], None] = _untold) -> Audited:
+    """Compares a receipt or a lock with what the Sovereign holds. Drift is a result.
+
+    1. Read the resources, look whether the report has a place, open the key: what could stop the report stops it now,
+    and not after hours of reading. 2. Read the receipt, which must be believed, or the lock. 3. Ask the destinations;
+    writes nothing. 4. Give the result to `told`, so that it is known even if the disk refuses the report. 5. Sign the
+    report, keep it and write it.
+
+    Raises `InputError`, `TrustError`, `IntegrityError`, `StoreError`, `UpstreamError`.
+    """
+    # 1.
+    sovereign = load_sovereign(options.sovereign)
+    if options.receipt is not None and options.trust is None:
+        raise InputError("no-trust", "--receipt needs --trust: whose signature on it counts", "use --trust FILE")
+    if options.report is not None:
+        if options.key is None:
+            raise InputError("no-key", "--report needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
+        check_file(options.report, "--report")
+    trust = load_trust(options.trust) if options.trust is not None else Trust(sovereign.name, ())
+    if trust.sovereign != sovereign.name:
+        raise TrustError(
+            "wrong-trust",
+            f"the Trust resource is for {trust.sovereign!r}, expected {sovereign.name!r}",
+            "give the trust file of this Sovereign",
+        )
+    site = open_site(sovereign, trust, surroundings, jobs=options.jobs)
+    signatory = None
+    if options.report is not None:
+        believed = trust if options.trust is not None else None
+        signatory = signatory_of(options.key, ROLE, site.records, surroundings, believed)
+    # 2. and 3.
+    result = _compare(options, site)
+    # 4.
+    told(result)
+    # 5.
+    if signatory is not None and options.report is not None:
+        signed = signatory.sign(result.subject, result.statement())
+        site.records.save_statement("audit", result.subject, signed)
+        write_durably(options.report, signed)
+    return result
+
+
+def _compare(options: AuditOptions, site: Site) -> Audited:
+    progress = site.surroundings.progress()
+    if options.lock is not None:
+        lock = read_lock(options.lock)
+        return audit_lock(lock, site.destinations(create=False), deep=options.deep, progress=progress)
+    if options.receipt is None:
+        raise InputError("usage", "neither a receipt nor a lock was named", "use --receipt RECEIPT or --lock LOCK")
+    verified = receipts.read(options.receipt, site.trust, site.surroundings.clock())
+    subject, body = verified.statement.subject, receipts.receipt_of(verified)
+    return audit_receipt(subject, body, site.destinations(create=False), deep=options.deep, progress=progress)
 
 
 def audit_receipt(

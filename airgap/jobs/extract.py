@@ -14,6 +14,7 @@ from airgap.acceptance.open import evidence_files
 from airgap.base.digest import Digest
 from airgap.base.disk import check_free
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.places import check_file, check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copy, copy_graph
 from airgap.content.graph import (
@@ -33,6 +34,7 @@ from airgap.delivery.plan import plan_volumes
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.delivery.write import copy_out
 from airgap.jobs.listing import items
+from airgap.jobs.surroundings import Surroundings
 from airgap.kinds import image
 from airgap.store.layout import LOCK_FILE, Layout
 from airgap.store.memory import Memory
@@ -118,16 +120,38 @@ class _Watched:
         return self.source.roots()
 
 
-def extract(thing: Path, name: str, to: Path, progress: Progress) -> tuple[str, int]:
+@dataclass(frozen=True, slots=True)
+class ExtractOptions:
+    """Which item is taken out of what, and where it goes."""
+
+    thing: Path
+    """A delivery or a store."""
+    name: str
+    """The item's name: `airgap ls` lists them."""
+    to: Path
+    """A new or empty folder, or a new file ending in `.tar`."""
+
+
+def extract(options: ExtractOptions, surroundings: Surroundings) -> tuple[str, int]:
     """Copies one item into an OCI layout folder, or a tar that skopeo, containerd and k3s read; all or nothing.
 
-    Of an index with `platforms:` comes what a registry would get. Every blob is hashed on the way. Returns the root's
-    digest and the content's size in bytes. Raises `InputError`, `IntegrityError`, `NotFoundError`, `StoreError`.
+    1. Look whether it has a place. 2. Find the item. 3. Check the room, and copy: every blob is hashed on the way. Of
+    an index with `platforms:` comes what a registry would get.
+
+    Returns the root's digest and the content's size in bytes. Raises `InputError` (`not-empty`, `no-such-item`),
+    `IntegrityError`, `NotFoundError`, `StoreError`.
     """
-    found = find(thing, name)
+    # 1.
+    to, as_file = options.to, options.to.suffix == ".tar"
+    (check_file if as_file else check_folder)(to, "--to")
+    if to.exists() and (as_file or any(to.iterdir())):
+        raise InputError("not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar")
+    # 2.
+    found = find(options.thing, options.name)
     watched = _Watched(found.source)
+    # 3.
     try:
-        return _extract(found, watched, name, to, progress)
+        return _extract(found, watched, options.name, to, surroundings.progress())
     except (IntegrityError, NotFoundError) as error:
         raise _placed(error, found, watched.last) from error
 

@@ -11,22 +11,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airgap.acceptance.open import Opened
+from airgap.acceptance.discs import forget_superseded
+from airgap.acceptance.open import Opened, accept
 from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors, locked
 from airgap.base.errors import AbsentError, AirgapError, PolicyError
 from airgap.base.parallel import parallel
+from airgap.base.places import check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import Descriptor, Target, by_platform
 from airgap.content.lock import Item, Lock
+from airgap.delivery.spool import Spool
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.place import Deep
 from airgap.jobs.importing.run import forms_of
 from airgap.jobs.lock import raise_all
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of, store_names
-from airgap.statements.accepted_state import Standing
-from airgap.station.files import Records
+from airgap.resources.load import load_trust
+from airgap.resources.model import Trust
+from airgap.statements.accepted_state import Standing, StateFile
+from airgap.station.files import Records, store_records
 from airgap.station.ledger import Ledger
+from airgap.station.signatory import Diary
 from airgap.store.layout import Layout
 
 CARRIED = ("pull", "approval")
@@ -35,6 +43,24 @@ CARRIED = ("pull", "approval")
 A verdict does not. It was checked on the way in, so one that says fail refuses the delivery; but what leaves here
 passed the policy of here, and the gate of `bundle` takes the newest verdict for just that.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class StoreImportOptions:
+    """Which delivery goes into which store, by whose word, and how."""
+
+    delivery: tuple[Path, ...]
+    """The folders that hold its files."""
+    store: Path
+    trust: Path
+    """The Trust resource: whose signatures count. Its `sovereign` is this station's name."""
+    dry_run: bool = False
+    """Look, and write nothing."""
+    restore: bool = False
+    """Take an earlier accepted delivery again; moves no name."""
+    deep: bool = False
+    """Hash what is there, and bring again what is damaged."""
+    jobs: int = DEFAULT_JOBS
 
 
 @dataclass(slots=True)
@@ -51,7 +77,63 @@ class Taken:
     """True while something is on a disc that is still to come: then no name was published."""
 
 
-def left_here(opened: Opened) -> list[str]:
+def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -> Taken:
+    """Takes a delivery that is addressed to this station, by the name in its Trust resource, into its store.
+
+    1. Read the Trust resource, and look whether the store has a place. 2. Accept: trust before bytes; nothing was
+    written so far, and a dry run only looks from here. 3. Take the lock of the records. 4. Bring content, keep
+    statements and locks, publish names (`take`). 5. Forget what was kept of discs that are no longer needed.
+
+    It signs nothing: only a Sovereign gives receipts. Raises `InputError`, `TrustError`, `IntegrityError`,
+    `PolicyError`, `StoreError`. The same command goes on.
+    """
+    # 1.
+    trust = load_trust(options.trust)
+    check_folder(options.store, "--store")
+    ledger = _ledger(options, trust, surroundings)
+    # 2.
+    opened = accept(
+        options.delivery,
+        trust,
+        ledger.known(),
+        sovereign=trust.sovereign,
+        now=surroundings.clock(),
+        restore=options.restore,
+        state_folder=ledger.records.folder,
+    )
+    for note in (*opened.admitted.notes, *_left_here(opened)):
+        surroundings.note(f"note: {note}")
+    if options.dry_run:
+        return look(opened, options.store)
+    state, delivery = ledger.records.folder, opened.media.digest
+    layout = Layout(options.store, create=True, batch=True)
+    # 3.
+    with disk_errors(state):
+        state.mkdir(parents=True, exist_ok=True)
+    with locked(state / ".import.lock", wait=False):
+        # 4.
+        taken = take(opened, layout, ledger, jobs=options.jobs, deep=options.deep, progress=surroundings.progress())
+        # 5.
+        if not taken.waits:
+            Spool.of(state, delivery).remove()
+        forget_superseded(state, ledger.file.load(), delivery)
+    return taken
+
+
+def _ledger(options: StoreImportOptions, trust: Trust, surroundings: Surroundings) -> Ledger:
+    records = store_records(options.store)
+    return Ledger(
+        file=StateFile(records.folder, trust.sovereign),
+        shelves=(),
+        trust=trust,
+        records=records,
+        diary=Diary(records.log(), "station", surroundings.clock),
+        note=surroundings.note,
+        restore=options.restore,
+    )
+
+
+def _left_here(opened: Opened) -> list[str]:
     """What people should know of statements that were believed, and do not go on from here."""
     names = {lock.digest: lock.name for lock in opened.locks}
     return [

@@ -6,23 +6,97 @@ import difflib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from airgap.base.disk import write_durably
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.parallel import parallel
+from airgap.base.places import check_file
 from airgap.base.progress import Progress
 from airgap.content.lock import Item, Lock
 from airgap.content.reference import LAYOUT_SCHEMES
+from airgap.jobs.named_files import read_lock
+from airgap.jobs.reach import reach_for, upstreams_in
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind as kind_named
 from airgap.kinds.table import wanted
-from airgap.resources.model import Request
+from airgap.resources.load import load_request
+from airgap.resources.model import Request, Upstreams
 from airgap.store.locate import Reach
 
 ALL = "*"
 """In `update`: every pin is made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockOptions:
+    """Which request is resolved, and where its lock lies."""
+
+    request: Path
+    output: Path | None = None
+    """The lock; `None` for the request's place and name, ending in `.lock.json`."""
+    check: bool = False
+    """Compare with the lock that is there, and write nothing."""
+    update: tuple[str, ...] = ()
+    """Names of items that are resolved again, `ALL` for every one."""
+    upstreams: Path | None = None
+    """The Upstreams resource: how hosts are reached. It goes before what the request's file says of a host."""
+    jobs: int = DEFAULT_JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class LockResult:
+    """The lock of a request, the lock that was there before, and what is different."""
+
+    output: Path
+    before: Lock | None
+    lock: Lock
+    changes: list[dict[str, str]]
+
+
+def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
+    """Resolves the names of a request to digests, and writes the lock.
+
+    1. Read the request and the Upstreams resources, and look whether the lock has a place. 2. Resolve (`make_lock`).
+    3. Write the lock, unless it is only compared.
+
+    Raises `InputError`, `UpstreamError`, `ToolError`, `StoreError`.
+    """
+    # 1.
+    request, beside = load_request(options.request)
+    upstreams = Upstreams({**beside.hosts, **upstreams_in(options.upstreams).hosts})
+    output = options.output or default_lock(options.request)
+    if not options.check:
+        check_file(output, "-o" if options.output else "the lock")
+    before = read_lock(output) if output.exists() else None
+    # 2.
+    with tempfile.TemporaryDirectory(prefix="airgap-lock-") as work:
+        made = make_lock(
+            request,
+            before,
+            (ALL,) if options.check else options.update,
+            reach_for(upstreams, options.request.parent, Path(work), options.jobs, surroundings),
+            jobs=options.jobs,
+            progress=surroundings.progress(),
+            folder=output.parent.absolute(),
+        )
+    for note in made.notes:
+        surroundings.note(f"note: {note}")
+    changes = diff_locks(before, made.lock) if before is not None else []
+    # 3.
+    if not options.check:
+        write_durably(output, made.lock.encode())
+    return LockResult(output, before, made.lock, changes)
+
+
+def default_lock(request: Path) -> Path:
+    """`x.request.yaml` → `x.lock.json`."""
+    stem = request.name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".request")
+    return request.with_name(stem + ".lock.json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,17 @@
-"""`pull`: origin → store. Verified while it streams, resumable, and at the end one signed statement a lock."""
+"""`pull_locks`: origin → store. Verified while it streams, resumable, and at the end one signed statement a lock."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, StoreError
+from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, StoreError, UpstreamError
 from airgap.base.parallel import parallel
+from airgap.base.places import check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import (
@@ -24,8 +26,12 @@ from airgap.content.graph import (
 )
 from airgap.content.lock import Item, Lock
 from airgap.jobs.lock import raise_all
+from airgap.jobs.named_files import read_lock
+from airgap.jobs.reach import reach_for, upstreams_in
+from airgap.jobs.signing import signatory_of
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of, store_names
-from airgap.station.files import Records, git_pin_name
+from airgap.station.files import Records, git_pin_name, store_records
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from airgap.store.overlay import Overlay
@@ -53,7 +59,64 @@ class Pulled:
         return "fail" if self.findings or self.error else "pass"
 
 
-def pull(
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """Which locks are fetched, into which store, and how."""
+
+    locks: tuple[Path, ...]
+    store: Path
+    key: str | None = None
+    """Signs the pull statements: a path, or a `pkcs11:` URI. Without one there are none."""
+    upstreams: Path | None = None
+    """The Upstreams resource: how hosts are reached."""
+    jobs: int = DEFAULT_JOBS
+
+
+def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
+    """Fetches everything that locks name into a store; returns one `Pulled` an item.
+
+    1. Read the locks and the Upstreams resource, and look whether the store has a place. 2. Open the key. 3. Make the
+    store, and fetch (`pull_locks`).
+
+    What was fetched and found bad is in the result. Raises `InputError`, `UpstreamError`, `IntegrityError`,
+    `StoreError`, `ToolError`. The same call goes on.
+    """
+    # 1.
+    locks = [(path, read_lock(path)) for path in options.locks]
+    upstreams = upstreams_in(options.upstreams)
+    check_folder(options.store, "--store")
+    records = store_records(options.store)
+    # 2.
+    signatory = None if options.key is None else signatory_of(options.key, "exporter", records, surroundings)
+    # 3.
+    layout = Layout(options.store, create=True, batch=True)
+    reaches = [
+        (lock, reach_for(upstreams, path.parent, records.work(), options.jobs, surroundings)) for path, lock in locks
+    ]
+    progress = surroundings.progress()
+    try:
+        return pull_locks(reaches, layout, records, signatory, jobs=options.jobs, progress=progress)
+    except AirgapError as error:
+        if options.upstreams is not None:
+            raise
+        raise _with_upstreams(error) from error
+
+
+def _with_upstreams(error: AirgapError) -> AirgapError:
+    """Says where a host is described: the Upstreams beside a request, which served `lock`, are not in the lock."""
+    made = _with_hint(error)
+    made.also = [_with_hint(one) for one in error.also]
+    return made
+
+
+def _with_hint(error: AirgapError) -> AirgapError:
+    if not isinstance(error, UpstreamError) or isinstance(error, NotFoundError):
+        return error
+    where = "hosts are described in a file that --upstreams names; what stands beside the request is not read"
+    return error.with_hint(f"{error.hint}; {where}" if error.hint else where)
+
+
+def pull_locks(
     locks: Sequence[tuple[Lock, Reach]],
     layout: Layout,
     records: Records,

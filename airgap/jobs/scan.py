@@ -1,4 +1,4 @@
-"""`scan`: the store's content is judged by a policy, and the station signs one verdict a lock.
+"""`scan_locks`: the store's content is judged by a policy, and the station signs one verdict a lock.
 
 A rejection is a result: the verdict says fail, and is signed and kept like any other. What is not in the store, or
 damaged in its manifests, is an error, and then there is no verdict; of a signature that cannot be read it says not-run.
@@ -13,25 +13,53 @@ from itertools import islice
 from pathlib import Path
 
 from airgap.base.digest import Digest
+from airgap.base.errors import InputError
 from airgap.base.progress import Progress
 from airgap.bundling.bundle import select
 from airgap.bundling.gate import check_pulled
 from airgap.content.lock import Lock
+from airgap.jobs.named_files import read_lock
+from airgap.jobs.signing import signatory_of
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.judgement.checks.base import Answer
-from airgap.judgement.items import judge_locks
+from airgap.judgement.items import judge_locks, open_policy
 from airgap.judgement.judge import Judgement
-from airgap.judgement.report_folder import check_subjects, subjects
-from airgap.judgement.waivers import Approved
+from airgap.judgement.report_folder import check_subjects, read_reports, subjects
+from airgap.judgement.waivers import Approved, read_waivers
+from airgap.resources.load import load_trust
+from airgap.resources.model import Trust
 from airgap.resources.policy_model import Policy
 from airgap.signatures.scanner_report import Report
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
-from airgap.station.files import Records
+from airgap.station.files import Records, store_records
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
+    """Which locks are judged, in which store, by what, and who signs."""
+
+    locks: tuple[Path, ...]
+    store: Path
+    policy: Path
+    """The Policy resource: what may come in."""
+    key: str | None = None
+    """Signs the verdicts: a path, or a `pkcs11:` URI. A dry run needs none."""
+    dry_run: bool = False
+    """Judge, and sign nothing."""
+    trust: Path | None = None
+    """The Trust resource: whose approval of a waiver counts, and whether the far side believes the key."""
+    waivers: tuple[Path, ...] = ()
+    approvals: tuple[Path, ...] = ()
+    """Approvals of the waivers that do not lie beside them."""
+    reports: Path | None = None
+    """A folder of vulnerability reports that go along."""
+    jobs: int = DEFAULT_JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOrder:
     """What shall be judged, by what, and at which time."""
 
     locks: tuple[Lock, ...]
@@ -55,8 +83,60 @@ class Scanned:
     path: Path | None = None
 
 
-def scan(
-    order: ScanOptions, layout: Layout, records: Records, station: Signatory | None, progress: Progress
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a policy said of some locks."""
+
+    policy: Policy
+    locks: tuple[Scanned, ...]
+
+    @property
+    def failed(self) -> int:
+        """How many items may not pass."""
+        return sum(not one.passed for lock in self.locks for one in lock.judgements)
+
+
+def scan(options: ScanOptions, surroundings: Surroundings) -> ScanResult:
+    """Judges locks that were pulled, and signs a verdict for each.
+
+    1. Read the locks, the policy with its trust roots, the Trust resource, the waivers and the reports. 2. Open the
+    key, unless nothing is signed. 3. Judge and sign (`scan_locks`).
+
+    A rejection is a result. Raises `InputError`, and what `scan_locks` raises.
+    """
+    # 1.
+    locks = tuple(read_lock(path) for path in options.locks)
+    policy, _ = open_policy(options.policy)
+    trust, waivers, now = _trust(options), list[Approved](), surroundings.clock
+    if trust is not None:
+        waivers = read_waivers(options.waivers, options.approvals, trust, now())
+    reports = read_reports(options.reports) if options.reports is not None else ()
+    layout, records = Layout(options.store), store_records(options.store)
+    # 2.
+    signatory = None
+    if not options.dry_run:
+        signatory = signatory_of(options.key, "station", records, surroundings, trust)
+    # 3.
+    order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports))
+    return ScanResult(policy, tuple(scan_locks(order, layout, records, signatory, surroundings.progress())))
+
+
+def _trust(options: ScanOptions) -> Trust | None:
+    """The Trust resource, read also where nothing needs it: a path that is wrong is said."""
+    if options.trust is not None:
+        return load_trust(options.trust)
+    if options.waivers or options.approvals:
+        flag = "--waiver" if options.waivers else "--approval"
+        raise InputError(
+            "usage",
+            f"airgap scan: {flag} without --trust",
+            "name the Trust resource with --trust: it says whose approval of a waiver counts",
+        )
+    return None
+
+
+def scan_locks(
+    order: ScanOrder, layout: Layout, records: Records, station: Signatory | None, progress: Progress
 ) -> list[Scanned]:
     """Judges every item of the locks; a lock that is named twice is one lock.
 
@@ -142,7 +222,7 @@ def _by(check: Answer) -> PassedBy | None:
     return PassedBy(approver=check.waiver.approver) if check.waiver is not None else None
 
 
-def _sign(one: Scanned, order: ScanOptions, records: Records, station: Signatory) -> Scanned:
+def _sign(one: Scanned, order: ScanOrder, records: Records, station: Signatory) -> Scanned:
     used = {waiver.digest for waiver in one.verdict.waivers}
     for approved in order.waivers:
         if approved.waiver.digest in used:

@@ -15,15 +15,19 @@ from airgap.acceptance.open import Opened, accept, evidence_files
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.places import check_folder
 from airgap.base.strict_json import parse_json
-from airgap.bundling.evidence import ROOT_NAMES, ROOTS, CarriedRoot, root_names
+from airgap.bundling.evidence import ROOT_NAMES, ROOTS, CarriedRoot, beside, root_names
 from airgap.delivery.index import MAX_EVIDENCE
+from airgap.jobs.reach import connected_client, upstreams_in
+from airgap.jobs.surroundings import Surroundings
 from airgap.net.http import Client
 from airgap.net.origin import redact
+from airgap.resources.load import load_trust
 from airgap.resources.model import Trust
 from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot
-from airgap.signatures.roots.tuf import TufRepository, fetch
-from airgap.signatures.roots.versions import Offer
+from airgap.signatures.roots.tuf import PRODUCTION, TufRepository, fetch, read_tuf_root
+from airgap.signatures.roots.versions import Offer, RootStore, Weighed
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import MAX_BUNDLE
 from airgap.statements.trust import VerifiedStatement, verify_bundle
@@ -44,6 +48,112 @@ class Judge:
     trust: Trust
     approvals: tuple[Path, ...]
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AddOptions:
+    """Under which name a version is added, and where."""
+
+    name: str
+    """What policies call this trust root."""
+    roots: Path
+    """The folder where the versions are kept."""
+    dry_run: bool = False
+    """Compare, and add nothing."""
+    retire: bool = False
+    """Windows may end earlier than before: the instance retired or revoked something."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinOptions:
+    """Which trust root is pinned, out of what, and whose approval counts."""
+
+    things: tuple[Path, ...]
+    """A trusted_root.json, or the folders of a delivery."""
+    add: AddOptions
+    trust: Path | None = None
+    """The Trust resource: whose approval counts. A delivery wants one; a file without one needs no approval."""
+    approvals: tuple[Path, ...] = ()
+    """Approvals that do not lie beside the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOptions:
+    """Which TUF repository is asked."""
+
+    add: AddOptions
+    url: str = ""
+    """The repository, or a mirror of it; `""`: that of Sigstore's public instance."""
+    root: Path | None = None
+    """The root.json with which its chain of trust begins; `None`: what the sigstore package has."""
+    upstreams: Path | None = None
+    """The Upstreams resource: authorities of its host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What was offered, and what came of it."""
+
+    offer: Offer
+    weighed: Weighed
+
+
+def pin(options: PinOptions, surroundings: Surroundings) -> Pinned:
+    """Adds a version of a trust root out of a file or a delivery.
+
+    1. Look whether the versions have a place, and whether the options go together. 2. Read the root, and check who
+    approved it. 3. Compare it with the newest version, and add it; a dry run only compares.
+
+    Raises `InputError`, `PolicyError`, `TrustError`, `StoreError`, and what `accept` raises for a delivery.
+    """
+    # 1.
+    things = options.things
+    check_folder(options.add.roots, "--roots")
+    is_delivery = things[0].is_dir()
+    if is_delivery and options.trust is None:
+        raise InputError(
+            "usage",
+            f"{things[0]}: a delivery is believed by a Trust resource, and none was named",
+            "name it with --trust FILE",
+        )
+    if not is_delivery and len(things) > 1:
+        raise InputError("usage", f"{things[1]}: one file is pinned at a time", "pin them one after the other")
+    if options.approvals and options.trust is None:
+        what = "--approval without a Trust resource, which says whose approval counts"
+        raise InputError("usage", what, "name it with --trust FILE")
+    # 2.
+    judge = None
+    if options.trust is not None:
+        approvals = (*options.approvals, *(() if is_delivery else beside(things[0])))
+        judge = Judge(load_trust(options.trust), approvals, surroundings.clock())
+    if is_delivery and judge is not None:
+        offer = offer_delivery(options.add.name, things, judge)
+    else:
+        offer = offer_file(options.add.name, things[0], judge)
+        if judge is None:
+            surroundings.note("note: nobody had to approve it; with --trust a security-officer has to")
+    # 3.
+    return _add(offer, options.add, surroundings)
+
+
+def update(options: UpdateOptions, surroundings: Surroundings) -> Pinned:
+    """Adds what a TUF repository says now, in the connected zone; a dry run only compares.
+
+    Raises `InputError`, `PolicyError`, `TrustError`, `UpstreamError`, `StoreError`.
+    """
+    check_folder(options.add.roots, "--roots")
+    upstreams = upstreams_in(options.upstreams)
+    root = None if options.root is None else read_tuf_root(options.root)
+    client = connected_client(upstreams, surroundings)
+    repository = TufRepository(options.url or PRODUCTION, root)
+    offer = offer_repository(options.add.name, options.add.roots, repository, client)
+    return _add(offer, options.add, surroundings)
+
+
+def _add(offer: Offer, options: AddOptions, surroundings: Surroundings) -> Pinned:
+    store = RootStore(options.roots, options.name)
+    offer, now = replace(offer, retire=options.retire), surroundings.clock()
+    return Pinned(offer, store.weigh(offer, now) if options.dry_run else store.add(offer, now))
 
 
 def looks_like_root(path: Path) -> bool:

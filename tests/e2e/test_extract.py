@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from airgap.base.errors import InputError
-from airgap.base.progress import Silent
-from airgap.jobs.extract import extract
+from airgap.jobs.extract import ExtractOptions, extract
 from tests.parts.containerd import Containerd
 from tests.parts.fixtures import StartRegistry, scratch
 from tests.parts.images import INDEX, Layout, make_image
 from tests.parts.need import run
 from tests.parts.registry import Registry
 from tests.worlds.site import Site
+from tests.worlds.surroundings import quiet
 
 pytestmark = pytest.mark.e2e
 
@@ -198,7 +198,7 @@ def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for to in ("other", "x.tar"):
         with pytest.raises(InputError, match="not-empty"):
-            extract(tmp_path / "lay", "v1", tmp_path / to, Silent())
+            extract(ExtractOptions(tmp_path / "lay", "v1", tmp_path / to), quiet(tmp_path))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.progress import Silent
-from airgap.bundling.bundle import BundleOptions, bundle
+from airgap.bundling.bundle import BundleOrder, cut_delivery
 from airgap.bundling.evidence import read_approval
 from airgap.content.lock import Lock
 from airgap.jobs.trust_roots import carried_roots
@@ -215,12 +215,12 @@ def make_delivery() -> None:
     approvals = (f"golden/approvals/{path.name}.security-officer.sigstore.json" for path in files)
     records = store_records(store)
     signer = load_private(Path("keys/station.key"), Path("keys/password").read_bytes().strip())
-    order = BundleOptions(
+    order = BundleOrder(
         locks, "golden", golden / "delivery", "main", VOLUME, LIFE,
         tuple(read_approval(Path(path), locks) for path in approvals),
         roots=carried_roots([("other", Path("other.json"))]),
     )  # fmt: skip
-    bundle(order, Store(store), records, Signatory(signer, "station", records.log(), lambda: NOW), Silent())
+    cut_delivery(order, Store(store), records, Signatory(signer, "station", records.log(), lambda: NOW), Silent())
     airgap("sign", "golden/delivery", "--key", "keys/officer.key", "--log", "officer.jsonl")
     gap = ("--sovereign", "sovereign.yaml", "--trust", "golden/trust.yaml", "--key", "keys/sovereign.key")
     airgap("import", "golden/delivery", *gap, "--receipt", "golden/receipt.json")

@@ -13,7 +13,7 @@ from tests.worlds.source_codes import ROOT, source
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 
 HANDED_ON = {
-    "cli/commands/keys.py: error.code",
+    "jobs/keys.py: error.code",
     "destinations/s3/client.py: ours",
     "base/inputs.py: code",
     "bundling/bundle.py: error.code",

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from airgap.base.errors import StoreError
-from airgap.base.progress import Silent
-from airgap.jobs.extract import extract
+from airgap.jobs.extract import ExtractOptions, extract
 from airgap.store.archive import Archive
 from airgap.store.engine import EngineImage
 from tests.parts.engine import Engine
 from tests.parts.images import Layout, make_image
+from tests.worlds.surroundings import quiet
 
 TinyTmpfs = Callable[[int], Path]
 
@@ -69,5 +69,5 @@ def test_an_engine_is_not_asked_for_an_image_that_has_no_room(
 def test_nothing_is_taken_out_where_there_is_no_room(tmp_path: Path, tiny_tmpfs: TinyTmpfs, to: str) -> None:
     folder = tiny_tmpfs(1 << 20)
     with pytest.raises(StoreError) as caught:
-        extract(large(tmp_path / "layout"), "v1", folder / to, Silent())
+        extract(ExtractOptions(large(tmp_path / "layout"), "v1", folder / to), quiet(tmp_path))
     full(caught, folder)

@@ -12,7 +12,7 @@ from airgap.base.digest import Digest
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Item, Lock
-from airgap.jobs.scan import Scanned, ScanOptions, scan
+from airgap.jobs.scan import Scanned, ScanOrder, scan_locks
 from airgap.judgement.checks.base import DENIED, Answer, Case, Outcome
 from airgap.judgement.checks.table import CHECKS
 from airgap.judgement.waivers import Approved
@@ -72,9 +72,9 @@ class Station:
     def scan(self, check: MoonCheck, *waivers: Waiver) -> Scanned:
         self.monkeypatch.setattr("airgap.judgement.judge.CHECKS", (*CHECKS, check))
         policy = load_policy(policy_text(LOCKED, ""), base_dir=self.world.folder)
-        order = ScanOptions((self.lock(),), policy, tuple(Approved(one, b"approval") for one in waivers), NOW)
+        order = ScanOrder((self.lock(),), policy, tuple(Approved(one, b"approval") for one in waivers), NOW)
         station = Signatory(signer(), "station", self.records.log(), lambda: NOW)
-        (found,) = scan(order, Layout(self.world.files.folder), self.records, station, Silent())
+        (found,) = scan_locks(order, Layout(self.world.files.folder), self.records, station, Silent())
         return found
 
 

@@ -1,4 +1,4 @@
-"""The stage `scan` over a store, without keys: what it judges, and what it says of what it judged."""
+"""The stage `scan_locks` over a store, without keys: what it judges, and what it says of what it judged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airgap.base.digest import Digest
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Item, Lock
-from airgap.jobs.scan import Scanned, ScanOptions, scan
+from airgap.jobs.scan import Scanned, ScanOrder, scan_locks
 from airgap.resources.load import load_policy
 from airgap.station.files import Records
 from airgap.store.layout import Layout
@@ -32,8 +32,8 @@ def locked(name: str, root: images.Descriptor, item: str = "ghcr.io/acme/app:1.0
 def run(world: World, *locks: Lock, rules: str = LOCKED) -> list[Scanned]:
     """Judges them, and signs nothing."""
     policy = load_policy(policy_text(rules, ""), base_dir=world.folder)
-    order = ScanOptions(locks, policy, (), NOW)
-    return scan(order, Layout(world.files.folder), Records(world.folder / "records"), None, Silent())
+    order = ScanOrder(locks, policy, (), NOW)
+    return scan_locks(order, Layout(world.files.folder), Records(world.folder / "records"), None, Silent())
 
 
 def test_last_months_lock_and_this_months_are_judged_together(world: World) -> None:

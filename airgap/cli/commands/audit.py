@@ -6,17 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.errors import InputError, TrustError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_trust, command
-from airgap.cli.places import check_file
 from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
     from airgap.content.finding import Finding
     from airgap.jobs.audit import Audited
-    from airgap.resources.model import Sovereign, Trust
 
 
 def add(subparsers: Any) -> None:
@@ -49,59 +46,20 @@ airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yam
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap audit`."""
-    from airgap.base.disk import write_durably
-    from airgap.cli.connect import station_for
-    from airgap.cli.gap import state_of
-    from airgap.resources.load import load_sovereign, load_trust
-    from airgap.resources.model import Trust
-    from airgap.statements.trust import check_signer
-    from airgap.station.files import Records
+    from airgap.jobs.audit import AuditOptions, audit
 
-    sovereign = load_sovereign(arguments.sovereign)
-    if arguments.receipt and not arguments.trust:
-        raise InputError("no-trust", "--receipt needs --trust: whose signature on it counts", "use --trust FILE")
-    if arguments.report and not context.key_path(arguments):
-        raise InputError("no-key", "--report needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
-    if arguments.report:
-        check_file(arguments.report, "--report")
-    trust = load_trust(arguments.trust) if arguments.trust else Trust(sovereign.name, ())
-    if trust.sovereign != sovereign.name:
-        raise TrustError(
-            "wrong-trust",
-            f"the Trust resource is for {trust.sovereign!r}, expected {sovereign.name!r}",
-            "give the trust file of this Sovereign",
-        )
-    # Whatever could stop the report stops it now, and not after hours of reading.
-    records = Records(state_of(sovereign, context))
-    station = None
-    if arguments.report:
-        station = station_for(arguments, context, records, "sovereign", required=True)
-        if station is not None and arguments.trust:
-            check_signer(trust, station.signer.key_id, "sovereign", context.now())
-    result = _compare(arguments, context, trust, sovereign)
-    _report(result, context)
-    if station is not None:
-        signed = station.sign(result.subject, result.statement())
-        records.save_statement("audit", result.subject, signed)
-        write_durably(arguments.report, signed)
+    options = AuditOptions(
+        sovereign=arguments.sovereign,
+        receipt=arguments.receipt,
+        lock=arguments.lock,
+        trust=arguments.trust,
+        deep=arguments.deep,
+        report=arguments.report,
+        key=context.key_path(arguments),
+        jobs=context.jobs(arguments),
+    )
+    result = audit(options, context.surroundings(arguments), told=lambda found: _report(found, context))
     return exits.NO if result.drift else exits.DONE
-
-
-def _compare(arguments: argparse.Namespace, context: Context, trust: Trust, sovereign: Sovereign) -> Audited:
-    from airgap.cli.connect import read_lock
-    from airgap.cli.gap import open_gap
-    from airgap.jobs.audit import audit_lock, audit_receipt
-    from airgap.station import receipts
-
-    deep, progress = arguments.deep, context.progress()
-    if arguments.lock:
-        lock = read_lock(arguments.lock)
-        gap = open_gap(arguments, context, trust, sovereign, create=False)
-        return audit_lock(lock, gap.destinations, deep=deep, progress=progress)
-    verified = receipts.read(arguments.receipt, trust, context.now())
-    gap = open_gap(arguments, context, trust, sovereign, create=False)
-    subject, body = verified.statement.subject, receipts.receipt_of(verified)
-    return audit_receipt(subject, body, gap.destinations, deep=deep, progress=progress)
 
 
 def _report(result: Audited, context: Context) -> None:

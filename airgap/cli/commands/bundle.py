@@ -10,7 +10,6 @@ from typing import Any
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_approval, add_key, add_store, command, number, resource_name, size
-from airgap.cli.places import check_folder
 from airgap.cli.words import count, human
 
 
@@ -104,38 +103,28 @@ def _named_root(text: str) -> tuple[str, Path]:
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap bundle`."""
     from airgap.base.times import utc_text
-    from airgap.bundling.bundle import BundleOptions, bundle
-    from airgap.bundling.evidence import beside, read_approval
-    from airgap.cli.connect import read_lock, station_for
-    from airgap.jobs.trust_roots import carried_roots
-    from airgap.station.files import store_records
-    from airgap.store.layout import Layout
+    from airgap.jobs.bundle import BundleOptions, bundle
 
-    store = context.store(arguments)
-    locks = tuple(read_lock(path) for path in arguments.locks)
-    check_folder(arguments.to, "--to")
-    layout = Layout(store)
-    records = store_records(store)
-    station = station_for(arguments, context, records, arguments.role, required=True)
-    assert station is not None  # noqa: S101  (required)
-    found = [*arguments.approval, *(path for lock in arguments.locks for path in beside(lock))]
-    order = BundleOptions(
-        locks,
-        arguments.sovereign,
-        arguments.to,
-        arguments.stream,
-        arguments.volume_size,
-        arguments.expires_in,
-        tuple(read_approval(path, locks) for path in found),
+    options = BundleOptions(
+        locks=tuple(arguments.locks),
+        store=context.store(arguments),
+        to=arguments.to,
+        sovereign=arguments.sovereign,
+        key=context.key_path(arguments),
+        role=arguments.role,
+        stream=arguments.stream,
+        volume_size=arguments.volume_size,
+        life=arguments.expires_in,
+        approvals=tuple(arguments.approval),
+        roots=tuple(arguments.trust_root),
         unscanned=arguments.unscanned,
-        roots=carried_roots(arguments.trust_root),
     )
-    cut = bundle(order, layout, records, station, context.progress())
+    cut = bundle(options, context.surroundings(arguments))
     volumes = cut.index.contents.volumes
     total = sum(volume.size for volume in volumes)
     journey = cut.index.journey
     document = {
-        "delivery": str(arguments.to),
+        "delivery": str(options.to),
         "digest": str(cut.digest),
         "id": journey.id,
         "stream": journey.stream,
@@ -145,9 +134,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "volumes": [volume.as_dict() for volume in volumes],
     }
     text = (
-        f"{arguments.to}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
+        f"{options.to}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
         f"{count(len(volumes), 'volume')}, {human(total)}; expires {utc_text(journey.expires)}\n"
-        f"  {cut.digest}  signed by {arguments.role}"
+        f"  {cut.digest}  signed by {options.role}"
     )
     context.result(document, text)
     return exits.DONE

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.errors import InputError, TrustError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import Parser, add_key, add_trust, command, existing, number
-from airgap.cli.places import check_file
 from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
-    from airgap.resources.model import Trust, TrustedKey
-    from airgap.statements.keys.file import Signer
+    from airgap.jobs.keys import OpenedKey, TrustedKeys
 
 
 def add(subparsers: Any) -> None:
@@ -99,17 +96,10 @@ def _days(text: str) -> int:
 
 def generate(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys generate`."""
-    from airgap.statements.keys.file import generate as make
+    from airgap.jobs.keys import make_keys
 
-    if arguments.prefix.name in ("", ".."):
-        raise InputError(
-            "bad-path",
-            f"PREFIX {arguments.prefix}: not the beginning of a file's name",
-            "name for example exporter-2027",
-        )
-    check_file(Path(f"{arguments.prefix}.key"), "PREFIX")
-    password = context.password(arguments, Path(f"{arguments.prefix}.key"), confirm=True)
-    private, public = make(arguments.prefix, password)
+    prefix: Path = arguments.prefix
+    private, public = make_keys(prefix, lambda: context.password(arguments, Path(f"{prefix}.key"), confirm=True))
     text = (
         f"{private}   keep it, and its password, where only you read\n"
         f"{public}   goes to who verifies: of a role, into the Trust resource"
@@ -120,15 +110,9 @@ def generate(arguments: argparse.Namespace, context: Context) -> int:
 
 def show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys show`."""
-    from airgap.base.inputs import read_input
-    from airgap.statements.keys.file import MAX_KEY, load_public
+    from airgap.jobs.keys import read_public
 
-    data = read_input(arguments.public, MAX_KEY, "bad-public-key")
-    try:
-        key = load_public(data, str(arguments.public))
-    except TrustError as error:
-        # Nothing was signed with it: another kind of file was named.
-        raise InputError(error.code, error.what, error.hint) from error
+    key = read_public(arguments.public)
     document = {
         "file": str(arguments.public),
         "algorithm": "ECDSA P-256",
@@ -141,74 +125,45 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
 
 def check(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys check`."""
-    from airgap.cli.connect import signer_for
-    from airgap.resources.load import load_trust
+    from airgap.jobs.keys import CheckKeyOptions, OpenedKey, check_key
 
-    trust = load_trust(arguments.trust) if arguments.trust else None
-    signer = None
-    if trust is None or arguments.key:
-        signer = signer_for(arguments, context, required=False)
-    if signer is not None:
-        return _check_one(signer, trust, context)
-    if trust is None:
-        raise InputError(
-            "no-key",
-            "neither a key nor a Trust resource was named",
-            "use --key KEY or --trust FILE",
-        )
-    return _check_all(trust, arguments.within, context)
+    # With a Trust resource, a key that only the environment names is not asked about.
+    key = context.key_path(arguments) if arguments.key or not arguments.trust else None
+    options = CheckKeyOptions(key, arguments.trust, timedelta(days=arguments.within))
+    found = check_key(options, context.surroundings(arguments))
+    return _report_one(found, context) if isinstance(found, OpenedKey) else _report_all(found, context)
 
 
-def _check_one(signer: Signer, trust: Trust | None, context: Context) -> int:
+def _report_one(found: OpenedKey, context: Context) -> int:
+    signer, listed = found.signer, found.listed
     document: dict[str, Any] = {"hint": signer.key_id, "publicKey": signer.public_key_pem.decode()}
     lines = [f"the key opens; hint {signer.key_id}"]
-    if trust is not None:
-        found = _listed(trust, signer.key_id, context.now())
-        document |= {"name": found.name, "role": found.role, "days": _left(found, context.now())}
-        lines.append(f"{found.name}: {found.role}, {count(document['days'], 'day')} left")
+    if listed is not None:
+        document |= {"name": listed.key.name, "role": listed.key.role, "days": listed.days}
+        lines.append(f"{listed.key.name}: {listed.key.role}, {count(listed.days, 'day')} left")
     context.result(document, "\n".join([*lines, document["publicKey"]]))
     return exits.DONE
 
 
-def _listed(trust: Trust, key_id: str, now: datetime) -> TrustedKey:
-    """The entry of a key. Raises `InputError` (`wrong-key`) for one that is not listed, or not good today."""
-    from airgap.statements.trust import check_signer, key_ring
-
-    found = next((key for key, public in key_ring(trust).keys if public.key_id == key_id), None)
-    if found is None:
-        raise InputError(
-            "wrong-key",
-            f"the Trust resource does not list the key {key_id}",
-            "hand over its public half, and have it added there",
-        )
-    check_signer(trust, key_id, found.role, now)
-    return found
-
-
-def _check_all(trust: Trust, within: int, context: Context) -> int:
+def _report_all(found: TrustedKeys, context: Context) -> int:
     """All keys of a Trust resource; exit 3 where a role has nobody who can sign, now or soon."""
     from airgap.base.times import utc_text
-    from airgap.statements.rotation import expiring
-    from airgap.statements.trust import key_ring
 
-    now = context.now()
-    ring = key_ring(trust)
     rows = [
         {
-            "name": key.name,
-            "role": key.role,
-            "state": _state(key, now),
-            "until": utc_text(key.not_after),
-            "days": _left(key, now),
-            "hint": public.key_id,
+            "name": one.key.name,
+            "role": one.key.role,
+            "state": one.state,
+            "until": utc_text(one.key.not_after),
+            "days": one.days,
+            "hint": one.key_id,
         }
-        for key, public in ring.keys
+        for one in found.keys
     ]
-    soon = list(expiring(trust, now, timedelta(days=within)))
     warnings = [
         f"role {role}: no key is valid {'now' if end is None else 'after ' + utc_text(end)}: "
         "make one, and list it beside the old (`airgap keys generate`, `airgap keys rotate`)"
-        for role, end in soon
+        for role, end in found.ending
     ]
     head = ("NAME", "ROLE", "STATE", "UNTIL", "DAYS", "HINT")
     text = table([head, *([str(value) for value in row.values()] for row in rows)])
@@ -218,45 +173,29 @@ def _check_all(trust: Trust, within: int, context: Context) -> int:
     return exits.NO if warnings else exits.DONE
 
 
-def _state(key: TrustedKey, now: datetime) -> str:
-    if key.revoked is not None and key.revoked.at <= now:
-        return "revoked"
-    if now < key.not_before:
-        return "not yet"
-    return "expired" if now > key.not_after else "valid"
-
-
-def _left(key: TrustedKey, now: datetime) -> int:
-    """Whole days that are left, 0 for a key whose time is over."""
-    end = key.not_after if key.revoked is None else min(key.not_after, key.revoked.at)
-    return max(0, (end - now).days)
-
-
 def rotate(arguments: argparse.Namespace, context: Context) -> int:
-    """Handler of `airgap keys rotate`. Nothing is written: people put the new file in the old one's place."""
-    from airgap.base.inputs import read_input
-    from airgap.resources.load import load_trust
-    from airgap.statements.dsse import MAX_BUNDLE
-    from airgap.statements.rotation import check_rotation, trust_digest
+    """Handler of `airgap keys rotate`."""
+    from airgap.jobs.keys import RotateOptions
+    from airgap.jobs.keys import rotate as compare
 
-    old, new = load_trust(arguments.old), load_trust(arguments.new)
-    approval = read_input(arguments.approval, MAX_BUNDLE, "bad-approval") if arguments.approval else None
-    found = check_rotation(old, new, approval, now=context.now())
+    options = RotateOptions(arguments.old, arguments.new, arguments.approval)
+    rotated = compare(options, context.surroundings(arguments))
+    found = rotated.rotation
     for note in found.notes:
         context.note(f"note: {note}")
     by = None if found.approved is None else found.approved.key.name
     document = {
-        "digest": str(trust_digest(new)),
+        "digest": str(rotated.digest),
         "approvedBy": by,
         "changes": [change.as_dict() for change in found.changes],
         "notes": list(found.notes),
     }
     lines = [f"{one.what:<15} {one.key or '-':<20} {one.detail}" for one in found.changes]
     if not found.changes:
-        lines = [f"nothing changes: {arguments.new} says the same as {arguments.old}; no approval is needed"]
+        lines = [f"nothing changes: {options.new} says the same as {options.old}; no approval is needed"]
     elif by is None:
-        lines.append(f"not approved: {document['digest']}\n  next: airgap sign {arguments.new} --key OFFICER.key")
+        lines.append(f"not approved: {document['digest']}\n  next: airgap sign {options.new} --key OFFICER.key")
     else:
-        lines.append(f"approved by {by}: {document['digest']}\n  next: mv {arguments.new} {arguments.old}")
+        lines.append(f"approved by {by}: {document['digest']}\n  next: mv {options.new} {options.old}")
     context.result(document, "\n".join(lines))
     return exits.NO if found.changes and by is None else exits.DONE

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, command
-from airgap.cli.places import check_file
 from airgap.cli.words import count, human, table
 
 
@@ -63,67 +61,41 @@ airgap lock platform.request.yaml --check              exit 3 when upstream has 
     parser.add_argument("new", type=Path, metavar="NEW", help="the lock that shall be approved")
 
 
-def default_lock(request: Path) -> Path:
-    """`x.request.yaml` → `x.lock.json`."""
-    stem = request.name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".request")
-    return request.with_name(stem + ".lock.json")
-
-
 def run_lock(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap lock`."""
-    from airgap.base.disk import write_durably
-    from airgap.cli.connect import reach_for, read_lock, upstreams_of
-    from airgap.jobs.lock import ALL, diff_locks, make_lock
-    from airgap.resources.load import load_request
-    from airgap.resources.model import Upstreams
+    from airgap.jobs.lock import ALL, LockOptions, lock
 
-    request, beside = load_request(arguments.request)
-    given = upstreams_of(arguments)
-    upstreams = Upstreams({**beside.hosts, **given.hosts})
-    output = arguments.output or default_lock(arguments.request)
-    if not arguments.check:
-        check_file(output, "-o" if arguments.output else "the lock")
-    old = read_lock(output) if output.exists() else None
     update = () if arguments.update is None else (arguments.update or (ALL,))
-    if arguments.check:
-        update = (ALL,)
-    jobs = context.jobs(arguments)
-    with tempfile.TemporaryDirectory(prefix="airgap-lock-") as work:
-        reach = reach_for(upstreams, arguments.request.parent, Path(work), jobs, context)
-        made = make_lock(
-            request,
-            old,
-            update,
-            reach,
-            jobs=jobs,
-            progress=context.progress(),
-            folder=output.parent.absolute(),
-        )
-    for note in made.notes:
-        context.note(f"note: {note}")
-    rows = diff_locks(old, made.lock) if old is not None else []
+    options = LockOptions(
+        request=arguments.request,
+        output=arguments.output,
+        check=arguments.check,
+        update=tuple(update),
+        upstreams=arguments.upstreams,
+        jobs=context.jobs(arguments),
+    )
+    made = lock(options, context.surroundings(arguments))
     items = [item.as_dict() for item in made.lock.items]
     document = {
-        "lock": str(output),
+        "lock": str(made.output),
         "digest": str(made.lock.digest),
         "items": items,
-        "changes": rows,
+        "changes": made.changes,
     }
-    if arguments.check:
-        text = _rows(rows) if rows else "upstream has not moved"
-        context.result(document, text if old is not None else f"{output} does not exist yet")
-        return exits.NO if rows or old is None else exits.DONE
-    write_durably(output, made.lock.encode())
+    if options.check:
+        text = _rows(made.changes) if made.changes else "upstream has not moved"
+        context.result(document, text if made.before is not None else f"{made.output} does not exist yet")
+        return exits.NO if made.changes or made.before is None else exits.DONE
     size = sum(item.bytes for item in made.lock.items)
-    summary = f"{output}: {count(len(made.lock.items), 'item')}, {human(size)} known, {made.lock.digest}\n"
-    context.result(document, summary + (_rows(rows) if rows else ""))
+    summary = f"{made.output}: {count(len(made.lock.items), 'item')}, {human(size)} known, {made.lock.digest}\n"
+    context.result(document, summary + (_rows(made.changes) if made.changes else ""))
     return exits.DONE
 
 
 def run_diff(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap diff`."""
-    from airgap.cli.connect import read_lock
     from airgap.jobs.lock import diff_locks
+    from airgap.jobs.named_files import read_lock
 
     rows = diff_locks(read_lock(arguments.old), read_lock(arguments.new))
     context.result({"changes": rows}, _rows(rows) if rows else "no difference")

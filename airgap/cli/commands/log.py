@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.errors import InputError, IntegrityError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
@@ -15,7 +13,7 @@ from airgap.cli.parser import Parser, add_trust, command, existing, number
 from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
-    from airgap.statements.log import LogLine, StationLog
+    from airgap.statements.log import LogLine
 
 SHOWN = 2
 """Subjects of a line that fit beside the rest; `--json` has all."""
@@ -79,16 +77,10 @@ def _lines(text: str) -> int:
 
 def show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap log show`."""
-    log, _ = _chosen(arguments, context)
-    if not log.path.exists():
-        raise _no_log(log)
-    lines: deque[LogLine] = deque(maxlen=arguments.last)
-    broken = None
-    try:
-        for entry in log.entries():
-            lines.append(entry)
-    except IntegrityError as error:
-        broken = error  # what stands before it is worth seeing
+    from airgap.jobs.station_log import LogOptions, read_log
+
+    options = LogOptions(arguments.log, arguments.sovereign, arguments.store, last=arguments.last)
+    found = read_log(options, context.surroundings(arguments))
     documents = [
         {
             "time": utc_text(one.time),
@@ -97,12 +89,12 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
             "subjects": [str(subject) for subject in one.subjects],
             "digest": str(one.digest),
         }
-        for one in lines
+        for one in found.lines
     ]
-    rows = [("TIME", "ACTOR", "ACTION", "SUBJECTS"), *(_row(one) for one in lines)]
+    rows = [("TIME", "ACTOR", "ACTION", "SUBJECTS"), *(_row(one) for one in found.lines)]
     context.result_lines(documents, table(rows))
-    if broken is not None:
-        raise broken
+    if found.broken is not None:
+        raise found.broken
     return exits.DONE
 
 
@@ -114,61 +106,34 @@ def _row(entry: LogLine) -> tuple[str, str, str, str]:
 
 def verify(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap log verify`."""
-    from airgap.resources.load import load_trust
-    from airgap.station.log_heads import read_heads
+    from airgap.jobs.station_log import LogOptions, verify_log
 
-    log, kept = _chosen(arguments, context)
-    trust = load_trust(arguments.trust) if arguments.trust else None
-    heads = read_heads([*kept, *arguments.statement], trust)
-    for note in heads.notes:
-        context.note(f"note: {note}")
-    if not log.path.exists() and not heads.named:
-        raise _no_log(log)
-    lines = log.verify(heads.named)
+    options = LogOptions(
+        arguments.log,
+        arguments.sovereign,
+        arguments.store,
+        statements=tuple(arguments.statement),
+        trust=arguments.trust,
+    )
+    found = verify_log(options, context.surroundings(arguments))
+    heads = found.heads
     if not heads.statements:
         context.note(
             "note: no signed statement was at hand: a log that was cut at the end of a line would pass; "
             "--statement FILE names one"
         )
     document = {
-        "log": str(log.path),
-        "lines": lines,
-        "head": str(log.head()),
+        "log": str(found.path),
+        "lines": found.lines,
+        "head": str(found.head),
         "statements": heads.statements,
         "heads": len(heads.named),
-        "signaturesChecked": trust is not None,
+        "signaturesChecked": options.trust is not None,
     }
-    text = f"{log.path}: {count(lines, 'line')}, each follows the one before it" + (
+    text = f"{found.path}: {count(found.lines, 'line')}, each follows the one before it" + (
         f"; {count(len(heads.named), 'head')} of {count(heads.statements, 'signed statement')}, all found in it"
         if heads.statements
         else ""
     )
     context.result(document, text)
     return exits.DONE
-
-
-def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[StationLog, list[Path]]:
-    """The log, and the statements that its station kept."""
-    from airgap.cli.gap import state_of
-    from airgap.resources.load import load_sovereign
-    from airgap.statements.log import StationLog
-    from airgap.station.files import Records, store_records
-    from airgap.station.log_heads import kept
-
-    if arguments.log:
-        return StationLog(arguments.log), []
-    if arguments.sovereign:
-        records = Records(state_of(load_sovereign(arguments.sovereign), context))
-    elif arguments.store:
-        records = store_records(arguments.store)
-    else:
-        records = Records(context.state_folder())
-    return records.log(), kept(records.folder)
-
-
-def _no_log(log: StationLog) -> InputError:
-    return InputError(
-        "no-log",
-        f"{log.path}: there is no log, and no statement that names one",
-        "name it with --log FILE, --store DIR or --sovereign FILE",
-    )

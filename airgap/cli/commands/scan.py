@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_approval, add_jobs, add_key, add_store, add_trust, command
 from airgap.cli.words import count
 
 if TYPE_CHECKING:
-    from airgap.jobs.scan import Scanned
-    from airgap.resources.model import Trust
+    from airgap.jobs.scan import Scanned, ScanOptions, ScanResult
 
 
 def add(subparsers: Any) -> None:
@@ -59,57 +57,28 @@ a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuse
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap scan`."""
-    from airgap.cli.connect import read_lock, station_for
     from airgap.jobs.scan import ScanOptions, scan
-    from airgap.judgement.items import open_policy
-    from airgap.judgement.report_folder import read_reports
-    from airgap.judgement.waivers import Approved, read_waivers
-    from airgap.statements.trust import check_signer
-    from airgap.station.files import store_records
-    from airgap.store.layout import Layout
 
-    store = context.store(arguments)
-    locks = tuple(read_lock(path) for path in arguments.locks)
-    policy, _ = open_policy(arguments.policy)
-    trust, waivers = _trust(arguments), list[Approved]()
-    if trust is not None:
-        waivers = read_waivers(arguments.waiver, arguments.approval, trust, context.now())
-    reports = read_reports(arguments.reports) if arguments.reports else ()
-    layout = Layout(store)
-    records = store_records(store)
-    station = None
-    if not arguments.dry_run:
-        station = station_for(arguments, context, records, "station", required=True)
-        assert station is not None  # noqa: S101  (required)
-        if trust is not None:
-            # A key that the far side would not believe signs nothing.
-            check_signer(trust, station.signer.key_id, "station", context.now())
-    order = ScanOptions(locks, policy, tuple(waivers), context.now(), context.jobs(arguments), reports)
-    found = scan(order, layout, records, station, context.progress())
-    failed = sum(not one.passed for lock in found for one in lock.judgements)
-    context.result(_document(found, arguments, str(policy.digest)), _text(found, arguments))
-    return exits.NO if failed else exits.DONE
+    options = ScanOptions(
+        locks=tuple(arguments.locks),
+        store=context.store(arguments),
+        policy=arguments.policy,
+        key=context.key_path(arguments),
+        dry_run=arguments.dry_run,
+        trust=arguments.trust,
+        waivers=tuple(arguments.waiver),
+        approvals=tuple(arguments.approval),
+        reports=arguments.reports,
+        jobs=context.jobs(arguments),
+    )
+    result = scan(options, context.surroundings(arguments))
+    context.result(_document(result, options), _text(result, options))
+    return exits.NO if result.failed else exits.DONE
 
 
-def _trust(arguments: argparse.Namespace) -> Trust | None:
-    """The Trust resource, read also where nothing needs it: a path that is wrong is said."""
-    from airgap.resources.load import load_trust
-
-    if arguments.trust is not None:
-        return load_trust(arguments.trust)
-    if arguments.waiver or arguments.approval:
-        flag = "--waiver" if arguments.waiver else "--approval"
-        raise InputError(
-            "usage",
-            f"airgap scan: {flag} without --trust",
-            "name the Trust resource with --trust: it says whose approval of a waiver counts",
-        )
-    return None
-
-
-def _document(found: Sequence[Scanned], arguments: argparse.Namespace, policy: str) -> dict[str, Any]:
+def _document(result: ScanResult, options: ScanOptions) -> dict[str, Any]:
     return {
-        "policy": {"file": str(arguments.policy), "digest": policy},
+        "policy": {"file": str(options.policy), "digest": str(result.policy.digest)},
         "locks": [
             {
                 "name": one.lock.name,
@@ -120,16 +89,16 @@ def _document(found: Sequence[Scanned], arguments: argparse.Namespace, policy: s
                 "reports": [report.as_dict() for report in one.verdict.reports],
                 "items": [judgement.as_dict() for judgement in one.judgements],
             }
-            for one in found
+            for one in result.locks
         ],
     }
 
 
-def _text(found: Sequence[Scanned], arguments: argparse.Namespace) -> str:
-    return "\n".join(line for one in found for line in _lock_lines(one, arguments))
+def _text(result: ScanResult, options: ScanOptions) -> str:
+    return "\n".join(line for one in result.locks for line in _lock_lines(one, options))
 
 
-def _lock_lines(one: Scanned, arguments: argparse.Namespace) -> Iterator[str]:
+def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
     """What passed in numbers, what did not by name."""
     from airgap.report.verdict import passed_lines, refused, refused_lines
 
@@ -141,12 +110,12 @@ def _lock_lines(one: Scanned, arguments: argparse.Namespace) -> Iterator[str]:
         yield f"may not pass: {count(failed, 'item')}"
         yield from refused_lines(verdict)
         yield (
-            f"  next: airgap verify-image NAME --lock LOCK --store STORE --policy {arguments.policy}    "
+            f"  next: airgap verify-image NAME --lock LOCK --store STORE --policy {options.policy}    "
             "explains an image or chart"
         )
     for waiver in verdict.waivers:
         yield f"waiver {waiver.digest} was used"
     if verdict.reports:
         yield f"{count(len(verdict.reports), 'report')} of a scanner, carried and not looked into"
-    end = "nothing was signed" if arguments.dry_run else f"signed: {one.path}"
+    end = "nothing was signed" if options.dry_run else f"signed: {one.path}"
     yield f"verdict {verdict.outcome}; {end}"

@@ -6,11 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import command, existing
-from airgap.cli.places import check_file, check_folder
 from airgap.cli.words import human, table
 
 
@@ -79,16 +77,12 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
 
 def run_extract(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap extract`."""
-    from airgap.jobs.extract import extract
+    from airgap.jobs.extract import ExtractOptions, extract
 
-    to: Path = arguments.to
-    as_file = to.suffix == ".tar"
-    (check_file if as_file else check_folder)(to, "--to")
-    if to.exists() and (as_file or any(to.iterdir())):
-        raise InputError("not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar")
-    digest, size = extract(arguments.thing, arguments.name, to, context.progress())
+    options = ExtractOptions(arguments.thing, arguments.name, arguments.to)
+    digest, size = extract(options, context.surroundings(arguments))
     context.result(
-        {"to": str(to), "digest": digest, "bytes": size},
-        f"{to}: {digest}, {human(size)}, every byte checked",
+        {"to": str(options.to), "digest": digest, "bytes": size},
+        f"{options.to}: {digest}, {human(size)}, every byte checked",
     )
     return exits.DONE

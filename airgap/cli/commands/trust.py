@@ -6,14 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import Parser, add_approval, add_trust, command, existing, resource_name
-from airgap.cli.places import check_folder
 
 if TYPE_CHECKING:
-    from airgap.signatures.roots.versions import Offer
+    from airgap.jobs.trust_roots import AddOptions, Pinned
 
 
 def add(subparsers: Any) -> None:
@@ -135,88 +133,55 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
 
 def pin(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap trust pin`."""
-    from airgap.bundling.evidence import beside
-    from airgap.jobs.trust_roots import Judge, offer_delivery, offer_file
-    from airgap.resources.load import load_trust
+    from airgap.jobs.trust_roots import PinOptions
+    from airgap.jobs.trust_roots import pin as pin_root
 
-    things: list[Path] = arguments.things
-    check_folder(arguments.roots, "--roots")
-    is_delivery = things[0].is_dir()
-    if is_delivery and arguments.trust is None:
-        raise InputError(
-            "usage",
-            f"{things[0]}: a delivery is believed by a Trust resource, and none was named",
-            "name it with --trust FILE",
-        )
-    if not is_delivery and len(things) > 1:
-        raise InputError("usage", f"{things[1]}: one file is pinned at a time", "pin them one after the other")
-    if arguments.approval and arguments.trust is None:
-        what = "--approval without a Trust resource, which says whose approval counts"
-        raise InputError("usage", what, "name it with --trust FILE")
-    judge = None
-    if arguments.trust is not None:
-        approvals = [*arguments.approval, *([] if is_delivery else beside(things[0]))]
-        judge = Judge(load_trust(arguments.trust), tuple(approvals), context.now())
-    if is_delivery and judge is not None:
-        offer = offer_delivery(arguments.name, things, judge)
-    else:
-        offer = offer_file(arguments.name, things[0], judge)
-        if judge is None:
-            context.note("note: nobody had to approve it; with --trust a security-officer has to")
-    return _add_version(arguments, context, offer)
+    options = PinOptions(
+        tuple(arguments.things), _added(arguments), arguments.trust, approvals=tuple(arguments.approval)
+    )
+    return _report(pin_root(options, context.surroundings(arguments)), options.add, context)
 
 
 def update(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap trust update`."""
-    from airgap.cli.connect import USER_AGENT, upstreams_of
-    from airgap.jobs.trust_roots import offer_repository
-    from airgap.net.http import Client
-    from airgap.signatures.roots.tuf import PRODUCTION, TufRepository, read_tuf_root
+    from airgap.jobs.trust_roots import UpdateOptions
+    from airgap.jobs.trust_roots import update as update_root
 
-    check_folder(arguments.roots, "--roots")
-    upstreams = upstreams_of(arguments)
-    root = None if arguments.tuf_root is None else read_tuf_root(arguments.tuf_root)
-    client = Client(
-        upstreams.hosts,
-        zone="connected",
-        proxies=context.proxies(),
-        user_agent=USER_AGENT,
-        on_retry=context.progress().note,
-    )
-    repository = TufRepository(arguments.tuf_url or PRODUCTION, root)
-    return _add_version(arguments, context, offer_repository(arguments.name, arguments.roots, repository, client))
+    options = UpdateOptions(_added(arguments), arguments.tuf_url, arguments.tuf_root, arguments.upstreams)
+    return _report(update_root(options, context.surroundings(arguments)), options.add, context)
 
 
-def _add_version(arguments: argparse.Namespace, context: Context, offer: Offer) -> int:
-    """Adds what was offered, and says what a policy must say to use it."""
-    from dataclasses import replace
+def _added(arguments: argparse.Namespace) -> AddOptions:
+    from airgap.jobs.trust_roots import AddOptions
 
+    return AddOptions(arguments.name, arguments.roots, dry_run=arguments.dry_run, retire=arguments.retire)
+
+
+def _report(pinned: Pinned, options: AddOptions, context: Context) -> int:
+    """Says what was added, and what a policy must say to use it."""
     from airgap.report.trust import age
-    from airgap.signatures.roots.versions import RootStore
 
-    store = RootStore(arguments.roots, arguments.name)
-    offer = replace(offer, retire=arguments.retire)
-    weighed = store.weigh(offer, context.now()) if arguments.dry_run else store.add(offer, context.now())
+    offer, weighed = pinned.offer, pinned.weighed
     version = weighed.version
     said = "is the newest already" if weighed.present else "added"
-    if arguments.dry_run and not weighed.present:
+    if options.dry_run and not weighed.present:
         said = "would be added; nothing was written"
-    lines = [f"trust root {arguments.name!r}: version {version.number} {said}, from {offer.origin}"]
+    lines = [f"trust root {options.name!r}: version {version.number} {said}, from {offer.origin}"]
     lines += [f"  {line}" for line in weighed.changes.lines()]
     lines.append(f"  {age(offer.root)}")
-    if weighed.present or not arguments.dry_run:
+    if weighed.present or not options.dry_run:
         lines += [
             "a policy names it so (the path counts from the policy's folder):",
             "  trustRoots:",
-            f"  - {{name: {arguments.name}, file: {version.path}, sha256: {version.digest.hex}}}",
+            f"  - {{name: {options.name}, file: {version.path}, sha256: {version.digest.hex}}}",
         ]
     document = {
-        "name": arguments.name,
+        "name": options.name,
         **version.as_dict(),
         "sha256": version.digest.hex,
         "changes": weighed.changes.as_dict(),
         "present": weighed.present,
-        "dryRun": arguments.dry_run,
+        "dryRun": options.dry_run,
     }
     context.result(document, "\n".join(lines))
     return exits.DONE

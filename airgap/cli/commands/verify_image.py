@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,44 +85,31 @@ airgap verify-image harbor.bank/github/acme/app:1.0 --as ghcr.io/acme/app --poli
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap verify-image`."""
-    from airgap.judgement.items import open_policy
-    from airgap.judgement.judge import judge
+    from airgap.jobs.verify_image import VerifyImageOptions, verify_image
 
     if arguments.store and not arguments.lock:
         arguments.parser.error("--store needs --lock", "a store's names do not tell what is attached")
     if arguments.known_as and arguments.lock:
         arguments.parser.error("--as and --lock exclude each other", "the lock says what the item is")
-    policy, roots = open_policy(arguments.policy)
-    with tempfile.TemporaryDirectory(prefix="airgap-verify-") as work:
-        case = _find(arguments, context, Path(work))
-        made = judge(case.item, case.source, policy, roots, context.now())
+    options = VerifyImageOptions(
+        ref=arguments.ref,
+        policy=arguments.policy,
+        known_as=arguments.known_as,
+        lock=arguments.lock,
+        store=arguments.store,
+        upstreams=arguments.upstreams,
+    )
+    found = verify_image(options, context.surroundings(arguments))
+    policy, made = found.policy, found.judgement
     document = {
-        "ref": arguments.ref,
+        "ref": options.ref,
         "policy": {"name": policy.name, "digest": str(policy.digest)},
         "trustRoots": [{"name": one.name, "digest": str(one.digest)} for one in policy.trust_roots],
-        "attached": [one.as_dict() for one in case.item.attached],
+        "attached": [one.as_dict() for one in found.case.item.attached],
         **made.as_dict(),
     }
-    context.result(document, "\n".join(_lines(case, policy, made)))
+    context.result(document, "\n".join(_lines(found.case, policy, made)))
     return exits.DONE if made.passed else exits.NO
-
-
-def _find(arguments: argparse.Namespace, context: Context, work: Path) -> FoundItem:
-    from airgap.cli.connect import reach_for, read_lock, upstreams_of
-    from airgap.judgement.items import look_up, pick
-    from airgap.kinds import image
-    from airgap.store.layout import Layout
-
-    upstreams = upstreams_of(arguments)
-    if not arguments.lock:
-        reach = reach_for(upstreams, Path(), work, 1, context)
-        return look_up(arguments.ref, arguments.known_as, reach)
-    lock = read_lock(arguments.lock)
-    if arguments.store:
-        store = Layout(arguments.store)
-        return pick(lock, arguments.ref, lambda _item: store)
-    reach = reach_for(upstreams, arguments.lock.parent, work, 1, context)
-    return pick(lock, arguments.ref, lambda item: image.source(item, reach))
 
 
 def _lines(case: FoundItem, policy: Policy, made: Judgement) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""Where a command shall write: looked at before the work, so that nothing is done whose result has no place.
+"""Where a job will write: checked before the work, so that no result is left without a place.
 
-What is wrong with a path is the user's to mend (exit 2); what the disk refuses is our own disk's (exit 5).
+A wrong path is an `InputError`; what the disk refuses is a `StoreError`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,76 @@
+"""`bundle`: what crosses is read and checked, and the delivery is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from airgap.base.places import check_folder
+from airgap.bundling.bundle import DEFAULT_LIFE, BundleOrder, Cut, cut_delivery
+from airgap.bundling.evidence import beside, read_approval
+from airgap.delivery.plan import DEFAULT_VOLUME
+from airgap.jobs.named_files import read_lock
+from airgap.jobs.signing import signatory_of
+from airgap.jobs.surroundings import Surroundings
+from airgap.jobs.trust_roots import carried_roots
+from airgap.station.files import store_records
+from airgap.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class BundleOptions:
+    """Which locks cross, from which store, for whom, and who signs."""
+
+    locks: tuple[Path, ...]
+    store: Path
+    to: Path
+    """The delivery's folder: empty, absent, or with our own unfinished bundle."""
+    sovereign: str
+    """The name of the Sovereign that may accept it."""
+    key: str | None
+    """Signs the delivery: a path, or a `pkcs11:` URI."""
+    role: str = "exporter"
+    """The role of the key: `exporter` or `station`."""
+    stream: str = "main"
+    volume_size: int = DEFAULT_VOLUME
+    """Bytes of a volume, at most."""
+    life: timedelta = DEFAULT_LIFE
+    """How long the delivery may travel."""
+    approvals: tuple[Path, ...] = ()
+    """Approvals of the locks that do not lie beside them."""
+    roots: tuple[tuple[str, Path], ...] = ()
+    """Trust roots that go along: the name that policies use, and the file."""
+    unscanned: bool = False
+    """Let locks without a verdict cross, to a station that will judge them."""
+
+
+def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
+    """Cuts a signed delivery; goes on where an interrupted one stopped.
+
+    1. Read the locks, and look whether the delivery has a place. 2. Open the key. 3. Read the approvals and the trust
+    roots that go along. 4. Cut (`cut_delivery`): every blob is hashed, AIRGAP.json is written last.
+
+    Raises `InputError`, `PolicyError`, `IntegrityError`, `TrustError`, `StoreError`.
+    """
+    # 1.
+    locks = tuple(read_lock(path) for path in options.locks)
+    check_folder(options.to, "--to")
+    layout, records = Layout(options.store), store_records(options.store)
+    # 2.
+    signatory = signatory_of(options.key, options.role, records, surroundings)
+    # 3.
+    approvals = [*options.approvals, *(path for lock in options.locks for path in beside(lock))]
+    order = BundleOrder(
+        locks,
+        options.sovereign,
+        options.to,
+        options.stream,
+        options.volume_size,
+        options.life,
+        tuple(read_approval(path, locks) for path in approvals),
+        unscanned=options.unscanned,
+        roots=carried_roots(options.roots),
+    )
+    # 4.
+    return cut_delivery(order, layout, records, signatory, surroundings.progress())

@@ -1,0 +1,156 @@
+"""`import`: a delivery into a Sovereign. Opens what the import needs, in the order that keeps it safe."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.acceptance.discs import forget_superseded
+from airgap.acceptance.open import Opened, accept
+from airgap.base.disk import disk_errors, locked, write_durably
+from airgap.base.errors import InputError
+from airgap.base.places import check_file
+from airgap.delivery.spool import Spool
+from airgap.jobs.importing.lines import Imported
+from airgap.jobs.importing.run import plan_import, run_import
+from airgap.jobs.site import Site, open_site
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
+from airgap.resources.load import load_sovereign, load_trust
+from airgap.station import receipts
+from airgap.station.ledger import Ledger
+from airgap.station.signatory import Diary, Signatory
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """Which delivery goes into which Sovereign, by whose word, and how."""
+
+    delivery: tuple[Path, ...]
+    """The folders that hold its files."""
+    sovereign: Path
+    """The Sovereign resource: where things go."""
+    trust: Path
+    """The Trust resource: whose signatures count."""
+    key: str | None = None
+    """Signs the receipt and the list of accepted deliveries: a path, or a `pkcs11:` URI."""
+    receipt: Path | None = None
+    """A file for a copy of the receipt; wants a key."""
+    dry_run: bool = False
+    """Plan, and write nothing."""
+    restore: bool = False
+    """Take an earlier accepted delivery again; moves no name back."""
+    deep: bool = False
+    """Believe no receipt: hash what is there, and bring again what is damaged."""
+    jobs: int = DEFAULT_JOBS
+
+
+def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Imported:
+    """Accepts a delivery and brings it into the Sovereign, as far as the volumes at hand go.
+
+    1. Read the Sovereign and Trust resources, and look whether the receipt has a place. 2. Accept: trust before bytes,
+    and before a destination is asked, except for the lists that a restore goes by. Nothing was written so far. 3. Open
+    the keys. 4. Take the lock of the state folder. 5. Plan, and compare the state with the lists in the destinations.
+    6. Bring content, publish names, sign (`run_import`). 7. Keep the receipt. 8. Forget what was kept of discs: it is
+    needed until everything is in, and known to be.
+
+    A dry run leaves 3 out but for the countersigning key, and 4; it ends with 5, unpacks Git in a temporary folder, and
+    writes nothing. What failed at one destination or item is in the result; the same command goes on.
+
+    Raises `InputError`, `TrustError`, `IntegrityError`, `StoreError`, and `UpstreamError` for a list that a restore
+    needs.
+    """
+    # 1.
+    site = open_site(load_sovereign(options.sovereign), load_trust(options.trust), surroundings, jobs=options.jobs)
+    if options.receipt is not None:
+        if options.key is None:
+            raise InputError("no-key", "--receipt needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
+        check_file(options.receipt, "--receipt")
+    # 2.
+    ledger = site.ledger(restore=options.restore)
+    opened = accept(
+        options.delivery,
+        site.trust,
+        ledger.known(),
+        sovereign=site.sovereign.name,
+        now=surroundings.clock(),
+        restore=options.restore,
+        state_folder=site.state,
+    )
+    _tell(opened, surroundings)
+    # 3. to 8.
+    return _plan(options, site, opened, ledger) if options.dry_run else _import(options, site, opened, ledger)
+
+
+def _tell(opened: Opened, surroundings: Surroundings) -> None:
+    for note in opened.admitted.notes:
+        surroundings.note(f"note: {note}")
+    seeds = [item.name for lock in opened.locks for item in lock.items if item.phase == "seed"]
+    if seeds:
+        many = "1 item" if len(seeds) == 1 else f"{len(seeds)} items"
+        surroundings.note(
+            f"note: {many} of phase seed, first {seeds[0]}: to the registry like all others; for "
+            "machines that start before it answers, take it out with `airgap extract`"
+        )
+
+
+def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) -> Imported:
+    """The plan alone. Git is unpacked to see what would move: not in the state folder, for nothing is to be written."""
+    countersigner = site.countersigner()
+    with tempfile.TemporaryDirectory(prefix="airgap-dry-run-") as work:
+        destinations = site.destinations(create=False, restore=options.restore, deep=options.deep, work=Path(work))
+        planned = plan_import(opened, destinations, site.jobs)
+        if countersigner is not None:
+            countersigner.plan(planned.lines, opened.admitted.reports, site.jobs)
+    ledger.compare(planned.gone)
+    return planned
+
+
+def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) -> Imported:
+    # 3.
+    signatory = None if options.key is None else site.signatory(options.key)
+    countersigner = site.countersigner()
+    # 4.
+    with disk_errors(site.state):
+        site.state.mkdir(parents=True, exist_ok=True)
+    with locked(site.state / ".import.lock", wait=False):
+        # 5.
+        destinations = site.destinations(create=True, restore=options.restore, deep=options.deep)
+        planned = plan_import(opened, destinations, site.jobs)
+        ledger.compare(planned.gone)
+        _let_sign(ledger, signatory, site)
+        # 6.
+        progress = site.surroundings.progress()
+        done = run_import(planned, ledger, signatory, jobs=site.jobs, progress=progress, countersigner=countersigner)
+        # 7.
+        _keep(done, site.state, options.receipt)
+        # 8.
+        if done.whole:
+            Spool.of(site.state, opened.media.digest).remove()
+        forget_superseded(site.state, ledger.file.load(), opened.media.digest)
+    return done
+
+
+def _let_sign(ledger: Ledger, signatory: Signatory | None, site: Site) -> None:
+    """Lets the signatory sign the list of accepted deliveries, and says once where the list is not kept."""
+    bare = [registry.url for registry in site.sovereign.registries if not registry.records]
+    if signatory is not None:
+        ledger.station, ledger.diary = signatory, Diary(signatory.log, signatory.actor, signatory.clock)
+    if signatory is None:
+        where = "in no destination: without --key it cannot be signed"
+    elif not ledger.shelves:
+        where = "only in the state folder: no registry of the Sovereign resource has `records`"
+    elif bare:
+        where = f"not in {', '.join(bare)}: the Sovereign resource has no `records` there"
+    else:
+        return
+    site.surroundings.note(f"note: the list of accepted deliveries is kept {where}")
+
+
+def _keep(done: Imported, state: Path, copy: Path | None) -> None:
+    if done.receipt is None:
+        return
+    journey = done.opened.index.journey
+    receipts.save(state, journey.sequence, journey.stream, done.receipt)
+    if copy is not None:
+        write_durably(copy, done.receipt)

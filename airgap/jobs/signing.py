@@ -1,0 +1,36 @@
+"""Who signs in a job: the key is opened and checked before the work."""
+
+from __future__ import annotations
+
+from airgap.base.errors import InputError
+from airgap.jobs.surroundings import Surroundings
+from airgap.resources.model import Trust
+from airgap.statements.keys.file import Signer
+from airgap.statements.keys.open import open_key
+from airgap.statements.trust import check_signer
+from airgap.station.files import Records
+from airgap.station.signatory import Signatory
+
+
+def signer_of(key: str | None, surroundings: Surroundings) -> Signer:
+    """The signer of a key, by its path or `pkcs11:` URI.
+
+    Raises `InputError` (`no-key`) for `None`, and what opening a key raises.
+    """
+    if key is None:
+        raise InputError("no-key", "this command signs, and no key was named", "use --key KEY, or set AIRGAP_KEY")
+    return open_key(key, lambda: surroundings.password(key), surroundings.pkcs11_module)
+
+
+def signatory_of(
+    key: str | None, role: str, records: Records, surroundings: Surroundings, trust: Trust | None = None
+) -> Signatory:
+    """The key in its role, with the log of `records`.
+
+    With a Trust resource, a key that it does not believe in this role signs nothing. Raises `InputError` (`wrong-key`)
+    for it, and what `signer_of` raises.
+    """
+    signer = signer_of(key, surroundings)
+    if trust is not None:
+        check_signer(trust, signer.key_id, role, surroundings.clock())
+    return Signatory(signer, role, records.log(), surroundings.clock)

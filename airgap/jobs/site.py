@@ -1,0 +1,122 @@
+"""A Sovereign as jobs see it: opened in one place, so that every job finds the same state, destinations and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.base.errors import InputError
+from airgap.base.secrets import read_secret
+from airgap.destinations.base import Run
+from airgap.destinations.make import Destinations, http_for, make, shelves
+from airgap.jobs.importing.countersign import Countersigner
+from airgap.jobs.signing import signatory_of
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
+from airgap.net.http import Client
+from airgap.resources.model import Sovereign, Trust
+from airgap.statements.accepted_state import StateFile
+from airgap.statements.keys.open import open_key
+from airgap.statements.trust import key_ring
+from airgap.station import receipts
+from airgap.station.files import Records
+from airgap.station.ledger import Ledger
+from airgap.station.signatory import Diary, Signatory
+from airgap.version import USER_AGENT
+
+ROLE = "sovereign"
+"""The role in which a Sovereign signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A Sovereign with its Trust resource. `open_site` makes it; its methods open what a job needs, in the job's order.
+
+    `jobs` is how many things happen at once.
+    """
+
+    sovereign: Sovereign
+    trust: Trust
+    surroundings: Surroundings
+    records: Records
+    jobs: int
+
+    @property
+    def state(self) -> Path:
+        """The state folder. It need not exist."""
+        return self.records.folder
+
+    def ledger(self, *, restore: bool = False) -> Ledger:
+        """What remembers this Sovereign's deliveries. Asks nothing yet, and writes nothing.
+
+        With `restore`, the lists that the destinations keep count beside the state.
+        """
+        return Ledger(
+            file=StateFile(self.state, self.sovereign.name),
+            shelves=shelves(self.sovereign, self._client()),
+            trust=self.trust,
+            records=self.records,
+            diary=Diary(self.records.log(), ROLE, self.surroundings.clock),
+            note=self.surroundings.note,
+            restore=restore,
+        )
+
+    def signatory(self, key: str) -> Signatory:
+        """The Sovereign's own key, which signs receipts and lists. Raises what `signatory_of` raises."""
+        return signatory_of(key, ROLE, self.records, self.surroundings, self.trust)
+
+    def countersigner(self) -> Countersigner | None:
+        """The key that signs what an import admits; `None` where the Sovereign resource asks for no signatures.
+
+        Raises `InputError` (`wrong-key`) for a key that the Trust resource lists, and what opening a key raises. A key
+        has one purpose: cosign takes any statement of a key about an image for a signature of it.
+        """
+        places = {one.url: one.signatures for one in self.sovereign.registries if one.signatures is not None}
+        named = self.sovereign.signing_key
+        if not places or named is None:
+            return None
+        signer = open_key(
+            named.key,
+            lambda: read_secret(named.password_file, "password").encode(),
+            self.surroundings.pkcs11_module,
+        )
+        for key, public in key_ring(self.trust).keys:
+            if public.key_id == signer.key_id:
+                raise InputError(
+                    "wrong-key",
+                    f"spec.signingKey is key {key.name!r} of the Trust resource, which signs statements as {key.role}",
+                    "make a key for this one purpose: `airgap keys generate`",
+                )
+        diary = Diary(self.records.log(), f"{ROLE} {signer.key_id}", self.surroundings.clock)
+        return Countersigner(signer, places, diary)
+
+    def destinations(
+        self, *, create: bool, restore: bool = False, deep: bool = False, work: Path | None = None
+    ) -> Destinations:
+        """The destinations, with what our receipts say of each.
+
+        `create` lets the folders of an embedded Sovereign be made; without it nothing is written. With `restore` no
+        name is moved back; with `deep` receipts count for nothing. `work` is for unfinished work in place of the state
+        folder.
+        """
+        progress = self.surroundings.progress()
+        known = receipts.ours(self.state, self.trust, self.surroundings.clock())
+        runs: Mapping[str, Run] = {
+            url: Run(progress, self.jobs, found.lines, restore, deep, found.signed) for url, found in known.items()
+        }
+        default = Run(progress, self.jobs, {}, restore, deep)
+        return make(self.sovereign, runs, default, http=self._client(), state=work or self.state, create=create)
+
+    def _client(self) -> Client:
+        on_retry = self.surroundings.progress().note
+        return http_for(self.sovereign, jobs=self.jobs, user_agent=USER_AGENT, on_retry=on_retry)
+
+
+def open_site(sovereign: Sovereign, trust: Trust, surroundings: Surroundings, *, jobs: int = DEFAULT_JOBS) -> Site:
+    """Opens a Sovereign. Asks nothing and writes nothing."""
+    return Site(sovereign, trust, surroundings, Records(state_folder_of(sovereign, surroundings)), jobs)
+
+
+def state_folder_of(sovereign: Sovereign, surroundings: Surroundings) -> Path:
+    """The state folder of a Sovereign: its stateDir, else a folder of its name among the state of the surroundings."""
+    return sovereign.state_dir or surroundings.state_folder / sovereign.name

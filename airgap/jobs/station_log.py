@@ -1,0 +1,104 @@
+"""`log`: reading a station's log, and comparing it with the heads that signed statements name."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, IntegrityError
+from airgap.jobs.site import state_folder_of
+from airgap.jobs.surroundings import Surroundings
+from airgap.resources.load import load_sovereign, load_trust
+from airgap.statements.log import LogLine, StationLog
+from airgap.station.files import Records, store_records
+from airgap.station.log_heads import Heads, kept, read_heads
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """Which log. The first that is given counts; without any, the log of `sign` in the state folder."""
+
+    log: Path | None = None
+    """By its file."""
+    sovereign: Path | None = None
+    """That of a Sovereign, by its resource."""
+    store: Path | None = None
+    """That of the station with this store."""
+    last: int | None = None
+    """Only as many lines, from the end; for `read_log`."""
+    statements: tuple[Path, ...] = ()
+    """Signed statements of this station, besides those that it keeps; for `verify_log`."""
+    trust: Path | None = None
+    """The Trust resource: whose signatures on the statements count; for `verify_log`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRead:
+    """Lines of a log, and why there are no more, where it is damaged."""
+
+    lines: tuple[LogLine, ...]
+    broken: IntegrityError | None
+
+
+def read_log(options: LogOptions, surroundings: Surroundings) -> LogRead:
+    """The lines of a log; what stands before damage is worth seeing. Raises `InputError` (`no-log`), `StoreError`."""
+    log, _ = _chosen(options, surroundings)
+    if not log.path.exists():
+        raise _no_log(log)
+    lines: deque[LogLine] = deque(maxlen=options.last)
+    broken = None
+    try:
+        for line in log.entries():
+            lines.append(line)
+    except IntegrityError as error:
+        broken = error
+    return LogRead(tuple(lines), broken)
+
+
+@dataclass(frozen=True, slots=True)
+class LogVerified:
+    """A log whose chain holds, with its number of lines and its last digest, and the heads that were found in it."""
+
+    path: Path
+    lines: int
+    head: Digest
+    heads: Heads
+
+
+def verify_log(options: LogOptions, surroundings: Surroundings) -> LogVerified:
+    """Walks a log's chain, and looks in it for every head that a statement names.
+
+    Raises `InputError` (`no-log`), `IntegrityError`, `TrustError`.
+    """
+    log, own = _chosen(options, surroundings)
+    trust = load_trust(options.trust) if options.trust is not None else None
+    heads = read_heads([*own, *options.statements], trust)
+    for note in heads.notes:
+        surroundings.note(f"note: {note}")
+    if not log.path.exists() and not heads.named:
+        raise _no_log(log)
+    lines = log.verify(heads.named)
+    return LogVerified(log.path, lines, log.head(), heads)
+
+
+def _chosen(options: LogOptions, surroundings: Surroundings) -> tuple[StationLog, list[Path]]:
+    """The log, and the statements that its station kept."""
+    if options.log is not None:
+        return StationLog(options.log), []
+    if options.sovereign is not None:
+        records = Records(state_folder_of(load_sovereign(options.sovereign), surroundings))
+    elif options.store is not None:
+        records = store_records(options.store)
+    else:
+        records = Records(surroundings.state_folder)
+    return records.log(), kept(records.folder)
+
+
+def _no_log(log: StationLog) -> InputError:
+    return InputError(
+        "no-log",
+        f"{log.path}: there is no log, and no statement that names one",
+        "name it with --log FILE, --store DIR or --sovereign FILE",
+    )

@@ -1,0 +1,78 @@
+"""`verify`: a delivery's signatures, then every byte of every file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from airgap.acceptance.open import Opened, accept
+from airgap.base.errors import ExpiredError, InputError
+from airgap.base.times import utc_text
+from airgap.delivery.verify import FileReport, check_files
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
+from airgap.resources.load import load_trust
+from airgap.statements.accepted_state import AcceptedState
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """Which delivery, by whose word, and how much of it is read."""
+
+    delivery: tuple[Path, ...]
+    """The folders that hold its files."""
+    trust: Path
+    """The Trust resource: whose signatures count."""
+    index_only: bool = False
+    """Do not read the volumes."""
+    at: datetime | None = None
+    """Judge as of this time, which is past; `None` for now."""
+    jobs: int = DEFAULT_JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A delivery that is believed, and how each of its files was found."""
+
+    opened: Opened
+    files: tuple[FileReport, ...]
+    """Empty where the volumes were not read."""
+
+    @property
+    def bad(self) -> list[FileReport]:
+        """The files that are missing or damaged."""
+        return [one for one in self.files if one.state in ("missing", "damaged")]
+
+
+def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
+    """Checks a delivery. What was accepted before plays no part, and nothing is written.
+
+    1. Accept: signatures, audience, times, locks, statements. 2. Hash every file, unless only the index is wanted.
+
+    Damaged files are in the result. Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is
+    over), `IntegrityError`.
+    """
+    now = surroundings.clock()
+    if options.at is not None and options.at > now:
+        raise InputError("usage", f"--at {utc_text(options.at)} is still to come", "name a time that is past")
+    trust = load_trust(options.trust)
+    # 1.
+    try:
+        opened = accept(
+            options.delivery,
+            trust,
+            AcceptedState(trust.sovereign),
+            sovereign=trust.sovereign,
+            now=options.at or now,
+        )
+    except ExpiredError as error:
+        hint = f"{error.hint}; was it accepted in time, and comes out of an archive? --at TIME"
+        raise error.with_hint(hint) from error
+    if options.at is not None:
+        surroundings.note(f"note: judged as of {utc_text(options.at)}; an import goes by the clock")
+    for note in opened.admitted.notes:
+        surroundings.note(f"note: {note}")
+    # 2.
+    if options.index_only:
+        return Verified(opened, ())
+    return Verified(opened, tuple(check_files(opened.index, opened.media, options.jobs, surroundings.progress())))

@@ -1,0 +1,73 @@
+"""`verify-image`: what a policy says of one image or chart. Reads manifests and signatures only."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.base.errors import InputError
+from airgap.jobs.named_files import read_lock
+from airgap.jobs.reach import reach_for, upstreams_in
+from airgap.jobs.surroundings import Surroundings
+from airgap.judgement.items import FoundItem, look_up, open_policy, pick
+from airgap.judgement.judge import Judgement, judge
+from airgap.kinds import image
+from airgap.resources.policy_model import Policy
+from airgap.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyImageOptions:
+    """Which artifact is judged, by which policy, and where it is read."""
+
+    ref: str
+    """A registry's reference, `oci:DIR[:NAME]` or `oci-archive:FILE[:NAME]`; with a lock an item's name."""
+    policy: Path
+    """The Policy resource."""
+    known_as: str = ""
+    """The name that rules are asked for, where it lies under another one. Not together with a lock."""
+    lock: Path | None = None
+    """Take the item as this lock has it."""
+    store: Path | None = None
+    """Read it from this store; wants a lock."""
+    upstreams: Path | None = None
+    """The Upstreams resource: how hosts are reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageJudged:
+    """One artifact, and what the policy says of it."""
+
+    case: FoundItem
+    policy: Policy
+    judgement: Judgement
+
+
+def verify_image(options: VerifyImageOptions, surroundings: Surroundings) -> ImageJudged:
+    """Judges one image or chart. A rejection is a result; nothing is signed and nothing is kept.
+
+    Raises `InputError`, `TrustError` (a trust root is not what the policy says), `NotFoundError`, `UpstreamError`,
+    `IntegrityError`.
+    """
+    if options.store is not None and options.lock is None:
+        raise InputError("usage", "--store needs --lock", "a store's names do not tell what is attached")
+    if options.known_as and options.lock is not None:
+        raise InputError("usage", "--as and --lock exclude each other", "the lock says what the item is")
+    policy, roots = open_policy(options.policy)
+    with tempfile.TemporaryDirectory(prefix="airgap-verify-") as work:
+        case = _find(options, surroundings, Path(work))
+        made = judge(case.item, case.source, policy, roots, surroundings.clock())
+    return ImageJudged(case, policy, made)
+
+
+def _find(options: VerifyImageOptions, surroundings: Surroundings, work: Path) -> FoundItem:
+    upstreams = upstreams_in(options.upstreams)
+    if options.lock is None:
+        return look_up(options.ref, options.known_as, reach_for(upstreams, Path(), work, 1, surroundings))
+    lock = read_lock(options.lock)
+    if options.store is not None:
+        store = Layout(options.store)
+        return pick(lock, options.ref, lambda _item: store)
+    reach = reach_for(upstreams, options.lock.parent, work, 1, surroundings)
+    return pick(lock, options.ref, lambda item: image.source(item, reach))
