@@ -62,6 +62,15 @@ class Parser(argparse.ArgumentParser):
             if word.startswith("--") or word[:2] not in flags  # -j4
         ]
 
+    def arguments(self) -> list[argparse.Action]:
+        """What can be given to this parser: flags, and what stands without one."""
+        return list(self._actions)
+
+    def commands(self) -> list[str]:
+        """The names of the commands below this one."""
+        family = self._family()
+        return [] if family is None else list(family.choices)
+
     def child(self, name: str) -> Parser:
         """The parser of a command below this one. Raises `InputError` (`usage`) when there is none of this name."""
         family = self._family()

@@ -141,6 +141,9 @@ PARTS: tuple[Part, ...] = (
         "images and package mirrors made of real Debian packages",
     ),
     AptPart("nginx", ("nginx-light",), ("nginx",), "a reverse proxy in front of services"),
+    AptPart("zsh", ("zsh",), ("zsh",), "a shell that completes our commands"),
+    AptPart("fish", ("fish",), ("fish",), "a shell that completes our commands"),
+    AptPart("mandoc", ("mandoc",), ("mandoc",), "judge of the man page"),
     GoPart(
         "distribution3",
         "v3.1.0",

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 
 from airgap.cli.app import build
+from airgap.cli.parser import Parser
 
 HEAD = """# Commands
 
@@ -18,33 +19,31 @@ COMMON = "\nEvery command has these:\n"
 
 def render() -> str:
     """The whole page."""
-    found = dict(_commands(build()))
-    common = set.intersection(*({_flag(action) for action in _flags(one)} for one in found.values()))
-    shared = [action for action in _flags(next(iter(found.values()))) if _flag(action) in common]
+    found = dict(commands_of(build()))
+    common = set.intersection(*({flag(action) for action in flags_of(one)} for one in found.values()))
+    shared = [action for action in flags_of(next(iter(found.values()))) if flag(action) in common]
     return "\n".join([HEAD, *_index(found), COMMON, *_table(shared), *_sections(found, common)])
 
 
-def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+def commands_of(parser: Parser) -> Iterator[tuple[str, Parser]]:
     """Every command that does something, by what is typed: `airgap lock`, `airgap keys show`."""
-    families = [action.choices for action in _actions(parser) if isinstance(action.choices, dict)]
-    if not families:
+    if not parser.commands():
         yield parser.prog, parser
-    for family in families:
-        for one in family.values():
-            yield from _commands(one)
+    for name in parser.commands():
+        yield from commands_of(parser.child(name))
 
 
-def _index(found: Mapping[str, argparse.ArgumentParser]) -> Iterator[str]:
+def _index(found: Mapping[str, Parser]) -> Iterator[str]:
     yield "| command | what it does |"
     yield "|---|---|"
     for name, parser in found.items():
         yield f"| [`{name}`](#{name.replace(' ', '-')}) | {_escaped(parser.description)} |"
 
 
-def _sections(found: Mapping[str, argparse.ArgumentParser], common: set[str]) -> Iterator[str]:
+def _sections(found: Mapping[str, Parser], common: set[str]) -> Iterator[str]:
     for name, parser in found.items():
-        own = [action for action in _flags(parser) if _flag(action) not in common]
-        arguments = [action for action in _actions(parser) if not action.option_strings]
+        own = [action for action in flags_of(parser) if flag(action) not in common]
+        arguments = [action for action in parser.arguments() if not action.option_strings]
         yield f"\n## {name}\n\n{parser.description}\n\n```\n{_usage(parser)}\n```\n"
         described = [action for action in (*arguments, *own) if action.help]
         if described:
@@ -54,44 +53,41 @@ def _sections(found: Mapping[str, argparse.ArgumentParser], common: set[str]) ->
     yield ""
 
 
-def _usage(parser: argparse.ArgumentParser) -> str:
+def _usage(parser: Parser) -> str:
     """What must be given, in one line. argparse's own usage hangs on the terminal and on Python's version."""
-    arguments = [action for action in _actions(parser) if not action.option_strings]
-    needed = [action for action in _flags(parser) if action.required]
+    arguments = [action for action in parser.arguments() if not action.option_strings]
+    needed = [action for action in flags_of(parser) if action.required]
     # argparse tells nobody else which flags exclude each other.
     groups = [group for group in parser._mutually_exclusive_groups if group.required]  # noqa: SLF001
-    either = ["(" + " | ".join(map(_said, group._group_actions)) + ")" for group in groups]  # noqa: SLF001
-    return " ".join([parser.prog, *map(_said, (*arguments, *needed)), *either, "[flags]"])
+    either = ["(" + " | ".join(map(said, group._group_actions)) + ")" for group in groups]  # noqa: SLF001
+    return " ".join([parser.prog, *map(said, (*arguments, *needed)), *either, "[flags]"])
 
 
 def _table(actions: list[argparse.Action]) -> Iterator[str]:
     yield "| argument | what it is |"
     yield "|---|---|"
     for action in actions:
-        short = [name for name in action.option_strings if name != _flag(action)]
-        names = ", ".join(f"`{name}`" for name in (*short, _said(action)))
+        short = [name for name in action.option_strings if name != flag(action)]
+        names = ", ".join(f"`{name}`" for name in (*short, said(action)))
         yield f"| {_escaped(names)} | {_escaped(action.help)} |"
 
 
-def _said(action: argparse.Action) -> str:
+def said(action: argparse.Action) -> str:
     """An argument as it is typed: `--to DIR`, `LOCK…`, `--update [NAME…]`, `--dry-run`."""
-    flag = [_flag(action)] if action.option_strings else []
+    name = [flag(action)] if action.option_strings else []
     if action.nargs == 0:
-        return flag[0]
+        return name[0]
     value = str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest.upper())
     value = {"+": f"{value}…", "*": f"[{value}…]"}.get(str(action.nargs), value)
-    return " ".join([*flag, value])
+    return " ".join([*name, value])
 
 
-def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    return parser._actions  # noqa: SLF001  (argparse has no other way to be asked)
+def flags_of(parser: Parser) -> list[argparse.Action]:
+    """The arguments that begin with a dash."""
+    return [action for action in parser.arguments() if action.option_strings]
 
 
-def _flags(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    return [action for action in _actions(parser) if action.option_strings]
-
-
-def _flag(action: argparse.Action) -> str:
+def flag(action: argparse.Action) -> str:
     """What a flag is called: the longest of its names."""
     return max(action.option_strings, key=len)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from referencelib import commands, resources
+from referencelib import commands, man, resources
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
-PAGES = {"commands.md": commands.render, "resources.md": resources.render}
+PAGES = {"commands.md": commands.render, "resources.md": resources.render, "airgap.1": man.render}
 
 
 def main(arguments: list[str], folder: Path = FOLDER) -> int:

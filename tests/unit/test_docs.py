@@ -37,11 +37,11 @@ def prose(page: Path) -> str:
 
 
 def typed() -> Iterator[tuple[Path, str]]:
-    """Every whole command line; three spaces begin what is said about it."""
+    """Every whole command line; three spaces begin what is said about it, `>` is the shell's."""
     for page in PAGES:
         for block in blocks(page):
             for text in re.sub(r" *\\\n *", " ", block).splitlines():
-                line = re.split(r" {3,}", text.removeprefix("$ "))[0]
+                line = re.split(r" {3,}| > ", text.removeprefix("$ "))[0]
                 # `[flags]` is how the reference says that there are more.
                 if line.startswith("airgap ") and not line.endswith("[flags]"):
                     yield page, line

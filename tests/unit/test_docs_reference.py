@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from referencelib.main import FOLDER, PAGES, main
+from tests.parts.need import missing, require_part
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -35,3 +38,23 @@ def test_other_arguments_are_refused(tmp_path: Path) -> None:
 def test_the_script_finds_no_difference() -> None:
     command = FOLDER.parents[1] / "scripts" / "reference"
     assert subprocess.run([command, "--check"], check=False).returncode == 0
+
+
+@pytest.mark.part("mandoc")
+def test_mandoc_finds_nothing_wrong_in_the_man_page() -> None:
+    argv = [str(require_part("mandoc")), "-T", "lint", "-W", "warning", str(FOLDER / "airgap.1")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    # It has no date: a page that is made twice must be the same page.
+    assert [line for line in done.stdout.splitlines() if "missing date" not in line] == []
+    assert done.stderr == ""
+
+
+def test_man_shows_the_page_without_a_warning_and_with_every_command() -> None:
+    if shutil.which("man") is None or shutil.which("groff") is None:
+        missing("man and groff", "apt install man-db groff")
+    env = {**os.environ, "MANWIDTH": "200", "LC_ALL": "C.UTF-8", "MANPAGER": "cat"}
+    argv = ["man", "--warnings", "-l", str(FOLDER / "airgap.1")]
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, check=True)
+    assert done.stderr == ""
+    for line in ("EXIT STATUS", "   verify-image", "   keys rotate", "       130    Ctrl-C", "       -j, --jobs N"):
+        assert line in done.stdout.splitlines()

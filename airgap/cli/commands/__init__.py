@@ -10,6 +10,7 @@ def modules() -> list[ModuleType]:
     from airgap.cli.commands import (
         audit,
         bundle,
+        completion,
         demo,
         help_,
         import_,
@@ -25,4 +26,21 @@ def modules() -> list[ModuleType]:
         verify_image,
     )
 
-    return [lock, pull, scan, bundle, sign, verify, import_, audit, show, keys, trust, log, verify_image, demo, help_]
+    return [
+        lock,
+        pull,
+        scan,
+        bundle,
+        sign,
+        verify,
+        import_,
+        audit,
+        show,
+        keys,
+        trust,
+        log,
+        verify_image,
+        demo,
+        completion,
+        help_,
+    ]
