@@ -8,7 +8,7 @@ from pathlib import Path
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.content.forms import Change, ChangeOutcome, Form, Tree
-from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
+from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.lock import Item
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
@@ -74,9 +74,7 @@ def forget_superseded(state: Path, accepted: AcceptedState, current: Digest) -> 
 def plan_blobs(roots: Sequence[tuple[Item, Descriptor]], source: Source) -> Iterator[Digest]:
     """Everything that a plan reads: all manifests, indexes and configs."""
     for item, root in roots:
-        graphs = [(root, by_platform(item.platforms))]
-        graphs += [(attached.descriptor, None) for attached in item.attached]
-        for top, keep in graphs:
+        for top, keep in item.graphs(root):
             for found in walk(source, top, keep):
                 if isinstance(found, Node):
                     yield found.descriptor.digest

@@ -58,7 +58,7 @@ class BundleOrder:
     """Of the locks; those that the store's records have come along anyway."""
     unscanned: bool = False
     """True where locks may cross without a verdict, to a station that will judge them."""
-    roots: tuple[CarriedRoot, ...] = ()
+    trust_roots: tuple[CarriedRoot, ...] = ()
     """Trust roots that go along; the far side adds them when its security-officer approves."""
 
 
@@ -98,9 +98,7 @@ def select(locks: Sequence[Lock], layout: Layout) -> Selected:
     for item in (item for lock in locks for item in lock.items):
         root = item_root(item, layout)
         roots.append((item, root))
-        graphs = [(root, by_platform(item.platforms))]
-        graphs += [(attached.descriptor, None) for attached in item.attached]
-        for top, keep in graphs:
+        for top, keep in item.graphs(root):
             try:
                 for found in walk(layout, top, keep):
                     if isinstance(found, Node):
@@ -157,7 +155,7 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
     # 2. Where it goes.
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)
-    evidence_bytes, statements = make_evidence(order.locks, records, order.approvals, order.roots)
+    evidence_bytes, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots)
     with held(order.folder):
         # 3. Room.
         journal = BundleJournal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")

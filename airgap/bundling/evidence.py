@@ -84,17 +84,17 @@ class CarriedRoot:
     """The TUF metadata that it came with, as a tar; empty where there is none."""
 
 
-def root_files(roots: Sequence[CarriedRoot]) -> dict[str, bytes]:
-    """The members of evidence.tar that carry `roots`, and the one that says what each is called."""
+def root_files(trust_roots: Sequence[CarriedRoot]) -> dict[str, bytes]:
+    """The members of evidence.tar that carry `trust_roots`, and the one that says what each is called."""
     files: dict[str, bytes] = {}
-    for root in roots:
+    for root in trust_roots:
         digest = Digest.of(root.data)
         files[f"{ROOTS}{digest.hex}.json"] = root.data
         if root.proof:
             files[f"{ROOTS}{digest.hex}.tuf.tar"] = root.proof
     if files:
         # Of two of one name the first is meant: those that were asked for come before those of verdicts.
-        names = {root.name: str(Digest.of(root.data)) for root in reversed(roots)}
+        names = {root.name: str(Digest.of(root.data)) for root in reversed(trust_roots)}
         files[ROOT_NAMES] = canonical(names)
     return files
 
@@ -122,7 +122,7 @@ def make_evidence(
     locks: Sequence[Lock],
     records: Records,
     approvals: Sequence[ApprovalFile] = (),
-    roots: Sequence[CarriedRoot] = (),
+    trust_roots: Sequence[CarriedRoot] = (),
 ) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
     """evidence.tar, and the list of its statements for the index.
 
@@ -148,7 +148,7 @@ def make_evidence(
                     statements.setdefault(digest, predicate_type(kind))
     for waiver in waivers:
         files[f"{WAIVERS}{waiver.hex}.yaml"] = records.waiver(waiver) or b""
-    files |= root_files([*roots, *_judged_by(verdicts, records)])
+    files |= root_files([*trust_roots, *_judged_by(verdicts, records)])
     for report in {named.digest: None for one in verdicts if one for named in one.reports}:
         files[f"{REPORTS}{report.hex}.json"] = records.report(report) or b""
     packed = tape.pack(files.items())

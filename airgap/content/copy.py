@@ -18,7 +18,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AbsentError, AirgapError, StoreError, UnreachableError
 from airgap.base.progress import Progress, Silent
 from airgap.content.fanout import Fanout, FanoutReader
-from airgap.content.graph import Descriptor, Node, Opener, PutResult, Source, Target, walk
+from airgap.content.graph import Descriptor, Keep, Node, Opener, PutResult, Source, Target, walk
 
 _T = TypeVar("_T")
 
@@ -36,7 +36,7 @@ class Copy:
     source: Source
     target: Target
     root: Descriptor
-    keep: Callable[[Node, Descriptor], bool] | None = None
+    keep: Keep | None = None
     peer: str = ""
     repository: str = ""
     partial: bool = False

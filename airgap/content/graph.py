@@ -263,9 +263,11 @@ def read_node(source: Source, descriptor: Descriptor) -> Node:
     return parse_node(descriptor, read_verified(source, descriptor))
 
 
-def walk(
-    source: Source, root: Descriptor, keep: Callable[[Node, Descriptor], bool] | None = None
-) -> Iterable[Node | Descriptor]:
+Keep = Callable[["Node", Descriptor], bool]
+"""`keep(parent, child)`: true for the children of an index that are wanted."""
+
+
+def walk(source: Source, root: Descriptor, keep: Keep | None = None) -> Iterable[Node | Descriptor]:
     """Yields the graph below `root`, children first, each blob once: `Node` for nodes, `Descriptor` for leaves.
 
     `keep(parent, child)` may leave children of an index out (`platforms:`). Reads each node once.
@@ -300,7 +302,7 @@ def is_for(platform: str, wanted: str) -> bool:
     return platform == wanted or platform.startswith(wanted + "/")
 
 
-def by_platform(platforms: Sequence[str]) -> Callable[[Node, Descriptor], bool] | None:
+def by_platform(platforms: Sequence[str]) -> Keep | None:
     """A `keep` for `walk`: the children for `platforms`; `None` (keep all) where `platforms` is empty.
 
     `linux/arm` matches every variant of it, `linux/arm/v7` just that one. What says no platform is not kept.

@@ -15,7 +15,7 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.strict_json import parse_json
-from airgap.content.graph import Descriptor
+from airgap.content.graph import Descriptor, Keep, by_platform
 
 API_VERSION = "airgap.openova.io/v1alpha1"
 KINDS = ("chart", "file", "git", "image", "model")
@@ -97,6 +97,14 @@ class Item:
     def pin(self) -> Digest:
         """The digest of the item's own canonical JSON: names one thing at one moment, whatever its kind."""
         return Digest.of(canonical(self.as_dict()))
+
+    def graphs(self, root: Descriptor | None) -> list[tuple[Descriptor, Keep | None]]:
+        """The top of each graph that the item carries, and what `walk` keeps of it: `root`, then what is attached.
+
+        `root` is the item's own root, or the one that packing gave; `None` where nobody knows it.
+        """
+        attached = [(one.descriptor, None) for one in self.attached]
+        return [*([(root, by_platform(self.platforms))] if root is not None else []), *attached]
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape; empty fields are left out."""

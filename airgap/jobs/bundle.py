@@ -39,7 +39,7 @@ class BundleOptions:
     """How long the delivery may travel."""
     approvals: tuple[Path, ...] = ()
     """Approvals of the locks that do not lie beside them."""
-    roots: tuple[tuple[str, Path], ...] = ()
+    trust_roots: tuple[tuple[str, Path], ...] = ()
     """Trust roots that go along: the name that policies use, and the file."""
     unscanned: bool = False
     """Let locks without a verdict cross, to a station that will judge them."""
@@ -70,7 +70,7 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
         options.life,
         tuple(read_approval(path, locks) for path in approvals),
         unscanned=options.unscanned,
-        roots=carried_roots(options.roots),
+        trust_roots=carried_roots(options.trust_roots),
     )
     # 4.
     return cut_delivery(order, layout, records, signatory, surroundings.progress())

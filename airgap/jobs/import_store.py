@@ -20,7 +20,7 @@ from airgap.base.parallel import parallel
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copied, Copy, copy_graph
-from airgap.content.graph import Descriptor, Target, by_platform
+from airgap.content.graph import Descriptor, Target
 from airgap.content.lock import Item, Lock
 from airgap.delivery.spool import Spool
 from airgap.destinations.graph.layout import LayoutPlace
@@ -204,8 +204,7 @@ def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: boo
 def _copies(roots: Sequence[tuple[Item, Descriptor]], opened: Opened, target: Target) -> list[Copy]:
     copies = []
     for item, root in roots:
-        graphs = [(root, by_platform(item.platforms))]
-        graphs += [(attached.descriptor, None) for attached in item.attached]
+        graphs = item.graphs(root)
         copies += [Copy(item.name, opened.volumes, target, top, keep, partial=True) for top, keep in graphs]
     return copies
 

@@ -21,7 +21,6 @@ from airgap.content.graph import (
     PutResult,
     Source,
     Target,
-    by_platform,
     walk,
 )
 from airgap.content.lock import Item, Lock
@@ -197,8 +196,7 @@ def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
         return []
     origin = kind.read(item, reach)
     source: Source = Overlay(VerifiedNodes(layout), origin)
-    copies = [Copy(item.name, source, layout, item.root, by_platform(item.platforms))]
-    return copies + [Copy(item.name, source, layout, one.descriptor) for one in item.attached]
+    return [Copy(item.name, source, layout, top, keep) for top, keep in item.graphs(item.root)]
 
 
 class Counted:

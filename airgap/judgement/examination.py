@@ -74,18 +74,18 @@ def examine(
     root: Descriptor,
     require: Require,
     deny: Deny,
-    roots: Mapping[str, TrustRoot],
+    trust_roots: Mapping[str, TrustRoot],
     now: datetime,
 ) -> Examination:
     """Reads and verifies everything attached to the subjects that `require` names.
 
-    `roots` are the policy's trust roots by name. Raises `IntegrityError`, `StoreError`, `UpstreamError` when something
-    cannot be read.
+    `trust_roots` are the policy's trust roots by name. Raises `IntegrityError`, `StoreError`, `UpstreamError`
+    when something cannot be read.
     """
     digests = subjects(source, root, item.platforms)
     bare = unsigned(source, root, item.platforms)
     # Generators describe an index by one of its children.
-    work = _Work(require, deny, roots, now, root.digest, frozenset(digests[1:]))
+    work = _Work(require, deny, trust_roots, now, root.digest, frozenset(digests[1:]))
     for digest in digests if require.subjects == "all" else digests[:1]:
         things = read_attached(source, digest, item.attached)
         work.subject(digest, chain(things, (one for one in bare if one.subject == digest)))
@@ -96,7 +96,7 @@ def examine(
 class _Work:
     require: Require
     deny: Deny
-    roots: Mapping[str, TrustRoot]
+    trust_roots: Mapping[str, TrustRoot]
     now: datetime
     root: Digest
     below: frozenset[Digest]
@@ -127,7 +127,7 @@ class _Work:
             want=attest.predicate_type,
             identities=_identities(attest.by),
             keys=_keys(attest.by),
-            root=self.roots[require.trust_root] if require.trust_root else None,
+            root=self.trust_roots[require.trust_root] if require.trust_root else None,
             logged={"required": True, "optional": False}.get(require.log),
             now=self.now,
         )

@@ -121,14 +121,14 @@ def judge_locks(
     An item whose content is not there or is damaged is `not-run`, and the others are judged all the same. Raises
     `TrustError` for a trust root that is not the pinned one, `StoreError` for the disk.
     """
-    roots = load_roots(policy)
+    trust_roots = load_roots(policy)
     watch = progress or Silent()
     items = [item for lock in locks for item in lock.items]
     watch.start("judge", 0, len(items))
 
     def one(item: Item) -> Judgement:
         watch.item(item.name)
-        made = _judge(item, layout, policy, roots, now, waivers)
+        made = _judge(item, layout, policy, trust_roots, now, waivers)
         watch.done(item.name, made.outcome)
         return made
 
@@ -139,7 +139,7 @@ def _judge(
     item: Item,
     layout: Layout,
     policy: Policy,
-    roots: Mapping[str, TrustRoot],
+    trust_roots: Mapping[str, TrustRoot],
     now: datetime,
     waivers: Sequence[Waiver],
 ) -> Judgement:
@@ -148,7 +148,7 @@ def _judge(
         what = f"it is not in the store {layout.path}: run `airgap pull` with this lock"
         return _not_run(item, root, policy, "not-pulled", what)
     try:
-        return judge(item, layout, policy, roots, now, waivers, root)
+        return judge(item, layout, policy, trust_roots, now, waivers, root)
     except (IntegrityError, NotFoundError) as error:
         return _not_run(item, root, policy, error.code, error.what)
 

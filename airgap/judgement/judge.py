@@ -71,7 +71,7 @@ def judge(
     item: Item,
     source: Source,
     policy: Policy,
-    roots: Mapping[str, TrustRoot],
+    trust_roots: Mapping[str, TrustRoot],
     now: datetime,
     waivers: Sequence[Waiver] = (),
     root: Descriptor | None = None,
@@ -82,11 +82,11 @@ def judge(
     taken into account; after a final check that says no, nothing else is asked. 3. The item passes when every answer
     is a yes or waived, and there is one at least.
 
-    `roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store. Raises
+    `trust_roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store. Raises
     `IntegrityError`, `StoreError`, `UpstreamError` when the content cannot be read: then there is no judgement.
     """
     top, name = item.root or root, policy_name(item)
-    case = Case(item, name, source, policy, policy.rule_for(item.kind, name), roots, now, top)
+    case = Case(item, name, source, policy, policy.rule_for(item.kind, name), trust_roots, now, top)
     answers = _by_subject(_asked(case, waivers))
     failed = next((answer for answer in answers if not answer.good), None)
     return Judgement(

@@ -218,7 +218,7 @@ def make_delivery() -> None:
     order = BundleOrder(
         locks, "golden", golden / "delivery", "main", VOLUME, LIFE,
         tuple(read_approval(Path(path), locks) for path in approvals),
-        roots=carried_roots([("other", Path("other.json"))]),
+        trust_roots=carried_roots([("other", Path("other.json"))]),
     )  # fmt: skip
     cut_delivery(order, Store(store), records, Signatory(signer, "station", records.log(), lambda: NOW), Silent())
     airgap("sign", "golden/delivery", "--key", "keys/officer.key", "--log", "officer.jsonl")

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         volume_size=arguments.volume_size,
         life=arguments.expires_in,
         approvals=tuple(arguments.approval),
-        roots=tuple(arguments.trust_root),
+        trust_roots=tuple(arguments.trust_root),
         unscanned=arguments.unscanned,
     )
     cut = bundle(options, context.surroundings(arguments))

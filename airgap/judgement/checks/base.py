@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airgap.base.digest import Digest
-from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
+from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.lock import Item
 from airgap.judgement.examination import Examination, examine
 from airgap.resources.policy_model import Policy, Rule
@@ -93,7 +93,7 @@ class Case:
     policy: Policy
     rule: Rule | None
     """The first rule of the policy that matches."""
-    roots: Mapping[str, TrustRoot]
+    trust_roots: Mapping[str, TrustRoot]
     """The policy's trust roots, by name."""
     now: datetime
     root: Descriptor | None
@@ -109,9 +109,8 @@ class Case:
         yield from (one.digest for one in (self.item.root, self.item.inside) if one is not None)
         yield from (file.digest for file in self.item.files)
         yield from (one.descriptor.digest for one in self.item.attached)
-        tops = [(self.root, by_platform(self.item.platforms))] if self.root is not None else []
-        tops += [(one.descriptor, None) for one in self.item.attached if one.descriptor.is_node]
-        for top, keep in tops:
+        graphs = self.item.graphs(self.root)
+        for top, keep in (one for one in graphs if one[0] is self.root or one[0].is_node):
             for found in walk(self.source, top, keep):
                 yield found.descriptor.digest if isinstance(found, Node) else found.digest
 
@@ -124,7 +123,7 @@ class Case:
         require = self.rule.require if self.rule else None
         if require is None or self.root is None or self.item.kind not in GRAPHS:
             return Examination()
-        return examine(self.item, self.source, self.root, require, self.policy.deny, self.roots, self.now)
+        return examine(self.item, self.source, self.root, require, self.policy.deny, self.trust_roots, self.now)
 
     @property
     def findings(self) -> Sequence[VerificationResult]:
