@@ -159,9 +159,10 @@ KILLED = """
 import json, os, sys
 from pathlib import Path
 from airgap.destinations.s3 import S3Destination
-from airgap.content.forms import Run
+from airgap.destinations.base import Run
 from airgap.base.progress import Silent
-from airgap.resources.model import Credentials, HostConfig, S3Config
+from airgap.net.config import Credentials, HostConfig
+from airgap.resources.model import S3Config
 from tests.worlds.s3 import PART, big
 from tests.suites.destination_suite import tree
 endpoint, buckets, folder = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
@@ -416,8 +417,8 @@ def test_nothing_secret_is_said(place: S3Place) -> None:
         (403, "SignatureDoesNotMatch", "bad-credentials", "secret key"),
         (403, "RequestTimeTooSkewed", "clock", "clock"),
         (400, "XMinioAdminBucketQuotaExceeded", "quota", "quota"),
-        (507, "XMinioStorageFull", "destination-full", "make room"),
-        (404, "NoSuchBucket", "no-bucket", "make the bucket"),
+        (507, "XMinioStorageFull", "destination-full", "free space there"),
+        (404, "NoSuchBucket", "no-bucket", "create the bucket"),
         (400, "InvalidRequest", "refused", ""),
     ],
 )
@@ -520,10 +521,12 @@ import io, json, re, sys
 from pathlib import Path
 from airgap.destinations.s3 import S3Destination
 from airgap.base.digest import Digest, hash_stream
-from airgap.content.forms import Run, Tree
+from airgap.content.forms import Tree
+from airgap.destinations.base import Run
 from airgap.content.graph import Descriptor
 from airgap.base.progress import Silent
-from airgap.resources.model import Credentials, HostConfig, S3Config
+from airgap.net.config import Credentials, HostConfig
+from airgap.resources.model import S3Config
 
 class Pattern(io.RawIOBase):
     def __init__(self, size):
