@@ -19,7 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Self
+from typing import Literal, Self
+
+Side = Literal["", "origin", "destination"]
+"""Where something comes from, or where it goes."""
 
 
 class AirgapError(Exception):
@@ -142,14 +145,16 @@ class StoreError(AirgapError):
 class UpstreamError(AirgapError):
     """An origin or a destination refused, lied or could not be reached.
 
-    `status` is the HTTP status where there was an answer, else 0.
+    `status` is the HTTP status where there was an answer, else 0. `side` says which of the two it was, `""` where
+    that was not known where it happened.
     """
 
     exit_code = 5
 
-    def __init__(self, code: str, what: str, hint: str = "", status: int = 0) -> None:
+    def __init__(self, code: str, what: str, hint: str = "", status: int = 0, *, side: Side = "") -> None:
         super().__init__(code, what, hint)
         self.status = status
+        self.side: Side = side
 
 
 class UnreachableError(UpstreamError):

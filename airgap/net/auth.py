@@ -162,7 +162,7 @@ class TokenRealm:
         value = answer.json()
         text = value.get("token") or value.get("access_token") if isinstance(value, dict) else None
         if not isinstance(text, str) or not text.isprintable() or " " in text:
-            raise UpstreamError("bad-token", f"{redact(realm)}: the answer contains no token")
+            raise UpstreamError("bad-token", f"{redact(realm)}: the answer contains no token", side=self._http.side)
         self._check_granted(text, realm)
         seconds = value.get("expires_in")
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds <= 0:
@@ -188,12 +188,14 @@ class TokenRealm:
                 f"{redact(realm)}: refuses anonymous tokens",
                 "set credentials for this registry",
                 401,
+                side=self._http.side,
             )
         return UpstreamError(
             "login-failed",
             f"{redact(self._probe_url)}: {self.who} was refused: wrong user name or password",
             "check the user name (robot accounts have their full name, robot$…) and the password file",
             401,
+            side=self._http.side,
         )
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import urllib3.exceptions as lib
 
-from airgap.base.errors import NotFoundError, UnreachableError, UpstreamError
+from airgap.base.errors import NotFoundError, Side, UnreachableError, UpstreamError
 from airgap.base.strict_json import decode_json
 from airgap.net.origin import redact
 
@@ -29,8 +27,10 @@ class TransportError(UpstreamError):
     `repeatable` says whether another attempt can help; `request_id` names the request that failed.
     """
 
-    def __init__(self, code: str, what: str, hint: str = "", *, repeatable: bool = True, request_id: str = "") -> None:
-        super().__init__(code, what, hint)
+    def __init__(
+        self, code: str, what: str, hint: str = "", *, repeatable: bool = True, request_id: str = "", side: Side = ""
+    ) -> None:
+        super().__init__(code, what, hint, side=side)
         self.repeatable = repeatable
         self.request_id = request_id
 
@@ -44,16 +44,7 @@ class NoConnectionError(TransportError, UnreachableError):
     sent = False
 
 
-@contextmanager
-def mapped(method: str, url: str, request_id: str = "") -> Iterator[None]:
-    """Turns every library fault inside into a `TransportError`."""
-    try:
-        yield
-    except LIBRARY_FAULTS as error:
-        raise transport_error(error, method, url, request_id) from error
-
-
-def transport_error(error: Exception, method: str, url: str, request_id: str) -> TransportError:
+def transport_error(error: Exception, method: str, url: str, request_id: str, side: Side = "") -> TransportError:
     """What a library fault means to people. The library's text is not shown: it may hold the URL's query."""
     where = f"{method} {redact(url)}"
     cause = _root(error)
@@ -64,6 +55,7 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
             "set caFile to the certificate of the authority that issued it",
             repeatable=False,
             request_id=request_id,
+            side=side,
         )
     reason = getattr(cause, "reason", None)
     if isinstance(cause, ssl.SSLError) and reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
@@ -73,6 +65,7 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
             "if plain HTTP is meant: plainHTTP: true in Upstreams, an http:// address in the Sovereign resource",
             repeatable=False,
             request_id=request_id,
+            side=side,
         )
     if isinstance(error, lib.ProxyError):
         return TransportError(
@@ -80,6 +73,7 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
             f"{where}: the proxy failed: {_short(cause)}",
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
             request_id=request_id,
+            side=side,
         )
     if isinstance(error, lib.NewConnectionError | lib.ConnectTimeoutError):
         return NoConnectionError(
@@ -87,10 +81,13 @@ def transport_error(error: Exception, method: str, url: str, request_id: str) ->
             f"{where}: no connection: {_short(cause)}",
             "check the host name, the port and the route to it",
             request_id=request_id,
+            side=side,
         )
     if isinstance(error, lib.TimeoutError) or isinstance(cause, TimeoutError):
-        return TransportError("timeout", f"{where}: the server sent no data for too long", request_id=request_id)
-    return TransportError("connection-lost", f"{where}: {_short(cause)}", request_id=request_id)
+        return TransportError(
+            "timeout", f"{where}: the server sent no data for too long", request_id=request_id, side=side
+        )
+    return TransportError("connection-lost", f"{where}: {_short(cause)}", request_id=request_id, side=side)
 
 
 def _root(error: BaseException) -> BaseException:
@@ -168,11 +165,11 @@ _HINTS = {
 
 
 def status_error(
-    method: str, url: str, status: int, request_id: str, words: str = "", *, hint: str = ""
+    method: str, url: str, status: int, request_id: str, words: str = "", *, hint: str = "", side: Side = ""
 ) -> UpstreamError:
     """The error for an answer with a status that the caller did not expect. 404 gives `NotFoundError`."""
     code = _CODES.get(status, "upstream-failed" if status >= 500 else "unexpected-answer")
     kind = NotFoundError if status == 404 else UpstreamError
     said = f": {words}" if words else ""
     what = f"{method} {redact(url)}: got {status}{said} (X-Request-Id {request_id})"
-    return kind(code, what, hint or _HINTS.get(status, ""), status)
+    return kind(code, what, hint or _HINTS.get(status, ""), status, side=side)

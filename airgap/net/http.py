@@ -24,7 +24,7 @@ from airgap.net.backoff import Backoff, Retries
 from airgap.net.body import RequestBody
 from airgap.net.config import HostConfig
 from airgap.net.faults import LIBRARY_FAULTS, TransportError, transport_error
-from airgap.net.origin import Origin, Zone, redact, resolve_hop
+from airgap.net.origin import SIDES, Origin, Zone, redact, resolve_hop
 from airgap.net.pools import Pools, Timeouts
 from airgap.net.response import MAX_ANSWER, Response
 from airgap.net.stream import open_resuming
@@ -123,6 +123,7 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.zone: Zone = zone
+        self.side = SIDES[zone]
         self.hosts = _with_allowed(hosts or {})
         self.retries = retries
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
@@ -258,7 +259,7 @@ class Client:
             if call.method not in ("GET", "HEAD") or hops > MAX_HOPS:
                 code = "redirect-refused" if hops <= MAX_HOPS else "too-many-redirects"
                 what = f"{call.method} {redact(call.url)}: redirected to {redact(location)}"
-                raise UpstreamError(code, what, "use the address that it redirects to", response.status)
+                raise UpstreamError(code, what, "use the address that it redirects to", response.status, side=self.side)
             url = self.resolve(url, location, "redirect")
 
     def _send(self, call: _Call, url: str) -> Response:
@@ -280,11 +281,11 @@ class Client:
         try:
             raw = self._pools.send(origin, call.method, url, headers, pieces, self._timeout(call))
         except LIBRARY_FAULTS as error:
-            raise transport_error(error, call.method, url, call.request_id) from error
+            raise transport_error(error, call.method, url, call.request_id, self.side) from error
         finally:
             if pieces is not None:
                 pieces.close()
-        return Response(call.method, url, raw, call.request_id)
+        return Response(call.method, url, raw, call.request_id, self.side)
 
     def _timeout(self, call: _Call) -> urllib3.Timeout:
         read = self._timeouts.read if call.read_timeout is None else call.read_timeout

@@ -6,13 +6,16 @@ the host's `allowed_hosts`. Connected, any https host may be named. A way from h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
-from airgap.base.errors import InputError, UpstreamError
+from airgap.base.errors import InputError, Side, UpstreamError
 
 Zone = Literal["connected", "gap"]
+SIDES: Mapping[Zone, Side] = {"connected": "origin", "gap": "destination"}
+"""Who is asked in a zone: content comes from the one and goes to the other."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -67,6 +70,7 @@ def resolve_hop(url: str, location: str, what: str, *, zone: Zone, allowed: tupl
     `what` names the hop for people (`redirect`, `upload Location`, `token realm`). Raises `UpstreamError`
     (`bad-location`, `insecure-redirect`, `foreign-host`).
     """
+    side = SIDES[zone]
     here = Origin.of(url)
     try:
         there_url = urljoin(url, location)
@@ -75,6 +79,7 @@ def resolve_hop(url: str, location: str, what: str, *, zone: Zone, allowed: tupl
         raise UpstreamError(
             "bad-location",
             f"{what} from {redact(url)}: not an http or https URL: {redact(location)!r}",
+            side=side,
         ) from error
     if there == here:
         return there_url
@@ -84,6 +89,7 @@ def resolve_hop(url: str, location: str, what: str, *, zone: Zone, allowed: tupl
             "insecure-redirect",
             f"{what} from {redact(url)} leads to plain HTTP: {redact(there_url)}",
             "set the external URL of the service to https (behind a proxy: X-Forwarded-Proto)",
+            side=side,
         )
     # Connected, a stranger's host is normal (object storage behind a registry) as long as TLS says who it is.
     if named or (zone == "connected" and there.scheme == "https"):
@@ -92,4 +98,5 @@ def resolve_hop(url: str, location: str, what: str, *, zone: Zone, allowed: tupl
         "foreign-host",
         f"{what} from {here} leads to another host: {there}",
         f"if that is meant, add {there.netloc} to allowedHosts of {here.netloc}",
+        side=side,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import urllib3
 
-from airgap.base.errors import AirgapError, UpstreamError
+from airgap.base.errors import AirgapError, Side, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.net.faults import (
     LIBRARY_FAULTS,
@@ -26,16 +26,17 @@ MAX_DRAIN = 64 << 10
 
 
 class Response:
-    """An answer to `method` `url` (the last hop). `headers` ignores case."""
+    """An answer to `method` `url` (the last hop). `headers` ignores case, `side` says who answered."""
 
-    __slots__ = ("_data", "_raw", "headers", "method", "request_id", "status", "url")
+    __slots__ = ("_data", "_raw", "headers", "method", "request_id", "side", "status", "url")
 
-    def __init__(self, method: str, url: str, raw: urllib3.BaseHTTPResponse, request_id: str) -> None:
+    def __init__(self, method: str, url: str, raw: urllib3.BaseHTTPResponse, request_id: str, side: Side) -> None:
         self.method = method
         self.url = url
         self.status = raw.status
         self.headers = raw.headers
         self.request_id = request_id
+        self.side: Side = side
         self._raw = raw
         self._data: bytes | None = None
 
@@ -61,6 +62,7 @@ class Response:
                     "answer-too-large",
                     f"{self.method} {redact(self.url)}: the answer has more than {limit} bytes",
                     status=self.status,
+                    side=self.side,
                 )
             self._data = b"".join(pieces)
             self._raw.release_conn()
@@ -80,7 +82,7 @@ class Response:
         """The body as JSON. Raises `UpstreamError` (`not-json`): HTML with a 200 is what a wrong URL gives."""
         try:
             if self.content_type in ("text/html", "application/xhtml+xml"):
-                raise UpstreamError("not-json", "", status=self.status)
+                raise UpstreamError("not-json", "")
             return parse_json(self.data, redact(self.url))
         except AirgapError as error:
             raise UpstreamError(
@@ -89,6 +91,7 @@ class Response:
                 f"{self.content_type or 'no content type'}, expected JSON",
                 "check that this is the URL of the service itself, not of its web page or a login page",
                 self.status,
+                side=self.side,
             ) from error
 
     def server_errors(self) -> list[tuple[str, str]]:
@@ -99,7 +102,7 @@ class Response:
         """This answer as an error: `NotFoundError` for 404."""
         words = server_words(self.data, self.content_type)
         request_id = self.headers.get("X-Request-Id") or self.request_id
-        return status_error(self.method, self.url, self.status, request_id[:80], words, hint=hint)
+        return status_error(self.method, self.url, self.status, request_id[:80], words, hint=hint, side=self.side)
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes of the body, `b""` at its end. Raises `TransportError` when the connection breaks."""
@@ -107,7 +110,7 @@ class Response:
             return self._raw.read(size)
         except LIBRARY_FAULTS as error:
             self._raw.close()
-            raise transport_error(error, self.method, self.url, self.request_id) from error
+            raise transport_error(error, self.method, self.url, self.request_id, self.side) from error
 
     def readinto(self, buffer: memoryview) -> int:
         """Fills `buffer` as far as one read goes; 0 at the end. Raises `TransportError` when the connection breaks.
@@ -122,7 +125,7 @@ class Response:
                 return 0 if file.isclosed() else file.readinto(buffer)
         except LIBRARY_FAULTS as error:
             self._raw.close()
-            raise transport_error(error, self.method, self.url, self.request_id) from error
+            raise transport_error(error, self.method, self.url, self.request_id, self.side) from error
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)

@@ -137,6 +137,7 @@ class ResumingStream(io.RawIOBase):
                     "bad-range",
                     f"GET {redact(response.url)}: asked for bytes from {start} on, got {got!r}",
                     status=206,
+                    side=response.side,
                 )
             # Without a total, this answer's own end is all that is promised.
             self._expect(response, int(match[2]) + 1 if match[3] == "*" else int(match[3]))
@@ -167,8 +168,10 @@ def _changed(response: Response, how: str) -> UpstreamError:
         "content-changed",
         f"GET {redact(response.url)}: changed during the download: {how}",
         "run the same command again",
+        side=response.side,
     )
 
 
 def _short(response: Response, got: int, expected: int) -> TransportError:
-    return TransportError("connection-lost", f"GET {redact(response.url)}: got {got} bytes, expected {expected}")
+    what = f"GET {redact(response.url)}: got {got} bytes, expected {expected}"
+    return TransportError("connection-lost", what, side=response.side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import socket
 from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from airgap.base import errors
 from airgap.base.digest import Digest
-from airgap.base.errors import AbsentError, AirgapError, NotFoundError, UpstreamError
+from airgap.base.errors import AbsentError, AirgapError, NotFoundError, UnreachableError, UpstreamError
 from airgap.net.faults import NoConnectionError, TransportError
+from airgap.net.http import Client, Retries
+from airgap.net.origin import Zone, resolve_hop
 
 PACKAGE = Path(__file__).parents[2] / "airgap"
 CLASSES = {
@@ -102,3 +105,18 @@ def test_every_kind_of_error_gets_more_words() -> None:
     assert isinstance(lost, errors.UnreachableError)
     assert copy(lost).hint == "check"
     assert TransportError("timeout", "no data").sent
+
+
+@pytest.mark.parametrize(("zone", "side"), [("connected", "origin"), ("gap", "destination")])
+def test_an_error_of_the_network_says_which_side_it_was(zone: Zone, side: str) -> None:
+    client = Client(zone=zone, retries=Retries(attempts=1))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # not listening
+        with pytest.raises(UnreachableError) as caught:
+            client.request("GET", f"http://127.0.0.1:{nobody.getsockname()[1]}/")
+    assert caught.value.side == side
+    assert caught.value.with_where("item").side == side
+    with pytest.raises(UpstreamError) as refused:
+        resolve_hop("https://h.example/", "http://h.example/", "redirect", zone=zone)
+    assert refused.value.side == side
+    assert client.side == side

@@ -227,7 +227,7 @@ def mapped(where: str) -> Iterator[None]:
     except botocore.exceptions.ClientError as error:
         raise _from_answer(error, where) from error
     except botocore.exceptions.SSLError as error:
-        raise UpstreamError("tls", f"{where}: {error}", "check the address and caFile") from error
+        raise UpstreamError("tls", f"{where}: {error}", "check the address and caFile", side="destination") from error
     except botocore.exceptions.ParamValidationError as error:
         raise InputError("bad-request", f"{where}: {error}") from error
     except (
@@ -240,6 +240,7 @@ def mapped(where: str) -> Iterator[None]:
             "unreachable",
             f"{where}: {type(error).__name__}: {error}",
             "check the endpoint, then run the same command again",
+            side="destination",
         ) from error
 
 
@@ -253,5 +254,5 @@ def _from_answer(error: Any, where: str) -> AirgapError:
     )
     what = f"{where}: {status} {code}: {message}"
     if issubclass(kind, UpstreamError):
-        return kind(ours, what, hint, status)
+        return kind(ours, what, hint, status, side="destination")
     return kind(ours, what, hint)

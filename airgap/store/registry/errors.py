@@ -121,7 +121,7 @@ def _made(
         kind = NotFoundError
     request_id = (response.headers.get("X-Request-Id") or response.request_id)[:80]
     what = f"{response.method} {redact(response.url)}: got {response.status}: {words} (X-Request-Id {request_id})"
-    return kind(code, what, hint, response.status)
+    return kind(code, what, hint, response.status, side=response.side)
 
 
 def _not_a_registry(response: Response) -> UpstreamError:
