@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import traceback
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 
 from airgap.base.disk import disk_error
 from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError
-from airgap.cli import exits
+from airgap.cli import exits, process
 from airgap.cli.app import build
 from airgap.cli.context import Context
 from airgap.cli.output import Messages, visible
@@ -25,7 +23,8 @@ def run(argv: Sequence[str]) -> int:
     try:
         arguments = build().parse(argv)
         context = Context.from_arguments(arguments)
-        with _terminable():
+        process.prepare(arguments.command)
+        with process.terminable():
             code = int(arguments.handler(arguments, context))
         if context.unheard is not None:
             # The result is lost, what it says is not: the code of a command that found something stays.
@@ -50,20 +49,6 @@ def run(argv: Sequence[str]) -> int:
 
 def _name(filename: object) -> str:
     return os.fsdecode(filename) if isinstance(filename, str | bytes) else str(filename)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM (a stopped systemd unit or pod) ends like Ctrl-C: safe, and with the command that resumes."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> int:

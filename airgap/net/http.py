@@ -10,7 +10,6 @@ by `resolve_hop`; a body is repeated only by opening it again; content is never 
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -40,9 +39,6 @@ BUSY = frozenset({429, 503})
 REPEATED = frozenset({408, 429, 500, 502, 503, 504})
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """RFC 9110, 9.2.2."""
-
-# urllib3 warns about what it repairs; whatever matters comes back as an error of ours.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class Auth(Protocol):

@@ -296,7 +296,9 @@ def test_a_number_that_is_not_positive_is_refused_and_nothing_is_printed() -> No
     data = data[:at] + b"\x80" + data[at + 1 :]
     assert reason(data) == "bad-certificate"
     program = f"""if True:
+        from airgap.cli.process import prepare
         from airgap.signatures.engines.certificates import Refusal, read_leaf
+        prepare("scan")
         try:
             read_leaf({data!r})
         except Refusal as refusal:

@@ -25,11 +25,13 @@ from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Item
 from airgap.base.parallel import parallel
+from airgap.cli.process import prepare
 from airgap.judgement.items import open_policy
 from airgap.store.layout import Layout
 from airgap.store.locate import LayoutFinder, Located, find_attached
 from airgap.judgement.judge import judge
 
+prepare("scan")
 policy, roots = open_policy(Path("policy.yaml"))
 store = Layout(Path("store"))
 finder, items = LayoutFinder(store), []

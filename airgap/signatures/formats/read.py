@@ -6,12 +6,10 @@ goes by layers too. Formats: docs/format.md, "Upstream signatures".
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, DamageError, IntegrityError, TooLargeError
@@ -57,20 +55,6 @@ BUILDX_SUBJECT = "vnd.docker.reference.digest"
 BUILDX_ATTESTATION = "attestation-manifest"
 
 
-@contextmanager
-def _one_large() -> Iterator[None]:
-    with _alone:
-        _give_back()
-        yield
-
-
-@cache
-def _give_back() -> None:
-    """Has glibc return what is freed of large blocks: else every thread keeps the largest that it ever had."""
-    with suppress(AttributeError, OSError):  # other libraries have no such call, and do not need it
-        ctypes.CDLL(None).mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
-
-
 @dataclass(slots=True)
 class _Reader:
     """Reads what is attached to one subject, within the limits for all of it."""
@@ -101,7 +85,7 @@ class _Reader:
             for number, layer in enumerate(layers, 1):
                 here = where if len(layers) == 1 else f"{where}, layer {number}"
                 # Held until whoever asked is done with it, and asks for the next.
-                with _one_large() if layer.size > LARGE else nullcontext():
+                with _alone if layer.size > LARGE else nullcontext():
                     yield self._one(here, _layout(layer) or _expected(attached), node, layer)
 
     def _one(self, where: str, layout: SignatureLayout, node: Node, layer: Descriptor) -> Signed | Unread:

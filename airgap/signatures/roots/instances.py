@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +18,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
-from cryptography.utils import CryptographyDeprecationWarning
 
 from airgap.base.times import utc_text
 from airgap.signatures.record import Refusal
@@ -175,11 +173,6 @@ def _load_key(public: Fields, raw: bytes, details: str) -> object:
     if not fits:
         raise public.refuse(f"{public.at('rawBytes')}: got {type(key).__name__.strip('_')}, expected {details}")
     return key
-
-
-# What the library warns of is refused here, or does not matter; a stranger's certificate writes nothing to a terminal.
-warnings.filterwarnings("ignore", "Parsed a serial number", CryptographyDeprecationWarning)
-warnings.filterwarnings("ignore", "Attribute's length must be", UserWarning)
 
 
 def load_certificate(der: bytes) -> x509.Certificate:

@@ -8,7 +8,6 @@ what the cache has: what was trusted once is not replaced by another beginning.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,7 +114,6 @@ def _need_tuf() -> None:
     except ImportError as error:
         what = "updating trust roots needs the Python package tuf"
         raise InputError("missing-extra", what, "pip install 'airgap[keyless]'") from error
-    logging.getLogger("tuf").setLevel(logging.ERROR)
 
 
 def _history(cache: Path) -> list[Path]:
