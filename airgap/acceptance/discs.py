@@ -7,7 +7,6 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
-from airgap.content.forms import Change, ChangeOutcome, Form, Tree
 from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.lock import Item
 from airgap.delivery.index import INDEX_NAME, Index
@@ -80,14 +79,3 @@ def plan_blobs(roots: Sequence[tuple[Item, Descriptor]], source: Source) -> Iter
                     yield found.descriptor.digest
                     if found.config is not None:
                         yield found.config.digest
-
-
-def late_blobs(form: Form, changes: Sequence[Change]) -> Iterator[Digest]:
-    """What `publish` will still read: files whose key is their name, or holds something else now."""
-    if not isinstance(form, Tree):
-        return
-    done = {change.name: change.outcome for change in changes}
-    for path, descriptor in form.entries.items():
-        moved = done.get(path) is ChangeOutcome.MOVED
-        if moved or (form.pointer is None and done.get(path) is ChangeOutcome.WRITE):
-            yield descriptor.digest

@@ -5,12 +5,13 @@ A kind says which form its content has; a destination takes forms and knows noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from airgap.content.graph import Descriptor, Source
+from airgap.base.digest import Digest
+from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
 from airgap.content.lock import Attached
 
 
@@ -28,6 +29,18 @@ class Graph:
     platforms: tuple[str, ...] = ()
     attached: tuple[Attached, ...] = ()
 
+    def blobs(self) -> Iterator[Descriptor]:
+        """Everything that the form brings, as far as manifests tell. Raises what reading manifests raises."""
+        graphs = [(self.root, by_platform(self.platforms))]
+        graphs += [(one.descriptor, None) for one in self.attached]
+        for top, keep in graphs:
+            for found in walk(self.source, top, keep):
+                yield found.descriptor if isinstance(found, Node) else found
+
+    def late(self, _changes: Sequence[Change]) -> Iterator[Digest]:
+        """What `publish` reads after `transfer`, by its plan: nothing."""
+        return iter(())
+
 
 @dataclass(frozen=True, slots=True)
 class Refs:
@@ -44,6 +57,14 @@ class Refs:
     root: Descriptor
     """The graph in the store that holds all this: what the receipt names."""
 
+    def blobs(self) -> Iterator[Descriptor]:
+        """Everything that the form brings."""
+        return iter((*self.bundles, *self.lfs))
+
+    def late(self, _changes: Sequence[Change]) -> Iterator[Digest]:
+        """What `publish` reads after `transfer`, by its plan: nothing, because the unpacked repository is kept."""
+        return iter(())
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -58,6 +79,18 @@ class Tree:
     root: Descriptor
     source: Source
     pointer: tuple[str, bytes] | None = None
+
+    def blobs(self) -> Iterator[Descriptor]:
+        """Everything that the form brings."""
+        return iter(self.entries.values())
+
+    def late(self, changes: Sequence[Change]) -> Iterator[Digest]:
+        """What `publish` reads after `transfer`, by its plan: files without a pointer, or in place of others."""
+        planned = {change.name: change.outcome for change in changes}
+        for path, descriptor in self.entries.items():
+            moved = planned.get(path) is ChangeOutcome.MOVED
+            if moved or (self.pointer is None and planned.get(path) is ChangeOutcome.WRITE):
+                yield descriptor.digest
 
 
 Form = Graph | Refs | Tree

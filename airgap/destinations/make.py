@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.base.errors import InputError
-from airgap.content.forms import Form, Graph, Tree
+from airgap.content.forms import Form, Graph, Refs, Tree
 from airgap.destinations.accepted_list import FolderShelf, RegistryShelf, Shelf, record_name
-from airgap.destinations.base import Destination, Run
-from airgap.destinations.graph import GraphDestination, GraphPlace
+from airgap.destinations.base import AnyDestination, Destination, FormT, Run
+from airgap.destinations.graph import GraphDestination, SharedPass
 from airgap.destinations.graph.layout import LayoutPlace
-from airgap.destinations.trees.destination import TreeDestination
+from airgap.destinations.line import AnyLine, AnyShare, Line, Share
 from airgap.net.config import HostConfig
 from airgap.net.http import Client
 from airgap.net.origin import Origin
@@ -21,35 +21,63 @@ from airgap.store.layout import Layout
 from airgap.store.registry.client import RegistryClient
 from airgap.store.registry.repository import RegistryRepository
 
+Registry = GraphDestination[RegistryRepository]
+
 
 @dataclass(slots=True)
 class Destinations:
-    """All destinations of one Sovereign by form; graphs may have several."""
+    """All destinations of one Sovereign, by the form that they take; a form may have several."""
 
-    graphs: list[GraphDestination] = field(default_factory=list)
-    refs: list[Destination] = field(default_factory=list)
-    trees: list[TreeDestination] = field(default_factory=list)
+    registries: list[Registry] = field(default_factory=list)
+    layouts: list[GraphDestination[LayoutPlace]] = field(default_factory=list)
+    """Of an embedded Sovereign."""
+    refs: list[Destination[Refs]] = field(default_factory=list)
+    trees: list[Destination[Tree]] = field(default_factory=list)
+    shared: SharedPass = field(default_factory=SharedPass)
+    """The one reading of the media for all destinations that take graphs."""
 
-    def all(self) -> Sequence[GraphDestination | Destination]:
+    def all(self) -> Sequence[AnyDestination]:
         """Every destination."""
-        return [*self.graphs, *self.refs, *self.trees]
+        return [*self.registries, *self.layouts, *self.refs, *self.trees]
 
-    def of(self, form: Form) -> Sequence[GraphDestination | Destination]:
-        """Those that take a form. Raises `InputError` (`no-destination`)."""
-        if isinstance(form, Graph):
-            found: Sequence[GraphDestination | Destination] = self.graphs
-            missing = "registries"
-        elif isinstance(form, Tree):
-            found, missing = self.trees, "s3"
-        else:
-            found, missing = self.refs, "git"
-        if not found:
-            raise InputError(
-                "no-destination",
-                f"{form.item!r} has no place to go: the Sovereign resource has no spec.{missing}",
-                f"add spec.{missing}, or leave the item out of the request",
-            )
-        return found
+    def work(self, forms: Iterable[Form]) -> Work:
+        """A line for each form at each destination that takes it. Raises `InputError` (`no-destination`)."""
+        registries = [(one, Share(one)) for one in self.registries]
+        graphs = [*(share for _, share in registries), *map(Share[Graph], self.layouts)]
+        refs, trees = list(map(Share, self.refs)), list(map(Share, self.trees))
+        lines: list[AnyLine] = []
+        for form in forms:
+            match form:
+                case Graph():
+                    lines += _lines(form, graphs, "registries")
+                case Refs():
+                    lines += _lines(form, refs, "git")
+                case Tree():
+                    lines += _lines(form, trees, "s3")
+        signable = [(registry, line) for registry, share in registries for line in share.lines]
+        return Work(lines, [*graphs, *refs, *trees], signable)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What destinations get of one import."""
+
+    lines: list[AnyLine]
+    """In the order of the forms."""
+    shares: Sequence[AnyShare]
+    """The same lines by destination; some have none."""
+    at_registries: Sequence[tuple[Registry, Line[Graph]]]
+    """The same lines of registries, which can be asked for a repository."""
+
+
+def _lines(form: FormT, shares: Sequence[Share[FormT]], section: str) -> list[Line[FormT]]:
+    if not shares:
+        raise InputError(
+            "no-destination",
+            f"{form.item!r} has no place to go: the Sovereign resource has no spec.{section}",
+            f"add spec.{section}, or leave the item out of the request",
+        )
+    return [share.add(form) for share in shares]
 
 
 def http_for(sovereign: Sovereign, *, jobs: int, user_agent: str, on_retry: Callable[[str], None]) -> Client:
@@ -75,6 +103,21 @@ def shelves(sovereign: Sovereign, http: Client) -> list[Shelf]:
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What a destination is made of."""
+
+    sovereign: Sovereign
+    runs: Mapping[str, Run]
+    default: Run
+    http: Client
+    state: Path
+    create: bool
+
+    def run(self, url: str) -> Run:
+        return self.runs.get(url, self.default)
+
+
 def make(
     sovereign: Sovereign,
     runs: Mapping[str, Run],
@@ -91,43 +134,57 @@ def make(
     `create` lets an embedded Sovereign's folders be made (an import does, a dry run and an audit do not).
     """
     made = Destinations()
-    for registry in sovereign.registries:
-        run = runs.get(registry.url, default)
-        made.graphs.append(_registry(registry, http, run))
-    if sovereign.git is not None:
-        from airgap.destinations.git import GitDestination
-
-        run = runs.get(sovereign.git.url, default)
-        made.refs.append(GitDestination(sovereign.git, http, state / "git", run))
-    if sovereign.s3 is not None:
-        from airgap.destinations.s3 import S3Destination
-
-        run = runs.get(sovereign.s3.endpoint, default)
-        made.trees.append(S3Destination(sovereign.s3, state / "uploads", run))
-    if sovereign.directory is not None:
-        from airgap.destinations.git import GitDestination
-
-        _embedded(made, sovereign.directory, runs, default, create=create)
-        folder = GitConfig(str(sovereign.directory / "git"), {})
-        run = runs.get(folder.url, default)
-        made.refs.append(GitDestination(folder, http, state / "git", run))
+    for add in TABLE:
+        add(made, _Site(sovereign, runs, default, http, state, create))
     return made
 
 
-def _registry(config: RegistryConfig, http: Client, run: Run) -> GraphDestination:
-    client = RegistryClient(config.url, http)
-    return GraphDestination(config.url, lambda at: RegistryRepository(client, at), run, dict(config.projects))
+def _registries(made: Destinations, site: _Site) -> None:
+    for config in site.sovereign.registries:
+        made.registries.append(_registry(config, site, made.shared))
 
 
-def _embedded(made: Destinations, directory: Path, runs: Mapping[str, Run], default: Run, *, create: bool) -> None:
-    from airgap.destinations.trees.directory import DirectoryDestination
+def _registry(config: RegistryConfig, site: _Site, shared: SharedPass) -> Registry:
+    client = RegistryClient(config.url, site.http)
+    run = site.run(config.url)
+    return GraphDestination(config.url, lambda at: RegistryRepository(client, at), run, dict(config.projects), shared)
 
+
+def _git(made: Destinations, site: _Site) -> None:
+    if site.sovereign.git is not None:
+        made.refs.append(_git_server(site.sovereign.git, site))
+
+
+def _git_server(config: GitConfig, site: _Site) -> Destination[Refs]:
+    from airgap.destinations.git import GitDestination
+
+    return GitDestination(config, site.http, site.state / "git", site.run(config.url))
+
+
+def _s3(made: Destinations, site: _Site) -> None:
+    config = site.sovereign.s3
+    if config is not None:
+        from airgap.destinations.s3 import S3Destination
+
+        made.trees.append(S3Destination(config, site.state / "uploads", site.run(config.endpoint)))
+
+
+def _directory(made: Destinations, site: _Site) -> None:
+    directory = site.sovereign.directory
+    if directory is not None:
+        from airgap.destinations.trees.directory import DirectoryDestination
+
+        made.layouts.append(_layout(directory, site, made.shared))
+        made.trees.append(DirectoryDestination(directory, site.run(str(directory))))
+        made.refs.append(_git_server(GitConfig(str(directory / "git"), {}), site))
+
+
+def _layout(directory: Path, site: _Site, shared: SharedPass) -> GraphDestination[LayoutPlace]:
+    folder, create = directory / "oci", site.create
+    layout = Layout(folder, create=create, batch=create) if create or folder.exists() else None
     url = f"{directory}/oci"
-    layout = Layout(directory / "oci", create=create, batch=create) if create or (directory / "oci").exists() else None
-    places: dict[str, GraphPlace] = {}
+    return GraphDestination(url, lambda at: LayoutPlace(layout, at), site.run(url), shared=shared)
 
-    def place(at: str) -> GraphPlace:
-        return places.setdefault(at, LayoutPlace(layout, at))
 
-    made.graphs.append(GraphDestination(url, place, runs.get(url, default)))
-    made.trees.append(DirectoryDestination(directory, runs.get(str(directory), default)))
+TABLE: Sequence[Callable[[Destinations, _Site], None]] = (_registries, _git, _s3, _directory)
+"""One maker for each section of the Sovereign resource that names destinations."""

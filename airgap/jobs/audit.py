@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,9 @@ from airgap.base.errors import InputError, TrustError, UpstreamError
 from airgap.base.places import check_file
 from airgap.base.progress import Progress
 from airgap.content.finding import Finding, State
-from airgap.content.forms import Change, Form, Graph
+from airgap.content.forms import Change
 from airgap.content.lock import Lock
-from airgap.destinations.base import Destination
-from airgap.destinations.graph import GraphDestination
+from airgap.destinations.base import AnyDestination
 from airgap.destinations.make import Destinations
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
@@ -160,25 +159,15 @@ def audit_lock(lock: Lock, destinations: Destinations, *, deep: bool, progress: 
     """Compares a lock with the Sovereign, where no receipt is at hand: every name that an import would write."""
     progress.start("audit", 0, len(lock.items))
     findings: list[Finding] = []
-    by_destination: dict[int, tuple[GraphDestination | Destination, list[Change]]] = {}
-    for item in lock.items:
-        form = kind_of(item).expect(item)
-        for destination in destinations.of(form):
-            changes = by_destination.setdefault(id(destination), (destination, []))[1]
-            try:
-                changes += _expected(destination, form)
-            except UpstreamError as error:
-                # One that cannot be asked is a finding, and no reason to lose those of the others.
-                url = destination.url
-                lost = Finding(item.name, item.name, "", State.UNKNOWN, detail=str(error), destination=url)
-                findings.append(lost)
+    by_destination: dict[int, tuple[AnyDestination, list[Change]]] = {}
+    for line in destinations.work(kind_of(item).expect(item) for item in lock.items).lines:
+        changes = by_destination.setdefault(id(line.destination), (line.destination, []))[1]
+        try:
+            changes += line.expected()
+        except UpstreamError as error:
+            # One that cannot be asked is a finding, and no reason to lose those of the others.
+            item, url = line.form.item, line.destination.url
+            findings.append(Finding(item, item, "", State.UNKNOWN, detail=str(error), destination=url))
     for destination, changes in by_destination.values():
         findings += [replace(found, destination=destination.url) for found in destination.inspect(changes, deep=deep)]
     return Audited(lock.digest, tuple(findings), deep)
-
-
-def _expected(destination: GraphDestination | Destination, form: Form) -> Sequence[Change]:
-    """The lines that an import of a form would have here."""
-    if isinstance(destination, GraphDestination) and isinstance(form, Graph):
-        return destination.expected(form)
-    return destination.plan(form)  # type: ignore[arg-type]

@@ -101,7 +101,7 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
         destinations = site.destinations(create=False, restore=options.restore, deep=options.deep, work=Path(work))
         planned = plan_import(opened, destinations, site.jobs)
         if countersigner is not None:
-            countersigner.plan(planned.lines, opened.admitted.reports, site.jobs)
+            countersigner.plan(planned.work.at_registries, opened.admitted.reports, site.jobs)
     ledger.compare(planned.gone)
     return planned
 

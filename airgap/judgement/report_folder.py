@@ -11,10 +11,9 @@ from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
-from airgap.content.forms import Graph
 from airgap.content.graph import Descriptor, Source
 from airgap.content.lock import Item, Lock
-from airgap.kinds.table import kind_of
+from airgap.judgement.checks.base import GRAPHS
 from airgap.signatures.formats.read import subjects as below
 from airgap.signatures.scanner_report import MAX_REPORT, MAX_REPORTS, Report
 
@@ -61,7 +60,7 @@ def subjects(
         lock.digest: frozenset(
             digest
             for item, root in islice(rest, len(lock.items))
-            if isinstance(kind_of(item).form(item, root, source), Graph)
+            if item.kind in GRAPHS
             for digest in below(source, root, item.platforms)
         )
         for lock in locks

@@ -19,10 +19,10 @@ from airgap.base.disk import check_free, locked
 from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, PrerequisiteError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding
-from airgap.content.forms import Change, ChangeOutcome, Form, Refs
+from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
-from airgap.destinations.base import Run
+from airgap.destinations.base import Moved, Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
 from airgap.destinations.git.folder import FolderPlace
@@ -53,6 +53,7 @@ class GitDestination:
     """
 
     form = "refs"
+    plan_suffices = False
 
     def __init__(self, config: GitConfig, client: Client, workdir: Path, run: Run) -> None:
         self.url = config.url
@@ -65,11 +66,19 @@ class GitDestination:
         self._plans: dict[str, Sequence[Change]] = {}
         self._lock = threading.Lock()
 
-    # --- the four steps ------------------------------------------------------------------------
+    # --- the steps -----------------------------------------------------------------------------
 
-    def plan(self, form: Form) -> Sequence[Change]:
+    def check(self, forms: Sequence[Refs]) -> None:
+        """See `Destination.check`: raises `InputError` (`no-mapping`, `git-collision`)."""
+        for refs in forms:
+            self._at(refs)
+
+    def expected(self, refs: Refs) -> Sequence[Change]:
+        """See `Destination.expected`. Only the server knows what it refuses, so this is the plan."""
+        return self.plan(refs)
+
+    def plan(self, refs: Refs) -> Sequence[Change]:
         """See `Destination.plan`. Whether a branch only moves forward is known where that is cheap to learn."""
-        refs = _refs(form)
         place = self._place_of(refs)
         present = place.look()
         changes = verdicts.plan_refs(refs, place, present, self._run)
@@ -85,11 +94,14 @@ class GitDestination:
         self._plans[refs.item] = changes
         return changes
 
-    def transfer(self, forms: Sequence[Form]) -> Mapping[str, AirgapError]:
+    def announce(self, forms: Sequence[Refs]) -> int:
+        """See `Destination.announce`."""
+        return sum(blob.size for refs in forms for blob in refs.blobs())
+
+    def transfer(self, forms: Sequence[Refs]) -> Mapping[str, AirgapError]:
         """See `Destination.transfer`: unpacks and checks every bundle, makes repositories, brings LFS objects."""
         failed: dict[str, AirgapError] = {}
-        for form in forms:
-            refs = _refs(form)
+        for refs in forms:
             self._run.progress.item(refs.item)
             try:
                 if not self._complete(refs):
@@ -98,9 +110,12 @@ class GitDestination:
                 failed[refs.item] = error
         return failed
 
-    def publish(self, form: Form, plan: Sequence[Change]) -> Sequence[Change]:
+    def moved(self, _refs: Refs) -> Moved:
+        """See `Destination.moved`: what Git sends is not counted."""
+        return Moved()
+
+    def publish(self, refs: Refs, plan: Sequence[Change]) -> Sequence[Change]:
         """See `Destination.publish`. Refs that changed since the plan are left alone."""
-        refs = _refs(form)
         place = self._place_of(refs)
         if self._complete(refs) or not plan:
             return [replace(change, outcome=ChangeOutcome.PRESENT) for change in plan]
@@ -146,7 +161,10 @@ class GitDestination:
         return api if api.there() else None
 
     def _place_of(self, refs: Refs) -> GitPlace:
-        """The place of a form. Raises `InputError` where it has none, or another item has it (`git-collision`)."""
+        return self._place_at(self._at(refs))
+
+    def _at(self, refs: Refs) -> str:
+        """Where a form goes. Raises `InputError` where it has none, or another item has it (`git-collision`)."""
         table = self._config.organizations
         original = refs.original.removesuffix(".git")
         at = map_prefix(original, table, "git.organizations") if table else original
@@ -158,7 +176,7 @@ class GitDestination:
                 f"{other!r} and {refs.item!r} would both be {at} at {self.url}",
                 "map one of them to another place under git.organizations, or leave it out",
             )
-        return self._place_at(at)
+        return at
 
     def _place_at(self, at: str) -> GitPlace:
         with self._lock:
@@ -273,9 +291,3 @@ class GitDestination:
         except AirgapError as error:
             return {HEAD: str(error)}
         return {}
-
-
-def _refs(form: Form) -> Refs:
-    if not isinstance(form, Refs):
-        raise TypeError("a Git destination takes refs")
-    return form

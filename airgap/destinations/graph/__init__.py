@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Generic, TypeVar
 
-from airgap.base.errors import AirgapError, BlockedError, InputError, NotFoundError, UnreachableError
+from airgap.base.errors import AbsentError, AirgapError, BlockedError, InputError, NotFoundError, UnreachableError
 from airgap.content.copy import Copy
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Graph
@@ -18,14 +20,17 @@ from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.lock import Attached
 from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import is_signature_tag, parse_reference
-from airgap.destinations.base import Run
+from airgap.destinations.base import Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.place import Deep, GraphPlace
+from airgap.destinations.graph.shared import SharedPass
 from airgap.destinations.mapping import map_prefix
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
 
-__all__ = ["GraphDestination", "GraphPlace", "check_collisions"]
+__all__ = ["GraphDestination", "GraphPlace", "SharedPass"]
+
+PlaceT = TypeVar("PlaceT", bound=GraphPlace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +46,26 @@ class _Names:
 
 
 @dataclass(slots=True)
-class GraphDestination:
+class GraphDestination(Generic[PlaceT]):
     """A registry, or a layout folder. `place(at)` gives a repository; `projects` is `None` where names stay."""
 
     url: str
-    place: Callable[[str], GraphPlace]
+    place: Callable[[str], PlaceT]
     run: Run
     projects: Mapping[str, str] | None = None
+    shared: SharedPass = field(default_factory=SharedPass)
+    """The reading of the media that it shares with other destinations for graphs."""
     form: str = "graph"
-    _places: dict[str, GraphPlace] = field(default_factory=dict)
+    plan_suffices: bool = True
+    _places: dict[str, PlaceT] = field(default_factory=dict)
+    _plans: dict[str, Sequence[Change]] = field(default_factory=dict)
+    _tickets: dict[str, list[int]] = field(default_factory=dict)
+    _moved: dict[str, Moved] = field(default_factory=dict)
     _known: dict[str, _Names] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _gone: AirgapError | None = None
 
-    def repository(self, at: str) -> GraphPlace:
+    def repository(self, at: str) -> PlaceT:
         """The repository at `at`, made once."""
         with self._lock:
             if at not in self._places:
@@ -87,7 +98,9 @@ class GraphDestination:
         """One change for the tag, one for each signature tag, and one for each referrer, which has no name."""
         names = self._names(form)
         repository = self.repository(names.at)
-        return [self._planned(form.item, names.at, name, descriptor, repository) for name, descriptor in names.lines]
+        plan = [self._planned(form.item, names.at, name, descriptor, repository) for name, descriptor in names.lines]
+        self._plans[form.item] = plan
+        return plan
 
     def expected(self, form: Graph) -> Sequence[Change]:
         """The lines of a plan, without asking anybody."""
@@ -115,27 +128,61 @@ class GraphDestination:
             return replace(change, outcome=ChangeOutcome.REFUSED, reason="--restore never moves a name")
         return change
 
-    def copies(self, form: Graph, plan: Sequence[Change]) -> Sequence[Copy]:
+    def check(self, forms: Sequence[Graph]) -> None:
+        """Raises `InputError` (`name-collision`) when two items want one name, tag or signature tag, with different
+        content."""
+        taken: dict[tuple[str, str], Change] = {}
+        for form in forms:
+            for line in self.expected(form):
+                other = taken.setdefault((line.at, line.name), line) if line.name else line
+                if other.digest != line.digest:
+                    raise InputError(
+                        "name-collision",
+                        f"{other.item!r} and {line.item!r} would both become {line.at}:{line.name} at {self.url}",
+                        "give one of their prefixes another project in the Sovereign resource, or leave one out",
+                    )
+
+    def announce(self, forms: Sequence[Graph]) -> int:
+        """See `Destination.announce`: registries share the reading. The pass counts its bytes by itself."""
+        for form in forms:
+            self._tickets.setdefault(form.item, []).extend(self.shared.add(self._copies(form)))
+        return 0
+
+    def transfer(self, forms: Sequence[Graph]) -> Mapping[str, AirgapError]:
+        """See `Destination.transfer`. The first registry that transfers does it for all that announced."""
+        self.announce([form for form in forms if form.item not in self._tickets])
+        failed: dict[str, AirgapError] = {}
+        for item in dict.fromkeys(form.item for form in forms):
+            copied = self.shared.results(self._tickets.pop(item), self.run)
+            error = reduce(_worse, (one.error for one in copied), None)
+            if error is not None:
+                failed[item] = error
+            self._moved[item] = Moved(sum(one.written for one in copied), compared=bool(copied))
+        return failed
+
+    def moved(self, form: Graph) -> Moved:
+        """See `Destination.moved`."""
+        return self._moved.get(form.item, Moved())
+
+    def _copies(self, form: Graph) -> Sequence[Copy]:
         """What must be copied before the names may be published.
 
         A graph is skipped only if a receipt of ours lists its names as complete *and* they still answer with the
         digests: a present root does not prove its children. `run.deep` skips nothing, and hashes what is there.
         """
-        names = self._names(form)
-        if not self.run.deep and all(
+        names, plan = self._names(form), self._plans.get(form.item)
+        settled = plan is not None and all(
             change.outcome is ChangeOutcome.PRESENT and self.run.wrote(change) for change in plan
-        ):
+        )
+        if settled and not self.run.deep:
             return []
         graphs = [names.root, *(one.descriptor for one in names.attached)]
-        repository = self.repository(names.at)
+        repository: GraphPlace = self.repository(names.at)
         target = Deep(repository) if self.run.deep else repository
         return [
-            Copy(
-                form.item, names.source, target, root,
-                peer=self.url, repository=names.at, partial=True,
-            )
+            Copy(form.item, names.source, target, root, peer=self.url, repository=names.at, partial=True)
             for root in graphs
-        ]  # fmt: skip
+        ]
 
     def publish(self, form: Graph, plan: Sequence[Change]) -> Sequence[Change]:
         """Makes referrers findable, writes tags and reads each back; one that fails does not stop the others."""
@@ -195,16 +242,10 @@ def _memory(node: Node) -> Memory:
     return memory
 
 
-def check_collisions(destination: GraphDestination, forms: Sequence[Graph]) -> None:
-    """Raises `InputError` (`name-collision`) when two items would get one name, tag or signature tag, with different
-    content."""
-    taken: dict[tuple[str, str], Change] = {}
-    for form in forms:
-        for line in destination.expected(form):
-            other = taken.setdefault((line.at, line.name), line) if line.name else line
-            if other.digest != line.digest:
-                raise InputError(
-                    "name-collision",
-                    f"{other.item!r} and {line.item!r} would both become {line.at}:{line.name} at {destination.url}",
-                    "give one of their prefixes another project in the Sovereign resource, or leave one out",
-                )
+def _worse(one: AirgapError | None, other: AirgapError | None) -> AirgapError | None:
+    """The error of a form with several graphs: what another disc will mend counts least."""
+    if isinstance(one, AbsentError) and isinstance(other, AbsentError):
+        return AbsentError([*one.digests, *other.digests])
+    if one is None or (isinstance(one, AbsentError) and other is not None):
+        return other
+    return one

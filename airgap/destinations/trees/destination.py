@@ -18,10 +18,10 @@ from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import AbsentError, AirgapError, RaceError, StoreError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State
-from airgap.content.forms import Change, ChangeOutcome, Form, Tree
+from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import VerifiedStream
-from airgap.destinations.base import Run
+from airgap.destinations.base import Moved, Run
 from airgap.destinations.trees.keys import check_keys, conflict
 
 _Thing = TypeVar("_Thing")
@@ -132,6 +132,7 @@ class TreeDestination:
     """A `Destination` for trees over any `Objects`. One `Change` for each object, the pointer's last."""
 
     form = "tree"
+    plan_suffices = False
 
     def __init__(self, url: str, objects: Objects, run: Run) -> None:
         self.url = url
@@ -139,16 +140,22 @@ class TreeDestination:
         self._run = run
         self._stop = Event()
 
-    def check(self, trees: Iterable[Tree]) -> None:
+    def check(self, trees: Sequence[Tree]) -> None:
         """`check_keys` with this destination's buckets."""
         check_keys(trees, self._objects.bucket)
 
-    def plan(self, form: Form) -> Sequence[Change]:
+    def expected(self, tree: Tree) -> Sequence[Change]:
+        """See `Destination.expected`: asks whether the bucket may be used, and looks at no object."""
+        return [Change(one.item, one.at, one.name, str(one.descriptor.digest)) for one in self._checked(tree)]
+
+    def plan(self, tree: Tree) -> Sequence[Change]:
         """See `Destination.plan`. A key that holds other content is `moved`, with the digest that it holds."""
-        tree = _tree(form)
+        return self._each(self._planned, self._checked(tree))
+
+    def _checked(self, tree: Tree) -> Sequence[_Line]:
         self.check([tree])
         self._objects.ready(self._objects.bucket(tree.bucket))
-        return self._each(self._planned, self._lines(tree))
+        return self._lines(tree)
 
     def _planned(self, line: _Line) -> Change:
         held = self._objects.look(line.bucket, line.key, deep=self._run.deep)
@@ -167,9 +174,12 @@ class TreeDestination:
             )
         return replace(change, outcome=ChangeOutcome.MOVED)
 
-    def transfer(self, forms: Sequence[Form]) -> Mapping[str, AirgapError]:
+    def announce(self, trees: Sequence[Tree]) -> int:
+        """See `Destination.announce`."""
+        return sum(blob.size for tree in trees for blob in tree.blobs())
+
+    def transfer(self, trees: Sequence[Tree]) -> Mapping[str, AirgapError]:
         """See `Destination.transfer`. A key that holds other content is left for `publish`, which has the plan."""
-        trees = [_tree(form) for form in forms]
         self.check(trees)
         failed: dict[str, AirgapError] = {}
         lacking: dict[str, list[str]] = {}
@@ -218,9 +228,12 @@ class TreeDestination:
         body = ObjectBody(line.descriptor, line.opener, self._run, self._stop)
         self._objects.write(line.bucket, line.key, body, replaces)
 
-    def publish(self, form: Form, plan: Sequence[Change]) -> Sequence[Change]:
+    def moved(self, _tree: Tree) -> Moved:
+        """See `Destination.moved`: what is sent to keys is not counted."""
+        return Moved()
+
+    def publish(self, tree: Tree, plan: Sequence[Change]) -> Sequence[Change]:
         """See `Destination.publish`. A line that fails says so in its outcome; the pointer then stays as it was."""
-        tree = _tree(form)
         lines = {(line.at, line.name): line for line in self._lines(tree)}
         planned = [(lines[change.at, change.name], change) for change in plan]
         brought = tree.pointer is not None
@@ -344,9 +357,3 @@ def _bytes_opener(data: bytes) -> Callable[[], BinaryIO]:
 
 def _same(held: Held, line: _Line) -> bool:
     return held.digest == line.descriptor.digest and held.size == line.descriptor.size
-
-
-def _tree(form: Form) -> Tree:
-    if not isinstance(form, Tree):
-        raise TypeError(f"a tree destination got a {type(form).__name__}")
-    return form

@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError
@@ -20,7 +19,8 @@ from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Change, ChangeOutcome, Graph, Signs
 from airgap.content.graph import Descriptor, Opener
-from airgap.destinations.graph import GraphDestination
+from airgap.destinations.line import Line
+from airgap.destinations.make import Registry
 from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, look, payload_of, tagged
 from airgap.resources.model import SignaturesConfig
 from airgap.signatures import write as cosign
@@ -28,9 +28,6 @@ from airgap.signatures.scanner_report import Report
 from airgap.statements.keys.file import Signer, load_public
 from airgap.station.signatory import Diary
 from airgap.store.registry.repository import RegistryRepository
-
-if TYPE_CHECKING:
-    from airgap.jobs.importing.lines import Line
 
 DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
 """What is in place."""
@@ -43,6 +40,7 @@ SUBJECTS = 1000
 
 Reports = Mapping[Digest, Report]
 """By the digest of the manifest that each is about."""
+RegistryLine = tuple[Registry, Line[Graph]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +51,12 @@ class Countersigner:
     places: Mapping[str, SignaturesConfig]
     diary: Diary
 
-    def plan(self, lines: Sequence[Line], reports: Reports, jobs: int) -> None:
+    def plan(self, lines: Sequence[RegistryLine], reports: Reports, jobs: int) -> None:
         """Says in each line what `run` would sign once the import has been done. Writes nothing."""
         wanted = self._wanted(lines, reports, DUE)
         _tell(wanted, self._looked(wanted, jobs))
 
-    def run(self, lines: Sequence[Line], reports: Reports, jobs: int, progress: Progress) -> None:
+    def run(self, lines: Sequence[RegistryLine], reports: Reports, jobs: int, progress: Progress) -> None:
         """Signs the root of each line that is in place, and every manifest below it; adds what came of it to the line.
 
         1. Look whether our signature is there already. 2. Note in the log what will be signed. 3. Sign. 4. Make it
@@ -88,38 +86,35 @@ class Countersigner:
     # what there is to do
 
     def _wanted(
-        self, lines: Sequence[Line], reports: Reports, outcomes: Sequence[ChangeOutcome]
-    ) -> list[tuple[Line, list[Task]]]:
+        self, lines: Sequence[RegistryLine], reports: Reports, outcomes: Sequence[ChangeOutcome]
+    ) -> list[tuple[Line[Graph], list[Task]]]:
         """The lines of registries that get signatures, whose root is (or will be) in place, with what is due."""
         found = []
-        for line in lines:
-            config = self.places.get(line.destination.url)
-            if config is None or line.error is not None or not isinstance(line.form, Graph):
+        for registry, line in lines:
+            config = self.places.get(registry.url)
+            if config is None or line.error is not None:
                 continue
             if line.changes and line.changes[0].outcome in outcomes:
-                found.append((line, list(self._tasks(line, config, reports))))
+                found.append((line, list(self._tasks(registry, line, config, reports))))
         return found
 
-    def _tasks(self, line: Line, config: SignaturesConfig, reports: Reports) -> Iterator[Task]:
-        destination, form = line.destination, line.form
-        if not isinstance(destination, GraphDestination) or not isinstance(form, Graph):
-            raise TypeError("only graphs are signed")
-        image = destination.repository(line.changes[0].at)
-        side = destination.repository(config.repository) if config.repository else image
-        if not isinstance(image, RegistryRepository) or not isinstance(side, RegistryRepository):
-            raise TypeError("only registries have signatures")
-        for node in destination.nodes(form):
+    def _tasks(
+        self, registry: Registry, line: Line[Graph], config: SignaturesConfig, reports: Reports
+    ) -> Iterator[Task]:
+        image = registry.repository(line.changes[0].at)
+        side = registry.repository(config.repository) if config.repository else image
+        for node in registry.nodes(line.form):
             claims = [cosign.signature(node.digest)]
             if node.digest in reports:
                 claims.append(cosign.vulnerabilities(reports[node.digest]))
-            upstream = _upstream(form, node.digest)
+            upstream = _upstream(line.form, node.digest)
             for claim in claims:
                 statement = str(Digest.of(claim.statement))
                 signs = Signs(str(node.digest), claim.predicate_type, statement, self.signer.key_id)
                 older = config.layout == "legacy"
-                yield Task(side, image, node, claim, signs, older, destination.run, upstream)
+                yield Task(side, image, node, claim, signs, older, registry.run, upstream)
 
-    def _looked(self, wanted: Sequence[tuple[Line, Sequence[Task]]], jobs: int) -> dict[tuple[int, str], Change]:
+    def _looked(self, wanted: Sequence[tuple[Line[Graph], Sequence[Task]]], jobs: int) -> dict[tuple[int, str], Change]:
         every = {task.key: task for _, tasks in wanted for task in tasks}
         key = load_public(self.signer.public_key_pem)
 
@@ -204,7 +199,7 @@ def _publish(repository: RegistryRepository, names: Mapping[str, Descriptor]) ->
     return None
 
 
-def _tell(wanted: Sequence[tuple[Line, Sequence[Task]]], looked: Mapping[tuple[int, str], Change]) -> None:
+def _tell(wanted: Sequence[tuple[Line[Graph], Sequence[Task]]], looked: Mapping[tuple[int, str], Change]) -> None:
     for line, tasks in wanted:
         line.signed = [replace(looked[task.key], item=line.form.item) for task in tasks]
 

@@ -1,52 +1,15 @@
-"""What an import plans and does, one form at one destination a line."""
+"""`Imported`: what an import plans and does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from airgap.acceptance.open import Opened
 from airgap.base.errors import AbsentError, AirgapError, UnreachableError
-from airgap.content.forms import Change, ChangeOutcome, Form
-from airgap.destinations.base import Destination
-from airgap.destinations.graph import GraphDestination
-
-AnyDestination = GraphDestination | Destination
-
-
-@dataclass(slots=True)
-class Line:
-    """One form at one destination: what is planned, and later what came of it."""
-
-    destination: AnyDestination
-    form: Form
-    changes: Sequence[Change]
-    error: AirgapError | None = None
-    brought: int = 0
-    """Bytes that were sent to a registry."""
-    walked: bool = False
-    """True where a graph was compared with a registry, node by node."""
-    signed: Sequence[Change] = ()
-    """Our own signatures of what arrived, where the registry gets them."""
-
-    @property
-    def told(self) -> Sequence[Change]:
-        """What reports and receipts say: a line that failed has failed, also where there was not even a plan."""
-        if self.error is None or isinstance(self.error, AbsentError):
-            return [*self._mended(), *self.signed]
-        known = self.changes
-        if not known:
-            digest = str(self.form.root.digest)
-            known = [Change(self.form.item, self.form.item, "", digest)]
-        reason = str(self.error)
-        return [replace(change, outcome=ChangeOutcome.FAILED, reason=reason) for change in known]
-
-    def _mended(self) -> Sequence[Change]:
-        """Names that were all right over content that was not: it was brought anew, and people should know."""
-        if not self.brought or any(one.outcome is not ChangeOutcome.PRESENT for one in self.changes):
-            return self.changes
-        reason = f"content below it was missing or damaged: {self.brought} bytes were brought anew"
-        return [replace(change, reason=change.reason or reason) for change in self.changes]
+from airgap.content.forms import Change, ChangeOutcome
+from airgap.destinations.line import AnyLine
+from airgap.destinations.make import Work
 
 
 @dataclass(slots=True)
@@ -54,13 +17,18 @@ class Imported:
     """What an import did, or with a dry run would do."""
 
     opened: Opened
-    lines: list[Line]
+    work: Work
     missing_volumes: list[str] = field(default_factory=list)
     waits: bool = False
     """True while something is on a disc that is still to come: then nothing was published."""
     receipt: bytes | None = None
     unkept: Mapping[str, AirgapError] = field(default_factory=dict)
     """The destinations that did not take the list of accepted deliveries, with why."""
+
+    @property
+    def lines(self) -> list[AnyLine]:
+        """One form at one destination each."""
+        return self.work.lines
 
     @property
     def gone(self) -> dict[str, AirgapError]:
@@ -80,7 +48,7 @@ class Imported:
         return [line.error for line in self.failed if line.error is not None]
 
     @property
-    def failed(self) -> list[Line]:
+    def failed(self) -> list[AnyLine]:
         """The lines of `errors`."""
         return [line for line in self.lines if line.error is not None and not isinstance(line.error, AbsentError)]
 

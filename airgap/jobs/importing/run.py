@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from airgap.acceptance.discs import late_blobs
 from airgap.acceptance.open import Opened
 from airgap.base.digest import Digest
 from airgap.base.errors import (
@@ -17,13 +16,11 @@ from airgap.base.errors import (
 )
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
-from airgap.content.copy import Copy, copy_graph
-from airgap.content.forms import Change, ChangeOutcome, Form, Graph, Refs, Tree
-from airgap.content.graph import Descriptor, Node, by_platform, walk
-from airgap.destinations.graph import GraphDestination, check_collisions
+from airgap.content.forms import Change, Form
+from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Destinations
 from airgap.jobs.importing.countersign import Countersigner
-from airgap.jobs.importing.lines import Imported, Line
+from airgap.jobs.importing.lines import Imported
 from airgap.kinds.table import kind_of
 from airgap.statements.predicates import Receipt
 from airgap.station import receipts
@@ -38,14 +35,10 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
     error of its lines.
     """
     forms = forms_of(opened)
-    for form in forms:
-        destinations.of(form)
-    graphs = [form for form in forms if isinstance(form, Graph)]
-    for destination in destinations.graphs:
-        check_collisions(destination, graphs)
-    for trees in destinations.trees:
-        trees.check([form for form in forms if isinstance(form, Tree)])
-    lines = [Line(one, form, ()) for form in forms for one in destinations.of(form)]
+    work = destinations.work(forms)
+    for share in work.shares:
+        share.check()
+    lines = work.lines
     # The first line of each destination goes ahead: one that cannot be reached is waited for once.
     first = {id(line.destination): line for line in reversed(lines)}
     each(jobs, _plan, list(first.values()))
@@ -54,7 +47,7 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
         if isinstance(error, UnreachableError):
             line.error = error
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
-    return Imported(opened, lines, opened.volumes.missing())
+    return Imported(opened, work, opened.volumes.missing())
 
 
 def forms_of(opened: Opened) -> list[Form]:
@@ -71,10 +64,10 @@ def forms_of(opened: Opened) -> list[Form]:
     return forms
 
 
-def each(jobs: int, work: Callable[[Line], None], lines: Sequence[Line]) -> None:
+def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -> None:
     """`work` for every line, several at once; an error of the destination becomes the line's."""
 
-    def guarded(line: Line) -> None:
+    def guarded(line: AnyLine) -> None:
         if line.error is not None:
             return
         try:
@@ -91,7 +84,7 @@ def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
     """Raises `IntegrityError` (`not-in-delivery`) when an item names content that is in no volume at all."""
     listed = opened.index.contents.blobs
     for form in forms:
-        for blob in _blobs(form):
+        for blob in form.blobs():
             if blob.digest not in listed:
                 raise IntegrityError(
                     "not-in-delivery",
@@ -100,22 +93,8 @@ def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
                 )
 
 
-def _blobs(form: Form) -> Iterator[Descriptor]:
-    """Everything that a form brings, as far as manifests tell."""
-    if isinstance(form, Refs):
-        yield from (*form.bundles, *form.lfs)
-    elif isinstance(form, Tree):
-        yield from form.entries.values()
-    else:
-        graphs = [(form.root, by_platform(form.platforms))]
-        graphs += [(one.descriptor, None) for one in form.attached]
-        for top, keep in graphs:
-            for found in walk(form.source, top, keep):
-                yield found.descriptor if isinstance(found, Node) else found
-
-
-def _plan(line: Line) -> None:
-    line.changes = line.destination.plan(line.form)  # type: ignore[arg-type]
+def _plan(line: AnyLine) -> None:
+    line.plan()
 
 
 def run_import(
@@ -141,9 +120,10 @@ def run_import(
     opened.keep_plan()
     # 2. Content.
     live = [line for line in planned.lines if line.error is None]
-    progress.start("import", sum(_others_size(line.form) for line in live), len(live))
-    _transfer_graphs(live, jobs, progress)
-    _transfer_others(live)
+    shares = planned.work.shares
+    progress.start("import", sum(share.announce() for share in shares), len(live))
+    for share in shares:
+        share.transfer()
     for line in live:
         _explain(line)
     # 3. Nothing is published while something is not there.
@@ -156,82 +136,32 @@ def run_import(
         return planned
 
     # 4. Names. Where all are in place and nothing was brought, the plan has just read them: once is enough.
-    settled = all(_in_place(line) for line in planned.lines)
+    settled = all(line.in_place for line in planned.lines)
 
-    def publish(line: Line) -> None:
-        if not (settled and isinstance(line.destination, GraphDestination)):
-            line.changes = line.destination.publish(line.form, line.changes)  # type: ignore[arg-type]
+    def publish(line: AnyLine) -> None:
+        if not (settled and line.destination.plan_suffices):
+            line.publish()
         progress.done(line.form.item, ", ".join(sorted({str(change.outcome) for change in line.changes})))
 
     each(jobs, publish, planned.lines)
     # 5. Our signatures, beside those of upstream.
     if countersigner is not None:
-        countersigner.run(planned.lines, opened.admitted.reports, jobs, progress)
+        countersigner.run(planned.work.at_registries, opened.admitted.reports, jobs, progress)
     # 6. The receipt.
     if station is not None:
         planned.receipt = station.sign(opened.media.digest, _receipt(planned))
     return planned
 
 
-def _in_place(line: Line) -> bool:
-    """True where the plan found every name as it shall be, and a receipt of ours knows what is below."""
-    present = all(change.outcome is ChangeOutcome.PRESENT for change in line.changes)
-    return present and not line.walked and line.error is None
-
-
-def _others_size(form: Form) -> int:
-    """Bytes that a destination other than for graphs will account for; `copy_graph` tells those of graphs."""
-    if isinstance(form, Refs):
-        return sum(blob.size for blob in (*form.bundles, *form.lfs))
-    return sum(one.size for one in form.entries.values()) if isinstance(form, Tree) else 0
-
-
 def _keep(planned: Imported, absent: Sequence[str]) -> None:
     """Spools what will be read after this disc is gone: parts of split blobs, and what is written last."""
     opened = planned.opened
     if opened.spool is not None:
-        late = [blob for line in planned.lines for blob in late_blobs(line.form, line.changes)]
+        late = [blob for line in planned.lines for blob in line.form.late(line.changes)]
         opened.spool.keep(opened.volumes, [*map(Digest, absent), *late])
 
 
-def _transfer_graphs(lines: Sequence[Line], jobs: int, progress: Progress) -> None:
-    copies: list[Copy] = []
-    owners: list[Line] = []
-    for line in lines:
-        if isinstance(line.destination, GraphDestination) and isinstance(line.form, Graph):
-            made = line.destination.copies(line.form, line.changes)
-            line.walked = bool(made)
-            copies += made
-            owners += [line] * len(made)
-    for copied, line in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
-        line.error = _worse(line.error, copied.error)
-        line.brought += copied.written
-
-
-def _worse(one: AirgapError | None, other: AirgapError | None) -> AirgapError | None:
-    """The error of a line with several graphs: what another disc will mend counts least."""
-    if isinstance(one, AbsentError) and isinstance(other, AbsentError):
-        return AbsentError([*one.digests, *other.digests])
-    if one is None or (isinstance(one, AbsentError) and other is not None):
-        return other
-    return one
-
-
-def _transfer_others(lines: Sequence[Line]) -> None:
-    by_destination: dict[int, list[Line]] = {}
-    for line in lines:
-        if not isinstance(line.destination, GraphDestination):
-            by_destination.setdefault(id(line.destination), []).append(line)
-    for group in by_destination.values():
-        destination = group[0].destination
-        if isinstance(destination, GraphDestination):
-            continue
-        failed = destination.transfer([line.form for line in group])
-        for line in group:
-            line.error = failed.get(line.form.item)
-
-
-def _explain(line: Line) -> None:
+def _explain(line: AnyLine) -> None:
     if isinstance(line.error, IntegrityError) and not line.error.hint:
         line.error = line.error.with_hint(
             "the medium is damaged, or the way from it: `airgap verify` names the volume; copy it again from the "

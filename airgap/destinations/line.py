@@ -1,0 +1,100 @@
+"""`Line`: one form at one destination; `Share`: all lines of one destination in one import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic
+
+from airgap.base.errors import AbsentError, AirgapError
+from airgap.content.forms import Change, ChangeOutcome, Graph, Refs, Tree
+from airgap.destinations.base import Destination, FormT, Moved
+
+
+@dataclass(slots=True)
+class Line(Generic[FormT]):
+    """One form at one destination: what is planned, and later what came of it."""
+
+    destination: Destination[FormT]
+    form: FormT
+    changes: Sequence[Change] = ()
+    error: AirgapError | None = None
+    moved: Moved = field(default_factory=Moved)
+    signed: Sequence[Change] = ()
+    """Our own signatures of what arrived, where the registry gets them."""
+
+    def expected(self) -> Sequence[Change]:
+        """See `Destination.expected`."""
+        return self.destination.expected(self.form)
+
+    def plan(self) -> None:
+        """Fills in `changes` as planned. Raises as `Destination.plan`."""
+        self.changes = self.destination.plan(self.form)
+
+    def publish(self) -> None:
+        """Fills in what came of `changes`. Raises as `Destination.publish`."""
+        self.changes = self.destination.publish(self.form, self.changes)
+
+    @property
+    def in_place(self) -> bool:
+        """True where the plan found every name as it has to be, and a receipt of ours knows what is below."""
+        present = all(change.outcome is ChangeOutcome.PRESENT for change in self.changes)
+        return present and not self.moved.compared and self.error is None
+
+    @property
+    def told(self) -> Sequence[Change]:
+        """What reports and receipts say: a line that failed has failed, also where there was not even a plan."""
+        if self.error is None or isinstance(self.error, AbsentError):
+            return [*self._mended(), *self.signed]
+        known = self.changes
+        if not known:
+            digest = str(self.form.root.digest)
+            known = [Change(self.form.item, self.form.item, "", digest)]
+        reason = str(self.error)
+        return [replace(change, outcome=ChangeOutcome.FAILED, reason=reason) for change in known]
+
+    def _mended(self) -> Sequence[Change]:
+        """Names that were all right over content that was not: it was brought again, and people should know."""
+        if not self.moved.size or any(one.outcome is not ChangeOutcome.PRESENT for one in self.changes):
+            return self.changes
+        reason = f"content below it was missing or damaged: {self.moved.size} bytes were brought anew"
+        return [replace(change, reason=change.reason or reason) for change in self.changes]
+
+
+@dataclass(slots=True)
+class Share(Generic[FormT]):
+    """What one destination gets of one import."""
+
+    destination: Destination[FormT]
+    lines: list[Line[FormT]] = field(default_factory=list)
+
+    def add(self, form: FormT) -> Line[FormT]:
+        """A line for a form."""
+        line = Line(self.destination, form)
+        self.lines.append(line)
+        return line
+
+    def check(self) -> None:
+        """See `Destination.check`."""
+        self.destination.check([line.form for line in self.lines])
+
+    def announce(self) -> int:
+        """See `Destination.announce`; lines that failed stay out of it."""
+        return self.destination.announce([line.form for line in self._live()])
+
+    def transfer(self) -> None:
+        """Brings the content of all lines that did not fail, and fills in what came of it."""
+        live = self._live()
+        if not live:
+            return
+        failed = self.destination.transfer([line.form for line in live])
+        for line in live:
+            line.error = failed.get(line.form.item)
+            line.moved = self.destination.moved(line.form)
+
+    def _live(self) -> list[Line[FormT]]:
+        return [line for line in self.lines if line.error is None]
+
+
+AnyLine = Line[Graph] | Line[Refs] | Line[Tree]
+AnyShare = Share[Graph] | Share[Refs] | Share[Tree]
