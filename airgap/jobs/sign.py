@@ -56,7 +56,7 @@ class SignOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class WrittenApproval:
     """An approval that was written."""
 
     path: Path
@@ -64,7 +64,7 @@ class Signed:
     what: Approvable
 
 
-def sign(options: SignOptions, surroundings: Surroundings) -> Signed:
+def sign(options: SignOptions, surroundings: Surroundings) -> WrittenApproval:
     """Approves one thing.
 
     1. Read the thing: what it is, and its digest. 2. Look whether the approval has a place, and is not there already.
@@ -99,7 +99,7 @@ def sign(options: SignOptions, surroundings: Surroundings) -> Signed:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_durably(path, approval)
-    return Signed(path, subject, what)
+    return WrittenApproval(path, subject, what)
 
 
 def approvable(thing: Path) -> tuple[Approvable, Digest]:

@@ -11,7 +11,7 @@ from airgap.cli.context import Context
 from airgap.cli.parser import add_key, command, existing
 
 if TYPE_CHECKING:
-    from airgap.jobs.sign import Signed, SignOptions
+    from airgap.jobs.sign import SignOptions, WrittenApproval
 
 
 def add(subparsers: Any) -> None:
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE
 
 
-def _next(options: SignOptions, signed: Signed) -> str:
+def _next(options: SignOptions, signed: WrittenApproval) -> str:
     """How an approval that does not lie beside its thing is used."""
     from airgap.jobs.sign import Approvable
 
