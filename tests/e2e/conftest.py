@@ -23,3 +23,10 @@ def site(tmp_path: Path) -> Site:
 def row(tmp_path: Path) -> Row:
     """A site from which one delivery after another is cut."""
     return Row(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _own_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token's library keeps who is logged in for the whole process, so commands that use one have their own."""
+    if "hsm" in request.fixturenames:
+        monkeypatch.setenv("AIRGAP_TEST_PROCESSES", "1")

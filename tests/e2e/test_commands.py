@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airgap.statements.statement import predicate_type
+from tests.worlds.commands import PASSWORD, Said, run_airgap
 from tests.worlds.cosign import cosign
 from tests.worlds.row import KEY, Row
 from tests.worlds.site import GAP, HEAD
@@ -46,16 +44,9 @@ def pins(row: Row, lock: str = LOCK) -> dict[str, str]:
     return {item["name"]: item["root"]["digest"] for item in items}
 
 
-def typed(row: Row, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def typed(row: Row, *arguments: str, **environ: str) -> Said:
     """A command as people type it, without `--json`."""
-    return subprocess.run(
-        [sys.executable, "-m", "airgap.cli.main", *arguments],
-        cwd=row.folder,
-        env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password", **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_airgap(arguments, row.folder, {**PASSWORD, **environ})
 
 
 # --- lock and diff -----------------------------------------------------------------------------
@@ -119,7 +110,7 @@ def test_show_explains_each_thing_of_ours(row: Row) -> None:
     assert row.site.run("show", media)["kind"] == "Delivery"
     assert {item["name"] for item in row.site.run("show", "store")["items"]} == {ONE, TWO}
     for thing in (LOCK, media, "store", *shown):
-        assert typed(row, "show", thing).stdout
+        assert typed(row, "show", thing).out
     for strange in ("exporter.pub", "exporter.key", "made/oci-layout"):
         row.site.run("show", strange, expect=2)
 
@@ -129,7 +120,7 @@ def test_ls_lists_the_same_items_of_a_lock_a_store_and_a_delivery(row: Row) -> N
     for thing in (LOCK, "store", media):
         items = row.site.run("ls", thing)["items"]
         assert {item["name"]: item["digest"] for item in items} == pins(row)
-        assert all(name in typed(row, "ls", thing).stdout for name in pins(row))
+        assert all(name in typed(row, "ls", thing).out for name in pins(row))
 
 
 def test_an_index_alone_is_verified_without_its_volumes(row: Row) -> None:
@@ -217,30 +208,30 @@ def _layers(row: Row, root: str) -> set[str]:
 def test_variables_stand_for_flags_and_flags_win(row: Row) -> None:
     deliver(row)
     said = {"AIRGAP_STORE": "second", "AIRGAP_KEY": "exporter.key"}
-    assert typed(row, "pull", LOCK).returncode == 2
-    assert typed(row, "pull", LOCK, **said).returncode == 0
+    assert typed(row, "pull", LOCK).code == 2
+    assert typed(row, "pull", LOCK, **said).code == 0
     assert row.site.run("ls", "second")["items"]
-    assert typed(row, "pull", LOCK, "--store", "third", **said).returncode == 0
+    assert typed(row, "pull", LOCK, "--store", "third", **said).code == 0
     assert row.site.run("ls", "third")["items"]
     cut = ("bundle", LOCK, "--for", "bank", "--to")
-    assert typed(row, *cut, "cut1", **said).returncode == 0
+    assert typed(row, *cut, "cut1", **said).code == 0
     row.site.run("verify", "cut1", "--trust", "trust.yaml")
     # The flag's key is not trusted, the variable's is.
-    assert typed(row, *cut, "cut2", "--key", "stranger.key", **said).returncode == 0
+    assert typed(row, *cut, "cut2", "--key", "stranger.key", **said).code == 0
     assert row.site.run("verify", "cut2", "--trust", "trust.yaml", expect=4)["code"] == "unknown-key"
-    assert typed(row, *cut, "cut3", AIRGAP_STORE="second").returncode == 2
+    assert typed(row, *cut, "cut3", AIRGAP_STORE="second").code == 2
     assert not (row.folder / "cut3").exists()
 
 
 def test_quiet_leaves_stderr_to_errors(row: Row) -> None:
     media = row.deliver(1, {ONE: "one"}, ", phase: seed")
     line = ("import", media, *GAP, "--dry-run")
-    assert "note:" in typed(row, *line).stderr
+    assert "note:" in typed(row, *line).err
     quiet = typed(row, *line, "--quiet")
-    assert quiet.stderr == ""
-    assert ONE.rpartition(":")[0] in quiet.stdout
+    assert quiet.err == ""
+    assert ONE.rpartition(":")[0] in quiet.out
     (row.folder / "sovereign.yaml").unlink()
-    assert "airgap:" in typed(row, *line, "--quiet").stderr
+    assert "airgap:" in typed(row, *line, "--quiet").err
 
 
 def test_a_log_file_gains_what_happened_and_keeps_what_it_had(row: Row) -> None:
@@ -248,11 +239,11 @@ def test_a_log_file_gains_what_happened_and_keeps_what_it_had(row: Row) -> None:
     log = row.folder / "airgap.log"
     log.write_text("kept\n")
     before = typed(row, "import", media, *GAP, *KEY, "--quiet", "--log-file", "airgap.log")
-    assert (before.returncode, before.stderr) == (0, "")
+    assert (before.code, before.err) == (0, "")
     first = log.read_text()
     assert first.startswith("kept\n")
     assert ONE in first
-    assert typed(row, "audit", "--sovereign", "none.yaml", "--lock", LOCK, "--log-file", "airgap.log").returncode == 2
+    assert typed(row, "audit", "--sovereign", "none.yaml", "--lock", LOCK, "--log-file", "airgap.log").code == 2
     second = log.read_text()
     assert second.startswith(first)
     assert "error" in second[len(first) :]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from airgap.base.errors import InputError
 from airgap.jobs.lock import named
 from tests.parts.images import MANIFEST, Layout, bare, make_image
+from tests.worlds.commands import run_airgap
 from tests.worlds.git_sources import Work
 
 pytestmark = pytest.mark.e2e
@@ -37,17 +36,10 @@ class Desk:
     def lock(self, *more: str, expect: int = 0, cwd: Path | None = None) -> dict[str, Any]:
         """Runs `airgap lock`; returns its document."""
         request = os.path.relpath(self.folder / "r.request.yaml", cwd or self.folder)
-        done = subprocess.run(
-            [sys.executable, "-m", "airgap.cli.main", "lock", request, *more, "--json"],
-            cwd=cwd or self.folder,
-            env={**os.environ, "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        self.said = done.stderr
-        found = json.loads(done.stdout)
+        said = run_airgap(["lock", request, *more, "--json"], cwd or self.folder, {"COLUMNS": "200"})
+        assert said.code == expect, said
+        self.said = said.err
+        found = json.loads(said.out)
         assert isinstance(found, dict)
         return found
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.parts.images import Layout, make_image
+from tests.worlds.commands import run_airgap
 from tests.worlds.git_sources import Work
 from tests.worlds.site import GAP, Site
 
@@ -74,15 +73,9 @@ def test_a_store_that_lost_its_list_of_names_is_mended(site: Site) -> None:
     lock(site, IMAGE)
     site.run("pull", "r.lock.json", *PULL)
     (site.folder / "store/index.json").unlink()
-    done = subprocess.run(
-        [sys.executable, "-m", "airgap.cli.main", "pull", "r.lock.json", "--store", "store"],
-        cwd=site.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "its index.json was lost" in " ".join(done.stderr.split())
+    said = run_airgap(["pull", "r.lock.json", "--store", "store"], site.folder)
+    assert said.code == 0, said
+    assert "its index.json was lost" in " ".join(said.err.split())
     assert [row["name"] for row in site.run("ls", "store")["items"]] == [NAME]
     site.run("bundle", "r.lock.json", *BUNDLE)
     site.run("verify", "media", "--trust", "trust.yaml")

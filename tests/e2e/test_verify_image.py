@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,6 +21,7 @@ from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, attach
 from tests.parts.fixtures import scratch
 from tests.parts.registry import Registry
 from tests.parts.registry import start_registry as begin_registry
+from tests.worlds.commands import Said, run_airgap
 from tests.worlds.site import HEAD
 
 pytestmark = pytest.mark.e2e
@@ -83,30 +83,10 @@ class World:
         (self.folder / name).write_text(f"{HEAD}kind: {kind}\nmetadata: {{name: platform}}\nspec:\n{spec}")
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
 def ask(folder: Path, *line: str, command: str = "verify-image") -> Said:
-    done = subprocess.run(
-        [sys.executable, "-m", "airgap.cli.main", command, *line],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Said(done.returncode, done.stdout, done.stderr)
+    said = run_airgap([command, *line], folder)
+    assert "Traceback" not in said.err, said.err
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +147,7 @@ def test_a_signed_image_and_why_it_may_come_in(world: World) -> None:
 @pytest.mark.part("cosign", "skopeo", "distribution3")
 def test_the_same_for_machines(world: World) -> None:
     line = (world.ref("app"), "--policy", "policy.yaml", "--upstreams", "u.yaml", "--json")
-    document = ask(world.folder, *line).document
+    document = json.loads(ask(world.folder, *line).out)
     assert (document["outcome"], document["reason"]) == ("pass", "")
     assert document["policy"]["digest"] == "sha256:" + _sum(world.folder / "policy.yaml")
     assert sorted(one["status"] for one in document["findings"]) == [

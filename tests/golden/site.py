@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.worlds.commands import run_airgap
 
 FOLDER = Path(__file__).parent
 NAMES = {"exporter": "exporter", "station": "station", "security-officer": "officer", "sovereign": "sovereign"}
@@ -31,16 +31,9 @@ class Site:
 
     def run(self, *line: str, expect: int = 0) -> Any:
         """Runs a command with `--json`; returns its document."""
-        done = subprocess.run(
-            [sys.executable, "-m", "airgap.cli.main", *line, "--json"],
-            cwd=self.folder,
-            env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "keys/password"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        return json.loads(done.stdout)
+        said = run_airgap([*line, "--json"], self.folder, {"AIRGAP_KEY_PASSWORD_FILE": "keys/password"})
+        assert said.code == expect, said
+        return json.loads(said.out)
 
 
 def make_site(folder: Path) -> Site:

@@ -7,10 +7,7 @@ key, or the owner of a stolen medium, could write with any tool.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +26,7 @@ from airgap.statements.statement import Statement
 from tests.parts import images
 from tests.parts.need import require_part
 from tests.parts.system import NetworkNamespace
+from tests.worlds.commands import PASSWORD, run_airgap, run_process
 from tests.worlds.row import KEY
 from tests.worlds.site import GAP, HEAD
 
@@ -84,17 +82,13 @@ class World:
 
     def _run(self, way: list[str], arguments: Sequence[str], expect: int, clock: str) -> Any:
         faked = [str(require_part("faketime")), "-f", clock] if clock else []
-        done = subprocess.run(
-            [*way, *faked, sys.executable, "-m", "airgap.cli.main", *arguments, "--json"],
-            cwd=self.folder,
-            env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password", "HOME": str(self.folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        line, environ = [*arguments, "--json"], {**PASSWORD, "HOME": str(self.folder)}
+        if before := [*way, *faked]:
+            said = run_process(line, self.folder, environ, before=before)
+        else:
+            said = run_airgap(line, self.folder, environ)
+        assert said.code == expect, f"{arguments}: {said}"
+        return json.loads(said.out) if said.out.strip() else None
 
     # files
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.parts import images
+from tests.worlds.commands import PASSWORD, Said, run_airgap, run_process
 from tests.worlds.site import CUT, GAP, HEAD, Site
 
 AUDIT = ("audit", *GAP, "--receipt", "receipt.json")
@@ -16,38 +16,12 @@ DRIFT = ("audit", "--sovereign", "drift.yaml", "--trust", "trust.yaml", "--recei
 NAME = "demo.local/app:v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def refused(self, code: int, name: str, *words: str) -> Said:
-        """Checks the exit code, the error's name, and that there is a next step and no traceback."""
-        assert "Traceback" not in self.err
-        assert (self.code, f"[{name}]" in self.err) == (code, True), self.err
-        assert "  next: " in self.err
-        for word in words:
-            assert word in self.err
-        return self
-
-
 def airgap(site: Site, *line: str, stdout: int = subprocess.PIPE, before: tuple[str, ...] = (), **environ: str) -> Said:
-    """Runs a command as it is typed. `before` is a program that starts it."""
-    done = subprocess.run(
-        [*before, sys.executable, "-m", "airgap.cli.main", *line],
-        cwd=site.folder,
-        env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password", **environ},
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    return Said(done.returncode, done.stdout or "", done.stderr)
+    """Runs a command as it is typed, in a process of its own where `before` starts it or its stdout is a descriptor."""
+    given = {**PASSWORD, **environ}
+    if before or stdout != subprocess.PIPE:
+        return run_process(line, site.folder, given, before=before, stdout=stdout)
+    return run_airgap(line, site.folder, given)
 
 
 def make_site(folder: Path) -> Site:

@@ -11,7 +11,8 @@ from typing import Any
 from airgap.base.digest import Digest
 from tests.parts import images
 from tests.parts.fake_sigstore import FakeSigstore
-from tests.worlds.cli_site import Said, airgap
+from tests.worlds.cli_site import airgap
+from tests.worlds.commands import Said
 from tests.worlds.site import HEAD, TRUST, Site
 
 LISTS = ("tlogs", "certificateAuthorities", "ctlogs", "timestampAuthorities")

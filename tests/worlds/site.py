@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from tests.worlds.commands import PASSWORD, run_airgap
 
 HEAD = "apiVersion: airgap.openova.io/v1alpha1\n"
 TRUST = """\
@@ -30,7 +29,7 @@ spec:
   require: [pull, delivery]
 """
 GAP = ("--sovereign", "sovereign.yaml", "--trust", "trust.yaml")
-CUT = ("bundle", "r.lock.json", "--store", "store", "--for", "bank", "--key", "exporter.key", "--to")
+CUT = ("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key", "--for", "bank", "--to")
 
 
 class Site:
@@ -46,16 +45,9 @@ class Site:
 
     def run(self, *arguments: str, expect: int = 0) -> Any:
         """Runs a command with `--json`; returns its document."""
-        done = subprocess.run(
-            [sys.executable, "-m", "airgap.cli.main", *arguments, "--json"],
-            cwd=self.folder,
-            env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        said = run_airgap([*arguments, "--json"], self.folder, PASSWORD)
+        assert said.code == expect, f"{arguments}: {said}"
+        return json.loads(said.out) if said.out.strip() else None
 
     def write(self, name: str, text: str) -> None:
         """A file of the site, which may be a secret."""
