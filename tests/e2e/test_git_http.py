@@ -351,7 +351,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from airgap.destinations.git import GitDestination
-from airgap.content.forms import Run
+from airgap.destinations.base import Run
 from airgap.kinds.git import GitKind
 from airgap.net.http import Client
 from airgap.base.progress import Silent
