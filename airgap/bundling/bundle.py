@@ -34,7 +34,7 @@ from airgap.delivery.index import (
 from airgap.delivery.plan import DEFAULT_VOLUME, Plan, plan_volumes
 from airgap.delivery.write import BundleJournal, write_volumes
 from airgap.statements.predicates import Delivery
-from airgap.station.files import Records, git_pin_name
+from airgap.station.files import Records, pin_name
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
 
@@ -81,7 +81,7 @@ class Selected:
 
 def item_root(item: Item, layout: Layout) -> Descriptor:
     """The root of a locked item in the store. Raises `InputError` (`not-pulled`)."""
-    root = item.root if item.root is not None else layout.find(git_pin_name(item))
+    root = item.root if item.root is not None else layout.find(pin_name(item))
     if root is None or not layout.has(root):
         raise InputError(
             "not-pulled",

@@ -6,8 +6,8 @@ Canonical JSON, items sorted by kind and name, no clock in it. Shape: docs/forma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -15,10 +15,10 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.strict_json import parse_json
+from airgap.content import known_kinds
 from airgap.content.graph import Descriptor, Keep, by_platform
 
 API_VERSION = "airgap.openova.io/v1alpha1"
-KINDS = ("chart", "file", "git", "image", "model")
 PHASES = ("registry", "seed")
 MAX_LOCK = 64 << 20
 """Bytes of a lock: as much as a delivery index may have, which lists the same blobs."""
@@ -65,14 +65,15 @@ class LockedFile:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One pinned thing. Which fields are set depends on the kind; `root` is `None` for git only."""
+    """One pinned thing. Which fields are set depends on the kind; `root` is `None` for what `pull` packs."""
 
     name: str
     kind: str
     source: str
     root: Descriptor | None = None
     bytes: int = 0
-    phase: str = "registry"
+    phase: str = ""
+    """`registry` or `seed`; empty for kinds that have no phases."""
     platforms: tuple[str, ...] = ()
     inside: Descriptor | None = None
     """With `platforms`: what a registry's tag will name, where that is not the root."""
@@ -80,10 +81,11 @@ class Item:
     converted: bool = False
     """True where the source (`docker-daemon:`) has no digest of its own and the root was made here."""
     refs: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Full ref name → unpeeled object id."""
+    """Full ref name → unpeeled object id. Only with `lfs`."""
     head: str = ""
     """The ref that the repository's HEAD points to, `""` when that ref is not carried."""
-    lfs: bool = False
+    lfs: bool | None = None
+    """Whether LFS objects are carried; `None` for kinds that have no refs."""
     revision: str = ""
     licence: str = ""
     files: tuple[LockedFile, ...] = ()
@@ -92,6 +94,8 @@ class Item:
     """What the request said where nothing else here does: `refs` of Git; `revision` and `include` of a model.
 
     Empty in locks of earlier versions."""
+    more: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Fields that no other kind has: JSON values, as they stand in the lock."""
 
     @property
     def pin(self) -> Digest:
@@ -113,20 +117,18 @@ class Item:
             made |= {"root": self.root.as_dict(), "bytes": self.bytes}
         if self.inside is not None:
             made["inside"] = self.inside.as_dict()
-        if self.kind in ("image", "chart"):
-            made["phase"] = self.phase
-        if self.kind == "git":
+        if self.lfs is not None:
             made |= {"refs": dict(self.refs), "lfs": self.lfs}
         for key in ("platforms", "attached", "files"):
             values = getattr(self, key)
             if values:
                 made[key] = [value if isinstance(value, str) else value.as_dict() for value in values]
-        for key in ("head", "revision", "licence", "path", "converted"):
+        for key in ("phase", "head", "revision", "licence", "path", "converted"):
             if getattr(self, key):
                 made[key] = getattr(self, key)
         if self.asked:
             made["asked"] = dict(self.asked)
-        return made
+        return made | dict(self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,15 +213,11 @@ def _encoded(lock: Lock) -> bytes:
     return canonical(lock.as_dict()) + b"\n"
 
 
-_ITEM_FIELDS = {
-    "name", "kind", "source", "root", "bytes", "phase", "platforms", "attached", "converted",
-    "refs", "head", "lfs", "revision", "licence", "files", "path", "inside", "asked",
-}  # fmt: skip
+_COMMON = frozenset({"name", "kind", "source"})
 _NEWER = "it was made by a newer airgap; use that version"
-_ASKED = {"git": {"refs"}, "model": {"include", "revision"}}
 
 
-def _only(value: Any, allowed: set[str], where: str) -> None:
+def _only(value: Any, allowed: Set[str], where: str) -> None:
     if not isinstance(value, dict):
         raise InputError("bad-lock", f"{where}: got {type(value).__name__}, expected an object")
     unknown = sorted(set(value) - allowed)
@@ -254,46 +252,60 @@ def _file(value: Any, where: str) -> LockedFile:
 
 
 def _item(value: Any, where: str) -> Item:
-    _only(value, _ITEM_FIELDS, where)
-    kind, name = value["kind"], value["name"]
-    where = f"{where}: {kind} {name!r}"
-    if kind not in KINDS:
+    if not isinstance(value, dict):
+        raise InputError("bad-lock", f"{where}: got {type(value).__name__}, expected an object")
+    name, kind = value["name"], known_kinds.find(value["kind"])
+    where = f"{where}: {value['kind']} {name!r}"
+    if kind is None:
         raise InputError("bad-lock", f"{where}: unknown kind", _NEWER)
-    refs = value.get("refs", {})
-    for ref, oid in refs.items():
+    wanted = kind.item_fields
+    _only(value, _COMMON | wanted.always | wanted.maybe, where)
+    missing = sorted(wanted.always - set(value))
+    if missing:
+        what = f"{where}: no field {missing[0]!r}, which every {kind.name} has"
+        raise InputError("bad-lock", what, "make it again with `airgap lock`")
+    item = Item(
+        name=str(name),
+        kind=kind.name,
+        source=str(value["source"]),
+        root=_descriptor(value["root"], where) if "root" in value else None,
+        bytes=int(value.get("bytes", 0)),
+        phase=value.get("phase", ""),
+        platforms=tuple(value.get("platforms", ())),
+        inside=_descriptor(value["inside"], where) if "inside" in value else None,
+        attached=tuple(_attached(entry, where) for entry in value.get("attached", ())),
+        converted=bool(value.get("converted", False)),
+        refs=_refs(value.get("refs", {}), where),
+        head=value.get("head", ""),
+        lfs=bool(value["lfs"]) if "lfs" in value else None,
+        revision=value.get("revision", ""),
+        licence=value.get("licence", ""),
+        files=tuple(_file(entry, where) for entry in value.get("files", ())),
+        path=check_path(value["path"], where) if "path" in value else "",
+        asked=_asked(value.get("asked", {}), wanted.asked, where),
+        more={key: value[key] for key in value if key not in _FIELDS},
+    )
+    kind.check_item(item, where)
+    return item
+
+
+_FIELDS = frozenset(one.name for one in fields(Item)) - {"more"}
+
+
+def _refs(value: Mapping[str, str], where: str) -> dict[str, str]:
+    for ref, oid in value.items():
         if not ref.startswith("refs/") or not _OID.match(oid):
             raise InputError(
                 "bad-lock",
                 f"{where}: ref {ref!r} → {oid!r} is not a full ref name and an object id",
             )
-    if (kind == "git") == ("root" in value):
-        raise InputError("bad-lock", f"{where}: a root is for every kind but git, which has refs")
-    return Item(
-        name=str(name),
-        kind=kind,
-        source=str(value["source"]),
-        root=_descriptor(value["root"], where) if "root" in value else None,
-        bytes=int(value.get("bytes", 0)),
-        phase=value.get("phase", "registry"),
-        platforms=tuple(value.get("platforms", ())),
-        inside=_descriptor(value["inside"], where) if "inside" in value else None,
-        attached=tuple(_attached(entry, where) for entry in value.get("attached", ())),
-        converted=bool(value.get("converted", False)),
-        refs=dict(refs),
-        head=value.get("head", ""),
-        lfs=bool(value.get("lfs", False)),
-        revision=value.get("revision", ""),
-        licence=value.get("licence", ""),
-        files=tuple(_file(entry, where) for entry in value.get("files", ())),
-        path=check_path(value["path"], where) if "path" in value else "",
-        asked=_asked(value.get("asked", {}), kind, where),
-    )
+    return dict(value)
 
 
-def _asked(value: Any, kind: str, where: str) -> dict[str, str | list[str]]:
-    _only(value, _ASKED.get(kind, set()), f"{where}: asked")
+def _asked(value: Any, wanted: Mapping[str, type], where: str) -> dict[str, str | list[str]]:
+    _only(value, wanted.keys(), f"{where}: asked")
     for key, said in value.items():
-        texts = [said] if key == "revision" else said
+        texts = said if wanted[key] is list else [said]
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise InputError("bad-lock", f"{where}: asked.{key}: got {said!r}, expected text")
     return dict(value)

@@ -35,7 +35,7 @@ from airgap.delivery.read import Media, Volumes, open_media
 from airgap.delivery.write import copy_out
 from airgap.jobs.listing import items
 from airgap.jobs.surroundings import Surroundings
-from airgap.kinds import image
+from airgap.kinds.table import kind_of
 from airgap.store.layout import LOCK_FILE, Layout
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
@@ -66,7 +66,7 @@ def find(thing: Path, name: str) -> Found:
             volumes = Volumes(index.contents, media.folders)
             item = _locked(media, index, listed[name])
             root = item.root or Descriptor(OCI_MANIFEST, listed[name].digest, index.contents.size(listed[name].digest))
-            said = image.index_annotations(item) if item.kind == "image" else {}
+            said = kind_of(item).annotations(item)
             return _found(volumes, root, said, index.contents)
     else:
         layout = Layout(thing)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,11 @@ from airgap.base.parallel import parallel
 from airgap.base.places import check_file
 from airgap.base.progress import Progress
 from airgap.content.lock import Item, Lock
-from airgap.content.reference import LAYOUT_SCHEMES
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
-from airgap.kinds.table import kind as kind_named
-from airgap.kinds.table import wanted
+from airgap.kinds.kind import Kind
+from airgap.kinds.table import kind_named, kind_of, wanted
 from airgap.resources.load import load_request
 from airgap.resources.model import Request, Upstreams
 from airgap.store.locate import Reach
@@ -130,9 +129,9 @@ def make_lock(
     progress.start("lock", 0, len(entries))
 
     def one(entry: tuple[str, Any]) -> Item | AirgapError:
-        kind, asked = entry
+        kind, asked = kind_named(entry[0]), entry[1]
         progress.item(asked.name)
-        pin = kept.get((kind, asked.name))
+        pin = kept.get((kind.name, asked.name))
         if pin is not None and not {asked.name, ALL} & set(update):
             edits = _edits(kind, asked, pin, folder)
             if not edits:
@@ -140,18 +139,18 @@ def make_lock(
                 return pin
             edited.append(f"{asked.name}: resolved anew, because the request changed: {edits}")
         try:
-            item = kind_named(kind).resolve(asked, reach)
+            item = kind.resolve(asked, reach)
         except AirgapError as error:
             progress.done(asked.name, "failed")
-            return error.with_where(f"{asked.where + ': ' if asked.where else ''}{kind} {asked.name!r}")
+            return error.with_where(f"{asked.where + ': ' if asked.where else ''}{kind.name} {asked.name!r}")
         progress.done(asked.name, "locked")
         source = _relative(item.source, kind, folder)
-        return replace(item, source=source, asked=_unwritten(kind, asked))
+        return replace(item, source=source, asked=kind.unwritten(asked))
 
     results = parallel(jobs, one, entries)
     raise_all([result for result in results if isinstance(result, AirgapError)])
     lock = Lock.of(request.name, [result for result in results if isinstance(result, Item)])
-    return Locked(lock, (*sorted(edited), *(note for item in lock.items for note in _notes(item))))
+    return Locked(lock, (*sorted(edited), *(note for item in lock.items for note in kind_of(item).notes(item))))
 
 
 def raise_all(errors: list[AirgapError]) -> None:
@@ -197,42 +196,11 @@ def _unfound(typed: str, names: set[str], found: set[str]) -> tuple[str, str]:
     return f"--update {typed}: the request has no item of this name", hint
 
 
-def _asked(kind: str, asked: Any, folder: Path) -> dict[str, Any]:
-    """Everything that a request says about an item; `_pinned` gives the same of a lock."""
-    said: dict[str, Any] = {"source": _relative(_source(kind, asked), kind, folder)}
-    if kind in ("image", "chart"):
-        said |= {"platforms": getattr(asked, "platforms", ()), "phase": asked.phase}
-    elif kind == "file":
-        said |= {"sha256": asked.sha256, "path": asked.path}
-    elif kind == "git":
-        said["lfs"] = asked.lfs
-    return said | _unwritten(kind, asked)
-
-
-def _unwritten(kind: str, asked: Any) -> dict[str, str | list[str]]:
-    """What a pin does not show of the request that it was made from: the lock's field `asked`."""
-    if kind == "git":
-        return {"refs": sorted(asked.refs)}
-    if kind == "model":
-        revision = {"revision": asked.revision} if asked.repo else {}
-        return {"include": sorted(asked.include), **revision}
-    return {}
-
-
-def _pinned(pin: Item) -> dict[str, Any]:
-    said: dict[str, Any] = {"source": pin.source}
-    if pin.kind in ("image", "chart"):
-        said |= {"platforms": pin.platforms, "phase": pin.phase}
-    elif pin.kind == "file":
-        said |= {"sha256": pin.files[0].digest.hex if pin.files else "", "path": pin.path}
-    elif pin.kind == "git":
-        said["lfs"] = pin.lfs
-    return said | dict(pin.asked)
-
-
-def _edits(kind: str, asked: Any, pin: Item, folder: Path) -> str:
+def _edits(kind: Kind[Any], asked: Any, pin: Item, folder: Path) -> str:
     """What the request says otherwise than the one that `pin` was made from, in words; empty: the pin stays."""
-    new, old = _asked(kind, asked, folder), _pinned(pin)
+    source = _relative(kind.origin(asked), kind, folder)
+    new = {"source": source, **kind.said(asked), **kind.unwritten(asked)}
+    old = {"source": pin.source, **kind.pinned(pin), **pin.asked}
     return "; ".join(
         f"{key}: {_text(old[key])} → {_text(new[key])}"
         if key in old
@@ -246,48 +214,17 @@ def _text(value: Any) -> str:
     return str(value) if isinstance(value, str | bool) else ", ".join(value) or "all"
 
 
-def _source(kind: str, asked: Any) -> str:
-    """The lock's `source` for a request, before local paths in it are made relative."""
-    if kind in ("image", "chart"):
-        return str(asked.ref)
-    if kind == "git":
-        return str(asked.url)
-    if kind == "model":
-        return f"hf:{asked.repo}" if asked.repo else f"directory:{asked.directory}"
-    return asked.url or f"file:{asked.file}"
-
-
-_LOCAL = (*(f"{scheme}:" for scheme in LAYOUT_SCHEMES), "directory:", "file:")
-
-
-def _relative(source: str, kind: str, folder: Path) -> str:
+def _relative(source: str, kind: Kind[Any], folder: Path) -> str:
     """Local paths below the lock's folder are written relative to it, so that both can be moved together.
 
     Where the command was started does not matter: `..` in the folder's name is taken out as in the request's paths.
     """
-    scheme = next((one for one in _LOCAL if source.startswith(one)), "")
-    path = source.removeprefix(scheme)
-    if (scheme or kind == "git") and path.startswith("/"):
-        base = os.path.normpath(folder.absolute()).rstrip("/") + "/"
-        return scheme + path.removeprefix(base)
+    for prefix in kind.path_prefixes:
+        path = source.removeprefix(prefix)
+        if source.startswith(prefix) and path.startswith("/"):
+            base = os.path.normpath(folder.absolute()).rstrip("/") + "/"
+            return prefix + path.removeprefix(base)
     return source
-
-
-def _notes(item: Item) -> list[str]:
-    notes = []
-    if item.converted:
-        notes.append(f"{item.name}: converted: an engine's image has no digest of its own, so it got {item.root}")
-    if item.inside is not None and item.root is not None:
-        # Design §4: the far side must not be surprised. Whether the index has attestations is not asked again for a
-        # pin that stays, so the note says it of all.
-        notes.append(
-            f"{item.name}: with `platforms:` the index itself does not arrive: @{item.root.digest} and signatures on it"
-            " will not resolve inside, those on the chosen children will; what it lists for no chosen platform is left"
-            " out, and so are BuildKit's attestation manifests (`unknown/unknown`)"
-        )
-    if item.phase == "seed":
-        notes.append(f"{item.name}: `phase: seed` does nothing in this version: at the import it goes to the registry")
-    return notes
 
 
 def diff_locks(old: Lock, new: Lock) -> list[dict[str, str]]:
@@ -301,19 +238,15 @@ def diff_locks(old: Lock, new: Lock) -> list[dict[str, str]]:
             continue
         if one is None or two is None:
             item, change = (two, "added") if two is not None else (one, "removed")
-            detail = _identity(item) if item is not None else ""
+            detail = kind_of(item).identity(item) if item is not None else ""
         else:
             change, detail = "changed", "; ".join(_changes(one, two))
         rows.append({"change": change, "kind": key[0], "name": key[1], "detail": detail})
     return rows
 
 
-def _identity(item: Item) -> str:
-    return str(item.root.digest) if item.root else f"{len(item.refs)} refs"
-
-
 def _changes(one: Item, two: Item) -> list[str]:
-    old, new = one.as_dict(), two.as_dict()
+    kind, old, new = kind_of(two), one.as_dict(), two.as_dict()
     found = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
@@ -321,20 +254,10 @@ def _changes(one: Item, two: Item) -> list[str]:
             continue
         if key == "root":
             found.append(f"root {before['digest']} → {after['digest']}" if before and after else "root")
-        elif key in ("refs",):
-            found += _ref_changes(one.refs, two.refs)
         elif key == "asked":
             found.append(f"asked: {json.dumps(before)} → {json.dumps(after)}")
         elif key in ("attached", "files"):
             found.append(f"{key}: {len(before or ())} → {len(after or ())}")
         else:
-            found.append(f"{key}: {before} → {after}")
+            found += kind.changed(key, before, after)
     return found
-
-
-def _ref_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    return [
-        f"{ref} {(old.get(ref) or 'nothing')[:12]} → {(new.get(ref) or 'nothing')[:12]}"
-        for ref in sorted(old.keys() | new.keys())
-        if old.get(ref) != new.get(ref)
-    ]

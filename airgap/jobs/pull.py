@@ -30,7 +30,7 @@ from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of, store_names
-from airgap.station.files import Records, git_pin_name, store_records
+from airgap.station.files import Records, pin_name, store_records
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from airgap.store.overlay import Overlay
@@ -173,9 +173,9 @@ def pull_locks(
 
 def _pack(result: Pulled, layout: Layout, records: Records, reach: Reach, progress: Progress) -> None:
     kind = kind_of(result.item)
-    if kind.pack is None:
+    if not kind.packed:
         return
-    found = layout.find(git_pin_name(result.item))
+    found = layout.find(pin_name(result.item))
     if found is not None and layout.has(found):
         result.root = Descriptor(found.media_type, found.digest, found.size)
         return
@@ -192,9 +192,9 @@ def _pack(result: Pulled, layout: Layout, records: Records, reach: Reach, progre
 
 def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
     kind = kind_of(item)
-    if kind.read is None or item.root is None:
+    if kind.packed or item.root is None:
         return []
-    origin = kind.read(item, reach)
+    origin = kind.source(item, reach)
     source: Source = Overlay(VerifiedNodes(layout), origin)
     return [Copy(item.name, source, layout, top, keep) for top, keep in item.graphs(item.root)]
 

@@ -12,7 +12,7 @@ from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.surroundings import Surroundings
 from airgap.judgement.items import FoundItem, look_up, open_policy, pick
 from airgap.judgement.judge import Judgement, judge
-from airgap.kinds import image
+from airgap.kinds.table import kind_of
 from airgap.resources.policy_model import Policy
 from airgap.store.layout import Layout
 
@@ -70,4 +70,4 @@ def _find(options: VerifyImageOptions, surroundings: Surroundings, work: Path) -
         store = Layout(options.store)
         return pick(lock, options.ref, lambda _item: store)
     reach = reach_for(upstreams, options.lock.parent, work, 1, surroundings)
-    return pick(lock, options.ref, lambda item: image.source(item, reach))
+    return pick(lock, options.ref, lambda item: kind_of(item).source(item, reach))

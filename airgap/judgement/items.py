@@ -13,16 +13,17 @@ from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress, Silent
 from airgap.content.graph import Descriptor, Source, read_node
-from airgap.content.lock import Item, Lock
+from airgap.content.lock import PHASES, Item, Lock
 from airgap.content.reference import ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
-from airgap.judgement.checks.base import GRAPHS, Outcome
+from airgap.judgement.checks.base import Outcome
 from airgap.judgement.judge import Judgement, judge
-from airgap.kinds.chart import CONFIG as CHART_CONFIG
 from airgap.kinds.image import measure
+from airgap.kinds.table import kind_of, kind_of_graph, rule_name, signed_kinds
 from airgap.resources.load import load_policy
-from airgap.resources.policy_model import Policy, policy_name
+from airgap.resources.policy_model import Policy
+from airgap.resources.problems import listed
 from airgap.resources.waiver import Waiver
-from airgap.station.files import git_pin_name
+from airgap.station.files import pin_name
 from airgap.store.layout import Layout
 from airgap.store.locate import Located, Reach, find_attached
 
@@ -70,13 +71,12 @@ def look_up(ref: str, known_as: str, reach: Reach) -> FoundItem:
     located = reach.locate(ref)
     nodes, _ = measure(located.source, located.root, ())
     root = Descriptor(located.root.media_type, located.root.digest, located.root.size)
-    node = read_node(located.source, root)
-    is_chart = node.config is not None and node.config.media_type == CHART_CONFIG
     item = Item(
         name=known_as or _name(ref, located),
-        kind="chart" if is_chart else "image",
+        kind=kind_of_graph(read_node(located.source, root)).name,
         source=known_as or ref,
         root=root,
+        phase=PHASES[0],
         attached=find_attached(located, nodes),
         converted=located.converted,
     )
@@ -98,10 +98,10 @@ def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> FoundI
         near = difflib.get_close_matches(name, [one.name for one in lock.items], 1)
         hint = f"did you mean {near[0]!r}?" if near else "`airgap ls LOCK` lists the names"
         raise InputError("no-such-item", f"lock {lock.name!r}: no item {name!r}", hint)
-    if item.kind not in GRAPHS:
+    if not kind_of(item).signed:
         raise InputError(
             "not-an-image",
-            f"{name!r} is of kind {item.kind}, expected image or chart",
+            f"{name!r} is of kind {item.kind}, expected {listed(signed_kinds())}",
             "`airgap scan` judges every kind",
         )
     return FoundItem(item, open_source(item))
@@ -143,7 +143,7 @@ def _judge(
     now: datetime,
     waivers: Sequence[Waiver],
 ) -> Judgement:
-    root = item.root if item.root is not None else layout.find(git_pin_name(item))
+    root = item.root if item.root is not None else layout.find(pin_name(item))
     if root is None or not layout.has(root):
         what = f"it is not in the store {layout.path}: run `airgap pull` with this lock"
         return _not_run(item, root, policy, "not-pulled", what)
@@ -154,7 +154,7 @@ def _judge(
 
 
 def _not_run(item: Item, root: Descriptor | None, policy: Policy, reason: str, detail: str) -> Judgement:
-    rule = policy.rule_for(item.kind, policy_name(item))
+    rule = policy.rule_for(item.kind, rule_name(item))
     return Judgement(
         item.name,
         item.kind,

@@ -17,7 +17,8 @@ from airgap.content.graph import Descriptor, Source
 from airgap.content.lock import Item
 from airgap.judgement.checks.base import DENIED, Answer, Case, Check, Outcome
 from airgap.judgement.checks.table import CHECKS
-from airgap.resources.policy_model import Policy, policy_name
+from airgap.kinds.table import rule_name
+from airgap.resources.policy_model import Policy
 from airgap.resources.waiver import Waiver
 from airgap.signatures.explain import finding_dict
 from airgap.signatures.record import VerificationResult
@@ -85,7 +86,7 @@ def judge(
     `trust_roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store. Raises
     `IntegrityError`, `StoreError`, `UpstreamError` when the content cannot be read: then there is no judgement.
     """
-    top, name = item.root or root, policy_name(item)
+    top, name = item.root or root, rule_name(item)
     case = Case(item, name, source, policy, policy.rule_for(item.kind, name), trust_roots, now, top)
     answers = _by_subject(_asked(case, waivers))
     failed = next((answer for answer in answers if not answer.good), None)

@@ -13,7 +13,7 @@ from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.content.graph import Descriptor, Source
 from airgap.content.lock import Item, Lock
-from airgap.judgement.checks.base import GRAPHS
+from airgap.kinds.table import kind_of
 from airgap.signatures.formats.read import subjects as below
 from airgap.signatures.scanner_report import MAX_REPORT, MAX_REPORTS, Report
 
@@ -60,7 +60,7 @@ def subjects(
         lock.digest: frozenset(
             digest
             for item, root in islice(rest, len(lock.items))
-            if item.kind in GRAPHS
+            if kind_of(item).signed
             for digest in below(source, root, item.platforms)
         )
         for lock in locks

@@ -9,20 +9,23 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
-from typing import Any, BinaryIO
-
-import yaml
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError
 from airgap.base.strict_json import parse_json
 from airgap.content.forms import Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified, walk
+from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item
-from airgap.content.reference import CHART_SCHEME, local_scheme, parse_reference
+from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
+from airgap.kinds.kind import Kind, phase_notes, straight, untagged
 from airgap.resources.model import ChartRequest
-from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
+
+if TYPE_CHECKING:
+    from airgap.store.locate import Reach
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -32,79 +35,6 @@ MAX_ENTRIES = 20_000
 MAX_UNPACKED = 512 << 20
 """Bytes that a chart may unpack to: Helm itself stops at 100 MiB packed."""
 MAX_CHART_YAML = 1 << 20
-
-
-def resolve(request: ChartRequest, reach: Reach) -> Item:
-    """Pins a chart; anything that is not a chart is refused here, and not at the far side.
-
-    Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError` (`not-a-chart`).
-    """
-    located = reach.locate(request.ref)
-    sizes = dict[Digest, int]()
-    _layers(read_node(located.source, located.root), request.ref)
-    attached = find_attached(located, [located.root.digest])
-    for root in (located.root, *(one.descriptor for one in attached)):
-        for found in walk(located.source, root):
-            descriptor = found.descriptor if isinstance(found, Node) else found
-            sizes[descriptor.digest] = descriptor.size
-    return Item(
-        name=request.name,
-        kind="chart",
-        source=request.ref,
-        root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
-        bytes=sum(sizes.values()),
-        phase=request.phase,
-        attached=attached,
-    )
-
-
-def source(item: Item, reach: Reach) -> Source:
-    """Where the pinned chart is read from."""
-    return reach.locate(item.source, item.root).source
-
-
-def check(item: Item, root: Descriptor, source: Source) -> list[str]:
-    """Opens the chart: Chart.yaml must agree with the config and, where there is one, with the tag."""
-    try:
-        node = read_node(source, root)
-        chart_layer = _layers(node, item.name)
-        config = parse_json(read_verified(source, _config(node)), f"config of {item.name}")
-        chart = read_chart_yaml(source.open(chart_layer), item.name)
-    except AirgapError as error:
-        return [error.what]
-    findings = []
-    for key in ("name", "version"):
-        said = config.get(key) if isinstance(config, dict) else None
-        if said != chart.get(key):
-            findings.append(f"Chart.yaml says {key} {chart.get(key)!r}, the OCI config says {said!r}")
-    reference = parse_reference(_original(item))
-    # OCI tags cannot hold a plus sign: Helm writes an underscore.
-    tag = str(chart.get("version", "")).replace("+", "_")
-    if reference.tag and reference.tag != tag:
-        findings.append(f"the tag is {reference.tag!r}, the chart's version is {chart.get('version')!r}")
-    if reference.repository.rsplit("/", 1)[-1] != chart.get("name"):
-        findings.append(f"the repository is {reference.repository!r}, the chart's name is {chart.get('name')!r}")
-    return findings
-
-
-def form(item: Item, root: Descriptor, source: Source) -> Graph:
-    """A graph, like an image."""
-    return Graph(item.name, _original(item), root, source, (), item.attached)
-
-
-def expect(item: Item) -> Graph:
-    """The form as the lock alone tells it."""
-    if item.root is None:
-        raise IntegrityError("bad-lock", f"chart {item.name!r} has no root in the lock", "lock it again")
-    return form(item, item.root, Memory())
-
-
-def _original(item: Item) -> str:
-    return item.name if _is_local(item.source) else item.source.removeprefix(CHART_SCHEME)
-
-
-def _is_local(source: str) -> bool:
-    return local_scheme(source) != ""
 
 
 def _config(node: Node) -> Descriptor:
@@ -154,6 +84,8 @@ def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, Any]:
 
 
 def _yaml(data: bytes, name: str) -> dict[str, Any]:
+    import yaml
+
     if len(data) > MAX_CHART_YAML:
         raise IntegrityError("bad-chart", f"{name}: Chart.yaml has more than {MAX_CHART_YAML} bytes")
     try:
@@ -163,3 +95,113 @@ def _yaml(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise IntegrityError("bad-chart", f"{name}: Chart.yaml is not a map")
     return document
+
+
+class ChartKind(Kind[ChartRequest]):
+    """A Helm chart in a registry, a layout or an archive."""
+
+    name = "chart"
+    section = "charts"
+    item_fields = ItemFields(frozenset({"root", "bytes", "phase"}), frozenset({"attached"}))
+    signed = True
+    path_prefixes = tuple(f"{scheme}:" for scheme in LAYOUT_SCHEMES)
+
+    def origin(self, asked: ChartRequest) -> str:
+        """The reference, with its scheme."""
+        return asked.ref
+
+    def said(self, asked: ChartRequest) -> Mapping[str, Any]:
+        """The phase."""
+        return {"phase": asked.phase}
+
+    def pinned(self, item: Item) -> Mapping[str, Any]:
+        """The phase."""
+        return {"phase": item.phase}
+
+    def resolve(self, asked: ChartRequest, reach: Reach) -> Item:
+        """Pins a chart; anything that is not a chart is refused here, and not at the far side.
+
+        Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError` (`not-a-chart`).
+        """
+        from airgap.store.locate import find_attached
+
+        located = reach.locate(asked.ref)
+        sizes = dict[Digest, int]()
+        _layers(read_node(located.source, located.root), asked.ref)
+        attached = find_attached(located, [located.root.digest])
+        for root in (located.root, *(one.descriptor for one in attached)):
+            for found in walk(located.source, root):
+                descriptor = found.descriptor if isinstance(found, Node) else found
+                sizes[descriptor.digest] = descriptor.size
+        return Item(
+            name=asked.name,
+            kind="chart",
+            source=asked.ref,
+            root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
+            bytes=sum(sizes.values()),
+            phase=asked.phase,
+            attached=attached,
+        )
+
+    def source(self, item: Item, reach: Reach) -> Source:
+        """Where the pinned chart is read from."""
+        return reach.locate(item.source, item.root).source
+
+    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
+        """Opens the chart: Chart.yaml must agree with the config and, where there is one, with the tag."""
+        try:
+            node = read_node(source, root)
+            chart_layer = _layers(node, item.name)
+            config = parse_json(read_verified(source, _config(node)), f"config of {item.name}")
+            chart = read_chart_yaml(source.open(chart_layer), item.name)
+        except AirgapError as error:
+            return [error.what]
+        findings = []
+        for key in ("name", "version"):
+            said = config.get(key) if isinstance(config, dict) else None
+            if said != chart.get(key):
+                findings.append(f"Chart.yaml says {key} {chart.get(key)!r}, the OCI config says {said!r}")
+        reference = parse_reference(self._original(item))
+        # OCI tags cannot hold a plus sign: Helm writes an underscore.
+        tag = str(chart.get("version", "")).replace("+", "_")
+        if reference.tag and reference.tag != tag:
+            findings.append(f"the tag is {reference.tag!r}, the chart's version is {chart.get('version')!r}")
+        if reference.repository.rsplit("/", 1)[-1] != chart.get("name"):
+            findings.append(f"the repository is {reference.repository!r}, the chart's name is {chart.get('name')!r}")
+        return findings
+
+    def form(self, item: Item, root: Descriptor, source: Source) -> Graph:
+        """A graph, like an image."""
+        return Graph(item.name, self._original(item), root, source, (), item.attached)
+
+    def expect(self, item: Item) -> Graph:
+        """The form as the lock alone tells it."""
+        if item.root is None:
+            raise IntegrityError("bad-lock", f"chart {item.name!r} has no root in the lock", "lock it again")
+        return self.form(item, item.root, Memory())
+
+    def is_local(self, item: Item) -> bool:
+        """A layout or an archive."""
+        return local_scheme(item.source) != ""
+
+    def address(self, item: Item) -> str:
+        """Host and repository."""
+        return straight(untagged(item.source))
+
+    def local_name(self, item: Item) -> str:
+        """The same of its name, which is a reference, too."""
+        return straight(untagged(item.name))
+
+    def claims(self, node: Node) -> bool:
+        """By the type of its config."""
+        return node.config is not None and node.config.media_type == CONFIG
+
+    def notes(self, item: Item) -> list[str]:
+        """Phases do nothing yet."""
+        return phase_notes(item)
+
+    def _original(self, item: Item) -> str:
+        return item.name if self.is_local(item) else item.source.removeprefix(CHART_SCHEME)
+
+
+KIND = ChartKind()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
@@ -16,38 +18,16 @@ from airgap.content.graph import (
     by_platform,
     walk,
 )
+from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item
 from airgap.content.platforms import arriving, check_platform, narrow
-from airgap.content.reference import local_scheme
+from airgap.content.reference import LAYOUT_SCHEMES, local_scheme
+from airgap.kinds.kind import Kind, phase_notes, straight, untagged
 from airgap.resources.model import ImageRequest
-from airgap.store.locate import Reach, find_attached
 from airgap.store.memory import Memory
 
-
-def resolve(request: ImageRequest, reach: Reach) -> Item:
-    """Pins a reference: its root, its size in bytes, and everything attached to the index and to every child.
-
-    Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
-    """
-    located = reach.locate(request.ref)
-    check_platform(located.source, located.root, request.platforms)
-    inside, _ = narrow(located.source, located.root, request.platforms)
-    nodes, sizes = measure(located.source, located.root, request.platforms)
-    attached = find_attached(located, nodes)
-    for one in attached:
-        sizes |= measure(located.source, one.descriptor, ())[1]
-    return Item(
-        name=request.name,
-        kind="image",
-        source=request.ref,
-        root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
-        bytes=sum(sizes.values()),
-        phase=request.phase,
-        platforms=request.platforms,
-        inside=None if inside.digest == located.root.digest else inside,
-        attached=attached,
-        converted=located.converted,
-    )
+if TYPE_CHECKING:
+    from airgap.store.locate import Reach
 
 
 def measure(source: Source, root: Descriptor, platforms: tuple[str, ...]) -> tuple[list[Digest], dict[Digest, int]]:
@@ -61,44 +41,115 @@ def measure(source: Source, root: Descriptor, platforms: tuple[str, ...]) -> tup
     return nodes, sizes
 
 
-def source(item: Item, reach: Reach) -> Source:
-    """Where the pinned graph is read from."""
-    return reach.locate(item.source, item.root).source
+class ImageKind(Kind[ImageRequest]):
+    """A graph in a registry, a layout, an archive or an engine."""
+
+    name = "image"
+    section = "images"
+    item_fields = ItemFields(
+        frozenset({"root", "bytes", "phase"}), frozenset({"platforms", "inside", "attached", "converted"})
+    )
+    signed = True
+    path_prefixes = tuple(f"{scheme}:" for scheme in LAYOUT_SCHEMES)
+
+    def origin(self, asked: ImageRequest) -> str:
+        """The reference."""
+        return asked.ref
+
+    def said(self, asked: ImageRequest) -> Mapping[str, Any]:
+        """Platforms and phase."""
+        return {"platforms": asked.platforms, "phase": asked.phase}
+
+    def pinned(self, item: Item) -> Mapping[str, Any]:
+        """Platforms and phase."""
+        return {"platforms": item.platforms, "phase": item.phase}
+
+    def resolve(self, asked: ImageRequest, reach: Reach) -> Item:
+        """Pins a reference: its root, its size in bytes, and everything attached to the index and to every child.
+
+        Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
+        """
+        from airgap.store.locate import find_attached
+
+        located = reach.locate(asked.ref)
+        check_platform(located.source, located.root, asked.platforms)
+        inside, _ = narrow(located.source, located.root, asked.platforms)
+        nodes, sizes = measure(located.source, located.root, asked.platforms)
+        attached = find_attached(located, nodes)
+        for one in attached:
+            sizes |= measure(located.source, one.descriptor, ())[1]
+        return Item(
+            name=asked.name,
+            kind="image",
+            source=asked.ref,
+            root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
+            bytes=sum(sizes.values()),
+            phase=asked.phase,
+            platforms=asked.platforms,
+            inside=None if inside.digest == located.root.digest else inside,
+            attached=attached,
+            converted=located.converted,
+        )
+
+    def source(self, item: Item, reach: Reach) -> Source:
+        """Where the pinned graph is read from."""
+        return reach.locate(item.source, item.root).source
+
+    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
+        """What is wrong with the graph in the store: nothing, as the digests fix all of it."""
+        return []
+
+    def annotations(self, item: Item) -> dict[str, str]:
+        """Its full name, and the platforms.
+
+        containerd takes an image's name from the first, and without a full name it imports nothing.
+        """
+        said = {ANNOTATION_IMAGE_NAME: self._original(item)}
+        return said | ({ANNOTATION_PLATFORMS: ",".join(item.platforms)} if item.platforms else {})
+
+    def form(self, item: Item, root: Descriptor, source: Source) -> Graph:
+        """A graph. Its original name is the reference, or the item's name where the source is local."""
+        original = self._original(item)
+        return Graph(item.name, original, root, source, item.platforms, item.attached)
+
+    def expect(self, item: Item) -> Graph:
+        """The form as the lock alone tells it: with `platforms:` its root is what a registry is given."""
+        root = item.inside or item.root
+        if root is None:
+            raise InputError("bad-lock", f"image {item.name!r} has no root in the lock", "lock it again")
+        attached = arriving(item.attached, (item.root or root).digest, root.digest)
+        whole = self.form(item, root, Memory())
+        return replace(whole, platforms=(), attached=attached)
+
+    def is_local(self, item: Item) -> bool:
+        """A layout, an archive or an engine."""
+        return local_scheme(item.source) != ""
+
+    def address(self, item: Item) -> str:
+        """Host and repository."""
+        return straight(untagged(item.source))
+
+    def local_name(self, item: Item) -> str:
+        """The same of its name, which is a reference, too."""
+        return straight(untagged(item.name))
+
+    def notes(self, item: Item) -> list[str]:
+        """What converting and choosing platforms did, and that phases do nothing yet."""
+        notes = []
+        if item.converted:
+            notes.append(f"{item.name}: converted: an engine's image has no digest of its own, so it got {item.root}")
+        if item.inside is not None and item.root is not None:
+            # Design §4: the far side must not be surprised. Whether the index has attestations is not asked again for a
+            # pin that stays, so the note says it of all.
+            notes.append(
+                f"{item.name}: with `platforms:` the index itself does not arrive: @{item.root.digest} and signatures"
+                " on it will not resolve inside, those on the chosen children will; what it lists for no chosen"
+                " platform is left out, and so are BuildKit's attestation manifests (`unknown/unknown`)"
+            )
+        return notes + phase_notes(item)
+
+    def _original(self, item: Item) -> str:
+        return item.name if self.is_local(item) else item.source
 
 
-def expect(item: Item) -> Graph:
-    """The form as the lock alone tells it: with `platforms:` its root is what a registry is given."""
-    root = item.inside or item.root
-    if root is None:
-        raise InputError("bad-lock", f"image {item.name!r} has no root in the lock", "lock it again")
-    attached = arriving(item.attached, (item.root or root).digest, root.digest)
-    whole = form(item, root, Memory())
-    return replace(whole, platforms=(), attached=attached)
-
-
-def check(_item: Item, _root: Descriptor, _source: Source) -> list[str]:
-    """What is wrong with the graph in the store: nothing, as the digests fix all of it."""
-    return []
-
-
-def form(item: Item, root: Descriptor, source: Source) -> Graph:
-    """A graph. Its original name is the reference, or the item's name where the source is local."""
-    original = _original(item)
-    return Graph(item.name, original, root, source, item.platforms, item.attached)
-
-
-def index_annotations(item: Item) -> dict[str, str]:
-    """What a store's index.json says of an image besides its name, so that `extract` needs no lock.
-
-    containerd takes an image's name from the first, and without a full name it imports nothing.
-    """
-    said = {ANNOTATION_IMAGE_NAME: _original(item)}
-    return said | ({ANNOTATION_PLATFORMS: ",".join(item.platforms)} if item.platforms else {})
-
-
-def _original(item: Item) -> str:
-    return item.name if _is_local(item.source) else item.source
-
-
-def _is_local(source: str) -> bool:
-    return local_scheme(source) != ""
+KIND = ImageKind()

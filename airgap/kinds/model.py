@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airgap.base.canonical import canonical
@@ -22,13 +22,17 @@ from airgap.base.secrets import read_secret
 from airgap.base.streams import read_limited
 from airgap.content.forms import Tree
 from airgap.content.graph import Descriptor, Opener, Source
+from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item, LockedFile, check_path
-from airgap.net.http import Auth, Fixed, Response
+from airgap.kinds.kind import Kind
 from airgap.net.origin import Origin
 from airgap.resources.model import ModelRequest
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
-from airgap.store.locate import Reach
 from airgap.store.memory import Memory
+
+if TYPE_CHECKING:
+    from airgap.net.http import Auth, Response
+    from airgap.store.locate import Reach
 
 MODEL_TYPE = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
@@ -70,34 +74,6 @@ def graph(name: str, files: Sequence[LockedFile]) -> tuple[Memory, Descriptor]:
     return artifact(MODEL_TYPE, (CONFIG_TYPE, canonical(config)), [_layer(file) for file in ordered])
 
 
-def resolve(request: ModelRequest, reach: Reach) -> Item:
-    """Pins a model: every file with its path, digest and size in bytes.
-
-    Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
-    """
-    licence, revision = "", ""
-    if request.directory is not None:
-        files, source = (
-            _directory(request, request.directory, reach.jobs),
-            f"directory:{request.directory}",
-        )
-    else:
-        files, revision, licence = _hub(request, reach)
-        source = f"hf:{request.repo}"
-    _, root = graph(request.name, files)
-    blobs = {file.digest: file.size for file in files}
-    return Item(
-        name=request.name,
-        kind="model",
-        source=source,
-        root=root,
-        bytes=sum(blobs.values()) + root.size,
-        revision=revision or f"sha256-{root.digest.hex}",
-        licence=licence,
-        files=tuple(sorted(files, key=lambda file: file.path)),
-    )
-
-
 def _chosen(request: ModelRequest, paths: Iterable[str]) -> list[str]:
     """The paths that `include` names, sorted; a pattern that names none is an error."""
     everything = sorted(paths)
@@ -131,6 +107,8 @@ def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFil
 
 
 def _auth(reach: Reach) -> tuple[Auth | None, str]:
+    from airgap.net.http import Fixed
+
     credentials = reach.http.host(Origin.of(reach.hub_endpoint)).credentials
     if credentials is None or credentials.token_file is None:
         return None, ""
@@ -253,32 +231,84 @@ def _explain(response: Response, repo: str) -> UpstreamError:
     return error
 
 
-def source(item: Item, reach: Reach) -> Source:
-    """The manifest in memory, the files where they are."""
-    opener: Callable[[str], Opener]
-    if item.source.startswith("hf:"):
-        repo = item.source.removeprefix("hf:")
-        opener = _Place(reach, repo, item.revision, _auth(reach)[0]).opener
-    else:
-        folder = reach.path(item.source.removeprefix("directory:"))
-        opener = lambda path: open_file(folder / check_path(path, item.name))  # noqa: E731
-    openers = {file.digest: opener(file.path) for file in item.files}
-    return Gathered(graph(item.name, item.files)[0], openers)
+class ModelKind(Kind[ModelRequest]):
+    """A repository of the Hugging Face Hub at a commit, or a directory."""
+
+    name = "model"
+    section = "models"
+    item_fields = ItemFields(
+        frozenset({"root", "bytes", "revision", "files"}),
+        frozenset({"licence", "asked"}),
+        {"include": list, "revision": str},
+    )
+    path_prefixes = ("directory:",)
+
+    def origin(self, asked: ModelRequest) -> str:
+        """`hf:` and the repository, or `directory:` and the path."""
+        return f"hf:{asked.repo}" if asked.repo else f"directory:{asked.directory}"
+
+    def unwritten(self, asked: ModelRequest) -> Mapping[str, str | list[str]]:
+        """Patterns, and of the Hub the revision that was asked for."""
+        revision = {"revision": asked.revision} if asked.repo else {}
+        return {"include": sorted(asked.include), **revision}
+
+    def resolve(self, asked: ModelRequest, reach: Reach) -> Item:
+        """Pins a model: every file with its path, digest and size in bytes.
+
+        Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
+        """
+        licence, revision = "", ""
+        if asked.directory is not None:
+            files, source = (
+                _directory(asked, asked.directory, reach.jobs),
+                f"directory:{asked.directory}",
+            )
+        else:
+            files, revision, licence = _hub(asked, reach)
+            source = f"hf:{asked.repo}"
+        _, root = graph(asked.name, files)
+        blobs = {file.digest: file.size for file in files}
+        return Item(
+            name=asked.name,
+            kind="model",
+            source=source,
+            root=root,
+            bytes=sum(blobs.values()) + root.size,
+            revision=revision or f"sha256-{root.digest.hex}",
+            licence=licence,
+            files=tuple(sorted(files, key=lambda file: file.path)),
+        )
+
+    def source(self, item: Item, reach: Reach) -> Source:
+        """The manifest in memory, the files where they are."""
+        opener: Callable[[str], Opener]
+        if item.source.startswith("hf:"):
+            repo = item.source.removeprefix("hf:")
+            opener = _Place(reach, repo, item.revision, _auth(reach)[0]).opener
+        else:
+            folder = reach.path(item.source.removeprefix("directory:"))
+            opener = lambda path: open_file(folder / check_path(path, item.name))  # noqa: E731
+        openers = {file.digest: opener(file.path) for file in item.files}
+        return Gathered(graph(item.name, item.files)[0], openers)
+
+    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
+        """The root is what the lock's own list of files gives."""
+        made = graph(item.name, item.files)[1]
+        return [] if made.digest == root.digest else [f"the root is {root.digest}, the lock's files give {made.digest}"]
+
+    def form(self, item: Item, root: Descriptor, source: Source) -> Tree:
+        """The plain repository tree under `<name>/<revision>/`; the pointer `<name>/refs/main` is written last."""
+        entries = {file.path: _layer(file) for file in item.files}
+        pointer = (f"{item.name}/refs/main", item.revision.encode())
+        return Tree(item.name, "models", f"{item.name}/{item.revision}", entries, root, source, pointer)
+
+    def expect(self, item: Item) -> Tree:
+        """The form as the lock alone tells it."""
+        return self.form(item, graph(item.name, item.files)[1], Memory())
+
+    def address(self, item: Item) -> str:
+        """The repository on the Hub."""
+        return f"huggingface.co/{item.source.removeprefix('hf:')}"
 
 
-def check(item: Item, root: Descriptor, _source: Source) -> list[str]:
-    """The root is what the lock's own list of files gives."""
-    made = graph(item.name, item.files)[1]
-    return [] if made.digest == root.digest else [f"the root is {root.digest}, the lock's files give {made.digest}"]
-
-
-def form(item: Item, root: Descriptor, source: Source) -> Tree:
-    """The plain repository tree under `<name>/<revision>/`; the pointer `<name>/refs/main` is written last."""
-    entries = {file.path: _layer(file) for file in item.files}
-    pointer = (f"{item.name}/refs/main", item.revision.encode())
-    return Tree(item.name, "models", f"{item.name}/{item.revision}", entries, root, source, pointer)
-
-
-def expect(item: Item) -> Tree:
-    """The form as the lock alone tells it."""
-    return form(item, graph(item.name, item.files)[1], Memory())
+KIND = ModelKind()

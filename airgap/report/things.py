@@ -12,6 +12,7 @@ from airgap.base.times import utc_text
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
 from airgap.jobs.listing import _file, _lock, items
+from airgap.kinds.table import kind_of
 from airgap.report.judged import judged
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement
@@ -34,10 +35,7 @@ def describe(thing: Path) -> tuple[Any, str]:
     lock = _lock(data, kind, thing)
     lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}"]
     for item in lock.items:
-        what = (
-            str(item.root.digest) if item.root else ", ".join(f"{r} {o[:12]}" for r, o in list(item.refs.items())[:5])
-        )
-        lines.append(f"  {item.kind:<6} {item.name}  {what}")
+        lines.append(f"  {item.kind:<6} {item.name}  {kind_of(item).shown(item)}")
         lines += [
             f"         {a.how} {a.tag or a.descriptor.artifact_type} {a.descriptor.digest} on {a.subject.short}"
             for a in item.attached

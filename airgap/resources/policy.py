@@ -206,7 +206,7 @@ def name_complaint(name: str) -> str:
 
 
 def _likely(name: str) -> str:
-    """A name that something can have: as `policy_name` makes them."""
+    """A name that something can have: as the kinds make them for `Policy.rule_for`."""
     if name.startswith("hf:"):
         return f"huggingface.co/{name.removeprefix('hf:')}"
     name = re.sub("/{2,}", "/", name.lstrip("/")).removesuffix(".git")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import unquote
 
 from airgap.base.digest import Digest
-from airgap.content.lock import KINDS, Item
-from airgap.content.reference import DOCKER_HUB, HUB_ALIASES, local_scheme
+from airgap.content import known_kinds
 from airgap.resources.patterns import name_covers, name_matches, pattern_matches
 
 
@@ -167,45 +163,6 @@ class Policy:
 
 def shadow(above: Sequence[Rule], kinds: Sequence[str], pattern: str) -> Rule | None:
     """The rule because of which `pattern` never decides anything of `kinds` (none: all) below `above`, if so."""
-    found = [next((rule for rule in above if rule.shadows(kind, pattern)), None) for kind in kinds or KINDS]
+    asked = kinds or known_kinds.names()
+    found = [next((rule for rule in above if rule.shadows(kind, pattern)), None) for kind in asked]
     return None if None in found else found[0]
-
-
-_LOCAL = {"model": "directory:", "file": "file:"}
-"""How the source of what lies here begins, by kind; of graphs it is a reference."""
-
-
-def is_local(item: Item) -> bool:
-    """True for what was read on the machine that locked it: a folder, an archive, an engine."""
-    if item.kind == "git":
-        return re.match(r"https?://", item.source, re.IGNORECASE) is None
-    if item.kind in _LOCAL:
-        return item.source.startswith(_LOCAL[item.kind])
-    return local_scheme(item.source) != ""
-
-
-def policy_name(item: Item) -> str:
-    """What rules are matched against: where an item comes from, without scheme, tag and digest.
-
-    One place has one name, however its address is written: hosts are in lower case, and a path goes the straight way.
-    What lies on this machine goes by the name that it shall have inside, so that a folder beside the request cannot
-    pass by a rule for something else.
-    """
-    if item.kind == "model" and not is_local(item):
-        return f"huggingface.co/{item.source.removeprefix('hf:')}"
-    text = item.name if is_local(item) else item.source
-    text = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", text)
-    if item.kind in ("image", "chart"):
-        head, slash, last = text.partition("@")[0].rpartition("/")
-        return _straight(head + slash + last.partition(":")[0])
-    text = text.partition("#")[0].partition("?")[0]
-    text = text.rstrip("/") if is_local(item) else _straight(text)
-    return text.removesuffix(".git" if item.kind == "git" else "")
-
-
-def _straight(address: str) -> str:
-    """An address as everybody else would write it, so that `acme/../evil` is not taken for one of acme's."""
-    host, slash, path = address.partition("/")
-    host = host.rpartition("@")[2].lower().removesuffix(":443")
-    host = DOCKER_HUB if host in HUB_ALIASES else host
-    return host + posixpath.normpath(f"/{unquote(path).lstrip('/')}") if slash else host

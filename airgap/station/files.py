@@ -31,7 +31,7 @@ ACCEPTED = "accepted.sigstore.json"
 """The newest list of accepted deliveries that this station signed."""
 
 
-def git_pin_name(item: Item) -> str:
+def pin_name(item: Item) -> str:
     """The store's name for a Git item as it was locked: its root is known only after packing."""
     return f"airgap.git/{item.pin.hex}"
 

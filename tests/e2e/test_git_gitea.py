@@ -14,7 +14,7 @@ from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
-from airgap.kinds.git import GitKind
+from airgap.kinds.git.packer import GitPacker
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client
 from airgap.resources.model import GitConfig, GitRequest
@@ -38,7 +38,7 @@ class Sovereign:
         self.secret = gitea.token(scopes)
         (tmp_path / "token").write_text(self.secret + "\n")
         (tmp_path / "token").chmod(0o600)
-        self.kind = GitKind(tmp_path / "outside", Client(zone="connected"), Silent())
+        self.kind = GitPacker(tmp_path / "outside", Client(zone="connected"), Silent())
 
     def destination(self, credentials: Credentials | None = None) -> GitDestination:
         """As a new process would make it."""

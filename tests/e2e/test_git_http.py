@@ -21,7 +21,7 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.lock import Item
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
-from airgap.kinds.git import GitKind
+from airgap.kinds.git.packer import GitPacker
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.resources.model import GitConfig, GitRequest
@@ -47,7 +47,7 @@ def client(server: GitServer, tmp_path: Path, *, gap: bool = False) -> Client:
     return Client(hosts, zone="gap" if gap else "connected", retries=QUICK)
 
 
-def pack(kind: GitKind, url: str, *, lfs: bool = False) -> tuple[Item, Refs]:
+def pack(kind: GitPacker, url: str, *, lfs: bool = False) -> tuple[Item, Refs]:
     """Locks and packs a repository."""
     item = kind.resolve(GitRequest(url=url, name="thing", lfs=lfs))
     store = Memory()
@@ -91,14 +91,14 @@ def server(request: pytest.FixtureRequest, start_git_http: StartGitServer) -> Gi
 
 
 @pytest.fixture
-def kind(server: GitServer, tmp_path: Path) -> GitKind:
-    return GitKind(tmp_path / "outside", client(server, tmp_path), Silent())
+def kind(server: GitServer, tmp_path: Path) -> GitPacker:
+    return GitPacker(tmp_path / "outside", client(server, tmp_path), Silent())
 
 
 # --- as a source ---------------------------------------------------------------------------------
 
 
-def test_a_repository_with_lfs_is_packed(server: GitServer, kind: GitKind, work: Work) -> None:
+def test_a_repository_with_lfs_is_packed(server: GitServer, kind: GitPacker, work: Work) -> None:
     work.lfs("weights.bin", CONTENT)
     url = publish(work, server, "org/thing")
     item, form = pack(kind, url, lfs=True)
@@ -108,12 +108,12 @@ def test_a_repository_with_lfs_is_packed(server: GitServer, kind: GitKind, work:
     assert form.original == f"{server.host}/org/thing"
 
 
-def test_an_empty_repository(server: GitServer, kind: GitKind) -> None:
+def test_an_empty_repository(server: GitServer, kind: GitPacker) -> None:
     item, form = pack(kind, server.new_repo("empty"))
     assert (dict(item.refs), form.bundles) == ({}, ())
 
 
-def test_only_what_is_new_is_fetched(server: GitServer, kind: GitKind, work: Work) -> None:
+def test_only_what_is_new_is_fetched(server: GitServer, kind: GitPacker, work: Work) -> None:
     url = publish(work, server, "thing")
     pack(kind, url)
     server.requests.clear()
@@ -122,7 +122,7 @@ def test_only_what_is_new_is_fetched(server: GitServer, kind: GitKind, work: Wor
     assert [path for method, path in server.requests if method == "POST"] == ["/thing.git/git-upload-pack"]
 
 
-def test_a_missing_repository(server: GitServer, kind: GitKind) -> None:
+def test_a_missing_repository(server: GitServer, kind: GitPacker) -> None:
     with pytest.raises(NotFoundError) as caught:
         kind.resolve(GitRequest(url=f"{server.url}/none.git", name="x"))
     assert caught.value.code == "git-not-found"
@@ -135,7 +135,7 @@ def test_wrong_credentials(start_git_http: StartGitServer, tmp_path: Path, work:
     (tmp_path / "pw").write_text("wr0ng-secret")
     for one in (right, Client({}, zone="connected")):
         with pytest.raises(UpstreamError) as caught:
-            GitKind(tmp_path / "outside", one, Silent()).resolve(GitRequest(url=url, name="x"))
+            GitPacker(tmp_path / "outside", one, Silent()).resolve(GitRequest(url=url, name="x"))
         assert caught.value.code == "git-unauthorized"
         assert "wr0ng-secret" not in f"{caught.value} {caught.value.hint}"
 
@@ -147,7 +147,7 @@ def test_shallow_and_filtered_sources_over_http(git_http: GitServer, tmp_path: P
     shallow, part = git_http.path("shallow"), git_http.path("part")
     git("clone", "--quiet", "--bare", "--depth=1", source, shallow, cwd=tmp_path)
     git("clone", "--quiet", "--bare", "--filter=blob:none", source, part, cwd=tmp_path)
-    kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
+    kind = GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent())
     for name in ("shallow", "part"):
         item = kind.resolve(GitRequest(url=f"{git_http.url}/{name}.git", name=name))
         for _ in range(2):
@@ -158,7 +158,7 @@ def test_shallow_and_filtered_sources_over_http(git_http: GitServer, tmp_path: P
 
 def test_moved_since_lock(git_http: GitServer, tmp_path: Path, work: Work) -> None:
     url = publish(work, git_http, "thing")
-    kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
+    kind = GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent())
     item = kind.resolve(GitRequest(url=url, name="thing", refs=("refs/heads/main",)))
     old = work.oid("HEAD")
     work.git("commit", "--quiet", "--amend", "--message", "rewritten")
@@ -171,7 +171,7 @@ def test_moved_since_lock(git_http: GitServer, tmp_path: Path, work: Work) -> No
     assert work.oid("HEAD") in caught.value.what
 
 
-def test_lfs_objects_that_lie(server: GitServer, kind: GitKind, work: Work) -> None:
+def test_lfs_objects_that_lie(server: GitServer, kind: GitPacker, work: Work) -> None:
     work.lfs("weights.bin", CONTENT)
     url = publish(work, server, "thing")
     oid = hashlib.sha256(CONTENT).hexdigest()
@@ -184,7 +184,7 @@ def test_lfs_objects_that_lie(server: GitServer, kind: GitKind, work: Work) -> N
         kind.pack(item, Memory())
 
 
-def test_lfsconfig_says_where_the_objects_are(server: GitServer, kind: GitKind, work: Work) -> None:
+def test_lfsconfig_says_where_the_objects_are(server: GitServer, kind: GitPacker, work: Work) -> None:
     work.lfs("weights.bin", CONTENT)
     publish(work, server, "objects")
     work.commit(".lfsconfig", f"[lfs]\n\turl = {server.url}/objects.git/info/lfs\n")
@@ -198,7 +198,7 @@ def test_a_cut_lfs_download_goes_on(git_http: GitServer, fault_proxy: MakeProxy,
     work.lfs("weights.bin", CONTENT)
     url = publish(work, git_http, "thing")
     proxy = fault_proxy(git_http.url)
-    kind = GitKind(tmp_path / "outside", Client({}, zone="connected", retries=QUICK), Silent())
+    kind = GitPacker(tmp_path / "outside", Client({}, zone="connected", retries=QUICK), Silent())
     proxied = url.replace(git_http.url, proxy.url)
     proxy.fault("GET", "/info/lfs/objects/", times=1, cut_at=0.5)
     item = kind.resolve(GitRequest(url=proxied, name="thing", lfs=True))
@@ -210,7 +210,7 @@ def test_a_cut_lfs_download_goes_on(git_http: GitServer, fault_proxy: MakeProxy,
 # --- as a destination ----------------------------------------------------------------------------
 
 
-def test_everything_arrives(server: GitServer, kind: GitKind, work: Work, tmp_path: Path) -> None:
+def test_everything_arrives(server: GitServer, kind: GitPacker, work: Work, tmp_path: Path) -> None:
     work.lfs("weights.bin", CONTENT)
     _, form = pack(kind, publish(work, server, "up"), lfs=True)
     form = dataclasses.replace(form, original="example.org/thing")
@@ -237,7 +237,7 @@ def test_everything_arrives(server: GitServer, kind: GitKind, work: Work, tmp_pa
 
 
 def test_a_plain_server_makes_no_repositories(git_http: GitServer, work: Work, tmp_path: Path) -> None:
-    kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
+    kind = GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent())
     _, form = pack(kind, publish(work, git_http, "up"))
     form = dataclasses.replace(form, original="example.org/thing")
     with pytest.raises(NotFoundError) as caught:
@@ -248,7 +248,7 @@ def test_a_plain_server_makes_no_repositories(git_http: GitServer, work: Work, t
 def test_audit_over_http(git_http: GitServer, work: Work, tmp_path: Path) -> None:
     work.lfs("weights.bin", CONTENT)
     work.git("branch", "gone")
-    kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
+    kind = GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent())
     _, form = pack(kind, publish(work, git_http, "up"), lfs=True)
     form = dataclasses.replace(form, original="example.org/thing")
     git_http.new_repo("catalog/thing")
@@ -270,7 +270,7 @@ def test_a_ref_that_the_server_refuses_does_not_stop_the_others(
 ) -> None:
     work.many_refs(20)
     work.git("branch", "protected")
-    kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
+    kind = GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent())
     _, form = pack(kind, publish(work, git_http, "up"))
     form = dataclasses.replace(form, original="example.org/thing")
     git_http.new_repo("catalog/thing")
@@ -292,7 +292,7 @@ def test_answers_that_get_lost_on_the_way_do_not_matter(
     git_http: GitServer, fault_proxy: MakeProxy, work: Work, tmp_path: Path
 ) -> None:
     work.many_refs(600)
-    kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
+    kind = GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent())
     _, form = pack(kind, publish(work, git_http, "up"))
     form = dataclasses.replace(form, original="example.org/thing")
     git_http.new_repo("catalog/thing")
@@ -312,7 +312,7 @@ def test_answers_that_get_lost_on_the_way_do_not_matter(
 def test_what_a_cut_line_left_undone_is_reported_and_done_by_the_next_run(
     git_http: GitServer, fault_proxy: MakeProxy, work: Work, tmp_path: Path
 ) -> None:
-    kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
+    kind = GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent())
     _, form = pack(kind, publish(work, git_http, "up"))
     form = dataclasses.replace(form, original="example.org/thing")
     git_http.new_repo("catalog/thing")
@@ -332,7 +332,7 @@ def test_an_lfs_server_that_forgets_is_not_believed(
     git_http: GitServer, work: Work, tmp_path: Path, fault_proxy: MakeProxy
 ) -> None:
     work.lfs("weights.bin", CONTENT)
-    kind = GitKind(tmp_path / "outside", client(git_http, tmp_path), Silent())
+    kind = GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent())
     _, form = pack(kind, publish(work, git_http, "up"), lfs=True)
     form = dataclasses.replace(form, original="example.org/thing")
     git_http.object_path(form.lfs[0].digest.hex).unlink()
@@ -352,7 +352,7 @@ import sys
 from pathlib import Path
 from airgap.destinations.git import GitDestination
 from airgap.destinations.base import Run
-from airgap.kinds.git import GitKind
+from airgap.kinds.git.packer import GitPacker
 from airgap.net.http import Client
 from airgap.base.progress import Silent
 from airgap.resources.model import GitConfig, GitRequest
@@ -360,7 +360,7 @@ from airgap.store.memory import Memory
 import dataclasses
 
 source, url, folder = sys.argv[1:]
-kind = GitKind(Path(folder) / "outside", Client(zone="connected"), Silent())
+kind = GitPacker(Path(folder) / "outside", Client(zone="connected"), Silent())
 item = kind.resolve(GitRequest(url=source, name="thing", lfs=True))
 store = Memory()
 form = dataclasses.replace(kind.form(item, kind.pack(item, store), store), original="example.org/thing")

@@ -12,7 +12,7 @@ from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFound
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import read_verified
 from airgap.content.lock import Item
-from airgap.kinds import model
+from airgap.kinds.model import KIND
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.net.origin import Origin
@@ -55,32 +55,32 @@ def small_model(folder: Path) -> Path:
 def pull(item: Item, reach: Reach, folder: Path) -> tuple[Copied, Layout]:
     assert item.root is not None
     store = Layout(folder, create=True)
-    (copied,) = copy_graph([Copy(item.name, model.source(item, reach), store, item.root)])
+    (copied,) = copy_graph([Copy(item.name, KIND.source(item, reach), store, item.root)])
     return copied, store
 
 
 def failure(request: ModelRequest, reach: Reach) -> AirgapError:
     with pytest.raises(AirgapError) as caught:
-        model.resolve(request, reach)
+        KIND.resolve(request, reach)
     return caught.value
 
 
 def test_a_real_model_is_locked_and_arrives_whole(hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path) -> None:
     commit = hf_endpoint.publish(REPO, minilm)
     reach = reach_to(hf_endpoint, tmp_path)
-    item = model.resolve(ASKED, reach)
+    item = KIND.resolve(ASKED, reach)
     assert (item.source, item.revision, item.licence) == (f"hf:{REPO}", commit, "apache-2.0")
     # The weights are not read to lock them: their LFS oid is their digest.
     assert hf_endpoint.cdn_requests == []
     copied, store = pull(item, reach, tmp_path / "store")
     assert copied.error is None
-    tree = model.form(item, copied.copy.root, store)
+    tree = KIND.form(item, copied.copy.root, store)
     names = {p.relative_to(minilm).as_posix() for p in minilm.rglob("*") if p.is_file()}
     assert set(tree.entries) == names
     for name, descriptor in tree.entries.items():
         data = read_verified(store, descriptor, limit=descriptor.size)
         assert data == (minilm / name).read_bytes()
-    assert model.check(item, copied.copy.root, store) == []
+    assert KIND.check(item, copied.copy.root, store) == []
     assert tree.prefix == f"{REPO}/{commit}"
     assert tree.pointer == (f"{REPO}/refs/main", commit.encode())
 
@@ -88,8 +88,8 @@ def test_a_real_model_is_locked_and_arrives_whole(hf_endpoint: HuggingFace, mini
 def test_the_hub_and_a_folder_give_the_same_root(hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path) -> None:
     hf_endpoint.publish(REPO, minilm)
     reach = reach_to(hf_endpoint, tmp_path)
-    from_folder = model.resolve(ModelRequest(REPO, directory=minilm), reach)
-    assert from_folder.root == model.resolve(ASKED, reach).root
+    from_folder = KIND.resolve(ModelRequest(REPO, directory=minilm), reach)
+    assert from_folder.root == KIND.resolve(ASKED, reach).root
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
@@ -97,14 +97,14 @@ def test_content_flipped_after_the_lock_is_not_stored(hf_endpoint: HuggingFace, 
     folder = small_model(tmp_path / "model")
     hf_endpoint.publish(REPO, folder)
     reach = reach_to(hf_endpoint, tmp_path)
-    item = model.resolve(ASKED, reach)
+    item = KIND.resolve(ASKED, reach)
     data = bytearray((folder / name).read_bytes())
     data[-1] ^= 1
     (folder / name).write_bytes(data)
     copied, store = pull(item, reach, tmp_path / "store")
     assert isinstance(copied.error, IntegrityError)
     assert copied.error.code == "digest-mismatch"
-    assert not store.has(model.expect(item).entries[name])
+    assert not store.has(KIND.expect(item).entries[name])
     assert not store.has(copied.copy.root)
 
 
@@ -122,19 +122,19 @@ def test_a_lock_stays_at_its_commit(hf_endpoint: HuggingFace, tmp_path: Path) ->
     later = small_model(tmp_path / "two")
     (later / "config.json").write_text('{"a": 3}')
     reach = reach_to(hf_endpoint, tmp_path)
-    item = model.resolve(ASKED, reach)
+    item = KIND.resolve(ASKED, reach)
     second = hf_endpoint.publish(REPO, later)
     copied, store = pull(item, reach, tmp_path / "store")
     assert copied.error is None
-    assert read_verified(store, model.expect(item).entries["config.json"]) == b'{"a": 1}'
-    assert model.resolve(ASKED, reach).revision == second
-    assert model.resolve(replace(ASKED, revision="v1"), reach).revision == first
+    assert read_verified(store, KIND.expect(item).entries["config.json"]) == b'{"a": 1}'
+    assert KIND.resolve(ASKED, reach).revision == second
+    assert KIND.resolve(replace(ASKED, revision="v1"), reach).revision == first
 
 
 def test_include_takes_only_what_it_names(hf_endpoint: HuggingFace, tmp_path: Path) -> None:
     hf_endpoint.publish(REPO, small_model(tmp_path / "model"))
     reach = reach_to(hf_endpoint, tmp_path)
-    item = model.resolve(replace(ASKED, include=("*.safetensors",)), reach)
+    item = KIND.resolve(replace(ASKED, include=("*.safetensors",)), reach)
     assert [file.path for file in item.files] == ["model.safetensors"]
     assert item.files[0].digest == Digest.of(b"weights" * 1000)
     error = failure(replace(ASKED, include=("*.gguf",)), reach)
@@ -146,7 +146,7 @@ def test_the_token_opens_a_gated_model_and_goes_nowhere_else(hf_endpoint: Huggin
     hf_endpoint.publish(REPO, small_model(tmp_path / "model"), gated=True)
     hf_endpoint.allowed.add(TOKEN)
     reach = reach_to(hf_endpoint, tmp_path, TOKEN)
-    copied, _ = pull(model.resolve(ASKED, reach), reach, tmp_path / "store")
+    copied, _ = pull(KIND.resolve(ASKED, reach), reach, tmp_path / "store")
     assert copied.error is None
     assert hf_endpoint.cdn_requests != []
     assert hf_endpoint.leaked == []
@@ -177,7 +177,7 @@ def test_the_librarys_own_token_is_not_used(
     hf_endpoint.publish(REPO, small_model(tmp_path / "model"))
     # A token that the endpoint does not know would be refused.
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_environment")
-    assert model.resolve(ASKED, reach_to(hf_endpoint, tmp_path)).files
+    assert KIND.resolve(ASKED, reach_to(hf_endpoint, tmp_path)).files
 
 
 def test_what_is_not_there_is_said_to_be_missing(hf_endpoint: HuggingFace, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from airgap.base.errors import InputError, IntegrityError, NotFoundError, Upstre
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import Descriptor, read_node
 from airgap.content.lock import Item, LockedFile
-from airgap.kinds import file
+from airgap.kinds.file import KIND
 from airgap.net.http import Client, Retries
 from airgap.resources.model import FileRequest
 from airgap.store.layout import Layout
@@ -61,12 +61,12 @@ def local(folder: Path, data: bytes = DATA) -> FileRequest:
 
 def pull(item: Item, reach: Reach, folder: Path) -> Copied:
     assert item.root is not None
-    (copied,) = copy_graph([Copy(item.name, file.source(item, reach), Layout(folder, create=True), item.root)])
+    (copied,) = copy_graph([Copy(item.name, KIND.source(item, reach), Layout(folder, create=True), item.root)])
     return copied
 
 
 def test_the_root_of_a_file_stays_what_it_is(tmp_path: Path, reach: Reach) -> None:
-    item = file.resolve(local(tmp_path), reach)
+    item = KIND.resolve(local(tmp_path), reach)
     assert item.root is not None
     assert str(item.root.digest) == ROOT
     assert item.files == (LockedFile("docs/hello.txt", Digest(f"sha256:{SUM}"), len(DATA)),)
@@ -75,22 +75,22 @@ def test_the_root_of_a_file_stays_what_it_is(tmp_path: Path, reach: Reach) -> No
 
 
 def test_the_root_is_the_same_from_a_url(start: Start, reach: Reach) -> None:
-    item = file.resolve(by_url(start(Answer(200, DATA)).url), reach)
+    item = KIND.resolve(by_url(start(Answer(200, DATA)).url), reach)
     assert item.root is not None
     assert str(item.root.digest) == ROOT
 
 
 def test_path_and_content_each_change_the_root(tmp_path: Path, reach: Reach) -> None:
     request = local(tmp_path)
-    moved = file.resolve(replace(request, path="docs/other.txt"), reach)
+    moved = KIND.resolve(replace(request, path="docs/other.txt"), reach)
     assert moved.root is not None
     assert str(moved.root.digest) != ROOT
 
 
 def test_the_manifest_is_an_oci_artifact(tmp_path: Path, reach: Reach) -> None:
-    item = file.resolve(local(tmp_path), reach)
+    item = KIND.resolve(local(tmp_path), reach)
     assert item.root is not None
-    node = read_node(file.source(item, reach), item.root)
+    node = read_node(KIND.source(item, reach), item.root)
     config, layer = node.children
     assert node.artifact_type == "application/vnd.airgap.file.v1"
     assert config.media_type == "application/vnd.oci.empty.v1+json"
@@ -103,7 +103,7 @@ def test_the_manifest_is_an_oci_artifact(tmp_path: Path, reach: Reach) -> None:
 def test_a_local_file_with_another_digest_is_refused_with_both(tmp_path: Path, reach: Reach) -> None:
     other = b"something else"
     with pytest.raises(IntegrityError) as caught:
-        file.resolve(local(tmp_path, other), reach)
+        KIND.resolve(local(tmp_path, other), reach)
     assert caught.value.code == "digest-mismatch"
     assert SUM in caught.value.what
     assert hashlib.sha256(other).hexdigest() in caught.value.what
@@ -115,13 +115,13 @@ def test_a_local_path_that_is_no_file_is_refused(tmp_path: Path, reach: Reach) -
     link.symlink_to(tmp_path / "hello.txt")
     for path in (link, tmp_path, tmp_path / "nothing"):
         with pytest.raises(InputError) as caught:
-            file.resolve(replace(request, file=path), reach)
+            KIND.resolve(replace(request, file=path), reach)
         assert caught.value.code == "not-a-file"
 
 
 def test_the_size_is_asked_for_and_the_content_is_not(start: Start, reach: Reach) -> None:
     server = start(Answer(200, DATA))
-    item = file.resolve(by_url(server.url), reach)
+    item = KIND.resolve(by_url(server.url), reach)
     assert item.files[0].size == len(DATA)
     assert [asked.method for asked in server.asked] == ["HEAD"]
 
@@ -129,7 +129,7 @@ def test_the_size_is_asked_for_and_the_content_is_not(start: Start, reach: Reach
 @pytest.mark.parametrize("status", [403, 405, 501])
 def test_a_server_that_refuses_head_is_read_once(start: Start, reach: Reach, status: int) -> None:
     server = start(Answer(status), Answer(200, DATA))
-    item = file.resolve(by_url(server.url), reach)
+    item = KIND.resolve(by_url(server.url), reach)
     assert item.root is not None
     assert str(item.root.digest) == ROOT
     assert [asked.method for asked in server.asked] == ["HEAD", "GET"]
@@ -138,20 +138,20 @@ def test_a_server_that_refuses_head_is_read_once(start: Start, reach: Reach, sta
 def test_what_was_read_to_count_it_is_compared_too(start: Start, reach: Reach) -> None:
     server = start(Answer(405), Answer(200, b"something else"))
     with pytest.raises(IntegrityError) as caught:
-        file.resolve(by_url(f"{server.url}/hello.txt?signature=secret"), reach)
+        KIND.resolve(by_url(f"{server.url}/hello.txt?signature=secret"), reach)
     assert caught.value.code == "digest-mismatch"
     assert "secret" not in str(caught.value)
 
 
 def test_a_url_that_is_not_there_is_said_to_be_missing(start: Start, reach: Reach) -> None:
     with pytest.raises(NotFoundError):
-        file.resolve(by_url(start(Answer(404)).url), reach)
+        KIND.resolve(by_url(start(Answer(404)).url), reach)
     with pytest.raises(UpstreamError):
-        file.resolve(by_url(start(Answer(500)).url), reach)
+        KIND.resolve(by_url(start(Answer(500)).url), reach)
 
 
 def test_a_path_below_the_locks_folder_is_read_from_there(tmp_path: Path, reach: Reach) -> None:
-    item = file.resolve(local(tmp_path), reach)
+    item = KIND.resolve(local(tmp_path), reach)
     copied = pull(replace(item, source="file:hello.txt"), reach, tmp_path / "store")
     assert copied.error is None
     assert len(copied.outcomes) == 3
@@ -159,21 +159,21 @@ def test_a_path_below_the_locks_folder_is_read_from_there(tmp_path: Path, reach:
 
 def test_content_that_changed_after_the_lock_is_not_stored(tmp_path: Path, start: Start, reach: Reach) -> None:
     flipped = bytes([DATA[0] ^ 1]) + DATA[1:]
-    item = file.resolve(local(tmp_path), reach)
+    item = KIND.resolve(local(tmp_path), reach)
     (tmp_path / "hello.txt").write_bytes(flipped)
-    remote = file.resolve(by_url(start(Answer(200, DATA), Answer(200, flipped)).url), reach)
+    remote = KIND.resolve(by_url(start(Answer(200, DATA), Answer(200, flipped)).url), reach)
     for number, one in enumerate((item, remote)):
         copied = pull(one, reach, tmp_path / f"store{number}")
         assert isinstance(copied.error, IntegrityError)
         assert copied.error.code == "digest-mismatch"
-        assert not Layout(tmp_path / f"store{number}").has(file.expect(one).entries[one.path])
+        assert not Layout(tmp_path / f"store{number}").has(KIND.expect(one).entries[one.path])
 
 
 def test_the_lock_alone_gives_the_form(tmp_path: Path, reach: Reach) -> None:
-    item = file.resolve(local(tmp_path), reach)
+    item = KIND.resolve(local(tmp_path), reach)
     assert item.root is not None
-    made = file.form(item, item.root, file.source(item, reach))
-    told = file.expect(item)
+    made = KIND.form(item, item.root, KIND.source(item, reach))
+    told = KIND.expect(item)
     assert (made.bucket, made.prefix, made.pointer) == ("files", "", None)
     assert dict(made.entries) == dict(told.entries)
     assert made.entries["docs/hello.txt"].annotations == told.entries["docs/hello.txt"].annotations
@@ -181,15 +181,15 @@ def test_the_lock_alone_gives_the_form(tmp_path: Path, reach: Reach) -> None:
 
 
 def test_a_root_that_is_not_the_locks_is_found(tmp_path: Path, reach: Reach) -> None:
-    item = file.resolve(local(tmp_path), reach)
+    item = KIND.resolve(local(tmp_path), reach)
     assert item.root is not None
-    assert file.check(item, item.root, file.source(item, reach)) == []
+    assert KIND.check(item, item.root, KIND.source(item, reach)) == []
     other = replace(item.root, digest=Digest.of(b"other"))
-    assert ROOT in file.check(item, other, file.source(item, reach))[0]
+    assert ROOT in KIND.check(item, other, KIND.source(item, reach))[0]
 
 
 def test_a_lock_without_the_file_is_refused(tmp_path: Path, reach: Reach) -> None:
-    item = replace(file.resolve(local(tmp_path), reach), files=())
+    item = replace(KIND.resolve(local(tmp_path), reach), files=())
     with pytest.raises(InputError) as caught:
-        file.source(item, reach)
+        KIND.source(item, reach)
     assert caught.value.code == "bad-lock"

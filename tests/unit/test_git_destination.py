@@ -16,7 +16,7 @@ from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
-from airgap.kinds.git import GitKind
+from airgap.kinds.git.packer import GitPacker
 from airgap.net.http import Client
 from airgap.resources.model import GitConfig, GitRequest
 from airgap.store.memory import Memory
@@ -33,7 +33,7 @@ class Inside:
         self.tmp = tmp_path
         self.root = tmp_path / "sovereign" / "git"
         self.path = self.root / f"{AT}.git"
-        self.kind = GitKind(tmp_path / "outside", Client(zone="connected"), Silent())
+        self.kind = GitPacker(tmp_path / "outside", Client(zone="connected"), Silent())
 
     def destination(self, **more: object) -> GitDestination:
         """As a new process would make it."""

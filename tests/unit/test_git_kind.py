@@ -19,8 +19,8 @@ from airgap.base.errors import AirgapError, InputError, IntegrityError, Upstream
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor, read_node, walk
 from airgap.content.lock import Item, Lock
-from airgap.kinds.git import BUNDLE_TYPE, GitKind
-from airgap.kinds.git.graph import put_graph
+from airgap.kinds.git.graph import BUNDLE_TYPE, put_graph
+from airgap.kinds.git.packer import GitPacker
 from airgap.net.http import Client
 from airgap.resources.model import GitRequest
 from airgap.store.memory import Memory
@@ -47,8 +47,8 @@ def work(tmp_path: Path) -> Work:
 
 
 @pytest.fixture
-def kind(tmp_path: Path) -> GitKind:
-    return GitKind(tmp_path / "workdir", Client(zone="connected"), Silent())
+def kind(tmp_path: Path) -> GitPacker:
+    return GitPacker(tmp_path / "workdir", Client(zone="connected"), Silent())
 
 
 def request(work: Work | Path, refs: Sequence[str] = ALL, *, lfs: bool = False) -> GitRequest:
@@ -69,7 +69,7 @@ def clone(store: Memory, root: Descriptor, folder: Path) -> Path:
     return folder / "out.git"
 
 
-def test_lock_pins_unpeeled_ids_and_the_head(work: Work, kind: GitKind) -> None:
+def test_lock_pins_unpeeled_ids_and_the_head(work: Work, kind: GitPacker) -> None:
     work.commit()
     work.git("tag", "light")
     work.git("tag", "-a", "v1", "-m", "one")
@@ -83,7 +83,7 @@ def test_lock_pins_unpeeled_ids_and_the_head(work: Work, kind: GitKind) -> None:
     assert Lock.decode(lock.encode(), "x") == lock
 
 
-def test_head_is_left_out_when_its_ref_is_not_carried(work: Work, kind: GitKind) -> None:
+def test_head_is_left_out_when_its_ref_is_not_carried(work: Work, kind: GitPacker) -> None:
     work.commit()
     work.git("tag", "v1")
     item = kind.resolve(request(work, ["refs/tags/v1"]))
@@ -91,7 +91,7 @@ def test_head_is_left_out_when_its_ref_is_not_carried(work: Work, kind: GitKind)
     assert list(item.refs) == ["refs/tags/v1"]
 
 
-def test_patterns(work: Work, kind: GitKind) -> None:
+def test_patterns(work: Work, kind: GitPacker) -> None:
     work.commit()
     for name in (
         "refs/tags/v1",
@@ -114,7 +114,7 @@ def test_patterns(work: Work, kind: GitKind) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["refs/heads/mian", "refs/tags/v*"])
-def test_a_pattern_that_matches_nothing_is_refused(work: Work, kind: GitKind, pattern: str) -> None:
+def test_a_pattern_that_matches_nothing_is_refused(work: Work, kind: GitPacker, pattern: str) -> None:
     work.commit()
     with pytest.raises(InputError) as caught:
         kind.resolve(request(work, ["refs/heads/*", pattern]))
@@ -123,7 +123,7 @@ def test_a_pattern_that_matches_nothing_is_refused(work: Work, kind: GitKind, pa
 
 
 @pytest.mark.parametrize("pattern", ["main", "HEAD", "--upload-pack=touch /tmp/x", "refs/heads/a b", ""])
-def test_a_pattern_that_is_no_ref_is_refused(work: Work, kind: GitKind, pattern: str) -> None:
+def test_a_pattern_that_is_no_ref_is_refused(work: Work, kind: GitPacker, pattern: str) -> None:
     work.commit()
     with pytest.raises(InputError, match="bad-ref"):
         kind.resolve(request(work, [pattern]))
@@ -134,13 +134,13 @@ def test_a_pattern_that_is_no_ref_is_refused(work: Work, kind: GitKind, pattern:
     ["-x", "--upload-pack=touch x", "ext::sh -c true", "git@host:x", "ssh://host/x", "relative/path",
      "/a\nb", "/nowhere"],
 )  # fmt: skip
-def test_sources_that_are_no_address_are_refused(kind: GitKind, url: str) -> None:
+def test_sources_that_are_no_address_are_refused(kind: GitPacker, url: str) -> None:
     with pytest.raises(AirgapError) as caught:
         kind.resolve(GitRequest(url=url, name="x"))
     assert caught.value.code in ("bad-url", "git-not-found")
 
 
-def test_pack_carries_annotated_nested_and_odd_tags(work: Work, kind: GitKind, tmp_path: Path) -> None:
+def test_pack_carries_annotated_nested_and_odd_tags(work: Work, kind: GitPacker, tmp_path: Path) -> None:
     first = work.commit()
     work.commit("other", "more\n")
     work.git("tag", "-a", "v1", "-m", "one", first)
@@ -154,7 +154,7 @@ def test_pack_carries_annotated_nested_and_odd_tags(work: Work, kind: GitKind, t
     assert refs(clone(store, root, tmp_path)) == work.refs()
 
 
-def test_the_bundle_can_be_cloned_with_its_head(work: Work, kind: GitKind, tmp_path: Path) -> None:
+def test_the_bundle_can_be_cloned_with_its_head(work: Work, kind: GitPacker, tmp_path: Path) -> None:
     work.commit()
     work.git("switch", "--quiet", "-c", "develop")
     work.commit("second", "x")
@@ -165,7 +165,7 @@ def test_the_bundle_can_be_cloned_with_its_head(work: Work, kind: GitKind, tmp_p
     assert (tmp_path / "clone" / "second").read_text() == "x"
 
 
-def test_an_empty_repository_is_carried_without_a_bundle(work: Work, kind: GitKind) -> None:
+def test_an_empty_repository_is_carried_without_a_bundle(work: Work, kind: GitPacker) -> None:
     item = kind.resolve(request(work))
     assert item.refs == {}
     store = Memory()
@@ -175,7 +175,7 @@ def test_an_empty_repository_is_carried_without_a_bundle(work: Work, kind: GitKi
     assert (form.bundles, form.lfs, form.head, dict(form.refs)) == ((), (), "", {})
 
 
-def test_thousands_of_refs(work: Work, kind: GitKind, tmp_path: Path) -> None:
+def test_thousands_of_refs(work: Work, kind: GitPacker, tmp_path: Path) -> None:
     work.commit()
     work.many_refs(3000)
     item = kind.resolve(request(work))
@@ -185,7 +185,7 @@ def test_thousands_of_refs(work: Work, kind: GitKind, tmp_path: Path) -> None:
     assert len(kind.form(item, root, store).refs) == 3001
 
 
-def test_sha256_repositories(tmp_path: Path, kind: GitKind) -> None:
+def test_sha256_repositories(tmp_path: Path, kind: GitPacker) -> None:
     work = Work(tmp_path / "sha256", object_format="sha256")
     work.commit()
     item = kind.resolve(request(work))
@@ -196,14 +196,14 @@ def test_sha256_repositories(tmp_path: Path, kind: GitKind) -> None:
     assert refs(clone(store, root, tmp_path)) == work.refs()
 
 
-def test_the_same_refs_packed_twice_are_the_same_bytes(work: Work, kind: GitKind) -> None:
+def test_the_same_refs_packed_twice_are_the_same_bytes(work: Work, kind: GitPacker) -> None:
     for number in range(20):
         work.commit(f"file{number}", f"{number}\n" * 100)
     item = kind.resolve(request(work))
     assert kind.pack(item, Memory()) == kind.pack(item, Memory())
 
 
-def test_a_second_pull_after_more_history(work: Work, kind: GitKind) -> None:
+def test_a_second_pull_after_more_history(work: Work, kind: GitPacker) -> None:
     work.commit()
     work.git("branch", "topic")
     store = Memory()
@@ -218,7 +218,7 @@ def test_a_second_pull_after_more_history(work: Work, kind: GitKind) -> None:
     assert set(kind.form(item, root, store).refs) == {"refs/heads/main", "refs/heads/topic/one"}
 
 
-def test_the_locked_commit_is_carried_when_the_branch_moved_on(work: Work, kind: GitKind) -> None:
+def test_the_locked_commit_is_carried_when_the_branch_moved_on(work: Work, kind: GitPacker) -> None:
     locked = work.commit()
     item = kind.resolve(request(work))
     work.commit("second", "x")
@@ -228,7 +228,7 @@ def test_the_locked_commit_is_carried_when_the_branch_moved_on(work: Work, kind:
     assert kind.form(item, root, store).refs == {"refs/heads/main": locked}
 
 
-def test_moved_since_lock_names_both_when_the_locked_object_is_gone(work: Work, kind: GitKind) -> None:
+def test_moved_since_lock_names_both_when_the_locked_object_is_gone(work: Work, kind: GitPacker) -> None:
     locked = work.commit()
     item = kind.resolve(request(work))
     work.git("commit", "--quiet", "--amend", "--message", "rewritten")
@@ -241,7 +241,7 @@ def test_moved_since_lock_names_both_when_the_locked_object_is_gone(work: Work, 
     assert work.oid("HEAD") in caught.value.what
 
 
-def test_shallow_sources_are_refused(work: Work, kind: GitKind, tmp_path: Path) -> None:
+def test_shallow_sources_are_refused(work: Work, kind: GitPacker, tmp_path: Path) -> None:
     work.commit()
     work.commit("second", "x")
     git("clone", "--quiet", "--depth=1", f"file://{work.path}", tmp_path / "shallow", cwd=tmp_path)
@@ -252,7 +252,7 @@ def test_shallow_sources_are_refused(work: Work, kind: GitKind, tmp_path: Path) 
         kind.pack(item, Memory())
 
 
-def test_filtered_sources_are_refused(work: Work, kind: GitKind, tmp_path: Path) -> None:
+def test_filtered_sources_are_refused(work: Work, kind: GitPacker, tmp_path: Path) -> None:
     work.commit()
     work.git("config", "uploadpack.allowFilter", "true")
     source = f"file://{work.path}"
@@ -269,7 +269,7 @@ def test_filtered_sources_are_refused(work: Work, kind: GitKind, tmp_path: Path)
         kind.resolve(request(tmp_path / "part.git"))
 
 
-def test_a_worktree_and_a_bare_repository_are_sources_too(work: Work, kind: GitKind, tmp_path: Path) -> None:
+def test_a_worktree_and_a_bare_repository_are_sources_too(work: Work, kind: GitPacker, tmp_path: Path) -> None:
     work.commit()
     work.git("worktree", "add", "--quiet", tmp_path / "tree", "-b", "other")
     assert kind.resolve(request(tmp_path / "tree")).refs == work.refs()
@@ -279,7 +279,7 @@ def test_a_worktree_and_a_bare_repository_are_sources_too(work: Work, kind: GitK
     assert kind.check(item, kind.pack(item, store), store) == []
 
 
-def test_a_damaged_source_is_refused(work: Work, kind: GitKind) -> None:
+def test_a_damaged_source_is_refused(work: Work, kind: GitPacker) -> None:
     work.commit("file", "precious\n" * 100)
     item = kind.resolve(request(work))
     oid = work.oid("HEAD:file")
@@ -289,7 +289,7 @@ def test_a_damaged_source_is_refused(work: Work, kind: GitKind) -> None:
         kind.pack(item, Memory())
 
 
-def test_malformed_objects_are_refused(work: Work, kind: GitKind) -> None:
+def test_malformed_objects_are_refused(work: Work, kind: GitPacker) -> None:
     blob = work.git("hash-object", "-w", "--stdin", stdin="x").strip()
     raw = b"100644 .git\x00" + bytes.fromhex(blob)
     done = subprocess.run(
@@ -305,7 +305,7 @@ def test_malformed_objects_are_refused(work: Work, kind: GitKind) -> None:
 
 
 @pytest.mark.parametrize("where", [0.05, 0.3, 0.5, 0.7, 0.95])
-def test_one_flipped_byte_in_the_bundle_is_found(work: Work, kind: GitKind, tmp_path: Path, where: float) -> None:
+def test_one_flipped_byte_in_the_bundle_is_found(work: Work, kind: GitPacker, tmp_path: Path, where: float) -> None:
     for number in range(5):
         work.commit(f"f{number}", f"{number}\n" * 200)
     store = Memory()
@@ -323,7 +323,7 @@ def test_one_flipped_byte_in_the_bundle_is_found(work: Work, kind: GitKind, tmp_
     assert dict(header.refs) != work.refs()
 
 
-def test_a_cut_bundle_is_found(work: Work, kind: GitKind, tmp_path: Path) -> None:
+def test_a_cut_bundle_is_found(work: Work, kind: GitPacker, tmp_path: Path) -> None:
     work.commit("f", "0123456789" * 1000)
     store = Memory()
     data = bundle_of(store, kind.pack(kind.resolve(request(work)), store))
@@ -369,7 +369,7 @@ def test_bundle_headers_that_are_refused(header: bytes) -> None:
         read_header(io.BytesIO(header), "b")
 
 
-def test_check_compares_with_the_lock(work: Work, kind: GitKind) -> None:
+def test_check_compares_with_the_lock(work: Work, kind: GitPacker) -> None:
     work.commit()
     item = kind.resolve(request(work))
     store = Memory()
@@ -381,7 +381,7 @@ def test_check_compares_with_the_lock(work: Work, kind: GitKind) -> None:
     assert kind.check(newer, root, store) != []
 
 
-def test_check_unpacks_what_the_config_only_claims(work: Work, kind: GitKind) -> None:
+def test_check_unpacks_what_the_config_only_claims(work: Work, kind: GitPacker) -> None:
     work.commit()
     item = kind.resolve(request(work))
     store = Memory()
@@ -400,7 +400,7 @@ def _forge(store: Memory, root: Descriptor, kind: str, change) -> Descriptor:  #
     return store.add(root.media_type, data)
 
 
-def test_graphs_of_another_type_are_refused(kind: GitKind) -> None:
+def test_graphs_of_another_type_are_refused(kind: GitPacker) -> None:
     store = Memory()
     config = store.add("application/vnd.oci.empty.v1+json", b"{}")
     manifest = {"schemaVersion": 2, "config": config.as_dict(), "layers": []}
@@ -419,7 +419,7 @@ def test_graphs_of_another_type_are_refused(kind: GitKind) -> None:
         ("/srv/git/x.git", "thing"),
     ],
 )
-def test_the_original_name(kind: GitKind, source: str, original: str) -> None:
+def test_the_original_name(kind: GitPacker, source: str, original: str) -> None:
     store = Memory()
     work_item = Item(name="thing", kind="git", source=source)
     root = put_graph(store, work_item, [], [])
@@ -431,7 +431,7 @@ def test_the_original_name(kind: GitKind, source: str, original: str) -> None:
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n"
 
 
-def test_lfs_objects_of_the_whole_history_are_carried(work: Work, kind: GitKind) -> None:
+def test_lfs_objects_of_the_whole_history_are_carried(work: Work, kind: GitPacker) -> None:
     old, new = b"old" * 1000, b"new" * 2000
     work.lfs("weights.bin", old)
     work.lfs("weights.bin", new)
@@ -445,7 +445,7 @@ def test_lfs_objects_of_the_whole_history_are_carried(work: Work, kind: GitKind)
     assert all(store.has(leaf) for leaf in walk(store, root) if isinstance(leaf, Descriptor))
 
 
-def test_lfs_objects_that_are_missing_or_damaged_are_refused(work: Work, kind: GitKind) -> None:
+def test_lfs_objects_that_are_missing_or_damaged_are_refused(work: Work, kind: GitPacker) -> None:
     work.lfs("weights.bin", b"x" * 5000)
     item = kind.resolve(request(work, lfs=True))
     (path,) = [x for x in (work.path / ".git/lfs/objects").rglob("*") if x.is_file()]
@@ -461,7 +461,7 @@ def test_lfs_objects_that_are_missing_or_damaged_are_refused(work: Work, kind: G
 def test_left_out_lfs_objects_are_told(work: Work, tmp_path: Path) -> None:
     work.lfs("weights.bin", b"x" * 5000)
     notes = Notes()
-    kind = GitKind(tmp_path / "workdir", Client(zone="connected"), notes)
+    kind = GitPacker(tmp_path / "workdir", Client(zone="connected"), notes)
     item = kind.resolve(request(work))
     store = Memory()
     root = kind.pack(item, store)
@@ -469,7 +469,7 @@ def test_left_out_lfs_objects_are_told(work: Work, tmp_path: Path) -> None:
     assert "1 LFS objects are not carried" in notes.notes[0]
 
 
-def test_check_finds_an_lfs_object_that_is_not_carried(work: Work, kind: GitKind) -> None:
+def test_check_finds_an_lfs_object_that_is_not_carried(work: Work, kind: GitPacker) -> None:
     work.lfs("weights.bin", b"x" * 5000)
     plain = kind.resolve(request(work))
     store = Memory()
@@ -477,7 +477,7 @@ def test_check_finds_an_lfs_object_that_is_not_carried(work: Work, kind: GitKind
     assert kind.check(dataclasses.replace(plain, lfs=True), root, store) != []
 
 
-def test_one_object_with_two_sizes_is_refused(work: Work, kind: GitKind) -> None:
+def test_one_object_with_two_sizes_is_refused(work: Work, kind: GitPacker) -> None:
     work.commit("a", POINTER.format("a" * 64, 10))
     work.commit("b", POINTER.format("a" * 64, 11))
     with pytest.raises(IntegrityError, match="lfs-pointer"):
@@ -521,7 +521,7 @@ def test_pointers(text: str, found: tuple[str, int] | None) -> None:
     assert parse_pointer(text.encode()) == found
 
 
-def test_an_interrupted_pull_leaves_nothing_in_the_way(work: Work, kind: GitKind) -> None:
+def test_an_interrupted_pull_leaves_nothing_in_the_way(work: Work, kind: GitPacker) -> None:
     work.commit()
     item = kind.resolve(request(work))
     kind.pack(item, Memory())

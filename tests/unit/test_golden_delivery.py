@@ -10,7 +10,7 @@ import pytest
 
 from airgap.content.lock import Lock
 from airgap.delivery.index import Index
-from airgap.station.files import git_pin_name
+from airgap.station.files import pin_name
 from airgap.store.layout import Layout
 from tests.golden.reader import Delivery, read_statement
 from tests.golden.site import FOLDER, KEYS, Site, make_site, same_contents, unpacked, untar
@@ -31,7 +31,7 @@ def store_of(delivery: Path, store: Path) -> None:
     index = Index.decode((delivery / "AIRGAP.json").read_bytes())
     lock = Lock.decode((GOLDEN / "golden.lock.json").read_bytes(), "golden")
     layout = Layout(store)
-    names = {item.name: git_pin_name(item) for item in lock.items if item.kind == "git"}
+    names = {item.name: pin_name(item) for item in lock.items if item.kind == "git"}
     roots = dict(layout.roots())
     layout.publish({pin: roots[name] for name, pin in names.items()})
     assert {root.item for root in index.contents.roots} <= set(roots)

@@ -12,7 +12,7 @@ from airgap.base.errors import AirgapError, InputError, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import read_node, read_verified
 from airgap.content.lock import LockedFile
-from airgap.kinds import model
+from airgap.kinds.model import KIND, graph
 from airgap.net.http import Client, Retries
 from airgap.resources.model import ModelRequest
 from airgap.store.locate import Reach
@@ -47,7 +47,7 @@ def request_(tmp_path: Path) -> ModelRequest:
 
 
 def test_the_root_of_a_model_stays_what_it_is(tmp_path: Path, request_: ModelRequest, reach: Reach) -> None:
-    item = model.resolve(request_, reach)
+    item = KIND.resolve(request_, reach)
     assert item.root is not None
     assert str(item.root.digest) == ROOT
     assert item.revision == "sha256-" + ROOT.removeprefix("sha256:")
@@ -58,14 +58,14 @@ def test_the_root_of_a_model_stays_what_it_is(tmp_path: Path, request_: ModelReq
 
 def test_the_order_of_files_does_not_change_the_root() -> None:
     files = [LockedFile(name, Digest.of(data), len(data)) for name, data in FILES.items()]
-    assert model.graph("acme/tiny", files[::-1])[1] == model.graph("acme/tiny", files)[1]
-    assert model.graph("acme/other", files)[1] != model.graph("acme/tiny", files)[1]
+    assert graph("acme/tiny", files[::-1])[1] == graph("acme/tiny", files)[1]
+    assert graph("acme/other", files)[1] != graph("acme/tiny", files)[1]
 
 
 def test_the_manifest_is_a_model_pack(request_: ModelRequest, reach: Reach) -> None:
-    item = model.resolve(request_, reach)
+    item = KIND.resolve(request_, reach)
     assert item.root is not None
-    source = model.source(item, reach)
+    source = KIND.source(item, reach)
     node = read_node(source, item.root)
     config, *layers = node.children
     assert node.artifact_type == "application/vnd.cncf.model.manifest.v1+json"
@@ -83,10 +83,10 @@ def test_the_manifest_is_a_model_pack(request_: ModelRequest, reach: Reach) -> N
 
 
 def test_the_lock_alone_gives_the_form(request_: ModelRequest, reach: Reach) -> None:
-    item = model.resolve(request_, reach)
+    item = KIND.resolve(request_, reach)
     assert item.root is not None
-    made = model.form(item, item.root, model.source(item, reach))
-    told = model.expect(item)
+    made = KIND.form(item, item.root, KIND.source(item, reach))
+    told = KIND.expect(item)
     assert dict(made.entries) == dict(told.entries)
     assert told.root == item.root
     assert (told.bucket, told.prefix) == ("models", f"acme/tiny/{item.revision}")
@@ -94,13 +94,13 @@ def test_the_lock_alone_gives_the_form(request_: ModelRequest, reach: Reach) -> 
 
 
 def test_include_chooses_by_pattern(request_: ModelRequest, reach: Reach) -> None:
-    item = model.resolve(replace(request_, include=("*.json", "onnx/*")), reach)
+    item = KIND.resolve(replace(request_, include=("*.json", "onnx/*")), reach)
     assert [file.path for file in item.files] == ["config.json", "onnx/model.onnx"]
 
 
 def test_a_pattern_that_names_no_file_is_refused(request_: ModelRequest, reach: Reach) -> None:
     with pytest.raises(InputError) as caught:
-        model.resolve(replace(request_, include=("*.json", "*.gguf")), reach)
+        KIND.resolve(replace(request_, include=("*.json", "*.gguf")), reach)
     assert caught.value.code == "no-such-file"
     assert "*.gguf" in caught.value.what
 
@@ -111,33 +111,33 @@ def test_links_are_refused(request_: ModelRequest, reach: Reach, name: str) -> N
     assert folder is not None
     (folder / name).symlink_to("/etc/passwd" if name == "link.bin" else "/etc")
     with pytest.raises(InputError) as caught:
-        model.resolve(request_, reach)
+        KIND.resolve(request_, reach)
     assert caught.value.code == "symlink"
 
 
 def test_a_root_that_is_not_the_locks_is_found(request_: ModelRequest, reach: Reach) -> None:
-    item = model.resolve(request_, reach)
+    item = KIND.resolve(request_, reach)
     assert item.root is not None
-    assert model.check(item, item.root, model.source(item, reach)) == []
+    assert KIND.check(item, item.root, KIND.source(item, reach)) == []
     fewer = replace(item, files=item.files[1:])
-    assert ROOT in model.check(fewer, item.root, model.source(item, reach))[0]
+    assert ROOT in KIND.check(fewer, item.root, KIND.source(item, reach))[0]
 
 
 def test_a_path_below_the_locks_folder_is_read_from_there(request_: ModelRequest, reach: Reach) -> None:
-    item = replace(model.resolve(request_, reach), source="directory:tiny")
-    layer = model.expect(item).entries["onnx/model.onnx"]
-    assert read_verified(model.source(item, reach), layer) == b"onnx"
+    item = replace(KIND.resolve(request_, reach), source="directory:tiny")
+    layer = KIND.expect(item).entries["onnx/model.onnx"]
+    assert read_verified(KIND.source(item, reach), layer) == b"onnx"
 
 
 def test_a_hub_that_is_not_there_is_an_upstream_error(reach: Reach) -> None:
     (port,) = free_ports(1)
     reach.hub_endpoint = f"http://127.0.0.1:{port}"
     with pytest.raises(UpstreamError) as caught:
-        model.resolve(ModelRequest("acme/tiny", repo="acme/tiny"), reach)
+        KIND.resolve(ModelRequest("acme/tiny", repo="acme/tiny"), reach)
     assert caught.value.code == "hub"
 
 
 def test_a_name_that_no_hub_has_is_refused(reach: Reach) -> None:
     with pytest.raises(AirgapError) as caught:
-        model.resolve(ModelRequest("tiny", repo="a/b/c"), reach)
+        KIND.resolve(ModelRequest("tiny", repo="a/b/c"), reach)
     assert caught.value.code == "bad-repo"

@@ -88,7 +88,7 @@ def test_the_newest_verdict_counts_and_of_two_of_one_second_the_worse() -> None:
 
 def test_what_has_no_root_in_its_lock_has_the_one_of_the_index() -> None:
     made = world(require=("verdict", "delivery"))
-    made.lock = Lock.of("git", [Item(name=NAME, kind="git", source="https://git.example.org/a")])
+    made.lock = Lock.of("git", [Item(name=NAME, kind="git", source="https://git.example.org/a", lfs=False)])
     del made.evidence["pull"]
     say(made, verdict())
     # The index lists no root: nobody knows what was judged.

@@ -16,8 +16,8 @@ from airgap.content.graph import Descriptor
 from airgap.content.lock import Attached, Item, Lock
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.items import judge_locks
+from airgap.kinds.table import rule_name
 from airgap.resources.load import load_policy
-from airgap.resources.policy_model import policy_name
 from airgap.signatures.record import Status
 from airgap.store.layout import Layout
 from tests.parts import images
@@ -157,7 +157,7 @@ def test_what_is_denied_by_name_may_not_be_called_so_either(world: World) -> Non
     ],
 )
 def test_rules_are_asked_for_the_source_or_for_the_name_of_what_is_local(kind: str, source: str, name: str) -> None:
-    assert policy_name(Item("registry.local/named:1.0", kind, source)) == name
+    assert rule_name(Item("registry.local/named:1.0", kind, source)) == name
 
 
 # --- signatures ------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def signed(key: FileSigner, subject: Digest, body: Predicate, role: str, *, at: 
 def image(name: str) -> Item:
     """An image as a lock has it."""
     root = Descriptor.of(OCI_MANIFEST, name.encode())
-    return Item(name=name, kind="image", source=f"docker.io/library/{name}", root=root, bytes=99)
+    return Item(name=name, kind="image", source=f"docker.io/library/{name}", root=root, bytes=99, phase="registry")
 
 
 def pull_of(lock: Lock) -> Pull:

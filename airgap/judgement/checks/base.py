@@ -13,6 +13,7 @@ from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.lock import Item
 from airgap.judgement.examination import Examination, examine
+from airgap.kinds.table import kind_of
 from airgap.resources.policy_model import Policy, Rule
 from airgap.resources.waiver import Waiver
 from airgap.signatures.record import VerificationResult
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 DENIED = "denied"
 """The reason of an answer that no waiver lifts, whatever the check."""
-GRAPHS = ("chart", "image")
-"""Kinds that registries keep signatures of."""
 
 
 class Outcome(StrEnum):
@@ -121,7 +120,7 @@ class Case:
         It is empty where the rule requires nothing, and where registries keep no signatures of the kind.
         """
         require = self.rule.require if self.rule else None
-        if require is None or self.root is None or self.item.kind not in GRAPHS:
+        if require is None or self.root is None or not kind_of(self.item).signed:
             return Examination()
         return examine(self.item, self.source, self.root, require, self.policy.deny, self.trust_roots, self.now)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from airgap.base.times import utc_text
 from airgap.judgement.checks.base import Answer, Case, Outcome
-from airgap.resources.policy_model import is_local
+from airgap.kinds.table import kind_of
 from airgap.resources.problems import quoted
 
 
@@ -25,7 +25,7 @@ class DigestOnlyCheck:
         if given is None:
             return
         outcome, reason = Outcome.FAILED, ""
-        if is_local(case.item) and not given.local:
+        if kind_of(case.item).is_local(case.item) and not given.local:
             reason = "local-source"
             what = f"it was read from {quoted(case.item.source)}, and its name is what the request calls it"
         elif given.expired(case.now):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airgap.judgement.checks.base import GRAPHS, Answer, Case, Outcome
+from airgap.judgement.checks.base import Answer, Case, Outcome
+from airgap.kinds.table import kind_of
 from airgap.signatures.explain import signer_text
 from airgap.signatures.record import SIGNATURE, Status
 
@@ -25,9 +26,9 @@ class SignatureCheck:
         """See `Check.ask`. One verified finding is enough; else the one that explains most says why not."""
         if case.rule is None or case.rule.require is None:
             return
-        kind = case.item.kind
-        if kind not in GRAPHS or case.root is None:
-            what = f"nothing signs a {kind} as registries keep signatures; a digestOnly rule may let it in"
+        kind = kind_of(case.item)
+        if not kind.signed or case.root is None:
+            what = f"nothing signs a {kind.name} as registries keep signatures; a digestOnly rule may let it in"
             yield Answer(self.name, Outcome.FAILED, case.subject, reason="absent", detail=what)
         for one in case.examination.signatures:
             best, subject = one.best, one.subject

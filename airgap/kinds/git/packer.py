@@ -1,0 +1,247 @@
+"""Git repositories: refs pinned by object id, carried as one bundle and their LFS objects.
+
+The graph is a manifest of type `GIT_TYPE`: its config lists refs and LFS objects, its layers are the bundle and one
+blob for each LFS object, whose digest is its LFS id. Shape: docs/format.md, "Git".
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from airgap.base.disk import disk_errors, locked
+from airgap.base.errors import AirgapError, InputError, IntegrityError, ObjectGoneError, UpstreamError
+from airgap.base.parallel import parallel
+from airgap.base.progress import Progress
+from airgap.content.forms import Refs
+from airgap.content.graph import Descriptor, Opener, Source, Target
+from airgap.content.lock import Item
+from airgap.kinds.git.graph import BUNDLE_TYPE, git_form, put_graph
+from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
+from airgap.net.http import Client, Fixed
+from airgap.net.origin import Origin
+from airgap.resources.model import GitRequest
+from airgap.tools.git import Git, Remote
+from airgap.tools.git_bundle import copy_out, unpack_bundle, write_bundle
+from airgap.tools.git_refs import check_refs, object_format
+from airgap.tools.git_remote import authorization, check_url, git_remote
+from airgap.tools.git_repository import BareRepository, list_refs
+from airgap.tools.lfs import LfsClient, endpoint, find_pointers, lfs_descriptor
+
+MAX_LFS = 19_000
+"""LFS objects of one repository: the layers of one manifest, which holds 4 MiB."""
+
+
+class GitPacker:
+    """`workdir` keeps a bare repository for each source between runs, so that only what is new is fetched.
+
+    `client` says how hosts are reached; `proxies` are those of the connected zone, as it got them.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        client: Client,
+        progress: Progress,
+        *,
+        proxies: Mapping[str, str] | None = None,
+        jobs: int = 4,
+    ) -> None:
+        self._workdir = workdir
+        self._client = client
+        self._progress = progress
+        self._proxies = dict(proxies or {})
+        self._jobs = jobs
+
+    @cached_property
+    def _git(self) -> Git:
+        return Git(self._workdir)
+
+    def resolve(self, request: GitRequest) -> Item:
+        """Asks the source for its refs and pins those that the request names. An empty repository has none.
+
+        Raises `InputError` (`git-no-ref`, `git-shallow`, `git-partial`, `bad-url`), `UpstreamError`.
+        """
+        where = request.where or f"git {request.name!r}"
+        remote = self._remote(request.url, where)
+        present, head, _ = list_refs(self._git, remote)
+        if remote.url.startswith("/"):
+            check_whole_source(self._git, remote.url)
+        refs = choose_refs(request.refs, present, where)
+        return Item(
+            name=request.name,
+            kind="git",
+            source=request.url,
+            refs=refs,
+            head=head if head in refs else "",
+            lfs=request.lfs,
+        )
+
+    def pack(self, item: Item, target: Target) -> Descriptor:
+        """Fetches exactly the locked refs, and puts the repository's graph into `target`; returns its root.
+
+        Raises `UpstreamError` (`git-moved` where a locked object is gone), `IntegrityError`, `StoreError`.
+        """
+        remote = self._remote(item.source, item.name)
+        check_refs(item.refs, item.name, InputError)
+        key = sha256(f"{item.source}\n{object_format(item.refs.values())}".encode()).hexdigest()[:32]
+        git = self._git
+        with disk_errors(git.folder), locked(git.folder / f"{key}.lock"):
+            repository = BareRepository(git, git.folder / f"{key}.git")
+            bundles, pointers = self._pack_objects(item, remote, repository, target)
+            lfs: list[Descriptor] = []
+            if item.lfs:
+                lfs = self._put_lfs(item, remote, repository, pointers, target)
+            elif pointers:
+                self._progress.note(f"{item.name}: {len(pointers)} LFS objects are not carried: `lfs: true` is not set")
+        return put_graph(target, item, bundles, lfs)
+
+    def _pack_objects(
+        self, item: Item, remote: Remote, repository: BareRepository, target: Target
+    ) -> tuple[list[Descriptor], dict[str, int]]:
+        """Fetches and bundles; returns the bundle and the LFS objects that its history names."""
+        for new in (repository.create(object_format(item.refs.values())), True):
+            try:
+                self._fetch(item, remote, repository)
+                pointers = find_pointers(repository, item.refs.values())
+                bundle = [self._put_bundle(item, repository, target)] if item.refs else []
+            except IntegrityError:
+                if new:
+                    raise
+                # What an earlier run kept here is damaged: all of it is fetched again.
+                repository.remove()
+                repository.create(object_format(item.refs.values()))
+            else:
+                return bundle, pointers
+        raise AssertionError("the second round returns or raises")
+
+    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
+        """What is wrong with a packed repository, by unpacking it into an empty one; empty when all is right."""
+        try:
+            form = self.form(item, root, source)
+            if dict(form.refs) != dict(item.refs) or form.head != item.head:
+                return [f"{item.name}: its refs are not those of the lock"]
+            if not item.refs:
+                return [] if not form.bundles else [f"{item.name}: a bundle without refs"]
+            with (
+                disk_errors(self._workdir),
+                tempfile.TemporaryDirectory(dir=self._git.folder) as temp,
+            ):
+                return list(self._check_content(form, item, Path(temp)))
+        except AirgapError as error:
+            return [f"{item.name}: {error}"]
+
+    def _check_content(self, form: Refs, item: Item, folder: Path) -> Iterator[str]:
+        repository = BareRepository(self._git, folder / "check.git")
+        repository.create(object_format(item.refs.values()))
+        found: dict[str, str] = {}
+        for number, bundle in enumerate(form.bundles):
+            path = folder / f"{number}.bundle"
+            copy_out(form.source, bundle, path)
+            found |= unpack_bundle(repository, path).refs
+            path.unlink()
+        for name in sorted(set(found) | set(item.refs)):
+            if found.get(name) != item.refs.get(name):
+                yield f"{item.name}: {name}: got {found.get(name)}, expected {item.refs.get(name)}"
+        if item.lfs:
+            carried = {layer.digest.hex: layer.size for layer in form.lfs}
+            for oid, size in find_pointers(repository, item.refs.values()).items():
+                if carried.get(oid) != size:
+                    yield f"{item.name}: LFS object {oid} ({size} bytes) is not carried"
+            for layer in form.lfs:
+                if not form.source.has(layer):
+                    yield f"{item.name}: LFS object {layer.digest.hex} is not in the store"
+
+    def form(self, item: Item, root: Descriptor, source: Source) -> Refs:
+        """The packed repository as `Refs`. Raises `IntegrityError` (`bad-git-graph`)."""
+        return git_form(item, root, source)
+
+    def _remote(self, url: str, where: str) -> Remote:
+        if re.match(r"https?://", url, re.IGNORECASE):
+            check_url(url, where)
+            host = self._client.host(Origin.of(url))
+            secret = authorization(host.credentials)
+            return git_remote(url.rstrip("/"), host, secret, self._proxies, redirects=True)
+        if not url.startswith("/") or not url.isprintable():
+            raise InputError(
+                "bad-url",
+                f"{where}: got {url!r}, expected an https URL or a path",
+                "ssh and git URLs are not fetched: use the https address",
+            )
+        return Remote(url)
+
+    def _fetch(self, item: Item, remote: Remote, repository: BareRepository) -> None:
+        if remote.url.startswith("/"):
+            check_whole_source(self._git, remote.url)
+        try:
+            repository.fetch(remote, item.refs)
+        except ObjectGoneError as error:
+            # The lock's object is gone. Say which ref it was, and what it is now.
+            present, _, _ = list_refs(self._git, remote)
+            moved = [
+                f"{name} is now {present.get(name, 'gone')}, locked was {oid}"
+                for name, oid in item.refs.items()
+                if present.get(name) != oid
+            ]
+            raise UpstreamError(
+                "git-moved",
+                f"{item.name}: moved since it was locked: {'; '.join(moved[:3]) or error}",
+                f"lock again: `airgap lock --update {item.name}`, and have the new lock approved",
+            ) from error
+
+    def _put_bundle(self, item: Item, repository: BareRepository, target: Target) -> Descriptor:
+        path = repository.path.with_suffix(".bundle")
+        try:
+            digest, size = write_bundle(repository, path, item.refs, item.head)
+            descriptor = Descriptor(BUNDLE_TYPE, digest, size)
+            target.put(descriptor, file_opener(path))
+            self._progress.advance(size)
+        finally:
+            path.unlink(missing_ok=True)
+        return descriptor
+
+    def _put_lfs(
+        self,
+        item: Item,
+        remote: Remote,
+        repository: BareRepository,
+        pointers: Mapping[str, int],
+        target: Target,
+    ) -> list[Descriptor]:
+        if len(pointers) > MAX_LFS:
+            raise InputError(
+                "too-many-lfs",
+                f"{item.name}: {len(pointers)} LFS objects, at most {MAX_LFS}",
+                "carry fewer refs of it, as several items",
+            )
+        layers = [lfs_descriptor(oid, size) for oid, size in pointers.items()]
+        missing = [layer for layer in layers if not target.has(layer)]
+        if remote.url.startswith("/"):
+            folder = check_whole_source(self._git, remote.url)
+            openers: Iterable[tuple[Descriptor, Opener]] = local_objects(folder, missing)
+        else:
+            client = self._lfs_client(item, remote, repository)
+            openers = client.openers([(layer.digest.hex, layer.size) for layer in missing])
+
+        def put(pair: tuple[Descriptor, Opener]) -> None:
+            target.put(*pair)
+            self._progress.advance(pair[0].size)
+
+        parallel(self._jobs, put, openers)
+        return layers
+
+    def _lfs_client(self, item: Item, remote: Remote, repository: BareRepository) -> LfsClient:
+        """The LFS server: where `.lfsconfig` on the default branch says, else beside the repository."""
+        url = endpoint(remote.url)
+        if item.head:
+            blob = f"--blob={item.refs[item.head]}:.lfsconfig"
+            done = self._git.run("config", blob, "--get", "lfs.url", repository=repository.path, ok=())
+            named = done.stdout.decode(errors="replace").strip()
+            if done.status == 0 and named:
+                url = self._client.resolve(url, check_url(named, ".lfsconfig"), "lfs.url of .lfsconfig")
+        secret = authorization(self._client.host(Origin.of(url)).credentials)
+        return LfsClient(self._client, url, Fixed(secret) if secret else None)
