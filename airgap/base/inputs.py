@@ -1,4 +1,4 @@
-"""Small files that people name: a lock, a receipt, a public key. Read whole up to a limit, if they are files at all."""
+"""Small files, read whole up to a limit, if they are files at all: those that people name, and those that we keep."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_input(path: Path, limit: int, code: str, *, absent: str = "") -> bytes:
     `OSError` with the file's name.
     """
     try:
-        data = _read(path, limit)
+        data = read_plain(path, limit, follow=True)
     except ValueError as error:  # a NUL in it
         raise InputError(code, f"{str(path)!r} cannot be read: {error}", _PATH) from error
     except OSError as error:
@@ -49,15 +49,22 @@ def read_input(path: Path, limit: int, code: str, *, absent: str = "") -> bytes:
     return data
 
 
-def _read(path: Path, limit: int) -> bytes | None:
-    """The bytes, `None` for more than `limit`: most such files are the wrong ones, and not read at all."""
+class NotPlainError(OSError):
+    """A folder, a device, a pipe or a socket, where a file was expected."""
+
+
+def read_plain(path: Path, limit: int, *, follow: bool = False) -> bytes | None:
+    """The bytes of a regular file; `None` for more than `limit`, of which nothing is read where it says so.
+
+    A symbolic link is followed only with `follow`. Raises `NotPlainError` and every other `OSError`.
+    """
     # Non-blocking, so that a named pipe is answered and not waited for.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             number = errno.EISDIR if stat.S_ISDIR(info.st_mode) else errno.EINVAL
-            raise OSError(number, os.strerror(number))
+            raise NotPlainError(number, os.strerror(number))
         # Files of the kernel say that they are empty, and others grow while they are read.
         pieces, left = [], 0 if info.st_size > limit else limit + 1
         while left and (piece := os.read(fd, min(left, _PIECE))):

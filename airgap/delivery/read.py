@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import BinaryIO
 from airgap.base.digest import CHUNK, Digest, hash_stream
 from airgap.base.disk import disk_errors
 from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
+from airgap.base.inputs import NotPlainError, read_plain
 from airgap.content.graph import Descriptor
 from airgap.delivery.index import (
     EVIDENCE_NAME,
@@ -104,14 +104,12 @@ def signature_names(folder: Path) -> list[str]:
 
 def _read(path: Path, limit: int) -> bytes:
     with disk_errors(path):
-        # Non-blocking: what was a file a moment ago may be a pipe now.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb") as file:
-            regular = stat.S_ISREG(os.fstat(fd).st_mode)
-            data = file.read(limit + 1) if regular else b""
-    if not regular:
-        raise IntegrityError("not-file", f"{path}: not a file", "copy it again from the original medium")
-    if len(data) > limit:
+        try:
+            data = read_plain(path, limit)
+        except NotPlainError as error:  # what was a file a moment ago may be a pipe now
+            hint = "copy it again from the original medium"
+            raise IntegrityError("not-file", f"{path}: not a file", hint) from error
+    if data is None:
         raise TooLargeError("too-large", f"{path}: more than {limit} bytes")
     return data
 

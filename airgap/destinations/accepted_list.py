@@ -7,9 +7,7 @@ here: whoever reads it checks the signature. Shape: docs/format.md, "What destin
 from __future__ import annotations
 
 import io
-import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +16,7 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, make_folder, write_durably
 from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
+from airgap.base.inputs import NotPlainError, read_plain
 from airgap.content.graph import (
     ANNOTATION_TITLE,
     EMPTY_BLOB,
@@ -132,13 +131,12 @@ class FolderShelf:
         """The file, if it is one."""
         with disk_errors(self.path):
             try:
-                fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+                data = read_plain(self.path, MAX_RECORD)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            with os.fdopen(fd, "rb") as file:
-                regular = stat.S_ISREG(os.fstat(fd).st_mode)
-                data = file.read(MAX_RECORD + 1) if regular else b""
-        if not regular or len(data) > MAX_RECORD:
+            except NotPlainError:
+                data = None
+        if data is None:
             what = f"not a file of at most {MAX_RECORD} bytes"
             raise IntegrityError("bad-record", f"{self.path}: {what}", "find out who wrote there")
         return data

@@ -8,8 +8,6 @@ not an attacker who can write here; that one is found by comparing with what the
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +19,7 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked, make_folder, write_durably
 from airgap.base.errors import AirgapError, StoreError, TrustError
+from airgap.base.inputs import NotPlainError, read_plain
 from airgap.base.times import utc_text
 from airgap.statements.fields import Fields
 
@@ -265,16 +264,13 @@ class StateFile:
         """The state; an empty one where there is no file yet. Raises `StoreError`."""
         with disk_errors(self.path):
             try:
-                fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+                data = read_plain(self.path, MAX_STATE)
             except FileNotFoundError:
                 return AcceptedState(self._sovereign)
-            try:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise _damaged(f"{self.path}: not a file")
-                with os.fdopen(fd, "rb", closefd=False) as file:
-                    data = file.read(MAX_STATE)
-            finally:
-                os.close(fd)
+            except NotPlainError as error:
+                raise _damaged(f"{self.path}: not a file") from error
+        if data is None:
+            raise _damaged(f"{self.path}: more than {MAX_STATE} bytes")
         return AcceptedState.decode(data, str(self.path), self._sovereign)
 
     def exists(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airgap.base.errors import InputError
-from airgap.base.inputs import read_input
+from airgap.base.inputs import NotPlainError, read_input, read_plain
 
 LIMIT = 10
 
@@ -66,3 +66,16 @@ def test_a_fault_of_the_disk_is_none_of_the_path(tmp_path: Path, monkeypatch: py
     with pytest.raises(OSError, match="Input/output error") as caught:
         read_input(tmp_path / "f", LIMIT, "code")
     assert caught.value.filename == str(tmp_path / "f")
+
+
+def test_what_we_keep_is_no_link(tmp_path: Path) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_bytes(b"123")
+    link.symlink_to(path)
+    assert read_plain(path, 3) == b"123"
+    assert read_plain(path, 2) is None
+    assert read_plain(link, 3, follow=True) == b"123"
+    with pytest.raises(OSError, match="symbolic"):
+        read_plain(link, 3)
+    with pytest.raises(NotPlainError):
+        read_plain(tmp_path, 3)

@@ -81,17 +81,16 @@ class PublicKey:
         return True
 
 
-class FileSigner:
-    """A `Signer` whose key came from a file and stays in memory. Its repr does not show the key."""
+class HasPublicKey:
+    """What every `Signer` says of its key: the public half. Its repr shows no more."""
 
-    __slots__ = ("_key", "_public")
+    __slots__ = ("_public",)
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
-        self._key = key
-        self._public = PublicKey(key.public_key())
+    def __init__(self, public: PublicKey) -> None:
+        self._public = public
 
     def __repr__(self) -> str:
-        return f"FileSigner({self._public.digest.short})"
+        return f"{type(self).__name__}({self._public.digest.short})"
 
     @property
     def public_key_pem(self) -> bytes:
@@ -102,6 +101,16 @@ class FileSigner:
     def key_id(self) -> str:
         """base64(sha256(DER SPKI))."""
         return self._public.key_id
+
+
+class FileSigner(HasPublicKey):
+    """A `Signer` whose key came from a file and stays in memory."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        super().__init__(PublicKey(key.public_key()))
+        self._key = key
 
     def sign(self, data: bytes) -> bytes:
         """The DER signature over `data`."""

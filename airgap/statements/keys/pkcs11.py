@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from airgap.base.errors import InputError, ToolError
-from airgap.statements.keys.file import PublicKey
+from airgap.statements.keys.file import HasPublicKey, PublicKey
 from airgap.statements.keys.pkcs11_uri import KeyUri, check_module
 
 if TYPE_CHECKING:
@@ -31,28 +31,15 @@ _sessions: dict[tuple[str, int], p11.Session] = {}
 session would end it for all, so none is closed."""
 
 
-class TokenSigner:
+class TokenSigner(HasPublicKey):
     """A `Signer` whose key is in a token. Made by `open_token`; thread-safe."""
 
-    __slots__ = ("_key", "_public", "_uri")
+    __slots__ = ("_key", "_uri")
 
     def __init__(self, uri: KeyUri, key: Any, public: PublicKey) -> None:
+        super().__init__(public)
         self._uri = uri
         self._key = key
-        self._public = public
-
-    def __repr__(self) -> str:
-        return f"TokenSigner({self._public.digest.short})"
-
-    @property
-    def public_key_pem(self) -> bytes:
-        """The public key, SPKI PEM."""
-        return self._public.pem
-
-    @property
-    def key_id(self) -> str:
-        """base64(sha256(DER SPKI))."""
-        return self._public.key_id
 
     def sign(self, data: bytes) -> bytes:
         """The DER signature over `data`. Raises `ToolError` (`token-failed`)."""
