@@ -73,7 +73,7 @@ def find(thing: Path, name: str) -> Found:
         named = layout.find(name)
         if named is not None:
             return _found(layout, named, named.annotations)
-    near = difflib.get_close_matches(name, [row["name"] for row in items(thing)], 1)
+    near = difflib.get_close_matches(name, [row.name for row in items(thing)], 1)
     hint = f"did you mean {near[0]!r}?" if near else "`airgap ls` lists the names"
     raise InputError("no-such-item", f"{thing}: no item {name!r}", hint)
 
@@ -132,14 +132,21 @@ class ExtractOptions:
     """A new or empty folder, or a new file ending in `.tar`."""
 
 
-def extract(options: ExtractOptions, surroundings: Surroundings) -> tuple[str, int]:
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """An item that was taken out: its root, and the size of its content in bytes."""
+
+    digest: Digest
+    bytes: int
+
+
+def extract(options: ExtractOptions, surroundings: Surroundings) -> Extracted:
     """Copies one item into an OCI layout folder, or a tar that skopeo, containerd and k3s read; all or nothing.
 
     1. Look whether it has a place. 2. Find the item. 3. Check the room, and copy: every blob is hashed on the way. Of
     an index with `platforms:` comes what a registry would get.
 
-    Returns the root's digest and the content's size in bytes. Raises `InputError` (`not-empty`, `no-such-item`),
-    `IntegrityError`, `NotFoundError`, `StoreError`.
+    Raises `InputError` (`not-empty`, `no-such-item`), `IntegrityError`, `NotFoundError`, `StoreError`.
     """
     # 1.
     to, as_file = options.to, options.to.suffix == ".tar"
@@ -156,7 +163,7 @@ def extract(options: ExtractOptions, surroundings: Surroundings) -> tuple[str, i
         raise _placed(error, found, watched.last) from error
 
 
-def _extract(found: Found, watched: _Watched, name: str, to: Path, progress: Progress) -> tuple[str, int]:
+def _extract(found: Found, watched: _Watched, name: str, to: Path, progress: Progress) -> Extracted:
     root, derived = narrow(watched, found.root, found.platforms)
     made = Memory()
     if derived is not None:
@@ -183,7 +190,7 @@ def _extract(found: Found, watched: _Watched, name: str, to: Path, progress: Pro
             layout.publish({name: named})
             with suppress(OSError):
                 (to / LOCK_FILE).unlink()
-    return str(root.digest), size
+    return Extracted(root.digest, size)
 
 
 def _full_name(name: str, root: Digest) -> str:

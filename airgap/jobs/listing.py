@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,24 @@ from airgap.delivery.read import open_media
 from airgap.store.layout import Layout
 
 
-def _file(thing: Path) -> tuple[bytes, Any]:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An item of a lock, a delivery or a store, as far as that says it."""
+
+    kind: str
+    """`""` in a store."""
+    name: str
+    digest: str
+    """Of its root; `""` where the lock does not know it yet."""
+    bytes: int
+    """0 where it is not known."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape of `airgap ls`."""
+        return asdict(self)
+
+
+def read_thing(thing: Path) -> tuple[bytes, Any]:
     """A file that may be one of ours: its bytes, and the JSON in it. Raises `InputError` (`unknown-thing`)."""
     data = read_input(thing, MAX_LOCK, "unknown-thing")
     try:
@@ -27,7 +45,7 @@ def _file(thing: Path) -> tuple[bytes, Any]:
         ) from error
 
 
-def _lock(data: bytes, document: Any, thing: Path) -> Lock:
+def lock_of(data: bytes, document: Any, thing: Path) -> Lock:
     """A lock, or what to do with the file of ours that it is instead."""
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind == "Delivery":
@@ -45,16 +63,15 @@ def _lock(data: bytes, document: Any, thing: Path) -> Lock:
     return Lock.decode(data, str(thing))
 
 
-def items(thing: Path) -> list[dict[str, Any]]:
-    """The items of a lock, a delivery or a store: kind, name, digest, bytes (0: unknown)."""
+def items(thing: Path) -> list[Listed]:
+    """The items of a lock, a delivery or a store.
+
+    Raises `InputError` (`unknown-thing`) for another file, `IntegrityError`, `StoreError`.
+    """
     if not thing.is_dir():
-        lock = _lock(*_file(thing), thing)
-        return [_row(i.kind, i.name, str(i.root.digest) if i.root else "", i.bytes) for i in lock.items]
+        lock = lock_of(*read_thing(thing), thing)
+        return [Listed(i.kind, i.name, str(i.root.digest) if i.root else "", i.bytes) for i in lock.items]
     if (thing / INDEX_NAME).exists():
         index = Index.decode(open_media([thing]).index_bytes)
-        return [_row(r.kind, r.item, str(r.digest), 0) for r in index.contents.roots]
-    return [_row("", name, str(root.digest), 0) for name, root in Layout(thing).roots()]
-
-
-def _row(kind: str, name: str, digest: str, size: int) -> dict[str, Any]:
-    return {"kind": kind, "name": name, "digest": digest, "bytes": size}
+        return [Listed(r.kind, r.item, str(r.digest), 0) for r in index.contents.roots]
+    return [Listed("", name, str(root.digest), 0) for name, root in Layout(thing).roots()]

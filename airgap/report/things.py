@@ -11,7 +11,7 @@ from airgap.base.strict_json import decode_json
 from airgap.base.times import utc_text
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
-from airgap.jobs.listing import _file, _lock, items
+from airgap.jobs.listing import items, lock_of, read_thing
 from airgap.kinds.table import kind_of
 from airgap.report.judged import judged
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
@@ -24,7 +24,7 @@ def describe(thing: Path) -> tuple[Any, str]:
     """A JSON document and a text about a lock, a delivery, a statement or a store. Raises `InputError`."""
     if thing.is_dir():
         return _delivery(thing) if (thing / INDEX_NAME).exists() else _store(thing)
-    data, kind = _file(thing)
+    data, kind = read_thing(thing)
     if isinstance(kind, dict) and "dsseEnvelope" in kind:
         envelope = open_bundle(data, str(thing), MAX_EVIDENCE_BUNDLE)
         statement = Statement.parse(envelope.payload, str(thing)).as_dict()
@@ -32,7 +32,7 @@ def describe(thing: Path) -> tuple[Any, str]:
         return {**statement, "hint": envelope.hint}, "\n".join(
             [*lines, f"signed by hint {envelope.hint}", _who_checks(str(statement["kind"]))]
         )
-    lock = _lock(data, kind, thing)
+    lock = lock_of(data, kind, thing)
     lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}"]
     for item in lock.items:
         lines.append(f"  {item.kind:<6} {item.name}  {kind_of(item).shown(item)}")
@@ -78,5 +78,8 @@ def _delivery(folder: Path) -> tuple[Any, str]:
 
 def _store(folder: Path) -> tuple[Any, str]:
     rows = items(folder)
-    text = "\n".join(f"  {row['name']}  {row['digest']}" for row in rows)
-    return {"store": str(folder), "items": rows}, f"store {folder}, {len(rows)} names\n{text}"
+    text = "\n".join(f"  {row.name}  {row.digest}" for row in rows)
+    return {
+        "store": str(folder),
+        "items": [row.as_dict() for row in rows],
+    }, f"store {folder}, {len(rows)} names\n{text}"

@@ -184,7 +184,7 @@ def test_an_auditor_a_year_later_has_the_medium_the_trust_and_a_copy_of_a_log(si
     said = airgap(site, "log", "verify", "--log", "copy.jsonl", *line, before=year)
     assert (said.code, "1 head of 1 signed statement" in said.out) == (0, True)
     other = airgap(site, "log", "verify", "--log", "state/log.jsonl", *line, before=year)
-    other.refused(4, "log-cut", "a pull statement", "of another station")
+    other.refused(4, "log-cut", "a pull statement", "from another station")
     keep(site.folder / "copy.jsonl", 0)
     airgap(site, "log", "verify", "--log", "copy.jsonl", *line, before=year).refused(4, "log-cut")
 

@@ -70,8 +70,8 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
 
     rows = items(arguments.thing)
     lines = [("KIND", "NAME", "SIZE", "DIGEST")]
-    lines += [(row["kind"], row["name"], human(row["bytes"]) if row["bytes"] else "", row["digest"]) for row in rows]
-    context.result({"items": rows}, table(lines))
+    lines += [(row.kind, row.name, human(row.bytes) if row.bytes else "", row.digest) for row in rows]
+    context.result({"items": [row.as_dict() for row in rows]}, table(lines))
     return exits.DONE
 
 
@@ -80,9 +80,9 @@ def run_extract(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.jobs.extract import ExtractOptions, extract
 
     options = ExtractOptions(arguments.thing, arguments.name, arguments.to)
-    digest, size = extract(options, context.surroundings(arguments))
+    done = extract(options, context.surroundings(arguments))
     context.result(
-        {"to": str(options.to), "digest": digest, "bytes": size},
-        f"{options.to}: {digest}, {human(size)}, every byte checked",
+        {"to": str(options.to), "digest": str(done.digest), "bytes": done.bytes},
+        f"{options.to}: {done.digest}, {human(done.bytes)}, every byte checked",
     )
     return exits.DONE
