@@ -224,7 +224,7 @@ def test_a_single_manifest_for_another_platform_is_refused(desk: Desk, said: str
     image(desk, f", platforms: [{said}]")
     refused = desk.lock(expect=2)
     assert refused["code"] == "no-platform"
-    assert f"it is for {has} alone" in refused["hint"]
+    assert f"it is for {has} only" in refused["hint"]
     assert "r.request.yaml:6:" in refused["error"]
     image(desk, f", platforms: [{said}, {has}]")
     assert desk.item()["platforms"] == [said, has]
