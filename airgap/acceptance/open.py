@@ -17,7 +17,7 @@ from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.read import Media, Volumes, open_media, read_evidence
 from airgap.delivery.spool import Spool
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
 
 

@@ -32,7 +32,7 @@ from airgap.base.errors import InputError, TrustError, UselessKeyError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
 from airgap.delivery.index import CUT_AGAIN, Journey
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.signatures.scanner_report import Report
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
 from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE

@@ -176,11 +176,10 @@ def number(text: str) -> int:
 
 def resource_name(text: str) -> str:
     """A name as in `metadata.name`: it is signed, shown to people and compared, so it is plain."""
-    from airgap.resources.validate import schema
+    from airgap.resources.parts import RESOURCE_NAME
 
-    shape = schema("common")["$defs"]["resourceName"]
-    if not re.fullmatch(shape["pattern"], text):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected {shape['title']}")
+    if not re.fullmatch(RESOURCE_NAME.pattern, text):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {RESOURCE_NAME.title}")
     return text
 
 

@@ -16,7 +16,7 @@ from airgap.destinations.line import AnyLine, AnyShare, Line, Share
 from airgap.net.config import HostConfig
 from airgap.net.http import Client
 from airgap.net.origin import Origin
-from airgap.resources.model import GitConfig, RegistryConfig, Sovereign
+from airgap.resources.sovereign import GitConfig, RegistryConfig, Sovereign
 from airgap.store.layout import Layout
 from airgap.store.registry.client import RegistryClient
 from airgap.store.registry.repository import RegistryRepository

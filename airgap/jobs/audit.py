@@ -22,7 +22,7 @@ from airgap.jobs.site import ROLE, Site, open_site
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of
 from airgap.resources.load import load_sovereign, load_trust
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.statements.predicates import Audit, Receipt
 from airgap.station import receipts
 

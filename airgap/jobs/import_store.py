@@ -30,7 +30,7 @@ from airgap.jobs.lock import raise_all
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of, store_names
 from airgap.resources.load import load_trust
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import Standing, StateFile
 from airgap.station.files import Records, store_records
 from airgap.station.ledger import Ledger

@@ -14,7 +14,7 @@ from airgap.base.places import check_file
 from airgap.jobs.signing import signer_of
 from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_trust
-from airgap.resources.model import Trust, TrustedKey
+from airgap.resources.trust import Trust, TrustedKey
 from airgap.statements.dsse import MAX_BUNDLE
 from airgap.statements.keys.file import MAX_KEY, PublicKey, Signer, generate, load_public
 from airgap.statements.rotation import Rotation, check_rotation, expiring, trust_digest

@@ -24,7 +24,8 @@ from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.kind import Kind
 from airgap.kinds.table import kind_named, kind_of, wanted
 from airgap.resources.load import load_request
-from airgap.resources.model import Request, Upstreams
+from airgap.resources.request import Request
+from airgap.resources.upstreams import Upstreams
 from airgap.store.locate import Reach
 
 ALL = "*"

@@ -7,7 +7,7 @@ from pathlib import Path
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.net.http import Client
 from airgap.resources.load import load_upstreams
-from airgap.resources.model import Upstreams
+from airgap.resources.upstreams import Upstreams
 from airgap.store.locate import Reach
 from airgap.version import USER_AGENT
 

@@ -27,8 +27,8 @@ from airgap.judgement.judge import Judgement
 from airgap.judgement.report_folder import check_subjects, read_reports, subjects
 from airgap.judgement.waivers import Approved, read_waivers
 from airgap.resources.load import load_trust
-from airgap.resources.model import Trust
-from airgap.resources.policy_model import Policy
+from airgap.resources.policy import Policy
+from airgap.resources.trust import Trust
 from airgap.signatures.scanner_report import Report
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
 from airgap.station.files import Records, store_records

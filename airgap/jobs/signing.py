@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airgap.base.errors import InputError
 from airgap.jobs.surroundings import Surroundings
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.statements.keys.file import Signer
 from airgap.statements.keys.open import open_key
 from airgap.statements.trust import check_signer

@@ -14,7 +14,8 @@ from airgap.jobs.importing.countersign import Countersigner
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.net.http import Client
-from airgap.resources.model import Sovereign, Trust
+from airgap.resources.sovereign import Sovereign
+from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import StateFile
 from airgap.statements.keys.open import open_key
 from airgap.statements.trust import key_ring

@@ -24,7 +24,7 @@ from airgap.jobs.surroundings import Surroundings
 from airgap.net.http import Client
 from airgap.net.origin import redact
 from airgap.resources.load import load_trust
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot
 from airgap.signatures.roots.tuf import PRODUCTION, TufRepository, fetch, read_tuf_root
 from airgap.signatures.roots.versions import Offer, RootStore, Weighed

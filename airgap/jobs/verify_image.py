@@ -13,7 +13,7 @@ from airgap.jobs.surroundings import Surroundings
 from airgap.judgement.items import FoundItem, look_up, open_policy, pick
 from airgap.judgement.judge import Judgement, judge
 from airgap.kinds.table import kind_of
-from airgap.resources.policy_model import Policy
+from airgap.resources.policy import Policy
 from airgap.store.layout import Layout
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor, Source
 from airgap.content.lock import Item
-from airgap.resources.policy_model import Attest, Deny, Require, SignedBy
+from airgap.resources.policy import Deny
+from airgap.resources.policy_rules import Attest, Require, SignedBy
 from airgap.signatures.explain import weight
 from airgap.signatures.formats.read import read_attached, subjects, unsigned
 from airgap.signatures.record import (

@@ -20,7 +20,7 @@ from airgap.judgement.judge import Judgement, judge
 from airgap.kinds.image import measure
 from airgap.kinds.table import kind_of, kind_of_graph, rule_name, signed_kinds
 from airgap.resources.load import load_policy
-from airgap.resources.policy_model import Policy
+from airgap.resources.policy import Policy
 from airgap.resources.problems import listed
 from airgap.resources.waiver import Waiver
 from airgap.station.files import pin_name

@@ -18,7 +18,7 @@ from airgap.content.lock import Item
 from airgap.judgement.checks.base import DENIED, Answer, Case, Check, Outcome
 from airgap.judgement.checks.table import CHECKS
 from airgap.kinds.table import rule_name
-from airgap.resources.policy_model import Policy
+from airgap.resources.policy import Policy
 from airgap.resources.waiver import Waiver
 from airgap.signatures.explain import finding_dict
 from airgap.signatures.record import VerificationResult

@@ -12,7 +12,7 @@ from airgap.base.inputs import read_input
 from airgap.base.times import utc_text
 from airgap.bundling.evidence import beside
 from airgap.resources.load import load_waiver
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle
 from airgap.statements.trust import VerifiedStatement, verify_bundle

@@ -21,7 +21,7 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
 from airgap.kinds.kind import Kind, phase_notes, straight, untagged
-from airgap.resources.model import ChartRequest
+from airgap.resources.entries import ChartRequest
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:

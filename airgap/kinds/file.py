@@ -14,7 +14,7 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item, LockedFile
 from airgap.kinds.kind import Kind
 from airgap.net.origin import redact
-from airgap.resources.model import FileRequest
+from airgap.resources.entries import FileRequest
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
 

@@ -23,7 +23,7 @@ from airgap.content.lock import Item
 from airgap.content.platforms import arriving, check_platform, narrow
 from airgap.content.reference import LAYOUT_SCHEMES, local_scheme
 from airgap.kinds.kind import Kind, phase_notes, straight, untagged
-from airgap.resources.model import ImageRequest
+from airgap.resources.entries import ImageRequest
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:

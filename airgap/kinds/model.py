@@ -26,7 +26,7 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item, LockedFile, check_path
 from airgap.kinds.kind import Kind
 from airgap.net.origin import Origin
-from airgap.resources.model import ModelRequest
+from airgap.resources.entries import ModelRequest
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
 

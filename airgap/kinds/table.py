@@ -12,7 +12,7 @@ from airgap.content.graph import Descriptor, Node
 from airgap.content.lock import Item
 from airgap.kinds import chart, file, git, image, model
 from airgap.kinds.kind import Kind, policy_name
-from airgap.resources.model import Request
+from airgap.resources.request import Request
 from airgap.station.files import pin_name
 
 KINDS = dict[str, Kind[Any]]()
@@ -75,5 +75,5 @@ def store_names(item: Item, root: Descriptor) -> dict[str, Descriptor]:
 def wanted(request: Request) -> Iterator[tuple[str, Any]]:
     """Everything that a request asks for, as (name of the kind, request of that kind)."""
     for kind in KINDS.values():
-        for entry in getattr(request, kind.section):
+        for entry in request.of(kind.section):
             yield from kind.parts(entry)

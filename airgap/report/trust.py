@@ -14,8 +14,9 @@ from airgap.base.times import utc_text
 from airgap.content.lock import MAX_LOCK
 from airgap.jobs.trust_roots import load_root
 from airgap.resources.load import load
-from airgap.resources.model import Trust
-from airgap.resources.policy_model import Policy, PolicyKey
+from airgap.resources.policy import Policy
+from airgap.resources.policy_rules import PolicyKey
+from airgap.resources.trust import Trust
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.signatures.roots.versions import RootStore, Version, names
 from airgap.statements.keys.file import load_public

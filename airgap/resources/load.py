@@ -16,30 +16,24 @@ from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
 from airgap.base.strict_json import decode_json
 from airgap.content.lock import API_VERSION, MAX_LOCK
+from airgap.resources.catalog import KINDS, RESOURCES, Value
 from airgap.resources.document import Document, read_documents
-from airgap.resources.model import Request, Sovereign, Trust, Upstreams
-from airgap.resources.policy import policy
-from airgap.resources.policy_model import Policy
+from airgap.resources.fields import Place, read
+from airgap.resources.policy import Policy
 from airgap.resources.problems import Problem, answer, describe, listed, nearest, quoted
 from airgap.resources.reader import DocumentReader
-from airgap.resources.request import request, upstreams
-from airgap.resources.sovereign import sovereign
-from airgap.resources.trust import trust
-from airgap.resources.validate import KINDS, mistakes
-from airgap.resources.waiver import Waiver, waiver
+from airgap.resources.request import Request
+from airgap.resources.sovereign import Sovereign
+from airgap.resources.trust import Trust
+from airgap.resources.upstreams import Upstreams
+from airgap.resources.validate import mistakes
+from airgap.resources.waiver import Waiver
 
-Resource = Request | Upstreams | Sovereign | Trust | Policy | Waiver
 T = TypeVar("T", Request, Upstreams, Sovereign, Trust, Policy, Waiver)
 
-TAKEN_BY = {
-    "Request": "`airgap lock` takes a Request",
-    "Upstreams": "Upstreams stand beside a Request, for `airgap lock` and `airgap pull`",
-    "Sovereign": "`airgap import` and `airgap audit` take a Sovereign with --sovereign",
-    "Trust": "commands that read statements take a Trust with --trust",
+TAKEN_BY = {kind: one.resource.taken_by for kind, one in RESOURCES.items()} | {
     "Lock": "`airgap pull`, `airgap scan` and `airgap bundle` take a Lock",
     "Delivery": "`airgap verify` and `airgap import` take the folder of a Delivery",
-    "Policy": "`airgap scan` and `airgap verify-image` take a Policy with --policy",
-    "Waiver": "`airgap sign` signs a Waiver, `airgap scan` takes it with --waiver",
 }
 """Where each kind of ours belongs: for those who offer it elsewhere."""
 
@@ -63,7 +57,7 @@ class _File:
         return cls(data, label or str(source), base_dir or source.absolute().parent)
 
 
-def load(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> tuple[Resource, ...]:
+def load(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> tuple[Value, ...]:
     """All resources of a file, in its order.
 
     `source` is a path, or the bytes themselves; `base_dir` (absolute) is where relative paths begin, left out: the
@@ -105,11 +99,11 @@ def load_waiver(source: Path | bytes, *, base_dir: Path | None = None, label: st
     return _only(_load(_File.of(source, base_dir, label), ("Waiver",), ("Waiver",)), Waiver)
 
 
-def _only(made: tuple[Resource, ...], kind: type[T]) -> T:
+def _only(made: tuple[Value, ...], kind: type[T]) -> T:
     return next(one for one in made if isinstance(one, kind))
 
 
-def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tuple[Resource, ...]:
+def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tuple[Value, ...]:
     """Checks every document of a file, and makes values of those of the `wanted` kinds.
 
     1. YAML. 2. Kinds: known, none twice, the needed ones there. 3. Schemas. 4. What schemas cannot say.
@@ -118,13 +112,13 @@ def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tupl
     documents = read_documents(file.data, file.label)
     kinds = _kinds(file, documents, needed)
     _inherit(documents)
-    made: list[Resource] = []
+    made: list[Value] = []
     problems: list[Problem] = []
     for document, kind in zip(documents, kinds, strict=True):
-        reader = DocumentReader(document, file.label, file.base, mistakes(document, kind))
+        given = {"name": _name(document), "raw": file.data}
+        reader = DocumentReader(document, file.label, file.base, mistakes(document, kind), given)
         if kind in wanted:
-            resource = _resource(reader, kind, file.data)
-            made.append(resource)
+            made.append(_resource(reader, kind))
         problems += reader.problems
     if problems:
         raise answer(file.label, problems, HINT)
@@ -202,19 +196,14 @@ def _inherit(documents: list[Document]) -> None:
         document.value.setdefault("metadata", first.get("metadata", {"name": "unnamed"}))
 
 
-def _resource(reader: DocumentReader, kind: str, raw: bytes) -> Resource:
-    metadata = reader.document.value.get("metadata")
-    name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
-    match kind:
-        case "Request":
-            return request(reader, name)
-        case "Upstreams":
-            return upstreams(reader)
-        case "Sovereign":
-            return sovereign(reader, name)
-        case "Policy":
-            return policy(reader, name, raw)
-        case "Waiver":
-            return waiver(reader, name, raw)
-        case _:
-            return trust(reader, raw)
+def _name(document: Document) -> str:
+    metadata = document.value.get("metadata")
+    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+
+
+def _resource(reader: DocumentReader, kind: str) -> Value:
+    steps, spec = ("spec",), reader.document.value.get("spec")
+    if not isinstance(spec, dict):
+        reader.unsound.add(steps)
+    made: Value = read(RESOURCES[kind], Place(reader, steps, spec))
+    return made

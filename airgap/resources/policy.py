@@ -1,222 +1,204 @@
-"""A Policy document as a value: trust roots and public keys are read here, so that what decides is one set of bytes."""
+"""Policy: whose signatures and attestations count. All that it names is read, so that what decides is read once."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError
-from airgap.base.inputs import read_input
-from airgap.content.reference import DOCKER_HUB, HUB_ALIASES
-from airgap.resources.patterns import check_pattern
-from airgap.resources.policy_model import (
-    Attest,
-    CertificateIdentity,
-    Deny,
-    DigestOnly,
-    Policy,
-    PolicyKey,
-    Require,
-    RootFile,
-    Rule,
-    SignedBy,
-    shadow,
-)
-from airgap.resources.problems import Steps, listed, nearest, quoted
-from airgap.resources.reader import DocumentReader
-from airgap.resources.references import parse_time
-from airgap.resources.trust import UNKNOWN_TIME, public_key
+from airgap.resources.fields import ListOf, Map, Place, Text, given, spec_field
+from airgap.resources.parts import DIGEST
+from airgap.resources.patterns import check_pattern, pattern_matches
+from airgap.resources.policy_rules import PolicyKey, RootFile, Rule, shadow
+from airgap.resources.problems import quoted
+from airgap.resources.resource import Resource
 
-MAX_TRUST_ROOT = 4 << 20
-"""Bytes of a trusted_root.json: Sigstore's own has 10 KiB."""
-MAX_STARS = 8
-"""Runs of `*` in one name: each multiplies what comparing costs."""
+_EXAMPLE = r"""metadata:
+  name: catalyst
+spec:
+  trustRoots:
+  - name: sigstore
+    file: roots/sigstore.json
+    sha256: 6494e21ea73fa7ee769f85f57d5a3e6a08725eae1e38c755fc3517c9e6bc0b66
+  keys:
+  - name: bank-ci
+    publicKeyFile: exporter.pub
+    notBefore: '2026-01-01T00:00:00Z'
+    notAfter: '2027-01-01T00:00:00Z'
+  deny:
+    digests: ['sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08']
+    keys: ['sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae']
+    identities: ['^https://github\.com/stolen/.*$']
+    logEntries:
+    - log: c0d23d6ad406973f9559f3ba2d1ca01f84147d8ffc5b8445c224f98b9591801d
+      index: '123456'
+  rules:
+  - match: [ghcr.io/openova-io/bp-*]
+    kinds: [chart]
+    require:
+      trustRoot: sigstore
+      identities:
+      - issuer: https://token.actions.githubusercontent.com
+        identityPattern: ^https://github\.com/openova-io/[^/]+/\.github/workflows/release\.yaml@refs/tags/v.*$
+      attestations:
+      - predicateType: https://spdx.dev/Document
+        content: sbom
+  - match: [registry.bank.example/**]
+    require:
+      subjects: all
+      keys: [bank-ci]
+  - match: [docker.io/library/*]
+    digestOnly:
+      approver: Amina al-Harthy
+      reason: Docker's official images have no signatures; digests compared with the publisher's list.
+      expires: '2026-12-31T00:00:00Z'
+  - match: [docker.io/stolen/**]
+    deny:
+      reason: The account was taken over in March.
+"""
 
 
-def policy(reader: DocumentReader, name: str, raw: bytes) -> Policy:
-    """Reads a Policy document and the files that it names; what is wrong ends up in `reader.problems`."""
-    return _Policy(reader).read(name, raw)
+@dataclass(frozen=True, slots=True)
+class _LogEntry:
+    spec: ClassVar = Map("a map with log and index")
+    log: str = field(
+        metadata=spec_field("log", Text("the log's id: 64 lower-case hex digits", pattern="^[0-9a-f]{64}$"))
+    )
+    index: str = field(
+        metadata=spec_field("index", Text("the entry's index in the log", pattern="^(0|[1-9][0-9]{0,17})$"))
+    )
+
+    def checked(self, at: Place) -> tuple[str, int]:
+        """(log id in hex, index)."""
+        return self.log, int(self.index)
 
 
-class _Policy:
-    """Reads one document: rules speak of roots and keys by their names."""
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """What never counts."""
 
-    def __init__(self, reader: DocumentReader) -> None:
-        self.reader = reader
-        self.roots: dict[str, RootFile] = {}
-        self.keys: dict[str, PolicyKey] = {}
-
-    def read(self, name: str, raw: bytes) -> Policy:
-        names: dict[str, Steps] = {}
-        for steps, entry in self.reader.entries("trustRoots"):
-            self.roots.setdefault(entry["name"], self._root(steps, entry))
-            self.reader.unique(names, (*steps, "name"), entry["name"], f"the name {quoted(entry['name'])}")
-        names, material = {}, dict[str, Steps]()
-        for steps, entry in self.reader.entries("keys"):
-            self.keys.setdefault(entry["name"], self._key(steps, entry, material))
-            self.reader.unique(names, (*steps, "name"), entry["name"], f"the name {quoted(entry['name'])}")
-        deny_steps, deny = self.reader.spec("deny")
-        rules = list[Rule]()
-        for steps, entry in self.reader.entries("rules"):
-            rule = self._rule(steps, entry)
-            self._reachable(steps, rule, rules)
-            rules.append(rule)
-        return Policy(
-            name,
-            tuple(rules),
-            tuple(self.roots.values()),
-            tuple(self.keys.values()),
-            self._deny(deny_steps, deny or {}),
-            raw,
-        )
-
-    def _root(self, steps: Steps, entry: Mapping[str, Any]) -> RootFile:
-        path = self.reader.path((*steps, "file"), entry["file"])
-        data = b""
-        try:
-            data = read_input(path, MAX_TRUST_ROOT, "bad-trust-root")
-        except InputError as error:
-            self.reader.bad((*steps, "file"), error.what)
-        return RootFile(entry["name"], Digest(f"sha256:{entry['sha256']}"), data)
-
-    def _key(self, steps: Steps, entry: Mapping[str, Any], material: dict[str, Steps]) -> PolicyKey:
-        pem = public_key(self.reader, (*steps, "publicKeyFile"), entry["publicKeyFile"], material)
-        before, after = (self._time(steps, entry, field) for field in ("notBefore", "notAfter"))
-        if before is not None and after is not None and UNKNOWN_TIME not in (before, after) and before >= after:
-            self.reader.bad(
-                (*steps, "notAfter"),
-                f"got {quoted(entry['notAfter'])}, expected a time after notBefore",
-            )
-        return PolicyKey(entry["name"], pem, before, after)
-
-    def _time(self, steps: Steps, entry: Mapping[str, Any], field: str) -> datetime | None:
-        if field not in entry:
-            return None
-        made = parse_time(entry[field])
-        if isinstance(made, str):
-            self.reader.bad((*steps, field), made)
-            return UNKNOWN_TIME
-        return made
-
-    def _deny(self, steps: Steps, entry: Mapping[str, Any]) -> Deny:
-        for index, text in enumerate(entry.get("identities", ())):
-            if text.startswith("^"):
-                self.reader.bad((*steps, "identities", index), check_pattern(text) or "")
-        return Deny(
-            frozenset(map(Digest, entry.get("digests", ()))),
-            frozenset(map(Digest, entry.get("keys", ()))),
-            tuple(entry.get("identities", ())),
-            frozenset((one["log"], int(one["index"])) for one in entry.get("logEntries", ())),
-        )
-
-    def _rule(self, steps: Steps, entry: Mapping[str, Any]) -> Rule:
-        for index, name in enumerate(entry["match"]):
-            self.reader.bad((*steps, "match", index), name_complaint(name))
-        require = digest_only = None
-        if "require" in entry:
-            require = self._require((*steps, "require"), entry["require"])
-        if "digestOnly" in entry:
-            given, where = entry["digestOnly"], (*steps, "digestOnly")
-            expires = self._time(where, given, "expires") or UNKNOWN_TIME
-            digest_only = DigestOnly(given["approver"], given["reason"], expires, given.get("local", False))
-        return Rule(
-            int(steps[-1]) + 1,
-            tuple(entry["match"]),
-            tuple(entry.get("kinds", ())),
-            require,
-            digest_only,
-            entry["deny"]["reason"] if "deny" in entry else "",
-        )
-
-    def _reachable(self, steps: Steps, rule: Rule, above: Sequence[Rule]) -> None:
-        """A name that no item ever comes to is a mistake: who wrote a `deny` there believes that it denies."""
-        for index, name in enumerate(rule.match):
-            other = shadow(above, rule.kinds, name)
-            if other is not None:
-                what = f"{quoted(name)} never decides: {other.label}, above it, takes all that it takes"
-                self.reader.bad((*steps, "match", index), f"{what}; put the narrow rules on top")
-
-    def _require(self, steps: Steps, entry: Mapping[str, Any]) -> Require:
-        root = entry.get("trustRoot", "")
-        if root:
-            self._known((*steps, "trustRoot"), root, self.roots, "spec.trustRoots")
-        by = self._by(steps, entry, root)
-        seen: dict[str, Steps] = {}
-        attestations = []
-        for index, one in enumerate(entry.get("attestations", ())):
-            where = (*steps, "attestations", index)
-            if "identities" in one and "keys" in one:
-                self.reader.bad(where, "got identities and keys, expected only one of them")
-            own = self._by(where, one, root) if "identities" in one or "keys" in one else by
-            kind = one["predicateType"]
-            self.reader.unique(seen, (*where, "predicateType"), kind, quoted(kind))
-            attestations.append(Attest(kind, own, one.get("content", "")))
-        if "log" in entry and not root:
-            self.reader.bad((*steps, "log"), "got no trustRoot beside it, expected the one that names logs")
-        subjects, log = entry.get("subjects", "root"), entry.get("log", "")
-        return Require(by, subjects, root, tuple(attestations), log)
-
-    def _by(self, steps: Steps, entry: Mapping[str, Any], root: str) -> SignedBy:
-        if "identities" in entry and not root:
-            self.reader.bad(
-                (*steps, "identities"),
-                "got no trustRoot beside it, expected the one that issued them",
-            )
-        for index, one in enumerate(entry.get("identities", ())):
-            pattern = one.get("identityPattern", "^a$")
-            self.reader.bad((*steps, "identities", index, "identityPattern"), check_pattern(pattern) or "")
-        for index, name in enumerate(entry.get("keys", ())):
-            self._known((*steps, "keys", index), name, self.keys, "spec.keys")
-        return SignedBy(
-            tuple(
-                CertificateIdentity(one["issuer"], one.get("identity", ""), one.get("identityPattern", ""))
-                for one in entry.get("identities", ())
+    spec: ClassVar = Map("a map with what is denied", "Asked before all rules. No rule and no waiver lifts it.")
+    digests: frozenset[Digest] = field(
+        default=frozenset(),
+        metadata=spec_field(
+            "digests",
+            ListOf(
+                DIGEST,
+                "a list of digests",
+                "Of an artifact, or of anything in it or attached to it: manifests, layers, files. The item fails.",
+                into=frozenset,
             ),
-            tuple(self.keys[name] for name in entry.get("keys", ()) if name in self.keys),
+        ),
+    )
+    keys: frozenset[Digest] = field(
+        default=frozenset(),
+        metadata=spec_field(
+            "keys",
+            ListOf(
+                DIGEST,
+                "a list of digests of public keys",
+                "sha256 of the key in DER (SubjectPublicKeyInfo), which `airgap verify-image` and `airgap keys show` "
+                "print. Their signatures do not count.",
+                into=frozenset,
+            ),
+        ),
+    )
+    """Digests of public keys in DER (SubjectPublicKeyInfo)."""
+    identities: tuple[str, ...] = field(
+        default=(),
+        metadata=spec_field(
+            "identities",
+            ListOf(
+                Text(
+                    "an identity, or a pattern from ^ to $",
+                    least=1,
+                    complaint=lambda text: (check_pattern(text) or "") if text.startswith("^") else "",
+                ),
+                "a list of identities",
+                "An identity as it stands in a certificate, or a pattern from `^` to `$`. "
+                "Their signatures do not count, whoever issued them.",
+            ),
+        ),
+    )
+    """Exact, or patterns from ^ to $."""
+    log_entries: frozenset[tuple[str, int]] = field(
+        default=frozenset(),
+        metadata=spec_field(
+            "logEntries",
+            ListOf(
+                _LogEntry,
+                "a list of log entries",
+                "Entries of a transparency log. Signatures that they are about do not count.",
+                into=frozenset,
+            ),
+        ),
+    )
+    """(log id in hex, index)."""
+
+    def identity(self, identity: str) -> bool:
+        """True where an identity is denied."""
+        return any(
+            pattern_matches(one, identity) if one.startswith("^") else one == identity for one in self.identities
         )
 
-    def _known(self, steps: Steps, name: str, there: Iterable[str], where: str) -> None:
-        names = list(there)
-        if name not in names:
-            word = nearest(name, names)
-            has = f"expected one of {where}: {listed(names)}" if names else f"and {where} has none"
-            self.reader.bad(steps, f"got {quoted(name)}, " + (f"did you mean {quoted(word)}?" if word else has))
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may come in. The first rule that matches decides; where none does, the item fails."""
 
-def name_complaint(name: str) -> str:
-    """What is wrong with a name in `match`, `""` for nothing."""
-    bare = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", name)
-    bare = bare.partition("@")[0]
-    head, slash, last = bare.rpartition("/")
-    # A host alone may have a port; behind a slash, what follows the colon is a tag.
-    bare = head + slash + (last.partition(":")[0] if slash else last)
-    if bare != name:
-        return f"got {quoted(name)}, expected {quoted(bare)}: a name without scheme, tag and digest"
-    if re.search(r"[\s?\[\]{}\\^$]|\*\*\*", name):
-        return f"got {quoted(name)}, expected a name in which only '*' and '**' stand for something else"
-    if len(re.findall(r"\*+", name)) > MAX_STARS:
-        return f"got {quoted(name)}, expected at most {MAX_STARS} times '*'"
-    likely = _likely(name)
-    if likely != name:
-        return f"got {quoted(name)}, which nothing is called; did you mean {quoted(likely)}?"
-    return ""
+    spec: ClassVar = Map(
+        "a map with the rules, and the trust roots and keys that they name",
+        order=("name", "trust_roots", "keys", "deny", "rules", "raw"),
+    )
+    resource: ClassVar = Resource(
+        doc="What may come in: whose signatures and attestations count for which artifacts. The first rule that "
+        "matches an item decides; what no rule matches fails. `deny` is asked before all rules, and nothing "
+        "lifts it. `airgap scan` and `airgap verify-image` take it with `--policy`.",
+        taken_by="`airgap scan` and `airgap verify-image` take a Policy with --policy",
+        examples=(_EXAMPLE,),
+    )
+    name: str = field(metadata=given("name"))
+    rules: tuple[Rule, ...] = field(
+        metadata=spec_field("rules", ListOf(Rule, "a list of rules", "The first one that matches decides.", least=1))
+    )
+    trust_roots: tuple[RootFile, ...] = field(
+        default=(),
+        metadata=spec_field(
+            "trustRoots",
+            ListOf(
+                RootFile,
+                "a list of trust roots",
+                "A rule names one of them. What one of them says is never mixed with another's.",
+                names=True,
+            ),
+        ),
+    )
+    keys: tuple[PolicyKey, ...] = field(
+        default=(),
+        metadata=spec_field(
+            "keys",
+            ListOf(PolicyKey, "a list of public keys", "Keys of those who sign with a key of their own.", names=True),
+        ),
+    )
+    deny: Deny = field(default=Deny(), metadata=spec_field("deny", Deny))
+    raw: bytes = field(default=b"", metadata=given("raw"))
+    """The file's bytes, kept as evidence."""
 
+    def checked(self, at: Place) -> Policy:
+        """The policy, in which every name is asked about: who writes a `deny` that is not believes that it denies."""
+        for count, rule in enumerate(self.rules):
+            for index, name in enumerate(rule.match):
+                other = shadow(self.rules[:count], rule.kinds, name)
+                if other is not None:
+                    what = f"{quoted(name)} never decides: {other.label}, above it, takes all that it takes"
+                    at.bad(f"{what}; put the narrow rules on top", "rules", rule.number - 1, "match", index)
+        return self
 
-def _likely(name: str) -> str:
-    """A name that something can have: as the kinds make them for `Policy.rule_for`."""
-    if name.startswith("hf:"):
-        return f"huggingface.co/{name.removeprefix('hf:')}"
-    name = re.sub("/{2,}", "/", name.lstrip("/")).removesuffix(".git")
-    if name.endswith("/"):
-        name += "" if "*" in name else "**"
-    name = name.rstrip("/")
-    host, slash, path = name.partition("/")
-    if not slash or not (set(".:") & set(host)):
-        return name
-    host = host.lower().removesuffix(":443")
-    host = DOCKER_HUB if host in HUB_ALIASES else host
-    official = host == DOCKER_HUB and "/" not in path and "**" not in path
-    return f"{host}/{'library/' if official else ''}{path}"
+    @property
+    def digest(self) -> Digest:
+        """That of the file: by it verdicts name the policy. What it names by file is named by digest beside it."""
+        return Digest.of(self.raw)
+
+    def rule_for(self, kind: str, name: str) -> Rule | None:
+        """The first rule that matches."""
+        return next((rule for rule in self.rules if rule.matches(kind, name)), None)

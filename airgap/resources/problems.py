@@ -38,6 +38,10 @@ class Problem:
     text: str
 
 
+Found = tuple[Steps, Problem]
+"""The steps to a value that is not sound, `()` where all values can be relied on, and what is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A number in YAML, kept as it is written: no field takes one, so that `1.10` never becomes 1.1."""

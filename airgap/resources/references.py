@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from airgap.base.digest import is_digest
+from airgap.base.errors import InputError
+from airgap.content.lock import check_path
 from airgap.content.reference import (
     CHART_SCHEME,
     DOCKER_HUB,
@@ -75,6 +77,15 @@ def _reference_complaint(ref: str, parts: tuple[str, str, str, str]) -> str:
         return f"{quoted(ref)}: {quoted(tag)} is not a tag"
     if digest and not is_digest(digest):
         return f"{quoted(ref)}: {quoted(digest)} is not a digest, expected 'sha256:' and 64 lower-case hex digits"
+    return ""
+
+
+def path_complaint(text: str) -> str:
+    """A path inside a bucket: relative, without `.` and `..`."""
+    try:
+        check_path(text, "")
+    except InputError as error:
+        return f"got {quoted(text)}, expected a plain relative path: {error.hint}"
     return ""
 
 

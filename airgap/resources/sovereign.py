@@ -1,123 +1,365 @@
-"""A Sovereign document as a value."""
+"""Sovereign: where things end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
 
-from airgap.resources.model import (
-    GitConfig,
-    RegistryConfig,
-    S3Config,
-    SignaturesConfig,
-    SigningKey,
-    Sovereign,
-)
-from airgap.resources.problems import Steps, quoted
-from airgap.resources.reader import DocumentReader
+from airgap.net.config import HostConfig
+from airgap.resources.fields import Choice, ListOf, Map, MapOf, Place, Text, given, inline, one_of, path, spec_field
+from airgap.resources.parts import FOLDER, PLACE, RELATIVE, Access, S3Access
+from airgap.resources.problems import quoted
 from airgap.resources.references import git_complaint, url_complaint
+from airgap.resources.resource import Resource
+
+_EXAMPLE = """\
+metadata:
+  name: bankdhofar
+spec:
+  stateDir: /var/lib/airgap
+  signingKey:
+    file: admitted.key
+    passwordFile: /run/secrets/admitted
+  registries:
+  - url: https://harbor.hnmp.bankdhofar.local
+    projects:
+      ghcr.io/openova-io: catalyst
+      docker.io: dockerhub
+    records: airgap/records
+    signatures:
+      repository: airgap/signatures
+    credentials:
+      username: robot$import
+      passwordFile: /run/secrets/harbor
+    caFile: corporate-ca.pem
+    allowedHosts: []
+  git:
+    url: https://gitea.hnmp.bankdhofar.local
+    organizations:
+      github.com/openova-io: catalog
+    credentials:
+      username: import
+      passwordFile: /run/secrets/gitea
+  s3:
+    endpoint: http://minio.storage.svc:9000
+    buckets:
+      models: ai-hub-models
+      files: airgap-files
+    credentials:
+      profile: import
+"""
+_DIRECTORY = """\
+metadata:
+  name: demo
+spec:
+  directory: /srv/sovereign
+"""
+
+_REPOSITORY = "^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$"
+_BUCKET = Text(
+    "a bucket's name: 3 to 63 lower-case letters, digits, '-' and '.'", pattern="^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+)
 
 
-def sovereign(reader: DocumentReader, name: str) -> Sovereign:
-    """Reads a Sovereign; what is wrong ends up in `reader.problems`."""
-    steps, spec = reader.spec()
-    git_steps, git = reader.spec("git")
-    s3_steps, s3 = reader.spec("s3")
-    taken: dict[str, Steps] = {}
-    registries = []
-    for where, entry in reader.entries("registries"):
-        registries.append(_registry(reader, where, entry))
-        reader.unique(taken, (*where, "url"), registries[-1].url, "this registry")
-    made_git = _git(reader, git_steps, git) if git is not None else None
-    made_s3 = _s3(reader, s3_steps, s3) if s3 is not None else None
-    sound = spec or {}
-    wanted = any(one.signatures for one in registries)
-    signing_key = _signing_key(reader, wanted=wanted, missing=spec is not None and "signingKey" not in spec)
-    return Sovereign(
-        name=name,
-        state_dir=reader.optional_path(steps, sound, "stateDir"),
-        registries=tuple(registries),
-        git=made_git,
-        s3=made_s3,
-        directory=reader.optional_path(steps, sound, "directory"),
-        signing_key=signing_key,
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The key that signs what was admitted: a path or a `pkcs11:` URI, and the file of its password or PIN."""
+
+    key: str
+    password_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _SigningKey:
+    spec: ClassVar = Map(
+        "a map with the key that signs what was admitted",
+        "A P-256 key of its own, which the Trust resource does not list: its signatures say that an image came in by "
+        "an import. Needed where a registry has `signatures`.",
+        one_of=one_of("file", "uri"),
+        order=("file", "uri", "password_file"),
+    )
+    password_file: Path = field(
+        metadata=spec_field("passwordFile", path("the path of a file with the key's password or the token's PIN"))
+    )
+    file: Path | None = field(
+        default=None,
+        metadata=spec_field(
+            "file", path("the path of a private key", f"As `airgap keys generate` or cosign write it. {RELATIVE}")
+        ),
+    )
+    uri: str = field(
+        default="",
+        metadata=spec_field(
+            "uri",
+            Text(
+                "a key in a token, such as pkcs11:token=bank;object=admitted",
+                "RFC 7512; the PIN stands in `passwordFile`.",
+                pattern="^pkcs11:",
+            ),
+        ),
     )
 
-
-def _registry(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> RegistryConfig:
-    url = _base_url(reader, (*steps, "url"), entry["url"])
-    projects, records = dict(entry["projects"]), entry.get("records", "")
-    # Otherwise a delivery could bring an image that takes the list's place.
-    _own_project(reader, (*steps, "records"), records, entry)
-    host = reader.host(steps, entry, plain_http=_plain(url))
-    return RegistryConfig(url, projects, host, records, _signatures(reader, steps, entry))
+    def checked(self, at: Place) -> SigningKey:
+        """The key, by whichever of the two names it has."""
+        return SigningKey(self.uri or str(self.file), self.password_file)
 
 
-def _own_project(reader: DocumentReader, steps: Steps, repository: str, entry: Mapping[str, Any]) -> None:
-    into = [one for one in entry["projects"].values() if f"{repository}/".startswith(f"{one}/")]
-    if into:
-        what = f"got {quoted(repository)}, expected a project of its own: content goes to {quoted(into[0])}"
-        reader.bad(steps, what)
+@dataclass(frozen=True, slots=True)
+class SignaturesConfig:
+    """Where a registry gets the Sovereign's own signatures of what was admitted, and in which shape."""
+
+    spec: ClassVar = Map(
+        "a map that says where the Sovereign's signatures go",
+        "After an import every manifest and index that it admitted is signed by `signingKey`, once, as cosign does it, "
+        "so that admission inside can ask for it: `cosign verify --key admitted.pub --insecure-ignore-tlog=true "
+        "HARBOR/airgap/signatures@DIGEST`. Left out: nothing is signed in this registry.",
+        order=("repository", "place", "layout"),
+    )
+    repository: str = field(
+        default="",
+        metadata=spec_field(
+            "repository",
+            Text(
+                "a repository in a project of its own, such as airgap/signatures",
+                "The side repository for `place: side`: the signatures refer to images that are elsewhere.",
+                pattern=_REPOSITORY,
+            ),
+        ),
+    )
+    """The side repository; `""` where they lie beside each image."""
+    layout: str = field(
+        default="bundle",
+        metadata=spec_field(
+            "layout",
+            Choice(
+                ("bundle", "legacy"),
+                "`bundle`: cosign v3, an OCI referrer. `legacy`: a tag `sha256-….sig`, for verifiers that know no "
+                "bundles.",
+            ),
+        ),
+    )
+    """`bundle` (cosign v3) or `legacy` (a `.sig` tag)."""
+    place: str = field(
+        default="side",
+        compare=False,
+        metadata=spec_field(
+            "place",
+            Choice(
+                ("side", "beside"),
+                "`side`: all in one repository, so that nothing of upstream is hidden. `beside`: in each image's "
+                "repository; a bundle beside an image that has only older signatures of upstream is refused, because "
+                "cosign would not see those any more.",
+            ),
+        ),
+    )
+    """`side` or `beside`."""
+
+    def checked(self, at: Place) -> SignaturesConfig:
+        """The place, which is said once."""
+        if self.place == "beside" and self.repository:
+            at.bad("not used with 'place: beside'; leave one of them out", "repository")
+        if self.place == "side" and not self.repository:
+            at.bad("repository is missing, expected one such as airgap/signatures, or 'place: beside'")
+        return self
 
 
-def _signatures(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> SignaturesConfig | None:
-    if "signatures" not in entry:
-        return None
-    given, at = entry["signatures"], (*steps, "signatures")
-    repository = given.get("repository", "")
-    beside = given.get("place", "side") == "beside"
-    if beside and repository:
-        reader.bad((*at, "repository"), "not used with 'place: beside'; leave one of them out")
-    if not beside and not repository:
-        reader.bad(at, "repository is missing, expected one such as airgap/signatures, or 'place: beside'")
-    if repository and repository == entry.get("records", ""):
-        reader.bad((*at, "repository"), f"{quoted(repository)} is the one of records, expected another")
-    _own_project(reader, (*at, "repository"), repository, entry)
-    return SignaturesConfig(repository, given.get("layout", "bundle"))
+@dataclass(frozen=True, slots=True)
+class RegistryConfig:
+    """A Harbor or other registry. `projects` maps prefixes of original names to projects."""
+
+    spec: ClassVar = Map(
+        "a map with the registry's url and projects",
+        order=("url", "projects", "signatures", "records", "host"),
+    )
+    url: str = field(
+        metadata=spec_field(
+            "url",
+            Text(
+                "the registry's address, such as https://harbor.example.org", "`http://` speaks without TLS.", least=1
+            ),
+        )
+    )
+    projects: Mapping[str, str] = field(
+        metadata=spec_field(
+            "projects",
+            MapOf(
+                PLACE,
+                Text(
+                    "a project, in lower case, such as dockerhub",
+                    pattern="^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
+                ),
+                "a map from the beginning of an original name to a project",
+                "Not those of Harbor's proxy caches, which refuse pushes.",
+                least=1,
+            ),
+        )
+    )
+    host: HostConfig = field(default_factory=HostConfig, metadata=inline(Access))
+    records: str = field(
+        default="",
+        metadata=spec_field(
+            "records",
+            Text(
+                "a repository in a project of its own, such as airgap/records",
+                "The signed list of accepted deliveries is kept there, so that a state that was lost or rolled back "
+                "is noticed, and can be rebuilt. No content may go to that project, and its tags must not be "
+                "immutable. Left out: it is not kept in this registry.",
+                pattern=_REPOSITORY,
+            ),
+        ),
+    )
+    """The repository in which the signed list of accepted deliveries is kept; `""`: it is not kept there."""
+    signatures: SignaturesConfig | None = field(default=None, metadata=spec_field("signatures", SignaturesConfig))
+
+    def checked(self, at: Place) -> RegistryConfig:
+        """With its address in one spelling. What is kept in the registry has projects of its own."""
+        url = _base_url(at, "url")
+        # Otherwise a delivery could bring an image that takes the list's place.
+        self._own_project(at, self.records, "records")
+        if self.signatures is not None:
+            repository = self.signatures.repository
+            if repository and repository == self.records:
+                at.bad(f"{quoted(repository)} is the one of records, expected another", "signatures", "repository")
+            self._own_project(at, repository, "signatures", "repository")
+        at.once(url, "this registry", "url")
+        return replace(self, url=url)
+
+    def _own_project(self, at: Place, repository: str, *below: str) -> None:
+        into = [one for one in self.projects.values() if f"{repository}/".startswith(f"{one}/")]
+        if into:
+            what = f"got {quoted(repository)}, expected a project of its own: content goes to {quoted(into[0])}"
+            at.bad(what, *below)
 
 
-def _signing_key(reader: DocumentReader, *, wanted: bool, missing: bool) -> SigningKey | None:
-    at, given = reader.spec("signingKey")
-    if given is None:
-        if wanted and missing:
-            reader.bad(("spec",), "signingKey is missing, and 'signatures' of a registry need it")
-        return None
-    if not wanted:
-        reader.bad(at, "no registry has 'signatures'; leave it out")
-    password = reader.path((*at, "passwordFile"), given["passwordFile"])
-    return SigningKey(given.get("uri") or str(reader.path((*at, "file"), given["file"])), password)
+@dataclass(frozen=True, slots=True)
+class GitConfig:
+    """A Gitea (https or http URL) or a folder of bare repositories (absolute path)."""
 
+    spec: ClassVar = Map("a map with the Git server's url and organizations")
+    url: str = field(
+        metadata=spec_field(
+            "url",
+            Text(
+                "the Git server's address, such as https://gitea.example.org, or a folder",
+                "A folder holds bare repositories, and needs no credentials.",
+                least=1,
+            ),
+        )
+    )
+    organizations: Mapping[str, str] = field(
+        metadata=spec_field(
+            "organizations",
+            MapOf(
+                PLACE,
+                Text("an organization, such as catalog", pattern="^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"),
+                "a map from the beginning of an original name to an organization",
+                least=1,
+            ),
+        )
+    )
+    host: HostConfig = field(default_factory=HostConfig, metadata=inline(Access))
 
-def _git(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> GitConfig:
-    url = entry["url"]
-    at = (*steps, "url")
-    if "://" in url and not url.startswith("file://"):
-        url = _base_url(reader, at, url, path=True)
-    else:
-        complaint = git_complaint(url)
-        reader.bad(at, complaint)
-        if not complaint:
-            url = str(reader.path(at, url))
+    def checked(self, at: Place) -> GitConfig:
+        """With its address or absolute path. A folder needs no credentials."""
+        if "://" in self.url and not self.url.startswith("file://"):
+            return replace(self, url=_base_url(at, "url", path=True))
+        complaint = git_complaint(self.url)
+        at.bad(complaint, "url")
         for name in ("credentials", "caFile", "allowedHosts"):
-            if name in entry:
-                reader.bad((*steps, name), f"{quoted(entry['url'])} is a folder, which needs none; leave it out")
-    return GitConfig(url, dict(entry["organizations"]), reader.host(steps, entry, plain_http=_plain(url)))
+            if name in at.value:
+                at.bad(f"{quoted(self.url)} is a folder, which needs none; leave it out", name)
+        return self if complaint else replace(self, url=str(at.reader.path((*at.steps, "url"), self.url)))
 
 
-def _s3(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any]) -> S3Config:
-    url = _base_url(reader, (*steps, "endpoint"), entry["endpoint"])
-    host = reader.host(steps, entry, plain_http=_plain(url))
-    return S3Config(url, dict(entry["buckets"]), host, entry.get("region", "us-east-1"))
+@dataclass(frozen=True, slots=True)
+class _Buckets:
+    spec: ClassVar = Map("a map with the buckets of models and files", least=1)
+    models: str = field(default="", metadata=spec_field("models", _BUCKET))
+    files: str = field(default="", metadata=spec_field("files", _BUCKET))
+
+    def checked(self, at: Place) -> dict[str, str]:
+        """The buckets that there are, by what goes there."""
+        return dict(at.value)
 
 
-def _base_url(reader: DocumentReader, steps: Steps, url: str, *, path: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class S3Config:
+    """An S3 endpoint. `buckets` has a name for `models` and for `files`."""
+
+    spec: ClassVar = Map("a map with the store's endpoint and buckets", order=("endpoint", "buckets", "region", "host"))
+    endpoint: str = field(
+        metadata=spec_field("endpoint", Text("the store's address, such as http://minio.storage.svc:9000", least=1))
+    )
+    buckets: Mapping[str, str] = field(metadata=spec_field("buckets", _Buckets))
+    host: HostConfig = field(default_factory=HostConfig, metadata=inline(S3Access))
+    region: str = field(
+        default="us-east-1", metadata=spec_field("region", Text("a region's name", pattern="^[a-z0-9-]+$"))
+    )
+
+    def checked(self, at: Place) -> S3Config:
+        """With its address in one spelling."""
+        return replace(self, endpoint=_base_url(at, "endpoint"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sovereign:
+    """Where things end. Either services or, with none at all, `directory`."""
+
+    spec: ClassVar = Map(
+        "a map with the Sovereign's services, or a directory",
+        one_of={"directory": ("directory",), "services (registries, git, s3)": ("registries", "git", "s3")},
+        order=("name", "state_dir", "registries", "signing_key", "git", "s3", "directory"),
+    )
+    resource: ClassVar = Resource(
+        doc="Where things end: the services of one Sovereign, or one directory in their place. `airgap import` "
+        "and `airgap audit` take it with `--sovereign`. A key of `projects` and `organizations` is the "
+        "beginning of an original name; the longest that fits gives way to its value, and what none fits is "
+        "an error.",
+        taken_by="`airgap import` and `airgap audit` take a Sovereign with --sovereign",
+        examples=(_EXAMPLE, _DIRECTORY),
+    )
+    name: str = field(metadata=given("name"))
+    state_dir: Path | None = field(
+        default=None,
+        metadata=spec_field(
+            "stateDir",
+            FOLDER,
+            "Accepted deliveries, journal and log. Never on the media. Left out: the user's state folder.",
+        ),
+    )
+    registries: tuple[RegistryConfig, ...] = field(
+        default=(),
+        metadata=spec_field(
+            "registries", ListOf(RegistryConfig, "a list of registries, one for each host cluster", least=1)
+        ),
+    )
+    git: GitConfig | None = field(default=None, metadata=spec_field("git", GitConfig))
+    s3: S3Config | None = field(default=None, metadata=spec_field("s3", S3Config))
+    directory: Path | None = field(
+        default=None,
+        metadata=spec_field(
+            "directory",
+            FOLDER,
+            "No service at all: an OCI layout in `oci/`, bare repositories in `git/`, objects in `objects/`.",
+        ),
+    )
+    signing_key: SigningKey | None = field(default=None, metadata=spec_field("signingKey", _SigningKey))
+
+    def checked(self, at: Place) -> Sovereign:
+        """The Sovereign, which has a signing key where, and only where, a registry wants signatures."""
+        wanted = any(one.signatures for one in self.registries)
+        if self.signing_key is not None and not wanted:
+            at.bad("no registry has 'signatures'; leave it out", "signingKey")
+        if at.sound and self.signing_key is None and wanted:
+            at.bad("signingKey is missing, and 'signatures' of a registry need it")
+        return self
+
+
+def _base_url(at: Place, name: str, *, path: bool = False) -> str:
     """An address that requests are made from, without a slash at its end."""
-    if "://" not in url:
-        reader.bad(steps, f"got {quoted(url)}, expected {quoted('https://' + url)}")
-    else:
-        reader.bad(steps, url_complaint(url, path=path, query=False))
+    url: str = at.value[name]
+    expected = f"got {quoted(url)}, expected {quoted('https://' + url)}"
+    at.bad(url_complaint(url, path=path, query=False) if "://" in url else expected, name)
     return url.rstrip("/")
-
-
-def _plain(url: str) -> bool:
-    return url.startswith("http://")

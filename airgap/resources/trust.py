@@ -1,102 +1,117 @@
-"""A Trust document as a value: the public keys are read here, so that what decides is one set of bytes."""
+"""Trust: who may sign what for one Sovereign."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
 
-from airgap.base.errors import InputError
-from airgap.base.inputs import read_input
-from airgap.resources.model import Revocation, Trust, TrustedKey
-from airgap.resources.problems import Steps, quoted
-from airgap.resources.reader import DocumentReader
-from airgap.resources.references import parse_time
+from airgap.resources.fields import Choice, ListOf, Map, Place, Text, given, spec_field
+from airgap.resources.keys import KEY_NAME, public_key_file
+from airgap.resources.parts import DIGEST, RESOURCE_NAME, TIME, in_order
+from airgap.resources.resource import Resource
 
-MAX_PUBLIC_KEY = 64 << 10
-"""Bytes of a PEM public key: an RSA key of 16384 bits needs 3 KiB."""
-UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
-"""Stands for a time that could not be read; such a document is refused anyhow."""
+_EXAMPLE = """\
+metadata:
+  name: bankdhofar
+spec:
+  sovereign: bankdhofar
+  keys:
+  - name: exporter-2026
+    role: exporter
+    publicKeyFile: exporter.pub
+    notBefore: '2026-01-01T00:00:00Z'
+    notAfter: '2027-01-01T00:00:00Z'
+  - name: station-2025
+    role: station
+    publicKeyFile: station.pub
+    notBefore: '2025-06-01T00:00:00Z'
+    notAfter: '2026-06-01T00:00:00Z'
+    revoked:
+      at: '2026-02-01T00:00:00Z'
+      accept: ['sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08']
+  require: [pull, verdict, delivery]
+"""
 
-
-def trust(reader: DocumentReader, raw: bytes) -> Trust:
-    """Reads a Trust document and its key files; what is wrong ends up in `reader.problems`."""
-    names: dict[str, Steps] = {}
-    material: dict[str, Steps] = {}
-    keys = []
-    for steps, entry in reader.entries("keys"):
-        keys.append(_key(reader, steps, entry, material))
-        reader.unique(names, (*steps, "name"), entry["name"], f"the name {quoted(entry['name'])}")
-    _, spec = reader.spec()
-    require = tuple((spec or {}).get("require", ("delivery",)))
-    seen: dict[str, Steps] = {}
-    for index, statement in enumerate(require if spec else ()):
-        reader.unique(seen, ("spec", "require", index), statement, quoted(statement))
-    if "delivery" not in require:
-        # Without it nothing would have to sign AIRGAP.json, which is what every other check hangs on.
-        reader.bad(("spec", "require"), "'delivery' is missing, expected it in every list")
-    return Trust((spec or {}).get("sovereign", ""), tuple(keys), require, raw)
+ROLES = ("exporter", "station", "security-officer", "sovereign")
 
 
-def _key(reader: DocumentReader, steps: Steps, entry: Mapping[str, Any], material: dict[str, Steps]) -> TrustedKey:
-    at = (*steps, "publicKeyFile")
-    pem = public_key(reader, at, entry["publicKeyFile"], material)
-    not_before = _time(reader, (*steps, "notBefore"), entry["notBefore"])
-    not_after = _time(reader, (*steps, "notAfter"), entry["notAfter"])
-    if UNKNOWN_TIME not in (not_before, not_after) and not_before >= not_after:
-        reader.bad((*steps, "notAfter"), f"got {quoted(entry['notAfter'])}, expected a time after notBefore")
-    revoked = None
-    if "revoked" in entry:
-        moment = _time(reader, (*steps, "revoked", "at"), entry["revoked"]["at"])
-        revoked = Revocation(moment, tuple(entry["revoked"].get("accept", ())))
-    return TrustedKey(entry["name"], entry["role"], pem, not_before, not_after, revoked)
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The key is not believed from `at` on, but for what `accept` names by digest."""
 
-
-def _time(reader: DocumentReader, steps: Steps, text: str) -> datetime:
-    made = parse_time(text)
-    if isinstance(made, str):
-        reader.bad(steps, made)
-        return UNKNOWN_TIME
-    return made
-
-
-def public_key(reader: DocumentReader, steps: Steps, text: str, material: dict[str, Steps]) -> bytes:
-    """The file's bytes, after it was made sure that they are one public key and that no other entry has it.
-
-    One key under two roles would let one person sign as two, and a second entry would outlive the first's revocation.
-    """
-    path = reader.path(steps, text)
-    try:
-        pem = read_input(path, MAX_PUBLIC_KEY, "bad-public-key")
-    except InputError as error:
-        reader.bad(steps, error.what)
-        return b""
-    if b"PRIVATE KEY" in pem:
-        reader.bad(steps, f"{quoted(str(path))} is a private key, expected the public one")
-        return pem
-    encoded = _encoded(pem)
-    if encoded is None:
-        what = "expected PEM that begins with -----BEGIN PUBLIC KEY-----"
-        reader.bad(steps, f"{quoted(str(path))} is not one public key, {what}")
-        return pem
-    reader.unique(material, steps, encoded.hex(), f"the public key in {quoted(text)}")
-    return pem
-
-
-def _encoded(pem: bytes) -> bytes | None:
-    """The key as DER SubjectPublicKeyInfo: one form whatever the file looks like. `None`: not one public key."""
-    # Imported here because it takes longer than everything else in this package together.
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        PublicFormat,
-        load_pem_public_key,
+    spec: ClassVar = Map("a map with the time from which the key is not believed")
+    at: datetime = field(metadata=spec_field("at", TIME))
+    accept: tuple[str, ...] = field(
+        default=(),
+        metadata=spec_field(
+            "accept",
+            ListOf(
+                DIGEST,
+                "a list of digests",
+                "What the key signed after that time and is believed all the same.",
+            ),
+        ),
     )
 
-    if pem.count(b"-----BEGIN ") != 1:
-        return None
-    try:
-        key = load_pem_public_key(pem)
-        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
-        return None
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A public key, what it may sign and when. Times have a zone; `public_key_pem` is the file's content."""
+
+    spec: ClassVar = Map("a map with the key's name, role, file and times")
+    name: str = field(metadata=spec_field("name", Text("the key's name, such as exporter-2026", pattern=KEY_NAME)))
+    role: str = field(metadata=spec_field("role", Choice(ROLES, "One key has one role.")))
+    public_key_pem: bytes = field(
+        metadata=spec_field("publicKeyFile", public_key_file("`airgap keys generate` or cosign write"))
+    )
+    not_before: datetime = field(metadata=spec_field("notBefore", TIME))
+    not_after: datetime = field(metadata=spec_field("notAfter", TIME))
+    revoked: Revocation | None = field(default=None, metadata=spec_field("revoked", Revocation))
+
+    def checked(self, at: Place) -> TrustedKey:
+        """The key, whose times are in order."""
+        in_order(at, self.not_before, self.not_after)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Who may sign what for one Sovereign. `require` names the statements that a delivery must bring."""
+
+    spec: ClassVar = Map("a map with the Sovereign's name and the keys")
+    resource: ClassVar = Resource(
+        doc="Who may sign what for one Sovereign. It comes into the Sovereign by a way of its own, never on the "
+        "media. Commands that read statements take it with `--trust`.",
+        taken_by="commands that read statements take a Trust with --trust",
+        examples=(_EXAMPLE,),
+    )
+    sovereign: str = field(
+        metadata=spec_field("sovereign", RESOURCE_NAME, "The Sovereign that deliveries must be made for.")
+    )
+    keys: tuple[TrustedKey, ...] = field(
+        metadata=spec_field("keys", ListOf(TrustedKey, "a list of public keys", least=1, names=True))
+    )
+    require: tuple[str, ...] = field(
+        default=("delivery",),
+        metadata=spec_field(
+            "require",
+            ListOf(
+                Choice(("pull", "verdict", "delivery", "approval")),
+                "a list of statements",
+                "What a delivery must bring, each signed by a key whose role may make it. "
+                "`delivery` is always among them.",
+                least=1,
+                unique=True,
+            ),
+        ),
+    )
+    raw: bytes = field(default=b"", metadata=given("raw"))
+    """The file's bytes, kept as evidence."""
+
+    def checked(self, at: Place) -> Trust:
+        """The trust, whose `require` is complete."""
+        if "delivery" not in self.require:
+            # Without it nothing would have to sign AIRGAP.json, which is what every other check hangs on.
+            at.bad("'delivery' is missing, expected it in every list", "require")
+        return self

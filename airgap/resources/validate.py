@@ -6,20 +6,20 @@ Source: JSON Schema 2020-12, Core and Validation.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from importlib.resources import files
 from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
-from referencing import Registry, Resource
 
+from airgap.resources.catalog import schema
 from airgap.resources.document import Document
+from airgap.resources.fields import Table
 from airgap.resources.problems import (
     MAX_SHOWN,
+    Found,
     Number,
     Problem,
     Steps,
@@ -30,33 +30,20 @@ from airgap.resources.problems import (
     spell,
 )
 
-KINDS = ("Request", "Upstreams", "Sovereign", "Trust", "Policy", "Waiver")
 MAX_FOUND = 1000
 """Mistakes that are looked for in one document: a file of another shape would give one for each of its nodes."""
-
-Found = tuple[Steps, Problem]
-"""The steps to a value that is not sound, `()` where all values can be relied on, and what is wrong."""
-
-
-@cache
-def schema(name: str) -> dict[str, Any]:
-    """A JSON Schema by its file's name without `.json`: a kind in lower case, or `common`."""
-    text = files("airgap.resources").joinpath("schemas", f"{name}.json").read_text("utf-8")
-    made: dict[str, Any] = json.loads(text)
-    return made
 
 
 def mistakes(document: Document, kind: str) -> list[Found]:
     """What is wrong with a document of `kind`."""
-    errors = _validator(kind).iter_errors(document.value)
+    errors = _validator(kind, Table.changes).iter_errors(document.value)
     return list(islice((found for error in errors for found in _words(error, document)), MAX_FOUND))
 
 
 @cache
-def _validator(kind: str) -> Draft202012Validator:
-    common = schema("common")
-    registry: Registry[Any] = Registry().with_resource(common["$id"], Resource.from_contents(common))
-    return Draft202012Validator(schema(kind.lower()), registry=registry)
+def _validator(kind: str, _changes: int) -> Draft202012Validator:
+    """`_changes` are those of all tables, so that a validator is not older than what modules brought."""
+    return Draft202012Validator(schema(kind))
 
 
 def _words(error: ValidationError, document: Document) -> Iterator[Found]:
@@ -102,7 +89,7 @@ def _unknown(error: ValidationError, document: Document, steps: Steps) -> Iterat
 def _missing(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
     for name in error.validator_value:  # type: ignore[union-attr]
         if name not in error.instance and name not in _meant(error):  # type: ignore[operator]
-            title = _field_title(error, name)
+            title = error.schema["properties"][name]["title"]  # type: ignore[index]
             yield steps, Problem(document.mark(steps), f"{spell((*steps, name))}: missing, expected {title}")
 
 
@@ -111,14 +98,6 @@ def _meant(error: ValidationError) -> set[str]:
     known = error.schema.get("properties", {})  # type: ignore[union-attr]
     unknown = (key for key in error.instance if key not in known)  # type: ignore[union-attr]
     return {nearest(key, known) for key in islice(unknown, MAX_SHOWN)} - {""}
-
-
-def _field_title(error: ValidationError, name: str) -> str:
-    field = error.schema["properties"][name]  # type: ignore[index]
-    if "$ref" in field:
-        source, _, pointer = field["$ref"].partition("#/$defs/")
-        field = schema(source.removesuffix(".json"))["$defs"][pointer]
-    return str(field["title"])
 
 
 def _kind_of_value(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:

@@ -15,7 +15,7 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.base.times import utc_text
-from airgap.resources.model import Trust, TrustedKey
+from airgap.resources.trust import Trust, TrustedKey
 from airgap.statements.keys.file import load_public
 from airgap.statements.trust import VerifiedStatement, good_now, key_ring, verify_bundle
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from airgap.base.errors import InputError, TrustError, UnknownKeyError, UselessKeyError
 from airgap.base.times import CLOCK_SKEW, utc_text
-from airgap.resources.model import ROLES, Trust, TrustedKey
+from airgap.resources.trust import ROLES, Trust, TrustedKey
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle, verify
 from airgap.statements.keys.file import PublicKey, load_public
 from airgap.statements.statement import Statement, article

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from airgap.base.errors import AirgapError, IntegrityError, StoreError, TrustError, UpstreamError
 from airgap.base.times import utc_text
 from airgap.destinations.accepted_list import Shelf
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing, StateFile
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE

@@ -9,7 +9,7 @@ from pathlib import Path
 from airgap.base.digest import Digest
 from airgap.base.errors import UnknownKeyError
 from airgap.base.inputs import read_input
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import KeyRing, authenticate, key_ring

@@ -13,7 +13,7 @@ from airgap.base.disk import disk_errors, make_folder, write_durably
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.content.forms import Change, ChangeOutcome, Signs
-from airgap.resources.model import Trust
+from airgap.resources.trust import Trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.predicates import Placed, Receipt
 from airgap.statements.statement import Statement, article

@@ -1,4 +1,4 @@
-"""The pages of docs/reference: each is made from what the code itself reads, and never by hand."""
+"""The pages of docs/reference and the JSON Schemas: each is made from what the code itself reads, never by hand."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from pathlib import Path
 
 from referencelib import commands, man, resources
 
-FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "reference"
+SCHEMAS = ROOT / "airgap" / "resources" / "schemas"
 PAGES = {"commands.md": commands.render, "resources.md": resources.render, "airgap.1": man.render}
 
 
-def main(arguments: list[str], folder: Path = FOLDER) -> int:
-    """Writes the pages, or with `--check` compares them. Returns the exit code."""
+def main(arguments: list[str], folder: Path = FOLDER, schemas: Path = SCHEMAS) -> int:
+    """Writes the pages and schemas, or with `--check` compares them. Returns the exit code."""
     if arguments not in ([], ["--check"]):
         print("usage: scripts/reference [--check]", file=sys.stderr)
         return 2
-    code = 0
-    for name, render in PAGES.items():
-        page, text = folder / name, render()
-        if not arguments:
-            folder.mkdir(parents=True, exist_ok=True)
-            page.write_text(text, "utf-8")
-        elif not page.exists() or page.read_text("utf-8") != text:
-            print(
-                f"docs/reference/{name} is not what the code says; run scripts/reference",
-                file=sys.stderr,
-            )
-            code = 1
-    return code
+    made = {folder / name: render() for name, render in PAGES.items()}
+    made |= {schemas / name: text for name, text in resources.published().items()}
+    old = [path for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text]
+    for path in old:
+        if arguments:
+            where = (SCHEMAS if path.parent == schemas else FOLDER).relative_to(ROOT)
+            print(f"{where}/{path.name} is not what the code says; run scripts/reference", file=sys.stderr)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(made[path], "utf-8")
+    return 1 if arguments and old else 0

@@ -1,4 +1,7 @@
-"""Markdown out of the JSON Schemas: for each kind its description, examples and a table for each map of fields."""
+"""JSON Schemas out of the declarations in `airgap/resources`, and Markdown out of the schemas.
+
+For each kind the page has its description, examples and a table for each map of fields.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from airgap.resources.validate import KINDS, schema
+from airgap.resources.catalog import KINDS, schema
 
 HEAD = """# Resources
 
-Made by `scripts/reference` from `airgap/resources/schemas`; change those instead.
+Made by `scripts/reference` from the declarations in `airgap/resources`; change those instead.
 
 Resources are YAML files in Kubernetes' manner. A file may hold one document of each kind, separated by `---`; documents
 after the first may leave out `apiVersion` and `metadata`. YAML 1.2: `yes`, `no`, `on` and `off` are text, numbers where
@@ -44,35 +47,29 @@ def render() -> str:
     """The whole page."""
     parts = [HEAD]
     for kind in KINDS:
-        root = schema(kind.lower())
+        root = schema(kind)
         parts.append(f"## {kind}\n\n{root['description']}\n")
         parts += [f"```yaml\n{example_yaml(example)}```\n" for example in root["examples"]]
         spec = root["properties"]["spec"]
-        parts += [_table(path, node) for path, node in _maps("spec", spec, root)]
+        parts += [_table(path, node) for path, node in _maps("spec", spec)]
     return "\n".join(parts)
 
 
-def _resolve(node: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """The node with what its `$ref` names filled in; what stands beside the `$ref` wins."""
-    if "$ref" not in node:
-        return node
-    # The shared parts name each other by file too, so that a reference means the same wherever it is met.
-    source, _, name = node["$ref"].partition("#/$defs/")
-    target = (schema(source.removesuffix(".json")) if source else root)["$defs"][name]
-    return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+def published() -> dict[str, str]:
+    """The files of `airgap/resources/schemas` and their texts."""
+    return {f"{kind.lower()}.json": json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n" for kind in KINDS}
 
 
-def _maps(path: str, node: dict[str, Any], root: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every map of fields under a node, in the order of the schema, with its fields resolved."""
+def _maps(path: str, node: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every map of fields in a schema, in its order."""
     if "properties" in node:
-        fields = {name: _resolve(field, root) for name, field in node["properties"].items()}
-        yield path, {**node, "properties": fields}
-        for name, field in fields.items():
-            yield from _maps(f"{path}.{name}", field, root)
+        yield path, node
+        for name, field in node["properties"].items():
+            yield from _maps(f"{path}.{name}", field)
     if isinstance(node.get("additionalProperties"), dict):
-        yield from _maps(f"{path}.KEY", _resolve(node["additionalProperties"], root), root)
+        yield from _maps(f"{path}.KEY", node["additionalProperties"])
     if "items" in node:
-        yield from _maps(f"{path}[]", _resolve(node["items"], root), root)
+        yield from _maps(f"{path}[]", node["items"])
 
 
 def _table(path: str, node: dict[str, Any]) -> str:

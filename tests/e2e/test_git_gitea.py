@@ -17,7 +17,8 @@ from airgap.destinations.git import GitDestination
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client
-from airgap.resources.model import GitConfig, GitRequest
+from airgap.resources.entries import GitRequest
+from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
 from tests.parts.gitea import Gitea
 from tests.worlds.git_sources import Work, git

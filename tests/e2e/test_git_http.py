@@ -24,7 +24,8 @@ from airgap.destinations.git import GitDestination
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
-from airgap.resources.model import GitConfig, GitRequest
+from airgap.resources.entries import GitRequest
+from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
 from tests.parts.fixtures import MakeProxy, StartGitServer
 from tests.parts.git_http import GitServer
@@ -355,7 +356,8 @@ from airgap.destinations.base import Run
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.http import Client
 from airgap.base.progress import Silent
-from airgap.resources.model import GitConfig, GitRequest
+from airgap.resources.entries import GitRequest
+from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
 import dataclasses
 

@@ -16,7 +16,7 @@ from airgap.kinds.model import KIND
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.net.origin import Origin
-from airgap.resources.model import ModelRequest
+from airgap.resources.entries import ModelRequest
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from tests.parts.hugging_face import HuggingFace

@@ -31,7 +31,7 @@ from airgap.content.forms import ChangeOutcome
 from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
 from airgap.net.config import Credentials, HostConfig
-from airgap.resources.model import S3Config
+from airgap.resources.sovereign import S3Config
 from tests.parts.need import require_part
 from tests.parts.process import LOOPBACK, Process, free_ports, listens
 from tests.parts.s3 import ACCESS_KEY, SECRET_KEY, S3Service
@@ -162,7 +162,7 @@ from airgap.destinations.s3 import S3Destination
 from airgap.destinations.base import Run
 from airgap.base.progress import Silent
 from airgap.net.config import Credentials, HostConfig
-from airgap.resources.model import S3Config
+from airgap.resources.sovereign import S3Config
 from tests.worlds.s3 import PART, big
 from tests.suites.destination_suite import tree
 endpoint, buckets, folder = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
@@ -526,7 +526,7 @@ from airgap.destinations.base import Run
 from airgap.content.graph import Descriptor
 from airgap.base.progress import Silent
 from airgap.net.config import Credentials, HostConfig
-from airgap.resources.model import S3Config
+from airgap.resources.sovereign import S3Config
 
 class Pattern(io.RawIOBase):
     def __init__(self, size):

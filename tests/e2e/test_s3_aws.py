@@ -21,7 +21,7 @@ from airgap.content.forms import ChangeOutcome, Tree
 from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
 from airgap.net.config import Credentials, HostConfig
-from airgap.resources.model import S3Config
+from airgap.resources.sovereign import S3Config
 from tests.suites.destination_suite import FILES, outcomes, tree
 
 if TYPE_CHECKING:

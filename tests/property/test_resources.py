@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from airgap.base.errors import InputError
 from airgap.resources import document
+from airgap.resources.catalog import KINDS, schema
 from airgap.resources.document import read_documents, scalar
 from airgap.resources.load import load, load_request, load_sovereign
-from airgap.resources.model import Request, Sovereign
 from airgap.resources.patterns import name_covers, name_matches
 from airgap.resources.problems import Number
 from airgap.resources.references import (
@@ -27,10 +27,11 @@ from airgap.resources.references import (
     ref_complaint,
     url_complaint,
 )
-from airgap.resources.validate import KINDS, schema
+from airgap.resources.request import Request
+from airgap.resources.sovereign import Sovereign
 
 BASE = Path("/work")
-EXAMPLES = [example for kind in KINDS for example in schema(kind.lower())["examples"]]
+EXAMPLES = [example for kind in KINDS for example in schema(kind)["examples"]]
 
 # Begins with a letter, because PyYAML writes YAML 1.1, in which 08 and 1e5 are text without quotes.
 name = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
@@ -206,16 +207,16 @@ def written_again(made: Request) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "images": [
             {"ref": image.ref, "name": image.name, "platforms": list(image.platforms), "phase": image.phase}
-            for image in made.images
+            for image in made.of("images")
         ],
-        "charts": [{"ref": chart.ref, "name": chart.name, "phase": chart.phase} for chart in made.charts],
-        "git": [{"url": git.url, "name": git.name, "refs": list(git.refs), "lfs": git.lfs} for git in made.git],
+        "charts": [{"ref": chart.ref, "name": chart.name, "phase": chart.phase} for chart in made.of("charts")],
+        "git": [{"url": git.url, "name": git.name, "refs": list(git.refs), "lfs": git.lfs} for git in made.of("git")],
         "models": [
             {"repo": model.repo, "name": model.name, "directory": str(model.directory) if model.directory else None}
-            for model in made.models
+            for model in made.of("models")
         ],
         "files": [
-            {"url": file.url, "sha256": file.sha256, "path": file.path, "name": file.name} for file in made.files
+            {"url": file.url, "sha256": file.sha256, "path": file.path, "name": file.name} for file in made.of("files")
         ],
     }
     return {"name": made.name, **{key: value for key, value in spec.items() if value}}

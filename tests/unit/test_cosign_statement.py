@@ -13,7 +13,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.content.graph import OCI_MANIFEST, Descriptor, parse_node
 from airgap.resources.load import load_sovereign
-from airgap.resources.model import SignaturesConfig, SigningKey
+from airgap.resources.sovereign import SignaturesConfig, SigningKey
 from airgap.signatures import write as cosign
 from airgap.signatures.formats.simple_signing import SIGNATURE
 from airgap.signatures.scanner_report import Report

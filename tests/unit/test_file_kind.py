@@ -16,7 +16,7 @@ from airgap.content.graph import Descriptor, read_node
 from airgap.content.lock import Item, LockedFile
 from airgap.kinds.file import KIND
 from airgap.net.http import Client, Retries
-from airgap.resources.model import FileRequest
+from airgap.resources.entries import FileRequest
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from tests.parts.scripted import Answer, Scripted

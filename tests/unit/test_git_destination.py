@@ -18,7 +18,8 @@ from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.http import Client
-from airgap.resources.model import GitConfig, GitRequest
+from airgap.resources.entries import GitRequest
+from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
 from tests.worlds.git_sources import Work, git, refs
 

@@ -22,7 +22,7 @@ from airgap.content.lock import Item, Lock
 from airgap.kinds.git.graph import BUNDLE_TYPE, put_graph
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.http import Client
-from airgap.resources.model import GitRequest
+from airgap.resources.entries import GitRequest
 from airgap.store.memory import Memory
 from airgap.tools.git import Git
 from airgap.tools.git_bundle import read_header, unpack_bundle

@@ -14,7 +14,7 @@ from airgap.content.graph import read_node, read_verified
 from airgap.content.lock import LockedFile
 from airgap.kinds.model import KIND, graph
 from airgap.net.http import Client, Retries
-from airgap.resources.model import ModelRequest
+from airgap.resources.entries import ModelRequest
 from airgap.store.locate import Reach
 from tests.parts.process import free_ports
 

@@ -14,6 +14,7 @@ from airgap.base.errors import InputError
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.credentials import Login, login_of
 from airgap.resources.document import MAX_BYTES, MAX_DEPTH, MAX_NODES
+from airgap.resources.entries import ChartRequest, FileRequest, GitRequest, ImageRequest, ModelRequest
 from airgap.resources.load import (
     load,
     load_request,
@@ -21,21 +22,10 @@ from airgap.resources.load import (
     load_trust,
     load_upstreams,
 )
-from airgap.resources.model import (
-    ChartRequest,
-    FileRequest,
-    GitConfig,
-    GitRequest,
-    ImageRequest,
-    ModelRequest,
-    RegistryConfig,
-    Request,
-    Revocation,
-    S3Config,
-    Sovereign,
-    Trust,
-    Upstreams,
-)
+from airgap.resources.request import Request
+from airgap.resources.sovereign import GitConfig, RegistryConfig, S3Config, Sovereign
+from airgap.resources.trust import Revocation, Trust
+from airgap.resources.upstreams import Upstreams
 
 HEAD = "apiVersion: airgap.openova.io/v1alpha1\nkind: {kind}\nmetadata: {{name: demo}}\n"
 REQUEST = HEAD.format(kind="Request")
@@ -67,24 +57,28 @@ spec:
     made, upstreams = load_request(text.encode(), base_dir=BASE, label="r.yaml")
     assert upstreams == Upstreams()
     assert made == Request(
-        name="demo",
-        images=(
-            ImageRequest(
-                "docker.io/library/alpine:3.20", "alpine", ("linux/amd64", "linux/arm/v7"), "seed", "r.yaml:7:5"
+        "demo",
+        {
+            "images": (
+                ImageRequest(
+                    "docker.io/library/alpine:3.20", "alpine", ("linux/amd64", "linux/arm/v7"), "seed", "r.yaml:7:5"
+                ),
             ),
-        ),
-        charts=(ChartRequest("oci://ghcr.io/openova-io/bp-cilium:1.1.1", "cilium", "seed", "r.yaml:9:5"),),
-        git=(
-            GitRequest(
-                "https://github.com/openova-io/openova",
-                "blueprints",
-                ("refs/heads/main", "refs/tags/v*"),
-                lfs=True,
-                where="r.yaml:11:5",
+            "charts": (ChartRequest("oci://ghcr.io/openova-io/bp-cilium:1.1.1", "cilium", "seed", "r.yaml:9:5"),),
+            "git": (
+                GitRequest(
+                    "https://github.com/openova-io/openova",
+                    "blueprints",
+                    ("refs/heads/main", "refs/tags/v*"),
+                    lfs=True,
+                    where="r.yaml:11:5",
+                ),
             ),
-        ),
-        models=(ModelRequest("x/y", "BAAI/bge-m3", None, "refs/pr/1", ("*.safetensors",), "r.yaml:13:5"),),
-        files=(FileRequest("k3s", SHA, "k3s/v1.31/k3s", "https://get.example.org/k3s?v=1", where="r.yaml:15:5"),),
+            "models": (ModelRequest("x/y", "BAAI/bge-m3", None, "refs/pr/1", ("*.safetensors",), "r.yaml:13:5"),),
+            "files": (
+                FileRequest("k3s", SHA, "k3s/v1.31/k3s", "https://get.example.org/k3s?v=1", where="r.yaml:15:5"),
+            ),
+        },
     )
 
 
@@ -111,26 +105,26 @@ spec:
   - {{file: bin/k3s, sha256: {SHA}, path: k3s/k3s}}
 """
     made, _ = load_request(text.encode(), base_dir=BASE)
-    assert [(image.ref, image.name, image.platforms, image.phase) for image in made.images] == [
+    assert [(image.ref, image.name, image.platforms, image.phase) for image in made.of("images")] == [
         (f"localhost:5000/app@sha256:{SHA}", f"localhost:5000/app@sha256:{SHA}", (), "registry"),
         ("oci:/work/built/app:r.local/team/app:1.0", "r.local/team/app:1.0", (), "registry"),
         ("oci-archive:/media/app.tar:r.local/app:1", "r.local/app:1", (), "registry"),
         ("docker-daemon:localhost/app:dev", "localhost/app:dev", (), "registry"),
         ("oci:/layout", "r.local/other:1", (), "registry"),
     ]
-    assert [chart.name for chart in made.charts] == ["ghcr.io/openova-io/bp-cilium:1.1.1_build"]
-    assert [(git.url, git.name) for git in made.git] == [
+    assert [chart.name for chart in made.of("charts")] == ["ghcr.io/openova-io/bp-cilium:1.1.1_build"]
+    assert [(git.url, git.name) for git in made.of("git")] == [
         ("https://github.com/openova-io/openova.git", "openova"),
         ("http://gitea.local:3000/a/b/", "b"),
         ("/repos/local.git", "local"),
         ("/work", "here"),
     ]
-    assert {git.refs for git in made.git} == {("refs/heads/*", "refs/tags/*")}
-    assert [(model.name, model.repo, model.directory, model.revision) for model in made.models] == [
+    assert {git.refs for git in made.of("git")} == {("refs/heads/*", "refs/tags/*")}
+    assert [(model.name, model.repo, model.directory, model.revision) for model in made.of("models")] == [
         ("gpt2", "gpt2", None, "main"),
         ("BAAI/bge", "", Path("/work/models/bge"), "main"),
     ]
-    assert [(file.name, file.file) for file in made.files] == [("k3s/k3s", Path("/work/bin/k3s"))]
+    assert [(file.name, file.file) for file in made.of("files")] == [("k3s/k3s", Path("/work/bin/k3s"))]
 
 
 def test_upstreams_beside_a_request_may_leave_out_what_the_first_document_says() -> None:
@@ -304,8 +298,8 @@ def test_paths_begin_at_the_folder_of_the_file(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "sub" / "r.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     made, _ = load_request(Path("sub/r.yaml"))
-    assert made.files[0].file == tmp_path / "sub" / "k3s"
-    assert made.files[0].where == "sub/r.yaml:4:16"
+    assert made.of("files")[0].file == tmp_path / "sub" / "k3s"
+    assert made.of("files")[0].where == "sub/r.yaml:4:16"
 
 
 def test_core_schema_not_yaml_1_1() -> None:
@@ -321,8 +315,8 @@ spec:
   git: [{{url: ./x, lfs: True}}]
 """
     made, _ = load_request(text.encode())
-    assert [image.name for image in made.images] == ["no", "on", "12:30:45", "2026-11-23", "1_000", "v1.10"]
-    assert made.git[0].lfs is True
+    assert [image.name for image in made.of("images")] == ["no", "on", "12:30:45", "2026-11-23", "1_000", "v1.10"]
+    assert made.of("git")[0].lfs is True
 
 
 def test_byte_order_mark_crlf_and_json_are_taken() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -11,13 +12,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from airgap.content.lock import API_VERSION, PHASES
+from airgap.resources.catalog import KINDS, schema
 from airgap.resources.load import load
-from airgap.resources.model import ROLES
-from airgap.resources.validate import KINDS, schema
+from airgap.resources.trust import ROLES
 from referencelib.resources import example_yaml
 from tests.worlds.resources import key_files
-
-NAMES = ["common", *(kind.lower() for kind in KINDS)]
 
 
 def nodes(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -25,21 +24,20 @@ def nodes(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(value, dict):
         return
     yield path, value
-    for word in ("properties", "$defs"):
-        for name, child in value.get(word, {}).items():
-            yield from nodes(child, f"{path}/{name}")
+    for name, child in value.get("properties", {}).items():
+        yield from nodes(child, f"{path}/{name}")
     for word in ("items", "propertyNames", "additionalProperties"):
         yield from nodes(value.get(word), f"{path}/{word}")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_schemas_are_package_data_and_valid(name: str) -> None:
-    assert files("airgap.resources").joinpath("schemas", f"{name}.json").is_file()
+    assert files("airgap.resources").joinpath("schemas", f"{name.lower()}.json").is_file()
     Draft202012Validator.check_schema(schema(name))
-    assert schema(name)["$id"].endswith(f"/v1alpha1/{name}.json")
+    assert schema(name)["$id"].endswith(f"/v1alpha1/{name.lower()}.json")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_every_map_is_closed(name: str) -> None:
     for path, node in nodes(schema(name)):
         if node.get("type") == "object":
@@ -48,28 +46,35 @@ def test_every_map_is_closed(name: str) -> None:
             assert extra is False or (isinstance(extra, dict) and "propertyNames" in node), path
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_every_value_has_the_words_that_follow_expected(name: str) -> None:
     for path, node in nodes(schema(name)):
-        assert "$ref" in node or "title" in node, path
+        assert "title" in node, path
         assert all("title" in branch for branch in node.get("oneOf", ())), path
         for needed in node.get("required", ()):
-            field = node["properties"][needed]
-            assert "title" in field or field["$ref"].startswith("common.json#/$defs/"), (path, needed)
+            assert "title" in node["properties"][needed], (path, needed)
 
 
 def test_schemas_and_code_have_the_same_words() -> None:
-    common = schema("common")["$defs"]
-    assert common["apiVersion"]["const"] == API_VERSION
-    assert sorted(common["phase"]["enum"]) == sorted(PHASES)
-    assert tuple(schema("trust")["$defs"]["key"]["properties"]["role"]["enum"]) == ROLES
+    request, trust = (schema(kind)["properties"] for kind in ("Request", "Trust"))
+    assert request["apiVersion"]["const"] == API_VERSION
+    image = request["spec"]["properties"]["images"]["items"]["properties"]
+    assert sorted(image["phase"]["enum"]) == sorted(PHASES)
+    key = trust["spec"]["properties"]["keys"]["items"]["properties"]
+    assert tuple(key["role"]["enum"]) == ROLES
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_examples_load(kind: str, tmp_path: Path) -> None:
     key_files(tmp_path)
-    examples = schema(kind.lower())["examples"]
+    examples = schema(kind)["examples"]
     assert examples
     for example in examples:
         made = load(example_yaml(example).encode(), base_dir=tmp_path)
         assert [type(one).__name__ for one in made] == [kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_published_schemas_are_what_the_declarations_say(kind: str) -> None:
+    text = files("airgap.resources").joinpath("schemas", f"{kind.lower()}.json").read_text("utf-8")
+    assert json.loads(text) == schema(kind), "run scripts/reference"

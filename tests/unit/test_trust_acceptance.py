@@ -13,7 +13,7 @@ from airgap.acceptance.steps import MAX_INDEX, MAX_SIGNATURES, Acceptance
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.content.lock import Lock
-from airgap.resources.model import Revocation
+from airgap.resources.trust import Revocation
 from airgap.statements.accepted_state import AcceptedState, Standing, StateFile
 from airgap.statements.predicates import Delivery, Pull, PulledItem, Receipt
 from tests.worlds.trust import (

@@ -11,7 +11,7 @@ import pytest
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
-from airgap.resources.model import ROLES, Revocation, Trust
+from airgap.resources.trust import ROLES, Revocation, Trust
 from airgap.statements.dsse import sign_payload
 from airgap.statements.predicates import Approval, Audit, Delivery, Predicate, Pull, Receipt
 from airgap.statements.trust import MAY_SIGN, check_may_sign, good_now, key_ring, verify_bundle

@@ -10,7 +10,7 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
-from airgap.resources.model import Revocation, Trust, TrustedKey
+from airgap.resources.trust import Revocation, Trust, TrustedKey
 from airgap.statements.predicates import Receipt
 from airgap.statements.rotation import check_rotation, expiring, trust_digest
 from tests.worlds.trust import DAY, HOUR, NOW, World, signed, signer, trusted

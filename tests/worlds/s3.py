@@ -11,7 +11,7 @@ from airgap.base.progress import Silent
 from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
 from airgap.net.config import Credentials, HostConfig
-from airgap.resources.model import S3Config
+from airgap.resources.sovereign import S3Config
 from tests.parts.s3 import S3Service
 
 if TYPE_CHECKING:

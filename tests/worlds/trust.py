@@ -13,7 +13,7 @@ from airgap.base.digest import Digest
 from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.lock import Item, Lock
 from airgap.delivery.index import Evidence, FileSum, Journey
-from airgap.resources.model import ROLES, Trust, TrustedKey
+from airgap.resources.trust import ROLES, Trust, TrustedKey
 from airgap.statements.accepted_state import Accepted, AcceptedState
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import FileSigner

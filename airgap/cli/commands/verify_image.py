@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from airgap.judgement.checks.base import Answer
     from airgap.judgement.items import FoundItem
     from airgap.judgement.judge import Judgement
-    from airgap.resources.policy_model import Policy, Require, SignedBy
+    from airgap.resources.policy import Policy
+    from airgap.resources.policy_rules import Require, SignedBy
     from airgap.signatures.record import VerificationResult
 
 LAYOUTS = {

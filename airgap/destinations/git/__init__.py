@@ -33,7 +33,7 @@ from airgap.destinations.git.server import ServerPlace
 from airgap.destinations.mapping import map_prefix
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
-from airgap.resources.model import GitConfig
+from airgap.resources.sovereign import GitConfig
 from airgap.tools.git import Git
 from airgap.tools.git_bundle import copy_out, unpack_bundle
 from airgap.tools.git_refs import check_refs, object_format

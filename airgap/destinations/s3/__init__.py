@@ -19,7 +19,7 @@ from airgap.destinations.s3.client import make_client, mapped
 from airgap.destinations.s3.parts import PART_SIZE, Journals, abort, upload
 from airgap.destinations.trees.destination import Held, ObjectBody, TreeDestination
 from airgap.destinations.trees.keys import folders
-from airgap.resources.model import S3Config
+from airgap.resources.sovereign import S3Config
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -18,7 +18,7 @@ from airgap.base.errors import (
 )
 from airgap.base.secrets import read_secret
 from airgap.net.config import Credentials
-from airgap.resources.model import S3Config
+from airgap.resources.sovereign import S3Config
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -22,7 +22,7 @@ from airgap.content.graph import Descriptor, Opener
 from airgap.destinations.line import Line
 from airgap.destinations.make import Registry
 from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, look, payload_of, tagged
-from airgap.resources.model import SignaturesConfig
+from airgap.resources.sovereign import SignaturesConfig
 from airgap.signatures import write as cosign
 from airgap.signatures.scanner_report import Report
 from airgap.statements.keys.file import Signer, load_public

@@ -14,7 +14,8 @@ from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.lock import Item
 from airgap.judgement.examination import Examination, examine
 from airgap.kinds.table import kind_of
-from airgap.resources.policy_model import Policy, Rule
+from airgap.resources.policy import Policy
+from airgap.resources.policy_rules import Rule
 from airgap.resources.waiver import Waiver
 from airgap.signatures.record import VerificationResult
 

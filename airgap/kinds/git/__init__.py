@@ -15,7 +15,7 @@ from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target
 from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item
 from airgap.kinds.kind import Kind
-from airgap.resources.model import GitRequest
+from airgap.resources.entries import GitRequest
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from airgap.kinds.git.graph import BUNDLE_TYPE, git_form, put_graph
 from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
-from airgap.resources.model import GitRequest
+from airgap.resources.entries import GitRequest
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_bundle import copy_out, unpack_bundle, write_bundle
 from airgap.tools.git_refs import check_refs, object_format

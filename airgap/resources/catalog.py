@@ -1,0 +1,23 @@
+"""The kinds of resource, each declared in a file of its own. A new kind is a line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import airgap.resources.entries  # noqa: F401  (offers the lists of a Request)
+from airgap.resources.policy import Policy
+from airgap.resources.request import Request
+from airgap.resources.resource import resource_schema
+from airgap.resources.sovereign import Sovereign
+from airgap.resources.trust import Trust
+from airgap.resources.upstreams import Upstreams
+from airgap.resources.waiver import Waiver
+
+Value = Request | Upstreams | Sovereign | Trust | Policy | Waiver
+RESOURCES: dict[str, type[Any]] = {one.__name__: one for one in (Request, Upstreams, Sovereign, Trust, Policy, Waiver)}
+KINDS = tuple(RESOURCES)
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema of a kind, as it is published in `airgap/resources/schemas`."""
+    return resource_schema(RESOURCES[kind])

@@ -1,0 +1,60 @@
+"""Public keys that resources name by file: they are read here, so that what decides is one set of bytes."""
+
+from __future__ import annotations
+
+from airgap.base.errors import InputError
+from airgap.base.inputs import read_input
+from airgap.resources.fields import Place, Text
+from airgap.resources.parts import RELATIVE
+from airgap.resources.problems import quoted
+
+MAX_PUBLIC_KEY = 64 << 10
+"""Bytes of a PEM public key: an RSA key of 16384 bits needs 3 KiB."""
+KEY_NAME = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"
+
+
+def public_key_file(written_by: str) -> Text:
+    """The path of a public key, which is read as the file's bytes. `written_by` are the programs that write such."""
+    return Text("the path of a public key, PEM", f"As {written_by} it. {RELATIVE}", least=1, reads=_public_key)
+
+
+def _public_key(at: Place) -> bytes:
+    """The file's bytes, after it was made sure that they are one public key and that no other entry has it.
+
+    One key under two roles would let one person sign as two, and a second entry would outlive the first's revocation.
+    """
+    path = at.reader.path(at.steps, at.value)
+    try:
+        pem = read_input(path, MAX_PUBLIC_KEY, "bad-public-key")
+    except InputError as error:
+        at.bad(error.what)
+        return b""
+    if b"PRIVATE KEY" in pem:
+        at.bad(f"{quoted(str(path))} is a private key, expected the public one")
+        return pem
+    encoded = _encoded(pem)
+    if encoded is None:
+        what = "expected PEM that begins with -----BEGIN PUBLIC KEY-----"
+        at.bad(f"{quoted(str(path))} is not one public key, {what}")
+        return pem
+    at.reader.once(("public keys",), at.steps, encoded.hex(), f"the public key in {quoted(at.value)}")
+    return pem
+
+
+def _encoded(pem: bytes) -> bytes | None:
+    """The key as DER SubjectPublicKeyInfo: one form whatever the file looks like. `None`: not one public key."""
+    # Imported here because it takes longer than everything else in this package together.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_public_key,
+    )
+
+    if pem.count(b"-----BEGIN ") != 1:
+        return None
+    try:
+        key = load_pem_public_key(pem)
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return None

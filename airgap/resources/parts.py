@@ -1,0 +1,158 @@
+"""Shapes and maps that several resources share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from airgap.base.digest import Digest
+from airgap.net.config import Credentials, HostConfig
+from airgap.resources.fields import ListOf, Map, Place, Text, path, spec_field
+from airgap.resources.problems import quoted
+from airgap.resources.references import parse_time
+
+RELATIVE = "Relative paths start at the folder of the resource file."
+UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
+"""Stands for a time that could not be read; such a document is refused anyhow."""
+
+
+def _time(at: Place) -> datetime:
+    made = parse_time(at.value)
+    if isinstance(made, str):
+        at.bad(made)
+        return UNKNOWN_TIME
+    return made
+
+
+def in_order(at: Place, before: datetime | None, after: datetime | None) -> None:
+    """Reports a `notAfter` that is not after `notBefore`. A time that is `None` or unknown is in order."""
+    known = before not in (None, UNKNOWN_TIME) and after not in (None, UNKNOWN_TIME)
+    if known and before >= after:  # type: ignore[operator]
+        at.bad(f"got {quoted(at.value['notAfter'])}, expected a time after notBefore", "notAfter")
+
+
+RESOURCE_NAME = Text(
+    "a name of lower-case letters, digits, '-' and '.'", pattern="^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+)
+ITEM_NAME = Text("a name without spaces", "No two items of a kind have the same name.", pattern=r"^\S{1,300}$")
+FILE = path("a file's path", RELATIVE)
+FOLDER = path("a folder's path", RELATIVE)
+SHA256 = Text("64 lower-case hex digits, as sha256sum prints them", pattern="^[0-9a-f]{64}$")
+DIGEST = Text(
+    "a digest: 'sha256:' and 64 lower-case hex digits",
+    pattern="^sha256:[0-9a-f]{64}$",
+    reads=lambda at: Digest(at.value),
+)
+TIME = Text(
+    "a time with its zone, such as 2026-01-01T00:00:00Z",
+    "RFC 3339; with or without quotes.",
+    format="date-time",
+    reads=_time,
+)
+HOST = Text(
+    "a host or host:port in lower case, without scheme and path",
+    pattern=r"^(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)(:[0-9]{1,5})?$",
+)
+PLACE = Text(
+    "the beginning of an original name, host[:port][/path], without scheme and without '/' at its end",
+    pattern=r"^(\[[0-9a-f:.]+\]|[^\s/:@\[\]]+)(:[0-9]{1,5})?(/[^\s/:@]+)*$",
+)
+APPROVER = Text("who answers for it", pattern=r"\S", most=200)
+REASON = Text("why it may pass", pattern=r"\S", most=2000)
+SECRET_FILE = path(
+    "the path of a file that holds the secret",
+    "Read when it is used; one newline at its end does not count. Refused when others can read it (mode 0600). "
+    + RELATIVE,
+)
+CA_FILE = path(
+    "the path of a PEM file with CA certificates",
+    "What the server's certificate is checked against. Left out: the system's certificates.",
+)
+ALLOWED_HOSTS = ListOf(
+    HOST,
+    "a list of hosts",
+    "Other origins that redirects, upload locations, token realms and LFS links may lead to. "
+    "Left out: the same origin only.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HostLogin:
+    """How to log in to a registry, a Git server or an upstream host."""
+
+    spec: ClassVar = Map(
+        "a map that names files with secrets",
+        "One of three ways to log in. Secrets are never written into a resource. "
+        "Left out: the docker credential store, else anonymous.",
+        one_of={
+            "username with passwordFile": ("username", "passwordFile"),
+            "tokenFile": ("tokenFile",),
+            "credentialsFile": ("credentialsFile",),
+        },
+        together=("username", "passwordFile"),
+    )
+    username: str = field(default="", metadata=spec_field("username", Text("the account's name", least=1)))
+    password_file: Path | None = field(default=None, metadata=spec_field("passwordFile", SECRET_FILE))
+    token_file: Path | None = field(default=None, metadata=spec_field("tokenFile", SECRET_FILE))
+    credentials_file: Path | None = field(
+        default=None,
+        metadata=spec_field(
+            "credentialsFile",
+            path(
+                "the path of a robot account's file",
+                "JSON with `name` and `secret`, as Harbor lets people download it. "
+                "Refused when others can read it (mode 0600).",
+            ),
+        ),
+    )
+
+    def checked(self, at: Place) -> Credentials:
+        """As the network asks for it."""
+        return Credentials(self.username, self.credentials_file or self.password_file, self.token_file)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Login:
+    """How to log in to an S3 store."""
+
+    spec: ClassVar = Map(
+        "a map that names a profile or two key files",
+        "Either way to log in; the environment and the machine are not asked.",
+        one_of={"profile": ("profile",), "accessKeyFile with secretKeyFile": ("accessKeyFile", "secretKeyFile")},
+        together=("accessKeyFile", "secretKeyFile"),
+    )
+    profile: str = field(
+        default="", metadata=spec_field("profile", Text("a profile's name in the AWS credentials file", least=1))
+    )
+    access_key_file: Path | None = field(default=None, metadata=spec_field("accessKeyFile", SECRET_FILE))
+    secret_key_file: Path | None = field(default=None, metadata=spec_field("secretKeyFile", SECRET_FILE))
+
+    def checked(self, at: Place) -> Credentials:
+        """As the network asks for it."""
+        return Credentials(
+            profile=self.profile, access_key_file=self.access_key_file, secret_key_file=self.secret_key_file
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a server is reached whose address stands beside these fields."""
+
+    spec: ClassVar = Map("")
+    credentials: Credentials | None = field(default=None, metadata=spec_field("credentials", HostLogin))
+    ca_file: Path | None = field(default=None, metadata=spec_field("caFile", CA_FILE))
+    allowed_hosts: tuple[str, ...] = field(default=(), metadata=spec_field("allowedHosts", ALLOWED_HOSTS))
+
+    def checked(self, at: Place) -> HostConfig:
+        """As the network asks for it; without TLS where the address says `http://`."""
+        plain = str(at.value.get("url") or at.value.get("endpoint")).startswith("http://")
+        return HostConfig(self.credentials, self.ca_file, plain, allowed_hosts=self.allowed_hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access(Access):
+    """The same for an S3 store."""
+
+    credentials: Any = field(metadata=spec_field("credentials", S3Login, needed=True), default=None)

@@ -1,0 +1,53 @@
+"""What each kind of resource says of itself, and its whole JSON Schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from airgap.content.lock import API_VERSION
+from airgap.resources.document import read_documents
+from airgap.resources.fields import schema
+from airgap.resources.parts import RESOURCE_NAME
+
+_ID = "https://airgap.openova.io/schemas/v1alpha1"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The words for a kind of resource. `taken_by` says to those who give one to the wrong command where it belongs.
+
+    `examples` are the documents' YAML without `apiVersion` and `kind`.
+    """
+
+    doc: str
+    taken_by: str
+    examples: tuple[str, ...]
+
+
+def resource_schema(kind: type[Any]) -> dict[str, Any]:
+    """The JSON Schema of a whole document; `kind` is a dataclass with `spec` and `resource`."""
+    head = {"apiVersion": API_VERSION, "kind": kind.__name__}
+    name = {"name": RESOURCE_NAME.schema()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"{_ID}/{kind.__name__.lower()}.json",
+        "title": kind.__name__,
+        "description": kind.resource.doc,
+        "examples": [head | read_documents(one.encode(), "example")[0].value for one in kind.resource.examples],
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "properties": {
+            "apiVersion": {"const": API_VERSION, "title": API_VERSION},
+            "kind": {"const": kind.__name__, "title": kind.__name__},
+            "metadata": {
+                "type": "object",
+                "title": "a map with the resource's name",
+                "additionalProperties": False,
+                "required": ["name"],
+                "properties": name,
+            },
+            "spec": schema(kind),
+        },
+    }
