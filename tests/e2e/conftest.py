@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.worlds import commands
 from tests.worlds.countersign import delivery, start
 from tests.worlds.row import Row
 from tests.worlds.site import Site
@@ -29,4 +30,4 @@ def row(tmp_path: Path) -> Row:
 def _own_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token's library keeps who is logged in for the whole process, so commands that use one have their own."""
     if "hsm" in request.fixturenames:
-        monkeypatch.setenv("AIRGAP_TEST_PROCESSES", "1")
+        monkeypatch.setenv(commands.VARIABLE, "1")

@@ -13,7 +13,7 @@ from airgap.base.progress import Silent
 from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
-from airgap.destinations.git import GitDestination
+from airgap.destinations.git import GitDestination, push
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client
@@ -21,6 +21,7 @@ from airgap.resources.entries import GitRequest
 from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
 from tests.parts.gitea import Gitea
+from tests.worlds.effort import cases
 from tests.worlds.git_sources import Work, git
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git", "git-lfs", "gitea")]
@@ -154,8 +155,10 @@ def test_an_empty_repository(inside: Sovereign, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_many_refs_in_batches(inside: Sovereign, work: Work) -> None:
-    work.many_refs(260)
+def test_many_refs_in_batches(inside: Sovereign, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = cases(20, push.BATCH)
+    monkeypatch.setattr(push, "BATCH", batch)
+    work.many_refs(batch + 10)
     done = inside.carry(inside.form(work))
     assert set(outcomes(done).values()) == {ChangeOutcome.WRITTEN}
     found = inside.refs()

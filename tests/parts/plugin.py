@@ -10,7 +10,7 @@ import pytest
 from tests.parts.need import require_part
 
 # What need.missing says.
-_REASON = re.compile(r"needs (.+?): ")
+_REASON = re.compile(r"(?:Skipped: |Failed: )?needs (.+?): ")
 # What was missing → the tests that did not run for it.
 _MISSED: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -22,10 +22,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             require_part(name)
 
 
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Note each test that ended for want of a part; a shared fixture's word counts for all."""
-    if call.excinfo and (found := _REASON.match(str(call.excinfo.value))):
-        _MISSED[found[1]].append(item.nodeid)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note each test that ended for want of a part; a shared fixture's word counts for all.
+
+    Reports come to the process that prints the summary, also from the workers of xdist.
+    """
+    said = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    if not report.passed and (found := _REASON.match(said)):
+        _MISSED[found[1]].append(report.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

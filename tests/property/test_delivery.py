@@ -20,6 +20,7 @@ from airgap.delivery.plan import MIN_VOLUME, Plan, plan_volumes
 from airgap.delivery.read import Volumes
 from airgap.delivery.write import BundleJournal, write_volumes
 from airgap.store.memory import Memory
+from tests.worlds.effort import cases
 
 SIZES = st.lists(st.integers(0, 300_000), min_size=1, max_size=8)
 
@@ -31,7 +32,7 @@ def _blobs(sizes: list[int]) -> tuple[Memory, list[Descriptor]]:
 
 
 @given(sizes=SIZES, limit=st.integers(MIN_VOLUME, 400_000))
-@settings(max_examples=150)
+@settings(max_examples=cases(50, 1500))
 def test_a_plan_fits_its_volumes_and_places_every_byte_once(sizes: list[int], limit: int) -> None:
     _, blobs = _blobs(sizes)
     plan = plan_volumes(blobs, [], limit)
@@ -44,7 +45,7 @@ def test_a_plan_fits_its_volumes_and_places_every_byte_once(sizes: list[int], li
 
 
 @given(sizes=SIZES, limit=st.integers(MIN_VOLUME, 400_000))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=cases(10, 250), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read_back_and_tar_can_open_it(
     sizes: list[int], limit: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -98,7 +99,7 @@ def test_a_journey_has_times(time: str, other: str) -> None:
 
 
 @given(at=st.integers(0, len(_index().encode()) - 1), bit=st.integers(0, 7))
-@settings(max_examples=400)
+@settings(max_examples=cases(100, 4000))
 def test_a_changed_index_is_another_one_or_none(at: int, bit: int) -> None:
     index = _index()
     data = bytearray(index.encode())

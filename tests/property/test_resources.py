@@ -29,6 +29,7 @@ from airgap.resources.references import (
 )
 from airgap.resources.request import Request
 from airgap.resources.sovereign import Sovereign
+from tests.worlds.effort import cases
 
 BASE = Path("/work")
 EXAMPLES = [example for kind in KINDS for example in schema(kind)["examples"]]
@@ -85,7 +86,7 @@ class TestAnyBytes:
             raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
         survives(bytes(raw))
 
-    @settings(max_examples=300)
+    @settings(max_examples=cases(100, 3000))
     @given(st.sampled_from(EXAMPLES), tree, st.data())
     def test_an_example_with_any_value_anywhere(self, example: dict[str, Any], value: Any, data: st.DataObject) -> None:
         made = json.loads(json.dumps(example))

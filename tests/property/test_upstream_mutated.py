@@ -19,6 +19,7 @@ from airgap.signatures.verify import Demand, verify
 from airgap.statements.fields import unbase64
 from tests.parts.fake_sigstore import public_pem
 from tests.parts.fake_sigstore.goods import OWNER, Good, goods
+from tests.worlds.effort import cases
 from tests.worlds.keyless import BUNDLE_TYPE, NOW, SIGNER, SIGSTORE, read, root
 
 ROOT, UNLOGGED = root(), root(logs=[])
@@ -109,7 +110,7 @@ def test_each_is_good_to_begin_with() -> None:
     assert all(found is not None and found.verified for found in ANSWERS.values())
 
 
-@settings(max_examples=400)
+@settings(max_examples=cases(100, 4000))
 @given(mutated())
 def test_a_changed_signature_is_what_it_was_or_nothing(made: Good) -> None:
     found, good = answer(made), ANSWERS[made.name]
@@ -132,7 +133,7 @@ DOCUMENTS = [
 ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=cases(100, 4000))
 @given(st.sampled_from(DOCUMENTS).flatmap(changed) | st.sampled_from(DOCUMENTS))
 def test_an_outline_is_as_strict_as_all_of_it(data: bytes) -> None:
     """It is of objects only, and has no number that is none elsewhere; there is none in these documents."""

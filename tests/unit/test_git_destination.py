@@ -16,11 +16,13 @@ from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
+from airgap.destinations.git.push import BATCH
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.http import Client
 from airgap.resources.entries import GitRequest
 from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
+from tests.worlds.effort import cases
 from tests.worlds.git_sources import Work, git, refs
 
 AT = "catalog/thing"
@@ -209,11 +211,12 @@ def test_an_empty_repository_arrives(inside: Inside, tmp_path: Path) -> None:
     assert states(inside.destination(), done) == {"": State.GOOD}
 
 
-def test_two_thousand_refs(inside: Inside, work: Work) -> None:
-    work.many_refs(2000)
+def test_more_refs_than_one_push_takes(inside: Inside, work: Work) -> None:
+    count = cases(BATCH + 50, 2000)
+    work.many_refs(count)
     form = inside.form(work)
     done = inside.carry(form)
-    assert len(done) == 2002
+    assert len(done) == count + 2
     assert set(verdicts(done).values()) == {ChangeOutcome.WRITTEN}
     assert refs(inside.path) == work.refs()
     assert set(states(inside.destination(), done).values()) == {State.GOOD}

@@ -25,6 +25,8 @@ GUARD = 300
 ALONE = threading.Lock()
 """The working directory, the environment and the standard streams belong to one command at a time."""
 AIRGAP = (sys.executable, "-m", "airgap.cli.main")
+VARIABLE = "AIRGAP_TEST_PROCESSES"
+"""Set: every command has a process of its own."""
 PASSWORD = {"AIRGAP_KEY_PASSWORD_FILE": "password"}
 
 
@@ -48,7 +50,7 @@ class Said:
 
 def run_airgap(line: Sequence[str], cwd: Path, environ: Mapping[str, str] | None = None, stdin: str = "") -> Said:
     """Runs a command in this process, with `environ` added to ours; the process is afterwards as it was before."""
-    if "AIRGAP_TEST_PROCESSES" in os.environ:
+    if VARIABLE in os.environ:
         return run_process(line, cwd, environ, stdin=stdin)
     from airgap.cli.main import main
 
