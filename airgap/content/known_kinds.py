@@ -58,13 +58,18 @@ def remove(name: str) -> None:
     del _KINDS[name]
 
 
-def names() -> tuple[str, ...]:
-    """The names of all kinds, sorted."""
+def load() -> None:
+    """Sees to it that all kinds are known."""
     import_module(TABLE)
-    return tuple(sorted(_KINDS))
+
+
+def names() -> tuple[str, ...]:
+    """The names of all kinds, in the order of the table."""
+    load()
+    return tuple(_KINDS)
 
 
 def find(name: object) -> LockedKind | None:
     """The kind of that name, `None` where this version has no such kind."""
-    import_module(TABLE)
+    load()
     return _KINDS.get(name) if isinstance(name, str) else None

@@ -10,7 +10,8 @@ import gzip
 import tarfile
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError
@@ -20,8 +21,12 @@ from airgap.content.graph import Descriptor, Node, Source, read_node, read_verif
 from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
-from airgap.kinds.kind import Kind, phase_notes, straight, untagged
-from airgap.resources.entries import ChartRequest
+from airgap.kinds.kind import Kind
+from airgap.kinds.references import PHASE, address_of, check_inside, local_reference, phase_notes
+from airgap.resources.fields import Map, Place, Text, given, spec_field
+from airgap.resources.parts import ITEM_NAME
+from airgap.resources.problems import quoted
+from airgap.resources.references import chart_complaint
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:
@@ -97,11 +102,52 @@ def _yaml(data: bytes, name: str) -> dict[str, Any]:
     return document
 
 
+@dataclass(frozen=True, slots=True)
+class ChartRequest:
+    """`ref` is `oci://registry/repository:version`."""
+
+    spec: ClassVar = Map("a map with the chart's ref")
+    ref: str = field(
+        metadata=spec_field(
+            "ref",
+            Text(
+                "a chart reference, such as oci://ghcr.io/openova-io/bp-cilium:1.1.1",
+                "A `+` in the version is written `_`, as registries have it. "
+                "Also `oci:DIR[:NAME]` and `oci-archive:FILE[:NAME]`.",
+                least=1,
+            ),
+        )
+    )
+    name: str = field(
+        metadata=spec_field(
+            "name",
+            ITEM_NAME,
+            "Left out: the ref without `oci://`. Of a chart that lies here a full reference, as of an image.",
+            needed=False,
+        )
+    )
+    phase: str = field(default="registry", metadata=spec_field("phase", PHASE))
+    where: str = field(default="", metadata=given("where"))
+
+    def checked(self, at: Place) -> ChartRequest:
+        """The reference with an absolute path, and the name that it gives."""
+        if local_scheme(self.ref) in LAYOUT_SCHEMES:
+            ref, name = local_reference(at)
+            if not (self.name or name):
+                at.bad(f"{quoted(self.ref)} names no chart in it, expected ':NAME' at its end or a 'name'")
+            check_inside(at, self.name or name)
+            return replace(self, ref=ref, name=self.name or name)
+        at.bad(chart_complaint(self.ref), "ref")
+        return replace(self, name=self.name or self.ref.removeprefix(CHART_SCHEME))
+
+
 class ChartKind(Kind[ChartRequest]):
     """A Helm chart in a registry, a layout or an archive."""
 
     name = "chart"
     section = "charts"
+    section_title = "a list of Helm charts in OCI registries"
+    request = ChartRequest
     item_fields = ItemFields(frozenset({"root", "bytes", "phase"}), frozenset({"attached"}))
     signed = True
     path_prefixes = tuple(f"{scheme}:" for scheme in LAYOUT_SCHEMES)
@@ -186,11 +232,11 @@ class ChartKind(Kind[ChartRequest]):
 
     def address(self, item: Item) -> str:
         """Host and repository."""
-        return straight(untagged(item.source))
+        return address_of(item.source)
 
     def local_name(self, item: Item) -> str:
         """The same of its name, which is a reference, too."""
-        return straight(untagged(item.name))
+        return address_of(item.name)
 
     def claims(self, node: Node) -> bool:
         """By the type of its config."""

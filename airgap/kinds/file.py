@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from airgap.base.digest import Digest, hash_stream
@@ -14,7 +16,10 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item, LockedFile
 from airgap.kinds.kind import Kind
 from airgap.net.origin import redact
-from airgap.resources.entries import FileRequest
+from airgap.resources.fields import Map, Place, Text, given, one_of, spec_field
+from airgap.resources.parts import FILE, ITEM_NAME, SHA256
+from airgap.resources.problems import quoted
+from airgap.resources.references import path_complaint, url_complaint
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
 
@@ -64,11 +69,54 @@ def _file(item: Item) -> LockedFile:
     return item.files[0]
 
 
+@dataclass(frozen=True, slots=True)
+class FileRequest:
+    """A file by https URL or local path. `sha256` is 64 hex digits; `path` is where it goes in the bucket."""
+
+    spec: ClassVar = Map(
+        "a map with the file's url, sha256 and path",
+        one_of=one_of("url", "file"),
+        order=("url", "file", "sha256", "path", "name", "where"),
+    )
+    name: str = field(metadata=spec_field("name", ITEM_NAME, "Left out: the path.", needed=False))
+    sha256: str = field(metadata=spec_field("sha256", SHA256))
+    path: str = field(
+        metadata=spec_field(
+            "path",
+            Text(
+                "a path in the bucket, such as k3s/v1.31/k3s",
+                "Relative, without `.` and `..`.",
+                least=1,
+                complaint=path_complaint,
+            ),
+        )
+    )
+    url: str = field(default="", metadata=spec_field("url", Text("an https address", least=1, complaint=url_complaint)))
+    file: Path | None = field(default=None, metadata=spec_field("file", FILE))
+    where: str = field(default="", metadata=given("where"))
+
+    def checked(self, at: Place) -> FileRequest:
+        """With the name that the path gives. A path is neither another's nor a folder of another's."""
+        if at.once(self.path, f"the path {quoted(self.path)}", "path"):
+            section = at.steps[:-1]
+            here, files = (*at.steps, "path"), at.reader.taken((*section, "path"))
+            parts = self.path.split("/")
+            for folder in ("/".join(parts[:count]) for count in range(1, len(parts))):
+                at.reader.taken((*section, "folder", folder))[self.path] = here
+                if folder in files:
+                    at.bad(f"{quoted(folder)} is a file already ({at.reader.at(files[folder])})", "path")
+            for steps in at.reader.taken((*section, "folder", self.path)).values():
+                at.reader.bad(steps, f"{quoted(self.path)} is a file already ({at.reader.at(here)})")
+        return replace(self, name=self.name or self.path)
+
+
 class FileKind(Kind[FileRequest]):
     """A file by URL or path, with a digest that the request gives."""
 
     name = "file"
     section = "files"
+    section_title = "a list of plain files"
+    request = FileRequest
     item_fields = ItemFields(frozenset({"root", "bytes", "files", "path"}))
     path_prefixes = ("file:",)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
@@ -21,9 +21,13 @@ from airgap.content.graph import (
 from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item
 from airgap.content.platforms import arriving, check_platform, narrow
-from airgap.content.reference import LAYOUT_SCHEMES, local_scheme
-from airgap.kinds.kind import Kind, phase_notes, straight, untagged
-from airgap.resources.entries import ImageRequest
+from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
+from airgap.kinds.kind import Kind
+from airgap.kinds.references import PHASE, address_of, check_inside, local_reference, phase_notes
+from airgap.resources.fields import ListOf, Map, Place, Text, given, spec_field
+from airgap.resources.parts import ITEM_NAME
+from airgap.resources.problems import quoted
+from airgap.resources.references import image_complaint, platform_complaint
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:
@@ -41,11 +45,81 @@ def measure(source: Source, root: Descriptor, platforms: tuple[str, ...]) -> tup
     return nodes, sizes
 
 
+PLATFORM = Text(
+    "os/architecture[/variant], such as linux/amd64",
+    pattern=r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$",
+    complaint=platform_complaint,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """`ref` is a registry reference, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-daemon:REF`."""
+
+    spec: ClassVar = Map("a map with the image's ref")
+    ref: str = field(
+        metadata=spec_field(
+            "ref",
+            Text(
+                "a full image reference, such as docker.io/library/alpine:3.20",
+                "Registry host, repository, and a tag or digest or both. Also `oci:DIR[:NAME]` (an OCI layout), "
+                "`oci-archive:FILE[:NAME]` (the same as a tar) and `docker-daemon:REF`.",
+                least=1,
+            ),
+        )
+    )
+    name: str = field(
+        metadata=spec_field(
+            "name",
+            ITEM_NAME,
+            "Left out: the ref; of an OCI layout the NAME in it, and then one of the two is needed. What lies here "
+            "(`oci:`, `oci-archive:`, `docker-daemon:`) goes inside by its name, which is a full reference: "
+            "`registry.local/team/app:1.0`.",
+            needed=False,
+        )
+    )
+    platforms: tuple[str, ...] = field(
+        default=(),
+        metadata=spec_field(
+            "platforms",
+            ListOf(
+                PLATFORM,
+                "a list of platforms",
+                "Only these children of a multi-arch index. Left out: the whole index.",
+                least=1,
+                unique=True,
+            ),
+        ),
+    )
+    phase: str = field(default="registry", metadata=spec_field("phase", PHASE))
+    where: str = field(default="", metadata=given("where"))
+    """`file:line:column`, for errors."""
+
+    def checked(self, at: Place) -> ImageRequest:
+        """The reference with an absolute path, and the name that it gives."""
+        scheme = local_scheme(self.ref)
+        if scheme:
+            ref, name = local_reference(at)
+            if not (self.name or name) and scheme != ENGINE_SCHEME:
+                at.bad(f"{quoted(self.ref)} names no image in it, expected ':NAME' at its end or a 'name'")
+            check_inside(at, self.name or name)
+            return replace(self, ref=ref, name=self.name or name)
+        if self.ref.startswith(CHART_SCHEME):
+            bare = quoted(self.ref[6:])
+            at.bad(f"got {quoted(self.ref)}, expected {bare}, or an entry of spec.charts if it is a chart", "ref")
+            return replace(self, name=self.name or self.ref)
+        complaint = image_complaint(self.ref)
+        at.bad(complaint, "ref")
+        return replace(self, name=self.name or ("" if complaint else self.ref))
+
+
 class ImageKind(Kind[ImageRequest]):
     """A graph in a registry, a layout, an archive or an engine."""
 
     name = "image"
     section = "images"
+    section_title = "a list of container images and other OCI artifacts"
+    request = ImageRequest
     item_fields = ItemFields(
         frozenset({"root", "bytes", "phase"}), frozenset({"platforms", "inside", "attached", "converted"})
     )
@@ -127,11 +201,11 @@ class ImageKind(Kind[ImageRequest]):
 
     def address(self, item: Item) -> str:
         """Host and repository."""
-        return straight(untagged(item.source))
+        return address_of(item.source)
 
     def local_name(self, item: Item) -> str:
         """The same of its name, which is a reference, too."""
-        return straight(untagged(item.name))
+        return address_of(item.name)
 
     def notes(self, item: Item) -> list[str]:
         """What converting and choosing platforms did, and that phases do nothing yet."""

@@ -33,6 +33,10 @@ class Kind(Protocol[Asked_contra]):
     """In locks, in policies, on the screen."""
     section: str
     """The field of a Request's `spec` that lists such things."""
+    section_title: str
+    """What that list is, in words that follow "expected"."""
+    request: type[Any]
+    """An entry of the list: a dataclass whose fields are declared (`airgap.resources.fields`), with a `name`."""
     item_fields: ItemFields
     """What a lock has of it."""
     signed: bool = False
@@ -146,13 +150,6 @@ def policy_name(kind: Kind[Any], item: Item) -> str:
     return kind.local_name(item) if kind.is_local(item) else kind.address(item)
 
 
-def phase_notes(item: Item) -> list[str]:
-    """What a lock says of a phase that does nothing yet."""
-    if item.phase != "seed":
-        return []
-    return [f"{item.name}: `phase: seed` does nothing in this version: at the import it goes to the registry"]
-
-
 def without_scheme(address: str) -> str:
     """An address without `https://` or the like."""
     return re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", address)
@@ -164,9 +161,3 @@ def straight(address: str) -> str:
     host = host.rpartition("@")[2].lower().removesuffix(":443")
     host = DOCKER_HUB if host in HUB_ALIASES else host
     return host + posixpath.normpath(f"/{unquote(path).lstrip('/')}") if slash else host
-
-
-def untagged(reference: str) -> str:
-    """A reference without scheme, tag and digest."""
-    head, slash, last = without_scheme(reference).partition("@")[0].rpartition("/")
-    return head + slash + last.partition(":")[0]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airgap.base.canonical import canonical
@@ -26,7 +26,10 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item, LockedFile, check_path
 from airgap.kinds.kind import Kind
 from airgap.net.origin import Origin
-from airgap.resources.entries import ModelRequest
+from airgap.resources.fields import ListOf, Map, Place, Text, given, one_of, spec_field
+from airgap.resources.parts import FOLDER
+from airgap.resources.problems import quoted
+from airgap.resources.references import path_complaint
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
 
@@ -231,11 +234,74 @@ def _explain(response: Response, repo: str) -> UpstreamError:
     return error
 
 
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$"
+
+
+def _pattern_complaint(pattern: str) -> str:
+    outside = pattern.startswith("/") or ".." in pattern.split("/")
+    return f"got {quoted(pattern)}, expected a pattern of relative paths without '..'" if outside else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A Hugging Face repository at a revision, or a directory. `include` are fnmatch patterns; empty means all."""
+
+    spec: ClassVar = Map(
+        "a map with the model's repo or directory",
+        one_of=one_of("repo", "directory"),
+        order=("repo", "directory", "name", "revision", "include", "where"),
+    )
+    name: str = field(
+        metadata=spec_field(
+            "name",
+            Text(
+                "the model's name, such as BAAI/bge-m3",
+                "Where the model goes in its bucket. Left out: the repo. A directory needs one.",
+                pattern=_NAME,
+            ),
+            needed=False,
+        )
+    )
+    repo: str = field(
+        default="",
+        metadata=spec_field("repo", Text("a Hugging Face repository, such as BAAI/bge-m3", pattern=_NAME)),
+    )
+    directory: Path | None = field(default=None, metadata=spec_field("directory", FOLDER))
+    revision: str = field(
+        default="main",
+        metadata=spec_field(
+            "revision", Text("a branch, a tag or a commit", pattern=r"^\S+$", complaint=path_complaint)
+        ),
+    )
+    include: tuple[str, ...] = field(
+        default=(),
+        metadata=spec_field(
+            "include",
+            ListOf(
+                Text("a file name pattern, such as *.safetensors", least=1, complaint=_pattern_complaint),
+                "a list of patterns",
+                "Only files whose path fits one of them. `*` fits `/` too. Left out: all files.",
+                least=1,
+            ),
+        ),
+    )
+    where: str = field(default="", metadata=given("where"))
+
+    def checked(self, at: Place) -> ModelRequest:
+        """With the name that the repository gives."""
+        name = self.name or self.repo
+        if not name:
+            at.bad("missing, expected the model's name, such as BAAI/bge-m3, with a directory", "name")
+        return replace(self, name=name)
+
+
 class ModelKind(Kind[ModelRequest]):
     """A repository of the Hugging Face Hub at a commit, or a directory."""
 
     name = "model"
     section = "models"
+    section_title = "a list of LLM weights and embedding models"
+    request = ModelRequest
     item_fields = ItemFields(
         frozenset({"root", "bytes", "revision", "files"}),
         frozenset({"licence", "asked"}),

@@ -12,7 +12,7 @@ from airgap.content.graph import Descriptor, Node
 from airgap.content.lock import Item
 from airgap.kinds import chart, file, git, image, model
 from airgap.kinds.kind import Kind, policy_name
-from airgap.resources.request import Request
+from airgap.resources.request import ENTRIES, Request, entries
 from airgap.station.files import pin_name
 
 KINDS = dict[str, Kind[Any]]()
@@ -23,10 +23,12 @@ def register(kind: Kind[Any]) -> None:
     """Adds a kind to the program: from now on locks, requests and policies may name it."""
     KINDS[kind.name] = kind
     known_kinds.add(kind)
+    ENTRIES.offer(kind.section, entries(kind.request, kind.section_title))
 
 
 def unregister(kind: Kind[Any]) -> None:
     """Takes a kind away: for tests that add one."""
+    ENTRIES.withdraw(kind.section)
     known_kinds.remove(kind.name)
     del KINDS[kind.name]
 

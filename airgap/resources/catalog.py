@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import airgap.resources.entries  # noqa: F401  (offers the lists of a Request)
 from airgap.resources.policy import Policy
 from airgap.resources.request import Request
 from airgap.resources.resource import resource_schema

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airgap.resources.problems import Steps, listed, quoted
-from airgap.resources.reader import DocumentReader
+
+if TYPE_CHECKING:
+    from airgap.resources.reader import DocumentReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,17 +249,25 @@ class Table:
     changes = 0
     """Of all tables: a schema that was made at another count is old."""
 
-    def __init__(self) -> None:
-        self.shapes: dict[str, Declared] = {}
+    def __init__(self, load: Callable[[], None]) -> None:
+        """`load` is called before the table is read, and sees to it that the other modules have brought theirs."""
+        self._load = load
+        self._shapes: dict[str, Declared] = {}
+
+    @property
+    def shapes(self) -> Mapping[str, Declared]:
+        """The shapes by their names."""
+        self._load()
+        return self._shapes
 
     def offer(self, name: str, shape: Declared) -> None:
         """Adds a field that may be left out."""
-        self.shapes[name] = shape
+        self._shapes[name] = shape
         Table.changes += 1
 
     def withdraw(self, name: str) -> None:
         """Takes a field away."""
-        del self.shapes[name]
+        del self._shapes[name]
         Table.changes += 1
 
 

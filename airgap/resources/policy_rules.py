@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
@@ -30,10 +30,20 @@ from airgap.resources.patterns import check_pattern, name_covers, name_matches
 from airgap.resources.policy_names import name_complaint
 from airgap.resources.problems import quoted
 
-_KINDS = ("image", "chart", "git", "model", "file")
-"""Kinds of content, in the order in which a Request lists them."""
 MAX_TRUST_ROOT = 4 << 20
 """Bytes of a trusted_root.json: Sigstore's own has 10 KiB."""
+
+
+class _KindName:
+    """A `Shape`: the name of a kind of content. Which there are is asked for when a schema is made."""
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema."""
+        return Choice(known_kinds.names()).schema()
+
+    def read(self, at: Place) -> Any:
+        """The name."""
+        return at.value
 
 
 def _root_file(at: Place) -> bytes:
@@ -331,7 +341,7 @@ class Rule:
     )
     kinds: tuple[str, ...] = field(
         default=(),
-        metadata=spec_field("kinds", ListOf(Choice(_KINDS), "a list of kinds", "Left out: every kind.", least=1)),
+        metadata=spec_field("kinds", ListOf(_KindName(), "a list of kinds", "Left out: every kind.", least=1)),
     )
     require: Require | None = field(default=None, metadata=spec_field("require", Require))
     digest_only: DigestOnly | None = field(default=None, metadata=spec_field("digestOnly", DigestOnly))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from airgap.content import known_kinds
 from airgap.resources.fields import ListOf, Map, Table, brought, given
 from airgap.resources.resource import Resource
 
@@ -37,8 +38,8 @@ spec:
     path: k3s/v1.31/k3s
 """
 
-ENTRIES = Table()
-"""The lists of a Request: `ENTRIES.offer("images", entries(ImageRequest, "a list of …"))`."""
+ENTRIES = Table(known_kinds.load)
+"""The lists of a Request: the table of kinds offers one for each kind."""
 
 
 def entries(entry: type[Any], title: str) -> ListOf:

@@ -14,10 +14,10 @@ from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination, push
+from airgap.kinds.git import GitRequest
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client
-from airgap.resources.entries import GitRequest
 from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
 from tests.parts.gitea import Gitea

@@ -21,10 +21,10 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.lock import Item
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
+from airgap.kinds.git import GitRequest
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
-from airgap.resources.entries import GitRequest
 from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
 from tests.parts.fixtures import MakeProxy, StartGitServer
@@ -356,7 +356,7 @@ from airgap.destinations.base import Run
 from airgap.kinds.git.packer import GitPacker
 from airgap.net.http import Client
 from airgap.base.progress import Silent
-from airgap.resources.entries import GitRequest
+from airgap.kinds.git import GitRequest
 from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
 import dataclasses

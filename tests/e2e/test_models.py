@@ -12,11 +12,10 @@ from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFound
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import read_verified
 from airgap.content.lock import Item
-from airgap.kinds.model import KIND
+from airgap.kinds.model import KIND, ModelRequest
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.net.origin import Origin
-from airgap.resources.entries import ModelRequest
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from tests.parts.hugging_face import HuggingFace

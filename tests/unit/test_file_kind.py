@@ -14,9 +14,8 @@ from airgap.base.errors import InputError, IntegrityError, NotFoundError, Upstre
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import Descriptor, read_node
 from airgap.content.lock import Item, LockedFile
-from airgap.kinds.file import KIND
+from airgap.kinds.file import KIND, FileRequest
 from airgap.net.http import Client, Retries
-from airgap.resources.entries import FileRequest
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from tests.parts.scripted import Answer, Scripted

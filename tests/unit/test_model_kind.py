@@ -12,9 +12,8 @@ from airgap.base.errors import AirgapError, InputError, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import read_node, read_verified
 from airgap.content.lock import LockedFile
-from airgap.kinds.model import KIND, graph
+from airgap.kinds.model import KIND, ModelRequest, graph
 from airgap.net.http import Client, Retries
-from airgap.resources.entries import ModelRequest
 from airgap.store.locate import Reach
 from tests.parts.process import free_ports
 

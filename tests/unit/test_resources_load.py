@@ -11,10 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_priva
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from airgap.base.errors import InputError
+from airgap.kinds.chart import ChartRequest
+from airgap.kinds.file import FileRequest
+from airgap.kinds.git import GitRequest
+from airgap.kinds.image import ImageRequest
+from airgap.kinds.model import ModelRequest
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.credentials import Login, login_of
 from airgap.resources.document import MAX_BYTES, MAX_DEPTH, MAX_NODES
-from airgap.resources.entries import ChartRequest, FileRequest, GitRequest, ImageRequest, ModelRequest
 from airgap.resources.load import (
     load,
     load_request,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airgap.base.disk import disk_errors, locked
 from airgap.base.errors import AirgapError, InputError, IntegrityError, ObjectGoneError, UpstreamError
@@ -24,13 +25,15 @@ from airgap.kinds.git.graph import BUNDLE_TYPE, git_form, put_graph
 from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
-from airgap.resources.entries import GitRequest
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_bundle import copy_out, unpack_bundle, write_bundle
 from airgap.tools.git_refs import check_refs, object_format
 from airgap.tools.git_remote import authorization, check_url, git_remote
 from airgap.tools.git_repository import BareRepository, list_refs
 from airgap.tools.lfs import LfsClient, endpoint, find_pointers, lfs_descriptor
+
+if TYPE_CHECKING:
+    from airgap.kinds.git import GitRequest
 
 MAX_LFS = 19_000
 """LFS objects of one repository: the layers of one manifest, which holds 4 MiB."""

@@ -1,0 +1,53 @@
+"""What the kinds that registries hold have in common: references, names that are references, phases."""
+
+from __future__ import annotations
+
+import re
+
+from airgap.content.lock import PHASES, Item
+from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME
+from airgap.kinds.kind import straight, without_scheme
+from airgap.resources.fields import Choice, Place
+from airgap.resources.problems import quoted
+from airgap.resources.references import image_complaint
+
+PHASE = Choice(
+    PHASES[::-1],
+    "`seed` is what must run before the registry answers: it is handed over as image files too. "
+    "`registry` is everything else.",
+)
+
+
+def local_reference(at: Place) -> tuple[str, str]:
+    """The reference with an absolute path, and the name in it: everything after the path's colon."""
+    ref = at.value["ref"]
+    scheme, _, rest = ref.partition(":")
+    if scheme == ENGINE_SCHEME:
+        if not re.match(r"[^\s:@]\S*[:@]\S+\Z", rest):
+            at.bad(f"got {quoted(ref)}, expected docker-daemon:NAME:TAG", "ref")
+        return ref, rest
+    path, colon, name = rest.partition(":")
+    if not path or (colon and not re.match(r"\S+\Z", name)):
+        at.bad(f"got {quoted(ref)}, expected {scheme}:PATH[:NAME]", "ref")
+    return f"{scheme}:{at.reader.path((*at.steps, 'ref'), path)}{colon}{name}", name
+
+
+def check_inside(at: Place, name: str) -> None:
+    """Of what lies here the name alone says where it goes inside. Behind the gap nobody can correct it."""
+    complaint = image_complaint(name.removeprefix(CHART_SCHEME)) if name else ""
+    if complaint:
+        hint = "what lies here goes inside by its name: write it in full, such as registry.local/team/app:1.0"
+        at.bad(f"{complaint} ({hint})", "name" if "name" in at.value else "ref")
+
+
+def address_of(reference: str) -> str:
+    """Host and repository of a reference."""
+    head, slash, last = without_scheme(reference).partition("@")[0].rpartition("/")
+    return straight(head + slash + last.partition(":")[0])
+
+
+def phase_notes(item: Item) -> list[str]:
+    """What a lock says of a phase that does nothing yet."""
+    if item.phase != "seed":
+        return []
+    return [f"{item.name}: `phase: seed` does nothing in this version: at the import it goes to the registry"]
