@@ -20,9 +20,6 @@ PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, H
 settings.register_profile("airgap", PATIENT, max_examples=50)
 settings.register_profile("thorough", PATIENT, max_examples=1000)
 
-LONGEST_WAIT = 0.05
-"""Seconds. A host that is gone is asked as often as ever: only the waits between are shorter, 15 s in all otherwise."""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--thorough`: what CONTRIBUTING.md says of it."""
@@ -41,5 +38,5 @@ def pytest_configure(config: pytest.Config) -> None:
 def _short_waits() -> Iterator[None]:
     """The HTTP client of a command in this process does not wait long before it tries again."""
     defaults = Client.__init__.__kwdefaults__
-    with mock.patch.dict(defaults, sleep=lambda seconds: time.sleep(min(seconds, LONGEST_WAIT))):
+    with mock.patch.dict(defaults, sleep=lambda seconds: time.sleep(min(seconds, commands.LONGEST_WAIT))):
         yield

@@ -118,7 +118,7 @@ def test_the_wrong_disc_is_named_and_nothing_is_lost(discs: Discs) -> None:
     (discs.folder / "empty").mkdir()
     wrong = discs.site.run("import", "empty", *GAP, *KEY, expect=2)
     assert wrong["code"] == "no-delivery"
-    assert "under way" in wrong["error"]
+    assert "unfinished import" in wrong["error"]
     discs.insert(*range(2, discs.count + 1), expect=0)
     _finished(discs)
 

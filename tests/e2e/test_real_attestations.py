@@ -142,7 +142,7 @@ def test_each_root_refuses_what_the_other_instance_signed() -> None:
         with pytest.raises(Refusal) as caught:
             verify_keyless(signed, trust(other), [Identity(issuer, identity)], NOW)
         assert caught.value.reason == "unknown-log", name
-        assert "of another instance" in caught.value.detail
+        assert "another Sigstore instance" in caught.value.detail
 
 
 def test_another_identity_or_issuer_of_the_same_instance_is_refused() -> None:

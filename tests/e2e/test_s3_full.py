@@ -106,7 +106,7 @@ def test_whatever_is_left_of_the_disk_it_is_said_to_be_full(
     [error] = destination.transfer([form]).values()
     assert isinstance(error, UpstreamError)
     assert error.code == "destination-full"
-    assert "make room" in error.hint
+    assert "free space" in error.hint
     assert "acme/mini/r1/weights" not in place.listing("models")
     full_disk.make_room()
     assert transferred(destination, form)

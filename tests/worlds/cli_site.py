@@ -20,7 +20,7 @@ def airgap(site: Site, *line: str, stdout: int = subprocess.PIPE, before: tuple[
     """Runs a command as it is typed, in a process of its own where `before` starts it or its stdout is a descriptor."""
     given = {**PASSWORD, **environ}
     if before or stdout != subprocess.PIPE:
-        return run_process(line, site.folder, given, before=before, stdout=stdout)
+        return run_process(line, site.folder, given, before=before, stdout=stdout, hasty="netns" in before)
     return run_airgap(line, site.folder, given)
 
 

@@ -25,6 +25,16 @@ GUARD = 300
 ALONE = threading.Lock()
 """The working directory, the environment and the standard streams belong to one command at a time."""
 AIRGAP = (sys.executable, "-m", "airgap.cli.main")
+LONGEST_WAIT = 0.05
+"""Seconds. A host that is gone is asked as often as ever: only the waits between are shorter, 15 s in all otherwise."""
+HASTY = f"""
+import time
+from airgap.net.http import Client
+Client.__init__.__kwdefaults__["sleep"] = lambda seconds: time.sleep(min(seconds, {LONGEST_WAIT}))
+from airgap.cli.main import entry
+entry()
+"""
+"""The same as `AIRGAP` with short waits, as commands in the test's process have them."""
 VARIABLE = "AIRGAP_TEST_PROCESSES"
 """Set: every command has a process of its own."""
 PASSWORD = {"AIRGAP_KEY_PASSWORD_FILE": "password"}
@@ -101,10 +111,12 @@ def run_process(
     before: Sequence[str] = (),
     stdout: int = subprocess.PIPE,
     stdin: str = "",
+    hasty: bool = False,
 ) -> Said:
-    """Runs a command in a process of its own; `before` is a program that starts it."""
+    """Runs a command in a process of its own; `before` is a program that starts it, `hasty` makes its waits short."""
+    program = (sys.executable, "-c", HASTY) if hasty else AIRGAP
     done = subprocess.run(
-        [*before, *AIRGAP, *line],
+        [*before, *program, *line],
         cwd=cwd,
         env={**os.environ, **(environ or {})},
         input=stdin,

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 from tests.parts.system import NetworkNamespace
+from tests.worlds.commands import PASSWORD, run_process
 from tests.worlds.site import Site
 
 DEAD = "http://127.0.0.1:9"
 """A proxy that nobody runs: asking it is a failed connection."""
 PROXIES = {f"{name}_proxy": DEAD for name in ("http", "https", "all")}
-GUARD = 300
-"""Seconds after which a command is thought to hang."""
 ASKED = (("Ip", "OutNoRoutes"), ("Tcp", "AttemptFails"), ("Udp", "OutDatagrams"))
 """Where the kernel counts what had no route, what nobody answered, and questions for names."""
 
@@ -28,19 +24,11 @@ class Inside:
 
     def run(self, *arguments: str, expect: int = 0) -> Any:
         """As `Site.run`."""
-        environ = {**os.environ, **PROXIES, **{name.upper(): DEAD for name in PROXIES}, "NO_PROXY": ""}
-        command = self.netns.argv(sys.executable, "-m", "airgap.cli.main", *arguments, "--json")
-        done = subprocess.run(
-            command,
-            cwd=self.site.folder,
-            env={**environ, "AIRGAP_KEY_PASSWORD_FILE": "password"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=GUARD,
-        )
-        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return json.loads(done.stdout)
+        environ = {**PASSWORD, **PROXIES, **{name.upper(): DEAD for name in PROXIES}, "NO_PROXY": ""}
+        line = [*arguments, "--json"]
+        said = run_process(line, self.site.folder, environ, before=self.netns.argv(), hasty=True)
+        assert said.code == expect, f"{arguments}: {said}"
+        return json.loads(said.out)
 
     def asked(self) -> list[int]:
         """The kernel's counts of `ASKED`, for the namespace."""
