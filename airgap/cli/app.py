@@ -36,4 +36,5 @@ def build() -> Parser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for module in commands.modules():
         module.add(subparsers)
+    parser.set_defaults(root=parser)  # `help` and `completion` are about all commands
     return parser

@@ -14,8 +14,8 @@ from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination, push
-from airgap.kinds.git import GitRequest
 from airgap.kinds.git.packer import GitPacker
+from airgap.kinds.git.request import GitRequest
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client
 from airgap.resources.sovereign import GitConfig

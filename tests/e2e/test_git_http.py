@@ -21,8 +21,8 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.lock import Item
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
-from airgap.kinds.git import GitRequest
 from airgap.kinds.git.packer import GitPacker
+from airgap.kinds.git.request import GitRequest
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries
 from airgap.resources.sovereign import GitConfig

@@ -17,8 +17,8 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
 from airgap.destinations.git.push import BATCH
-from airgap.kinds.git import GitRequest
 from airgap.kinds.git.packer import GitPacker
+from airgap.kinds.git.request import GitRequest
 from airgap.net.http import Client
 from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory

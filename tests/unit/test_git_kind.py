@@ -19,9 +19,9 @@ from airgap.base.errors import AirgapError, InputError, IntegrityError, Upstream
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor, read_node, walk
 from airgap.content.lock import Item, Lock
-from airgap.kinds.git import GitRequest
 from airgap.kinds.git.graph import BUNDLE_TYPE, put_graph
 from airgap.kinds.git.packer import GitPacker
+from airgap.kinds.git.request import GitRequest
 from airgap.net.http import Client
 from airgap.store.memory import Memory
 from airgap.tools.git import Git

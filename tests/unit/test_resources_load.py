@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from airgap.base.errors import InputError
 from airgap.kinds.chart import ChartRequest
 from airgap.kinds.file import FileRequest
-from airgap.kinds.git import GitRequest
+from airgap.kinds.git.request import GitRequest
 from airgap.kinds.image import ImageRequest
 from airgap.kinds.model import ModelRequest
 from airgap.net.config import Credentials, HostConfig

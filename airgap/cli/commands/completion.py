@@ -36,10 +36,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         import shtab
     except ImportError as error:
         raise InputError("missing-extra", "completion needs shtab", "pip install 'airgap[completion]'") from error
-    from airgap.cli.app import build
-
-    # This parser prints the script and parses nothing, so it may be told more than one that parses.
-    parser = build()
+    # The parser has done its work: from here on it only describes itself to the library.
+    parser: Parser = arguments.root
     for action in _actions(parser):
         if action.metavar in _FOLDERS:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]

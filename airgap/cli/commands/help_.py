@@ -7,7 +7,7 @@ from typing import Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import command
+from airgap.cli.parser import Parser, command
 
 
 def add(subparsers: Any) -> None:
@@ -27,9 +27,7 @@ airgap help keys rotate""",
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap help`. Raises `InputError` (`usage`) for a command that does not exist."""
-    from airgap.cli.app import build
-
-    parser = build()
+    parser: Parser = arguments.root
     for word in arguments.words:
         parser = parser.child(word)
     text = parser.format_help()

@@ -33,7 +33,7 @@ from airgap.tools.git_repository import BareRepository, list_refs
 from airgap.tools.lfs import LfsClient, endpoint, find_pointers, lfs_descriptor
 
 if TYPE_CHECKING:
-    from airgap.kinds.git import GitRequest
+    from airgap.kinds.git.request import GitRequest
 
 MAX_LFS = 19_000
 """LFS objects of one repository: the layers of one manifest, which holds 4 MiB."""
