@@ -1,1 +1,1 @@
-"""What others sign: finding, reading and verifying the signatures and attestations of upstream, offline."""
+"""Signatures by other parties: finds, reads and verifies upstream signatures and attestations, offline."""

@@ -1,4 +1,4 @@
-"""Findings for people and for JSON: which of several explains most, and what a good one says."""
+"""Findings in words and as JSON: which of several explains most, and the text of a verified one."""
 
 from __future__ import annotations
 
@@ -40,11 +40,12 @@ _SAYS_LITTLE = (
     "not-a-signature",
     "unsigned",
 )
-"""Of several reasons, the one whose signature came furthest is told. These are of somebody else's, or other things."""
+"""The reported reason is that of the signature that got furthest. These reasons concern other signers or other things.
+"""
 
 
 def weight(finding: VerificationResult) -> int:
-    """How much a finding explains: the further its signature came, the more."""
+    """How much a finding explains: the further its signature got in verification, the more."""
     if finding.verified:
         return 1000
     if finding.reason == "denied":
@@ -57,7 +58,7 @@ def weight(finding: VerificationResult) -> int:
 
 
 def signer_text(finding: VerificationResult) -> str:
-    """Who signed, when that is known, and what vouches for it, in words."""
+    """Who signed, if that is known, and what proves the time, in words."""
     proof = finding.proof
     if proof is None:
         return ""
@@ -70,7 +71,7 @@ def signer_text(finding: VerificationResult) -> str:
 
 
 def finding_dict(finding: VerificationResult) -> dict[str, Any]:
-    """The JSON shape of a finding; empty fields are left out. What was signed is not in it."""
+    """The JSON shape of a finding. Empty fields and the signed payload are left out."""
     made: dict[str, Any] = {
         "status": str(finding.status),
         "subject": str(finding.subject),

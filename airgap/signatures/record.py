@@ -1,7 +1,7 @@
-"""The one record of a signature, whatever its format, and the one result of verifying it.
+"""One record of a signature for every format, and one result of verifying it.
 
-A format's reader makes `Signed` out of bytes and verifies nothing; an engine (`keyless`, `keyed`) makes a `Proof` out
-of `Signed` or raises `Refusal`; `verify` puts both together into a `VerificationResult`. Only `Status.VERIFIED` counts.
+The reader of a format turns bytes into `Signed` and verifies nothing. An engine (`keyless`, `keyed`) turns `Signed`
+into a `Proof` or raises `Refusal`. `verify` combines both into a `VerificationResult`. Only `Status.VERIFIED` counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Status(StrEnum):
     VERIFIED = "verified"
     FAILED = "failed"
     UNSUPPORTED = "unsupported"
-    """A format or an algorithm that this version does not verify: it may be good, and does not count."""
+    """A format or an algorithm that this version does not verify: it may be valid, but does not count."""
     ABSENT = "absent"
 
 
@@ -36,21 +36,21 @@ class SignatureLayout(StrEnum):
     """cosign's older attestations: a DSSE envelope as layer, the material in its annotations."""
     NOTATION = "notation"
     BUILDX = "buildx"
-    """Attestations that BuildKit writes into an index. Nobody signed them."""
+    """Attestations that BuildKit writes into an index. They are not signed."""
     SBOM = "sbom"
-    """`cosign attach sbom`: nobody signed it."""
+    """An SBOM from `cosign attach sbom`. It is not signed."""
     OTHER = "other"
 
 
 SIGNATURE = "signature"
-"""What a demand wants when it wants a signature; an attestation is wanted by its predicate type."""
+"""The value of a demand that requires a signature; an attestation is required by its predicate type."""
 COSIGN_SIGN = "https://sigstore.dev/cosign/sign/v1"
-"""The predicate type of a cosign v3 signature: a statement without a predicate. It is no attestation."""
+"""The predicate type of a cosign v3 signature: a statement without a predicate. It is not an attestation."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An entry of a transparency log as the format carried it: nothing of it is verified."""
+    """An entry of a transparency log as the format carried it: nothing in it is verified."""
 
     body: bytes
     """Rekor's canonical body."""
@@ -69,44 +69,44 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A signature and all that came with it. Made by readers of formats; nothing of it is verified."""
+    """A signature with everything included with it. Made by readers of formats; nothing in it is verified."""
 
     subject: Digest
-    """The manifest or index to which it is attached: the digest of bytes that we hashed ourselves."""
+    """The manifest or index to which it is attached: the digest of bytes that airgap hashed itself."""
     where: str
     """For people: `referrer sha256:…`, `tag sha256-….sig, layer 2`."""
     layout: SignatureLayout
     attestation: bool
-    """True where it states something about the subject, False where it only signs it."""
+    """True if it states something about the subject, False if it only signs it."""
     payload: bytes
-    """What was signed: simple signing's JSON, or an in-toto statement."""
+    """The signed content: simple signing's JSON, or an in-toto statement."""
     payload_type: str
-    """The envelope's payload type, `""` where there is no envelope."""
+    """The envelope's payload type, `""` if there is no envelope."""
     signature: bytes
     message: bytes
     """The exact bytes under the signature: the payload, or its DSSE pre-authentication encoding."""
     blob: bytes
-    """The layer's bytes: an envelope's JSON, or the payload. Empty for a bundle, of which nothing is verified whole."""
+    """The layer's bytes: an envelope's JSON, or the payload. Empty for a bundle, which is never verified as a whole."""
     certificate: bytes = b""
-    """The leaf, DER; empty where a key signed."""
+    """The leaf certificate, DER; empty if a key signed."""
     chain: tuple[bytes, ...] = ()
-    """Certificates above the leaf as they came along, DER. They are hints, never roots."""
+    """The certificates above the leaf that the signature includes, DER. They are hints, never roots."""
     entries: tuple[LogEntry, ...] = ()
     timestamps: tuple[bytes, ...] = ()
     """RFC 3161 responses, DER."""
     stamped: bytes = b""
     """The bytes that the timestamps cover: the signature, or (legacy attestations) the whole layer."""
     hint: str = ""
-    """A bundle's hint at its key. It proves nothing."""
+    """A bundle's hint about its key. It proves nothing."""
     version: str = ""
-    """A bundle's: `0.1`, `0.2` or `0.3`."""
+    """The version of a bundle: `0.1`, `0.2` or `0.3`."""
     statement: AttestedStatement | None = field(default=None, compare=False, repr=False)
-    """What the reader parsed out of an envelope's payload, kept because reading a large one takes half a second."""
+    """The statement that the reader parsed from an envelope's payload, kept because a large one takes half a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Something attached that is no signature that counts: another format, unsigned, or broken."""
+    """Something attached that is not a signature that counts: another format, unsigned, or broken."""
 
     subject: Digest
     where: str
@@ -117,14 +117,14 @@ class Unread:
 
 
 MAX_DETAIL = 600
-"""Characters of a finding's words: names and numbers in them may be a stranger's, of any length."""
+"""Characters of a finding's text: names and numbers in it may come from a stranger, at any length."""
 
 MAX_SAID = 300
-"""Characters of a library's words that are passed on."""
+"""Characters of a library's message that are passed on."""
 
 
 def plain(text: str, limit: int = MAX_DETAIL) -> str:
-    """A text with a stranger's words in it, fit for a terminal and for what is signed: one line, nothing hidden."""
+    """Makes a text that contains a stranger's words safe for terminals and signed files: one printable line."""
     cut = text if len(text) <= limit else f"{text[: limit - 1]}…"
     return "".join(char if char.isprintable() else "\ufffd" for char in cut)
 
@@ -151,7 +151,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamKey:
-    """A key of somebody else's. Its validity is policy: a key's signature has no time of its own."""
+    """A key of another party. Its validity is policy: a signature by a key carries no time of its own."""
 
     name: str
     pem: bytes
@@ -161,7 +161,7 @@ class UpstreamKey:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What an engine made sure of. Either `identity` and `issuer`, or `key`."""
+    """What an engine verified. Either `identity` and `issuer` are set, or `key`."""
 
     identity: str = ""
     issuer: str = ""
@@ -169,9 +169,9 @@ class Proof:
     """The SPKI digest of the key that signed: the leaf's, or the managed key's."""
     key_name: str = ""
     times: tuple[tuple[str, datetime], ...] = ()
-    """When it was signed, by whom this is known: (`log` or `tsa`, time)."""
+    """When it was signed, and which source proves it: (`log` or `tsa`, time)."""
     log_entries: tuple[tuple[str, int], ...] = ()
-    """(log id in hex, index) of each entry that was verified: deny lists name them."""
+    """(log id in hex, index) of each verified entry: deny lists name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +183,17 @@ class VerificationResult:
     where: str
     layout: SignatureLayout
     reason: str = ""
-    """A stable code; empty where it is verified."""
+    """A stable code; empty if it is verified."""
     detail: str = ""
-    """The same in words."""
+    """The reason in words."""
     predicate_type: str = ""
-    """Of an attestation; empty for a signature."""
+    """The predicate type of an attestation; empty for a signature."""
     proof: Proof | None = None
     trust_root: str = ""
     """The name of the trust root that verified it; empty for a key."""
     trust_root_digest: Digest | None = None
     payload: bytes = field(default=b"", repr=False)
-    """What was signed: only where it is verified."""
+    """The signed content; set only if it is verified."""
 
     @property
     def verified(self) -> bool:
@@ -203,21 +203,21 @@ class VerificationResult:
 
 @dataclass(frozen=True, slots=True)
 class AttestedStatement:
-    """Of what somebody says about what. Whether it is true, and who says so, is not known here."""
+    """An in-toto statement of another party. Whether it is true, and who signed it, is not known here."""
 
     source: bytes = field(repr=False)
-    """The very bytes object that was read."""
+    """The same bytes object that was read."""
     subjects: tuple[Mapping[str, str], ...]
-    """A digest set each: algorithm → value."""
+    """One digest set for each subject: algorithm → value."""
     predicate_type: str
     text: bool = False
-    """True where the predicate is no object but a text: older attestations of SPDX documents that are no JSON."""
+    """True if the predicate is a string, not an object: older attestations of SPDX documents that are not JSON."""
 
     @property
     def attests(self) -> bool:
-        """False for a cosign v3 signature, which is a statement in form alone."""
+        """False for a cosign v3 signature, which is a statement only in form."""
         return self.predicate_type != COSIGN_SIGN
 
     def names(self, subject: Digest) -> bool:
-        """True when one of the subjects is `subject`, by its sha256."""
+        """True if one of the subjects is `subject`, by its sha256."""
         return any(digests.get("sha256") == subject.hex for digests in self.subjects)

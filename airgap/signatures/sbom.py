@@ -1,7 +1,7 @@
-"""Whether what somebody signed as an SBOM is one, and of this artifact: SPDX 2 and 3 and CycloneDX, in JSON.
+"""Checks that a signed SBOM is one, and that it is about this artifact: SPDX 2 and 3 and CycloneDX, in JSON.
 
-A signature says who wrote an SBOM, not that anything is in it. This looks for what stubs lack, and for the digest that
-an SBOM says it describes. Sources: SPDX 2.3 (JSON schema), SPDX 3.0.1 (JSON-LD), CycloneDX 1.6.
+A signature proves who wrote an SBOM, not that it has any content. This looks for what stubs lack, and for the digest
+that an SBOM claims to describe. Sources: SPDX 2.3 (JSON schema), SPDX 3.0.1 (JSON-LD), CycloneDX 1.6.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from airgap.signatures.record import Refusal
 SPDX = "https://spdx.dev/Document"
 CYCLONEDX = "https://cyclonedx.org/bom"
 MAX_DEPTH = 32
-"""Levels of components within components: real ones have three."""
+"""Levels of nested components: real SBOMs have three."""
 _SHA256 = re.compile(r"sha256:([0-9a-fA-F]{64})")
 _ENDS = {"DESCRIBES": "relatedSpdxElement", "DESCRIBED_BY": "spdxElementId"}
 _LOOKED_AT = frozenset(
@@ -43,17 +43,17 @@ _NOTHING: _Object = {}
 
 
 class _NoSbom(Exception):  # noqa: N818  (no error of the program: an answer)
-    """Why not, in words."""
+    """The reason, in words."""
 
 
 def check_sbom(predicate_type: str, payload: bytes, subject: Digest, also: Collection[Digest] = ()) -> str:
-    """`""`, or why a statement's predicate is no SBOM of `subject`, in words.
+    """Returns `""`, or the reason why a statement's predicate is not an SBOM of `subject`, in words.
 
-    `payload` is the statement that was verified. 1. The predicate type is an SBOM's. 2. The predicate is a document of
-    that format. 3. It lists at least one package or component beside the artifact itself, each with a name.
-    4. Where the artifact that it describes has digests in it, one is `subject` or in `also`: further digests of the
-    same artifact, because generators describe an index by one of its children. An SBOM without a digest in it is bound
-    by its statement alone.
+    `payload` is the verified statement. 1. The predicate type is that of an SBOM. 2. The predicate is a document of
+    that format. 3. It lists at least one package or component besides the artifact itself, each with a name.
+    4. If the artifact that it describes has digests in it, one of them is `subject` or in `also`: further digests of
+    the same artifact, because generators describe an index by one of its children. An SBOM that contains no digest is
+    bound by its statement alone.
     """
     try:
         listed, described = _reader(predicate_type)(_predicate(payload))
@@ -73,7 +73,7 @@ def is_sbom(predicate_type: str) -> bool:
 
 
 _Read = tuple[list[str], set[str]]
-"""The names of what is listed beside the artifact, and the digests that the document gives the artifact."""
+"""The names of everything listed besides the artifact, and the digests that the document gives the artifact."""
 
 
 def _reader(predicate_type: str) -> Callable[[_Object], _Read]:
@@ -84,7 +84,7 @@ def _reader(predicate_type: str) -> Callable[[_Object], _Read]:
 
 
 def _predicate(payload: bytes) -> _Object:
-    """The document. Early cosign put it into `Data`, as text; a text that is no JSON is no document that we read."""
+    """The document. Early cosign put it into `Data`, as text. A text that is not JSON is not read as a document."""
     statement = parse(payload, "statement", "bad-payload", _needed)
     predicate = statement.get("predicate") if isinstance(statement, dict) else None
     if isinstance(predicate, dict) and set(predicate) <= {"Data", "Timestamp"} and predicate:
@@ -98,7 +98,7 @@ def _predicate(payload: bytes) -> _Object:
 
 
 def _needed(items: list[tuple[str, Any]]) -> _Object:
-    """Of an object what is looked at here: the rest of a large SBOM need not be in memory."""
+    """Keeps only the members that are checked here, so that the rest of a large SBOM need not be in memory."""
     made = unique(items)
     kind = made.get("relationshipType")
     if isinstance(kind, str) and kind not in _ENDS:
@@ -143,7 +143,7 @@ def _spdx(document: _Object) -> _Read:
 
 
 def _described_in(document: _Object) -> set[str]:
-    """The ids of what an SPDX 2 document says it describes, in each of the three ways to say so."""
+    """The ids that an SPDX 2 document declares as described, in each of the three ways to declare them."""
     found = set(_texts(document.get("documentDescribes")))
     for one in _objects(document, "relationships"):
         if (kind := _text(one, "relationshipType")) in _ENDS:
@@ -192,7 +192,7 @@ def _components(found: Iterable[_Object], depth: int) -> Iterator[_Object]:
 
 
 def _objects(holder: _Object, name: str) -> list[_Object]:
-    """A list of objects, empty where there is none. Anything else in it is no SBOM."""
+    """A list of objects, empty if it is missing. An SBOM must not contain anything else there."""
     value = holder.get(name)
     if value is None:
         return []

@@ -1,6 +1,6 @@
-"""A scanner's report about one digest, which travels with a verdict and is attested inside. Carried, not judged.
+"""A scanner's report about one digest. It travels with a verdict and is attested inside. It is carried, not judged.
 
-The shape is cosign's vulnerability predicate (cosign, specs/COSIGN_VULN_ATTESTATION_SPEC.md, as its code has it:
+The shape is cosign's vulnerability predicate (cosign, specs/COSIGN_VULN_ATTESTATION_SPEC.md, but as its code reads it:
 `scanner`, not `scanners`), which `trivy image --format cosign-vuln` writes; tried with Trivy 0.59.1.
 """
 
@@ -19,9 +19,9 @@ from airgap.base.strict_json import parse_json
 VULNERABILITIES = "https://cosign.sigstore.dev/attestation/vuln/v1"
 """The predicate type."""
 MAX_REPORT = 32 << 20
-"""Bytes of one report: as an attestation it is 1.8 times as long, and must stay below what a bundle may have."""
+"""Bytes of one report: as an attestation it is 1.8 times as long, and must stay below the limit of a bundle."""
 MAX_REPORTS = 512 << 20
-"""Bytes of all reports of one scan: half of what the evidence of a delivery may have."""
+"""Bytes of all reports of one scan: half of the limit for the evidence of a delivery."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 """RFC 3339, which is what cosign can read."""
 _TYPES = {
@@ -35,21 +35,21 @@ _TYPES = {
     "metadata.scanStartedOn": str,
     "metadata.scanFinishedOn": str,
 }
-"""What must be there, and of which type. Other fields are the scanner's own business."""
+"""The required fields and their types. Other fields are up to the scanner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report that is one by its shape. What it says was not looked at."""
+    """A report whose shape is valid. Its content was not looked at."""
 
     subject: Digest
-    """The manifest or index that it is about: by the name of its file, then by the verdict."""
+    """The manifest or index that it is about: taken from the name of its file, later from the verdict."""
     data: bytes
     """The predicate, byte for byte."""
 
     @property
     def digest(self) -> Digest:
-        """That of the file."""
+        """The sha256 digest of the file."""
         return Digest.of(self.data)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""One signature against one demand, whatever the format: the engines decide who signed, this decides what it means."""
+"""Checks one signature against one demand, in any format: engines find out who signed; this decides what it means."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a rule wants of a signature: what it must be, and who may have made it."""
+    """What a rule requires of a signature: what it must be, and who may have made it."""
 
     want: str
     """`SIGNATURE`, or the predicate type of an attestation."""
@@ -42,19 +42,19 @@ class Demand:
     keys: tuple[UpstreamKey, ...] = ()
     root: TrustRoot | None = None
     logged: bool | None = None
-    """Whether a log of the root must have it; `None`: where a certificate signed and the root names logs."""
+    """Whether a log of the root must contain it; `None`: only if a certificate signed and the root names logs."""
     now: datetime
     """The local clock, with a zone."""
 
 
 def verify(signed: Signed | Unread, demand: Demand) -> VerificationResult:
-    """What is true of a signature. What goes wrong in a library is `verifier-error`, and does not count.
+    """Verifies a signature against a demand. A failure inside a library is `verifier-error`, and does not count.
 
-    1. It was signed in the way that the rule wants: with a certificate for identities, with a key for keys.
-    2. It is what is wanted: a signature, or an attestation of that predicate type. Never one for the other.
-    3. The engine: who signed, and when. 4. What was signed is about the digest that we hashed.
-    The payload is read before 3 and believed after it. Raises nothing but `InputError` (`missing-extra`), where a
-    certificate or a timestamp is to be verified and what that needs is not installed.
+    1. It was signed in the way that the rule requires: with a certificate for identities, with a key for keys.
+    2. It is what is required: a signature, or an attestation of that predicate type. Never one for the other.
+    3. The engine: who signed, and when. 4. The signed content is about the digest that airgap hashed.
+    The payload is read before step 3 and trusted only after it. Raises only `InputError` (`missing-extra`), if a
+    certificate or a timestamp has to be verified and the packages for it are not installed.
     """
     if isinstance(signed, Unread):
         return VerificationResult(
@@ -76,11 +76,11 @@ def verify(signed: Signed | Unread, demand: Demand) -> VerificationResult:
 
 
 def _statement(signed: Signed) -> AttestedStatement | None:
-    """What an envelope holds; `None` for the format that has none."""
+    """The statement in an envelope; `None` for the format that has no statement."""
     if signed.layout is SignatureLayout.SIMPLE_SIGNING:
         return None
     read = signed.statement
-    # Bytes do not change: what was read of this very object is in it.
+    # Bytes objects do not change: what was parsed from this very object is still its content.
     if signed.payload_type == PAYLOAD_TYPE and read is not None and read.source is signed.payload:
         return read
     return parse_statement(signed.payload, signed.payload_type)
@@ -116,7 +116,7 @@ def _verify(
 
 
 def _route(signed: Signed, demand: Demand) -> None:
-    """A key in place of an identity is what GHSA-fx35-mq7g-6g98 was about; neither stands for the other here."""
+    """A key accepted in place of an identity was GHSA-fx35-mq7g-6g98; here neither can replace the other."""
     if signed.certificate and not demand.identities:
         raise Refusal("identity-for-key", "signed with a certificate, but the rule requires a key")
     if not signed.certificate and not demand.keys:
@@ -139,7 +139,7 @@ def _is_wanted(statement: AttestedStatement | None, want: str) -> str:
 
 
 def _keyless(signed: Signed, demand: Demand) -> Proof:
-    # sigstore takes a second to import: only who meets a certificate pays for it.
+    # sigstore takes a second to import: only callers that meet a certificate pay for it.
     from airgap.signatures.engines.keyless import verify_keyless
 
     if demand.root is None:
@@ -148,7 +148,7 @@ def _keyless(signed: Signed, demand: Demand) -> Proof:
 
 
 def _is_about(signed: Signed, statement: AttestedStatement | None) -> None:
-    """The digest that we hashed is the payload's, or among the statement's subjects."""
+    """The digest that airgap hashed is the payload's, or is among the statement's subjects."""
     if statement is None:
         said = signed_digest(signed.payload)
         if said != signed.subject:

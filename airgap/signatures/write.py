@@ -1,9 +1,9 @@
-"""Signatures and attestations as cosign writes them, by a key of ours: what admission inside looks for.
+"""Signatures and attestations as cosign writes them, made with a key of this Sovereign, for admission control inside.
 
 Two layouts: the bundle of cosign v3 (a statement in a Sigstore bundle v0.3, attached by an OCI 1.1 `subject`), and the
 older one: for a signature a payload with the signature in an annotation (tag `sha256-<hex>.sig`), for an attestation a
 DSSE envelope (tag `sha256-<hex>.att`). Sources: cosign, specs/BUNDLE_SPEC.md, specs/SIGNATURE_SPEC.md and
-specs/ATTESTATION_SPEC.md; tried with cosign 3.1.3. Bytes in, bytes out: nothing here asks anybody.
+specs/ATTESTATION_SPEC.md; tried with cosign 3.1.3. Bytes in, bytes out: nothing here uses the network.
 """
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ from airgap.statements.keys.file import PublicKey, Signer
 from airgap.statements.statement import STATEMENT_TYPE
 
 PREDICATE = "dev.sigstore.bundle.predicateType"
-"""The annotation of a bundle's manifest that says what its statement is. cosign believes the statement alone."""
+"""The annotation of a bundle's manifest that names its statement's type. cosign trusts only the statement."""
 EMPTY = Descriptor.of(OCI_EMPTY, EMPTY_BLOB), EMPTY_BLOB
-"""The config of every manifest that `referrer` makes; not among its blobs."""
+"""The config of every manifest that `referrer` makes; it is not among the artifact's blobs."""
 MAX_LAYERS = 100
-"""Signatures in one older manifest that we add to: one a key and year is a handful."""
+"""Signatures in one older manifest to which airgap adds: one for each key and year is a handful."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What we say about one digest: that we mean it (a signature), or what a scanner said of it."""
+    """What airgap claims about one digest: that it approves it (a signature), or what a scanner reported about it."""
 
     subject: Digest
     predicate_type: str
     predicate: bytes
-    """JSON, which stands in the statement byte for byte."""
+    """JSON, copied into the statement byte for byte."""
 
     @property
     def statement(self) -> bytes:
-        """The in-toto statement: what is signed, but for a signature in the older layout."""
+        """The in-toto statement. It is the signed content, except for a signature in the older layout."""
         rest = {
             "predicateType": self.predicate_type,
             "subject": [{"digest": {"sha256": self.subject.hex}}],
@@ -75,28 +75,28 @@ class Claim:
 
     @property
     def tag(self) -> str:
-        """Where the older layout keeps it."""
+        """The tag under which the older layout keeps it."""
         return (signature_tag if self.is_signature else attestation_tag)(self.subject)
 
     @property
     def limit(self) -> int:
-        """Bytes that an envelope or bundle of such a claim may have: others are not looked at."""
+        """Maximum bytes of an envelope or bundle of such a claim: larger ones are not read."""
         return MAX_BUNDLE if self.is_signature else MAX_EVIDENCE_BUNDLE
 
 
 def signature(subject: Digest) -> Claim:
-    """That the key's holder means this digest, and nothing about it: what `cosign sign` (v3) says."""
+    """Claims that the key's holder approves this digest, and nothing else about it, as `cosign sign` (v3) does."""
     return Claim(subject, COSIGN_SIGN, b"{}")
 
 
 def vulnerabilities(report: Report) -> Claim:
-    """What a scanner said, its report as it is: what `cosign attest --type vuln` says."""
+    """Claims what a scanner reported, with its report unchanged, as `cosign attest --type vuln` does."""
     return Claim(report.subject, VULNERABILITIES, report.data.strip())
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A manifest with its blobs: what is put into a registry, leaves first."""
+    """A manifest with its blobs, to be put into a registry leaves first."""
 
     blobs: tuple[tuple[Descriptor, bytes], ...]
     manifest: Descriptor
@@ -104,22 +104,22 @@ class Artifact:
 
 
 def signature_tag(subject: Digest) -> str:
-    """Where the older layout keeps the signatures of a digest."""
+    """The tag under which the older layout keeps the signatures of a digest."""
     return referrers_tag(subject) + ".sig"
 
 
 def attestation_tag(subject: Digest) -> str:
-    """Where the older layout keeps the attestations of a digest."""
+    """The tag under which the older layout keeps the attestations of a digest."""
     return referrers_tag(subject) + ".att"
 
 
 def sign_bundle(claim: Claim, signer: Signer) -> bytes:
-    """A claim as a bundle."""
+    """Signs a claim; returns the bundle."""
     return sign_payload(claim.statement, signer)
 
 
 def is_signed_by(bundle: bytes, claim: Claim, key: PublicKey) -> bool:
-    """True for a bundle that `sign_bundle` made of this claim with this key. Anything else is somebody else's."""
+    """True for a bundle that `sign_bundle` made of this claim with this key. Any other bundle is another party's."""
     try:
         envelope = open_bundle(bundle, "a bundle", claim.limit)
     except TrustError:
@@ -130,7 +130,7 @@ def is_signed_by(bundle: bytes, claim: Claim, key: PublicKey) -> bool:
 def referrer(subject: Descriptor, claim: Claim, bundle: bytes, created: datetime) -> Artifact:
     """The artifact that attaches a claim's bundle to `subject`, which need not be in the same repository.
 
-    Its config is `EMPTY`, which is to be put before it.
+    Its config is `EMPTY`, which must be put before it.
     """
     layer = Descriptor.of(BUNDLE_TYPE, bundle)
     config, _ = EMPTY
@@ -153,7 +153,7 @@ def referrer(subject: Descriptor, claim: Claim, bundle: bytes, created: datetime
 
 
 def simple_payload(subject: Digest, repository: str) -> bytes:
-    """What the older layout signs; `repository` (host and path) is what cosign calls the docker-reference."""
+    """The payload that the older layout signs. `repository` (host and path) is cosign's docker-reference."""
     image = {"docker-manifest-digest": str(subject)}
     critical = {
         "identity": {"docker-reference": repository},
@@ -164,7 +164,7 @@ def simple_payload(subject: Digest, repository: str) -> bytes:
 
 
 def older_layers(manifest: bytes) -> list[dict[str, Any]]:
-    """The layers of a manifest of the older layout, as they stand there; none for what is no such manifest."""
+    """The layers of a manifest of the older layout, unchanged; an empty list if it is not such a manifest."""
     try:
         document = parse_json(manifest, "a signature tag")
     except AirgapError:
@@ -209,7 +209,7 @@ def envelope_layer(claim: Claim, data: bytes) -> dict[str, Any]:
 
 
 def envelope_blob(layer: dict[str, Any], claim: Claim) -> Descriptor | None:
-    """The blob of a layer that may be the claim in the older layout, `None` for what is not worth reading."""
+    """The blob of a layer that may be the claim in the older layout, `None` if it is not worth reading."""
     said = layer.get("annotations")
     if not isinstance(said, dict) or said.get("predicateType") != claim.predicate_type:
         return None
@@ -235,9 +235,9 @@ def is_enveloped_by(data: bytes, claim: Claim, key: PublicKey) -> bool:
 
 
 def older(layer: dict[str, Any], data: bytes, beside: Sequence[dict[str, Any]] = ()) -> Artifact:
-    """The older manifest with our layer (its blob is `data`) behind those in `beside`, which are kept as they are.
+    """The older manifest with the new layer (its blob is `data`) after those in `beside`, which are kept unchanged.
 
-    Raises `TrustError` (`too-many-signatures`) where there are too many of them.
+    Raises `TrustError` (`too-many-signatures`) if there are too many of them.
     """
     if len(beside) >= MAX_LAYERS:
         raise TrustError(
@@ -272,7 +272,7 @@ def _strange(what: str) -> AirgapError:
 
 
 def _edge(descriptor: Descriptor) -> dict[str, Any]:
-    """A descriptor without what its parent said of it: a platform says nothing about a subject."""
+    """A descriptor without what its parent stated about it: a subject has no platform."""
     return {
         "mediaType": descriptor.media_type,
         "digest": str(descriptor.digest),

@@ -1,1 +1,1 @@
-"""Who signed, and when: verification by key and by certificate, with what logs and time stamps prove."""
+"""Finds out who signed, and when: verification by key and by certificate, with the proofs of logs and time stamps."""

@@ -1,6 +1,6 @@
-"""What a transparency log's entry says, held against the signature that it came with.
+"""Compares the content of a transparency log's entry with the signature that it accompanies.
 
-An entry of something else proves nothing about this signature (CVE-2022-36056), so every field that is there is
+An entry about something else proves nothing about this signature (CVE-2022-36056), so every field that is present is
 compared: digests, signature, certificate or key. Sources: Rekor's schemas, pkg/types/*/v0.0.*; for Rekor v2 the
 protobuf-specs, rekor/v2/hashedrekord.proto.
 """
@@ -22,7 +22,7 @@ from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
 from airgap.statements.fields import Fields
 
 MAX_BODY = 256 << 10
-"""Bytes of an entry's body: it holds digests, a signature and a certificate."""
+"""Bytes of an entry's body: it contains digests, a signature and a certificate."""
 _BAD = "entry-mismatch"
 _PEM = re.compile(rb"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----\n([A-Za-z0-9+/=\n]+)-----END \1-----\n?\Z")
 _HASHES_V1 = frozenset({"sha256", "sha384", "sha512"})
@@ -35,10 +35,10 @@ _CURVES = {
 
 
 def compare(entry: LogEntry, signed: Signed, material: bytes) -> None:
-    """The entry's body is about this signature, by this certificate or key (DER).
+    """Checks that the entry's body is about this signature, by this certificate or key (DER).
 
-    Raises `Refusal`: `entry-mismatch` where it says something else, `unsupported-format` where it is of a kind that
-    cannot record this type of signature, or that this version does not know, `too-large`.
+    Raises `Refusal`: `entry-mismatch` if it is about something else, `unsupported-format` if its kind cannot record
+    this type of signature or is unknown to this version, `too-large`.
     """
     if len(entry.body) > MAX_BODY:
         raise Refusal("too-large", f"the log entry has {len(entry.body)} bytes, expected at most {MAX_BODY}")
@@ -76,7 +76,7 @@ class _Expected:
         _same(hashed.text("value"), hashlib.new(algorithm, data).hexdigest(), where)
 
     def envelope(self, value: Any, where: str) -> None:
-        """The digest of the envelope's bytes: known where the blob is the envelope, for bundles spell it anew."""
+        """The digest of the envelope's bytes. It is known only if the blob is the envelope: bundles re-encode it."""
         if self.signed.layout is SignatureLayout.ENVELOPE:
             self.digest(value, self.signed.blob, where)
 
@@ -95,10 +95,10 @@ _Check = Callable[[Any, _Expected], None]
 
 
 def _kinds(signed: Signed) -> Mapping[tuple[str, str], _Check]:
-    """The kinds of entries that there are for such a signature."""
+    """The kinds of entries that exist for such a signature."""
     if not signed.payload_type:
         return _OF_MESSAGES
-    # intoto 0.0.1 holds no signature: only the envelope's digest ties it to this one.
+    # intoto 0.0.1 contains no signature: only the envelope's digest ties it to this one.
     return _OF_LAYERS if signed.layout is SignatureLayout.ENVELOPE else _OF_ENVELOPES
 
 
@@ -128,7 +128,7 @@ def _dsse(spec: Any, expected: _Expected) -> None:
 
 
 def _intoto_1(spec: Any, expected: _Expected) -> None:
-    """intoto 0.0.1, the oldest: the digest of the envelope, which holds the signature."""
+    """intoto 0.0.1, the oldest: the digest of the envelope, which contains the signature."""
     record = fields(spec, {"content", "publicKey"}, "log entry: spec", _BAD)
     maybe = frozenset({"payloadHash"})
     content = fields(record.values["content"], {"hash"}, record.at("content"), _BAD, maybe)
@@ -140,7 +140,7 @@ def _intoto_1(spec: Any, expected: _Expected) -> None:
 
 
 def _intoto_2(spec: Any, expected: _Expected) -> None:
-    """intoto 0.0.2: the envelope without its payload; the signature is base64 twice over."""
+    """intoto 0.0.2: the envelope without its payload. The signature is base64-encoded twice."""
     record = fields(spec, {"content"}, "log entry: spec", _BAD)
     names = {"envelope", "hash", "payloadHash"}
     content = fields(record.values["content"], names, record.at("content"), _BAD)
@@ -155,7 +155,7 @@ def _intoto_2(spec: Any, expected: _Expected) -> None:
 
 
 def _hashedrekord_2(spec: Any, expected: _Expected) -> None:
-    """hashedrekord 0.0.2 of Rekor v2: of an envelope it has the digest of what is under the signature."""
+    """hashedrekord 0.0.2 of Rekor v2: for an envelope it records the digest of the signed bytes."""
     outer = fields(spec, {"hashedRekordV002"}, "log entry: spec", _BAD)
     where = outer.at("hashedRekordV002")
     record = fields(outer.values["hashedRekordV002"], {"data", "signature"}, where, _BAD)
@@ -189,7 +189,7 @@ _OF_LAYERS: Mapping[tuple[str, str], _Check] = {**_OF_ENVELOPES, ("intoto", "0.0
 
 
 def _details(material: bytes) -> str:
-    """The name that Sigstore has for the key's algorithm (protobuf-specs, `PublicKeyDetails`), `""` for none."""
+    """Sigstore's name for the key's algorithm (protobuf-specs, `PublicKeyDetails`), `""` if there is none."""
     key: object
     try:
         key = x509.load_der_x509_certificate(material).public_key()

@@ -1,7 +1,7 @@
-"""Certificates of a Sigstore authority: whose they are, which authority issued them, and the log that saw them.
+"""Certificates of a Sigstore authority: whom they name, which authority issued them, and which log recorded them.
 
 Sources: Fulcio's certificate-specification.md and oid-info.md; RFC 5280 §6 (paths); RFC 6962 §3.2, §3.3 (signed
-certificate timestamps). Times are those of the signature, never those of the local clock.
+certificate timestamps). Times are those of the signature, never the local clock's.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ from airgap.signatures.roots.instances import Authority, TransparencyLog, load_c
 from airgap.signatures.roots.trust_root import TrustRoot
 
 _ISSUER_V1 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
-"""The issuer as bare text (deprecated, and still there)."""
+"""The issuer as bare text (deprecated, but still present)."""
 _ISSUER_V2 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
 """The same as a DER UTF8String."""
 _USER_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
-"""`otherName` of issuers that know no email addresses: `name!domain`."""
+"""The `otherName` of issuers that have no email addresses: `name!domain`."""
 _BAD = "bad-certificate"
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A signing certificate and what it says. Nothing of it is verified."""
+    """A signing certificate and its content. Nothing in it is verified."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePublicKey
     identity: str
     """The one subject alternative name: a URI or an email address."""
     issuer: str
-    """Who vouched for the identity: the OIDC issuer."""
+    """The party that vouched for the identity: the OIDC issuer."""
 
     @property
     def key_digest(self) -> Digest:
-        """Of the key's SPKI: deny lists name it."""
+        """The digest of the key's SPKI: deny lists name it."""
         return Digest.of(self.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
 def read_leaf(der: bytes) -> Leaf:
-    """A signing certificate out of its DER.
+    """Reads a signing certificate from its DER.
 
-    Raises `Refusal`: `bad-certificate`, `wrong-identity` where it names nobody or several, `unsupported-format`
-    (unsupported) where it names somebody neither by URI nor by email address, and `unsupported-algorithm`
-    (unsupported) where its key is not P-256: no other key of a certificate is verified by all of cosign,
-    sigstore-python and this program with one and the same hash.
+    Raises `Refusal`: `bad-certificate`, `wrong-identity` if it names no subject or several, `unsupported-format`
+    (unsupported) if it names the subject neither by URI nor by email address, and `unsupported-algorithm`
+    (unsupported) if its key is not P-256: that is the only key of a certificate that cosign, sigstore-python and
+    airgap all verify with the same hash.
     """
     try:
         certificate = load_certificate(der)
@@ -78,7 +78,7 @@ def read_leaf(der: bytes) -> Leaf:
 
 
 def check_signature(leaf: Leaf, signature: bytes, message: bytes) -> None:
-    """The leaf's key signed `message` (ECDSA with SHA-256). Raises `Refusal` (`bad-signature`)."""
+    """Checks that the leaf's key signed `message` (ECDSA with SHA-256). Raises `Refusal` (`bad-signature`)."""
     try:
         leaf.key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
@@ -86,7 +86,7 @@ def check_signature(leaf: Leaf, signature: bytes, message: bytes) -> None:
 
 
 def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
-    """The certificates that came along are issued one by the next. They are no root, but damage must show.
+    """Checks that each included certificate was issued by the next. They are not roots, but damage must be noticed.
 
     Raises `Refusal` (`bad-certificate`).
     """
@@ -95,7 +95,7 @@ def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
         try:
             above = load_certificate(der)
             below.verify_directly_issued_by(above)
-        except Exception as error:  # keys and signatures of any kind, as strange as they come
+        except Exception as error:  # keys and signatures may be of any kind, however strange
             raise Refusal(_BAD, "the certificate chain in the signature does not match the certificate") from error
         below = above
     if chain and below.issuer == below.subject and not _issued(below, below):
@@ -103,10 +103,10 @@ def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
 
 
 def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> Authority:
-    """The authority of `root` that issued the leaf, all of its chain valid at each of `times`.
+    """The authority of `root` that issued the leaf, with its complete chain valid at each of `times`.
 
-    1. It issued it. 2. Its window holds the times. 3. So does the validity of each certificate. 4. The path holds by
-    the rules of RFC 5280 (constraints, usages, critical extensions). Raises `Refusal`: `unknown-ca`,
+    1. It issued the leaf. 2. Its window contains the times. 3. So does the validity of each certificate. 4. The path
+    is valid by the rules of RFC 5280 (constraints, usages, critical extensions). Raises `Refusal`: `unknown-ca`,
     `bad-certificate`, `outside-window`, `certificate-expired`.
     """
     # 1.
@@ -138,7 +138,7 @@ def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> Auth
 
 
 def check_valid(certificate: x509.Certificate, times: Sequence[datetime]) -> None:
-    """The certificate's validity holds each of `times`. Raises `Refusal` (`certificate-expired`)."""
+    """Checks that the certificate is valid at each of `times`. Raises `Refusal` (`certificate-expired`)."""
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not all(start <= moment <= end for moment in times):
         raise Refusal(
@@ -148,7 +148,7 @@ def check_valid(certificate: x509.Certificate, times: Sequence[datetime]) -> Non
 
 
 def verify_sct(leaf: Leaf, issuer: x509.Certificate, root: TrustRoot) -> tuple[TransparencyLog, datetime]:
-    """The certificate transparency log that saw the leaf before it was issued, and when.
+    """The certificate transparency log that recorded the leaf before it was issued, and when.
 
     Raises `Refusal`: `no-sct`, `bad-sct`, `unknown-ct-log`, `outside-window`, `unsupported-algorithm`.
     """
@@ -193,7 +193,7 @@ def verify_sct(leaf: Leaf, issuer: x509.Certificate, root: TrustRoot) -> tuple[T
 
 
 def _check_path(leaf: x509.Certificate, authority: Authority, moment: datetime) -> None:
-    """RFC 5280's rules, by the library that browsers' rules are written in; only the leaf's usage is Sigstore's own."""
+    """RFC 5280's rules, by the library's web PKI policy; only the extended key usage is left to Sigstore's rules."""
     from cryptography.x509 import verification
 
     usage = (x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, None)
@@ -217,7 +217,7 @@ def _check_path(leaf: x509.Certificate, authority: Authority, moment: datetime) 
 
 
 def _check_usage(extensions: x509.Extensions) -> None:
-    """The leaf may sign code, and may not issue certificates."""
+    """The leaf may sign code, but may not issue certificates."""
     usage = _value(extensions, x509.KeyUsage)
     if usage is None or not usage.digital_signature or usage.key_cert_sign:
         raise Refusal(_BAD, "the certificate's key usage is not digital signature only")
@@ -249,7 +249,7 @@ def _is_user_name(name: x509.GeneralName) -> bool:
 
 
 def _issuer(extensions: x509.Extensions) -> str:
-    """The OIDC issuer: said twice in most certificates, and the same both times."""
+    """The OIDC issuer. Most certificates name it twice; both must be the same."""
     found: list[str] = []
     for oid, decode in ((_ISSUER_V1, bytes), (_ISSUER_V2, _utf8_string)):
         try:
@@ -279,7 +279,7 @@ def _utf8_string(der: bytes) -> bytes:
 
 
 def _length(size: int) -> bytes:
-    """A length as DER writes it, up to two bytes of it."""
+    """A DER length of up to two bytes."""
     if size < 0x80:
         return bytes([size])
     return b"\x81" + bytes([size]) if size < 0x100 else b"\x82" + size.to_bytes(2, "big")

@@ -1,6 +1,6 @@
-"""Who may have signed: an issuer that is exactly so, and an identity that is exactly so or of an anchored pattern.
+"""Matches who may have signed: the issuer exactly, and the identity exactly or by an anchored pattern.
 
-A pattern says the whole of an identity, `^` to `$` (`airgap.resources.patterns`). Identities come from strangers (their
+A pattern describes a complete identity, `^` to `$` (`airgap.resources.patterns`). Identities come from strangers (their
 certificates), patterns from the policy.
 """
 
@@ -11,10 +11,10 @@ from airgap.signatures.record import Identity
 
 
 def matches(identity: Identity, san: str, issuer: str) -> bool:
-    """True when a certificate with this subject (URI or email) by this issuer is `identity`.
+    """True if a certificate with this subject (URI or email) from this issuer matches `identity`.
 
     Nothing is normalised: case, slashes and ports count. An `Identity` with neither an exact identity nor a
-    pattern, or with a pattern that `check_pattern` refuses, matches nobody.
+    pattern, or with a pattern that `check_pattern` refuses, matches no one.
     """
     if not san or not issuer or issuer != identity.issuer or len(san) > MAX_IDENTITY:
         return False

@@ -1,8 +1,8 @@
-"""Signatures by a managed key: somebody else's, named by policy, from where keys and algorithms come and nowhere else.
+"""Signatures by a managed key of another party. Keys and algorithms come from the policy and from nowhere else.
 
-ECDSA (DER) and RSA (PKCS #1 v1.5) with SHA-256, whatever the key's size, and pure Ed25519: what `cosign verify --key`
-accepts without being told more. cosign itself signs with SHA-384 and SHA-512 for P-384 and P-521 keys, and images with
-Ed25519ph; it does not verify those by default, and neither do we: they are `unsupported`, not invalid.
+ECDSA (DER) and RSA (PKCS #1 v1.5) with SHA-256, for every key size, and pure Ed25519: what `cosign verify --key`
+accepts without further options. cosign itself signs with SHA-384 and SHA-512 for P-384 and P-521 keys, and images with
+Ed25519ph. By default cosign does not verify those, and neither does airgap: they are `unsupported`, not invalid.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from airgap.signatures.roots.trust_root import TrustRoot
 
 MIN_RSA, MAX_RSA = 2048, 8192
-"""Bits: below is too weak to count (NIST SP 800-131A), above verifying takes long, and nobody uses it."""
+"""Bits: below is too weak to count (NIST SP 800-131A); above takes long to verify, and is not used in practice."""
 _ED25519_SIGNATURE = 64
 _OWN_HASHES = {"secp384r1": "SHA-384", "secp521r1": "SHA-512"}
-"""What cosign signs with, by curve, in place of SHA-256."""
+"""The hash that cosign uses to sign, by curve, in place of SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A key of policy, loaded."""
+    """A key from the policy, loaded."""
 
     named: UpstreamKey
     key: PublicKeyTypes
@@ -40,12 +40,12 @@ class _Loaded:
 
     @property
     def hint(self) -> str:
-        """How a bundle would hint at it."""
+        """The hint that a bundle would give for this key."""
         return base64.b64encode(bytes.fromhex(Digest.of(self.spki).hex)).decode()
 
 
 def check_key(pem: bytes) -> str | None:
-    """Why a public key of a policy cannot be used, in words; `None` where it can.
+    """Why a public key in a policy cannot be used, in words; `None` if it can.
 
     The allow-list: ECDSA on P-256, P-384 and P-521, RSA from 2048 to 8192 bits, Ed25519; as SPKI in PEM.
     """
@@ -64,15 +64,15 @@ def verify_keyed(
     *,
     logged: bool | None = None,
 ) -> Proof:
-    """Which of `keys` signed, and when, where that is known.
+    """Which of `keys` signed, and when, if that is known.
 
-    1. No certificate came along: a rule of keys does not look into certificates. 2. One of the keys signed the message.
-    3. With a trust root, log entries and timestamps that came along hold, and were not made in the future; where
-    `logged` is True there is an entry. 4. The key was valid at each of these times.
-    What can be proven of a key's validity: a log entry or a timestamp proves that the signature was there at that
-    time, so the key must have been valid then. Without one nothing says when the key signed, not even that it did so
-    while valid: then today decides, and a key counts while its window is open. To go on accepting what an old key
-    signed without a time, leave `not_after` out, and deny what should not count.
+    1. No certificate is included: a rule with keys does not look into certificates. 2. One of the keys signed the
+    message. 3. With a trust root, the included log entries and timestamps verify, and were not made in the future. If
+    `logged` is True, there is an entry. 4. The key was valid at each of these times.
+    What can be proven of a key's validity: a log entry or a timestamp proves that the signature existed at that
+    time, so the key must have been valid then. Without one, nothing proves when the key signed, or that it was valid
+    at that time. In that case today's date decides, and a key counts while its window is open. To keep accepting what
+    an old key signed without a time, leave `not_after` out, and deny what must not count.
     Raises `Refusal`.
     """
     # 1.
@@ -105,7 +105,7 @@ def verify_keyed(
 
 
 def _signer(signed: Signed, keys: Sequence[UpstreamKey]) -> _Loaded:
-    """The first of `keys` that signed. The hint chooses among the answers when none did, and nothing else."""
+    """The first of `keys` that signed. The hint only selects the reported reason if none did."""
     loaded = [_Loaded(key, *_load(key.pem)) for key in keys]
     for one in loaded:
         if _verifies(one.key, signed.signature, signed.message):
@@ -179,7 +179,7 @@ def _verifies(key: PublicKeyTypes, signature: bytes, message: bytes, sha: int = 
 
 
 def _unsupported(one: _Loaded, signed: Signed) -> str | None:
-    """What a signature that does not verify may be besides wrong: another algorithm of the same key."""
+    """What a signature that does not verify may be besides wrong: one by the same key with another algorithm."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
     name = one.named.name
@@ -187,7 +187,7 @@ def _unsupported(one: _Loaded, signed: Signed) -> str | None:
         used = _OWN_HASHES[one.key.curve.name]
         if _verifies(one.key, signed.signature, signed.message, int(used[-3:])):
             return f"key {name!r} signed with {used}: this version, like cosign, verifies SHA-256 only"
-    # Nothing in the 64 bytes tells Ed25519ph (RFC 8032 §5.1) from damage, and we have no verifier for it.
+    # Nothing in the 64 bytes tells Ed25519ph (RFC 8032 §5.1) from damage, and airgap has no verifier for it.
     if isinstance(one.key, ed25519.Ed25519PublicKey) and len(signed.signature) == _ED25519_SIGNATURE:
         return (
             f"key {name!r} does not verify it as pure Ed25519: it is Ed25519ph (which cosign uses for images, and"
@@ -197,7 +197,7 @@ def _unsupported(one: _Loaded, signed: Signed) -> str | None:
 
 
 def _times(signed: Signed, root: TrustRoot, spki: bytes) -> list[tuple[str, datetime]]:
-    """The times that log entries and timestamps prove. Every one that came along must hold."""
+    """The times that log entries and timestamps prove. Every included one must verify."""
     from airgap.signatures.engines.rekor import verify_entries
     from airgap.signatures.engines.timestamps import verify_timestamps
 

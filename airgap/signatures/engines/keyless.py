@@ -1,9 +1,9 @@
-"""Signatures with a certificate of a Sigstore authority, whatever their format, verified without a network.
+"""Verifies signatures with a certificate of a Sigstore authority, in any format, without a network.
 
-Every rule is checked here, so that each refusal has its reason and legacy sets, which no library reads, are held to
-the same rules as bundles. What sigstore-python can judge too it judges as well, on the same record, with the trust
-root's windows already applied: it leaves them alone, asks the local clock instead, and raises whatever it meets. A
-signature counts where nobody objects.
+Every rule is checked here, so that each refusal has its reason, and so that legacy signatures, which no library reads,
+meet the same rules as bundles. sigstore-python also judges what it can, on the same record, with the trust root's
+windows already applied: it ignores them, uses the local clock instead, and raises errors of many types. A signature
+counts only if neither objects.
 
 Sources: Sigstore client-spec; sigstore protobuf-specs v0.5; cosign's SIGNATURE_SPEC.md, ATTESTATION_SPEC.md.
 """
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sigstore.verify import Verifier
 
 MAX_JUDGED = 1 << 20
-"""Bytes of a payload about which sigstore-python is asked as well."""
+"""Bytes of a payload up to which sigstore-python is asked as well."""
 _JUDGED = frozenset({("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.2"), ("dsse", "0.0.1")})
 """Kinds of log entries that sigstore-python knows."""
 
@@ -54,13 +54,14 @@ def verify_keyless(
     *,
     logged: bool | None = None,
 ) -> Proof:
-    """Who signed, and when, by the certificate that came along and the trust root alone.
+    """Who signed, and when, from the included certificate and the trust root alone.
 
-    1. The certificate is a signer's, and its key signed. 2. A log of the root has the entry of this signature (where
-    `logged` is False, or is None and the root names no log, only if one came along).
-    3. Every time stamp holds. 4. There is a time, and none of the future. 5. The certificate is by an authority of the
-    root, was valid then, and was logged. 6. Every instance that was used is trusted at every time. 7. sigstore-python
-    does not object. 8. It is one of `identities`. `now` is asked only about the future.
+    1. The certificate is a signing certificate, and its key signed. 2. A log of the root has the entry of this
+    signature (if `logged` is False, or is None and the root names no log, an entry is optional).
+    3. Every time stamp verifies. 4. There is a time, and none in the future. 5. The certificate is from an authority
+    of the root, was valid at that time, and was logged. 6. Every log that was used is trusted at every time.
+    7. sigstore-python does not object. 8. The identity is one of `identities`. `now` is used only to detect times in
+    the future.
 
     Raises `Refusal`, each reason in docs/runbooks/signatures.md; `InputError` (`missing-extra`).
     """
@@ -113,7 +114,7 @@ def verify_keyless(
 
 
 def _verify_logged(signed: Signed, root: TrustRoot, *, needed: bool) -> list[datetime]:
-    """The times of the log entries, as far as they say one. Without entries a time stamp has to say when."""
+    """The times of the log entries, as far as they have one. Without entries a time stamp must prove the time."""
     if needed and not signed.entries:
         raise Refusal("not-logged", "the signature is in no transparency log, but the trust root lists logs")
     return verify_entries(signed, root, signed.certificate)
@@ -132,9 +133,9 @@ def _check_future(moments: Sequence[datetime], now: datetime) -> None:
 
 
 def _is_judged(signed: Signed) -> bool:
-    """True for what sigstore-python can judge: one entry, proven, of a kind that it knows; not for large payloads.
+    """True for what sigstore-python can judge: one entry with a proof, of a kind that it knows, and a small payload.
 
-    It would take another five times the bytes of a large SBOM, and find nothing in it that was not looked at here.
+    A large SBOM would take another five times its bytes, and every part of it has been checked here already.
     """
     return (
         len(signed.entries) == 1
@@ -147,7 +148,7 @@ def _is_judged(signed: Signed) -> bool:
 def _ask_sigstore(signed: Signed, root: TrustRoot) -> None:
     """Raises `Refusal` (`verifier-error`) where sigstore-python does not accept the record.
 
-    `root` has only instances that are trusted at the times of signing, so nothing is left to the library's clock.
+    `root` has only the instances that are trusted at the signing times, so nothing is left to the library's clock.
     """
     from sigstore.hashes import Hashed
     from sigstore.models import Bundle
@@ -167,14 +168,14 @@ def _ask_sigstore(signed: Signed, root: TrustRoot) -> None:
             verifier.verify_artifact(hashed, bundle, policy)
     except Refusal:
         raise
-    # It raises TypeError, ValueError, AttributeError and pydantic's errors beside its own.
+    # It raises TypeError, ValueError, AttributeError and pydantic's errors in addition to its own.
     except Exception as error:
         raise Refusal("verifier-error", f"sigstore-python rejects it: {error}"[:500]) from error
 
 
 @lru_cache(maxsize=64)
 def _verifier(root: TrustRoot) -> Verifier:
-    """sigstore-python's verifier of a trust root: making one, or spelling the root, takes longer than a signature."""
+    """sigstore-python's verifier of a trust root, cached: making one takes longer than verifying a signature."""
     from sigstore.models import TrustedRoot
     from sigstore.verify import Verifier
     from sigstore_models.trustroot.v1 import TrustedRoot as Model
@@ -183,7 +184,7 @@ def _verifier(root: TrustRoot) -> Verifier:
 
 
 class _SameCertificate:
-    """sigstore-python's policy: the certificate is the one that was judged here."""
+    """sigstore-python's policy: the certificate is the one that was verified here."""
 
     def __init__(self, der: bytes) -> None:
         self._der = der
@@ -194,7 +195,7 @@ class _SameCertificate:
 
 
 def _respelled(signed: Signed) -> dict[str, Any]:
-    """The record as a bundle in the spelling that sigstore-python reads: strings for numbers, zeros written out."""
+    """The record as a bundle in the spelling that sigstore-python reads: numbers as strings, zeros included."""
     material = {
         "certificate": {"rawBytes": _b64(signed.certificate)},
         "tlogEntries": [_entry_json(entry) for entry in signed.entries],

@@ -1,7 +1,7 @@
-"""Entries of transparency logs: the log is one of the root's, it promised or proves the entry, and it is about this.
+"""Entries of transparency logs: the root lists the log, the log promised or proves the entry, and the entry matches.
 
 Sources: Rekor's openapi.yaml (signed entry timestamps); RFC 9162 §2.1 (Merkle trees); c2sp.org/tlog-checkpoint and
-c2sp.org/signed-note (checkpoints). Of Rekor v1 the promise alone has a time; Rekor v2 promises nothing.
+c2sp.org/signed-note (checkpoints). In Rekor v1 only the promise has a time; Rekor v2 has no promises.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from airgap.signatures.roots.instances import TransparencyLog
 from airgap.signatures.roots.trust_root import TrustRoot
 
 MAX_CHECKPOINT = 64 << 10
-"""Bytes of a checkpoint: witnesses add a line each."""
+"""Bytes of a checkpoint: each witness adds a line."""
 MAX_HASHES = 64
-"""Of a proof: a tree of 2^63 leaves needs 63."""
+"""Hashes of a proof: a tree of 2^63 leaves needs 63."""
 _BAD_PROOF = "bad-proof"
 _BAD_PROMISE = "bad-promise"
 _NOTE_SIGNATURE = re.compile("\u2014 ([^\\s]+) ([A-Za-z0-9+/=]+)\\Z")
@@ -31,10 +31,10 @@ _SIZE = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 
 
 def verify_entries(signed: Signed, root: TrustRoot, material: bytes) -> list[datetime]:
-    """When logs of `root` took the entries of this signature, by those that say so.
+    """When logs of `root` recorded the entries of this signature; entries without a time are left out.
 
-    `material` is the certificate or the key that signed, DER. Every entry that came along must hold, each of another
-    log: whoever signs into several logs says that each has it. Raises `Refusal`: `too-many`, and as `verify_entry`.
+    `material` is the certificate or the key that signed, DER. Every included entry must verify, each from a different
+    log: a signer that uses several logs claims that each has it. Raises `Refusal`: `too-many`, and as `verify_entry`.
     """
     if len({entry.log_id for entry in signed.entries}) != len(signed.entries):
         raise Refusal("too-many", "one log has two entries for this signature")
@@ -43,10 +43,10 @@ def verify_entries(signed: Signed, root: TrustRoot, material: bytes) -> list[dat
 
 
 def verify_entry(entry: LogEntry, signed: Signed, root: TrustRoot, material: bytes) -> datetime | None:
-    """When a log of `root` took one entry, None where it proves only that it did.
+    """When a log of `root` recorded one entry; None if it proves the entry without a time.
 
-    1. The root names the log. 2. The log promised the entry, or proves it, or both; what is there must hold. 3. The
-    time is one at which the log is trusted. 4. The entry is about this signature. Raises `Refusal`: `unknown-log`,
+    1. The root names the log. 2. The log promised the entry, or proves it, or both; each one present must verify.
+    3. The log is trusted at that time. 4. The entry is about this signature. Raises `Refusal`: `unknown-log`,
     `bad-promise`, `bad-proof`, `outside-window`, `entry-mismatch`, `unsupported-format`, `unsupported-algorithm`.
     """
     # 1.
@@ -81,12 +81,12 @@ def known_log(entry: LogEntry, root: TrustRoot) -> TransparencyLog:
 
 
 def _needs_proof(signed: Signed) -> bool:
-    """True for bundles but those of version 0.1, as sigstore_bundle.proto wants; older formats have no place for it."""
+    """True for bundles except version 0.1, as sigstore_bundle.proto requires; older formats cannot carry a proof."""
     return signed.layout is SignatureLayout.BUNDLE and signed.version != "0.1"
 
 
 def _check_promise(entry: LogEntry, log: TransparencyLog) -> datetime | None:
-    """The signed entry timestamp, over all that the log says of the entry. A time without it is nobody's."""
+    """The signed entry timestamp, over all that the log states about the entry. A time without it proves nothing."""
     if not entry.promise and not entry.integrated_time:
         return None
     if not entry.promise or not entry.integrated_time:
@@ -120,7 +120,7 @@ def _check_proof(entry: LogEntry, log: TransparencyLog) -> None:
         index, size = whole(proof, "logIndex"), whole(proof, "treeSize")
         path = [unbase64(str(one), proof.at("hashes"), _BAD_PROOF) for one in sequence(proof, "hashes", MAX_HASHES)]
         top = proof.binary("rootHash")
-    # A log that counts over several trees (Rekor v1) says both numbers; the promise covers the other one.
+    # A log with several trees (Rekor v1) gives both numbers; the promise covers the other one.
     if not entry.promise and index != entry.log_index:
         raise Refusal(_BAD_PROOF, f"the inclusion proof is for entry {index}, but the log entry is {entry.log_index}")
     if root_of(entry.body, index, size, path) != top:
@@ -130,7 +130,7 @@ def _check_proof(entry: LogEntry, log: TransparencyLog) -> None:
 
 
 def root_of(body: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """The root of the tree to which the path leads from an entry, None where it leads nowhere (RFC 9162 §2.1.3.2)."""
+    """The root of the tree to which the path leads from an entry, None if it leads nowhere (RFC 9162 §2.1.3.2)."""
     if index >= size:
         return None
     place, last = index, size - 1
@@ -149,7 +149,7 @@ def root_of(body: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes 
 
 
 def _checkpoint(note: str, log: TransparencyLog) -> tuple[int, bytes]:
-    """The size and root that the log signed. Others may have signed too: witnesses, whom nobody has to know."""
+    """The size and root that the log signed. Witnesses may have signed too; airgap need not know them."""
     if len(note) > MAX_CHECKPOINT:
         raise Refusal("too-large", f"the checkpoint has {len(note)} characters")
     text, separator, rest = note.partition("\n\n")

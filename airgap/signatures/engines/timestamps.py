@@ -1,7 +1,7 @@
-"""Time stamps (RFC 3161) by authorities that the trust root names. Needs rfc3161-client, of the extra `keyless`.
+"""Time stamps (RFC 3161) by authorities that the trust root names. Needs rfc3161-client, from the extra `keyless`.
 
-A stamp that comes along must hold, though there may be another time: what nobody can check is damage or a root that
-is too old, and either must show.
+Every included stamp must verify, even if another time is known: a stamp that cannot be checked means damage or a trust
+root that is too old, and both must be reported.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 MAX_STAMPS = 32
 """Stamps at one signature."""
 MAX_STAMP = 64 << 10
-"""Bytes of one."""
+"""Bytes of one stamp."""
 _BAD = "bad-timestamp"
 
 
 def verify_timestamps(responses: Sequence[bytes], stamped: bytes, root: TrustRoot) -> tuple[datetime, ...]:
-    """When `stamped` was there, by each of the responses (DER `TimeStampResp`).
+    """The times at which `stamped` existed, one for each response (DER `TimeStampResp`).
 
     Raises `Refusal`: `too-many`, `too-large`, `bad-timestamp`, `unknown-tsa`, `outside-window`,
     `certificate-expired`; `InputError` (`missing-extra`).
@@ -44,8 +44,8 @@ def verify_timestamps(responses: Sequence[bytes], stamped: bytes, root: TrustRoo
 
 
 def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
-    """1. It is a granted stamp with one signer. 2. The root names the signer. 3. Nobody else's certificate is with it.
-    4. The chain was valid at the time that it says, and signature, usage and imprint hold. 5. So does the window."""
+    """1. It is a granted stamp with one signer. 2. The root names the signer. 3. It contains no other certificate.
+    4. The chain was valid at the time of the stamp, and signature, usage and imprint verify. 5. So does the window."""
     try:
         from rfc3161_client import decode_timestamp_response
     except ImportError as error:
@@ -59,7 +59,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
         moment = response.tst_info.gen_time
     except Refusal:
         raise
-    # Damaged names and numbers raise KeyError and others from deep within.
+    # Damaged names and numbers raise KeyError and other errors from deep inside the library.
     except Exception as error:
         raise Refusal(_BAD, f"a time stamp cannot be read: {error!r:.200}") from error
     # 3.
@@ -84,7 +84,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
 
 
 def _verifier(authority: Authority) -> Verifier:
-    """rfc3161-client's, for one authority. It wants the chain up to a root, as cosign does."""
+    """rfc3161-client's verifier for one authority. It requires the chain up to a root, as cosign does."""
     from rfc3161_client import VerifierBuilder
 
     leaf, *between = authority.chain
@@ -101,7 +101,7 @@ def _verifier(authority: Authority) -> Verifier:
 
 
 def _authority(response: TimeStampResponse, root: TrustRoot) -> Authority:
-    """The authority whose leaf signed, by the signer's issuer and number."""
+    """The authority whose leaf signed, found by the signer's issuer and serial number."""
     if response.status != 0:
         raise Refusal(_BAD, f"the authority refused the time stamp (status {response.status})")
     signers = list(response.signed_data.signer_infos)
@@ -119,7 +119,7 @@ def _authority(response: TimeStampResponse, root: TrustRoot) -> Authority:
 
 
 def missing_extra() -> InputError:
-    """What to say where sigstore and what comes with it are not installed."""
+    """The error for missing packages: sigstore and its dependencies."""
     return InputError(
         "missing-extra",
         "verifying certificates and time stamps needs the Python package sigstore",

@@ -1,8 +1,8 @@
-"""Sigstore bundles that stand in a registry: what cosign v3 writes for signatures and attestations (format D).
+"""Reads Sigstore bundles in a registry: what cosign v3 writes for signatures and attestations (format D).
 
 Sources: sigstore protobuf-specs v0.5 (sigstore_bundle.proto, sigstore_rekor.proto), protobuf's JSON mapping; cosign's
-BUNDLE_SPEC.md. Stricter than the mapping: camelCase names only, standard base64 only, nothing unknown. Values that
-are zero may be left out, as cosign and sigstore-js leave them out.
+BUNDLE_SPEC.md. Stricter than the mapping: camelCase names only, standard base64 only, no unknown fields. Zero values
+may be left out, as cosign and sigstore-js do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airgap.statements.dsse import pae
 from airgap.statements.fields import Fields
 
 BUNDLE_PREFIX = "application/vnd.dev.sigstore.bundle"
-"""How the media type of a bundle begins, in whatever version."""
+"""The start of a bundle's media type, in every version."""
 CONTENT = "dev.sigstore.bundle.content"
 PREDICATE_TYPE = "dev.sigstore.bundle.predicateType"
 MAX_TIMESTAMPS = 32
@@ -42,11 +42,11 @@ _BAD = "bad-bundle"
 
 
 def read_bundle(subject: Digest, where: str, media_type: str, annotations: Mapping[str, str], blob: bytes) -> Signed:
-    """A bundle's record. `media_type` is its layer's, `annotations` are those of the manifest around it.
+    """A bundle's record. `media_type` is that of its layer; `annotations` are those of the manifest around it.
 
-    1. The version is known, and the layer says the same one. 2. The content is an envelope with one signature.
-    3. What it holds is a statement. 4. Annotations that repeat something repeat it rightly. 5. A certificate in the
-    field that belongs to the version, or a key's hint: one of them. 6. Log entries and timestamps, within limits.
+    1. The version is known, and the layer names the same one. 2. The content is an envelope with one signature.
+    3. Its payload is a statement. 4. Annotations that repeat something match it. 5. There is either a certificate, in
+    the field that belongs to the version, or a key's hint. 6. Log entries and timestamps are within limits.
     Raises `Refusal`.
     """
     with refusing():
@@ -112,7 +112,7 @@ def read_bundle(subject: Digest, where: str, media_type: str, annotations: Mappi
 
 
 def envelope(value: Any, where: str) -> tuple[str, bytes, bytes]:
-    """Payload type, payload and the one signature of a DSSE envelope. The key id proves nothing, and is passed over.
+    """Payload type, payload and the one signature of a DSSE envelope. The key id proves nothing, and is ignored.
 
     Called within `refusing`. Source: DSSE v1.0.2, envelope.md.
     """
@@ -235,7 +235,7 @@ def _entry(value: Any, where: str) -> LogEntry:
 
 
 def _proof(value: Any, where: str) -> Mapping[str, Any] | None:
-    """An inclusion proof as a bundle spells it, with the zero values that may be left out."""
+    """An inclusion proof as a bundle spells it, with the zero values that a bundle may leave out."""
     if value is None:
         return None
     proof = fields(

@@ -1,4 +1,4 @@
-"""cosign's older attestations: a DSSE envelope as layer, the rest in its annotations (format B).
+"""Reads cosign's older attestations: a DSSE envelope as the layer, the rest in its annotations (format B).
 
 Source: cosign's ATTESTATION_SPEC.md; DSSE v1.0.2. The RFC 3161 timestamp covers the whole layer, not the signature.
 """
@@ -23,8 +23,8 @@ _BAD = "bad-bundle"
 def read_envelope(subject: Digest, where: str, annotations: Mapping[str, str], blob: bytes) -> Signed:
     """An attestation's record.
 
-    1. An envelope with one signature. 2. What it holds is a statement. 3. Annotations that repeat something repeat it
-    rightly: the predicate type, and the signature where it is not left empty. Raises `Refusal`.
+    1. It is an envelope with one signature. 2. Its payload is a statement. 3. Annotations that repeat something match
+    it: the predicate type, and the signature unless it is empty. Raises `Refusal`.
     """
     # 1.
     with refusing():

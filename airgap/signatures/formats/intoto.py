@@ -1,4 +1,4 @@
-"""in-toto statements of others, read strictly. Our own are in `airgap.statements.statement`, and narrower.
+"""Reads other parties' in-toto statements, strictly. airgap's own are in `airgap.statements.statement`, and narrower.
 
 Source: in-toto attestation framework, spec v1.1 (statement.md, resource_descriptor.md) and v0.1.
 """
@@ -21,7 +21,7 @@ MAX_DIGESTS = 32
 """Algorithms in one digest set: there are about ten in use."""
 _TEXTS = frozenset({"name", "uri", "downloadLocation", "mediaType"})
 _DESCRIPTOR = _TEXTS | {"content", "annotations"}
-"""Fields of a v1 resource descriptor beside `digest`. Of v0.1 only the name, but nothing hangs on the others."""
+"""Fields of a v1 resource descriptor in addition to `digest`. v0.1 has only the name; the others do no harm there."""
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*\Z")
 
@@ -30,7 +30,7 @@ def parse_statement(payload: bytes, payload_type: str) -> AttestedStatement:
     """The statement in an envelope's payload.
 
     1. The payload type is in-toto's. 2. Strict JSON with exactly the fields of a statement. 3. v1 or v0.1. 4. Between
-    1 and 1024 subjects, each with a digest set; a sha256 is 64 lower-case hex digits, so that it has one spelling.
+    1 and 1024 subjects, each with a digest set. A sha256 is 64 lower-case hex digits, so that it has one spelling.
     Raises `Refusal` (`wrong-payload-type`, `bad-payload`, `duplicate-key`, `too-many`).
     """
     # 1.
@@ -78,7 +78,7 @@ def _digests(value: Any, where: str) -> Mapping[str, str]:
     found = {algorithm: named.text(algorithm) for algorithm in digests}
     if "sha256" in found and not _SHA256.match(found["sha256"]):
         raise Refusal("bad-payload", f"{where}: sha256: expected 64 lower-case hex digits")
-    # cosign reads every digest as hex, and refuses a statement with another.
+    # cosign reads every digest as hex, and refuses a statement with any other.
     if not all(map(_HEX.match, found.values())):
         raise Refusal("bad-payload", f"{where}: digest: expected hex digits")
     return found

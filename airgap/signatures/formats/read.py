@@ -1,7 +1,7 @@
-"""Everything attached to an image or artifact, read into one record whatever its format; nothing is verified here.
+"""Reads everything attached to an image or artifact into one record, in any format. Nothing is verified here.
 
-What a thing is, the media types of its layers say: artifact types and annotations may be missing or wrong, and cosign
-goes by layers too. Formats: docs/format.md, "Upstream signatures".
+The media types of its layers decide what an attached manifest is: artifact types and annotations may be missing or
+wrong, and cosign uses layers too. Formats: docs/format.md, "Upstream signatures".
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from airgap.signatures.formats.simple_signing import SIMPLE_SIGNING, read_simple
 from airgap.signatures.record import MAX_SAID, Refusal, SignatureLayout, Signed, Status, Unread, plain
 
 MAX_ATTACHED = 1000
-"""Manifests attached to one subject: `lock` lists no more for a whole item (`airgap.store.locate`)."""
+"""Manifests attached to one subject: `lock` lists no more for a complete item (`airgap.store.locate`)."""
 MAX_LAYERS = 1000
-"""Signatures in one manifest and on one subject: as many as cosign reads of an image."""
+"""Signatures in one manifest and on one subject: as many as cosign reads for an image."""
 MAX_BLOB = 48 << 20
-"""Bytes of one signature or attestation: SBOMs of large images have 10 to 30 MiB, and a bundle makes a third more."""
+"""Bytes of one signature or attestation: SBOMs of large images have 10 to 30 MiB, and a bundle adds a third."""
 MAX_TOTAL = 1 << 30
-"""Bytes of all signatures of one subject. They are read one after the other."""
+"""Bytes of all signatures of one subject. They are read one after another."""
 LARGE = 512 << 10
-"""Bytes from which on a signature is the only one of its kind in memory, where it takes five times as many."""
+"""Bytes above which only one signature at a time is in memory, across threads: parsed, it takes five times as many."""
 _alone = threading.Lock()
 
 NOTATION = "application/vnd.cncf.notary.signature"
@@ -49,7 +49,7 @@ SBOM_PREFIXES = (
     "application/vnd.syft",
     "application/spdx",
 )
-"""Layers of `cosign attach sbom` (SBOM_SPEC.md); other tools write the last."""
+"""Layers of `cosign attach sbom` (SBOM_SPEC.md); the last prefix is from other tools."""
 BUILDX_KIND = "vnd.docker.reference.type"
 BUILDX_SUBJECT = "vnd.docker.reference.digest"
 BUILDX_ATTESTATION = "attestation-manifest"
@@ -62,11 +62,11 @@ class _Reader:
     source: Source
     subject: Digest
     layers: int
-    """How many more may be read, and how many bytes."""
+    """How many more layers may be read; `room`: how many more bytes."""
     room: int
 
     def read(self, attached: Attached) -> Iterator[Signed | Unread]:
-        """One manifest. What is wrong with it is an answer, and no exception."""
+        """Reads one manifest. Anything wrong with it becomes an answer, not an exception."""
         where = f"tag {attached.tag}" if attached.how == "tag" else f"referrer {attached.descriptor.digest}"
         try:
             node = read_node(self.source, attached.descriptor)
@@ -84,7 +84,7 @@ class _Reader:
                 return
             for number, layer in enumerate(layers, 1):
                 here = where if len(layers) == 1 else f"{where}, layer {number}"
-                # Held until whoever asked is done with it, and asks for the next.
+                # Locked until the caller is done with it, and asks for the next.
                 with _alone if layer.size > LARGE else nullcontext():
                     yield self._one(here, _layout(layer) or _expected(attached), node, layer)
 
@@ -97,7 +97,7 @@ class _Reader:
             return self._refused(where, layout, _broken(error, "bad-bundle"))
         except AirgapError:
             raise
-        except Exception as error:  # noqa: BLE001  (whatever it is about one, the others must be read)
+        except Exception as error:  # noqa: BLE001  (whatever is wrong with one, the others must be read)
             said = Refusal("verifier-error", plain(f"{type(error).__name__}: {error}", MAX_SAID))
             return self._refused(where, layout, said)
 
@@ -122,7 +122,7 @@ class _Reader:
         return read(self.subject, where, layer.annotations, blob)
 
     def _belongs(self, node: Node) -> None:
-        """A manifest that names a subject must name this one. cosign's tags name none, nor do some old referrers."""
+        """A manifest that names a subject must name this one. cosign's tags name none; nor do some old referrers."""
         if node.subject is not None and node.subject.digest != self.subject:
             raise Refusal(
                 "wrong-subject",
@@ -130,7 +130,7 @@ class _Reader:
             )
 
     def _spend(self, layers: Sequence[Descriptor]) -> None:
-        """Counts layers before any is read."""
+        """Counts the layers before any of them is read."""
         if len(layers) > self.layers:
             raise Refusal("too-many", f"more than {MAX_LAYERS} signatures on {self.subject}")
         self.layers -= len(layers)
@@ -140,13 +140,13 @@ class _Reader:
 
 
 def read_attached(source: Source, subject: Digest, attached: Sequence[Attached]) -> Iterator[Signed | Unread]:
-    """What of `attached` is attached to `subject`, each signature for itself, one in memory at a time.
+    """Reads the manifests of `attached` that belong to `subject`, one signature in memory at a time.
 
-    Small manifests come first: they hold one signature, and one that names a thousand must not use up the limits
-    before them. For each manifest: 1. its bytes are those of its digest; 2. the subject that it names, if any, is this
+    Small manifests come first: they contain one signature, and a manifest that names a thousand must not use up the
+    limits before them. For each manifest: 1. its bytes match its digest; 2. the subject that it names, if any, is this
     one; 3. its layers are within the limits; 4. each layer is read by its media type, after its bytes were hashed. What
-    is broken, too large, of another format or unsigned is an `Unread` with its reason. Raises `StoreError`,
-    `UpstreamError` and `NotFoundError` when the store fails, or lacks what the lock lists.
+    is broken, too large, of another format or unsigned becomes an `Unread` with its reason. Raises `StoreError`,
+    `UpstreamError` and `NotFoundError` if the store fails, or lacks what the lock lists.
     """
     mine = sorted((one for one in attached if one.subject == subject), key=lambda one: one.descriptor.size)
     if len(mine) > MAX_ATTACHED:
@@ -159,9 +159,9 @@ def read_attached(source: Source, subject: Digest, attached: Sequence[Attached])
 
 
 def subjects(source: Source, root: Descriptor, platforms: Sequence[str]) -> list[Digest]:
-    """What can be signed of an item: the root, then every manifest below it that is carried, each once.
+    """The digests of an item that can be signed: the root, then every carried manifest below it, each once.
 
-    With `platforms`, children of an index for others are not carried. The bytes of each were hashed. Raises
+    With `platforms`, children of an index for other platforms are not carried. The bytes of each were hashed. Raises
     `IntegrityError`, `StoreError`, `UpstreamError`.
     """
     below = [node.descriptor.digest for node in _nodes(source, root, platforms)]
@@ -169,9 +169,9 @@ def subjects(source: Source, root: Descriptor, platforms: Sequence[str]) -> list
 
 
 def unsigned(source: Source, root: Descriptor, platforms: Sequence[str]) -> list[Unread]:
-    """The attestation manifests that BuildKit puts into an index: nobody signed them, so they never count.
+    """The attestation manifests that BuildKit puts into an index. They are not signed, so they never count.
 
-    Each is about the carried child that it names, else about its index. Raises as `subjects` does.
+    Each is about the carried child that it names, otherwise about its index. Raises as `subjects` does.
     """
     if not root.is_index:
         return []
@@ -201,7 +201,7 @@ def _layers(node: Node) -> tuple[Descriptor, ...]:
 
 
 def _layout(layer: Descriptor) -> SignatureLayout | None:
-    """How a layer is read, by its media type; `None` for what is no signature that we know."""
+    """How a layer is read, by its media type; `None` if it is not a known kind of signature."""
     if layer.media_type.startswith(BUNDLE_PREFIX):
         return SignatureLayout.BUNDLE
     known = {SIMPLE_SIGNING: SignatureLayout.SIMPLE_SIGNING, DSSE_ENVELOPE: SignatureLayout.ENVELOPE}
@@ -209,7 +209,7 @@ def _layout(layer: Descriptor) -> SignatureLayout | None:
 
 
 def _expected(attached: Attached) -> SignatureLayout:
-    """What a tag's name promises, for answers about something that cannot be read."""
+    """The layout that a tag's name promises, for answers about a manifest that cannot be read."""
     suffix = attached.tag.rpartition(".")[2]
     promised = {"sig": SignatureLayout.SIMPLE_SIGNING, "att": SignatureLayout.ENVELOPE, "sbom": SignatureLayout.SBOM}
     return promised.get(suffix, SignatureLayout.OTHER)
@@ -218,7 +218,7 @@ def _expected(attached: Attached) -> SignatureLayout:
 def _as_a_whole(
     attached: Attached, node: Node, layers: Sequence[Descriptor]
 ) -> tuple[SignatureLayout, Status, str, str] | None:
-    """What a manifest without a layer that we verify is: layout, status, reason, detail. `None` where there is one."""
+    """What a manifest is that has no layer to verify: layout, status, reason, detail. `None` if it has such a layer."""
     if any(_layout(layer) is not None for layer in layers):
         return None
     config = node.config.media_type if node.config else ""

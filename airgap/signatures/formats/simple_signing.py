@@ -1,7 +1,7 @@
-"""cosign's older signatures: simple-signing payloads, the rest in annotations of their layers (formats A and E).
+"""Reads cosign's older signatures: simple-signing payloads, the rest in annotations of their layers (formats A and E).
 
-Sources: cosign's SIGNATURE_SPEC.md (whose names of annotations are wrong: these are what cosign writes), and the
-simple signing of containers/image. `annotated` reads what attestations (`envelope`) have in the same annotations.
+Sources: cosign's SIGNATURE_SPEC.md (whose annotation names are wrong: these are the names that cosign writes), and the
+simple signing of containers/image. `annotated` reads the same annotations of attestations (`envelope`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BAD = "bad-bundle"
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """What a layer's annotations bring beside the signature."""
+    """What a layer's annotations contain in addition to the signature."""
 
     certificate: bytes
     chain: tuple[bytes, ...]
@@ -43,7 +43,7 @@ class Annotated:
 
 
 def read_simple_signing(subject: Digest, where: str, annotations: Mapping[str, str], blob: bytes) -> Signed:
-    """A signature's record: the payload is the layer, its annotations have the rest. Raises `Refusal`."""
+    """A signature's record: the payload is the layer; its annotations contain the rest. Raises `Refusal`."""
     signature = unbase64(annotations.get(SIGNATURE, ""), f"annotation {SIGNATURE}", _BAD)
     if not signature:
         raise Refusal(_BAD, f"annotation {SIGNATURE}: missing or empty")
@@ -70,8 +70,8 @@ def read_simple_signing(subject: Digest, where: str, annotations: Mapping[str, s
 def signed_digest(payload: bytes) -> Digest:
     """The digest that a simple-signing payload names.
 
-    Everything in `critical` is known and of the right type, as the format's own rules want; `optional` is the signer's.
-    The reference in `identity` is a claim about names, and names change on the way: it is not compared. Raises
+    Everything in `critical` is known and of the right type, as the format's own rules require; `optional` is up to the
+    signer. The reference in `identity` is a claim about names, and names change on the way: it is not compared. Raises
     `Refusal` (`bad-payload`, `duplicate-key`).
     """
     reason = "bad-payload"
@@ -96,7 +96,7 @@ def signed_digest(payload: bytes) -> Digest:
 
 
 def annotated(annotations: Mapping[str, str]) -> Annotated:
-    """Certificate, chain, log entry and timestamp of a layer's annotations; an empty one is none. Raises `Refusal`."""
+    """Reads certificate, chain, log entry and timestamp from annotations; ignores empty ones. Raises `Refusal`."""
     leaf: tuple[bytes, ...] = ()
     if annotations.get(CERTIFICATE):
         leaf = pem_certificates(annotations[CERTIFICATE], f"annotation {CERTIFICATE}", 1)

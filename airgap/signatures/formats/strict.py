@@ -1,4 +1,4 @@
-"""Reading what strangers wrote: JSON, base64 and PEM in one spelling only. What does not fit is a `Refusal`."""
+"""Reads what strangers wrote: JSON, base64 and PEM, in one spelling only. Anything else is a `Refusal`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from airgap.statements.fields import Fields
 from airgap.statements.fields import unbase64 as decoded
 
 MAX_INT64 = 2**63 - 1
-"""The largest number that protobuf's JSON carries (as a string, because it is more than JSON keeps exact)."""
+"""The largest number that protobuf's JSON carries (as a string, because JSON does not keep it exact)."""
 MAX_VALUES = 2_000_000
-"""Members and elements of one document: SBOMs have 50,000 for each MiB of theirs."""
+"""Members and elements of one document: SBOMs have 50,000 for each of their MiB."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 _WHOLE = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 _PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n?-----END CERTIFICATE-----\s*")
 
 
 def parse(data: bytes, where: str, reason: str, hook: Hook = unique) -> Any:
-    """Any JSON value; `hook` as for `decode_json`.
+    """Parses any JSON value; `hook` as for `decode_json`.
 
-    Raises `Refusal`: `duplicate-key`, `too-many`, and `reason` for all else that is not strict JSON.
+    Raises `Refusal`: `duplicate-key`, `too-many`, and `reason` for anything else that is not strict JSON.
     """
     _count(data, where)
     try:
@@ -36,9 +36,9 @@ def parse(data: bytes, where: str, reason: str, hook: Hook = unique) -> Any:
 
 
 def outline(data: bytes, where: str, reason: str, unheld: str) -> dict[str, Any]:
-    """A JSON object as `parse` reads it, but for the member `unheld`, of which an object is read and not kept.
+    """Parses a JSON object as `parse` does, but if the member `unheld` is an object, it is checked and not kept.
 
-    An SBOM takes five times its bytes as objects, and whose it is says what is around it. Raises as `parse` does.
+    An SBOM takes five times its bytes as objects, and the members around it say whose it is. Raises as `parse` does.
     """
     _count(data, where)
     try:
@@ -80,13 +80,13 @@ def _members(text: str, unheld: str) -> dict[str, Any]:
 
 
 def _space(text: str, at: int) -> int:
-    """Where the white space ends that begins at `at`."""
+    """The position after the white space that begins at `at`."""
     found = _SPACE.match(text, at)
     return found.end() if found else at
 
 
 def _nothing(items: list[tuple[str, Any]]) -> None:
-    """Holds an object to the rules, and keeps nothing of it."""
+    """Checks an object against the rules, and keeps nothing of it."""
     unique(items)
 
 
@@ -95,7 +95,7 @@ _CHECKING = strict_decoder(_nothing)
 
 
 def _count(data: bytes, where: str) -> None:
-    """Refuses what would take many times its bytes in memory: `[[],[],…`. What is in texts counts too, but rarely."""
+    """Refuses what would take many times its bytes in memory: `[[],[],…`. Characters inside strings count too."""
     if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise Refusal("too-many", f"{where}: more than {MAX_VALUES} values")
 
@@ -112,9 +112,9 @@ def fields(
     reason: str,
     maybe: AbstractSet[str] = frozenset(),
 ) -> Fields:
-    """An object with all of `names`, perhaps those of `maybe`, and no other; used within `refusing`.
+    """An object with all of `names`, optionally those of `maybe`, and no others; used within `refusing`.
 
-    A null stands for a field that is not there, as in protobuf's JSON mapping.
+    A null means that the field is missing, as in protobuf's JSON mapping.
     """
     if isinstance(value, Mapping):
         value = {key: one for key, one in value.items() if one is not None}
@@ -131,7 +131,7 @@ def refusing() -> Iterator[None]:
 
 
 def unbase64(text: str, where: str, reason: str) -> bytes:
-    """Standard base64 in the one way to write these bytes. Raises `Refusal`."""
+    """Decodes standard base64, in the only valid spelling of these bytes. Raises `Refusal`."""
     try:
         return decoded(text)
     except ValueError as error:
@@ -139,7 +139,7 @@ def unbase64(text: str, where: str, reason: str) -> bytes:
 
 
 def whole(values: Fields, name: str) -> int:
-    """An int64 of protobuf's JSON, from 0 up: a string or a number, 0 where it is left out."""
+    """An int64 of protobuf's JSON, not negative: a string or a number, 0 if it is missing."""
     value = values.values.get(name, 0)
     if isinstance(value, str) and _WHOLE.match(value):
         value = int(value)
@@ -149,7 +149,7 @@ def whole(values: Fields, name: str) -> int:
 
 
 def sequence(values: Fields, name: str, limit: int) -> list[Any]:
-    """A list of at most `limit`, empty where it is left out. Raises `Refusal` (`too-many`)."""
+    """A list of at most `limit` elements, empty if it is missing. Raises `Refusal` (`too-many`)."""
     if not values.has(name):
         return []
     found = values.items(name)

@@ -1,1 +1,1 @@
-"""The trust roots of Sigstore instances: reading them, keeping their versions, updating them by TUF."""
+"""The trust roots of Sigstore instances: reading them, keeping their versions, updating them with TUF."""

@@ -1,4 +1,4 @@
-"""What a trust root names: authorities and logs, each with the window in which it is trusted.
+"""The authorities and logs that a trust root names, each with the window in which it is trusted.
 
 Source: sigstore protobuf-specs, sigstore_trustroot.proto (`TransparencyLogInstance`, `CertificateAuthority`),
 sigstore_common.proto (`PublicKeyDetails`, `TimeRange`).
@@ -38,20 +38,20 @@ _CURVES: dict[str, tuple[type[ec.EllipticCurve], hashes.HashAlgorithm]] = {
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When an instance is trusted; both ends belong to it, None is open (sigstore_common.proto, `TimeRange`)."""
+    """When an instance is trusted. Both ends are included; None is open (sigstore_common.proto, `TimeRange`)."""
 
     start: datetime | None = None
     end: datetime | None = None
 
     def holds(self, moments: Iterable[datetime]) -> bool:
-        """True when each of `moments` is in it."""
+        """True if each of `moments` is in it."""
         return all(
             (self.start is None or self.start <= moment) and (self.end is None or moment <= self.end)
             for moment in moments
         )
 
     def as_dict(self) -> dict[str, str | None]:
-        """For people: `from` and `until`."""
+        """For display: `from` and `until`."""
         return {
             "from": utc_text(self.start) if self.start else None,
             "until": utc_text(self.end) if self.end else None,
@@ -67,17 +67,17 @@ class TransparencyLog:
     """A transparency log or a certificate transparency log: its id, its key, its window."""
 
     id: bytes
-    """As entries and certificates name it."""
+    """The id by which entries and certificates name it."""
     raw_key: bytes
     details: str
-    """`keyDetails`: the key's kind and the hash that goes with it."""
+    """`keyDetails`: the key's kind and its hash."""
     url: str
     window: Window
     key: object = field(default=None, compare=False, repr=False)
-    """The loaded key; None where this version knows no such kind."""
+    """The loaded key; None if this version does not know its kind."""
 
     def verify(self, signature: bytes, data: bytes) -> bool:
-        """True when the log signed `data`. Raises `Refusal` (`unsupported-algorithm`)."""
+        """True if the log signed `data`. Raises `Refusal` (`unsupported-algorithm`)."""
         try:
             if isinstance(self.key, ec.EllipticCurvePublicKey) and self.details in _CURVES:
                 self.key.verify(signature, data, ec.ECDSA(_CURVES[self.details][1]))
@@ -96,7 +96,7 @@ class TransparencyLog:
         return True
 
     def opened(self) -> dict[str, Any]:
-        """As a trust root spells it, its window open."""
+        """The log as a trust root spells it, with an open window."""
         key = {"rawBytes": _b64(self.raw_key), "keyDetails": self.details, "validFor": _OPEN}
         return {
             "baseUrl": self.url,
@@ -106,7 +106,7 @@ class TransparencyLog:
         }
 
     def describe(self) -> dict[str, Any]:
-        """For people."""
+        """The log for display."""
         return {"id": self.id.hex(), "url": self.url, "key": self.details, **self.window.as_dict()}
 
 
@@ -124,7 +124,7 @@ class Authority:
         return self.chain[0].subject.rfc4514_string()
 
     def opened(self) -> dict[str, Any]:
-        """As a trust root spells it, its window open."""
+        """The authority as a trust root spells it, with an open window."""
         return {
             "subject": {"organization": "", "commonName": ""},
             "uri": self.uri,
@@ -133,7 +133,7 @@ class Authority:
         }
 
     def describe(self) -> dict[str, Any]:
-        """For people."""
+        """The authority for display."""
         chain = [hashlib.sha256(der).hexdigest() for der in self._ders()]
         return {"name": self.name, "uri": self.uri, "certificates": chain, **self.window.as_dict()}
 
@@ -159,7 +159,7 @@ def _public_key(one: Fields) -> Fields:
 
 
 def _load_key(public: Fields, raw: bytes, details: str) -> object:
-    """The key, if it is of the kind that `details` says; None for a kind that this version does not know."""
+    """The key, if it is of the kind that `details` names; None for a kind that this version does not know."""
     if details not in _RSA and details not in _CURVES and details != "PKIX_ED25519":
         return None
     try:
@@ -176,18 +176,18 @@ def _load_key(public: Fields, raw: bytes, details: str) -> object:
 
 
 def load_certificate(der: bytes) -> x509.Certificate:
-    """A certificate whose names and extensions can be read, with a positive number (RFC 5280 §4.1.2.2), as Go wants it.
+    """Loads a certificate. Its names and extensions can be read, and its number is positive (RFC 5280 §4.1.2.2; as Go).
 
-    Raises `ValueError`, and nothing else.
+    Raises only `ValueError`.
     """
     if len(der) > MAX_CERTIFICATE:
         raise ValueError(f"got {len(der)} bytes, expected a certificate of at most {MAX_CERTIFICATE}")
     try:
         certificate = x509.load_der_x509_certificate(der)
-        # These are parsed when they are asked for.
+        # These are parsed only when they are read.
         str(certificate.issuer), str(certificate.subject), list(certificate.extensions)
         certificate.public_key()
-    # A damaged certificate raises KeyError and others beside what the library documents.
+    # A damaged certificate raises KeyError and others in addition to what the library documents.
     except Exception as error:
         raise ValueError(f"the certificate cannot be read: {error!r:.200}") from error
     if certificate.serial_number <= 0:
@@ -232,7 +232,7 @@ def _time(span: Fields, name: str) -> datetime:
 
 
 def identity_of(one: Fields) -> str:
-    """What makes an instance the same one: its key, or its chain."""
+    """What identifies an instance across versions: its key, or its chain."""
     if one.has("publicKey"):
         return _public_key(one).text("rawBytes")
     chain = one.inner("certChain", {"certificates"}).each("certificates", {"rawBytes"})

@@ -1,7 +1,7 @@
-"""Trust roots of Sigstore instances: one file, pinned by its hash, that names authorities and logs with their windows.
+"""Trust roots of Sigstore instances: one file, pinned by its hash, names authorities and logs with their windows.
 
 Source: sigstore protobuf-specs, sigstore_trustroot.proto (`TrustedRoot`). A root is never read from a cache or from
-the network here, and two roots are never one: what a rule trusts is in the one file that it names.
+the network here, and two roots are never combined: a rule trusts only the one file that it names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from airgap.statements.fields import Fields
 MAX_ROOT = 1 << 20
 """Bytes of a trust root: those of the public instance have under 10 KiB."""
 MAX_INSTANCES = 256
-"""Of each kind."""
+"""Instances of each kind."""
 _V1 = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _TYPES = frozenset({_V1, "application/vnd.dev.sigstore.trustedroot.v0.2+json"})
 _LISTS = ("tlogs", "certificateAuthorities", "ctlogs", "timestampAuthorities")
@@ -35,11 +35,11 @@ _LISTS = ("tlogs", "certificateAuthorities", "ctlogs", "timestampAuthorities")
 
 @dataclass(frozen=True, slots=True)
 class TrustRoot:
-    """One instance of Sigstore, as its root names it. Immutable, so that threads share it."""
+    """One Sigstore instance, as its root names it. Immutable, so that threads can share it."""
 
     name: str
     digest: Digest
-    """Of the file's bytes: what a policy pins."""
+    """The digest of the file's bytes, which a policy pins."""
     raw: bytes = field(repr=False)
     authorities: tuple[Authority, ...]
     logs: tuple[TransparencyLog, ...]
@@ -48,10 +48,10 @@ class TrustRoot:
 
     @classmethod
     def load(cls, name: str, data: bytes, pinned: Digest | None) -> TrustRoot:
-        """Reads `trusted_root.json`; `name` is what policies call it.
+        """Reads `trusted_root.json`; `name` is its name in policies.
 
-        Raises `TrustError`: `trust-root-changed` where the bytes are not those that `pinned` names,
-        `bad-trust-root` for what cannot be read strictly.
+        Raises `TrustError`: `trust-root-changed` if the bytes do not match `pinned`, `bad-trust-root` if it cannot be
+        read strictly.
         """
         digest = Digest.of(data)
         if pinned is not None and digest != pinned:
@@ -73,19 +73,19 @@ class TrustRoot:
         )
 
     def log(self, log_id: bytes) -> TransparencyLog | None:
-        """The transparency log of this id."""
+        """The transparency log with this id."""
         return next((log for log in self.logs if log.id == log_id), None)
 
     def knows_log(self, log_id: bytes) -> bool:
-        """True when it names the transparency log."""
+        """True if it names the transparency log."""
         return self.log(log_id) is not None
 
     def ct_log(self, log_id: bytes) -> TransparencyLog | None:
-        """The certificate transparency log of this id."""
+        """The certificate transparency log with this id."""
         return next((log for log in self.ct_logs if log.id == log_id), None)
 
     def within(self, times: Sequence[datetime]) -> TrustRoot:
-        """The same root, with those instances alone whose window holds each of `times`."""
+        """The same root with only the instances whose window contains each of `times`."""
         return replace(
             self,
             authorities=tuple(one for one in self.authorities if one.window.holds(times)),
@@ -95,9 +95,9 @@ class TrustRoot:
         )
 
     def opened(self) -> bytes:
-        """`trusted_root.json` of these instances with open windows, for a library that has a clock of its own.
+        """`trusted_root.json` of these instances with open windows, for a library that uses a clock of its own.
 
-        `within` has chosen by the signed times; the local clock must not choose again.
+        `within` has selected by the signed times; the local clock must not select again.
         """
         return canonical(
             {
@@ -110,7 +110,7 @@ class TrustRoot:
         )
 
     def describe(self) -> dict[str, Any]:
-        """For people and `--json`: what it trusts, and when."""
+        """For display and `--json`: what it trusts, and when."""
         return {
             "name": self.name,
             "sha256": self.digest.hex,
@@ -122,12 +122,11 @@ class TrustRoot:
 
 
 def merge(old: bytes, new: bytes) -> bytes:
-    """A newer version of the same root, with everything of the older one: instances are added, never dropped.
+    """A newer version of the same root, with everything in the older one: instances are added, never dropped.
 
-    An end that is new or earlier stands (this is how a log retires or is revoked); nothing is widened. Returns
-    `new` itself where it holds all of `old`, so that its hash stays the published one. Raises `TrustError`:
-    `bad-trust-root`, or `trust-root-changed` where a window opens wider, a log changes its key, or nothing of the
-    old root is in the new one.
+    A new or earlier end is kept (this is how a log is retired or revoked); nothing is widened. Returns `new` itself if
+    it contains all of `old`, so that its hash stays the published one. Raises `TrustError`: `bad-trust-root`, or
+    `trust-root-changed` if a window opens wider, a log changes its key, or nothing of the old root is in the new one.
     """
     for data, which in ((old, "the old one"), (new, "the new one")):
         TrustRoot.load(which, data, None)
@@ -146,7 +145,7 @@ def merge(old: bytes, new: bytes) -> bytes:
 
 
 def _lost(old: Sequence[Fields], new: Sequence[Fields]) -> list[dict[str, Any]]:
-    """What of `old` is not in `new`. Raises `TrustError` where something is there, but not as it may be."""
+    """The part of `old` that is not in `new`. Raises `TrustError` if an instance changed in a forbidden way."""
     theirs = {identity_of(one): one for one in new}
     if len(theirs) != len(new):
         raise _changed(f"{new[0].where}: listed twice")
@@ -200,7 +199,7 @@ def _document(data: bytes, name: str) -> Fields:
 
 
 def _instances(root: Fields, name: str) -> list[Fields]:
-    """The instances under `name`: proto3 JSON leaves an empty list out."""
+    """The instances under `name`: proto3 JSON omits an empty list."""
     listed = root.items(name) if root.has(name) else []
     if len(listed) > MAX_INSTANCES:
         raise _refuse(f"{root.at(name)}: got {len(listed)} instances, expected at most {MAX_INSTANCES}")

@@ -1,9 +1,9 @@
-"""`trust update`: a trusted_root.json out of a TUF repository, with the metadata that proves it. Connected zone only.
+"""`trust update`: gets trusted_root.json from a TUF repository, with the metadata that proves it. Connected zone only.
 
-The TUF client is python-tuf's (it comes with sigstore); the requests are ours. Its cache lies under the folder of the
-roots, because the versions in it are what finds a repository that was rolled back. The chain of root.json begins with
-a file that the user names, or with the one that the sigstore package carries for its own repository; after that, with
-what the cache has: what was trusted once is not replaced by another beginning.
+The TUF client is python-tuf's (sigstore depends on it); the requests are airgap's. Its cache is in the folder of the
+roots, because the versions in it detect a repository that was rolled back. The chain of root.json begins with a file
+that the user names, or with the one that the sigstore package carries for its own repository. After that it begins with
+what the cache contains: a beginning that was trusted once is not replaced by another.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ TARGET = "trusted_root.json"
 MAX_TUF_FILE = 8 << 20
 """Bytes of one file of a repository: sigstore's are below 100 KiB."""
 MAX_TUF_ROOT = 512_000
-"""Bytes of a root.json: the limit that python-tuf has for those that follow."""
+"""Bytes of a root.json: python-tuf's limit for those that follow."""
 MAX_ROTATIONS = 256
-"""New root.json in one update; sigstore had 15 in five years."""
+"""New root.json files in one update; sigstore had 15 in five years."""
 _AGAIN = "try again later, or use another mirror with --tuf-url; the pinned trust roots stay as they are"
 
 
@@ -50,15 +50,15 @@ class TufRepository:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a repository says is the trusted root now, and the metadata that proves it."""
+    """The current trusted root of a repository, and the metadata that proves it."""
 
     root: bytes
     evidence: bytes
-    """A tar: `N.root.json` from the first that was trusted on, `timestamp.json`, `snapshot.json`, `targets.json`."""
+    """A tar: `N.root.json` from the first trusted one on, `timestamp.json`, `snapshot.json`, `targets.json`."""
 
 
 def read_tuf_root(path: Path) -> bytes:
-    """The root.json that a user trusts. Raises `InputError` (`bad-tuf-root`) where it is none."""
+    """The root.json that a user trusts. Raises `InputError` (`bad-tuf-root`) if the file is not one."""
     _need_tuf()
     from tuf.api.exceptions import RepositoryError
     from tuf.api.metadata import Metadata
@@ -76,10 +76,10 @@ def read_tuf_root(path: Path) -> bytes:
 
 
 def fetch(repository: TufRepository, cache: Path, client: Client) -> Fetched:
-    """Asks the repository for its trusted root, and checks all that TUF demands. `cache` is this repository's alone.
+    """Gets the repository's trusted root, and checks all that TUF requires. `cache` belongs to this repository alone.
 
-    1. Where the chain begins; 2. root, timestamp, snapshot and targets, each newer than what is known, signed and not
-    expired; 3. a root.json that the user named is one of that chain; 4. the target itself, by its hash.
+    1. Where the chain begins. 2. Root, timestamp, snapshot and targets: each newer than the known one, signed and not
+    expired. 3. A root.json that the user named is part of that chain. 4. The target itself, by its hash.
     Raises `TrustError` (`tuf-expired`, `tuf-rolled-back`, `tuf-unsigned`, `tuf-invalid`, `tuf-other-root`),
     `InputError` (`no-tuf-root`, `bad-tuf-root`, `bad-url`, `missing-extra`), `UpstreamError`, `StoreError`.
     """
@@ -93,7 +93,7 @@ def fetch(repository: TufRepository, cache: Path, client: Client) -> Fetched:
         with _tuf_errors(repository.url):
             # 2. The top-level metadata.
             updater.refresh()
-            # 3. Nothing of a chain that the user does not mean.
+            # 3. Never a chain that the user does not mean.
             if repository.root is not None:
                 _check_chain(repository.root, cache)
             # 4. The target.
@@ -117,7 +117,7 @@ def _need_tuf() -> None:
 
 
 def _history(cache: Path) -> list[Path]:
-    """The root.json of the chain as they are cached, oldest first."""
+    """The cached root.json files of the chain, oldest first."""
     found = (cache / "root_history").glob("*.root.json")
     numbered = [(path.name.partition(".")[0], path) for path in found]
     return [path for number, path in sorted((int(n), path) for n, path in numbered if n.isdecimal())]
@@ -169,7 +169,7 @@ def _updater(url: str, begin: bytes, cache: Path, client: Client) -> Updater:
 
 
 def _fetcher(client: Client) -> FetcherInterface:
-    """python-tuf's requests, by our client: the environment's proxies, no netrc, redirects by our rules."""
+    """Sends python-tuf's requests with airgap's client: the environment's proxies, no netrc, its redirect rules."""
     from tuf.api.exceptions import DownloadHTTPError
     from tuf.ngclient.fetcher import FetcherInterface
 
@@ -187,7 +187,7 @@ def _fetcher(client: Client) -> FetcherInterface:
 
 @contextmanager
 def _tuf_errors(url: str) -> Iterator[None]:
-    """Maps what python-tuf raises about a repository to errors of ours."""
+    """Maps python-tuf's errors about a repository to airgap's."""
     from tuf.api.exceptions import DownloadError, RepositoryError
 
     try:
@@ -215,7 +215,7 @@ def _target(updater: Updater, url: str, cache: Path) -> bytes:
 
 
 def _refused(error: Exception, where: str) -> TrustError:
-    """The four ways in which a repository's metadata does not hold."""
+    """The error for each of the four ways in which a repository's metadata can be invalid."""
     from tuf.api.exceptions import (
         BadVersionNumberError,
         ExpiredMetadataError,
@@ -241,7 +241,7 @@ def _refused(error: Exception, where: str) -> TrustError:
 
 
 def _check_chain(root: bytes, cache: Path) -> None:
-    """The root.json that was named is one of the chain: byte for byte, so that no other beginning slips in."""
+    """The named root.json is part of the chain, byte for byte, so that no other beginning is accepted."""
     if all(path.read_bytes() != root for path in _history(cache)):
         raise TrustError(
             "tuf-other-root",

@@ -1,12 +1,12 @@
-"""The versions of named trust roots: added after one another, never replaced, never taken away.
+"""The versions of named trust roots: added one after another, never replaced, never removed.
 
     ROOTS/<name>/versions.jsonl         the record: a hash-chained log (`airgap.statements.log`), one line a version
-    ROOTS/<name>/NNNN-<sha256>.json     a trusted_root.json, byte for byte as it came
-    ROOTS/<name>/NNNN-<sha256>.<what>   why it was believed: an approval, TUF metadata; their digests are in the line
+    ROOTS/<name>/NNNN-<sha256>.json     a trusted_root.json, byte for byte as received
+    ROOTS/<name>/NNNN-<sha256>.<what>   why it was accepted: an approval, TUF metadata; the line has their digests
 
-An old version stays, because a policy may have pinned it; and a new one must hold all that the one before it holds, or
-what was signed by the old logs and authorities would stop to verify. A file that the record does not name counts for
-nothing.
+An old version stays, because a policy may have pinned it. A new version must contain everything that the one before it
+contains; otherwise what the old logs and authorities signed would no longer verify. A file that the record does not
+name is ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Version:
     added: datetime
     origin: str
     evidence: tuple[Digest, ...] = ()
-    """Of what came along to prove it."""
+    """The digests of the included evidence."""
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
@@ -55,20 +55,20 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a root has that the one before it has not, and the reverse; each a line for people."""
+    """What a root has that the one before it does not have, and the reverse; one line of text each."""
 
     added: tuple[str, ...] = ()
     narrowed: tuple[str, ...] = ()
-    """Windows that end earlier, or begin later, than they did: how an instance is retired or revoked."""
+    """Windows that end earlier, or begin later, than before: how an instance is retired or revoked."""
     missing: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """All of it, marked: `+`, and `!` for what is less than it was."""
+        """All changes, marked: `+` for additions, `!` for reductions."""
         return [*(f"+ {line}" for line in self.added), *(f"! {line}" for line in self.less)]
 
     @property
     def less(self) -> list[str]:
-        """What is less than it was."""
+        """The reductions."""
         return [*(f"missing: {line}" for line in self.missing), *self.narrowed]
 
     def as_dict(self) -> dict[str, list[str]]:
@@ -82,20 +82,20 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A root that shall become the newest version, and what speaks for it."""
+    """A root that is to become the newest version, and the evidence for it."""
 
     root: TrustRoot
     origin: str
     """For the record: `file`, `delivery sha256:…`, `tuf https://…`."""
     evidence: Mapping[str, bytes] = field(default_factory=dict, hash=False)
-    """What is kept beside it, by the end of its file name."""
+    """The evidence to keep with it, by the suffix of its file name."""
     retire: bool = False
-    """Windows may be narrower than they were: some instance is retired, or revoked."""
+    """Allows windows to be narrower than before: an instance is retired, or revoked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What adding a root would do. `version` is what there is (`present`) or will be."""
+    """What adding a root would do. `version` is the existing one (if `present`) or the future one."""
 
     version: Version
     changes: Changes
@@ -103,7 +103,7 @@ class Weighed:
 
 
 class RootStore:
-    """The versions of one name below the folder `roots`. Safe for several processes."""
+    """The versions of one name in the folder `roots`. Safe for several processes."""
 
     __slots__ = ("_log", "folder", "name")
 
@@ -112,9 +112,9 @@ class RootStore:
         self._log = StationLog(self.folder / RECORD)
 
     def versions(self) -> tuple[Version, ...]:
-        """All versions, oldest first; each is there, and has the bytes that the record names.
+        """All versions, oldest first. Each file exists, and matches the digest in the record.
 
-        Raises `IntegrityError`: what `StationLog.entries` raises, and `root-damaged`; `StoreError`.
+        Raises `IntegrityError`: as `StationLog.entries`, and `root-damaged`; `StoreError`.
         """
         entries = [entry for entry in self._log.entries() if entry.action == ACTION]
         found = tuple(self._version(number, entry) for number, entry in enumerate(entries, 1))
@@ -135,7 +135,7 @@ class RootStore:
         return data
 
     def unlisted(self) -> list[str]:
-        """Names of roots in the folder that the record does not name: they count for nothing."""
+        """Names of roots in the folder that the record does not name: they are ignored."""
         listed = {version.path.name for version in self.versions()}
         with disk_errors(self.folder):
             there = {path.name for path in self.folder.glob("*.json")} if self.folder.is_dir() else set()
@@ -144,9 +144,9 @@ class RootStore:
     def weigh(self, offer: Offer, now: datetime) -> Weighed:
         """What `add` would do. Writes nothing.
 
-        Raises `TrustError`: `root-older` for one that is here already and not the newest; `root-shrinks` where
-        something that the newest version holds is missing, or its window is narrower and `offer.retire` is not set;
-        `trust-root-changed` where a window is wider than it was.
+        Raises `TrustError`: `root-older` for one that is present already but is not the newest; `root-shrinks` if
+        something in the newest version is missing, or its window is narrower and `offer.retire` is not set;
+        `trust-root-changed` if a window is wider than before.
         """
         versions = self.versions()
         known = next((one for one in versions if one.digest == offer.root.digest), None)
@@ -165,7 +165,7 @@ class RootStore:
         changes = compare(before, offer.root)
         if before is not None:
             self._check(changes, retire=offer.retire)
-            merge(before.raw, offer.root.raw)  # which knows what else may not change
+            merge(before.raw, offer.root.raw)  # checks what else may not change
         digests = tuple(Digest.of(data) for data in offer.evidence.values())
         number = len(versions) + 1
         path = self._path(number, offer.root.digest, "json")
@@ -173,9 +173,9 @@ class RootStore:
         return Weighed(version, changes, present=False)
 
     def add(self, offer: Offer, now: datetime) -> Weighed:
-        """Makes the root the newest version, durably; nothing changes where it is that already. Raises as `weigh`.
+        """Makes the root the newest version, durably; does nothing if it is that already. Raises as `weigh`.
 
-        The files first, the line of the record last: what an interruption leaves behind counts for nothing.
+        The files are written first, the line of the record last: what an interruption leaves behind is ignored.
         """
         make_folder(self.folder)
         with locked(self.folder / ".lock"):
@@ -215,7 +215,7 @@ class RootStore:
 
 
 def compare(before: TrustRoot | None, after: TrustRoot) -> Changes:
-    """What `after` has that `before` has not, and the reverse. An instance is its key or chain, and how it is used."""
+    """What `after` has that `before` does not have, and the reverse. An instance is its key or chain, and its use."""
     old, new = [] if before is None else _instances(before), _instances(after)
     known = {one.identity for one in old}
     narrowed, missing = [], []
@@ -251,13 +251,13 @@ def _instances(root: TrustRoot) -> list[_Instance]:
 
 
 def _covers(new: Window, old: Window) -> bool:
-    """True when each moment of `old` is in `new`."""
+    """True if each moment of `old` is in `new`."""
     begins = new.start is None or (old.start is not None and new.start <= old.start)
     ends = new.end is None or (old.end is not None and old.end <= new.end)
     return begins and ends
 
 
 def names(roots: Path) -> list[str]:
-    """The names that have versions below `roots`."""
+    """The names that have versions in `roots`."""
     with disk_errors(roots):
         return sorted(path.parent.name for path in roots.glob(f"[!.]*/{RECORD}"))
