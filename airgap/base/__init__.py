@@ -1,3 +1,4 @@
-"""What every room uses and what knows nothing of ours: errors, digests, strict JSON, times, durable
-files, secrets, threads.
+"""What every room uses: errors, digests, strict JSON, times, durable files, secrets, threads.
+
+This room knows nothing about airgap's own concepts.
 """

@@ -1,4 +1,4 @@
-"""Canonical JSON (RFC 8785): the bytes of locks and of everything else that is signed or hashed by us."""
+"""Canonical JSON (RFC 8785): the bytes of locks and of everything else that airgap signs or hashes."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import rfc8785
 
 
 def canonical(value: Any) -> bytes:
-    """The one byte string of a JSON value. Raises `ValueError` for what JSON cannot hold."""
+    """The one byte string that represents a JSON value. Raises `ValueError` for a value that JSON cannot represent."""
     return rfc8785.dumps(value)

@@ -1,4 +1,4 @@
-"""`Digest`: the only key of every store, and the guard against path tricks."""
+"""`Digest`: the only key of every store, and the guard against path traversal."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from airgap.base.errors import IntegrityError
 from airgap.base.streams import read_into
 
 CHUNK = 1 << 20
-"""Bytes that are read at once: smaller pieces cost 10 to 30 % of a receive (measured), larger ones gain nothing."""
+"""Bytes to read at once. Smaller pieces cost 10 to 30 % of a receive (measured); larger ones gain nothing."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 class Digest(str):
-    """`sha256:` and 64 lower-case hex digits, checked when made.
+    """`sha256:` and 64 lower-case hex digits, checked when the object is created.
 
-    A `str`, so that it is its own JSON and its own dictionary key. Because nothing else fits, a digest from a
-    stranger can be used in a path. Source: OCI image-spec v1.1, descriptor.md, "Digests"; sha512 is refused
-    because one blob under two names would be two blobs.
+    It is a `str`, so it serves as its own JSON value and dictionary key. Because no other text is allowed, a digest
+    from an untrusted source is safe to use in a path. sha512 is refused, because one blob under two names would count
+    as two blobs. Source: OCI image-spec v1.1, descriptor.md, "Digests".
 
     Raises `IntegrityError` (`bad-digest`) for anything else.
     """
@@ -42,7 +42,7 @@ class Digest(str):
 
     @property
     def short(self) -> str:
-        """For people: the first twelve digits."""
+        """The prefix and the first twelve hex digits, for people to read."""
         return self[:19]
 
     @classmethod
@@ -52,17 +52,17 @@ class Digest(str):
 
     @classmethod
     def from_hash(cls, hasher: hashlib._Hash) -> Digest:
-        """The digest that a finished sha256 hasher holds."""
+        """The digest of a finished sha256 hasher."""
         return cls("sha256:" + hasher.hexdigest())
 
 
 def is_digest(text: str) -> bool:
-    """True for what `Digest` takes."""
+    """True for text that `Digest` accepts."""
     return _DIGEST.match(text) is not None
 
 
 def hash_stream(stream: BinaryIO) -> tuple[Digest, int]:
-    """Reads `stream` to its end; returns its digest and its length in bytes. Memory does not grow with the stream."""
+    """Reads `stream` to its end; returns its digest and its length in bytes. Memory use is constant."""
     hasher, size = hashlib.sha256(), 0
     buffer = memoryview(bytearray(CHUNK))
     while count := read_into(stream, buffer):

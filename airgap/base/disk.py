@@ -15,14 +15,15 @@ from airgap.base.errors import AirgapError, StoreError
 
 GIB = 1 << 30
 WRITE = 256 << 10
-"""Bytes handed to the kernel at once. Of 1 MiB it makes one large folio, for which it may have to search: 512 MiB took
-0.13 to 0.97 s of system time in pieces of 1 MiB, 0.10 to 0.13 s in pieces of 16 to 512 KiB (ext4, Linux 6.18)."""
+"""Bytes handed to the kernel at once. For a piece of 1 MiB, the kernel makes one large folio, for which it may have to
+search: writing 512 MiB took 0.13 to 0.97 s of system time in pieces of 1 MiB, 0.10 to 0.13 s in pieces of 16 to 512 KiB
+(ext4, Linux 6.18)."""
 EARLY = 16 << 20
-"""Bytes after which the disk is asked to begin: 8 and 32 MiB are as good."""
+"""Bytes after which the disk is asked to start writing. 8 and 32 MiB perform equally well."""
 
 
 def disk_error(error: OSError, path: Path | str) -> StoreError:
-    """The `StoreError` of an `OSError`: code, path and next step."""
+    """The `StoreError` for an `OSError`: code, path and next step."""
     name = os.fspath(path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
@@ -43,7 +44,7 @@ def disk_error(error: OSError, path: Path | str) -> StoreError:
 
 @contextmanager
 def disk_errors(path: Path | str) -> Iterator[None]:
-    """Maps every `OSError` inside to a `StoreError` about `path`."""
+    """Maps every `OSError` inside the block to a `StoreError` about `path`."""
     try:
         yield
     except OSError as error:
@@ -51,10 +52,11 @@ def disk_errors(path: Path | str) -> Iterator[None]:
 
 
 class Filling:
-    """A file that is written from `at` on, with which the disk begins at once, so that the last sync is short.
+    """Writes a file from offset `at` on. The disk starts to write early, so that the last sync is short.
 
-    Measured: 4 × 512 MiB at once into a store, 2.0 s when the disk waits for the sync, 1.3 s when it begins early.
-    Whoever needs the bytes to be durable still syncs: only that tells whether the disk took them.
+    Measured: writing 4 × 512 MiB in parallel into a store takes 2.0 s if the disk waits for the sync, 1.3 s if it
+    starts early. A caller that needs durable bytes must still sync: only the sync reports whether the disk accepted
+    them.
     """
 
     __slots__ = ("_begun", "_fd", "at")
@@ -63,7 +65,7 @@ class Filling:
         self._fd, self.at, self._begun = fd, at, at
 
     def write(self, piece: memoryview) -> None:
-        """Writes all of `piece` behind what is there. Raises `OSError`."""
+        """Writes all of `piece` at `at`, and moves `at` forward. Raises `OSError`."""
         while piece:
             count = os.pwrite(self._fd, piece[:WRITE], self.at)
             piece, self.at = piece[count:], self.at + count
@@ -73,16 +75,16 @@ class Filling:
 
 
 def begin_writing(fd: int, offset: int = 0, size: int = 0) -> None:
-    """Asks the disk to begin with `size` bytes of a file (0: all behind `offset`). What fails shows at the sync.
+    """Asks the disk to start writing `size` bytes of a file (0: all after `offset`). Errors are reported by the sync.
 
-    Source: sync_file_range(2), SYNC_FILE_RANGE_WRITE. Python has no name for it; without it nothing is lost but time.
+    Source: sync_file_range(2), SYNC_FILE_RANGE_WRITE. Python has no binding for it. Without it, only time is lost.
     """
     _sync_file_range()(fd, offset, size, 2)
 
 
 @cache
 def _sync_file_range() -> Callable[[int, int, int, int], int]:
-    import ctypes  # only where something is written
+    import ctypes  # only needed when something is written
 
     found = getattr(ctypes.CDLL(None), "sync_file_range", None)
     if found is None:
@@ -101,9 +103,9 @@ def sync_folder(folder: Path | str) -> None:
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:
-    """Makes `folder` and those above it, durably: what is kept in it must not be lost with its folder.
+    """Creates `folder` and its missing parents durably, because its files must not be lost together with the folder.
 
-    `mode` is that of `folder` itself. Raises `StoreError`.
+    `mode` applies to `folder` itself. Raises `StoreError`.
     """
     with disk_errors(folder):
         if folder.is_dir():
@@ -115,12 +117,13 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
 
 @contextmanager
 def replacing(path: Path, mode: int = 0o644, *, partial: Path | None = None, sync: bool = True) -> Iterator[int]:
-    """The descriptor of a new file, which takes the place of `path` at the end of the block: whole, durable, or not.
+    """Yields the descriptor of a new file that replaces `path` at the end of the block, durably or not at all.
 
-    The file is written under another name in the same folder, and gone if the block fails. `partial` is that name
-    where a killed run's file is to be used up by the next run, because it is large and nobody tidies up there;
-    otherwise the name is new each time. Without `sync` the folder is left to be synced, after the last of several.
-    `OSError` inside the block is the caller's; else raises `StoreError`.
+    The file is written under another name in the same folder, and removed if the block fails; readers of `path` see the
+    old or the complete new file. `partial` sets that name. Use it for large files in folders that no one cleans up: the
+    next run then overwrites the file that a killed run left. Otherwise the name is new each time. Without `sync`, the
+    caller syncs the folder after the last of several files. An `OSError` inside the block is left to the caller; other
+    failures raise `StoreError`.
     """
     temp = partial or path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     flags = os.O_TRUNC if partial else os.O_EXCL
@@ -141,7 +144,7 @@ def replacing(path: Path, mode: int = 0o644, *, partial: Path | None = None, syn
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Replaces `path` by `data`: readers see the old or the new bytes, whole, also after a power cut.
+    """Replaces `path` with `data`: readers see all of the old or all of the new bytes, even after a power failure.
 
     Raises `StoreError`.
     """
@@ -150,9 +153,9 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def try_lock(fd: int) -> bool:
-    """Locks an open file or folder against other threads and processes, until it is closed; false where it is taken.
+    """Locks an open file or folder against other threads and processes until it is closed; false if already locked.
 
-    Raises `OSError` where the file system has no locks.
+    Raises `OSError` if the file system does not support locks.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -163,9 +166,9 @@ def try_lock(fd: int) -> bool:
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True, busy: AirgapError | None = None, mode: int = 0o644) -> Iterator[None]:
-    """Holds an exclusive lock on the file `path` (made when absent) against other threads and processes.
+    """Holds an exclusive lock on the file `path` (created if absent) against other threads and processes.
 
-    When `wait` is false and someone else holds it, raises `busy`, or `StoreError` (`locked`).
+    If `wait` is false and another process holds the lock, raises `busy` or `StoreError` (`locked`).
     """
     with disk_errors(path):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
@@ -182,9 +185,10 @@ def locked(path: Path, *, wait: bool = True, busy: AirgapError | None = None, mo
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Makes `folder`, and holds it against other processes by itself: no lock file stays behind on a medium.
+    """Creates `folder` and locks the folder itself against other processes, so that no lock file is left on a medium.
 
-    Raises `StoreError` (`locked`). Where the file system has no such locks, as some network ones, nothing is held.
+    Raises `StoreError` (`locked`). On a file system without such locks, as some network file systems are, nothing is
+    locked.
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +213,7 @@ def _in_use(path: Path) -> StoreError:
 
 
 def check_free(folder: Path, needed: int, what: str) -> None:
-    """Raises `StoreError` (`disk-full`) when the disk of `folder` has less than `needed` bytes free for `what`."""
+    """Raises `StoreError` (`disk-full`) if the disk of `folder` has less than `needed` bytes free for `what`."""
     probe = folder
     while not probe.exists() and probe != probe.parent:
         probe = probe.parent

@@ -1,4 +1,4 @@
-"""`parallel`: the same work for many things, several at once, and one way to stop."""
+"""`parallel`: the same work for many things, several at once, with one way to stop."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _Made = TypeVar("_Made")
 
 
 def parallel(jobs: int, work: Callable[[_Thing], _Made], things: Iterable[_Thing], name: str = "work") -> list[_Made]:
-    """What `work` makes of each thing, in their order, `jobs` at once.
+    """The results of `work` for each of `things`, in their order, `jobs` at once.
 
-    The first exception is raised once what is under way has ended; nothing more is begun. After Ctrl-C nobody waits:
-    a thread may be inside a request for a minute, and everything on disk is crash-safe.
+    After the first exception, no more work starts; the exception is raised when the running work has ended. After
+    Ctrl-C it does not wait: a thread may be inside a request for a minute, and everything on disk is crash-safe.
     """
     pool = ThreadPoolExecutor(max(1, jobs), name)
     wait = True

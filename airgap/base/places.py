@@ -1,6 +1,6 @@
-"""Where a job will write: checked before the work, so that no result is left without a place.
+"""Checks the paths that a job will write to, before the work starts, so that no result is lost for want of a place.
 
-A wrong path is an `InputError`; what the disk refuses is a `StoreError`.
+A wrong path raises `InputError`; a failure of the disk raises `StoreError`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airgap.base.errors import InputError
 
 
 def check_file(path: Path, flag: str) -> None:
-    """Whether the file `path` can be written or replaced; `flag` is what named it.
+    """Checks that the file `path` can be written or replaced; `flag` is the flag that named it.
 
     Raises `InputError` (`bad-path`, `no-folder`) or `StoreError`.
     """
@@ -23,7 +23,7 @@ def check_file(path: Path, flag: str) -> None:
     mode = _mode(path, said)
     if path.name in ("", "..") or stat.S_ISDIR(mode):
         raise InputError("bad-path", f"{said}: this is a folder, expected a file", "name a file in it")
-    # What is there is replaced by a new file: a device would be lost.
+    # A new file replaces the existing one; a device would be lost.
     if mode and not stat.S_ISREG(mode):
         raise InputError("bad-path", f"{said}: this is a device or a pipe, expected a file", "name a file")
     if not _mode(path.parent, said):
@@ -32,7 +32,7 @@ def check_file(path: Path, flag: str) -> None:
 
 
 def check_folder(path: Path, flag: str) -> None:
-    """Whether the folder `path` can be made or written into. Raises `InputError` (`bad-path`) or `StoreError`."""
+    """Checks that the folder `path` can be created or written. Raises `InputError` (`bad-path`) or `StoreError`."""
     said, there = f"{flag} {path}", path
     while not _mode(there, said) and there != there.parent:
         there = there.parent
@@ -50,7 +50,7 @@ def _check_folder(folder: Path, said: str) -> None:
 
 
 def _mode(path: Path, said: str) -> int:
-    """What a path leads to, 0 for nothing."""
+    """The mode of the file or folder at `path`, 0 if there is none."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

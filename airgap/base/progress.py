@@ -1,4 +1,4 @@
-"""`Progress`: an observer that is passed down. Whoever moves bytes tells it; only the command line renders it."""
+"""`Progress`: an observer that jobs receive. Code that moves bytes reports to it; only the command line renders it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Thread-safe. Bytes are those of the content, whether moved or found present."""
+    """Thread-safe. Bytes count content, whether it was moved or already present."""
 
     def start(self, what: str, total_bytes: int, total_items: int = 0) -> None:
-        """A phase begins: its name, the bytes it will account for as far as they are known and its number of items."""
+        """A phase begins: its name, its total bytes as far as they are known, and its number of items."""
 
     def grow(self, count: int) -> None:
-        """`count` more bytes belong to the phase: what only its manifests could tell."""
+        """The phase has `count` more bytes, which became known only from its manifests."""
 
     def advance(self, count: int) -> None:
-        """`count` more bytes are done. Negative when a blob is begun again."""
+        """`count` more bytes are done. Negative if a blob starts again."""
 
     def item(self, name: str) -> None:
         """Work on `name` begins."""
@@ -24,26 +24,26 @@ class Progress(Protocol):
         """Work on `name` ended: `written`, `present`, `failed`, …"""
 
     def note(self, message: str) -> None:
-        """Something people should know, without stopping."""
+        """Reports something that people should know, without stopping."""
 
 
 class Silent:
-    """A `Progress` that says nothing."""
+    """A `Progress` that reports nothing."""
 
     def start(self, what: str, total_bytes: int, total_items: int = 0) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def grow(self, count: int) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def advance(self, count: int) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def item(self, name: str) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def done(self, name: str, outcome: str) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def note(self, message: str) -> None:
-        """Nothing."""
+        """Does nothing."""

@@ -1,4 +1,4 @@
-"""Small files that hold a secret: who may read them, read when they are used, never kept, never shown."""
+"""Small files that contain a secret: checked for their permissions, read when used, never kept, never shown."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 from airgap.base.errors import InputError, ReadableError
 
 MAX_SECRET = 64 << 10
-"""Bytes of a secret's file: keys have under one KiB, tokens with many claims reach a few; a wrong path anything."""
+"""Bytes of a secret's file. Keys have under 1 KiB, tokens with many claims a few; a wrong path can have any size."""
 _SHARED = stat.S_IRWXG | stat.S_IRWXO
 _ACL = "system.posix_acl_access"
 
 
 def read_private(path: Path, what: str) -> bytes:
-    """The bytes of a small file that nobody else can read: a key, a password, a token.
+    """The bytes of a small file that no one else can read: a key, a password, a token.
 
-    Symbolic links are followed, because Kubernetes mounts secrets through them; what counts is the file that was
-    opened. `what` begins the errors' codes. Raises `InputError`: `{what}-missing`, `{what}-not-file`,
+    Symbolic links are followed, because Kubernetes mounts secrets through them; the checks apply to the opened file.
+    `what` is the beginning of the error codes. Raises `InputError`: `{what}-missing`, `{what}-not-file`,
     `{what}-readable`, `bad-{what}-file` (too large).
     """
     try:
-        # Non-blocking, so that a named pipe is answered and not waited for.
+        # Non-blocking, so that opening a named pipe returns at once.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{what}-missing",
             f"{str(path)!r} cannot be read: {_reason(error)}",
-            "check the path, and that it is you who may read it",
+            "check the path, and that you have permission to read it",
         ) from error
     try:
         _check(fd, path, what)
@@ -50,21 +50,21 @@ def read_private(path: Path, what: str) -> bytes:
 def _check(fd: int, path: Path, what: str) -> None:
     info = os.fstat(fd)
     if not stat.S_ISREG(info.st_mode):
-        raise InputError(f"{what}-not-file", f"{str(path)!r} is not a file", f"give the {what}'s file")
+        raise InputError(f"{what}-not-file", f"{str(path)!r} is not a file", f"pass the path of the {what}'s file")
     if info.st_mode & _SHARED and not _by_group_alone(fd, info):
         raise ReadableError(
             f"{what}-readable",
-            f"{str(path)!r}: mode {stat.S_IMODE(info.st_mode):04o}: others can use it, expected 0600",
+            f"{str(path)!r}: mode {stat.S_IMODE(info.st_mode):04o} gives other users access, expected 0600",
             f"chmod 600 {path}, or under Kubernetes fsGroup with defaultMode 0440; "
-            f"if others have had it, replace the {what} and revoke the old one",
+            f"if others may have read it, replace the {what} and revoke the old one",
         )
 
 
 def _by_group_alone(fd: int, info: os.stat_result) -> bool:
-    """Whether the file is root's, and its group, to which we belong, is all that lets us read it.
+    """True if root owns the file, and only its group, of which this process is a member, lets this process read it.
 
-    So a Secret is mounted by Kubernetes with fsGroup: root:fsGroup, mode 0440. Nobody who is not in the pod is in
-    that group. Any other bit, our own file, or running as root has no such reason.
+    This is how Kubernetes mounts a Secret with fsGroup: root:fsGroup, mode 0440. Only processes of the pod are in that
+    group. A file with any other bit set, a file of the own user, and a process that runs as root are no such case.
     """
     return (
         info.st_mode & _SHARED == stat.S_IRGRP
@@ -76,18 +76,18 @@ def _by_group_alone(fd: int, info: os.stat_result) -> bool:
 
 
 def _has_acl(fd: int) -> bool:
-    """With an access list the group's bits are its mask, and say nothing about who is on it."""
+    """With an access list, the group bits are the list's mask, and do not tell who is on the list."""
     try:
         return _ACL in os.listxattr(fd)
     except OSError:
-        return False  # the file system has none
+        return False  # the file system does not support them
 
 
 def read_secret(path: Path, what: str = "secret", *, may_be_json: bool = False) -> str:
-    """The password or token in a file, without one newline at its end; `may_be_json` lets JSON have several lines.
+    """The password or token in a file, without one newline at its end; `may_be_json` allows JSON over several lines.
 
-    Raises `InputError` (see `read_private`; `bad-{what}-file` also for what is no secret); its text never holds any
-    of the content.
+    Raises `InputError` (see `read_private`; also `bad-{what}-file` for content that is not a secret). The error text
+    never contains any of the content.
     """
 
     def bad(why: str) -> InputError:
@@ -100,7 +100,7 @@ def read_secret(path: Path, what: str = "secret", *, may_be_json: bool = False) 
     try:
         secret = read_private(path, what).decode()
     except UnicodeDecodeError:
-        # The decoder's own error holds the bytes.
+        # The decoder's own error contains the bytes.
         raise bad("is not text in UTF-8") from None
     secret = secret.removesuffix("\n").removesuffix("\r")
     if not secret:
@@ -108,7 +108,7 @@ def read_secret(path: Path, what: str = "secret", *, may_be_json: bool = False) 
     if may_be_json and secret.lstrip().startswith("{"):
         return secret
     if any(ord(char) < 32 or ord(char) == 127 for char in secret):
-        # It would end up in a header, where a line break begins the next one.
+        # The secret goes into a header, where a line break starts the next header.
         raise bad("has several lines or control characters")
     return secret
 

@@ -1,4 +1,4 @@
-"""Reading from any stream: into a buffer, to fill one, and whole up to a limit."""
+"""Reading from any stream: into a buffer, until a buffer is full, or completely up to a limit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 
 def read_into(stream: BinaryIO, buffer: memoryview) -> int:
-    """Reads once into `buffer`, also from a stream that only has `read`; returns how many bytes, 0 at the end."""
+    """Reads once into `buffer`, also from a stream that only has `read`; returns the number of bytes, 0 at the end."""
     readinto = getattr(stream, "readinto", None)
     if readinto is not None:
         return readinto(buffer) or 0
@@ -16,7 +16,7 @@ def read_into(stream: BinaryIO, buffer: memoryview) -> int:
 
 
 def fill(stream: BinaryIO, buffer: memoryview) -> int:
-    """Fills `buffer` as far as the stream goes, over as many short reads as it takes; returns how many bytes."""
+    """Reads until `buffer` is full or the stream ends, however short the reads are; returns the number of bytes."""
     filled = 0
     while filled < len(buffer) and (count := read_into(stream, buffer[filled:])):
         filled += count
@@ -24,7 +24,7 @@ def fill(stream: BinaryIO, buffer: memoryview) -> int:
 
 
 def read_limited(stream: BinaryIO, limit: int) -> bytes:
-    """Reads at most `limit` bytes, over as many short reads as it takes."""
+    """Reads at most `limit` bytes, however short the reads are."""
     pieces, left = [], limit
     while left > 0 and (piece := stream.read(left)):
         pieces.append(piece)

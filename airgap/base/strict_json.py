@@ -1,7 +1,7 @@
-"""The one way to read JSON that somebody else wrote, or that may be damaged.
+"""The one way to read JSON that another program wrote, or that may be damaged.
 
-UTF-8 alone (RFC 8259 §8.1), no key twice, no NaN, no number that has no double (RFC 7493 §2.2), one value and nothing
-behind it, and no deeper than Python's own limit. How many bytes are read is bounded by whoever reads them.
+Accepts only UTF-8 (RFC 8259 §8.1), one value with nothing after it, and nesting up to Python's own limit. Refuses
+repeated keys, NaN, and numbers that no double can represent (RFC 7493 §2.2). The caller limits the number of bytes.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 from airgap.base.errors import AirgapError, IntegrityError
 
 Hook = Callable[[list[tuple[str, Any]]], Any]
-"""Makes what stands for an object out of its members, inner objects first; it calls `unique`."""
+"""Converts the members of an object to its value, inner objects first. It must call `unique`."""
 Refuse = Callable[[str], AirgapError]
-"""Makes the error to raise out of what is wrong."""
+"""Returns the error to raise, given a text that says what is wrong."""
 
 
 class RepeatedKeyError(ValueError):
-    """An object has a key twice: two readers may take different ones."""
+    """An object has a key twice: two readers may use different values."""
 
 
 def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A parsed JSON object, as `object_pairs_hook`. Raises `RepeatedKeyError`."""
+    """A parsed JSON object; for use as `object_pairs_hook`. Raises `RepeatedKeyError`."""
     made = dict(items)
     if len(made) != len(items):
         raise RepeatedKeyError("a key occurs twice")
@@ -34,15 +34,15 @@ def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @cache
 def strict_decoder(hook: Hook = unique) -> json.JSONDecoder:
-    """The decoder behind `decode_json`, for who reads a text in parts. Raises `ValueError`, `RecursionError`."""
+    """The decoder that `decode_json` uses, for text read in parts. Raises `ValueError`, `RecursionError`."""
     return json.JSONDecoder(
         object_pairs_hook=hook, parse_constant=_no_constant, parse_float=_fraction, parse_int=_integer
     )
 
 
 def decode_json(data: bytes, hook: Hook = unique) -> Any:
-    """The value that `data` is. Raises `ValueError`: `RepeatedKeyError` for a key that occurs twice."""
-    # Decoded here: given bytes, json guesses UTF-16 and UTF-32 too, and lets lone surrogates pass.
+    """The JSON value in `data`. Raises `ValueError`: for a repeated key, its subclass `RepeatedKeyError`."""
+    # Decoded here: with bytes, json also guesses UTF-16 and UTF-32, and accepts lone surrogates.
     text = data.decode("utf-8")
     try:
         return strict_decoder(hook).decode(text)
@@ -51,13 +51,16 @@ def decode_json(data: bytes, hook: Hook = unique) -> Any:
 
 
 def damaged_json(what: str) -> AirgapError:
-    """The refusal of JSON that came with a digest or out of a store."""
-    hint = "it is damaged, or something else than it should be: get it again from where it came"
+    """The error for JSON that came with a digest or out of a store."""
+    hint = "it is damaged or is not the expected file; get it again from its source"
     return IntegrityError("bad-json", what, hint)
 
 
 def parse_json(data: bytes, what: str, refuse: Refuse = damaged_json) -> Any:
-    """The same, with an error that says `what` was read. Raises what `refuse` makes: `IntegrityError` (`bad-json`)."""
+    """Like `decode_json`, with errors that name the document (`what`).
+
+    Raises the error that `refuse` returns: by default `IntegrityError` (`bad-json`).
+    """
     try:
         return decode_json(data)
     except ValueError as error:
@@ -69,7 +72,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _fraction(text: str) -> float:
-    """A number as every reader of JSON can hold it: Go's refuses what has no double."""
+    """A number that every reader of JSON can represent: Go's refuses numbers out of the range of a double."""
     if not math.isfinite(value := float(text)):
         raise ValueError("a number is out of range")
     return value

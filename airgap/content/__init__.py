@@ -1,3 +1,4 @@
-"""The vocabulary of content: graphs of blobs, locks, the three forms, references, platforms, and
-`copy_graph`, the one mover.
+"""The vocabulary of content: graphs of blobs, locks, the three forms, references, platforms.
+
+`copy_graph` is the only code that copies content.
 """

@@ -1,7 +1,8 @@
-"""`copy_graph`: the one mover. Walks to the leaves, skips per blob, children before parents; names are the caller's.
+"""`copy_graph`: the only code that copies content. Copies children before parents, skips blobs that are present.
 
-Blobs are handled by digest over all copies of a run: one that several items or repositories need is read once, sent to
-all registries in the same pass and, within a registry, mounted from the first repository into the others.
+Names are the caller's task. Blobs are handled by digest over all copies of a run: a blob that several items or
+repositories need is read once, sent to all registries in the same pass and, within a registry, mounted from the first
+repository into the others.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One graph that shall be at one target.
+    """One graph to copy to one target.
 
-    `peer` and `repository` name the registry and the repository within it (for mounts), `""` for other stores.
-    `keep` chooses among an index's children, as for `airgap.content.graph.walk`. With `partial` the source may lack
-    leaves for now, and is asked before one is sent: the rest is copied all the same, and the error is an `AbsentError`.
+    `peer` and `repository` name the registry and the repository in it (for mounts); both are `""` for other stores.
+    `keep` selects children of an index, as for `airgap.content.graph.walk`. With `partial` the source may lack some
+    leaves for now, and is asked before each leaf is sent; everything else is copied, and the error is an `AbsentError`.
     """
 
     item: str
@@ -44,7 +45,7 @@ class Copy:
 
 @dataclass(slots=True)
 class Copied:
-    """What became of one `Copy`: every digest with its outcome, or the first error."""
+    """The result of one `Copy`: every digest with its outcome, or the first error."""
 
     copy: Copy
     outcomes: dict[Digest, PutResult] = field(default_factory=dict)
@@ -52,13 +53,13 @@ class Copied:
     written: int = 0
     error: AirgapError | None = None
     lacking: list[Digest] = field(default_factory=list)
-    """Leaves that neither the target nor, for now, the source has."""
+    """Leaves that the target lacks, and the source lacks for now."""
     nodes: list[Node] = field(default_factory=list)
     leaves: list[Descriptor] = field(default_factory=list)
 
 
 class _Meter:
-    """Counts what a blob's streams deliver, so that progress is right also when a blob is begun again."""
+    """Counts the bytes that a blob's streams deliver, so that progress stays right if a blob starts again."""
 
     def __init__(self, opener: Opener, descriptor: Descriptor, progress: Progress, stop: threading.Event) -> None:
         self._opener, self._descriptor, self._progress, self.stop = (
@@ -85,7 +86,7 @@ class _Meter:
 
 
 class _Metered(io.RawIOBase):
-    """A stream that tells its meter what it gave."""
+    """A stream that reports every read to its meter."""
 
     def __init__(self, stream: BinaryIO, meter: _Meter) -> None:
         super().__init__()
@@ -106,13 +107,13 @@ class _Metered(io.RawIOBase):
 
 
 def copy_graph(copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | None = None) -> list[Copied]:
-    """Makes every graph whole at its target; returns one `Copied` for each copy, in their order.
+    """Copies every graph completely to its target; returns one `Copied` for each copy, in their order.
 
-    A failed copy does not stop the others, and a registry that cannot be reached any more fails all of its copies at
-    once; a failing disk of ours (`StoreError`) stops everything and is raised. What was put is durable on return.
-    Nothing is published: that is the caller's last step, for the copies that have no error.
+    A failed copy does not stop the others. When a registry cannot be reached any more, all of its copies fail at once.
+    A failure of the local disk (`StoreError`) stops everything and is raised. Content that was put is durable on
+    return. Nothing is published: the caller does that as the last step, for the copies without an error.
     """
-    # A thread of its own for each further registry of each blob: the passes over one blob go side by side.
+    # A thread for each further registry of each blob: the passes over one blob run in parallel.
     registries = len({copy.peer for copy in copies})
     pools = (
         ThreadPoolExecutor(jobs, "copy"),
@@ -124,7 +125,7 @@ def copy_graph(copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | No
         return run.all(copies)
     except BaseException as error:
         run.stop.set()
-        # After Ctrl-C nobody wants to wait for an answer of a server; everything on disk is crash-safe.
+        # After Ctrl-C, do not wait for a server's answer; everything on disk is crash-safe.
         wait_for_threads = not isinstance(error, KeyboardInterrupt)
         raise
     finally:
@@ -134,7 +135,7 @@ def copy_graph(copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | No
 
 @dataclass(slots=True)
 class _Lane:
-    """One registry's share of a leaf: repositories that have it, and copies that lack it."""
+    """One registry's share of a leaf: the repositories that have it, and the copies that lack it."""
 
     here: list[str] = field(default_factory=list)
     missing: list[Copied] = field(default_factory=list)
@@ -145,7 +146,7 @@ class _Run:
         self.progress, self.pool, self.peers = progress, pool, peers
         self.stop = threading.Event()
         self.gone: dict[str, AirgapError] = {}
-        """Registries that cannot be reached any more, and why: their other copies do not wait for it again."""
+        """Registries that cannot be reached any more, and why. Their other copies fail without waiting again."""
 
     def all(self, copies: Sequence[Copy]) -> list[Copied]:
         results = [Copied(copy) for copy in copies]
@@ -171,7 +172,7 @@ class _Run:
         return results
 
     def _by_target(self, results: Sequence[Copied]) -> dict[int, tuple[Target, dict[Digest, Descriptor]]]:
-        """Each target with the leaves that it shall have, each once."""
+        """Each target with the leaves that it needs, each leaf once."""
         targets: dict[int, tuple[Target, dict[Digest, Descriptor]]] = {}
         for result in results:
             target = result.copy.target
@@ -196,7 +197,7 @@ class _Run:
 
     @contextmanager
     def _errors(self, result: Copied) -> Iterator[None]:
-        """An error becomes the copy's, and the registry's when it is gone; one of our own disk ends the run."""
+        """Records an error for its copy, and for a registry that is unreachable. A local disk error ends the run."""
         peer = result.copy.peer
         try:
             yield
@@ -227,7 +228,7 @@ class _Run:
         meter.move(descriptor.size if any(lane.here for lane in lanes.values()) else 0)
 
     def _look(self, descriptor: Descriptor, result: Copied, lane: _Lane) -> None:
-        """Sorts a copy into its registry's lane: it has the leaf, or lacks it and the source has it."""
+        """Adds a copy to its registry's lane: it has the leaf, or it lacks the leaf and the source has it."""
         copy = result.copy
         if copy.peer in self.gone:
             result.error = self.gone[copy.peer]
@@ -244,7 +245,7 @@ class _Run:
                 lane.missing.append(result)
 
     def _send_all(self, descriptor: Descriptor, lanes: Sequence[_Lane], opener: Opener) -> None:
-        """One pass over the source for all registries. The pool has a thread for each, so none waits for another's."""
+        """Sends a leaf to all registries in one pass. The pool has a thread for each, so none waits for another."""
         alone = self._uncounted(lanes[0].missing[0].copy, descriptor)
         with Fanout(opener, alone) as fanout:
             readers = [fanout.reader() for _ in lanes]
@@ -264,10 +265,10 @@ class _Run:
                 other.result()
 
     def _send(self, descriptor: Descriptor, lane: _Lane, opener: Opener) -> None:
-        """Puts a leaf into the repositories of one registry: the first gets the bytes, the others mount it."""
+        """Puts a leaf into the repositories of one registry: the first receives the bytes, the others mount it."""
         for number, result in enumerate(lane.missing):
             copy = result.copy
-            if number:  # whoever comes next reads from its own source, and is not counted twice
+            if number:  # the following repositories read from their own source, and are not counted twice
                 opener = self._uncounted(copy, descriptor)
             with self._errors(result):
                 sources = tuple(lane.here) if copy.peer else ()

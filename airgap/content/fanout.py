@@ -1,9 +1,9 @@
-"""`Fanout`: one pass over a source that several writers share, so that a blob for several registries is read once.
+"""`Fanout`: one pass over a source, shared by several writers, so that a blob for several registries is read once.
 
-Each writer has an `Opener` of its own. Its first pass, from the beginning, is the shared one: whoever needs the next
-piece reads it for all. Any other pass (a retry, a resumed upload) reads the source alone. The fastest writer is at
-most `WINDOW` pieces ahead of the slowest; one that takes nothing for `PATIENCE` seconds is left behind and goes on
-alone, so that a registry which hangs holds nobody up.
+Each writer has its own `Opener`. Its first pass, from the beginning, is the shared one: the first writer that needs the
+next piece reads it for all. Any other pass (a retry, a resumed upload) reads the source alone. The fastest writer is at
+most `WINDOW` pieces ahead of the slowest. A writer that takes nothing for `PATIENCE` seconds is dropped from the shared
+pass and continues alone, so that a registry that hangs does not delay the others.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from airgap.base.streams import fill
 from airgap.content.graph import Opener
 
 WINDOW = 4
-"""Pieces of 1 MiB that are kept for the slowest: enough to hide a pause, and 32 MiB for eight blobs at once."""
+"""Pieces of 1 MiB that are kept for the slowest writer: enough to hide a pause, and 32 MiB for eight blobs at once."""
 PATIENCE = 10.0
-"""Seconds without any movement: longer than a busy registry pauses, shorter than it takes to time out."""
+"""Seconds without any progress: longer than a busy registry pauses, shorter than a timeout."""
 
 
 class Fanout:
-    """Shares one pass of `opener` among the readers that `reader` made; `alone` is for their other passes.
+    """Shares one pass of `opener` among the readers from `reader`; `alone` opens the source for their other passes.
 
-    Thread-safe. Used as a context, which closes the source.
+    Thread-safe. A context manager, which closes the source.
     """
 
     def __init__(self, opener: Opener, alone: Opener) -> None:
@@ -39,7 +39,7 @@ class Fanout:
         self._first = 0
         """Number of the first piece that is kept."""
         self._at: dict[FanoutReader, int] = {}
-        """The piece that each reader of the shared pass needs next."""
+        """The number of the piece that each reader of the shared pass needs next."""
         self._reading = self._ended = False
         self._error: BaseException | None = None
         self._moves = 0
@@ -52,15 +52,15 @@ class Fanout:
             self._stream.close()
 
     def reader(self) -> FanoutReader:
-        """One more reader. All are made before the first of them reads."""
+        """Adds a reader. All readers must be added before the first one reads."""
         made = FanoutReader(self)
         self._at[made] = 0
         return made
 
     def piece(self, reader: FanoutReader) -> memoryview | None:
-        """The piece that `reader` needs, empty at the end; `None` for one that was left behind.
+        """The piece that `reader` needs, empty at the end; `None` if the reader was dropped from the shared pass.
 
-        Raises what the source raises.
+        Raises the error that the source raised.
         """
         while True:
             with self._turn:
@@ -82,14 +82,14 @@ class Fanout:
                 self._read()
 
     def passed(self, reader: FanoutReader) -> None:
-        """`reader` has taken its piece whole."""
+        """Marks the reader's piece as consumed."""
         with self._turn:
             if reader in self._at:
                 self._at[reader] += 1
                 self._trim()
 
     def leave(self, reader: FanoutReader) -> None:
-        """`reader` takes no more part."""
+        """Removes `reader` from the shared pass."""
         with self._turn:
             self._at.pop(reader, None)
             self._trim()
@@ -104,7 +104,7 @@ class Fanout:
             self._trim()
 
     def _trim(self) -> None:
-        """Lets go of what every reader has taken."""
+        """Drops the pieces that every reader has consumed."""
         self._moves += 1
         slowest = min(self._at.values(), default=self._first + len(self._pieces))
         while self._first < slowest and self._pieces:
@@ -113,7 +113,7 @@ class Fanout:
         self._turn.notify_all()
 
     def _read(self) -> None:
-        """The next piece, by the one thread whose turn it is. Its buffer is new: one left behind may hold the last."""
+        """Reads the next piece, one thread at a time. Its buffer is new: a dropped reader may still use the last."""
         error: BaseException | None = None
         view = memoryview(bytearray(CHUNK))
         filled = 0
@@ -139,7 +139,7 @@ class FanoutReader:
         self._fresh = True
 
     def __call__(self, offset: int) -> BinaryIO:
-        """The bytes from `offset` on: in the shared pass the first time, else alone."""
+        """The bytes from `offset` on: from the shared pass the first time, else from the reader's own pass."""
         if self._fresh and not offset:
             self._fresh = False
             return cast("BinaryIO", _Shared(self._fanout, self))
@@ -147,7 +147,7 @@ class FanoutReader:
         return self._fanout.alone(offset)
 
     def leave(self) -> None:
-        """Nothing more is read in the shared pass: the others do not wait for this one."""
+        """Leaves the shared pass, so that the other readers do not wait for this one."""
         self._fresh = False
         self._fanout.leave(self)
 

@@ -1,4 +1,4 @@
-"""`Finding`: what an audit found about one name, and how that compares with what should be there."""
+"""`Finding`: the result of an audit for one name, and how it compares with what should be there."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How something inside compares with what should be there."""
+    """How content inside compares with what should be there."""
 
     GOOD = "good"
     MISSING = "missing"
     CHANGED = "changed"
     EXTRA = "extra"
     UNKNOWN = "unknown"
-    """Could not be checked: counts as drift, because unknown is failure."""
+    """Could not be checked. Counts as drift, because unknown is failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that an audit looked at: expected and got are digests, object ids or sizes."""
+    """One thing that an audit examined: `expected` and `got` are digests, object ids or sizes."""
 
     item: str
     at: str
@@ -29,10 +29,10 @@ class Finding:
     got: str = ""
     detail: str = ""
     destination: str = ""
-    """The destination's URL. An audit fills it in."""
+    """The destination's URL. The audit fills it in."""
 
     def as_dict(self) -> dict[str, str]:
-        """The JSON shape of the audit report. In a signed audit it has another (`airgap.statements.predicates`)."""
+        """The JSON object of the audit report. A signed audit uses another one (`airgap.statements.predicates`)."""
         return {
             "destination": self.destination,
             "item": self.item, "at": self.at, "name": self.name, "state": str(self.state),

@@ -1,6 +1,6 @@
-"""The three forms in which content arrives, and what a destination says about it.
+"""The three forms in which content reaches a destination, and the changes that a destination reports.
 
-A kind says which form its content has; a destination takes forms and knows nothing of kinds.
+Each kind produces one form; a destination accepts forms and does not know about kinds.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from airgap.content.lock import Attached
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A graph as it is, for registries.
+    """A graph that registries store as it is.
 
-    `original` is the full upstream reference (`docker.io/library/alpine:3.20`) from which the place inside is made.
+    The destination name is derived from `original`, the full upstream reference (`docker.io/library/alpine:3.20`).
     """
 
     item: str
@@ -30,7 +30,7 @@ class Graph:
     attached: tuple[Attached, ...] = ()
 
     def blobs(self) -> Iterator[Descriptor]:
-        """Everything that the form brings, as far as manifests tell. Raises what reading manifests raises."""
+        """All blobs of the form, as far as manifests name them. Raises any error of reading manifests."""
         graphs = [(self.root, by_platform(self.platforms))]
         graphs += [(one.descriptor, None) for one in self.attached]
         for top, keep in graphs:
@@ -38,37 +38,37 @@ class Graph:
                 yield found.descriptor if isinstance(found, Node) else found
 
     def late(self, _changes: Sequence[Change]) -> Iterator[Digest]:
-        """What `publish` reads after `transfer`, by its plan: nothing."""
+        """What `publish` reads after `transfer`, given its plan: nothing."""
         return iter(())
 
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """Git refs, the bundles that hold their objects (base first) and LFS objects (digest = oid)."""
+    """Git refs, the bundles that contain their objects (base first) and LFS objects (digest = oid)."""
 
     item: str
     original: str
-    """`host[:port]/path` of the origin without scheme and `.git`, or the item's name for a path."""
+    """`host[:port]/path` of the origin without scheme and `.git`; the item's name if the origin is a path."""
     refs: Mapping[str, str]
     head: str
     bundles: tuple[Descriptor, ...]
     lfs: tuple[Descriptor, ...]
     source: Source
     root: Descriptor
-    """The graph in the store that holds all this: what the receipt names."""
+    """The graph in the store that contains all this; the receipt names it."""
 
     def blobs(self) -> Iterator[Descriptor]:
-        """Everything that the form brings."""
+        """All blobs of the form."""
         return iter((*self.bundles, *self.lfs))
 
     def late(self, _changes: Sequence[Change]) -> Iterator[Digest]:
-        """What `publish` reads after `transfer`, by its plan: nothing, because the unpacked repository is kept."""
+        """What `publish` reads after `transfer`, given its plan: nothing, because the unpacked repository is kept."""
         return iter(())
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Paths and what they hold; `pointer` (path, bytes) is written last and says which tree is the current one."""
+    """Paths and their content. `pointer` (path, bytes) is written last and says which tree is the current one."""
 
     item: str
     bucket: str
@@ -81,11 +81,11 @@ class Tree:
     pointer: tuple[str, bytes] | None = None
 
     def blobs(self) -> Iterator[Descriptor]:
-        """Everything that the form brings."""
+        """All blobs of the form."""
         return iter(self.entries.values())
 
     def late(self, changes: Sequence[Change]) -> Iterator[Digest]:
-        """What `publish` reads after `transfer`, by its plan: files without a pointer, or in place of others."""
+        """What `publish` reads after `transfer`, given its plan: files without a pointer, or that replace others."""
         planned = {change.name: change.outcome for change in changes}
         for path, descriptor in self.entries.items():
             moved = planned.get(path) is ChangeOutcome.MOVED
@@ -100,9 +100,9 @@ class ChangeOutcome(StrEnum):
     """What a plan would do to one name, or what a publish did to it."""
 
     WRITE = "write"
-    """The plan: nothing there yet."""
+    """In a plan: the name does not exist yet."""
     MOVED = "moved"
-    """The plan: the name holds something else, and will point to the new content."""
+    """In a plan: the name has other content, and will point to the new content."""
     WRITTEN = "written"
     PRESENT = "present"
     REFUSED = "refused"
@@ -111,18 +111,18 @@ class ChangeOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What a signature or attestation of ours at a destination says, and by which key."""
+    """The content of a signature or attestation that airgap wrote at a destination, and its key."""
 
     subject: str
     """Digest of the manifest or index."""
     predicate_type: str
     statement: str
-    """Digest of the in-toto statement's bytes: one statement has one."""
+    """Digest of the in-toto statement's bytes; each statement has exactly one."""
     key: str
     """base64(sha256(DER SPKI))."""
 
     def as_dict(self) -> dict[str, str]:
-        """The JSON shape of the receipt."""
+        """The JSON object of the receipt."""
         return {
             "subject": self.subject,
             "predicateType": self.predicate_type,
@@ -133,25 +133,25 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One name at a destination: what the plan says of it, and later what came of it. A receipt's line.
+    """One name at a destination: the planned change, and later its outcome. One line of a receipt.
 
-    `digest` is the digest (or Git object id) that the name shall have, `previous` what it had, `""` for nothing.
+    `digest` is the new digest (or Git object id) of the name, `previous` the old one, `""` for none.
     """
 
     item: str
     at: str
-    """Where: repository, organization/repository, or bucket and prefix."""
+    """The place: repository, organization/repository, or bucket and prefix."""
     name: str
-    """The tag, the ref, the path or pointer; `""` where the content has no name but its digest."""
+    """The tag, the ref, the path or pointer; `""` if the content has no name except its digest."""
     digest: str
     previous: str = ""
     outcome: ChangeOutcome = ChangeOutcome.WRITE
     reason: str = ""
     signs: Signs | None = None
-    """Of a signature that we made, or would."""
+    """Set for a signature that airgap wrote or will write."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON shape of the receipt."""
+        """The JSON object of the receipt."""
         return {
             "item": self.item,
             "at": self.at,

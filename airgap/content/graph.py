@@ -1,6 +1,6 @@
-"""The graph vocabulary: `Descriptor`, `Source`, `Target`, and what a manifest points to.
+"""The graph vocabulary: `Descriptor`, `Source`, `Target`, and the parts of a manifest.
 
-Everything that airgap carries is a graph of content-addressed blobs. Nodes are manifests and indexes, leaves are
+All content that airgap carries is a graph of content-addressed blobs. Nodes are manifests and indexes; leaves are
 opaque. A descriptor is an edge; its parent gives it its meaning. Source: OCI image-spec v1.1.1, descriptor.md,
 manifest.md, image-index.md; Docker image manifest v2 schema 2.
 """
@@ -32,15 +32,15 @@ NODE_TYPES = INDEX_TYPES | MANIFEST_TYPES
 ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
 ANNOTATION_IMAGE_NAME = "io.containerd.image.name"
 ANNOTATION_PLATFORMS = "io.openova.airgap.content.platforms"
-"""Of a store's names: the chosen children of an index, `linux/amd64,linux/arm64`; the others need not be there."""
+"""On a name in a store: the selected children of an index, `linux/amd64,linux/arm64`. The others may be absent."""
 ANNOTATION_TITLE = "org.opencontainers.image.title"
 
 MAX_NODE = 4 << 20
-"""Bytes of a manifest or index: what registries accept (distribution and Harbor both refuse more)."""
+"""Bytes of a manifest or index: the limit of registries (distribution and Harbor both refuse more)."""
 MAX_DEPTH = 8
 """Levels of nested indexes: real ones have two."""
 MAX_CHILDREN = 20_000
-"""Edges of one node: a 4 MiB manifest cannot name more in earnest."""
+"""Edges of one node: more than a real 4 MiB manifest names."""
 EMPTY_BLOB = b"{}"
 
 
@@ -54,7 +54,7 @@ class Descriptor:
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     artifact_type: str = ""
     platform: str = ""
-    """`os/architecture[/variant]`, `""` where the parent does not say."""
+    """`os/architecture[/variant]`, `""` if the parent does not name one."""
 
     @property
     def is_node(self) -> bool:
@@ -85,47 +85,47 @@ class PutResult(StrEnum):
 
 
 Opener = Callable[[int], BinaryIO]
-"""`open(offset)` gives the bytes from `offset` on, again and again: a body is repeated only by opening it anew."""
+"""`open(offset)` returns the bytes from `offset` on, any number of times: to repeat a body, open it again."""
 
 
 class Source(Protocol):
-    """The read side of a store. What `open` gives is not verified: whoever reads must hash."""
+    """The read side of a store. The bytes from `open` are not verified: the reader must hash them."""
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when the blob answers by its digest. Presence is not integrity."""
+        """True if the store has a blob under this digest. Presence is not integrity."""
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The blob's bytes from `offset` on. Raises `NotFoundError`, `StoreError` or `UpstreamError`."""
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Names and what they point to, in the store's order."""
+        """Names and the roots they point to, in the store's order."""
 
 
 class Target(Source, Protocol):
     """A store that can be written to."""
 
     def asks(self, descriptor: Descriptor) -> bool:
-        """True when `put` finds out whether a blob is there at no further cost, so that `has` need not be asked."""
+        """True if `put` detects a blob that is present at no extra cost, so that calling `has` first is unnecessary."""
 
     def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
-        """Stores a blob: visible only after size and digest match and it is durable, at the latest after `settle`.
+        """Stores a blob. It becomes visible when size and digest match and it is durable, at the latest after `settle`.
 
-        `mount_from` names repositories of the same registry that hold the blob. Raises `IntegrityError` when the
-        bytes differ (nothing stays behind), `StoreError` or `UpstreamError`.
+        `mount_from` names repositories of the same registry that contain the blob. Raises `IntegrityError` if the bytes
+        differ (nothing is left behind), `StoreError` or `UpstreamError`.
         """
 
     def check_room(self, blobs: Iterable[Descriptor]) -> None:
-        """Raises `StoreError` (`disk-full`) when those of `blobs` that are not here do not fit, where one can know."""
+        """Raises `StoreError` (`disk-full`) if the absent ones of `blobs` do not fit, if the store can tell."""
 
     def settle(self) -> None:
         """Makes everything that was put durable and visible by digest."""
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
-        """Points each name to its root, atomically for each name, after everything that it reaches is in place."""
+        """Points each name to its root, atomically per name, after everything that the root reaches is stored."""
 
 
 def descriptor_from(value: Any, where: str) -> Descriptor:
-    """A descriptor out of parsed JSON. Raises `IntegrityError` (`bad-manifest`, `foreign-layer`)."""
+    """Builds a descriptor from parsed JSON. Raises `IntegrityError` (`bad-manifest`, `foreign-layer`)."""
     if not isinstance(value, dict):
         raise IntegrityError("bad-manifest", f"{where}: a descriptor is an object, got {type(value).__name__}")
     media_type, size = value.get("mediaType"), value.get("size")
@@ -136,8 +136,8 @@ def descriptor_from(value: Any, where: str) -> Descriptor:
     if value.get("urls"):
         raise IntegrityError(
             "foreign-layer",
-            f"{where}: {value.get('digest')} lives outside the registry (urls), and cannot be carried as it is",
-            "rebuild the image with ordinary layers",
+            f"{where}: {value.get('digest')} is stored outside the registry (urls) and cannot be carried",
+            "rebuild the image with layers that the registry stores",
         )
     annotations = value.get("annotations") or {}
     if not isinstance(annotations, dict) or not all(isinstance(v, str) for v in annotations.values()):
@@ -174,19 +174,19 @@ class Node:
 
 
 def parse_node(descriptor: Descriptor, data: bytes) -> Node:
-    """Reads a manifest or index whose bytes were verified already.
+    """Parses a manifest or index whose bytes are already verified.
 
-    Children come in the manifest's order, the config first. A subject is not a child: it points the other way.
-    Raises `IntegrityError` for unknown node types, foreign layers, ambiguous or malformed documents.
+    Children are in the manifest's order, the config first. A subject is not a child: it points the other way. Raises
+    `IntegrityError` for unknown node types, foreign layers, ambiguous or malformed documents.
     """
     where = f"{descriptor.media_type} {descriptor.digest}"
     document = parse_json(data, where)
     if not isinstance(document, dict):
         raise IntegrityError("bad-manifest", f"{where}: not an object")
-    # 1. The document must not claim to be something else than its parent says (CVE-2021-41190).
+    # 1. The document must not claim a type other than the one its parent gives (CVE-2021-41190).
     claimed = document.get("mediaType")
     if claimed is not None and claimed != descriptor.media_type:
-        raise IntegrityError("bad-manifest", f"{where}: says mediaType {claimed!r}, expected {descriptor.media_type}")
+        raise IntegrityError("bad-manifest", f"{where}: got mediaType {claimed!r}, expected {descriptor.media_type}")
     if document.get("schemaVersion") != 2:
         raise IntegrityError(
             "bad-manifest",
@@ -204,8 +204,8 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
     else:
         raise IntegrityError(
             "unknown-node",
-            f"{where}: not a manifest that airgap knows",
-            "Docker schema 1 and the withdrawn OCI artifact manifest must be converted at their origin",
+            f"{where}: airgap does not support this type of manifest",
+            "convert Docker schema 1 and the withdrawn OCI artifact manifest at their origin",
         )
     subject = document.get("subject")
     annotations = document.get("annotations")
@@ -249,7 +249,7 @@ def check_bytes(descriptor: Descriptor, data: bytes) -> None:
 
 
 def check_sum(descriptor: Descriptor, digest: Digest, size: int) -> None:
-    """Raises `IntegrityError` unless the size and digest that were computed are the descriptor's."""
+    """Raises `IntegrityError` unless the computed size and digest match the descriptor."""
     if size < descriptor.size:
         raise DamageError("truncated", f"{descriptor.digest}: got {size} bytes, expected {descriptor.size}")
     if size > descriptor.size:
@@ -270,7 +270,7 @@ Keep = Callable[["Node", Descriptor], bool]
 def walk(source: Source, root: Descriptor, keep: Keep | None = None) -> Iterable[Node | Descriptor]:
     """Yields the graph below `root`, children first, each blob once: `Node` for nodes, `Descriptor` for leaves.
 
-    `keep(parent, child)` may leave children of an index out (`platforms:`). Reads each node once.
+    `keep(parent, child)` can exclude children of an index (`platforms:`). Reads each node once.
     """
     seen: set[Digest] = set()
 
@@ -298,14 +298,14 @@ def walk(source: Source, root: Descriptor, keep: Keep | None = None) -> Iterable
 
 
 def is_for(platform: str, wanted: str) -> bool:
-    """True when `platform` is the `wanted` one, or a variant of it: `linux/arm` means every `linux/arm/v…`."""
+    """True if `platform` is `wanted` or a variant of it: `linux/arm` matches every `linux/arm/v…`."""
     return platform == wanted or platform.startswith(wanted + "/")
 
 
 def by_platform(platforms: Sequence[str]) -> Keep | None:
-    """A `keep` for `walk`: the children for `platforms`; `None` (keep all) where `platforms` is empty.
+    """A `keep` for `walk` that selects the children for `platforms`; `None` (keep all) if `platforms` is empty.
 
-    `linux/arm` matches every variant of it, `linux/arm/v7` just that one. What says no platform is not kept.
+    `linux/arm` matches every variant of it, `linux/arm/v7` only that one. Children without a platform are excluded.
     """
     if not platforms:
         return None

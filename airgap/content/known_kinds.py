@@ -1,7 +1,7 @@
-"""What the rooms below `airgap.kinds` have to know of each kind: its name, and which fields its items have in a lock.
+"""What the rooms below `airgap.kinds` need to know of each kind: its name, and the fields of its items in a lock.
 
-Nothing here imports a kind. `TABLE` names the module that brings all of them with `add`; it is loaded at the first
-question, so that nobody has to think of it, and commands that read no lock do not load it.
+Nothing here imports a kind. `TABLE` names the module that registers all of them with `add`. It is loaded at the first
+query: callers need not load it, and commands that read no lock do not load it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TABLE = "airgap.kinds.table"
 
 @dataclass(frozen=True, slots=True)
 class ItemFields:
-    """The fields of an item in a lock, besides `name`, `kind` and `source`: those always there, and those that may be.
+    """The fields of an item in a lock, besides `name`, `kind` and `source`: required ones and optional ones.
 
     A field that `Item` does not have is kept in `Item.more`, and `LockedKind.check_item` checks its value.
     """
@@ -27,34 +27,34 @@ class ItemFields:
     always: frozenset[str]
     maybe: frozenset[str] = frozenset()
     asked: Mapping[str, type] = field(default_factory=dict, hash=False)
-    """The keys of `asked`, each with `str` or `list` (of texts)."""
+    """The keys of `asked`, each with its type: `str`, or `list` (of strings)."""
 
 
 class LockedKind(Protocol):
-    """What a lock asks of a kind."""
+    """The interface of a kind that a lock uses."""
 
     @property
     def name(self) -> str:
-        """The `kind` of its items."""
+        """The `kind` value of its items."""
 
     @property
     def item_fields(self) -> ItemFields:
         """The fields of its items."""
 
     def check_item(self, item: Item, where: str) -> None:
-        """Checks what `item_fields` cannot say. Raises `InputError` (`bad-lock`)."""
+        """Checks what `item_fields` cannot express. Raises `InputError` (`bad-lock`)."""
 
 
 _KINDS: dict[str, LockedKind] = {}
 
 
 def add(kind: LockedKind) -> None:
-    """Makes a kind known."""
+    """Registers a kind."""
     _KINDS[kind.name] = kind
 
 
 def remove(name: str) -> None:
-    """Forgets a kind: tests add one for a while."""
+    """Removes a kind; for tests that add one temporarily."""
     del _KINDS[name]
 
 
@@ -70,6 +70,6 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: object) -> LockedKind | None:
-    """The kind of that name, `None` where this version has no such kind."""
+    """The kind with that name, `None` if this version does not have it."""
     load()
     return _KINDS.get(name) if isinstance(name, str) else None

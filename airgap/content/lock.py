@@ -1,6 +1,6 @@
-"""`Lock`: what upstream called things at one moment, by digest. People review it, machines sign it.
+"""`Lock`: the digests that upstream names pointed to at one moment. People review it, programs sign it.
 
-Canonical JSON, items sorted by kind and name, no clock in it. Shape: docs/format.md, "lock.json".
+Canonical JSON, items sorted by kind and name, without a time. Format: docs/format.md, "lock.json".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from airgap.content.graph import Descriptor, Keep, by_platform
 API_VERSION = "airgap.openova.io/v1alpha1"
 PHASES = ("registry", "seed")
 MAX_LOCK = 64 << 20
-"""Bytes of a lock: as much as a delivery index may have, which lists the same blobs."""
+"""Bytes of a lock: the same limit as for a delivery index, which lists the same blobs."""
 
 _OID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
@@ -37,7 +37,7 @@ class Attached:
     tag: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON shape."""
+        """The JSON object."""
         made: dict[str, Any] = {
             "subject": str(self.subject),
             "how": self.how,
@@ -59,13 +59,13 @@ class LockedFile:
     size: int
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON shape."""
+        """The JSON object."""
         return {"path": self.path, "digest": str(self.digest), "size": self.size}
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One pinned thing. Which fields are set depends on the kind; `root` is `None` for what `pull` packs."""
+    """One pinned item. The kind determines which fields are set; `root` is `None` for kinds that `pull` packs."""
 
     name: str
     kind: str
@@ -73,45 +73,45 @@ class Item:
     root: Descriptor | None = None
     bytes: int = 0
     phase: str = ""
-    """`registry` or `seed`; empty for kinds that have no phases."""
+    """`registry` or `seed`; empty for kinds without phases."""
     platforms: tuple[str, ...] = ()
     inside: Descriptor | None = None
-    """With `platforms`: what a registry's tag will name, where that is not the root."""
+    """With `platforms`: the root that the registry's tag will name, if it is not `root`."""
     attached: tuple[Attached, ...] = ()
     converted: bool = False
-    """True where the source (`docker-daemon:`) has no digest of its own and the root was made here."""
+    """True if the source (`docker-daemon:`) has no digest of its own and the root was built here."""
     refs: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Full ref name → unpeeled object id. Only with `lfs`."""
+    """Full ref name → unpeeled object id. Only together with `lfs`."""
     head: str = ""
-    """The ref that the repository's HEAD points to, `""` when that ref is not carried."""
+    """The ref that the repository's HEAD points to, `""` if that ref is not carried."""
     lfs: bool | None = None
-    """Whether LFS objects are carried; `None` for kinds that have no refs."""
+    """Whether LFS objects are carried; `None` for kinds without refs."""
     revision: str = ""
     licence: str = ""
     files: tuple[LockedFile, ...] = ()
     path: str = ""
     asked: Mapping[str, str | list[str]] = field(default_factory=dict, hash=False)
-    """What the request said where nothing else here does: `refs` of Git; `revision` and `include` of a model.
+    """Parts of the request that no other field records: `refs` of Git; `revision` and `include` of a model.
 
     Empty in locks of earlier versions."""
     more: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Fields that no other kind has: JSON values, as they stand in the lock."""
+    """Fields that only one kind has, as JSON values, exactly as in the lock."""
 
     @property
     def pin(self) -> Digest:
-        """The digest of the item's own canonical JSON: names one thing at one moment, whatever its kind."""
+        """The digest of the item's own canonical JSON: identifies one item at one moment, whatever its kind."""
         return Digest.of(canonical(self.as_dict()))
 
     def graphs(self, root: Descriptor | None) -> list[tuple[Descriptor, Keep | None]]:
-        """The top of each graph that the item carries, and what `walk` keeps of it: `root`, then what is attached.
+        """The top of each graph of the item, with its `keep` for `walk`: first `root`, then attached graphs.
 
-        `root` is the item's own root, or the one that packing gave; `None` where nobody knows it.
+        `root` is the item's own root, or the one that packing returned; `None` if it is not known.
         """
         attached = [(one.descriptor, None) for one in self.attached]
         return [*([(root, by_platform(self.platforms))] if root is not None else []), *attached]
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON shape; empty fields are left out."""
+        """The JSON object; empty fields are left out."""
         made: dict[str, Any] = {"name": self.name, "kind": self.kind, "source": self.source}
         if self.root is not None:
             made |= {"root": self.root.as_dict(), "bytes": self.bytes}
@@ -140,9 +140,9 @@ class Lock:
 
     @classmethod
     def of(cls, name: str, items: Iterable[Item]) -> Lock:
-        """Sorts `items`. Raises `InputError` (`duplicate-name`) when two have one name.
+        """Sorts `items`. Raises `InputError` (`duplicate-name`) if two items have the same name.
 
-        Names are unique over all kinds: statements and receipts speak of items by name alone.
+        Names are unique across all kinds, because statements and receipts refer to items by name alone.
         """
         ordered = sorted(items, key=lambda item: (item.kind, item.name))
         seen: dict[str, Item] = {}
@@ -157,7 +157,7 @@ class Lock:
         return cls(name, tuple(ordered))
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON shape."""
+        """The JSON object."""
         items = [item.as_dict() for item in self.items]
         return {
             "apiVersion": API_VERSION,
@@ -167,17 +167,17 @@ class Lock:
         }
 
     def encode(self) -> bytes:
-        """The bytes that are signed: canonical JSON and one newline, so that people's tools show it whole."""
+        """The signed bytes: canonical JSON and one newline, so that text tools show it completely."""
         return _encoded(self)
 
     @property
     def digest(self) -> Digest:
-        """The digest of `encode()`: the name by which statements and deliveries know this lock."""
+        """The digest of `encode()`: statements and deliveries refer to this lock by it."""
         return Digest.of(self.encode())
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Lock:
-        """Reads a lock. Raises `InputError` (`bad-lock`) for anything that this version would not write itself."""
+        """Parses a lock. Raises `InputError` (`bad-lock`) for anything that this version would not write itself."""
         if len(data) > MAX_LOCK:
             raise InputError("bad-lock", f"{where}: got {len(data)} bytes, expected at most {MAX_LOCK}")
         try:
@@ -209,7 +209,7 @@ class Lock:
 
 @lru_cache(maxsize=8)
 def _encoded(lock: Lock) -> bytes:
-    """A command asks for a lock's digest again and again, and a thousand items take 80 ms to spell."""
+    """Cached: a command asks for a lock's digest many times, and encoding a thousand items takes 80 ms."""
     return canonical(lock.as_dict()) + b"\n"
 
 
@@ -262,7 +262,7 @@ def _item(value: Any, where: str) -> Item:
     _only(value, _COMMON | wanted.always | wanted.maybe, where)
     missing = sorted(wanted.always - set(value))
     if missing:
-        what = f"{where}: no field {missing[0]!r}, which every {kind.name} has"
+        what = f"{where}: field {missing[0]!r} is missing; every {kind.name} item has it"
         raise InputError("bad-lock", what, "make it again with `airgap lock`")
     item = Item(
         name=str(name),
@@ -312,10 +312,10 @@ def _asked(value: Any, wanted: Mapping[str, type], where: str) -> dict[str, str 
 
 
 def check_path(path: Any, where: str) -> str:
-    """A relative POSIX path that stays where it is put; returned as it is.
+    """Checks that `path` is a relative POSIX path that every store keeps unchanged; returns it.
 
-    Refuses what some store would change or hide: empty, absolute, `.`, `..`, doubled slashes, backslashes, control
-    characters, names that are not UTF-8, segments over 255 bytes. Raises `InputError` (`bad-path`).
+    Refuses paths that some store would change or hide: empty, absolute, `.`, `..`, doubled slashes, backslashes,
+    control characters, names that are not UTF-8, segments over 255 bytes. Raises `InputError` (`bad-path`).
     """
     good = (
         isinstance(path, str)

@@ -1,7 +1,8 @@
-"""`platforms:` at a registry: which root a tag names when only some children of an index were carried.
+"""`platforms:` at a registry: which root a tag names if only some children of an index were carried.
 
-One child: the tag names it, unchanged. Several: a derived index that lists exactly the chosen children, otherwise as
-it was. The original index travels as evidence, but a registry would refuse it while children are missing.
+For one child, the tag names that child, unchanged. For several, it names a derived index that lists exactly the
+selected children and is otherwise unchanged. The original index is carried as evidence, but a registry would refuse it
+while children are missing.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from airgap.content.graph import (
 from airgap.content.lock import Attached
 
 CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG})
-"""Configs that say os, architecture and variant."""
+"""Configs that name os, architecture and variant."""
 
 
 def narrow(source: Source, root: Descriptor, platforms: Sequence[str]) -> tuple[Descriptor, Node | None]:
-    """The root for `platforms`, and the derived index where one had to be made (`None` else).
+    """The root for `platforms`, and the derived index if one is needed (else `None`).
 
-    Raises `InputError` (`no-platform`) when there is no child for one of them.
+    Raises `InputError` (`no-platform`) if one of the platforms has no child.
     """
     keep = by_platform(platforms)
     if keep is None or not root.is_index:
@@ -58,9 +59,10 @@ def narrow(source: Source, root: Descriptor, platforms: Sequence[str]) -> tuple[
 
 
 def arriving(attached: Sequence[Attached], original: Digest, inside: Digest) -> tuple[Attached, ...]:
-    """What arrives of `attached` where a tag names `inside` in place of the `original` root.
+    """The ones of `attached` to import where a tag names `inside` instead of the `original` root.
 
-    What is attached to an index that does not arrive would refer to nothing, and so would what is attached to that.
+    An artifact attached to an index that is not imported would refer to nothing. The same applies to artifacts attached
+    to that artifact.
     """
     if inside == original:
         return tuple(attached)
@@ -75,10 +77,10 @@ def arriving(attached: Sequence[Attached], original: Digest, inside: Digest) -> 
 
 
 def check_platform(source: Source, root: Descriptor, platforms: Sequence[str]) -> None:
-    """Refuses `platforms` for a single manifest whose config is for another one, or for none at all.
+    """Refuses `platforms` for a single manifest whose config names another platform, or none at all.
 
-    An index says for each child what it is for; a manifest alone says it in its config: OCI image-spec v1.1.1,
-    config.md, "Properties". Raises `InputError` (`no-platform`), `IntegrityError`.
+    An index names the platform of each child; a manifest names it only in its config: OCI image-spec v1.1.1, config.md,
+    "Properties". Raises `InputError` (`no-platform`), `IntegrityError`.
     """
     if not platforms or root.is_index:
         return

@@ -1,4 +1,4 @@
-"""The grammar of references: names in registries, written in full, tags, digests, and what lies on this machine.
+"""The grammar of references: full names in registries, tags, digests, and local sources.
 
 Source: OCI distribution-spec v1.1, "Pulling manifests" (names and tags); the grammar of Distribution's reference
 package, without its guesses: `alpine` is not a name here, `docker.io/library/alpine:3.20` is.
@@ -16,16 +16,16 @@ MAX_NAME = 255
 """Characters of host and repository together: Distribution and Harbor refuse more."""
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_ENDPOINT = "registry-1.docker.io"
-"""Where Docker Hub's API is; `docker.io` itself answers with a web page."""
+"""The host of Docker Hub's API; `docker.io` itself answers with a web page."""
 
 HUB_ALIASES = ("index.docker.io", DOCKER_HUB_ENDPOINT)
-"""Other names of `docker.io`: one registry has one name in a lock."""
+"""Other names of `docker.io`. A registry has only one name in a lock."""
 CHART_SCHEME = "oci://"
-"""How charts of a registry are written. It is no `oci:` of a layout."""
+"""The scheme of charts in a registry. Not to be confused with `oci:` of a layout."""
 LAYOUT_SCHEMES = ("oci", "oci-archive")
 ENGINE_SCHEME = "docker-daemon"
 SIGNATURE_SUFFIXES = (".sig", ".att", ".sbom")
-"""cosign's tags beside an image are the tag of its referrers and one of these."""
+"""The suffixes of cosign's tags for an image; the part before is the referrers tag of the image."""
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
@@ -36,7 +36,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`host/repository[:tag][@digest]`. Where both are there, the digest says what, and the tag is only a label."""
+    """`host/repository[:tag][@digest]`. If both are present, the digest selects the content; the tag is a label."""
 
     host: str
     repository: str
@@ -50,7 +50,7 @@ class Reference:
 
     @property
     def wanted(self) -> str:
-        """What to ask the registry for: the digest, else the tag."""
+        """What to request from the registry: the digest, else the tag."""
         return str(self.digest) if self.digest is not None else self.tag
 
     def __str__(self) -> str:
@@ -59,9 +59,9 @@ class Reference:
 
 
 def parse_reference(text: str, where: str = "") -> Reference:
-    """Reads a full reference. Raises `InputError` (`bad-reference`) with what was probably meant.
+    """Parses a full reference. Raises `InputError` (`bad-reference`) that suggests what was probably meant.
 
-    `where` (`file:line:column`) begins the message. A scheme (`oci://` of charts) is taken off.
+    The message begins with `where` (`file:line:column`). A scheme (`oci://` of charts) is removed.
     """
     place = f"{where}: " if where else ""
 
@@ -91,9 +91,9 @@ def parse_reference(text: str, where: str = "") -> Reference:
 
 
 def split_reference(text: str) -> tuple[str, str, str, str]:
-    """`host/repository[:tag][@digest]` in its four parts, none of them checked, `""` for what is not there.
+    """Splits `host/repository[:tag][@digest]` into its four parts, unchecked, `""` for a missing part.
 
-    Of a tag or digest that is empty the sign in front of it stands: `:`, `@`. Without a `/` there is no repository.
+    If a tag or digest is empty, its part is only its sign: `:` or `@`. Without a `/` there is no repository.
     """
     rest, at, digest = text.partition("@")
     head, slash, last = rest.rpartition("/")
@@ -103,34 +103,34 @@ def split_reference(text: str) -> tuple[str, str, str, str]:
 
 
 def is_host(text: str) -> bool:
-    """A registry's host, perhaps with a port."""
+    """True for a registry host, with or without a port."""
     return _HOST.match(text) is not None
 
 
 def looks_like_host(text: str) -> bool:
-    """Whether people mean a host by the first part of a name, and not a repository of Docker Hub."""
+    """True if the first part of a name looks like a host and not like a repository of Docker Hub."""
     return "." in text or ":" in text or text == "localhost"
 
 
 def is_repository(repository: str, host: str = "") -> bool:
-    """A repository's name that registries take, also in its length."""
+    """True for a repository name that registries accept, including its length."""
     return _REPOSITORY.match(repository) is not None and len(host) + 1 + len(repository) <= MAX_NAME
 
 
 def is_tag(text: str) -> bool:
-    """A tag."""
+    """True for a valid tag."""
     return _TAG.match(text) is not None
 
 
 def local_scheme(ref: str) -> str:
-    """The scheme of a reference to what lies here (`oci`, `oci-archive`, `docker-daemon`); `""` for a registry's."""
+    """The scheme of a reference to a local source (`oci`, `oci-archive`, `docker-daemon`); `""` for a registry."""
     scheme, colon, _ = ref.partition(":")
     here = colon and scheme in (*LAYOUT_SCHEMES, ENGINE_SCHEME) and not ref.startswith(CHART_SCHEME)
     return scheme if here else ""
 
 
 def check_repository(repository: str, where: str, host: str = "") -> str:
-    """A repository's name, as it is. Raises `InputError` (`bad-reference`)."""
+    """Checks a repository name and returns it. Raises `InputError` (`bad-reference`)."""
     if not _REPOSITORY.match(repository):
         hint = "use lower case" if _REPOSITORY.match(repository.lower()) else ""
         raise InputError("bad-reference", f"{where}: {repository!r} is not a repository name", hint)
@@ -140,7 +140,7 @@ def check_repository(repository: str, where: str, host: str = "") -> str:
 
 
 def check_tag(tag: str, where: str) -> str:
-    """A tag, as it is. Raises `InputError` (`bad-reference`)."""
+    """Checks a tag and returns it. Raises `InputError` (`bad-reference`)."""
     if not is_tag(tag):
         raise InputError(
             "bad-reference",
@@ -157,21 +157,21 @@ def _suggest(rest: str, digest: Digest | None) -> str:
 
 
 def referrers_tag(digest: Digest) -> str:
-    """The fallback tag of a subject's referrers. Source: distribution-spec v1.1, "Referrers tag schema"."""
+    """The fallback tag for a subject's referrers. Source: distribution-spec v1.1, "Referrers tag schema"."""
     return digest.replace(":", "-")
 
 
 def is_referrers_tag(tag: str) -> bool:
-    """True for a tag that `referrers_tag` makes of some digest."""
+    """True for a tag that `referrers_tag` can return."""
     return _REFERRERS.match(tag) is not None
 
 
 def subject_of(tag: str) -> Digest:
-    """The digest of which `referrers_tag` makes this tag. Raises `IntegrityError` (`bad-digest`) for any other."""
+    """The digest for which `referrers_tag` returns this tag. Raises `IntegrityError` (`bad-digest`) for others."""
     return Digest(tag.replace("-", ":", 1))
 
 
 def is_signature_tag(tag: str) -> bool:
-    """True for cosign's tags beside an image: its signature, attestation or SBOM."""
+    """True for a cosign tag that belongs to an image: its signature, attestation or SBOM."""
     stem, dot, suffix = tag.partition(".")
     return is_referrers_tag(stem) and dot + suffix in SIGNATURE_SUFFIXES

@@ -1,4 +1,4 @@
-"""`VerifiedStream`: a blob that is hashed while it is read. Nobody gets its end unless it is the right one."""
+"""`VerifiedStream`: a blob that is hashed while it is read. Its last bytes are returned only if it is correct."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class VerifiedStream(io.RawIOBase):
-    """The bytes of `stream`, which are to be the blob `descriptor`, from its beginning on.
+    """The bytes of `stream`, which must be the blob `descriptor` from its beginning.
 
-    The last piece is given out only after size and digest were found right. So who sends a blob, or writes one, never
-    finishes a wrong one: a receiver that counts bytes is short of some. Reading raises `IntegrityError`, or what the
-    stream raises; closing closes the stream.
+    The last piece is returned only after size and digest are verified. Therefore a sender or writer never completes a
+    wrong blob: a receiver that counts bytes does not get enough. Reading raises `IntegrityError`, or the stream's
+    error; closing closes the stream.
     """
 
     def __init__(self, stream: BinaryIO, descriptor: Descriptor) -> None:
@@ -31,11 +31,11 @@ class VerifiedStream(io.RawIOBase):
         self._whole = False
 
     def readable(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fills `buffer` by one read; returns how many bytes, 0 at the end."""
+        """Reads once into `buffer`; returns the number of bytes, 0 at the end."""
         if self._whole:
             return 0
         view = memoryview(buffer).cast("B")
@@ -47,18 +47,18 @@ class VerifiedStream(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """Closes what it reads from."""
+        """Closes the underlying stream."""
         if not self.closed:
             self._stream.close()
         super().close()
 
     def _check(self) -> None:
-        """A byte more than there should be is looked for, and never given out."""
+        """Looks for one extra byte, which is never returned, and verifies size and digest."""
         more = len(self._stream.read(1)) if self._size == self._descriptor.size else 0
         check_sum(self._descriptor, Digest.from_hash(self._hasher), self._size + more)
         self._whole = True
 
 
 def verified(stream: BinaryIO, descriptor: Descriptor) -> BinaryIO:
-    """`stream` as a `VerifiedStream`, for who wants a `BinaryIO`."""
+    """Wraps `stream` in a `VerifiedStream`, typed as a `BinaryIO`."""
     return cast("BinaryIO", VerifiedStream(stream, descriptor))

@@ -98,7 +98,7 @@ def test_what_an_error_says_does_not_change() -> None:
 
 def test_every_kind_of_error_gets_more_words() -> None:
     absent = AbsentError([Digest.of(b"x")]).with_where("disc 1")
-    assert absent.what.startswith("disc 1: not there yet")
+    assert absent.what.startswith("disc 1: content is on a volume that is not attached")
     assert absent.digests == (Digest.of(b"x"),)
     lost = NoConnectionError("unreachable", "no connection", request_id="7").with_hint("check")
     assert (lost.sent, lost.request_id, lost.repeatable, lost.hint) == (False, "7", True, "check")

@@ -46,7 +46,6 @@ class RegistryRepository:
         self._absent: set[Digest] = set()
         """What `has` just denied: `put` does not ask again."""
         self._referring: dict[tuple[Digest, Digest], Node] = {}
-        """What is to be found at a subject: (manifest, subject) → manifest."""
         """Manifests with a subject that `publish` makes findable: a fallback tag is a name, and names come last."""
         self._lock = threading.Lock()
 
