@@ -1,1 +1,1 @@
-"""The one HTTP client: logins, redirects, retries, resuming by Range. It keeps no cookies and reads no netrc."""
+"""The one HTTP client: logins, redirects, retries, resuming by Range. Keeps no cookies and reads no netrc."""

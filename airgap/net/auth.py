@@ -1,6 +1,6 @@
-"""Who we are to a registry: challenges, tokens, and when to ask for new ones.
+"""Authentication at a registry: challenges, tokens, and when to request new ones.
 
-Source: Distribution's token authentication specification; what Harbor does otherwise is said where it matters.
+Source: Distribution's token authentication specification. Comments note where Harbor differs.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from airgap.net.http import Client, Fixed, Response
 from airgap.net.origin import redact
 
 DEFAULT_SECONDS = 60.0
-"""A token's life where the server does not say (token specification, "expires_in")."""
+"""Seconds that a token is valid if the server does not say (token specification, "expires_in")."""
 LEEWAY = 30.0
-"""Seconds before its end when a token counts as expired: a token is checked when a request starts."""
+"""Seconds before its end at which a token counts as expired. A server checks a token when a request starts."""
 
 _PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A `Www-Authenticate` header: `scheme` is `bearer`, `basic`, or another in lower case."""
+    """A `Www-Authenticate` header: `scheme` is `bearer`, `basic`, or another scheme in lower case."""
 
     scheme: str
     realm: str = ""
@@ -39,18 +39,18 @@ class Challenge:
 
 
 NO_CHALLENGE = Challenge("")
-"""The service does not ask who we are."""
+"""The service does not require authentication."""
 
 
 def parse_challenge(header: str) -> Challenge | None:
-    """The challenge that we can answer best, `None` for an empty header."""
+    """The challenge that airgap can answer best, `None` for an empty header."""
     text = header.strip()
     if not text:
         return None
     bearer = re.search(r"(?:^|,\s*)bearer\s+", text, re.IGNORECASE)
     if bearer is None:
         return Challenge(text.split()[0].rstrip(",").lower())
-    # Of two with one name the first counts: a later one belongs to the next challenge.
+    # If a name occurs twice, the first counts: a later one belongs to the next challenge.
     found = dict(reversed(_PARAMETER.findall(text[bearer.end() :])))
     return Challenge("bearer", found.get("realm", ""), found.get("service", ""))
 
@@ -62,13 +62,13 @@ class _Token:
 
 
 Scopes = tuple[str, ...]
-"""`repository:<name>:<actions>`, the one that matters first."""
+"""`repository:<name>:<actions>`, the most important first."""
 
 
 class TokenRealm:
-    """One registry's ways: its first challenge, and one token for each set of scopes. Thread-safe.
+    """The authentication at one registry: its first challenge, and one token per set of scopes. Thread-safe.
 
-    `probe_url` is its `/v2/`. `login` is `None` for anonymous access.
+    `probe_url` is the registry's `/v2/`. `login` is `None` for anonymous access.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class TokenRealm:
 
     @property
     def who(self) -> str:
-        """For people."""
+        """The account, for messages."""
         return f"user {self.login.username}" if self.login and self.login.username else "anonymous"
 
     def header(self, scopes: Scopes) -> str:
-        """The `Authorization` header for `scopes`, fetched where needed. Raises `UpstreamError`."""
-        # The challenge is known before any body is sent: a body into a 401 would be sent for nothing.
+        """The `Authorization` header for `scopes`, fetched if necessary. Raises `UpstreamError`."""
+        # Get the challenge before sending any body: a body sent into a 401 is wasted.
         challenge = self._challenge or self._probe()
         if self.login is not None and not self.login.username:
             return self.login.header
@@ -114,10 +114,10 @@ class TokenRealm:
         return token.header
 
     def refused(self, scopes: Scopes, response: Response) -> bool:
-        """Learns from a 401; true when `header(scopes)` has something new to say.
+        """Evaluates a 401; true if `header(scopes)` now returns another value.
 
-        Harbor answers every `Authorization` that fails with `Basic`, never `Bearer`, so the first challenge is kept;
-        and an empty challenge means that the project is missing, where asking again is pointless.
+        Harbor answers every failed `Authorization` with `Basic`, never `Bearer`, so the first challenge is kept. An
+        empty challenge means that the project is missing; asking again is pointless.
         """
         challenge = parse_challenge(response.headers.get("Www-Authenticate") or "")
         if challenge is None or (self.login is not None and not self.login.username):
@@ -147,7 +147,7 @@ class TokenRealm:
             return token
 
     def _fetch(self, challenge: Challenge, scopes: Scopes) -> _Token:
-        # The realm comes from a server: it gets our password only where the zone's rules let it.
+        # A server supplies the realm. The realm gets the password only if the zone's rules allow it.
         realm = self._http.resolve(self._probe_url, challenge.realm, "token realm")
         query = [("service", challenge.service)] if challenge.service else []
         query += [("scope", scope) for scope in scopes]
@@ -170,7 +170,7 @@ class TokenRealm:
         return _Token(f"Bearer {text}", asked + max(seconds - LEEWAY, seconds / 2))
 
     def _check_granted(self, token: str, realm: str) -> None:
-        """Harbor gives a wrong password a token too, one that allows nothing: then the login itself is tried."""
+        """Harbor issues a token without rights for a wrong password. For such a token, test the login itself."""
         if self.login is None or self._login_checked:
             return
         access = _claims(token).get("access", ...)
@@ -201,7 +201,7 @@ class TokenRealm:
 
 @dataclass(frozen=True, slots=True)
 class ScopedAuth:
-    """An `Auth` for one set of scopes at one authority."""
+    """An `Auth` for one set of scopes at one registry."""
 
     authority: TokenRealm
     scopes: Scopes
@@ -216,7 +216,7 @@ class ScopedAuth:
 
 
 def _claims(token: str) -> Mapping[str, Any]:
-    """The claims of a JWT, unverified: they are only a hint. Empty for opaque tokens."""
+    """The claims of a JWT, unverified, because they serve only as a hint. Empty for opaque tokens."""
     parts = token.split(".")
     try:
         claims = decode_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))

@@ -1,4 +1,4 @@
-"""How often and after how long something is tried again. urllib3's `Retry` does the arithmetic."""
+"""How often and after which delay an operation is retried. urllib3's `Retry` does the arithmetic."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from urllib3.exceptions import InvalidHeader, MaxRetryError
 from urllib3.util import Retry
 
 MAX_RETRY_AFTER = 120.0
-"""Seconds that a server may make us wait at once: longer, and a person should know rather than a job hang."""
+"""The longest `Retry-After` in seconds that a job obeys. For longer ones, a person should know, and no job
+should hang."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """`attempts` in all, for each request. The waits grow from `base` seconds to `longest`, plus up to `jitter`."""
+    """At most `attempts` per request. The waits grow from `base` to `longest` seconds, plus up to `jitter`."""
 
     attempts: int = 6
     base: float = 0.5
@@ -22,23 +23,23 @@ class Retries:
 
 
 class Backoff:
-    """Counts the failures of one piece of work."""
+    """Counts the failures of one operation."""
 
     def __init__(self, retries: Retries, attempts: int | None = None) -> None:
         self._limits = retries
         self._attempts = retries.attempts if attempts is None else attempts
         self._retry: Retry | None = None
-        """Made when something fails: most requests never need it."""
+        """Created at the first failure, because most requests do not need it."""
 
     def reset(self) -> None:
-        """There was progress: the count starts anew."""
+        """Restarts the count, because there was progress."""
         self._retry = None
 
     def after(self, retry_after: str | None = None) -> float | None:
-        """Seconds to wait before the next attempt, `None` when there is none left.
+        """Seconds to wait before the next attempt, `None` if no attempt is left.
 
-        The first repetition after a broken connection comes at once: a kept connection that went stale is the usual
-        reason. An answer that asks for patience (`Retry-After`, seconds or a date) gets it, bounded.
+        After a broken connection, the first retry is immediate: usually, a kept connection went stale. A `Retry-After`
+        (seconds or a date) is obeyed, up to a limit.
         """
         try:
             self._retry = retry = (self._retry or self._fresh()).increment("GET", "/")

@@ -1,4 +1,4 @@
-"""`RequestBody`: what is sent. It can be opened again, and only so is it ever repeated."""
+"""`RequestBody`: the bytes to send. A request is repeated only by opening its body again."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from airgap.base.errors import DamageError
 from airgap.base.streams import read_into
 
 SEND = 64 << 10
-"""Bytes handed to the socket at once: larger pieces halve the rate at which a registry takes them (measured)."""
+"""Bytes handed to the socket at once. Larger pieces halve the rate at which a registry accepts them (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
-    """`size` bytes that `open()` gives from their beginning, each time it is called."""
+    """`size` bytes, which `open()` returns from the beginning at each call."""
 
     size: int
     open: Callable[[], BinaryIO]
 
     @classmethod
     def of(cls, data: bytes) -> RequestBody:
-        """A small body that is in memory anyway."""
+        """A small body that is already in memory."""
         return cls(len(data), lambda: io.BytesIO(data))
 
     def pieces(self) -> Generator[memoryview, None, None]:
-        """One pass: reads `CHUNK` at once into one buffer, yields views of `SEND` bytes that are valid until the next.
+        """One pass: reads `CHUNK` bytes into one buffer and yields views of `SEND` bytes, each valid until the next.
 
-        Raises `IntegrityError` (`truncated`) when the stream ends early; what is beyond `size` is not read.
+        Raises `IntegrityError` (`truncated`) if the stream ends early. Bytes after `size` are not read.
         """
         left = self.size
         view = memoryview(bytearray(min(CHUNK, left)))

@@ -1,4 +1,4 @@
-"""How a host is reached: credentials, CA, mirror, and the other hosts that it may lead to."""
+"""How to reach a host: credentials, CA, mirror, and the other hosts that it may refer to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How to log in. Secrets are named by file, and read only when they are used.
+    """How to log in. Secrets are given as file paths, and read only when they are used.
 
-    Either `username` and `password_file`, or `password_file` alone (a robot account's JSON with `name` and `secret`, as
-    Harbor lets people download it), or `token_file`, or (S3) `profile` or the two key files.
+    One of: `username` and `password_file`; `password_file` alone (a robot account's JSON with `name` and `secret`, as
+    downloaded from Harbor); `token_file`; (S3) `profile`, or the two key files.
     """
 
     username: str = ""
@@ -24,12 +24,14 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """How to reach one host. `allowed_hosts` are other origins (`host[:port]`) that redirects, upload Locations,
-    token realms and LFS hrefs may lead to, besides the same origin."""
+    """How to reach one host. `allowed_hosts` (`host[:port]`) are other origins that its answers may refer to.
+
+    They apply to redirects, upload Locations, token realms and LFS hrefs. The same origin is always allowed.
+    """
 
     credentials: Credentials | None = None
     ca_file: Path | None = None
     plain_http: bool = False
     mirror: str = ""
-    """A base URL that is asked in place of the host (`https://mirror.example.org/v2/hub`)."""
+    """A base URL to use instead of the host (`https://mirror.example.org/v2/hub`)."""
     allowed_hosts: tuple[str, ...] = ()

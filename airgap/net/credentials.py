@@ -22,14 +22,14 @@ from airgap.net.config import Credentials
 MAX_CONFIG = 4 << 20
 """Bytes of a docker config.json."""
 HELPER_SECONDS = 30
-"""A helper that asks nobody answers at once; one that opens a dialogue must not hang a job."""
+"""A helper without a prompt answers at once; one that opens a dialogue must not block a job."""
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A user name and password; or, with an empty user name, a bearer token as `password`."""
+    """A user name and password; if the user name is empty, `password` is a bearer token."""
 
     username: str
     password: str = field(repr=False)
@@ -44,10 +44,10 @@ class Login:
 
 
 def login_of(credentials: Credentials | None) -> Login | None:
-    """The login that a resource names; `None` where it names none.
+    """The login that a resource names; `None` if it names none.
 
-    A password file may also be what Harbor lets people download for a robot account: JSON with `name` and `secret`.
-    Raises `InputError`.
+    A password file may also be Harbor's download for a robot account: JSON with `name` and `secret`. Raises
+    `InputError`.
     """
     if credentials is None:
         return None
@@ -76,7 +76,7 @@ def _robot(secret: str) -> Login | None:
 
 
 def docker_login(config: Path | None, host: str) -> Login | None:
-    """The login for a registry (`host[:port]`, `docker.io`) in docker's config.json or its helpers; `None` without.
+    """The login for a registry (`host[:port]`, `docker.io`) from docker's config.json or its helpers; else `None`.
 
     Raises `InputError` (`bad-docker-config`).
     """
@@ -108,7 +108,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _DockerStore:
-    """What a docker configuration says: entries by registry, helpers by registry, and the helper for all others."""
+    """A docker configuration: entries and helpers by registry, and the helper for all other registries."""
 
     entries: Mapping[str, Mapping[str, Any]]
     helpers: Mapping[str, Any]
@@ -125,7 +125,7 @@ class _DockerStore:
 
     def find(self, key: str) -> str | None:
         """base64 of `user:password` under exactly this key. Raises `InputError`."""
-        # The helper for all is asked by the plain name only, and by Docker Hub's: it is a program, and slow.
+        # The default helper is asked only by the plain name, and by Docker Hub's key: starting a program is slow.
         spelled = key.startswith("https://") and key != DOCKER_HUB_KEY
         if spelled and key not in self.entries and key not in self.helpers:
             return None
@@ -136,7 +136,7 @@ class _DockerStore:
 
 
 def _inline(entry: Mapping[str, Any]) -> str | None:
-    """What the file itself holds; some tools write `username` and `password` instead of `auth`."""
+    """The entry in the file itself; some tools write `username` and `password` instead of `auth`."""
     if entry.get("auth"):
         return str(entry["auth"])
     if entry.get("username") and entry.get("password"):
@@ -146,7 +146,7 @@ def _inline(entry: Mapping[str, Any]) -> str | None:
 
 
 def _ask_helper(suffix: str, hostname: str) -> str | None:
-    """base64 of `user:password` from `docker-credential-<suffix>`; `None` when it has nothing for the host."""
+    """base64 of `user:password` from `docker-credential-<suffix>`; `None` if it has no entry for the host."""
     program = f"docker-credential-{suffix}"
     if not _HELPER.match(str(suffix)):
         raise InputError("bad-docker-config", f"credential helper {suffix!r}: not a program name")
@@ -159,7 +159,7 @@ def _ask_helper(suffix: str, hostname: str) -> str | None:
             check=False,
         )
         if done.returncode != 0:
-            return None  # "credentials not found" is exit 1; what it printed may hold secrets
+            return None  # "credentials not found" is exit 1; the output may contain secrets
         answer = decode_json(done.stdout)
         pair = f"{answer['Username']}:{answer['Secret']}"
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,4 @@
-"""The border where faults of the HTTP libraries become `UpstreamError`. Nothing else maps them."""
+"""The only place where faults of the HTTP libraries become `UpstreamError`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from airgap.base.strict_json import decode_json
 from airgap.net.origin import redact
 
 MAX_MESSAGE = 500
-"""Characters of a server's own words that we repeat: enough for Harbor's longest, and no page of HTML."""
+"""Characters of a server's message that are repeated: enough for Harbor's longest, but not for a page of HTML."""
 
 _CUT = (lib.IncompleteRead, http.client.IncompleteRead)
-"""A body that ended before its announced or its last chunk's end."""
+"""The body ended before its announced length or before its last chunk."""
 
 LIBRARY_FAULTS = (lib.HTTPError, http.client.HTTPException, OSError)
-"""All that urllib3 and the socket below it raise. `ssl.SSLError` is an `OSError`."""
+"""All exceptions of urllib3 and the socket below it. `ssl.SSLError` is an `OSError`."""
 
 
 class TransportError(UpstreamError):
-    """There was no (whole) answer: unreachable, timed out, cut, or no trusted TLS.
+    """There was no (complete) answer: unreachable, timed out, connection lost, or TLS not trusted.
 
-    `repeatable` says whether another attempt can help; `request_id` names the request that failed.
+    `repeatable` says whether another attempt can help; `request_id` identifies the failed request.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class TransportError(UpstreamError):
         self.request_id = request_id
 
     sent = True
-    """False when the request certainly never reached the server."""
+    """False if the request certainly never reached the server."""
 
 
 class NoConnectionError(TransportError, UnreachableError):
-    """There was no connection to send the request on."""
+    """No connection could be made, so the request was not sent."""
 
     sent = False
 
 
 def transport_error(error: Exception, method: str, url: str, request_id: str, side: Side = "") -> TransportError:
-    """What a library fault means to people. The library's text is not shown: it may hold the URL's query."""
+    """Explains a library fault. The library's own text is not shown, because it may contain the URL's query."""
     where = f"{method} {redact(url)}"
     cause = _root(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -62,7 +62,7 @@ def transport_error(error: Exception, method: str, url: str, request_id: str, si
         return TransportError(
             "tls-failed",
             f"{where}: the server does not speak TLS",
-            "if plain HTTP is meant: plainHTTP: true in Upstreams, an http:// address in the Sovereign resource",
+            "to use plain HTTP, set plainHTTP: true in Upstreams, or an http:// address in the Sovereign resource",
             repeatable=False,
             request_id=request_id,
             side=side,
@@ -93,7 +93,7 @@ def transport_error(error: Exception, method: str, url: str, request_id: str, si
 def _root(error: BaseException) -> BaseException:
     """The innermost fault: urllib3 wraps by `args` and by `__cause__`."""
     for _ in range(10):
-        if isinstance(error, _CUT):  # below it is only how the library noticed
+        if isinstance(error, _CUT):  # the fault below only tells how the library noticed
             break
         inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
         inner = inner or error.__cause__ or error.__context__
@@ -114,7 +114,7 @@ def _short(cause: BaseException) -> str:
 
 
 def server_errors(data: bytes) -> list[tuple[str, str]]:
-    """(code, message) of an OCI error body, also Harbor's; empty when it is something else.
+    """(code, message) pairs of an OCI error body, also Harbor's; empty for any other body.
 
     Source: OCI distribution-spec v1.1, "Error Codes".
     """
@@ -130,7 +130,7 @@ def _clean(text: str) -> str:
 
 
 def server_words(data: bytes, content_type: str) -> str:
-    """What the server says about the failure, in one line; `""` for HTML and for nothing."""
+    """The server's explanation of a failure, in one line; `""` for HTML and for an empty body."""
     errors = server_errors(data)
     if errors:
         return "; ".join(f"{code}: {message}" if message else code for code, message in errors)[:MAX_MESSAGE]
@@ -167,7 +167,7 @@ _HINTS = {
 def status_error(
     method: str, url: str, status: int, request_id: str, words: str = "", *, hint: str = "", side: Side = ""
 ) -> UpstreamError:
-    """The error for an answer with a status that the caller did not expect. 404 gives `NotFoundError`."""
+    """The error for an answer with an unexpected status. 404 gives `NotFoundError`."""
     code = _CODES.get(status, "upstream-failed" if status >= 500 else "unexpected-answer")
     kind = NotFoundError if status == 404 else UpstreamError
     said = f": {words}" if words else ""

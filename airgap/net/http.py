@@ -1,11 +1,12 @@
-"""`Client`: every HTTP request that airgap makes itself goes through here.
+"""`Client`: every HTTP request that airgap itself makes goes through here.
 
-It sits on urllib3's pools directly: below requests, because a small blob costs 0.28 ms through a pool and 0.63 ms
-through a `requests.Session` (1,500 GETs of 8 KiB on loopback), which would be half of a pull of many small blobs, and
-because of what requests adds, `~/.netrc`, cookies, proxies of the environment and redirects of its own have to be off.
+It uses urllib3's pools directly instead of requests. A small blob costs 0.28 ms through a pool and 0.63 ms through a
+`requests.Session` (1,500 GETs of 8 KiB on loopback), which would be half of the time of a pull of many small blobs.
+Besides, the extras of requests would have to be switched off: `~/.netrc`, cookies, proxies from the environment and its
+own redirects.
 
-What it promises: no cookies, no netrc; `Authorization` goes to the origin of the first URL only; redirects are judged
-by `resolve_hop`; a body is repeated only by opening it again; content is never decoded; all faults are `UpstreamError`.
+Guarantees: no cookies, no netrc; `Authorization` goes only to the origin of the first URL; `resolve_hop` checks every
+redirect; a body is repeated only by opening it again; content is never decoded; all faults are `UpstreamError`.
 """
 
 from __future__ import annotations
@@ -31,48 +32,48 @@ from airgap.net.stream import open_resuming
 __all__ = ["Auth", "Client", "Fixed", "RequestBody", "Response", "Retries", "Timeouts"]
 
 MAX_HOPS = 5
-"""Redirects that are followed: a registry in front of object storage needs one, a mirror of it two."""
+"""Redirects that are followed: a registry with object storage needs one, a mirror of it two."""
 SUCCESS = range(200, 300)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 BUSY = frozenset({429, 503})
-"""The request was not looked at: it may be repeated whatever it was."""
+"""The server did not process the request, so any request may be repeated."""
 REPEATED = frozenset({408, 429, 500, 502, 503, 504})
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """RFC 9110, 9.2.2."""
 
 
 class Auth(Protocol):
-    """Who we are to one service. Thread-safe."""
+    """The authentication at one service. Thread-safe."""
 
     def authorization(self) -> str:
         """The value of the `Authorization` header; `""` for none."""
 
     def refused(self, response: Response) -> bool:
-        """Told of a 401. True when asking again makes sense, because `authorization()` has a new answer."""
+        """Called after a 401. True if a repetition makes sense, because `authorization()` returns a new value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """An `Auth` that always says the same: `Bearer …`, `token …` or `Basic …`."""
+    """An `Auth` with a constant value: `Bearer …`, `token …` or `Basic …`."""
 
     value: str = field(repr=False)
 
     def authorization(self) -> str:
-        """The value it was made with."""
+        """The constant value."""
         return self.value
 
     def refused(self, response: Response) -> bool:
-        """There is nothing else to try."""
+        """False: there is no other value to try."""
         return False
 
 
 Explain = Callable[[Response], UpstreamError]
-"""What an unexpected answer means: a service knows its own words better than HTTP does."""
+"""Explains an unexpected answer: a service knows its own messages better than HTTP does."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One request as the caller meant it, the same for every attempt and hop."""
+    """One request as the caller made it, the same for every attempt and hop."""
 
     method: str
     url: str
@@ -89,7 +90,7 @@ _TIMEOUTS, _RETRIES, _PLAIN = Timeouts(), Retries(), HostConfig()
 
 
 def _with_allowed(hosts: Mapping[str, HostConfig]) -> dict[str, HostConfig]:
-    """`hosts`, and for what they allow (a token server, object storage) the same CA file, but no credentials."""
+    """`hosts`, and the hosts that they allow (token server, object storage) with the same CA file, no credentials."""
     made = dict(hosts)
     for config in hosts.values():
         for name in config.allowed_hosts:
@@ -99,10 +100,10 @@ def _with_allowed(hosts: Mapping[str, HostConfig]) -> dict[str, HostConfig]:
 
 
 class Client:
-    """Thread-safe. `hosts` maps `host[:port]` to how it is reached; hosts that are not in it need nothing special.
+    """Thread-safe. `hosts` maps `host[:port]` to its configuration; other hosts use the defaults.
 
-    `proxies` (keys `http`, `https`, `no`) count in the connected zone only. `on_retry` gets one line for people
-    each time something is tried again. `max_connections` is how many are kept open to each host.
+    `proxies` (keys `http`, `https`, `no`) apply only in the connected zone. `on_retry` receives one line for people
+    before each retry. `max_connections` is the number of connections kept open per host.
     """
 
     def __init__(
@@ -129,17 +130,17 @@ class Client:
         self._pools = Pools(self.host, proxies if zone == "connected" else None, timeouts, max_connections)
 
     def host(self, origin: Origin) -> HostConfig:
-        """How `origin` is reached: an entry with its port goes before one without."""
+        """The configuration of `origin`: an entry with its port takes precedence over one without."""
         exact = self.hosts.get(f"{origin.host}:{origin.port}") or self.hosts.get(origin.netloc)
         return exact or self.hosts.get(origin.host) or _PLAIN
 
     def alias(self, origin: Origin, config: HostConfig) -> None:
-        """Reaches `origin` by `config`, where nothing is said about it: a mirror, or an API under another name."""
+        """Uses `config` for `origin` if it has no entry of its own: for a mirror, or an API under another name."""
         if self.host(origin) is _PLAIN:
             self.hosts[f"{origin.host}:{origin.port}"] = config
 
     def resolve(self, url: str, location: str, what: str) -> str:
-        """Where `location` in an answer from `url` leads, if the zone's rules allow it: see `resolve_hop`."""
+        """The URL of `location` in an answer from `url`, if the zone's rules allow it: see `resolve_hop`."""
         allowed = self.host(Origin.of(url)).allowed_hosts
         return resolve_hop(url, location, what, zone=self.zone, allowed=allowed)
 
@@ -160,12 +161,12 @@ class Client:
         limit: int = MAX_ANSWER,
         explain: Explain = Response.error,
     ) -> Response:
-        """One request with its redirects, its new token after a 401 and its repetitions.
+        """Sends one request, with redirects, a new token after a 401, and retries.
 
-        `expect` are the statuses that are no error, `None` for all. `idempotent` defaults by method; a request that
-        is not is repeated only when the server did not look at it. With `stream` the body is left to be read, and
-        the caller closes the response; otherwise at most `limit` bytes of it are read. `attempts` overrides the
-        client's; `explain` makes the error of an unexpected answer. Raises `NotFoundError` for 404, else
+        `expect` are the accepted statuses, `None` for all. `idempotent` defaults by method; a request that is not
+        idempotent is repeated only if the server did not process it. With `stream`, the body is left unread and the
+        caller closes the response; otherwise at most `limit` bytes of it are read. `attempts` overrides the client's
+        number; `explain` creates the error for an unexpected answer. Raises `NotFoundError` for 404, else
         `UpstreamError`.
         """
         origin = Origin.of(url)
@@ -179,7 +180,8 @@ class Client:
                 if not stream or (expect is not None and response.status not in expect):
                     response.load(limit)
             except TransportError as error:
-                # A fault of another request, met while our body was read, is not ours to repeat.
+                # A fault of another request, met while reading the body to send, is not a reason to repeat this
+                # request.
                 mine = error.request_id == request_id and error.repeatable
                 wait = backoff.after() if mine and (again or not error.sent) else None
                 if wait is None:
@@ -207,11 +209,11 @@ class Client:
         etag: str = "",
         explain: Explain = Response.error,
     ) -> BinaryIO:
-        """The body of a GET from byte `offset` on, as a stream that survives drops.
+        """The body of a GET from byte `offset` on, as a stream that survives broken connections.
 
-        When the connection breaks it asks for the rest with Range (and If-Range where there is a strong `etag`), at
-        most `retries.attempts` times without progress. A server that ignores Range costs its first bytes again.
-        What it gives is not verified: whoever reads must hash. Raises as `request`, from `read` too.
+        If the connection breaks, it requests the rest with Range (and If-Range if there is a strong `etag`), at most
+        `retries.attempts` times without progress. If a server ignores Range, the first bytes are transferred again. The
+        bytes are not verified: the reader must hash them. Raises the same errors as `request`, also from `read`.
         """
 
         def ask(start: int, validator: str) -> Response:
@@ -225,7 +227,7 @@ class Client:
         return open_resuming(ask, offset, etag, Backoff(self.retries), self.pause)
 
     def pause(self, seconds: float, why: str) -> None:
-        """Waits before the next attempt, and says so."""
+        """Waits before the next attempt, and reports it."""
         if self._on_retry is not None:
             self._on_retry(f"{why}; trying again" + (f" in {seconds:.0f} s" if seconds >= 1 else ""))
         if seconds > 0:
@@ -255,7 +257,7 @@ class Client:
             if call.method not in ("GET", "HEAD") or hops > MAX_HOPS:
                 code = "redirect-refused" if hops <= MAX_HOPS else "too-many-redirects"
                 what = f"{call.method} {redact(call.url)}: redirected to {redact(location)}"
-                raise UpstreamError(code, what, "use the address that it redirects to", response.status, side=self.side)
+                raise UpstreamError(code, what, "use the address it redirects to", response.status, side=self.side)
             url = self.resolve(url, location, "redirect")
 
     def _send(self, call: _Call, url: str) -> Response:

@@ -1,7 +1,8 @@
-"""Origins, and where an answer may send us: one place for the rule of design invariant 8.
+"""Origins, and where an answer may lead: the only implementation of design invariant 8.
 
-Inside the gap a redirect, an upload `Location`, a token realm or an LFS href counts only within the same origin or
-the host's `allowed_hosts`. Connected, any https host may be named. A way from https down to http is never taken.
+Inside the gap, a redirect, an upload `Location`, a token realm or an LFS href is accepted only within the same origin
+or the host's `allowed_hosts`. In the connected zone, any https host is accepted. A downgrade from https to http is
+never followed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from airgap.base.errors import InputError, Side, UpstreamError
 
 Zone = Literal["connected", "gap"]
 SIDES: Mapping[Zone, Side] = {"connected": "origin", "gap": "destination"}
-"""Who is asked in a zone: content comes from the one and goes to the other."""
+"""Which side a zone talks to: content comes from an origin and goes to a destination."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -41,7 +42,7 @@ class Origin:
 
     @property
     def netloc(self) -> str:
-        """`host`, with `:port` where it is not the scheme's own."""
+        """`host`, with `:port` unless it is the default port of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -49,13 +50,13 @@ class Origin:
         return f"{self.scheme}://{self.netloc}"
 
     def named_by(self, hosts: tuple[str, ...]) -> bool:
-        """True when `hosts` has this origin's `host`, `host:port` or `scheme://host[:port]`."""
+        """True if `hosts` contains this origin's `host`, `host:port` or `scheme://host[:port]`."""
         names = {self.host, f"{self.host}:{self.port}", self.netloc, str(self)}
         return any(name.rstrip("/").lower() in names for name in hosts)
 
 
 def redact(url: str) -> str:
-    """`url` for people: without user, password, query and fragment, which may hold secrets."""
+    """`url` for messages: without user, password, query and fragment, which may contain secrets."""
     try:
         parts = urlsplit(url)
         netloc = parts.netloc.rpartition("@")[2]
@@ -65,9 +66,9 @@ def redact(url: str) -> str:
 
 
 def resolve_hop(url: str, location: str, what: str, *, zone: Zone, allowed: tuple[str, ...] = ()) -> str:
-    """The absolute URL that `location` means in an answer from `url`, if it may be followed.
+    """The absolute URL of `location` in an answer from `url`, if it may be followed.
 
-    `what` names the hop for people (`redirect`, `upload Location`, `token realm`). Raises `UpstreamError`
+    `what` names the hop in messages (`redirect`, `upload Location`, `token realm`). Raises `UpstreamError`
     (`bad-location`, `insecure-redirect`, `foreign-host`).
     """
     side = SIDES[zone]
@@ -91,12 +92,12 @@ def resolve_hop(url: str, location: str, what: str, *, zone: Zone, allowed: tupl
             "set the external URL of the service to https (behind a proxy: X-Forwarded-Proto)",
             side=side,
         )
-    # Connected, a stranger's host is normal (object storage behind a registry) as long as TLS says who it is.
+    # In the connected zone, another host is normal (object storage behind a registry), if TLS authenticates it.
     if named or (zone == "connected" and there.scheme == "https"):
         return there_url
     raise UpstreamError(
         "foreign-host",
         f"{what} from {here} leads to another host: {there}",
-        f"if that is meant, add {there.netloc} to allowedHosts of {here.netloc}",
+        f"if this is intended, add {there.netloc} to allowedHosts of {here.netloc}",
         side=side,
     )

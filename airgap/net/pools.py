@@ -1,4 +1,4 @@
-"""Connections: one pool for each origin, TLS by the host's own CA file, proxies in the connected zone."""
+"""Connections: one pool per origin, TLS with the host's own CA file, proxies in the connected zone."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from airgap.net.origin import Origin, redact
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to get a connection, and without any data on it."""
+    """Seconds to wait for a connection, and for data on it."""
 
     connect: float = 15.0
     read: float = 60.0
 
 
 class Pools:
-    """Thread-safe. `config` says how an origin is reached."""
+    """Thread-safe. `config` returns the configuration of an origin."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class Pools:
         body: Iterable[memoryview] | None,
         timeout: urllib3.Timeout,
     ) -> urllib3.BaseHTTPResponse:
-        """Sends one request to `url` at `origin`; returns when the answer's head is there.
+        """Sends one request to `url` at `origin`; returns when the answer's headers have arrived.
 
-        Raises the library's faults.
+        Raises the library's exceptions.
         """
         way = self._ways.get(origin) or self._make(origin)
         return way(
@@ -72,7 +72,7 @@ class Pools:
         )
 
     def close(self) -> None:
-        """Closes idle connections; those in use close when their response does."""
+        """Closes idle connections; connections in use close together with their response."""
         with self._lock:
             for manager in self._managers:
                 manager.clear()
@@ -98,11 +98,11 @@ class Pools:
         manager = urllib3.PoolManager(num_pools=1, **options)
         self._managers.append(manager)
         pool = manager.connection_from_host(origin.host, origin.port, origin.scheme)
-        # The pool itself, not its manager: it saves a third of the time of a small request.
+        # Use the pool itself, not its manager: this saves a third of the time of a small request.
         return partial(_direct, pool)
 
     def _proxy(self, origin: Origin) -> str:
-        """The proxy for `origin`, `""` for none. Loopback never goes through one (as in curl and Go)."""
+        """The proxy for `origin`, `""` for none. Loopback never uses a proxy (as in curl and Go)."""
         proxy = self._proxies.get(origin.scheme) or self._proxies.get("all") or ""
         if not proxy or _loopback(origin.host):
             return ""
@@ -116,7 +116,7 @@ def _direct(pool: urllib3.HTTPConnectionPool, method: str, url: str, **more: Any
 
 
 def _bypassed(origin: Origin, patterns: str) -> bool:
-    """True when `patterns` (as in NO_PROXY: `*`, hosts or domains with commas, a port where wanted) has `origin`."""
+    """True if `patterns` match `origin`. As in NO_PROXY: `*`, or hosts and domains with commas, ports optional."""
     for entry in patterns.lower().split(","):
         name = entry.strip().removeprefix("*.").lstrip(".")
         if name == "*" or name in (origin.host, f"{origin.host}:{origin.port}"):
@@ -151,7 +151,7 @@ def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.PoolManage
 
 
 def tls_context(config: HostConfig) -> ssl.SSLContext:
-    """TLS 1.2 or newer, names checked. With a CA file only what it signed is trusted, else the system's roots.
+    """TLS 1.2 or newer, with host names checked. A CA file replaces the system's roots.
 
     Raises `InputError` (`bad-ca-file`).
     """

@@ -1,4 +1,4 @@
-"""`Response`: an answer's head, and its body either whole (and bounded) or as a stream."""
+"""`Response`: an answer's headers, and its body, either complete (and limited in size) or as a stream."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from airgap.net.faults import (
 from airgap.net.origin import redact
 
 MAX_ANSWER = 16 << 20
-"""Bytes of an answer that is kept in memory: tag lists and referrers of the largest repositories fit."""
+"""Bytes of an answer kept in memory: enough for the tag lists and referrers of the largest repositories."""
 MAX_DRAIN = 64 << 10
-"""Bytes that are read to keep a connection; a longer rest costs more than a new connection."""
+"""Bytes that are read to keep a connection; reading a longer rest costs more than a new connection."""
 
 
 class Response:
-    """An answer to `method` `url` (the last hop). `headers` ignores case, `side` says who answered."""
+    """An answer to `method` `url` (the last hop). `headers` ignores case; `side` is the side that answered."""
 
     __slots__ = ("_data", "_raw", "headers", "method", "request_id", "side", "status", "url")
 
@@ -41,15 +41,15 @@ class Response:
         self._data: bytes | None = None
 
     def load(self, limit: int) -> bytes:
-        """Reads the body whole and gives the connection back.
+        """Reads the complete body and returns the connection to the pool.
 
-        Of a refusal, what can be read of its body is enough: Distribution 2.8 announces a whole blob with its 416.
-        Raises `UpstreamError` (`answer-too-large`), `TransportError`.
+        For an error status, the readable part of the body is enough: Distribution 2.8 announces a complete blob with
+        its 416. Raises `UpstreamError` (`answer-too-large`), `TransportError`.
         """
         if self._data is None:
             pieces, left = [], limit + 1
             try:
-                # To the empty read: only there does urllib3 say that a body was shorter than announced.
+                # Read until an empty read: only then does urllib3 report that a body was shorter than announced.
                 while left > 0 and (piece := self.read(left)):
                     pieces.append(piece)
                     left -= len(piece)
@@ -70,16 +70,16 @@ class Response:
 
     @property
     def data(self) -> bytes:
-        """The body, after `load` (which `request` does unless told to stream)."""
+        """The body, after `load` (which `request` calls unless `stream` is set)."""
         return self._data or b""
 
     @property
     def content_type(self) -> str:
-        """The media type, lower case and without parameters."""
+        """The media type, in lower case and without parameters."""
         return (self.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
 
     def json(self) -> Any:
-        """The body as JSON. Raises `UpstreamError` (`not-json`): HTML with a 200 is what a wrong URL gives."""
+        """The body as JSON. Raises `UpstreamError` (`not-json`): a wrong URL often returns HTML with a 200."""
         try:
             if self.content_type in ("text/html", "application/xhtml+xml"):
                 raise UpstreamError("not-json", "")
@@ -95,7 +95,7 @@ class Response:
             ) from error
 
     def server_errors(self) -> list[tuple[str, str]]:
-        """(code, message) pairs of an OCI error body; empty when it is something else."""
+        """(code, message) pairs of an OCI error body; empty for any other body."""
         return server_errors(self.data)
 
     def error(self, hint: str = "") -> UpstreamError:
@@ -105,7 +105,7 @@ class Response:
         return status_error(self.method, self.url, self.status, request_id[:80], words, hint=hint, side=self.side)
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes of the body, `b""` at its end. Raises `TransportError` when the connection breaks."""
+        """Up to `size` bytes of the body, `b""` at its end. Raises `TransportError` if the connection breaks."""
         try:
             return self._raw.read(size)
         except LIBRARY_FAULTS as error:
@@ -113,15 +113,17 @@ class Response:
             raise transport_error(error, self.method, self.url, self.request_id, self.side) from error
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fills `buffer` as far as one read goes; 0 at the end. Raises `TransportError` when the connection breaks.
+        """Reads once into `buffer`; returns the number of bytes, 0 at the end.
 
-        Past urllib3, which would make bytes of it first: 8 % of a large pull. What it would have said of a body that
-        is shorter than announced, `ResumingStream` finds out itself.
+        Bypasses urllib3, which would first create a bytes object: 8 % of the time of a large pull. urllib3's check for
+        a body that is shorter than announced is done by `ResumingStream`.
+        Raises `TransportError` if the connection breaks.
         """
         file = getattr(self._raw, "_fp", None)
         try:
             if isinstance(file, http.client.HTTPResponse):
-                # It closes itself after its last byte, of which urllib3 has counted none and would miss all.
+                # The file closes itself after its last byte. urllib3 has not counted the bytes and would report them
+                # all as missing.
                 return 0 if file.isclosed() else file.readinto(buffer)
         except LIBRARY_FAULTS as error:
             self._raw.close()
@@ -131,7 +133,7 @@ class Response:
         return len(data)
 
     def discard(self) -> None:
-        """Gives the connection back where little is left to read, else closes it."""
+        """Returns the connection to the pool if little is left to read, else closes it."""
         try:
             if len(self._raw.read(MAX_DRAIN)) < MAX_DRAIN:
                 self._raw.release_conn()
@@ -141,7 +143,7 @@ class Response:
         self._raw.close()
 
     def close(self) -> None:
-        """Ends the response; a body that was not read to its end costs the connection."""
+        """Ends the response; if its body was not read to the end, the connection is closed."""
         file = getattr(self._raw, "_fp", None)
         if not (isinstance(file, http.client.HTTPResponse) and file.isclosed()):
             self._raw.close()

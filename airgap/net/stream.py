@@ -1,4 +1,4 @@
-"""`ResumingStream`: the body of a GET that goes on where it was cut.
+"""`ResumingStream`: the body of a GET, resumed where the connection broke.
 
 Source: RFC 9110, 14 (Range, Content-Range) and 13.1.5 (If-Range).
 """
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
 Ask = Callable[[int, str], Response]
-"""`ask(start, validator)`: a streamed GET from byte `start` on; raises when it cannot be had."""
+"""`ask(start, validator)`: a streamed GET from byte `start` on; raises an error if it fails."""
 
 
 def open_resuming(ask: Ask, offset: int, etag: str, backoff: Backoff, pause: Callable[[float, str], None]) -> BinaryIO:
-    """Opens the stream: the first answer is there, and right, when this returns."""
+    """Opens the stream. On return, the first answer has arrived and was checked."""
     return cast("BinaryIO", ResumingStream(ask, offset, etag, backoff, pause))
 
 
 class ResumingStream(io.RawIOBase):
-    """Reads as one stream what may come in several answers. Not thread-safe."""
+    """Reads the bodies of several answers as one stream. Not thread-safe."""
 
     def __init__(
         self,
@@ -48,15 +48,15 @@ class ResumingStream(io.RawIOBase):
         self._position = offset
         self._etag = etag if _strong(etag) else ""
         self._total: int | None = None
-        """Bytes of the whole representation, once a server said so."""
+        """Bytes of the complete representation, once a server has told."""
         self._response: Response | None = self._open()
 
     def readable(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fills `buffer` from the next read, of at most 1 MiB; returns the count, 0 at the end."""
+        """Reads once into `buffer`, at most 1 MiB; returns the number of bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")[:CHUNK]
         while self._response is not None and view:
             try:
@@ -71,12 +71,12 @@ class ResumingStream(io.RawIOBase):
             if self._total is None or self._position >= self._total:
                 self._end()
             else:
-                # A library that does not notice a short body must not make us believe it.
+                # Do not accept a short body just because the library did not notice it.
                 self._again(_short(self._response, self._position, self._total))
         return 0
 
     def close(self) -> None:
-        """Ends the answer; what was not read is not fetched."""
+        """Ends the answer; unread bytes are not fetched."""
         if not self.closed and getattr(self, "_response", None) is not None:
             self._end()
         super().close()
@@ -87,20 +87,20 @@ class ResumingStream(io.RawIOBase):
             self._response = None
 
     def _again(self, error: TransportError) -> None:
-        """Asks for the rest."""
+        """Requests the rest."""
         self._end()
         self._wait(error)
         self._response = self._open()
 
     def _wait(self, error: TransportError) -> None:
-        """Waits as the back-off says; raises `error` when there was no progress too often."""
+        """Waits as long as the back-off requires; raises `error` after too many attempts without progress."""
         wait = self._backoff.after() if error.repeatable else None
         if wait is None:
             raise error
         self._pause(wait, f"{error.what} (at byte {self._position})")
 
     def _open(self) -> Response | None:
-        """An answer that stands at `_position`; `None` when there is nothing after it."""
+        """An answer that starts at `_position`; `None` if there are no more bytes."""
         start = self._position
         if start and start == self._total:
             return None
@@ -108,7 +108,7 @@ class ResumingStream(io.RawIOBase):
             try:
                 response = self._ask(start, self._etag)
             except UpstreamError as error:
-                # 416 at the very end is how servers say that there is no more.
+                # A 416 at the very end is how servers report that there are no more bytes.
                 if error.status == 416 and start:
                     return None
                 raise
@@ -139,14 +139,14 @@ class ResumingStream(io.RawIOBase):
                     status=206,
                     side=response.side,
                 )
-            # Without a total, this answer's own end is all that is promised.
+            # Without a total, only the end of this answer is certain.
             self._expect(response, int(match[2]) + 1 if match[3] == "*" else int(match[3]))
             return
         length = response.headers.get("Content-Length")
         self._expect(response, int(length) if length and length.isascii() and length.isdigit() else None)
         left = start
         while left:
-            # Range was ignored: the beginning comes again, and is thrown away.
+            # The server ignored Range: discard the beginning, which it sends again.
             piece = response.read(min(left, CHUNK))
             if not piece:
                 raise _changed(response, f"it now ends before byte {start}")

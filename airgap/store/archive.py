@@ -1,6 +1,6 @@
-"""An OCI layout in a tar file (`oci-archive:`): blobs are read in place. Compressed archives are unpacked to a spool.
+"""An OCI layout in a tar file (`oci-archive:`), read in place. A compressed archive is unpacked to a spool first.
 
-Source: OCI image-spec v1.1.1, image-layout.md; the tar form is what skopeo, buildah and podman write.
+Source: OCI image-spec v1.1.1, image-layout.md. The tar form is the one that skopeo, buildah and podman write.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from airgap.base.strict_json import parse_json
 from airgap.content.graph import ANNOTATION_REF_NAME, MAX_NODE, Descriptor, descriptor_from
 
 MAX_MEMBERS = 200_000
-"""Entries of an archive: a flood of empty ones would fill memory; a hundred thousand blobs are a big delivery."""
+"""Entries of an archive, because many empty ones would fill memory. A large delivery has a hundred thousand blobs."""
 MAX_SPOOL = 1 << 40
-"""Bytes that a compressed archive may unpack to."""
+"""Bytes to which a compressed archive may unpack."""
 
 _BLOB = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})\Z")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 class Archive:
-    """A `Source` over a tar file. Raises `InputError` when it is not an OCI archive, `StoreError` for the disk."""
+    """A `Source` over a tar file. Raises `InputError` if it is not an OCI archive, `StoreError` for disk errors."""
 
     def __init__(self, path: Path, spool: Path | None = None) -> None:
         self.path = path
@@ -54,7 +54,7 @@ class Archive:
             raise
 
     def close(self) -> None:
-        """Lets the file go, and the unpacked copy with it."""
+        """Closes the file, and with it the unpacked copy."""
         self._file.close()
 
     def _scan(self) -> None:
@@ -89,7 +89,7 @@ class Archive:
         return os.pread(self._file.fileno(), size, offset)
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when the blob is in the archive with its size."""
+        """True if the archive contains the blob with its size."""
         return self._blobs.get(descriptor.digest, (0, -1))[1] == descriptor.size
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
@@ -101,7 +101,7 @@ class Archive:
         return cast("BinaryIO", Slice(self._file, where[0] + offset, left, self.path))
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Names and roots as index.json has them."""
+        """Names and roots in the order of index.json."""
         return [(root.annotations.get(ANNOTATION_REF_NAME, ""), root) for root in self._roots]
 
     def entries(self) -> list[Descriptor]:
@@ -109,12 +109,12 @@ class Archive:
         return list(self._roots)
 
     def digests(self) -> list[Descriptor]:
-        """Every blob that is there, as a bare descriptor without a media type."""
+        """Every blob in the archive, as a descriptor without a media type."""
         return [Descriptor("", digest, size) for digest, (_, size) in self._blobs.items()]
 
 
 class Slice(io.RawIOBase):
-    """A stretch of a file. Keeps the file object, so that its descriptor stays open as long as someone reads."""
+    """A section of a file. Keeps a reference to the file object, so that its descriptor stays open while it is read."""
 
     def __init__(self, file: BinaryIO, offset: int, left: int, path: Path) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Slice(io.RawIOBase):
 
 
 def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
-    """The file itself, or an unnamed unpacked copy of it in `spool` when it is compressed. Raises `StoreError`."""
+    """The file itself; for a compressed file, an unnamed unpacked copy in `spool`. Raises `StoreError`."""
     magic = file.read(4)
     file.seek(0)
     if magic[:2] == _GZIP:
@@ -155,7 +155,7 @@ def _plain(file: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
 
 
 def _unpacked(stream: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
-    # What it unpacks to is known at its end; it is not less than what is packed.
+    # The unpacked size is known only at the end; it is at least the packed size.
     with disk_errors(path):
         packed = path.stat().st_size
     check_free(spool or Path(tempfile.gettempdir()), packed, f"{path}, unpacked,")
@@ -183,5 +183,5 @@ def _unpacked(stream: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
 def _next(stream: BinaryIO, path: Path) -> bytes:
     try:
         return stream.read(CHUNK)
-    except Exception as error:  # gzip, zlib and zstandard have five unrelated classes for one thing
+    except Exception as error:  # gzip, zlib and zstandard have five unrelated exception classes for this
         raise InputError("bad-archive", f"{path}: cannot be unpacked: {error}") from error

@@ -1,10 +1,10 @@
 """Group commit: many finished files become durable and visible with few syncs.
 
-A small file is written and held back, unnamed, until a batch is full or someone wants to see it; then the batch's
-data is synced by several threads at once (their journal commits become one), every file gets its name, and the folder
-is synced once. Measured on ext4, 1,200 files of 8 KiB: 2.2 s when one thread syncs a batch, 0.6 s when eight do, which
-is what a bare loop of four threads needs. A large file is synced and named by its own thread at once, so that the data
-of several goes to the disk together.
+A small file is written and held back, unnamed, until a batch is full or a reader asks for the file. Then several
+threads sync the batch's data at once (their journal commits become one), every file gets its name, and the folder is
+synced once. Measured on ext4, 1,200 files of 8 KiB: 2.2 s if one thread syncs a batch, 0.6 s if eight do, which is what
+a bare loop of four threads needs. A large file is synced and named by its own thread at once, so that the data of
+several files goes to the disk together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airgap.base.disk import begin_writing, disk_errors, sync_folder
 SMALL = 256 << 10
 """Bytes up to which a file waits for its batch."""
 BATCH = 128
-"""Files that wait at most: each keeps a descriptor open, of which a process has 1,024."""
+"""The most files that wait: each keeps a descriptor open, and a process has 1,024."""
 
 SYNCERS = 8
 """Threads that sync one batch: more gained nothing."""
@@ -35,17 +35,17 @@ class _Entry:
 
 @dataclass(slots=True)
 class GroupCommit:
-    """Commits files of one folder: those up to `small` bytes in batches. Safe for threads."""
+    """Commits files of one folder, those up to `small` bytes in batches. Thread-safe."""
 
     folder: Path
     small: int = SMALL
     _waiting: dict[Path, _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _settling: threading.Lock = field(default_factory=threading.Lock)
-    """Held while a batch is on its way: the next one fills meanwhile."""
+    """Held while a batch is committed; the next batch fills meanwhile."""
 
     def finish(self, fd: int, partial: Path, final: Path, size: int) -> None:
-        """Takes a whole and verified file over; `fd` stays the caller's to close. Raises `StoreError`."""
+        """Commits a complete and verified file, now or with its batch; the caller closes `fd`. Raises `StoreError`."""
         if size > self.small:
             with disk_errors(partial):
                 os.fsync(fd)
@@ -53,18 +53,18 @@ class GroupCommit:
                 sync_folder(self.folder)
             return
         with self._lock:
-            # The copy of the descriptor keeps the lock on the partial file until it has its name.
+            # The duplicate of the descriptor keeps the lock on the partial file until it has its name.
             self._waiting[final] = _Entry(os.dup(fd), partial, final)
             full = len(self._waiting) >= BATCH
         if full:
             self.settle(BATCH)
 
     def waits(self, final: Path) -> bool:
-        """True when a file is whole but has not its name yet."""
+        """True if a file is complete but does not have its name yet."""
         return final in self._waiting
 
     def settle(self, least: int = 1) -> None:
-        """Makes everything that waits durable and visible; a batch of less than `least` files goes on waiting.
+        """Makes all waiting files durable and visible. Fewer than `least` files continue to wait.
 
         Raises `StoreError`.
         """
@@ -76,7 +76,7 @@ class GroupCommit:
             try:
                 with disk_errors(self.folder):
                     for entry in batch:
-                        begin_writing(entry.fd)  # of all, so that the syncs only wait
+                        begin_writing(entry.fd)  # for all files first, so that the syncs only wait
                     with ThreadPoolExecutor(min(SYNCERS, len(batch)), "sync") as pool:
                         list(pool.map(os.fsync, [entry.fd for entry in batch]))
                     for entry in batch:

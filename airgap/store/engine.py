@@ -1,8 +1,9 @@
-"""Images of a local engine (`docker-daemon:`): converted into an OCI graph, byte for byte the same each time.
+"""Images of a local engine (`docker-daemon:`), converted into an OCI graph that is the same byte for byte each time.
 
-A Docker engine keeps no registry manifest, so the image gets a new digest: the config as it is (its digest is the
-image id) and each layer as the uncompressed tar whose digest the config lists. Nothing is taken on trust: layers are
-hashed against the config's diff ids. Source: Docker image spec v1.2, "Combined Image JSON + Filesystem Changeset".
+A Docker engine keeps no registry manifest, so the image gets a new digest. The graph contains the unchanged config (its
+digest is the image id) and each layer as the uncompressed tar whose digest the config lists. Nothing is accepted
+unchecked: layers are hashed and compared with the config's diff ids. Source: Docker image spec v1.2, "Combined Image
+JSON + Filesystem Changeset".
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
 class EngineImage:
-    """A `Source` of one image of a Docker or podman engine, spooled to an unnamed file in `spool`.
+    """A `Source` with one image of a Docker or podman engine, spooled to an unnamed file in `spool`.
 
-    `url` is the engine's address, `""` for the library's default. Raises `InputError` when the image or the engine is
-    not there, `IntegrityError` when the layers are not those of the config.
+    `url` is the engine's address, `""` for the library's default. Raises `InputError` if the image or the engine does
+    not exist, `IntegrityError` if the layers do not match the config.
     """
 
     def __init__(self, reference: str, spool: Path, url: str = "") -> None:
@@ -52,7 +53,7 @@ class EngineImage:
             raise
 
     def close(self) -> None:
-        """Gives the spooled archive back to the disk."""
+        """Closes the spooled archive, which frees its disk space."""
         self._file.close()
 
     def _convert(self) -> Descriptor:
@@ -89,7 +90,7 @@ class EngineImage:
 
     def _layer(self, members: dict[str, tarfile.TarInfo], name: str) -> Descriptor:
         member = members[name]
-        if not member.isreg():  # older engines link layers that occur twice
+        if not member.isreg():  # older engines store a link for a layer that occurs twice
             target = os.path.normpath(f"{name}/../{member.linkname}") if member.issym() else member.linkname
             member = members[target]
         digest = _hash(self._file, member)
@@ -135,7 +136,8 @@ def _hash(file: BinaryIO, member: tarfile.TarInfo) -> Digest:
 def _save(reference: str, url: str, spool: Path) -> Iterable[bytes]:
     """The engine's archive of the image, if there is room for it in `spool`.
 
-    The library's errors end here, also those inside its stream. Raises `InputError`, `StoreError`, `UpstreamError`.
+    Converts the library's errors, including those raised inside its stream. Raises `InputError`, `StoreError`,
+    `UpstreamError`.
     """
     try:
         import docker
@@ -150,7 +152,7 @@ def _save(reference: str, url: str, spool: Path) -> Iterable[bytes]:
         client = docker.DockerClient(base_url=url) if url else docker.from_env()
         try:
             image: Any = client.images.get(reference)
-            # The engine's own word: the size of the unpacked layers, which is what the archive holds.
+            # The size that the engine reports: that of the unpacked layers, which the archive contains.
             check_free(spool, int(image.attrs.get("Size") or 0), f"docker-daemon:{reference}")
             yield from image.save(chunk_size=CHUNK)
         finally:

@@ -1,4 +1,4 @@
-"""A graph whose manifest is computed and whose leaves are files, each with a place of its own to be read from."""
+"""A graph whose manifest is computed and whose leaves are files, each with its own opener."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from airgap.store.memory import Memory
 
 
 class Gathered:
-    """A `Source`: nodes and config in memory, leaves by `openers`. What leaves give is verified by who reads."""
+    """A `Source`: nodes and config in memory, leaves by `openers`. Leaves are not verified: the reader must hash."""
 
     def __init__(self, memory: Memory, openers: Mapping[Digest, Opener]) -> None:
         self._memory, self._openers = memory, openers
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True for nodes, and for leaves that have a place."""
+        """True for nodes, and for leaves that have an opener."""
         return self._memory.has(descriptor) or descriptor.digest in self._openers
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
-        """The blob from `offset` on. Raises what its place raises."""
+        """The blob from `offset` on. Raises any error of its opener."""
         if self._memory.has(descriptor):
             return self._memory.open(descriptor, offset)
         opener = self._openers.get(descriptor.digest)
         if opener is None:
-            raise NotFoundError("blob-missing", f"no source holds {descriptor.digest}")
+            raise NotFoundError("blob-missing", f"no source has {descriptor.digest}")
         return opener(offset)
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Those of the memory."""
+        """The roots of the store in memory."""
         return self._memory.roots()
 
 
 def artifact(artifact_type: str, config: tuple[str, bytes], layers: Sequence[Descriptor]) -> tuple[Memory, Descriptor]:
-    """An OCI artifact's manifest as canonical JSON, with its config; returns both in memory, and the root.
+    """Builds an OCI artifact's manifest as canonical JSON; returns a store in memory (with the config) and the root.
 
     A pure function of its arguments. Source: OCI image-spec v1.1.1, manifest.md, "Guidelines for Artifact Usage".
     """
@@ -60,7 +60,7 @@ def artifact(artifact_type: str, config: tuple[str, bytes], layers: Sequence[Des
 
 
 def open_file(path: Path) -> Opener:
-    """Opens a local file anew at each offset. Raises `StoreError`; a symbolic link is not followed."""
+    """Opens a local file again for each offset. Does not follow a symbolic link. Raises `StoreError`."""
 
     def at(offset: int) -> BinaryIO:
         with disk_errors(path):
@@ -72,7 +72,7 @@ def open_file(path: Path) -> Opener:
 
 
 def hash_local(path: Path) -> tuple[Digest, int]:
-    """Digest and size of a plain file. Raises `InputError` (`not-a-file`) for a link, a folder or nothing."""
+    """Digest and size of a regular file. Raises `InputError` (`not-a-file`) for a link, a folder or a missing file."""
     if path.is_symlink() or not path.is_file():
         raise InputError("not-a-file", f"{path}: not a plain file", "pass a file; airgap does not follow links")
     with open_file(path)(0) as stream:

@@ -1,8 +1,8 @@
 """The OCI image layout directory: durable, crash-safe, and safe for several processes at once.
 
-Source: OCI image-spec v1.1.1, image-layout.md. Beside what the specification names there are only hidden files:
-`blobs/sha256/.<hex>.partial` is an unfinished blob, from which the next attempt goes on, and `airgap/` is for
-statements and counters (see `airgap.stage`).
+Source: OCI image-spec v1.1.1, image-layout.md. In addition to the files of the specification there are only: hidden
+files; among them `blobs/sha256/.<hex>.partial`, an unfinished blob that the next attempt continues; and `airgap/`, for
+statements and counters (see `airgap.station`).
 """
 
 from __future__ import annotations
@@ -46,23 +46,22 @@ LOCK_FILE = ".index.lock"
 MAX_INDEX = 64 << 20
 """Bytes of index.json: a hundred thousand roots."""
 MAX_PAUSE = 0.2
-"""Seconds between two looks at a partial file that someone else is writing."""
+"""Longest time in seconds between two checks of a partial file that another writer has locked."""
 _OURS = ("blobs", "index.json", ".index.", "oci-layout", ".oci-layout.", "airgap")
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Layout:
-    """A `Target` in a folder. Raises `StoreError` for the disk and `IntegrityError` for bytes.
+    """A `Target` in a folder. Raises `StoreError` for disk errors and `IntegrityError` for wrong bytes.
 
-    With `batch`, small blobs are held back and become durable together: whoever asks for it ends with `settle` or
-    `publish`.
+    With `batch`, small blobs are held back and become durable together; the caller must end with `settle` or `publish`.
     """
 
     def __init__(self, path: Path, *, create: bool = False, batch: bool = False) -> None:
         self.path = path
         self._blobs = path / "blobs" / "sha256"
         self.mended = False
-        """True when `create` found a store whose index.json was lost: there is a new one, without names."""
+        """True if `create` found a store without its index.json, and wrote a new one, without names."""
         marker = path / "oci-layout"
         if create:
             self._create(marker)
@@ -80,7 +79,7 @@ class Layout:
         self._cached: tuple[tuple[int, int], list[Descriptor]] = ((0, 0), [])
 
     def _create(self, marker: Path) -> None:
-        # Another process may be making the same store just now: what it has made so far is not foreign.
+        # Another process may be creating the same store at this moment: accept the files it has created so far.
         with disk_errors(self.path):
             if not marker.exists() and self.path.exists():
                 for entry in self.path.iterdir():
@@ -104,11 +103,11 @@ class Layout:
     # reading
 
     def blob_path(self, digest: Digest) -> Path:
-        """Where the blob is, or would be."""
+        """The path of the blob, whether it exists or not."""
         return self._blobs / digest.hex
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when a file of the right size is there."""
+        """True if there is a file of the right size."""
         path = self.blob_path(descriptor.digest)
         if self._commit.waits(path):
             self._commit.settle()
@@ -135,7 +134,7 @@ class Layout:
         return file
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Named roots in the order of index.json; those without a name come with `""`."""
+        """Named roots in the order of index.json; a root without a name has `""`."""
         return [(root.annotations.get(ANNOTATION_REF_NAME, ""), root) for root in self.entries()]
 
     def entries(self) -> list[Descriptor]:
@@ -143,7 +142,7 @@ class Layout:
         path = self.path / "index.json"
         with disk_errors(path):
             found = path.stat()
-        # Every writer replaces the file, so another content has another inode or another time.
+        # Every writer replaces the file, so new content has another inode or another time.
         version = (found.st_ino, found.st_mtime_ns)
         if self._cached[0] != version:
             entries = [descriptor_from(value, str(path)) for value in self._read_index()]
@@ -151,11 +150,11 @@ class Layout:
         return self._cached[1]
 
     def find(self, name: str) -> Descriptor | None:
-        """The root with this name, or `None`. The last one wins where other tools left several."""
+        """The root with this name, or `None`. If other tools left several, the last one counts."""
         return dict(self.roots()).get(name)
 
     def digests(self) -> list[Descriptor]:
-        """Every blob that is there, as a bare descriptor without a media type, in the order of their digests."""
+        """Every blob in the layout, as a descriptor without a media type, sorted by digest."""
         self._commit.settle()
         with disk_errors(self._blobs), os.scandir(self._blobs) as entries:
             found = [
@@ -180,14 +179,13 @@ class Layout:
     # writing
 
     def asks(self, _descriptor: Descriptor) -> bool:
-        """False: `has` costs little."""
+        """False: `has` is cheap."""
         return False
 
     def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
-        """Stores a blob, going on where an earlier attempt stopped.
+        """Stores a blob, continuing an earlier incomplete attempt.
 
-
-        Two writers of one blob take turns on its partial file; the second finds it present.
+        Two writers of the same blob take turns on its partial file; the second finds the blob present.
         """
         partial = self._blobs / f".{descriptor.digest.hex}.partial"
         while True:
@@ -198,15 +196,18 @@ class Layout:
             try:
                 self._lock(fd)
                 if os.fstat(fd).st_nlink == 0 or self.has(descriptor):
-                    continue  # someone else finished, or gave up, while we waited for the lock
+                    continue  # another writer finished, or gave up, while this one waited for the lock
                 self._fill(fd, partial, descriptor, opener)
                 return PutResult.WRITTEN
             finally:
                 os.close(fd)
 
     def _lock(self, fd: int) -> None:
-        """Locks a partial file. Whoever has to wait lets go of what waits here, again and again: the blob itself may
-        join the batch meanwhile, by another thread, and two processes may want each other's blobs."""
+        """Locks a partial file. While it waits, it repeatedly settles the waiting files.
+
+        This prevents a deadlock: another thread may add the very blob to the batch meanwhile, and two processes may
+        need blobs that the other one holds back.
+        """
         pause = 0.001
         while not try_lock(fd):
             self._commit.settle()
@@ -222,7 +223,7 @@ class Layout:
         try:
             _receive(fd, partial, descriptor, opener, kept)
         except IntegrityError:
-            # What was kept may be what is wrong (a power cut can leave zeros): once more, from zero.
+            # The kept bytes may be the wrong ones (a power failure can leave zeros): try once more from the start.
             with disk_errors(partial):
                 os.ftruncate(fd, 0)
             if not kept:
@@ -236,26 +237,26 @@ class Layout:
         self._commit.finish(fd, partial, self.blob_path(descriptor.digest), descriptor.size)
 
     def discard(self, descriptor: Descriptor) -> None:
-        """Takes a blob that was found damaged out of sight, so that the next `put` brings it anew."""
+        """Hides a blob that was found damaged, so that the next `put` fetches it again."""
         path = self.blob_path(descriptor.digest)
         with disk_errors(path):
             path.replace(self._blobs / f".{descriptor.digest.hex}.damaged")
             sync_folder(self._blobs)
 
     def check_room(self, blobs: Iterable[Descriptor]) -> None:
-        """Of the disk that the layout is on. Raises `StoreError` (`disk-full`)."""
+        """Checks the disk of the layout. Raises `StoreError` (`disk-full`)."""
         needed = sum(blob.size for blob in blobs if not self.has(blob))
         if needed:
             check_free(self.path, needed, "the content to copy")
 
     def settle(self) -> None:
-        """Names the small blobs that wait for their batch, durably."""
+        """Makes the small blobs that wait for their batch durable, and names them."""
         self._commit.settle()
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
-        """Points names to roots: all at once, in one new index.json. Entries of other names stay as they are.
+        """Points names to roots, all at once, in one new index.json. Entries with other names are unchanged.
 
-        Everything that was put is durable before.
+        Everything that was put is made durable before.
         """
         self._commit.settle()
         with locked(self.path / LOCK_FILE):
@@ -280,7 +281,7 @@ def _index_bytes(manifests: list[dict[str, Any]]) -> bytes:
 
 
 def _receive(fd: int, path: Path, descriptor: Descriptor, opener: Opener, kept: int) -> None:
-    """Appends to `fd` from `kept` on, hashing all of it. Raises `IntegrityError` when the whole is not the blob."""
+    """Appends to `fd` from `kept` on, hashing all bytes. Raises `IntegrityError` if the file is not the blob."""
     hasher, size = hashlib.sha256(), 0
     view = memoryview(bytearray(min(CHUNK, max(descriptor.size, 1) + 1)))
     with disk_errors(path):

@@ -1,6 +1,6 @@
-"""Where a reference leads: a registry, a layout (`oci:`), an archive (`oci-archive:`), an engine (`docker-daemon:`).
+"""Resolves a reference to a registry, layout (`oci:`), archive (`oci-archive:`) or engine (`docker-daemon:`).
 
-Gives the `Source` of its graph, and what is attached to it: referrers and `sha256-….sig/.att/.sbom` tags.
+Returns the `Source` of its graph, and what is attached to it: referrers and `sha256-….sig/.att/.sbom` tags.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ from airgap.store.registry.client import RegistryClient
 from airgap.store.registry.repository import RegistryRepository
 
 WITHDRAWN = "application/vnd.oci.artifact.manifest.v1+json"
-"""What ORAS and Notation wrote before OCI 1.1: it has subjects, and no registry of today takes it."""
+"""The type that ORAS and Notation wrote before OCI 1.1. It has subjects, and no current registry accepts it."""
 _SAVED = {
     "dev.cosignproject.cosign/sigs": ".sig",
     "dev.cosignproject.cosign/atts": ".att",
 }
-"""What `cosign save` writes beside an image, by its annotation `kind`: the tag that it had in the registry."""
+"""The files that `cosign save` writes next to an image, by annotation `kind`: the suffix of the tag in the registry."""
 _IMAGES = ("dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex")
 MAX_ATTACHED = 1000
-"""Attached artifacts of one item: as many signatures as cosign reads of one image."""
+"""Attached artifacts of one item: as many as the signatures that cosign reads for one image."""
 
 
 class Finder(Protocol):
-    """Finds what is attached to a digest."""
+    """Finds the artifacts that are attached to a digest."""
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
         """Manifests whose subject is `digest`."""
 
     def tagged(self, tag: str) -> Descriptor | None:
-        """What a tag beside the artifact names."""
+        """The root of a tag next to the artifact, `None` if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A graph's source, its root, and who finds what is attached; `converted` where the root was made here."""
+    """A graph's source, its root, and a finder for attached artifacts; `converted` if the root was built here."""
 
     source: Source
     root: Descriptor
@@ -69,7 +69,7 @@ class Located:
 
 @dataclass(slots=True)
 class Reach:
-    """How the connected zone is reached: HTTP, registries (made once each), local paths, the engine's address."""
+    """Access in the connected zone: HTTP, registries (each created once), local paths, the engine's address."""
 
     http: Client
     spool: Path
@@ -85,18 +85,18 @@ class Reach:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def registry(self, host: str) -> RegistryClient:
-        """The client of a registry."""
+        """The client for a registry."""
         with self._lock:
             if host not in self._registries:
                 self._registries[host] = RegistryClient(host, self.http, docker_config=self.docker_config)
             return self._registries[host]
 
     def path(self, text: str) -> Path:
-        """A path of a request or lock: relative ones are relative to its folder."""
+        """A path from a request or lock; a relative path is relative to its folder."""
         return self.base / text
 
     def locate(self, ref: str, pinned: Descriptor | None = None) -> Located:
-        """Where `ref` leads; with `pinned`, that root and no other, and its name is not asked for again.
+        """Resolves `ref`. With `pinned`, uses that root only, and does not look up the name again.
 
         Raises `InputError`, `NotFoundError`, `UpstreamError`.
         """
@@ -114,7 +114,7 @@ class Reach:
         return Located(repository, root, RepositoryFinder(repository))
 
     def _local(self, scheme: str, path: Path) -> LayoutFinder:
-        """The layout or archive at `path`, opened once: many references into it must not read it as many times."""
+        """The layout or archive at `path`, opened only once, because many references may lead into it."""
         with self._lock:
             if (scheme, path) not in self._layouts:
                 source = Layout(path) if scheme == "oci" else Archive(path, self.spool)
@@ -122,7 +122,7 @@ class Reach:
             return self._layouts[scheme, path]
 
     def _split(self, rest: str) -> tuple[Path, str]:
-        """`PATH[:NAME]`: the longest existing path wins, because both may have colons in them."""
+        """Splits `PATH[:NAME]`. The longest existing path counts, because both parts may contain colons."""
         parts = rest.split(":")
         for count in range(len(parts), 0, -1):
             path = self.path(":".join(parts[:count]))
@@ -152,7 +152,7 @@ def _kind(root: Descriptor) -> str:
 
 
 class NoFinder:
-    """An engine keeps no signatures."""
+    """For an engine, which keeps no signatures."""
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
         """None."""
@@ -170,12 +170,12 @@ class RepositoryFinder:
     repository: RegistryRepository
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
-        """By the referrers API and the fallback tag, but for what an index still lists and nobody has any more."""
+        """Uses the referrers API and the fallback tag. Skips index entries whose manifest is gone."""
         found = self.repository.referrers(digest)
         return [one for one in found if not one.is_node or self.repository.has(one)]
 
     def tagged(self, tag: str) -> Descriptor | None:
-        """By asking for the tag."""
+        """Resolves the tag."""
         try:
             return self.repository.resolve(tag)
         except NotFoundError:
@@ -184,10 +184,10 @@ class RepositoryFinder:
 
 @dataclass(slots=True)
 class LayoutFinder:
-    """Looks through a layout or an archive once: names, indexes of referrers, and every small blob that has a subject.
+    """Scans a layout or an archive once: names, indexes of referrers, and every small blob that has a subject.
 
-    cosign and oras keep referrers in `blobs/` without listing them in index.json, so the index is not enough. Safe for
-    threads; what changes there later is not seen.
+    cosign and oras keep referrers in `blobs/` without listing them in index.json, so the index is not enough.
+    Thread-safe; later changes to the layout are not seen.
     """
 
     source: Layout | Archive
@@ -195,20 +195,22 @@ class LayoutFinder:
     _tags: dict[str, Descriptor] = field(default_factory=dict)
     _subjects: dict[Digest, list[Descriptor]] | None = None
     _broken: dict[Digest, AirgapError] = field(default_factory=dict)
-    """Subject → what is wrong with a manifest that names it. It concerns who asks for this subject, and nobody else."""
+    """Subject → the error of a manifest that names it. It is raised only to a caller that asks for this subject."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Names and roots, as they were when first asked for."""
+        """Names and roots, as they were at the first call."""
         with self._lock:
             if self._roots is None:
                 self._roots = self.source.roots()
             return self._roots
 
     def referrers(self, digest: Digest) -> Sequence[Descriptor]:
-        """Manifests whose subject is `digest`, sorted by digest, then those that only the index under its fallback tag
-        names. Raises `IntegrityError` where one is broken."""
+        """Manifests whose subject is `digest`, sorted by digest, then those that only the fallback index names.
+
+        Raises `IntegrityError` if one of them is broken.
+        """
         with self._lock:
             if self._subjects is None:
                 found = self._scan()
@@ -226,7 +228,7 @@ class LayoutFinder:
         return Descriptor(root.media_type, root.digest, root.size, artifact_type=root.artifact_type)
 
     def _by_tag(self) -> Mapping[str, Descriptor]:
-        """Roots by what stands behind the last colon of their names; the first of several."""
+        """Roots by the part of their names after the last colon; the first of several."""
         roots = self.roots
         with self._lock:
             if not self._tags:
@@ -235,7 +237,7 @@ class LayoutFinder:
             return self._tags
 
     def _saved(self, tag: str) -> Descriptor | None:
-        """The same where `cosign save` wrote it: the one image, and what is beside it by kind instead of by name."""
+        """Like `tagged`, for the output of `cosign save`: one image, and its artifacts by kind instead of by name."""
         roots = [root for _, root in self.roots if _kind(root)]
         images = {root.digest for root in roots if _kind(root) in _IMAGES}
         for root in roots:
@@ -254,14 +256,14 @@ class LayoutFinder:
                 node = read_node(self.source, descriptor)
             except IntegrityError as error:
                 placed = error.with_where(f"a manifest that refers to {subject}")
-                hint = error.hint or "remove it from the layout, or make it again"
+                hint = error.hint or "remove it from the layout, or create it again"
                 self._broken.setdefault(subject, placed.with_hint(hint))
                 continue
             found.setdefault(subject, []).append(_typed(node))
         return found
 
     def _read_indexes(self, found: dict[Digest, list[Descriptor]]) -> None:
-        """Adds what indexes under fallback tags name and is here; its manifests need not name a subject."""
+        """Adds the manifests that fallback indexes name and that are present; they need not have a subject."""
         for name, root in self.roots:
             tag = name.rpartition(":")[2]
             if not (is_referrers_tag(tag) and root.is_index):
@@ -275,12 +277,12 @@ class LayoutFinder:
                         here.add(entry.digest)
                         known.append(_typed(read_node(self.source, entry)))
             except IntegrityError as error:
-                placed = error.with_where(f"the index of what refers to {subject}")
-                hint = error.hint or "remove it from the layout, or make it again"
+                placed = error.with_where(f"the referrers index of {subject}")
+                hint = error.hint or "remove it from the layout, or create it again"
                 self._broken.setdefault(subject, placed.with_hint(hint))
 
     def _manifest(self, blob: Descriptor) -> tuple[Descriptor, Digest] | None:
-        """The blob with its media type, and its subject, when it is a manifest that has one, sound or not."""
+        """The blob with its media type, and its subject, if it is a manifest with a subject, even a malformed one."""
         with self.source.open(blob) as stream:
             if stream.read(1) != b"{":
                 return None
@@ -294,7 +296,7 @@ class LayoutFinder:
         except (AirgapError, KeyError, TypeError):
             return None
         media_type = str(document.get("mediaType") or _untold_type(document))
-        # What we cannot carry is not passed over either: reading it says what it is.
+        # Do not skip types that airgap cannot carry: reading them raises an error that names the type.
         if media_type in {*NODE_TYPES, WITHDRAWN} or document.get("schemaVersion") == 2:
             return Descriptor(media_type, blob.digest, blob.size), subject
         return None
@@ -306,14 +308,14 @@ def _typed(node: Node) -> Descriptor:
 
 
 def _untold_type(document: Mapping[str, object]) -> str:
-    """The media type of a manifest that does not say it: the field is optional (image-spec v1.1.1, manifest.md)."""
+    """The media type of a manifest that does not state it: the field is optional (image-spec v1.1.1, manifest.md)."""
     return OCI_INDEX if "manifests" in document else OCI_MANIFEST
 
 
 def find_attached(located: Located, nodes: Iterable[Digest]) -> tuple[Attached, ...]:
-    """Everything attached to `nodes`, and to that in turn: sorted, each once.
+    """All artifacts attached to `nodes`, and in turn to those artifacts: sorted, each once.
 
-    Raises `IntegrityError` (`too-many-attached`) beyond `MAX_ATTACHED`: a flood is no signature.
+    Raises `IntegrityError` (`too-many-attached`) beyond `MAX_ATTACHED`, because so many are not real signatures.
     """
     queue, found, seen = list(nodes), list[Attached](), set[tuple[Digest, str, Digest]]()
     asked: set[Digest] = set()

@@ -1,4 +1,4 @@
-"""A store in memory: for graphs that are computed (a model's manifest) and for tests of everything above stores."""
+"""A store in memory: for computed graphs (a model's manifest) and for tests of all code above the stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airgap.content.graph import Descriptor, Opener, PutResult, check_bytes
 
 
 class Memory:
-    """A `Target` whose blobs are `bytes`. Safe for threads."""
+    """A `Target` whose blobs are `bytes`. Thread-safe."""
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name
@@ -30,7 +30,7 @@ class Memory:
         return descriptor
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when the blob is here."""
+        """True if the blob is here."""
         return descriptor.digest in self._blobs
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
@@ -49,7 +49,7 @@ class Memory:
         return False
 
     def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
-        """Stores a blob after checking it. Raises `IntegrityError`."""
+        """Verifies and stores a blob. Raises `IntegrityError`."""
         if self.has(descriptor):
             return PutResult.PRESENT
         with opener(0) as stream:
@@ -60,10 +60,10 @@ class Memory:
         return PutResult.WRITTEN
 
     def check_room(self, blobs: Iterable[Descriptor]) -> None:
-        """Nothing: memory does not say."""
+        """Does nothing: memory does not report its free space."""
 
     def settle(self) -> None:
-        """Nothing: it is there at once."""
+        """Does nothing: blobs are visible at once."""
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
         """Points names to roots."""

@@ -1,4 +1,4 @@
-"""A `Source` made of several: the first that has a blob gives it."""
+"""A `Source` made of several: each blob comes from the first source that has it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from airgap.content.graph import Descriptor, Source
 
 
 class Overlay:
-    """Looks into each source in turn. Names are those of the last."""
+    """Searches each source in turn. Names are those of the last source."""
 
     def __init__(self, *sources: Source) -> None:
         self._sources = sources
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when one of them has it."""
+        """True if one of the sources has it."""
         return any(source.has(descriptor) for source in self._sources)
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
-        """From the first that has it; else whatever the last says."""
+        """Opens the blob in the first source that has it; else in the last, which raises its own error."""
         for source in self._sources[:-1]:
             if source.has(descriptor):
                 try:
@@ -30,5 +30,5 @@ class Overlay:
         return self._sources[-1].open(descriptor, offset)
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Of the last source."""
+        """The roots of the last source."""
         return self._sources[-1].roots()

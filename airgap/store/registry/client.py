@@ -1,4 +1,4 @@
-"""`RegistryClient`: one registry, its addresses, its login, and the requests that everything else is made of.
+"""`RegistryClient`: one registry, its addresses, its login, and its basic requests.
 
 Source: OCI distribution-spec v1.1.1.
 """
@@ -34,20 +34,20 @@ from airgap.net.origin import Origin, redact
 from airgap.store.registry.errors import refusal
 
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
-"""All of them, always: Harbor and Distribution answer 404 for content of a type that is not named."""
+"""Always all types: Harbor and Distribution answer 404 for content whose type is not listed."""
 MAX_PAGES = 10_000
-"""Pages of one list: a registry that always names a next page must not keep us for ever."""
+"""Pages of one list: a registry that always names a next page must not cause an endless loop."""
 MAX_RECENT = 16 << 20
-"""Bytes of manifests kept after writing, for tags in projects whose policy forbids to read them back."""
+"""Bytes of manifests kept after writing, for tags in projects whose policy forbids reading them back."""
 PULL, PUSH = "pull", "pull,push"
 
 
 class RegistryClient:
-    """A registry. Thread-safe; connections, tokens and what was learnt about it are shared by its repositories.
+    """A registry. Thread-safe; its repositories share connections, tokens and what was learnt about it.
 
-    `host` is `host[:port]` or a URL. `docker_config` is docker's config.json, which is asked for a login where the
-    host's configuration has none. `chunk_size` (bytes) uploads in pieces, for proxies that limit a request's size;
-    0 sends a blob in one piece, and in pieces only when that was refused with 413.
+    `host` is `host[:port]` or a URL. `docker_config` is docker's config.json; it supplies the login if the host's
+    configuration has none. `chunk_size` (bytes) uploads blobs in pieces, for proxies that limit a request's size. With
+    0, a blob is sent in one piece, and in pieces only after a refusal with 413.
     """
 
     def __init__(self, host: str, http: Client, *, docker_config: Path | None = None, chunk_size: int = 0) -> None:
@@ -58,12 +58,12 @@ class RegistryClient:
         origin = Origin.of(base)
         self.api = f"{origin}/v2"
         self.prefix = "".join(f"{part}/" for part in urlsplit(base).path.split("/")[2:] if part)
-        """What stands before every repository's name at a mirror."""
+        """The path in front of every repository name at a mirror."""
         asked = name if not config.mirror else origin.netloc
         login = login_of(config.credentials) or docker_login(docker_config, asked)
         self.authority = TokenRealm(http, f"{self.api}/", login)
         self.has_referrers: bool | None = None
-        """Whether it has the referrers API; `None` while nobody knows."""
+        """Whether it has the referrers API; `None` while unknown."""
         self._busy: set[tuple[str, Digest]] = set()
         self._turns = threading.Condition()
         self._recent: dict[Digest, bytes] = {}
@@ -91,15 +91,15 @@ class RegistryClient:
         return name, config, f"{origin}/v2"
 
     def repository_path(self, repository: str) -> str:
-        """The repository's name as this registry (or its mirror) knows it."""
+        """The repository's name at this registry (or its mirror)."""
         return self.prefix + check_repository(repository, self.host, self.host)
 
     def url(self, path: str, rest: str) -> str:
-        """The address of `rest` in the repository `path` (with its prefix)."""
+        """The URL of `rest` in the repository `path` (with its prefix)."""
         return f"{self.api}/{path}/{rest}"
 
     def auth(self, path: str, actions: str, *sources: str) -> ScopedAuth:
-        """Rights for `actions` in `path`, and to pull from `sources` (for mounts)."""
+        """The authentication for `actions` in `path`, and for pulls from `sources` (for mounts)."""
         scopes = [f"repository:{path}:{actions}"]
         return self.authority.scoped(*scopes, *(f"repository:{each}:pull" for each in sources))
 
@@ -114,7 +114,7 @@ class RegistryClient:
         body: RequestBody | None = None,
         **more: Any,
     ) -> Response:
-        """One request with the registry's own explanations; see `Client.request`."""
+        """One request, with errors explained for registries; see `Client.request`."""
         return self.http.request(
             method,
             url,
@@ -127,11 +127,11 @@ class RegistryClient:
         )
 
     def explain(self, response: Response) -> UpstreamError:
-        """What an unexpected answer means."""
+        """The error for an unexpected answer."""
         return refusal(response, self.authority.who)
 
     def pages(self, url: str, auth: ScopedAuth, first: Response | None = None) -> Iterator[Response]:
-        """The answers of a paged list, by their `Link` headers (RFC 8288)."""
+        """The answers of a paged list, following `Link` headers (RFC 8288)."""
         answer = first or self.call("GET", url, auth)
         for _ in range(MAX_PAGES):
             yield answer
@@ -159,10 +159,10 @@ class RegistryClient:
 
     @contextmanager
     def alone(self, path: str, digest: Digest) -> Iterator[bool]:
-        """Only one thread at a time uploads a blob to a repository; true for those that had to wait.
+        """Lets only one thread at a time upload a blob to a repository; yields true to threads that had to wait.
 
-        It saves the bytes, and Distribution 2.8 does not take it: while a second upload of a blob ends, the first
-        one's link to it can be read as empty, and a manifest that names the blob is refused.
+        This saves the bytes. Besides, Distribution 2.8 does not support it: while a second upload of a blob ends, the
+        first one's link to it can be read as empty, and a manifest that names the blob is refused.
         """
         key = (path, digest)
         with self._turns:
@@ -178,20 +178,20 @@ class RegistryClient:
                 self._turns.notify_all()
 
     def remember(self, digest: Digest, data: bytes) -> None:
-        """Keeps a manifest that was written, as long as there is room."""
+        """Keeps a manifest that was written, if there is room."""
         with self._recent_lock:
             self._recent[digest] = data
             while sum(map(len, self._recent.values())) > MAX_RECENT:
                 del self._recent[next(iter(self._recent))]
 
     def recall(self, digest: Digest) -> bytes | None:
-        """A manifest that was written lately."""
+        """A recently written manifest, `None` if it was not kept."""
         with self._recent_lock:
             return self._recent.get(digest)
 
 
 def entries(document: Any, where: str) -> list[Descriptor]:
-    """The entries of an index that is a list, not content. Raises `UpstreamError`, `IntegrityError`."""
+    """The entries of an index that is a list and not content. Raises `UpstreamError`, `IntegrityError`."""
     found = document.get("manifests") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(found, list | None):
         raise UpstreamError("not-an-index", f"{where}: not an image index")
@@ -199,7 +199,7 @@ def entries(document: Any, where: str) -> list[Descriptor]:
 
 
 def stored_as(answer: Response, descriptor: Descriptor) -> Response:
-    """The answer to a write, unless the registry says another digest than ours (`digest-differs`)."""
+    """The answer to a write. Raises `UpstreamError` (`digest-differs`) if the registry reports another digest."""
     said = answer.headers.get("Docker-Content-Digest") or descriptor.digest
     if said.startswith("sha256:") and said != descriptor.digest:
         raise UpstreamError(
@@ -210,7 +210,7 @@ def stored_as(answer: Response, descriptor: Descriptor) -> Response:
 
 
 def media_type(answer: Response) -> str:
-    """The type of a manifest: what the answer says, or the document where the answer says only JSON.
+    """The media type of a manifest: from the answer, or from the document if the answer says only JSON.
 
     The two must not differ (CVE-2021-41190). Raises `UpstreamError` (`not-a-manifest`, `not-json`).
     """

@@ -1,4 +1,4 @@
-"""What a registry's refusal means to the one who reads it. Statuses and texts: Harbor 2.15 and Distribution, tried."""
+"""Explains a registry's refusal. Statuses and texts were observed with Harbor 2.15 and Distribution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airgap.net.origin import redact
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """`status` and any of `words` (lower case, in the server's code or message) → our code and the next step."""
+    """`status` and any of `words` (lower case, in the server's code or message) → error code and next step."""
 
     status: int
     words: tuple[str, ...]
@@ -32,7 +32,7 @@ _REFUSALS = (
         403,
         ("read only mode", "read-only"),
         "read-only",
-        "the registry is in read-only mode: switch that off first",
+        "the registry is in read-only mode; switch that mode off, then run the same command again",
     ),
     _Refusal(
         403,
@@ -44,7 +44,7 @@ _REFUSALS = (
         412,
         ("immutable",),
         "immutable-tag",
-        "the tag is immutable and holds other content: exempt it from that rule, or use another tag",
+        "the tag is immutable and has other content; exempt it from that rule, or use another tag",
     ),
     _Refusal(
         412,
@@ -57,7 +57,7 @@ _REFUSALS = (
         400,
         ("manifest_blob_unknown", "blob unknown"),
         "child-missing",
-        "content that the manifest names is missing in this repository: run the same command again",
+        "content that the manifest names is missing in this repository; run the same command again",
         ChildMissingError,
     ),
     _Refusal(400, ("manifest_invalid",), "manifest-refused", "the registry refuses this manifest"),
@@ -65,7 +65,7 @@ _REFUSALS = (
         400,
         ("digest_invalid",),
         "digest-refused",
-        "the bytes changed on the way: run the same command again",
+        "the bytes changed on the way; run the same command again",
         DigestRefusedError,
     ),
     _Refusal(400, ("name_invalid",), "bad-repository-name", "use lower case letters, digits and . _ - /"),
@@ -91,7 +91,7 @@ _REFUSALS = (
 
 
 def refusal(response: Response, who: str) -> UpstreamError:
-    """The error for an answer that was not expected; `who` asked. 404 gives `NotFoundError`."""
+    """The error for an unexpected answer; `who` is the account. 404 gives `NotFoundError`."""
     words = server_words(response.data, response.content_type)
     if not words and response.status == 404 and response.method != "HEAD":
         return _not_a_registry(response)
@@ -101,7 +101,7 @@ def refusal(response: Response, who: str) -> UpstreamError:
             return _made(response, known.code, words, known.hint, known.kind)
     challenge = response.headers.get("Www-Authenticate")
     if response.status == 401 and not challenge:
-        # Harbor's answer for a missing project, whatever the credentials; HEAD has no body to say so.
+        # Harbor's answer for a missing project, whatever the credentials are; a HEAD has no body that could say so.
         return _made(
             response,
             "project-missing",

@@ -1,7 +1,7 @@
-"""Referrers: the API where a registry has it, else the index under the fallback tag.
+"""Referrers: from the registry's API if it has one, else from the index under the fallback tag.
 
-Source: OCI distribution-spec v1.1.1, "Listing Referrers" and "Unavailable Referrers API". A registry has the API when
-a GET of it answers with an index: the `OCI-Subject` header may be missing although it has.
+Source: OCI distribution-spec v1.1.1, "Listing Referrers" and "Unavailable Referrers API". A registry has the API if it
+answers a GET of it with an index. The `OCI-Subject` header is no proof: a registry with the API may omit it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from airgap.net.origin import redact
 from airgap.store.registry.client import PULL, RegistryClient, entries
 
 NO_API = (400, 404, 405, 501)
-"""What registries without the API answer to its path."""
+"""Statuses with which registries without the API answer to its path."""
 MAX_LISTED = 20_000
-"""Entries of a list that a registry gives in pages: as many as an index in one piece may have."""
+"""Entries of a list that a registry returns in pages: as many as one index may have."""
 MAX_MERGES = 5
-"""Attempts to get an entry into a fallback index that others write too; the specification has no lock for it."""
+"""Attempts to add an entry to a fallback index that others write too; the specification has no lock for it."""
 
 PutTag = Callable[[str, Descriptor, bytes], None]
 Has = Callable[[Descriptor], bool]
 
 
 def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]:
-    """What refers to `subject`, each once, in the registry's order. Raises `UpstreamError`, `IntegrityError`.
+    """The manifests that refer to `subject`, each once, in the registry's order.
 
-    The fallback index is read as well where there is the API: it may be older than that, and proxies answer with an
-    empty list. Raises `IntegrityError` (`too-many-attached`) beyond `MAX_LISTED`.
+    The fallback index is read even if there is the API: it may be older than the API, and proxies answer with an empty
+    list. Raises `UpstreamError`, `IntegrityError` (`too-many-attached` beyond `MAX_LISTED`).
     """
     found: dict[Digest, Descriptor] = {}
     answer = _ask(client, path, subject)
@@ -45,7 +45,7 @@ def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]
                 raise IntegrityError(
                     "too-many-attached",
                     f"{client.host}/{path}: more than {MAX_LISTED} artifacts refer to {subject}",
-                    "find out who pushes them; airgap carries all or nothing",
+                    "find out which client pushes them; airgap carries either all of them or none",
                 )
     for entry, _ in _fallback(client, path, subject):
         found.setdefault(entry.digest, entry)
@@ -53,12 +53,13 @@ def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]
 
 
 def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_tag: PutTag, has: Has) -> None:
-    """Makes a manifest that refers to `subject` findable: nothing to do with the API, else merges it into the fallback
-    index. Some manifests name no subject of their own: cosign finds these in an index too, and no API lists them.
+    """Makes a manifest that refers to `subject` findable: with the API it does nothing, else it adds an index entry.
 
-    The index is read again after writing, and written again while another writer's version lacks an entry. Where the
-    registry refuses it for entries that were deleted since, these are left out, and people are told. Raises
-    `UpstreamError` (`referrers-race`).
+    Some manifests do not name a subject themselves: cosign finds these in an index too, and no API lists them.
+
+    The index is read again after writing, and written again while another writer's version lacks the entry. If the
+    registry refuses the index because listed manifests were deleted, these are left out, and a message reports it.
+    Raises `UpstreamError` (`referrers-race`).
     """
     if client.has_referrers or _ask(client, path, subject) is not None:
         return
@@ -82,7 +83,7 @@ def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_ta
     raise UpstreamError(
         "referrers-race",
         f"{client.host}/{path}: {referrers_tag(subject)} lost the new entry {MAX_MERGES} times",
-        "someone else writes the same referrers; run the same command again",
+        "another client writes the same referrers; run the same command again",
     )
 
 
@@ -92,7 +93,7 @@ def _left_out(where: str, subject: Digest, lost: Sequence[Descriptor]) -> str:
 
 
 def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:
-    """The API's answer, `None` where the registry does not have it."""
+    """The API's answer, `None` if the registry does not have the API."""
     if client.has_referrers is False:
         return None
     url = client.url(path, f"referrers/{subject}")
@@ -104,21 +105,21 @@ def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:
             raise UpstreamError("not-an-index", f"GET {redact(url)}: got {answer.content_type}")
         client.has_referrers = True
         return answer
-    # 404 with an error of the specification may mean this repository; without, the path itself is unknown.
-    # A web page with a 200 comes from something in front that does not know the path either.
+    # A 404 with an error of the specification may mean this repository; without one, the path itself is unknown. A web
+    # page with a 200 comes from a proxy that does not know the path either.
     if answer.status != 200 and not answer.server_errors():
         client.has_referrers = False
     return None
 
 
 def _fallback(client: RegistryClient, path: str, subject: Digest) -> list[tuple[Descriptor, dict[str, Any]]]:
-    """Descriptors of the fallback index, each with its JSON as it stands there."""
+    """Descriptors of the fallback index, each with its unchanged JSON."""
     try:
         found, data = client.manifest(path, referrers_tag(subject))
     except NotFoundError:
         return []
     if found.media_type != OCI_INDEX:
-        # A tag of that name that is something else (a cosign signature has a suffix) is not ours to read.
+        # Ignore a tag of that name with other content (a cosign signature has a suffix).
         return []
     where = f"{client.host}/{path}:{referrers_tag(subject)}"
     document = parse_json(data, where)
@@ -126,7 +127,7 @@ def _fallback(client: RegistryClient, path: str, subject: Digest) -> list[tuple[
 
 
 def _entry(node: Node) -> dict[str, Any]:
-    """As the specification wants it: with the artifact type and the manifest's annotations."""
+    """An entry as the specification requires it: with the artifact type and the manifest's annotations."""
     made = node.descriptor.as_dict()
     if node.artifact_type:
         made["artifactType"] = node.artifact_type

@@ -1,6 +1,6 @@
 """`RegistryRepository`: one repository of a registry as a `Source` and a `Target`.
 
-Source: OCI distribution-spec v1.1.1. What Harbor and Distribution do beside it is said where it matters.
+Source: OCI distribution-spec v1.1.1. Comments note where Harbor and Distribution differ from it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ from airgap.store.registry.client import ACCEPT, PULL, PUSH, RegistryClient, sto
 from airgap.store.registry.upload import Upload
 
 TAGS_PER_PAGE = 1000
-"""Asked for; registries give fewer as they like."""
+"""The requested page size; registries may return fewer."""
 
 SMALL = 64 << 10
-"""Bytes up to which a blob is not asked for before its upload begins: sending it costs about as much as asking."""
+"""Bytes up to which a blob's upload starts without a check for its presence: sending it costs about as much
+as asking."""
 
 CHILD_ATTEMPTS = 4
-"""Times that a manifest is sent whose child the registry says it lacks: Distribution on a file system reads a child's
-link as empty for a moment while someone else writes the same link, for example by tagging it."""
+"""Times that a manifest is sent while the registry reports that a child is missing. Distribution on a file system reads
+a child's link as empty for a moment while another client writes the same link, for example by tagging the child."""
 
 
 class RegistryRepository:
     """A `Target`: the repository `name` of `client`'s registry. Thread-safe.
 
-    `put` verifies what it sends before the registry may believe it; what `open` gives is verified by who reads it.
-    Raises `UpstreamError` for the registry and the way to it, `NotFoundError` for what is not there.
+    `put` verifies the bytes before the registry can accept them; the bytes from `open` must be verified by the reader.
+    Raises `UpstreamError` for the registry and the network, `NotFoundError` for missing content.
     """
 
     def __init__(self, client: RegistryClient, name: str) -> None:
@@ -44,9 +45,10 @@ class RegistryRepository:
         self.name = name
         self.path = client.repository_path(name)
         self._absent: set[Digest] = set()
-        """What `has` just denied: `put` does not ask again."""
+        """Blobs that `has` reported as absent: `put` does not ask again."""
         self._referring: dict[tuple[Digest, Digest], Node] = {}
-        """Manifests with a subject that `publish` makes findable: a fallback tag is a name, and names come last."""
+        """(manifest, subject) → manifest, for `publish` to make findable. A fallback tag is a name, and names come
+        last."""
         self._lock = threading.Lock()
 
     def __str__(self) -> str:
@@ -55,7 +57,7 @@ class RegistryRepository:
     # reading
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when it answers by its digest. Presence is not integrity."""
+        """True if the registry has the blob under this digest. Presence is not integrity."""
         kind = "manifests" if descriptor.is_node else "blobs"
         answer = self.client.call(
             "HEAD",
@@ -73,7 +75,7 @@ class RegistryRepository:
         return found
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
-        """The bytes from `offset` on, in a stream that goes on where the connection was cut. Not verified."""
+        """The bytes from `offset` on, in a stream that resumes after a broken connection. Not verified."""
         kind = "manifests" if descriptor.is_node else "blobs"
         return self.client.http.open_stream(
             self._url(f"{kind}/{descriptor.digest}"),
@@ -84,7 +86,7 @@ class RegistryRepository:
         )
 
     def tags(self) -> list[str]:
-        """All tags, in the registry's order; none for a repository that is not there. Raises `UpstreamError`."""
+        """All tags, in the registry's order; none for a missing repository. Raises `UpstreamError`."""
         url = self._url(f"tags/list?n={TAGS_PER_PAGE}")
         found: dict[str, None] = {}
         try:
@@ -101,11 +103,11 @@ class RegistryRepository:
         return list(found)
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Every tag and what it points to: one request for each."""
+        """Every tag and its root: one request per tag."""
         return [(tag, self.resolve(tag)) for tag in self.tags()]
 
     def resolve(self, wanted: str) -> Descriptor:
-        """What a tag or digest points to, computed from the bytes. Raises `NotFoundError`, `UpstreamError`."""
+        """The root of a tag or digest, computed from the bytes. Raises `NotFoundError`, `UpstreamError`."""
         return self.manifest(wanted)[0]
 
     def manifest(self, wanted: str) -> tuple[Descriptor, bytes]:
@@ -113,21 +115,21 @@ class RegistryRepository:
         return self.client.manifest(self.path, wanted)
 
     def find(self, tag: str) -> Descriptor | None:
-        """What a tag points to; `None` when there is no such tag."""
+        """The root of a tag; `None` if there is no such tag."""
         try:
             return self.resolve(tag)
         except NotFoundError:
             return None
 
     def referrers(self, subject: Digest) -> list[Descriptor]:
-        """What is attached to `subject` by its `subject` field, with artifact types: API or fallback tag.
+        """The manifests that name `subject`, with artifact types: from the API or the fallback tag.
 
-        Only as complete as the registry's word; what each really is must be read from its bytes.
+        Only as complete as the registry's answer; the real type of each must be read from its bytes.
         """
         return referrers.find(self.client, self.path, subject)
 
     def lists(self, node: Node) -> bool:
-        """True when the referrers of the node's subject have the node among them."""
+        """True if the referrers of the node's subject include the node."""
         if node.subject is None:
             return True
         found = referrers.find(self.client, self.path, node.subject.digest)
@@ -136,26 +138,26 @@ class RegistryRepository:
     # writing
 
     def check_room(self, _blobs: Iterable[Descriptor]) -> None:
-        """Nothing: a registry says that it is full when it is."""
+        """Does nothing: a registry reports that it is full only when it is."""
 
     def discard(self, _descriptor: Descriptor) -> bool:
-        """False: a registry takes no second copy of a blob that it has."""
+        """False: a registry does not accept a second copy of a blob that it has."""
         return False
 
     def asks(self, descriptor: Descriptor) -> bool:
-        """True for small blobs: the request that begins an upload also asks for a mount from this very repository.
+        """True for small blobs: the request that starts an upload also asks for a mount from this same repository.
 
-        That is a third less requests for many small blobs. A large one is asked for, because a registry that does
-        not know mounts would take its bytes again.
+        This saves a third of the requests for many small blobs. A large blob is asked for first, because a registry
+        without mounts would receive its bytes again.
         """
         return not descriptor.is_node and descriptor.size <= SMALL
 
     def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
         """Stores a blob or manifest; `mount_from` names repositories of this registry. See `Target.put`.
 
-        A manifest with a subject is findable at once where the registry has the referrers API, else after `publish`,
-        which enters it into the fallback index of its subject. Raises `IntegrityError` when the bytes are wrong: then
-        the registry never got the last of them.
+        A manifest with a subject is findable at once if the registry has the referrers API, else after `publish`, which
+        adds it to the fallback index of its subject. Raises `IntegrityError` if the bytes are wrong: in that case, the
+        registry never received the last of them.
         """
         if descriptor.is_node:
             return self._put_node(descriptor, opener)
@@ -171,19 +173,19 @@ class RegistryRepository:
             done = upload.run([self.path] if alone else sources, lambda: self.has(descriptor))
             if not alone or done is not PutResult.MOUNTED:
                 return done
-            # A registry that says yes to everything must not make us believe it.
+            # Do not trust a registry that answers yes to every request.
             if self.has(descriptor):
                 return PutResult.PRESENT
             return Upload(self.client, self.path, descriptor, opener).run([], lambda: self.has(descriptor))
 
     def settle(self) -> None:
-        """Nothing: what a registry took is there at once."""
+        """Does nothing: content that a registry accepted is visible at once."""
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
-        """Enters referrers that were put into their fallback indexes, then points each tag to its root.
+        """Adds the referrers that were put to their fallback indexes, then points each tag to its root.
 
-        The bytes come from the registry itself, by digest, so a root that is not whole there is noticed. A tag that
-        holds the root already is left alone: pushing the same digest to an immutable tag is refused by Harbor.
+        The bytes come from the registry itself, by digest, which detects an incomplete root there. A tag that already
+        points to the root is not written: Harbor refuses pushing the same digest to an immutable tag.
         """
         self._enter()
         for tag, root in names.items():
@@ -196,7 +198,7 @@ class RegistryRepository:
             self.put_tag(tag, root, data)
 
     def refer(self, node: Node, subject: Digest) -> None:
-        """The next `publish` makes a manifest findable at a subject, which it need not name itself."""
+        """Makes the next `publish` list a manifest at a subject, which the manifest need not name itself."""
         with self._lock:
             self._referring[node.descriptor.digest, subject] = node
 
@@ -208,11 +210,11 @@ class RegistryRepository:
             raise RaceError(
                 "tag-differs",
                 f"{self}:{tag}: got {after or 'nothing'} after writing it, expected {descriptor.digest}",
-                "someone else writes the same tag",
+                "another client writes the same tag",
             )
 
     def _read_back(self, root: Descriptor) -> bytes:
-        """The root's bytes as the registry has them; our own where a policy forbids to read them."""
+        """The root's bytes as the registry has them; this process's own copy where a policy forbids reading them."""
         try:
             return self.manifest(root.digest)[1]
         except BlockedError:
@@ -222,7 +224,7 @@ class RegistryRepository:
             return kept
 
     def _current(self, tag: str) -> str:
-        """The digest that a tag has, `""` for none, `_HIDDEN` where Harbor's policy forbids to read it."""
+        """The digest of a tag, `""` for none, `_HIDDEN` where Harbor's policy forbids reading it."""
         try:
             found = self.find(tag)
         except BlockedError:
@@ -248,7 +250,7 @@ class RegistryRepository:
         return PutResult.PRESENT if present else PutResult.WRITTEN
 
     def _enter(self) -> None:
-        """One after the other: several of them may share an index. What failed is tried again by the next `publish`."""
+        """Adds the referrers one by one, because several may share an index. The next `publish` retries failed ones."""
         with self._lock:
             waiting = list(self._referring.items())
         for (digest, subject), node in waiting:

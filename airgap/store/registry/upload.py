@@ -22,18 +22,18 @@ from airgap.net.http import RequestBody
 from airgap.store.registry.client import PUSH, RegistryClient, stored_as
 
 COMMIT_SECONDS = 300.0
-"""How long a registry may be silent after the last byte: object storage copies the blob to its place meanwhile."""
+"""Seconds that a registry may be silent after the last byte: object storage copies the blob to its place meanwhile."""
 CANCEL_SECONDS = 5.0
-"""How long we wait for thanks when an upload is given up: it is a courtesy, and Ctrl-C comes this way too."""
+"""Seconds to wait for the answer to a cancelled upload. Cancelling is optional, and also happens after Ctrl-C."""
 FALLBACK_CHUNK = 1 << 20
-"""Bytes of a piece after a 413: what nginx lets pass when nobody configured it."""
+"""Bytes of a piece after a 413: the default limit of nginx."""
 OCTETS = "application/octet-stream"
 GONE = frozenset({404, 416})
-"""The session is not known any more: after a failure Harbor and Distribution 2.8 have forgotten it."""
+"""The session is unknown: after a failure, Harbor and Distribution 2.8 have forgotten it."""
 
 
 class Upload:
-    """Brings one blob to one repository; used once."""
+    """Uploads one blob to one repository; used once."""
 
     def __init__(self, client: RegistryClient, path: str, descriptor: Descriptor, opener: Opener) -> None:
         self._client = client
@@ -42,12 +42,12 @@ class Upload:
         self._opener = opener
         self._auth = client.auth(path, PUSH)
         self._session = ""
-        """The upload that is open, as a URL."""
+        """The URL of the open upload session."""
 
     def run(self, sources: Sequence[str], present: Callable[[], bool]) -> PutResult:
-        """Mounts the blob from one of `sources`, else uploads it, again where that helps.
+        """Mounts the blob from one of `sources`, else uploads it, with retries where they can help.
 
-        `present` tells whether the blob is there after all: an answer can be lost after the work was done.
+        `present` tells whether the blob is there: the registry may have stored it although its answer was lost.
         """
         if self._mount(sources):
             return PutResult.MOUNTED
@@ -72,7 +72,7 @@ class Upload:
                 return PutResult.WRITTEN
 
     def _mount(self, sources: Sequence[str]) -> bool:
-        """True when the registry took the blob from another of its repositories; a 202 is an open session."""
+        """True if the registry mounted the blob from another of its repositories; a 202 is an open session."""
         for source in sources:
             url = self._client.url(self._path, f"blobs/uploads/?mount={self._blob.digest}&from={source}")
             others = [source] if source != self._path else []
@@ -83,7 +83,8 @@ class Upload:
             if answer.status == 202:
                 self._follow(answer.url, answer.headers.get("Location"))
                 return False
-            # A source that is missing or forbidden is answered in many ways: the upload will say what matters.
+            # Registries answer in many ways for a missing or forbidden source. Continue: the upload reports the real
+            # problem.
         return False
 
     def _once(self) -> None:
@@ -101,7 +102,7 @@ class Upload:
         self._commit(body)
 
     def _body(self) -> RequestBody:
-        """The whole blob; a small one is checked in memory before anything is sent."""
+        """The complete blob; a small one is verified in memory before anything is sent."""
         if self._blob.size > CHUNK:
             return RequestBody(self._blob.size, lambda: verified(self._opener(0), self._blob))
         with self._opener(0) as stream:
@@ -118,7 +119,7 @@ class Upload:
                 "Content-Type": OCTETS,
                 "Content-Range": f"{position}-{position + size - 1}",
             }
-            # Once: the bytes of a part come from a stream that does not go back.
+            # Only one attempt: the part's bytes come from a stream that cannot go back.
             answer = self._client.call("PATCH", self._session, self._auth, headers=headers, body=part, attempts=1)
             self._follow(answer.url, answer.headers.get("Location"))
             position += size
@@ -139,13 +140,13 @@ class Upload:
         stored_as(answer, self._blob)
 
     def _follow(self, url: str, location: str | None) -> None:
-        """Always the last Location, with its query: `_state` in it is the session."""
+        """Always keep the last Location, with its query: `_state` in it is the session."""
         if not location:
             raise UpstreamError("bad-location", f"{self._client.host}/{self._path}: the upload answer has no Location")
         self._session = self._client.http.resolve(url, location, "upload Location")
 
     def _cancel(self) -> None:
-        """Tells the registry to forget the open session; it may have done so already."""
+        """Tells the registry to drop the open session; it may have done so already."""
         session, self._session = self._session, ""
         if session:
             with suppress(UpstreamError):
@@ -159,7 +160,7 @@ class Upload:
                 )
 
     def _in_pieces_next(self, error: UpstreamError) -> bool:
-        """After a 413 for one big request: from now on this registry gets pieces."""
+        """After a 413 for one large request: makes later uploads to this registry use pieces; false if pointless."""
         chunk = self._client.chunk_size
         if error.status != 413 or chunk or self._blob.size <= FALLBACK_CHUNK:
             return False
@@ -168,19 +169,19 @@ class Upload:
 
 
 def _restartable(error: UpstreamError) -> bool:
-    """Whether a new session can end better than the one that failed."""
+    """True if a new session can succeed where the last one failed."""
     if isinstance(error, TransportError):
         return error.repeatable
     return error.status in GONE or error.status >= 500 or isinstance(error, DigestRefusedError)
 
 
 def _once(stream: BinaryIO) -> Callable[[], BinaryIO]:
-    """Opens the next part of `stream`, but not twice: after a 401 in the middle its bytes are gone, not sent."""
+    """Opens the next part of `stream`, only once: after a 401 in the middle, its bytes are consumed, but not sent."""
     parts = [_Part(stream)]
 
     def open_part() -> BinaryIO:
         if not parts:
-            raise TransportError("connection-lost", "the registry refused part of an upload: starting it over")
+            raise TransportError("connection-lost", "the registry refused part of an upload; the upload starts again")
         return cast("BinaryIO", parts.pop())
 
     return open_part
