@@ -59,7 +59,7 @@ def remove(name: str) -> None:
 
 
 def load() -> None:
-    """Sees to it that all kinds are known."""
+    """Loads the module that registers all kinds."""
     import_module(TABLE)
 
 

@@ -1,7 +1,7 @@
-"""AIRGAP.json: the delivery index. Small, readable, hashed first and parsed only when a signature holds.
+"""AIRGAP.json, the delivery index: small and readable. It is hashed first, and parsed only if a signature is valid.
 
-Shape: docs/format.md, "AIRGAP.json". `contents` is a function of locks, roots, baseline and volume size; `journey`
-holds what belongs to one crossing.
+Format: docs/format.md, "AIRGAP.json". `contents` is a function of locks, roots, baseline and volume size; `journey`
+describes one crossing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_SIGNATURE = 1 << 20
 MAX_EVIDENCE = 1 << 30
 """Bytes of evidence.tar: sixteen locks of the largest size."""
 CUT_AGAIN = "have the delivery cut again"
-"""The next step where a delivery is wrong in itself."""
+"""The next step if the delivery itself is wrong."""
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -55,7 +55,7 @@ class FileSum:
     size: int
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON shape."""
+        """The JSON object."""
         return {"name": self.name, "sha256": self.sha256, "size": self.size}
 
 
@@ -70,7 +70,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What crosses: the same locks, roots, baseline and volume size give the same bytes."""
+    """The content of the delivery: the same locks, roots, baseline and volume size give the same bytes."""
 
     locks: tuple[Digest, ...]
     roots: tuple[Root, ...]
@@ -78,7 +78,7 @@ class Contents:
     blobs: Mapping[Digest, tuple[Extent, ...]]
 
     def size(self, digest: Digest) -> int:
-        """Bytes of a blob."""
+        """The size of a blob in bytes."""
         return sum(extent.length for extent in self.blobs[digest])
 
 
@@ -92,7 +92,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """What belongs to this one crossing: for whom, which number in which stream, from when to when."""
+    """The data of one crossing: the Sovereign it is for, stream and number in it, creation and expiry."""
 
     id: str
     stream: str
@@ -102,18 +102,18 @@ class Journey:
     expires: datetime
     evidence: Evidence
     based_on: str = ""
-    """The digest of the AIRGAP.json that it continues; `""` where it is whole."""
+    """The digest of the AIRGAP.json that this delivery continues; `""` if it is complete in itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """AIRGAP.json as a value."""
+    """The parsed AIRGAP.json."""
 
     contents: Contents
     journey: Journey
 
     def encode(self) -> bytes:
-        """The file's bytes: one blob, root or volume a line, so that people and diffs can read it."""
+        """The file's bytes, with one blob, root or volume per line, so that it is readable and easy to diff."""
         return (_pretty(self._document(), 0) + "\n").encode()
 
     def _document(self) -> dict[str, Any]:
@@ -151,10 +151,10 @@ class Index:
 
     @classmethod
     def decode(cls, data: bytes) -> Index:
-        """Reads AIRGAP.json, whose signature was checked before.
+        """Parses AIRGAP.json, whose signature must be verified already.
 
-        Raises `TrustError` (`bad-journey`) for a time that is none, `IntegrityError`: `unknown-version` for a format
-        of a newer major version, `bad-index` for the rest.
+        Raises `TrustError` (`bad-journey`) for an invalid time, `IntegrityError` (`unknown-version`) for a format with
+        a newer major version, `IntegrityError` (`bad-index`) for all other errors.
         """
         if len(data) > MAX_INDEX:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: more than {MAX_INDEX} bytes")
@@ -165,7 +165,7 @@ class Index:
                 raise IntegrityError(
                     "unknown-version",
                     f"{INDEX_NAME}: apiVersion: got {version!r}, expected {API_VERSION}",
-                    f"import it with a version of airgap that knows {version}",
+                    f"import it with a version of airgap that supports {version}",
                 )
             if document["kind"] != "Delivery":
                 raise IntegrityError("bad-index", f"{INDEX_NAME}: kind: got {document['kind']!r}, expected Delivery")
@@ -187,7 +187,7 @@ def volume_name(number: int, count: int) -> str:
 
 
 def _pretty(value: Any, depth: int) -> str:
-    """JSON with one entry a line down to the third level, compact below it."""
+    """JSON with one entry per line down to the third level, compact below."""
     if not isinstance(value, dict | list) or not value or depth > 2:
         return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
     pad = " " * (depth + 1)

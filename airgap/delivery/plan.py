@@ -1,7 +1,7 @@
-"""Planning: which byte of which volume holds what, before anything is written.
+"""Planning: decides before anything is written which byte of which volume contains what.
 
-A plan is a pure function of the blobs in their order and the volume size, so an interrupted bundle goes on with the
-same plan, and two people who cut the same content get the same files.
+A plan is a pure function of the blobs in their order and the volume size. Therefore an interrupted bundle continues
+with the same plan, and two people who cut the same content get the same files.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from airgap.delivery.index import Extent
 from airgap.store.layout import LAYOUT_FILE
 
 MIN_VOLUME = 64 << 10
-"""Bytes of the smallest volume: below it headers outweigh content. Real media start at megabytes."""
+"""Bytes of the smallest volume: below it, headers outweigh content. Real media start at megabytes."""
 MAX_VOLUMES = 9999
-"""What the file names have digits for."""
+"""The largest number that fits the digits in the file names."""
 DEFAULT_VOLUME = 4095 << 20
 """FAT32 holds files below 4 GiB."""
 
@@ -35,12 +35,12 @@ class Member:
     digest: Digest | None = None
     start: int = 0
     offset: int = 0
-    """Of its first content byte in the volume."""
+    """Offset of its first content byte in the volume."""
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """The members of one volume in order, and the size of the whole file in bytes."""
+    """The members of one volume in order, and the size of the complete file in bytes."""
 
     members: tuple[Member, ...]
     size: int
@@ -48,14 +48,14 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All volumes, and where each blob is."""
+    """All volumes, and the location of each blob."""
 
     volumes: tuple[Volume, ...]
     blobs: dict[Digest, tuple[Extent, ...]]
 
 
 class _Builder:
-    """Fills volumes in order; every volume begins with oci-layout, and the last one ends with index.json."""
+    """Fills volumes in order. Every volume begins with oci-layout; the last one ends with index.json."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -82,7 +82,7 @@ class _Builder:
         self._open()
 
     def room(self, name: str) -> int:
-        """Content bytes that a member called `name` could still have in this volume."""
+        """Content bytes that a member called `name` can still have in this volume."""
         left = self.limit - len(tape.END) - self.at - len(tape.header(name, self.limit))
         return left - left % tape.BLOCK
 
@@ -104,9 +104,9 @@ class _Builder:
 
 
 def plan_volumes(blobs: Iterable[Descriptor], named: Sequence[tuple[str, Descriptor]], limit: int) -> Plan:
-    """Lays `blobs` (each once, in order) out into volumes of at most `limit` bytes; `named` are the roots.
+    """Distributes `blobs` (each once, in order) over volumes of at most `limit` bytes; `named` are the roots.
 
-    A blob is split only if it is larger than an empty volume. Raises `InputError` for a limit that is too small.
+    A blob is split only if it is larger than an empty volume. Raises `InputError` if the limit is too small.
     """
     if limit < MIN_VOLUME:
         raise InputError(
@@ -125,7 +125,7 @@ def plan_volumes(blobs: Iterable[Descriptor], named: Sequence[tuple[str, Descrip
         if not builder.fits("index.json", len(index)):
             raise InputError(
                 "volume-size",
-                f"volume size: got {limit} bytes, but the list of roots alone takes {len(index)}",
+                f"volume size: got {limit} bytes, but the list of roots alone needs {len(index)}",
                 "choose a larger --volume-size",
             )
     builder.literal("index.json", index)
@@ -155,7 +155,7 @@ def _place(builder: _Builder, blob: Descriptor) -> tuple[Extent, ...]:
 
 
 def index_json(named: Sequence[tuple[str, Descriptor]]) -> bytes:
-    """index.json of the layout that the volumes unpack to: names, and what annotations the roots bring.
+    """index.json of the layout that the volumes unpack to: names, and the annotations of the roots.
 
     Source: OCI image-spec v1.1.1, image-layout.md.
     """

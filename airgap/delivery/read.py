@@ -1,4 +1,4 @@
-"""Reading a delivery in place, from one folder or several: nothing is unpacked, nothing is written to media."""
+"""Reading a delivery in place, from one folder or several: nothing is unpacked or written to media."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from airgap.delivery.index import (
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The small files of a delivery as they lie there, unparsed and unbelieved; all folders that hold some of it."""
+    """The small files of a delivery, unparsed and unverified; and all folders that contain parts of it."""
 
     folders: tuple[Path, ...]
     index_bytes: bytes
@@ -40,7 +40,7 @@ class Media:
 
     @property
     def digest(self) -> Digest:
-        """Of AIRGAP.json: the name of this delivery."""
+        """The digest of AIRGAP.json, which identifies this delivery."""
         return Digest.of(self.index_bytes)
 
 
@@ -62,14 +62,14 @@ def open_media(folders: Sequence[Path]) -> Media:
         names = ", ".join(str(folder) for folder in folders)
         raise InputError(
             "no-delivery",
-            f"{names}: no {INDEX_NAME} in it",
-            "pass the folder that holds it, and the folders that hold the other volumes",
+            f"{names}: there is no {INDEX_NAME}",
+            "pass the folder that contains it, and the folders with the other volumes",
         )
     if len(found) > 1:
         names = " and ".join(str(folder) for folder in found.values())
         raise InputError(
             "other-delivery",
-            f"{names} hold different deliveries",
+            f"{names} contain different deliveries",
             "import them one after the other",
         )
     return Media(tuple(folders), next(iter(found)), signatures)
@@ -82,7 +82,7 @@ def _signatures(folder: Path, into: dict[str, bytes]) -> None:
         raise too_many
     for name in names:
         data = _read(folder / name, MAX_SIGNATURE)
-        # The same bytes in two folders are one signature; two different ones of one name both count.
+        # The same bytes in two folders are one signature. Two different files with the same name both count.
         if data in into.values():
             continue
         if len(into) >= MAX_SIGNATURES:
@@ -91,7 +91,7 @@ def _signatures(folder: Path, into: dict[str, bytes]) -> None:
 
 
 def signature_names(folder: Path) -> list[str]:
-    """The names of the files in `signatures/` that count. What else lies there, a desktop's own files say, does not."""
+    """The names of the files in `signatures/` that count. Other files there, such as a desktop's own, do not."""
     with disk_errors(folder), os.scandir(folder) as entries:
         return sorted(
             entry.name
@@ -106,7 +106,7 @@ def _read(path: Path, limit: int) -> bytes:
     with disk_errors(path):
         try:
             data = read_plain(path, limit)
-        except NotPlainError as error:  # what was a file a moment ago may be a pipe now
+        except NotPlainError as error:  # the file may have been replaced by a pipe in the meantime
             hint = "copy it again from the original medium"
             raise IntegrityError("not-file", f"{path}: not a file", hint) from error
     if data is None:
@@ -116,9 +116,9 @@ def _read(path: Path, limit: int) -> bytes:
 
 @dataclass(slots=True)
 class Volumes:
-    """A `Source` over the volumes: blobs by `pread`, wherever their extents are.
+    """A `Source` over the volumes: reads blobs by `pread` from their extents.
 
-    `spool` is a folder of extents that were kept when their disc left the drive (`airgap.delivery.spool`).
+    `spool` is a folder of extents that were kept before their disc left the drive (`airgap.delivery.spool`).
     """
 
     contents: Contents
@@ -128,11 +128,11 @@ class Volumes:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def missing(self) -> list[str]:
-        """Names of volumes that no folder holds with their full size."""
+        """Names of volumes that are in no folder with their full size."""
         return [v.name for n, v in enumerate(self.contents.volumes, 1) if self.path(n) is None]
 
     def lacking(self, digests: Iterable[str]) -> list[str]:
-        """Names of the volumes, in order, without which these blobs cannot be read."""
+        """Names of the volumes that are needed to read these blobs but missing, in order."""
         numbers = {
             extent.volume
             for digest in digests
@@ -142,7 +142,7 @@ class Volumes:
         return [self.contents.volumes[number - 1].name for number in sorted(numbers)]
 
     def path(self, number: int) -> Path | None:
-        """Where a volume is, by its number from 1."""
+        """The path of a volume, given its number from 1; `None` if it is missing."""
         volume = self.contents.volumes[number - 1]
         for folder in self.folders:
             path = folder / volume.name
@@ -154,7 +154,7 @@ class Volumes:
         return None
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when every part of the blob can be read here."""
+        """True if every part of the blob can be read."""
         extents = self.contents.blobs.get(descriptor.digest, ())
         return bool(extents) and all(
             self._there(descriptor.digest, number, extent) for number, extent in enumerate(extents, 1)
@@ -176,14 +176,14 @@ class Volumes:
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The blob from `offset` on.
 
-        Raises `NotFoundError` naming the volume that is not there, `IntegrityError` (`not-in-delivery`).
+        Raises `NotFoundError` with the name of the missing volume, `IntegrityError` (`not-in-delivery`).
         """
         extents = self.contents.blobs.get(descriptor.digest)
         if extents is None:
             raise IntegrityError(
                 "not-in-delivery",
                 f"{descriptor.digest} is in no volume of this delivery",
-                "it was cut without content that its lock names: have it cut again",
+                "the delivery was cut without content that its lock names; have it cut again",
             )
         pieces, owned = [], list[int]()
         try:
@@ -200,7 +200,7 @@ class Volumes:
         return io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made  # type: ignore[return-value]
 
     def _locate(self, digest: Digest, number: int, extent: Extent, owned: list[int]) -> tuple[int, int]:
-        """File descriptor and offset of an extent; what is opened for it alone is noted in `owned`."""
+        """File descriptor and offset of an extent; a descriptor that is opened only for it is added to `owned`."""
         with self._lock:
             if extent.volume in self._fds:
                 return self._fds[extent.volume], extent.offset
@@ -213,20 +213,20 @@ class Volumes:
             raise NotFoundError(
                 "volume-missing",
                 f"{self.contents.volumes[extent.volume - 1].name} is in none of the folders, or is not complete",
-                "insert the disk that holds it, and pass its folder too",
+                "insert the disk that contains it, and pass its folder too",
             )
         owned.append(_open(path))
         return owned[-1], 0
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Items and their roots; the media type is not in the index, so it is left empty."""
+        """Items and their roots. Media types are empty, because the index does not contain them."""
         return [
             (root.item, Descriptor("", root.digest, self.contents.size(root.digest))) for root in self.contents.roots
         ]
 
 
 def extent_name(digest: Digest, number: int) -> str:
-    """The file of a spooled extent, by its number from 1."""
+    """The file name of a spooled extent, by its number from 1."""
     return f"{digest.hex}.part-{number:04d}"
 
 
@@ -236,7 +236,7 @@ def _open(path: Path) -> int:
 
 
 class _Extents(io.RawIOBase):
-    """Pieces of files, one after the other. Closes the descriptors that are its own."""
+    """Pieces of files, one after the other. Closes the descriptors in `owned`."""
 
     def __init__(self, pieces: list[tuple[int, int, int]], owned: list[int]) -> None:
         super().__init__()
@@ -259,11 +259,11 @@ class _Extents(io.RawIOBase):
             try:
                 count = os.preadv(fd, [memoryview(buffer)[:left]], offset)
             except OSError as error:
-                # A bad sector is damage of this blob, and no reason to give the others up.
+                # A bad sector damages only this blob; the other blobs can still be read.
                 raise IntegrityError(
                     "unreadable",
                     f"{os.readlink(f'/proc/self/fd/{fd}')}: {error.strerror} at byte {offset}",
-                    "the medium is damaged or was disconnected: try another drive, or copy it again",
+                    "the medium is damaged or was disconnected; try another drive, or copy the delivery again",
                 ) from error
             if not count:
                 raise DamageError(
@@ -277,7 +277,7 @@ class _Extents(io.RawIOBase):
 
 
 def hash_file(path: Path) -> tuple[str, int]:
-    """sha256 in hex and size in bytes of a whole file, read once in 1 MiB pieces. Raises `StoreError`."""
+    """sha256 in hex and size in bytes of a complete file, read once in 1 MiB pieces. Raises `StoreError`."""
     with disk_errors(path):
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(fd, "rb", buffering=0) as file:
@@ -299,11 +299,11 @@ def read_evidence(media: Media, sha256: str, size: int) -> bytes:
     if problem is not None:
         raise IntegrityError(
             "damaged-file",
-            f"{problem}: differs from what {INDEX_NAME} says (sha256 {sha256}, {size} bytes)",
+            f"{problem}: differs from {INDEX_NAME} (sha256 {sha256}, {size} bytes)",
             "copy it again from the original medium",
         )
     raise NotFoundError(
         "file-missing",
         f"{EVIDENCE_NAME} is in none of the folders",
-        "pass the folder that holds it",
+        "pass the folder that contains it",
     )

@@ -1,4 +1,4 @@
-"""README.txt and SHA256SUMS: for people without airgap. Both are functions of AIRGAP.json's bytes and value."""
+"""README.txt and SHA256SUMS, for people without airgap. Both depend only on AIRGAP.json's bytes and value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, README_NAME, Index
 
 
 def sums(index: Index, index_bytes: bytes, readme: bytes) -> bytes:
-    """SHA256SUMS, for `sha256sum -c`. The signatures are not in it: they can be added to later."""
+    """SHA256SUMS, for `sha256sum -c`. Signatures are not listed, because they can be added later."""
     lines = [(volume.sha256, volume.name) for volume in index.contents.volumes]
     lines.append((index.journey.evidence.file.sha256, EVIDENCE_NAME))
     lines.append((hashlib.sha256(index_bytes).hexdigest(), INDEX_NAME))
@@ -18,7 +18,7 @@ def sums(index: Index, index_bytes: bytes, readme: bytes) -> bytes:
 
 
 def readme(index: Index, index_bytes: bytes) -> bytes:
-    """README.txt: what this is, how to import it, how to check and open it by hand."""
+    """README.txt: what the delivery is, how to import it, and how to check and open it by hand."""
     journey, volumes = index.journey, index.contents.volumes
     size = sum(volume.size for volume in volumes)
     lines = [

@@ -1,10 +1,10 @@
-"""`Spool`: what an import keeps of discs that leave the drive, in the Sovereign's state folder.
+"""`Spool`: the data that an import keeps from discs that leave the drive, in the Sovereign's state folder.
 
-`unfinished/<hex of the delivery>/` has AIRGAP.json, signatures/ and evidence.tar, so that the next disc alone goes on,
-and `extents/`: bytes of volumes that will be needed when their disc is gone. These are manifests and configs, plain
-files (which are written last), and parts of split blobs whose other parts are on other discs. Nothing of it is
-believed: signatures are checked again, and every blob is hashed by whoever takes it. It goes when the import is whole
-and its receipt is kept, or when a later delivery of the stream was accepted.
+`unfinished/<hex of the delivery>/` contains AIRGAP.json, signatures/ and evidence.tar, so that the import can continue
+with the next disc alone. `extents/` contains bytes of volumes that will be needed when their disc is gone. These are
+manifests and configs, plain files (which are written last), and parts of split blobs whose other parts are on other
+discs. Nothing in the spool is trusted: signatures are verified again, and every reader hashes the blobs. The spool is
+removed when the import is complete and its receipt is kept, or when a later delivery of the stream was accepted.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from airgap.delivery.read import Media, Volumes, extent_name
 UNFINISHED = "unfinished"
 EXTENTS = "extents"
 MAX_UNFINISHED = 1000
-"""Folders that are looked at: nobody has that many imports under way."""
+"""The most folders that are examined: no site has so many unfinished imports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """The folder of one unfinished delivery. It may not be there yet."""
+    """The folder of one unfinished delivery. It may not exist yet."""
 
     folder: Path
 
@@ -40,22 +40,22 @@ class Spool:
 
     @classmethod
     def all(cls, state: Path) -> list[Spool]:
-        """The spools of a state folder that hold a whole index."""
+        """The spools of a state folder that contain a complete index."""
         found = sorted((state / UNFINISHED).glob("[0-9a-f]" * 64))[:MAX_UNFINISHED]
         return [cls(folder) for folder in found if (folder / INDEX_NAME).is_file()]
 
     @property
     def digest(self) -> Digest:
-        """The delivery that it belongs to, by its folder's name."""
+        """The digest of its delivery, from the folder's name."""
         return Digest("sha256:" + self.folder.name)
 
     @property
     def extents(self) -> Path:
-        """Where extents are."""
+        """The folder of the extents."""
         return self.folder / EXTENTS
 
     def keep_index(self, media: Media, evidence: bytes) -> None:
-        """Keeps the small files; AIRGAP.json last, because it makes the folder count. Raises `StoreError`."""
+        """Stores the small files, AIRGAP.json last, because it makes the spool valid. Raises `StoreError`."""
         signatures = self.folder / SIGNATURES
         for folder in (signatures, self.extents):
             make_folder(folder, 0o700)
@@ -65,19 +65,19 @@ class Spool:
         write_durably(self.folder / INDEX_NAME, media.index_bytes)
 
     def keep(self, volumes: Volumes, digests: Iterable[Digest]) -> None:
-        """Keeps those extents of blobs whose volume is at hand, durably. Raises `StoreError`, `IntegrityError`."""
+        """Durably stores those extents of the blobs whose volume is attached. Raises `StoreError`, `IntegrityError`."""
         wanted = []
         for digest in dict.fromkeys(digests):
             for number, extent in enumerate(volumes.contents.blobs.get(digest, ()), 1):
                 path = self.extents / extent_name(digest, number)
                 volume = volumes.path(extent.volume)
-                # What is kept already is kept anew: it may be what is damaged.
+                # Extents that are already stored are copied again: they may be the damaged ones.
                 if volume is not None:
                     wanted.append((volume, extent, path))
         check_free(
             self.extents,
             sum(extent.length for _, extent, _ in wanted),
-            "what later discs need from this one",
+            "the content of this disc that later discs need",
         )
         for volume, extent, path in wanted:
             _copy(volume, extent, path)
@@ -86,7 +86,7 @@ class Spool:
                 sync_folder(self.extents)
 
     def remove(self) -> None:
-        """The import is finished: nothing of it is needed any more."""
+        """Deletes the spool after the import is finished."""
         with disk_errors(self.folder):
             if self.folder.exists():
                 (self.folder / INDEX_NAME).unlink(missing_ok=True)
@@ -94,7 +94,7 @@ class Spool:
 
 
 def _copy(volume: Path, extent: Extent, path: Path) -> None:
-    """An extent into a file of its own: visible only when it is whole."""
+    """Copies an extent into its own file, which becomes visible only when it is complete."""
     partial = path.with_name(f".{path.name}.partial")
     buffer = memoryview(bytearray(min(CHUNK, max(1, extent.length))))
     left, offset = extent.length, extent.offset

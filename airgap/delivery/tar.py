@@ -1,6 +1,6 @@
 """Plain deterministic tar: the headers of volumes and of evidence.tar.
 
-ustar; mode 0644, ids 0, no names, mtime 0; a pax header only where ustar cannot hold a size (8 GiB and more).
+ustar; mode 0644, ids 0, no names, mtime 0; a pax header only for sizes that ustar cannot express (8 GiB and more).
 Source: POSIX.1-2017, pax, "ustar Interchange Format".
 """
 
@@ -15,25 +15,25 @@ from airgap.base.errors import IntegrityError
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
-"""Two zero blocks end an archive; there is no padding to 10 KiB behind them."""
+"""Two zero blocks end an archive; no padding to 10 KiB follows."""
 MAX_MEMBERS = 100_000
-"""Members of evidence.tar: more than any delivery has statements."""
+"""Members of evidence.tar: more than the statements of any delivery."""
 
 
 def header(name: str, size: int) -> bytes:
-    """The header block of a file; three blocks where it takes a pax header."""
+    """The header block of a file; three blocks if it needs a pax header."""
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.mtime = size, 0o644, 0
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
 
 
 def padding(size: int) -> int:
-    """Bytes of zeros behind a file of `size` bytes."""
+    """The number of zero bytes after a file of `size` bytes."""
     return -size % BLOCK
 
 
 def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
-    """A whole small archive."""
+    """A complete small archive."""
     pieces = []
     for name, data in files:
         pieces += [header(name, len(data)), data, bytes(padding(len(data)))]
@@ -41,9 +41,9 @@ def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
 
 
 def unpack(stream: BinaryIO, limit: int) -> Iterator[tuple[str, bytes]]:
-    """The files of an archive that `pack` made, in its order, at most `limit` bytes in all.
+    """The files of an archive that `pack` made, in its order, at most `limit` bytes in total.
 
-    Anything but plain files is refused: links and devices have no business there. Raises `IntegrityError`.
+    Refuses all members except regular files, such as links and devices. Raises `IntegrityError`.
     """
     total = 0
     try:
@@ -62,7 +62,7 @@ def unpack(stream: BinaryIO, limit: int) -> Iterator[tuple[str, bytes]]:
 
 
 def read_archive(data: bytes, limit: int) -> dict[str, bytes]:
-    """`unpack` for bytes; a name that occurs twice is refused."""
+    """`unpack` for bytes; refuses a name that occurs twice."""
     files: dict[str, bytes] = {}
     for name, content in unpack(io.BytesIO(data), limit):
         if name in files:

@@ -1,4 +1,4 @@
-"""`verify`: every byte of every file of a delivery, against the signed index."""
+"""`verify`: checks every byte of every file of a delivery against the signed index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airgap.delivery.read import Media, hash_file, signature_names
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """One file: `good`, `missing`, `damaged` or `unlisted`; `detail` names what a bad volume held."""
+    """One file: `good`, `missing`, `damaged` or `unlisted`; `detail` describes the content of a bad volume."""
 
     name: str
     state: str
@@ -31,7 +31,7 @@ class FileReport:
 
 
 def check_files(index: Index, media: Media, jobs: int, progress: Progress) -> list[FileReport]:
-    """Hashes volumes and evidence whole, makes README.txt and SHA256SUMS again, and looks for files too many."""
+    """Hashes volumes and evidence completely, compares README.txt and SHA256SUMS, and reports extra files."""
     listed = [*index.contents.volumes, index.journey.evidence.file]
     progress.start("verify", sum(entry.size for entry in listed), len(listed))
     reports = parallel(jobs, lambda entry: _check(entry, index, media, progress), listed)
@@ -60,13 +60,13 @@ def _check(entry: FileSum, index: Index, media: Media, progress: Progress) -> Fi
 
 
 def held(name: str, index: Index) -> str:
-    """What a lost volume held, in words: the number of blobs and the roots among them."""
+    """A text about the content of a lost volume: the number of blobs and the roots among them."""
     numbers = {volume.name: n for n, volume in enumerate(index.contents.volumes, 1)}
     if name not in numbers:
         return "the locks and statements"
     blobs = [d for d, extents in index.contents.blobs.items() if any(e.volume == numbers[name] for e in extents)]
     roots = [root.item for root in index.contents.roots if root.digest in set(blobs)]
-    return f"it holds {len(blobs)} blobs" + (f", among them the roots of {', '.join(roots)}" if roots else "")
+    return f"it contains {len(blobs)} blobs" + (f", among them the roots of {', '.join(roots)}" if roots else "")
 
 
 def _compare(name: str, expected: bytes, folders: Sequence[Path]) -> FileReport:
@@ -77,7 +77,7 @@ def _compare(name: str, expected: bytes, folders: Sequence[Path]) -> FileReport:
             state = "good" if _same(path, expected) else "damaged"
         if state == "good":
             break
-    return FileReport(name, state, "" if state == "good" else f"airgap can make it again from {INDEX_NAME}")
+    return FileReport(name, state, "" if state == "good" else f"airgap can create it again from {INDEX_NAME}")
 
 
 def _same(path: Path, expected: bytes) -> bool:

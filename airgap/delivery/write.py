@@ -1,7 +1,8 @@
-"""Writing volumes: one pass from the store, each blob re-hashed on the way, no archive that is split afterwards.
+"""Writing volumes: one pass over the store, each blob hashed again on the way, volumes written directly.
 
-One thread reads and hashes blobs into 1 MiB buffers, another hashes and writes the volume: small blobs share buffers,
-and two cores are busy. A volume gets its name only when it is whole and durable.
+One thread reads and hashes blobs into 1 MiB buffers, another one hashes and writes the volume. Small blobs share
+buffers, and two cores are busy. A volume gets its name only when it is complete and durable. There is no large archive
+that is split afterwards.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from airgap.delivery.plan import Member, Plan, Volume
 
 JOURNAL_NAME = ".airgap-bundle.json"
 _BUFFERS = 8
-"""Buffers between reader and writer: enough to hide a pause of either, 8 MiB in all."""
+"""Buffers between reader and writer: enough to hide a pause of either, 8 MiB in total."""
 
 OnDamage = Callable[[Descriptor, IntegrityError], IntegrityError]
 
 
 @dataclass(slots=True)
 class BundleJournal:
-    """Which volumes of which plan are finished: an interrupted bundle goes on behind them."""
+    """The finished volumes of a plan: an interrupted bundle continues after them."""
 
     path: Path
     plan: str
@@ -42,7 +43,7 @@ class BundleJournal:
 
     @classmethod
     def open(cls, folder: Path, plan: Plan, purpose: str) -> BundleJournal:
-        """Begins in an empty or absent folder, or goes on in one that holds this same unfinished bundle.
+        """Starts in an empty or absent folder, or continues in a folder with this same unfinished bundle.
 
         Raises `InputError` (`not-empty`, `other-bundle`).
         """
@@ -69,23 +70,23 @@ class BundleJournal:
         if journal.plan != identity:
             raise InputError(
                 "other-bundle",
-                f"{folder}: holds an unfinished bundle with different content, Sovereign or volume size",
+                f"{folder}: contains an unfinished bundle with different content, Sovereign or volume size",
                 "finish that bundle with its own command, or pass another folder",
             )
         return journal
 
     def add(self, volume: FileSum) -> None:
-        """Notes a finished volume."""
+        """Records a finished volume."""
         self.done[volume.name] = volume.sha256
         self.save()
 
     def save(self) -> BundleJournal:
-        """Writes it down, durably."""
+        """Writes the journal, durably."""
         write_durably(self.path, json.dumps({"plan": self.plan, "done": self.done}).encode())
         return self
 
     def close(self) -> None:
-        """The bundle is finished."""
+        """Deletes the journal, because the bundle is finished."""
         with disk_errors(self.path):
             self.path.unlink(missing_ok=True)
             sync_folder(self.path.parent)
@@ -99,10 +100,10 @@ def write_volumes(
     progress: Progress,
     on_damage: OnDamage,
 ) -> tuple[FileSum, ...]:
-    """Writes what the journal does not have yet; returns all volumes in order.
+    """Writes the volumes that the journal does not list yet; returns all volumes in order.
 
-    Each blob is checked against its digest; for a bad one `on_damage` gives the error to raise.
-    Raises `IntegrityError`, `StoreError`, `NotFoundError`.
+    Each blob is checked against its digest; for a damaged one, `on_damage` returns the error to raise. Raises
+    `IntegrityError`, `StoreError`, `NotFoundError`.
     """
     hashers: dict[Digest, hashlib._Hash] = {}
     written = []
@@ -124,7 +125,7 @@ def write_volumes(
 
 
 def copy_out(plan: Plan, source: Source, path: Path, progress: Progress) -> None:
-    """Writes a plan of one volume as a single archive (`airgap extract`). Raises as `write_volumes`."""
+    """Writes a plan of one volume as a single archive (`airgap extract`). Raises the same errors as `write_volumes`."""
     reader = _Reader(source, plan, {}, progress, lambda _descriptor, error: error)
     _write_volume(plan.volumes[0], path, reader)
 
@@ -137,7 +138,7 @@ def _size(path: Path) -> int:
 
 
 def _rehash_parts(volume: Volume, source: Source, hashers: dict[Digest, hashlib._Hash]) -> None:
-    """A split blob goes on in the next volume: its hash needs the part that was written before the interruption."""
+    """Hashes the parts of split blobs that were written before an interruption, to continue their hashes."""
     for member in volume.members:
         if member.digest is None or ".part-" not in member.name:
             continue
@@ -151,7 +152,7 @@ def _rehash_parts(volume: Volume, source: Source, hashers: dict[Digest, hashlib.
 
 
 def _write_volume(volume: Volume, path: Path, reader: _Reader) -> FileSum:
-    # Always the same name: a volume is large, and nobody tidies up on a medium.
+    # Always the same name: a volume is large, and no one cleans up a medium.
     partial = path.with_name(f".{path.name}.partial")
     with replacing(path, partial=partial) as fd:
         sink = _Sink(fd, partial)
@@ -166,7 +167,7 @@ def _write_volume(volume: Volume, path: Path, reader: _Reader) -> FileSum:
 
 
 class _Sink:
-    """The end of the pipe: hashes the volume and writes it, in its own thread."""
+    """The output end of the pipe: hashes the volume and writes it, in its own thread."""
 
     def __init__(self, fd: int, path: Path) -> None:
         self._path = path
@@ -182,17 +183,17 @@ class _Sink:
         self._thread.start()
 
     def space(self) -> memoryview:
-        """Where to put the next bytes; at least one."""
+        """The buffer for the next bytes; at least one byte long."""
         if self._used == CHUNK:
             self._push()
         return memoryview(self._buffer)[self._used :]
 
     def filled(self, count: int) -> None:
-        """`count` bytes of `space()` were filled."""
+        """Reports that `count` bytes of `space()` were filled."""
         self._used += count
 
     def literal(self, data: bytes) -> None:
-        """Takes `data`, of any length."""
+        """Adds `data`, of any length."""
         view = memoryview(data)
         while view:
             space = self.space()
@@ -208,7 +209,7 @@ class _Sink:
             raise self._error
 
     def finish(self) -> str:
-        """Everything is written, if not on the disk yet; returns the volume's sha256 in hex."""
+        """Waits until everything is written (not yet synced); returns the volume's sha256 in hex."""
         self._push()
         self.stop()
         if self._error is not None:
@@ -235,7 +236,7 @@ class _Sink:
 
 
 class _Reader:
-    """The begin of the pipe: reads members and checks blobs."""
+    """The input end of the pipe: reads members and checks blobs."""
 
     def __init__(
         self,
@@ -249,7 +250,7 @@ class _Reader:
         self._progress, self._on_damage = progress, on_damage
 
     def member(self, member: Member, sink: _Sink) -> None:
-        """Header, content and padding."""
+        """Writes the header, the content and the padding of a member."""
         self.literal(tape.header(member.name, member.size), sink)
         if member.data is not None:
             self.literal(member.data, sink)
@@ -258,7 +259,7 @@ class _Reader:
         self.literal(bytes(tape.padding(member.size)), sink)
 
     def literal(self, data: bytes, sink: _Sink) -> None:
-        """Bytes of the archive that are in no blob."""
+        """Writes bytes of the archive that belong to no blob."""
         sink.literal(data)
         self._progress.advance(len(data))
 

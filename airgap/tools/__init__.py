@@ -1,3 +1,4 @@
-"""Programs that airgap starts (git, git-lfs): checked versions, a fixed environment, time limits,
-captured output, no shell.
+"""The programs that airgap starts: git and git-lfs.
+
+Their versions are checked. They run with a fixed environment, time limits and captured output, and without a shell.
 """

@@ -1,8 +1,8 @@
-"""Running git: one place for its environment, its folder and its limits.
+"""Runs git: the only place that sets its environment, its folder and its limits.
 
-Nothing of the user's git reaches these runs: no configuration, hooks, credential helpers, prompts, netrc, proxies
-or GIT_* variables. What a run needs is passed down, and secrets go by GIT_CONFIG_COUNT, never by argv.
-Source: git(1) "Environment Variables", git-config(1).
+Nothing of the user's git setup affects these runs: no configuration, hooks, credential helpers, prompts, netrc, proxies
+or GIT_* variables. Every setting of a run is passed explicitly, and secrets go through GIT_CONFIG_COUNT, never through
+argv. Source: git(1) "Environment Variables", git-config(1).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from airgap.base.streams import read_limited
 from airgap.tools.git_faults import failure
 
 MINIMUM = (2, 32)
-"""GIT_CONFIG_GLOBAL came with 2.32, GIT_CONFIG_COUNT with 2.31."""
+"""The minimum version. git 2.32 introduced GIT_CONFIG_GLOBAL, 2.31 GIT_CONFIG_COUNT."""
 QUICK = 120.0
-"""Seconds for what only reads a local repository's refs or settings, or asks a server for its refs."""
+"""Seconds for a run that only reads a local repository's refs or settings, or asks a server for its refs."""
 LONG = 6 * 3600.0
-"""Seconds for what moves or reads all objects. A stalled connection ends earlier, by http.lowSpeedTime."""
+"""Seconds for a run that transfers or reads all objects. http.lowSpeedTime ends a stalled connection earlier."""
 MAX_OUTPUT = 256 << 20
-"""Bytes of output that are kept: a million refs with long names. More is a server that means harm."""
+"""Bytes of output that are kept: a million refs with long names. A server that sends more is hostile."""
 MAX_STDERR = 64 << 10
-"""Bytes of stderr that are kept, its end: that is where git says why it died."""
+"""Bytes of stderr that are kept, from its end, where git reports why it failed."""
 
 _INHERITED = frozenset({"PATH", "TMPDIR", "LD_LIBRARY_PATH"})
 _ENVIRONMENT = {
@@ -46,14 +46,14 @@ _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_PROTOCOL_FROM_USER": "0",
     "GIT_OPTIONAL_LOCKS": "0",
-    # libcurl takes the home folder from the password file when HOME is unset, and reads its .netrc.
+    # If HOME is unset, libcurl takes the home folder from the password file, and reads its .netrc.
     "HOME": "/dev/null",
     "XDG_CONFIG_HOME": "/dev/null",
     "LANGUAGE": "C",
     "LC_ALL": "C",
 }
-# The file and not the command's own settings: upload-pack and receive-pack of a local repository are started without
-# the latter. safe.directory may be `*` here, because these runs touch no repository that nobody named.
+# Settings go into this file and not into the command, because git starts upload-pack and receive-pack of a local
+# repository without the latter. safe.directory may be `*` here: these runs touch only repositories that were named.
 _CONFIG = """\
 [core]
 	hooksPath = /dev/null
@@ -94,11 +94,11 @@ _CONFIG = """\
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository elsewhere: an http or https URL, or an absolute path; and how it is reached.
+    """A remote repository: an http or https URL, or an absolute path; and the settings to reach it.
 
-    `authorization` is the value of that header, `proxies` has the keys `http`, `https`, `all` and `no`. `redirects`
-    lets git follow a redirect of its first request; never together with `authorization`, because git would send that
-    to the new host.
+    `authorization` is the value of that header; `proxies` has the keys `http`, `https`, `all` and `no`. `redirects`
+    lets git follow a redirect of its first request. Never set it together with `authorization`, because git would send
+    that to the new host.
     """
 
     url: str
@@ -109,7 +109,7 @@ class Remote:
 
     @property
     def config(self) -> dict[str, str]:
-        """Settings for the runs that speak to it."""
+        """Git settings for runs that contact the remote."""
         made = {"http.followRedirects": "initial" if self.redirects and not self.authorization else "false"}
         if self.authorization:
             made["http.extraHeader"] = f"Authorization: {self.authorization}"
@@ -119,7 +119,7 @@ class Remote:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The proxies, for libcurl. Loopback never goes through one."""
+        """The proxies, for libcurl. Loopback never uses a proxy."""
         if not any(self.proxies.get(key) for key in ("http", "https", "all")):
             return {}
         made = {f"{key}_proxy": value for key, value in self.proxies.items() if value}
@@ -128,7 +128,7 @@ class Remote:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown, the longest first."""
+        """The texts that must not be shown, longest first."""
         found = {self.authorization, self.authorization.partition(" ")[2]}
         found |= {proxy.rpartition("@")[0] for proxy in self.proxies.values()}
         with suppress(binascii.Error, ValueError):
@@ -139,7 +139,7 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run left: its exit status, stdout and stderr (secrets taken out)."""
+    """The result of a run: exit status, stdout and stderr (without secrets)."""
 
     status: int
     stdout: bytes
@@ -147,20 +147,20 @@ class Result:
 
 
 def scrub(text: str, secrets: tuple[str, ...]) -> str:
-    """`text` without the secrets and without user and password in URLs."""
+    """`text` without the secrets, and without user and password in URLs."""
     for secret in secrets:
         text = text.replace(secret, "***")
     return re.sub(r"(https?://)[^/@\s']+@", r"\1***@", text)
 
 
 class Git:
-    """Runs git in `folder`, a folder of ours that is made when absent and holds git's settings file. Safe for threads.
+    """Runs git in `folder`, which is created if absent and contains git's settings file. Thread-safe.
 
-    Raises `ToolError` (`git-missing`, `git-too-old`) when made.
+    The constructor raises `ToolError` (`git-missing`, `git-too-old`).
     """
 
     def __init__(self, folder: Path) -> None:
-        # git runs in the folder and not where we do, so every path that it gets is absolute.
+        # git runs in this folder and not in the current one, so every path that it gets is absolute.
         self.folder = folder.absolute()
         self._config = self.folder / "gitconfig"
         try:
@@ -201,10 +201,10 @@ class Git:
         ok: tuple[int, ...] = (0,),
         config: Mapping[str, str] | None = None,
     ) -> Result:
-        """Runs `git args` to its end, in the bare `repository` where one is given.
+        """Runs `git args` to its end, in the bare `repository` if one is given.
 
-        `remote` adds what is needed to reach it, but not its URL. Exit statuses outside `ok` (`()` allows all) are
-        errors: `UpstreamError`, `IntegrityError`, `StoreError` or `ToolError`, by what git printed.
+        `remote` adds the settings that are needed to reach it, but not its URL. Exit statuses outside `ok` (`()` allows
+        all) raise `UpstreamError`, `IntegrityError`, `StoreError` or `ToolError`, depending on git's output.
         """
         with self.start(
             *args, repository=repository, remote=remote, stdin=stdin, timeout=timeout, config=config
@@ -225,7 +225,7 @@ class Git:
         timeout: float = LONG,
         config: Mapping[str, str] | None = None,
     ) -> Iterator[Running]:
-        """Starts `git args` for reading its stdout as a stream; leaving the block before `finish` kills it."""
+        """Starts `git args`, to read its stdout as a stream; leaving the block before `finish` kills it."""
         where = () if repository is None else (f"--git-dir={repository}",)
         env = _environment(self._config, remote, config or {})
         secrets = remote.secrets if remote else ()
@@ -252,10 +252,10 @@ class Git:
 
 
 def _environment(file: Path, remote: Remote | None, config: Mapping[str, str]) -> dict[str, str]:
-    """The variables of one run: ours, the settings of this run by number, and the way to the remote."""
+    """The variables of one run: the fixed ones, the run's numbered settings, and the proxies for the remote."""
     settings = {**(remote.config if remote else {}), **config}
     env = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ENVIRONMENT
-    # Without a ceiling git reads the settings of a repository that the folder lies in, a checkout for example.
+    # Without a ceiling, git reads the settings of a repository that contains the folder, for example a checkout.
     env["GIT_CEILING_DIRECTORIES"] = str(file.parent.resolve().parent)
     env |= {"GIT_CONFIG_GLOBAL": str(file), "GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
@@ -264,7 +264,7 @@ def _environment(file: Path, remote: Remote | None, config: Mapping[str, str]) -
 
 
 class Running:
-    """A git that runs: read `stdout` to its end, then call `finish`."""
+    """A running git: read `stdout` to its end, then call `finish`."""
 
     def __init__(
         self,
@@ -280,7 +280,7 @@ class Running:
         self.status = -1
         self._tail = b""
         self._late = False
-        # A full stderr pipe would stop git while we wait for its stdout.
+        # A full stderr pipe would block git while this process waits for its stdout.
         self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
         self._drain.start()
         self._timer = threading.Timer(timeout, self._expire)
@@ -289,7 +289,7 @@ class Running:
 
     @property
     def stderr(self) -> str:
-        """What git said, without secrets."""
+        """The stderr of git, without secrets."""
         return scrub(self._tail.decode(errors="replace"), self._secrets).strip()
 
     def _keep_stderr(self) -> None:
@@ -308,7 +308,7 @@ class Running:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def finish(self, ok: tuple[int, ...] = (0,)) -> None:
-        """Waits for the end. Raises what the exit status means unless it is in `ok` (`()`: any is fine)."""
+        """Waits for the end. Raises the error for the exit status unless it is in `ok` (`()` allows all)."""
         self.status = self._process.wait()
         self._timer.cancel()
         self._drain.join()
@@ -322,7 +322,7 @@ class Running:
             raise failure(self._args[0], self.status, self.stderr, self._remote.url if self._remote else "")
 
     def close(self) -> None:
-        """Kills what still runs, and lets go of the pipes."""
+        """Kills the process group if it still runs, and closes the pipes."""
         self._timer.cancel()
         self._kill()
         self._process.wait()
@@ -334,7 +334,7 @@ class Running:
 
 @contextmanager
 def _as_file(data: BinaryIO | bytes) -> Iterator[BinaryIO]:
-    """A real file that holds `data`: nobody has to feed a pipe while another one is read."""
+    """A real file with `data`, so that no pipe has to be fed while another one is read."""
     if not isinstance(data, bytes):
         yield data
         return

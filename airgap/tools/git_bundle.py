@@ -1,8 +1,8 @@
-"""Git bundles: written with a header of our own making, and unpacked so that every object is checked.
+"""Git bundles: written with airgap's own header, and unpacked so that every object is checked.
 
-`git bundle verify` finds neither a flipped byte nor a cut end, and `git fetch BUNDLE` ignores transfer.fsckObjects
-before git 2.46. So the pack goes to `git index-pack --strict`, which hashes every object, checks what it says, and
-that all it refers to is there. Source: gitformat-bundle(5).
+`git bundle verify` detects neither a flipped byte nor a truncated end, and `git fetch BUNDLE` ignores
+transfer.fsckObjects before git 2.46. Therefore the pack goes to `git index-pack --strict`, which hashes every object,
+checks its content, and checks that all objects it refers to exist. Source: gitformat-bundle(5).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAX_LINE = 2048
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Refs, what HEAD stands for (`""`: nothing), the commits that must be there before, and the pack's offset."""
+    """Refs, the target of HEAD (`""` if none), the commits that the bundle requires, and the offset of the pack."""
 
     refs: Mapping[str, str]
     head_oid: str
@@ -41,7 +41,7 @@ class Header:
 
 
 def write_bundle(repository: BareRepository, path: Path, refs: Mapping[str, str], head: str) -> tuple[Digest, int]:
-    """Writes all that `refs` reach to the file `path`; returns its digest and its size in bytes.
+    """Writes everything that `refs` reach to the file `path`; returns its digest and its size in bytes.
 
     The same repository with the same packs gives the same bytes: one thread, refs sorted. `head` names the ref that
     HEAD points to, so that the bundle can be cloned. Raises `IntegrityError`, `StoreError`, `ToolError`.
@@ -90,7 +90,7 @@ def read_header(file: BinaryIO, where: str) -> Header:
         if text in ("@object-format=sha1", "@object-format=sha256"):
             continue
         if not is_oid(oid):
-            # `@filter=…` too: a bundle of a filtered repository is not whole.
+            # Also for `@filter=…`: a bundle of a filtered repository is incomplete.
             raise IntegrityError("bad-bundle", f"{where}: unknown header line {text[:80]!r}")
         if text.startswith("-"):
             prerequisites.append(oid)
@@ -102,7 +102,7 @@ def read_header(file: BinaryIO, where: str) -> Header:
 
 
 def unpack_bundle(repository: BareRepository, path: Path) -> Header:
-    """Puts the objects of the bundle `path` into `repository`, every one checked; refs are left to the caller.
+    """Adds the objects of the bundle `path` to `repository`, after checking each; the caller sets the refs.
 
     Raises `IntegrityError` (`bad-bundle`, `git-prerequisite`, `git-corrupt`).
     """
@@ -113,10 +113,10 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
         if missing:
             raise PrerequisiteError(
                 "git-prerequisite",
-                f"{path.name}: {len(missing)} commits that it builds on are missing (first: {min(missing)})",
+                f"{path.name}: {len(missing)} commits that it requires are missing (first: {min(missing)})",
                 "import the previous delivery first",
             )
-        # The program reads the descriptor, not Python's buffer.
+        # The program reads from the descriptor, not from Python's buffer.
         os.lseek(file.fileno(), header.offset, os.SEEK_SET)
         done = repository.git.run(
             "index-pack",
@@ -133,11 +133,11 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
         fault = failure("index-pack", done.status, done.stderr)
         if isinstance(fault, StoreError):
             raise fault
-        # It only reads a local file: what looks like a cut connection is a cut bundle.
+        # The command only reads a local file: a fault that looks like a broken connection is a truncated bundle.
         raise IntegrityError(
             "git-corrupt",
             f"{path.name}: objects are damaged, malformed or missing: {shown(done.stderr)}",
-            "get the bundle again from its maker",
+            "get the bundle again from its source",
         )
     absent = set(header.refs.values()) - repository.has(header.refs.values())
     if absent:
@@ -148,6 +148,6 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
 
 
 def copy_out(source: Source, descriptor: Descriptor, path: Path) -> None:
-    """Copies a blob from a store to the file `path`, checked. Raises `IntegrityError`, `StoreError`."""
+    """Copies a blob from a store to the file `path`, verified. Raises `IntegrityError`, `StoreError`."""
     with disk_errors(path), verified(source.open(descriptor), descriptor) as stream, path.open("wb") as file:
         shutil.copyfileobj(stream, file, CHUNK)

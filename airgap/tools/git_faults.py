@@ -1,4 +1,4 @@
-"""What git printed when it failed, as one of our errors: the border for everything that git says."""
+"""Converts the output of a failed git into an airgap error. All of git's messages are interpreted here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airgap.base.errors import (
 )
 
 MAX_SHOWN = 600
-"""Characters of git's own words in an error: its last few lines."""
+"""Characters of git's own output in an error: its last few lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class _Fault:
     status: int = 0
 
 
-# The first that matches counts: causes come before the general words that git adds at the end.
+# The first match counts: causes come before the general messages that git adds at the end.
 _FAULTS = (
     _Fault(
         r"No space left on device|Disk quota exceeded",
@@ -67,7 +67,7 @@ _FAULTS = (
         UpstreamError,
         "git-redirected",
         "the repository answers with a redirect, which airgap does not follow",
-        "it was renamed or moved: use its current URL",
+        "the repository was renamed or moved; use its current URL",
         301,
     ),
     _Fault(
@@ -79,7 +79,7 @@ _FAULTS = (
         404,
     ),
     _Fault(
-        # Words of damage itself; a connection that was cut looks otherwise, but ends with the same general words.
+        # Messages about damage itself. A broken connection gives others, but ends with the same general messages.
         r"inflate: data stream error|(packed|loose) object .*(corrupt|stored in)|object [0-9a-f]{40} is corrupt",
         IntegrityError,
         "git-corrupt",
@@ -100,7 +100,7 @@ _FAULTS = (
         ObjectGoneError,
         "git-object-gone",
         "an object no longer exists",
-        "lock again: `airgap lock --update NAME`",
+        "update the lock: `airgap lock --update NAME`",
     ),
     _Fault(
         r"shallow update not allowed|source repository is shallow",
@@ -122,7 +122,7 @@ _FAULTS = (
 
 
 def failure(command: str, status: int, stderr: str, url: str = "") -> AirgapError:
-    """The error for a `git command` that ended with `status`. `stderr` holds no secret any more."""
+    """The error for a `git command` that ended with `status`. `stderr` must not contain secrets any more."""
     where = f"git {command}" + (f" {url}" if url else "")
     said = shown(stderr)
     for fault in _FAULTS:
@@ -131,11 +131,11 @@ def failure(command: str, status: int, stderr: str, url: str = "") -> AirgapErro
             if issubclass(fault.kind, UpstreamError):
                 return fault.kind(fault.code, what, fault.hint, fault.status)
             return fault.kind(fault.code, what, fault.hint)
-    return ToolError("git-failed", f"{where}: exit status {status}: {said or 'it said nothing'}")
+    return ToolError("git-failed", f"{where}: exit status {status}: {said or 'it printed nothing'}")
 
 
 def shown(stderr: str) -> str:
-    """The end of what git printed, in one line, without progress and control characters."""
+    """The end of git's output in one line, without progress messages and control characters."""
     lines = [line.rpartition("\r")[2].strip() for line in stderr.split("\n")]
     text = "; ".join(line for line in lines if line)
     return "".join(char if char.isprintable() else "?" for char in text)[-MAX_SHOWN:]

@@ -1,4 +1,4 @@
-"""Names and object ids of Git refs, from strangers: checked before they reach any command line or file."""
+"""Names and object ids of Git refs from untrusted sources, checked before they reach a command line or a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from airgap.base.errors import AirgapError, UpstreamError
 
 MAX_REF = 1024
-"""Bytes of a ref name: file systems take 255 for each part, and no forge takes a longer whole."""
+"""Bytes of a ref name: file systems accept 255 for each part, and no forge accepts a longer total."""
 MAX_REFS = 200_000
 """Refs of one repository: the busiest public ones have about half of that, pull requests included."""
 
@@ -23,7 +23,7 @@ def is_oid(value: str) -> bool:
 
 
 def is_ref(name: str) -> bool:
-    """True for a full ref name that git itself would take. Source: git-check-ref-format(1)."""
+    """True for a full ref name that git itself would accept. Source: git-check-ref-format(1)."""
     parts = name.split("/")
     return (
         name.startswith("refs/")
@@ -37,7 +37,7 @@ def is_ref(name: str) -> bool:
 
 
 def check_refs(refs: Mapping[str, str], where: str, error: type[AirgapError] = UpstreamError) -> dict[str, str]:
-    """`refs` sorted, after each name and object id was checked. Raises `error` (`bad-ref`, `too-many-refs`)."""
+    """`refs` sorted, after checking each name and object id. Raises `error` (`bad-ref`, `too-many-refs`)."""
     if len(refs) > MAX_REFS:
         raise error(
             "too-many-refs", f"{where}: got {len(refs)} refs, expected at most {MAX_REFS}", "request fewer refs"
@@ -51,5 +51,5 @@ def check_refs(refs: Mapping[str, str], where: str, error: type[AirgapError] = U
 
 
 def object_format(oids: Iterable[str]) -> str:
-    """`sha1` or `sha256`, by the length of the ids; `sha1` where there are none."""
+    """`sha1` or `sha256`, from the length of the ids; `sha1` if there are none."""
     return "sha256" if any(len(oid) == 64 for oid in oids) else "sha1"

@@ -1,4 +1,4 @@
-"""How a Git server is reached, from what people wrote: address, credentials, certificate, proxies."""
+"""How to reach a Git server, from people's input: address, credentials, certificate, proxies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airgap.tools.git import Remote
 
 
 def check_url(url: str, where: str) -> str:
-    """An http or https URL without user, password, query and fragment; returned without a trailing slash.
+    """Checks for an http or https URL without user, password, query and fragment; returns it without a trailing slash.
 
     Raises `InputError` (`bad-url`, `secret-in-url`).
     """
@@ -23,7 +23,7 @@ def check_url(url: str, where: str) -> str:
         raise InputError(
             "secret-in-url",
             f"{where}: {redact(url)}: the URL must not contain a user or password",
-            "put them into files, and name these as the host's credentials",
+            "write them to files, and name the files as the host's credentials",
         )
     path = parts.path.strip("/")
     plain = path and all(part not in ("", ".", "..") and part.isprintable() for part in path.split("/"))
@@ -40,15 +40,15 @@ def git_remote(
     *,
     redirects: bool = False,
 ) -> Remote:
-    """The `Remote` for a URL that `check_url` passed. `proxies` as for `airgap.net.http.Client`."""
+    """The `Remote` for a URL that `check_url` accepted. `proxies` as for `airgap.net.http.Client`."""
     return Remote(url, authorization, host.ca_file, proxies or {}, redirects)
 
 
 def authorization(credentials: Credentials | None) -> str:
     """The value of the Authorization header, `""` without credentials. Reads the secret now. Raises `InputError`.
 
-    A token goes as the password of Basic, which every forge takes with any user name. Gitea has a header `token` too,
-    but its LFS server then does not know who asks, and fails on objects that another repository has (1.23.8).
+    A token is sent as a Basic password, which every forge accepts with any user name. Gitea also has a scheme `token`,
+    but with it, its LFS server does not know the account, and fails on objects that another repository has (1.23.8).
     """
     login = login_of(credentials)
     if login is None:

@@ -1,4 +1,4 @@
-"""`BareRepository`: a bare repository of ours; objects are fetched, checked and measured in it before they go on."""
+"""`BareRepository`: airgap's own bare repository, in which objects are fetched, checked and measured before use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airgap.tools.git import LONG, Git, Remote
 from airgap.tools.git_faults import shown
 from airgap.tools.git_refs import check_refs, is_oid
 
-# Faults that old but sound repositories have (tools of 2005 to 2010 made them). None of them can hurt a reader;
-# all that could (.git in trees, tricks in .gitmodules, unsorted trees, …) stays an error.
+# Faults that old but sound repositories have (tools of 2005 to 2010 made them). None of them can harm a reader; every
+# fault that could (.git in trees, tricks in .gitmodules, unsorted trees, …) stays an error.
 TOLERATED = (
     "badTimezone",
     "missingSpaceBeforeDate",
@@ -24,14 +24,14 @@ TOLERATED = (
 
 
 class BareRepository:
-    """A bare repository at `path` that only we use: one thread of one process at a time (the caller sees to that)."""
+    """A bare repository at `path`, used only by airgap. The caller lets only one thread of one process use it."""
 
     def __init__(self, git: Git, path: Path) -> None:
         self.git = git
         self.path = path.absolute()  # git runs in another folder
 
     def create(self, object_format: str) -> bool:
-        """Makes it where it is not there, and clears what an interrupted run left; true when it is new.
+        """Creates the repository if it does not exist, and removes leftovers of an interrupted run; true if it is new.
 
         Raises `StoreError`.
         """
@@ -45,14 +45,14 @@ class BareRepository:
         return True
 
     def remove(self) -> None:
-        """Removes it from the disk. Raises `StoreError`."""
+        """Deletes the repository from the disk. Raises `StoreError`."""
         with disk_errors(self.path):
             if self.path.exists():
                 shutil.rmtree(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def object_format(self) -> str:
-        """`sha1` or `sha256`; `""` where this is no repository (any more)."""
+        """`sha1` or `sha256`; `""` if this is not (or no longer) a repository."""
         done = self.git.run("rev-parse", "--show-object-format", repository=self.path, ok=())
         return done.stdout.decode().strip() if done.status == 0 else ""
 
@@ -63,7 +63,7 @@ class BareRepository:
         return {name: oid for oid, name in lines}
 
     def head(self) -> str:
-        """The ref that HEAD points to, `""` where it is detached."""
+        """The ref that HEAD points to, `""` if HEAD is detached."""
         done = self.git.run("symbolic-ref", "--quiet", "HEAD", repository=self.path, ok=(0, 1))
         return done.stdout.decode().strip()
 
@@ -72,23 +72,23 @@ class BareRepository:
         self.git.run("symbolic-ref", "HEAD", ref, repository=self.path)
 
     def set_refs(self, refs: Mapping[str, str]) -> None:
-        """Makes `refs` its only refs, in one transaction for those that go and one for those that come."""
+        """Makes `refs` its only refs: one transaction deletes, a second one creates."""
         present = self.refs()
         gone = [f"delete {name}\n" for name in present if name not in refs]
         new = [f"update {name} {oid}\n" for name, oid in refs.items() if present.get(name) != oid]
-        # A branch `a` must be gone before `a/b` can come: so twice.
+        # Two steps, because a branch `a` must be deleted before `a/b` can be created.
         for lines in filter(None, (gone, new)):
             stdin = "".join(lines).encode()
             self.git.run("update-ref", "--stdin", "--no-deref", repository=self.path, stdin=stdin)
 
     def has(self, oids: Iterable[str]) -> set[str]:
-        """Those of `oids` whose objects are here. Presence says nothing of what they reach."""
+        """Those of `oids` whose objects are here. Objects that they reach may still be missing."""
         stdin = "".join(f"{oid}\n" for oid in oids).encode()
         done = self.git.run("cat-file", "--batch-check=%(objectname)", "--buffer", repository=self.path, stdin=stdin)
         return {line for line in done.stdout.decode().splitlines() if is_oid(line)}
 
     def fetch(self, remote: Remote, wanted: Mapping[str, str]) -> None:
-        """Fetches exactly `wanted` (name → object id) and all that they reach, every object checked by git.
+        """Fetches exactly `wanted` (name → object id) and everything they reach; git checks every object.
 
         Raises `UpstreamError`, `NotFoundError` (`git-object-gone`) or `IntegrityError`.
         """
@@ -125,9 +125,9 @@ class BareRepository:
                 raise IntegrityError("git-wrong-ref", f"{name}: got {oid}, expected {wanted.get(name)}")
 
     def check_whole(self, oids: Iterable[str], where: str) -> None:
-        """Walks all that `oids` reach. Raises `IntegrityError` (`git-incomplete`) when something is not there.
+        """Walks everything that `oids` reach. Raises `IntegrityError` (`git-incomplete`) if an object is missing.
 
-        A server with a shallow repository gives what it has, and git takes it when object ids are asked for.
+        A server with a shallow repository sends what it has, and git accepts that if object ids are requested.
         """
         stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
         done = self.git.run(
@@ -146,14 +146,14 @@ class BareRepository:
             )
 
     def is_ancestor(self, old: str, new: str) -> bool:
-        """True when both are commits that are here, and `new` has `old` in its history (or is it)."""
+        """True if both are commits in this repository, and `old` is `new` or in its history."""
         if self.has((old, new)) != {old, new}:
             return False
         done = self.git.run("merge-base", "--is-ancestor", old, new, repository=self.path, ok=(), timeout=LONG)
         return done.status == 0
 
     def resolve_symbolic(self, name: str) -> str:
-        """The object id that `name` (`HEAD`) stands for, `""` where there is none."""
+        """The object id that the symbolic `name` (`HEAD`) points to, `""` if there is none."""
         done = self.git.run(
             "rev-parse",
             "--quiet",
@@ -169,7 +169,7 @@ class BareRepository:
 def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:
     """`git ls-remote`: refs (unpeeled), the ref that HEAD points to and HEAD's object id, `""` for none.
 
-    Raises `UpstreamError`, `NotFoundError`; `bad-ref` for names or ids that git would not take.
+    Raises `UpstreamError`, `NotFoundError`; `bad-ref` for names or ids that git would not accept.
     """
     done = git.run("ls-remote", "--symref", "--end-of-options", remote.url, remote=remote)
     refs: dict[str, str] = {}

@@ -22,13 +22,13 @@ from airgap.tools.git_repository import BareRepository
 
 LFS_TYPE = "application/vnd.airgap.git.lfs.v1"
 MAX_POINTER = 1024
-"""Bytes of a pointer file, fewer than this: spec.md."""
+"""A pointer file has fewer bytes than this: spec.md."""
 BATCH = 100
-"""Objects in one batch request: what git-lfs sends, and so what every server takes (Gitea's limit answers 413)."""
+"""Objects in one batch request: as many as git-lfs sends, so every server accepts it (Gitea answers 413 to more)."""
 EXPIRED = frozenset({401, 403, 404, 410})
-"""What an href answers that is too old: servers sign them for minutes, and a queue can be longer."""
+"""Answers of an href that has expired: servers sign them for minutes, and a queue can be longer."""
 MAX_OBJECT = 1 << 40
-"""Bytes of one object: more is a mistake in a pointer."""
+"""Bytes of one object: a larger size is a mistake in a pointer."""
 
 _MEDIA = "application/vnd.git-lfs+json"
 _VERSIONS = ("https://git-lfs.github.com/spec/v1", "https://hawser.github.com/spec/v1")
@@ -39,7 +39,7 @@ _POINTER = re.compile(
 
 
 def parse_pointer(data: bytes) -> tuple[str, int] | None:
-    """Object id (hex) and size in bytes that a pointer file names; `None` when it is no pointer."""
+    """Object id (hex) and size in bytes from a pointer file; `None` if `data` is not a pointer."""
     match = _POINTER.match(data)
     if match is None or match[1].decode(errors="replace") not in _VERSIONS:
         return None
@@ -47,10 +47,10 @@ def parse_pointer(data: bytes) -> tuple[str, int] | None:
 
 
 def find_pointers(repository: BareRepository, oids: Iterable[str]) -> dict[str, int]:
-    """LFS object id → size in bytes, of every pointer in the whole history of `oids`, sorted by id.
+    """LFS object id → size in bytes, for every pointer in the complete history of `oids`, sorted by id.
 
-    Reads all blobs that are small enough, and git does the walking. Raises `IntegrityError` (`lfs-pointer`) where
-    two pointers give one object two sizes.
+    Reads all blobs that are small enough; git walks the history. Raises `IntegrityError` (`lfs-pointer`) if two
+    pointers give different sizes for one object.
     """
     wanted = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
     found: dict[str, int] = {}
@@ -61,7 +61,7 @@ def find_pointers(repository: BareRepository, oids: Iterable[str]) -> dict[str, 
             "--no-object-names",
             "--filter=object:type=blob",
             f"--filter=blob:limit={MAX_POINTER}",
-            # Tips too: a tag may name a blob of any size.
+            # Also filter the tips: a tag may name a blob of any size.
             "--filter-provided-objects",
             "--stdin",
             repository=repository.path,
@@ -86,7 +86,7 @@ def find_pointers(repository: BareRepository, oids: Iterable[str]) -> dict[str, 
 
 
 def _small_blobs(stream: BinaryIO) -> Iterator[bytes]:
-    """The blobs under `MAX_POINTER` bytes in the output of `git cat-file --batch`; of others, nothing is kept."""
+    """The blobs under `MAX_POINTER` bytes in the output of `git cat-file --batch`; larger ones are skipped."""
     while header := stream.readline():
         _, kind, size = header.split()
         left = int(size)
@@ -99,24 +99,24 @@ def _small_blobs(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def lfs_descriptor(oid: str, size: int) -> Descriptor:
-    """The descriptor of an LFS object: its id is its sha256."""
+    """The descriptor of an LFS object, whose id is its sha256."""
     return Descriptor(LFS_TYPE, Digest(f"sha256:{oid}"), size)
 
 
 def object_path(repository: Path, oid: str) -> Path:
-    """Where git-lfs keeps an object below a bare repository or `.git` folder."""
+    """The path of an object in git-lfs's folder, below a bare repository or `.git` folder."""
     return repository / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
 
 
 def endpoint(url: str) -> str:
-    """The LFS server of a repository's URL: docs/api/server-discovery.md."""
+    """The URL of a repository's LFS server: docs/api/server-discovery.md."""
     url = url.rstrip("/")
     return f"{url}/info/lfs" if url.endswith(".git") else f"{url}.git/info/lfs"
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a server wants done with one object: where and with which headers."""
+    """An action that a server requests for one object: its URL and headers."""
 
     href: str
     headers: Mapping[str, str] = field(repr=False)
@@ -134,7 +134,7 @@ class LfsObject:
 
 
 class LfsClient:
-    """The LFS server at `url` (see `endpoint`), thread-safe. Hrefs are judged by the rules of `client`'s zone."""
+    """The LFS server at `url` (see `endpoint`). Thread-safe. Hrefs must follow the rules of `client`'s zone."""
 
     def __init__(self, client: Client, url: str, auth: Auth | None) -> None:
         self.client = client
@@ -142,7 +142,7 @@ class LfsClient:
         self._auth = auth
 
     def batch(self, operation: str, objects: Sequence[tuple[str, int]]) -> dict[str, LfsObject]:
-        """Asks for at most `BATCH` objects; id → answer, one for each. Raises `UpstreamError`, `NotFoundError`."""
+        """Asks for at most `BATCH` objects; returns id → answer for each. Raises `UpstreamError`, `NotFoundError`."""
         body = {
             "operation": operation,
             "transfers": ["basic"],
@@ -189,9 +189,9 @@ class LfsClient:
         return Action(href, {str(key): str(text) for key, text in headers.items()})
 
     def present(self, objects: Sequence[tuple[str, int]]) -> set[str]:
-        """Those objects that the server has: it offers their download with the right size.
+        """The objects that the server has, which means that it offers their download with the right size.
 
-        The `download` request is the test, because `verify` answers say nothing (Gitea: 200 for a wrong size).
+        The `download` request is the test, because the answer to `verify` proves nothing (Gitea: 200 for a wrong size).
         """
         found: set[str] = set()
         for start in range(0, len(objects), BATCH):
@@ -201,9 +201,9 @@ class LfsClient:
         return found
 
     def openers(self, objects: Sequence[tuple[str, int]]) -> Iterator[tuple[Descriptor, Opener]]:
-        """Each object with what opens it for reading, one batch request for every `BATCH` of them.
+        """Each object with its opener, using one batch request for every `BATCH` objects.
 
-        Raises `NotFoundError` (`lfs-missing`) where the server has none.
+        Raises `NotFoundError` (`lfs-missing`) if the server lacks an object.
         """
         for start in range(0, len(objects), BATCH):
             part = objects[start : start + BATCH]
@@ -234,12 +234,12 @@ class LfsClient:
         return open_at
 
     def _auth_for(self, action: Action) -> Auth | None:
-        """Ours, on our own server only, and not where the server gave a header of its own."""
+        """This client's login, if the action leads to the LFS server itself and brings no authorization of its own."""
         own = any(name.lower() == "authorization" for name in action.headers)
         return None if own or Origin.of(action.href) != Origin.of(self.url) else self._auth
 
     def upload(self, descriptor: Descriptor, opener: Opener) -> None:
-        """Uploads one object, hashed while it is sent: the end is sent only when size and digest match.
+        """Uploads one object, hashing it while sending: the end is sent only if size and digest match.
 
         An object that the server has is not sent. Raises `IntegrityError`, `UpstreamError` (`lfs-refused`).
         """
@@ -255,7 +255,8 @@ class LfsClient:
         self.client.request("PUT", action.href, headers=headers, body=body, auth=self._auth_for(action))
         verify = entry.actions.get("verify")
         if verify is not None:
-            # Some servers keep an object only then. The answer is not evidence: `present` is asked afterwards.
+            # Some servers keep an object only after `verify`. The answer proves nothing: `present` is called
+            # afterwards.
             self.client.request(
                 "POST",
                 verify.href,
