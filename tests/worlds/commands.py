@@ -84,6 +84,8 @@ def _process(cwd: Path, environ: Mapping[str, str], stdin: str) -> Iterator[tupl
         mock.patch("os._exit", _interrupted),
         warnings.catch_warnings(),
     ):
+        # As in every program: an archive's file is closed by its last reader on purpose.
+        warnings.simplefilter("ignore", ResourceWarning)
         os.chdir(cwd)
         try:
             yield out, err
