@@ -74,12 +74,15 @@ def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
         check_file(output, "-o" if options.output else "the lock")
     before = read_lock(output) if output.exists() else None
     # 2.
-    with tempfile.TemporaryDirectory(prefix="airgap-lock-") as work:
+    with (
+        tempfile.TemporaryDirectory(prefix="airgap-lock-") as work,
+        reach_for(upstreams, options.request.parent, Path(work), options.jobs, surroundings) as reach,
+    ):
         made = make_lock(
             request,
             before,
             (ALL,) if options.check else options.update,
-            reach_for(upstreams, options.request.parent, Path(work), options.jobs, surroundings),
+            reach,
             jobs=options.jobs,
             progress=surroundings.progress(),
             folder=output.parent.absolute(),

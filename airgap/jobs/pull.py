@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -89,12 +90,14 @@ def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
     signatory = None if options.key is None else signatory_of(options.key, "exporter", records, surroundings)
     # 3.
     layout = Layout(options.store, create=True, batch=True)
-    reaches = [
-        (lock, reach_for(upstreams, path.parent, records.work(), options.jobs, surroundings)) for path, lock in locks
-    ]
-    progress = surroundings.progress()
+    progress, jobs = surroundings.progress(), options.jobs
     try:
-        return pull_locks(reaches, layout, records, signatory, jobs=options.jobs, progress=progress)
+        with ExitStack() as opened:
+            reaches = [
+                (lock, opened.enter_context(reach_for(upstreams, path.parent, records.work(), jobs, surroundings)))
+                for path, lock in locks
+            ]
+            return pull_locks(reaches, layout, records, signatory, jobs=jobs, progress=progress)
     except AirgapError as error:
         if options.upstreams is not None:
             raise

@@ -15,6 +15,7 @@ from airgap.judgement.judge import Judgement, judge
 from airgap.kinds.table import kind_of
 from airgap.resources.policy import Policy
 from airgap.store.layout import Layout
+from airgap.store.locate import Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,22 @@ def verify_image(options: VerifyImageOptions, surroundings: Surroundings) -> Ima
     if options.known_as and options.lock is not None:
         raise InputError("usage", "--as and --lock exclude each other", "the lock says what the item is")
     policy, roots = open_policy(options.policy)
-    with tempfile.TemporaryDirectory(prefix="airgap-verify-") as work:
-        case = _find(options, surroundings, Path(work))
+    upstreams = upstreams_in(options.upstreams)
+    base = Path() if options.lock is None else options.lock.parent
+    with (
+        tempfile.TemporaryDirectory(prefix="airgap-verify-") as work,
+        reach_for(upstreams, base, Path(work), 1, surroundings) as reach,
+    ):
+        case = _find(options, reach)
         made = judge(case.item, case.source, policy, roots, surroundings.clock())
     return ImageJudged(case, policy, made)
 
 
-def _find(options: VerifyImageOptions, surroundings: Surroundings, work: Path) -> FoundItem:
-    upstreams = upstreams_in(options.upstreams)
+def _find(options: VerifyImageOptions, reach: Reach) -> FoundItem:
     if options.lock is None:
-        return look_up(options.ref, options.known_as, reach_for(upstreams, Path(), work, 1, surroundings))
+        return look_up(options.ref, options.known_as, reach)
     lock = read_lock(options.lock)
     if options.store is not None:
         store = Layout(options.store)
         return pick(lock, options.ref, lambda _item: store)
-    reach = reach_for(upstreams, options.lock.parent, work, 1, surroundings)
     return pick(lock, options.ref, lambda item: kind_of(item).source(item, reach))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError
@@ -69,7 +70,11 @@ class Located:
 
 @dataclass(slots=True)
 class Reach:
-    """Access in the connected zone: HTTP, registries (each created once), local paths, the engine's address."""
+    """Access in the connected zone: HTTP, registries (each created once), local paths, the engine's address.
+
+    Archives and images of an engine stay open until `close`, because what is located is read later. It is a context
+    manager.
+    """
 
     http: Client
     spool: Path
@@ -83,6 +88,17 @@ class Reach:
     _registries: dict[str, RegistryClient] = field(default_factory=dict)
     _layouts: dict[tuple[str, Path], LayoutFinder] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _opened: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the archives and engine images, which frees the disk space of what was spooled."""
+        self._opened.close()
 
     def registry(self, host: str) -> RegistryClient:
         """The client for a registry."""
@@ -107,6 +123,8 @@ class Reach:
             return Located(finder.source, pinned or _choose(finder, name, ref), finder)
         if scheme == ENGINE_SCHEME:
             image = EngineImage(rest, self.spool, self.docker_host)
+            with self._lock:
+                self._opened.callback(image.close)
             return Located(image, image.root, NoFinder(), converted=True)
         reference = parse_reference(ref)
         repository = RegistryRepository(self.registry(reference.host), reference.repository)
@@ -117,7 +135,12 @@ class Reach:
         """The layout or archive at `path`, opened only once, because many references may lead into it."""
         with self._lock:
             if (scheme, path) not in self._layouts:
-                source = Layout(path) if scheme == "oci" else Archive(path, self.spool)
+                source: Layout | Archive
+                if scheme == "oci":
+                    source = Layout(path)
+                else:
+                    source = Archive(path, self.spool)
+                    self._opened.callback(source.close)
                 self._layouts[scheme, path] = LayoutFinder(source)
             return self._layouts[scheme, path]
 
