@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
-from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from airgap.net.http import Client
 from tests.worlds import commands, effort
 
 pytest_plugins = ["tests.parts.plugin", "tests.parts.fixtures"]
@@ -32,11 +28,3 @@ def pytest_configure(config: pytest.Config) -> None:
     if thorough:
         os.environ.update({effort.VARIABLE: "1", commands.VARIABLE: "1"})
     settings.load_profile("thorough" if thorough else "airgap")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _short_waits() -> Iterator[None]:
-    """The HTTP client of a command in this process does not wait long before it tries again."""
-    defaults = Client.__init__.__kwdefaults__
-    with mock.patch.dict(defaults, sleep=lambda seconds: time.sleep(min(seconds, commands.LONGEST_WAIT))):
-        yield

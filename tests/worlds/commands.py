@@ -20,21 +20,21 @@ from pathlib import Path
 from typing import NoReturn
 from unittest import mock
 
+ROOT = Path(__file__).parents[2]
 GUARD = 300
 """Seconds after which a process is thought to hang."""
 ALONE = threading.Lock()
 """The working directory, the environment and the standard streams belong to one command at a time."""
 AIRGAP = (sys.executable, "-m", "airgap.cli.main")
-LONGEST_WAIT = 0.05
-"""Seconds. A host that is gone is asked as often as ever: only the waits between are shorter, 15 s in all otherwise."""
-HASTY = f"""
-import time
-from airgap.net.http import Client
-Client.__init__.__kwdefaults__["sleep"] = lambda seconds: time.sleep(min(seconds, {LONGEST_WAIT}))
+HASTY = """
+from tests.worlds.commands import short_waits
 from airgap.cli.main import entry
-entry()
+with short_waits():
+    entry()
 """
 """The same as `AIRGAP` with short waits, as commands in the test's process have them."""
+LONGEST_WAIT = 0.05
+"""Seconds. A host that is gone is asked as often as ever: only the waits between are shorter, 15 s in all otherwise."""
 VARIABLE = "AIRGAP_TEST_PROCESSES"
 """Set: every command has a process of its own."""
 PASSWORD = {"AIRGAP_KEY_PASSWORD_FILE": "password"}
@@ -70,6 +70,21 @@ def run_airgap(line: Sequence[str], cwd: Path, environ: Mapping[str, str] | None
         except SystemExit as ended:  # what argparse says of a line that it cannot read, or of --help
             code = ended.code if isinstance(ended.code, int) else 1
         return Said(code, _text(out), _text(err))
+
+
+@contextmanager
+def short_waits() -> Iterator[None]:
+    """What failed is tried again as often as always, and sooner. Waits for what a server is doing stay as they are."""
+    from airgap.net.backoff import Backoff
+
+    after = Backoff.after
+
+    def sooner(self: Backoff, retry_after: str | None = None) -> float | None:
+        wait = after(self, retry_after)
+        return None if wait is None else min(wait, LONGEST_WAIT)
+
+    with mock.patch.object(Backoff, "after", sooner):
+        yield
 
 
 @contextmanager
@@ -120,7 +135,7 @@ def run_process(
     done = subprocess.run(
         [*before, *program, *line],
         cwd=cwd,
-        env={**os.environ, **(environ or {})},
+        env={**os.environ, **({"PYTHONPATH": str(ROOT)} if hasty else {}), **(environ or {})},
         input=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
