@@ -1,1 +1,1 @@
-"""Letting a delivery in: trust first, then bytes. The steps, and what each of them checks."""
+"""Accepting a delivery: trust first, then bytes. The steps, and the checks of each step."""

@@ -1,4 +1,4 @@
-"""One disc after another: which unfinished import a disc continues, and what is kept of one that leaves the drive."""
+"""One disc after another: which unfinished import a disc continues, and what to keep of a disc that is removed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from airgap.statements.accepted_state import AcceptedState
 
 
 def with_unfinished(folders: Sequence[Path], state: Path, accepted: AcceptedState, *, restore: bool) -> Sequence[Path]:
-    """`folders`, and that of the unfinished import which they continue, so that a disc without AIRGAP.json will do.
+    """`folders`, plus the folder of the unfinished import that they continue, so that a disc without AIRGAP.json works.
 
-    Only what may still go on is looked at: the last delivery of a stream, and with `restore` any accepted one. Raises
-    `InputError`: `no-delivery` where it continues none, `which-delivery` where it may continue several.
+    Considers only imports that can still continue: the last delivery of a stream, and with `restore` any accepted one.
+    Raises `InputError`: `no-delivery` if it continues none, `which-delivery` if it may continue several.
     """
     alive = {one.digest for one in accepted.deliveries if restore or accepted.last(one.stream) == one}
     spools = [spool for spool in Spool.all(state) if spool.digest in alive]
@@ -33,22 +33,22 @@ def with_unfinished(folders: Sequence[Path], state: Path, accepted: AcceptedStat
     if not fitting:
         raise InputError(
             "no-delivery",
-            f"{names}: no {INDEX_NAME} there, and no volume of an unfinished import",
-            "pass the folder that holds the next disc's volumes",
+            f"{names}: there is neither an {INDEX_NAME} nor a volume of an unfinished import",
+            "pass the folder that contains the next disc's volumes",
         )
     if len(fitting) > 1:
         raise InputError(
             "which-delivery",
             f"{names}: could belong to any of {len(fitting)} unfinished imports",
-            f"pass the folder of its first disc too, which holds {INDEX_NAME}",
+            f"also pass the folder of its first disc, which contains {INDEX_NAME}",
         )
     return [*folders, fitting[0].folder]
 
 
 def _fits(spool: Spool, folders: Sequence[Path]) -> bool:
-    """Whether a folder holds a file of the name and size of one of the delivery's volumes.
+    """True if a folder contains a file with the name and size of one of the delivery's volumes.
 
-    Its AIRGAP.json is read only if it is the one that was accepted under this name.
+    AIRGAP.json of the spool is read only if it is the one that was accepted under this name.
     """
     media = open_media([spool.folder])
     if media.digest != spool.digest:
@@ -63,7 +63,7 @@ def _fits(spool: Spool, folders: Sequence[Path]) -> bool:
 
 
 def forget_superseded(state: Path, accepted: AcceptedState, current: Digest) -> None:
-    """Removes what is kept of deliveries that later ones of their stream have overtaken: they cannot go on."""
+    """Removes the spools of deliveries that a later one of their stream has superseded: they cannot continue."""
     alive = {current} | {one.digest for one in accepted.deliveries if accepted.last(one.stream) == one}
     for spool in Spool.all(state):
         if spool.digest not in alive:

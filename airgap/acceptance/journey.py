@@ -1,4 +1,4 @@
-"""Whether a delivery is due: cut in the past, whole or after what it continues, and not expired."""
+"""Checks whether a delivery is due: cut in the past, complete or based on an accepted delivery, and not expired."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from airgap.statements.accepted_state import AcceptedState
 
 
 def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:
-    """Whether a new delivery is due. Raises `TrustError`.
+    """Checks whether a new delivery is due. Raises `TrustError`.
 
     1. It was not cut in the future (`created-in-future`).
-    2. What it continues was accepted here (`baseline-missing`).
+    2. The delivery that it continues was accepted here (`baseline-missing`).
     3. It has not expired (`delivery-expired`).
     """
     if journey.created > now + CLOCK_SKEW:

@@ -1,4 +1,4 @@
-"""What statements about a lock must say before acceptance lets the lock's items in: pull, verdict, and its waivers."""
+"""The statements about a lock that acceptance requires before the lock's items are let in: pull, verdict, waivers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from airgap.statements.predicates import Pull
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import WAIVED, Verdict, objection
 
-SCAN_AGAIN = "have the station scan and cut it again: airgap scan, then airgap bundle"
+SCAN_AGAIN = "have the station scan the lock and cut the delivery again: airgap scan, then airgap bundle"
 
 
 def check_pull(lock: Lock, statements: Sequence[Statement]) -> None:
-    """The newest pull statement, where there is one, says of every item that its root was fetched.
+    """Checks that the newest pull statement, if there is one, says that the root of every item was fetched.
 
     `statements` are newest first. Raises `TrustError` (`pull-incomplete`).
     """
@@ -45,17 +45,18 @@ def check_verdict(
     waivers: Mapping[Digest, bytes],
     approved: Callable[[Digest], None],
 ) -> None:
-    """The newest verdict, where there is one, lets every item of the lock in.
+    """Checks that the newest verdict, if there is one, lets every item of the lock in.
 
-    `statements` are newest first; `roots` are those of the delivery, by item name; `waivers` are files by their digest,
-    and `approved` raises unless a security-officer whom we believe signed one.
+    `statements` are newest first; `roots` are those of the delivery, by item name; `waivers` are files by their digest;
+    `approved` raises an error unless a trusted security-officer signed one.
 
-    1. Each item has a judgement, it says pass, and so does each check of it or a waiver lifts it: `verdict-failed`.
-    2. It is about the very root that the lock has and the delivery brings: `verdict-mismatch`.
-    3. Each waiver that it names is here (`waiver-missing`), approved (`waiver-unapproved`), held when the verdict was
-       signed (`waiver-expired`), and is for those checks of those items (`waiver-mismatch`).
+    1. Each item has a judgement that says pass, and each of its checks passed or is lifted by a waiver:
+       `verdict-failed`.
+    2. The judgement is about the root that the lock has and the delivery contains: `verdict-mismatch`.
+    3. Each waiver that it names is in the evidence (`waiver-missing`), is approved (`waiver-unapproved`), was valid
+       when the verdict was signed (`waiver-expired`), and applies to those checks of those items (`waiver-mismatch`).
 
-    Raises `TrustError`. Of two that claim the same second both must do: nobody knows which is newer.
+    Raises `TrustError`. If two verdicts claim the same second, both must pass, because it is unknown which is newer.
     """
     for statement in statements:
         if statement.signed_at < statements[0].signed_at:
@@ -90,7 +91,7 @@ def _check_waivers(
             raise _waiver_refused(
                 "waiver-missing", used.digest, ("the verdict names it, but the evidence does not contain it")
             )
-        # Nothing of a file is parsed before somebody whom we believe has signed it.
+        # Do not parse a file before a trusted role has signed it.
         approved(used.digest)
         waiver = found[used.digest] = read_waiver(data)
         if waiver.expired(signed_at):
@@ -116,9 +117,9 @@ def _check_covered(item: Item, verdict: Verdict, found: Mapping[Digest, Waiver])
 
 
 def carried_reports(lock: Lock, statements: Sequence[Statement], files: Mapping[Digest, bytes]) -> Iterator[Report]:
-    """The scanner's reports that verdicts about a lock name, those of the newest last. `statements` are newest first.
+    """The scanner reports that verdicts about a lock name, those of the newest verdict last.
 
-    Nothing of a file is parsed before a verdict that we believe named its digest. Raises `TrustError`
+    `statements` are newest first. A file is parsed only if a trusted verdict named its digest. Raises `TrustError`
     (`report-missing`, `bad-report`).
     """
     bodies = [one.body for one in statements if one.signed_at == statements[0].signed_at]
@@ -129,13 +130,13 @@ def carried_reports(lock: Lock, statements: Sequence[Statement], files: Mapping[
                 "report-missing",
                 f"lock {lock.name!r}: the verdict names report {named.digest} about {named.subject}, but the "
                 "evidence does not contain it",
-                f"{SCAN_AGAIN}; or it was taken out on the way",
+                f"{SCAN_AGAIN}; the report may have been removed on the way",
             )
         yield Report.read(named.subject, data, f"reports/{named.digest.hex}.json")
 
 
 def read_waiver(data: bytes) -> Waiver:
-    """A waiver out of evidence. Raises `TrustError` (`bad-waiver`)."""
+    """Parses a waiver from the evidence. Raises `TrustError` (`bad-waiver`)."""
     digest = Digest.of(data)
     if len(data) > MAX_WAIVER:
         raise _waiver_refused("bad-waiver", digest, f"got {len(data)} bytes, expected at most {MAX_WAIVER}")

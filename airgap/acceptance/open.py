@@ -23,14 +23,14 @@ from airgap.statements.accepted_state import AcceptedState
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A delivery whose index is believed, with its locks; nothing of its volumes was read yet."""
+    """A delivery with a trusted index and its locks; nothing of its volumes was read yet."""
 
     media: Media
     index: Index
     admitted: Admitted
     volumes: Volumes
     spool: Spool | None = None
-    """Where an import keeps what later discs need of this one; `None` for who only looks."""
+    """The folder where an import keeps what later discs need from this one; `None` for commands that only read."""
 
     @property
     def locks(self) -> tuple[Lock, ...]:
@@ -38,13 +38,13 @@ class Opened:
         return self.admitted.locks
 
     def keep_plan(self) -> None:
-        """Spools what a run with later discs plans by, while a volume is not there."""
+        """Spools the blobs that a run with later discs needs for its plan, if a volume is missing."""
         if self.spool is not None and self.volumes.missing():
             self.spool.keep_index(self.media, evidence_bytes(self.media, self.index))
             self.spool.keep(self.volumes, plan_blobs(self.roots(), self.volumes))
 
     def roots(self) -> list[tuple[Item, Descriptor]]:
-        """Every item with its root. Raises `IntegrityError` (`root-mismatch`) where index and lock disagree."""
+        """Every item with its root. Raises `IntegrityError` (`root-mismatch`) if index and lock disagree."""
         listed = {root.item: root for root in self.index.contents.roots}
         items = [item for lock in self.locks for item in lock.items]
         if {item.name for item in items} != set(listed):
@@ -53,7 +53,7 @@ class Opened:
                 "root-mismatch",
                 f"AIRGAP.json and the locks list different items: only one of them has {odd!r}",
             )
-        # The pull statement fixes the bytes of what has no root in its lock: Git bundles.
+        # The pull statement fixes the bytes of items without a root in their lock: Git bundles.
         pulled: dict[str, Digest] = {}
         for lock in self.locks:
             statement = self.admitted.pull_of(lock.digest)
@@ -77,7 +77,7 @@ class Opened:
 
     def _root(self, digest: Digest) -> Descriptor:
         if digest not in self.index.contents.blobs:
-            raise IntegrityError("root-mismatch", f"AIRGAP.json lists {digest} as a root, but no volume holds it")
+            raise IntegrityError("root-mismatch", f"AIRGAP.json lists {digest} as a root, but no volume contains it")
         return Descriptor(OCI_MANIFEST, digest, self.index.contents.size(digest))
 
 
@@ -91,11 +91,10 @@ def accept(
     restore: bool = False,
     state_folder: Path | None = None,
 ) -> Opened:
-    """Takes a delivery through every step of `Acceptance`. Writes nothing.
+    """Runs a delivery through every step of `Acceptance`. Writes nothing.
 
-    `state_folder` may hold what an unfinished import kept of earlier discs. Reads AIRGAP.json, the signatures and
-    evidence.tar: small files, whatever the delivery's size. Raises `TrustError`, `IntegrityError`, `InputError`,
-    `NotFoundError`.
+    `state_folder` may contain a spool of an unfinished import. Reads AIRGAP.json, the signatures and evidence.tar:
+    small files, whatever the delivery's size. Raises `TrustError`, `IntegrityError`, `InputError`, `NotFoundError`.
     """
     if state_folder is not None:
         folders = with_unfinished(folders, state_folder, state, restore=restore)
@@ -121,7 +120,7 @@ def accept(
 
 
 def evidence_files(media: Media, index: Index) -> dict[str, bytes]:
-    """The files of evidence.tar, by name. Raises what `evidence_bytes` raises, and `IntegrityError`."""
+    """The files of evidence.tar, by name. Raises the errors of `evidence_bytes`, and `IntegrityError`."""
     return tape.read_archive(evidence_bytes(media, index), MAX_EVIDENCE)
 
 

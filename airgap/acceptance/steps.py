@@ -1,18 +1,18 @@
-"""Acceptance: how a delivery comes to be trusted. A state machine without I/O, one method a step, in one order.
+"""Acceptance: how a delivery becomes trusted. A state machine without I/O, one method per step, in a fixed order.
 
-The steps, each of which raises `TrustError` (or `IntegrityError` from the caller's parser) and ends the acceptance:
+Each step raises `TrustError` (or `IntegrityError` from the caller's parser) to end the acceptance:
 
-1. `Acceptance(…)`: the Trust resource holds together and is that of this Sovereign; the clock is not behind what
-   was accepted before.
-2. `check_signatures`: the bytes of AIRGAP.json were signed as a delivery by a key whose role may do so.
+1. `Acceptance(…)`: the Trust resource is consistent and belongs to this Sovereign; the clock is not earlier than the
+   last acceptance.
+2. `check_signatures`: the bytes of AIRGAP.json were signed as a delivery by a key whose role allows this.
 3. `read_index`: only now are these bytes parsed.
-4. `check_journey`: audience, stream and sequence, baseline, creation and expiry; the signature is not older than
-   that of the stream's last accepted delivery.
+4. `check_journey`: audience, stream and sequence, baseline, creation and expiry; the signature is not older than that
+   of the stream's last accepted delivery.
 5. `check_locks`: the locks in the evidence are those that AIRGAP.json lists.
-6. `check_statements`: the statements that `require` names are there, each by a key of the right role.
-7. `admit`: the record to write down (`StateFile.record`) before anything becomes visible.
+6. `check_statements`: the statements that `require` names are present, each signed by a key with the right role.
+7. `admit`: returns the record to write (`StateFile.record`) before anything becomes visible.
 
-A step out of order is a bug, and raises `RuntimeError`. So does every step after a refusal. Nothing here writes: a
+A step out of order is a bug and raises `RuntimeError`. So does every step after a refusal. Nothing here writes: a
 refused delivery leaves no trace in the state.
 """
 
@@ -49,30 +49,30 @@ from airgap.statements.trust import (
 )
 
 MAX_INDEX = 64 << 20
-"""Bytes of AIRGAP.json (docs/format.md): it is read whole before it is believed."""
+"""Bytes of AIRGAP.json (docs/format.md): it is read completely before it is trusted."""
 MAX_SIGNATURES = 32
-"""Signatures beside a delivery (docs/format.md): more roles and countersigners than anyone has."""
+"""Signatures of a delivery (docs/format.md): more than the roles and countersigners of any organization."""
 
 Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A delivery that may go in. `record` is what `StateFile.record` writes down."""
+    """A delivery that may be imported. `StateFile.record` writes `record`."""
 
     record: Accepted
     standing: Standing
     journey: Journey
     locks: tuple[Lock, ...]
     statements: tuple[VerifiedStatement, ...]
-    """All that were believed: those about AIRGAP.json, then those about its locks."""
+    """All trusted statements: those about AIRGAP.json, then those about its locks."""
     notes: tuple[str, ...]
-    """What people should know: signatures that count for nothing, statements about something else."""
+    """Notes for people: signatures that do not count, statements about something else."""
     reports: Mapping[Digest, Report] = field(default_factory=dict, hash=False)
-    """What a scanner said, by the digest of the manifest that it is about; named by verdicts that were believed."""
+    """The scanner reports that trusted verdicts name, by the digest of the manifest that they are about."""
 
     def pull_of(self, lock: Digest) -> Pull | None:
-        """What the exporter said about a lock, which fixes the roots of its Git items; `None` without a statement."""
+        """The exporter's statement about a lock, which fixes the roots of its Git items; `None` if there is none."""
         made = [verified.statement for verified in self.statements]
         made = sorted((one for one in made if one.subject == lock), key=lambda one: one.signed_at)
         return next((one.body for one in reversed(made) if isinstance(one.body, Pull)), None)
@@ -89,7 +89,7 @@ class _Step(IntEnum):
 
 
 class Acceptance:
-    """One delivery on its way in. See the module for the steps and their order."""
+    """The acceptance of one delivery. See the module for the steps and their order."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Acceptance:
     ) -> None:
         """Step 1. `sovereign` is the name in the Sovereign resource; `restore` lets accepted deliveries in again.
 
-        Raises `TrustError`: what `key_ring` raises, `wrong-trust`, `clock-behind`.
+        Raises `TrustError`: the errors of `key_ring`, `wrong-trust`, `clock-behind`.
         """
         # 1. The trust root, before any byte of the delivery.
         self._ring = key_ring(trust)
@@ -118,7 +118,7 @@ class Acceptance:
             raise TrustError(
                 "clock-behind",
                 f"this machine's clock says {utc_text(now)}, but a delivery was accepted at {utc_text(latest)}",
-                "set the clock: with it, expiry and key validity cannot be checked",
+                "set the clock; with a wrong clock, expiry and key validity cannot be checked",
             )
         self._trust, self._state, self._now, self._restore = trust, state, now, restore
         self._next = _Step.SIGNATURES
@@ -138,8 +138,8 @@ class Acceptance:
     def check_signatures(self, index: bytes, bundles: Mapping[str, bytes]) -> None:
         """Step 2. `index` are the bytes of AIRGAP.json, `bundles` those of each file in `signatures/`, by name.
 
-        Each bundle must be about these bytes. One by an unknown, expired or revoked key counts for nothing and is
-        noted; any other fault refuses the delivery. Raises `TrustError`: what `verify_bundle` raises,
+        Each bundle must be about these bytes. A bundle signed by an unknown, expired or revoked key does not count and
+        is noted; any other fault refuses the delivery. Raises `TrustError`: the errors of `verify_bundle`,
         `index-too-large`, `too-many-signatures`, `index-mismatch`, `no-signature`.
         """
         with self._step(_Step.SIGNATURES, _Step.INDEX):
@@ -161,14 +161,14 @@ class Acceptance:
             self._require_delivery()
 
     def read_index(self, parse: Callable[[bytes], Parsed]) -> Parsed:
-        """Step 3. Gives the bytes whose signature holds to `parse`; returns what it makes of them."""
+        """Step 3. Passes the bytes, whose signature is valid, to `parse`; returns the result."""
         with self._step(_Step.INDEX, _Step.JOURNEY):
             return parse(self._index)
 
     def check_journey(self, journey: Journey) -> Standing:
-        """Step 4. Whether this delivery is for us, and due.
+        """Step 4. Checks whether this delivery is for this Sovereign, and due.
 
-        Raises `TrustError`: `wrong-sovereign`, what `AcceptedState.standing` raises, `signed-too-early`,
+        Raises `TrustError`: `wrong-sovereign`, the errors of `AcceptedState.standing`, `signed-too-early`,
         `created-in-future`, `baseline-missing`, `delivery-expired`.
         """
         with self._step(_Step.JOURNEY, _Step.LOCKS):
@@ -181,12 +181,12 @@ class Acceptance:
                 )
             # b. Stream and sequence.
             standing = self._state.standing(journey, self._digest, restore=self._restore)
-            # c. No signature is older than the delivery before this one.
+            # c. No signature is older than that of the previous delivery.
             before = self._state.before(journey.stream, journey.sequence)
             self._earliest = None if before is None else before.signed_at
             for verified in self._believed:
                 check_earliest(verified, f"{verified.statement.kind} statement", self._earliest)
-            # d. Created, baseline and expiry. What was accepted in time stays accepted.
+            # d. Creation, baseline and expiry. A delivery that was accepted in time stays accepted.
             if standing is Standing.NEW:
                 check_due(journey, self._state, self._now)
             self._journey, self._standing = journey, standing
@@ -201,7 +201,7 @@ class Acceptance:
             found = {Digest.of(data): data for data in locks}
             odd = sorted(set(listed) ^ set(found))
             if odd or not listed or len(set(listed)) != len(listed):
-                what = f"only one of them has {odd[0]}" if odd else "none, or one of them twice"
+                what = f"only one of them has {odd[0]}" if odd else "there are none, or one is listed twice"
                 raise TrustError(
                     "locks-mismatch",
                     f"AIRGAP.json and the evidence list different locks: {what}",
@@ -221,11 +221,11 @@ class Acceptance:
         waivers: Iterable[bytes] = (),
         reports: Iterable[bytes] = (),
     ) -> None:
-        """Step 6. `evidence` are the bundles in the evidence, by name; `waivers` and `reports` the files of each there.
+        """Step 6. `evidence` are the bundles in the evidence, by name; `waivers` and `reports` are the other files.
 
-        `roots` are AIRGAP.json's `contents.roots`, by item name. What a verdict says counts also where none is
-        required. Raises `TrustError`: what `verify_bundle` raises, `statement-missing`, `pull-incomplete`, what
-        `check_verdict` and `carried_reports` raise.
+        `roots` are AIRGAP.json's `contents.roots`, by item name. A verdict counts even if none is required. Raises
+        `TrustError`: the errors of `verify_bundle`, `statement-missing`, `pull-incomplete`, the errors of
+        `check_verdict` and `carried_reports`.
         """
         with self._step(_Step.STATEMENTS, _Step.ADMIT):
             self._waivers = {Digest.of(data): data for data in waivers}
@@ -241,7 +241,7 @@ class Acceptance:
                 self._reports |= {one.subject: one for one in carried_reports(lock, verdicts, files)}
 
     def admit(self) -> Admitted:
-        """Step 7. The delivery may go in, once `Admitted.record` is written down."""
+        """Step 7. The delivery may be imported once `Admitted.record` is written."""
         with self._step(_Step.ADMIT, _Step.OVER):
             journey = self._journey
             if journey is None:
@@ -268,12 +268,12 @@ class Acceptance:
     def _step(self, step: _Step, following: _Step) -> Iterator[None]:
         if self._next is not step:
             raise RuntimeError(f"acceptance: step {step.name} called, expected {self._next.name}")
-        self._next = _Step.OVER  # until the step has ended well
+        self._next = _Step.OVER  # until the step has succeeded
         yield
         self._next = following
 
     def _believe(self, data: bytes, where: str, limit: int) -> None:
-        """Takes a statement about AIRGAP.json, a lock or a waiver in, or notes why it counts for nothing."""
+        """Accepts a statement about AIRGAP.json, a lock or a waiver, or notes why it does not count."""
         authentic = None
         try:
             authentic = authenticate(data, self._ring, where, limit)
@@ -281,8 +281,8 @@ class Acceptance:
                 return
             verified = authorise(authentic, where, now=self._now, earliest=None)
             if verified.statement.subject != self._digest and not good_now(verified.key, self._now):
-                # A lock has no time of its own, so a statement about it may well be older than the last delivery.
-                # But whoever holds a key that is no longer good gains by writing an earlier time.
+                # A lock has no time of its own, so a statement about it may be older than the last delivery. But the
+                # owner of a key that is no longer valid would gain from writing an earlier time.
                 check_earliest(verified, where, self._earliest)
         except UselessKeyError as error:
             self._refused.append((authentic, error))
@@ -291,9 +291,9 @@ class Acceptance:
             self._believed.append(verified)
 
     def _concerns_us(self, authentic: Authentic, where: str) -> bool:
-        """False for a statement in the evidence about something else, which is noted (a baseline's receipt, say)."""
+        """False for a statement in the evidence about something else, such as a baseline's receipt; it is noted."""
         statement = authentic.statement
-        if not self._locks:  # step 2: what stands beside AIRGAP.json is about AIRGAP.json
+        if not self._locks:  # step 2: signatures next to AIRGAP.json are about AIRGAP.json
             if statement.subject == self._digest:
                 return True
             raise TrustError(
@@ -319,17 +319,20 @@ class Acceptance:
         raise TrustError(
             "no-signature",
             "signatures/ has no delivery statement about AIRGAP.json",
-            "copy the whole delivery, including signatures/; airgap read nothing else of it",
+            "copy the complete delivery, including signatures/; airgap read nothing else of it",
         )
 
     def _about(self, kind: str, subject: Digest) -> list[Statement]:
-        """The believed statements of a kind about a digest, newest first."""
+        """The trusted statements of a kind about a digest, newest first."""
         found = [verified.statement for verified in self._believed]
         found = [one for one in found if one.kind == kind and one.subject == subject]
         return sorted(found, key=lambda one: one.signed_at, reverse=True)
 
     def _approved(self, waiver: Digest) -> None:
-        """Raises `TrustError` unless a security-officer signed this waiver: why not, where there is a signature."""
+        """Raises `TrustError` unless a security-officer signed this waiver.
+
+        If a signature on it was refused, the error is that of the refusal.
+        """
         if self._about("approval", waiver):
             return
         for authentic, error in self._refused:
@@ -342,7 +345,7 @@ class Acceptance:
         )
 
     def _require(self, kind: str) -> None:
-        """One statement of this kind about every lock; a delivery, or instead an approval, about AIRGAP.json."""
+        """Requires such a statement about every lock; a delivery or an approval may instead be about AIRGAP.json."""
         if kind in ("delivery", "approval") and self._about(kind, self._digest):
             return
         lost = next((lock for lock in self._locks if not self._about(kind, lock.digest)), None)
@@ -350,7 +353,7 @@ class Acceptance:
             return
         for authentic, error in self._refused:
             if authentic is not None and authentic.statement.kind == kind:
-                raise error  # it is there, and this is why it does not count
+                raise error  # the statement is there, and this error says why it does not count
         raise TrustError(
             "statement-missing",
             f"the Trust resource requires {article(kind)} statement, but lock {lost.name!r} ({lost.digest}) has none",
@@ -362,6 +365,6 @@ def _how_to_get(kind: str) -> str:
     if kind == "approval":
         return (
             "approve the delivery: airgap sign DELIVERY --key KEY --role security-officer; "
-            "was it approved with --out DIR? name DIR beside the delivery"
+            "if it was approved with --out DIR, pass DIR in addition to the delivery"
         )
     return f"have the delivery cut with the {kind} statement in its evidence"

@@ -1,1 +1,1 @@
-"""Cutting a delivery: the gate that says whether it may be cut, the evidence that goes along, the volumes."""
+"""Cutting a delivery: the gate that decides whether it may be cut, the evidence that it includes, the volumes."""

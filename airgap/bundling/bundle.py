@@ -1,4 +1,4 @@
-"""`cut_delivery`: store → delivery. Re-hashes every blob, writes each once, signs the index last."""
+"""`cut_delivery`: store → delivery. Hashes every blob again, writes each once, signs the index last."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
 
 DEFAULT_LIFE = timedelta(days=60)
-"""How long a delivery may travel."""
+"""How long a delivery may be on its way."""
 SLACK = 1 << 20
-"""Bytes beside volumes and evidence: index, sums, signatures, journal."""
+"""Bytes besides volumes and evidence: index, sums, signatures, journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class BundleOrder:
-    """What shall be cut: for whom, in which stream, how large a volume may be, how long it is good."""
+    """The parameters of a delivery: Sovereign, stream, volume size, lifetime."""
 
     locks: tuple[Lock, ...]
     sovereign: str
@@ -55,16 +55,16 @@ class BundleOrder:
     volume_size: int = DEFAULT_VOLUME
     life: timedelta = DEFAULT_LIFE
     approvals: tuple[ApprovalFile, ...] = ()
-    """Of the locks; those that the store's records have come along anyway."""
+    """Approvals of the locks, in addition to those in the store's records, which are always included."""
     unscanned: bool = False
-    """True where locks may cross without a verdict, to a station that will judge them."""
+    """True if locks may cross without a verdict, to a station that will judge them."""
     trust_roots: tuple[CarriedRoot, ...] = ()
-    """Trust roots that go along; the far side adds them when its security-officer approves."""
+    """Trust roots to include; on the far side, the security-officer's approval adds them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A finished delivery: its index and where its signature is."""
+    """A finished delivery: its index and the path of its signature."""
 
     index: Index
     digest: Digest
@@ -73,7 +73,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Everything that the locks name, in order: nodes and configs first, so that one volume tells what all are for."""
+    """All content of the locks, in order: nodes and configs first, so that one volume describes all content."""
 
     roots: tuple[tuple[Item, Descriptor], ...]
     blobs: tuple[Descriptor, ...]
@@ -113,7 +113,7 @@ def select(locks: Sequence[Lock], layout: Layout) -> Selected:
     if missing is not None:
         owner = _owner(missing.digest, roots, layout)
         raise _incomplete(owner, layout, NotFoundError("blob-missing", f"{missing.digest} is missing"))
-    # A digest may be config here and layer there, and even a node's.
+    # A digest may be a config in one place and a layer in another, or even a node.
     ordered = {**nodes, **{k: d for k, d in (configs | leaves).items() if k not in nodes}}
     return Selected(tuple(roots), tuple(ordered.values()))
 
@@ -129,7 +129,7 @@ def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Lay
 def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundError) -> InputError | IntegrityError:
     if isinstance(error, IntegrityError):
         what = f"{item.kind} {item.name!r} in {layout.path}: {error.what}"
-        return IntegrityError(error.code, what, "run `airgap pull` again with this lock: it repairs the store")
+        return IntegrityError(error.code, what, "run `airgap pull` again with this lock; this repairs the store")
     return InputError(
         "not-pulled",
         f"{item.kind} {item.name!r} is incomplete in the store {layout.path}: {error.what}",
@@ -138,13 +138,19 @@ def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundErro
 
 
 def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: Signatory, progress: Progress) -> Cut:
-    """Cuts a delivery into `order.folder`; goes on where an interrupted one stopped.
+    """Cuts a delivery into `order.folder`; continues an interrupted one.
 
-    1. Find everything that the locks name, and what pull statements and verdicts say of it; 2. plan the volumes;
-    3. check the free space; 4. write the volumes, hashing each blob; 5. write the evidence; 6. take a sequence number;
-    7. sign, and write AIRGAP.json last. From 3 on nobody else cuts into that folder.
+    1. Find all content of the locks, and the pull statements and verdicts about it.
+    2. Plan the volumes.
+    3. Check the free space.
+    4. Write the volumes, hashing each blob.
+    5. Write the evidence.
+    6. Take a sequence number.
+    7. Sign, and write AIRGAP.json last.
+
+    From step 3 on, the folder is locked: no other process cuts into it.
     """
-    # 1. What crosses. A lock that is named twice is one lock.
+    # 1. The content. A lock that is named twice counts once.
     order = replace(order, locks=tuple({lock.digest: lock for lock in order.locks}.values()))
     _check_names(order.locks)
     selected = select(order.locks, layout)
@@ -152,12 +158,12 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
     check_pulled(order.locks, found, records)
     judged = _judged(order, records, station)
     check_scanned(order.locks, found, records, station.clock(), demanded=judged)
-    # 2. Where it goes.
+    # 2. Its place in the volumes.
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)
     evidence_bytes, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots)
     with held(order.folder):
-        # 3. Room.
+        # 3. Free space.
         journal = BundleJournal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
         total = sum(volume.size for volume in plan.volumes)
         done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
@@ -177,7 +183,7 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
             volumes,
             plan.blobs,
         )
-        made = now.astimezone(UTC).replace(microsecond=0)  # as it is written
+        made = now.astimezone(UTC).replace(microsecond=0)  # as it will be written
         journey = Journey(
             id=uuid7(int(now.timestamp() * 1000)),
             stream=order.stream,
@@ -187,7 +193,7 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
             expires=made + order.life,
             evidence=Evidence(evidence, statements),
         )
-        # 7. Signature first, index last: a folder with AIRGAP.json is a whole delivery.
+        # 7. Signature first, index last: a folder with AIRGAP.json is a complete delivery.
         index = Index(contents, journey)
         data = index.encode()
         signature = order.folder / SIGNATURES / f"{station.role}.sigstore.json"
@@ -203,7 +209,7 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
 
 
 def _judged(order: BundleOrder, records: Records, station: Signatory) -> bool:
-    """True where each lock must have a verdict: the station cuts it, or a policy was applied in this store before."""
+    """True if each lock must have a verdict: a station cuts it, or a policy was applied in this store before."""
     return not order.unscanned and (station.role == "station" or records.has("verdict"))
 
 
@@ -231,7 +237,7 @@ def _write(folder: Path, name: str, data: bytes) -> FileSum:
 
 
 def _damage(layout: Layout, selected: Selected) -> Callable[[Descriptor, IntegrityError], IntegrityError]:
-    """Takes a damaged blob out of the store, so that the next pull mends it, and says whose it is."""
+    """Removes a damaged blob from the store, so that the next pull fetches it, and names its item in the error."""
 
     def found(descriptor: Descriptor, error: IntegrityError) -> IntegrityError:
         owner = _owner(descriptor.digest, selected.roots, layout)
@@ -239,7 +245,7 @@ def _damage(layout: Layout, selected: Selected) -> Callable[[Descriptor, Integri
         return IntegrityError(
             "damaged-blob",
             f"{owner.kind} {owner.name!r}: a blob in the store {layout.path} is damaged: {error.what}",
-            "run `airgap pull` again with this lock: it fetches just this blob; then run this command again",
+            "run `airgap pull` again with this lock, which fetches only this blob; then run this command again",
         )
 
     return found

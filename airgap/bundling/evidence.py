@@ -1,4 +1,4 @@
-"""evidence.tar: the locks, and every statement about them that the far side may want to see."""
+"""evidence.tar: the locks, and all statements about them that the far side may check."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from airgap.station.files import Records
 
 SUFFIX = ".sigstore.json"
 RECORDED = ("pull", "verdict", "approval")
-"""Kinds that a station keeps beside its store, in the order in which they go into the evidence."""
+"""Kinds of statements that a station keeps next to its store, in their order in the evidence."""
 
 WAIVERS = "waivers/"
-"""Where waivers are in evidence.tar, each by its digest."""
+"""The folder of waivers in evidence.tar, each named by its digest."""
 ROOTS = "roots/"
-"""Where trust roots are in evidence.tar, each by its digest."""
+"""The folder of trust roots in evidence.tar, each named by its digest."""
 ROOT_NAMES = f"{ROOTS}names.json"
 REPORTS = "reports/"
-"""Where scanners' reports are in evidence.tar, each by its digest."""
+"""The folder of scanner reports in evidence.tar, each named by its digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalFile:
-    """A signed approval of a lock, out of a file. Who may approve is judged by the far side's Trust resource."""
+    """A signed approval of a lock, read from a file. The far side's Trust resource decides who may approve."""
 
     lock: Digest
     bundle: bytes
 
 
 def beside(lock: Path) -> list[Path]:
-    """The statements that `airgap sign LOCK` wrote beside a lock file."""
+    """The statements that `airgap sign LOCK` wrote next to a lock file."""
     return sorted(lock.parent.glob(f"{_literal(lock.name)}.*{SUFFIX}"))
 
 
 def _literal(name: str) -> str:
-    """A file's name as a pattern that matches just that."""
+    """A pattern that matches only this file name."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
 def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
-    """An approval of one of `locks`. Raises `InputError` (`bad-approval`) for anything else.
+    """Reads an approval of one of `locks`. Raises `InputError` (`bad-approval`) for anything else.
 
-    One of another version of a lock is refused and not left out: whoever approved did not see this one.
+    An approval of another version of a lock is refused and not skipped, because its signer did not see this version.
     """
     hint = "have exactly this lock approved: airgap sign LOCK --key KEY --role security-officer"
     try:
@@ -75,17 +75,17 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
 
 @dataclass(frozen=True, slots=True)
 class CarriedRoot:
-    """A trust root that goes along, so that it can be taken in on the far side: `airgap trust pin DELIVERY`."""
+    """A trust root to include, so that `airgap trust pin DELIVERY` can add it on the far side."""
 
     name: str
     data: bytes
     """A trusted_root.json."""
     proof: bytes = b""
-    """The TUF metadata that it came with, as a tar; empty where there is none."""
+    """The TUF metadata that came with it, as a tar; empty if there is none."""
 
 
 def root_files(trust_roots: Sequence[CarriedRoot]) -> dict[str, bytes]:
-    """The members of evidence.tar that carry `trust_roots`, and the one that says what each is called."""
+    """The members of evidence.tar that carry `trust_roots`, and the one that lists their names."""
     files: dict[str, bytes] = {}
     for root in trust_roots:
         digest = Digest.of(root.data)
@@ -93,7 +93,7 @@ def root_files(trust_roots: Sequence[CarriedRoot]) -> dict[str, bytes]:
         if root.proof:
             files[f"{ROOTS}{digest.hex}.tuf.tar"] = root.proof
     if files:
-        # Of two of one name the first is meant: those that were asked for come before those of verdicts.
+        # If two have the same name, the first counts: requested trust roots come before those of verdicts.
         names = {root.name: str(Digest.of(root.data)) for root in reversed(trust_roots)}
         files[ROOT_NAMES] = canonical(names)
     return files
@@ -112,7 +112,7 @@ def _mismatch(what: str) -> AirgapError:
 
 
 def _judged_by(verdicts: Sequence[Verdict | None], records: Records) -> list[CarriedRoot]:
-    """The trust roots that verdicts name, as far as they are here."""
+    """The trust roots that verdicts name, as far as the records contain them."""
     named = {(one.name, one.digest): None for verdict in verdicts if verdict for one in verdict.trust_roots}
     found = ((name, records.root(digest)) for name, digest in named)
     return [CarriedRoot(name, data) for name, data in found if data is not None]
@@ -124,10 +124,10 @@ def make_evidence(
     approvals: Sequence[ApprovalFile] = (),
     trust_roots: Sequence[CarriedRoot] = (),
 ) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
-    """evidence.tar, and the list of its statements for the index.
+    """Builds evidence.tar, and the list of its statements for the index.
 
-    A verdict brings the waivers that it names, and their approvals: whoever reads it judges them again. It brings its
-    trust roots, too, so that they can be taken in on the far side, and the scanner's reports that it names. Raises
+    For each verdict it includes the waivers that the verdict names, with their approvals, because the reader judges
+    them again; its trust roots, so that the far side can add them; and the scanner reports that it names. Raises
     `InputError` (`evidence-too-large`).
     """
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}

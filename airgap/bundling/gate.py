@@ -1,7 +1,7 @@
-"""The gate before a delivery: what the statements in the store's records say of what shall cross.
+"""The gate before a delivery: checks the statements in the store's records about the content that will cross.
 
-The far side refuses what does not hold here, and there nobody can mend it. It is the far side that decides: it knows
-whose signatures count, while here nobody asks who signed the records.
+The far side refuses content that fails here, and cannot repair it. The decision belongs to the far side: it knows whose
+signatures count. Here, the signers of the records are not checked.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _AGAIN = {"pull": "run `airgap pull` again with --key", "verdict": "run `airgap 
 
 
 def check_pulled(locks: Sequence[Lock], roots: Mapping[str, Digest], records: Records) -> None:
-    """The newest pull statements of the store say of every item that this very root was fetched and found good.
+    """Checks that the newest pull statements in the store say that every root in the store was fetched and passed.
 
-    `roots` are those in the store, by item name. A lock without a statement is let through: only the Trust resource
-    knows whether it must have one. Raises `PolicyError` (`pull-incomplete`), `StoreError`.
+    `roots` are the roots in the store, by item name. A lock without a statement passes: only the Trust resource knows
+    whether it must have one. Raises `PolicyError` (`pull-incomplete`), `StoreError`.
     """
     for lock in locks:
         body = recorded(records, lock, Pull)
@@ -58,9 +58,9 @@ def check_scanned(
     *,
     demanded: bool,
 ) -> None:
-    """The newest verdicts of the store let every item through, with the very roots that are in the store.
+    """Checks that the newest verdicts in the store let every item pass, with the roots that are in the store.
 
-    With `demanded` each lock must have one. A waiver that has ended lets nothing more cross, though it held when the
+    With `demanded`, each lock must have a verdict. An expired waiver blocks the delivery, even if it was valid when the
     verdict was signed. Raises `PolicyError` (`not-scanned`, `verdict-failed`, `verdict-mismatch`, `waiver-expired`,
     `waiver-missing`, `report-missing`), `StoreError`.
     """
@@ -71,7 +71,7 @@ def check_scanned(
                 raise PolicyError(
                     "not-scanned",
                     f"lock {lock.name!r} has not been scanned; bundling with a station key, or from a store that "
-                    "holds verdicts, requires a verdict",
+                    "contains verdicts, requires a verdict",
                     "run `airgap scan` with this lock; to send it unscanned to another station, add --unscanned",
                 )
             continue
@@ -89,35 +89,35 @@ def check_scanned(
 
 
 def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) -> None:
-    """What a verdict needs is in the records, and holds."""
+    """Checks that the records contain all that a verdict needs, and that it is valid."""
     for waiver in body.waivers:
         if now >= waiver.expires:
             raise PolicyError(
                 "waiver-expired",
                 f"lock {lock.name!r}: its verdict needs waiver {waiver.digest}, which expired at "
                 f"{utc_text(waiver.expires)}",
-                f"have a waiver approved that is valid longer, or do without it; then {_AGAIN['verdict']}",
+                f"have a longer waiver approved, or remove the need for it; then {_AGAIN['verdict']}",
             )
         there = records.waiver(waiver.digest), records.statement("approval", waiver.digest)
         if None in there:
             raise PolicyError(
                 "waiver-missing",
-                f"lock {lock.name!r}: the store's records no longer hold waiver {waiver.digest} or its approval",
+                f"lock {lock.name!r}: the store's records no longer contain waiver {waiver.digest} or its approval",
                 _AGAIN["verdict"],
             )
     for report in body.reports:
         if records.report(report.digest) is None:
             raise PolicyError(
                 "report-missing",
-                f"lock {lock.name!r}: the store's records no longer hold the report about {report.subject}",
+                f"lock {lock.name!r}: the store's records no longer contain the report about {report.subject}",
                 f"{_AGAIN['verdict']}, with --reports",
             )
 
 
 def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:
-    """What the newest statement of a kind about a lock says, if the records have one.
+    """The body of the newest statement of a kind about a lock, if the records have one.
 
-    Raises `StoreError` (`bad-statement`) for one that cannot be read or is about something else.
+    Raises `StoreError` (`bad-statement`) if it cannot be read or is about something else.
     """
     data = records.statement(kind.kind, lock.digest)
     if data is None:

@@ -1,1 +1,1 @@
-"""What a station or a Sovereign keeps between runs: who signs there, the records, the log heads, the receipts."""
+"""The data that a station or a Sovereign keeps between runs: its signer, the records, the log heads, the receipts."""

@@ -1,8 +1,8 @@
-"""What remembers which deliveries a Sovereign accepted: accepted.json, the log, and signed lists in the destinations.
+"""Where the deliveries that a Sovereign accepted are recorded: accepted.json, the log, signed lists at destinations.
 
-A list in a destination is the state's witness: what it has and the state lacks was forgotten there, because the state
-was lost, or an old copy of it was brought back. Then nothing is accepted, but with `--restore`, which makes the state
-whole again from the lists. A list is only ever replaced by a longer one. See docs/adr/0010.
+A list at a destination is the state's witness: if it has a delivery that the state lacks, the state was lost or
+replaced by an old copy. Then no delivery is accepted, except with `--restore`, which rebuilds the state from the lists.
+A list is only ever replaced by a longer one. See docs/adr/0010.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ ACTIONS: Mapping[Standing, str] = {
     Standing.RESUME: "resume",
     Standing.RESTORE: "restore",
 }
-"""How the log calls what became of a delivery."""
+"""The log's name for what happened to a delivery."""
 REBUILD = "rebuild"
-"""The log's line for a state that was made whole from a list; its subjects are the deliveries that were added."""
+"""The log's action for a state that was rebuilt from a list; its subjects are the deliveries that were added."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Asked before an import accepts, and written to before anything becomes visible."""
+    """Consulted before an import accepts a delivery, and written to before anything becomes visible."""
 
     file: StateFile
     shelves: Sequence[Shelf]
@@ -43,19 +43,19 @@ class Ledger:
     diary: Diary
     note: Callable[[str], None]
     restore: bool = False
-    """True when earlier deliveries shall come in again, by what the lists know."""
+    """True if earlier deliveries may be imported again, based on the lists."""
     station: Signatory | None = None
-    """Who signs the list; without one it stays as it is in the destinations."""
+    """Signs the list; without it, the list at the destinations stays unchanged."""
     unkept: dict[str, AirgapError] = field(default_factory=dict)
     """By destination: why the list could not be written there."""
     _lists: dict[str, AcceptedList | None] = field(default_factory=dict)
     """By destination: its list, `None` where there is none."""
     _unread: dict[str, AirgapError] = field(default_factory=dict)
-    """By destination: why its list is not known, or not believed."""
+    """By destination: why its list is not known, or not trusted."""
     _gone: frozenset[str] = frozenset()
 
     def known(self) -> AcceptedState:
-        """What was accepted, by the state; for a restore by the lists as well. Writes nothing.
+        """The accepted deliveries from the state, for a restore also from the lists. Writes nothing.
 
         Raises `StoreError`, `TrustError` (`state-conflict`, `list-not-believed`), `UpstreamError`.
         """
@@ -70,10 +70,10 @@ class Ledger:
         return state
 
     def compare(self, gone: Mapping[str, AirgapError]) -> None:
-        """Whether the destinations know of deliveries that the state has forgotten; writes nothing.
+        """Checks whether a destination's list has deliveries that the state lacks. Writes nothing.
 
-        `gone` has the destinations that are known not to answer. A list that cannot be read or believed is noted where
-        there is a state to go by, and stops everything where there is none. Raises `TrustError`: `state-lost`,
+        `gone` contains the destinations that are known not to answer. A list that cannot be read or trusted is only
+        noted if there is a state, and stops everything if there is none. Raises `TrustError`: `state-lost`,
         `state-rolled-back`, `list-not-believed`; and the error of a destination that could not be asked.
         """
         self._ask(gone)
@@ -87,10 +87,10 @@ class Ledger:
                 self.note(f"note: {url}: the list of accepted deliveries could not be compared: {error}")
 
     def record(self, one: Accepted) -> None:
-        """Writes an admitted delivery down: into the log, the state, and with a station into the destinations' lists.
+        """Records an admitted delivery in the log, then in the state, then (with a station) in the destinations' lists.
 
-        In this order, and all before anything of the delivery is visible: after a crash in between the same command
-        goes on. Raises what `StateFile.record` raises. A destination that does not take the list is in `unkept`.
+        All this is done before anything of the delivery is visible: after a crash in between, the same command
+        continues. Raises the errors of `StateFile.record`. A destination that does not accept the list is in `unkept`.
         """
         state = self.file.load()
         if self.restore:
@@ -117,7 +117,7 @@ class Ledger:
                 self._unread[shelf.url] = error
 
     def _read(self, shelf: Shelf) -> AcceptedList | None:
-        """The list of a destination. Raises `TrustError` when it is not one of this Sovereign, besides its faults."""
+        """The list at a destination. Raises `TrustError` if it is not this Sovereign's, or the destination's error."""
         data = shelf.read()
         if data is None:
             return None
@@ -129,28 +129,30 @@ class Ledger:
         elif body.sovereign != self.trust.sovereign:
             what = f"the list of {body.sovereign!r}"
         elif body.newest != subject:
-            what = f"a list about {subject}, which is not the last entry"
+            what = f"a list about {subject}, which is not its newest entry"
         else:
             return body
         raise TrustError(
             "list-of-another",
             f"{where}: {what}, expected the list of {self.trust.sovereign!r}",
-            "find out who wrote there; use a separate repository for each Sovereign",
+            "find out who wrote it; use a separate repository for each Sovereign",
         )
 
     def _believed(self) -> dict[str, AcceptedList]:
         return {url: found for url, found in self._lists.items() if found is not None}
 
     def _need_lists(self) -> None:
-        """Without a state, whatever could have been a list decides: who took the state away may have spoilt it too."""
+        """Without a state, an unreadable list stops the import: the cause of the loss may have damaged the list too."""
         for url, error in self._unread.items():
             if isinstance(error, UpstreamError | StoreError):
-                raise error.with_where(f"there is no {self.file.path}, and the list at {url} must be read first")
+                raise error.with_where(
+                    f"{self.file.path} is missing, and the accepted list at {url} must be read first"
+                )
             raise TrustError(
                 "list-not-believed",
-                f"there is no {self.file.path}, and what {url} holds in its place cannot be believed: {error}",
-                "find out who wrote there. Signed by an old key of this Sovereign? Add that key to the Trust resource. "
-                "Was nothing ever accepted here? Then remove it there, and import again",
+                f"{self.file.path} is missing, and the accepted list at {url} cannot be verified: {error}",
+                "find out who wrote that list. If an old key of this Sovereign signed it, add that key to the Trust "
+                "resource. If nothing was ever imported here, delete the list. Then import again",
             )
 
     def _check(self) -> None:
@@ -163,26 +165,26 @@ class Ledger:
     def _forgotten(self, url: str, lost: Sequence[Accepted]) -> TrustError:
         newest, there = lost[-1], self.file.exists()
         what = (
-            f"{url} holds this Sovereign's signed list, which has deliveries that {self.file.path} lacks: {len(lost)}, "
-            f"the last of them number {newest.sequence} of stream {newest.stream!r}, accepted at "
+            f"this Sovereign's signed list at {url} has {len(lost)} deliveries that are not in {self.file.path}; "
+            f"the newest is number {newest.sequence} of stream {newest.stream!r}, accepted at "
             f"{utc_text(newest.accepted_at)}"
         )
         return TrustError(
             "state-rolled-back" if there else "state-lost",
-            what if there else f"{what}: there is no such file",
-            "bring the stateDir of after that delivery back from its backup. There is none? Import a delivery that was "
-            "accepted here before with --restore: that rebuilds the state from the list",
+            what if there else f"{what}; {self.file.path} is missing",
+            "restore stateDir from a backup made after that delivery. If there is none, import any earlier accepted "
+            "delivery with --restore; this rebuilds the state from the list",
         )
 
     def _keep(self, state: AcceptedState, station: Signatory) -> None:
-        """Signs the list and puts it where it is not yet; a destination that is gone gets it with the next import."""
+        """Signs the list and stores it where it is missing or older. A destination that is down gets it next time."""
         full = len(state.deliveries)
         behind = []
         for shelf in self.shelves:
             found = self._lists.get(shelf.url)
             unread = self._unread.get(shelf.url)
             if isinstance(unread, UpstreamError | StoreError):
-                if shelf.url not in self._gone:  # what became of those is said already
+                if shelf.url not in self._gone:  # the caller has already reported those
                     self.unkept[shelf.url] = unread
             elif found is None or len(found.deliveries) < full:
                 behind.append(shelf)
@@ -198,7 +200,7 @@ class Ledger:
                 self.unkept[shelf.url] = error
 
     def _put(self, shelf: Shelf, bundle: bytes, state: AcceptedState) -> None:
-        """Asks once more, because another machine may have written meanwhile. Raises `TrustError` then."""
+        """Reads the list again before writing. Raises `TrustError` if another machine has written it meanwhile."""
         try:
             found = self._read(shelf)
         except (TrustError, IntegrityError) as error:

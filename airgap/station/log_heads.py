@@ -1,4 +1,4 @@
-"""What signed statements say about their station's log: each names the head that the log had when it was signed."""
+"""The log heads in signed statements: each statement names the head that its station's log had when it was signed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airgap.station.receipts import FOLDER, SUFFIX
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The heads of some statements, each with what names it, and what people should know about the rest."""
+    """The heads of some statements, each with the statement that names it, and notes for people about the others."""
 
     named: Mapping[Digest, str]
     statements: int
@@ -27,9 +27,9 @@ class Heads:
 
 
 def kept(folder: Path) -> list[Path]:
-    """The statements of its own that a station keeps in `folder`: a store's `airgap/`, or a Sovereign's stateDir.
+    """The statements that a station itself made, in `folder`: a store's `airgap/`, or a Sovereign's stateDir.
 
-    What came in with deliveries is kept elsewhere: it names the heads of other logs.
+    Statements from deliveries are kept elsewhere, because they name the heads of other logs.
     """
     found = [*(folder / STATEMENTS).glob(f"*{SUFFIX}"), *(folder / FOLDER).glob(f"*{SUFFIX}")]
     newest = folder / ACCEPTED
@@ -39,9 +39,10 @@ def kept(folder: Path) -> list[Path]:
 def read_heads(paths: Sequence[Path], trust: Trust | None) -> Heads:
     """The heads that these statements name.
 
-    With `trust`, a statement by a key that it does not list counts for nothing, and is noted. When its key was valid
-    does not matter: whoever could sign as this station has to show up in its log. Without, each is taken at its word.
-    Raises `TrustError` for a statement that is damaged or forged, `InputError` for one that cannot be read.
+    With `trust`, a statement whose key is not listed does not count, and is noted. Whether its key was valid at that
+    time does not matter: everything that was signed as this station must appear in its log. Without `trust`, each
+    statement is accepted unchecked. Raises `TrustError` for a statement that is damaged or forged, `InputError` for one
+    that cannot be read.
     """
     ring = None if trust is None else key_ring(trust)
     named: dict[Digest, str] = {}

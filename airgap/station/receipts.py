@@ -1,4 +1,4 @@
-"""Receipts of this Sovereign: what our last imports wrote, as far as our own signature says so."""
+"""The receipts of this Sovereign: what its last imports wrote, as far as its own signature confirms it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
 
 
 def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
-    """Keeps a receipt in the state folder.
+    """Stores a receipt in the state folder.
 
-    It takes the place of one of an earlier run of the same import, if it says at least as much: a run that failed
-    half-way must not make us forget what an earlier one brought.
+    It replaces the receipt of an earlier run of the same import if it lists at least the same lines. A run that failed
+    half-way must not hide what an earlier run wrote.
     """
     folder = state / FOLDER
     make_folder(folder)
@@ -44,7 +44,7 @@ def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
 
 
 def _done_lines(data: bytes) -> set[tuple[str, str, str, str]]:
-    """What a receipt in our own folder says is in place; nothing for one that cannot be read."""
+    """The lines of a receipt in the state folder that are in place; empty if it cannot be read."""
     try:
         envelope = open_bundle(data, FOLDER, MAX_EVIDENCE_BUNDLE)
         body = Statement.parse(envelope.payload, FOLDER).body
@@ -61,7 +61,7 @@ def _done_lines(data: bytes) -> set[tuple[str, str, str, str]]:
 
 
 def read(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
-    """A signed receipt. Raises `InputError` when it cannot be read, `TrustError` when it cannot be believed."""
+    """Reads a signed receipt. Raises `InputError` if it cannot be read, `TrustError` if it is not trusted."""
     data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
     if b'"dsseEnvelope"' not in data:
         raise InputError(
@@ -81,16 +81,16 @@ def read(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What our newest receipts say that we wrote or found at one destination: see `Run.ours` and `Run.signed`."""
+    """What the newest receipts list as written or found at one destination: see `Run.ours` and `Run.signed`."""
 
     lines: dict[tuple[str, str], str] = field(default_factory=dict)
     signed: dict[tuple[str, str, Signs], str] = field(default_factory=dict)
 
 
 def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Known]:
-    """What our receipts say of each destination, by its URL.
+    """What the receipts of this Sovereign list for each destination, by its URL.
 
-    A receipt that cannot be believed counts for nothing: then everything is looked at again, which is only slower.
+    A receipt that is not trusted does not count: then everything is checked again, which is only slower.
     """
     found: list[VerifiedStatement] = []
     for path in sorted((state / FOLDER).glob(f"*{SUFFIX}")):
@@ -111,7 +111,7 @@ def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Known]:
 
 
 def receipt_of(verified: VerifiedStatement) -> Receipt:
-    """The body of a statement that `read` gave."""
+    """The body of a statement that `read` returned."""
     body = verified.statement.body
     if not isinstance(body, Receipt):
         raise TypeError("not a receipt")
@@ -119,12 +119,12 @@ def receipt_of(verified: VerifiedStatement) -> Receipt:
 
 
 def placed(url: str, form: str, changes: Iterable[Change]) -> Placed:
-    """A destination's part of a receipt. What was planned and not done has failed."""
+    """A destination's part of a receipt. A change that was planned but not done has failed."""
     planned = (ChangeOutcome.WRITE, ChangeOutcome.MOVED)
     lines = (replace(one, outcome=ChangeOutcome.FAILED) if one.outcome in planned else one for one in changes)
     return Placed(url, form, tuple(lines))
 
 
 def changes_of(part: Placed) -> Sequence[Change]:
-    """The lines of a receipt that say that something is there."""
+    """The lines of a receipt that say that the content is in place."""
     return [line for line in part.items if line.outcome in DONE]

@@ -1,4 +1,4 @@
-"""Who signs at this station, and what is written into its log."""
+"""The signer of this station, and the entries in its log."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Diary:
-    """What a station does without signing it, as lines of its log. `actor` is the role, with its key where there is
-    one."""
+    """Logs what a station does without signing it. `actor` is the role, with its key if it has one."""
 
     log: StationLog
     actor: str
     clock: Clock
 
     def note(self, action: str, *subjects: Digest) -> None:
-        """One line, durable on return. Raises `StoreError`, `IntegrityError` (`log-damaged`)."""
+        """Writes one line, durable on return. Raises `StoreError`, `IntegrityError` (`log-damaged`)."""
         self.log.append(time=self.clock(), actor=self.actor, action=action, subjects=subjects)
 
 
@@ -42,11 +41,11 @@ class Signatory:
 
     @property
     def actor(self) -> str:
-        """Who acts, as the log names it."""
+        """The actor's name in the log."""
         return f"{self.role} {self.signer.key_id}"
 
     def sign(self, subject: Digest, body: Predicate) -> bytes:
-        """One statement: noted in the log first, then signed with the log's head in it. Returns the bundle's bytes.
+        """Makes one statement: logs it first, then signs it with the log's head in it. Returns the bundle's bytes.
 
         Raises `InputError` (`role-may-not`), `StoreError`.
         """
