@@ -58,9 +58,9 @@ class LogEntry:
     """sha256 of the log's public key (DER SPKI)."""
     log_index: int
     integrated_time: int
-    """Seconds; 0 where there is none (Rekor v2)."""
+    """Seconds; 0 if there is none (Rekor v2)."""
     promise: bytes = b""
-    """The signed entry timestamp (SET), empty where there is none."""
+    """The signed entry timestamp (SET), empty if there is none."""
     proof: Mapping[str, Any] | None = field(default=None, hash=False)
     """The inclusion proof as a bundle spells it."""
     kind: str = ""

@@ -1,3 +1,3 @@
-"""What airgap signs: in-toto statements in DSSE envelopes, their bodies, the Trust resource that says
-whose count, and the log.
+"""The statements that airgap signs: in-toto statements in DSSE envelopes, their bodies, the rules of the Trust resource
+that say which signatures count, and the log.
 """

@@ -1,7 +1,7 @@
-"""The Sovereign's list of what it accepted, as a statement: what accepted.json says, signed, to be kept elsewhere.
+"""The Sovereign's list of accepted deliveries, as a signed statement: the content of accepted.json, kept elsewhere.
 
-It lies in the destinations, where a state that was lost or rolled back cannot take it along. Its subject is the
-AIRGAP.json of its last entry. Shape: docs/format.md, "Statements".
+It is in the destinations, where it survives if the state is lost or rolled back. Its subject is the AIRGAP.json of its
+last entry. Shape: docs/format.md, "Statements".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airgap.statements.fields import Fields
 
 @dataclass(frozen=True, slots=True)
 class AcceptedList:
-    """The Sovereign: these deliveries were accepted here, oldest first; in each stream the sequence grows."""
+    """By the Sovereign: these deliveries were accepted here, oldest first. In each stream the sequence increases."""
 
     kind: ClassVar[str] = "accepted"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"sovereign", "deliveries"})
@@ -38,7 +38,7 @@ class AcceptedList:
 
     @classmethod
     def read(cls, fields: Fields) -> AcceptedList:
-        """The body out of a predicate."""
+        """Reads the body from a predicate."""
         deliveries = tuple(Accepted.read(entry) for entry in fields.each("deliveries", ENTRY))
         made = cls(fields.text("sovereign"), deliveries)
         if not deliveries:

@@ -1,9 +1,9 @@
-"""What a Sovereign (or a station) has accepted: durable, append-only, asked before and written right after admission.
+"""What a Sovereign (or a station) has accepted: durable, append-only, read before and written right after admission.
 
-One file, `accepted.json`, in the state folder. It holds every delivery that was ever accepted, because sequence
-numbers, ids and baselines are judged by it. It is never reset in silence: a state that cannot be read stops every
-import, for a forgotten sequence would let old deliveries in again. Its checksum finds damage and hand-made edits,
-not an attacker who can write here; that one is found by comparing with what the destination holds.
+One file, `accepted.json`, in the state folder. It contains every delivery that was ever accepted, because sequence
+numbers, ids and baselines are checked against it. It is never reset silently: a state that cannot be read stops every
+import, because a forgotten sequence would let old deliveries in again. Its checksum detects damage and manual edits,
+but not an attacker who can write here. Comparing it with the list at the destination detects such an attacker.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from airgap.statements.fields import Fields
 FILE = "accepted.json"
 API_VERSION = "airgap.openova.io/v1alpha1"
 MAX_STATE = 256 << 20
-"""Bytes of the file: some 500,000 deliveries."""
+"""Bytes of the file: about 500,000 deliveries."""
 ENTRY = frozenset({"stream", "sequence", "id", "digest", "signedAt", "acceptedAt"})
 """The JSON names of one accepted delivery."""
 
 
 class Standing(StrEnum):
-    """How a delivery stands to what was accepted before."""
+    """How a delivery relates to those that were accepted before."""
 
     NEW = "new"
     RESUME = "resume"
-    """The stream's last one again: an interrupted import goes on."""
+    """The stream's last delivery again: an interrupted import continues."""
     RESTORE = "restore"
-    """An earlier one again, asked for: adds content, moves no name back."""
+    """An earlier delivery again, on request: adds content, moves no name back."""
 
 
 class Numbered(Protocol):
@@ -46,20 +46,20 @@ class Numbered(Protocol):
 
     @property
     def id(self) -> str:
-        """A UUID of its own."""
+        """The delivery's own UUID."""
 
     @property
     def stream(self) -> str:
-        """The stream in which it has a number."""
+        """The stream in which it is numbered."""
 
     @property
     def sequence(self) -> int:
-        """That number."""
+        """Its number in that stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """One accepted delivery. `digest` is that of its AIRGAP.json."""
+    """One accepted delivery. `digest` is the digest of its AIRGAP.json."""
 
     stream: str
     sequence: int
@@ -72,7 +72,7 @@ class Accepted:
 
     @property
     def named(self) -> tuple[str, int, str, Digest]:
-        """What makes it this delivery and no other."""
+        """The fields that identify this delivery."""
         return self.stream, self.sequence, self.id, self.digest
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Accepted:
 
     @classmethod
     def read(cls, fields: Fields) -> Accepted:
-        """An entry out of the file."""
+        """Reads an entry from the file."""
         return cls(
             stream=fields.text("stream"),
             sequence=fields.number("sequence"),
@@ -101,7 +101,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedState:
-    """Everything that `sovereign` accepted, oldest first; in each stream the sequence grows."""
+    """Everything that `sovereign` accepted, oldest first. In each stream the sequence increases."""
 
     sovereign: str
     deliveries: tuple[Accepted, ...] = ()
@@ -120,17 +120,17 @@ class AcceptedState:
         return next((one for one in lower if one.stream == stream), None)
 
     def latest_time(self) -> datetime | None:
-        """The latest time that this state is witness of."""
+        """The latest time recorded in this state."""
         times = [moment for one in self.deliveries for moment in (one.signed_at, one.accepted_at)]
         return max(times, default=None)
 
     def standing(self, one: Numbered, digest: Digest, *, restore: bool = False) -> Standing:
-        """How the delivery with this AIRGAP.json stands here.
+        """How the delivery with this AIRGAP.json relates to this state.
 
         Raises `TrustError`: `delivery-replayed` for an accepted one that is not the last, unless `restore`;
-        `delivery-id-taken` for another delivery with an id that was seen; `sequence-taken` and `older-sequence`
-        for another delivery with the last number or a lower one; `never-accepted` for a new one with `restore`, which
-        lets in only what was accepted before.
+        `delivery-id-taken` for a different delivery with a known id; `sequence-taken` and `older-sequence` for a
+        different delivery with the last number or a lower one; `never-accepted` for a new one with `restore`, which
+        lets in only deliveries that were accepted before.
         """
         known, last = self.find(digest), self.last(one.stream)
         what = f"delivery {one.id}, number {one.sequence} of stream {one.stream!r}"
@@ -166,7 +166,7 @@ class AcceptedState:
         if restore:
             raise TrustError(
                 "never-accepted",
-                f"{what} was never accepted here; --restore takes only deliveries that were",
+                f"{what} was never accepted here; --restore accepts only deliveries that were",
                 "import it without --restore",
             )
         return Standing.NEW
@@ -183,13 +183,13 @@ class AcceptedState:
     def merged(self, others: Iterable[Accepted]) -> AcceptedState:
         """This state and `others` together, oldest first.
 
-        Raises `TrustError` (`state-conflict`) when the two know different deliveries by one number or id.
+        Raises `TrustError` (`state-conflict`) if the two have different deliveries under one number or id.
         """
         added = self.lacks(others)
         if not added:
             return self
         ordered = sorted([*self.deliveries, *added], key=lambda one: (one.stream, one.sequence))
-        # Within a stream the number decides, between streams the time; clocks may have been set back a little.
+        # Within a stream the number decides the order; between streams, the time. Clocks may jump back.
         since: dict[str, datetime] = {}
         placed = []
         for one in ordered:
@@ -208,7 +208,7 @@ class AcceptedState:
         return made
 
     def disorder(self) -> str:
-        """Why this cannot be what one state remembers; `""` where it can."""
+        """Why this cannot be the content of one state; `""` if it can."""
         last, ids, digests = dict[str, int](), set[str](), set[Digest]()
         for one in self.deliveries:
             what = f"number {one.sequence} of stream {one.stream!r}"
@@ -222,7 +222,7 @@ class AcceptedState:
         return ""
 
     def encode(self) -> bytes:
-        """The file's bytes: readable JSON, and the checksum of its canonical form."""
+        """The file's bytes: readable JSON, with the checksum of its canonical form."""
         body = {
             "apiVersion": API_VERSION,
             "kind": "Accepted",
@@ -261,7 +261,7 @@ class StateFile:
         self._sovereign = sovereign
 
     def load(self) -> AcceptedState:
-        """The state; an empty one where there is no file yet. Raises `StoreError`."""
+        """The state; an empty one if there is no file yet. Raises `StoreError`."""
         with disk_errors(self.path):
             try:
                 data = read_plain(self.path, MAX_STATE)
@@ -274,14 +274,14 @@ class StateFile:
         return AcceptedState.decode(data, str(self.path), self._sovereign)
 
     def exists(self) -> bool:
-        """True when there is a file: this Sovereign has accepted something, on this machine."""
+        """True if there is a file: this Sovereign has accepted something on this machine."""
         with disk_errors(self.path):
             return self.path.is_symlink() or self.path.exists()
 
     def rebuild(self, others: Iterable[Accepted]) -> AcceptedState:
-        """Adds deliveries that a signed list of this Sovereign has, and the file lacks; durable on return.
+        """Adds deliveries that a signed list of this Sovereign contains and the file lacks; durable on return.
 
-        Raises `StoreError`, and what `merged` raises.
+        Raises `StoreError`, and as `merged` does.
         """
         make_folder(self.path.parent)
         with locked(self.path.with_name(f".{FILE}.lock")):
@@ -292,10 +292,10 @@ class StateFile:
             return made
 
     def record(self, one: Accepted, *, restore: bool = False) -> AcceptedState:
-        """Writes an admitted delivery down; durable on return. Call it before anything becomes visible.
+        """Records an admitted delivery; durable on return. Call it before anything becomes visible.
 
-        Asks the state again, under its lock, because another import may have been faster: raises what `standing`
-        raises, and `StoreError`. A resumed or restored delivery is written down already, and nothing changes.
+        Reads the state again, under its lock, because another import may have been faster: raises as `standing` does,
+        and `StoreError`. A resumed or restored delivery is already recorded, so nothing changes.
         """
         make_folder(self.path.parent)
         with locked(self.path.with_name(f".{FILE}.lock")):

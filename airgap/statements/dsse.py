@@ -1,7 +1,7 @@
-"""Envelopes: DSSE in a Sigstore bundle v0.3 with a public-key hint, so that cosign verifies our statements too.
+"""Envelopes: DSSE in a Sigstore bundle v0.3 with a public-key hint, so that cosign also verifies airgap's statements.
 
-Sources: DSSE v1.0.2 (protocol.md, envelope.md); sigstore protobuf-specs, sigstore_bundle.proto. What we write has
-no `keyid` (cosign refuses any that it does not know) and exactly one signature.
+Sources: DSSE v1.0.2 (protocol.md, envelope.md); sigstore protobuf-specs, sigstore_bundle.proto. airgap writes no
+`keyid` (cosign refuses any that it does not know) and exactly one signature.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from airgap.statements.keys.file import PublicKey, Signer
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_BUNDLE = 1 << 20
-"""Bytes of a signature beside a delivery: read before anything is believed, so small."""
+"""Bytes of a signature next to a delivery. It is small, because it is read before anything is trusted."""
 MAX_EVIDENCE_BUNDLE = 64 << 20
-"""Bytes of a statement in the evidence or of a receipt: these name every item, as a lock does."""
+"""Bytes of a statement in the evidence, or of a receipt: these name every item, as a lock does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Envelope:
     payload: bytes
     signature: bytes
     hint: str
-    """base64(sha256(DER SPKI)) of the key that signed, as the bundle claims; `""` where it does not say."""
+    """base64(sha256(DER SPKI)) of the key that signed, as the bundle claims; `""` if it does not say."""
     raw: bytes
     """The bundle's bytes, kept as evidence."""
 
@@ -41,7 +41,7 @@ def pae(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
 
 
 def sign_payload(payload: bytes, signer: Signer) -> bytes:
-    """The bundle's bytes for an in-toto statement's bytes: canonical JSON, the payload kept as it is."""
+    """The bundle's bytes for the bytes of an in-toto statement: canonical JSON, with the payload unchanged."""
     signature = signer.sign(pae(payload))
     return canonical(
         {
@@ -59,8 +59,8 @@ def sign_payload(payload: bytes, signer: Signer) -> bytes:
 def open_bundle(data: bytes, where: str, limit: int = MAX_BUNDLE) -> Envelope:
     """Parses a bundle strictly; `where` names it in errors.
 
-    Raises `TrustError` (`bad-bundle`): too large, not JSON, a key twice, an unknown or a missing field, another
-    media or payload type, not one signature, base64 that can be written otherwise.
+    Raises `TrustError` (`bad-bundle`): too large, not JSON, a repeated key, an unknown or missing field, another media
+    or payload type, not exactly one signature, or base64 that is not canonical.
     """
     # 1. Size, before parsing.
     if len(data) > limit:
@@ -85,7 +85,7 @@ def open_bundle(data: bytes, where: str, limit: int = MAX_BUNDLE) -> Envelope:
 
 
 def verify(envelope: Envelope, key: PublicKey) -> bool:
-    """True when `key` signed the envelope's payload. The hint plays no part."""
+    """True if `key` signed the envelope's payload. The hint is not used."""
     return key.verify(pae(envelope.payload), envelope.signature)
 
 

@@ -1,4 +1,4 @@
-"""Reading JSON strictly, where trust is decided: nothing missing, nothing unknown, nothing of another type."""
+"""Reads JSON strictly, where trust is decided: no missing field, no unknown field, no field of another type."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ MAX_NUMBER = 2**53 - 1
 
 
 def unbase64(text: str) -> bytes:
-    """Standard base64 in the one way to write these bytes (RFC 4648 §3.5: no stray bits). Raises `ValueError`.
+    """Decodes standard base64, in the only valid spelling of the bytes (RFC 4648 §3.5: no stray bits).
 
-    Only the end is written anew: everything before it has one spelling, and texts may have many MiB.
+    Only the end is encoded again to compare: everything before it has one spelling, and texts may have many MiB.
+    Raises `ValueError`.
     """
     try:
         data = binascii.a2b_base64(text, strict_mode=True)
@@ -36,7 +37,7 @@ def unbase64(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A JSON object with exactly the names that it may have. `where` is its place in the document."""
+    """A JSON object with exactly the allowed names. `where` is its place in the document."""
 
     values: Mapping[str, Any]
     where: str

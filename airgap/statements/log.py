@@ -1,9 +1,9 @@
 """The hash-chained log of a station: what was done here, by whom, to which digests.
 
-JSON lines, each canonical JSON with `time`, `actor`, `action`, `subjects` and `previous`, the digest of the line
+JSON lines. Each is canonical JSON with `time`, `actor`, `action`, `subjects` and `previous`, the digest of the line
 before it (of its bytes, without the line end). The head is the digest of the last line. Every statement carries the
-head of its time, so a log that was cut or rewritten later no longer contains what was signed. The chain alone does
-not stop someone who rewrites the whole file; the signed heads do.
+head at its time, so a log that was cut or rewritten later no longer contains what was signed. The chain alone does
+not stop someone who rewrites the complete file; the signed heads do.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from airgap.statements.fields import Fields
 EMPTY_HEAD = Digest.of(b"")
 """The head of a log without lines."""
 MAX_LINE = 1 << 20
-"""Bytes of one line: ten thousand digests. A longer line is damage, and would have to be held in memory."""
+"""Bytes of one line: ten thousand digests. A longer line is damage, and would have to be kept in memory."""
 REPAIR = "log-repaired"
-"""The action of the line that stands where a torn one was; its subject is the digest of the torn bytes."""
+"""The action of the line that replaces a torn one; its subject is the digest of the torn bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class LogLine:
 
     @classmethod
     def read(cls, line: bytes, where: str) -> LogLine:
-        """A line without its end. Raises `IntegrityError` (`log-damaged`)."""
+        """Reads a line without its end. Raises `IntegrityError` (`log-damaged`)."""
         names = {"time", "actor", "action", "subjects", "previous"}
         fields = Fields.parse(line, names, where, _damaged)
         subjects = enumerate(fields.items("subjects"))
@@ -65,14 +65,14 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What `append` did: the new head, and the digest of a torn line that it replaced (`None` but after a crash)."""
+    """The result of `append`: the new head, and the digest of a replaced torn line (`None` except after a crash)."""
 
     head: Digest
     repaired: Digest | None
 
 
 class StationLog:
-    """One log file. Safe for several threads and processes. Every method raises `StoreError` for the disk's faults."""
+    """One log file. Safe for several threads and processes. Every method raises `StoreError` for disk faults."""
 
     __slots__ = ("path",)
 
@@ -82,9 +82,9 @@ class StationLog:
     def append(self, *, time: datetime, actor: str, action: str, subjects: Sequence[Digest] = ()) -> Appended:
         """Adds a line; it is durable on return.
 
-        A last line without its end was being written when the machine stopped. Nobody was told its digest, so it
-        is cut off, and a line of its own (`log-repaired`) says so. Raises `IntegrityError` (`log-damaged`) when
-        the last whole line cannot be read: a chain is not continued from what is not known.
+        If the last line has no end, the machine stopped while writing it. Its digest was not given to anyone, so it is
+        cut off, and a line of its own (`log-repaired`) records that. Raises `IntegrityError` (`log-damaged`) if the
+        last complete line cannot be read: a chain is not continued from an unknown line.
         """
         make_folder(self.path.parent)
         with self._open(os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as file:
@@ -105,7 +105,7 @@ class StationLog:
             return Appended(head, repaired)
 
     def head(self) -> Digest:
-        """The digest of the last whole line, `EMPTY_HEAD` where there is none. Raises `IntegrityError`."""
+        """The digest of the last complete line, `EMPTY_HEAD` if there is none. Raises `IntegrityError`."""
         if not self.path.exists():
             return EMPTY_HEAD
         with self._open(os.O_RDONLY, fcntl.LOCK_SH) as file:
@@ -114,14 +114,14 @@ class StationLog:
     def entries(self) -> Iterator[LogLine]:
         """The lines from the first on, each checked against the one before it. Memory does not grow with the log.
 
-        Raises `IntegrityError`: `log-damaged` for a line that cannot be read, `log-broken` where the chain does not
-        hold, `log-torn` where the last line has no end.
+        Raises `IntegrityError`: `log-damaged` for a line that cannot be read, `log-broken` if the chain is not intact,
+        `log-torn` if the last line has no end.
         """
         if not self.path.exists():
             return
         previous, number = EMPTY_HEAD, 0
         with self._open(os.O_RDONLY, fcntl.LOCK_SH) as file:
-            # Only what is there now: the lock is not held while the caller looks at a line.
+            # Only the lines that exist now: the lock is not held while the caller looks at a line.
             size = file.seek(0, os.SEEK_END)
             fcntl.flock(file.fileno(), fcntl.LOCK_UN)
             file.seek(0)
@@ -133,11 +133,11 @@ class StationLog:
                 yield entry
 
     def verify(self, heads: Mapping[Digest, str] | Collection[Digest] = ()) -> int:
-        """Walks the whole chain; returns the number of lines.
+        """Checks the complete chain; returns the number of lines.
 
-        `heads` are those of signed statements of this station, perhaps each with what names it: each must be in the
-        chain. Raises what `entries` raises, and `IntegrityError` (`log-cut`) for a head that is not there, also where
-        the last line has no end: a crash leaves no head behind.
+        `heads` are the heads in signed statements of this station, optionally mapped to a name for each: each must be
+        in the chain. Raises as `entries` does, and `IntegrityError` (`log-cut`) for a head that is not there, even if
+        the last line has no end: a crash does not remove a head.
         """
         wanted, count, torn = set(heads) - {EMPTY_HEAD}, 0, None
         try:
@@ -187,7 +187,7 @@ class StationLog:
         return torn
 
     def _head(self, file: IO[bytes], torn: int) -> Digest:
-        """The digest of the last whole line, which is read to see that it is one."""
+        """The digest of the last complete line, which is parsed to check it."""
         whole = _tail(file, torn)
         if not whole:
             return EMPTY_HEAD
@@ -196,7 +196,7 @@ class StationLog:
 
 
 def _tail(file: IO[bytes], skip: int) -> bytes:
-    """What stands before the last `skip` bytes: enough for the longest line and the end of the one before it."""
+    """The bytes before the last `skip` ones: enough for the longest line and the end of the one before it."""
     end = file.seek(0, os.SEEK_END) - skip
     start = max(0, end - MAX_LINE - 2)
     file.seek(start)

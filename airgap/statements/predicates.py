@@ -1,4 +1,4 @@
-"""What each kind of statement says, beside its signer's claim. Shapes: docs/format.md, "Statements".
+"""The content of each kind of statement, apart from its signer's claim. Shapes: docs/format.md, "Statements".
 
 A new kind is a new class here or elsewhere, and its line in `airgap.statements.statement.BODIES`.
 """
@@ -20,7 +20,7 @@ OUTCOMES = frozenset({"pass", "fail", "not-run"})
 WRITES = frozenset(
     map(str, (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT, ChangeOutcome.REFUSED, ChangeOutcome.FAILED))
 )
-"""How an item fared at a destination."""
+"""The outcomes of an item at a destination."""
 FORMS = frozenset({"graph", "refs", "tree"})
 
 _ADDRESS = re.compile(r"(?:sha256:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{64})\Z")
@@ -31,19 +31,19 @@ class Predicate(Protocol):
 
     kind: ClassVar[str]
     FIELDS: ClassVar[frozenset[str]]
-    """The JSON names: all are there, and no other."""
+    """The JSON names: all are required, and no others are allowed."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        """The body out of a predicate. Raises what `fields` raises."""
+        """Reads the body from a predicate. Raises as `fields` does."""
 
 
 @dataclass(frozen=True, slots=True)
 class PulledItem:
-    """What `pull` made of one locked item. `root` is `None` only where it failed; `bytes` is what its graph holds."""
+    """The result of `pull` for one locked item. `root` is `None` only if it failed; `bytes` is its graph's size."""
 
     root: Digest | None
     outcome: str
@@ -63,7 +63,7 @@ class PulledItem:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """The exporter: everything that the lock (the subject) names was fetched and verified. By item name."""
+    """By the exporter: everything that the lock (the subject) names was fetched and verified. By item name."""
 
     kind: ClassVar[str] = "pull"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"items"})
@@ -76,7 +76,7 @@ class Pull:
 
     @classmethod
     def read(cls, fields: Fields) -> Pull:
-        """The body out of a predicate."""
+        """Reads the body from a predicate."""
         found = fields.named("items", {"root", "outcome", "reason", "bytes"})
         return cls(
             {
@@ -93,7 +93,7 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Who cut the delivery: this AIRGAP.json (the subject) is what was meant to travel."""
+    """By the role that cut the delivery: this AIRGAP.json (the subject) is what was meant to travel."""
 
     kind: ClassVar[str] = "delivery"
     FIELDS: ClassVar[frozenset[str]] = frozenset()
@@ -104,13 +104,13 @@ class Delivery:
 
     @classmethod
     def read(cls, _fields: Fields) -> Delivery:
-        """The body out of a predicate."""
+        """Reads the body from a predicate."""
         return cls()
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """The security-officer: this lock, or this AIRGAP.json (the subject), may go in."""
+    """By the security-officer: this lock, or this AIRGAP.json (the subject), may go in."""
 
     kind: ClassVar[str] = "approval"
     FIELDS: ClassVar[frozenset[str]] = frozenset()
@@ -121,7 +121,7 @@ class Approval:
 
     @classmethod
     def read(cls, _fields: Fields) -> Approval:
-        """The body out of a predicate."""
+        """Reads the body from a predicate."""
         return cls()
 
 
@@ -129,7 +129,7 @@ _CHANGE = frozenset({"item", "at", "name", "digest", "previous", "outcome", "rea
 
 
 def _change(fields: Fields) -> Change:
-    """A line of a receipt. Its addresses are `sha256:` digests, or object ids in the form `refs`."""
+    """Reads a line of a receipt. Its addresses are `sha256:` digests, or object ids in the form `refs`."""
     return Change(
         item=fields.text("item"),
         at=fields.text("at"),
@@ -154,7 +154,7 @@ def _signs(fields: Fields) -> Signs:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What one destination holds after an import. `form` is `graph`, `refs` or `tree`."""
+    """The content of one destination after an import. `form` is `graph`, `refs` or `tree`."""
 
     url: str
     form: str
@@ -171,13 +171,13 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The Sovereign: what became of the delivery whose AIRGAP.json is the subject."""
+    """By the Sovereign: what became of the delivery whose AIRGAP.json is the subject."""
 
     kind: ClassVar[str] = "receipt"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"delivery", "stream", "sequence", "destinations"})
 
     delivery: str
-    """The journey's id."""
+    """The id of the journey."""
     stream: str
     sequence: int
     destinations: tuple[Placed, ...]
@@ -193,7 +193,7 @@ class Receipt:
 
     @classmethod
     def read(cls, fields: Fields) -> Receipt:
-        """The body out of a predicate."""
+        """Reads the body from a predicate."""
         return cls(
             delivery=fields.text("delivery"),
             stream=fields.text("stream"),
@@ -221,7 +221,7 @@ PROBLEMS = frozenset(_STATE)
 
 
 def _finding_dict(finding: Finding) -> dict[str, Any]:
-    """One thing that is not as it should be, as an audit signs it: without its detail."""
+    """One deviation, as an audit signs it: without its detail."""
     return {
         "destination": finding.destination,
         "item": finding.item,
@@ -234,7 +234,7 @@ def _finding_dict(finding: Finding) -> dict[str, Any]:
 
 
 def _finding(fields: Fields) -> Finding:
-    """A finding out of an audit. Its addresses are like those of a receipt."""
+    """Reads a finding from an audit. Its addresses are like those of a receipt."""
     return Finding(
         destination=fields.text("destination"),
         item=fields.text("item"),
@@ -248,18 +248,18 @@ def _finding(fields: Fields) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What there is inside, compared with the lock or the AIRGAP.json (the subject)."""
+    """The content found inside, compared with the lock or the AIRGAP.json (the subject)."""
 
     kind: ClassVar[str] = "audit"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"outcome", "deep", "checked", "findings"})
 
     outcome: str
     deep: bool
-    """True where every byte was hashed again, whatever receipts said."""
+    """True if every byte was hashed again, regardless of receipts."""
     checked: int
-    """The number of names that were looked at."""
+    """The number of names that were checked."""
     findings: tuple[Finding, ...] = ()
-    """What is not as it should be. A finding's detail is not signed."""
+    """The deviations. A finding's detail is not signed."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -272,7 +272,7 @@ class Audit:
 
     @classmethod
     def read(cls, fields: Fields) -> Audit:
-        """The body out of a predicate."""
+        """Reads the body from a predicate."""
         return cls(
             outcome=fields.choice("outcome", OUTCOMES),
             deep=fields.flag("deep"),

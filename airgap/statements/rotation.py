@@ -1,7 +1,7 @@
-"""Rotation: how one Trust resource gives way to the next, with the approval of a security-officer of the old one.
+"""Rotation: how the next Trust resource replaces the current one, approved by a security-officer of the current one.
 
-A Trust resource is named by the digest of what it says, key files included, and not of its text: comments, order and
-the PEM's line breaks do not count (docs/format.md, "Trust").
+A Trust resource is identified by the digest of its meaning, key files included, and not of its text: comments, order
+and the PEM's line breaks do not count (docs/format.md, "Trust").
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from airgap.statements.keys.file import load_public
 from airgap.statements.trust import VerifiedStatement, good_now, key_ring, verify_bundle
 
 LIFE = timedelta(days=365)
-"""How long a key of ours lives, from notBefore to notAfter."""
+"""The maximum lifetime of a key of this Sovereign, from notBefore to notAfter."""
 SOON = timedelta(days=30)
-"""Before its end a key asks for a successor: time to make one, approve it and carry it to the other side."""
+"""How long before its end a key needs a successor: time to make one, approve it and carry it to the other side."""
 _LEAP = timedelta(days=1)
-"""A year has 366 days at times, and people write the same date of the next year."""
+"""Some years have 366 days, and people write the same date of the next year."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrustChange:
-    """One thing that the new Trust resource says otherwise: `what` is added, ends, revoked, accepts or requires."""
+    """One difference in the new Trust resource: `what` is added, ends, revoked, accepts or requires."""
 
     what: str
     key: str
@@ -43,7 +43,7 @@ class TrustChange:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What changes, and who approved it. `notes` are what people should look at, and what nobody refuses."""
+    """What changes, and who approved it. `notes` are things that people should check; they refuse nothing."""
 
     changes: tuple[TrustChange, ...]
     notes: tuple[str, ...]
@@ -51,7 +51,7 @@ class Rotation:
 
 
 def trust_digest(trust: Trust) -> Digest:
-    """The digest of what a Trust resource says: what an approval of it is about."""
+    """The digest of a Trust resource's meaning, which is the subject of an approval of it."""
     document = {
         "apiVersion": "airgap.openova.io/v1alpha1",
         "kind": "Trust",
@@ -77,33 +77,33 @@ def _key(key: TrustedKey) -> Mapping[str, Any]:
 
 
 def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datetime) -> Rotation:
-    """What changes from `old` to `new`, or `TrustError`. `approval` is a signed statement; `None` only asks.
+    """What changes from `old` to `new`, or `TrustError`. `approval` is a signed statement; `None` only compares.
 
-    1. Both hold together: see `key_ring`.
-    2. Both are for one Sovereign (`bad-rotation`). The approval is by a security-officer's key of `old` that is good
-       today, and about `new`: what `verify_bundle` raises, `bad-rotation`.
-    3. Nothing that was signed becomes unbelievable, and nobody comes to be believed longer (`bad-rotation`): every key
-       of `old` is in `new` with its name, role, material and notBefore; its notAfter is the same, or earlier but not
-       past; its revocation stays, or begins earlier. A key that is to be trusted no more is ended, or revoked.
-    4. A key that is added is one of a year (`bad-rotation`).
-    5. What was required still is (`bad-rotation`).
+    1. Each of the two is consistent: see `key_ring`.
+    2. Both are for the same Sovereign (`bad-rotation`). The approval is about `new`, and is signed with a
+       security-officer's key of `old` that is valid today: raises as `verify_bundle` does, and `bad-rotation`.
+    3. No signed statement becomes untrusted, and no key becomes trusted longer (`bad-rotation`): every key of `old` is
+       in `new` with its name, role, material and notBefore. Its notAfter is the same, or earlier but not past. Its
+       revocation stays, or begins earlier. A key that must no longer be trusted is ended, or revoked.
+    4. A key that is added is valid for at most a year (`bad-rotation`).
+    5. What was required is still required (`bad-rotation`).
     """
-    # 1. Both.
+    # 1. Each of the two.
     key_ring(old), key_ring(new)
-    # 2. One Sovereign, and who says so: what ends was still to come when it was approved.
+    # 2. One Sovereign, and a valid approval: what ends must still have been in the future when it was approved.
     approved = None if approval is None else _approved(old, new, approval, now)
     moment = now if approved is None else approved.statement.signed_at
     if old.sovereign != new.sovereign:
         raise _refuse(f"for {new.sovereign!r}, the old one is for {old.sovereign!r}")
     before, after = _named(old), _named(new)
     changes: list[TrustChange] = []
-    # 3. The keys that were there.
+    # 3. The old keys.
     for name, key in before.items():
         changes += _kept(key, after.get(name), moment)
-    # 4. Those that are new.
+    # 4. The new keys.
     added = [key for name, key in after.items() if name not in before]
     changes += [_added(key) for key in added]
-    # 5. What must be there.
+    # 5. What is required.
     gone = sorted(set(old.require) - set(new.require))
     if gone:
         raise _refuse(f"require: {', '.join(gone)} was required and is missing")
@@ -112,9 +112,9 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
 
 
 def expiring(trust: Trust, now: datetime, within: timedelta = SOON) -> Iterator[tuple[str, datetime | None]]:
-    """Roles that nobody will be able to sign in soon, and since when; `None`: already now.
+    """Roles that will soon have no key that can sign, and from when; `None`: already now.
 
-    For each role that the resource lists: the moment, if it comes within `within`, at which no key of it is valid.
+    For each role in the resource: the moment after which no key of it is valid, if it is within `within`.
     """
     for role in dict.fromkeys(key.role for key in trust.keys):
         keys = [key for key in trust.keys if key.role == role]
@@ -124,7 +124,7 @@ def expiring(trust: Trust, now: datetime, within: timedelta = SOON) -> Iterator[
 
 
 def _end(keys: list[TrustedKey], now: datetime) -> datetime | None:
-    """Until when one of `keys` is valid without a break; `None` when none is now."""
+    """The time until which one of `keys` is always valid; `None` if none is valid now."""
     end: datetime | None = None
     moment = now
     while True:
@@ -135,7 +135,7 @@ def _end(keys: list[TrustedKey], now: datetime) -> datetime | None:
 
 
 def _until(key: TrustedKey) -> datetime:
-    """The end of a key: its notAfter, or its revocation."""
+    """The end of a key: its notAfter, or its revocation if that is earlier."""
     return key.not_after if key.revoked is None else min(key.not_after, key.revoked.at)
 
 
@@ -144,7 +144,7 @@ def _named(trust: Trust) -> dict[str, TrustedKey]:
 
 
 def _kept(key: TrustedKey, now_is: TrustedKey | None, moment: datetime) -> Iterator[TrustChange]:
-    """What became of a key of the old resource."""
+    """What changed for a key of the old resource."""
     where = f"key {key.name!r}"
     if now_is is None:
         raise _refuse(
@@ -218,7 +218,7 @@ def _approved(old: Trust, new: Trust, approval: bytes, now: datetime) -> Verifie
             f"the approval is about {found.statement.subject}, the new resource is {digest}",
             "it was changed after approval, or another one was approved: review it, and have it signed again",
         )
-    # An old or stolen key could write any date into its past.
+    # An expired or stolen key could sign with any date in its past.
     if not good_now(found.key, now):
         raise _refuse(
             f"the approval was signed with key {found.key.name!r}, which is now expired or revoked",

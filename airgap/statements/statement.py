@@ -1,7 +1,7 @@
-"""Statements: in-toto Statement v1 about exactly one digest, with what every signer of ours claims.
+"""Statements: in-toto Statement v1 about exactly one digest, with the claims that every airgap signer makes.
 
-Source: in-toto attestation spec v1, statement.md; docs/format.md, "Statements". The signed bytes are kept beside
-the parsed view, because a signature is about bytes.
+Source: in-toto attestation spec v1, statement.md; docs/format.md, "Statements". The signed bytes are kept next to
+the parsed view, because a signature covers bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airgap.statements.verdict import Verdict
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREFIX = "https://airgap.openova.io/"
 KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted")
-"""What statements say; their predicate types are `https://airgap.openova.io/<kind>/v1`."""
+"""The kinds of statements; their predicate types are `https://airgap.openova.io/<kind>/v1`."""
 
 BODIES: Mapping[str, type[Predicate]] = {
     "pull": Pull,
@@ -34,11 +34,11 @@ BODIES: Mapping[str, type[Predicate]] = {
     "audit": Audit,
     "accepted": AcceptedList,
 }
-"""The kinds whose body this version can read. One that is missing here is refused, whoever signed it."""
+"""The kinds whose body this version can read. A kind that is missing here is refused, whoever signed it."""
 
 _CLAIM = {"signedAt", "logHead", "role"}
 _MAYBE = {"verdict": Verdict.MAYBE}
-"""Fields that a kind may leave out."""
+"""The optional fields of a kind."""
 
 
 def predicate_type(kind: str) -> str:
@@ -56,7 +56,7 @@ _TYPES = {predicate_type(kind): kind for kind in KINDS}
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One signed sentence. Make it with `of` or `parse`, so that `payload` and the fields agree.
+    """One signed statement. Make it with `of` or `parse`, so that `payload` and the fields agree.
 
     `role` and `signed_at` are the signer's claims: `airgap.statements.trust` compares them with the key.
     """
@@ -66,14 +66,14 @@ class Statement:
     body: Predicate
     signed_at: datetime
     log_head: Digest
-    """The head of the signer's log, so that a log that was cut later shows."""
+    """The head of the signer's log, so that cutting the log later is detected."""
     role: str
     payload: bytes
-    """The statement's exact bytes: what the envelope carries."""
+    """The statement's exact bytes, which the envelope carries."""
 
     @classmethod
     def of(cls, subject: Digest, body: Predicate, *, signed_at: datetime, log_head: Digest, role: str) -> Statement:
-        """A new statement. Its payload is canonical JSON; `signed_at` loses its fraction of a second."""
+        """Makes a new statement. Its payload is canonical JSON; `signed_at` loses its fraction of a second."""
         claim = {"signedAt": utc_text(signed_at), "logHead": str(log_head), "role": role}
         payload = canonical(
             {
@@ -100,10 +100,10 @@ class Statement:
         if len(subjects) != 1:
             raise _refuse(f"{where}: got {len(subjects)} subjects, expected one")
         found = subjects[0].inner("digest", {"sha256"})
-        # 2. Of a kind that we can read.
+        # 2. Of a kind that this version can read.
         kind = _kind(outer.text("predicateType"), where)
         body_type = BODIES[kind]
-        # 3. The claim, and a body with the fields of its kind and no other.
+        # 3. The claim, and a body with exactly the fields of its kind.
         claim = outer.inner("predicate", _CLAIM | body_type.FIELDS, _MAYBE.get(kind, frozenset()))
         return cls(
             subject=_subject(found, where),

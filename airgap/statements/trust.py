@@ -1,7 +1,7 @@
-"""Which role may sign what, and the one way to believe a statement of ours.
+"""Which role may sign what, and the only way to accept a signed statement.
 
-What counts is that the key was good *when it signed*: a delivery may travel for weeks. `signedAt` is the signer's
-claim, so it is bounded from both sides, and a key that is no longer good cannot move it back (`check_earliest`).
+The key must have been valid *when it signed*: a delivery may travel for weeks. `signedAt` is the signer's claim, so it
+is bounded from both sides, and a key that is no longer valid cannot move it back (`check_earliest`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAY_SIGN: Mapping[str, frozenset[str]] = {
     "sovereign": frozenset({"receipt", "audit", "accepted"}),
 }
 REQUIRABLE = frozenset({"pull", "verdict", "delivery", "approval"})
-"""What a delivery can bring. Receipts, audits and accepted lists are made after it arrived."""
+"""The statements that a delivery can bring. Receipts, audits and accepted lists are made after it arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class KeyRing:
     keys: tuple[tuple[TrustedKey, PublicKey], ...]
 
     def by_hint(self, hint: str) -> list[tuple[TrustedKey, PublicKey]]:
-        """All keys, those that the hint names first."""
+        """All keys, with those that the hint names first."""
         return sorted(self.keys, key=lambda entry: entry[1].key_id != hint)
 
     def knows(self, hint: str) -> bool:
-        """True when the hint is that of a key here."""
+        """True if the hint is that of a key here."""
         return any(key.key_id == hint for _, key in self.keys)
 
 
 @dataclass(frozen=True, slots=True)
 class Authentic:
-    """A statement with a good signature by a known key. Nothing says yet that it may be believed."""
+    """A statement with a valid signature by a known key. Whether it may be accepted is not decided yet."""
 
     statement: Statement
     key: TrustedKey
@@ -56,7 +56,7 @@ class Authentic:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedStatement:
-    """A statement that may be believed, and by whom."""
+    """A statement that is accepted, and the key that signed it."""
 
     statement: Statement
     key: TrustedKey
@@ -71,20 +71,20 @@ class VerifiedStatement:
 
 
 def check_may_sign(role: str, kind: str) -> None:
-    """Raises `InputError` (`role-may-not`) when `role` may not make statements of `kind`: ask before signing."""
+    """Raises `InputError` (`role-may-not`) if `role` may not make statements of `kind`. Call it before signing."""
     if kind not in MAY_SIGN.get(role, frozenset()):
         able = " or ".join(sorted(name for name, kinds in MAY_SIGN.items() if kind in kinds))
         raise InputError(
             "role-may-not",
-            f"role {role!r} may not sign {article(kind)} statement; allowed: {able or 'nobody'}",
+            f"role {role!r} may not sign {article(kind)} statement; allowed: {able or 'no role'}",
             "use the key and --role of the person who has to sign it",
         )
 
 
 def check_signer(trust: Trust, key_id: str, role: str, now: datetime) -> None:
-    """Raises `InputError` (`wrong-key`) unless what this key signs today in `role` would be believed by `trust`.
+    """Raises `InputError` (`wrong-key`) unless `trust` would accept what this key signs today in `role`.
 
-    Asked before work that ends with a signature, where the Trust resource is at hand.
+    Called before work that ends with a signature, if the Trust resource is available.
     """
     hint = f"use the key that the Trust resource lists with role {role}, or add it there"
     for key, public in key_ring(trust).keys:
@@ -99,14 +99,14 @@ def check_signer(trust: Trust, key_id: str, role: str, now: datetime) -> None:
 
 
 def key_ring(trust: Trust) -> KeyRing:
-    """Checks a Trust resource as a whole. Raises `TrustError`.
+    """Checks a complete Trust resource. Raises `TrustError`.
 
-    1. There is a key, or nothing could be believed (`no-keys`).
+    1. There is a key; otherwise nothing could be accepted (`no-keys`).
     2. `require` names statements that a delivery can bring (`bad-require`), and at least one: an empty policy fails.
-    3. Each key is P-256 (`bad-public-key`), has a known role (`unknown-role`) and some time to live (`bad-validity`).
-    4. No two keys have one name (`key-name-twice`).
-    5. No key, by its SPKI, has two roles (`key-in-two-roles`): two signatures by one hand are one. Nor two entries
-       (`key-twice`).
+    3. Each key is P-256 (`bad-public-key`), has a known role (`unknown-role`) and a lifetime (`bad-validity`).
+    4. No two keys have the same name (`key-name-twice`).
+    5. No key, by its SPKI, has two roles (`key-in-two-roles`): two signatures by one hand are one. No key has two
+       entries (`key-twice`).
     """
     hint = "correct the Trust resource"
     # 1. A key.
@@ -150,30 +150,30 @@ def key_ring(trust: Trust) -> KeyRing:
 
 
 def authenticate(data: bytes, ring: KeyRing, where: str, limit: int = MAX_BUNDLE) -> Authentic:
-    """Steps 1 to 3 of `verify_bundle`: the statement, and whose signature it bears."""
-    # 1. Parse the bundle. The payload is not looked into before a signature holds.
+    """Steps 1 to 3 of `verify_bundle`: parses the statement, and finds the key that signed it."""
+    # 1. Parse the bundle. The payload is not looked into before a signature verifies.
     envelope = open_bundle(data, where, limit)
-    # 2. Find the key whose signature verifies. The hint gives the order, and need not be there.
+    # 2. Find the key whose signature verifies. The hint gives the order, and is optional.
     found = next((entry for entry in ring.by_hint(envelope.hint) if verify(envelope, entry[1])), None)
     if found is None:
         raise _nobody(where, envelope.hint, ring)
     if envelope.hint not in ("", found[1].key_id):
-        # Two copies of one fact that differ: nothing of ours writes that.
+        # Two copies of one fact differ: airgap never writes that.
         raise TrustError(
             "hint-mismatch",
             f"{where}: the hint is {envelope.hint[:100]!r}, but {found[1].key_id} signed",
             "the file was changed on the way; get it again",
         )
-    # 3. Parse what was signed.
+    # 3. Parse the signed content.
     statement = Statement.parse(envelope.payload, where)
     return Authentic(statement, *found, data)
 
 
 def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: datetime | None) -> VerifiedStatement:
-    """Steps 4 to 9 of `verify_bundle`: whether the statement of a known key may be believed."""
+    """Steps 4 to 9 of `verify_bundle`: decides whether the statement of a known key may be accepted."""
     statement = authentic.statement
     role = authentic.key.role
-    # 4. The role claimed is that of the key.
+    # 4. The claimed role is the role of the key.
     if statement.role != role:
         raise TrustError(
             "wrong-role",
@@ -196,7 +196,7 @@ def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: date
             f"{where}: signed at {utc_text(statement.signed_at)}, after the local time {utc_text(now)}",
             "check this machine's clock first, then the signer's",
         )
-    # 9. Not before what was accepted already.
+    # 9. Not before a delivery that was accepted already.
     verified = VerifiedStatement(statement, authentic.key, authentic.public_key, authentic.raw)
     check_earliest(verified, where, earliest)
     return verified
@@ -211,26 +211,26 @@ def verify_bundle(
     earliest: datetime | None = None,
     limit: int = MAX_BUNDLE,
 ) -> VerifiedStatement:
-    """Believes one signed statement, or raises `TrustError`. `where` names the bundle in errors.
+    """Accepts one signed statement, or raises `TrustError`. `where` names the bundle in errors.
 
-    0. The Trust resource holds together: see `key_ring`.
+    0. The Trust resource is consistent: see `key_ring`.
     1. Parse the bundle strictly, at most `limit` bytes: `bad-bundle`.
-    2. Find the key whose signature verifies: `bad-signature` where the hint names a key that we know, `unknown-key`
-       where it does not, `hint-mismatch` where it names another than the one that signed.
+    2. Find the key whose signature verifies: `bad-signature` if the hint names a known key, `unknown-key` if it does
+       not, `hint-mismatch` if it names another key than the one that signed.
     3. Parse the statement strictly: `bad-statement`, `unknown-statement`.
-    4. The role claimed is that of the key: `wrong-role`.
+    4. The claimed role is the role of the key: `wrong-role`.
     5. That role may make this statement: `role-may-not`.
     6. The key was valid at signedAt: `key-not-valid-then`.
     7. It was not revoked at signedAt, or the subject is in its `accept` list: `key-revoked`.
     8. signedAt is at most `CLOCK_SKEW` after `now`: `signed-in-future`.
-    9. signedAt is not before `earliest`, where there is one: `signed-too-early`.
+    9. signedAt is not before `earliest`, if that is given: `signed-too-early`.
     """
     authentic = authenticate(data, key_ring(trust), where, limit)
     return authorise(authentic, where, now=now, earliest=earliest)
 
 
 def check_earliest(verified: VerifiedStatement, where: str, earliest: datetime | None) -> None:
-    """Raises `TrustError` (`signed-too-early`) when the statement claims to be older than `earliest`."""
+    """Raises `TrustError` (`signed-too-early`) if the statement claims to be older than `earliest`."""
     signed_at = verified.statement.signed_at
     if earliest is not None and signed_at < earliest:
         raise TrustError(
@@ -241,7 +241,7 @@ def check_earliest(verified: VerifiedStatement, where: str, earliest: datetime |
 
 
 def good_now(key: TrustedKey, now: datetime) -> bool:
-    """True when `key` could sign today: its holder gains nothing by writing an earlier time."""
+    """True if `key` could sign today: its holder gains nothing by writing an earlier time."""
     revoked = key.revoked is not None and key.revoked.at <= now
     return key.not_before <= now <= key.not_after and not revoked
 
@@ -256,7 +256,7 @@ def _check_key_then(statement: Statement, key: TrustedKey, where: str) -> None:
             f"{utc_text(key.not_before)} to {utc_text(key.not_after)}",
             "have it signed with a key that is valid now, and add that key to the Trust resource",
         )
-    # 7. Not revoked then, but for what is accepted by name.
+    # 7. Not revoked then, except for subjects that are accepted by name.
     revoked = key.revoked
     if revoked is not None and signed_at >= revoked.at and statement.subject not in revoked.accept:
         raise UselessKeyError(

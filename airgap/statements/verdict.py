@@ -1,7 +1,7 @@
-"""The verdict: what the scan station found of each item of a lock, by which policy, and whether it may go on.
+"""The verdict: what the scan station found about each item of a lock, by which policy, and whether it may go on.
 
-Besides the statement's body here is what makes a verdict good for an item (`objection`), which `bundle` asks before it
-cuts a delivery, and acceptance again inside the gap. Shape: docs/format.md, "Statements".
+Besides the statement's body, this contains the rules by which a verdict lets an item through (`objection`). `bundle`
+applies them before it cuts a delivery, and acceptance again inside the gap. Shape: docs/format.md, "Statements".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airgap.statements.predicates import OUTCOMES
 YES = "pass"
 WAIVED = "waived"
 CHECK_OUTCOMES = OUTCOMES | {WAIVED}
-"""How one check ended. `pass` lets an item through, and `waived` where its waiver holds; anything else does not."""
+"""How one check ended. `pass` lets an item through, and so does `waived` with a valid waiver; nothing else does."""
 _WHO = ("identity", "issuer", "key", "approver")
 
 
@@ -30,7 +30,7 @@ class Named:
 
     name: str
     digest: Digest
-    """That of the file's bytes."""
+    """The digest of the file's bytes."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
@@ -38,13 +38,13 @@ class Named:
 
     @classmethod
     def read(cls, fields: Fields) -> Named:
-        """Out of a verdict."""
+        """Reads it from a verdict."""
         return cls(fields.text("name"), fields.digest("digest"))
 
 
 @dataclass(frozen=True, slots=True)
 class UsedWaiver:
-    """A waiver that let something pass. The digest is that of its file, which comes along in the evidence."""
+    """A waiver that let something pass. The digest is that of its file, which is included in the evidence."""
 
     digest: Digest
     expires: datetime
@@ -55,13 +55,13 @@ class UsedWaiver:
 
     @classmethod
     def read(cls, fields: Fields) -> UsedWaiver:
-        """Out of a verdict."""
+        """Reads it from a verdict."""
         return cls(fields.digest("digest"), fields.time("expires"))
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A scanner's report that goes along: about which digest, and that of its file. What it says is not judged."""
+    """A report of a scanner that travels along: its subject, and the digest of its file. Its content is not judged."""
 
     subject: Digest
     digest: Digest
@@ -74,13 +74,13 @@ class Reported:
 
     @classmethod
     def read(cls, fields: Fields) -> Reported:
-        """Out of a verdict."""
+        """Reads it from a verdict."""
         return cls(fields.digest("subject"), fields.digest("digest"))
 
 
 @dataclass(frozen=True, slots=True)
 class PassedBy:
-    """Who made the check pass: an identity with its issuer, a key by the policy's name for it, or an approver."""
+    """Who made the check pass: an identity with its issuer, a key by its name in the policy, or an approver."""
 
     identity: str = ""
     issuer: str = ""
@@ -99,26 +99,26 @@ class PassedBy:
 
     @classmethod
     def read(cls, fields: Fields) -> PassedBy:
-        """Out of a verdict."""
+        """Reads it from a verdict."""
         said = {name: fields.text(name) for name in _WHO if fields.has(name)}
         return cls(**said, key_digest=fields.digest("keyDigest") if fields.has("keyDigest") else None)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One question about one subject, and how it was answered. A name that this version does not know counts alike."""
+    """One question about one subject, and its answer. A check that this version does not know counts too."""
 
     check: str
     outcome: str
     subject: Digest | None
-    """`None` where the question is about the item as such."""
+    """`None` if the question is about the complete item."""
     rule: str
     by: PassedBy | None = None
     reason: str | None = None
     predicate_type: str | None = None
-    """Of an attestation: which one was demanded."""
+    """The required predicate type, if the check is about an attestation."""
     waiver: Digest | None = None
-    """The file's digest of the one that let it pass; there exactly where the outcome is `waived`."""
+    """The digest of the file of the waiver that let it pass; set exactly if the outcome is `waived`."""
 
     FIELDS: ClassVar[frozenset[str]] = frozenset(
         {"check", "predicateType", "outcome", "subject", "rule", "by", "reason", "waiver"}
@@ -139,7 +139,7 @@ class CheckResult:
 
     @classmethod
     def read(cls, fields: Fields) -> CheckResult:
-        """Out of a verdict."""
+        """Reads it from a verdict."""
         outcome, waiver = fields.choice("outcome", CHECK_OUTCOMES), fields.maybe_digest("waiver")
         if (outcome == WAIVED) != (waiver is not None):
             raise fields.refuse(f"{fields.at('waiver')}: allowed only with outcome waived")
@@ -157,7 +157,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class JudgedItem:
-    """One item: the root that was looked at, what was asked, and the answer to all of it."""
+    """One item: the root that was judged, the checks, and the overall outcome."""
 
     root: Digest
     outcome: str
@@ -177,7 +177,7 @@ class JudgedItem:
 
     @classmethod
     def read(cls, fields: Fields) -> JudgedItem:
-        """Out of a verdict."""
+        """Reads it from a verdict."""
         return cls(
             root=fields.digest("root"),
             outcome=fields.choice("outcome", OUTCOMES),
@@ -186,10 +186,10 @@ class JudgedItem:
         )
 
     def why_not(self) -> str:
-        """Why it may not go on, `""` where it may.
+        """Why it may not go on, `""` if it may.
 
-        The whole must be `pass`, and so must each check, or be waived; and there is one at least, because what nobody
-        looked at is not good.
+        The overall outcome must be `pass`, and each check must be `pass` or `waived`. There must be at least one check,
+        because an item that was not checked must not pass.
         """
         if self.outcome != YES:
             return f"{self.outcome}: {self.reason or 'no reason'}"
@@ -201,7 +201,7 @@ class JudgedItem:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The station: what a policy says about each item of the lock (the subject), by item name."""
+    """By the station: the policy's answer about each item of the lock (the subject), by item name."""
 
     kind: ClassVar[str] = "verdict"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"policy", "trustRoots", "waivers", "items"})
@@ -210,14 +210,14 @@ class Verdict:
     policy: Named
     trust_roots: tuple[Named, ...]
     waivers: tuple[UsedWaiver, ...]
-    """Each that let a check pass, once."""
+    """Each waiver that let a check pass, once."""
     items: Mapping[str, JudgedItem] = field(hash=False)
     reports: tuple[Reported, ...] = ()
-    """At most one a subject, in the order of the subjects."""
+    """At most one for each subject, sorted by subject."""
 
     @property
     def outcome(self) -> str:
-        """`pass` when every item may go on."""
+        """`pass` if every item may go on."""
         return "fail" if not self.items or any(one.why_not() for one in self.items.values()) else YES
 
     def as_dict(self) -> dict[str, Any]:
@@ -232,7 +232,7 @@ class Verdict:
 
     @classmethod
     def read(cls, fields: Fields) -> Verdict:
-        """The body out of a predicate. The waivers listed must be those that the checks name."""
+        """Reads the body from a predicate. The listed waivers must be those that the checks name."""
         made = cls(
             policy=Named.read(fields.inner("policy", {"name", "digest"})),
             trust_roots=tuple(map(Named.read, fields.each("trustRoots", {"name", "digest"}))),
@@ -257,15 +257,15 @@ def _reports(fields: Fields) -> tuple[Reported, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a verdict does not let an item through: a code, and what it says."""
+    """Why a verdict does not let an item through: a code, and the reason in words."""
 
     code: str
-    """`verdict-failed`, or `verdict-mismatch` where it is about something else."""
+    """`verdict-failed`, or `verdict-mismatch` if it is about something else."""
     what: str
 
 
 def objection(verdict: Verdict, item: Item, root: Digest | None) -> Objection | None:
-    """What stands against `item`, whose root is `root`; `None` for nothing. A root that nobody knows is one."""
+    """The objection to `item`, whose root is `root`; `None` if there is none. An unknown root is an objection."""
     judged = verdict.items.get(item.name)
     if judged is None:
         return Objection("verdict-mismatch", "the verdict does not cover it")

@@ -1,1 +1,1 @@
-"""The keys that sign our statements: PEM files, cosign's files, PKCS#11 tokens."""
+"""The keys that sign airgap's statements: PEM files, cosign's files, PKCS#11 tokens."""

@@ -1,7 +1,7 @@
 """cosign's own key files: a PKCS#8 key in a secret box (XSalsa20-Poly1305) under a password stretched by scrypt.
 
-Source: cosign, pkg/cosign/keys.go and secure-systems-lab/go-securesystemslib, encrypted/encrypted.go; tried with what
-cosign 3.1.3 writes. Both labels have one content: PEM of JSON with `kdf`, `cipher` and `ciphertext`.
+Source: cosign, pkg/cosign/keys.go and secure-systems-lab/go-securesystemslib, encrypted/encrypted.go; tried with files
+from cosign 3.1.3. Both labels have the same content: PEM of JSON with `kdf`, `cipher` and `ciphertext`.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from airgap.base.errors import AirgapError, InputError
 from airgap.statements.fields import Fields
 
 LABELS = ("ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY")
-"""Of today, and of cosign before 2.0."""
+"""The current label, and that of cosign before 2.0."""
 STRENGTHS = (32768, 65536, 131072)
-"""scrypt's N as cosign has ever written it; r is 8 and p is 1. The largest takes 128 MiB for half a second.
+"""All values of scrypt's N that cosign ever wrote; r is 8 and p is 1. The largest takes 128 MiB for half a second.
 
-A list and no upper limit: the file says what it costs to open it, and must not be able to ask for more.
+A list, not an upper limit: the file determines what it costs to open it, and must not be able to ask for more.
 """
 _R, _P = 8, 1
 _SALT, _NONCE, _TAG = 32, 24, 16
 _MEMORY = 160 << 20
-"""Bytes that scrypt may take: 128 · N · r, and a little."""
+"""Bytes that scrypt may use: 128 · N · r, and a little more."""
 _PEM = re.compile(
     rb"\s*-----BEGIN (%s)-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END \1-----\s*\Z" % "|".join(LABELS).encode()
 )
 
 
 def is_cosign_key(data: bytes) -> bool:
-    """True for what cosign wrote, however damaged it is."""
+    """True for a file that cosign wrote, even if it is damaged."""
     return any(f"-----BEGIN {label}-----".encode() in data for label in LABELS)
 
 
 def open_box(path: Path, data: bytes, password: bytes) -> bytes:
-    """The PKCS#8 key, DER, in the file's bytes.
+    """The PKCS#8 key, DER, from the file's bytes.
 
-    Raises `InputError`: `bad-key` for a damaged file, `key-unsupported` for another box or strength than cosign's,
-    `wrong-password` where the box does not open, `missing-extra` without PyNaCl. A flipped bit inside the ciphertext
+    Raises `InputError`: `bad-key` for a damaged file, `key-unsupported` for a box or strength that cosign does not use,
+    `wrong-password` if the box does not open, `missing-extra` without PyNaCl. A flipped bit inside the ciphertext
     cannot be told from a wrong password: the box has one seal over both.
     """
 
     def damaged(what: str) -> AirgapError:
         return InputError("bad-key", f"{what}: damaged, or not written by cosign", "restore the file from a backup")
 
-    # 1. The envelope, strictly: whatever is wrong here is damage, and not the password.
+    # 1. The envelope, strictly: anything wrong here is damage, and not the password.
     match = _PEM.match(data)
     if match is None:
         raise damaged(f"{path}: not a single PEM key")
@@ -60,7 +60,7 @@ def open_box(path: Path, data: bytes, password: bytes) -> bytes:
     params = kdf.inner("params", {"N", "r", "p"})
     cipher = outer.inner("cipher", {"name", "nonce"})
     salt, nonce, box = kdf.binary("salt"), cipher.binary("nonce"), outer.binary("ciphertext")
-    # 2. What it costs, before it is paid.
+    # 2. The cost, before it is paid.
     names = kdf.text("name"), cipher.text("name")
     strength = params.number("N"), params.number("r"), params.number("p")
     if names != ("scrypt", "nacl/secretbox") or strength not in [(n, _R, _P) for n in STRENGTHS]:

@@ -1,4 +1,4 @@
-"""Our keys: ECDSA P-256 with SHA-256, in files, behind `Signer`, so that a KMS or a token can take a file's place.
+"""Signing keys: ECDSA P-256 with SHA-256, in files, behind `Signer`, so that a KMS or a token can replace a file.
 
 A private key is encrypted PKCS#8 PEM (RFC 5958, RFC 7468 §11), a public one SPKI PEM (RFC 5280 §4.1). Signatures
 are DER (RFC 3279 §2.2.3). One algorithm, because cosign, sigstore and openssl all verify it with their defaults.
@@ -36,7 +36,7 @@ MAX_KEY = 64 << 10
 
 
 class Signer(Protocol):
-    """Something that holds a P-256 key and signs with it."""
+    """Has a P-256 key and signs with it."""
 
     @property
     def public_key_pem(self) -> bytes:
@@ -44,14 +44,14 @@ class Signer(Protocol):
 
     @property
     def key_id(self) -> str:
-        """base64(sha256(DER SPKI)): what Sigstore bundles call the hint."""
+        """base64(sha256(DER SPKI)), which Sigstore bundles call the hint."""
 
     def sign(self, data: bytes) -> bytes:
         """The DER signature over `data` (not over a digest of it)."""
 
 
 class PublicKey:
-    """A P-256 public key. Two are equal when their SPKI is the same, whatever the PEM looked like."""
+    """A P-256 public key. Two are equal if their SPKI is the same, however the PEM was written."""
 
     __slots__ = ("_key", "digest", "key_id", "pem")
 
@@ -73,7 +73,7 @@ class PublicKey:
         return f"PublicKey({self.digest.short})"
 
     def verify(self, data: bytes, signature: bytes) -> bool:
-        """True when `signature` (DER) over `data` is by this key."""
+        """True if `signature` (DER) over `data` is by this key."""
         try:
             self._key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
@@ -82,7 +82,7 @@ class PublicKey:
 
 
 class HasPublicKey:
-    """What every `Signer` says of its key: the public half. Its repr shows no more."""
+    """The public half of every `Signer`'s key. Its repr shows nothing else."""
 
     __slots__ = ("_public",)
 
@@ -118,7 +118,7 @@ class FileSigner(HasPublicKey):
 
 
 def load_public(pem: bytes, where: str = "public key") -> PublicKey:
-    """A public key out of PEM. Raises `TrustError` (`bad-public-key`) for all but a P-256 SPKI."""
+    """Loads a public key from PEM. Raises `TrustError` (`bad-public-key`) unless it is a P-256 SPKI."""
 
     def refuse(why: str) -> TrustError:
         return TrustError(
@@ -164,7 +164,7 @@ def generate(prefix: Path, password: bytes) -> tuple[Path, Path]:
     try:
         _write_new(public, PublicKey(key.public_key()).pem, 0o644)
     except BaseException:
-        private.unlink(missing_ok=True)  # half a pair is of no use, and would block the next try
+        private.unlink(missing_ok=True)  # half a pair is useless, and would block the next try
         raise
     with disk_errors(private.parent):
         sync_folder(private.parent)
@@ -172,9 +172,9 @@ def generate(prefix: Path, password: bytes) -> tuple[Path, Path]:
 
 
 def check_private(path: Path) -> None:
-    """Whether there is a private key that may be opened: what can be said before anybody is asked for a password.
+    """Checks that there is a private key that may be opened, as far as possible before a password is requested.
 
-    Raises `InputError` as `load_private` does, and `bad-key` for a public key, which everybody may read.
+    Raises `InputError` as `load_private` does, and `bad-key` for a public key, which everyone may read.
     """
     try:
         data = read_private(path, "key")
@@ -193,7 +193,7 @@ def _is_public(data: bytes) -> bool:
 
 
 def load_private(path: Path, password: bytes) -> FileSigner:
-    """The signer of an encrypted key file, ours or cosign's, which nobody else may be able to read (`read_private`).
+    """The signer of an encrypted key file, airgap's or cosign's, that no other user may read (`read_private`).
 
     Raises `InputError`: `key-readable`, `key-not-file`, `key-missing`, `bad-key-file`, `key-not-encrypted`,
     `wrong-password`, `key-unsupported`, `bad-key`, `missing-extra`.
@@ -209,7 +209,7 @@ def load_private(path: Path, password: bytes) -> FileSigner:
             )
         raise InputError("bad-key", f"{path}: not a PEM private key", "pass the PREFIX.key file")
     if not password:
-        # cosign makes keys with an empty password too, which are as good as in the clear.
+        # cosign also makes keys with an empty password, which are no safer than unencrypted ones.
         raise InputError(
             "wrong-password",
             f"{path}: the key is encrypted, and the password is empty",
@@ -221,7 +221,7 @@ def load_private(path: Path, password: bytes) -> FileSigner:
 def _ours(path: Path, data: bytes, password: bytes) -> object:
     try:
         return load_pem_private_key(data, password)
-    # OpenSSL cannot tell a wrong password from damage: either way the padding does not fit.
+    # OpenSSL cannot tell a wrong password from damage: in both cases the padding is wrong.
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise InputError(
             "wrong-password",

@@ -1,4 +1,4 @@
-"""Opening a signing key by what names it: a file, or a key in a token."""
+"""Opens a signing key by its name: a file, or a key in a token."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def open_key(named: str, password: Callable[[], bytes], module: str) -> Signer:
-    """The signer of a key file, or of a key in a token by its `pkcs11:` URI. A wrong URI or path asks for no PIN.
+    """The signer of a key file, or of a key in a token by its `pkcs11:` URI. A wrong URI or path requests no PIN.
 
-    `module` is the token's library where the URI names none. Raises `InputError`, `TrustError`, `ToolError`, and what
-    `password` raises.
+    `module` is the token's library if the URI names none. Raises `InputError`, `TrustError`, `ToolError`, and as
+    `password` does.
     """
     if is_uri(named):
         from airgap.statements.keys.pkcs11 import open_token

@@ -1,7 +1,7 @@
-"""Keys in tokens and HSMs: a `Signer` over PKCS#11 (v2.40 and later), by python-pkcs11.
+"""Keys in tokens and HSMs: a `Signer` over PKCS#11 (v2.40 and later), with python-pkcs11.
 
-The key never leaves the token: what goes in is a SHA-256 digest, what comes out is r and s (PKCS#11 §2.3.6,
-CKM_ECDSA), which is written as DER here. Each signature is verified before anybody gets it.
+The key never leaves the token: the input is a SHA-256 digest, the output is r and s (PKCS#11 §2.3.6, CKM_ECDSA), which
+is written as DER here. Each signature is verified before it is returned.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _P256 = bytes.fromhex("06082a8648ce3d030107")
 _SIZE = 32
 """Bytes of r and of s."""
 _lock = threading.RLock()
-"""Modules are started without locking of their own, so one thread at a time is in any of them."""
+"""Modules are started without their own locking, so only one thread at a time may use any of them."""
 _sessions: dict[tuple[str, int], p11.Session] = {}
-"""By module and slot. A login is the process's, so a second key of a token asks for no PIN of its own; and closing one
-session would end it for all, so none is closed."""
+"""By module and slot. A login belongs to the process, so a second key in a token needs no PIN of its own. Closing one
+session would end the login for all, so none is closed."""
 
 
 class TokenSigner(HasPublicKey):
@@ -59,12 +59,12 @@ class TokenSigner(HasPublicKey):
 
 
 def open_token(uri: KeyUri, pin: bytes, module: str = "") -> TokenSigner:
-    """Logs in and finds the key; `module` is used where the URI names none.
+    """Logs in and finds the key; `module` is used if the URI names none.
 
-    1. The module is one that nobody else can change: `bad-module`. 2. Exactly one token: `token-missing`. 3. One try
-    with the PIN, because tokens lock themselves: `wrong-password`, `token-locked`. 4. Exactly one private key:
-    `token-missing`. 5. P-256, with its public key beside it: `key-unsupported`, `token-missing`.
-    Raises `InputError` with these codes and `missing-extra`; `ToolError` (`token-failed`) for all else.
+    1. No other user can change the module: `bad-module`. 2. There is exactly one token: `token-missing`. 3. One try
+    with the PIN, because tokens lock themselves: `wrong-password`, `token-locked`. 4. There is exactly one private
+    key: `token-missing`. 5. It is P-256, and its public key is there too: `key-unsupported`, `token-missing`.
+    Raises `InputError` with these codes and `missing-extra`; `ToolError` (`token-failed`) for everything else.
     """
     try:
         from pkcs11 import PKCS11Error
@@ -108,7 +108,7 @@ def _pin(uri: KeyUri, pin: bytes) -> str:
     try:
         return pin.decode()
     except UnicodeDecodeError:
-        # The decoder's own error holds the bytes.
+        # The decoder's own error contains the bytes.
         raise InputError("wrong-password", f"{uri.text}: the PIN is not UTF-8") from None
 
 
@@ -129,7 +129,7 @@ def _private(session: p11.Session, uri: KeyUri) -> Any:
 
 
 def _public(session: p11.Session, uri: KeyUri, key: Any) -> PublicKey:
-    """The public key: the object with the private key's CKA_ID, which PKCS#11 §4.8 says is the same for both."""
+    """The public key: the object with the private key's CKA_ID, which must be the same for both (PKCS#11 §4.8)."""
     from pkcs11 import Attribute, ObjectClass, PKCS11Error
 
     wanted = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: key[Attribute.ID]}
@@ -142,7 +142,7 @@ def _public(session: p11.Session, uri: KeyUri, key: Any) -> PublicKey:
             f"{uri.text}: no public key has the private key's id",
             "store the public key in the token too, with the same id",
         ) from error
-    # An OCTET STRING with the uncompressed point; some tokens leave the wrapping away.
+    # An OCTET STRING with the uncompressed point; some tokens omit the wrapping.
     if point[:2] == b"\x04\x41" and len(point) == 3 + 2 * _SIZE:
         point = point[2:]
     try:
@@ -176,7 +176,7 @@ def _failed(uri: KeyUri, why: str) -> ToolError:
 
 
 def _explain(uri: KeyUri, error: Exception) -> NoReturn:
-    """Says what a module's error means."""
+    """Translates a module's error into airgap's."""
     from pkcs11 import exceptions
 
     if isinstance(error, exceptions.PinIncorrect | exceptions.PinInvalid | exceptions.PinLenRange):
@@ -195,6 +195,6 @@ def _explain(uri: KeyUri, error: Exception) -> NoReturn:
 
 
 def _words(error: Exception) -> str:
-    """The error's kind and text; python-pkcs11 leaves the text away where the kind says all."""
+    """The error's type and text; python-pkcs11 omits the text if the type says everything."""
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""`pkcs11:` URIs: which key in which token, and whose code talks to it (RFC 7512)."""
+"""`pkcs11:` URIs: they name a key in a token, and the library that talks to it (RFC 7512)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from airgap.base.errors import InputError
 
 SCHEME = "pkcs11:"
 MODULE_VARIABLE = "AIRGAP_PKCS11_MODULE"
-"""Names the module where the URI has no `module-path`."""
+"""Names the module if the URI has no `module-path`."""
 MAX_URI = 4096
 """Characters; real ones have under 200."""
 _KNOWN = ("token", "serial", "object", "id", "type", "module-path")
 _PIN = frozenset({"pin-value", "pin-source"})
 _VALUE = re.compile(r"(?:[A-Za-z0-9\-._~:\[\]@!$'()*+,=&/?|]|%[0-9A-Fa-f]{2})*\Z")
-"""What may stand for itself; anything else is written as %XX (RFC 7512 §2.3)."""
+"""The characters that may be written as they are; all others are written as %XX (RFC 7512 §2.3)."""
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUri:
-    """A private key in a token. `token` or `serial` is there, and `label` or `key_id` (or both)."""
+    """A private key in a token. `token` or `serial` is set, and `label` or `key_id` (or both)."""
 
     text: str
     token: str = ""
@@ -38,11 +38,11 @@ class KeyUri:
 
     @classmethod
     def parse(cls, text: str) -> KeyUri:
-        """Raises `InputError` (`bad-key-uri`). An attribute that we do not know is refused: it would narrow the match,
-        and we cannot tell to what (RFC 7512 §2.3). So is a PIN, which must not be in an argument.
+        """Raises `InputError` (`bad-key-uri`). An unknown attribute is refused: it would narrow the match, and airgap
+        cannot tell how (RFC 7512 §2.3). So is a PIN, which must not be in an argument.
         """
         found = _attributes(text)
-        # Enough to mean one key.
+        # Enough to identify one key.
         if found.get("type", b"private") != b"private":
             raise _bad("type: expected private, because the key signs")
         if not (found.get("token") or found.get("serial")):
@@ -70,13 +70,13 @@ def _attributes(text: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for part in [*path.split(";"), *(query.split("&") if asked else ())]:
         name, equals, value = part.partition("=")
-        # 1. Before anything is repeated in a message.
+        # 1. Check for a PIN first, before anything is repeated in a message.
         if name in _PIN:
             raise _bad(
                 f"the URI contains {name}, which every user of this machine could read",
                 "put the PIN into a file that only you can read, and pass it with --key-password-file",
             )
-        # 2. Known, once, well written.
+        # 2. Each attribute is known, occurs once, and is well-formed.
         if name not in _KNOWN or not equals:
             raise _bad(f"got {name[:40]!r}, expected {', '.join(_KNOWN)}")
         if name in found:
@@ -93,15 +93,15 @@ def _bad(why: str, hint: str = "") -> InputError:
 
 
 def is_uri(text: str) -> bool:
-    """True for what names a key in a token, not a file; a scheme may be in capitals (RFC 3986 §3.1)."""
+    """True for the name of a key in a token, not a file; the scheme may be in capitals (RFC 3986 §3.1)."""
     return text[: len(SCHEME)].lower() == SCHEME
 
 
 def check_module(named: str) -> Path:
-    """The module's real path. It runs in our process and sees the PIN, so nobody else may be able to change it.
+    """The module's real path. It runs in airgap's process and sees the PIN, so no other user may be able to change it.
 
     Raises `InputError` (`bad-module`) unless it is an absolute path to a file that, like every folder above it,
-    belongs to root or to us and is not writable by others.
+    belongs to root or to the current user and is not writable by others.
     """
 
     def bad(why: str) -> InputError:
@@ -119,7 +119,7 @@ def check_module(named: str) -> Path:
             info = each.stat()
             if each == path and not stat.S_ISREG(info.st_mode):
                 raise bad("not a file")
-            # In a sticky folder others cannot replace what is not theirs.
+            # In a sticky folder, users cannot replace files that are not theirs.
             shared = info.st_mode & _OTHERS and (each == path or not info.st_mode & stat.S_ISVTX)
             if shared or info.st_uid not in (0, os.geteuid()):
                 raise bad(f"other users can change {each}")
