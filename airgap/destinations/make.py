@@ -176,7 +176,7 @@ def _directory(made: Destinations, site: _Site) -> None:
 
         made.layouts.append(_layout(directory, site, made.shared))
         made.trees.append(DirectoryDestination(directory, site.run(str(directory))))
-        made.refs.append(_git_server(GitConfig(str(directory / "git"), {}), site))
+        made.refs.append(_git_server(GitConfig(url=str(directory / "git"), organizations={}), site))
 
 
 def _layout(directory: Path, site: _Site, shared: SharedPass) -> GraphDestination[LayoutPlace]:

@@ -89,7 +89,7 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
         if options.key is None:
             raise InputError("no-key", "--report needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
         check_file(options.report, "--report")
-    trust = load_trust(options.trust) if options.trust is not None else Trust(sovereign.name, ())
+    trust = load_trust(options.trust) if options.trust is not None else Trust(sovereign=sovereign.name, keys=())
     if trust.sovereign != sovereign.name:
         raise TrustError(
             "wrong-trust",

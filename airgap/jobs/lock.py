@@ -68,7 +68,7 @@ def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
     """
     # 1.
     request, beside = load_request(options.request)
-    upstreams = Upstreams({**beside.hosts, **upstreams_in(options.upstreams).hosts})
+    upstreams = Upstreams(hosts={**beside.hosts, **upstreams_in(options.upstreams).hosts})
     output = options.output or default_lock(options.request)
     if not options.check:
         check_file(output, "-o" if options.output else "the lock")

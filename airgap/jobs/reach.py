@@ -14,7 +14,7 @@ from airgap.version import USER_AGENT
 
 def upstreams_in(path: Path | None) -> Upstreams:
     """The Upstreams resource of a file; one without hosts for `None`. Raises `InputError`."""
-    return load_upstreams(path) if path is not None else Upstreams()
+    return load_upstreams(path) if path is not None else Upstreams(hosts={})
 
 
 def connected_client(upstreams: Upstreams, surroundings: Surroundings, jobs: int = DEFAULT_JOBS) -> Client:

@@ -109,7 +109,7 @@ class _Work:
         """The demands on one subject. Of each thing the finding that says most is kept, and nothing of its content."""
         wanted = [
             (attest, self._demand(attest), list[VerificationResult]())
-            for attest in (Attest(SIGNATURE, self.require.by), *self.require.attestations)
+            for attest in (Attest(predicate_type=SIGNATURE, by=self.require.by), *self.require.attestations)
         ]
         for thing in things:
             findings = []

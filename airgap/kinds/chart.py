@@ -10,8 +10,8 @@ import gzip
 import tarfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError
@@ -23,10 +23,11 @@ from airgap.content.lock import Item
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
 from airgap.kinds.kind import Kind
 from airgap.kinds.references import PHASE, address_of, check_inside, local_reference, phase_notes
-from airgap.resources.fields import Map, Place, Text, given, spec_field
+from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
 from airgap.resources.problems import quoted
 from airgap.resources.references import chart_complaint
+from airgap.resources.shapes import Place, Text
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:
@@ -102,32 +103,22 @@ def _yaml(data: bytes, name: str) -> dict[str, Any]:
     return document
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the chart's ref")
 class ChartRequest:
     """`ref` is `oci://registry/repository:version`."""
 
-    spec: ClassVar = Map("a map with the chart's ref")
-    ref: str = field(
-        metadata=spec_field(
-            "ref",
-            Text(
-                "a chart reference, such as oci://ghcr.io/openova-io/bp-cilium:1.1.1",
-                "A `+` in the version is written `_`, as registries have it. "
-                "Also `oci:DIR[:NAME]` and `oci-archive:FILE[:NAME]`.",
-                least=1,
-            ),
-        )
+    ref: str = spec(
+        Text("a chart reference, such as oci://ghcr.io/openova-io/bp-cilium:1.1.1", least=1),
+        "A `+` in the version is written `_`, as registries have it. "
+        "Also `oci:DIR[:NAME]` and `oci-archive:FILE[:NAME]`.",
     )
-    name: str = field(
-        metadata=spec_field(
-            "name",
-            ITEM_NAME,
-            "Left out: the ref without `oci://`. Of a chart that lies here a full reference, as of an image.",
-            needed=False,
-        )
+    name: str = spec(
+        ITEM_NAME,
+        "Left out: the ref without `oci://`. Of a chart that lies here a full reference, as of an image.",
+        default="",
     )
-    phase: str = field(default="registry", metadata=spec_field("phase", PHASE))
-    where: str = field(default="", metadata=given("where"))
+    phase: str = spec(PHASE, default="registry")
+    where: str = given("where", default="")
 
     def checked(self, at: Place) -> ChartRequest:
         """The reference with an absolute path, and the name that it gives."""

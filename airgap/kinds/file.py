@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airgap.base.digest import Digest, hash_stream
@@ -16,10 +16,11 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item, LockedFile
 from airgap.kinds.kind import Kind
 from airgap.net.origin import redact
-from airgap.resources.fields import Map, Place, Text, given, one_of, spec_field
+from airgap.resources.fields import given, one_of, spec, spec_map
 from airgap.resources.parts import FILE, ITEM_NAME, SHA256
 from airgap.resources.problems import quoted
 from airgap.resources.references import path_complaint, url_complaint
+from airgap.resources.shapes import Place, Text
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
 
@@ -69,31 +70,22 @@ def _file(item: Item) -> LockedFile:
     return item.files[0]
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map with the file's url, sha256 and path",
+    one_of=one_of("url", "file"),
+)
 class FileRequest:
     """A file by https URL or local path. `sha256` is 64 hex digits; `path` is where it goes in the bucket."""
 
-    spec: ClassVar = Map(
-        "a map with the file's url, sha256 and path",
-        one_of=one_of("url", "file"),
-        order=("url", "file", "sha256", "path", "name", "where"),
+    url: str = spec(Text("an https address", least=1, complaint=url_complaint), default="")
+    file: Path | None = spec(FILE, default=None)
+    sha256: str = spec(SHA256)
+    path: str = spec(
+        Text("a path in the bucket, such as k3s/v1.31/k3s", least=1, complaint=path_complaint),
+        "Relative, without `.` and `..`.",
     )
-    name: str = field(metadata=spec_field("name", ITEM_NAME, "Left out: the path.", needed=False))
-    sha256: str = field(metadata=spec_field("sha256", SHA256))
-    path: str = field(
-        metadata=spec_field(
-            "path",
-            Text(
-                "a path in the bucket, such as k3s/v1.31/k3s",
-                "Relative, without `.` and `..`.",
-                least=1,
-                complaint=path_complaint,
-            ),
-        )
-    )
-    url: str = field(default="", metadata=spec_field("url", Text("an https address", least=1, complaint=url_complaint)))
-    file: Path | None = field(default=None, metadata=spec_field("file", FILE))
-    where: str = field(default="", metadata=given("where"))
+    name: str = spec(ITEM_NAME, "Left out: the path.", default="")
+    where: str = given("where", default="")
 
     def checked(self, at: Place) -> FileRequest:
         """With the name that the path gives. A path is neither another's nor a folder of another's."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
@@ -24,10 +24,11 @@ from airgap.content.platforms import arriving, check_platform, narrow
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.kinds.kind import Kind
 from airgap.kinds.references import PHASE, address_of, check_inside, local_reference, phase_notes
-from airgap.resources.fields import ListOf, Map, Place, Text, given, spec_field
+from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
 from airgap.resources.problems import quoted
 from airgap.resources.references import image_complaint, platform_complaint
+from airgap.resources.shapes import ListOf, Place, Text
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:
@@ -52,47 +53,29 @@ PLATFORM = Text(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the image's ref")
 class ImageRequest:
     """`ref` is a registry reference, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-daemon:REF`."""
 
-    spec: ClassVar = Map("a map with the image's ref")
-    ref: str = field(
-        metadata=spec_field(
-            "ref",
-            Text(
-                "a full image reference, such as docker.io/library/alpine:3.20",
-                "Registry host, repository, and a tag or digest or both. Also `oci:DIR[:NAME]` (an OCI layout), "
-                "`oci-archive:FILE[:NAME]` (the same as a tar) and `docker-daemon:REF`.",
-                least=1,
-            ),
-        )
+    ref: str = spec(
+        Text("a full image reference, such as docker.io/library/alpine:3.20", least=1),
+        "Registry host, repository, and a tag or digest or both. Also `oci:DIR[:NAME]` (an OCI layout), "
+        "`oci-archive:FILE[:NAME]` (the same as a tar) and `docker-daemon:REF`.",
     )
-    name: str = field(
-        metadata=spec_field(
-            "name",
-            ITEM_NAME,
-            "Left out: the ref; of an OCI layout the NAME in it, and then one of the two is needed. What lies here "
-            "(`oci:`, `oci-archive:`, `docker-daemon:`) goes inside by its name, which is a full reference: "
-            "`registry.local/team/app:1.0`.",
-            needed=False,
-        )
+    name: str = spec(
+        ITEM_NAME,
+        "Left out: the ref; of an OCI layout the NAME in it, and then one of the two is needed. What lies here "
+        "(`oci:`, `oci-archive:`, `docker-daemon:`) goes inside by its name, which is a full reference: "
+        "`registry.local/team/app:1.0`.",
+        default="",
     )
-    platforms: tuple[str, ...] = field(
+    platforms: tuple[str, ...] = spec(
+        ListOf(PLATFORM, "a list of platforms", least=1, unique=True),
+        "Only these children of a multi-arch index. Left out: the whole index.",
         default=(),
-        metadata=spec_field(
-            "platforms",
-            ListOf(
-                PLATFORM,
-                "a list of platforms",
-                "Only these children of a multi-arch index. Left out: the whole index.",
-                least=1,
-                unique=True,
-            ),
-        ),
     )
-    phase: str = field(default="registry", metadata=spec_field("phase", PHASE))
-    where: str = field(default="", metadata=given("where"))
+    phase: str = spec(PHASE, default="registry")
+    where: str = given("where", default="")
     """`file:line:column`, for errors."""
 
     def checked(self, at: Place) -> ImageRequest:

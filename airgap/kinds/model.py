@@ -9,9 +9,9 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airgap.base.canonical import canonical
@@ -26,10 +26,11 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item, LockedFile, check_path
 from airgap.kinds.kind import Kind
 from airgap.net.origin import Origin
-from airgap.resources.fields import ListOf, Map, Place, Text, given, one_of, spec_field
+from airgap.resources.fields import given, one_of, spec, spec_map
 from airgap.resources.parts import FOLDER
 from airgap.resources.problems import quoted
 from airgap.resources.references import path_complaint
+from airgap.resources.shapes import ListOf, Place, Text
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
 
@@ -242,50 +243,33 @@ def _pattern_complaint(pattern: str) -> str:
     return f"got {quoted(pattern)}, expected a pattern of relative paths without '..'" if outside else ""
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map with the model's repo or directory",
+    one_of=one_of("repo", "directory"),
+)
 class ModelRequest:
     """A Hugging Face repository at a revision, or a directory. `include` are fnmatch patterns; empty means all."""
 
-    spec: ClassVar = Map(
-        "a map with the model's repo or directory",
-        one_of=one_of("repo", "directory"),
-        order=("repo", "directory", "name", "revision", "include", "where"),
-    )
-    name: str = field(
-        metadata=spec_field(
-            "name",
-            Text(
-                "the model's name, such as BAAI/bge-m3",
-                "Where the model goes in its bucket. Left out: the repo. A directory needs one.",
-                pattern=_NAME,
-            ),
-            needed=False,
-        )
-    )
-    repo: str = field(
+    repo: str = spec(Text("a Hugging Face repository, such as BAAI/bge-m3", pattern=_NAME), default="")
+    directory: Path | None = spec(FOLDER, default=None)
+    name: str = spec(
+        Text("the model's name, such as BAAI/bge-m3", pattern=_NAME),
+        "Where the model goes in its bucket. Left out: the repo. A directory needs one.",
         default="",
-        metadata=spec_field("repo", Text("a Hugging Face repository, such as BAAI/bge-m3", pattern=_NAME)),
     )
-    directory: Path | None = field(default=None, metadata=spec_field("directory", FOLDER))
-    revision: str = field(
-        default="main",
-        metadata=spec_field(
-            "revision", Text("a branch, a tag or a commit", pattern=r"^\S+$", complaint=path_complaint)
+    revision: str = spec(
+        Text("a branch, a tag or a commit", pattern=r"^\S+$", complaint=path_complaint), default="main"
+    )
+    include: tuple[str, ...] = spec(
+        ListOf(
+            Text("a file name pattern, such as *.safetensors", least=1, complaint=_pattern_complaint),
+            "a list of patterns",
+            least=1,
         ),
-    )
-    include: tuple[str, ...] = field(
+        "Only files whose path fits one of them. `*` fits `/` too. Left out: all files.",
         default=(),
-        metadata=spec_field(
-            "include",
-            ListOf(
-                Text("a file name pattern, such as *.safetensors", least=1, complaint=_pattern_complaint),
-                "a list of patterns",
-                "Only files whose path fits one of them. `*` fits `/` too. Left out: all files.",
-                least=1,
-            ),
-        ),
     )
-    where: str = field(default="", metadata=given("where"))
+    where: str = given("where", default="")
 
     def checked(self, at: Place) -> ModelRequest:
         """With the name that the repository gives."""

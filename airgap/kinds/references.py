@@ -7,9 +7,9 @@ import re
 from airgap.content.lock import PHASES, Item
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME
 from airgap.kinds.kind import straight, without_scheme
-from airgap.resources.fields import Choice, Place
 from airgap.resources.problems import quoted
 from airgap.resources.references import image_complaint
+from airgap.resources.shapes import Choice, Place
 
 PHASE = Choice(
     PHASES[::-1],

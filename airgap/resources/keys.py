@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
-from airgap.resources.fields import Place, Text
 from airgap.resources.parts import RELATIVE
 from airgap.resources.problems import quoted
+from airgap.resources.shapes import Place, Text
 
 MAX_PUBLIC_KEY = 64 << 10
 """Bytes of a PEM public key: an RSA key of 16384 bits needs 3 KiB."""

@@ -18,11 +18,11 @@ from airgap.base.strict_json import decode_json
 from airgap.content.lock import API_VERSION, MAX_LOCK
 from airgap.resources.catalog import KINDS, RESOURCES, Value
 from airgap.resources.document import Document, read_documents
-from airgap.resources.fields import Place, read
 from airgap.resources.policy import Policy
 from airgap.resources.problems import Problem, answer, describe, listed, nearest, quoted
 from airgap.resources.reader import DocumentReader
 from airgap.resources.request import Request
+from airgap.resources.shapes import Place
 from airgap.resources.sovereign import Sovereign
 from airgap.resources.trust import Trust
 from airgap.resources.upstreams import Upstreams
@@ -71,7 +71,7 @@ def load_request(source: Path | bytes, *, base_dir: Path | None = None, label: s
     """The Request of a file and the Upstreams beside it, empty where there are none. Arguments and errors: `load`."""
     made = _load(_File.of(source, base_dir, label), ("Request", "Upstreams"), ("Request",))
     beside = [one for one in made if isinstance(one, Upstreams)]
-    return _only(made, Request), beside[0] if beside else Upstreams()
+    return _only(made, Request), beside[0] if beside else Upstreams(hosts={})
 
 
 def load_upstreams(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Upstreams:
@@ -205,5 +205,5 @@ def _resource(reader: DocumentReader, kind: str) -> Value:
     steps, spec = ("spec",), reader.document.value.get("spec")
     if not isinstance(spec, dict):
         reader.unsound.add(steps)
-    made: Value = read(RESOURCES[kind], Place(reader, steps, spec))
+    made: Value = RESOURCES[kind].spec.read(Place(reader, steps, spec))
     return made

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
 
 from airgap.base.digest import Digest
 from airgap.net.config import Credentials, HostConfig
-from airgap.resources.fields import ListOf, Map, Place, Text, path, spec_field
+from airgap.resources.fields import spec, spec_map
 from airgap.resources.problems import quoted
 from airgap.resources.references import parse_time
+from airgap.resources.shapes import ListOf, Place, Text, path
 
 RELATIVE = "Relative paths start at the folder of the resource file."
 UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
@@ -78,34 +77,28 @@ ALLOWED_HOSTS = ListOf(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map that names files with secrets",
+    "One of three ways to log in. Secrets are never written into a resource. "
+    "Left out: the docker credential store, else anonymous.",
+    one_of={
+        "username with passwordFile": ("username", "passwordFile"),
+        "tokenFile": ("tokenFile",),
+        "credentialsFile": ("credentialsFile",),
+    },
+    together=("username", "passwordFile"),
+)
 class HostLogin:
     """How to log in to a registry, a Git server or an upstream host."""
 
-    spec: ClassVar = Map(
-        "a map that names files with secrets",
-        "One of three ways to log in. Secrets are never written into a resource. "
-        "Left out: the docker credential store, else anonymous.",
-        one_of={
-            "username with passwordFile": ("username", "passwordFile"),
-            "tokenFile": ("tokenFile",),
-            "credentialsFile": ("credentialsFile",),
-        },
-        together=("username", "passwordFile"),
-    )
-    username: str = field(default="", metadata=spec_field("username", Text("the account's name", least=1)))
-    password_file: Path | None = field(default=None, metadata=spec_field("passwordFile", SECRET_FILE))
-    token_file: Path | None = field(default=None, metadata=spec_field("tokenFile", SECRET_FILE))
-    credentials_file: Path | None = field(
+    username: str = spec(Text("the account's name", least=1), default="")
+    password_file: Path | None = spec(SECRET_FILE, default=None)
+    token_file: Path | None = spec(SECRET_FILE, default=None)
+    credentials_file: Path | None = spec(
+        path("the path of a robot account's file"),
+        "JSON with `name` and `secret`, as Harbor lets people download it. "
+        "Refused when others can read it (mode 0600).",
         default=None,
-        metadata=spec_field(
-            "credentialsFile",
-            path(
-                "the path of a robot account's file",
-                "JSON with `name` and `secret`, as Harbor lets people download it. "
-                "Refused when others can read it (mode 0600).",
-            ),
-        ),
     )
 
     def checked(self, at: Place) -> Credentials:
@@ -113,21 +106,18 @@ class HostLogin:
         return Credentials(self.username, self.credentials_file or self.password_file, self.token_file)
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map that names a profile or two key files",
+    "Either way to log in; the environment and the machine are not asked.",
+    one_of={"profile": ("profile",), "accessKeyFile with secretKeyFile": ("accessKeyFile", "secretKeyFile")},
+    together=("accessKeyFile", "secretKeyFile"),
+)
 class S3Login:
     """How to log in to an S3 store."""
 
-    spec: ClassVar = Map(
-        "a map that names a profile or two key files",
-        "Either way to log in; the environment and the machine are not asked.",
-        one_of={"profile": ("profile",), "accessKeyFile with secretKeyFile": ("accessKeyFile", "secretKeyFile")},
-        together=("accessKeyFile", "secretKeyFile"),
-    )
-    profile: str = field(
-        default="", metadata=spec_field("profile", Text("a profile's name in the AWS credentials file", least=1))
-    )
-    access_key_file: Path | None = field(default=None, metadata=spec_field("accessKeyFile", SECRET_FILE))
-    secret_key_file: Path | None = field(default=None, metadata=spec_field("secretKeyFile", SECRET_FILE))
+    profile: str = spec(Text("a profile's name in the AWS credentials file", least=1), default="")
+    access_key_file: Path | None = spec(SECRET_FILE, default=None)
+    secret_key_file: Path | None = spec(SECRET_FILE, default=None)
 
     def checked(self, at: Place) -> Credentials:
         """As the network asks for it."""
@@ -136,14 +126,13 @@ class S3Login:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map()
 class Access:
     """How a server is reached whose address stands beside these fields."""
 
-    spec: ClassVar = Map("")
-    credentials: Credentials | None = field(default=None, metadata=spec_field("credentials", HostLogin))
-    ca_file: Path | None = field(default=None, metadata=spec_field("caFile", CA_FILE))
-    allowed_hosts: tuple[str, ...] = field(default=(), metadata=spec_field("allowedHosts", ALLOWED_HOSTS))
+    credentials: Credentials | None = spec(HostLogin, default=None)
+    ca_file: Path | None = spec(CA_FILE, default=None)
+    allowed_hosts: tuple[str, ...] = spec(ALLOWED_HOSTS, default=())
 
     def checked(self, at: Place) -> HostConfig:
         """As the network asks for it; without TLS where the address says `http://`."""
@@ -151,8 +140,8 @@ class Access:
         return HostConfig(self.credentials, self.ca_file, plain, allowed_hosts=self.allowed_hosts)
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map()
 class S3Access(Access):
     """The same for an S3 store."""
 
-    credentials: Any = field(metadata=spec_field("credentials", S3Login, needed=True), default=None)
+    credentials: Credentials | None = spec(S3Login)

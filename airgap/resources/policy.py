@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from airgap.base.digest import Digest
-from airgap.resources.fields import ListOf, Map, Place, Text, given, spec_field
+from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import DIGEST
 from airgap.resources.patterns import check_pattern, pattern_matches
 from airgap.resources.policy_rules import PolicyKey, RootFile, Rule, shadow
 from airgap.resources.problems import quoted
 from airgap.resources.resource import Resource
+from airgap.resources.shapes import ListOf, Place, Text
 
 _EXAMPLE = r"""metadata:
   name: catalyst
@@ -58,80 +58,50 @@ spec:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with log and index")
 class _LogEntry:
-    spec: ClassVar = Map("a map with log and index")
-    log: str = field(
-        metadata=spec_field("log", Text("the log's id: 64 lower-case hex digits", pattern="^[0-9a-f]{64}$"))
-    )
-    index: str = field(
-        metadata=spec_field("index", Text("the entry's index in the log", pattern="^(0|[1-9][0-9]{0,17})$"))
-    )
+    log: str = spec(Text("the log's id: 64 lower-case hex digits", pattern="^[0-9a-f]{64}$"))
+    index: str = spec(Text("the entry's index in the log", pattern="^(0|[1-9][0-9]{0,17})$"))
 
     def checked(self, at: Place) -> tuple[str, int]:
         """(log id in hex, index)."""
         return self.log, int(self.index)
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with what is denied", "Asked before all rules. No rule and no waiver lifts it.")
 class Deny:
     """What never counts."""
 
-    spec: ClassVar = Map("a map with what is denied", "Asked before all rules. No rule and no waiver lifts it.")
-    digests: frozenset[Digest] = field(
+    digests: frozenset[Digest] = spec(
+        ListOf(DIGEST, "a list of digests", into=frozenset),
+        "Of an artifact, or of anything in it or attached to it: manifests, layers, files. The item fails.",
         default=frozenset(),
-        metadata=spec_field(
-            "digests",
-            ListOf(
-                DIGEST,
-                "a list of digests",
-                "Of an artifact, or of anything in it or attached to it: manifests, layers, files. The item fails.",
-                into=frozenset,
-            ),
-        ),
     )
-    keys: frozenset[Digest] = field(
+    keys: frozenset[Digest] = spec(
+        ListOf(DIGEST, "a list of digests of public keys", into=frozenset),
+        "sha256 of the key in DER (SubjectPublicKeyInfo), which `airgap verify-image` and `airgap keys show` "
+        "print. Their signatures do not count.",
         default=frozenset(),
-        metadata=spec_field(
-            "keys",
-            ListOf(
-                DIGEST,
-                "a list of digests of public keys",
-                "sha256 of the key in DER (SubjectPublicKeyInfo), which `airgap verify-image` and `airgap keys show` "
-                "print. Their signatures do not count.",
-                into=frozenset,
-            ),
-        ),
     )
     """Digests of public keys in DER (SubjectPublicKeyInfo)."""
-    identities: tuple[str, ...] = field(
-        default=(),
-        metadata=spec_field(
-            "identities",
-            ListOf(
-                Text(
-                    "an identity, or a pattern from ^ to $",
-                    least=1,
-                    complaint=lambda text: (check_pattern(text) or "") if text.startswith("^") else "",
-                ),
-                "a list of identities",
-                "An identity as it stands in a certificate, or a pattern from `^` to `$`. "
-                "Their signatures do not count, whoever issued them.",
+    identities: tuple[str, ...] = spec(
+        ListOf(
+            Text(
+                "an identity, or a pattern from ^ to $",
+                least=1,
+                complaint=lambda text: (check_pattern(text) or "") if text.startswith("^") else "",
             ),
+            "a list of identities",
         ),
+        "An identity as it stands in a certificate, or a pattern from `^` to `$`. "
+        "Their signatures do not count, whoever issued them.",
+        default=(),
     )
     """Exact, or patterns from ^ to $."""
-    log_entries: frozenset[tuple[str, int]] = field(
+    log_entries: frozenset[tuple[str, int]] = spec(
+        ListOf(_LogEntry, "a list of log entries", into=frozenset),
+        "Entries of a transparency log. Signatures that they are about do not count.",
         default=frozenset(),
-        metadata=spec_field(
-            "logEntries",
-            ListOf(
-                _LogEntry,
-                "a list of log entries",
-                "Entries of a transparency log. Signatures that they are about do not count.",
-                into=frozenset,
-            ),
-        ),
     )
     """(log id in hex, index)."""
 
@@ -142,14 +112,10 @@ class Deny:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the rules, and the trust roots and keys that they name")
 class Policy:
     """What may come in. The first rule that matches decides; where none does, the item fails."""
 
-    spec: ClassVar = Map(
-        "a map with the rules, and the trust roots and keys that they name",
-        order=("name", "trust_roots", "keys", "deny", "rules", "raw"),
-    )
     resource: ClassVar = Resource(
         doc="What may come in: whose signatures and attestations count for which artifacts. The first rule that "
         "matches an item decides; what no rule matches fails. `deny` is asked before all rules, and nothing "
@@ -157,31 +123,20 @@ class Policy:
         taken_by="`airgap scan` and `airgap verify-image` take a Policy with --policy",
         examples=(_EXAMPLE,),
     )
-    name: str = field(metadata=given("name"))
-    rules: tuple[Rule, ...] = field(
-        metadata=spec_field("rules", ListOf(Rule, "a list of rules", "The first one that matches decides.", least=1))
-    )
-    trust_roots: tuple[RootFile, ...] = field(
+    name: str = given("name")
+    trust_roots: tuple[RootFile, ...] = spec(
+        ListOf(RootFile, "a list of trust roots", names=True),
+        "A rule names one of them. What one of them says is never mixed with another's.",
         default=(),
-        metadata=spec_field(
-            "trustRoots",
-            ListOf(
-                RootFile,
-                "a list of trust roots",
-                "A rule names one of them. What one of them says is never mixed with another's.",
-                names=True,
-            ),
-        ),
     )
-    keys: tuple[PolicyKey, ...] = field(
+    keys: tuple[PolicyKey, ...] = spec(
+        ListOf(PolicyKey, "a list of public keys", names=True),
+        "Keys of those who sign with a key of their own.",
         default=(),
-        metadata=spec_field(
-            "keys",
-            ListOf(PolicyKey, "a list of public keys", "Keys of those who sign with a key of their own.", names=True),
-        ),
     )
-    deny: Deny = field(default=Deny(), metadata=spec_field("deny", Deny))
-    raw: bytes = field(default=b"", metadata=given("raw"))
+    deny: Deny = spec(Deny, default=Deny())
+    rules: tuple[Rule, ...] = spec(ListOf(Rule, "a list of rules", least=1), "The first one that matches decides.")
+    raw: bytes = given("raw", default=b"")
     """The file's bytes, kept as evidence."""
 
     def checked(self, at: Place) -> Policy:

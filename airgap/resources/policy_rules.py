@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
 from airgap.content import known_kinds
-from airgap.resources.fields import (
-    Choice,
-    Flag,
-    ListOf,
-    Map,
-    Place,
-    Text,
-    given,
-    inline,
-    named,
-    one_of,
-    spec_field,
-)
+from airgap.resources.fields import given, inline, one_of, spec, spec_map
 from airgap.resources.keys import KEY_NAME, public_key_file
 from airgap.resources.parts import APPROVER, REASON, RELATIVE, SHA256, TIME, in_order
 from airgap.resources.patterns import check_pattern, name_covers, name_matches
 from airgap.resources.policy_names import name_complaint
 from airgap.resources.problems import quoted
+from airgap.resources.shapes import Choice, Flag, ListOf, Place, Text, named
 
 MAX_TRUST_ROOT = 4 << 20
 """Bytes of a trusted_root.json: Sigstore's own has 10 KiB."""
@@ -37,9 +26,9 @@ MAX_TRUST_ROOT = 4 << 20
 class _KindName:
     """A `Shape`: the name of a kind of content. Which there are is asked for when a schema is made."""
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, doc: str = "") -> dict[str, Any]:
         """The JSON Schema."""
-        return Choice(known_kinds.names()).schema()
+        return Choice(known_kinds.names(), doc).schema()
 
     def read(self, at: Place) -> Any:
         """The name."""
@@ -54,48 +43,36 @@ def _root_file(at: Place) -> bytes:
         return b""
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the trust root's name, file and sha256")
 class RootFile:
     """A trust root: its bytes, and the digest that they must have."""
 
-    spec: ClassVar = Map("a map with the trust root's name, file and sha256", order=("name", "data", "digest"))
-    name: str = field(metadata=spec_field("name", Text("the trust root's name", pattern=KEY_NAME)))
-    digest: Digest = field(
-        metadata=spec_field(
-            "sha256",
-            replace(SHA256, reads=lambda at: Digest(f"sha256:{at.value}")),
-            "Of the file. `airgap trust show` prints it; compare it with what others know before you write it here.",
-        )
-    )
-    data: bytes = field(
-        metadata=spec_field("file", Text("the path of a trusted_root.json", RELATIVE, least=1, reads=_root_file))
+    name: str = spec(Text("the trust root's name", pattern=KEY_NAME))
+    data: bytes = spec(Text("the path of a trusted_root.json", least=1, reads=_root_file), RELATIVE, name="file")
+    digest: Digest = spec(
+        replace(SHA256, reads=lambda at: Digest(f"sha256:{at.value}")),
+        "Of the file. `airgap trust show` prints it; compare it with what others know before you write it here.",
+        name="sha256",
     )
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the key's name and file")
 class PolicyKey:
     """A key of somebody who signs with a key. `pem` is the file's content; times have a zone, `None` binds nothing."""
 
-    spec: ClassVar = Map("a map with the key's name and file")
-    name: str = field(metadata=spec_field("name", Text("the key's name, such as bank-ci", pattern=KEY_NAME)))
-    pem: bytes = field(metadata=spec_field("publicKeyFile", public_key_file("cosign writes")))
-    not_before: datetime | None = field(
+    name: str = spec(Text("the key's name, such as bank-ci", pattern=KEY_NAME))
+    pem: bytes = spec(public_key_file("cosign writes"), name="publicKeyFile")
+    not_before: datetime | None = spec(
+        TIME,
+        "From when on the key counts. What is asked is the time that a transparency log or a timestamp authority "
+        "proves; where there is none, today.",
         default=None,
-        metadata=spec_field(
-            "notBefore",
-            TIME,
-            "From when on the key counts. What is asked is the time that a transparency log or a timestamp authority "
-            "proves; where there is none, today.",
-        ),
     )
-    not_after: datetime | None = field(
+    not_after: datetime | None = spec(
+        TIME,
+        "Until when the key counts. To go on taking what an old key signed without a proven time, leave it out "
+        "and deny what should not count.",
         default=None,
-        metadata=spec_field(
-            "notAfter",
-            TIME,
-            "Until when the key counts. To go on taking what an old key signed without a proven time, leave it out "
-            "and deny what should not count.",
-        ),
     )
 
     def checked(self, at: Place) -> PolicyKey:
@@ -104,95 +81,58 @@ class PolicyKey:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the issuer and an identity", one_of=one_of("identity", "identityPattern"))
 class CertificateIdentity:
     """Who may sign with a certificate: an issuer, and an exact identity or an anchored pattern."""
 
-    spec: ClassVar = Map("a map with the issuer and an identity", one_of=one_of("identity", "identityPattern"))
-    issuer: str = field(
-        metadata=spec_field(
-            "issuer",
-            Text(
-                "the issuer, such as https://token.actions.githubusercontent.com",
-                "Who vouched for the identity, exactly.",
-                least=1,
-            ),
-        )
+    issuer: str = spec(
+        Text("the issuer, such as https://token.actions.githubusercontent.com", least=1),
+        "Who vouched for the identity, exactly.",
     )
-    identity: str = field(default="", metadata=spec_field("identity", Text("the identity, exactly", least=1)))
-    pattern: str = field(
+    identity: str = spec(Text("the identity, exactly", least=1), default="")
+    pattern: str = spec(
+        Text("a pattern from ^ to $", least=1, complaint=lambda text: check_pattern(text) or ""),
+        "A small part of regular expressions: characters, `.`, classes, `(?:…)`, alternatives in groups, repeats.",
+        name="identityPattern",
         default="",
-        metadata=spec_field(
-            "identityPattern",
-            Text(
-                "a pattern from ^ to $",
-                "A small part of regular expressions: characters, `.`, classes, `(?:…)`, alternatives in groups, "
-                "repeats.",
-                least=1,
-                complaint=lambda text: check_pattern(text) or "",
-            ),
-        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map()
 class SignedBy:
     """Whose signature is demanded: either `signers`, or `keys`."""
 
-    spec: ClassVar = Map("")
-    signers: tuple[CertificateIdentity, ...] = field(
+    signers: tuple[CertificateIdentity, ...] = spec(
+        ListOf(CertificateIdentity, "a list of identities", least=1),
+        "Who may sign with a certificate; one of them is enough. In an attestation: left out, the rule's.",
+        name="identities",
         default=(),
-        metadata=spec_field(
-            "identities",
-            ListOf(
-                CertificateIdentity,
-                "a list of identities",
-                "Who may sign with a certificate; one of them is enough. In an attestation: left out, the rule's.",
-                least=1,
-            ),
-        ),
     )
-    keys: tuple[PolicyKey, ...] = field(
+    keys: tuple[PolicyKey, ...] = spec(
+        ListOf(named("the name of one of the keys", "spec.keys"), "a list of names of keys", least=1),
+        "Whose key may sign; one of them is enough. In an attestation: left out, the rule's.",
         default=(),
-        metadata=spec_field(
-            "keys",
-            ListOf(
-                named("the name of one of the keys", "spec.keys"),
-                "a list of names of keys",
-                "Whose key may sign; one of them is enough. In an attestation: left out, the rule's.",
-                least=1,
-            ),
-        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the predicate type")
 class Attest:
     """An attestation that is demanded. `content` is what is looked for inside: `sbom`, or `""` for nothing."""
 
-    spec: ClassVar = Map("a map with the predicate type", order=("predicate_type", "content", "by"))
-    predicate_type: str = field(
-        metadata=spec_field(
-            "predicateType",
-            Text(
-                "a predicate type, such as https://spdx.dev/Document",
-                pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$",
-                most=500,
-            ),
+    predicate_type: str = spec(
+        Text(
+            "a predicate type, such as https://spdx.dev/Document",
+            pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$",
+            most=500,
         )
     )
-    by: SignedBy = field(metadata=inline(SignedBy))
-    content: str = field(
+    content: str = spec(
+        Choice(("sbom",)),
+        "What is looked for inside: a real list of packages that describes this artifact. "
+        "Left out: it only must be signed.",
         default="",
-        metadata=spec_field(
-            "content",
-            Choice(
-                ("sbom",),
-                "What is looked for inside: a real list of packages that describes this artifact. "
-                "Left out: it only must be signed.",
-            ),
-        ),
     )
+    by: SignedBy = inline(SignedBy)
 
     def checked(self, at: Place) -> Attest:
         """The attestation, which is there once."""
@@ -202,61 +142,38 @@ class Attest:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map that says whose signature must be there",
+    "For images and charts, which registries keep signatures of. Anything else fails here.",
+    one_of=one_of("identities", "keys"),
+)
 class Require:
     """What a rule demands of each of the `subjects` (`root` or `all`)."""
 
-    spec: ClassVar = Map(
-        "a map that says whose signature must be there",
-        "For images and charts, which registries keep signatures of. Anything else fails here.",
-        one_of=one_of("identities", "keys"),
-        order=("subjects", "trust_root", "log", "by", "attestations"),
-    )
-    by: SignedBy = field(metadata=inline(SignedBy))
-    subjects: str = field(
+    subjects: str = spec(
+        Choice(("root", "all")),
+        "What must be signed: the index or manifest that the lock names, or every manifest in it that is carried, too.",
         default="root",
-        metadata=spec_field(
-            "subjects",
-            Choice(
-                ("root", "all"),
-                "What must be signed: the index or manifest that the lock names, or every manifest in it that is "
-                "carried, too.",
-            ),
-        ),
     )
-    trust_root: str = field(
+    trust_root: str = spec(
+        named("the name of one of the trust roots", "spec.trustRoots"),
+        "Needed beside `identities`. Beside `keys` it is what log entries that came along are verified with; "
+        "without it they are not looked at.",
         default="",
-        metadata=spec_field(
-            "trustRoot",
-            named(
-                "the name of one of the trust roots",
-                "spec.trustRoots",
-                "Needed beside `identities`. Beside `keys` it is what log entries that came along are verified with; "
-                "without it they are not looked at.",
-            ),
-        ),
     )
-    attestations: tuple[Attest, ...] = field(
-        default=(),
-        metadata=spec_field(
-            "attestations",
-            ListOf(Attest, "a list of attestations", "Each must be there, and be about this very digest."),
-        ),
-    )
-    log: str = field(
+    log: str = spec(
+        Choice(("required", "optional")),
+        "Whether a transparency log of the trust root must have the signature. Left out: required beside "
+        "`identities` where the trust root names logs, and optional beside `keys`. With `optional`, a "
+        "signature by a certificate needs a time stamp of an authority that the trust root names. An entry "
+        "that came along must hold in any case.",
         default="",
-        metadata=spec_field(
-            "log",
-            Choice(
-                ("required", "optional"),
-                "Whether a transparency log of the trust root must have the signature. Left out: required beside "
-                "`identities` where the trust root names logs, and optional beside `keys`. With `optional`, a "
-                "signature by a certificate needs a time stamp of an authority that the trust root names. An entry "
-                "that came along must hold in any case.",
-            ),
-        ),
     )
     """`required` or `optional`; empty: required of certificates where the root names logs."""
+    by: SignedBy = inline(SignedBy)
+    attestations: tuple[Attest, ...] = spec(
+        ListOf(Attest, "a list of attestations"), "Each must be there, and be about this very digest.", default=()
+    )
 
     def checked(self, at: Place) -> Require:
         """With the rule's signers in attestations that name none. Certificates and logs need a trust root."""
@@ -278,26 +195,21 @@ class Require:
         return replace(self, trust_root=root, attestations=attestations)
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map with approver, reason and expires",
+    "Passes without a signature: somebody answers for the digest that stands in the lock.",
+)
 class DigestOnly:
     """Passes without a signature, until `expires`."""
 
-    spec: ClassVar = Map(
-        "a map with approver, reason and expires",
-        "Passes without a signature: somebody answers for the digest that stands in the lock.",
-    )
-    approver: str = field(metadata=spec_field("approver", APPROVER))
-    reason: str = field(metadata=spec_field("reason", REASON))
-    expires: datetime = field(metadata=spec_field("expires", TIME))
-    local: bool = field(
+    approver: str = spec(APPROVER)
+    reason: str = spec(REASON)
+    expires: datetime = spec(TIME)
+    local: bool = spec(
+        Flag(),
+        "true: also what lies on the machine that locks, whose name only the request gives: `oci:`, "
+        "`oci-archive:`, `docker-daemon:`, `directory:`, `file:`, Git by a path. Left out, that fails here.",
         default=False,
-        metadata=spec_field(
-            "local",
-            Flag(
-                "true: also what lies on the machine that locks, whose name only the request gives: `oci:`, "
-                "`oci-archive:`, `docker-daemon:`, `directory:`, `file:`, Git by a path. Left out, that fails here."
-            ),
-        ),
     )
     """True where it also holds for what lies on the machine that locks: only the request gives that its name."""
 
@@ -306,46 +218,36 @@ class DigestOnly:
         return at >= self.expires
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the reason")
 class _Denied:
-    spec: ClassVar = Map("a map with the reason")
-    reason: str = field(metadata=spec_field("reason", replace(REASON, title="why it is denied")))
+    reason: str = spec(replace(REASON, title="why it is denied"))
 
     def checked(self, at: Place) -> str:
         """The reason."""
         return self.reason
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with match and one of require, digestOnly and deny", one_of=one_of("require", "digestOnly", "deny"))
 class Rule:
     """What holds for the items that match. One of `require`, `digest_only` and `deny` is set."""
 
-    spec: ClassVar = Map(
-        "a map with match and one of require, digestOnly and deny", one_of=one_of("require", "digestOnly", "deny")
-    )
-    number: int = field(metadata=given("number"))
+    number: int = given("number")
     """From 1, in the order of the file."""
-    match: tuple[str, ...] = field(
-        metadata=spec_field(
-            "match",
-            ListOf(
-                Text("a name, such as ghcr.io/acme/*", least=1, most=300, complaint=name_complaint),
-                "a list of names",
-                "Where the item comes from, without scheme, tag and digest: `ghcr.io/acme/app`, "
-                "`huggingface.co/BAAI/bge-m3`, `git.example.org/acme/app`. `*` stands for anything within a segment, "
-                "`**` for anything at all. Hosts are in lower case. What is read on the machine that locks goes by its "
-                "name in the lock. A rule that denies does not ask about upper and lower case.",
-                least=1,
-            ),
-        )
+    match: tuple[str, ...] = spec(
+        ListOf(
+            Text("a name, such as ghcr.io/acme/*", least=1, most=300, complaint=name_complaint),
+            "a list of names",
+            least=1,
+        ),
+        "Where the item comes from, without scheme, tag and digest: `ghcr.io/acme/app`, "
+        "`huggingface.co/BAAI/bge-m3`, `git.example.org/acme/app`. `*` stands for anything within a segment, "
+        "`**` for anything at all. Hosts are in lower case. What is read on the machine that locks goes by its "
+        "name in the lock. A rule that denies does not ask about upper and lower case.",
     )
-    kinds: tuple[str, ...] = field(
-        default=(),
-        metadata=spec_field("kinds", ListOf(_KindName(), "a list of kinds", "Left out: every kind.", least=1)),
-    )
-    require: Require | None = field(default=None, metadata=spec_field("require", Require))
-    digest_only: DigestOnly | None = field(default=None, metadata=spec_field("digestOnly", DigestOnly))
-    deny: str = field(default="", metadata=spec_field("deny", _Denied))
+    kinds: tuple[str, ...] = spec(ListOf(_KindName(), "a list of kinds", least=1), "Left out: every kind.", default=())
+    require: Require | None = spec(Require, default=None)
+    digest_only: DigestOnly | None = spec(DigestOnly, default=None)
+    deny: str = spec(_Denied, default="")
     """Why it is denied."""
 
     @property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from airgap.content import known_kinds
-from airgap.resources.fields import ListOf, Map, Table, brought, given
+from airgap.resources.fields import Table, brought, given, spec_map
 from airgap.resources.resource import Resource
+from airgap.resources.shapes import ListOf
 
 _EXAMPLE = """\
 metadata:
@@ -47,18 +47,17 @@ def entries(entry: type[Any], title: str) -> ListOf:
     return ListOf(entry, title, distinct=True)
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map of lists, one for each kind of content", least=1)
 class Request:
     """What is carried, by name. `entries` has the lists that are not empty: `images`, `charts` and so on."""
 
-    spec: ClassVar = Map("a map of lists, one for each kind of content", least=1)
     resource: ClassVar = Resource(
         doc="What shall be carried, by name. `airgap lock` turns it into digests.",
         taken_by="`airgap lock` takes a Request",
         examples=(_EXAMPLE,),
     )
-    name: str = field(metadata=given("name"))
-    entries: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, metadata=brought(ENTRIES))
+    name: str = given("name")
+    entries: Mapping[str, tuple[Any, ...]] = brought(ENTRIES, default={})
 
     def of(self, plural: str) -> tuple[Any, ...]:
         """The entries of a list, none where the request has none."""

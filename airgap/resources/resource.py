@@ -7,7 +7,6 @@ from typing import Any
 
 from airgap.content.lock import API_VERSION
 from airgap.resources.document import read_documents
-from airgap.resources.fields import schema
 from airgap.resources.parts import RESOURCE_NAME
 
 _ID = "https://airgap.openova.io/schemas/v1alpha1"
@@ -26,7 +25,7 @@ class Resource:
 
 
 def resource_schema(kind: type[Any]) -> dict[str, Any]:
-    """The JSON Schema of a whole document; `kind` is a dataclass with `spec` and `resource`."""
+    """The JSON Schema of a whole document; `kind` is a declared dataclass with `resource`."""
     head = {"apiVersion": API_VERSION, "kind": kind.__name__}
     name = {"name": RESOURCE_NAME.schema()}
     return {
@@ -48,6 +47,6 @@ def resource_schema(kind: type[Any]) -> dict[str, Any]:
                 "required": ["name"],
                 "properties": name,
             },
-            "spec": schema(kind),
+            "spec": kind.spec.schema(),
         },
     }

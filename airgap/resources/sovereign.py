@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from airgap.net.config import HostConfig
-from airgap.resources.fields import Choice, ListOf, Map, MapOf, Place, Text, given, inline, one_of, path, spec_field
+from airgap.resources.fields import given, inline, one_of, spec, spec_map
 from airgap.resources.parts import FOLDER, PLACE, RELATIVE, Access, S3Access
 from airgap.resources.problems import quoted
 from airgap.resources.references import git_complaint, url_complaint
 from airgap.resources.resource import Resource
+from airgap.resources.shapes import Choice, ListOf, MapOf, Place, Text, path
 
 _EXAMPLE = """\
 metadata:
@@ -71,90 +72,57 @@ class SigningKey:
     password_file: Path
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map with the key that signs what was admitted",
+    "A P-256 key of its own, which the Trust resource does not list: its signatures say that an image came in by "
+    "an import. Needed where a registry has `signatures`.",
+    one_of=one_of("file", "uri"),
+)
 class _SigningKey:
-    spec: ClassVar = Map(
-        "a map with the key that signs what was admitted",
-        "A P-256 key of its own, which the Trust resource does not list: its signatures say that an image came in by "
-        "an import. Needed where a registry has `signatures`.",
-        one_of=one_of("file", "uri"),
-        order=("file", "uri", "password_file"),
+    file: Path | None = spec(
+        path("the path of a private key"), f"As `airgap keys generate` or cosign write it. {RELATIVE}", default=None
     )
-    password_file: Path = field(
-        metadata=spec_field("passwordFile", path("the path of a file with the key's password or the token's PIN"))
-    )
-    file: Path | None = field(
-        default=None,
-        metadata=spec_field(
-            "file", path("the path of a private key", f"As `airgap keys generate` or cosign write it. {RELATIVE}")
-        ),
-    )
-    uri: str = field(
+    uri: str = spec(
+        Text("a key in a token, such as pkcs11:token=bank;object=admitted", pattern="^pkcs11:"),
+        "RFC 7512; the PIN stands in `passwordFile`.",
         default="",
-        metadata=spec_field(
-            "uri",
-            Text(
-                "a key in a token, such as pkcs11:token=bank;object=admitted",
-                "RFC 7512; the PIN stands in `passwordFile`.",
-                pattern="^pkcs11:",
-            ),
-        ),
     )
+    password_file: Path = spec(path("the path of a file with the key's password or the token's PIN"))
 
     def checked(self, at: Place) -> SigningKey:
         """The key, by whichever of the two names it has."""
         return SigningKey(self.uri or str(self.file), self.password_file)
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map that says where the Sovereign's signatures go",
+    "After an import every manifest and index that it admitted is signed by `signingKey`, once, as cosign does it, "
+    "so that admission inside can ask for it: `cosign verify --key admitted.pub --insecure-ignore-tlog=true "
+    "HARBOR/airgap/signatures@DIGEST`. Left out: nothing is signed in this registry.",
+)
 class SignaturesConfig:
     """Where a registry gets the Sovereign's own signatures of what was admitted, and in which shape."""
 
-    spec: ClassVar = Map(
-        "a map that says where the Sovereign's signatures go",
-        "After an import every manifest and index that it admitted is signed by `signingKey`, once, as cosign does it, "
-        "so that admission inside can ask for it: `cosign verify --key admitted.pub --insecure-ignore-tlog=true "
-        "HARBOR/airgap/signatures@DIGEST`. Left out: nothing is signed in this registry.",
-        order=("repository", "place", "layout"),
-    )
-    repository: str = field(
+    repository: str = spec(
+        Text("a repository in a project of its own, such as airgap/signatures", pattern=_REPOSITORY),
+        "The side repository for `place: side`: the signatures refer to images that are elsewhere.",
         default="",
-        metadata=spec_field(
-            "repository",
-            Text(
-                "a repository in a project of its own, such as airgap/signatures",
-                "The side repository for `place: side`: the signatures refer to images that are elsewhere.",
-                pattern=_REPOSITORY,
-            ),
-        ),
     )
     """The side repository; `""` where they lie beside each image."""
-    layout: str = field(
-        default="bundle",
-        metadata=spec_field(
-            "layout",
-            Choice(
-                ("bundle", "legacy"),
-                "`bundle`: cosign v3, an OCI referrer. `legacy`: a tag `sha256-….sig`, for verifiers that know no "
-                "bundles.",
-            ),
-        ),
-    )
-    """`bundle` (cosign v3) or `legacy` (a `.sig` tag)."""
-    place: str = field(
+    place: str = spec(
+        Choice(("side", "beside")),
+        "`side`: all in one repository, so that nothing of upstream is hidden. `beside`: in each image's "
+        "repository; a bundle beside an image that has only older signatures of upstream is refused, because "
+        "cosign would not see those any more.",
         default="side",
-        compare=False,
-        metadata=spec_field(
-            "place",
-            Choice(
-                ("side", "beside"),
-                "`side`: all in one repository, so that nothing of upstream is hidden. `beside`: in each image's "
-                "repository; a bundle beside an image that has only older signatures of upstream is refused, because "
-                "cosign would not see those any more.",
-            ),
-        ),
     )
     """`side` or `beside`."""
+    layout: str = spec(
+        Choice(("bundle", "legacy")),
+        "`bundle`: cosign v3, an OCI referrer. `legacy`: a tag `sha256-….sig`, for verifiers that know no bundles.",
+        default="bundle",
+    )
+    """`bundle` (cosign v3) or `legacy` (a `.sig` tag)."""
 
     def checked(self, at: Place) -> SignaturesConfig:
         """The place, which is said once."""
@@ -165,53 +133,35 @@ class SignaturesConfig:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the registry's url and projects")
 class RegistryConfig:
     """A Harbor or other registry. `projects` maps prefixes of original names to projects."""
 
-    spec: ClassVar = Map(
-        "a map with the registry's url and projects",
-        order=("url", "projects", "signatures", "records", "host"),
+    url: str = spec(
+        Text("the registry's address, such as https://harbor.example.org", least=1), "`http://` speaks without TLS."
     )
-    url: str = field(
-        metadata=spec_field(
-            "url",
+    projects: Mapping[str, str] = spec(
+        MapOf(
+            PLACE,
             Text(
-                "the registry's address, such as https://harbor.example.org", "`http://` speaks without TLS.", least=1
+                "a project, in lower case, such as dockerhub",
+                pattern="^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
             ),
-        )
-    )
-    projects: Mapping[str, str] = field(
-        metadata=spec_field(
-            "projects",
-            MapOf(
-                PLACE,
-                Text(
-                    "a project, in lower case, such as dockerhub",
-                    pattern="^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
-                ),
-                "a map from the beginning of an original name to a project",
-                "Not those of Harbor's proxy caches, which refuse pushes.",
-                least=1,
-            ),
-        )
-    )
-    host: HostConfig = field(default_factory=HostConfig, metadata=inline(Access))
-    records: str = field(
-        default="",
-        metadata=spec_field(
-            "records",
-            Text(
-                "a repository in a project of its own, such as airgap/records",
-                "The signed list of accepted deliveries is kept there, so that a state that was lost or rolled back "
-                "is noticed, and can be rebuilt. No content may go to that project, and its tags must not be "
-                "immutable. Left out: it is not kept in this registry.",
-                pattern=_REPOSITORY,
-            ),
+            "a map from the beginning of an original name to a project",
+            least=1,
         ),
+        "Not those of Harbor's proxy caches, which refuse pushes.",
+    )
+    signatures: SignaturesConfig | None = spec(SignaturesConfig, default=None)
+    records: str = spec(
+        Text("a repository in a project of its own, such as airgap/records", pattern=_REPOSITORY),
+        "The signed list of accepted deliveries is kept there, so that a state that was lost or rolled back "
+        "is noticed, and can be rebuilt. No content may go to that project, and its tags must not be "
+        "immutable. Left out: it is not kept in this registry.",
+        default="",
     )
     """The repository in which the signed list of accepted deliveries is kept; `""`: it is not kept there."""
-    signatures: SignaturesConfig | None = field(default=None, metadata=spec_field("signatures", SignaturesConfig))
+    host: HostConfig = inline(Access, default=HostConfig())
 
     def checked(self, at: Place) -> RegistryConfig:
         """With its address in one spelling. What is kept in the registry has projects of its own."""
@@ -233,33 +183,23 @@ class RegistryConfig:
             at.bad(what, *below)
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the Git server's url and organizations")
 class GitConfig:
     """A Gitea (https or http URL) or a folder of bare repositories (absolute path)."""
 
-    spec: ClassVar = Map("a map with the Git server's url and organizations")
-    url: str = field(
-        metadata=spec_field(
-            "url",
-            Text(
-                "the Git server's address, such as https://gitea.example.org, or a folder",
-                "A folder holds bare repositories, and needs no credentials.",
-                least=1,
-            ),
+    url: str = spec(
+        Text("the Git server's address, such as https://gitea.example.org, or a folder", least=1),
+        "A folder holds bare repositories, and needs no credentials.",
+    )
+    organizations: Mapping[str, str] = spec(
+        MapOf(
+            PLACE,
+            Text("an organization, such as catalog", pattern="^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"),
+            "a map from the beginning of an original name to an organization",
+            least=1,
         )
     )
-    organizations: Mapping[str, str] = field(
-        metadata=spec_field(
-            "organizations",
-            MapOf(
-                PLACE,
-                Text("an organization, such as catalog", pattern="^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"),
-                "a map from the beginning of an original name to an organization",
-                least=1,
-            ),
-        )
-    )
-    host: HostConfig = field(default_factory=HostConfig, metadata=inline(Access))
+    host: HostConfig = inline(Access, default=HostConfig())
 
     def checked(self, at: Place) -> GitConfig:
         """With its address or absolute path. A folder needs no credentials."""
@@ -273,45 +213,37 @@ class GitConfig:
         return self if complaint else replace(self, url=str(at.reader.path((*at.steps, "url"), self.url)))
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the buckets of models and files", least=1)
 class _Buckets:
-    spec: ClassVar = Map("a map with the buckets of models and files", least=1)
-    models: str = field(default="", metadata=spec_field("models", _BUCKET))
-    files: str = field(default="", metadata=spec_field("files", _BUCKET))
+    models: str = spec(_BUCKET, default="")
+    files: str = spec(_BUCKET, default="")
 
     def checked(self, at: Place) -> dict[str, str]:
         """The buckets that there are, by what goes there."""
         return dict(at.value)
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the store's endpoint and buckets")
 class S3Config:
     """An S3 endpoint. `buckets` has a name for `models` and for `files`."""
 
-    spec: ClassVar = Map("a map with the store's endpoint and buckets", order=("endpoint", "buckets", "region", "host"))
-    endpoint: str = field(
-        metadata=spec_field("endpoint", Text("the store's address, such as http://minio.storage.svc:9000", least=1))
-    )
-    buckets: Mapping[str, str] = field(metadata=spec_field("buckets", _Buckets))
-    host: HostConfig = field(default_factory=HostConfig, metadata=inline(S3Access))
-    region: str = field(
-        default="us-east-1", metadata=spec_field("region", Text("a region's name", pattern="^[a-z0-9-]+$"))
-    )
+    endpoint: str = spec(Text("the store's address, such as http://minio.storage.svc:9000", least=1))
+    buckets: Mapping[str, str] = spec(_Buckets)
+    region: str = spec(Text("a region's name", pattern="^[a-z0-9-]+$"), default="us-east-1")
+    host: HostConfig = inline(S3Access, default=HostConfig())
 
     def checked(self, at: Place) -> S3Config:
         """With its address in one spelling."""
         return replace(self, endpoint=_base_url(at, "endpoint"))
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map(
+    "a map with the Sovereign's services, or a directory",
+    one_of={"directory": ("directory",), "services (registries, git, s3)": ("registries", "git", "s3")},
+)
 class Sovereign:
     """Where things end. Either services or, with none at all, `directory`."""
 
-    spec: ClassVar = Map(
-        "a map with the Sovereign's services, or a directory",
-        one_of={"directory": ("directory",), "services (registries, git, s3)": ("registries", "git", "s3")},
-        order=("name", "state_dir", "registries", "signing_key", "git", "s3", "directory"),
-    )
     resource: ClassVar = Resource(
         doc="Where things end: the services of one Sovereign, or one directory in their place. `airgap import` "
         "and `airgap audit` take it with `--sovereign`. A key of `projects` and `organizations` is the "
@@ -320,32 +252,23 @@ class Sovereign:
         taken_by="`airgap import` and `airgap audit` take a Sovereign with --sovereign",
         examples=(_EXAMPLE, _DIRECTORY),
     )
-    name: str = field(metadata=given("name"))
-    state_dir: Path | None = field(
+    name: str = given("name")
+    state_dir: Path | None = spec(
+        FOLDER,
+        "Accepted deliveries, journal and log. Never on the media. Left out: the user's state folder.",
         default=None,
-        metadata=spec_field(
-            "stateDir",
-            FOLDER,
-            "Accepted deliveries, journal and log. Never on the media. Left out: the user's state folder.",
-        ),
     )
-    registries: tuple[RegistryConfig, ...] = field(
-        default=(),
-        metadata=spec_field(
-            "registries", ListOf(RegistryConfig, "a list of registries, one for each host cluster", least=1)
-        ),
+    registries: tuple[RegistryConfig, ...] = spec(
+        ListOf(RegistryConfig, "a list of registries, one for each host cluster", least=1), default=()
     )
-    git: GitConfig | None = field(default=None, metadata=spec_field("git", GitConfig))
-    s3: S3Config | None = field(default=None, metadata=spec_field("s3", S3Config))
-    directory: Path | None = field(
+    signing_key: SigningKey | None = spec(_SigningKey, default=None)
+    git: GitConfig | None = spec(GitConfig, default=None)
+    s3: S3Config | None = spec(S3Config, default=None)
+    directory: Path | None = spec(
+        FOLDER,
+        "No service at all: an OCI layout in `oci/`, bare repositories in `git/`, objects in `objects/`.",
         default=None,
-        metadata=spec_field(
-            "directory",
-            FOLDER,
-            "No service at all: an OCI layout in `oci/`, bare repositories in `git/`, objects in `objects/`.",
-        ),
     )
-    signing_key: SigningKey | None = field(default=None, metadata=spec_field("signingKey", _SigningKey))
 
     def checked(self, at: Place) -> Sovereign:
         """The Sovereign, which has a signing key where, and only where, a registry wants signatures."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from airgap.resources.fields import Choice, ListOf, Map, Place, Text, given, spec_field
+from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.keys import KEY_NAME, public_key_file
 from airgap.resources.parts import DIGEST, RESOURCE_NAME, TIME, in_order
 from airgap.resources.resource import Resource
+from airgap.resources.shapes import Choice, ListOf, Place, Text
 
 _EXAMPLE = """\
 metadata:
@@ -36,38 +36,28 @@ spec:
 ROLES = ("exporter", "station", "security-officer", "sovereign")
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the time from which the key is not believed")
 class Revocation:
     """The key is not believed from `at` on, but for what `accept` names by digest."""
 
-    spec: ClassVar = Map("a map with the time from which the key is not believed")
-    at: datetime = field(metadata=spec_field("at", TIME))
-    accept: tuple[str, ...] = field(
+    at: datetime = spec(TIME)
+    accept: tuple[str, ...] = spec(
+        ListOf(DIGEST, "a list of digests"),
+        "What the key signed after that time and is believed all the same.",
         default=(),
-        metadata=spec_field(
-            "accept",
-            ListOf(
-                DIGEST,
-                "a list of digests",
-                "What the key signed after that time and is believed all the same.",
-            ),
-        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the key's name, role, file and times")
 class TrustedKey:
     """A public key, what it may sign and when. Times have a zone; `public_key_pem` is the file's content."""
 
-    spec: ClassVar = Map("a map with the key's name, role, file and times")
-    name: str = field(metadata=spec_field("name", Text("the key's name, such as exporter-2026", pattern=KEY_NAME)))
-    role: str = field(metadata=spec_field("role", Choice(ROLES, "One key has one role.")))
-    public_key_pem: bytes = field(
-        metadata=spec_field("publicKeyFile", public_key_file("`airgap keys generate` or cosign write"))
-    )
-    not_before: datetime = field(metadata=spec_field("notBefore", TIME))
-    not_after: datetime = field(metadata=spec_field("notAfter", TIME))
-    revoked: Revocation | None = field(default=None, metadata=spec_field("revoked", Revocation))
+    name: str = spec(Text("the key's name, such as exporter-2026", pattern=KEY_NAME))
+    role: str = spec(Choice(ROLES), "One key has one role.")
+    public_key_pem: bytes = spec(public_key_file("`airgap keys generate` or cosign write"), name="publicKeyFile")
+    not_before: datetime = spec(TIME)
+    not_after: datetime = spec(TIME)
+    revoked: Revocation | None = spec(Revocation, default=None)
 
     def checked(self, at: Place) -> TrustedKey:
         """The key, whose times are in order."""
@@ -75,38 +65,24 @@ class TrustedKey:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the Sovereign's name and the keys")
 class Trust:
     """Who may sign what for one Sovereign. `require` names the statements that a delivery must bring."""
 
-    spec: ClassVar = Map("a map with the Sovereign's name and the keys")
     resource: ClassVar = Resource(
         doc="Who may sign what for one Sovereign. It comes into the Sovereign by a way of its own, never on the "
         "media. Commands that read statements take it with `--trust`.",
         taken_by="commands that read statements take a Trust with --trust",
         examples=(_EXAMPLE,),
     )
-    sovereign: str = field(
-        metadata=spec_field("sovereign", RESOURCE_NAME, "The Sovereign that deliveries must be made for.")
-    )
-    keys: tuple[TrustedKey, ...] = field(
-        metadata=spec_field("keys", ListOf(TrustedKey, "a list of public keys", least=1, names=True))
-    )
-    require: tuple[str, ...] = field(
+    sovereign: str = spec(RESOURCE_NAME, "The Sovereign that deliveries must be made for.")
+    keys: tuple[TrustedKey, ...] = spec(ListOf(TrustedKey, "a list of public keys", least=1, names=True))
+    require: tuple[str, ...] = spec(
+        ListOf(Choice(("pull", "verdict", "delivery", "approval")), "a list of statements", least=1, unique=True),
+        "What a delivery must bring, each signed by a key whose role may make it. `delivery` is always among them.",
         default=("delivery",),
-        metadata=spec_field(
-            "require",
-            ListOf(
-                Choice(("pull", "verdict", "delivery", "approval")),
-                "a list of statements",
-                "What a delivery must bring, each signed by a key whose role may make it. "
-                "`delivery` is always among them.",
-                least=1,
-                unique=True,
-            ),
-        ),
     )
-    raw: bytes = field(default=b"", metadata=given("raw"))
+    raw: bytes = given("raw", default=b"")
     """The file's bytes, kept as evidence."""
 
     def checked(self, at: Place) -> Trust:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
 from airgap.base.digest import Digest
-from airgap.resources.fields import Choice, ListOf, Map, given, spec_field
+from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import APPROVER, DIGEST, REASON, TIME
 from airgap.resources.resource import Resource
+from airgap.resources.shapes import Choice, ListOf
 
 _EXAMPLE = """\
 metadata:
@@ -26,11 +26,10 @@ MAX_WAIVER = 1 << 20
 """Bytes of a waiver's file: some ten thousand digests."""
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with digests, checks, approver, reason and expires")
 class Waiver:
     """For each of `digests`, each of `checks` may say no until `expires`. It never lifts a deny."""
 
-    spec: ClassVar = Map("a map with digests, checks, approver, reason and expires")
     resource: ClassVar = Resource(
         doc="What may pass although a check said no: by digest, for a time, with somebody's name on it. It counts "
         "only with a security-officer's signature (`airgap sign WAIVER`). `airgap scan` takes it with "
@@ -39,37 +38,21 @@ class Waiver:
         taken_by="`airgap sign` signs a Waiver, `airgap scan` takes it with --waiver",
         examples=(_EXAMPLE,),
     )
-    name: str = field(metadata=given("name"))
-    digests: tuple[Digest, ...] = field(
-        metadata=spec_field(
-            "digests",
-            ListOf(
-                DIGEST,
-                "a list of digests",
-                "What is waived: the digest that the check is about, as `airgap scan` prints it. "
-                "Names are not enough, because tags move.",
-                least=1,
-                unique=True,
-            ),
-        )
+    name: str = given("name")
+    digests: tuple[Digest, ...] = spec(
+        ListOf(DIGEST, "a list of digests", least=1, unique=True),
+        "What is waived: the digest that the check is about, as `airgap scan` prints it. "
+        "Names are not enough, because tags move.",
     )
     """What checks are about: roots of items, child manifests; of an item without a root its pin."""
-    checks: tuple[str, ...] = field(
-        metadata=spec_field(
-            "checks",
-            ListOf(
-                Choice(("signature", "attestation")),
-                "a list of checks",
-                "Which checks of these digests may say no.",
-                least=1,
-                unique=True,
-            ),
-        )
+    checks: tuple[str, ...] = spec(
+        ListOf(Choice(("signature", "attestation")), "a list of checks", least=1, unique=True),
+        "Which checks of these digests may say no.",
     )
-    approver: str = field(metadata=spec_field("approver", APPROVER))
-    reason: str = field(metadata=spec_field("reason", REASON))
-    expires: datetime = field(metadata=spec_field("expires", TIME))
-    raw: bytes = field(metadata=given("raw"))
+    approver: str = spec(APPROVER)
+    reason: str = spec(REASON)
+    expires: datetime = spec(TIME)
+    raw: bytes = given("raw")
     """The file's bytes, which the approval is about."""
 
     @property

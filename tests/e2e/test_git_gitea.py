@@ -46,7 +46,7 @@ class Sovereign:
         """As a new process would make it."""
         host = HostConfig(credentials or Credentials(token_file=self.tmp / "token"))
         client = Client({self.gitea.url.removeprefix("http://"): host}, zone="gap")
-        config = GitConfig(self.gitea.url, {"example.org": self.org}, host)
+        config = GitConfig(url=self.gitea.url, organizations={"example.org": self.org}, host=host)
         return GitDestination(config, client, self.tmp / "inside", Run(Silent(), jobs=2))
 
     def form(self, work: Work, *names: str, lfs: bool = False) -> Refs:

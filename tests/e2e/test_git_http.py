@@ -61,7 +61,7 @@ def place(server: GitServer, tmp_path: Path, name: str = "inside") -> GitDestina
     """The server as a destination, as a new process would make it."""
     made = client(server, tmp_path, gap=True)
     host = made.hosts[server.host]
-    config = GitConfig(server.url, {"example.org": "catalog"}, host)
+    config = GitConfig(url=server.url, organizations={"example.org": "catalog"}, host=host)
     return GitDestination(config, made, tmp_path / name, Run(Silent(), jobs=2))
 
 
@@ -302,7 +302,7 @@ def test_answers_that_get_lost_on_the_way_do_not_matter(
     proxy.fault("POST", "git-receive-pack", times=1, lost_answer=True)
     proxy.fault("POST", "git-receive-pack", times=1, status=413)
     proxy.fault("POST", "git-receive-pack", times=1, status=504)
-    config = GitConfig(proxy.url, {"example.org": "catalog"})
+    config = GitConfig(url=proxy.url, organizations={"example.org": "catalog"})
     http = Client({}, zone="gap", retries=QUICK)
     done = carry(GitDestination(config, http, tmp_path / "inside", Run(Silent())), form)
     assert set(outcomes(done).values()) == {ChangeOutcome.WRITTEN}
@@ -319,7 +319,7 @@ def test_what_a_cut_line_left_undone_is_reported_and_done_by_the_next_run(
     git_http.new_repo("catalog/thing")
     proxy = fault_proxy(git_http.url)
     proxy.fault("POST", "git-receive-pack", refuse=True)
-    config = GitConfig(proxy.url, {"example.org": "catalog"})
+    config = GitConfig(url=proxy.url, organizations={"example.org": "catalog"})
     http = Client({}, zone="gap", retries=QUICK)
     done = carry(GitDestination(config, http, tmp_path / "inside", Run(Silent())), form)
     assert set(outcomes(done).values()) == {ChangeOutcome.FAILED}
@@ -340,7 +340,7 @@ def test_an_lfs_server_that_forgets_is_not_believed(
     git_http.new_repo("catalog/thing")
     proxy = fault_proxy(git_http.url)
     proxy.fault("PUT", "/info/lfs/", status=200)
-    config = GitConfig(proxy.url, {"example.org": "catalog"})
+    config = GitConfig(url=proxy.url, organizations={"example.org": "catalog"})
     http = Client({}, zone="gap", retries=QUICK)
     destination = GitDestination(config, http, tmp_path / "inside", Run(Silent()))
     destination.plan(form)

@@ -22,7 +22,7 @@ from tests.parts.hugging_face import HuggingFace
 
 pytestmark = pytest.mark.e2e
 REPO = "sentence-transformers/all-MiniLM-L6-v2"
-ASKED = ModelRequest(REPO, repo=REPO)
+ASKED = ModelRequest(name=REPO, repo=REPO)
 TOKEN = "hf_friend"
 
 
@@ -87,7 +87,7 @@ def test_a_real_model_is_locked_and_arrives_whole(hf_endpoint: HuggingFace, mini
 def test_the_hub_and_a_folder_give_the_same_root(hf_endpoint: HuggingFace, minilm: Path, tmp_path: Path) -> None:
     hf_endpoint.publish(REPO, minilm)
     reach = reach_to(hf_endpoint, tmp_path)
-    from_folder = KIND.resolve(ModelRequest(REPO, directory=minilm), reach)
+    from_folder = KIND.resolve(ModelRequest(name=REPO, directory=minilm), reach)
     assert from_folder.root == KIND.resolve(ASKED, reach).root
 
 
@@ -183,7 +183,7 @@ def test_what_is_not_there_is_said_to_be_missing(hf_endpoint: HuggingFace, tmp_p
     hf_endpoint.publish(REPO, small_model(tmp_path / "model"))
     reach = reach_to(hf_endpoint, tmp_path)
     revision = failure(replace(ASKED, revision="nope"), reach)
-    repo = failure(ModelRequest("no/pe", repo="no/pe"), reach)
+    repo = failure(ModelRequest(name="no/pe", repo="no/pe"), reach)
     assert isinstance(revision, NotFoundError)
     assert isinstance(repo, NotFoundError)
     assert (revision.code, repo.code) == ("no-revision", "no-model")

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -20,8 +19,9 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock import Item, Lock, LockedFile
 from airgap.kinds import table
 from airgap.kinds.kind import Kind
-from airgap.resources.fields import Choice, Map, Text, given, path, spec_field
+from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.load import load_policy, load_request
+from airgap.resources.shapes import Choice, Text, path
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.locate import Reach
 from airgap.store.memory import Memory
@@ -57,15 +57,14 @@ STATION = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the note")
 class NoteRequest:
     """A small text in a file, and the colour of its paper."""
 
-    spec: ClassVar = Map("a map with the note")
-    note: Path = field(metadata=spec_field("note", path("a file's path")))
-    name: str = field(metadata=spec_field("name", Text("the note's name", least=1)))
-    colour: str = field(default="yellow", metadata=spec_field("colour", Choice(COLOURS)))
-    where: str = field(default="", metadata=given("where"))
+    note: Path = spec(path("a file's path"))
+    name: str = spec(Text("the note's name", least=1))
+    colour: str = spec(Choice(COLOURS), default="yellow")
+    where: str = given("where", default="")
 
 
 class NoteKind(Kind[NoteRequest]):

@@ -503,7 +503,7 @@ def test_a_private_authority_is_believed_when_it_is_named(tls_minio: tuple[str, 
     (tmp_path / "secret").write_text(SECRET_KEY)
     for name in ("access", "secret"):
         (tmp_path / name).chmod(0o600)
-    named = S3Config(url, {"models": "models"}, HostConfig(credentials=keys, ca_file=ca_file))
+    named = S3Config(endpoint=url, buckets={"models": "models"}, host=HostConfig(credentials=keys, ca_file=ca_file))
     with pytest.raises(InputError, match="no-bucket"):  # so far, but TLS is well
         S3Destination(named, tmp_path, Run(Silent())).plan(tree({"one": b"1"}))
     unnamed = replace(named, host=HostConfig(credentials=keys))

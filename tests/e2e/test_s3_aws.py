@@ -65,7 +65,7 @@ def destination(endpoint: str, tmp_path: Path) -> S3Destination:
         (tmp_path / name).write_text(name)
         (tmp_path / name).chmod(0o600)
     keys = Credentials(access_key_file=tmp_path / "access", secret_key_file=tmp_path / "secret")
-    config = S3Config(endpoint, {"models": BUCKET}, HostConfig(credentials=keys))
+    config = S3Config(endpoint=endpoint, buckets={"models": BUCKET}, host=HostConfig(credentials=keys))
     return S3Destination(config, tmp_path / "journals", Run(Silent(), jobs=2))
 
 

@@ -170,11 +170,11 @@ def test_the_resource_says_where_and_by_which_key(tmp_path: Path) -> None:
     made = sovereign("{file: a.key, passwordFile: pw}", "{repository: airgap/signatures}", tmp_path)
     assert made.signing_key == SigningKey(str(tmp_path / "a.key"), tmp_path / "pw")
     assert [one.signatures for one in made.registries] == [
-        SignaturesConfig("airgap/signatures", "bundle"),
+        SignaturesConfig(repository="airgap/signatures", layout="bundle"),
         None,
     ]
     uri = "pkcs11:token=bank;object=admitted"
     beside = "{place: beside, layout: legacy}"
     made = sovereign(f"{{uri: '{uri}', passwordFile: /run/pin}}", beside, tmp_path)
     assert made.signing_key == SigningKey(uri, Path("/run/pin"))
-    assert made.registries[0].signatures == SignaturesConfig("", "legacy")
+    assert made.registries[0].signatures == SignaturesConfig(repository="", place="beside", layout="legacy")

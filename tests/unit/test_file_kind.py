@@ -49,13 +49,13 @@ def reach(tmp_path: Path) -> Reach:
 
 
 def by_url(url: str, sha256: str = SUM) -> FileRequest:
-    return FileRequest("hello", sha256, "docs/hello.txt", url=url)
+    return FileRequest(name="hello", sha256=sha256, path="docs/hello.txt", url=url)
 
 
 def local(folder: Path, data: bytes = DATA) -> FileRequest:
     path = folder / "hello.txt"
     path.write_bytes(data)
-    return FileRequest("hello", SUM, "docs/hello.txt", file=path)
+    return FileRequest(name="hello", sha256=SUM, path="docs/hello.txt", file=path)
 
 
 def pull(item: Item, reach: Reach, folder: Path) -> Copied:

@@ -40,7 +40,7 @@ class Inside:
 
     def destination(self, **more: object) -> GitDestination:
         """As a new process would make it."""
-        config = GitConfig(str(self.root), ORGANIZATIONS)
+        config = GitConfig(url=str(self.root), organizations=ORGANIZATIONS)
         run = Run(Silent(), jobs=2, **more)  # type: ignore[arg-type]
         return GitDestination(config, Client(zone="gap"), self.tmp / "inside", run)
 
@@ -338,7 +338,7 @@ def test_two_items_with_one_place_are_an_input_error(inside: Inside, work: Work)
 
 
 def test_without_organizations_names_stay(inside: Inside, work: Work, tmp_path: Path) -> None:
-    config = GitConfig(str(inside.root), {})
+    config = GitConfig(url=str(inside.root), organizations={})
     destination = GitDestination(config, Client(zone="gap"), tmp_path / "inside", Run(Silent()))
     (change, _) = destination.plan(inside.form(work))
     assert change.at == "example.org/thing"

@@ -42,7 +42,7 @@ def request_(tmp_path: Path) -> ModelRequest:
         path = tmp_path / "tiny" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return ModelRequest("acme/tiny", directory=tmp_path / "tiny")
+    return ModelRequest(name="acme/tiny", directory=tmp_path / "tiny")
 
 
 def test_the_root_of_a_model_stays_what_it_is(tmp_path: Path, request_: ModelRequest, reach: Reach) -> None:
@@ -132,11 +132,11 @@ def test_a_hub_that_is_not_there_is_an_upstream_error(reach: Reach) -> None:
     (port,) = free_ports(1)
     reach.hub_endpoint = f"http://127.0.0.1:{port}"
     with pytest.raises(UpstreamError) as caught:
-        KIND.resolve(ModelRequest("acme/tiny", repo="acme/tiny"), reach)
+        KIND.resolve(ModelRequest(name="acme/tiny", repo="acme/tiny"), reach)
     assert caught.value.code == "hub"
 
 
 def test_a_name_that_no_hub_has_is_refused(reach: Reach) -> None:
     with pytest.raises(AirgapError) as caught:
-        KIND.resolve(ModelRequest("tiny", repo="a/b/c"), reach)
+        KIND.resolve(ModelRequest(name="tiny", repo="a/b/c"), reach)
     assert caught.value.code == "bad-repo"

@@ -59,28 +59,51 @@ spec:
   - {{url: 'https://get.example.org/k3s?v=1', sha256: {SHA}, path: k3s/v1.31/k3s, name: k3s}}
 """
     made, upstreams = load_request(text.encode(), base_dir=BASE, label="r.yaml")
-    assert upstreams == Upstreams()
+    assert upstreams == Upstreams(hosts={})
     assert made == Request(
-        "demo",
-        {
+        name="demo",
+        entries={
             "images": (
                 ImageRequest(
-                    "docker.io/library/alpine:3.20", "alpine", ("linux/amd64", "linux/arm/v7"), "seed", "r.yaml:7:5"
+                    ref="docker.io/library/alpine:3.20",
+                    name="alpine",
+                    platforms=("linux/amd64", "linux/arm/v7"),
+                    phase="seed",
+                    where="r.yaml:7:5",
                 ),
             ),
-            "charts": (ChartRequest("oci://ghcr.io/openova-io/bp-cilium:1.1.1", "cilium", "seed", "r.yaml:9:5"),),
+            "charts": (
+                ChartRequest(
+                    ref="oci://ghcr.io/openova-io/bp-cilium:1.1.1", name="cilium", phase="seed", where="r.yaml:9:5"
+                ),
+            ),
             "git": (
                 GitRequest(
-                    "https://github.com/openova-io/openova",
-                    "blueprints",
-                    ("refs/heads/main", "refs/tags/v*"),
+                    url="https://github.com/openova-io/openova",
+                    name="blueprints",
+                    refs=("refs/heads/main", "refs/tags/v*"),
                     lfs=True,
                     where="r.yaml:11:5",
                 ),
             ),
-            "models": (ModelRequest("x/y", "BAAI/bge-m3", None, "refs/pr/1", ("*.safetensors",), "r.yaml:13:5"),),
+            "models": (
+                ModelRequest(
+                    name="x/y",
+                    repo="BAAI/bge-m3",
+                    directory=None,
+                    revision="refs/pr/1",
+                    include=("*.safetensors",),
+                    where="r.yaml:13:5",
+                ),
+            ),
             "files": (
-                FileRequest("k3s", SHA, "k3s/v1.31/k3s", "https://get.example.org/k3s?v=1", where="r.yaml:15:5"),
+                FileRequest(
+                    name="k3s",
+                    sha256=SHA,
+                    path="k3s/v1.31/k3s",
+                    url="https://get.example.org/k3s?v=1",
+                    where="r.yaml:15:5",
+                ),
             ),
         },
     )
@@ -147,7 +170,7 @@ spec:
     "[::1]:5000": {{}}
 """
     made, upstreams = load_request(text.encode(), base_dir=BASE)
-    assert made == Request("demo")
+    assert made == Request(name="demo")
     assert upstreams.hosts == {
         "registry.example.org": HostConfig(
             Credentials(username="me", password_file=Path("/work/pw")),
@@ -186,21 +209,25 @@ spec:
         state_dir=Path("/var/lib/airgap"),
         registries=(
             RegistryConfig(
-                "https://harbor.example.org",
-                {"ghcr.io/openova-io": "catalyst", "docker.io": "dockerhub"},
-                HostConfig(Credentials(password_file=Path("/work/robot.json")), allowed_hosts=("storage.example.org",)),
+                url="https://harbor.example.org",
+                projects={"ghcr.io/openova-io": "catalyst", "docker.io": "dockerhub"},
+                host=HostConfig(
+                    Credentials(password_file=Path("/work/robot.json")), allowed_hosts=("storage.example.org",)
+                ),
             ),
-            RegistryConfig("http://localhost:5000", {"docker.io": "hub/nested"}, HostConfig(plain_http=True)),
+            RegistryConfig(
+                url="http://localhost:5000", projects={"docker.io": "hub/nested"}, host=HostConfig(plain_http=True)
+            ),
         ),
         git=GitConfig(
-            "https://gitea.example.org/sub",
-            {"github.com/openova-io": "catalog"},
-            HostConfig(Credentials(username="import", password_file=Path("/work/pw"))),
+            url="https://gitea.example.org/sub",
+            organizations={"github.com/openova-io": "catalog"},
+            host=HostConfig(Credentials(username="import", password_file=Path("/work/pw"))),
         ),
         s3=S3Config(
-            "http://minio.storage.svc:9000",
-            {"models": "ai-hub-models"},
-            HostConfig(
+            endpoint="http://minio.storage.svc:9000",
+            buckets={"models": "ai-hub-models"},
+            host=HostConfig(
                 Credentials(access_key_file=Path("/work/id"), secret_key_file=Path("/work/key")), plain_http=True
             ),
         ),
@@ -219,10 +246,10 @@ def test_the_robot_file_of_a_registry_is_a_login(tmp_path: Path) -> None:
 def test_a_sovereign_of_folders() -> None:
     head = HEAD.format(kind="Sovereign")
     made = load_sovereign(f"{head}spec: {{directory: ./sovereign}}\n".encode(), base_dir=BASE)
-    assert made == Sovereign("demo", directory=Path("/work/sovereign"))
+    assert made == Sovereign(name="demo", directory=Path("/work/sovereign"))
     git = "spec: {git: {url: git, organizations: {github.com: catalog}}}\n"
     made = load_sovereign(f"{head}{git}".encode(), base_dir=BASE)
-    assert made.git == GitConfig("/work/git", {"github.com": "catalog"})
+    assert made.git == GitConfig(url="/work/git", organizations={"github.com": "catalog"})
 
 
 def write_keys(folder: Path) -> tuple[bytes, bytes]:
@@ -266,7 +293,7 @@ def test_a_trust_file_with_its_keys(tmp_path: Path) -> None:
     assert one.not_after == datetime(2026, 12, 31, 20, 0, 0, 250_000, tzinfo=UTC)
     assert one.revoked is None
     assert (two.public_key_pem, two.not_after) == (station, datetime(2027, 1, 1, 0, 30, tzinfo=UTC))
-    assert two.revoked == Revocation(datetime(2026, 6, 1, tzinfo=UTC), (f"sha256:{SHA}",))
+    assert two.revoked == Revocation(at=datetime(2026, 6, 1, tzinfo=UTC), accept=(f"sha256:{SHA}",))
 
 
 def test_delivery_is_required_when_nothing_is_said(tmp_path: Path) -> None:
@@ -335,7 +362,7 @@ def test_byte_order_mark_crlf_and_json_are_taken() -> None:
         "metadata": {"name": "demo"},
         "spec": {"images": []},
     }
-    assert load_request(json.dumps(resource).encode())[0] == Request("demo")
+    assert load_request(json.dumps(resource).encode())[0] == Request(name="demo")
 
 
 def test_bytes_that_are_no_text_are_refused_where_they_are() -> None:

@@ -158,7 +158,7 @@ REFUSALS: list[tuple[Change, str]] = [
     (both_roles, "wrong-role"),
     (key(not_after=NOW - 2 * HOUR), "key-not-valid-then"),
     (key(not_before=NOW), "key-not-valid-then"),
-    (key(revoked=Revocation(NOW - DAY)), "key-revoked"),
+    (key(revoked=Revocation(at=NOW - DAY)), "key-revoked"),
     (lambda world: world.sign_again(NOW + 2 * HOUR), "signed-in-future"),
     (lambda world: setattr(world, "index", b"x" * (MAX_INDEX + 1)), "index-too-large"),
     (
@@ -266,7 +266,7 @@ def test_a_pull_may_be_older_than_the_last_delivery_while_its_key_is_good() -> N
     new = trusted("exporter-2027", "exporter", successor)
     world.trust = replace(world.trust, keys=(*world.trust.keys, new))
     keys = tuple(
-        replace(key, revoked=Revocation(NOW)) if key.name == "exporter-2026" else key for key in world.trust.keys
+        replace(key, revoked=Revocation(at=NOW)) if key.name == "exporter-2026" else key for key in world.trust.keys
     )
     world.trust = replace(world.trust, keys=keys)
     world.bundles = {"new": signed(successor, world.digest, Delivery(), "exporter", at=NOW)}
@@ -289,7 +289,7 @@ def test_a_clock_that_is_behind_is_its_own_error() -> None:
 
 def test_unknown_and_old_signatures_count_for_nothing_and_are_noted() -> None:
     world, old = good(), signer()
-    entry = trusted("exporter-2025", "exporter", old, revoked=Revocation(NOW - DAY))
+    entry = trusted("exporter-2025", "exporter", old, revoked=Revocation(at=NOW - DAY))
     world.trust = replace(world.trust, keys=(*world.trust.keys, entry))
     world.bundles["stranger"] = signed(signer(), world.digest, Delivery(), "exporter")
     world.bundles["old"] = signed(old, world.digest, Delivery(), "exporter")

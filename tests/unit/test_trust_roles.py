@@ -136,7 +136,7 @@ def test_a_revoked_key_is_believed_for_what_was_before_and_what_is_named(
     at: datetime, accept: tuple[str, ...], code: str
 ) -> None:
     world = World()
-    world.change_key("exporter", revoked=Revocation(START, accept))
+    world.change_key("exporter", revoked=Revocation(at=START, accept=accept))
     data = signed(world.signers["exporter"], SUBJECT, Delivery(), "exporter", at=at)
     if code:
         assert code_of(data, world.trust) == code
@@ -157,14 +157,14 @@ def test_a_key_is_good_now_or_not() -> None:
     assert good_now(key, NOW)
     assert not good_now(key, datetime(2027, 1, 2, tzinfo=UTC))
     assert not good_now(key, datetime(2025, 12, 31, tzinfo=UTC))
-    assert not good_now(replace(key, revoked=Revocation(NOW)), NOW)
-    assert good_now(replace(key, revoked=Revocation(NOW + DAY)), NOW)
+    assert not good_now(replace(key, revoked=Revocation(at=NOW)), NOW)
+    assert good_now(replace(key, revoked=Revocation(at=NOW + DAY)), NOW)
 
 
 def test_a_trust_resource_holds_together() -> None:
     one, two = signer(), signer()
     a, b = trusted("a", "exporter", one), trusted("b", "station", two)
-    assert len(key_ring(Trust(SOVEREIGN, (a, b))).keys) == 2
+    assert len(key_ring(Trust(sovereign=SOVEREIGN, keys=(a, b))).keys) == 2
     for keys, require, code in [
         ((), ("delivery",), "no-keys"),
         ((a,), (), "bad-require"),
@@ -178,7 +178,7 @@ def test_a_trust_resource_holds_together() -> None:
         ((a, trusted("b", "exporter", one)), ("delivery",), "key-twice"),
     ]:
         with pytest.raises(TrustError) as caught:
-            key_ring(Trust(SOVEREIGN, keys, require=require))
+            key_ring(Trust(sovereign=SOVEREIGN, keys=keys, require=require))
         assert caught.value.code == code
 
 
@@ -187,5 +187,5 @@ def test_one_key_in_two_roles_is_found_by_its_spki_not_its_pem() -> None:
     a, b = trusted("a", "exporter", one), trusted("b", "station", one)
     b = replace(b, public_key_pem=b"another text around it\n" + b.public_key_pem)
     with pytest.raises(TrustError) as caught:
-        key_ring(Trust(SOVEREIGN, (a, b)))
+        key_ring(Trust(sovereign=SOVEREIGN, keys=(a, b)))
     assert caught.value.code == "key-in-two-roles"

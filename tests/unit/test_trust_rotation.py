@@ -62,7 +62,7 @@ def test_without_an_approval_it_only_says_what_would_change(world: World) -> Non
 
 ALLOWED: dict[str, Edit] = {
     "nothing": lambda world: world.trust,
-    "a revocation": lambda world: changed(world.trust, "station-2026", revoked=Revocation(NOW - 9 * DAY)),
+    "a revocation": lambda world: changed(world.trust, "station-2026", revoked=Revocation(at=NOW - 9 * DAY)),
     "one more statement": lambda world: replace(world.trust, require=("pull", "delivery", "approval")),
     "another order": lambda world: replace(world.trust, keys=world.trust.keys[::-1]),
 }
@@ -100,9 +100,9 @@ def test_what_forgets_or_trusts_more_is_refused_though_approved(world: World, na
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("after", [None, Revocation(NOW - DAY)])
+@pytest.mark.parametrize("after", [None, Revocation(at=NOW - DAY)])
 def test_a_revocation_stays(world: World, after: Revocation | None) -> None:
-    old = changed(world.trust, "exporter-2026", revoked=Revocation(NOW - 9 * DAY))
+    old = changed(world.trust, "exporter-2026", revoked=Revocation(at=NOW - 9 * DAY))
     new = changed(old, "exporter-2026", revoked=after)
     with pytest.raises(TrustError, match="trusted again"):
         check_rotation(old, new, world.approve(trust_digest(new)), now=NOW)
@@ -110,8 +110,8 @@ def test_a_revocation_stays(world: World, after: Revocation | None) -> None:
 
 def test_what_a_revoked_key_is_believed_for_is_shown(world: World) -> None:
     one, two = str(Digest.of(b"1")), str(Digest.of(b"2"))
-    old = changed(world.trust, "exporter-2026", revoked=Revocation(NOW, (one,)))
-    new = changed(old, "exporter-2026", revoked=Revocation(NOW - DAY, (two,)))
+    old = changed(world.trust, "exporter-2026", revoked=Revocation(at=NOW, accept=(one,)))
+    new = changed(old, "exporter-2026", revoked=Revocation(at=NOW - DAY, accept=(two,)))
     found = check_rotation(old, new, None, now=NOW)
     assert {(one.what, one.detail) for one in found.changes} >= {
         ("accepts", two),
@@ -142,7 +142,7 @@ def test_only_an_officer_of_the_old_resource_approves(world: World) -> None:
 
 @pytest.mark.parametrize("how", ["expired", "revoked"])
 def test_an_officer_whose_key_is_over_cannot_date_an_approval_back(world: World, how: str) -> None:
-    over = {"not_after": NOW - DAY} if how == "expired" else {"revoked": Revocation(NOW - DAY)}
+    over = {"not_after": NOW - DAY} if how == "expired" else {"revoked": Revocation(at=NOW - DAY)}
     old = changed(world.trust, "security-officer-2026", **over)
     new = grown(old)
     approval = world.approve(trust_digest(new), at=NOW - 9 * DAY)
@@ -164,7 +164,7 @@ def test_the_digest_is_of_what_is_said_and_not_of_the_text(world: World) -> None
         require=world.trust.require[::-1],
     )
     assert trust_digest(same) == trust_digest(world.trust)
-    accept = changed(world.trust, "exporter-2026", revoked=Revocation(NOW, ()))
+    accept = changed(world.trust, "exporter-2026", revoked=Revocation(at=NOW, accept=()))
     others = [
         grown(world.trust),
         replace(world.trust, require=("delivery",)),
@@ -175,7 +175,7 @@ def test_the_digest_is_of_what_is_said_and_not_of_the_text(world: World) -> None
         changed(world.trust, "exporter-2026", name="other"),
         changed(world.trust, "exporter-2026", public_key_pem=signer().public_key_pem),
         accept,
-        changed(accept, "exporter-2026", revoked=Revocation(NOW, (str(Digest.of(b"")),))),
+        changed(accept, "exporter-2026", revoked=Revocation(at=NOW, accept=(str(Digest.of(b"")),))),
     ]
     digests = {trust_digest(one) for one in others}
     assert len(digests) == len(others)
@@ -201,7 +201,7 @@ def test_a_role_without_a_successor_is_told_in_time(world: World) -> None:
     gap = grown(world.trust, not_before=end + DAY)
     assert dict(expiring(gap, late))["exporter"] == end
     assert dict(expiring(world.trust, end + DAY))["exporter"] is None
-    stolen = changed(world.trust, "exporter-2026", revoked=Revocation(NOW - DAY))
+    stolen = changed(world.trust, "exporter-2026", revoked=Revocation(at=NOW - DAY))
     assert dict(expiring(stolen, NOW)) == {"exporter": None}
 
 

@@ -110,7 +110,15 @@ class World:
 
 def waiver(*digests: str, checks: tuple[str, ...] = ("signature",), days: int = 1) -> Waiver:
     expires = NOW + timedelta(days=days)
-    return Waiver("w", tuple(map(Digest, digests)), checks, "Amina", "r", expires, b"w")
+    return Waiver(
+        name="w",
+        digests=tuple(map(Digest, digests)),
+        checks=checks,
+        approver="Amina",
+        reason="r",
+        expires=expires,
+        raw=b"w",
+    )
 
 
 def refused(made: Judgement, reason: str, *words: str) -> None:

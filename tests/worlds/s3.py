@@ -73,7 +73,7 @@ def s3_config(service: S3Service, folder: Path, buckets: dict[str, str]) -> S3Co
     for name in ("access", "secret"):
         (folder / name).chmod(0o600)
     keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")
-    return S3Config(service.endpoint, buckets, HostConfig(credentials=keys))
+    return S3Config(endpoint=service.endpoint, buckets=buckets, host=HostConfig(credentials=keys))
 
 
 def big(size: int = 12_000_001) -> bytes:

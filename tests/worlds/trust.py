@@ -94,7 +94,7 @@ class World:
 
     def __post_init__(self) -> None:
         keys = tuple(trusted(f"{role}-2026", role, key) for role, key in self.signers.items())
-        self.trust = Trust(SOVEREIGN, keys, require=("pull", "delivery"))
+        self.trust = Trust(sovereign=SOVEREIGN, keys=keys, require=("pull", "delivery"))
         self.sign_again()
 
     @property

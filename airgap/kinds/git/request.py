@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import ClassVar
 
-from airgap.resources.fields import Flag, ListOf, Map, Place, Text, given, spec_field
+from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME, RELATIVE
 from airgap.resources.problems import quoted
 from airgap.resources.references import git_complaint, ref_complaint
+from airgap.resources.shapes import Flag, ListOf, Place, Text
 
 
-@dataclass(frozen=True, slots=True)
+@spec_map("a map with the repository's url")
 class GitRequest:
     """`url` is https (or http) or a path; `refs` are full names or patterns with `*`."""
 
-    spec: ClassVar = Map("a map with the repository's url")
-    url: str = field(
-        metadata=spec_field(
-            "url",
-            Text(
-                "an https address or a path",
-                f"{RELATIVE} ssh is not taken: airgap holds no ssh keys.",
-                least=1,
-            ),
-        )
+    url: str = spec(
+        Text("an https address or a path", least=1), f"{RELATIVE} ssh is not taken: airgap holds no ssh keys."
     )
-    name: str = field(
-        metadata=spec_field("name", ITEM_NAME, "Left out: the last part of the url, without `.git`.", needed=False)
-    )
-    refs: tuple[str, ...] = field(
-        default=("refs/heads/*", "refs/tags/*"),
-        metadata=spec_field(
-            "refs",
-            ListOf(
-                Text("a full ref name, such as refs/heads/main or refs/tags/v*", least=1, complaint=ref_complaint),
-                "a list of refs",
-                least=1,
-                unique=True,
-            ),
+    name: str = spec(ITEM_NAME, "Left out: the last part of the url, without `.git`.", default="")
+    refs: tuple[str, ...] = spec(
+        ListOf(
+            Text("a full ref name, such as refs/heads/main or refs/tags/v*", least=1, complaint=ref_complaint),
+            "a list of refs",
+            least=1,
+            unique=True,
         ),
+        default=("refs/heads/*", "refs/tags/*"),
     )
-    lfs: bool = field(
-        default=False, metadata=spec_field("lfs", Flag("Whether the LFS objects that the refs reach come along."))
-    )
-    where: str = field(default="", metadata=given("where"))
+    lfs: bool = spec(Flag(), "Whether the LFS objects that the refs reach come along.", default=False)
+    where: str = given("where", default="")
 
     def checked(self, at: Place) -> GitRequest:
         """The address or absolute path, and the name that it gives."""

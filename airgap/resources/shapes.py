@@ -1,0 +1,206 @@
+"""Shapes: what values that people write look like, as JSON Schema and as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airgap.resources.problems import Steps, listed, quoted
+
+if TYPE_CHECKING:
+    from airgap.resources.reader import DocumentReader
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A value in a document, and where it is."""
+
+    reader: DocumentReader
+    steps: Steps
+    value: Any
+
+    @property
+    def sound(self) -> bool:
+        """True where the schema refuses neither the value nor anything in it."""
+        return self.steps not in self.reader.unsound
+
+    def child(self, step: str | int) -> Place:
+        """The value at a field or an index."""
+        return Place(self.reader, (*self.steps, step), self.value[step])
+
+    def bad(self, text: str, *below: str | int) -> None:
+        """Reports a problem with the value, or with one below it. An empty `text` is none."""
+        self.reader.bad((*self.steps, *below), text)
+
+    def once(self, key: str, what: str, *below: str | int) -> bool:
+        """Reports that an entry before this one, in the same list, has the same key. False where it has."""
+        return self.reader.once((*self.steps[:-1], *below), (*self.steps, *below), key, what)
+
+
+class Shape(Protocol):
+    """What a value looks like, and how it is read once it looks like that."""
+
+    def schema(self, doc: str = "") -> dict[str, Any]:
+        """The JSON Schema of the value, with a `title` that follows the word "expected"."""
+
+    def read(self, at: Place) -> Any:
+        """The value for the program."""
+
+
+Declared = Shape | type[Any]
+"""A shape, or a dataclass that `spec_map` made, which has its shape in `spec`."""
+
+
+def shape_of(declared: Declared) -> Shape:
+    """The shape itself."""
+    return declared.spec if isinstance(declared, type) else declared
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text. `title` follows the word "expected" in messages; `pattern` is matched as JSON Schema does.
+
+    `least` and `most` are lengths in characters. `complaint` answers what is wrong with a text, `""` for nothing.
+    `reads` makes the value, left out: the text.
+    """
+
+    title: str
+    doc: str = ""
+    pattern: str = ""
+    least: int = 0
+    most: int = 0
+    format: str = ""
+    complaint: Callable[[str], str] | None = None
+    reads: Callable[[Place], Any] | None = None
+
+    def schema(self, doc: str = "") -> dict[str, Any]:
+        """The JSON Schema."""
+        rules = {
+            "minLength": self.least,
+            "maxLength": self.most,
+            "pattern": self.pattern,
+            "format": self.format,
+        }
+        return (
+            {"type": "string"} | words(self.title, doc or self.doc) | {key: rule for key, rule in rules.items() if rule}
+        )
+
+    def read(self, at: Place) -> Any:
+        """The text, or what `reads` makes of it."""
+        if self.complaint is not None:
+            at.bad(self.complaint(at.value))
+        return at.value if self.reads is None else self.reads(at)
+
+
+def path(title: str, doc: str = "") -> Text:
+    """A path. It is read as an absolute `Path`: a relative one starts at the folder of the resource file."""
+    return Text(title, doc, least=1, reads=lambda at: at.reader.path(at.steps, at.value))
+
+
+def named(title: str, where: str, doc: str = "") -> Text:
+    """The name of an entry of the list at `where`, such as `spec.keys`. It is read as that entry."""
+    return Text(title, doc, least=1, reads=lambda at: at.reader.entry_named(at.steps, at.value, where))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    values: tuple[str, ...]
+    doc: str = ""
+
+    def schema(self, doc: str = "") -> dict[str, Any]:
+        """The JSON Schema."""
+        return {"enum": list(self.values)} | words(listed(self.values), doc or self.doc)
+
+    def read(self, at: Place) -> Any:
+        """The word."""
+        return at.value
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    doc: str = ""
+
+    def schema(self, doc: str = "") -> dict[str, Any]:
+        """The JSON Schema."""
+        return {"type": "boolean"} | words("true or false", doc or self.doc)
+
+    def read(self, at: Place) -> Any:
+        """The flag."""
+        return at.value
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list with at least `least` entries. `unique`: no text occurs twice. `into` makes the value: tuple, frozenset.
+
+    `names`: the entries have a `name`, no two the same, and `named` finds them by it. `distinct`: no two entries have
+    the same `name`, which need not be written.
+    """
+
+    item: Declared
+    title: str
+    doc: str = ""
+    least: int = 0
+    unique: bool = False
+    names: bool = False
+    distinct: bool = False
+    into: Callable[[Iterator[Any]], Collection[Any]] = tuple
+
+    def schema(self, doc: str = "") -> dict[str, Any]:
+        """The JSON Schema."""
+        least = {"minItems": self.least} if self.least else {}
+        return {"type": "array"} | words(self.title, doc or self.doc) | least | {"items": shape_of(self.item).schema()}
+
+    def read(self, at: Place) -> Any:
+        """The sound entries."""
+        return self.into(self._entries(at))
+
+    def _entries(self, at: Place) -> Iterator[Any]:
+        item = shape_of(self.item)
+        known = at.reader.names(at.steps) if self.names else {}
+        for index, text in enumerate(at.value if isinstance(at.value, list) else ()):
+            one = at.child(index)
+            if not one.sound:
+                continue
+            made = item.read(one)
+            if self.unique:
+                one.once(text, quoted(text))
+            if self.names:
+                known.setdefault(made.name, made)
+                one.once(made.name, f"the name {quoted(made.name)}", "name")
+            if self.distinct and made.name:
+                one.once(made.name, f"the name {quoted(made.name)}")
+            yield made
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A map with keys that people choose, `least` of them at least."""
+
+    key: Text
+    value: Declared
+    title: str
+    doc: str = ""
+    least: int = 0
+
+    def schema(self, doc: str = "") -> dict[str, Any]:
+        """The JSON Schema."""
+        least = {"minProperties": self.least} if self.least else {}
+        inside = {"propertyNames": self.key.schema(), "additionalProperties": shape_of(self.value).schema()}
+        return {"type": "object"} | words(self.title, doc or self.doc) | least | inside
+
+    def read(self, at: Place) -> Any:
+        """The sound entries by their keys."""
+        value = at.value if isinstance(at.value, dict) else {}
+        shape = shape_of(self.value)
+        return {key: shape.read(at.child(key)) for key in value if at.child(key).sound}
+
+
+def words(title: str, doc: str) -> dict[str, Any]:
+    """The annotations of a schema: `title`, and `description` where there is one."""
+    return {"title": title} | ({"description": doc} if doc else {})
