@@ -94,7 +94,7 @@ def read_secret(path: Path, what: str = "secret", *, may_be_json: bool = False) 
         return InputError(
             f"bad-{what}-file",
             f"{str(path)!r} {why}, expected one line with the {what}",
-            f"name a file that holds the {what} and nothing else",
+            f"pass a file that contains only the {what}",
         )
 
     try:

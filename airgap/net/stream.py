@@ -48,7 +48,7 @@ class ResumingStream(io.RawIOBase):
         self._position = offset
         self._etag = etag if _strong(etag) else ""
         self._total: int | None = None
-        """Bytes of the complete representation, once a server has told."""
+        """Bytes of the complete representation, once a server has reported it."""
         self._response: Response | None = self._open()
 
     def readable(self) -> bool:

@@ -1,8 +1,8 @@
 """The OCI image layout directory: durable, crash-safe, and safe for several processes at once.
 
-Source: OCI image-spec v1.1.1, image-layout.md. In addition to the files of the specification there are only: hidden
-files; among them `blobs/sha256/.<hex>.partial`, an unfinished blob that the next attempt continues; and `airgap/`, for
-statements and counters (see `airgap.station`).
+Source: OCI image-spec v1.1.1, image-layout.md. In addition to the files of the specification there are
+only hidden files and `airgap/`. `blobs/sha256/.<hex>.partial` is an unfinished blob, which the next attempt continues.
+`airgap/` contains statements and counters (see `airgap.station`).
 """
 
 from __future__ import annotations
