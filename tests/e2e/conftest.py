@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from tests.worlds.row import Row
 from tests.worlds.site import Site
 
 __all__ = ["delivery", "start"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _short_waits() -> Iterator[None]:
-    with commands.short_waits():
-        yield
 
 
 @pytest.fixture

@@ -97,10 +97,9 @@ def _process(cwd: Path, environ: Mapping[str, str], stdin: str) -> Iterator[tupl
         mock.patch.dict(os.environ, environ),
         mock.patch.multiple(sys, stdin=source, stdout=out, stderr=err),
         mock.patch("os._exit", _interrupted),
-        warnings.catch_warnings(),
+        short_waits(),
+        warnings.catch_warnings(),  # what a command lets pass, it lets pass for itself
     ):
-        # As in every program: an archive's file is closed by its last reader on purpose.
-        warnings.simplefilter("ignore", ResourceWarning)
         os.chdir(cwd)
         try:
             yield out, err
