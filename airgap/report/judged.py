@@ -1,4 +1,4 @@
-"""How a delivery's content was judged, as its evidence says: verdicts, waivers, trust roots. Decides nothing."""
+"""How a delivery's content was judged, according to its evidence: verdicts, waivers, trust roots. Decides nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airgap.statements.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What travels beside the content."""
+    """What travels with the content."""
 
     verdicts: tuple[tuple[Digest, Verdict], ...]
     """Each with the digest of its lock."""
@@ -51,7 +51,7 @@ class Judged:
         }
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The text for people."""
         lines = []
         for lock, verdict in self.verdicts:
             lines.append(f"verdict {verdict.outcome} on lock {lock}, policy {verdict.policy.name!r}")
@@ -81,9 +81,9 @@ def _verdict(lock: Digest, verdict: Verdict) -> dict[str, Any]:
 
 
 def judged(media: Media, index: Index, statements: Iterable[Statement] | None = None) -> Judged:
-    """What the evidence says. `statements` are those that are believed; `None`: whoever signed what is in it.
+    """What the evidence contains. `statements` are the accepted ones; `None`: all in it, whoever signed them.
 
-    Raises `IntegrityError`, `TrustError`, `NotFoundError` for evidence that is not what the index says, or not there.
+    Raises `IntegrityError`, `TrustError`, `NotFoundError` for evidence that does not match the index, or is missing.
     """
     files = evidence_files(media, index)
     if statements is None:

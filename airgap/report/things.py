@@ -1,4 +1,4 @@
-"""Looking into things without trusting them: `show`, `ls`."""
+"""Describes things without trusting them: `show`, `ls`."""
 
 from __future__ import annotations
 

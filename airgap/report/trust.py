@@ -1,4 +1,4 @@
-"""`trust show`: what trust roots, policies and Trust resources believe, in words. Decides nothing."""
+"""`trust show`: what trust roots, policies and Trust resources trust, in words. Decides nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found: a JSON document, the same in words, and what people should know besides."""
+    """The result: a JSON document, the same in words, and notes for people."""
 
     document: dict[str, Any]
     text: str
@@ -39,7 +39,7 @@ class Look:
 
 
 def look(thing: Path) -> Look:
-    """Looks into a trusted_root.json, a file with a Policy or a Trust, or a folder of roots. Raises `InputError`."""
+    """Describes a trusted_root.json, a file with a Policy or a Trust, or a folder of roots. Raises `InputError`."""
     if thing.is_dir():
         return _folder(thing)
     data = read_input(thing, MAX_LOCK, "unknown-thing")
@@ -59,7 +59,7 @@ def look(thing: Path) -> Look:
 
 
 def age(root: TrustRoot) -> str:
-    """How new a root is, by its newest log: what is in a newer log, it cannot verify."""
+    """How new a root is, by its newest log: it cannot verify entries of later logs."""
     begun = [log.window.start for log in root.logs if log.window.start is not None]
     if not begun:
         return "no log in it has a start time, so its age is unknown"

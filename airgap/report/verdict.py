@@ -1,17 +1,17 @@
-"""A verdict in words: by which rule and by whom things passed, and what did not pass. Decides nothing."""
+"""A verdict in words: by which rule and by whom items passed, and which did not pass. Decides nothing."""
 
 from __future__ import annotations
 
 from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, PassedBy, Verdict
 
 MAX_REFUSED = 50
-"""Items that are listed: more do not fit a screen, and most of them have one reason."""
+"""Items that are listed: more do not fit a screen, and most have the same reason."""
 FEW = 10
-"""Items that passed one way and are named; of more only their number is said."""
+"""Items that passed the same way and are named; if there are more, only their number is given."""
 
 
 def passed(verdict: Verdict) -> dict[str, list[str]]:
-    """The items that may go on, by the rule that let them and by who spoke for them; the most first."""
+    """The items that may go on, by the rule that let them and by who vouched for them; largest group first."""
     found: dict[str, list[str]] = {}
     for name, item in verdict.items.items():
         if not item.why_not():
@@ -25,7 +25,7 @@ def refused(verdict: Verdict) -> list[str]:
 
 
 def passed_lines(verdict: Verdict) -> list[str]:
-    """How many passed which way, and which, where they are few."""
+    """How many items passed each way, and their names if they are few."""
     lines = []
     for way, names in passed(verdict).items():
         lines.append(f"  {len(names)} by {way}")
@@ -35,7 +35,7 @@ def passed_lines(verdict: Verdict) -> list[str]:
 
 
 def refused_lines(verdict: Verdict) -> list[str]:
-    """Each item that may not go on, and the checks because of which it may not."""
+    """Each item that may not go on, and the checks that stop it."""
     names = refused(verdict)
     lines = []
     for name in names[:MAX_REFUSED]:
@@ -65,8 +65,8 @@ def _said(check: CheckResult) -> str:
 
 
 def _who(by: PassedBy) -> str:
-    """Identities have a tag or a branch in them, so that nearly each is another; their issuers are few."""
-    return f"key {by.key!r}" if by.key else f"a certificate by {by.issuer or 'nobody'}"
+    """An identity contains a tag or a branch, so nearly each is different; their issuers are few."""
+    return f"key {by.key!r}" if by.key else f"a certificate by {by.issuer or 'an unnamed issuer'}"
 
 
 def _name(check: CheckResult) -> str:
