@@ -1,1 +1,1 @@
-"""Judging content by a Policy: what must be signed by whom, what is waived, what a lock's items get for an answer."""
+"""Judging content by a Policy: who must have signed what, what is waived, and the answer for each item of a lock."""

@@ -1,6 +1,6 @@
-"""`examine`: what is attached to an item, read once and compared with everything that a rule requires.
+"""`examine`: everything attached to an item, read once and compared with everything that a rule requires.
 
-Everything attached is looked at, so that one bundle more hides no signature of another format.
+All of it is examined, so that an additional bundle cannot hide a signature of another format.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One thing that a rule requires of one subject, and all that could have been it."""
+    """One requirement of a rule for one subject, and every finding that could meet it."""
 
     subject: Digest
     attest: Attest
-    """What was wanted; a signature has the predicate type `SIGNATURE`."""
+    """The requirement; a signature has the predicate type `SIGNATURE`."""
     found: Sequence[VerificationResult] = ()
 
     @property
     def best(self) -> VerificationResult | None:
-        """The finding that is verified, or explains most; `None` where nothing is attached."""
+        """The finding that is verified or explains most; `None` if nothing is attached."""
         return max(self.found, key=weight, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What came of it, subject by subject: the root, and with `subjects: all` each manifest that is carried."""
+    """The results by subject: the root, and with `subjects: all` each carried manifest."""
 
     examined: Sequence[Examined] = ()
     findings: Sequence[VerificationResult] = ()
-    """One for each thing that is attached, also for what decides nothing."""
+    """One for each attached artifact, even if it decides nothing."""
 
     @property
     def signatures(self) -> Iterator[Examined]:
@@ -81,7 +81,7 @@ def examine(
     """Reads and verifies everything attached to the subjects that `require` names.
 
     `trust_roots` are the policy's trust roots by name. Raises `IntegrityError`, `StoreError`, `UpstreamError`
-    when something cannot be read.
+    if something cannot be read.
     """
     digests = subjects(source, root, item.platforms)
     bare = unsigned(source, root, item.platforms)
@@ -101,12 +101,12 @@ class _Work:
     now: datetime
     root: Digest
     below: frozenset[Digest]
-    """The manifests in the root."""
+    """The manifests below the root."""
     examined: list[Examined] = field(default_factory=list)
     findings: list[VerificationResult] = field(default_factory=list)
 
     def subject(self, subject: Digest, things: Iterable[Signed | Unread]) -> None:
-        """The demands on one subject. Of each thing the finding that says most is kept, and nothing of its content."""
+        """Checks the demands on one subject. Keeps the most explaining finding for each thing, without its content."""
         wanted = [
             (attest, self._demand(attest), list[VerificationResult]())
             for attest in (Attest(predicate_type=SIGNATURE, by=self.require.by), *self.require.attestations)
@@ -119,7 +119,7 @@ class _Work:
                     found.append(finding)
                     findings.append(finding)
             self.findings.append(max(findings, key=weight))
-            del thing  # or it would be in memory while the next one is read
+            del thing  # otherwise it would stay in memory while the next one is read
         self.examined += [Examined(subject, attest, found) for attest, _, found in wanted]
 
     def _demand(self, attest: Attest) -> Demand:
@@ -134,7 +134,7 @@ class _Work:
         )
 
     def _find(self, thing: Signed | Unread, demand: Demand, attest: Attest) -> VerificationResult:
-        """Verified, not denied, and (where the content is demanded) what it says it is."""
+        """Checks that it is verified, not denied, and (if the rule demands it) that its content is what it claims."""
         finding = verify(thing, demand)
         if not finding.verified:
             return finding
@@ -150,19 +150,19 @@ class _Work:
 
 
 def _denied(deny: Deny, proof: Proof | None) -> str:
-    """Why a good signature does not count, `""` where it does."""
+    """Why a valid signature does not count, `""` if it counts."""
     if proof is None:
-        return "it is verified without a proof"
+        return "verified, but without a proof"
     if proof.key is not None and proof.key in deny.keys:
         return f"its key {proof.key} is denied"
     if proof.identity and deny.identity(proof.identity):
         return f"its identity {proof.identity} is denied"
     entry = next((one for one in proof.log_entries if one in deny.log_entries), None)
-    return f"its entry {entry[1]} in log {entry[0]} is denied" if entry is not None else ""
+    return f"its log entry {entry[1]} in log {entry[0]} is denied" if entry is not None else ""
 
 
 def _may_answer(thing: Signed | Unread, want: str) -> bool:
-    """A signature answers no demand for an attestation. The other way round is refused by name."""
+    """A signature does not answer a demand for an attestation. The reverse is refused with its own reason."""
     return want == SIGNATURE or isinstance(thing, Unread) or thing.attestation
 
 

@@ -1,4 +1,4 @@
-"""`judge`: what a policy says about items, with its trust roots and keys opened once."""
+"""`judge_locks`: judges items by a policy, with its trust roots and keys opened once."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def open_policy(path: Path) -> tuple[Policy, Mapping[str, TrustRoot]]:
-    """A policy whose keys and trust roots can be used, and the trust roots by their names.
+    """Opens a policy, and checks that its keys and trust roots can be used. Returns it with its trust roots by name.
 
-    Raises `InputError` (`bad-resource`, `bad-public-key`), and `TrustError` where a trust root is not the pinned one.
+    Raises `InputError` (`bad-resource`, `bad-public-key`), and `TrustError` if a trust root is not the pinned one.
     """
     from airgap.signatures.engines.keyed import check_key
 
@@ -42,7 +42,7 @@ def open_policy(path: Path) -> tuple[Policy, Mapping[str, TrustRoot]]:
     for key in policy.keys:
         complaint = check_key(key.pem)
         if complaint is not None:
-            hint = "policies take ECDSA on P-256, P-384 and P-521, RSA from 2048 bits, Ed25519"
+            hint = "use ECDSA on P-256, P-384 or P-521, RSA from 2048 bits, or Ed25519"
             raise InputError("bad-public-key", f"{path}: key {key.name!r}: {complaint}", hint)
     return policy, load_roots(policy)
 
@@ -56,16 +56,16 @@ def load_roots(policy: Policy) -> Mapping[str, TrustRoot]:
 
 @dataclass(frozen=True, slots=True)
 class FoundItem:
-    """One artifact that was found: the item as a lock would have it, and where it is read from."""
+    """One artifact that was found: the item as a lock would list it, and where to read it from."""
 
     item: Item
     source: Source
 
 
 def look_up(ref: str, known_as: str, reach: Reach) -> FoundItem:
-    """An image or chart by its reference, with all that is attached to it and to its children.
+    """Finds an image or chart by its reference, with everything attached to it and to its children.
 
-    `known_as` is the name by which rules are asked, `""` for the reference's own. Reads manifests only. Raises
+    `known_as` is the name to match against rules, `""` for the reference's own. Reads manifests only. Raises
     `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
     """
     located = reach.locate(ref)
@@ -84,7 +84,7 @@ def look_up(ref: str, known_as: str, reach: Reach) -> FoundItem:
 
 
 def _name(ref: str, located: Located) -> str:
-    """What a reference is called: what is local by its name there."""
+    """The name of a reference: for a local artifact, its name in the local source."""
     if local_scheme(ref) not in LAYOUT_SCHEMES:
         return ref.removeprefix(f"{ENGINE_SCHEME}:")
     named = (name for name, root in located.source.roots() if root.digest == located.root.digest)
@@ -92,7 +92,7 @@ def _name(ref: str, located: Located) -> str:
 
 
 def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> FoundItem:
-    """An image or chart of a lock by its name. Raises `InputError` (`no-such-item`, `not-an-image`)."""
+    """Finds an image or chart in a lock by its name. Raises `InputError` (`no-such-item`, `not-an-image`)."""
     item = next((one for one in lock.items if one.name == name), None)
     if item is None:
         near = difflib.get_close_matches(name, [one.name for one in lock.items], 1)
@@ -102,7 +102,7 @@ def pick(lock: Lock, name: str, open_source: Callable[[Item], Source]) -> FoundI
         raise InputError(
             "not-an-image",
             f"{name!r} is of kind {item.kind}, expected {listed(signed_kinds())}",
-            "`airgap scan` judges every kind",
+            "run `airgap scan`, which judges every kind",
         )
     return FoundItem(item, open_source(item))
 
@@ -116,10 +116,10 @@ def judge_locks(
     jobs: int = 4,
     progress: Progress | None = None,
 ) -> list[Judgement]:
-    """Judges every item of the locks by what the store has of it, in their order.
+    """Judges every item of the locks by its content in the store, in the order of the locks.
 
-    An item whose content is not there or is damaged is `not-run`, and the others are judged all the same. Raises
-    `TrustError` for a trust root that is not the pinned one, `StoreError` for the disk.
+    An item whose content is missing or damaged is `not-run`; the others are still judged. Raises
+    `TrustError` for a trust root that is not the pinned one, `StoreError` for disk errors.
     """
     trust_roots = load_roots(policy)
     watch = progress or Silent()

@@ -1,6 +1,6 @@
-"""The judge: asks each check of the table about one item, and says what a policy makes of the answers.
+"""The judge: asks each check of the table about one item, and combines the answers as the policy says.
 
-What a policy does not allow fails; so does everything that could not be looked at.
+An item that the policy does not allow fails; so does an item that could not be checked.
 For people: docs/runbooks/signatures.md.
 """
 
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the policy says about one item. `findings` are all that was looked at, also what decided nothing."""
+    """The policy's answer about one item. `findings` covers everything that was checked, even if it decided nothing."""
 
     item: str
     kind: str
     root: Digest | None
     """`None` for Git, which has refs."""
     pin: Digest
-    """The digest of the item as the lock has it: names every kind."""
+    """The digest of the item as the lock lists it; every kind has one."""
     outcome: Outcome
     rule: str
-    """The rule that matched, for people: `rules[2] (ghcr.io/acme/*)`; empty where none did."""
+    """The rule that matched, for display: `rules[2] (ghcr.io/acme/*)`; empty if none did."""
     reason: str = ""
-    """The stable code of the first answer that is no yes; empty where the item may pass."""
+    """The stable code of the first answer that is not good; empty if the item may pass."""
     detail: str = ""
-    """The same in words."""
+    """The reason in words."""
     answers: tuple[Answer, ...] = ()
     findings: tuple[VerificationResult, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """True when the item may go on."""
+        """True if the item may go on."""
         return self.outcome is Outcome.PASSED
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,14 +77,14 @@ def judge(
     waivers: Sequence[Waiver] = (),
     root: Descriptor | None = None,
 ) -> Judgement:
-    """What `policy` says about `item`, whose content is read from `source`.
+    """Judges `item` by `policy`. Its content is read from `source`.
 
-    1. The first rule that matches the item is the one that counts. 2. Each check of the table answers, with waivers
-    taken into account; after a final check that says no, nothing else is asked. 3. The item passes when every answer
-    is a yes or waived, and there is one at least.
+    1. The first rule that matches the item counts. 2. Each check of the table answers, with waivers taken into
+    account; after a failed final check no further check is asked. 3. The item passes if there is at least one answer,
+    and every answer is passed or waived.
 
     `trust_roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store. Raises
-    `IntegrityError`, `StoreError`, `UpstreamError` when the content cannot be read: then there is no judgement.
+    `IntegrityError`, `StoreError`, `UpstreamError` if the content cannot be read: then there is no judgement.
     """
     top, name = item.root or root, rule_name(item)
     case = Case(item, name, source, policy, policy.rule_for(item.kind, name), trust_roots, now, top)
@@ -114,7 +114,7 @@ def _asked(case: Case, waivers: Sequence[Waiver]) -> Iterator[Answer]:
 
 
 def _by_subject(answers: Iterable[Answer]) -> list[Answer]:
-    """What is said about one subject stands together."""
+    """Groups the answers by subject."""
     found: dict[Digest, list[Answer]] = {}
     for answer in answers:
         found.setdefault(answer.subject, []).append(answer)
@@ -122,7 +122,7 @@ def _by_subject(answers: Iterable[Answer]) -> list[Answer]:
 
 
 def _waived(check: Check, answer: Answer, waivers: Sequence[Waiver], now: datetime) -> Answer:
-    """The answer as waivers leave it. What is denied is not lifted by any."""
+    """The answer after waivers are applied. No waiver lifts a denial."""
     if not check.waivable or answer.outcome is not Outcome.FAILED or answer.reason == DENIED:
         return answer
     mine = [one for one in waivers if one.covers(check.name, answer.subject)]
@@ -131,11 +131,11 @@ def _waived(check: Check, answer: Answer, waivers: Sequence[Waiver], now: dateti
         what = f"waived until {utc_text(holds.expires)} by {holds.approver} ({holds.name}): {answer.detail}"
         return replace(answer, outcome=Outcome.WAIVED, detail=what, waiver=holds)
     if mine:
-        what = f"{answer.detail}; the waiver {mine[0].name!r} ended at {utc_text(mine[0].expires)}"
+        what = f"{answer.detail}; the waiver {mine[0].name!r} expired at {utc_text(mine[0].expires)}"
         return replace(answer, detail=what)
     return answer
 
 
 def _failure(answer: Answer, root: Descriptor | None) -> str:
     inside = root is not None and answer.subject != root.digest and not answer.says_where
-    return f"{answer.subject} in it: {answer.detail}" if inside else answer.detail
+    return f"its part {answer.subject}: {answer.detail}" if inside else answer.detail

@@ -1,4 +1,4 @@
-"""Scanners' reports as the station takes them along: a folder of files, each named by the digest that it is about."""
+"""Scanners' reports for the station to include: a folder of files, each named by the digest that it is about."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from airgap.signatures.formats.read import subjects as below
 from airgap.signatures.scanner_report import MAX_REPORT, MAX_REPORTS, Report
 
 _NAME = re.compile(r"sha256-([0-9a-f]{64})\.json\Z")
-_HINT = "its folder holds reports alone: sha256-<hex>.json, of `trivy image --format cosign-vuln`"
+_HINT = "keep only reports in this folder: sha256-<hex>.json files from `trivy image --format cosign-vuln`"
 
 
 def read_reports(folder: Path) -> tuple[Report, ...]:
-    """Every report in a folder, by subject. Names that begin with a dot are passed over.
+    """Reads every report in a folder, sorted by subject. Names that begin with a dot are ignored.
 
-    Raises `InputError` (`bad-report`): no folder, another file in it, one that is no report, more than `MAX_REPORTS`
-    bytes of them.
+    Raises `InputError` (`bad-report`): not a folder, another file in it, a file that is not a report, or more than
+    `MAX_REPORTS` bytes of reports.
     """
     if not folder.is_dir():
-        raise InputError("bad-report", f"{str(folder)!r} is no folder", "check the path of --reports")
+        raise InputError("bad-report", f"{str(folder)!r} is not a folder", "check the path of --reports")
     with disk_errors(folder):
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     found, size = [], 0
     for path in paths:
         named = _NAME.match(path.name)
         if named is None:
-            raise InputError("bad-report", f"{path}: not the name of a report", _HINT)
+            raise InputError("bad-report", f"{path}: the file name is not that of a report", _HINT)
         data = read_input(path, MAX_REPORT, "bad-report")
         size += len(data)
         if size > MAX_REPORTS:
@@ -51,9 +51,9 @@ def read_reports(folder: Path) -> tuple[Report, ...]:
 def subjects(
     locks: Sequence[Lock], roots: Sequence[tuple[Item, Descriptor]], source: Source
 ) -> dict[Digest, frozenset[Digest]]:
-    """By lock: what registries inside may hold of it, which is every root of an image or chart and what is below.
+    """By lock: the digests that registries inside may contain from it: every root of an image or chart, and all below.
 
-    `roots` has the items of all locks, in order. Raises what reading manifests raises.
+    `roots` has the items of all locks, in order. Raises as reading manifests does.
     """
     rest = iter(roots)
     return {
@@ -68,12 +68,12 @@ def subjects(
 
 
 def check_subjects(reports: Sequence[Report], about: Mapping[Digest, Collection[Digest]]) -> None:
-    """Raises `InputError` (`report-unasked`) for a report about something that none of the locks brings."""
+    """Raises `InputError` (`report-unasked`) for a report about something that is in none of the locks."""
     known = {digest for found in about.values() for digest in found}
     for report in reports:
         if report.subject not in known:
             raise InputError(
                 "report-unasked",
-                f"--reports: {report.subject} is no image, chart or manifest below one of these locks",
-                "take its file out, or scan with the lock that brings it",
+                f"--reports: {report.subject} is not an image, a chart or a manifest below one in these locks",
+                "remove its file from the folder, or scan with the lock that contains it",
             )

@@ -1,4 +1,4 @@
-"""Waivers as the scan station takes them: a file, and the security-officer's approval of its very bytes."""
+"""Waivers as the scan station accepts them: a file, and the security-officer's approval of exactly its bytes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from airgap.resources.load import load_waiver
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle
+from airgap.statements.statement import article
 from airgap.statements.trust import VerifiedStatement, verify_bundle
 
-_SIGN = "have this very file approved: airgap sign WAIVER --key KEY --role security-officer"
+_SIGN = "have exactly this file approved: airgap sign WAIVER --key KEY --role security-officer"
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """A waiver that counts, with what makes it count."""
+    """A waiver that counts, with the approval that makes it count."""
 
     waiver: Waiver
     approval: bytes
@@ -30,13 +31,13 @@ class Approved:
 
 
 def read_waivers(paths: Sequence[Path], approvals: Sequence[Path], trust: Trust, now: datetime) -> list[Approved]:
-    """The waivers in the files `paths`, each with its approval: beside it, or one of `approvals`.
+    """The waivers in the files `paths`, each with its approval: next to it, or one of `approvals`.
 
-    1. The file is a Waiver (`bad-resource`). 2. An approval is about its bytes: else `waiver-unapproved`, or
-    `waiver-changed` where one beside it is about other bytes. 3. It is signed by a security-officer of `trust` whose
-    key was good then (what `verify_bundle` raises). 4. It has not expired (`waiver-expired`).
+    1. The file is a Waiver (`bad-resource`). 2. An approval is about its bytes: otherwise `waiver-unapproved`, or
+    `waiver-changed` if one next to it is about other bytes. 3. It is signed by a security-officer of `trust` whose key
+    was valid at that time (raises as `verify_bundle`). 4. It has not expired (`waiver-expired`).
 
-    Raises `InputError`, `TrustError`: one that does not count is said before anything is judged, and not passed over.
+    Raises `InputError`, `TrustError`: an invalid waiver is reported before anything is judged, and never ignored.
     """
     named = {path: _approval(path, trust, now) for path in approvals}
     unused = dict(named)
@@ -52,13 +53,14 @@ def read_waivers(paths: Sequence[Path], approvals: Sequence[Path], trust: Trust,
         if waiver.expired(now):
             raise InputError(
                 "waiver-expired",
-                f"{path}: held until {utc_text(waiver.expires)}, and here it is {utc_text(now)}",
-                "leave it out, or have one approved that holds longer",
+                f"{path}: expired at {utc_text(waiver.expires)}; the local time is {utc_text(now)}",
+                "omit it, or have a waiver approved that is valid longer",
             )
         unused.pop(good, None)
         found.append(Approved(waiver, offered[good].raw))
     for path, one in unused.items():
-        raise InputError("bad-approval", f"{path}: approves {one.statement.subject}, which is no --waiver here", _SIGN)
+        what = f"{path}: approves {one.statement.subject}, which is not a waiver passed with --waiver"
+        raise InputError("bad-approval", what, _SIGN)
     return found
 
 
@@ -67,11 +69,12 @@ def _approval(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
     try:
         open_bundle(data, str(path))
     except AirgapError as error:
-        # Another file was named; nothing that anybody signed is wrong.
-        raise InputError("bad-approval", f"{path}: no signed statement: {error.what}", _SIGN) from error
+        # The wrong file was named; no signature is wrong.
+        raise InputError("bad-approval", f"{path}: not a signed statement: {error.what}", _SIGN) from error
     found = verify_bundle(data, trust, str(path), now=now)
     if found.statement.kind != "approval":
-        raise InputError("bad-approval", f"{path}: a {found.statement.kind} statement, expected an approval", _SIGN)
+        what = f"{path}: got {article(found.statement.kind)} statement, expected an approval"
+        raise InputError("bad-approval", what, _SIGN)
     return found
 
 
@@ -79,7 +82,8 @@ def _unapproved(path: Path, waiver: Waiver, near: dict[Path, VerifiedStatement])
     for beside_it, one in near.items():
         return TrustError(
             "waiver-changed",
-            f"{path} is {waiver.digest}, but {beside_it.name} approves {one.statement.subject}: it was edited since",
-            f"take back the edit, or remove {beside_it.name} and {_SIGN}",
+            f"{path} is {waiver.digest}, but {beside_it.name} approves {one.statement.subject}: the file was edited "
+            "after approval",
+            f"undo the edit, or remove {beside_it.name} and {_SIGN}",
         )
-    return TrustError("waiver-unapproved", f"{path}: nobody approved it", _SIGN)
+    return TrustError("waiver-unapproved", f"{path}: the waiver has no approval", _SIGN)

@@ -174,7 +174,7 @@ def test_a_copy_inside_is_judged_by_the_name_that_it_had_outside(world: World) -
     other = ask(world.folder, *line, "quay.io/other/app:1.0")
     assert other.code == 3
     assert "found: 3 things attached, not looked at" in other.out
-    assert "no rule matches image quay.io/other/app; that may not come in [no-rule]" in other.out
+    assert "no rule matches image quay.io/other/app, so it may not come in [no-rule]" in other.out
 
 
 @pytest.mark.part("cosign", "skopeo", "distribution3")

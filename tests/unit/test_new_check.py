@@ -119,7 +119,7 @@ def test_its_no_makes_the_verdict_fail(station: Station) -> None:
 
 def test_a_no_about_a_child_says_which(station: Station) -> None:
     found = station.scan(MoonCheck(frozenset({station.child})))
-    assert signed(found).items[NAME].reason == f"full-moon: {station.child} in it: the moon is full"
+    assert signed(found).items[NAME].reason == f"full-moon: its part {station.child}: the moon is full"
     assert moon(found).subject == station.child
 
 

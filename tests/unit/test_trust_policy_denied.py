@@ -85,7 +85,7 @@ def test_a_waiver_lets_its_check_of_its_digest_pass_until_it_ends(world: World) 
     assert made.passed
     assert (made.answers[0].outcome, made.answers[0].reason) == (Outcome.WAIVED, "absent")
     assert made.answers[0].waiver is not None
-    refused(world.judge(waivers=(waiver(world.digest, days=0),)), "absent", "the waiver 'w' ended")
+    refused(world.judge(waivers=(waiver(world.digest, days=0),)), "absent", "the waiver 'w' expired")
     refused(world.judge(waivers=(waiver(world.children[0]["digest"]),)), "absent")
     refused(world.judge(demands(), waivers=(waiver(world.digest),)), "absent", "no attestation")
     both = waiver(world.digest, checks=("signature", "attestation"))

@@ -158,5 +158,5 @@ def test_a_folder_holds_reports_alone(tmp_path: Path) -> None:
         assert (caught.value.code, bool(caught.value.hint)) == ("bad-report", True)
         (tmp_path / name).unlink()
     for path in (tmp_path / "nothing", tmp_path / f"sha256-{ROOT.hex}.json"):
-        with pytest.raises(InputError, match="is no folder"):
+        with pytest.raises(InputError, match="is not a folder"):
             read_reports(path)

@@ -1,4 +1,4 @@
-"""`attestation`: has each subject one attestation of each type that the rule requires, by whom it says?"""
+"""`attestation`: does each subject have an attestation of each required type, by a signer that the rule allows?"""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from airgap.signatures.record import Status
 
 @dataclass(frozen=True, slots=True)
 class AttestationCheck:
-    """A `Check`. It answers where the rule's `require` has attestations, one answer for each type."""
+    """A `Check`. It answers if the rule's `require` has attestations, one answer for each type."""
 
     name: str = "attestation"
     waivable: bool = True
     final: bool = False
 
     def ask(self, case: Case) -> Iterator[Answer]:
-        """See `Check.ask`. One verified finding is enough; else the one that explains most says why not."""
+        """See `Check.ask`. One verified finding is enough; otherwise the one that explains most gives the reason."""
         for one in case.examination.attestations:
             best, subject, kind = one.best, one.subject, one.attest.predicate_type
             if best is not None and best.verified:
@@ -28,7 +28,7 @@ class AttestationCheck:
                 best.reason != "unsigned" and (best.status is Status.ABSENT or best.reason == "wrong-predicate-type")
             ):
                 others = ", ".join(sorted({other.predicate_type for other in one.found} - {""}))
-                what = f"no attestation {kind} is attached" + (f"; there is {others}" if others else "")
+                what = f"no attestation {kind} is attached" + (f"; attached instead: {others}" if others else "")
                 yield Answer(self.name, Outcome.FAILED, subject, kind, reason="absent", detail=what)
             else:
                 yield Answer(self.name, Outcome.FAILED, subject, kind, best.reason, best.detail, best)

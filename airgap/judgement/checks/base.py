@@ -1,4 +1,4 @@
-"""`Check`: one question that the judge asks about an item; what it may read (`Case`), and what it gives (`Answer`)."""
+"""`Check`: one question that the judge asks about an item; `Case` is what it may read, `Answer` what it returns."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ if TYPE_CHECKING:
     from airgap.signatures.roots.trust_root import TrustRoot
 
 DENIED = "denied"
-"""The reason of an answer that no waiver lifts, whatever the check."""
+"""The reason of an answer that no waiver lifts, in every check."""
 
 
 class Outcome(StrEnum):
-    """How a check or a whole judgement ended. Only `PASSED` (and, of a check, `WAIVED`) lets an item through."""
+    """How a check or a complete judgement ended. Only `PASSED` (and for a check `WAIVED`) lets an item through."""
 
     PASSED = "pass"
     FAILED = "fail"
     NOT_RUN = "not-run"
-    """Its content could not be read: nobody knows, which is no yes."""
+    """The content could not be read, so the answer is unknown. That does not let an item through."""
     WAIVED = "waived"
-    """Of a check: it failed, and a waiver that holds now says that it need not pass."""
+    """For a check: it failed, and a valid waiver states that it need not pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a check says about one subject."""
+    """A check's answer about one subject."""
 
     check: str
     """The check's name."""
     outcome: Outcome
     subject: Digest
-    """A root or child manifest; of an item without a root its pin."""
+    """A root or child manifest; for an item without a root, its pin."""
     predicate_type: str = ""
-    """Of an attestation: which one was demanded."""
+    """The required predicate type, if the check is about an attestation."""
     reason: str = ""
-    """A stable code, that of the finding which explains most; empty where the answer is yes."""
+    """A stable code, from the finding that explains most; empty if the check passed."""
     detail: str = ""
-    """The answer in words, also where it is yes."""
+    """The answer in words, also if the check passed."""
     finding: VerificationResult | None = None
-    """The one that decided."""
+    """The finding that decided."""
     approver: str = ""
-    """Of a digest-only rule: who answers for it."""
+    """For a digest-only rule: who approved it."""
     waiver: Waiver | None = None
-    """The one that let it pass."""
+    """The waiver that let it pass."""
     says_where: bool = False
-    """True where `detail` itself says which part of the item it is about."""
+    """True if `detail` itself names the part of the item that it is about."""
 
     @property
     def good(self) -> bool:
-        """True when it does not stop the item."""
+        """True if it does not stop the item."""
         return self.outcome in (Outcome.PASSED, Outcome.WAIVED)
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,13 +83,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Case:
-    """One item before the judge: everything that a check may read. A check asks for no clock and no network."""
+    """One item before the judge: everything that a check may read. A check uses no clock and no network."""
 
     item: Item
     name: str
-    """The name by which rules are asked."""
+    """The name that is matched against rules."""
     source: Source
-    """Where the content is read from."""
+    """Where to read the content from."""
     policy: Policy
     rule: Rule | None
     """The first rule of the policy that matches."""
@@ -97,15 +97,15 @@ class Case:
     """The policy's trust roots, by name."""
     now: datetime
     root: Descriptor | None
-    """Where the item's content begins, `None` where nobody knows."""
+    """Where the item's content begins, `None` if it is unknown."""
 
     @property
     def subject(self) -> Digest:
-        """What an answer about the whole item is about: its root, or its pin."""
+        """The subject of an answer about the complete item: its root, or its pin."""
         return self.root.digest if self.root is not None else self.item.pin
 
     def digests(self) -> Iterator[Digest]:
-        """Of the item and of everything in it or attached to it."""
+        """The digests of the item and of everything in it or attached to it."""
         yield from (one.digest for one in (self.item.root, self.item.inside) if one is not None)
         yield from (file.digest for file in self.item.files)
         yield from (one.descriptor.digest for one in self.item.attached)
@@ -116,9 +116,9 @@ class Case:
 
     @cached_property
     def examination(self) -> Examination:
-        """What is attached to the item, read once for all checks and compared with what the rule requires.
+        """Everything attached to the item, read once for all checks and compared with what the rule requires.
 
-        It is empty where the rule requires nothing, and where registries keep no signatures of the kind.
+        It is empty if the rule requires nothing, or if registries store no signatures for the kind.
         """
         require = self.rule.require if self.rule else None
         if require is None or self.root is None or not kind_of(self.item).signed:
@@ -127,13 +127,13 @@ class Case:
 
     @property
     def findings(self) -> Sequence[VerificationResult]:
-        """What the examination found of each thing that is attached; nothing where no check asked for it."""
+        """One finding for each attached artifact, if a check asked for the examination; otherwise empty."""
         made: Examination | None = vars(self).get("examination")
         return made.findings if made is not None else ()
 
 
 class Check(Protocol):
-    """One question of the judge. It decides nothing but its own answer."""
+    """One question of the judge. It decides only its own answer."""
 
     @property
     def name(self) -> str:
@@ -141,15 +141,15 @@ class Check(Protocol):
 
     @property
     def waivable(self) -> bool:
-        """True when a waiver may lift a failed answer, except for the reason `DENIED`."""
+        """True if a waiver may lift a failed answer, except for the reason `DENIED`."""
 
     @property
     def final(self) -> bool:
-        """True when nothing else is asked after a failed answer."""
+        """True if no further check is asked after a failed answer."""
 
     def ask(self, case: Case) -> Iterable[Answer]:
-        """One answer for each subject that was looked at; none where the policy does not ask.
+        """One answer for each checked subject; none if the policy does not ask.
 
-        Raises `IntegrityError`, `NotFoundError`, `UpstreamError`, `StoreError` when content cannot be read: then there
+        Raises `IntegrityError`, `NotFoundError`, `UpstreamError`, `StoreError` if content cannot be read: then there
         is no judgement of the item.
         """

@@ -1,4 +1,4 @@
-"""`digest-only`: did somebody approve the item by its digest, and does that hold now?"""
+"""`digest-only`: has someone approved the item by its digest, and is that approval still valid?"""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from airgap.resources.problems import quoted
 
 @dataclass(frozen=True, slots=True)
 class DigestOnlyCheck:
-    """A `Check`. It answers where the rule has `digestOnly`."""
+    """A `Check`. It answers if the rule has `digestOnly`."""
 
     name: str = "digest-only"
     waivable: bool = False
     final: bool = False
 
     def ask(self, case: Case) -> Iterator[Answer]:
-        """See `Check.ask`. What is local passes only where the rule says so."""
+        """See `Check.ask`. A local artifact passes only if the rule allows local sources."""
         given = case.rule.digest_only if case.rule else None
         if given is None:
             return
         outcome, reason = Outcome.FAILED, ""
         if kind_of(case.item).is_local(case.item) and not given.local:
             reason = "local-source"
-            what = f"it was read from {quoted(case.item.source)}, and its name is what the request calls it"
+            what = f"it comes from a local source ({quoted(case.item.source)}), so its name is only the request's claim"
         elif given.expired(case.now):
             reason = "approval-expired"
-            what = f"the approval by digest of {given.approver} ended at {utc_text(given.expires)}"
+            what = f"the approval by digest from {given.approver} expired at {utc_text(given.expires)}"
         else:
             outcome = Outcome.PASSED
             what = f"approved by its digest: {given.approver}, until {utc_text(given.expires)}: {given.reason}"

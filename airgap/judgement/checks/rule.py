@@ -1,4 +1,4 @@
-"""`rule`: is there a rule for the item, and may the item come in by it at all?"""
+"""`rule`: is there a rule for the item, and can the item come in by it at all?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airgap.judgement.checks.base import Answer, Case, Outcome
 
 @dataclass(frozen=True, slots=True)
 class RuleCheck:
-    """A `Check`. It answers only with a no: who let an item in is said by the checks that the rule asks for."""
+    """A `Check`. It answers only if it fails: the checks that the rule requires give the positive answers."""
 
     name: str = "rule"
     waivable: bool = False
@@ -20,10 +20,10 @@ class RuleCheck:
         """See `Check.ask`. A rule lets an item in by `require` or by `digestOnly`, and by nothing else."""
         rule = case.rule
         if rule is None:
-            what = f"no rule matches {case.item.kind} {case.name}; that may not come in"
+            what = f"no rule matches {case.item.kind} {case.name}, so it may not come in"
             yield Answer(self.name, Outcome.FAILED, case.subject, reason="no-rule", detail=what)
         elif rule.deny:
             yield Answer(self.name, Outcome.FAILED, case.subject, reason="denied", detail=f"denied: {rule.deny}")
         elif rule.require is None and rule.digest_only is None:
-            what = "the rule asks for nothing"
+            what = "the rule requires nothing: it has neither require nor digestOnly"
             yield Answer(self.name, Outcome.FAILED, case.subject, reason="no-rule", detail=what)

@@ -1,4 +1,4 @@
-"""`signature`: has each subject one signature by whom the rule requires?"""
+"""`signature`: does each subject have a signature by a signer that the rule allows?"""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from airgap.signatures.explain import signer_text
 from airgap.signatures.record import SIGNATURE, Status
 
 _OTHER = ("unsigned", "wrong-predicate-type")
-"""Reasons of what nobody could take for a signature."""
+"""Reasons of artifacts that are clearly not signatures."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureCheck:
-    """A `Check`. It answers where the rule has `require`, for its root or for every manifest that is carried."""
+    """A `Check`. It answers if the rule has `require`, for the item's root or for every carried manifest."""
 
     name: str = SIGNATURE
     waivable: bool = True
     final: bool = False
 
     def ask(self, case: Case) -> Iterator[Answer]:
-        """See `Check.ask`. One verified finding is enough; else the one that explains most says why not."""
+        """See `Check.ask`. One verified finding is enough; otherwise the one that explains most gives the reason."""
         if case.rule is None or case.rule.require is None:
             return
         kind = kind_of(case.item)
         if not kind.signed or case.root is None:
-            what = f"nothing signs a {kind.name} as registries keep signatures; a digestOnly rule may let it in"
+            what = f"items of kind {kind.name} have no registry signatures; allow them with a digestOnly rule"
             yield Answer(self.name, Outcome.FAILED, case.subject, reason="absent", detail=what)
         for one in case.examination.signatures:
             best, subject = one.best, one.subject
