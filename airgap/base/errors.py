@@ -9,10 +9,10 @@
     ├── UpstreamError           5    an origin or a destination, or the network in between
     └── ToolError               5    a program that airgap started
 
-Each error has a stable code (kebab-case, part of the interface), a text that says what is wrong and where, and the next
-step. Errors do not change: `with_where` and `with_hint` return a new error with more text. A caller that handles an
-error catches its class. Therefore every error that some caller handles has its own class below. Exit 1 is a bug, 130 is
-Ctrl-C; see `airgap.cli.exits`.
+Each error has a code (kebab-case), a text that says what is wrong and where, and the next step. The codes in
+docs/reference/codes.md are the interface; the others are details. Errors do not change: `with_where` and `with_hint`
+return a new error with more text. A caller that handles an error catches its class. Therefore every error that some
+caller handles has its own class below. Exit 1 is a bug, 130 is Ctrl-C; see `airgap.cli.exits`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds.source_codes import ROOT, source
+from tests.worlds.source_codes import ROOT, exits, source
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 
@@ -90,3 +90,24 @@ def test_the_source_is_read_whole() -> None:
 
 def test_codes_are_plain_words() -> None:
     assert [code for code in source()[0] if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)] == []
+
+
+def interface() -> list[tuple[str, set[int]]]:
+    """The codes of the page that scripts may rely on, with their exit codes."""
+    page = (ROOT / "docs" / "reference" / "codes.md").read_text("utf-8")
+    found = re.findall(r"^\| `([^`]+)` \| ([\d, ]+) \|", page, re.MULTILINE)
+    return [(code, {int(one) for one in exits.split(", ")}) for code, exits in found]
+
+
+def test_the_codes_that_scripts_may_rely_on_exist() -> None:
+    listed = [code for code, _ in interface()]
+    assert sorted(set(listed) - source()[0]) == []
+    assert len(listed) == len(set(listed)), "a code has two rows"
+    assert 35 <= len(listed) <= 50, "about 40 codes are the interface; the others are details"
+
+
+def test_a_code_that_scripts_may_rely_on_has_the_exit_codes_of_its_row() -> None:
+    known = exits()
+    wrong = {code: known[code] for code, said in interface() if code in known and known[code] != said}
+    assert wrong == {}
+    assert len([code for code, _ in interface() if code in known]) > 30

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from airgap.base import errors
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "airgap"
 ARGUMENTS: Mapping[str, int] = {
@@ -41,6 +43,21 @@ def source() -> tuple[frozenset[str], frozenset[str]]:
                 if not said:
                     unread.add(f"{path.relative_to(PACKAGE)}: {ast.unparse(expression)}")
     return frozenset(found), frozenset(unread)
+
+
+@cache
+def exits() -> Mapping[str, set[int]]:
+    """The exit codes of each code that is given to an error class by name; other codes are not in it."""
+    found: dict[str, set[int]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        for body in (tree, *functions(tree)):
+            for call in (one for one in own(body) if isinstance(one, ast.Call) and one.args):
+                made = getattr(errors, ast.unparse(call.func), None)
+                if isinstance(made, type) and issubclass(made, errors.AirgapError):
+                    for code in values(call.args[0], body):
+                        found.setdefault(code, set()).add(made.exit_code)
+    return found
 
 
 def error_classes(trees: Iterable[ast.Module]) -> set[str]:
