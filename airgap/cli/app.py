@@ -1,4 +1,4 @@
-"""The whole parser: every command, and what `airgap --help` says."""
+"""The complete parser: every command, and the text of `airgap --help`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import argparse
 from airgap.cli.parser import Parser
 
 EPILOG = """\
-the way of a delivery:
-  airgap lock platform.request.yaml -o platform.lock.json      names become digests
-  airgap pull platform.lock.json --store store                 everything is fetched once, and verified
+how a delivery travels:
+  airgap lock platform.request.yaml -o platform.lock.json      resolve names to digests
+  airgap pull platform.lock.json --store store                 fetch everything once, and verify it
   airgap scan platform.lock.json --store store --policy policy.yaml --key station.key
   airgap bundle platform.lock.json --store store --to /media/usb --for bank --key station.key --role station
   airgap import /media/usb --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json
   airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
 
-try it without any service:  airgap demo
+try it without any service or network:  airgap demo
 exit codes: 0 done, 1 bug, 2 input, 3 policy or audit said no, 4 integrity or trust, 5 upstream, disk, tool, 130 Ctrl-C
 """
 
 
 def build() -> Parser:
-    """The whole parser. Commands import what they need when they run, not here."""
+    """Builds the complete parser. Commands import what they need when they run, not here."""
     from airgap.cli import commands
 
     parser = Parser(

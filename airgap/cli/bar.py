@@ -11,13 +11,13 @@ from typing import Protocol
 from airgap.cli.output import visible
 
 REFRESH = 0.2
-"""Seconds between two drawings: smooth, and no load."""
+"""Seconds between two drawings: smooth, without load."""
 QUIET = 30.0
-"""Seconds between two lines where there is no terminal: a log that shows life and stays short."""
+"""Seconds between two lines where there is no terminal: the log shows progress and stays short."""
 
 
 class Stream(Protocol):
-    """What a bar is drawn on."""
+    """The stream on which a bar is drawn."""
 
     def write(self, text: str) -> object:
         """Writes `text`."""
@@ -26,11 +26,11 @@ class Stream(Protocol):
         """Shows what was written."""
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """True for a terminal."""
 
 
 class Bar:
-    """A `Progress` on a stream (`None`: only the log). Thread-safe; one thread draws."""
+    """A `Progress` on a stream (`None`: only in the log). Thread-safe; one thread draws."""
 
     def __init__(self, stream: Stream | None, log: Callable[[str], None], *, plain: bool) -> None:
         self._stream, self._log, self._plain = stream, log, plain
@@ -45,7 +45,7 @@ class Bar:
         self._thread.start()
 
     def start(self, what: str, total_bytes: int, total_items: int = 0) -> None:
-        """A new phase."""
+        """Begins a phase."""
         with self._lock:
             self._what, self._total, self._items = what, total_bytes, total_items
             self._done = self._items_done = 0
@@ -53,28 +53,28 @@ class Bar:
         self._log(f"{what}: {total_bytes} bytes, {total_items} items")
 
     def grow(self, count: int) -> None:
-        """More bytes belong to the phase."""
+        """Adds bytes to the total of the phase."""
         with self._lock:
             self._total += count
 
     def advance(self, count: int) -> None:
-        """More bytes are done."""
+        """Counts bytes as done."""
         with self._lock:
             self._done += count
 
     def item(self, name: str) -> None:
-        """The current item."""
+        """Sets the current item."""
         with self._lock:
             self._item = name
 
     def done(self, name: str, outcome: str) -> None:
-        """An item ended."""
+        """Counts an item as done."""
         with self._lock:
             self._items_done += 1
         self._log(f"{self._what}: {name}: {outcome}")
 
     def note(self, message: str) -> None:
-        """A line above the bar."""
+        """Writes a line above the bar."""
         self._log(message)
         if self._stream is not None:
             with self._lock:
@@ -83,7 +83,7 @@ class Bar:
                 self._stream.flush()
 
     def close(self) -> None:
-        """Ends drawing and clears the line."""
+        """Stops drawing and clears the line."""
         self._end.set()
         self._thread.join()
         with self._lock:
@@ -104,7 +104,7 @@ class Bar:
                 self._stream.flush()
 
     def line(self) -> str:
-        """What is shown: `pull  42 %  1.2 GiB of 2.9 GiB  310.0 MiB/s  0:05 left  3/12  docker.io/…`."""
+        """The text that is shown: `pull  42 %  1.2 GiB of 2.9 GiB  310.0 MiB/s  0:05 left  3/12  docker.io/…`."""
         from airgap.cli.words import human
 
         elapsed = max(time.monotonic() - self._began, 0.001)
@@ -117,7 +117,7 @@ class Bar:
             parts.append(f"{bar}{share:3d} %  {human(self._done)} of {human(self._total)}")
         elif self._done or not self._items:
             parts.append(human(self._done))
-        if self._total or self._done or not self._items:  # what judges, and moves nothing, has items alone
+        if self._total or self._done or not self._items:  # a phase that judges and moves no bytes counts items only
             parts.append(f"{human(rate)}/s")
         if self._total and rate > 0:
             left = max(0, int((self._total - self._done) / rate))

@@ -1,4 +1,4 @@
-"""What a command may touch of the outside: environment, clock, terminal, output, passwords."""
+"""The outside, as far as a command may touch it: environment, clock, terminal, output, passwords."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Context:
     quiet: bool = False
     log_file: FileIO | None = None
     unheard: AirgapError | None = None
-    """Why the result could not be written, if so."""
+    """The error that kept the result from being written, if any."""
     _bar: Bar | None = None
     _notes: list[str] = field(default_factory=list)
 
@@ -44,7 +44,7 @@ class Context:
         made = cls(os.environ, arguments.json, arguments.quiet)
         if arguments.log_file is not None:
             try:
-                # Without a buffer: a line that cannot be written is known at once, and not again when it is closed.
+                # Without a buffer, a line that cannot be written fails at once, and not again at the close.
                 made.log_file = arguments.log_file.open("ab", buffering=0)
                 made.log_file.write(made.log_line(f"airgap {VERSION}: {arguments.command}"))
             except OSError as error:
@@ -52,7 +52,7 @@ class Context:
                 raise InputError(
                     "log-file",
                     f"--log-file {arguments.log_file}: {error.strerror}",
-                    "name a file that can be written, in a folder that is there",
+                    "name a file that can be written, in an existing folder",
                 ) from error
         return made
 
@@ -68,20 +68,20 @@ class Context:
         return self._bar
 
     def end_progress(self) -> None:
-        """Takes the bar off the terminal."""
+        """Removes the bar from the terminal."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
     def note(self, message: str) -> None:
-        """A message for people, on stderr."""
+        """Writes a message for people to stderr."""
         self.end_progress()
         self.log(message)
         if not self.quiet:
             Messages().write(visible(message) + "\n")
 
     def log(self, message: str) -> None:
-        """A line in the log file. When its disk is full the work goes on without it, and says so once."""
+        """Writes a line to the log file. A full disk is reported once, and the work goes on without the log file."""
         log = self.log_file
         if log is None:
             return
@@ -89,16 +89,16 @@ class Context:
             log.write(self.log_line(message))
         except OSError as error:
             self.log_file = None
-            Messages().write(f"airgap: {log.name}: {error.strerror}; going on without the log file\n")
+            Messages().write(f"airgap: {log.name}: {error.strerror}; continuing without the log file\n")
 
     def log_line(self, message: str) -> bytes:
-        """A line as it stands in the log file."""
+        """A line, as it is written to the log file."""
         return f"{utc_text(self.now())} {message}\n".encode(errors="backslashreplace")
 
     def result(self, document: Any, text: str) -> None:
-        """The command's result on stdout: `document` with `--json`, else `text`.
+        """Writes the command's result to stdout: `document` with `--json`, otherwise `text`.
 
-        What was done or found does not depend on who reads it: an error is kept in `unheard` for the end.
+        A failure to write it must not change what the command does: the error is kept in `unheard` for the end.
         """
         self.end_progress()
         try:
@@ -110,7 +110,7 @@ class Context:
             self.unheard = error
 
     def result_lines(self, documents: Iterable[Any], text: str) -> None:
-        """As `result`, but with `--json` one document a line: for what may be long."""
+        """As `result`, but with `--json` one document per line, for results that may be long."""
         if self.as_json:
             dumped = [json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in documents]
             text = "".join(dumped)
@@ -134,7 +134,7 @@ class Context:
         return datetime.now(UTC)
 
     def surroundings(self, arguments: argparse.Namespace) -> Surroundings:
-        """What a job may know of the outside."""
+        """The outside, as far as a job may know it."""
         from airgap.jobs.surroundings import Surroundings
         from airgap.statements.keys.pkcs11_uri import MODULE_VARIABLE
 
@@ -163,7 +163,7 @@ class Context:
         """`--store` or AIRGAP_STORE. Raises `InputError`."""
         chosen = arguments.store or self.environ.get("AIRGAP_STORE")
         if not chosen:
-            raise InputError("no-store", "no store was named", "use --store DIR, or set AIRGAP_STORE")
+            raise InputError("no-store", "no store was given", "use --store DIR, or set AIRGAP_STORE")
         return Path(chosen)
 
     def key_path(self, arguments: argparse.Namespace) -> str | None:
@@ -171,7 +171,7 @@ class Context:
         return arguments.key or self.environ.get("AIRGAP_KEY") or None
 
     def password(self, arguments: argparse.Namespace, key: Path | str, *, confirm: bool = False) -> bytes:
-        """The key's password: from the file, or asked for when stdin is a terminal. Raises `InputError`."""
+        """The key's password, read from the file; asks for it if stdin is a terminal. Raises `InputError`."""
         chosen = arguments.key_password_file or self.environ.get("AIRGAP_KEY_PASSWORD_FILE")
         if chosen:
             from airgap.base.secrets import read_secret
@@ -180,22 +180,22 @@ class Context:
         if not sys.stdin.isatty():
             raise InputError(
                 "no-password",
-                f"{key}: no password was given, and there is no terminal to ask at",
+                f"{key}: no password was given, and there is no terminal to ask for it",
                 "use --key-password-file FILE, or set AIRGAP_KEY_PASSWORD_FILE",
             )
         self.end_progress()
         password = getpass.getpass(f"Password of {key}: ")
-        if confirm and getpass.getpass("Once more: ") != password:
-            raise InputError("no-password", "the two passwords differ")
+        if confirm and getpass.getpass("Repeat it: ") != password:
+            raise InputError("no-password", "the two passwords differ", "run the same command again")
         return password.encode()
 
     def state_folder(self) -> Path:
-        """Where state goes when the Sovereign resource names no stateDir."""
+        """The folder for state, if the Sovereign resource has no stateDir."""
         base = self.environ.get("XDG_STATE_HOME") or str(Path(self.environ.get("HOME", "/root")) / ".local/state")
         return Path(base) / "airgap"
 
     def proxies(self) -> dict[str, str]:
-        """Proxies of the environment, for the connected commands."""
+        """The proxies that the environment sets, for the commands of the connected zone."""
         found = {}
         for scheme in ("http", "https", "no"):
             value = self.environ.get(f"{scheme}_proxy") or self.environ.get(f"{scheme.upper()}_PROXY")
@@ -205,5 +205,5 @@ class Context:
 
 
 def write_json(document: Any) -> None:
-    """One document on stdout, for scripts."""
+    """Writes one document to stdout, for scripts."""
     write(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")

@@ -1,4 +1,4 @@
-"""`airgap demo`: the whole way from lock to audit, each command shown as it is typed, then a table."""
+"""`airgap demo`: runs every step from lock to audit, shows each command as it would be typed, then a table."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ spec:
 UNSIGNED = """\
   - match: ["**"]
     kinds: [git, model, file]
-    digestOnly: {{approver: officer, reason: nobody signs these, local: true, expires: {end}}}
+    digestOnly: {{approver: officer, reason: these kinds are not signed, local: true, expires: {end}}}
 """
-"""What a policy says more where what cannot be signed may come in all the same: who answers for it, and until when."""
+"""The rule that lets in items which cannot be signed: it names who answers for them, and until when."""
 
 
 @dataclass(slots=True)
 class Demo:
-    """A run of the demo in its folder."""
+    """One run of the demo in its folder."""
 
     folder: Path
     context: Context
     rows: list[tuple[str, str, str]] = field(default_factory=list)
 
     def say(self, text: str) -> None:
-        """A line for people."""
+        """Shows a line to people."""
         self.context.note(text)
 
     def airgap(self, claim: str, line: str, expect: int = exits.DONE) -> None:
-        """Runs one command as it is typed, and notes whether it answered as it should."""
+        """Runs one command as it would be typed, and records whether its exit code is the expected one."""
         self.say(f"\n$ airgap {line}")
         done = subprocess.run(
             [sys.executable, "-m", "airgap.cli.main", *shlex.split(line)],
@@ -92,13 +92,13 @@ class Demo:
         self.rows.append((claim, f"airgap {line}", f"exit {done.returncode}, {verdict}"))
 
     def _environ(self) -> dict[str, str]:
-        """The user's environment without settings of airgap: a command of the demo reads and writes its folder only."""
+        """The user's environment without airgap's settings: a command of the demo reads and writes only its folder."""
         kept = {name: value for name, value in self.context.environ.items() if not name.startswith("AIRGAP_")}
         return kept | {"AIRGAP_KEY_PASSWORD_FILE": "password", "XDG_STATE_HOME": str(self.folder / "user-state")}
 
     @property
     def good(self) -> bool:
-        """True when every command answered as claimed."""
+        """True when the exit code of every command was as claimed."""
         return all("NOT" not in row[2] for row in self.rows)
 
 
@@ -107,12 +107,12 @@ def run_demo(chosen: Path | None, context: Context) -> int:
     if chosen is not None:
         check_folder(chosen, "--dir")
         if chosen.exists() and any(chosen.iterdir()):
-            raise InputError("not-empty", f"{chosen}: not empty", "name a new or an empty folder")
+            raise InputError("not-empty", f"{chosen} is not empty", "name a new or empty folder")
     if shutil.which("git") is None:
         raise InputError(
             "no-git",
-            "the demo carries a Git repository, and there is no git here",
-            "apt install git",
+            "the demo carries a Git repository, but git is not installed",
+            "install git, for example with apt install git",
         )
     if chosen is not None:
         chosen.mkdir(parents=True, exist_ok=True)
@@ -126,10 +126,10 @@ def _run(demo: Demo) -> int:
     keys = "--key exporter.key"
     station = "--key station.key --role station"
     gap = "--sovereign sovereign.yaml --trust trust.yaml"
-    demo.airgap("names become digests", "lock demo.request.yaml")
-    demo.airgap("everything is fetched once, verified", f"pull demo.lock.json --store store {keys}")
+    demo.airgap("names are resolved to digests", "lock demo.request.yaml")
+    demo.airgap("everything is fetched once, and verified", f"pull demo.lock.json --store store {keys}")
     demo.airgap(
-        "what nobody signed, and no rule lets in, is rejected",
+        "unsigned items that no rule lets in are rejected",
         "scan demo.lock.json --store store --policy strict.yaml --dry-run",
         exits.NO,
     )
@@ -143,21 +143,21 @@ def _run(demo: Demo) -> int:
         f"bundle demo.lock.json --store store --to media --for demo {station} {size}",
     )
     demo.airgap(
-        "without the approval that trust.yaml requires it is refused",
+        "without the approval that trust.yaml requires, it is refused",
         f"import media {gap} --dry-run",
         exits.TRUST,
     )
     demo.airgap("the security-officer approves", "sign media --key officer.key --role security-officer")
-    demo.airgap("every byte is as it was signed", "verify media --trust trust.yaml")
-    demo.airgap("a dry run says what would be written", f"import media {gap} --dry-run")
+    demo.airgap("every byte is as signed", "verify media --trust trust.yaml")
+    demo.airgap("a dry run shows what would be written", f"import media {gap} --dry-run")
     demo.airgap(
         "images, charts, Git, models, files arrive",
         f"import media {gap} --key sovereign.key --receipt receipt.json",
     )
     demo.airgap("a second import finds everything present", f"import media {gap} --key sovereign.key")
-    demo.airgap("what should be there is there, by bytes", f"audit {gap} --receipt receipt.json")
-    demo.airgap("nobody has rewritten the station's log", "log verify --store store --trust trust.yaml")
-    if demo.good:  # else there may be nothing to flip a byte in, and the table says why
+    demo.airgap("everything is in place, compared by bytes", f"audit {gap} --receipt receipt.json")
+    demo.airgap("the station's log has not been rewritten", "log verify --store store --trust trust.yaml")
+    if demo.good:  # otherwise there may be no file to damage, and the table shows why
         _flip(demo)
         damaged = "verify damaged --trust trust.yaml"
         demo.airgap("one flipped byte in a volume is found", damaged, exits.TRUST)
@@ -186,18 +186,18 @@ def _prepare(demo: Demo) -> None:
     for name in ("exporter", "station", "officer", "sovereign", "publisher"):
         demo.airgap(f"a key for the {name}", f"keys generate {name}")
     if demo.good:
-        demo.say("\n# the publisher signs image and chart, as cosign would")
+        demo.say("\n# the publisher signs the image and the chart, as cosign would")
         signer = load_private(folder / "publisher.key", read_secret(folder / "password", "password").encode())
         sign_content(folder / "content", signer, now)
 
 
 def _request() -> str:
-    """The demo's request. Beside this file a link leads to manifests/; a wheel holds what it leads to."""
+    """The demo's request. Next to this file is a link to manifests/; a wheel contains the file itself."""
     return resources.files("airgap.cli").joinpath("demo.request.yaml").read_text(encoding="utf-8")
 
 
 def _flip(demo: Demo) -> None:
-    """One byte in a copy of a volume, and one in a blob inside."""
+    """Flips one byte in a copy of a volume, and one in a blob inside the Sovereign."""
     damaged = demo.folder / "damaged"
     shutil.copytree(demo.folder / "media", damaged)
     _flip_byte(sorted(damaged.glob("vol-*.tar"))[0])

@@ -1,4 +1,4 @@
-"""Content for `airgap demo`: real formats, made from files of this machine. Nothing is fetched."""
+"""Content for `airgap demo`: real formats, made from files on this machine. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ FILES = (
     "/usr/bin/openssl",
     "/bin/bash",
 )
-"""Taken into the image where they exist: programs and configuration of this machine."""
+"""Files for the image, if they exist: programs and configuration of this machine."""
 PARAMETERS = 300_000
-"""Of the model: 1.2 MB of 32-bit floats, more than one volume of the demo."""
+"""Parameters of the model: 1.2 MB of 32-bit floats, more than one volume of the demo."""
 
 
 def make_content(folder: Path) -> str:
-    """Makes all five kinds in `folder`; returns the manual's sha256."""
+    """Makes an item of each of the five kinds in `folder`; returns the sha256 of the file item, the manual."""
     folder.mkdir(parents=True)
     _image(folder / "image")
     _chart(folder / "chart")
@@ -46,7 +46,7 @@ def make_content(folder: Path) -> str:
 
 
 def sign_content(folder: Path, signer: Signer, created: datetime) -> None:
-    """What their publisher does before anybody carries them: signs image and chart, as cosign would."""
+    """Signs the image and the chart as cosign would, which their publisher does before anything is carried."""
     for place in ("image", "chart"):
         layout = Layout(folder / place)
         for _, root in layout.roots():
@@ -136,7 +136,7 @@ def _repository(bare: Path, work: Path) -> None:
         "GIT_AUTHOR_EMAIL": "demo@example.org",
         "GIT_COMMITTER_NAME": "demo",
         "GIT_COMMITTER_EMAIL": "demo@example.org",
-        # The same history each time, so that two runs give one lock.
+        # The same history in every run, so that two runs give the same lock.
         "GIT_AUTHOR_DATE": "2026-11-01T00:00:00Z",
         "GIT_COMMITTER_DATE": "2026-11-01T00:00:00Z",
     }

@@ -1,4 +1,4 @@
-"""What `airgap import` says: a table for each destination, what failed and what to do, and the exit code."""
+"""The output of `airgap import`: a table per destination, failures with the next step, and the exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADING = ("OUTCOME", "AT", "NAME", "DIGEST", "BEFORE")
 
 
 def report(done: Imported, context: Context, *, dry_run: bool) -> int:
-    """Writes the result, and what failed to stderr; returns the exit code."""
+    """Writes the result to stdout and the failures to stderr; returns the exit code."""
     journey = done.opened.index.journey
     document = {
         "delivery": journey.id,
@@ -40,13 +40,13 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
             context.note(f"  next: {line.error.hint}")
     for url, error in done.unkept.items():
         context.note(f"airgap: the list of accepted deliveries at {url}: {error}")
-        context.note(f"  next: {error.hint or 'mend that'}; then run the same command again")
+        context.note(f"  next: {error.hint or 'correct that'}; then run the same command again")
     return _exit(done, dry_run=dry_run)
 
 
 def _tables(done: Imported) -> str:
-    """One table for each destination, under its address where there are several; reasons stand below their table."""
-    # The errors of whole lines are told on stderr, with what to do about them.
+    """One table per destination, headed by its address if there are several; reasons follow their table."""
+    # The errors of lines are reported on stderr, with the next step.
     told = {str(line.error) for line in done.failed}
     by_url: dict[str, list[Change]] = {}
     for url, change in done.changes:
@@ -78,15 +78,15 @@ def _summary(done: Imported, *, dry_run: bool) -> str:
     said = ", ".join(f"{found} {outcome}" for outcome, found in sorted(counts.items()))
     lines = [("dry run, nothing was written: " if dry_run else "") + said]
     if done.missing_volumes:
-        what = "not at hand" if dry_run else "still to come"
+        what = "volumes not attached" if dry_run else "volumes still missing"
         lines.append(f"{what}: {', '.join(done.missing_volumes)}")
     if done.waits:
         lines.append(
-            "nothing new is visible yet. Insert the next disc and run the same command with its folder"
-            + ("" if done.failed else "; this one is not needed again")
+            "no new name is visible yet. Insert the next disc and run the same command with its folder"
+            + ("" if done.failed else "; this disc is not needed again")
         )
     elif not dry_run and done.receipt is None:
-        lines.append("no --key: no receipt was signed; the next import and audit look at everything again")
+        lines.append("no receipt was signed (no --key); the next import and audit check everything again")
     return "\n".join(lines)
 
 
@@ -120,12 +120,12 @@ def report_store(taken: Taken, store: Path, context: Context, *, dry_run: bool) 
         f"{human(taken.written)} of it new"
     ]
     if taken.missing_volumes:
-        what = "not at hand" if dry_run else "still to come"
+        what = "volumes not attached" if dry_run else "volumes still missing"
         lines.append(f"{what}: {', '.join(taken.missing_volumes)}")
     if taken.waits:
         lines.append(
-            "nothing has a name yet. Insert the next disc and run the same command with its folder; this one is not "
-            "needed again"
+            "no new name is visible yet. Insert the next disc and run the same command with its folder; this disc is "
+            "not needed again"
         )
     for path in taken.locks:
         lines += [f"  {path}", f"    next: airgap scan {path} --store {store} …"]

@@ -1,4 +1,4 @@
-"""The entry point. `airgap --version` is answered before anything else is imported."""
+"""The entry point. It answers `airgap --version` before it imports anything else."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Our standard streams: what a reader that went away, a full disk or a closed descriptor means.
+"""The standard streams of this process, and what to do when a reader is gone, a disk is full or a stream is closed.
 
-stdout has the result. Whoever stops reading it (`airgap ls … | head`) has read enough: that is no failure, and changes
-no exit code. A result that could not be written anywhere is one. stderr has what people may want to know: that it
-cannot be written is nobody's failure, and stops no work.
+stdout has the result. A reader that stops early (`airgap ls … | head`) has read enough: that is not a failure, and does
+not change the exit code. A result that could not be written at all is a failure. stderr has messages for people: if
+they cannot be written, that is not a failure, and the work goes on.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from airgap.base.errors import StoreError
 
 
 def settle() -> None:
-    """Opens those of the three descriptors that were closed, so that no file of ours gets the number of one.
+    """Opens those of the three descriptors that are closed, so that no other file gets one of their numbers.
 
-    A closed stdout stays a stream that cannot be written to.
+    A closed stdout remains a stream that cannot be written to.
     """
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)  # the lowest number that is free, which is this one
+            os.open(os.devnull, flags)  # opens the lowest free number, which is this one
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stdout is None:
@@ -31,12 +31,12 @@ def settle() -> None:
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names of files need not be UTF-8, nor need the terminal be.
+        # File names may be other than UTF-8, and so may the terminal.
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def write(text: str) -> None:
-    """Writes to stdout. Raises `StoreError` (`output`) when that cannot be done and somebody waits for it."""
+    """Writes to stdout. Raises `StoreError` (`output`) when that fails, except when the reader closed the pipe."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -46,13 +46,13 @@ def write(text: str) -> None:
         _drop()
         raise StoreError(
             "output",
-            f"stdout: the result could not be written: {error.strerror}",
-            "what the command does was done or found; only its report is lost: see where stdout leads",
+            f"the result could not be written to stdout: {error.strerror}",
+            "the command finished, but its output is lost: check where stdout goes",
         ) from error
 
 
 def _drop() -> None:
-    """What is still buffered, and all that follows, goes nowhere: the interpreter flushes once more at its end."""
+    """Discards what is buffered and all that follows: the interpreter flushes once more at its end."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
@@ -63,11 +63,11 @@ _HIDDEN = {
     for code in (*range(32), *range(127, 160), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
     if chr(code) not in "\t\n"
 }
-"""What moves a terminal's cursor, colours it or turns its letters round. Names of strangers may have it in them."""
+"""Characters that move a terminal's cursor, colour it or reverse its text. Names from outside may contain them."""
 
 
 def visible(text: str) -> str:
-    """A text for people, with nothing in it that a terminal would obey: each such character is spelled out."""
+    """A text for people, in which each character that a terminal would obey is replaced by its escape."""
     return text.translate(_HIDDEN)
 
 
@@ -75,7 +75,7 @@ class Messages:
     """stderr, as a stream that never fails."""
 
     def write(self, text: str) -> None:
-        """Writes at once, or not at all."""
+        """Writes at once. If that fails, discards this text and all that follows."""
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
@@ -85,8 +85,8 @@ class Messages:
             os.close(null)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Does nothing: `write` does not buffer."""
 
     def isatty(self) -> bool:
-        """Whether people look at it as it comes."""
+        """True for a terminal."""
         return sys.stderr.isatty()

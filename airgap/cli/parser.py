@@ -1,4 +1,4 @@
-"""The argument parser: one sub-parser a command, the same flag with the same meaning everywhere."""
+"""The argument parser: one sub-parser per command. A flag has the same meaning in every command."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from airgap.cli.output import write
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors as `InputError` and a guess at what was meant."""
+    """argparse, which reports errors as `InputError` and suggests the name that was probably meant."""
 
     _parsed: Sequence[str] = ()
-    """What this parser was given to parse."""
+    """The words that this parser parses."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in argparse; keeps the words, so that `error` can look at all of them."""
+        """As in argparse; also keeps the words, so that `error` can look at all of them."""
         self._parsed = args or ()
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str, hint: str = "") -> NoReturn:
-        """Raises `InputError` (`usage`). An unknown option is told first: it is often why a required one is missing."""
+        """Raises `InputError` (`usage`). An unknown option comes first: often it is a required one, misspelt."""
         missing = message.endswith(" is required") or message.startswith("the following arguments are required")
         unknown = self._unknown(self._parsed) if missing and not self._family() else []
         if unknown:
             message = _unknown_options(unknown)
         guess = hint or self._guess(message) or f"`{self.prog} --help` shows examples"
-        command = self.prog.partition(" ")[2]  # the message begins with the program's name anyhow
+        command = self.prog.partition(" ")[2]  # the message already begins with the program's name
         raise InputError("usage", f"{command}: {message}" if command else message, guess)
 
     def _guess(self, message: str) -> str:
-        """The flag or command that was probably meant, where it is the name of one that is wrong."""
+        """Suggests the flag or command that was probably meant; `""` when the error is not about such a name."""
         kind, _, rest = message.partition(": ")
         if message.startswith(_UNKNOWN):
             typed, words = re.findall(r"-[^\s,]*", message), self._flags()
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         return ""
 
     def _unknown(self, words: Sequence[str]) -> list[str]:
-        """The options among `words` that this parser does not have. A value never begins with a dash in argparse."""
+        """The options in `words` that this parser does not have. In argparse, a value never begins with a dash."""
         flags = self._flags()
         options = [word.partition("=")[0] for word in takewhile(lambda word: word != "--", words)]
         return [
@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
         ]
 
     def arguments(self) -> list[argparse.Action]:
-        """What can be given to this parser: flags, and what stands without one."""
+        """The arguments of this parser: its flags and its positional arguments."""
         return list(self._actions)
 
     def commands(self) -> list[str]:
@@ -72,12 +72,12 @@ class Parser(argparse.ArgumentParser):
         return [] if family is None else list(family.choices)
 
     def child(self, name: str) -> Parser:
-        """The parser of a command below this one. Raises `InputError` (`usage`) when there is none of this name."""
+        """The parser of a command below this one. Raises `InputError` (`usage`) when there is none."""
         family = self._family()
         if family is None:
             self.error(f"unrecognized arguments: {name}", f"`{self.prog}` has no subcommands")
         try:
-            self._check_value(family, name)  # argparse itself says which there are
+            self._check_value(family, name)  # the message of argparse lists the commands
         except argparse.ArgumentError as error:
             self.error(str(error))
         found: Parser = family.choices[name]
@@ -99,17 +99,17 @@ class Parser(argparse.ArgumentParser):
         return []
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Parses all of `argv`. Raises `InputError`, or `SystemExit` after printing help: for `--help`, or no words."""
+        """Parses all of `argv`. Raises `InputError`; for `--help` or no words, prints help and raises `SystemExit`."""
         if not argv:
             self.print_help()
             self.exit()
         first = argv[0].partition("=")[0]
         if first.startswith("-") and first not in self._flags():
-            self.error(f"{first} before the command", _behind(first))
+            self.error(f"{first} comes before the command", _behind(first))
         arguments: argparse.Namespace
         arguments, unknown = self.parse_known_args(list(argv))
         if unknown:
-            # Asked of the command's own parser, which knows its flags and can guess what was meant.
+            # The command's own parser reports it: that one knows the flags, and can suggest the one that was meant.
             parser: Parser = arguments.parser
             known = next((word for word in unknown if word.partition("=")[0] in parser._flags()), "")
             options = parser._unknown(unknown)
@@ -130,7 +130,7 @@ def _unknown_options(options: Sequence[str]) -> str:
 
 
 def _behind(flag: str) -> str:
-    return f"flags stand behind the command: airgap COMMAND … {flag}"
+    return f"write flags after the command: airgap COMMAND … {flag}"
 
 
 def command(
@@ -141,7 +141,7 @@ def command(
     summary: str,
     examples: str,
 ) -> Parser:
-    """A command's parser with the flags that every command has."""
+    """Makes a command's parser, with the flags that every command has."""
     parser: Parser = subparsers.add_parser(
         name,
         help=summary,
@@ -152,15 +152,15 @@ def command(
     )
     parser.set_defaults(handler=handler, parser=parser)
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    group.add_argument("--quiet", "-q", action="store_true", help="no progress and no notes on stderr")
-    group.add_argument("--log-file", type=Path, metavar="FILE", help="append what happens to FILE as well")
+    group.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    group.add_argument("--quiet", "-q", action="store_true", help="print no progress and no notes on stderr")
+    group.add_argument("--log-file", type=Path, metavar="FILE", help="also append all messages to FILE")
     return parser
 
 
 def add_jobs(parser: Parser) -> None:
     """`--jobs`."""
-    parser.add_argument("--jobs", "-j", type=_jobs, default=0, metavar="N", help="how many at once (default 8)")
+    parser.add_argument("--jobs", "-j", type=_jobs, default=0, metavar="N", help="number of parallel tasks (default 8)")
 
 
 def _jobs(text: str) -> int:
@@ -170,12 +170,12 @@ def _jobs(text: str) -> int:
 
 
 def number(text: str) -> int:
-    """A number in plain digits, -1 for anything else: other scripts have digits too, and `²` counts as one."""
+    """Reads a number in ASCII digits; -1 for anything else. Other scripts also have digits, and `²` counts as one."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else -1
 
 
 def resource_name(text: str) -> str:
-    """A name as in `metadata.name`: it is signed, shown to people and compared, so it is plain."""
+    """Reads a name as in `metadata.name`. Names are signed, shown and compared: plain characters only."""
     from airgap.resources.parts import RESOURCE_NAME
 
     if not re.fullmatch(RESOURCE_NAME.pattern, text):
@@ -185,22 +185,23 @@ def resource_name(text: str) -> str:
 
 def add_store(parser: Parser) -> None:
     """`--store`."""
-    parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: AIRGAP_STORE)")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: $AIRGAP_STORE)")
 
 
 def add_key(parser: Parser, *, what: str = "") -> None:
-    """`--key` and `--key-password-file`; `what` is what it signs, if anything."""
-    signs = f" that signs {what}" if what else ""
+    """`--key` and `--key-password-file`; `what` names what the key signs, if anything."""
+    signs = f" to sign {what}" if what else ""
     parser.add_argument(
         "--key",
         metavar="KEY",
-        help=f"private key{signs}, of airgap, cosign or a token (pkcs11:token=…;object=…) (default: AIRGAP_KEY)",
+        help=f"private key{signs}: a key file of airgap or cosign, or a token's key (pkcs11:token=…;object=…) "
+        "(default: $AIRGAP_KEY)",
     )
     parser.add_argument(
         "--key-password-file",
         type=Path,
         metavar="FILE",
-        help="file with its password or PIN (default: AIRGAP_KEY_PASSWORD_FILE)",
+        help="file with the key's password or PIN (default: $AIRGAP_KEY_PASSWORD_FILE)",
     )
 
 
@@ -211,12 +212,12 @@ def add_trust(parser: Parser, *, required: bool) -> None:
         type=Path,
         metavar="FILE",
         required=required,
-        help="Trust resource: whose signatures count",
+        help="Trust resource: the keys whose signatures are accepted",
     )
 
 
 def add_approval(parser: Parser, what: str) -> None:
-    """`--approval`, once for each; `what` says which approvals."""
+    """`--approval`, given once for each approval; `what` says which approvals."""
     parser.add_argument("--approval", type=Path, action="append", default=[], metavar="FILE", help=what)
 
 
@@ -234,7 +235,7 @@ _UNITS = {
 
 
 def size(text: str) -> int:
-    """Bytes of `4095MiB`, `25GB`, `1048576`."""
+    """Reads a size such as `4095MiB`, `25GB` or `1048576`; returns bytes."""
     digits = text.rstrip("bBkKmMgGtTiI")
     unit = text[len(digits) :].lower()
     if number(digits) < 0 or unit not in _UNITS:
@@ -243,11 +244,11 @@ def size(text: str) -> int:
 
 
 def existing(text: str) -> Path:
-    """A path that is there."""
+    """Reads the path of an existing file or folder. Raises `InputError` (`usage`)."""
     try:
         os.lstat(text)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError("usage", f"{text}: there is no such file or folder", "check the path") from error
     except ValueError as error:
-        raise InputError("usage", f"{text!r}: not a path: {error}", "check the path") from error
+        raise InputError("usage", f"{text!r} is not a path: {error}", "check the path") from error
     return Path(text)

@@ -1,6 +1,6 @@
-"""What airgap changes in its own process: at start-up, here, and nowhere else.
+"""The changes that airgap makes to its own process: at start-up, here, and nowhere else.
 
-Library code leaves the process as its caller made it. A test holds every other module to that
+Library code leaves the process as its caller set it up. A test enforces that for every other module
 (`tests/unit/test_process.py`).
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from types import FrameType
 
 JUDGES = frozenset({"scan", "verify-image"})
-"""Commands that read attestations, of which one may have 48 MiB."""
+"""Commands that read attestations, each of which may have up to 48 MiB."""
 _BLOCK = 1 << 20
-"""Bytes from which on a block that is freed goes back to the system."""
+"""Bytes: a freed block of at least this size is returned to the system."""
 _M_MMAP_THRESHOLD = -3
 """mallopt(3)."""
 
@@ -28,7 +28,7 @@ def prepare(command: str) -> None:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM (a stopped systemd unit or pod) ends like Ctrl-C: safe, and with the command that resumes."""
+    """SIGTERM (a stopped systemd unit or pod) ends the command like Ctrl-C: safely, and shows how to resume."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -41,24 +41,24 @@ def terminable() -> Iterator[None]:
 
 
 def _quiet_libraries() -> None:
-    """stderr is for people, and what another side sent must not write to it."""
+    """Silences libraries: stderr is for people, and data from outside must not write to it."""
     import logging
     import warnings
 
-    # urllib3 warns about connections that it repairs, python-tuf about each step: what matters is raised.
+    # urllib3 warns about connections that it repairs, python-tuf about each step. Anything that matters is raised.
     for library in ("urllib3", "tuf"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    # cryptography warns about certificates of strangers. We refuse what it warns about, or it does not matter.
+    # cryptography warns about certificates from outside. What it warns about is refused later, or does not matter.
     for message in ("Parsed a serial number", "Attribute's length must be"):
         warnings.filterwarnings("ignore", message, UserWarning)
 
 
 def _return_blocks() -> None:
-    """Makes glibc return large blocks: otherwise every thread keeps the largest that it ever had.
+    """Makes glibc return large blocks to the system: otherwise every thread keeps the largest that it ever had.
 
     Only for commands that judge: elsewhere it costs time for each piece of 1 MiB, and saves nothing.
     """
     import ctypes
 
-    with contextlib.suppress(AttributeError, OSError):  # other C libraries have no such call, and do not need it
+    with contextlib.suppress(AttributeError, OSError):  # other C libraries lack this call, and do not need it
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _BLOCK)

@@ -1,4 +1,4 @@
-"""Runs a command: parses, sets up output, and turns what was raised into a message and an exit code."""
+"""Runs a command: parses, sets up output, and turns an exception into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(argv: Sequence[str]) -> int:
         with process.terminable():
             code = int(arguments.handler(arguments, context))
         if context.unheard is not None:
-            # The result is lost, what it says is not: the code of a command that found something stays.
+            # The result is lost, but not the exit code: that of a command which found something stays.
             said = _failed(context.unheard, context, as_json=False)
             return code or said
         return code
@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
     except OSError as error:
         if error.filename is None:
             return _bug(context)
-        # The border of what nobody closer expected of a disk: the path may not be read, its folder went away.
+        # The last place for disk errors that no closer code expected: a path that may not be read, a removed folder.
         return _failed(disk_error(error, _name(error.filename)), context, as_json=as_json)
     except Exception:  # noqa: BLE001
         return _bug(context)
@@ -63,7 +63,7 @@ def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> in
         document: dict[str, object] = {**errors[0].as_dict(), "exit": error.exit_code}
         if error.also:
             document["also"] = [one.as_dict() for one in errors[1:]]
-        with contextlib.suppress(AirgapError):  # it is on stderr as well
+        with contextlib.suppress(AirgapError):  # the error is also on stderr
             write_json(document)
     lines = [f"airgap: {one}\n  next: {one.hint}" for one in errors]
     Messages().write(visible("\n".join(lines) + "\n"))
@@ -71,19 +71,19 @@ def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> in
 
 
 def _next(error: AirgapError) -> str:
-    """The next step after an error that has no better one of its own: who has to act, by its kind."""
+    """The next step after an error that has none of its own: it depends on the class of the error."""
     if isinstance(error, InputError):
-        return "mend what it names, then run the same command again"
+        return "correct what the message names, then run the same command again"
     if isinstance(error, IntegrityError | TrustError):
-        return "do not go on with it: have it made, or brought, again"
-    return "once that is mended, run the same command again: what was done stays"
+        return "do not use it: ask for it to be made or delivered again"
+    return "correct that, then run the same command again: finished work is kept"
 
 
 def _interrupted(argv: Sequence[str], context: Context | None) -> int:
     if context is not None:
         context.end_progress()
     command = shlex.join(["airgap", *argv])
-    Messages().write(f"\nairgap: interrupted. Nothing is lost; to go on, run the same command:\n  {command}\n")
+    Messages().write(f"\nairgap: interrupted. Nothing is lost; to continue, run the same command:\n  {command}\n")
     if context is not None:
         context.close()
     # Threads may still be inside a read from the network. Everything on disk is crash-safe: leave at once.

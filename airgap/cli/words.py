@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in aligned columns; the first row is the heading."""
+    """Rows as aligned columns; the first row is the heading."""
     if not rows:
         return ""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
@@ -15,7 +15,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """`1 volume`, `2 volumes`; `many` where it is not made with an s."""
+    """`1 volume`, `2 volumes`; `many` is the plural, if it is not formed with an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 

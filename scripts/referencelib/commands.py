@@ -12,7 +12,7 @@ HEAD = """# Commands
 
 Made by `scripts/reference` from `airgap/cli/`; change that instead. `airgap COMMAND --help` says the same.
 
-Flags stand behind the command, in any order. Exit codes and variables: [README](../../README.md#exit-codes).
+Write flags after the command, in any order. Exit codes and variables: [README](../../README.md#exit-codes).
 """
 COMMON = "\nEvery command has these:\n"
 

@@ -29,9 +29,9 @@ def render() -> str:
     _, _, codes = rest.partition("exit codes: ")
     found = dict(commands_of(parser))
     shared = set.intersection(*({flag(action) for action in flags_of(one)} for one in found.values()))
-    lines = [HEAD + ".SH DESCRIPTION", _text(parser.description), ".PP", "The way of a delivery:"]
+    lines = [HEAD + ".SH DESCRIPTION", _text(parser.description), ".PP", "How a delivery travels:"]
     lines += _block(way.splitlines()[1:])
-    lines += [".PP", "Flags stand behind the command, in any order.", ".SH COMMANDS"]
+    lines += [".PP", "Write flags after the command, in any order.", ".SH COMMANDS"]
     for name, one in found.items():
         lines += _command(name, one, shared)
     lines += [".SH COMMON FLAGS", "Every command has these:"]

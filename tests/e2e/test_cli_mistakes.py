@@ -170,8 +170,8 @@ def test_a_place_that_is_none_is_the_users_to_mend(site: Site, line: tuple[str, 
         (("help", "lokc"), "usage", "did you mean 'lock'?"),
         (("help", "keys", "rotaet"), "usage", "did you mean 'rotate'?"),
         (("help", "lock", "more"), "usage", "`airgap lock` has no subcommands"),
-        (("--json", "ls", "store"), "usage", "stand behind the command"),
-        (("keys", "--json", "show", "exporter.pub"), "usage", "stand behind the command"),
+        (("--json", "ls", "store"), "usage", "write flags after the command"),
+        (("keys", "--json", "show", "exporter.pub"), "usage", "write flags after the command"),
         ((*CUT, "out", "--expires-in", "²"), "usage", "expected a number of days"),
         ((*CUT[:-2], "", "--to", "out"), "usage", "argument --for: got ''"),
         ((*CUT[:-2], "x\ny", "--to", "out"), "usage", "expected a name of"),
@@ -231,8 +231,8 @@ def test_an_error_without_advice_of_its_own_says_who_has_to_act(site: Site, fold
     made = images.Layout(folder / "made")
     made.tag("v1", made.blob(b"{}", images.MANIFEST))
     for ref, code, name, words in (
-        ("oci-archive:no.tar", 2, "bad-archive", "mend what it names"),
-        ("oci:made:v1", 4, "bad-manifest", "do not go on with it"),
+        ("oci-archive:no.tar", 2, "bad-archive", "correct what the message names"),
+        ("oci:made:v1", 4, "bad-manifest", "do not use it"),
     ):
         spec = f"spec:\n  images:\n  - {{ref: '{ref}', name: {NAME}}}\n"
         (folder / "x.request.yaml").write_text(f"{HEAD}kind: Request\nmetadata: {{name: x}}\n{spec}")

@@ -106,7 +106,7 @@ def test_the_table_of_an_audit_names_item_and_destination(site: Site) -> None:
     assert lines[0].endswith("changed/oci")
     assert lines[1].split() == ["STATE", "ITEM", "AT", "NAME", "EXPECTED", "FOUND"]
     assert NAME in lines[2]
-    assert lines[-1] == "1 name checked: 1 not as it should be"
+    assert lines[-1] == "1 name checked: 1 not as expected"
 
 
 # import

@@ -28,7 +28,7 @@ def test_every_claim_of_the_demo_holds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(done.stdout)["rows"]
     claims = {row["claim"] for row in rows}
-    assert {"names become digests", "a second import finds everything present"} <= claims
+    assert {"names are resolved to digests", "a second import finds everything present"} <= claims
     assert "one flipped byte inside is found" in claims  # the last one: nothing was left out
     assert all(row["result"].endswith(", as claimed") for row in rows)
     # Nothing of the user's is asked for, and nothing is written to the user's state folder.

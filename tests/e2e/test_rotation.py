@@ -113,7 +113,7 @@ def test_where_nothing_changes_nothing_has_to_be_approved(site: Site, new: str) 
     said = airgap(site, "keys", "rotate", "trust.yaml", path)
     assert (said.code, said.out) == (
         0,
-        f"nothing changes: {path} says the same as trust.yaml; no approval is needed\n",
+        f"no change: {path} has the same content as trust.yaml; no approval is needed\n",
     )
     asked = site.run("keys", "rotate", "trust.yaml", path)
     assert (asked["changes"], asked["approvedBy"]) == ([], None)

@@ -219,8 +219,8 @@ def test_damage_in_the_store_and_on_the_medium(site: Site) -> None:
     [
         (("leg1", "--trust", "station-trust.yaml"), "--sovereign --store"),
         (("leg1", *GAP, "--store", "dmz"), "not allowed with"),
-        (("leg1", *STATION, "--key", "station.key"), "--key does not go with --store"),
-        (("leg1", *STATION, "--receipt", "r.json"), "--receipt does not go with --store"),
+        (("leg1", *STATION, "--key", "station.key"), "--key cannot be combined with --store"),
+        (("leg1", *STATION, "--receipt", "r.json"), "--receipt cannot be combined with --store"),
     ],
 )
 def test_flags_that_do_not_fit(made: Path, line: tuple[str, ...], words: str) -> None:

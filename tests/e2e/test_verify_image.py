@@ -124,13 +124,13 @@ found:
   N. Sigstore bundle, referrer sha256:H
      does not count: signed by a key that the rule does not list (acme) [wrong-key]
   N. attestation https://spdx.dev/Document (Sigstore bundle), referrer sha256:H
-     good: signed by key 'acme' (sha256:H)
+     valid: signed by key 'acme' (sha256:H)
   N. signature (cosign's older signature), tag sha256-H.sig
-     good: signed by key 'acme' (sha256:H)
+     valid: signed by key 'acme' (sha256:H)
 asked: policy 'platform' (sha256:H), rule 1 (127.0.0.1:*/acme/* and 1 more)
   signature by key 'acme': yes (N)
-  attestation https://spdx.dev/Document, with packages in it, by key 'acme': yes (N)
-answer: yes, it may come in
+  attestation https://spdx.dev/Document, with packages listed, by key 'acme': yes (N)
+answer: yes, the policy lets it in
 """
 """What was found stands in the order of digests, which are others in each run."""
 
@@ -173,7 +173,7 @@ def test_a_copy_inside_is_judged_by_the_name_that_it_had_outside(world: World) -
     assert ask(world.folder, *line, "ghcr.io/acme/app:1.0").out.startswith("ghcr.io/acme/app:1.0\n")
     other = ask(world.folder, *line, "quay.io/other/app:1.0")
     assert other.code == 3
-    assert "found: 3 things attached, not looked at" in other.out
+    assert "found: 3 things attached, not examined" in other.out
     assert "no rule matches image quay.io/other/app, so it may not come in [no-rule]" in other.out
 
 
@@ -234,10 +234,10 @@ def policy(folder: Path, identity: str) -> None:
 def test_a_certificate_and_the_root_that_vouches_for_it(local: Path) -> None:
     said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")
     assert said.code == 0, said
-    assert f"good: signed by {SAN} (issuer {ISSUER}) at 2024-05-01T00:00:05Z (transparency log)" in said.out
+    assert f"valid: signed by {SAN} (issuer {ISSUER}) at 2024-05-01T00:00:05Z (transparency log)" in said.out
     assert f"  trust root 'sigstore' (sha256:{_sum(local / 'root.json')})" in said.out
     assert "does not count: a Notation signature, which this version does not verify" in said.out
-    assert said.out.endswith("answer: yes, it may come in\n")
+    assert said.out.endswith("answer: yes, the policy lets it in\n")
 
 
 def test_no_program_is_started_for_a_signature(local: Path) -> None:
@@ -252,7 +252,7 @@ entry()
     line = [sys.executable, "-c", watched, "verify-image", "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml"]
     done = subprocess.run(line, cwd=local, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("answer: yes, it may come in\n")
+    assert done.stdout.endswith("answer: yes, the policy lets it in\n")
 
 
 def test_another_identity_is_named_with_what_can_be_done(local: Path) -> None:
@@ -262,7 +262,7 @@ def test_another_identity_is_named_with_what_can_be_done(local: Path) -> None:
     *_, answer, step = said.out.splitlines()
     assert answer.startswith(f"answer: NO: signed by {SAN}")
     assert answer.endswith("[wrong-identity]")
-    assert "if that is the publisher, write the identity into the rule" in step
+    assert "if this identity is the publisher, add it to the rule" in step
 
 
 def test_who_answers_for_a_digest_and_for_which(local: Path) -> None:
@@ -274,7 +274,7 @@ def test_who_answers_for_a_digest_and_for_which(local: Path) -> None:
     said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")
     assert said.code == 3
     assert "it was read from 'oci:layout:ghcr.io/acme/app:1.0'" in said.out
-    assert "write `local: true` into it" in said.out
+    assert "add `local: true` to the rule" in said.out
     (local / "p.yaml").write_text(text.replace("reason", "local: true, reason"))
     said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")
     assert said.code == 0
@@ -291,10 +291,10 @@ def test_a_trust_root_that_is_not_the_pinned_one_is_no_answer(local: Path) -> No
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (("oci:layout", "--policy", "p.yaml", "--store", "s"), "--store needs --lock"),
+        (("oci:layout", "--policy", "p.yaml", "--store", "s"), "--store requires --lock"),
         (
             ("x", "--policy", "p.yaml", "--lock", "l", "--as", "y"),
-            "--as and --lock exclude each other",
+            "--as cannot be combined with --lock",
         ),
         (("oci:layout", "--policy", "nowhere.yaml"), "nowhere.yaml"),
         (("alpine:3", "--policy", "p.yaml"), "docker.io/library/alpine:3"),

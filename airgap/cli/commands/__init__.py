@@ -1,4 +1,4 @@
-"""One module a command (or a small family). Each has `add(subparsers)`; handlers import what they need late."""
+"""One module per command (or small family). Each has `add(subparsers)`; handlers import what they need late."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def add(subparsers: Any) -> None:
         subparsers,
         "audit",
         run,
-        summary="compare a receipt or a lock with what the Sovereign really holds; exit 3 on drift",
+        summary="compare a receipt or a lock with the actual content of the Sovereign; exit 3 on drift",
         examples="""
 airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
 airgap audit --sovereign sovereign.yaml --lock platform.lock.json
@@ -30,15 +30,15 @@ airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yam
     )
     parser.add_argument("--sovereign", type=Path, required=True, metavar="FILE", help="Sovereign resource")
     chosen = parser.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("--receipt", type=Path, metavar="RECEIPT", help="what an import signed")
-    chosen.add_argument("--lock", type=Path, metavar="LOCK", help="what was locked")
+    chosen.add_argument("--receipt", type=Path, metavar="RECEIPT", help="the receipt that an import signed")
+    chosen.add_argument("--lock", type=Path, metavar="LOCK", help="a lock, instead of a receipt")
     add_trust(parser, required=False)
-    parser.add_argument("--deep", action="store_true", help="hash every blob in every repository")
+    parser.add_argument("--deep", action="store_true", help="read and hash every blob in every repository")
     parser.add_argument(
         "--report",
         type=Path,
         metavar="FILE",
-        help="write the signed audit statement there (needs --key)",
+        help="write the signed audit statement to FILE (requires --key)",
     )
     add_key(parser, what="the audit statement")
     add_jobs(parser)
@@ -70,13 +70,13 @@ def _report(result: Audited, context: Context) -> None:
         "findings": [finding.as_dict() for finding in result.findings],
     }
     end = f"{count(len(result.findings), 'name')} checked: " + (
-        f"{len(result.drift)} not as it should be" if result.drift else "all are as they should be"
+        f"{len(result.drift)} not as expected" if result.drift else "all as expected"
     )
     context.result(document, _drift(result) + end)
 
 
 def _drift(result: Audited) -> str:
-    """A table for each destination, and below it what a table has no room for."""
+    """One table per destination, followed by the details that do not fit into a table."""
     found: dict[str, list[Finding]] = {}
     for finding in result.drift:
         found.setdefault(finding.destination, []).append(finding)
@@ -90,7 +90,7 @@ def _drift(result: Audited) -> str:
 
 
 def _other(finding: Finding) -> str:
-    """What was found instead; nothing where the name is right and what it stands for is not."""
+    """The digest that was found instead; `""` where the name is right but its content is not."""
     return finding.got[:19] if finding.got != finding.expected else ""
 
 

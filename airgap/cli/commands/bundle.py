@@ -23,17 +23,17 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap bundle platform.lock.json --store /srv/store --to /media/usb/nov --for bankdhofar --key exporter.key
 airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key exporter.key --volume-size 25GB
-an approval that `airgap sign LOCK` wrote beside the lock goes along; from elsewhere: --approval FILE
-interrupted? run the same command again: finished volumes stay""",
+an approval that `airgap sign LOCK` wrote next to the lock is included; if it is elsewhere: --approval FILE
+interrupted? run the same command again: finished volumes are kept""",
     )
-    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks that were pulled")
+    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks whose content was pulled")
     add_store(parser)
     parser.add_argument(
         "--to",
         type=Path,
         required=True,
         metavar="DIR",
-        help="empty, absent, or our own unfinished bundle",
+        help="a new or empty folder, or one with an unfinished delivery of the same content",
     )
     parser.add_argument(
         "--for",
@@ -41,37 +41,37 @@ interrupted? run the same command again: finished volumes stay""",
         type=resource_name,
         required=True,
         metavar="SOVEREIGN",
-        help="name of the Sovereign",
+        help="name of the Sovereign that the delivery is for",
     )
     parser.add_argument(
         "--stream",
         type=resource_name,
         default="main",
         metavar="NAME",
-        help="which sequence of deliveries (default main)",
+        help="delivery stream; each stream is numbered separately (default main)",
     )
     parser.add_argument(
         "--volume-size",
         type=size,
         default=4095 << 20,
         metavar="SIZE",
-        help="of a volume (default 4095MiB: FAT32)",
+        help="maximum size of a volume (default 4095MiB, which fits FAT32)",
     )
     parser.add_argument(
         "--expires-in",
         type=_days,
         default=timedelta(days=60),
         metavar="DAYS",
-        help="how long it may travel (default 60)",
+        help="days until the delivery expires (default 60)",
     )
-    add_approval(parser, "an approval of a lock that is not beside it; may be given more than once")
+    add_approval(parser, "approval of a lock, if it is not next to the lock; may be given more than once")
     parser.add_argument(
         "--trust-root",
         type=_named_root,
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="a trust root that goes along, for `airgap trust pin` on the far side; may be given more than once",
+        help="trust root to include, for `airgap trust pin` at the receiving side; may be given more than once",
     )
     parser.add_argument(
         "--role",
@@ -82,7 +82,7 @@ interrupted? run the same command again: finished volumes stay""",
     parser.add_argument(
         "--unscanned",
         action="store_true",
-        help="let locks without a verdict cross, to a station that will judge them; one that says fail never does",
+        help="accept locks without a verdict, for a station that will scan them; never one whose verdict is fail",
     )
     add_key(parser, what="the delivery")
 
@@ -96,7 +96,7 @@ def _days(text: str) -> timedelta:
 def _named_root(text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if not equals or not path:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected NAME=FILE, as in sigstore=trusted_root.json")
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected NAME=FILE, for example sigstore=trusted_root.json")
     return resource_name(name), Path(path)
 
 

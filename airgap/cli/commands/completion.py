@@ -1,4 +1,4 @@
-"""`airgap completion bash|zsh|fish`: a script with which a shell completes our commands."""
+"""`airgap completion bash|zsh|fish`: a script that lets a shell complete airgap's commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add(subparsers: Any) -> None:
         subparsers,
         "completion",
         run,
-        summary="print a script that completes commands, flags and files in a shell",
+        summary="print a shell script that completes commands, flags and files",
         examples="""
 airgap completion bash > ~/.local/share/bash-completion/completions/airgap
 airgap completion zsh > ~/.zfunc/_airgap                  with `fpath=(~/.zfunc $fpath)` before compinit in ~/.zshrc
@@ -51,11 +51,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
 
 _FOLDERS = ("DIR", "DELIVERY")
-"""What an argument that takes a folder, and no file, is called in the help."""
+"""The names, in the help, of arguments that take a folder and not a file."""
 
 
 def _actions(parser: Parser) -> Iterator[argparse.Action]:
-    """Every argument of a parser and of all below it."""
+    """Every argument of a parser and of all parsers below it."""
     yield from parser.arguments()
     for name in parser.commands():
         yield from _actions(parser.child(name))

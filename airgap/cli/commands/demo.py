@@ -1,4 +1,4 @@
-"""`airgap demo`: the main job on embedded defaults, each command shown as it is typed."""
+"""`airgap demo`: runs the main job on embedded defaults, and shows each command as a user would type it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def add(subparsers: Any) -> None:
         "demo",
         run,
         summary="run lock, pull, bundle, verify, import and audit on real content, without any service or network",
-        examples="airgap demo\nairgap demo --dir /tmp/airgap-demo      keeps everything there to look at",
+        examples="airgap demo\nairgap demo --dir /tmp/airgap-demo      keep all files there",
     )
     parser.add_argument(
         "--dir",
         type=Path,
         metavar="DIR",
-        help="an empty or new folder that is kept (default: a temporary one)",
+        help="a new or empty folder, which is kept (default: a temporary one)",
     )
 
 

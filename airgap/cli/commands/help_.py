@@ -16,13 +16,13 @@ def add(subparsers: Any) -> None:
         subparsers,
         "help",
         run,
-        summary="print the help of airgap, or of one command",
+        summary="print the help for airgap, or for one command",
         examples="""
 airgap help
 airgap help import
 airgap help keys rotate""",
     )
-    parser.add_argument("words", nargs="*", metavar="COMMAND", help="a command, and its subcommand where it has one")
+    parser.add_argument("words", nargs="*", metavar="COMMAND", help="a command, and its subcommand if it has one")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

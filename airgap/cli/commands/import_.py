@@ -17,34 +17,40 @@ def add(subparsers: Any) -> None:
         subparsers,
         "import",
         run,
-        summary="accept a delivery and bring it into the Sovereign, or into a station's store; sign a receipt",
+        summary="accept a delivery, and write its content into the Sovereign or a station's store; sign a receipt",
         examples="""
 airgap import /media/usb/nov --sovereign sovereign.yaml --trust trust.yaml --dry-run
 airgap import /media/usb/nov --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json
 airgap import /media/disc1 /media/disc2 --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key
 airgap import /media/usb/first-leg --store /srv/store --trust station-trust.yaml     at the DMZ station
-one drive, several discs? the same command for each disc: names become visible with the last one
+one drive, several discs? run the same command for each disc: names become visible with the last one
 interrupted, or a destination failed? run the same command again""",
     )
-    parser.add_argument("delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files")
+    parser.add_argument(
+        "delivery",
+        nargs="+",
+        type=existing,
+        metavar="DELIVERY",
+        help=("folder with the files of the delivery; several, if its volumes are in several folders"),
+    )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--sovereign", type=Path, metavar="FILE", help="Sovereign resource: where things go")
+    where.add_argument("--sovereign", type=Path, metavar="FILE", help="Sovereign resource: the destinations")
     where.add_argument(
         "--store", type=Path, metavar="DIR", help="store of the station that the delivery is addressed to"
     )
     add_trust(parser, required=True)
     add_key(parser, what="the receipt")
-    parser.add_argument("--receipt", type=Path, metavar="FILE", help="write the signed receipt there as well")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done; write nothing")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="also write the signed receipt to FILE")
+    parser.add_argument("--dry-run", action="store_true", help="report what would be done; write nothing")
     parser.add_argument(
         "--restore",
         action="store_true",
-        help="take an earlier accepted delivery again: adds, moves nothing",
+        help="import an earlier accepted delivery again: adds what is missing, moves no name",
     )
     parser.add_argument(
         "--deep",
         action="store_true",
-        help="believe no receipt: ask for everything, hash what is there, bring anew what is damaged",
+        help="ignore receipts: check and re-hash everything at the destination, and re-send what is damaged",
     )
     add_jobs(parser)
 
@@ -79,8 +85,9 @@ def _into_store(arguments: argparse.Namespace, context: Context) -> int:
         if getattr(arguments, flag):
             raise InputError(
                 "usage",
-                f"--{flag} does not go with --store: a station's import signs nothing, only a Sovereign gives receipts",
-                "leave it out; `airgap scan` and `airgap bundle` sign for the station",
+                f"--{flag} cannot be combined with --store: a station's import signs nothing; only a Sovereign "
+                "signs receipts",
+                f"leave --{flag} out; `airgap scan` and `airgap bundle` sign for the station",
             )
     options = StoreImportOptions(
         delivery=tuple(arguments.delivery),

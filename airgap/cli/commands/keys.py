@@ -20,8 +20,8 @@ def add(subparsers: Any) -> None:
     """Adds the family."""
     keys = subparsers.add_parser(
         "keys",
-        help="make, show, check and rotate signing keys",
-        description="Make, show, check and rotate signing keys.",
+        help="generate, show, check and rotate signing keys",
+        description="Generate, show, check and rotate signing keys.",
         allow_abbrev=False,
     )
     family = keys.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
@@ -29,7 +29,7 @@ def add(subparsers: Any) -> None:
         family,
         "generate",
         generate,
-        summary="make a P-256 key pair: PREFIX.key (encrypted) and PREFIX.pub",
+        summary="generate a P-256 key pair: PREFIX.key (encrypted) and PREFIX.pub",
         examples="airgap keys generate exporter-2026 --key-password-file pw",
     )
     parser.add_argument("prefix", type=Path, metavar="PREFIX", help="path and name of both files")
@@ -37,16 +37,16 @@ def add(subparsers: Any) -> None:
         "--key-password-file",
         type=Path,
         metavar="FILE",
-        help="file with the password (else it is asked for)",
+        help="file with the password (default: ask for it)",
     )
     parser = command(
         family,
         "show",
         show,
-        summary="show a public key: its id, as signatures and cosign name it",
+        summary="show a public key and its id, as signatures and cosign give it",
         examples="airgap keys show exporter-2026.pub\nairgap keys show cosign.pub",
     )
-    parser.add_argument("public", type=existing, metavar="PUB", help="a public key")
+    parser.add_argument("public", type=existing, metavar="PUB", help="a public key file")
     _add_check(family)
     _add_rotate(family)
 
@@ -56,15 +56,21 @@ def _add_check(family: Any) -> None:
         family,
         "check",
         check,
-        summary="open a private key, or say which keys of a Trust resource end soon",
+        summary="open a private key, or show which keys of a Trust resource expire soon",
         examples="""
 airgap keys check --key exporter-2026.key --key-password-file pw
-airgap keys check --key exporter-2026.key --trust trust.yaml      is it listed, and for how long?
-airgap keys check --trust trust.yaml --within 30                  exit 3: a role has no key, now or in 30 days""",
+airgap keys check --key exporter-2026.key --trust trust.yaml      is it listed, and how long is it valid?
+airgap keys check --trust trust.yaml --within 30                  exit 3 if a role has no key, now or in 30 days""",
     )
     add_key(parser)
     add_trust(parser, required=False)
-    parser.add_argument("--within", type=_days, default=30, metavar="DAYS", help="how soon is soon (default 30)")
+    parser.add_argument(
+        "--within",
+        type=_days,
+        default=30,
+        metavar="DAYS",
+        help=("warn this many days before a key expires (default 30)"),
+    )
 
 
 def _add_rotate(family: Any) -> None:
@@ -72,19 +78,19 @@ def _add_rotate(family: Any) -> None:
         family,
         "rotate",
         rotate,
-        summary="compare a Trust resource with the one that shall follow it, and check who approved that",
+        summary="compare a Trust resource with the one that replaces it, and check who approved the change",
         examples="""
-airgap keys rotate trust.yaml trust-2027.yaml                                         what would change
+airgap keys rotate trust.yaml trust-2027.yaml                                         show what would change
 airgap sign trust-2027.yaml --key officer.key --role security-officer
 airgap keys rotate trust.yaml trust-2027.yaml --approval trust-2027.yaml.security-officer.sigstore.json""",
     )
-    parser.add_argument("old", type=existing, metavar="OLD", help="the Trust resource that counts now")
-    parser.add_argument("new", type=existing, metavar="NEW", help="the one that shall count")
+    parser.add_argument("old", type=existing, metavar="OLD", help="the Trust resource in force")
+    parser.add_argument("new", type=existing, metavar="NEW", help="the Trust resource that replaces it")
     parser.add_argument(
         "--approval",
         type=Path,
         metavar="FILE",
-        help="what a security-officer of OLD signed: `airgap sign NEW`",
+        help="approval of NEW, signed by a security-officer of OLD with `airgap sign NEW`",
     )
 
 
@@ -101,8 +107,8 @@ def generate(arguments: argparse.Namespace, context: Context) -> int:
     prefix: Path = arguments.prefix
     private, public = make_keys(prefix, lambda: context.password(arguments, Path(f"{prefix}.key"), confirm=True))
     text = (
-        f"{private}   keep it, and its password, where only you read\n"
-        f"{public}   goes to who verifies: of a role, into the Trust resource"
+        f"{private}   private key: keep it, and its password, where only you can read them\n"
+        f"{public}   public key: give it to those who verify; for a role, add it to the Trust resource"
     )
     context.result({"private": str(private), "public": str(public)}, text)
     return exits.DONE
@@ -127,7 +133,7 @@ def check(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap keys check`."""
     from airgap.jobs.keys import CheckKeyOptions, OpenedKey, check_key
 
-    # With a Trust resource, a key that only the environment names is not asked about.
+    # With a Trust resource, a key that only the environment names is not the one to check.
     key = context.key_path(arguments) if arguments.key or not arguments.trust else None
     options = CheckKeyOptions(key, arguments.trust, timedelta(days=arguments.within))
     found = check_key(options, context.surroundings(arguments))
@@ -137,7 +143,7 @@ def check(arguments: argparse.Namespace, context: Context) -> int:
 def _report_one(found: OpenedKey, context: Context) -> int:
     signer, listed = found.signer, found.listed
     document: dict[str, Any] = {"hint": signer.key_id, "publicKey": signer.public_key_pem.decode()}
-    lines = [f"the key opens; hint {signer.key_id}"]
+    lines = [f"the key can be opened; hint {signer.key_id}"]
     if listed is not None:
         document |= {"name": listed.key.name, "role": listed.key.role, "days": listed.days}
         lines.append(f"{listed.key.name}: {listed.key.role}, {count(listed.days, 'day')} left")
@@ -146,7 +152,7 @@ def _report_one(found: OpenedKey, context: Context) -> int:
 
 
 def _report_all(found: TrustedKeys, context: Context) -> int:
-    """All keys of a Trust resource; exit 3 where a role has nobody who can sign, now or soon."""
+    """Reports all keys of a Trust resource; exit 3 where a role has no key that can sign, now or soon."""
     from airgap.base.times import utc_text
 
     rows = [
@@ -162,7 +168,7 @@ def _report_all(found: TrustedKeys, context: Context) -> int:
     ]
     warnings = [
         f"role {role}: no key is valid {'now' if end is None else 'after ' + utc_text(end)}: "
-        "make one, and list it beside the old (`airgap keys generate`, `airgap keys rotate`)"
+        "generate a key (`airgap keys generate`), and add it to the Trust resource (`airgap keys rotate`)"
         for role, end in found.ending
     ]
     head = ("NAME", "ROLE", "STATE", "UNTIL", "DAYS", "HINT")
@@ -192,7 +198,7 @@ def rotate(arguments: argparse.Namespace, context: Context) -> int:
     }
     lines = [f"{one.what:<15} {one.key or '-':<20} {one.detail}" for one in found.changes]
     if not found.changes:
-        lines = [f"nothing changes: {options.new} says the same as {options.old}; no approval is needed"]
+        lines = [f"no change: {options.new} has the same content as {options.old}; no approval is needed"]
     elif by is None:
         lines.append(f"not approved: {document['digest']}\n  next: airgap sign {options.new} --key OFFICER.key")
     else:

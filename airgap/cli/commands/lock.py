@@ -18,47 +18,47 @@ def add(subparsers: Any) -> None:
         subparsers,
         "lock",
         run_lock,
-        summary="resolve the names of a request to digests",
+        summary="resolve the names in a request to digests, and write them into a lock",
         examples="""
-airgap lock platform.request.yaml                      writes platform.lock.json beside it
+airgap lock platform.request.yaml                      writes platform.lock.json next to it
 airgap lock platform.request.yaml -o platform.lock.json --update docker.io/library/alpine:3.20
-airgap lock platform.request.yaml --check              exit 3 when upstream has moved; writes nothing""",
+airgap lock platform.request.yaml --check              exit 3 if upstream has moved; writes nothing""",
     )
     parser.add_argument(
         "request",
         type=Path,
         metavar="REQUEST",
-        help="request.yaml; an Upstreams document may follow in it",
+        help="a Request resource; the file may also contain an Upstreams resource",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="LOCK",
-        help="where to write (default: beside the request)",
+        help="where to write the lock (default: next to the request)",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="compare with the lock that is there; exit 3 on a difference",
+        help="compare with the existing lock, write nothing; exit 3 on a difference",
     )
     parser.add_argument(
         "--update",
         nargs="*",
         metavar="NAME",
-        help="resolve these items again, by name or its last part; without names, all of them",
+        help="resolve these items again, given by name or by its last part; without a name, all items",
     )
-    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached")
+    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how to reach each host")
     add_jobs(parser)
     parser = command(
         subparsers,
         "diff",
         run_diff,
-        summary="show what changed from one lock to another",
-        examples="airgap diff approved.lock.json platform.lock.json        exit 0, whether they differ or not",
+        summary="show the differences between two locks",
+        examples="airgap diff approved.lock.json platform.lock.json        exit 0, with or without differences",
     )
-    parser.add_argument("old", type=Path, metavar="OLD", help="the lock before")
-    parser.add_argument("new", type=Path, metavar="NEW", help="the lock that shall be approved")
+    parser.add_argument("old", type=Path, metavar="OLD", help="the earlier lock")
+    parser.add_argument("new", type=Path, metavar="NEW", help="the later lock, for example one that awaits approval")
 
 
 def run_lock(arguments: argparse.Namespace, context: Context) -> int:

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from airgap.statements.log import LogLine
 
 SHOWN = 2
-"""Subjects of a line that fit beside the rest; `--json` has all."""
+"""Subjects of a line that fit into the table; `--json` has all of them."""
 
 
 def add(subparsers: Any) -> None:
     """Adds the family."""
     log = subparsers.add_parser(
         "log",
-        help="show and verify a station's log of what was done",
-        description="Show and verify a station's log of what was done.",
+        help="show and verify a station's log",
+        description="Show and verify a station's log: the chain of lines that records what it did.",
         allow_abbrev=False,
     )
     family = log.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
@@ -32,7 +32,7 @@ def add(subparsers: Any) -> None:
         family,
         "show",
         show,
-        summary="list what a station did: when, who, what, to which digests; with --json one document a line",
+        summary="list what a station did: time, actor, action and digests; with --json, one document per line",
         examples="""
 airgap log show --store /srv/store --last 20
 airgap log show --sovereign sovereign.yaml --json
@@ -44,11 +44,11 @@ airgap log show                                     the log of `airgap sign`""",
         family,
         "verify",
         verify,
-        summary="walk a log's chain, and look for the heads that signed statements name",
+        summary="check that a log is an unbroken chain, and that it contains the heads that signed statements name",
         examples="""
 airgap log verify --store /srv/store --trust trust.yaml
 airgap log verify --sovereign sovereign.yaml --trust trust.yaml --statement receipt.json
-a log that was cut at the end of a line shows only by statements: keep some elsewhere""",
+only statements reveal that whole lines were removed from the end of a log: keep some elsewhere""",
     )
     _add_which(parser)
     parser.add_argument(
@@ -57,21 +57,21 @@ a log that was cut at the end of a line shows only by statements: keep some else
         action="append",
         default=[],
         metavar="FILE",
-        help="a signed statement of this station, besides those that it keeps; may be given more than once",
+        help="a signed statement of this station, in addition to those that it keeps; may be given more than once",
     )
     add_trust(parser, required=False)
 
 
 def _add_which(parser: Parser) -> None:
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--log", type=Path, metavar="FILE", help="a log by its file")
-    chosen.add_argument("--store", type=Path, metavar="DIR", help="that of the station with this store")
-    chosen.add_argument("--sovereign", type=Path, metavar="FILE", help="that of a Sovereign, by its resource")
+    chosen.add_argument("--log", type=Path, metavar="FILE", help="the log in this file")
+    chosen.add_argument("--store", type=Path, metavar="DIR", help="the log of the station with this store")
+    chosen.add_argument("--sovereign", type=Path, metavar="FILE", help="the log of this Sovereign (its resource)")
 
 
 def _lines(text: str) -> int:
     if number(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1")
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of at least 1")
     return number(text)
 
 
@@ -119,8 +119,8 @@ def verify(arguments: argparse.Namespace, context: Context) -> int:
     heads = found.heads
     if not heads.statements:
         context.note(
-            "note: no signed statement was at hand: a log that was cut at the end of a line would pass; "
-            "--statement FILE names one"
+            "note: no signed statement was found, so lines removed from the end of the log would go unnoticed; "
+            "pass a statement with --statement FILE"
         )
     document = {
         "log": str(found.path),
@@ -130,8 +130,8 @@ def verify(arguments: argparse.Namespace, context: Context) -> int:
         "heads": len(heads.named),
         "signaturesChecked": options.trust is not None,
     }
-    text = f"{found.path}: {count(found.lines, 'line')}, each follows the one before it" + (
-        f"; {count(len(heads.named), 'head')} of {count(heads.statements, 'signed statement')}, all found in it"
+    text = f"{found.path}: {count(found.lines, 'line')}, an unbroken chain" + (
+        f"; {count(len(heads.named), 'head')} of {count(heads.statements, 'signed statement')}, all found in the log"
         if heads.statements
         else ""
     )

@@ -18,16 +18,16 @@ def add(subparsers: Any) -> None:
         subparsers,
         "pull",
         run,
-        summary="fetch everything that locks name into a store, verified and resumable",
+        summary="fetch all content of one or more locks into a store, and verify it; can be resumed",
         examples="""
 airgap pull platform.lock.json --store /srv/store
-airgap pull platform.lock.json --store /srv/store --key exporter.key --key-password-file pw   with a signed statement
-interrupted? run the same command again: what is there is not fetched twice""",
+airgap pull platform.lock.json --store /srv/store --key exporter.key --key-password-file pw   sign a statement
+interrupted? run the same command again: content that is already in the store is not fetched again""",
     )
-    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="what `airgap lock` wrote")
+    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="a lock that `airgap lock` wrote")
     add_store(parser)
     add_key(parser, what="the pull statement")
-    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached")
+    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how to reach each host")
     add_jobs(parser)
 
 
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             context.note(f"{result.item.kind} {result.item.name!r}: {finding}")
     written = sum(result.written for result in results)
     total = sum(result.bytes for result in results)
-    signed = "a pull statement was signed for each lock" if options.key else "no --key: no pull statement was signed"
+    signed = "signed a pull statement for each lock" if options.key else "signed no pull statement (no --key)"
     text = f"{options.store}: {count(len(results), 'item')}, {human(total)}, {human(written)} of it new; {signed}"
     context.result({"store": str(options.store), "items": rows, "signed": options.key is not None}, text)
     return exits.NO if failed else exits.DONE

@@ -1,4 +1,4 @@
-"""`airgap scan`: the station judges what is in the store, and signs the verdict."""
+"""`airgap scan`: the station judges the items in the store, and signs a verdict."""
 
 from __future__ import annotations
 
@@ -22,34 +22,36 @@ def add(subparsers: Any) -> None:
         subparsers,
         "scan",
         run,
-        summary="verify signatures in a store, judge by a policy, and sign a verdict for each lock",
+        summary="verify the signatures in a store, judge each item by a policy, and sign a verdict for each lock",
         examples="""
 airgap scan platform.lock.json --store /srv/store --policy policy.yaml --key station.key
-airgap scan platform.lock.json --store /srv/store --policy policy.yaml --dry-run          judge, and sign nothing
+airgap scan platform.lock.json --store /srv/store --policy policy.yaml --dry-run          judge only, sign nothing
 airgap scan platform.lock.json --policy policy.yaml --key station.key --waiver alpine.yaml --trust trust.yaml
-airgap scan platform.lock.json --policy policy.yaml --key station.key --reports trivy/    what a scanner said goes along
-a verdict that says fail is signed too, and exits 3; `airgap bundle` then refuses that lock""",
+airgap scan platform.lock.json --policy policy.yaml --key station.key --reports trivy/    include a scanner's reports
+a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses that lock""",
     )
-    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks that were pulled")
+    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks whose content was pulled")
     add_store(parser)
-    parser.add_argument("--policy", type=Path, required=True, metavar="FILE", help="Policy resource: what may come in")
+    parser.add_argument(
+        "--policy", type=Path, required=True, metavar="FILE", help="Policy resource: the rules for what may come in"
+    )
     parser.add_argument(
         "--waiver",
         type=Path,
         action="append",
         default=[],
         metavar="FILE",
-        help="Waiver resource with its approval beside it; may be given more than once; wants --trust",
+        help="Waiver resource, with its approval next to it; requires --trust; may be given more than once",
     )
-    add_approval(parser, "an approval of a waiver that is not beside it; may be given more than once")
+    add_approval(parser, "approval of a waiver, if it is not next to the waiver; may be given more than once")
     parser.add_argument(
         "--reports",
         type=Path,
         metavar="DIR",
-        help="vulnerability reports, sha256-<hex>.json each, as `trivy image --format cosign-vuln` writes them; they "
-        "are carried, attested inside, and not judged",
+        help="folder with vulnerability reports, sha256-<hex>.json each, as `trivy image --format cosign-vuln` writes "
+        "them; they are included, and attested inside, but not judged",
     )
-    parser.add_argument("--dry-run", action="store_true", help="judge, and sign nothing")
+    parser.add_argument("--dry-run", action="store_true", help="judge, but sign nothing")
     add_trust(parser, required=False)
     add_key(parser, what="the verdicts")
     add_jobs(parser)
@@ -99,7 +101,7 @@ def _text(result: ScanResult, options: ScanOptions) -> str:
 
 
 def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
-    """What passed in numbers, what did not by name."""
+    """The number of items that passed, and the names of those that did not."""
     from airgap.report.verdict import passed_lines, refused, refused_lines
 
     verdict, failed = one.verdict, len(refused(one.verdict))
@@ -116,6 +118,6 @@ def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
     for waiver in verdict.waivers:
         yield f"waiver {waiver.digest} was used"
     if verdict.reports:
-        yield f"{count(len(verdict.reports), 'report')} of a scanner, carried and not looked into"
+        yield f"scanner reports: {len(verdict.reports)}, included but not judged"
     end = "nothing was signed" if options.dry_run else f"signed: {one.path}"
     yield f"verdict {verdict.outcome}; {end}"

@@ -1,4 +1,4 @@
-"""`airgap show`, `airgap ls`, `airgap extract`: looking into locks, deliveries, statements and stores."""
+"""`airgap show`, `airgap ls`, `airgap extract`: look into locks, deliveries, statements and stores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add(subparsers: Any) -> None:
         subparsers,
         "show",
         run_show,
-        summary="explain a lock, a delivery, a statement or a store; believes nothing, checks nothing",
+        summary="describe a lock, a delivery, a signed statement or a store; verifies nothing",
         examples="""
 airgap show platform.lock.json
 airgap show /media/usb/nov
@@ -39,13 +39,13 @@ airgap show receipt.json --json""",
         subparsers,
         "extract",
         run_extract,
-        summary="take one item out of a delivery or a store, every byte checked",
+        summary="extract one item from a delivery or a store, and check every byte",
         examples="""
 airgap extract /media/usb/nov docker.io/library/alpine:3.20 --to alpine-layout     an OCI layout folder
 airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar            for `ctr images import`, k3s""",
     )
     parser.add_argument("thing", type=existing, metavar="THING", help="a delivery or a store")
-    parser.add_argument("name", metavar="NAME", help="the item's name: `airgap ls THING` lists them")
+    parser.add_argument("name", metavar="NAME", help="the item's name, as `airgap ls THING` lists it")
     parser.add_argument(
         "--to",
         type=Path,

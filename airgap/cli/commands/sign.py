@@ -1,4 +1,4 @@
-"""`airgap sign`: one more signature, on a delivery, a lock, a waiver, a trust root or a Trust resource."""
+"""`airgap sign`: an approval of a delivery, a lock, a waiver, a trust root or a Trust resource."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ def add(subparsers: Any) -> None:
         subparsers,
         "sign",
         run,
-        summary="add an approval to a delivery, a lock, a waiver, a trust root or a Trust resource; touch nothing else",
+        summary=("add an approval to a delivery, lock, waiver, trust root or Trust resource; change nothing else"),
         examples="""
 airgap sign /media/usb/nov --key officer.key --role security-officer
 airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
 airgap sign platform.lock.json --key officer.key --role security-officer --out approvals
-airgap sign waiver.yaml --key officer.key             for `airgap scan --waiver`: what may pass although a check says no
-airgap sign trusted_root.json --key officer.key       for `airgap trust pin`: whose signatures of others count
-airgap sign trust-2027.yaml --key officer.key         for `airgap keys rotate`: whose statements of ours count""",
+airgap sign waiver.yaml --key officer.key             let items pass despite a failed check (`airgap scan --waiver`)
+airgap sign trusted_root.json --key officer.key       accept publishers' signatures (`airgap trust pin`)
+airgap sign trust-2027.yaml --key officer.key         accept new signing keys (`airgap keys rotate`)""",
     )
     parser.add_argument(
         "thing",
         type=existing,
         metavar="FILE|DELIVERY",
-        help="a lock, a waiver, a trusted_root.json or a Trust resource, or the folder of a delivery",
+        help="a lock, a waiver, a trusted_root.json, a Trust resource, or the folder of a delivery",
     )
     parser.add_argument("--role", choices=("security-officer",), default="security-officer", help="role of the key")
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="write the signature there; a delivery's into DIR/signatures, for `airgap import DELIVERY DIR`",
+        help="write the approval to DIR; for a delivery, to DIR/signatures, for `airgap import DELIVERY DIR`",
     )
     parser.add_argument(
         "--log",
         type=Path,
         metavar="FILE",
-        help="the signer's log (default: in the user's state folder)",
+        help="the log of the signer (default: in the user's state folder)",
     )
     parser.add_argument(
         "--trust",
         type=Path,
         metavar="FILE",
-        help="Trust resource of the far side: a key that it would not believe is refused before it signs",
+        help="Trust resource of the receiving side; refuse to sign with a key that it does not accept",
     )
     add_key(parser, what="the approval")
 
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _next(options: SignOptions, signed: WrittenApproval) -> str:
-    """How an approval that does not lie beside its thing is used."""
+    """The command that uses an approval which is not next to the thing that it approves."""
     from airgap.jobs.sign import Approvable
 
     thing, path = options.thing, signed.path

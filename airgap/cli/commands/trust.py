@@ -18,8 +18,8 @@ def add(subparsers: Any) -> None:
     """Adds the family."""
     trust = subparsers.add_parser(
         "trust",
-        help="show, pin and update the trust roots of others' signatures",
-        description="Show, pin and update the trust roots of others' signatures.",
+        help="show, pin and update trust roots, which verify the signatures of publishers",
+        description="Show, pin and update trust roots, which verify the signatures of publishers.",
         allow_abbrev=False,
     )
     family = trust.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
@@ -33,12 +33,12 @@ def _add_show(family: Any) -> None:
         family,
         "show",
         show,
-        summary="say in words what a trust root, a Policy or a Trust resource believes",
+        summary="describe whose signatures a trust root, a Policy or a Trust resource accepts",
         examples="""
-airgap trust show trusted_root.json        authorities, logs and time stampers, and the sha256 to pin
-airgap trust show policy.yaml              those of each trust root that the policy names, and its keys
-airgap trust show trust.yaml               whose statements of ours count, and when
-airgap trust show /srv/roots               which versions there are of each name""",
+airgap trust show trusted_root.json        its authorities, logs and timestamp authorities, and the sha256 to pin
+airgap trust show policy.yaml              the same for each trust root that the policy names, and its keys
+airgap trust show trust.yaml               whose statements are accepted, and when
+airgap trust show /srv/roots               the versions of each trust root""",
     )
     parser.add_argument(
         "thing",
@@ -53,12 +53,12 @@ def _add_pin(family: Any) -> None:
         family,
         "pin",
         pin,
-        summary="add a version of a trust root, out of a file or a delivery, and say how a policy names it",
+        summary="add a version of a trust root from a file or a delivery, and show how a policy names it",
         examples="""
 airgap trust pin trusted_root.json --name sigstore --roots roots
-airgap trust pin trusted_root.json --name sigstore --roots roots --dry-run      only what would change
+airgap trust pin trusted_root.json --name sigstore --roots roots --dry-run      show only what would change
 airgap trust pin trusted_root.json --name sigstore --roots roots --trust trust.yaml --approval FILE
-airgap trust pin /media/usb/nov --name sigstore --roots roots --trust trust.yaml      out of a delivery""",
+airgap trust pin /media/usb/nov --name sigstore --roots roots --trust trust.yaml      from a delivery""",
     )
     parser.add_argument(
         "things",
@@ -70,7 +70,10 @@ airgap trust pin /media/usb/nov --name sigstore --roots roots --trust trust.yaml
     _add_name(parser)
     _add_change(parser)
     add_trust(parser, required=False)
-    add_approval(parser, "a security-officer's approval of the file or the delivery that is not beside it")
+    add_approval(
+        parser,
+        ("a security-officer's approval of the file or delivery, if it is not next to it; may be given more than once"),
+    )
 
 
 def _add_update(family: Any) -> None:
@@ -78,7 +81,7 @@ def _add_update(family: Any) -> None:
         family,
         "update",
         update,
-        summary="fetch the newest trust root from a TUF repository, in the connected zone",
+        summary="fetch the newest trust root from a TUF repository (in the connected zone)",
         examples="""
 airgap trust update --name sigstore --roots roots                     Sigstore's public instance
 airgap trust update --name bank --roots roots --tuf-url https://tuf.bank.example --tuf-root root.json""",
@@ -89,15 +92,17 @@ airgap trust update --name bank --roots roots --tuf-url https://tuf.bank.example
         "--tuf-url",
         metavar="URL",
         default="",
-        help="the repository, or a mirror of it (default: that of Sigstore's public instance)",
+        help="the TUF repository, or a mirror of it (default: that of Sigstore's public instance)",
     )
     parser.add_argument(
         "--tuf-root",
         type=Path,
         metavar="FILE",
-        help="the root.json with which its chain of trust begins (default: what the sigstore package has)",
+        help="the root.json at which its chain of trust begins (default: the one in the sigstore package)",
     )
-    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: authorities of its host")
+    parser.add_argument(
+        "--upstreams", type=Path, metavar="FILE", help=("Upstreams resource: certificate authorities of the host")
+    )
 
 
 def _add_name(parser: Parser) -> None:
@@ -106,17 +111,19 @@ def _add_name(parser: Parser) -> None:
         type=resource_name,
         required=True,
         metavar="NAME",
-        help="what policies call this trust root",
+        help="the name that policies use for this trust root",
     )
-    parser.add_argument("--roots", type=Path, required=True, metavar="DIR", help="where the versions are kept")
+    parser.add_argument(
+        "--roots", type=Path, required=True, metavar="DIR", help="folder that holds the versions of trust roots"
+    )
 
 
 def _add_change(parser: Parser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="say what would change, add nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change; write nothing")
     parser.add_argument(
         "--retire",
         action="store_true",
-        help="windows may end earlier than before: the instance retired or revoked something",
+        help="allow validity periods to be shortened, because the instance retired or revoked something",
     )
 
 
@@ -158,12 +165,12 @@ def _added(arguments: argparse.Namespace) -> AddOptions:
 
 
 def _report(pinned: Pinned, options: AddOptions, context: Context) -> int:
-    """Says what was added, and what a policy must say to use it."""
+    """Reports what was added, and the lines that a policy needs to use it."""
     from airgap.report.trust import age
 
     offer, weighed = pinned.offer, pinned.weighed
     version = weighed.version
-    said = "is the newest already" if weighed.present else "added"
+    said = "is already the newest" if weighed.present else "added"
     if options.dry_run and not weighed.present:
         said = "would be added; nothing was written"
     lines = [f"trust root {options.name!r}: version {version.number} {said}, from {offer.origin}"]
@@ -171,7 +178,7 @@ def _report(pinned: Pinned, options: AddOptions, context: Context) -> int:
     lines.append(f"  {age(offer.root)}")
     if weighed.present or not options.dry_run:
         lines += [
-            "a policy names it so (the path counts from the policy's folder):",
+            "to use it, add this to the policy (the path is relative to the policy's folder):",
             "  trustRoots:",
             f"  - {{name: {options.name}, file: {version.path}, sha256: {version.digest.hex}}}",
         ]

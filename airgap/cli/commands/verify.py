@@ -26,17 +26,23 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap verify /media/usb/nov --trust trust.yaml
 airgap verify /media/disc1 /media/disc2 --trust trust.yaml
-airgap verify /media/usb/nov --trust trust.yaml --index-only       signatures, locks and statements: seconds
-airgap verify /archive/nov --trust trust.yaml --at 2026-11-23T10:00:00Z      one that has expired since, as of then""",
+airgap verify /media/usb/nov --trust trust.yaml --index-only       only signatures, locks and statements; takes seconds
+airgap verify /archive/nov --trust trust.yaml --at 2026-11-23T10:00:00Z      an expired delivery, as of that time""",
     )
-    parser.add_argument("delivery", nargs="+", type=existing, metavar="DELIVERY", help="folders that hold its files")
+    parser.add_argument(
+        "delivery",
+        nargs="+",
+        type=existing,
+        metavar="DELIVERY",
+        help=("folder with the files of the delivery; several, if its volumes are in several folders"),
+    )
     add_trust(parser, required=True)
     parser.add_argument("--index-only", action="store_true", help="do not read the volumes")
     parser.add_argument(
         "--at",
         type=_moment,
         metavar="TIME",
-        help="judge as of that time, which is past: for a delivery out of an archive",
+        help="judge as of this past time, for a delivery from an archive",
     )
     add_jobs(parser)
 
@@ -89,8 +95,8 @@ def _text(found: Verified, judged: list[str], *, index_only: bool) -> str:
     ]
     lines += [f"  {line}" for line in judged]
     if index_only:
-        return "\n".join([*lines, "  signatures, locks and statements are good; the volumes were not read"])
+        return "\n".join([*lines, "  signatures, locks and statements are valid; the volumes were not read"])
     rows = [("FILE", "STATE", "")] + [(one.name, one.state, one.detail) for one in found.files]
     bad = len(found.bad)
-    end = f"missing or damaged: {count(bad, 'file')}" if bad else "every byte is as it was signed"
+    end = f"missing or damaged: {count(bad, 'file')}" if bad else "every byte is as signed"
     return "\n".join(lines) + "\n" + table(rows) + end

@@ -1,4 +1,4 @@
-"""`airgap verify-image`: what a policy says about one artifact, and why, in words."""
+"""`airgap verify-image`: whether a policy lets one image or chart in, and why."""
 
 from __future__ import annotations
 
@@ -30,21 +30,23 @@ LAYOUTS = {
     "other": "something else",
 }
 NEXT = {
-    "absent": "ask the publisher to sign it; or let its digest in, by a `digestOnly` rule or a waiver",
-    "no-rule": "if it may come in, write a rule for it; if a lock gives it another name, ask with --as NAME",
-    "approval-expired": "have it approved again, or ask the publisher for a signature",
-    "local-source": "lock it from its registry; or, if the rule means that folder, write `local: true` into it",
-    "wrong-identity": "if that is the publisher, write the identity into the rule; else do not let it in",
-    "wrong-key": "if it is the publisher's new key, check it another way and write it into the policy",
-    "bad-signature": "look whether the publisher has another key; else do not let it in",
-    "key-not-valid": "ask the publisher for a signature by a key that is valid",
-    "unknown-log": "`airgap trust show` lists the logs of a root; bring a newer root of the same instance",
+    "absent": "ask the publisher to sign it, or allow its digest with a `digestOnly` rule or a waiver",
+    "no-rule": "to allow it, add a rule for it to the policy; if a lock gives it another name, pass --as NAME",
+    "approval-expired": "get a new approval, or ask the publisher for a signature",
+    "local-source": "lock it from its registry; if the rule is meant for that folder, add `local: true` to the rule",
+    "wrong-identity": "if this identity is the publisher, add it to the rule; otherwise do not allow the item",
+    "wrong-key": "if this is the publisher's new key, confirm it through another channel, then add it to the policy",
+    "bad-signature": "check whether the publisher has another key; otherwise do not allow the item",
+    "key-not-valid": "ask the publisher for a signature by a valid key",
+    "unknown-log": (
+        "list the logs of the trust root with `airgap trust show`, and pin a newer trust root of the same instance"
+    ),
     "unsupported-algorithm": "ask the publisher for ECDSA P-256 or RSA with SHA-256",
     "unsupported-format": "ask the publisher for a cosign signature",
     "bad-sbom": "ask the publisher for an SBOM of this artifact",
     "unsigned": "ask the publisher to sign it: `cosign attest`",
 }
-DO_NOT = "do not let it in before you know why"
+DO_NOT = "do not allow the item until you know the reason"
 
 
 def add(subparsers: Any) -> None:
@@ -53,7 +55,7 @@ def add(subparsers: Any) -> None:
         subparsers,
         "verify-image",
         run,
-        summary="say what a policy thinks of one image or chart, and why; reads manifests and signatures only",
+        summary="show whether a policy lets one image or chart in, and why; reads only manifests and signatures",
         examples="""
 airgap verify-image ghcr.io/acme/app:1.0 --policy platform.policy.yaml
 airgap verify-image oci:layout:ghcr.io/acme/app:1.0 --policy platform.policy.yaml
@@ -63,25 +65,25 @@ airgap verify-image harbor.bank/github/acme/app:1.0 --as ghcr.io/acme/app --poli
     parser.add_argument(
         "ref",
         metavar="REF",
-        help="a registry's reference, oci:DIR[:NAME] or oci-archive:FILE[:NAME]; with --lock an item's name",
+        help="a registry reference, oci:DIR[:NAME] or oci-archive:FILE[:NAME]; with --lock, the name of an item",
     )
     parser.add_argument(
         "--policy",
         type=Path,
         required=True,
         metavar="FILE",
-        help="Policy resource: what may come in",
+        help="Policy resource: the rules for what may come in",
     )
     parser.add_argument(
         "--as",
         dest="known_as",
         default="",
         metavar="NAME",
-        help="the name that rules are asked for, where it lies under another one",
+        help="name to match against policy rules, if the image is stored under another name",
     )
-    parser.add_argument("--lock", type=Path, metavar="LOCK", help="take the item as this lock has it")
-    parser.add_argument("--store", type=Path, metavar="DIR", help="read it from this store; needs --lock")
-    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how hosts are reached")
+    parser.add_argument("--lock", type=Path, metavar="LOCK", help="judge the item as this lock pins it")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="read the item from this store; requires --lock")
+    parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how to reach each host")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -89,9 +91,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.jobs.verify_image import VerifyImageOptions, verify_image
 
     if arguments.store and not arguments.lock:
-        arguments.parser.error("--store needs --lock", "a store's names do not tell what is attached")
+        arguments.parser.error(
+            "--store requires --lock", ("pass --lock too: a store does not record what is attached to an item")
+        )
     if arguments.known_as and arguments.lock:
-        arguments.parser.error("--as and --lock exclude each other", "the lock says what the item is")
+        arguments.parser.error("--as cannot be combined with --lock", "leave --as out: the lock gives the item's name")
     options = VerifyImageOptions(
         ref=arguments.ref,
         policy=arguments.policy,
@@ -114,24 +118,24 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _lines(case: FoundItem, policy: Policy, made: Judgement) -> Iterator[str]:
-    """What it is, what was found, what was asked, the answer."""
+    """The item, the findings, the questions and the answer."""
     yield case.item.name
     if made.root is not None:
         yield f"  {made.kind} {made.root}"
     yield from _found(case, made)
     yield from _asked(policy, made)
     if made.passed:
-        yield "answer: yes, it may come in"
+        yield "answer: yes, the policy lets it in"
         return
     yield f"answer: NO: {made.detail} [{made.reason}]"
     yield f"  next: {NEXT.get(made.reason, DO_NOT)}"
 
 
 def _found(case: FoundItem, made: Judgement) -> Iterator[str]:
-    """Everything that was looked at, with a number."""
+    """Everything that was examined, numbered."""
     attached = case.item.attached
     if not made.findings:
-        said = f"{count(len(attached), 'thing')} attached, not looked at" if attached else "nothing attached"
+        said = f"{count(len(attached), 'thing')} attached, not examined" if attached else "nothing attached"
         yield f"found: {said}"
         return
     yield "found:"
@@ -142,7 +146,7 @@ def _found(case: FoundItem, made: Judgement) -> Iterator[str]:
     subjects = {finding.subject for finding in made.findings}
     more = sum(one.subject not in subjects for one in attached)
     if more:
-        yield f"  and {count(more, 'thing')} on other manifests of it, which the rule does not ask about"
+        yield f"  and {count(more, 'thing')} attached to its other manifests, which the rule does not ask about"
 
 
 def _what(finding: VerificationResult) -> str:
@@ -156,14 +160,14 @@ def _verdict(finding: VerificationResult) -> str:
     from airgap.signatures.explain import signer_text
 
     if finding.verified:
-        return f"good: {signer_text(finding)}"
+        return f"valid: {signer_text(finding)}"
     if finding.reason in ("not-a-signature", "wrong-predicate-type"):
         return "not asked for"
     return f"does not count: {finding.detail} [{finding.reason}]"
 
 
 def _asked(policy: Policy, made: Judgement) -> Iterator[str]:
-    """The rule's questions, each with its answer. A yes names the finding by its number."""
+    """The rule's questions, each with its answer. A yes gives the number of the finding."""
     rule = next((one for one in policy.rules if one.label == made.rule), None)
     yield f"asked: policy {policy.name!r} ({policy.digest}), {made.rule or 'no rule matches'}"
     if rule is None or rule.require is None:
@@ -182,7 +186,7 @@ def _question(check: Answer, require: Require) -> str:
     if not check.predicate_type:
         return check.check
     wanted = next(one for one in require.attestations if one.predicate_type == check.predicate_type)
-    content = ", with packages in it," if wanted.content else ""
+    content = ", with packages listed," if wanted.content else ""
     return f"attestation {wanted.predicate_type}{content} by {_by(wanted.by)}"
 
 
