@@ -59,7 +59,7 @@ class Judged:
             if verdict.reports:
                 lines.append(f"  scanner reports, not judged: {len(verdict.reports)}")
         for one in self.waivers:
-            what = f"{' and '.join(one.checks)} may be missing or bad, digests: {len(one.digests)}"
+            what = f"{' and '.join(one.checks)} may be missing or invalid, digests: {len(one.digests)}"
             until = f"{one.approver}, until {utc_text(one.expires)}: {one.reason}"
             lines.append(f"waiver {one.name!r}: {what}; {until}")
         if not self.verdicts:

@@ -142,7 +142,7 @@ def _folder(folder: Path) -> Look:
     if not found:
         raise InputError(
             "unknown-thing",
-            f"{folder}: holds no pinned trust roots",
+            f"{folder}: contains no pinned trust roots",
             "create it with `airgap trust pin FILE --name NAME --roots DIR`",
         )
     roots: list[dict[str, Any]] = []

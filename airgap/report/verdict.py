@@ -58,7 +58,7 @@ def _said(check: CheckResult) -> str:
     if check.outcome == WAIVED:
         return f"{_name(check)} waived by {by.approver}"
     if by.approver:
-        return f"by digest only, on the word of {by.approver}"
+        return f"by digest only, approved by {by.approver}"
     if check.by is None:
         return _name(check)
     return f"{_name(check)} of {_who(by)}"

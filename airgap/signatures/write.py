@@ -241,7 +241,7 @@ def older(layer: dict[str, Any], data: bytes, beside: Sequence[dict[str, Any]] =
     """
     if len(beside) >= MAX_LAYERS:
         raise TrustError(
-            "too-many-signatures", f"the tag would hold {len(beside)} signatures, expected at most {MAX_LAYERS}"
+            "too-many-signatures", f"the tag would contain {len(beside)} signatures, expected at most {MAX_LAYERS}"
         )
     layers = [*beside, layer]
     diffs = [each["digest"] for each in layers]

@@ -156,7 +156,7 @@ def _kept(key: TrustedKey, now_is: TrustedKey | None, moment: datetime) -> Itera
     if _material(now_is) != _material(key):
         raise _refuse(f"{where} is now a different key", "give the new key another name")
     if now_is.not_before != key.not_before:
-        raise _refuse(f"{where}: notBefore: expected {utc_text(key.not_before)} as it was")
+        raise _refuse(f"{where}: notBefore: got {utc_text(now_is.not_before)}, expected {utc_text(key.not_before)}")
     if now_is.not_after > key.not_after:
         raise _refuse(
             f"{where} would be valid longer than was approved, until {utc_text(now_is.not_after)}",

@@ -196,7 +196,7 @@ class JudgedItem:
         if not self.checks:
             return "outcome pass, but no check"
         bad = next((one for one in self.checks if one.outcome not in (YES, WAIVED)), None)
-        return "" if bad is None else f"outcome pass, but check {bad.check!r} says {bad.outcome}"
+        return "" if bad is None else f"outcome pass, but check {bad.check!r} has outcome {bad.outcome}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ def test_who_answers_for_a_digest_and_for_which(local: Path) -> None:
     (local / "p.yaml").write_text(text)
     said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")
     assert said.code == 3
-    assert "it was read from 'oci:layout:ghcr.io/acme/app:1.0'" in said.out
+    assert "it comes from a local source ('oci:layout:ghcr.io/acme/app:1.0')" in said.out
     assert "add `local: true` to the rule" in said.out
     (local / "p.yaml").write_text(text.replace("reason", "local: true, reason"))
     said = ask(local, "oci:layout:ghcr.io/acme/app:1.0", "--policy", "p.yaml")

@@ -40,7 +40,7 @@ def test_what_passed_is_counted_by_rule_and_by_who_spoke_for_it() -> None:
     items = {**made.items, "one": JudgedItem(ROOT, "pass", None, (alone,))}
     assert passed_lines(replace(made, items=items)) == [
         f"  {FEW + 1} by rule 1 (a/*): signature of key 'ci'",
-        "  1 by rule 2 (**): by digest only, on the word of Amina",
+        "  1 by rule 2 (**): by digest only, approved by Amina",
         "    one",
     ]
 
@@ -80,8 +80,8 @@ def test_a_delivery_says_which_verdicts_waivers_and_trust_roots_it_has() -> None
     assert document["judged"]["trustRoots"][0] == {"name": "acme", "digest": str(found.roots["acme"])}
     for words in (
         "signature waived by Amina",
-        "by digest only, on the word of Amina",
-        "waiver 'tool': signature may be missing or bad",
+        "by digest only, approved by Amina",
+        "waiver 'tool': signature may be missing or invalid",
         f"trust root 'acme', {found.roots['acme']}",
     ):
         assert words in text

@@ -95,7 +95,7 @@ _CHECKING = strict_decoder(_nothing)
 
 
 def _count(data: bytes, where: str) -> None:
-    """Refuses what would take many times its bytes in memory: `[[],[],…`. Characters inside strings count too."""
+    """Refuses what would take many times its bytes in memory: `[[],[],…`. Those inside strings count too."""
     if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise Refusal("too-many", f"{where}: more than {MAX_VALUES} values")
 
