@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from airgap.base.disk import disk_error
-from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError
+from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError, UpstreamError
 from airgap.cli import exits, process
 from airgap.cli.app import build
 from airgap.cli.context import Context
@@ -76,7 +76,8 @@ def _next(error: AirgapError) -> str:
         return "correct what the message names, then run the same command again"
     if isinstance(error, IntegrityError | TrustError):
         return "do not use it: ask for it to be made or delivered again"
-    return "correct that, then run the same command again: finished work is kept"
+    where = f" at the {error.side}" if isinstance(error, UpstreamError) and error.side else ""
+    return f"correct that{where}, then run the same command again: finished work is kept"
 
 
 def _interrupted(argv: Sequence[str], context: Context | None) -> int:

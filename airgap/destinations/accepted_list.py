@@ -154,6 +154,7 @@ def _check_kept(shelf: Shelf, data: bytes) -> None:
             "record-differs",
             f"{shelf.where}: other content was there right after the list of accepted deliveries was written",
             "someone else writes there: find out who, then import again",
+            side="destination",
         )
 
 

@@ -143,7 +143,9 @@ def _hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, st
     info = _model_info(request, reach)
     commit = str(info.sha or "")
     if len(commit) != 40:
-        raise UpstreamError("bad-hub-answer", f"{request.repo}: the Hub names no commit for {request.revision!r}")
+        raise UpstreamError(
+            "bad-hub-answer", f"{request.repo}: the Hub names no commit for {request.revision!r}", side="origin"
+        )
     entries = {entry.rfilename: entry for entry in info.siblings or ()}
     paths = _chosen(request, entries)
     place = _Place(reach, request.repo, commit, _auth(reach)[0])
@@ -177,14 +179,18 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
             "model-gated",
             f"{request.repo}: its licence must be accepted first",
             f"accept it at {reach.hub_endpoint}/{request.repo}, and set credentials.tokenFile in Upstreams",
+            side="origin",
         ) from error
     except RevisionNotFoundError as error:
-        raise NotFoundError("no-revision", f"{request.repo}: no revision {request.revision!r}") from error
+        raise NotFoundError(
+            "no-revision", f"{request.repo}: no revision {request.revision!r}", side="origin"
+        ) from error
     except RepositoryNotFoundError as error:
         raise NotFoundError(
             "no-model",
             f"{request.repo}: not there, or not for us",
             "check the name; a private repository needs credentials.tokenFile in Upstreams",
+            side="origin",
         ) from error
     except HFValidationError as error:
         raise InputError(
@@ -204,7 +210,7 @@ def _other_fault(request: ModelRequest, error: Exception) -> UpstreamError:
     if status in (401, 403):
         hint = "check the token in credentials.tokenFile in Upstreams"
     words = " ".join(str(error).split()) or type(error).__name__
-    return UpstreamError("hub", f"{request.repo}: {words}", hint, status)
+    return UpstreamError("hub", f"{request.repo}: {words}", hint, status, side="origin")
 
 
 def _hub_file(place: _Place, entry: Any) -> LockedFile:

@@ -68,6 +68,7 @@ class EngineImage:
             raise UpstreamError(
                 "bad-engine-answer",
                 f"docker-daemon:{self.reference}: the engine's archive cannot be read: {error!r}",
+                side="origin",
             ) from error
         config = Descriptor.of(OCI_CONFIG, config_data)
         expected = parse_json(config_data, "image config")["rootfs"]["diff_ids"]
@@ -168,4 +169,5 @@ def _save(reference: str, url: str, spool: Path) -> Iterable[bytes]:
             "no-engine",
             f"docker-daemon:{reference}: {error}",
             "check that the engine runs, and that you may use its socket (DOCKER_HOST)",
+            side="origin",
         ) from error

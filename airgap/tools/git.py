@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from airgap.base.errors import StoreError, ToolError
+from airgap.base.errors import Side, StoreError, ToolError
 from airgap.base.streams import read_limited
 from airgap.tools.git_faults import failure
 
@@ -106,6 +106,8 @@ class Remote:
     ca_file: Path | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     redirects: bool = False
+    side: Side = ""
+    """Whether it is an origin or a destination, for errors."""
 
     @property
     def config(self) -> dict[str, str]:
@@ -319,7 +321,8 @@ class Running:
                 "check the network and the disk, then run the same command again",
             )
         if ok and self.status not in ok:
-            raise failure(self._args[0], self.status, self.stderr, self._remote.url if self._remote else "")
+            remote = self._remote or Remote("")
+            raise failure(self._args[0], self.status, self.stderr, remote.url, remote.side)
 
     def close(self) -> None:
         """Kills the process group if it still runs, and closes the pipes."""

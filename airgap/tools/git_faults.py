@@ -11,6 +11,7 @@ from airgap.base.errors import (
     IntegrityError,
     ObjectGoneError,
     RepositoryMissingError,
+    Side,
     StoreError,
     ToolError,
     UpstreamError,
@@ -121,7 +122,7 @@ _FAULTS = (
 )
 
 
-def failure(command: str, status: int, stderr: str, url: str = "") -> AirgapError:
+def failure(command: str, status: int, stderr: str, url: str = "", side: Side = "") -> AirgapError:
     """The error for a `git command` that ended with `status`. `stderr` must not contain secrets any more."""
     where = f"git {command}" + (f" {url}" if url else "")
     said = shown(stderr)
@@ -129,7 +130,7 @@ def failure(command: str, status: int, stderr: str, url: str = "") -> AirgapErro
         if re.search(fault.pattern, stderr):
             what = f"{where}: {fault.what}: {said}"
             if issubclass(fault.kind, UpstreamError):
-                return fault.kind(fault.code, what, fault.hint, fault.status)
+                return fault.kind(fault.code, what, fault.hint, fault.status, side=side)
             return fault.kind(fault.code, what, fault.hint)
     return ToolError("git-failed", f"{where}: exit status {status}: {said or 'it printed nothing'}")
 

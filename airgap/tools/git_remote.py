@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from airgap.base.errors import InputError
+from airgap.base.errors import InputError, Side
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.credentials import Login, login_of
 from airgap.net.origin import Origin, redact
@@ -39,9 +39,10 @@ def git_remote(
     proxies: Mapping[str, str] | None = None,
     *,
     redirects: bool = False,
+    side: Side,
 ) -> Remote:
     """The `Remote` for a URL that `check_url` accepted. `proxies` as for `airgap.net.http.Client`."""
-    return Remote(url, authorization, host.ca_file, proxies or {}, redirects)
+    return Remote(url, authorization, host.ca_file, proxies or {}, redirects, side)
 
 
 def authorization(credentials: Credentials | None) -> str:

@@ -160,7 +160,7 @@ class LfsClient:
         entries = {entry.oid: entry for entry in self._entries(response)}
         missing = [oid for oid, _ in objects if oid not in entries]
         if missing:
-            raise UpstreamError("lfs-answer", f"{self.url}: the batch answer lacks {missing[0]}")
+            raise UpstreamError("lfs-answer", f"{self.url}: the batch answer lacks {missing[0]}", side=self.client.side)
         return entries
 
     def _entries(self, response: Response) -> Iterator[LfsObject]:
@@ -170,6 +170,7 @@ class LfsClient:
                 raise UpstreamError(
                     "lfs-answer",
                     f"{self.url}: got transfer {document['transfer']!r}, expected basic",
+                    side=self.client.side,
                 )
             for value in document["objects"]:
                 error = value.get("error") or {}
@@ -181,7 +182,9 @@ class LfsClient:
                     str(error.get("message", ""))[:200],
                 )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UpstreamError("lfs-answer", f"{self.url}: the batch answer is malformed: {error!r}") from error
+            raise UpstreamError(
+                "lfs-answer", f"{self.url}: the batch answer is malformed: {error!r}", side=self.client.side
+            ) from error
 
     def _action(self, value: Mapping[str, Any]) -> Action:
         href = self.client.resolve(self.url, value["href"], "LFS href")
@@ -246,7 +249,9 @@ class LfsClient:
         oid, size = descriptor.digest.hex, descriptor.size
         entry = self.batch("upload", [(oid, size)])[oid]
         if entry.error:
-            raise UpstreamError("lfs-refused", f"{self.url}: {oid} ({size} bytes): {entry.error} {entry.message}")
+            raise UpstreamError(
+                "lfs-refused", f"{self.url}: {oid} ({size} bytes): {entry.error} {entry.message}", side=self.client.side
+            )
         action = entry.actions.get("upload")
         if action is None:
             return
@@ -273,4 +278,5 @@ def missing_object(oid: str, where: str, message: str = "") -> NotFoundError:
         "lfs-missing",
         f"{where}: LFS object {oid} is missing" + (f": {message}" if message else ""),
         "push it to the origin (`git lfs push --all`), or carry the repository without `lfs: true`",
+        side="origin",
     )

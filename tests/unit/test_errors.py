@@ -120,3 +120,18 @@ def test_an_error_of_the_network_says_which_side_it_was(zone: Zone, side: str) -
         resolve_hop("https://h.example/", "http://h.example/", "redirect", zone=zone)
     assert refused.value.side == side
     assert client.side == side
+
+
+@pytest.mark.parametrize("room", ["destinations", "kinds"])
+def test_a_room_that_knows_its_side_says_it_in_each_error(room: str) -> None:
+    classes = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, UpstreamError)}
+    silent = [
+        f"{path.name}:{call.lineno}"
+        for path in sorted((Path(errors.__file__).parents[1] / room).rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) in classes - {"AbsentError"}  # it is about a disc, and not about a side
+        and ast.unparse(call.args[0]) != "'blob-missing'"  # a store, which may be on either side
+        and not any(word.arg == "side" for word in call.keywords)
+    ]
+    assert silent == []

@@ -123,7 +123,9 @@ class GitDestination:
         with self._unpacked(refs, place) as repository:
             before = place.look()
             if before is None:
-                raise UpstreamError("git-gone", f"{place.at}: the repository no longer exists", "run it again")
+                raise UpstreamError(
+                    "git-gone", f"{place.at}: the repository no longer exists", "run it again", side="destination"
+                )
             now = verdicts.judge(verdicts.plan_refs(refs, place, before, self._run), repository)
             now = verdicts.since(plan, now)
             pusher = Pusher(repository, place)
@@ -194,7 +196,7 @@ class GitDestination:
             check_name(at)
         url = f"{self.url}/{quote(at)}.git"
         host = self._client.host(Origin.of(url))
-        remote = git_remote(url, host, self._auth.value if self._auth else "")
+        remote = git_remote(url, host, self._auth.value if self._auth else "", side="destination")
         lfs = LfsClient(self._client, endpoint(url), self._auth)
         return ServerPlace(self._git, at, remote, lfs, self._api)
 
@@ -276,6 +278,7 @@ class GitDestination:
                 "lfs-not-kept",
                 f"{place.at}: {len(missing)} LFS objects are missing (first: {min(missing)})",
                 "check the server's LFS storage, then run the import again",
+                side="destination",
             )
 
     def _set_head(self, head: Sequence[Change], place: GitPlace, refs: Refs) -> dict[str, str]:

@@ -28,7 +28,7 @@ class FolderPlace:
         self.at = at
         self._root = root
         self._repository = BareRepository(git, root / f"{at}.git")
-        self.remote = Remote(str(self._repository.path))
+        self.remote = Remote(str(self._repository.path), side="destination")
 
     def look(self) -> Listing | None:
         """See `Place.look`."""
@@ -36,7 +36,9 @@ class FolderPlace:
         if not os.path.lexists(path):
             return None
         if path.is_symlink() or not self._repository.object_format():
-            raise UpstreamError("git-not-a-repository", f"{path}: not a bare repository", "move it out of the way")
+            raise UpstreamError(
+                "git-not-a-repository", f"{path}: not a bare repository", "move it out of the way", side="destination"
+            )
         return Listing(
             self._repository.refs(),
             self._repository.head(),
@@ -91,7 +93,7 @@ class FolderPlace:
         """See `Place.lfs_open`."""
         path = self._lfs_path(descriptor)
         if not path.is_file():
-            raise NotFoundError("lfs-missing", f"{path}: missing")
+            raise NotFoundError("lfs-missing", f"{path}: missing", side="destination")
         with disk_errors(path):
             return path.open("rb")
 

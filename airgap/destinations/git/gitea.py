@@ -88,6 +88,7 @@ class GiteaApi:
                 f"{at}: renamed at the destination: got {found}, expected {at}",
                 "rename it back, or map the item to its new place",
                 answer.status,
+                side="destination",
             )
         return _repo(document)
 
@@ -109,6 +110,7 @@ class GiteaApi:
                 f"{at}: exists, but this account may not write to it",
                 "give this account write access to it",
                 409,
+                side="destination",
             )
         if answer.status not in (201, 409):
             raise self._refused(answer, f"making {at}")
@@ -128,6 +130,7 @@ class GiteaApi:
             f"organization {name}: missing, and cannot be created: {_message(answer)}",
             "create it in Gitea (no user may have that name), or let this account create organizations",
             answer.status,
+            side="destination",
         )
 
     def actions_off(self, at: str) -> None:
@@ -156,6 +159,7 @@ class GiteaApi:
                     "git-head",
                     f"{at}: Gitea says that {branch} is the default branch, but HEAD names another",
                     "delete the repository in Gitea; the next import creates it again",
+                    side="destination",
                 )
             self._set_default_branch(at, others[0])
         self._set_default_branch(at, branch)

@@ -54,7 +54,7 @@ class Pusher:
     def _present(self) -> Mapping[str, str]:
         listing = self._place.look()
         if listing is None:
-            raise UpstreamError("git-gone", f"{self._place.at}: the repository no longer exists")
+            raise UpstreamError("git-gone", f"{self._place.at}: the repository no longer exists", side="destination")
         return listing.refs
 
     def _try(self, batch: Sequence[Change]) -> AirgapError | None:
@@ -86,5 +86,5 @@ class Pusher:
         rejected = [line.split("\t", 2)[-1] for line in lines if line.startswith("!\t")]
         if rejected:
             reason = shown("\n".join([*dict.fromkeys(rejected), done.stderr]))
-            return UpstreamError("git-rejected", f"{self._place.at}: the server refused: {reason}")
-        return failure("push", done.status, done.stderr, self._place.remote.url)
+            return UpstreamError("git-rejected", f"{self._place.at}: the server refused: {reason}", side="destination")
+        return failure("push", done.status, done.stderr, self._place.remote.url, "destination")

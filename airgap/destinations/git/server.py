@@ -36,7 +36,9 @@ class ServerPlace:
             if repo is None:
                 return None
             if repo.problem:
-                raise UpstreamError("git-read-only", f"{self.at}: {repo.problem}", "map it to another place")
+                raise UpstreamError(
+                    "git-read-only", f"{self.at}: {repo.problem}", "map it to another place", side="destination"
+                )
         try:
             refs, head, head_oid = list_refs(self._git, self.remote)
         except RepositoryMissingError as error:

@@ -76,7 +76,9 @@ class GraphAuditor:
                     one.leaves.append(blob)
                 elif blob.subject is not None and not repository.lists(blob):
                     raise NotFoundError(
-                        "not-listed", (f"a referrers query on its subject {blob.subject.digest} does not return it")
+                        "not-listed",
+                        (f"a referrers query on its subject {blob.subject.digest} does not return it"),
+                        side="destination",
                     )
         except AirgapError as error:
             problem = self._noted(error)

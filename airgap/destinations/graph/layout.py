@@ -21,7 +21,7 @@ class LayoutPlace:
 
     def _open(self) -> Layout:
         if self.layout is None:
-            raise NotFoundError("no-layout", f"{self.at}: the embedded Sovereign is empty")
+            raise NotFoundError("no-layout", f"{self.at}: the embedded Sovereign is empty", side="destination")
         return self.layout
 
     def has(self, descriptor: Descriptor) -> bool:
@@ -49,7 +49,7 @@ class LayoutPlace:
         for found, root in self._open().roots():
             if found == wanted or (name.startswith("sha256:") and root.digest == Digest(name)):
                 return Descriptor(root.media_type, root.digest, root.size)
-        raise NotFoundError("not-found", f"{wanted} is missing")
+        raise NotFoundError("not-found", f"{wanted} is missing", side="destination")
 
     def asks(self, _descriptor: Descriptor) -> bool:
         """False: `has` costs little."""

@@ -105,6 +105,7 @@ class S3Objects:
                     "cut-answer",
                     f"{bucket}/{key}: got {size} bytes, expected {head['ContentLength']}: the answer was cut",
                     "run the same command again; if it fails again, check proxies between here and the server",
+                    side="destination",
                 )
         return Held(digest, size, head["ETag"])
 

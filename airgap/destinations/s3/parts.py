@@ -233,7 +233,7 @@ def _in_upload(client: S3Client, target: Any, where: str) -> Iterator[None]:
         except NotFoundError:
             raise gone from None
         what = f"{gone.what} It is there, but the server could not keep what was sent."
-        raise UpstreamError("destination-full", what, FULL, 404) from gone
+        raise UpstreamError("destination-full", what, FULL, 404, side="destination") from gone
 
 
 def _parts(body: ObjectBody, size: int) -> Iterator[bytearray]:

@@ -267,6 +267,7 @@ class TreeDestination:
                     "changed-meanwhile",
                     f"{line.bucket}/{line.key}: got {held.digest}, expected {change.previous or 'nothing'} as planned",
                     "someone else writes there; run the import again",
+                    side="destination",
                 )
             self._write(line, held)
         except AirgapError as error:

@@ -96,6 +96,7 @@ class DirectoryObjects:
                         "changed-meanwhile",
                         f"{where}: got {now.digest if now else 'nothing'}, expected what it held before",
                         "someone else writes there; run the import again",
+                        side="destination",
                     )
                 os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)

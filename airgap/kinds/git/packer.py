@@ -168,14 +168,14 @@ class GitPacker:
             check_url(url, where)
             host = self._client.host(Origin.of(url))
             secret = authorization(host.credentials)
-            return git_remote(url.rstrip("/"), host, secret, self._proxies, redirects=True)
+            return git_remote(url.rstrip("/"), host, secret, self._proxies, redirects=True, side="origin")
         if not url.startswith("/") or not url.isprintable():
             raise InputError(
                 "bad-url",
                 f"{where}: got {url!r}, expected an https URL or a path",
                 "ssh and git URLs are not fetched: use the https address",
             )
-        return Remote(url)
+        return Remote(url, side="origin")
 
     def _fetch(self, item: Item, remote: Remote, repository: BareRepository) -> None:
         if remote.url.startswith("/"):
@@ -194,6 +194,7 @@ class GitPacker:
                 "git-moved",
                 f"{item.name}: moved since it was locked: {'; '.join(moved[:3]) or error}",
                 f"lock again: `airgap lock --update {item.name}`, and have the new lock approved",
+                side="origin",
             ) from error
 
     def _put_bundle(self, item: Item, repository: BareRepository, target: Target) -> Descriptor:

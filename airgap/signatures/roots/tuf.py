@@ -198,10 +198,10 @@ def _tuf_errors(url: str) -> Iterator[None]:
         cause = error.__cause__
         if isinstance(cause, NotFoundError):
             hint = "check that this is the URL of a TUF repository; set it with --tuf-url"
-            raise NotFoundError("not-found", cause.what, hint, cause.status) from error
+            raise NotFoundError("not-found", cause.what, hint, cause.status, side="origin") from error
         if isinstance(cause, AirgapError):
             raise cause from error
-        raise UpstreamError("tuf-download", f"{redact(url)}: {error}", _AGAIN) from error
+        raise UpstreamError("tuf-download", f"{redact(url)}: {error}", _AGAIN, side="origin") from error
 
 
 def _target(updater: Updater, url: str, cache: Path) -> bytes:

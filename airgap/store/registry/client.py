@@ -141,7 +141,7 @@ class RegistryClient:
                 return
             url = self.http.resolve(url, target[1:], "next page")
             answer = self.call("GET", url, auth)
-        raise UpstreamError("endless-list", f"{redact(url)}: more than {MAX_PAGES} pages")
+        raise UpstreamError("endless-list", f"{redact(url)}: more than {MAX_PAGES} pages", side=self.http.side)
 
     def manifest(self, path: str, wanted: str) -> tuple[Descriptor, bytes]:
         """A manifest or index by tag or digest: its descriptor, computed from its bytes, and the bytes.
@@ -154,7 +154,9 @@ class RegistryClient:
         said = answer.headers.get("Docker-Content-Digest") or ""
         for name, value in (("asked for", wanted), ("Docker-Content-Digest", said)):
             if value.startswith("sha256:") and value != digest:
-                raise UpstreamError("digest-differs", f"GET {redact(url)}: got {digest}, {name} {value[:80]}")
+                raise UpstreamError(
+                    "digest-differs", f"GET {redact(url)}: got {digest}, {name} {value[:80]}", side=self.http.side
+                )
         return Descriptor(media_type(answer), digest, len(answer.data)), answer.data
 
     @contextmanager
@@ -205,6 +207,7 @@ def stored_as(answer: Response, descriptor: Descriptor) -> Response:
         raise UpstreamError(
             "digest-differs",
             f"PUT {redact(answer.url)}: stored as {said[:80]}, expected {descriptor.digest}",
+            side=answer.side,
         )
     return answer
 
@@ -226,6 +229,7 @@ def media_type(answer: Response) -> str:
             f"GET {redact(answer.url)}: got {str(found)[:100]!r} (mediaType {str(inside)[:100]!r}), "
             "expected a manifest or index of OCI or Docker schema 2",
             "convert Docker schema 1 images at their origin",
+            side=answer.side,
         )
     return str(found)
 

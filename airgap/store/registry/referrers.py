@@ -84,6 +84,7 @@ def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_ta
         "referrers-race",
         f"{client.host}/{path}: {referrers_tag(subject)} lost the new entry {MAX_MERGES} times",
         "another client writes the same referrers; run the same command again",
+        side=client.http.side,
     )
 
 
@@ -102,7 +103,7 @@ def _ask(client: RegistryClient, path: str, subject: Digest) -> Response | None:
         document = answer.json()
         said = document.get("mediaType") if isinstance(document, dict) else None
         if OCI_INDEX not in (answer.content_type, said):
-            raise UpstreamError("not-an-index", f"GET {redact(url)}: got {answer.content_type}")
+            raise UpstreamError("not-an-index", f"GET {redact(url)}: got {answer.content_type}", side=client.http.side)
         client.has_referrers = True
         return answer
     # A 404 with an error of the specification may mean this repository; without one, the path itself is unknown. A web
@@ -144,5 +145,6 @@ def _index(manifests: list[dict[str, Any]]) -> bytes:
             "too-many-referrers",
             f"an index of {len(manifests)} referrers would have {len(data)} bytes, expected at most {MAX_NODE}",
             "delete old signatures, or use a registry with the referrers API",
+            side="destination",
         )
     return data

@@ -96,7 +96,9 @@ class RegistryRepository:
                 if names is None:
                     names = []
                 if not isinstance(names, list) or not all(isinstance(tag, str) for tag in names):
-                    raise UpstreamError("bad-tag-list", f"GET {redact(page.url)}: not a list of tags")
+                    raise UpstreamError(
+                        "bad-tag-list", f"GET {redact(page.url)}: not a list of tags", side=self.client.http.side
+                    )
                 found.update(dict.fromkeys(names))
         except NotFoundError:
             return []
@@ -211,6 +213,7 @@ class RegistryRepository:
                 "tag-differs",
                 f"{self}:{tag}: got {after or 'nothing'} after writing it, expected {descriptor.digest}",
                 "another client writes the same tag",
+                side=self.client.http.side,
             )
 
     def _read_back(self, root: Descriptor) -> bytes:

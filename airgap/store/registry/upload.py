@@ -142,7 +142,11 @@ class Upload:
     def _follow(self, url: str, location: str | None) -> None:
         """Always keep the last Location, with its query: `_state` in it is the session."""
         if not location:
-            raise UpstreamError("bad-location", f"{self._client.host}/{self._path}: the upload answer has no Location")
+            raise UpstreamError(
+                "bad-location",
+                f"{self._client.host}/{self._path}: the upload answer has no Location",
+                side=self._client.http.side,
+            )
         self._session = self._client.http.resolve(url, location, "upload Location")
 
     def _cancel(self) -> None:
@@ -181,7 +185,10 @@ def _once(stream: BinaryIO) -> Callable[[], BinaryIO]:
 
     def open_part() -> BinaryIO:
         if not parts:
-            raise TransportError("connection-lost", "the registry refused part of an upload; the upload starts again")
+            raise TransportError(
+                "connection-lost",
+                "the registry refused part of an upload; the upload starts again",
+            )
         return cast("BinaryIO", parts.pop())
 
     return open_part
