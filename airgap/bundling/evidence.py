@@ -10,6 +10,7 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected
 from airgap.base.strict_json import parse_json
 from airgap.bundling.gate import recorded
 from airgap.content.lock import Lock
@@ -58,13 +59,14 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
     An approval of another version of a lock is refused and not skipped, because its signer did not see this version.
     """
     hint = "have exactly this lock approved: airgap sign LOCK --key KEY --role security-officer"
+    data = read_input(path, MAX_EVIDENCE_BUNDLE, "bad-approval")
     try:
-        data = read_input(path, MAX_EVIDENCE_BUNDLE, "bad-approval")
         statement = Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))
     except InputError:
         raise
     except AirgapError as error:
-        raise InputError("bad-approval", f"{path}: not a signed statement: {error.what}", hint) from error
+        what = not_expected(str(path), data, "a signed statement", error.what)
+        raise InputError("bad-approval", what, hint) from error
     if statement.kind != "approval":
         raise InputError("bad-approval", f"{path}: got {article(statement.kind)} statement, expected an approval", hint)
     if all(statement.subject != lock.digest for lock in locks):

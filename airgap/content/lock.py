@@ -14,6 +14,7 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError
+from airgap.base.known_files import not_expected, recognized
 from airgap.base.strict_json import parse_json
 from airgap.content import known_kinds
 from airgap.content.graph import Descriptor, Keep, by_platform
@@ -195,9 +196,9 @@ class Lock:
         except InputError:
             raise
         except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                "bad-lock", f"{where}: not a lock: {error!s}", "make it again with `airgap lock`"
-            ) from error
+            why = error.what if isinstance(error, AirgapError) else str(error)
+            hint = _WRITTEN if recognized(data) not in ("", "a lock") else "write it again with `airgap lock`"
+            raise InputError("bad-lock", not_expected(where, data, "a lock", why), hint) from error
         if lock.encode() != data:
             raise InputError(
                 "bad-lock",
@@ -214,6 +215,7 @@ def _encoded(lock: Lock) -> bytes:
 
 
 _COMMON = frozenset({"name", "kind", "source"})
+_WRITTEN = "pass the lock that `airgap lock` wrote"
 _NEWER = "it was made by a newer airgap; use that version"
 
 

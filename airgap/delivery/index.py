@@ -174,7 +174,8 @@ class Index:
         except (IntegrityError, TrustError):
             raise
         except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise IntegrityError("bad-index", f"{INDEX_NAME}: {type(error).__name__}: {error}") from error
+            why = error.what if isinstance(error, AirgapError) else f"{type(error).__name__}: {error}"
+            raise IntegrityError("bad-index", f"{INDEX_NAME}: {why}") from error
         if index.encode() != data:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: the bytes differ from what airgap writes")
         _check_extents(index.contents)

@@ -15,6 +15,7 @@ from airgap.base.digest import CHUNK, Digest, hash_stream
 from airgap.base.disk import disk_errors
 from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
 from airgap.base.inputs import NotPlainError, read_plain
+from airgap.base.known_files import not_expected
 from airgap.content.graph import Descriptor
 from airgap.delivery.index import (
     EVIDENCE_NAME,
@@ -59,12 +60,7 @@ def open_media(folders: Sequence[Path]) -> Media:
         if signed.is_dir():
             _signatures(signed, signatures)
     if not found:
-        names = ", ".join(str(folder) for folder in folders)
-        raise InputError(
-            "no-delivery",
-            f"{names}: there is no {INDEX_NAME}",
-            "pass the folder that contains it, and the folders with the other volumes",
-        )
+        raise _no_delivery(folders)
     if len(found) > 1:
         names = " and ".join(str(folder) for folder in found.values())
         raise InputError(
@@ -73,6 +69,17 @@ def open_media(folders: Sequence[Path]) -> Media:
             "import them one after the other",
         )
     return Media(tuple(folders), next(iter(found)), signatures)
+
+
+def _no_delivery(folders: Sequence[Path]) -> InputError:
+    for path in folders:
+        if path.is_file():
+            data = read_plain(path, MAX_INDEX, follow=True) or b""
+            what = not_expected(str(path), data, "the folder of a delivery")
+            return InputError("no-delivery", what, f"pass a folder that contains {INDEX_NAME}")
+    names = ", ".join(str(folder) for folder in folders)
+    hint = "pass the folder that contains it, and the folders with the other volumes"
+    return InputError("no-delivery", f"{names}: there is no {INDEX_NAME}", hint)
 
 
 def _signatures(folder: Path, into: dict[str, bytes]) -> None:

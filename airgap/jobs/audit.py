@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.disk import write_durably
-from airgap.base.errors import InputError, TrustError, UpstreamError
+from airgap.base.errors import InputError, UpstreamError
 from airgap.base.places import check_file
 from airgap.base.progress import Progress
 from airgap.content.finding import Finding, State
@@ -18,7 +18,7 @@ from airgap.destinations.base import AnyDestination
 from airgap.destinations.make import Destinations
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
-from airgap.jobs.site import ROLE, Site, open_site
+from airgap.jobs.site import ROLE, Site, check_same_sovereign, open_site
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of
 from airgap.resources.load import load_sovereign, load_trust
@@ -90,12 +90,8 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
             raise InputError("no-key", "--report needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
         check_file(options.report, "--report")
     trust = load_trust(options.trust) if options.trust is not None else Trust(sovereign=sovereign.name, keys=())
-    if trust.sovereign != sovereign.name:
-        raise TrustError(
-            "wrong-trust",
-            f"the Trust resource is for {trust.sovereign!r}, expected {sovereign.name!r}",
-            "give the trust file of this Sovereign",
-        )
+    if options.trust is not None:
+        check_same_sovereign(sovereign, options.sovereign, trust, options.trust)
     site = open_site(sovereign, trust, surroundings, jobs=options.jobs)
     signatory = None
     if options.report is not None:

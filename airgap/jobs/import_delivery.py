@@ -14,7 +14,7 @@ from airgap.base.places import check_file
 from airgap.delivery.spool import Spool
 from airgap.jobs.importing.lines import Imported
 from airgap.jobs.importing.run import plan_import, run_import
-from airgap.jobs.site import Site, open_site
+from airgap.jobs.site import Site, check_same_sovereign, open_site
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.resources.load import load_sovereign, load_trust
 from airgap.station import receipts
@@ -62,6 +62,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
     """
     # 1.
     site = open_site(load_sovereign(options.sovereign), load_trust(options.trust), surroundings, jobs=options.jobs)
+    check_same_sovereign(site.sovereign, options.sovereign, site.trust, options.trust)
     if options.receipt is not None:
         if options.key is None:
             raise InputError("no-key", "--receipt needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")

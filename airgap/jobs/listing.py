@@ -8,6 +8,7 @@ from typing import Any
 
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected, recognized
 from airgap.base.strict_json import parse_json
 from airgap.content.lock import MAX_LOCK, Lock
 from airgap.delivery.index import INDEX_NAME, Index
@@ -38,29 +39,29 @@ def read_thing(thing: Path) -> tuple[bytes, Any]:
     try:
         return data, parse_json(data, str(thing))
     except AirgapError as error:
-        raise InputError(
-            "unknown-thing",
-            f"{thing}: not a lock, a statement, a delivery or a store",
-            "name a lock file, a signed statement, or the folder of a delivery or a store",
-        ) from error
+        raise _unknown(thing, data) from error
 
 
 def lock_of(data: bytes, document: Any, thing: Path) -> Lock:
     """A lock, or what to do with the file of ours that it is instead."""
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind == "Delivery":
-        raise InputError(
-            "unknown-thing",
-            f"{thing}: this is the index of a delivery",
-            f"name its folder, {thing.parent}",
-        )
+        what = f"{thing} is the index of a delivery, not its folder"
+        raise InputError("unknown-thing", what, f"name its folder, {thing.parent}")
     if isinstance(document, dict) and "dsseEnvelope" in document:
-        raise InputError(
-            "unknown-thing",
-            f"{thing}: this is a signed statement, and has no items to list",
-            f"airgap show {thing}",
-        )
+        what = f"{thing} is a signed statement, which has no items to list"
+        raise InputError("unknown-thing", what, f"show it with `airgap show {thing}`")
+    if recognized(data) != "a lock" and kind != "Lock":
+        raise _unknown(thing, data)
     return Lock.decode(data, str(thing))
+
+
+def _unknown(thing: Path, data: bytes) -> InputError:
+    return InputError(
+        "unknown-thing",
+        not_expected(str(thing), data, "a lock, a signed statement, a delivery or a store"),
+        "name a lock file, a signed statement, or the folder of a delivery or a store",
+    )
 
 
 def items(thing: Path) -> list[Listed]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, write_durably
-from airgap.base.errors import InputError, IntegrityError
+from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected, recognized
 from airgap.base.places import check_folder
-from airgap.base.strict_json import parse_json
 from airgap.content.lock import MAX_LOCK
 from airgap.delivery.index import SIGNATURES
 from airgap.delivery.read import open_media
@@ -117,17 +117,14 @@ def approvable(thing: Path) -> tuple[Approvable, Digest]:
 
 
 def _check_lock(thing: Path) -> None:
-    """Another kind of file is none that was damaged: `InputError` (`unknown-thing`)."""
-    try:
-        document = parse_json(read_input(thing, MAX_LOCK, "no-lock"), str(thing))
-    except IntegrityError:
-        document = None
-    kind = document.get("kind") if isinstance(document, dict) else None
-    if kind != "Lock":
+    """Tells a wrong kind of file from a damaged lock. Raises `InputError` (`unknown-thing`) for a wrong kind."""
+    data = read_input(thing, MAX_LOCK, "no-lock")
+    found = recognized(data)
+    if found != "a lock":
         raise InputError(
             "unknown-thing",
-            f"{thing}: not a lock, a waiver, a trusted_root.json or a Trust resource",
+            not_expected(str(thing), data, "a lock, a waiver, a trusted_root.json or a Trust resource"),
             f"name the delivery's folder, {thing.parent}"
-            if kind == "Delivery"
+            if found == "the index of a delivery"
             else "name one of them, or the folder of a delivery",
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.base.errors import InputError
+from airgap.base.errors import InputError, TrustError
 from airgap.base.secrets import read_secret
 from airgap.destinations.base import Run
 from airgap.destinations.make import Destinations, http_for, make, shelves
@@ -14,6 +14,7 @@ from airgap.jobs.importing.countersign import Countersigner
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.net.http import Client
+from airgap.resources.load import position
 from airgap.resources.sovereign import Sovereign
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import StateFile
@@ -111,6 +112,17 @@ class Site:
     def _client(self) -> Client:
         on_retry = self.surroundings.progress().note
         return http_for(self.sovereign, jobs=self.jobs, user_agent=USER_AGENT, on_retry=on_retry)
+
+
+def check_same_sovereign(sovereign: Sovereign, sovereign_file: Path, trust: Trust, trust_file: Path) -> None:
+    """Raises `TrustError` (`wrong-trust`), with both places, when two resources name different Sovereigns."""
+    if trust.sovereign != sovereign.name:
+        raise TrustError(
+            "wrong-trust",
+            f"{position(sovereign_file, 'Sovereign', ('metadata', 'name'))}: the Sovereign is {sovereign.name!r}, but "
+            f"{position(trust_file, 'Trust', ('spec', 'sovereign'))}: the Trust resource is for {trust.sovereign!r}",
+            "pass the Sovereign and the Trust resource of the same Sovereign, or correct the wrong name",
+        )
 
 
 def open_site(sovereign: Sovereign, trust: Trust, surroundings: Surroundings, *, jobs: int = DEFAULT_JOBS) -> Site:

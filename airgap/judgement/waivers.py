@@ -9,6 +9,7 @@ from pathlib import Path
 
 from airgap.base.errors import AirgapError, InputError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected
 from airgap.base.times import utc_text
 from airgap.bundling.evidence import beside
 from airgap.resources.load import load_waiver
@@ -70,7 +71,8 @@ def _approval(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
         open_bundle(data, str(path))
     except AirgapError as error:
         # The wrong file was named; no signature is wrong.
-        raise InputError("bad-approval", f"{path}: not a signed statement: {error.what}", _SIGN) from error
+        what = not_expected(str(path), data, "a signed statement", error.what)
+        raise InputError("bad-approval", what, _SIGN) from error
     found = verify_bundle(data, trust, str(path), now=now)
     if found.statement.kind != "approval":
         what = f"{path}: got {article(found.statement.kind)} statement, expected an approval"

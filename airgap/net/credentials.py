@@ -99,7 +99,8 @@ def _read_config(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             document = parse_json(file.read(MAX_CONFIG), str(path))
     except (OSError, AirgapError) as error:
-        raise InputError("bad-docker-config", f"{path}: {error}") from error
+        what = error.what if isinstance(error, AirgapError) else f"{path}: {error.strerror}"
+        raise InputError("bad-docker-config", what) from error
     maps = [document.get(key) or {} for key in ("auths", "credHelpers")] if isinstance(document, dict) else [None]
     if not all(isinstance(value, dict) for value in maps):
         raise InputError("bad-docker-config", f"{path}: not a docker configuration")

@@ -10,6 +10,7 @@ from typing import Any
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected
 from airgap.base.times import utc_text
 from airgap.content.lock import MAX_LOCK
 from airgap.jobs.trust_roots import load_root
@@ -50,7 +51,7 @@ def look(thing: Path) -> Look:
     if not found:
         raise InputError(
             "unknown-thing",
-            f"{thing}: neither a Policy nor a Trust",
+            not_expected(str(thing), data, "a trusted_root.json, a Policy or a Trust resource"),
             "pass a trusted_root.json, a Policy, a Trust resource, or a folder of trust roots",
         )
     looks = [_policy(one) if isinstance(one, Policy) else _trust(one) for one in found]

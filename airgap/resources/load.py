@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
+from airgap.base.known_files import recognized
 from airgap.base.strict_json import decode_json
 from airgap.content.lock import API_VERSION, MAX_LOCK
 from airgap.resources.catalog import KINDS, RESOURCES, Value
 from airgap.resources.document import Document, read_documents
 from airgap.resources.policy import Policy
-from airgap.resources.problems import Problem, answer, describe, listed, nearest, quoted
+from airgap.resources.problems import Problem, Steps, answer, describe, listed, nearest, quoted
 from airgap.resources.reader import DocumentReader
 from airgap.resources.request import Request
 from airgap.resources.shapes import Place
@@ -99,6 +100,15 @@ def load_waiver(source: Path | bytes, *, base_dir: Path | None = None, label: st
     return _only(_load(_File.of(source, base_dir, label), ("Waiver",), ("Waiver",)), Waiver)
 
 
+def position(source: Path, kind: str, steps: Steps) -> str:
+    """`file:line:column` of a value in the document of this kind, for messages about a file that was loaded."""
+    data = read_input(source, MAX_LOCK, "resource-file")
+    for document in read_documents(data, str(source)):
+        if isinstance(document.value, dict) and document.value.get("kind") == kind:
+            return f"{source}:{document.mark(steps)}"
+    return str(source)
+
+
 def _only(made: tuple[Value, ...], kind: type[T]) -> T:
     return next(one for one in made if isinstance(one, kind))
 
@@ -108,7 +118,7 @@ def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tupl
 
     1. YAML. 2. Kinds: known, none twice, the needed ones there. 3. Schemas. 4. What schemas cannot say.
     """
-    _refuse_json(file, needed)
+    _refuse_others(file, needed)
     documents = read_documents(file.data, file.label)
     kinds = _kinds(file, documents, needed)
     _inherit(documents)
@@ -125,17 +135,26 @@ def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tupl
     return tuple(made)
 
 
-def _refuse_json(file: _File, needed: tuple[str, ...]) -> None:
-    """Says so when the file is a lock or a delivery's index. As YAML it might be too large or too long a line."""
+def _refuse_others(file: _File, needed: tuple[str, ...]) -> None:
+    """Refuses other files that airgap knows, and names them. As YAML they might be too large, or a too long line."""
+    found = recognized(file.data)
+    if found in _NO_RESOURCE:
+        raise InputError("bad-resource", f"{file.label}: this is {found}, expected {_asked(needed)}", HINT)
     if not file.data.lstrip().startswith(b"{"):
         return
     try:
         value = decode_json(file.data)
     except ValueError:
-        return  # the YAML parser will say where
+        return  # the YAML parser will report the position
     kind = value.get("kind") if isinstance(value, dict) else None
     if isinstance(kind, str) and kind in TAKEN_BY and kind not in KINDS:
         raise InputError("bad-resource", f"{file.label}: {_foreign(kind, _asked(needed))}", HINT)
+
+
+_NO_RESOURCE = frozenset(
+    {"a signed statement", "a trusted_root.json", "a private key", "a public key", "a certificate"}
+)
+"""Files that airgap knows and that are not resources, as `recognized` names them."""
 
 
 def _asked(needed: tuple[str, ...]) -> str:

@@ -146,11 +146,11 @@ class Ledger:
         for url, error in self._unread.items():
             if isinstance(error, UpstreamError | StoreError):
                 raise error.with_where(
-                    f"{self.file.path} is missing, and the accepted list at {url} must be read first"
+                    f"cannot read the list of accepted deliveries (needed because {self.file.path} does not exist)"
                 )
             raise TrustError(
                 "list-not-believed",
-                f"{self.file.path} is missing, and the accepted list at {url} cannot be verified: {error}",
+                f"{self.file.path} is missing, and the accepted list at {url} cannot be verified: {error.what}",
                 "find out who wrote that list. If an old key of this Sovereign signed it, add that key to the Trust "
                 "resource. If nothing was ever imported here, delete the list. Then import again",
             )

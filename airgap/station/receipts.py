@@ -12,6 +12,7 @@ from urllib.parse import quote
 from airgap.base.disk import disk_errors, make_folder, write_durably
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected
 from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.resources.trust import Trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
@@ -66,7 +67,7 @@ def read(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
     if b'"dsseEnvelope"' not in data:
         raise InputError(
             "no-receipt",
-            f"{path}: not a signed statement, expected a receipt",
+            not_expected(str(path), data, "a receipt"),
             "pass the file that `airgap import --receipt` wrote",
         )
     found = verify_bundle(data, trust, str(path), now=now, limit=MAX_EVIDENCE_BUNDLE)

@@ -138,6 +138,15 @@ def test_a_place_that_is_none_is_the_users_to_mend(site: Site, line: tuple[str, 
     [
         (("diff", "missing.json", "r.lock.json"), "no-lock", "airgap lock REQUEST"),
         (("diff", "store", "r.lock.json"), "no-lock", "name the file itself"),
+        (
+            ("diff", "trust.yaml", "r.lock.json"),
+            "bad-lock",
+            ": trust.yaml is a Trust resource, not a lock [bad-lock]",
+        ),
+        (("diff", "media/AIRGAP.json", "r.lock.json"), "bad-lock", "is the index of a delivery, not a lock"),
+        (("verify", "media", "--trust", "exporter.key"), "bad-resource", "this is a private key, expected a Trust"),
+        (("verify", "r.lock.json", "--trust", "trust.yaml"), "no-delivery", "is a lock, not the folder of a delivery"),
+        (("sign", "receipt.json", "--key", "exporter.key"), "unknown-thing", "is a signed statement, not a lock"),
         (("audit", *GAP[:2], "--lock", "/dev/zero"), "no-lock", "not a file"),
         (("show", "/dev/zero"), "unknown-thing", "not a file"),
         (("show", "{huge}"), "unknown-thing", "more than"),
@@ -244,7 +253,9 @@ def test_what_is_no_lock_is_not_called_a_newer_one(site: Site, folder: Path) -> 
     newer = folder / "newer.json"
     newer.write_text('{"apiVersion": "airgap.openova.io/v9", "kind": "Lock", "metadata": {"name": "x"}, "items": []}')
     store = ("--store", str(folder / "store"))
-    airgap(site, "pull", "receipt.json", *store).refused(2, "bad-lock", "not a lock", "airgap lock")
+    airgap(site, "pull", "receipt.json", *store).refused(
+        2, "bad-lock", "is a signed statement, not a lock", "airgap lock"
+    )
     airgap(site, "pull", str(newer), *store).refused(2, "bad-lock", "v9", "newer airgap")
 
 

@@ -167,7 +167,12 @@ def test_an_audit_with_the_trust_of_another_sovereign_is_refused(row: Row) -> No
         "--receipt",
         "media1.receipt",
     )
-    assert row.site.run(*line, expect=4)["code"] == "wrong-trust"
+    refused = row.site.run(*line, expect=4)
+    assert refused["code"] == "wrong-trust"
+    name = 1 + next(n for n, one in enumerate(text.splitlines()) if "name: bank" in one)
+    assert f"other.yaml:{name}:" in refused["error"]
+    assert "the Sovereign is 'other', but trust.yaml:" in refused["error"]
+    assert "the Trust resource is for 'bank'" in refused["error"]
 
 
 @pytest.mark.part("distribution3")

@@ -74,7 +74,8 @@ def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
         unknown = set(document) - {"head", "lfs", "prerequisites", "refs"}
         whole = all(is_oid(oid) for oid in document["prerequisites"])
     except (KeyError, TypeError, AttributeError, IntegrityError) as error:
-        raise _bad_graph(root, f"its config is malformed: {error}") from error
+        why = error.what if isinstance(error, IntegrityError) else str(error)
+        raise _bad_graph(root, f"its config is malformed: {why}") from error
     if unknown or len(layers) != len(bundles) + len(lfs):
         raise _bad_graph(root, "it has parts that this version does not know")
     if named != [(layer.digest.hex, layer.size) for layer in lfs]:

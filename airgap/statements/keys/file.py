@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, sync_folder
 from airgap.base.errors import InputError, ReadableError, TrustError
+from airgap.base.known_files import not_expected
 from airgap.base.secrets import read_private
 from airgap.statements.keys.cosign import is_cosign_key, open_box
 
@@ -120,12 +121,10 @@ class FileSigner(HasPublicKey):
 def load_public(pem: bytes, where: str = "public key") -> PublicKey:
     """Loads a public key from PEM. Raises `TrustError` (`bad-public-key`) unless it is a P-256 SPKI."""
 
+    hint = "pass the PREFIX.pub file that `airgap keys generate PREFIX` wrote (ECDSA P-256, PEM)"
+
     def refuse(why: str) -> TrustError:
-        return TrustError(
-            "bad-public-key",
-            f"{where}: {why}",
-            "pass the PREFIX.pub file that `airgap keys generate PREFIX` wrote (ECDSA P-256, PEM)",
-        )
+        return TrustError("bad-public-key", f"{where}: {why}", hint)
 
     if b"PRIVATE KEY" in pem:
         raise refuse("got a private key, expected a public key; never hand out a private key")
@@ -134,7 +133,7 @@ def load_public(pem: bytes, where: str = "public key") -> PublicKey:
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise refuse("not a public key in PEM") from error
+        raise TrustError("bad-public-key", not_expected(where, pem, "a public key in PEM"), hint) from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise refuse(f"got {type(key).__name__.strip('_')}, expected ECDSA P-256")
     if not isinstance(key.curve, ec.SECP256R1):
@@ -207,7 +206,7 @@ def load_private(path: Path, password: bytes) -> FileSigner:
                 f"{path}: got an unencrypted key or an old format, expected encrypted PKCS#8",
                 f"encrypt it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in {path} -out NEW.key",
             )
-        raise InputError("bad-key", f"{path}: not a PEM private key", "pass the PREFIX.key file")
+        raise InputError("bad-key", not_expected(str(path), data, "a private key in PEM"), "pass the PREFIX.key file")
     if not password:
         # cosign also makes keys with an empty password, which are no safer than unencrypted ones.
         raise InputError(

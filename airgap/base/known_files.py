@@ -1,0 +1,61 @@
+"""Recognizes the files that airgap reads and writes, so that a message about a wrong file says what the file is."""
+
+from __future__ import annotations
+
+import re
+
+from airgap.base.strict_json import decode_json
+
+_HEAD = 4096
+"""Bytes in which a PEM block begins."""
+_PEM = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*(PRIVATE KEY|PUBLIC KEY|CERTIFICATE)-----", re.MULTILINE)
+"""Unindented, because a resource may have a key inside, as indented text."""
+_OURS = re.compile(rb"^apiVersion:[ \t]+[\"']?airgap\.openova\.io/", re.MULTILINE)
+_KIND = re.compile(rb"^kind:[ \t]+[\"']?([A-Z][A-Za-z]{1,30})\b", re.MULTILINE)
+_JSON_KINDS = {"Lock": "a lock", "Delivery": "the index of a delivery"}
+
+
+def recognized(data: bytes) -> str:
+    """What a file is, by its content: `a lock`, `a Trust resource`, `a private key`, …; `""` for an unknown file.
+
+    Checks nothing: a damaged lock is still recognized as a lock, as long as it is JSON.
+    """
+    if found := _PEM.search(data[:_HEAD]):
+        label = found[1].decode().lower()
+        return f"a {label}"
+    if data.lstrip()[:1] == b"{":
+        return _json(data)
+    if _OURS.search(data) and (kind := _KIND.search(data)):
+        return _resource(kind[1].decode())
+    return ""
+
+
+def not_expected(where: str, data: bytes, expected: str, why: str = "") -> str:
+    """The sentence about a file that is not what was expected: it names what the file is, or else `why` it is not.
+
+    `expected` has its article: `a lock`. `why` may begin with `where`, which is left out.
+    """
+    found = recognized(data)
+    if found and found != expected:
+        return f"{where} is {found}, not {expected}"
+    reason = why.removeprefix(f"{where}: ")
+    return f"{where} is not {expected}" + (f": {reason}" if reason else "")
+
+
+def _json(data: bytes) -> str:
+    try:
+        value = decode_json(data)
+    except ValueError:
+        return ""
+    kind, version = value.get("kind"), value.get("apiVersion")
+    if isinstance(kind, str) and isinstance(version, str) and version.startswith("airgap.openova.io/"):
+        return _JSON_KINDS.get(kind) or _resource(kind)
+    if "dsseEnvelope" in value:
+        return "a signed statement"
+    if str(value.get("mediaType", "")).startswith("application/vnd.dev.sigstore.trustedroot"):
+        return "a trusted_root.json"
+    return ""
+
+
+def _resource(kind: str) -> str:
+    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} resource"
