@@ -1,7 +1,7 @@
 """`Shelf`: where a destination keeps a signed record of this Sovereign, so that it outlives the state folder.
 
-In a registry it is an OCI artifact under a tag of its own, in an embedded Sovereign a file. Nothing of it is believed
-here: whoever reads it checks the signature. Shape: docs/format.md, "What destinations keep".
+In a registry it is an OCI artifact under its own tag; in an embedded Sovereign it is a file. Nothing in it is trusted
+here: the reader checks the signature. Shape: docs/format.md, "What destinations keep".
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ ARTIFACT_TYPE = "application/vnd.airgap.accepted.v1"
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 FILE = "accepted.sigstore.json"
 MAX_RECORD = 64 << 20
-"""Bytes of a record, as of every statement that names many things: some 190,000 deliveries."""
+"""Largest record in bytes, the same limit as for every statement with many entries: some 190,000 deliveries."""
 MAX_TAG = 128
-"""Characters of a tag (OCI distribution-spec v1.1.1, "Pulling manifests")."""
+"""Longest tag in characters (OCI distribution-spec v1.1.1, "Pulling manifests")."""
 
 
 class Shelf(Protocol):
@@ -43,21 +43,24 @@ class Shelf(Protocol):
 
     @property
     def url(self) -> str:
-        """The destination, as its Sovereign resource names it."""
+        """The destination, as the Sovereign resource names it."""
 
     @property
     def where(self) -> str:
-        """The place itself, for people."""
+        """The exact location, for display."""
 
     def read(self) -> bytes | None:
-        """What is there, `None` for nothing. Raises `IntegrityError` (`bad-record`), `UpstreamError`, `StoreError`."""
+        """Returns the record, or `None` if there is none.
+
+        Raises `IntegrityError` (`bad-record`), `UpstreamError`, `StoreError`.
+        """
 
     def write(self, data: bytes) -> None:
-        """Puts `data` in the place of what is there, and reads it back. Raises as `read`, and `UpstreamError`."""
+        """Replaces the record with `data` and reads it back. Raises the errors of `read`, and `UpstreamError`."""
 
 
 def record_name(sovereign: str) -> str:
-    """The name under which a Sovereign's list is kept: a tag, whatever the length of the Sovereign's name."""
+    """The name under which a Sovereign's list is kept: a valid tag, however long the Sovereign's name is."""
     name = f"accepted-{sovereign}"
     if len(name) <= MAX_TAG and re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         return name
@@ -66,7 +69,7 @@ def record_name(sovereign: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RegistryShelf:
-    """In a repository of a registry."""
+    """A record in a repository of a registry."""
 
     url: str
     repository: RegistryRepository
@@ -93,7 +96,7 @@ class RegistryShelf:
             raise self._bad("an artifact without a layer") from error
 
     def write(self, data: bytes) -> None:
-        """Blobs, then the manifest, then the tag. Two that write at once are not told apart by a registry."""
+        """Writes the blobs, then the manifest, then the tag. A registry does not detect two concurrent writers."""
         config = Descriptor.of(OCI_EMPTY, EMPTY_BLOB)
         layer = Descriptor.of(BUNDLE_TYPE, data)
         manifest = canonical(
@@ -112,12 +115,12 @@ class RegistryShelf:
         _check_kept(self, data)
 
     def _bad(self, what: str) -> IntegrityError:
-        return IntegrityError("bad-record", f"{self.where}: {what}", "find out who wrote there")
+        return IntegrityError("bad-record", f"{self.where}: {what}", "find out which client wrote it")
 
 
 @dataclass(frozen=True, slots=True)
 class FolderShelf:
-    """A file in the folder of an embedded Sovereign."""
+    """A record in a file in the folder of an embedded Sovereign."""
 
     url: str
     path: Path
@@ -128,7 +131,7 @@ class FolderShelf:
         return str(self.path)
 
     def read(self) -> bytes | None:
-        """The file, if it is one."""
+        """Reads the file. Anything but a plain file is an error."""
         with disk_errors(self.path):
             try:
                 data = read_plain(self.path, MAX_RECORD)
@@ -138,11 +141,11 @@ class FolderShelf:
                 data = None
         if data is None:
             what = f"not a file of at most {MAX_RECORD} bytes"
-            raise IntegrityError("bad-record", f"{self.path}: {what}", "find out who wrote there")
+            raise IntegrityError("bad-record", f"{self.path}: {what}", "find out which program wrote it")
         return data
 
     def write(self, data: bytes) -> None:
-        """The file, durably."""
+        """Writes the file durably."""
         make_folder(self.path.parent)
         write_durably(self.path, data)
         _check_kept(self, data)
@@ -153,7 +156,7 @@ def _check_kept(shelf: Shelf, data: bytes) -> None:
         raise UpstreamError(
             "record-differs",
             f"{shelf.where}: other content was there right after the list of accepted deliveries was written",
-            "someone else writes there: find out who, then import again",
+            "another client writes the list: find out which one, then import again",
             side="destination",
         )
 

@@ -1,4 +1,4 @@
-"""`Destination`: what every destination is, and `Run`, what it is told of one import."""
+"""`Destination`: the protocol of every destination; `Run`: the settings of one import."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from airgap.content.forms import Change, Form, Graph, Refs, Signs, Tree
 
 @dataclass(slots=True)
 class Run:
-    """What a destination needs to know of one import: how many at once, whom to tell, what we wrote before."""
+    """What a destination needs to know about one import: jobs, progress, and what earlier imports wrote."""
 
     progress: Progress
     jobs: int = 4
     ours: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(at, name) → digest, from our last receipts: such a signature tag may be replaced. What has no name is under
-    its digest."""
+    """(at, name) → digest, from the last receipts of this Sovereign: such a signature tag may be replaced. Content
+    without a name is listed under its digest."""
     add_only: bool = False
-    """`--restore`: no name is moved back."""
+    """`--restore`: no name is moved."""
     deep: bool = False
-    """`--deep`: receipts count for nothing, and what is there is hashed before it counts as present."""
+    """`--deep`: receipts are ignored, and existing content is hashed before it counts as present."""
     signed: Mapping[tuple[str, str, Signs], str] = field(default_factory=dict)
-    """(at, name, what it says) → digest of a signature of ours, from our last receipts."""
+    """(at, name, what it signs) → digest of a signature of this Sovereign, from its last receipts."""
 
     def wrote(self, change: Change) -> bool:
-        """True when a receipt of ours says that this line was complete."""
+        """True if a receipt of this Sovereign lists this line as complete."""
         return self.ours.get((change.at, change.name or change.digest)) == change.digest
 
 
@@ -39,64 +39,68 @@ FormT_contra = TypeVar("FormT_contra", bound=Form, contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a `transfer` did for one form, as far as its destination counts that."""
+    """What a `transfer` did for one form, as far as the destination counts it."""
 
     size: int = 0
     """Bytes that were sent."""
     compared: bool = False
-    """True where the content was compared with what is there, because the plan and our receipts did not suffice."""
+    """True if the content was compared with the destination, because the plan and the receipts did not suffice."""
 
 
 class Destination(Protocol[FormT_contra]):
-    """A place inside the Sovereign that takes one of the forms. Two-phase: transfer shows nothing, publish shows all.
+    """A place inside the Sovereign that accepts one form. Two phases: `transfer` shows nothing, `publish` shows all.
 
-    The order is `check` with all forms of an import, `plan` for each, `announce`, `transfer`, `publish` for each.
+    The order is: `check` with all forms of an import, `plan` for each form, `announce`, `transfer`, and `publish` for
+    each form.
     """
 
     url: str
     form: str
     """`graph`, `refs` or `tree`."""
     plan_suffices: bool
-    """True where names that a plan found in place need no `publish`, as long as nothing else of the import did."""
+    """True if names that the plan found in place need no `publish`, provided that nothing else was transferred."""
 
     def check(self, forms: Sequence[FormT_contra], /) -> None:
-        """Raises `InputError` where a form has no place here, or two of them want one place. Asks nobody."""
+        """Raises `InputError` if a form has no place here, or if two forms want the same place. Sends no request."""
 
     def expected(self, form: FormT_contra, /) -> Sequence[Change]:
-        """The lines that an import of the form has here, for an audit. Asks only what it takes to know them.
+        """The lines that an import of the form has here, for an audit. Sends only the requests needed to know them.
 
-        Raises as `plan`.
+        Raises the errors of `plan`.
         """
 
     def plan(self, form: FormT_contra, /) -> Sequence[Change]:
-        """What would be written, is present, would move or would be refused. Writes nothing.
+        """Determines what would be written, is present, would move or would be refused. Writes nothing.
 
-        Raises `InputError` where the mapping has no place for it, `UpstreamError` where the destination is unusable.
+        Raises `InputError` if the mapping has no place for the form, `UpstreamError` if the destination is unusable.
         """
 
     def announce(self, forms: Sequence[FormT_contra], /) -> int:
-        """Says what `transfer` will be asked for; returns the bytes of it that progress does not know.
+        """Announces the forms of the coming `transfer`; returns the number of bytes that progress does not count yet.
 
-        All destinations of an import hear it before one transfers, so that several can share one reading of the media.
+        It is called on all destinations of an import before the first transfer, so that several destinations can share
+        one reading of the media.
         """
 
     def transfer(self, forms: Sequence[FormT_contra], /) -> Mapping[str, AirgapError]:
-        """Brings all content there, verified, without making a name visible. Returns item → error for what failed.
+        """Transfers and verifies all content without making a name visible. Returns item → error for failed items.
 
-        An `AbsentError` says that the rest is there, and what is on a disc to come. Raises `StoreError` for our disk.
+        An `AbsentError` names content on a disc that is not attached yet; all other content of the item has arrived.
+        Raises `StoreError` for the local disk.
         """
 
     def moved(self, form: FormT_contra, /) -> Moved:
         """What the last `transfer` did for a form."""
 
     def publish(self, form: FormT_contra, plan: Sequence[Change], /) -> Sequence[Change]:
-        """Makes the names of one form visible and reads them back; returns the plan with its outcomes."""
+        """Makes the names of one form visible and reads them back. Returns the plan with its outcomes."""
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
-        """Compares receipt lines with what is there now, re-hashing what can be read; says what is too much.
+        """Compares receipt lines with the present content, hashes what can be read, and reports extra content.
 
-        All lines of one receipt for this destination come together, so that what they do not name in the
-        repositories and prefixes that they do name is `EXTRA`. `deep` hashes again what this run hashed elsewhere.
+        The lines must be all lines of one receipt for this destination: within the repositories and prefixes that they
+        name, anything that they do not list is `EXTRA`. With `deep`, content is hashed even if this run has already
+        hashed it in another place.
         """
 
 

@@ -13,7 +13,7 @@ from airgap.destinations.base import Destination, FormT, Moved
 
 @dataclass(slots=True)
 class Line(Generic[FormT]):
-    """One form at one destination: what is planned, and later what came of it."""
+    """One form at one destination: its plan, and later its outcome."""
 
     destination: Destination[FormT]
     form: FormT
@@ -21,29 +21,29 @@ class Line(Generic[FormT]):
     error: AirgapError | None = None
     moved: Moved = field(default_factory=Moved)
     signed: Sequence[Change] = ()
-    """Our own signatures of what arrived, where the registry gets them."""
+    """The Sovereign's own signatures on what arrived, if the registry gets them."""
 
     def expected(self) -> Sequence[Change]:
         """See `Destination.expected`."""
         return self.destination.expected(self.form)
 
     def plan(self) -> None:
-        """Fills in `changes` as planned. Raises as `Destination.plan`."""
+        """Fills in `changes` as planned. Raises the errors of `Destination.plan`."""
         self.changes = self.destination.plan(self.form)
 
     def publish(self) -> None:
-        """Fills in what came of `changes`. Raises as `Destination.publish`."""
+        """Fills in the outcome of `changes`. Raises the errors of `Destination.publish`."""
         self.changes = self.destination.publish(self.form, self.changes)
 
     @property
     def in_place(self) -> bool:
-        """True where the plan found every name as it has to be, and a receipt of ours knows what is below."""
+        """True if the plan found every name as expected, and a receipt of this Sovereign lists it as complete."""
         present = all(change.outcome is ChangeOutcome.PRESENT for change in self.changes)
         return present and not self.moved.compared and self.error is None
 
     @property
     def told(self) -> Sequence[Change]:
-        """What reports and receipts say: a line that failed has failed, also where there was not even a plan."""
+        """The changes for reports and receipts. A failed line is reported as failed even if it has no plan."""
         if self.error is None or isinstance(self.error, AbsentError):
             return [*self._mended(), *self.signed]
         known = self.changes
@@ -54,22 +54,22 @@ class Line(Generic[FormT]):
         return [replace(change, outcome=ChangeOutcome.FAILED, reason=reason) for change in known]
 
     def _mended(self) -> Sequence[Change]:
-        """Names that were all right over content that was not: it was brought again, and people should know."""
+        """Reports unchanged names whose content had to be transferred again."""
         if not self.moved.size or any(one.outcome is not ChangeOutcome.PRESENT for one in self.changes):
             return self.changes
-        reason = f"content below it was missing or damaged: {self.moved.size} bytes were brought anew"
+        reason = f"content below it was missing or damaged: {self.moved.size} bytes were transferred again"
         return [replace(change, reason=change.reason or reason) for change in self.changes]
 
 
 @dataclass(slots=True)
 class Share(Generic[FormT]):
-    """What one destination gets of one import."""
+    """The lines of one destination in one import."""
 
     destination: Destination[FormT]
     lines: list[Line[FormT]] = field(default_factory=list)
 
     def add(self, form: FormT) -> Line[FormT]:
-        """A line for a form."""
+        """Adds a line for a form and returns it."""
         line = Line(self.destination, form)
         self.lines.append(line)
         return line
@@ -79,11 +79,11 @@ class Share(Generic[FormT]):
         self.destination.check([line.form for line in self.lines])
 
     def announce(self) -> int:
-        """See `Destination.announce`; lines that failed stay out of it."""
+        """See `Destination.announce`. Failed lines are left out."""
         return self.destination.announce([line.form for line in self._live()])
 
     def transfer(self) -> None:
-        """Brings the content of all lines that did not fail, and fills in what came of it."""
+        """Transfers the content of all lines that did not fail, and fills in the outcome."""
         live = self._live()
         if not live:
             return

@@ -1,4 +1,4 @@
-"""The destinations of a Sovereign, made from its resource: which form goes where."""
+"""Makes the destinations of a Sovereign from its resource: which form goes where."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ Registry = GraphDestination[RegistryRepository]
 
 @dataclass(slots=True)
 class Destinations:
-    """All destinations of one Sovereign, by the form that they take; a form may have several."""
+    """All destinations of one Sovereign, by the form that they accept. A form may have several destinations."""
 
     registries: list[Registry] = field(default_factory=list)
     layouts: list[GraphDestination[LayoutPlace]] = field(default_factory=list)
-    """Of an embedded Sovereign."""
+    """The layouts of an embedded Sovereign."""
     refs: list[Destination[Refs]] = field(default_factory=list)
     trees: list[Destination[Tree]] = field(default_factory=list)
     shared: SharedPass = field(default_factory=SharedPass)
-    """The one reading of the media for all destinations that take graphs."""
+    """The single reading of the media for all destinations of graphs."""
 
     def all(self) -> Sequence[AnyDestination]:
         """Every destination."""
         return [*self.registries, *self.layouts, *self.refs, *self.trees]
 
     def work(self, forms: Iterable[Form]) -> Work:
-        """A line for each form at each destination that takes it. Raises `InputError` (`no-destination`)."""
+        """Makes a line for each form at each destination that accepts it. Raises `InputError` (`no-destination`)."""
         registries = [(one, Share(one)) for one in self.registries]
         graphs = [*(share for _, share in registries), *map(Share[Graph], self.layouts)]
         refs, trees = list(map(Share, self.refs)), list(map(Share, self.trees))
@@ -60,28 +60,28 @@ class Destinations:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What destinations get of one import."""
+    """The work of one import, for all destinations."""
 
     lines: list[AnyLine]
     """In the order of the forms."""
     shares: Sequence[AnyShare]
-    """The same lines by destination; some have none."""
+    """The same lines grouped by destination. A share may be empty."""
     at_registries: Sequence[tuple[Registry, Line[Graph]]]
-    """The same lines of registries, which can be asked for a repository."""
+    """The lines at registries, each with its registry, which gives access to repositories."""
 
 
 def _lines(form: FormT, shares: Sequence[Share[FormT]], section: str) -> list[Line[FormT]]:
     if not shares:
         raise InputError(
             "no-destination",
-            f"{form.item!r} has no place to go: the Sovereign resource has no spec.{section}",
+            f"{form.item!r} has no destination: the Sovereign resource has no spec.{section}",
             f"add spec.{section}, or leave the item out of the request",
         )
     return [share.add(form) for share in shares]
 
 
 def http_for(sovereign: Sovereign, *, jobs: int, user_agent: str, on_retry: Callable[[str], None]) -> Client:
-    """The HTTP client inside the gap: only the configured hosts, no proxies. `on_retry` is told what is tried again."""
+    """The HTTP client inside the gap: configured hosts only, no proxies. `on_retry` gets a message for each retry."""
     hosts: dict[str, HostConfig] = {}
     for registry in sovereign.registries:
         hosts[Origin.of(registry.url).netloc] = registry.host
@@ -105,7 +105,7 @@ def shelves(sovereign: Sovereign, http: Client) -> list[Shelf]:
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What a destination is made of."""
+    """The inputs from which destinations are made."""
 
     sovereign: Sovereign
     runs: Mapping[str, Run]
@@ -127,11 +127,11 @@ def make(
     state: Path,
     create: bool,
 ) -> Destinations:
-    """Makes the destinations. `runs` has the run of each URL, with what our receipts say of it.
+    """Makes the destinations. `runs` gives the run for each URL, with the content of its receipts.
 
-    `state` is the Sovereign's state folder: journals of unfinished uploads and work of Git lie there.
+    `state` is the Sovereign's state folder. It contains journals of unfinished uploads and Git work folders.
 
-    `create` lets an embedded Sovereign's folders be made (an import does, a dry run and an audit do not).
+    `create` allows the folders of an embedded Sovereign to be created (in an import; not in a dry run or an audit).
     """
     made = Destinations()
     for add in TABLE:

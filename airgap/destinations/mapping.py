@@ -1,4 +1,4 @@
-"""Where an upstream name goes inside."""
+"""Maps an upstream name to its place inside."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from airgap.base.errors import InputError
 
 
 def map_prefix(original: str, table: Mapping[str, str], what: str) -> str:
-    """The place inside of an upstream name: the longest key that is a whole-segment prefix gives way to its value.
+    """The place inside for an upstream name: the longest key that is a whole-segment prefix is replaced by its value.
 
     `docker.io/library/alpine` with `{docker.io: dockerhub}` → `dockerhub/library/alpine`.
-    Raises `InputError` (`no-mapping`) when no key matches: never a guess.
+    Raises `InputError` (`no-mapping`) if no key matches; it never guesses.
     """
     parts = original.split("/")
     for count in range(len(parts), 0, -1):

@@ -119,7 +119,7 @@ def test_damage_inside_is_mended_by_a_deep_import(row: Row, damage: str) -> None
             blob.write_bytes(bytes([data[0] ^ 1]) + data[1:])
     assert row.audit("media1", expect=3)
     done = row.take("media1", "--deep")
-    assert "brought anew" in done["changes"][0]["reason"]
+    assert "transferred again" in done["changes"][0]["reason"]
     assert row.audit("media1") == []
 
 

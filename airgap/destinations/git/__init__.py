@@ -1,8 +1,8 @@
 """Git repositories into Gitea, any Git server over HTTP(S), or a folder of bare repositories.
 
-Content is unpacked and checked here before anything of it is sent; LFS objects go before refs; refs are only created
-or moved forward: never forced, never deleted, never mirrored. What a receipt lists: every ref, `HEAD`, and every LFS
-object as `lfs/<id>`; a repository without refs is one line without a name.
+Content is unpacked and checked here before any of it is sent. LFS objects go before refs. Refs are only created or
+moved forward: never forced, never deleted, never mirrored. A receipt lists every ref, `HEAD`, and every LFS object as
+`lfs/<id>`. A repository without refs is one line without a name.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import LfsClient, endpoint
 
 CHEAP = 256 << 20
-"""Bytes of bundles that a plan unpacks to learn whether a branch would only move forward: a few seconds."""
+"""Bytes of bundles that a plan unpacks to check that a branch would only move forward. This takes a few seconds."""
 
 
 class GitDestination:
@@ -74,18 +74,18 @@ class GitDestination:
             self._at(refs)
 
     def expected(self, refs: Refs) -> Sequence[Change]:
-        """See `Destination.expected`. Only the server knows what it refuses, so this is the plan."""
+        """See `Destination.expected`. Only the server knows which refs it refuses, so this is the plan."""
         return self.plan(refs)
 
     def plan(self, refs: Refs) -> Sequence[Change]:
-        """See `Destination.plan`. Whether a branch only moves forward is known where that is cheap to learn."""
+        """See `Destination.plan`. Checks that a branch only moves forward if that is cheap."""
         place = self._place_of(refs)
         present = place.look()
         changes = verdicts.plan_refs(refs, place, present, self._run)
         moving = any(change.outcome is ChangeOutcome.MOVED for change in changes)
-        # An audit against a lock has no bundles: it only wants to know what is there.
+        # An audit against a lock has no bundles: it only needs the present state.
         if moving and refs.bundles and sum(bundle.size for bundle in refs.bundles) <= CHEAP:
-            # What is on another disc is judged when it is there.
+            # Content on another disc is judged when that disc is attached.
             with suppress(AbsentError), self._unpacked(refs, place) as repository:
                 changes = verdicts.judge(changes, repository)
         changes += verdicts.plan_head(refs, place, present, changes, self._run)
@@ -99,7 +99,7 @@ class GitDestination:
         return sum(blob.size for refs in forms for blob in refs.blobs())
 
     def transfer(self, forms: Sequence[Refs]) -> Mapping[str, AirgapError]:
-        """See `Destination.transfer`: unpacks and checks every bundle, makes repositories, brings LFS objects."""
+        """See `Destination.transfer`: unpacks and checks every bundle, creates repositories, uploads LFS objects."""
         failed: dict[str, AirgapError] = {}
         for refs in forms:
             self._run.progress.item(refs.item)
@@ -111,7 +111,7 @@ class GitDestination:
         return failed
 
     def moved(self, _refs: Refs) -> Moved:
-        """See `Destination.moved`: what Git sends is not counted."""
+        """See `Destination.moved`: bytes sent by Git are not counted."""
         return Moved()
 
     def publish(self, refs: Refs, plan: Sequence[Change]) -> Sequence[Change]:
@@ -124,7 +124,10 @@ class GitDestination:
             before = place.look()
             if before is None:
                 raise UpstreamError(
-                    "git-gone", f"{place.at}: the repository no longer exists", "run it again", side="destination"
+                    "git-gone",
+                    f"{place.at}: the repository no longer exists",
+                    "run the same command again",
+                    side="destination",
                 )
             now = verdicts.judge(verdicts.plan_refs(refs, place, before, self._run), repository)
             now = verdicts.since(plan, now)
@@ -142,7 +145,7 @@ class GitDestination:
         return done
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
-        """See `Destination.inspect`: everything is really fetched and checked, LFS objects too."""
+        """See `Destination.inspect`: everything is fetched and checked, including LFS objects."""
         auditor = GitAuditor(self._git, self._place_at, self._run, deep=deep)
         return auditor.inspect(changes)
 
@@ -166,7 +169,7 @@ class GitDestination:
         return self._place_at(self._at(refs))
 
     def _at(self, refs: Refs) -> str:
-        """Where a form goes. Raises `InputError` where it has none, or another item has it (`git-collision`)."""
+        """The place of a form. Raises `InputError` if it has none, or if another item has it (`git-collision`)."""
         table = self._config.organizations
         original = refs.original.removesuffix(".git")
         at = map_prefix(original, table, "git.organizations") if table else original
@@ -201,7 +204,7 @@ class GitDestination:
         return ServerPlace(self._git, at, remote, lfs, self._api)
 
     def _complete(self, refs: Refs) -> bool:
-        """True when all is there, and a receipt of ours says that we brought it whole."""
+        """True if everything is there, and a receipt of this Sovereign lists it as complete."""
         plan = self._plans.get(refs.item, ())
         return (
             bool(plan)
@@ -211,7 +214,7 @@ class GitDestination:
 
     @contextmanager
     def _unpacked(self, refs: Refs, place: GitPlace) -> Iterator[BareRepository]:
-        """A repository with all objects of a form, checked; kept between runs until it is published."""
+        """A checked repository with all objects of a form. It is kept between runs until the form is published."""
         key = refs.root.digest.hex[:32]
         git = self._git
         with locked(git.folder / f"{key}.lock"):
@@ -225,7 +228,7 @@ class GitDestination:
         lacking = [bundle.digest for bundle in refs.bundles if not refs.source.has(bundle)]
         if lacking:
             raise AbsentError(lacking)
-        # Twice: the bundle, and what is made of it.
+        # Twice: the bundle, and the unpacked objects.
         check_free(repository.path.parent, 2 * sum(b.size for b in refs.bundles), refs.item)
         path = repository.path.with_suffix(".bundle")
         found: dict[str, str] = {}
@@ -235,7 +238,7 @@ class GitDestination:
                 try:
                     header = unpack_bundle(repository, path)
                 except PrerequisiteError:
-                    # An increment builds on what an earlier delivery brought.
+                    # An increment builds on objects of an earlier delivery.
                     repository.fetch(place.remote, (place.look() or Listing()).refs)
                     header = unpack_bundle(repository, path)
                 found |= header.refs
@@ -269,7 +272,10 @@ class GitDestination:
         self._check_lfs(refs, place)
 
     def _check_lfs(self, refs: Refs, place: GitPlace) -> None:
-        """What an upload answered is not believed; and a server takes refs whose LFS objects it does not have."""
+        """Checks that all LFS objects are there.
+
+        Answers to uploads are not trusted, and a server accepts refs whose LFS objects it does not have.
+        """
         if not refs.lfs:
             return
         missing = {one.digest.hex for one in refs.lfs} - place.lfs_present(refs.lfs)
@@ -282,7 +288,7 @@ class GitDestination:
             )
 
     def _set_head(self, head: Sequence[Change], place: GitPlace, refs: Refs) -> dict[str, str]:
-        """Points HEAD to its ref where it must be; returns why not, by name."""
+        """Points HEAD to its ref if required. Returns the reason for a failure, by name."""
         now = place.look() or Listing()
         wanted = any(change.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) for change in head)
         if not wanted or now.head == refs.head or refs.head not in now.refs:

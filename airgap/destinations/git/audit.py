@@ -1,4 +1,4 @@
-"""Looking at what is really in a repository inside: refs compared, objects fetched and checked, LFS objects hashed."""
+"""Audits a repository inside: refs are compared, objects fetched and checked, LFS objects hashed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airgap.tools.lfs import find_pointers, lfs_descriptor
 
 
 class GitAuditor:
-    """Inspects the lines of a receipt. Without `deep` an LFS object that several repositories have is read once."""
+    """Inspects the lines of a receipt. Without `deep`, an LFS object in several repositories is read once."""
 
     def __init__(self, git: Git, place: Callable[[str], GitPlace], run: Run, *, deep: bool) -> None:
         self._git = git
@@ -67,7 +67,7 @@ class GitAuditor:
         known |= {name for there, name in self._run.ours if there == place.at}
         item = lines[0].item
         for name, oid in listing.refs.items():
-            # Pull requests that were made inside are the server's own refs, which nobody can push.
+            # Pull requests that were opened inside are the server's own refs, which no client can push.
             if name not in known and not place.refuses(name):
                 yield Finding(item, place.at, name, State.EXTRA, got=oid)
 
@@ -78,7 +78,7 @@ class GitAuditor:
         wanted: dict[str, str],
         findings: Iterable[Finding],
     ) -> Iterator[Finding]:
-        """The findings, none of them good where the objects behind the refs are not."""
+        """Yields the findings. None is good if the objects behind the refs are damaged."""
         problem = None
         try:
             repository.fetch(place.remote, wanted)

@@ -1,4 +1,4 @@
-"""A bare repository in a folder: the embedded Sovereign's, or any folder that people clone from."""
+"""A bare repository in a folder: that of the embedded Sovereign, or any folder that people clone from."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FolderPlace:
         return ""
 
     def ready(self, head: str, object_format: str) -> None:
-        """See `Place.ready`. Made beside its place and moved there, so that a torn one is never seen."""
+        """See `Place.ready`. Made next to its place and moved there, so that an incomplete one is never visible."""
         path = self._repository.path
         if path.exists():
             return
@@ -69,7 +69,7 @@ class FolderPlace:
         self._repository.set_head(ref)
 
     def lfs_present(self, objects: Sequence[Descriptor]) -> set[str]:
-        """See `Place.lfs_present`. Here looking is hashing, so a damaged object counts as absent."""
+        """See `Place.lfs_present`. The check hashes the objects, so a damaged object counts as absent."""
         return {one.digest.hex for one in objects if self._lfs_good(one)}
 
     def _lfs_good(self, descriptor: Descriptor) -> bool:

@@ -1,6 +1,6 @@
-"""Gitea's API, as far as an import needs it: is the repository there and ours to write, make it, set its HEAD.
+"""The part of Gitea's API that an import needs: check that a repository exists and is writable, create it, set HEAD.
 
-Source: /api/swagger of Gitea 1.23, and what 1.23.8 really answers, which the end-to-end tests hold on to.
+Source: /api/swagger of Gitea 1.23, and the actual answers of 1.23.8, which the end-to-end tests check.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from airgap.base.errors import InputError, NotFoundError, UpstreamError
 from airgap.net.http import Auth, Client, RequestBody, Response
 
 MAX_NAME = 100
-"""Characters of a repository's name."""
+"""Longest name of a repository, in characters."""
 WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds between looks at `empty`, which Gitea changes some time after the push."""
+"""Seconds between checks of `empty`, which Gitea updates some time after the push."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _RESERVED = (".git", ".wiki", ".rss", ".atom")
 
 
 @dataclass(frozen=True, slots=True)
 class Repo:
-    """What the API says of a repository."""
+    """The API's description of a repository."""
 
     empty: bool
     default_branch: str
     has_actions: bool
     problem: str
-    """Why it can't be written, `""` when it can."""
+    """Why it is not writable; `""` if it is writable."""
 
 
 def check_name(at: str) -> tuple[str, str]:
-    """Organization and repository of a place. Raises `InputError` (`bad-place`) where Gitea can't have it."""
+    """Organization and repository of a place. Raises `InputError` (`bad-place`) if Gitea does not allow it."""
     organization, _, name = at.partition("/")
     good = (
         _NAME.match(organization)
@@ -62,9 +62,9 @@ class GiteaApi:
         self._auth = auth
 
     def there(self) -> bool:
-        """True when this is a Gitea. Asked without a login, because that would need one more right.
+        """True if the server is a Gitea. The request has no login, because that would need one more permission.
 
-        A Gitea that shows nothing to strangers says so in JSON, which a plain Git server does not.
+        A Gitea that requires a login answers so in JSON; a plain Git server does not.
         """
         answer = self._client.request("GET", f"{self._url}/version", expect=None, follow=False)
         if answer.status not in (200, 401, 403) or answer.content_type != "application/json":
@@ -73,9 +73,9 @@ class GiteaApi:
         return isinstance(document, dict) and bool(document.get("version") or document.get("message"))
 
     def repo(self, at: str) -> Repo | None:
-        """The repository, `None` when it is missing (or hidden from us: the same answer).
+        """The repository, or `None` if it is missing or hidden from this account (Gitea answers the same).
 
-        Raises `UpstreamError` (`git-redirected`) for a renamed one: Git would write into the other repository.
+        Raises `UpstreamError` (`git-redirected`) for a renamed repository: Git would write into the other repository.
         """
         answer = self._call("GET", f"/repos/{at}", None, (200, 301, 302, 307, 308, 404))
         if answer.status == 404:
@@ -93,7 +93,7 @@ class GiteaApi:
         return _repo(document)
 
     def create(self, at: str, branch: str, object_format: str) -> None:
-        """Makes a private repository, and its organization where that is missing and we may."""
+        """Creates a private repository, and its organization if that is missing and the account may create it."""
         organization, name = check_name(at)
         body: dict[str, Any] = {"name": name, "private": True, "auto_init": False}
         if branch:
@@ -116,7 +116,7 @@ class GiteaApi:
             raise self._refused(answer, f"making {at}")
 
     def _create(self, organization: str, body: dict[str, Any]) -> Response:
-        # 500 is an answer here (a creation limit of 0, a git without sha256), and asking again would not change it.
+        # 500 is an answer here (a creation limit of 0, a git without sha256), and a retry would not change it.
         statuses = (201, 403, 404, 409, 422, 500)
         return self._call("POST", f"/orgs/{organization}/repos", body, statuses)
 
@@ -134,18 +134,18 @@ class GiteaApi:
         )
 
     def actions_off(self, at: str) -> None:
-        """Switches Actions off, or a push of workflows would run them. Raises `UpstreamError`."""
+        """Switches Actions off; otherwise a push would run the workflows in it. Raises `UpstreamError`."""
         answer = self._call("PATCH", f"/repos/{at}", {"has_actions": False}, (200, 403, 404))
         if answer.status != 200:
             what = f"{at}: Actions are on and cannot be switched off; they would run the pushed code"
             raise self._refused(answer, what)
 
     def set_default_branch(self, at: str, branch: str, others: Sequence[str]) -> None:
-        """Points HEAD to a branch. `others` are branches that are there too.
+        """Points HEAD to a branch. `others` are the other branches of the repository.
 
-        While Gitea has not noticed a first push (`empty`), it takes any name and moves nothing. And a name that its
-        database has already moves nothing either, whatever HEAD is (a repository that was made with another default
-        branch, and got `main` first): then the way is over another branch.
+        Until Gitea has processed the first push (`empty`), it accepts any name and changes nothing. It also changes
+        nothing if its database already has that name, whatever HEAD is (a repository that was created with another
+        default branch and got `main` first). In that case HEAD is set to another branch first.
         """
         repo = self.repo(at)
         for wait in WAITS:
@@ -157,7 +157,7 @@ class GiteaApi:
             if not others:
                 raise UpstreamError(
                     "git-head",
-                    f"{at}: Gitea says that {branch} is the default branch, but HEAD names another",
+                    f"{at}: Gitea reports {branch} as the default branch, but HEAD names another branch",
                     "delete the repository in Gitea; the next import creates it again",
                     side="destination",
                 )

@@ -10,14 +10,14 @@ from airgap.content.graph import Descriptor, Opener
 from airgap.tools.git import Remote
 
 HEAD = "HEAD"
-"""The name of the line that says what HEAD stands for; its digest is the object id of the ref that it names."""
+"""The name of the line for HEAD. Its digest is the object id of the ref that HEAD names."""
 LFS_PREFIX = "lfs/"
-"""Lines of LFS objects are named so, with the object's id."""
+"""The prefix of the names of LFS lines; the object's id follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is there: refs (unpeeled), the ref that HEAD names and its object id, `""` for none."""
+    """The present content: refs (unpeeled), the ref that HEAD names, and its object id; `""` for none."""
 
     refs: Mapping[str, str] = field(default_factory=dict)
     head: str = ""
@@ -25,29 +25,29 @@ class Listing:
 
 
 class GitPlace(Protocol):
-    """One repository. `at` names it for people and receipts."""
+    """One repository. `at` is its name in messages and receipts."""
 
     at: str
     remote: Remote
     can_set_head: bool
 
     def look(self) -> Listing | None:
-        """What is there now, `None` without a repository. Raises `UpstreamError` where it can't be used."""
+        """The present content, or `None` if there is no repository. Raises `UpstreamError` if it is unusable."""
 
     def refuses(self, ref: str) -> str:
-        """Why a ref can't be there, `""` when it can."""
+        """Why the ref is not allowed there; `""` if it is allowed."""
 
     def ready(self, head: str, object_format: str) -> None:
-        """Makes the repository, where it is missing, so that objects can be brought."""
+        """Creates the repository if it is missing, so that it can receive objects."""
 
     def set_head(self, ref: str) -> None:
-        """Points HEAD to a branch that is there."""
+        """Points HEAD to an existing branch."""
 
     def lfs_present(self, objects: Sequence[Descriptor]) -> set[str]:
-        """Ids of those LFS objects that are there with the right size."""
+        """The ids of the LFS objects that are present with the right size."""
 
     def lfs_put(self, descriptor: Descriptor, opener: Opener) -> None:
-        """Brings one LFS object, checked; durable and visible only when whole."""
+        """Checks and stores one LFS object durably. It is visible only when it is complete."""
 
     def lfs_open(self, descriptor: Descriptor) -> BinaryIO:
-        """Reads one LFS object. Raises `NotFoundError`."""
+        """Opens one LFS object. Raises `NotFoundError`."""

@@ -1,4 +1,4 @@
-"""Pushing refs: in batches, each ref with a lease on what it held, and with the truth read back after every failure."""
+"""Pushes refs in batches, each ref with a lease on its old value. The actual refs are read back after every failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_repository import BareRepository
 
 BATCH = 250
-"""Refs of one push: each costs Gitea a process (0.09 s), and its proxies give up after a minute."""
+"""Refs in one push. Each costs Gitea a process (0.09 s), and proxies in front of it give up after a minute."""
 
 
 class Pusher:
@@ -22,21 +22,21 @@ class Pusher:
         self._repository = repository
         self._place = place
         self.failed: dict[str, str] = {}
-        """Ref → why it did not arrive."""
+        """Ref → the reason why it did not arrive."""
 
     def push(self, changes: Sequence[Change]) -> None:
-        """Creates or moves the refs of `changes`; what the server refuses ends up in `failed`.
+        """Creates or moves the refs of `changes`. Refs that the server refuses are added to `failed`.
 
-        Raises what `GitPlace.look` raises, when the destination can't even be asked any more.
+        Raises the errors of `GitPlace.look` if the destination can no longer be reached.
         """
         for start in range(0, len(changes), BATCH):
             self._push(changes[start : start + BATCH])
 
     def _push(self, batch: Sequence[Change]) -> None:
-        """One push. When it fails: look what arrived, then go on with the rest in halves.
+        """Pushes once. After a failure it checks which refs arrived and retries the rest in halves.
 
-        One ref that is refused (a protected branch) makes a server refuse all, and a proxy that takes no big body or
-        no long request may take a smaller one.
+        One refused ref (a protected branch) makes a server refuse the complete push. A proxy that refuses a large body
+        or a long request may accept a smaller one.
         """
         fault = self._try(batch)
         if fault is None:
@@ -58,7 +58,7 @@ class Pusher:
         return listing.refs
 
     def _try(self, batch: Sequence[Change]) -> AirgapError | None:
-        # A lease is a force, so old values are only those whose history the new ones are known to have.
+        # A lease is a forced push. It names only old values that are known to be in the history of the new ones.
         leases = [f"--force-with-lease={change.name}:{change.previous}" for change in batch]
         refspecs = [f"{change.digest}:{change.name}" for change in batch]
         try:

@@ -1,4 +1,4 @@
-"""A repository on a Git server: Gitea, or a plain one that has no API and makes no repositories."""
+"""A repository on a Git server: Gitea, or a plain server that has no API and creates no repositories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airgap.tools.git import Git, Remote
 from airgap.tools.git_repository import list_refs
 from airgap.tools.lfs import LfsClient
 
-# Gitea: pull requests make the first, a push to the second begins one.
+# Gitea: pull requests create the first; a push to the second opens a pull request.
 _SERVERS_OWN = ("refs/pull/", "refs/for/")
 _BRANCHES = "refs/heads/"
 
@@ -53,7 +53,7 @@ class ServerPlace:
         return f"{own}* belongs to the server" if own else ""
 
     def ready(self, head: str, object_format: str) -> None:
-        """See `Place.ready`. Actions are off before the first push, which would queue a run for each ref."""
+        """See `Place.ready`. Actions are switched off before the first push, which would queue a run for each ref."""
         if self._api is None:
             return
         if self._api.repo(self.at) is None:

@@ -1,6 +1,6 @@
-"""What a plan says of each name, and what came of it. Decides; does nothing.
+"""Decides the plan and the outcome of each name. Performs no action.
 
-A ref is created, or moves where its old value is in the history of the new one. A tag never moves. Nothing is deleted.
+A ref is created, or moves if its old value is in the history of the new one. A tag never moves. Nothing is deleted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RESTORE = "--restore adds content and never moves a name"
 
 
 def plan_refs(refs: Refs, place: GitPlace, present: Listing | None, run: Run) -> list[Change]:
-    """One change for each ref; for a repository without refs one without a name, which stands for it."""
+    """One change for each ref. A repository without refs has one change without a name."""
     if not refs.refs:
         whole = Change(refs.item, place.at, "", str(refs.root.digest))
         if present is None:
@@ -54,7 +54,7 @@ def _folders(name: str) -> list[str]:
 
 
 def judge(changes: Sequence[Change], repository: BareRepository) -> list[Change]:
-    """Refuses what would not only move forward. `repository` has the whole history of the new values."""
+    """Refuses changes that do not only move forward. `repository` has the complete history of the new values."""
     return [
         replace(
             change,
@@ -70,7 +70,7 @@ def judge(changes: Sequence[Change], repository: BareRepository) -> list[Change]
 def plan_head(
     refs: Refs, place: GitPlace, present: Listing | None, changes: Sequence[Change], run: Run
 ) -> list[Change]:
-    """The change of HEAD, none where it is not carried. It never leads where its branch does not go."""
+    """The change of HEAD; none if the delivery has no HEAD. HEAD never moves to a branch that is refused."""
     if not refs.head:
         return []
     (branch,) = [change for change in changes if change.name == refs.head]
@@ -98,14 +98,14 @@ def plan_lfs(refs: Refs, place: GitPlace, stored: set[str]) -> list[Change]:
 
 
 def since(plan: Sequence[Change], now: Sequence[Change]) -> list[Change]:
-    """`now`, where it still is what the plan showed: what was refused stays so, what changed meanwhile fails."""
+    """`now`, as far as it agrees with the plan. Refused changes stay refused; names that changed since then fail."""
     planned = {change.name: change for change in plan}
     return [_since(planned.get(change.name), change) for change in now]
 
 
 def _since(planned: Change | None, now: Change) -> Change:
     if planned is not None and now.name == "":
-        return planned  # the transfer has made the repository
+        return planned  # the transfer has created the repository
     if planned is None or now.outcome in (ChangeOutcome.PRESENT, ChangeOutcome.REFUSED):
         return now
     if planned.outcome is ChangeOutcome.REFUSED:
@@ -117,13 +117,13 @@ def _since(planned: Change | None, now: Change) -> Change:
 
 
 def in_order(changes: Sequence[Change], head: str) -> list[Change]:
-    """What is pushed: tags and branches sorted, and the branch that people read by default at the very end."""
+    """The refs to push: sorted tags and branches, with the default branch last."""
     wanted = [c for c in changes if c.name and c.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED)]
     return sorted(wanted, key=lambda change: (change.name == head, change.name))
 
 
 def outcome(change: Change, refs: Refs, after: Listing, failed: Mapping[str, str]) -> Change:
-    """What came of a change, by what was read back."""
+    """The outcome of a change, according to the refs that were read back."""
     if change.outcome in (ChangeOutcome.REFUSED, ChangeOutcome.FAILED):
         return change
     if change.name == HEAD:
