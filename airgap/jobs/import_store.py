@@ -213,8 +213,8 @@ def _explain(result: Copied) -> AirgapError:
     error = result.error
     assert error is not None  # noqa: S101  (asked by the caller)
     hint = error.hint or (
-        "the medium is damaged, or the way from it: `airgap verify` names the volume; copy it again from the "
-        "original, and run the same command"
+        "the medium, or the way from it to this machine, is damaged: `airgap verify` names the volume; copy it again "
+        "from the original, and run the same command"
     )
     return error.with_where(repr(result.copy.item)).with_hint(hint)
 

@@ -1,7 +1,7 @@
-"""Graphs into registries, and into the OCI layout of an embedded Sovereign: two-phase, names in one sweep at the end.
+"""Graphs into registries, and into the OCI layout of an embedded Sovereign: two phases, all names at the end.
 
-What Harbor and Distribution do differently is answered in `airgap.store.registry`; here is what an import decides:
-where a reference ends up, what its tag names, and what may be replaced.
+`airgap.store.registry` handles the differences between Harbor and Distribution. This package contains the decisions of
+an import: where a reference goes, what its tag names, and what may be replaced.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ PlaceT = TypeVar("PlaceT", bound=GraphPlace)
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What one form shall be at its repository: names, the root, and the graphs that carry it."""
+    """The expected state of one form in its repository: names, the root, and the graphs that contain it."""
 
     at: str
     lines: tuple[tuple[str, Descriptor], ...]
-    """Tag and what it names; `""` for what has no name but its digest: an item without a tag, and each referrer."""
+    """Tags and the nodes that they name. The tag is `""` for an item without a tag and for each referrer."""
     root: Descriptor
     source: Source
     attached: tuple[Attached, ...]
@@ -47,14 +47,14 @@ class _Names:
 
 @dataclass(slots=True)
 class GraphDestination(Generic[PlaceT]):
-    """A registry, or a layout folder. `place(at)` gives a repository; `projects` is `None` where names stay."""
+    """A registry, or a layout folder. `place(at)` gives a repository; `projects` is `None` if names stay the same."""
 
     url: str
     place: Callable[[str], PlaceT]
     run: Run
     projects: Mapping[str, str] | None = None
     shared: SharedPass = field(default_factory=SharedPass)
-    """The reading of the media that it shares with other destinations for graphs."""
+    """The reading of the media that all destinations of graphs share."""
     form: str = "graph"
     plan_suffices: bool = True
     _places: dict[str, PlaceT] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class GraphDestination(Generic[PlaceT]):
     _gone: AirgapError | None = None
 
     def repository(self, at: str) -> PlaceT:
-        """The repository at `at`, made once."""
+        """The repository at `at`. The object is made once."""
         with self._lock:
             if at not in self._places:
                 self._places[at] = self.place(at)
@@ -89,13 +89,13 @@ class GraphDestination(Generic[PlaceT]):
         return self._known[form.item]
 
     def nodes(self, form: Graph) -> Sequence[Descriptor]:
-        """Every manifest and index of a form as it arrives here, children before parents. What is attached is not."""
+        """Every manifest and index of a form as it arrives here, children before parents, without attached graphs."""
         names = self._names(form)
         found = walk(names.source, names.root)
         return [one.descriptor for one in found if isinstance(one, Node)]
 
     def plan(self, form: Graph) -> Sequence[Change]:
-        """One change for the tag, one for each signature tag, and one for each referrer, which has no name."""
+        """One change for the tag, one for each signature tag, and one for each referrer. A referrer has no name."""
         names = self._names(form)
         repository = self.repository(names.at)
         plan = [self._planned(form.item, names.at, name, descriptor, repository) for name, descriptor in names.lines]
@@ -103,7 +103,7 @@ class GraphDestination(Generic[PlaceT]):
         return plan
 
     def expected(self, form: Graph) -> Sequence[Change]:
-        """The lines of a plan, without asking anybody."""
+        """The lines of a plan. Sends no request."""
         names = self._names(form)
         return [Change(form.item, names.at, name, str(one.digest)) for name, one in names.lines]
 
@@ -114,7 +114,7 @@ class GraphDestination(Generic[PlaceT]):
         except NotFoundError:
             return change
         except BlockedError:
-            reason = "content is there, but a project policy forbids reading it"
+            reason = "the content is there, but a project policy forbids reading it"
             if self.run.add_only or (is_signature_tag(name) and not self.run.wrote(change)):
                 return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
             return replace(change, reason=reason)
@@ -129,7 +129,7 @@ class GraphDestination(Generic[PlaceT]):
         return change
 
     def check(self, forms: Sequence[Graph]) -> None:
-        """Raises `InputError` (`name-collision`) when two items want one name, tag or signature tag, with different
+        """Raises `InputError` (`name-collision`) if two items want the same name, tag or signature tag for different
         content."""
         taken: dict[tuple[str, str], Change] = {}
         for form in forms:
@@ -143,13 +143,13 @@ class GraphDestination(Generic[PlaceT]):
                     )
 
     def announce(self, forms: Sequence[Graph]) -> int:
-        """See `Destination.announce`: registries share the reading. The pass counts its bytes by itself."""
+        """See `Destination.announce`: registries share the reading. The shared pass counts its own bytes."""
         for form in forms:
             self._tickets.setdefault(form.item, []).extend(self.shared.add(self._copies(form)))
         return 0
 
     def transfer(self, forms: Sequence[Graph]) -> Mapping[str, AirgapError]:
-        """See `Destination.transfer`. The first registry that transfers does it for all that announced."""
+        """See `Destination.transfer`. The first registry that transfers does it for all registries that announced."""
         self.announce([form for form in forms if form.item not in self._tickets])
         failed: dict[str, AirgapError] = {}
         for item in dict.fromkeys(form.item for form in forms):
@@ -165,10 +165,11 @@ class GraphDestination(Generic[PlaceT]):
         return self._moved.get(form.item, Moved())
 
     def _copies(self, form: Graph) -> Sequence[Copy]:
-        """What must be copied before the names may be published.
+        """The graphs that must be copied before the names may be published.
 
-        A graph is skipped only if a receipt of ours lists its names as complete *and* they still answer with the
-        digests: a present root does not prove its children. `run.deep` skips nothing, and hashes what is there.
+        A graph is skipped only if a receipt of this Sovereign lists its names as complete *and* the names still resolve
+        to the digests: a present root does not prove that its children are present. With `run.deep` nothing is skipped,
+        and existing content is hashed.
         """
         names, plan = self._names(form), self._plans.get(form.item)
         settled = plan is not None and all(
@@ -185,7 +186,7 @@ class GraphDestination(Generic[PlaceT]):
         ]
 
     def publish(self, form: Graph, plan: Sequence[Change]) -> Sequence[Change]:
-        """Makes referrers findable, writes tags and reads each back; one that fails does not stop the others."""
+        """Makes referrers findable, writes tags and reads each tag back. A failed tag does not stop the others."""
         names = self._names(form)
         repository = self.repository(names.at)
         try:
@@ -203,32 +204,33 @@ class GraphDestination(Generic[PlaceT]):
         if change.outcome is ChangeOutcome.REFUSED:
             return change
         try:
-            # A registry keeps what has no tag by its digest alone; a layout's index has to name it.
+            # A registry keeps content without a tag under its digest; in a layout, the index has to name it.
             if change.outcome is not ChangeOutcome.PRESENT and (change.name or self.projects is None):
                 repository.publish({change.name: wanted})
-                if change.name and self.projects is not None:  # a registry's names were read back there
+                if change.name and self.projects is not None:  # the registry has read its names back already
                     return replace(change, outcome=ChangeOutcome.WRITTEN)
             found = repository.resolve(change.name or change.digest)
         except BlockedError:
             reason = "a project policy forbids reading it back"
             return replace(change, outcome=ChangeOutcome.WRITTEN, reason=reason)
         except AirgapError as error:
-            if isinstance(error, UnreachableError):  # nobody waits for it again
+            if isinstance(error, UnreachableError):  # it is not waited for again
                 self._gone = error
             return replace(change, outcome=ChangeOutcome.FAILED, reason=str(error))
         if found.digest != wanted.digest:
-            reason = f"read back {found.digest}, expected {wanted.digest}: someone else writes here"
+            reason = f"read back {found.digest}, expected {wanted.digest}: another client writes here"
             return replace(change, outcome=ChangeOutcome.FAILED, reason=reason)
         done = ChangeOutcome.PRESENT if change.outcome is ChangeOutcome.PRESENT else ChangeOutcome.WRITTEN
         return replace(change, outcome=done, reason="")
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
-        """Resolves every name, walks its graph and hashes every blob; tags that no receipt of ours has are extra."""
+        """Resolves every name, walks its graph and hashes every blob. Tags that no receipt of this Sovereign lists are
+        extra."""
         return GraphAuditor(self.repository, self.run, deep=deep).inspect(changes)
 
 
 def _refer(names: _Names, repository: GraphPlace) -> None:
-    """What was found in an index of referrers and names no subject: it has to be put into the index here as well."""
+    """Adds referrers that name no subject to the index of referrers here. The source listed them in its own index."""
     for one in names.attached:
         if one.how == "referrer":
             node = read_node(names.source, one.descriptor)
@@ -243,7 +245,7 @@ def _memory(node: Node) -> Memory:
 
 
 def _worse(one: AirgapError | None, other: AirgapError | None) -> AirgapError | None:
-    """The error of a form with several graphs: what another disc will mend counts least."""
+    """The error of a form with several graphs. Content missing until the next disc counts least."""
     if isinstance(one, AbsentError) and isinstance(other, AbsentError):
         return AbsentError([*one.digests, *other.digests])
     if one is None or (isinstance(one, AbsentError) and other is not None):

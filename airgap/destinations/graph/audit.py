@@ -1,4 +1,4 @@
-"""Looking at what a registry really holds: names resolved, graphs walked, every blob read and hashed."""
+"""Audits a registry: names are resolved, graphs walked, and every blob is read and hashed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Made = TypeVar("_Made")
 
 @dataclass(slots=True)
 class _Looked:
-    """One line: what was found of it, and the leaves that have still to be read."""
+    """One line: its finding so far, and the leaves that must still be read."""
 
     change: Change
     finding: Finding
@@ -32,8 +32,8 @@ class _Looked:
 class GraphAuditor:
     """Inspects the lines of one destination, `run.jobs` at once.
 
-    Without `deep` a blob that several repositories have is read in the first and asked for in the others.
-    One that cannot be reached is waited for once: what was not asked is unknown for the same reason.
+    Without `deep`, a blob in several repositories is read in the first; the others are only asked whether they have it.
+    An unreachable registry is waited for once. Its remaining lines are unknown for the same reason.
     """
 
     def __init__(self, repository: Callable[[str], GraphPlace], run: Run, *, deep: bool) -> None:
@@ -43,8 +43,8 @@ class GraphAuditor:
         self._gone: AirgapError | None = None
 
     def inspect(self, changes: Sequence[Change]) -> list[Finding]:
-        """One finding for each change, and one for each tag that neither a change nor a receipt of ours names."""
-        # The first goes ahead, so that not all of them wait for a registry that is gone.
+        """One finding for each change, and one for each tag that neither a change nor a receipt lists."""
+        # The first line goes ahead, so that not all of them wait for an unreachable registry.
         looked = [self._look(change) for change in changes[:1]]
         looked += self._each(self._look, changes[1:])
         wanted = self._wanted(looked)
@@ -86,7 +86,7 @@ class GraphAuditor:
         return one
 
     def _wanted(self, looked: Sequence[_Looked]) -> dict[tuple[str, Digest], tuple[str, Descriptor]]:
-        """What has to be read: each blob once in each repository where it must be looked at."""
+        """The blobs to read, each once for each repository in which it must be checked."""
         wanted: dict[tuple[str, Digest], tuple[str, Descriptor]] = {}
         for one in looked:
             for leaf in one.leaves:
@@ -116,7 +116,7 @@ class GraphAuditor:
         return finding
 
     def _absent(self, at: str, blob: Descriptor) -> AirgapError | None:
-        """What was read in another repository must be in this one too."""
+        """Checks that a blob that was read in another repository is in this one too; returns the error."""
         try:
             self._check_there()
             if self._repository(at).has(blob):
@@ -126,7 +126,7 @@ class GraphAuditor:
         return NotFoundError("blob-missing", f"{blob.digest} is missing in the repository")
 
     def _check_there(self) -> None:
-        """Raises what was met when the registry was asked in vain."""
+        """Raises the earlier error if the registry did not answer."""
         if self._gone is not None:
             raise self._gone.with_traceback(None)
 
@@ -136,7 +136,7 @@ class GraphAuditor:
         return error
 
     def _extra(self, at: str, changes: Iterable[Change]) -> list[Finding]:
-        """Tags that nobody of us wrote. What another delivery brought is in a receipt of its own."""
+        """Tags that no import of this Sovereign wrote. Tags of another delivery are in its own receipt."""
         names = {change.name for change in changes if change.at == at}
         names |= {name for place, name in self._run.ours if place == at}
         try:

@@ -1,4 +1,4 @@
-"""A repository within the OCI layout of an embedded Sovereign: its names are `repository:tag`."""
+"""A repository in the OCI layout of an embedded Sovereign. Its names are `repository:tag`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airgap.store.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class LayoutPlace:
-    """A `Place`. `layout` is `None` before the first import: then nothing is there, and nothing can be written."""
+    """A `Place`. `layout` is `None` before the first import: nothing is present, and nothing can be written."""
 
     layout: Layout | None
     at: str
@@ -25,15 +25,15 @@ class LayoutPlace:
         return self.layout
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True when the layout has it, in whatever repository: blobs are shared."""
+        """True if the layout has the blob in any repository: blobs are shared."""
         return self.layout is not None and self.layout.has(descriptor)
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
-        """The blob. Raises `NotFoundError`."""
+        """Opens the blob. Raises `NotFoundError`."""
         return self._open().open(descriptor, offset)
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Tags of this repository and what they name."""
+        """The tags of this repository and the nodes that they name."""
         if self.layout is None:
             return []
         prefix = f"{self.at}:"
@@ -44,7 +44,7 @@ class LayoutPlace:
         return [name for name, _ in self.roots()]
 
     def resolve(self, name: str) -> Descriptor:
-        """What a tag or digest names. Raises `NotFoundError`."""
+        """Resolves a tag or digest. Raises `NotFoundError`."""
         wanted = f"{self.at}@{name}" if name.startswith("sha256:") else f"{self.at}:{name}"
         for found, root in self._open().roots():
             if found == wanted or (name.startswith("sha256:") and root.digest == Digest(name)):
@@ -52,23 +52,23 @@ class LayoutPlace:
         raise NotFoundError("not-found", f"{wanted} is missing", side="destination")
 
     def asks(self, _descriptor: Descriptor) -> bool:
-        """False: `has` costs little."""
+        """False: `has` is cheap."""
         return False
 
     def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
-        """Into the layout."""
+        """Writes the blob into the layout."""
         return self._open().put(descriptor, opener)
 
     def lists(self, _node: Node) -> bool:
-        """Always: index.json names it."""
+        """True always: index.json names the node."""
         return True
 
     def check_room(self, blobs: Iterable[Descriptor]) -> None:
-        """Of the whole layout."""
+        """Checks the free space of the complete layout."""
         self._open().check_room(blobs)
 
     def refer(self, _node: Node, _subject: Digest) -> None:
-        """Nothing: a layout has no index of referrers, and who looks goes by what manifests name themselves."""
+        """Does nothing: a layout has no index of referrers, and clients use the subjects in the manifests."""
 
     def discard(self, descriptor: Descriptor) -> bool:
         """Moves a damaged blob aside, for all repositories."""
@@ -76,11 +76,11 @@ class LayoutPlace:
         return True
 
     def settle(self) -> None:
-        """Of the whole layout."""
+        """Makes the complete layout durable."""
         self._open().settle()
 
     def publish(self, names: Mapping[str, Descriptor]) -> None:
-        """Names become `repository:tag`; a reference by digest `repository@digest`."""
+        """Writes names as `repository:tag`, and references by digest as `repository@digest`."""
         made = {}
         for name, root in names.items():
             made[f"{self.at}:{name}" if name else f"{self.at}@{root.digest}"] = root

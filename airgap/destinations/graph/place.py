@@ -1,4 +1,4 @@
-"""`GraphPlace`: one repository, as a destination for graphs sees it."""
+"""`GraphPlace`: one repository, as a destination of graphs uses it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ class GraphPlace(Target, Protocol):
     """One repository."""
 
     def resolve(self, name: str) -> Descriptor:
-        """What a tag or digest names. Raises `NotFoundError`, `BlockedError`."""
+        """Resolves a tag or digest. Raises `NotFoundError`, `BlockedError`."""
 
     def tags(self) -> Sequence[str]:
-        """All tags of the repository; none when it does not exist."""
+        """All tags of the repository; none if it does not exist."""
 
     def lists(self, node: Node) -> bool:
-        """True when who looks for what refers to the node's subject finds the node."""
+        """True if a referrers query on the node's subject returns the node."""
 
     def refer(self, node: Node, subject: Digest) -> None:
-        """Has the next `publish` make a manifest findable at a subject that it does not name itself, where one can."""
+        """Makes the next `publish` list a manifest under a subject that it does not name, if the place can do that."""
 
     def discard(self, descriptor: Descriptor) -> bool:
-        """Takes a damaged blob out of sight, so that it can be brought anew; false where nobody can do that."""
+        """Removes a damaged blob, so that it can be transferred again. False if the place cannot do that."""
 
 
 class Deep:
-    """A place in which nothing counts as present before its bytes were hashed again."""
+    """A place in which content counts as present only after its bytes have been hashed again."""
 
     def __init__(self, place: GraphPlace) -> None:
         self._place = place
@@ -38,14 +38,14 @@ class Deep:
         self.roots, self.check_room = place.roots, place.check_room
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True for a blob that is there and whole. Raises `IntegrityError` (`damaged-inside`) where it stays bad."""
+        """True for a present and undamaged blob. Raises `IntegrityError` (`damaged-inside`) if it cannot be removed."""
         if not self._place.has(descriptor):
             return False
         try:
             with self._place.open(descriptor) as stream:
                 if hash_stream(stream) == (descriptor.digest, descriptor.size):
                     return True
-        except BlockedError:  # nobody may read it: its blobs are hashed all the same
+        except BlockedError:  # it may not be read, but its blobs are hashed all the same
             return True
         if self._place.discard(descriptor):
             return False
@@ -56,11 +56,14 @@ class Deep:
         )
 
     def asks(self, _descriptor: Descriptor) -> bool:
-        """False: what is there has to be hashed."""
+        """False: existing content has to be hashed."""
         return False
 
     def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
-        """As the place does, after a damaged node was taken away. A whole one may still have to be made findable."""
+        """Removes a damaged node first, then puts as the place does.
+
+        An undamaged node is put too, because it may still have to be made findable.
+        """
         if descriptor.is_node:
             self.has(descriptor)
         return self._place.put(descriptor, opener, mount_from)

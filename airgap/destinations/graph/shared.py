@@ -10,7 +10,7 @@ from airgap.destinations.base import Run
 
 
 class SharedPass:
-    """Collects the copies that destinations announce, and makes all of them when the first result is asked for."""
+    """Collects the copies that destinations announce, and makes all of them when the first result is requested."""
 
     def __init__(self) -> None:
         self._due: dict[int, Copy] = {}
@@ -18,15 +18,16 @@ class SharedPass:
         self._numbers = itertools.count()
 
     def add(self, copies: Iterable[Copy]) -> list[int]:
-        """Takes copies in; returns their numbers, by which `results` gives what came of them."""
+        """Adds copies; returns their numbers, with which `results` returns their outcome."""
         made = {next(self._numbers): copy for copy in copies}
         self._due |= made
         return list(made)
 
     def results(self, numbers: Iterable[int], run: Run) -> list[Copied]:
-        """What came of copies, told once. Whatever is due is copied first, with the jobs and the progress of `run`.
+        """Returns the outcome of copies, each once. Copies that are due are made first, with the jobs and progress of
+        `run`.
 
-        Raises `StoreError` for our own disk.
+        Raises `StoreError` for the local disk.
         """
         due, self._due = self._due, {}
         if due:

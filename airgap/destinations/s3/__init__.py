@@ -1,7 +1,8 @@
-"""S3: MinIO, SeaweedFS, AWS. Trees are put under their keys; every object is checked by both ends.
+"""S3: MinIO, SeaweedFS, AWS. Trees are written under their keys; both ends check every object.
 
-Up to 5 GiB an object is one PUT with its SHA-256, which the server compares; above, a journaled multipart upload
-(`parts`). A key is made with `If-None-Match: *` and replaced with `If-Match`, so nothing is overwritten unseen.
+An object of up to 5 GiB is one PUT with its SHA-256, which the server compares. A larger object is a multipart upload
+with a journal (`parts`). A key is created with `If-None-Match: *` and replaced with `If-Match`, so no unknown content
+is overwritten.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 SINGLE_PUT = 5 << 30
-"""Bytes of one PUT: S3's limit ("Uploading objects"); MinIO takes more, but the same rule holds for all."""
+"""Largest PUT in bytes: S3's limit ("Uploading objects"). MinIO accepts more, but one rule applies to all servers."""
 SEND = 64 << 10
-"""Bytes that are handed to the socket at once: sent twice as fast as 16 KiB, which is the library's choice."""
+"""Bytes that are passed to the socket at once: twice as fast as the library's default of 16 KiB."""
 
 
 class S3Destination(TreeDestination):
@@ -75,7 +76,10 @@ class S3Objects:
         return made
 
     def ready(self, bucket: str) -> None:
-        """See `Objects.ready`. Lists, because HEAD has no reasons, and a PUT would make the bucket on SeaweedFS."""
+        """See `Objects.ready`.
+
+        It lists the bucket: a HEAD answer has no reason, and a PUT would create the bucket on SeaweedFS.
+        """
         if bucket in self._ready:
             return
         with mapped(f"{self._config.endpoint}/{bucket}"):
@@ -83,11 +87,11 @@ class S3Objects:
         for journal in self._journals.unfinished(bucket):
             held = self.look(bucket, journal.key)
             if held is not None and held.digest == journal.digest:
-                abort(self._client, journal)  # it was completed, and the process died before it could say so
+                abort(self._client, journal)  # completed, but the process ended before it removed this
         self._ready.add(bucket)
 
     def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
-        """See `Objects.look`. Without `deep`: by the server's checksum, else by our metadata, else by reading it."""
+        """See `Objects.look`. Without `deep`: by the server's checksum, else by airgap's metadata, else by reading."""
         head = self._head(bucket, key)
         if head is None:
             return None
@@ -99,7 +103,7 @@ class S3Objects:
                 self._client.get_object(Bucket=bucket, Key=key)["Body"] as stream,
             ):
                 digest, size = hash_stream(stream)  # type: ignore[arg-type]
-            # The library does not always notice a body that ends early; what was cut is unknown, not changed.
+            # The library does not always notice a body that ends early. A truncated object is unknown, not changed.
             if size != head["ContentLength"]:
                 raise UpstreamError(
                     "cut-answer",
@@ -138,7 +142,7 @@ class S3Objects:
             else:
                 checksum = self._put_parts(bucket, key, body, condition)
         except RaceError:
-            # A request that was repeated because its answer was lost meets the object that it made.
+            # A request that was repeated because its answer was lost finds the object that it created.
             if self._holds(bucket, key, descriptor.digest, descriptor.size):
                 return
             raise
@@ -161,7 +165,7 @@ class S3Objects:
 
     def _put(self, bucket: str, key: str, body: ObjectBody, condition: dict[str, str]) -> None:
         digest, size = body.descriptor.digest, body.descriptor.size
-        # What fits into one piece is checked whole before it is sent, and can be sent again without its source.
+        # An object of one piece is completely checked before it is sent, and can be sent again without its source.
         sent = b"".join(body.pieces()) if size <= CHUNK else _Sending(body)
         try:
             with mapped(f"{bucket}/{key}"):
@@ -193,7 +197,7 @@ class S3Objects:
 
 
 def _told(head: HeadObjectOutputTypeDef) -> Digest | None:
-    """The object's digest as the server computed it, else as our metadata claims it."""
+    """The object's digest as the server computed it, else as airgap's metadata states it."""
     try:
         raw = base64.b64decode(head.get("ChecksumSHA256", ""), validate=True)
     except binascii.Error:
@@ -205,7 +209,7 @@ def _told(head: HeadObjectOutputTypeDef) -> Digest | None:
 
 
 class _SourceFailed(BaseException):
-    """Carries an error of the source through boto3, which would wrap an `Exception`, and send the same bytes again."""
+    """Carries an error of the source through boto3, which would wrap an `Exception` and send the same bytes again."""
 
     def __init__(self, error: AirgapError) -> None:
         super().__init__(str(error))
@@ -213,28 +217,28 @@ class _SourceFailed(BaseException):
 
 
 class _Sending:
-    """A body as boto3 wants it: `read`, and `seek(0)` to begin again."""
+    """A body in the form that boto3 needs: `read`, and `seek(0)` to start again."""
 
     def __init__(self, body: ObjectBody) -> None:
         self._body = body
         self._pieces = _small(body)
 
     def read(self, _amount: int = -1) -> bytes | memoryview:
-        """The next piece, of up to 64 KiB whatever was asked: urllib3 asks for 16 KiB, and sends what it gets."""
+        """The next piece of up to 64 KiB, whatever was requested: urllib3 requests 16 KiB and sends what it gets."""
         try:
             return next(self._pieces, b"")
         except AirgapError as error:
             raise _SourceFailed(error) from error
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Back to the start; nothing else is asked."""
+        """Returns to the start, the only position that boto3 seeks."""
         if (offset, whence) != (0, 0):
             raise ValueError(f"seek({offset}, {whence})")
         self._pieces = _small(self._body)
         return 0
 
     def tell(self) -> int:
-        """Asked before anything was read."""
+        """The position; boto3 asks for it before the first read."""
         return 0
 
 

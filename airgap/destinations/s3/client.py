@@ -1,4 +1,4 @@
-"""An S3 client that knows only what the Sovereign resource says, and the border where its errors become ours."""
+"""An S3 client that uses only the Sovereign resource, and the translation of its errors into `AirgapError`s."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT = 10
-"""Seconds: the endpoint is inside the same site."""
+"""In seconds: the endpoint is in the same site."""
 READ_TIMEOUT = 300
-"""Seconds without a byte: a store may be silent while it puts the parts of a large object together."""
+"""Seconds without a byte: a store may be silent while it assembles the parts of a large object."""
 ASK_AGAIN = 1.5
-"""Seconds until an incomplete PUT is sent again: longer than MinIO believes an old look at its disk."""
+"""Seconds until an incomplete PUT is sent again: longer than MinIO caches its disk status."""
 ATTEMPTS = 5
-"""Requests in all, with the library's own back-off: 5 of them last over a restart of the service."""
+"""Requests in total, with the library's own back-off: 5 of them outlast a restart of the service."""
 
 
 def make_client(config: S3Config, connections: int) -> S3Client:
@@ -49,12 +49,12 @@ def make_client(config: S3Config, connections: int) -> S3Client:
         raise InputError("no-ca-file", f"s3.caFile: {ca_file} does not exist", "correct the path")
     settings = botocore.config.Config(
         signature_version="s3v4",
-        # The body is not hashed a second time for the signature: its SHA-256 is in a header that is signed.
+        # The body is not hashed a second time for the signature: its SHA-256 is in a signed header.
         s3={"addressing_style": "path", "payload_signing_enabled": False},
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        proxies={},  # None would mean those of the environment
+        proxies={},  # None would use those of the environment
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
         max_pool_connections=connections,
@@ -68,26 +68,26 @@ def make_client(config: S3Config, connections: int) -> S3Client:
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             aws_session_token=token,
-            # True and not None, for which the environment would be asked.
+            # True, not None: None would read the environment.
             verify=True if ca_file is None else str(ca_file),
         )
-    # What the hook returns does count for this event.
+    # The return value of the hook does count for this event.
     client.meta.events.register("needs-retry.s3.PutObject", _ask_again)  # type: ignore[arg-type]
     return client
 
 
 def _ask_again(response: Any, attempts: int, **_more: Any) -> float | None:
-    """The pause before a PUT is sent again that the server calls incomplete, as MinIO does when its disk fills up.
+    """The pause before a PUT that the server calls incomplete is sent again; MinIO does so when its disk fills up.
 
-    MinIO looks at its disk's size once a second, and until then cannot say why a write fell short; asked after that,
-    it says that it is full. A PUT that something cut on the way is well the second time.
+    MinIO checks its disk's size once a second, and until then cannot report why a write was too short. After that it
+    reports that the disk is full. A PUT that was truncated on the way succeeds the second time.
     """
     code = None if response is None else response[1].get("Error", {}).get("Code")
     return ASK_AGAIN if code == "IncompleteBody" and attempts < ATTEMPTS else None
 
 
 def _session(config_file: str, credentials_file: str, profile: str | None = None) -> Any:
-    """A botocore session whose settings never come from the environment, and from no file but these two."""
+    """A botocore session whose settings come only from these two files, and never from the environment."""
     import botocore.session
 
     files = {"config_file": config_file, "credentials_file": credentials_file}
@@ -130,7 +130,7 @@ def _profile_keys(name: str) -> tuple[str, str, str | None]:
             "env",
             "container-role",
             "iam-role",
-        ):  # the last two ask a metadata service
+        ):  # the last two query a metadata service
             resolver.remove(provider)
         found = session.get_credentials()
         if found is not None:
@@ -158,14 +158,14 @@ _BROKEN = (
     "check its disks and its log"
 )
 _CUT = (
-    "what was sent was whole: something on the way cut it, or the server could not keep it; "
-    "look at the server's disks, then run it again"
+    "the complete object was sent: something on the way truncated it, or the server could not store it; "
+    "check the server's disks, then run the import again"
 )
 _DAMAGED = "the server received different bytes than were sent: run the import again"
 _ARCHIVED = (
     "a life-cycle rule moved it into an archive, where it cannot be read: restore it, and keep the rule off this bucket"
 )
-_RACE = "someone else writes there; run the import again"
+_RACE = "another client writes the same key; run the import again"
 _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "AccessDenied": (UpstreamError, "access-denied", _RIGHTS),
     "403": (UpstreamError, "access-denied", _RIGHTS),
@@ -214,12 +214,12 @@ _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "404": (NotFoundError, "not-found", ""),
 }
 _FULL_WORDS = ("no space left on device", "drive path full")
-"""In the message of MinIO's 500 InternalError, while its last look at the disk still found room."""
+"""Words in the message of MinIO's 500 InternalError if its last check of the disk still found room."""
 
 
 @contextmanager
 def mapped(where: str) -> Iterator[None]:
-    """Turns every exception of boto3 inside into one of ours; `where` says what was asked."""
+    """Turns every exception of boto3 inside into an `AirgapError`. `where` describes the request."""
     import botocore.exceptions
 
     try:

@@ -1,8 +1,8 @@
-"""Objects over 5 GiB: multipart uploads with a journal of our own, because SeaweedFS lists no parts.
+"""Objects over 5 GiB: multipart uploads with a local journal, because SeaweedFS lists no parts.
 
-The journal is a file of JSON lines for each endpoint, bucket, key and digest: first what is uploaded and under which
-upload id, then one line for each part that the server has. A run that was killed is continued by the next: the bytes
-are read again up to where it stood, to hash them, but not sent again.
+There is one journal, a file of JSON lines, for each endpoint, bucket, key and digest. The first line names the object
+and the upload id; then there is one line for each part that the server has. The next run continues after a killed one:
+it reads the bytes up to that point again, to hash them, but does not send them again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PART_SIZE = 16 << 20
-"""Bytes of a part, which is held in memory because its checksum goes before it: 4 at once are 64 MiB."""
+"""Bytes of a part. A part is held in memory because its checksum is sent before it: 4 at once are 64 MiB."""
 MAX_PARTS = 10_000
 """S3's limit; objects over 156 GiB get larger parts."""
 
@@ -39,7 +39,7 @@ class Part:
     number: int
     etag: str
     sha256: str
-    """base64, as S3 wants it."""
+    """Base64, as S3 requires."""
 
     def as_dict(self) -> dict[str, Any]:
         """The shape of CompleteMultipartUpload."""
@@ -47,7 +47,7 @@ class Part:
 
 
 class UploadJournal:
-    """One unfinished upload. Held by one process at a time."""
+    """One unfinished upload. One process at a time holds it."""
 
     def __init__(self, path: Path, bucket: str, key: str, digest: Digest) -> None:
         self.path = path
@@ -59,7 +59,7 @@ class UploadJournal:
         self.parts: list[Part] = []
 
     def begin(self, upload_id: str, part_size: int) -> None:
-        """Starts anew with an upload that was just made."""
+        """Starts the journal for a new upload."""
         self.upload_id, self.part_size, self.parts = upload_id, part_size, []
         header = {
             "bucket": self.bucket, "key": self.key, "digest": str(self.digest),
@@ -69,14 +69,14 @@ class UploadJournal:
             self.path.write_bytes(canonical(header) + b"\n")
 
     def add(self, part: Part) -> None:
-        """Notes a part. A line that a crash cuts off costs that part and nothing else, so there is no fsync."""
+        """Adds a part. A line that a crash truncates costs only that part, so there is no fsync."""
         self.parts.append(part)
         line = {"part": part.number, "etag": part.etag, "sha256": part.sha256}
         with _disk(self.path), self.path.open("ab") as file:
             file.write(canonical(line) + b"\n")
 
     def load(self) -> bool:
-        """Reads what an earlier run left; False when there is nothing to go on with."""
+        """Reads the journal of an earlier run. False if there is nothing to continue."""
         try:
             lines = self.path.read_bytes().split(b"\n")
             header = decode_json(lines[0])
@@ -95,14 +95,14 @@ class UploadJournal:
                 entry = decode_json(line)
                 part = Part(int(entry["part"]), str(entry["etag"]), str(entry["sha256"]))
             except (ValueError, KeyError, TypeError):
-                break  # cut off by a crash
+                break  # truncated by a crash
             if part.number != len(self.parts) + 1:
                 break
             self.parts.append(part)
         return True
 
     def end(self) -> None:
-        """The upload is done or given up."""
+        """Removes the journal of a completed or aborted upload."""
         with _disk(self.path):
             self.path.unlink(missing_ok=True)
 
@@ -119,7 +119,7 @@ class Journals:
 
     @contextmanager
     def hold(self, bucket: str, key: str, digest: Digest) -> Iterator[UploadJournal]:
-        """The journal of one object, locked. Raises `StoreError` (`in-use`) when another process has it."""
+        """The journal of one object, locked. Raises `StoreError` (`in-use`) if another process holds it."""
         prefix = self._prefix(bucket, key)
         with _disk(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -139,14 +139,14 @@ class Journals:
                 header = decode_json(path.read_bytes().split(b"\n", 1)[0])
                 journal = UploadJournal(path, header["bucket"], header["key"], Digest(header["digest"]))
             except (OSError, ValueError, KeyError, TypeError, IntegrityError):
-                continue  # not one of ours, or ended by another process just now
+                continue  # not a journal, or just removed by another process
             own = path.name.startswith(self._prefix(journal.bucket, journal.key) + "-")
             if own and journal.bucket == bucket and journal.load():
                 yield journal
 
 
 def abort(client: S3Client, journal: UploadJournal) -> None:
-    """Gives an upload up, there and here; one that is gone there is well."""
+    """Aborts an upload at the server and removes its journal. It is no error if the server no longer has it."""
     try:
         with mapped(f"{journal.bucket}/{journal.key}: abort"):
             client.abort_multipart_upload(Bucket=journal.bucket, Key=journal.key, UploadId=journal.upload_id)
@@ -162,16 +162,16 @@ def upload(
     condition: dict[str, str],
     part_size: int = PART_SIZE,
 ) -> str:
-    """Uploads an object in parts, going on where the journal stands, and completes it under `condition`.
+    """Uploads an object in parts, continues where the journal ends, and completes it under `condition`.
 
-    Returns the composite checksum that the server must show. Raises `IntegrityError` when the bytes are wrong: then
-    the upload is given up, and nothing is visible.
+    Returns the composite checksum that the server must report. Raises `IntegrityError` if the bytes are wrong; the
+    upload is then aborted, and nothing is visible.
     """
     if journal.load():
         try:
             return _go_on(client, journal, body, condition)
         except NotFoundError:
-            journal.end()  # given up by the server, or by its life-cycle rules
+            journal.end()  # aborted by the server, or by its life-cycle rules
     size = max(part_size, -(-body.descriptor.size // MAX_PARTS))
     with mapped(f"{journal.bucket}/{journal.key}: begin"):
         made = client.create_multipart_upload(
@@ -200,7 +200,7 @@ def _go_on(client: S3Client, journal: UploadJournal, body: ObjectBody, condition
                     answer = client.upload_part(
                         **target,
                         PartNumber=number,
-                        Body=data,  # type: ignore[arg-type]  # a bytearray is as good as bytes
+                        Body=data,  # type: ignore[arg-type]  # a bytearray works like bytes
                         ChecksumSHA256=checksum,
                     )
                 journal.add(Part(number, answer["ETag"], checksum))
@@ -218,10 +218,10 @@ def _go_on(client: S3Client, journal: UploadJournal, body: ObjectBody, condition
 
 @contextmanager
 def _in_upload(client: S3Client, target: Any, where: str) -> Iterator[None]:
-    """`mapped`, with a second look when the server says that the upload is gone.
+    """`mapped`, with a second check if the server reports that the upload is gone.
 
-    MinIO says so of a part that fell short because the disk is full, while the upload with its other parts is there:
-    believed, it would be begun anew, and the old one left to fill the disk.
+    MinIO reports this for a part that was too short because the disk is full, although the upload and its other parts
+    still exist. Without the check the upload would start again, and the old one would keep filling the disk.
     """
     try:
         with mapped(where):
@@ -232,12 +232,12 @@ def _in_upload(client: S3Client, target: Any, where: str) -> Iterator[None]:
                 client.list_parts(**target, MaxParts=1)
         except NotFoundError:
             raise gone from None
-        what = f"{gone.what} It is there, but the server could not keep what was sent."
+        what = f"{gone.what} The upload exists, but the server could not store the part."
         raise UpstreamError("destination-full", what, FULL, 404, side="destination") from gone
 
 
 def _parts(body: ObjectBody, size: int) -> Iterator[bytearray]:
-    """The body in parts of `size` bytes. One buffer is filled again and again: a part is good until the next."""
+    """The body in parts of `size` bytes. One buffer is reused: a part is valid until the next one."""
     buffer, have = bytearray(size), 0
     for piece in body.pieces():
         start = 0

@@ -1,1 +1,1 @@
-"""Trees of files at a destination: where they go, what is there, and the plain directory that takes them."""
+"""Trees of files at a destination: where they go, what is present, and the plain directory as a destination."""

@@ -1,9 +1,9 @@
-"""Trees at a destination: the two phases, once, for every store of keys and objects.
+"""Trees at a destination: the two phases, for every store of keys and objects.
 
-What differs between S3 and a directory is behind `Objects`; when something becomes visible, what a plan says and
-what is refused is decided here. A tree with a pointer lives under a path that is never reused, so its files are
-brought in `transfer` and the pointer is written in `publish`. A tree without one has no name but its keys, so its
-files are written in `publish`: writing a key is atomic at both destinations, and no store can rename.
+`Objects` covers the differences between S3 and a directory. This module decides when content becomes visible, what a
+plan contains and what is refused. A tree with a pointer has a path that is never reused, so its files are written in
+`transfer` and the pointer in `publish`. A tree without a pointer has no name except its keys, so its files are written
+in `publish`: writing a key is atomic at both destinations, and no store can rename.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a key holds now. `version` is the store's own mark of this content (an ETag), `""` where it has none."""
+    """The present content of a key. `version` is the store's own mark of it (an ETag); `""` if the store has none."""
 
     digest: Digest
     size: int
@@ -38,7 +38,7 @@ class Held:
 
 
 class ObjectBody:
-    """The bytes of one object, read from its source as often as asked, hashed in the pass that moves them."""
+    """The bytes of one object. They can be read repeatedly from the source, and are hashed while they are sent."""
 
     def __init__(self, descriptor: Descriptor, opener: Callable[[], BinaryIO], run: Run, stop: Event) -> None:
         self.descriptor = descriptor
@@ -48,10 +48,10 @@ class ObjectBody:
         self._told = 0
 
     def pieces(self) -> Iterator[memoryview]:
-        """The bytes in pieces of up to 1 MiB; a piece is good until the next one is asked for.
+        """The bytes in pieces of up to 1 MiB. A piece is valid until the next one is requested.
 
-        The last piece comes only after size and digest were found right, so whoever sends a body that is short of
-        its last piece has sent nothing that a store would keep. Raises `IntegrityError`, or what the source raises.
+        The last piece is given only after size and digest have been checked. A body without its last piece is
+        incomplete, and no store keeps it. Raises `IntegrityError`, or the errors of the source.
         """
         self._run.progress.advance(-self._told)
         self._told = 0
@@ -78,18 +78,18 @@ class Objects(Protocol):
         """The bucket for a tree's `bucket`. Raises `InputError` (`no-mapping`)."""
 
     def ready(self, bucket: str) -> None:
-        """Raises `InputError` or `UpstreamError` unless the bucket is there and may be used. Never makes one."""
+        """Raises `InputError` or `UpstreamError` unless the bucket exists and is usable. Never creates a bucket."""
 
     def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
-        """What the key holds, `None` for nothing. `deep` reads the object and hashes it."""
+        """The content of the key, or `None`. With `deep`, the object is read and hashed."""
 
     def in_the_way(self, bucket: str, key: str) -> str:
-        """Another key there that is a prefix of `key` as a folder, or the reverse; `""` for none."""
+        """Another existing key that is a folder of `key`, or has `key` as a folder; `""` for none."""
 
     def write(self, bucket: str, key: str, body: ObjectBody, replaces: Held | None) -> None:
-        """Writes an object whole or not at all, and reads back what the store made of it.
+        """Writes an object completely or not at all, and reads back what the store recorded.
 
-        Raises `UpstreamError` (`changed-meanwhile`) when the key does not hold `replaces` any more.
+        Raises `UpstreamError` (`changed-meanwhile`) if the key no longer holds `replaces`.
         """
 
     def keys(self, bucket: str, prefix: str) -> Iterable[str]:
@@ -98,7 +98,7 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One object of a tree: where it goes and what it holds."""
+    """One object of a tree: its key and its content."""
 
     item: str
     bucket: str
@@ -106,10 +106,10 @@ class _Line:
     name: str
     descriptor: Descriptor
     source: Source | None
-    """Where its content is read from; `None` for a pointer, whose content is `opener`'s alone."""
+    """The source of its content; `None` for a pointer, whose content comes only from `opener`."""
     opener: Callable[[], BinaryIO]
     late: bool = False
-    """True for a tree without a pointer: its files are names themselves, and written in `publish`."""
+    """True for a tree without a pointer: its files are its names, and are written in `publish`."""
 
     @property
     def is_pointer(self) -> bool:
@@ -129,7 +129,7 @@ class _Line:
 
 
 class TreeDestination:
-    """A `Destination` for trees over any `Objects`. One `Change` for each object, the pointer's last."""
+    """A `Destination` for trees over any `Objects`. One `Change` for each object, that of the pointer last."""
 
     form = "tree"
     plan_suffices = False
@@ -145,11 +145,11 @@ class TreeDestination:
         check_keys(trees, self._objects.bucket)
 
     def expected(self, tree: Tree) -> Sequence[Change]:
-        """See `Destination.expected`: asks whether the bucket may be used, and looks at no object."""
+        """See `Destination.expected`. Checks that the bucket is usable, and reads no object."""
         return [Change(one.item, one.at, one.name, str(one.descriptor.digest)) for one in self._checked(tree)]
 
     def plan(self, tree: Tree) -> Sequence[Change]:
-        """See `Destination.plan`. A key that holds other content is `moved`, with the digest that it holds."""
+        """See `Destination.plan`. A key with other content is `moved`, with the present digest."""
         return self._each(self._planned, self._checked(tree))
 
     def _checked(self, tree: Tree) -> Sequence[_Line]:
@@ -179,7 +179,7 @@ class TreeDestination:
         return sum(blob.size for tree in trees for blob in tree.blobs())
 
     def transfer(self, trees: Sequence[Tree]) -> Mapping[str, AirgapError]:
-        """See `Destination.transfer`. A key that holds other content is left for `publish`, which has the plan."""
+        """See `Destination.transfer`. A key with other content is left to `publish`, which has the plan."""
         self.check(trees)
         failed: dict[str, AirgapError] = {}
         lacking: dict[str, list[str]] = {}
@@ -210,7 +210,7 @@ class TreeDestination:
         return {item: AbsentError(digests) for item, digests in lacking.items()} | failed
 
     def _bring(self, line: _Line) -> bool:
-        """Writes a file whose time has come; false when its source lacks what is needed now or in `publish`."""
+        """Writes a file that is due. False if its source lacks content that is needed now or in `publish`."""
         if line.late and line.at_hand:
             return True
         held = self._objects.look(line.bucket, line.key, deep=self._run.deep)
@@ -229,11 +229,11 @@ class TreeDestination:
         self._objects.write(line.bucket, line.key, body, replaces)
 
     def moved(self, _tree: Tree) -> Moved:
-        """See `Destination.moved`: what is sent to keys is not counted."""
+        """See `Destination.moved`: bytes sent to keys are not counted."""
         return Moved()
 
     def publish(self, tree: Tree, plan: Sequence[Change]) -> Sequence[Change]:
-        """See `Destination.publish`. A line that fails says so in its outcome; the pointer then stays as it was."""
+        """See `Destination.publish`. A failed line has a failed outcome; the pointer then stays unchanged."""
         lines = {(line.at, line.name): line for line in self._lines(tree)}
         planned = [(lines[change.at, change.name], change) for change in plan]
         brought = tree.pointer is not None
@@ -252,7 +252,7 @@ class TreeDestination:
         return tuple(done)
 
     def _settle(self, line: _Line, change: Change, *, count: bool) -> Change:
-        """Makes one line true. `count` tells progress of content that was found present."""
+        """Brings one line into its expected state. With `count`, progress counts content that is already present."""
         if change.outcome is ChangeOutcome.REFUSED:
             return change
         try:
@@ -266,7 +266,7 @@ class TreeDestination:
                 raise RaceError(
                     "changed-meanwhile",
                     f"{line.bucket}/{line.key}: got {held.digest}, expected {change.previous or 'nothing'} as planned",
-                    "someone else writes there; run the import again",
+                    "another client writes the same key; run the import again",
                     side="destination",
                 )
             self._write(line, held)
@@ -275,9 +275,11 @@ class TreeDestination:
         return replace(change, outcome=ChangeOutcome.WRITTEN)
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
-        """See `Destination.inspect`. Every object is read and hashed: each key has bytes of its own, so `deep`
-        finds no more. What was refused was not promised, so it is only known by name. A bucket's root is shared by
-        many items, and nothing in it is too much."""
+        """See `Destination.inspect`. Every object is read and hashed.
+
+        `deep` finds no more, because each key has its own bytes. A refused object was not promised: only its name is
+        known, and it is not checked. Many items share the root of a bucket, so nothing in it is extra.
+        """
         asked = [change for change in changes if change.outcome is not ChangeOutcome.REFUSED]
         return (*self._each(self._inspected, asked), *self._extras(changes))
 
@@ -295,10 +297,10 @@ class TreeDestination:
         return replace(finding, state=state, got=str(held.digest))
 
     def _extras(self, changes: Sequence[Change]) -> Sequence[Finding]:
-        """What lies below the prefixes of these lines and is named by none of them."""
+        """Keys below the prefixes of these lines that none of the lines names."""
         named: dict[str, set[str]] = {}
         owner: dict[str, str] = {}
-        for at, name in self._run.ours:  # other deliveries of ours have receipts of their own
+        for at, name in self._run.ours:  # other deliveries have their own receipts
             named.setdefault(at, set()).add(name)
         for change in changes:
             if "/" in change.at:
@@ -331,7 +333,7 @@ class TreeDestination:
         return lines
 
     def _each(self, work: Callable[[_Thing], _Made], things: Sequence[_Thing]) -> Sequence[_Made]:
-        """`work` for all things, in order. An exception or Ctrl-C stops the bodies that are under way."""
+        """Does `work` for all things, in order. An exception or Ctrl-C stops the bodies in progress."""
         self._stop.clear()
 
         def guarded(thing: _Thing) -> _Made:

@@ -1,8 +1,8 @@
 """The embedded Sovereign's objects: plain files below `objects/<bucket>/` of one directory, no service needed.
 
-Every step below the root is taken by directory descriptor and without following links, so a link that someone put
-there leads nowhere: that is why files are written here and not by `airgap.base.disk.replacing`, which takes paths. A
-file appears whole, verified and durable, under its name, or not at all.
+Every step below the root uses a directory descriptor and follows no links, so a planted link has no effect. For this
+reason this module writes the files itself, not with `airgap.base.disk.replacing`, which takes paths. A file appears
+under its name complete, verified and durable, or not at all.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from airgap.destinations.trees.destination import Held, ObjectBody, TreeDestinat
 from airgap.destinations.trees.keys import folders
 
 OBJECTS = "objects"
-"""The folder of buckets, beside `oci/` and `git/`."""
+"""The folder of buckets, next to `oci/` and `git/`."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Not blocking: opening a named pipe would wait for a writer.
+# Non-blocking: opening a named pipe would wait for a writer.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class DirectoryDestination(TreeDestination):
-    """Trees as plain files below `root`/objects. See `TreeDestination`; its own failures are `StoreError`s."""
+    """Trees as plain files below `root`/objects. See `TreeDestination`. Failures of the directory are `StoreError`s."""
 
     def __init__(self, root: Path, run: Run) -> None:
         super().__init__(str(root), DirectoryObjects(root), run)
 
 
 class DirectoryObjects:
-    """`Objects` over a directory, which is made when the first object is written. Looking always hashes."""
+    """`Objects` over a directory, which is created with the first object. `look` always hashes."""
 
     def __init__(self, root: Path) -> None:
         self._root = root / OBJECTS
@@ -50,12 +50,12 @@ class DirectoryObjects:
         return name
 
     def ready(self, bucket: str) -> None:
-        """See `Objects.ready`: what is missing is made later, what is something else is refused."""
+        """See `Objects.ready`: a missing folder is created later; anything that is not a folder is refused."""
         with self._mapped(bucket), self._folder(bucket):
             pass
 
     def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
-        """See `Objects.look`. `deep` changes nothing: a file system keeps no checksum that could be asked."""
+        """See `Objects.look`. `deep` changes nothing: a file system has no checksum to ask for."""
         parent, _, name = f"{bucket}/{key}".rpartition("/")
         with self._mapped(f"{bucket}/{key}"), self._folder(parent) as folder:
             if folder is None or not _exists(folder, name) or _is_folder(folder, name):
@@ -78,7 +78,7 @@ class DirectoryObjects:
         return ""
 
     def write(self, bucket: str, key: str, body: ObjectBody, replaces: Held | None) -> None:
-        """See `Objects.write`. What is there is looked at again while other runs of ours are locked out."""
+        """See `Objects.write`. The present content is checked again while other airgap runs are locked out."""
         where = f"{bucket}/{key}"
         parent, _, name = where.rpartition("/")
         with self._mapped(where), self._folder(parent, make=True) as folder:
@@ -95,14 +95,14 @@ class DirectoryObjects:
                     raise RaceError(
                         "changed-meanwhile",
                         f"{where}: got {now.digest if now else 'nothing'}, expected what it held before",
-                        "someone else writes there; run the import again",
+                        "another program writes there; run the import again",
                         side="destination",
                     )
                 os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
 
     def keys(self, bucket: str, prefix: str) -> Iterable[str]:
-        """See `Objects.keys`. Links and what else is not a folder count as files."""
+        """See `Objects.keys`. Links and everything else that is not a folder count as files."""
         found: list[str] = []
         with (
             self._mapped(f"{bucket}/{prefix}"),
@@ -118,7 +118,7 @@ class DirectoryObjects:
 
     @contextmanager
     def _folder(self, path: str, *, make: bool = False) -> Iterator[int | None]:
-        """A folder's descriptor; `None` when it, or one above it, is missing or is a plain file."""
+        """A folder's descriptor; `None` if it, or a folder above it, is missing or is a plain file."""
         if make:
             self._root.mkdir(parents=True, exist_ok=True)
         descriptor = None
@@ -148,7 +148,7 @@ class DirectoryObjects:
 
     @contextmanager
     def _mapped(self, where: str) -> Iterator[None]:
-        """The border where the system's errors become ours."""
+        """Turns the system's errors into `StoreError`s."""
         try:
             yield
         except OSError as error:
@@ -170,7 +170,7 @@ def _step(folder: int, name: str, *, make: bool) -> int:
     except FileNotFoundError:
         if not make:
             raise
-    with suppress(FileExistsError):  # made by another thread just now
+    with suppress(FileExistsError):  # another thread has just created it
         os.mkdir(name, 0o755, dir_fd=folder)
         os.fsync(folder)
     return _step(folder, name, make=False)
@@ -178,9 +178,9 @@ def _step(folder: int, name: str, *, make: bool) -> int:
 
 @contextmanager
 def _temporary(folder: int, name: str) -> Iterator[tuple[str, int]]:
-    """An empty file beside `name` that is ours alone; gone at the end unless it was renamed.
+    """An empty file next to `name` for this run alone. It is removed at the end unless it was renamed.
 
-    Its name is always the same, so what a killed run left is used up by the next.
+    Its name is always the same, so the next run reuses the file of a killed run.
     """
     temporary = f".airgap-{Digest.of(name.encode()).hex[:32]}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -199,7 +199,7 @@ def _temporary(folder: int, name: str) -> Iterator[tuple[str, int]]:
 
 
 def _lock(descriptor: int, folder: int, temporary: str) -> None:
-    """Raises `StoreError` (`in-use`) when another run has the file, or had it and renamed it just now."""
+    """Raises `StoreError` (`in-use`) if another run has the file, or has just renamed it."""
     with suppress(FileNotFoundError):
         if try_lock(descriptor):
             named = os.stat(temporary, dir_fd=folder, follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""Keys of trees: what some store would change, hide or mix up is refused before anything is written."""
+"""Keys of trees: a key that some store would change, hide or confuse is refused before anything is written."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from airgap.content.forms import Tree
 from airgap.content.lock import check_path
 
 MAX_KEY = 1024
-"""Bytes of a key: the limit of S3 ("Naming Amazon S3 objects"), and well below PATH_MAX for a directory."""
+"""Longest key in bytes: the limit of S3 ("Naming Amazon S3 objects"), and well below PATH_MAX for a directory."""
 
 
 def check_keys(trees: Iterable[Tree], bucket: Callable[[str], str] = str) -> None:
-    """Refuses keys that some store would change, hide or mix up, across all trees of one import.
+    """Refuses keys that some store would change, hide or confuse, across all trees of one import.
 
-    `bucket` maps a tree's bucket to the destination's, because two of them may be one there. Raises `InputError`:
-    `bad-path` (empty, `.` and `..` parts, a leading slash, backslashes, control characters, parts over 255 bytes),
-    `key-too-long`, `key-collision` (one key for two contents), `key-conflict` (`file` beside `file/sub`).
+    `bucket` maps a tree's bucket to that of the destination, because two of them may be the same bucket there.
+    Raises `InputError`: `bad-path` (empty, `.` and `..` parts, a leading slash, backslashes, control characters, parts
+    over 255 bytes), `key-too-long`, `key-collision` (one key for two contents), `key-conflict` (`file` next to
+    `file/sub`).
     """
     seen: dict[tuple[str, str], tuple[str, Digest]] = {}
     for tree in trees:
@@ -43,13 +44,13 @@ def check_keys(trees: Iterable[Tree], bucket: Callable[[str], str] = str) -> Non
 
 
 def conflict(item: str, bucket: str, key: str, other: str) -> InputError:
-    """The error for a key that is a folder of another: MinIO would hide one, a directory cannot hold both."""
+    """The error for a key that is a folder of another: MinIO would hide one, a directory cannot have both."""
     what = f"{item}: {bucket}: {key!r} and {other!r}: one name cannot be both a file and a folder"
     return InputError("key-conflict", what, "rename one of them")
 
 
 def folders(key: str) -> Iterator[str]:
-    """The folders of a key from the outermost on: `a/b/c` → `a`, `a/b`."""
+    """The folders of a key, outermost first: `a/b/c` → `a`, `a/b`."""
     for position, char in enumerate(key):
         if char == "/":
             yield key[:position]

@@ -1,10 +1,10 @@
-"""After an import: what was admitted is signed by the Sovereign's own key, once, so that admission inside finds it.
+"""Signs admitted content after an import, once, with the Sovereign's own key, so that admission inside finds it.
 
-Where a scanner's report came with it, the report is attested too, in the same place and layout. Upstream's signatures
-stay what they are. cosign sees no older signature of an image beside which any bundle lies, so ours lie in a side
-repository, with the image's digest as subject, unless the Sovereign resource says otherwise; and a bundle beside an
-image that upstream signed in the older layout alone is refused. Each signature is a line of the receipt: an audit finds
-one that is gone.
+If a scanner's report was delivered with the content, the report is attested too, in the same place and layout.
+Upstream's signatures stay unchanged. cosign ignores older signatures of an image as soon as any bundle refers to it.
+Therefore the Sovereign's signatures go to a side repository, with the image's digest as subject, unless the Sovereign
+resource says otherwise. A bundle next to an image that upstream signed only in the older layout is refused. Each
+signature is a line of the receipt, so an audit notices a missing one.
 """
 
 from __future__ import annotations
@@ -30,37 +30,38 @@ from airgap.station.signatory import Diary
 from airgap.store.registry.repository import RegistryRepository
 
 DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
-"""What is in place."""
+"""Outcomes of lines that are in place."""
 DUE = (ChangeOutcome.WRITE, ChangeOutcome.MOVED, ChangeOutcome.PRESENT)
-"""What would be, by a plan."""
+"""Outcomes of lines that would be in place according to a plan."""
 ACTION = "countersign"
-"""What the station's log calls it."""
+"""The action's name in the station's log."""
 SUBJECTS = 1000
-"""Digests in one line of the log, which has at most one MiB."""
+"""Most digests in one line of the log. A line has at most one MiB."""
 
 Reports = Mapping[Digest, Report]
-"""By the digest of the manifest that each is about."""
+"""Each report by the digest of its manifest."""
 RegistryLine = tuple[Registry, Line[Graph]]
 
 
 @dataclass(frozen=True, slots=True)
 class Countersigner:
-    """Signs what an import admitted. `places` has, by a registry's URL, where and in which layout."""
+    """Signs the content that an import admitted. `places` gives place and layout for the URL of each registry."""
 
     signer: Signer
     places: Mapping[str, SignaturesConfig]
     diary: Diary
 
     def plan(self, lines: Sequence[RegistryLine], reports: Reports, jobs: int) -> None:
-        """Says in each line what `run` would sign once the import has been done. Writes nothing."""
+        """Adds to each line what `run` would sign after the import. Writes nothing."""
         wanted = self._wanted(lines, reports, DUE)
         _tell(wanted, self._looked(wanted, jobs))
 
     def run(self, lines: Sequence[RegistryLine], reports: Reports, jobs: int, progress: Progress) -> None:
-        """Signs the root of each line that is in place, and every manifest below it; adds what came of it to the line.
+        """Signs the root of each line that is in place, and every manifest below it. Adds the outcome to the line.
 
-        1. Look whether our signature is there already. 2. Note in the log what will be signed. 3. Sign. 4. Make it
-        findable. What fails is a failed change of its line, and the same import again mends it.
+        1. Check whether the Sovereign's signature is there already. 2. Record in the log what will be signed. 3. Sign.
+        4. Make the signature findable. A failure is a failed change of its line; running the same import again repairs
+        it.
         """
         wanted = self._wanted(lines, reports, DONE)
         # 1.
@@ -88,7 +89,7 @@ class Countersigner:
     def _wanted(
         self, lines: Sequence[RegistryLine], reports: Reports, outcomes: Sequence[ChangeOutcome]
     ) -> list[tuple[Line[Graph], list[Task]]]:
-        """The lines of registries that get signatures, whose root is (or will be) in place, with what is due."""
+        """The lines of registries that get signatures and whose root is (or will be) in place, with their tasks."""
         found = []
         for registry, line in lines:
             config = self.places.get(registry.url)
@@ -133,7 +134,7 @@ class Countersigner:
     # signing
 
     def _sign(self, task: Task) -> _Made:
-        """Puts a signature, which nobody finds before it is published."""
+        """Puts a signature. No client finds it before it is published."""
         try:
             if task.older:
                 made = self._older(task)
@@ -147,7 +148,7 @@ class Countersigner:
         return made.manifest
 
     def _older(self, task: Task) -> cosign.Artifact:
-        """Behind what is under the tag: a key that was rotated signed before, or a scanner looked before."""
+        """Appends to the layers under the tag, which may come from an earlier key or an earlier scan."""
         found = tagged(task.side, task.name)
         before = [] if found is None else cosign.older_layers(found[1])
         if task.claim.is_signature:
@@ -158,13 +159,13 @@ class Countersigner:
 
 
 _Made = Descriptor | AirgapError
-"""The manifest of a signature that was put, or why there is none."""
+"""The manifest of a signature that was put, or the error."""
 
 
 def _shared(tasks: Sequence[Task]) -> dict[int, AirgapError]:
-    """Puts what all bundles of a repository share, once: Distribution loses sight of a blob while another writes it.
+    """Puts the blob that all bundles of a repository share, once.
 
-    Returns why not, by repository.
+    Distribution hides a blob while another client writes it. Returns the errors by repository.
     """
     failed: dict[int, AirgapError] = {}
     for side in {id(task.side): task.side for task in tasks if not task.older}.values():
@@ -177,7 +178,7 @@ def _shared(tasks: Sequence[Task]) -> dict[int, AirgapError]:
 
 
 def _published(tasks: Sequence[Task], made: Sequence[_Made], jobs: int) -> list[Change]:
-    """Makes all of them findable; a repository's referrers are entered together."""
+    """Makes all signatures findable. The referrers of a repository are entered together."""
     sides = {id(task.side): task.side for task in tasks if not task.older}
     entered = {key: _publish(side, {}) for key, side in sides.items()}
 

@@ -1,7 +1,7 @@
-"""Whether a signature or attestation of ours is at a registry already, and whether it may lie where it should.
+"""Checks whether the Sovereign's signature or attestation is in a registry already, and whether it may be put there.
 
-A receipt of ours is believed for what it lists, as long as the registry answers by the digest; an audit, and `--deep`,
-look whether it is also found.
+A receipt of this Sovereign is trusted for what it lists, as long as the registry has the digest. An audit and `--deep`
+also check that clients find the signature.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from airgap.statements.keys.file import PublicKey
 from airgap.store.registry.repository import RegistryRepository
 
 BUNDLES = "application/vnd.dev.sigstore.bundle"
-"""How the media type of a bundle begins, whatever its version: what cosign looks for."""
+"""The prefix of the media type of a bundle, in every version. cosign looks for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What comes with an image in one delivery: a plan asks before it is there."""
+    """Signatures that one delivery contains for an image. A plan needs them before they are in the registry."""
 
     tags: frozenset[str] = frozenset()
     bundles: bool = False
@@ -36,7 +36,7 @@ class Task:
     """One claim about one manifest or index at one registry, and where it goes."""
 
     side: RegistryRepository
-    """Where it goes: a repository of its own, or that of the image."""
+    """Where it goes: a side repository, or that of the image."""
     image: RegistryRepository
     descriptor: Descriptor
     claim: cosign.Claim
@@ -48,27 +48,27 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The tag, `""` for a bundle."""
+        """The tag; `""` for a bundle."""
         return self.claim.tag if self.older else ""
 
     @property
     def key(self) -> tuple[int, str]:
-        """One claim in two repositories is one in a side repository, and two beside the images."""
+        """A claim for two repositories is one task in a side repository, and two tasks next to the images."""
         return id(self.side), self.signs.statement
 
     @property
     def beside(self) -> bool:
-        """True where it goes to the image itself."""
+        """True if it goes to the repository of the image itself."""
         return self.side is self.image
 
     def change(self, digest: Digest | None, outcome: ChangeOutcome, reason: str = "") -> Change:
-        """A line about it. Without a signature the digest is that of the subject."""
+        """A change for the task. Without a signature, the digest is that of the subject."""
         said = str(digest or self.claim.subject)
         return Change("", self.side.name, self.name, said, outcome=outcome, reason=reason, signs=self.signs)
 
 
 def look(task: Task, key: PublicKey) -> Change:
-    """PRESENT with the digest of what is there, REFUSED with the reason, or WRITE. Raises `UpstreamError`."""
+    """PRESENT with the digest of the signature, REFUSED with the reason, or WRITE. Raises `UpstreamError`."""
     known = _received(task)
     if known is not None:
         return task.change(known, ChangeOutcome.PRESENT)
@@ -76,7 +76,7 @@ def look(task: Task, key: PublicKey) -> Change:
 
 
 def _received(task: Task) -> Digest | None:
-    """What a receipt of ours lists, if the registry still answers by that digest."""
+    """The digest that a receipt of this Sovereign lists, if the registry still has it."""
     listed = task.run.signed.get((task.side.name, task.name, task.signs))
     if listed is None or task.run.deep:
         return None
@@ -95,7 +95,7 @@ def _look_bundle(task: Task, key: PublicKey) -> Change:
         if node is None or len(layers) != 1:
             continue
         bundles = True
-        said = node.annotations.get(cosign.PREDICATE)  # ours says it
+        said = node.annotations.get(cosign.PREDICATE)  # the Sovereign's own bundles have it
         if said == task.claim.predicate_type and layers[0].size <= task.claim.limit:
             data = _blob(task.side, layers[0])
             if cosign.is_signed_by(data, task.claim, key):
@@ -103,7 +103,7 @@ def _look_bundle(task: Task, key: PublicKey) -> Change:
     tag = _older_tag(task) if task.beside and not bundles else ""
     if tag:
         reason = (
-            f"upstream signed it as {tag}, which cosign would not see any more beside a bundle of ours: "
+            f"upstream signed it as {tag}, which cosign would no longer find next to a bundle of this Sovereign: "
             "use a side repository, or layout: legacy"
         )
         return task.change(None, ChangeOutcome.REFUSED, reason)
@@ -116,7 +116,7 @@ def _look_older(task: Task, key: PublicKey) -> Change:
         if _is_ours(task, layer, key):
             return task.change(found and found[0].digest, ChangeOutcome.PRESENT)
     if task.beside and (found is not None or task.name in task.upstream.tags):
-        reason = "the tag holds other signatures, which are not ours to change: use a side repository"
+        reason = "the tag holds other signatures, which airgap does not change: use a side repository"
         return task.change(found and found[0].digest, ChangeOutcome.REFUSED, reason)
     return task.change(None, ChangeOutcome.WRITE)
 
@@ -129,12 +129,12 @@ def _is_ours(task: Task, layer: dict[str, Any], key: PublicKey) -> bool:
 
 
 def payload_of(task: Task) -> bytes:
-    """What a signature in the older layout signs."""
+    """The payload of a signature in the older layout."""
     return cosign.simple_payload(task.claim.subject, str(task.side))
 
 
 def tagged(repository: RegistryRepository, tag: str) -> tuple[Descriptor, bytes] | None:
-    """The manifest under a tag, `None` where there is none."""
+    """The manifest under a tag; `None` if there is none."""
     try:
         return repository.manifest(tag)
     except NotFoundError:
@@ -142,7 +142,7 @@ def tagged(repository: RegistryRepository, tag: str) -> tuple[Descriptor, bytes]
 
 
 def _node(repository: RegistryRepository, found: Descriptor) -> Node | None:
-    """A referrer, read: lists may leave out what it is. `None` for one that is gone, or no manifest."""
+    """Reads a referrer, because lists may omit its type. `None` if it is gone or is not a manifest."""
     try:
         return parse_node(*repository.manifest(found.digest))
     except (NotFoundError, IntegrityError):
@@ -150,7 +150,7 @@ def _node(repository: RegistryRepository, found: Descriptor) -> Node | None:
 
 
 def _blob(repository: RegistryRepository, blob: Descriptor) -> bytes:
-    """The bytes of a small blob, `b""` where they are not what the digest says, or gone."""
+    """The bytes of a small blob; `b""` if it is gone or does not match its digest."""
     try:
         with repository.open(blob) as stream:
             data = read_limited(stream, blob.size)
@@ -160,7 +160,7 @@ def _blob(repository: RegistryRepository, blob: Descriptor) -> bytes:
 
 
 def _older_tag(task: Task) -> str:
-    """A tag of the older layout that the subject has where it is, or gets with the delivery; `""` for none."""
+    """A tag of the older layout that the subject has, or gets with the delivery; `""` for none."""
     for tag in (
         cosign.signature_tag(task.claim.subject),
         cosign.attestation_tag(task.claim.subject),

@@ -1,4 +1,4 @@
-"""`Imported`: what an import plans and does."""
+"""`Imported`: the plan and the results of an import."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from airgap.destinations.make import Work
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did, or with a dry run would do."""
+    """What an import did, or would do in a dry run."""
 
     opened: Opened
     work: Work
     missing_volumes: list[str] = field(default_factory=list)
     waits: bool = False
-    """True while something is on a disc that is still to come: then nothing was published."""
+    """True while content is on a disc that is not attached yet; nothing has been published then."""
     receipt: bytes | None = None
     unkept: Mapping[str, AirgapError] = field(default_factory=dict)
-    """The destinations that did not take the list of accepted deliveries, with why."""
+    """The destinations that did not accept the list of accepted deliveries, with the errors."""
 
     @property
     def lines(self) -> list[AnyLine]:
-        """One form at one destination each."""
+        """The lines: one form at one destination each."""
         return self.work.lines
 
     @property
     def gone(self) -> dict[str, AirgapError]:
-        """The destinations that did not answer, with why: they are not asked again."""
+        """The destinations that did not answer, with the errors. They are not asked again."""
         found = {line.destination.url: line.error for line in self.lines}
         return {url: error for url, error in found.items() if isinstance(error, UnreachableError)}
 
     @property
     def whole(self) -> bool:
-        """True when nothing is left to do for this delivery, so that nothing of it need be kept."""
+        """True if nothing is left to do for this delivery, so that none of its spooled content is needed."""
         failed = any(change.outcome is ChangeOutcome.FAILED for _, change in self.changes)
         return not (self.waits or self.errors or failed)
 
     @property
     def errors(self) -> list[AirgapError]:
-        """What failed, in the order of the lines. What waits for another disc has not."""
+        """The errors, in the order of the lines. A line that waits for another disc has not failed."""
         return [line.error for line in self.failed if line.error is not None]
 
     @property

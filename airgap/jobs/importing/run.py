@@ -29,17 +29,17 @@ from airgap.station.signatory import Signatory
 
 
 def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Imported:
-    """What an import would do. Writes nothing.
+    """Plans an import. Writes nothing.
 
-    Raises `InputError` for what has no place or collides, before anything is asked; an unreachable destination is an
-    error of its lines.
+    Raises `InputError` for a form without a place or with a collision, before any request. An unreachable destination
+    is an error of its lines.
     """
     forms = forms_of(opened)
     work = destinations.work(forms)
     for share in work.shares:
         share.check()
     lines = work.lines
-    # The first line of each destination goes ahead: one that cannot be reached is waited for once.
+    # The first line of each destination goes ahead, so that an unreachable destination is waited for once.
     first = {id(line.destination): line for line in reversed(lines)}
     each(jobs, _plan, list(first.values()))
     for line in lines:
@@ -51,21 +51,21 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
 
 
 def forms_of(opened: Opened) -> list[Form]:
-    """What each item brings, in the locks' order; all of it is in the delivery, if not on the volumes at hand.
+    """The form of each item, in the order of the locks. All content is in the delivery, if not on the attached volumes.
 
     Raises `NotFoundError` (`volume-missing`) and `IntegrityError`.
     """
     forms = []
     for item, root in opened.roots():
         if not opened.volumes.has(root):
-            opened.volumes.open(root)  # says which volume is missing
+            opened.volumes.open(root)  # its error names the missing volume
         forms.append(kind_of(item).form(item, root, opened.volumes))
     _check_listed(forms, opened)
     return forms
 
 
 def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -> None:
-    """`work` for every line, several at once; an error of the destination becomes the line's."""
+    """Does `work` for every line, several at once. An error of the destination becomes the error of the line."""
 
     def guarded(line: AnyLine) -> None:
         if line.error is not None:
@@ -81,7 +81,7 @@ def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -
 
 
 def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
-    """Raises `IntegrityError` (`not-in-delivery`) when an item names content that is in no volume at all."""
+    """Raises `IntegrityError` (`not-in-delivery`) if an item names content that is in no volume of the delivery."""
     listed = opened.index.contents.blobs
     for form in forms:
         for blob in form.blobs():
@@ -89,7 +89,7 @@ def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
                 raise IntegrityError(
                     "not-in-delivery",
                     f"{form.item!r}: {blob.digest} is in no volume of this delivery",
-                    "have it cut again",
+                    "ask the sender to cut the delivery again",
                 )
 
 
@@ -106,19 +106,19 @@ def run_import(
     progress: Progress,
     countersigner: Countersigner | None = None,
 ) -> Imported:
-    """Does what was planned, as far as the volumes at hand go.
+    """Carries out the plan, as far as the attached volumes allow.
 
-    1. Write the acceptance down, before anything becomes visible; 2. bring all content, each blob read once and hashed
-    as it goes; 3. stop here while something is on a volume that is not there, and keep what the next disc will need
-    of this one; 4. publish names in one sweep; 5. sign what was admitted, where that is wanted; 6. sign the receipt.
-    A destination or an item that fails drops out, the others go on, and the same command finishes it later.
+    1. Record the acceptance before anything becomes visible. 2. Transfer all content; each blob is read once and hashed
+    on the way. 3. Stop here while content is on a volume that is not attached, and keep the parts of this disc that the
+    next one will need. 4. Publish all names. 5. Sign admitted content, if that is configured. 6. Sign the receipt.
+    A destination or item that fails is left out, and the others continue. The same command completes it later.
     """
     opened = planned.opened
-    # 1. Accepted, durably.
+    # 1. Record the acceptance durably.
     ledger.record(opened.admitted.record)
     planned.unkept = ledger.unkept
     opened.keep_plan()
-    # 2. Content.
+    # 2. Transfer the content.
     live = [line for line in planned.lines if line.error is None]
     shares = planned.work.shares
     progress.start("import", sum(share.announce() for share in shares), len(live))
@@ -126,7 +126,7 @@ def run_import(
         share.transfer()
     for line in live:
         _explain(line)
-    # 3. Nothing is published while something is not there.
+    # 3. Publish nothing while content is missing.
     waiting = [line.error for line in live if isinstance(line.error, AbsentError)]
     absent = [digest for error in waiting for digest in error.digests]
     planned.missing_volumes = opened.volumes.lacking(absent)
@@ -135,7 +135,7 @@ def run_import(
         _keep(planned, absent)
         return planned
 
-    # 4. Names. Where all are in place and nothing was brought, the plan has just read them: once is enough.
+    # 4. Publish names. If all are in place and nothing was transferred, the plan has just read them: that is enough.
     settled = all(line.in_place for line in planned.lines)
 
     def publish(line: AnyLine) -> None:
@@ -144,17 +144,17 @@ def run_import(
         progress.done(line.form.item, ", ".join(sorted({str(change.outcome) for change in line.changes})))
 
     each(jobs, publish, planned.lines)
-    # 5. Our signatures, beside those of upstream.
+    # 5. Add the Sovereign's signatures to those of upstream.
     if countersigner is not None:
         countersigner.run(planned.work.at_registries, opened.admitted.reports, jobs, progress)
-    # 6. The receipt.
+    # 6. Sign the receipt.
     if station is not None:
         planned.receipt = station.sign(opened.media.digest, _receipt(planned))
     return planned
 
 
 def _keep(planned: Imported, absent: Sequence[str]) -> None:
-    """Spools what will be read after this disc is gone: parts of split blobs, and what is written last."""
+    """Spools content that is needed after this disc is removed: parts of split blobs, and what is written last."""
     opened = planned.opened
     if opened.spool is not None:
         late = [blob for line in planned.lines for blob in line.form.late(line.changes)]
@@ -164,8 +164,8 @@ def _keep(planned: Imported, absent: Sequence[str]) -> None:
 def _explain(line: AnyLine) -> None:
     if isinstance(line.error, IntegrityError) and not line.error.hint:
         line.error = line.error.with_hint(
-            "the medium is damaged, or the way from it: `airgap verify` names the volume; copy it again from the "
-            "original, and run the same command"
+            "the medium, or the way from it to this machine, is damaged: `airgap verify` names the volume; copy it "
+            "again from the original, and run the same command"
         )
 
 
