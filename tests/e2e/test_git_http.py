@@ -367,7 +367,10 @@ item = kind.resolve(GitRequest(url=source, name="thing", lfs=True))
 store = Memory()
 form = dataclasses.replace(kind.form(item, kind.pack(item, store), store), original="example.org/thing")
 inside = GitDestination(
-    GitConfig(url, {"example.org": "catalog"}), Client(zone="gap"), Path(folder) / "inside", Run(Silent())
+    GitConfig(url=url, organizations={"example.org": "catalog"}),
+    Client(zone="gap"),
+    Path(folder) / "inside",
+    Run(Silent()),
 )
 plan = inside.plan(form)
 print("planned", flush=True)

@@ -167,7 +167,7 @@ from tests.worlds.s3 import PART, big
 from tests.suites.destination_suite import tree
 endpoint, buckets, folder = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
 keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")
-config = S3Config(endpoint, buckets, HostConfig(credentials=keys))
+config = S3Config(endpoint=endpoint, buckets=buckets, host=HostConfig(credentials=keys))
 run = Run(Silent(), jobs=1)
 destination = S3Destination(config, folder / "journals", run, single_put=PART, part_size=PART)
 form = tree({"weights": big(40_000_000)})
@@ -545,7 +545,7 @@ class Source:
 
 endpoint, bucket, folder, size = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 keys = Credentials(access_key_file=folder / "access", secret_key_file=folder / "secret")
-config = S3Config(endpoint, {"models": bucket}, HostConfig(credentials=keys))
+config = S3Config(endpoint=endpoint, buckets={"models": bucket}, host=HostConfig(credentials=keys))
 blob = Descriptor("application/octet-stream", *hash_stream(Pattern(size)))
 form = Tree("acme/big", "models", "acme/big/r", {"w": blob}, blob, Source(), None)
 single = size // 4 if sys.argv[5] == "parts" else size
