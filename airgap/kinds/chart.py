@@ -109,12 +109,11 @@ class ChartRequest:
 
     ref: str = spec(
         Text("a chart reference, such as oci://ghcr.io/openova-io/bp-cilium:1.1.1", least=1),
-        "A `+` in the version is written `_`, as registries have it. "
-        "Also `oci:DIR[:NAME]` and `oci-archive:FILE[:NAME]`.",
+        "Write a `+` in the version as `_`, as registries do. Also `oci:DIR[:NAME]` and `oci-archive:FILE[:NAME]`.",
     )
     name: str = spec(
         ITEM_NAME,
-        "Left out: the ref without `oci://`. Of a chart that lies here a full reference, as of an image.",
+        "Default: the ref without `oci://`. For a local chart, a full reference is required, as for an image.",
         default="",
     )
     phase: str = spec(PHASE, default="registry")
@@ -125,7 +124,7 @@ class ChartRequest:
         if local_scheme(self.ref) in LAYOUT_SCHEMES:
             ref, name = local_reference(at)
             if not (self.name or name):
-                at.bad(f"{quoted(self.ref)} names no chart in it, expected ':NAME' at its end or a 'name'")
+                at.bad(f"{quoted(self.ref)} names no chart, expected ':NAME' at the end or a 'name'")
             check_inside(at, self.name or name)
             return replace(self, ref=ref, name=self.name or name)
         at.bad(chart_complaint(self.ref), "ref")

@@ -77,14 +77,14 @@ def _file(item: Item) -> LockedFile:
 class FileRequest:
     """A file by https URL or local path. `sha256` is 64 hex digits; `path` is where it goes in the bucket."""
 
-    url: str = spec(Text("an https address", least=1, complaint=url_complaint), default="")
+    url: str = spec(Text("an https URL", least=1, complaint=url_complaint), default="")
     file: Path | None = spec(FILE, default=None)
     sha256: str = spec(SHA256)
     path: str = spec(
         Text("a path in the bucket, such as k3s/v1.31/k3s", least=1, complaint=path_complaint),
-        "Relative, without `.` and `..`.",
+        "A relative path without `.` and `..`.",
     )
-    name: str = spec(ITEM_NAME, "Left out: the path.", default="")
+    name: str = spec(ITEM_NAME, "Default: the path.", default="")
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> FileRequest:
@@ -96,9 +96,9 @@ class FileRequest:
             for folder in ("/".join(parts[:count]) for count in range(1, len(parts))):
                 at.reader.taken((*section, "folder", folder))[self.path] = here
                 if folder in files:
-                    at.bad(f"{quoted(folder)} is a file already ({at.reader.at(files[folder])})", "path")
+                    at.bad(f"{quoted(folder)} is already a file ({at.reader.at(files[folder])})", "path")
             for steps in at.reader.taken((*section, "folder", self.path)).values():
-                at.reader.bad(steps, f"{quoted(self.path)} is a file already ({at.reader.at(here)})")
+                at.reader.bad(steps, f"{quoted(self.path)} is already a file ({at.reader.at(here)})")
         return replace(self, name=self.name or self.path)
 
 

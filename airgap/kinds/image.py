@@ -59,19 +59,19 @@ class ImageRequest:
 
     ref: str = spec(
         Text("a full image reference, such as docker.io/library/alpine:3.20", least=1),
-        "Registry host, repository, and a tag or digest or both. Also `oci:DIR[:NAME]` (an OCI layout), "
-        "`oci-archive:FILE[:NAME]` (the same as a tar) and `docker-daemon:REF`.",
+        "Registry host, repository, and a tag or a digest or both. Also `oci:DIR[:NAME]` (an OCI layout), "
+        "`oci-archive:FILE[:NAME]` (an OCI layout in a tar file) and `docker-daemon:REF`.",
     )
     name: str = spec(
         ITEM_NAME,
-        "Left out: the ref; of an OCI layout the NAME in it, and then one of the two is needed. What lies here "
-        "(`oci:`, `oci-archive:`, `docker-daemon:`) goes inside by its name, which is a full reference: "
-        "`registry.local/team/app:1.0`.",
+        "Default: the ref. For an OCI layout the default is its NAME; one of the two is required. A local image "
+        "(`oci:`, `oci-archive:`, `docker-daemon:`) is stored in the Sovereign under this name, which must be a full "
+        "reference: `registry.local/team/app:1.0`.",
         default="",
     )
     platforms: tuple[str, ...] = spec(
         ListOf(PLATFORM, "a list of platforms", least=1, unique=True),
-        "Only these children of a multi-arch index. Left out: the whole index.",
+        "Carry only these children of a multi-arch index. Default: the complete index.",
         default=(),
     )
     phase: str = spec(PHASE, default="registry")
@@ -84,7 +84,7 @@ class ImageRequest:
         if scheme:
             ref, name = local_reference(at)
             if not (self.name or name) and scheme != ENGINE_SCHEME:
-                at.bad(f"{quoted(self.ref)} names no image in it, expected ':NAME' at its end or a 'name'")
+                at.bad(f"{quoted(self.ref)} names no image, expected ':NAME' at the end or a 'name'")
             check_inside(at, self.name or name)
             return replace(self, ref=ref, name=self.name or name)
         if self.ref.startswith(CHART_SCHEME):

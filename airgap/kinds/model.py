@@ -260,7 +260,7 @@ class ModelRequest:
     directory: Path | None = spec(FOLDER, default=None)
     name: str = spec(
         Text("the model's name, such as BAAI/bge-m3", pattern=_NAME),
-        "Where the model goes in its bucket. Left out: the repo. A directory needs one.",
+        "The path of the model in its bucket. Default: the repo. Required with `directory`.",
         default="",
     )
     revision: str = spec(
@@ -272,7 +272,7 @@ class ModelRequest:
             "a list of patterns",
             least=1,
         ),
-        "Only files whose path fits one of them. `*` fits `/` too. Left out: all files.",
+        "Carry only files whose path matches one of them. `*` also matches `/`. Default: all files.",
         default=(),
     )
     where: str = given("where", default="")

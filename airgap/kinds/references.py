@@ -13,13 +13,13 @@ from airgap.resources.shapes import Choice, Place
 
 PHASE = Choice(
     PHASES[::-1],
-    "`seed` is what must run before the registry answers: it is handed over as image files too. "
-    "`registry` is everything else.",
+    "`seed`: must run before the registry does, and is therefore also handed over as image files. "
+    "`registry`: everything else.",
 )
 
 
 def local_reference(at: Place) -> tuple[str, str]:
-    """The reference with an absolute path, and the name in it: everything after the path's colon."""
+    """The reference with an absolute path, and the name in it: the part after the colon that ends the path."""
     ref = at.value["ref"]
     scheme, _, rest = ref.partition(":")
     if scheme == ENGINE_SCHEME:
@@ -33,10 +33,10 @@ def local_reference(at: Place) -> tuple[str, str]:
 
 
 def check_inside(at: Place, name: str) -> None:
-    """Of what lies here the name alone says where it goes inside. Behind the gap nobody can correct it."""
+    """Checks the name of a local item. Only the name says where it goes, and behind the gap it cannot be corrected."""
     complaint = image_complaint(name.removeprefix(CHART_SCHEME)) if name else ""
     if complaint:
-        hint = "what lies here goes inside by its name: write it in full, such as registry.local/team/app:1.0"
+        hint = "a local item goes to this name in the Sovereign: write it in full, such as registry.local/team/app:1.0"
         at.bad(f"{complaint} ({hint})", "name" if "name" in at.value else "ref")
 
 

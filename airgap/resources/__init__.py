@@ -1,5 +1,6 @@
-"""What people write, in Kubernetes' manner: Request, Upstreams, Sovereign, Trust, Policy, Waiver.
+"""Resources in the style of Kubernetes: Request, Upstreams, Sovereign, Trust, Policy, Waiver.
 
-A file for each kind declares its fields (`fields`); `catalog` lists the kinds; `schemas` has the JSON Schemas that
-`scripts/reference` makes from them; `load` reads YAML and answers a mistake with file, line and column.
+One module for each kind of resource declares its fields (`fields`). `catalog` lists these kinds. `scripts/reference`
+makes the JSON Schemas in `schemas` from the declarations. `load` reads YAML, and reports each mistake with file, line
+and column.
 """

@@ -1,4 +1,4 @@
-"""The kinds of resource, each declared in a file of its own. A new kind is a line here."""
+"""The kinds of resource, each declared in its own module. To add one, add a line here."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ KINDS = tuple(RESOURCES)
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema of a kind, as it is published in `airgap/resources/schemas`."""
+    """The JSON Schema of a kind of resource, as published in `airgap/resources/schemas`."""
     return resource_schema(RESOURCES[kind])

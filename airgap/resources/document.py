@@ -1,8 +1,8 @@
-"""YAML into plain values with positions: the JSON-like part of YAML 1.2, and nothing that surprises.
+"""Reads YAML into plain values with positions. Accepts only the part of YAML 1.2 that corresponds to JSON.
 
-Read from the parser's events rather than with a YAML loader, because a loader resolves aliases, tags, merge keys and
-YAML 1.1's scalars (`no`, `1:30`, dates) before anybody can refuse them. Refused with their position: anchors, aliases,
-tags, merge keys, duplicate keys, keys that are not text, control characters, and more than the limits below.
+Uses the parser's events and not a YAML loader: a loader resolves aliases, tags, merge keys and the scalars of YAML 1.1
+(`no`, `1:30`, dates) before they can be refused. Refuses, with their position: anchors, aliases, tags, merge keys,
+duplicate keys, keys that are not text, control characters, and files above the limits below.
 Source: YAML 1.2.2, 10.3 "Core Schema".
 """
 
@@ -20,11 +20,11 @@ from airgap.resources.problems import Mark, Number, Problem, Steps, answer, quot
 MAX_BYTES = 4 << 20
 """Bytes of a resource file: tens of thousands of items, more than people write or review."""
 MAX_DEPTH = 32
-"""Levels of maps and lists: ours have seven."""
+"""Levels of maps and lists: resources have seven."""
 MAX_NODES = 200_000
-"""Keys and values of a file: bounds the memory, which is about 1 KiB for each."""
+"""Keys and values of a file. This limits the memory, about 1 KiB for each."""
 MAX_DOCUMENTS = 16
-"""Documents of a file: there are four kinds, and each may occur once."""
+"""Documents of a file: each kind of resource can occur once."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser where PyYAML was built with it (ten times faster), else the one in Python."""
@@ -42,27 +42,27 @@ _NOT_YAML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\u
 
 @dataclass(slots=True)
 class Document:
-    """One document: its value out of `dict`, `list`, `str`, `bool`, `None` and `Number`, and where everything is."""
+    """One document: its value (`dict`, `list`, `str`, `bool`, `None`, `Number`), and the position of every part."""
 
     value: Any = None
     values: dict[Steps, Mark] = field(default_factory=dict)
     keys: dict[Steps, Mark] = field(default_factory=dict)
 
     def mark(self, steps: Steps) -> Mark:
-        """Where the value is, or the nearest thing around it that is there."""
+        """The position of the value, or of the nearest value around it that exists."""
         while steps and steps not in self.values:
             steps = steps[:-1]
         return self.values.get(steps, Mark(1, 1))
 
     def key_mark(self, steps: Steps) -> Mark:
-        """Where the value's key is."""
+        """The position of the value's key."""
         return self.keys.get(steps) or self.mark(steps)
 
 
 def read_documents(data: bytes, label: str) -> list[Document]:
-    """The documents of a YAML file; empty ones are left out. `label` is the file's name in messages.
+    """The documents of a YAML file, without empty ones. `label` is the file's name in messages.
 
-    Raises `InputError` (`bad-resource`) for the first thing that is not YAML, or more YAML than we take.
+    Raises `InputError` (`bad-resource`) for the first part that is not valid YAML, or that is not supported.
     """
     text = _text(data, label)
     composer = _Composer(label)
@@ -73,12 +73,12 @@ def read_documents(data: bytes, label: str) -> list[Document]:
         raise answer(label, [_syntax(error, text)]) from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # The parser in Python lets chr() raise for `"\UFFFFFFFF"`.
-        raise answer(label, [Problem(composer.last, f"not YAML: {error}")]) from error
+        raise answer(label, [Problem(composer.last, f"not valid YAML: {error}")]) from error
     return [document for document in composer.documents if document.value is not None]
 
 
 def scalar(text: str) -> Any:
-    """The value of a plain (unquoted) scalar by the core schema: `None`, a `bool`, a `Number`, or the text."""
+    """The value of a plain (unquoted) scalar in the core schema: `None`, a `bool`, a `Number`, or the text."""
     if _NULL.match(text):
         return None
     if _BOOL.match(text):
@@ -112,20 +112,20 @@ def _mark(mark: Any) -> Mark:
 
 
 _SYNTAX = (
-    (re.compile("tab character"), "a tab; YAML indents with spaces"),
-    (re.compile("incompatible YAML"), "a %YAML line for a version other than 1; leave it out"),
+    (re.compile("tab character"), "found a tab; indent with spaces"),
+    (re.compile("incompatible YAML"), "the %YAML line names a version other than 1; remove the line"),
     (
         re.compile("mapping values are not allowed"),
-        "a ':' where no field can stand; is the indentation right, {quotes}",
+        "a ':' is not allowed here; check the indentation, {quotes}",
     ),
     (re.compile("',' or '[]}]'"), "expected ',' or the bracket that closes the one opened at {begun}"),
     (re.compile("unexpected end of stream|document separator"), "the quote opened at {begun} is not closed"),
     (
         re.compile("expected '-' indicator|expected <block end>|expected key|expected ':'"),
-        "does not fit what began at {begun}; is the indentation right, {quotes}",
+        "does not belong to the list or map that starts at {begun}; check the indentation, {quotes}",
     ),
 )
-"""What both parsers complain about most, in words that need no knowledge of parsers."""
+"""The most frequent complaints of both parsers, in words that need no knowledge of parsers."""
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str) -> Problem:
@@ -136,17 +136,17 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> Problem:
     if "cannot start any token" in problem:
         character = text.splitlines()[mark.line - 1][mark.column - 1 : mark.column]
         if character == "\t":
-            return Problem(mark, "a tab; YAML indents with spaces")
-        return Problem(mark, f"a value that starts with {quoted(character)} must stand in quotes")
+            return Problem(mark, "found a tab; indent with spaces")
+        return Problem(mark, f"a value that starts with {quoted(character)} must be in quotes")
     for pattern, words in _SYNTAX:
         if pattern.search(problem):
-            return Problem(mark, words.format(begun=begun, quotes="and is text that holds ': ' in quotes?"))
-    return Problem(mark, f"not YAML: {problem}")
+            return Problem(mark, words.format(begun=begun, quotes="and put text that contains ': ' in quotes"))
+    return Problem(mark, f"not valid YAML: {problem}")
 
 
 @dataclass(slots=True)
 class _Open:
-    """A map or list that is being read. `key` is the key whose value comes next."""
+    """A map or list that is being read. `key` is the key of the next value."""
 
     steps: Steps
     value: dict[str, Any] | list[Any]
@@ -154,7 +154,7 @@ class _Open:
 
 
 class _Composer:
-    """Takes the parser's events one by one; never recurses, so that depth costs nothing before it is refused."""
+    """Reads the parser's events one by one. Does not recurse, so deep nesting costs nothing before it is refused."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -171,7 +171,7 @@ class _Composer:
                     self._refuse(f"got more than {MAX_DOCUMENTS} documents in one file, expected one of each kind")
                 self.documents.append(Document())
             case yaml.AliasEvent():
-                self._refuse(f"alias {quoted('*' + str(event.anchor))}: there are no anchors here; write it out")
+                self._refuse(f"alias {quoted('*' + str(event.anchor))} is not supported; write the value out")
             case yaml.ScalarEvent():
                 self._plain(event)
                 self._add_scalar(event)
@@ -188,15 +188,15 @@ class _Composer:
         raise answer(self.label, [Problem(self.last, text)])
 
     def _plain(self, event: Any) -> None:
-        """Counts a node, and refuses what JSON does not have."""
+        """Counts a node, and refuses features that JSON does not have."""
         self._nodes += 1
         if self._nodes > MAX_NODES:
             self._refuse(f"got more than {MAX_NODES} keys and values, expected a smaller file")
         if event.anchor:
-            self._refuse(f"anchor {quoted('&' + event.anchor)}: there are no anchors here; write it out")
+            self._refuse(f"anchor {quoted('&' + event.anchor)} is not supported; write the value out")
         if event.tag:
             written = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._refuse(f"tag {quoted(written)}: tags are not taken; put text in quotes instead")
+            self._refuse(f"tag {quoted(written)} is not supported; put text in quotes instead")
 
     def _add_scalar(self, event: yaml.ScalarEvent) -> None:
         plain = event.implicit[0]
@@ -212,14 +212,14 @@ class _Composer:
 
     def _add_key(self, top: _Open, value: Any, *, merge: bool) -> None:
         if merge:
-            self._refuse("merge key '<<': not taken; write the fields out")
+            self._refuse("merge key '<<' is not supported; write the fields out")
         if not isinstance(value, str):
             written = value.text if isinstance(value, Number) else {None: "null", True: "true"}.get(value, "false")
             self._refuse(f"key {quoted(written)} is not text; put it in quotes")
         steps = (*top.steps, value)
         keys = self.documents[-1].keys
         if steps in keys:
-            self._refuse(f"{spell(steps)}: written twice, first at {keys[steps]}")
+            self._refuse(f"{spell(steps)}: set twice, first at {keys[steps]}")
         keys[steps] = self.last
         top.key = value
 
@@ -228,11 +228,11 @@ class _Composer:
             self._refuse(f"nested deeper than {MAX_DEPTH} levels")
         top = self._stack[-1] if self._stack else None
         if top is not None and isinstance(top.value, dict) and top.key is None:
-            self._refuse("a map or list as a key; a key is text, and text that begins with { or [ stands in quotes")
+            self._refuse("a key must be text, not a map or a list; put text that begins with { or [ in quotes")
         self._stack.append(_Open(self._place(value), value))
 
     def _place(self, value: Any) -> Steps:
-        """Puts a value where it belongs; returns its steps."""
+        """Adds a value to the map or list that is open, and returns its steps."""
         document = self.documents[-1]
         if not self._stack:
             document.value = value

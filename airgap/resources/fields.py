@@ -1,13 +1,13 @@
-"""Fields of what people write, declared once: JSON Schema, reader and reference come from a dataclass.
+"""Declares the fields of resources. The JSON Schema, the reader and the reference come from one declaration.
 
     @spec_map("a map with the host's address")
     class Host:
         url: str = spec(Text("an address"), "Words for the reference.")
         ca_file: Path | None = spec(CA_FILE, default=None)
 
-A shape says what a value looks like: one of `shapes`, or another such class. A field with a default may be left out.
-A method `checked(self, at: Place)` does what a schema cannot say: it reports with `at.bad(…)` and returns the value,
-often itself. `Host.spec` is the class's own shape: `schema()` is its JSON Schema, `read(place)` makes its value.
+A shape describes the form of a value: one of `shapes`, or another such class. A field with a default may be left out.
+A method `checked(self, at: Place)` checks what a schema cannot express: it reports with `at.bad(…)` and returns the
+value, often itself. `Host.spec` is the class's own shape: `schema()` is its JSON Schema, `read(place)` makes its value.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ T = TypeVar("T")
 
 
 class Table:
-    """Fields that other modules bring: their names and shapes, in the order in which they were offered."""
+    """Fields that other modules offer: their names and shapes, in the order of the offers."""
 
     changes = 0
-    """Of all tables: a schema that was made at another count is old."""
+    """The changes of all tables. A schema made at another count is outdated."""
 
     def __init__(self, load: Callable[[], None]) -> None:
-        """`load` is called before the table is read, and sees to it that the other modules have brought theirs."""
+        """`load` is called before the table is read. It makes the other modules offer their fields."""
         self._load = load
         self._shapes: dict[str, Declared] = {}
 
     @property
     def shapes(self) -> Mapping[str, Declared]:
-        """The shapes by their names."""
+        """The shapes, by name."""
         self._load()
         return self._shapes
 
     def read(self, at: Place) -> dict[str, Any]:
-        """The values of a map's fields that are in the table; those that are empty are left out."""
+        """The values of the table's fields in a map, without empty values."""
         there = {key: shape for key, shape in self.shapes.items() if _has(at, key, shape)}
         found = {key: shape_of(shape).read(at.child(key)) for key, shape in there.items()}
         return {key: value for key, value in found.items() if value}
 
     def offer(self, name: str, shape: Declared) -> None:
-        """Adds a field that may be left out."""
+        """Adds an optional field."""
         self._shapes[name] = shape
         Table.changes += 1
 
     def withdraw(self, name: str) -> None:
-        """Takes a field away."""
+        """Removes a field."""
         del self._shapes[name]
         Table.changes += 1
 
@@ -74,7 +74,7 @@ class _Given:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of a declared dataclass: what it is called there, where its value comes from, its default."""
+    """A field of a declared class: its name there, the source of its value, its default."""
 
     attribute: str
     mark: _Spec | _Inline | _Given | Table
@@ -82,31 +82,32 @@ class _Field:
 
     @property
     def name(self) -> str:
-        """The name in files: `caFile` for `ca_file`, where the declaration does not give another."""
+        """The name in files: `caFile` for `ca_file`, unless the declaration gives another."""
         first, *rest = self.attribute.split("_")
         return (isinstance(self.mark, _Spec) and self.mark.name) or first + "".join(one.capitalize() for one in rest)
 
 
 def spec(shape: Declared, doc: str = "", *, name: str = "", default: Any = MISSING) -> Any:
-    """A field that people write, as `name`, left out: `caFile` for `ca_file`. With a `default` it may be left out.
+    """A field that people write. A field with a `default` is optional.
 
-    `doc` are the words for people, left out: the shape's.
+    `name` is its name in files; the default is `caFile` for `ca_file`. `doc` is its description in the reference; the
+    default is the description of the shape.
     """
     return _field(_Spec(shape, doc, name), default)
 
 
 def inline(part: type[Any], *, default: Any = MISSING) -> Any:
-    """A field that holds another declared dataclass, whose fields people write in this same map."""
+    """A field that contains another declared class, whose fields people write in the same map."""
     return _field(_Inline(part), default)
 
 
 def brought(table: Table, *, default: Any = MISSING) -> Any:
-    """A field that holds the values of a table's fields, by name."""
+    """A field that contains the values of a table's fields, by name."""
     return _field(table, default)
 
 
 def given(what: str, *, default: Any = MISSING) -> Any:
-    """A field that nobody writes: `name` and `raw` of the document, `where` or `number` of an entry."""
+    """A field that is not written in the map: `name` and `raw` of the document, `where` or `number` of an entry."""
     return _field(_Given(what), default)
 
 
@@ -118,7 +119,7 @@ def _field(mark: _Spec | _Inline | _Given | Table, default: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """The shape of a declared dataclass: what `spec_map` was told, and the fields."""
+    """The shape of a declared class: the arguments of `spec_map`, and the fields."""
 
     made: type[Any]
     title: str
@@ -129,7 +130,7 @@ class Map:
     fields: tuple[_Field, ...]
 
     def schema(self, doc: str = "") -> dict[str, Any]:
-        """The JSON Schema, with nothing outside that it refers to."""
+        """The JSON Schema. It is complete and refers to no other schema."""
         properties = dict[str, Any]()
         required = list[str]()
         for name, one, default in self.written():
@@ -152,10 +153,10 @@ class Map:
         return made | {"properties": properties}
 
     def read(self, at: Place) -> Any:
-        """The dataclass's value, or what its `checked` makes of it. What is wrong ends up in the reader's problems.
+        """The value of the class, or what its `checked` returns. Adds problems to the reader's.
 
-        The schema must have been asked before. In a map that it refuses, only lists and maps of declared values are
-        read.
+        Validate the document against the schema first. Of a map that the schema refuses, only lists and maps of
+        declared values are read.
         """
         values = dict[str, Any]()
         for one in self.fields:
@@ -196,9 +197,9 @@ def spec_map(
 ) -> Callable[[type[T]], type[T]]:
     """Makes a class a frozen dataclass that declares a map. `title` follows the word "expected" in messages.
 
-    `one_of` maps the words for an alternative to its fields as people write them; exactly one alternative is given.
-    `together` are two fields of which neither goes without the other. `least` is how many fields there must be.
-    The fields are shown to people, and read, in the order of the class.
+    `one_of` maps the name of each alternative to its fields in files; exactly one alternative must be present.
+    `together` are fields that are only allowed together. `least` is the minimum number of fields. The fields are read,
+    and appear in the reference, in the order of the class.
     """
 
     def declare(cls: type[T]) -> type[T]:
@@ -211,12 +212,12 @@ def spec_map(
 
 
 def one_of(*names: str) -> dict[str, tuple[str, ...]]:
-    """Alternatives of one field each, called by it."""
+    """Alternatives of one field each, with the name of that field."""
     return {name: (name,) for name in names}
 
 
 def _has(at: Place, name: str, shape: Declared) -> bool:
-    """Whether a map has a field that can be read."""
+    """Whether the map contains a field that can be read."""
     if not isinstance(at.value, dict) or name not in at.value:
         return False
     if at.sound:
@@ -239,7 +240,7 @@ def _default(one: Field[Any]) -> Any:
 
 
 def _shown(default: Any, made: Mapping[str, Any]) -> bool:
-    """Whether people would write the default themselves; else the words say what leaving the field out means."""
+    """Whether the reference shows the default as a value. For other defaults, the description explains them."""
     if isinstance(default, (tuple, frozenset)):
         least: int = made.get("minItems", 0)
         return made["type"] == "array" and len(default) >= least

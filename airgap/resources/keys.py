@@ -1,4 +1,4 @@
-"""Public keys that resources name by file: they are read here, so that what decides is one set of bytes."""
+"""Reads the public keys that resources name by file, so that every later step uses the same bytes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ KEY_NAME = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"
 
 
 def public_key_file(written_by: str) -> Text:
-    """The path of a public key, which is read as the file's bytes. `written_by` are the programs that write such."""
+    """The shape of the path of a public key. It is read as the file's bytes. `written_by`: "cosign writes"."""
     return Text("the path of a public key, PEM", f"As {written_by} it. {RELATIVE}", least=1, reads=_public_key)
 
 
 def _public_key(at: Place) -> bytes:
-    """The file's bytes, after it was made sure that they are one public key and that no other entry has it.
+    """The file's bytes. Checks that they are one public key, and that no other entry has the same key.
 
-    One key under two roles would let one person sign as two, and a second entry would outlive the first's revocation.
+    With one key in two roles, one person could sign as two. A second entry would also stay valid after the first is
+    revoked.
     """
     path = at.reader.path(at.steps, at.value)
     try:
@@ -30,20 +31,20 @@ def _public_key(at: Place) -> bytes:
         at.bad(error.what)
         return b""
     if b"PRIVATE KEY" in pem:
-        at.bad(f"{quoted(str(path))} is a private key, expected the public one")
+        at.bad(f"{quoted(str(path))} is a private key, expected a public key")
         return pem
     encoded = _encoded(pem)
     if encoded is None:
         what = "expected PEM that begins with -----BEGIN PUBLIC KEY-----"
-        at.bad(f"{quoted(str(path))} is not one public key, {what}")
+        at.bad(f"{quoted(str(path))} is not a single public key, {what}")
         return pem
     at.reader.once(("public keys",), at.steps, encoded.hex(), f"the public key in {quoted(at.value)}")
     return pem
 
 
 def _encoded(pem: bytes) -> bytes | None:
-    """The key as DER SubjectPublicKeyInfo: one form whatever the file looks like. `None`: not one public key."""
-    # Imported here because it takes longer than everything else in this package together.
+    """The key as DER SubjectPublicKeyInfo, the same for every form of the file. `None`: not a single public key."""
+    # Imported here because it takes longer than the rest of this package together.
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import (
         Encoding,

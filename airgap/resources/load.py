@@ -1,8 +1,8 @@
-"""From files to values: `load_request`, `load_upstreams`, `load_sovereign`, `load_trust`.
+"""Loads resource files: `load_request`, `load_upstreams`, `load_sovereign`, `load_trust` and others.
 
-A file holds one document of each kind at most, separated by `---`; a command takes those that it needs, and all of
-them are checked. Documents after the first may leave out `apiVersion` and `metadata`; then those of the first hold.
-Every mistake of a file is in the one `InputError` (`bad-resource`), a line for each:
+A file contains at most one document of each kind, separated by `---`. A command uses the documents that it needs, but
+all of them are checked. Documents after the first may omit `apiVersion` and `metadata`; those of the first then apply.
+One `InputError` (`bad-resource`) reports all mistakes of a file, one per line:
 `request.yaml:7:5: spec.images[0].platfroms: unknown field, did you mean 'platforms'?`
 """
 
@@ -36,14 +36,14 @@ TAKEN_BY = {kind: one.resource.taken_by for kind, one in RESOURCES.items()} | {
     "Lock": "`airgap pull`, `airgap scan` and `airgap bundle` take a Lock",
     "Delivery": "`airgap verify` and `airgap import` take the folder of a Delivery",
 }
-"""Where each kind of ours belongs: for those who offer it elsewhere."""
+"""Which command takes which kind: the hint for a file given to the wrong command."""
 
-HINT = "docs/reference/resources.md has every field with an example"
+HINT = "see docs/reference/resources.md for every field, with an example"
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A resource file: what is in it, what it is called in messages, where its relative paths begin."""
+    """A resource file: its content, its name in messages, and the folder where its relative paths start."""
 
     data: bytes
     label: str
@@ -53,23 +53,23 @@ class _File:
     def of(cls, source: Path | bytes, base_dir: Path | None, label: str) -> _File:
         if isinstance(source, bytes):
             return cls(source, label or "<input>", base_dir or Path("/"))
-        # As much as a lock may have: it is what people offer by mistake, and then shall be told so.
+        # The limit is that of a lock, so that a lock passed by mistake is recognised and reported as such.
         data = read_input(source, MAX_LOCK, "resource-file")
         return cls(data, label or str(source), base_dir or source.absolute().parent)
 
 
 def load(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> tuple[Value, ...]:
-    """All resources of a file, in its order.
+    """All resources of a file, in the order of the file.
 
-    `source` is a path, or the bytes themselves; `base_dir` (absolute) is where relative paths begin, left out: the
-    file's folder; `label` is the file's name in messages, left out: the path as given.
+    `source` is a path, or the bytes themselves. `base_dir` (absolute) is the folder where relative paths start; the
+    default is the file's folder. `label` is the file's name in messages; the default is the path as given.
     Raises `InputError` (`bad-resource`, `resource-file`).
     """
     return _load(_File.of(source, base_dir, label), KINDS, ())
 
 
 def load_request(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> tuple[Request, Upstreams]:
-    """The Request of a file and the Upstreams beside it, empty where there are none. Arguments and errors: `load`."""
+    """The Request and the Upstreams of a file; the Upstreams may be empty. Arguments and errors: `load`."""
     made = _load(_File.of(source, base_dir, label), ("Request", "Upstreams"), ("Request",))
     beside = [one for one in made if isinstance(one, Upstreams)]
     return _only(made, Request), beside[0] if beside else Upstreams(hosts={})
@@ -114,9 +114,10 @@ def _only(made: tuple[Value, ...], kind: type[T]) -> T:
 
 
 def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tuple[Value, ...]:
-    """Checks every document of a file, and makes values of those of the `wanted` kinds.
+    """Checks every document of a file, and makes values of the documents of the `wanted` kinds.
 
-    1. YAML. 2. Kinds: known, none twice, the needed ones there. 3. Schemas. 4. What schemas cannot say.
+    1. YAML. 2. Kinds: all known, no duplicates, none of the needed ones missing. 3. Schemas. 4. Rules that schemas
+    cannot express.
     """
     _refuse_others(file, needed)
     documents = read_documents(file.data, file.label)
@@ -162,10 +163,10 @@ def _asked(needed: tuple[str, ...]) -> str:
 
 
 def _kinds(file: _File, documents: list[Document], needed: tuple[str, ...]) -> list[str]:
-    """The kind of each document. Raises when one is unknown or there twice, or a needed one is not there."""
+    """The kind of each document. Raises if a kind is unknown or occurs twice, or if a needed one is missing."""
     asked = _asked(needed)
     if not documents:
-        raise InputError("bad-resource", f"{file.label}: empty, expected {asked}", HINT)
+        raise InputError("bad-resource", f"{file.label}: the file is empty, expected {asked}", HINT)
     first: dict[str, Document] = {}
     problems: list[Problem] = []
     for document in documents:
@@ -178,7 +179,7 @@ def _kinds(file: _File, documents: list[Document], needed: tuple[str, ...]) -> l
             problems.append(Problem(mark, _foreign(kind, asked)))
         elif kind in first:
             before = first[kind].mark(("kind",))
-            problems.append(Problem(mark, f"kind: a second {kind} in one file, the first is at line {before.line}"))
+            problems.append(Problem(mark, f"kind: second {kind} in this file; the first is at line {before.line}"))
         else:
             first[kind] = document
     for kind in needed:
@@ -207,11 +208,11 @@ def _article(kind: str) -> str:
 
 
 def _inherit(documents: list[Document]) -> None:
-    """Lets later documents leave out what the first one says."""
+    """Copies `apiVersion` and `metadata` of the first document to later ones that omit them."""
     first = documents[0].value
     for document in documents[1:]:
         document.value.setdefault("apiVersion", API_VERSION)
-        # Where the first has no name either, the file is refused for that; saying it once is enough.
+        # If the first has no name either, the file is refused for that; one report is enough.
         document.value.setdefault("metadata", first.get("metadata", {"name": "unnamed"}))
 
 

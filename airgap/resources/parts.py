@@ -14,7 +14,7 @@ from airgap.resources.shapes import ListOf, Place, Text, path
 
 RELATIVE = "Relative paths start at the folder of the resource file."
 UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
-"""Stands for a time that could not be read; such a document is refused anyhow."""
+"""Replaces a time that could not be read. The document is refused in any case."""
 
 
 def _time(at: Place) -> datetime:
@@ -26,7 +26,7 @@ def _time(at: Place) -> datetime:
 
 
 def in_order(at: Place, before: datetime | None, after: datetime | None) -> None:
-    """Reports a `notAfter` that is not after `notBefore`. A time that is `None` or unknown is in order."""
+    """Reports a `notAfter` that is not after `notBefore`. Does nothing if one of the times is `None` or unknown."""
     known = before not in (None, UNKNOWN_TIME) and after not in (None, UNKNOWN_TIME)
     if known and before >= after:  # type: ignore[operator]
         at.bad(f"got {quoted(at.value['notAfter'])}, expected a time after notBefore", "notAfter")
@@ -35,7 +35,7 @@ def in_order(at: Place, before: datetime | None, after: datetime | None) -> None
 RESOURCE_NAME = Text(
     "a name of lower-case letters, digits, '-' and '.'", pattern="^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 )
-ITEM_NAME = Text("a name without spaces", "No two items of a kind have the same name.", pattern=r"^\S{1,300}$")
+ITEM_NAME = Text("a name without spaces", "Items of one kind must have different names.", pattern=r"^\S{1,300}$")
 FILE = path("a file's path", RELATIVE)
 FOLDER = path("a folder's path", RELATIVE)
 SHA256 = Text("64 lower-case hex digits, as sha256sum prints them", pattern="^[0-9a-f]{64}$")
@@ -45,42 +45,42 @@ DIGEST = Text(
     reads=lambda at: Digest(at.value),
 )
 TIME = Text(
-    "a time with its zone, such as 2026-01-01T00:00:00Z",
-    "RFC 3339; with or without quotes.",
+    "a time with its time zone, such as 2026-01-01T00:00:00Z",
+    "RFC 3339, with or without quotes.",
     format="date-time",
     reads=_time,
 )
 HOST = Text(
-    "a host or host:port in lower case, without scheme and path",
+    "a host or host:port in lower case, without a scheme and a path",
     pattern=r"^(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)(:[0-9]{1,5})?$",
 )
 PLACE = Text(
-    "the beginning of an original name, host[:port][/path], without scheme and without '/' at its end",
+    "the beginning of an original name, host[:port][/path], without a scheme and without a final '/'",
     pattern=r"^(\[[0-9a-f:.]+\]|[^\s/:@\[\]]+)(:[0-9]{1,5})?(/[^\s/:@]+)*$",
 )
-APPROVER = Text("who answers for it", pattern=r"\S", most=200)
-REASON = Text("why it may pass", pattern=r"\S", most=2000)
+APPROVER = Text("the name of the person responsible", pattern=r"\S", most=200)
+REASON = Text("the reason for letting it pass", pattern=r"\S", most=2000)
 SECRET_FILE = path(
-    "the path of a file that holds the secret",
-    "Read when it is used; one newline at its end does not count. Refused when others can read it (mode 0600). "
-    + RELATIVE,
+    "the path of a file that contains the secret",
+    "airgap reads the file when it needs the secret, and ignores one newline at its end. It refuses a file that other "
+    "users can read; use mode 0600. " + RELATIVE,
 )
 CA_FILE = path(
     "the path of a PEM file with CA certificates",
-    "What the server's certificate is checked against. Left out: the system's certificates.",
+    "The server's certificate is verified against these. Default: the system's certificates.",
 )
 ALLOWED_HOSTS = ListOf(
     HOST,
     "a list of hosts",
     "Other origins that redirects, upload locations, token realms and LFS links may lead to. "
-    "Left out: the same origin only.",
+    "By default only the same origin is allowed.",
 )
 
 
 @spec_map(
     "a map that names files with secrets",
-    "One of three ways to log in. Secrets are never written into a resource. "
-    "Left out: the docker credential store, else anonymous.",
+    "One of three ways to log in. A resource never contains a secret. "
+    "Default: the docker credential store; without an entry there, anonymous.",
     one_of={
         "username with passwordFile": ("username", "passwordFile"),
         "tokenFile": ("tokenFile",),
@@ -96,19 +96,19 @@ class HostLogin:
     token_file: Path | None = spec(SECRET_FILE, default=None)
     credentials_file: Path | None = spec(
         path("the path of a robot account's file"),
-        "JSON with `name` and `secret`, as Harbor lets people download it. "
-        "Refused when others can read it (mode 0600).",
+        "JSON with `name` and `secret`, as downloaded from Harbor. "
+        "airgap refuses a file that other users can read; use mode 0600.",
         default=None,
     )
 
     def checked(self, at: Place) -> Credentials:
-        """As the network asks for it."""
+        """The credentials in the form that `airgap.net` uses."""
         return Credentials(self.username, self.credentials_file or self.password_file, self.token_file)
 
 
 @spec_map(
     "a map that names a profile or two key files",
-    "Either way to log in; the environment and the machine are not asked.",
+    "One of two ways to log in. airgap takes no credentials from the environment or from the machine.",
     one_of={"profile": ("profile",), "accessKeyFile with secretKeyFile": ("accessKeyFile", "secretKeyFile")},
     together=("accessKeyFile", "secretKeyFile"),
 )
@@ -120,7 +120,7 @@ class S3Login:
     secret_key_file: Path | None = spec(SECRET_FILE, default=None)
 
     def checked(self, at: Place) -> Credentials:
-        """As the network asks for it."""
+        """The credentials in the form that `airgap.net` uses."""
         return Credentials(
             profile=self.profile, access_key_file=self.access_key_file, secret_key_file=self.secret_key_file
         )
@@ -128,20 +128,20 @@ class S3Login:
 
 @spec_map()
 class Access:
-    """How a server is reached whose address stands beside these fields."""
+    """How to reach a server. Its URL is in the same map as these fields."""
 
     credentials: Credentials | None = spec(HostLogin, default=None)
     ca_file: Path | None = spec(CA_FILE, default=None)
     allowed_hosts: tuple[str, ...] = spec(ALLOWED_HOSTS, default=())
 
     def checked(self, at: Place) -> HostConfig:
-        """As the network asks for it; without TLS where the address says `http://`."""
+        """The configuration in the form that `airgap.net` uses. A URL with `http://` means no TLS."""
         plain = str(at.value.get("url") or at.value.get("endpoint")).startswith("http://")
         return HostConfig(self.credentials, self.ca_file, plain, allowed_hosts=self.allowed_hosts)
 
 
 @spec_map()
 class S3Access(Access):
-    """The same for an S3 store."""
+    """How to reach an S3 store."""
 
     credentials: Credentials | None = spec(S3Login)

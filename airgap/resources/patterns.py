@@ -1,8 +1,8 @@
-"""Patterns that policies are written in: for names (`ghcr.io/acme/**`), and anchored ones for identities (`^…$`).
+"""Patterns in policies: for names (`ghcr.io/acme/**`), and anchored ones for identities (`^…$`).
 
-An identity's pattern is a small part of regular expressions: literals, `.`, classes, groups, alternatives in groups and
-repeats. What is left out either says something else than people read in it, or lets a stranger's certificate keep the
-matcher busy for years.
+A pattern for identities is a small part of regular expressions: literals, `.`, classes, groups, alternatives in groups
+and repetitions. Other features are refused: either people misread them, or a hostile certificate could keep the matcher
+busy for years.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from airgap.resources.problems import quoted
 MAX_PATTERN = 500
 """Characters of a pattern."""
 MAX_IDENTITY = 500
-"""Characters of an identity: those of build systems have up to 300."""
+"""Characters of an identity. Identities of build systems have up to 300."""
 MAX_LOOSE = 3
-"""Repeats that can end in several places: with four of them a hostile identity would take hours."""
+"""Repetitions that can end in several places. With four of them, matching a hostile identity could take hours."""
 MAX_CHOICES = 6
-"""`?` and groups with alternatives: each may double the ways to try."""
+"""`?` and groups with alternatives. Each may double the number of ways to try."""
 
 _TOKEN = re.compile(
     r"(?P<escape>\\[dws]|\\[^A-Za-z0-9])"
@@ -29,35 +29,35 @@ _TOKEN = re.compile(
     r"|(?P<any>\.)|(?P<literal>[^\\\[\](){}|*+?.^$])"
 )
 _ANYBODY = ("", "x", "x@example.org", "https://example.org/x")
-"""Identities of nobody in particular: a pattern that takes them takes everyone."""
+"""Arbitrary identities: a pattern that matches one of them matches anyone."""
 
 
 @cache
 def check_pattern(text: str) -> str | None:
-    """Why an identity's pattern is refused; `None` for a good one."""
+    """The reason why a pattern for identities is refused; `None` for a valid one."""
     if len(text) > MAX_PATTERN:
         return f"got {len(text)} characters, expected at most {MAX_PATTERN}"
     if not text.startswith("^") or not text.endswith("$") or re.search(r"(?<!\\)(?:\\\\)*\\\$\Z", text):
-        return f"got {quoted(text)}, expected a pattern from ^ to $: without them a part of an identity is enough"
+        return f"got {quoted(text)}, expected a pattern from ^ to $: without them it would match a part of an identity"
     complaint = _grammar(text[1:-1])
     if complaint:
         return f"got {quoted(text)}: {complaint}"
     try:
         compiled = re.compile(text, re.ASCII)
     except (re.error, OverflowError) as error:
-        return f"got {quoted(text)}, expected a regular expression: {error}"
+        return f"got {quoted(text)}, expected a valid regular expression: {error}"
     if any(compiled.fullmatch(identity) for identity in _ANYBODY):
-        return f"got {quoted(text)}, expected a pattern that says who it is: this one takes anybody"
+        return f"got {quoted(text)}, expected a pattern for particular identities: this one matches anyone"
     return None
 
 
 def pattern_matches(pattern: str, text: str) -> bool:
-    """True when all of `text` fits a pattern that `check_pattern` found good."""
+    """True if `pattern` matches all of `text`. `check_pattern` must have accepted the pattern."""
     return len(text) <= MAX_IDENTITY and re.fullmatch(pattern, text, re.ASCII) is not None
 
 
 def _grammar(body: str) -> str:
-    """What is wrong with a pattern between its anchors, `""` for nothing."""
+    """The complaint about a pattern between its anchors, `""` for none."""
     walk, at = _Walk(body), 0
     while at < len(body):
         token = _TOKEN.match(body, at)
@@ -66,22 +66,22 @@ def _grammar(body: str) -> str:
             return complaint
         at = token.end()
     if walk.groups:
-        return "a '(' that is not closed"
+        return "a '(' is not closed"
     if walk.loose > MAX_LOOSE:
-        return f"more than {MAX_LOOSE} repeats that can end in several places"
+        return f"more than {MAX_LOOSE} repetitions that can end in several places"
     return f"more than {MAX_CHOICES} '?' and groups with '|'" if walk.choices > MAX_CHOICES else ""
 
 
 class _Walk:
-    """Takes a pattern's tokens one by one, and counts what makes a matcher try more than one way."""
+    """Reads a pattern's tokens one by one, and counts those that make a matcher try more than one way."""
 
     def __init__(self, body: str) -> None:
         self.body = body
         self.loose = self.choices = 0
         self.groups: list[str] = []
-        """Of each open group: `repeat` and `or` for what is in it."""
+        """For each open group: `repeat` and `or`, if it contains these."""
         self._last, self._inside = "", ""
-        """The kind of the token before; what is in the group that was closed last."""
+        """The type of the previous token; what the group closed last contains."""
 
     def take(self, token: re.Match[str]) -> str:
         """The complaint about a token, `""` for none."""
@@ -90,13 +90,13 @@ class _Walk:
             case "open":
                 self.groups.append("")
             case "close" if not self.groups:
-                return "a ')' too many"
+                return "a ')' has no matching '('"
             case "close":
                 self._inside = self.groups.pop()
                 self.choices += "or" in self._inside
                 self._note(self._inside)
             case "or" if not self.groups:
-                return "'|' splits the whole of it, and ^ and $ bind one side each; write ^(?:…|…)$"
+                return "'|' splits the whole pattern, so that ^ and $ apply to one side each; write ^(?:…|…)$"
             case "or":
                 self._note("or")
             case "repeat":
@@ -107,7 +107,7 @@ class _Walk:
         if before in ("", "open", "or", "repeat"):
             return f"nothing to repeat before {quoted(token.group())}"
         if before == "close" and self._inside and token.group() != "?":
-            return "a repeat of what has repeats or alternatives in it: a hostile identity would take years"
+            return "a repeated group with repetitions or alternatives: matching a hostile identity could take years"
         self._note("repeat")
         self.choices += token.group() == "?"
         self.loose += _is_loose(self.body, token)
@@ -118,7 +118,7 @@ class _Walk:
 
 
 def _is_loose(body: str, repeat: re.Match[str]) -> bool:
-    """Whether a repeat can end in several places: not where what follows is a character that it cannot take."""
+    """Whether a repetition can end in several places. It cannot if it does not match the character that follows."""
     if repeat.group() == "?":
         return False
     follows = _TOKEN.match(body, repeat.end())
@@ -142,11 +142,11 @@ def _before(body: str, end: int) -> str:
 def _stranger(rest: str) -> str:
     if rest[0] in "^$":
         return f"{quoted(rest[0])} in the middle; write {quoted(chr(92) + rest[0])} for the character itself"
-    return f"{quoted(rest[:12])} is not taken here; a pattern has characters, '.', [classes], (?:groups) and repeats"
+    return f"{quoted(rest[:12])} is not supported; use characters, '.', [classes], (?:groups) and repetitions"
 
 
 _ANYTHING = "\x01"
-"""Stands for all that `**` takes. No name has this character, and no `*` takes it."""
+"""Represents the text that `**` matches. No name contains this character, and `*` does not match it."""
 
 
 @cache
@@ -157,13 +157,13 @@ def _name_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def name_matches(pattern: str, name: str) -> bool:
-    """True when a name without scheme, tag and digest fits: `*` stands within a segment, `**` over segments."""
+    """True if `pattern` matches a name without scheme, tag and digest. `*` stays within a segment, `**` does not."""
     return _name_pattern(pattern).fullmatch(name) is not None
 
 
 def name_covers(wide: str, narrow: str) -> bool:
-    """True when `wide` takes each name that `narrow` takes; false also where that cannot be told.
+    """True if `wide` matches every name that `narrow` matches. False also if that cannot be determined.
 
-    What a star of `narrow` takes must be within what one star of `wide` takes.
+    One star of `wide` must match everything that a star of `narrow` matches.
     """
     return name_matches(wide, narrow.replace("**", _ANYTHING))

@@ -1,4 +1,4 @@
-"""Policy: whose signatures and attestations count. All that it names is read, so that what decides is read once."""
+"""Policy: whose signatures and attestations count. Loading it also reads, once, every file that it names."""
 
 from __future__ import annotations
 
@@ -68,19 +68,20 @@ class _LogEntry:
         return self.log, int(self.index)
 
 
-@spec_map("a map with what is denied", "Asked before all rules. No rule and no waiver lifts it.")
+@spec_map("a map with what is denied", "Applies before all rules. No rule and no waiver overrides it.")
 class Deny:
-    """What never counts."""
+    """The digests, keys, identities and log entries that never count."""
 
     digests: frozenset[Digest] = spec(
         ListOf(DIGEST, "a list of digests", into=frozenset),
-        "Of an artifact, or of anything in it or attached to it: manifests, layers, files. The item fails.",
+        "Digests of artifacts, or of anything in them or attached to them: manifests, layers, files. Such an item "
+        "fails.",
         default=frozenset(),
     )
     keys: frozenset[Digest] = spec(
         ListOf(DIGEST, "a list of digests of public keys", into=frozenset),
-        "sha256 of the key in DER (SubjectPublicKeyInfo), which `airgap verify-image` and `airgap keys show` "
-        "print. Their signatures do not count.",
+        "sha256 of the key in DER (SubjectPublicKeyInfo), as `airgap verify-image` and `airgap keys show` print it. "
+        "Signatures by these keys do not count.",
         default=frozenset(),
     )
     """Digests of public keys in DER (SubjectPublicKeyInfo)."""
@@ -93,20 +94,20 @@ class Deny:
             ),
             "a list of identities",
         ),
-        "An identity as it stands in a certificate, or a pattern from `^` to `$`. "
-        "Their signatures do not count, whoever issued them.",
+        "An identity as written in a certificate, or a pattern from `^` to `$`. "
+        "Signatures by these identities do not count, whatever the issuer.",
         default=(),
     )
     """Exact, or patterns from ^ to $."""
     log_entries: frozenset[tuple[str, int]] = spec(
         ListOf(_LogEntry, "a list of log entries", into=frozenset),
-        "Entries of a transparency log. Signatures that they are about do not count.",
+        "Entries of a transparency log. The signatures that these entries record do not count.",
         default=frozenset(),
     )
     """(log id in hex, index)."""
 
     def identity(self, identity: str) -> bool:
-        """True where an identity is denied."""
+        """True if the identity is denied."""
         return any(
             pattern_matches(one, identity) if one.startswith("^") else one == identity for one in self.identities
         )
@@ -114,44 +115,44 @@ class Deny:
 
 @spec_map("a map with the rules, and the trust roots and keys that they name")
 class Policy:
-    """What may come in. The first rule that matches decides; where none does, the item fails."""
+    """What may come in. The first rule that matches an item decides; an item without a matching rule fails."""
 
     resource: ClassVar = Resource(
         doc="What may come in: whose signatures and attestations count for which artifacts. The first rule that "
-        "matches an item decides; what no rule matches fails. `deny` is asked before all rules, and nothing "
-        "lifts it. `airgap scan` and `airgap verify-image` take it with `--policy`.",
+        "matches an item decides; an item without a matching rule fails. `deny` applies before all rules, and nothing "
+        "overrides it. `airgap scan` and `airgap verify-image` take it with `--policy`.",
         taken_by="`airgap scan` and `airgap verify-image` take a Policy with --policy",
         examples=(_EXAMPLE,),
     )
     name: str = given("name")
     trust_roots: tuple[RootFile, ...] = spec(
         ListOf(RootFile, "a list of trust roots", names=True),
-        "A rule names one of them. What one of them says is never mixed with another's.",
+        "A rule names one of them. The contents of different trust roots are never combined.",
         default=(),
     )
     keys: tuple[PolicyKey, ...] = spec(
         ListOf(PolicyKey, "a list of public keys", names=True),
-        "Keys of those who sign with a key of their own.",
+        "The keys of signers that use a key and not a certificate.",
         default=(),
     )
     deny: Deny = spec(Deny, default=Deny())
-    rules: tuple[Rule, ...] = spec(ListOf(Rule, "a list of rules", least=1), "The first one that matches decides.")
+    rules: tuple[Rule, ...] = spec(ListOf(Rule, "a list of rules", least=1), "The first rule that matches decides.")
     raw: bytes = given("raw", default=b"")
     """The file's bytes, kept as evidence."""
 
     def checked(self, at: Place) -> Policy:
-        """The policy, in which every name is asked about: who writes a `deny` that is not believes that it denies."""
+        """The policy. Reports a name that an earlier rule covers, because a `deny` for it would have no effect."""
         for count, rule in enumerate(self.rules):
             for index, name in enumerate(rule.match):
                 other = shadow(self.rules[:count], rule.kinds, name)
                 if other is not None:
-                    what = f"{quoted(name)} never decides: {other.label}, above it, takes all that it takes"
-                    at.bad(f"{what}; put the narrow rules on top", "rules", rule.number - 1, "match", index)
+                    what = f"{quoted(name)} never decides: {other.label}, above it, matches everything that it matches"
+                    at.bad(f"{what}; put the narrower rule first", "rules", rule.number - 1, "match", index)
         return self
 
     @property
     def digest(self) -> Digest:
-        """That of the file: by it verdicts name the policy. What it names by file is named by digest beside it."""
+        """sha256 of the policy file, as verdicts cite it. The files that it names are cited by their own digests."""
         return Digest.of(self.raw)
 
     def rule_for(self, kind: str, name: str) -> Rule | None:

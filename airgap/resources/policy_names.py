@@ -1,4 +1,4 @@
-"""Names in rules of a Policy: what is wrong with them, and what was probably meant."""
+"""Checks names in the rules of a Policy, and suggests the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from airgap.content.reference import DOCKER_HUB, HUB_ALIASES
 from airgap.resources.problems import quoted
 
 MAX_STARS = 8
-"""Runs of `*` in one name: each multiplies what comparing costs."""
+"""Wildcards in one name: each multiplies the cost of a comparison."""
 
 
 def name_complaint(name: str) -> str:
-    """What is wrong with a name in `match`, `""` for nothing."""
+    """The complaint about a name in `match`, `""` for none."""
     bare = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", name)
     bare = bare.partition("@")[0]
     head, slash, last = bare.rpartition("/")
-    # A host alone may have a port; behind a slash, what follows the colon is a tag.
+    # A host alone may have a port. After a slash, the text after a colon is a tag.
     bare = head + slash + (last.partition(":")[0] if slash else last)
     if bare != name:
-        return f"got {quoted(name)}, expected {quoted(bare)}: a name without scheme, tag and digest"
+        return f"got {quoted(name)}, expected {quoted(bare)}: the name without scheme, tag and digest"
     if re.search(r"[\s?\[\]{}\\^$]|\*\*\*", name):
-        return f"got {quoted(name)}, expected a name in which only '*' and '**' stand for something else"
+        return f"got {quoted(name)}, expected a name without wildcards other than '*' and '**'"
     if len(re.findall(r"\*+", name)) > MAX_STARS:
-        return f"got {quoted(name)}, expected at most {MAX_STARS} times '*'"
+        return f"got {quoted(name)}, expected at most {MAX_STARS} wildcards"
     likely = _likely(name)
     if likely != name:
-        return f"got {quoted(name)}, which nothing is called; did you mean {quoted(likely)}?"
+        return f"got {quoted(name)}, which matches no item; did you mean {quoted(likely)}?"
     return ""
 
 
 def _likely(name: str) -> str:
-    """A name that something can have: as the kinds make them for `Policy.rule_for`."""
+    """A name in the form that the kinds pass to `Policy.rule_for`."""
     if name.startswith("hf:"):
         return f"huggingface.co/{name.removeprefix('hf:')}"
     name = re.sub("/{2,}", "/", name.lstrip("/")).removesuffix(".git")

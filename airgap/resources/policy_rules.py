@@ -1,4 +1,4 @@
-"""The rules of a Policy, and the keys and trust roots that they name: the bytes of all files are read here."""
+"""The rules of a Policy, and the keys and trust roots that they name. The bytes of all these files are read here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_TRUST_ROOT = 4 << 20
 
 
 class _KindName:
-    """A `Shape`: the name of a kind of content. Which there are is asked for when a schema is made."""
+    """A `Shape`: the name of a kind of content. The table of kinds is read when a schema is made."""
 
     def schema(self, doc: str = "") -> dict[str, Any]:
         """The JSON Schema."""
@@ -51,32 +51,33 @@ class RootFile:
     data: bytes = spec(Text("the path of a trusted_root.json", least=1, reads=_root_file), RELATIVE, name="file")
     digest: Digest = spec(
         replace(SHA256, reads=lambda at: Digest(f"sha256:{at.value}")),
-        "Of the file. `airgap trust show` prints it; compare it with what others know before you write it here.",
+        "sha256 of the file, as `airgap trust show` prints it. Compare it with a second source before you write it "
+        "here.",
         name="sha256",
     )
 
 
 @spec_map("a map with the key's name and file")
 class PolicyKey:
-    """A key of somebody who signs with a key. `pem` is the file's content; times have a zone, `None` binds nothing."""
+    """A key that signs without a certificate. `pem` is the file's content. Times have a zone; `None` sets no limit."""
 
     name: str = spec(Text("the key's name, such as bank-ci", pattern=KEY_NAME))
     pem: bytes = spec(public_key_file("cosign writes"), name="publicKeyFile")
     not_before: datetime | None = spec(
         TIME,
-        "From when on the key counts. What is asked is the time that a transparency log or a timestamp authority "
-        "proves; where there is none, today.",
+        "The key counts from this time on. The time of a signature is the one that a transparency log or a timestamp "
+        "authority proves; without a proof it is today.",
         default=None,
     )
     not_after: datetime | None = spec(
         TIME,
-        "Until when the key counts. To go on taking what an old key signed without a proven time, leave it out "
-        "and deny what should not count.",
+        "The key counts until this time. To keep accepting what an old key signed without a proven time, omit this "
+        "field and deny what should not count.",
         default=None,
     )
 
     def checked(self, at: Place) -> PolicyKey:
-        """The key, whose times are in order."""
+        """The key. Checks the order of its times."""
         in_order(at, self.not_before, self.not_after)
         return self
 
@@ -87,12 +88,12 @@ class CertificateIdentity:
 
     issuer: str = spec(
         Text("the issuer, such as https://token.actions.githubusercontent.com", least=1),
-        "Who vouched for the identity, exactly.",
+        "The exact name of the authority that vouches for the identity.",
     )
-    identity: str = spec(Text("the identity, exactly", least=1), default="")
+    identity: str = spec(Text("the exact identity", least=1), default="")
     pattern: str = spec(
         Text("a pattern from ^ to $", least=1, complaint=lambda text: check_pattern(text) or ""),
-        "A small part of regular expressions: characters, `.`, classes, `(?:…)`, alternatives in groups, repeats.",
+        "A small part of regular expressions: characters, `.`, classes, `(?:…)`, alternatives in groups, repetitions.",
         name="identityPattern",
         default="",
     )
@@ -100,24 +101,24 @@ class CertificateIdentity:
 
 @spec_map()
 class SignedBy:
-    """Whose signature is demanded: either `signers`, or `keys`."""
+    """Whose signature is required: either `signers` or `keys`."""
 
     signers: tuple[CertificateIdentity, ...] = spec(
         ListOf(CertificateIdentity, "a list of identities", least=1),
-        "Who may sign with a certificate; one of them is enough. In an attestation: left out, the rule's.",
+        "Who may sign with a certificate. One of them is enough. An attestation uses those of the rule by default.",
         name="identities",
         default=(),
     )
     keys: tuple[PolicyKey, ...] = spec(
         ListOf(named("the name of one of the keys", "spec.keys"), "a list of names of keys", least=1),
-        "Whose key may sign; one of them is enough. In an attestation: left out, the rule's.",
+        "Keys that may sign. One of them is enough. An attestation uses those of the rule by default.",
         default=(),
     )
 
 
 @spec_map("a map with the predicate type")
 class Attest:
-    """An attestation that is demanded. `content` is what is looked for inside: `sbom`, or `""` for nothing."""
+    """A required attestation. `content` says what it must contain: `sbom`, or `""` for anything."""
 
     predicate_type: str = spec(
         Text(
@@ -128,14 +129,14 @@ class Attest:
     )
     content: str = spec(
         Choice(("sbom",)),
-        "What is looked for inside: a real list of packages that describes this artifact. "
-        "Left out: it only must be signed.",
+        "What the attestation must contain: `sbom` is a real list of packages that describes this artifact. "
+        "Default: it must be signed, whatever it contains.",
         default="",
     )
     by: SignedBy = inline(SignedBy)
 
     def checked(self, at: Place) -> Attest:
-        """The attestation, which is there once."""
+        """The attestation. Reports a second one with the same predicate type."""
         if "identities" in at.value and "keys" in at.value:
             at.bad("got identities and keys, expected only one of them")
         at.once(self.predicate_type, quoted(self.predicate_type), "predicateType")
@@ -143,51 +144,52 @@ class Attest:
 
 
 @spec_map(
-    "a map that says whose signature must be there",
-    "For images and charts, which registries keep signatures of. Anything else fails here.",
+    "a map that says whose signature is required",
+    "For images and charts, because registries keep signatures of these only. Items of other kinds fail.",
     one_of=one_of("identities", "keys"),
 )
 class Require:
-    """What a rule demands of each of the `subjects` (`root` or `all`)."""
+    """What a rule requires for each of the `subjects` (`root` or `all`)."""
 
     subjects: str = spec(
         Choice(("root", "all")),
-        "What must be signed: the index or manifest that the lock names, or every manifest in it that is carried, too.",
+        "What must be signed: only the index or manifest that the lock names (`root`), or also every carried manifest "
+        "in it (`all`).",
         default="root",
     )
     trust_root: str = spec(
         named("the name of one of the trust roots", "spec.trustRoots"),
-        "Needed beside `identities`. Beside `keys` it is what log entries that came along are verified with; "
-        "without it they are not looked at.",
+        "Required with `identities`. With `keys`, it verifies the log entries that are included with a signature; "
+        "without it they are ignored.",
         default="",
     )
     log: str = spec(
         Choice(("required", "optional")),
-        "Whether a transparency log of the trust root must have the signature. Left out: required beside "
-        "`identities` where the trust root names logs, and optional beside `keys`. With `optional`, a "
-        "signature by a certificate needs a time stamp of an authority that the trust root names. An entry "
-        "that came along must hold in any case.",
+        "Whether a transparency log of the trust root must contain the signature. Default: required with `identities` "
+        "if the trust root names logs, and optional with `keys`. With `optional`, a signature by a certificate needs "
+        "a timestamp from an authority that the trust root names. A log entry that is included with the signature "
+        "must be valid in any case.",
         default="",
     )
-    """`required` or `optional`; empty: required of certificates where the root names logs."""
+    """`required` or `optional`. Empty: required for certificates if the trust root names logs."""
     by: SignedBy = inline(SignedBy)
     attestations: tuple[Attest, ...] = spec(
-        ListOf(Attest, "a list of attestations"), "Each must be there, and be about this very digest.", default=()
+        ListOf(Attest, "a list of attestations"), "Each is required, and must be about exactly this digest.", default=()
     )
 
     def checked(self, at: Place) -> Require:
-        """With the rule's signers in attestations that name none. Certificates and logs need a trust root."""
+        """Copies the rule's signers to attestations that name none. Certificates and logs need a trust root."""
         root = at.value.get("trustRoot", "")
         given = at.value.get("attestations", ())
         if not root:
-            words = "got no trustRoot beside it, expected the one that issued them"
+            words = "trustRoot is missing, expected the one that issued their certificates"
             if "identities" in at.value:
                 at.bad(words, "identities")
             for index, entry in enumerate(given):
                 if "identities" in entry:
                     at.bad(words, "attestations", index, "identities")
             if "log" in at.value:
-                at.bad("got no trustRoot beside it, expected the one that names logs", "log")
+                at.bad("trustRoot is missing, expected the one that names the logs", "log")
         attestations = tuple(
             one if "identities" in entry or "keys" in entry else replace(one, by=self.by)
             for one, entry in zip(self.attestations, given, strict=True)
@@ -197,30 +199,31 @@ class Require:
 
 @spec_map(
     "a map with approver, reason and expires",
-    "Passes without a signature: somebody answers for the digest that stands in the lock.",
+    "Lets items pass without a signature: the approver is responsible for the digest in the lock.",
 )
 class DigestOnly:
-    """Passes without a signature, until `expires`."""
+    """Lets items pass without a signature, until `expires`."""
 
     approver: str = spec(APPROVER)
     reason: str = spec(REASON)
     expires: datetime = spec(TIME)
     local: bool = spec(
         Flag(),
-        "true: also what lies on the machine that locks, whose name only the request gives: `oci:`, "
-        "`oci-archive:`, `docker-daemon:`, `directory:`, `file:`, Git by a path. Left out, that fails here.",
+        "true: the rule also lets items pass that `airgap lock` reads from its own machine: `oci:`, `oci-archive:`, "
+        "`docker-daemon:`, `directory:`, `file:`, Git by a path. Only the request claims their names. "
+        "By default they fail.",
         default=False,
     )
-    """True where it also holds for what lies on the machine that locks: only the request gives that its name."""
+    """True if the rule also applies to items read from the machine that locks. Only the request claims their names."""
 
     def expired(self, at: datetime) -> bool:
-        """True when it does not hold any more at that time."""
+        """True if the permission is no longer valid at that time."""
         return at >= self.expires
 
 
 @spec_map("a map with the reason")
 class _Denied:
-    reason: str = spec(replace(REASON, title="why it is denied"))
+    reason: str = spec(replace(REASON, title="the reason for denying it"))
 
     def checked(self, at: Place) -> str:
         """The reason."""
@@ -229,7 +232,7 @@ class _Denied:
 
 @spec_map("a map with match and one of require, digestOnly and deny", one_of=one_of("require", "digestOnly", "deny"))
 class Rule:
-    """What holds for the items that match. One of `require`, `digest_only` and `deny` is set."""
+    """What applies to the items that match. One of `require`, `digest_only` and `deny` is set."""
 
     number: int = given("number")
     """From 1, in the order of the file."""
@@ -240,26 +243,26 @@ class Rule:
             least=1,
         ),
         "Where the item comes from, without scheme, tag and digest: `ghcr.io/acme/app`, "
-        "`huggingface.co/BAAI/bge-m3`, `git.example.org/acme/app`. `*` stands for anything within a segment, "
-        "`**` for anything at all. Hosts are in lower case. What is read on the machine that locks goes by its "
-        "name in the lock. A rule that denies does not ask about upper and lower case.",
+        "`huggingface.co/BAAI/bge-m3`, `git.example.org/acme/app`. `*` matches anything within a segment, `**` matches "
+        "anything. Hosts are in lower case. Items read from the machine that locks are matched by their names in the "
+        "lock. A rule with `deny` ignores upper and lower case.",
     )
-    kinds: tuple[str, ...] = spec(ListOf(_KindName(), "a list of kinds", least=1), "Left out: every kind.", default=())
+    kinds: tuple[str, ...] = spec(ListOf(_KindName(), "a list of kinds", least=1), "Default: every kind.", default=())
     require: Require | None = spec(Require, default=None)
     digest_only: DigestOnly | None = spec(DigestOnly, default=None)
     deny: str = spec(_Denied, default="")
-    """Why it is denied."""
+    """The reason for denying it."""
 
     @property
     def label(self) -> str:
-        """How people and judgements call it."""
+        """The name of the rule in messages and verdicts."""
         more = f" and {len(self.match) - 1} more" if len(self.match) > 1 else ""
         return f"rule {self.number} ({self.match[0]}{more})"
 
     def matches(self, kind: str, name: str) -> bool:
-        """True for an item of that kind whose source, without scheme, tag and digest, is `name`.
+        """True if the rule applies to an item of that kind with the source `name` (without scheme, tag and digest).
 
-        A rule that denies asks nobody about upper and lower case: many a host does not, either.
+        A rule with `deny` ignores upper and lower case, because many hosts do so, too.
         """
         fold = str.lower if self.deny else str
         return (not self.kinds or kind in self.kinds) and any(
@@ -267,7 +270,7 @@ class Rule:
         )
 
     def shadows(self, kind: str, pattern: str) -> bool:
-        """True where this rule takes everything of that kind that `pattern` takes."""
+        """True if this rule matches everything of that kind that `pattern` matches."""
         fold = str.lower if self.deny else str
         return (not self.kinds or kind in self.kinds) and any(
             name_covers(fold(mine), fold(pattern)) for mine in self.match
@@ -275,7 +278,7 @@ class Rule:
 
 
 def shadow(above: Sequence[Rule], kinds: Sequence[str], pattern: str) -> Rule | None:
-    """The rule because of which `pattern` never decides anything of `kinds` (none: all) below `above`, if so."""
+    """The rule in `above` that keeps `pattern` from ever deciding about `kinds` (empty: all kinds), or `None`."""
     asked = kinds or known_kinds.names()
     found = [next((rule for rule in above if rule.shadows(kind, pattern)), None) for kind in asked]
     return None if None in found else found[0]

@@ -1,4 +1,4 @@
-"""What is wrong with a resource file, said to people: file, line, column, got, expected, nearest right word."""
+"""Problems of a resource file as messages: file, line, column, got, expected, nearest correct word."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from airgap.base.errors import InputError
 
 Steps = tuple[str | int, ...]
-"""Where in a document: field names and list indexes from its top."""
+"""The path to a value: field names and list indexes from the top of the document."""
 
 MAX_SHOWN = 20
-"""Problems that one error lists: more do not fit a screen, and the rest is mended by the same hand."""
+"""Problems that one error lists: more do not fit on a screen."""
 MAX_QUOTED = 80
-"""Characters of a value that a message repeats."""
+"""Characters of a value that a message shows."""
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
@@ -39,18 +39,18 @@ class Problem:
 
 
 Found = tuple[Steps, Problem]
-"""The steps to a value that is not sound, `()` where all values can be relied on, and what is wrong."""
+"""The steps to an unsound value (`()` if all values can be used), and the problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number in YAML, kept as it is written: no field takes one, so that `1.10` never becomes 1.1."""
+    """A YAML number, kept as written. No field accepts a number, so `1.10` never becomes 1.1."""
 
     text: str
 
 
 def answer(label: str, problems: Iterable[Problem], hint: str = "") -> InputError:
-    """One error for all problems of a file, sorted by position, one a line (`bad-resource`)."""
+    """One error for all problems of a file, sorted by position, one per line (`bad-resource`)."""
     ordered = sorted(set(problems))
     lines = [f"{label}:{problem.mark}: {problem.text}" for problem in ordered[:MAX_SHOWN]]
     if len(ordered) > MAX_SHOWN:
@@ -59,7 +59,7 @@ def answer(label: str, problems: Iterable[Problem], hint: str = "") -> InputErro
 
 
 def spell(steps: Steps) -> str:
-    """`spec.images[0].ref`: steps as people write them."""
+    """Steps in the usual notation, such as `spec.images[0].ref`."""
     made = ""
     for step in steps:
         if isinstance(step, int):
@@ -72,14 +72,14 @@ def spell(steps: Steps) -> str:
 
 
 def quoted(text: str) -> str:
-    """`text` in quotes, shortened, with nothing in it that a terminal would obey."""
+    """`text` in quotes, shortened, with control characters escaped."""
     if len(text) > MAX_QUOTED:
         text = text[: MAX_QUOTED - 1] + "…"
     return repr(text)
 
 
 def describe(value: object) -> str:
-    """A value after the word "got": its kind, and where it is short the value."""
+    """A value as a message shows it after the word "got". Lists and maps are only named as such."""
     match value:
         case None:
             return "nothing"
@@ -96,9 +96,9 @@ def describe(value: object) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """The one of `words` that was probably meant, `""` where none is near. Case and hyphens do not count."""
+    """The word of `words` that was probably meant, `""` if none is close. Ignores case, hyphens and spaces."""
     table = {_folded(one): one for one in words}
-    # Longer words than any of ours are not misspelt, and comparing them costs time.
+    # A word longer than every field name is not a misspelling, and comparing it takes time.
     close = difflib.get_close_matches(_folded(word[:MAX_QUOTED]), table, n=1, cutoff=0.65)
     return table[close[0]] if close else ""
 

@@ -1,4 +1,4 @@
-"""`DocumentReader`: what reading one validated document needs: its paths, its names, and what is wrong with it."""
+"""`DocumentReader`: paths, names and problems while one validated document is read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from airgap.resources.problems import Found, Problem, Steps, listed, nearest, qu
 
 
 class DocumentReader:
-    """One document, the file's name in messages, and the folder where relative paths begin.
+    """One document, the file's name in messages, and the folder where relative paths start.
 
-    `given` is what a value keeps of its document besides its fields: `name` and `raw`, the file's bytes. Values at or
-    above those that the schema refused are in `unsound` and are passed over, so that one typing error does not hide
-    the other mistakes of a file. All problems end up in `problems`; the caller raises them.
+    `given` are the values of fields that are not in `spec`: `name`, and `raw` (the file's bytes). `unsound` contains
+    the steps to each value that the schema refused, and to the values around it. The reader skips these, so that one
+    typing error does not hide the other mistakes of a file. It collects all problems in `problems`; the caller raises
+    them.
     """
 
     def __init__(
@@ -36,36 +37,36 @@ class DocumentReader:
         return f"{self.label}:{self.document.mark(steps)}"
 
     def bad(self, steps: Steps, text: str) -> None:
-        """Notes a problem with a value. An empty `text` is none, so that a complaint can be passed on as it is."""
+        """Adds a problem with a value. An empty `text` adds none, so that callers can pass on any complaint."""
         if text:
             self.problems.append(Problem(self.document.mark(steps), f"{spell(steps)}: {text}"))
 
     def path(self, steps: Steps, text: str) -> Path:
-        """An absolute path; relative ones begin at the folder of the file."""
+        """An absolute path. A relative one starts at the folder of the file."""
         if text.startswith("~"):
-            self.bad(steps, f"got {quoted(text)}, expected a path without '~': it is not expanded here")
+            self.bad(steps, f"got {quoted(text)}, expected a path without '~', which airgap does not expand")
         return Path(os.path.normpath(self.base / text))
 
     def taken(self, scope: Steps) -> dict[str, Steps]:
-        """The keys that were used in a scope, and where each was used first."""
+        """The keys used in a scope, and where each was used first."""
         return self._taken.setdefault(scope, {})
 
     def once(self, scope: Steps, steps: Steps, key: str, what: str) -> bool:
-        """Notes a problem where `key` was used before in the scope, naming both places. False where it was."""
+        """Adds a problem that names both places if `key` was used before in the scope. Returns false in that case."""
         first = self.taken(scope).setdefault(key, steps)
         if first != steps:
             self.bad(steps, f"{what} is used twice, first by {spell(first)} ({self.at(first)})")
         return first == steps
 
     def names(self, steps: Steps) -> dict[str, Any]:
-        """The entries of a list by their names."""
+        """The entries of a list, by name."""
         return self._names.setdefault(spell(steps), {})
 
     def entry_named(self, steps: Steps, name: str, where: str) -> Any:
-        """The entry of the list at `where` that has the name; `None`, and a problem, where there is none."""
+        """The entry with this name in the list at `where`. If there is none, adds a problem and returns `None`."""
         there = self._names.get(where, {})
         if name not in there:
             word = nearest(name, there)
-            has = f"expected one of {where}: {listed(there)}" if there else f"and {where} has none"
+            has = f"expected one of {where}: {listed(there)}" if there else f"but {where} has no entries"
             self.bad(steps, f"got {quoted(name)}, " + (f"did you mean {quoted(word)}?" if word else has))
         return there.get(name)

@@ -1,6 +1,6 @@
-"""The syntax of names that people write: image and chart references, Git addresses and refs, URLs, times.
+"""The syntax of names in resources: image and chart references, Git URLs and refs, other URLs, times.
 
-Each check returns its complaint, `""` when the text is fine; nothing here asks the network or the disk.
+Each check returns its complaint, or `""` if the text is valid. Nothing here uses the network or the disk.
 Source: OCI distribution-spec v1.1, "Pulling manifests"; git-check-ref-format(1); RFC 3986; RFC 3339, 5.6.
 """
 
@@ -26,7 +26,7 @@ from airgap.content.reference import (
 from airgap.resources.problems import quoted
 
 _URL_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?\Z")
-"""The host of an address, which may have an underscore; a reference's may not."""
+"""The host of a URL. Unlike the host of a reference, it may contain an underscore."""
 _REF_FORBIDDEN = re.compile(r"[\s~^:?\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?\Z"
@@ -35,32 +35,32 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i686": 
 
 
 def image_complaint(ref: str) -> str:
-    """A full registry reference: host, repository, and a tag or digest or both."""
+    """Checks a full registry reference: host, repository, and a tag or a digest or both."""
     if "://" in ref:
-        return f"got {quoted(ref)}, expected {quoted(ref.partition('://')[2])}: an image has no scheme"
+        return f"got {quoted(ref)}, expected {quoted(ref.partition('://')[2])}: an image reference has no scheme"
     host, repository, tag, digest = split_reference(ref)
     slash = "/" in ref
     if not slash or not looks_like_host(host):
         full = f"docker.io/{'' if slash else 'library/'}{ref}"
         return f"{quoted(ref)} has no registry host, did you mean {quoted(full)}?"
     if host in HUB_ALIASES:
-        return f"got {quoted(ref)}, expected {quoted('docker.io' + ref[len(host) :])}: one registry, one name"
+        return f"got {quoted(ref)}, expected {quoted('docker.io' + ref[len(host) :])}: the one name of this registry"
     if host == DOCKER_HUB and "/" not in repository:
         return f"got {quoted(ref)}, expected {quoted('docker.io/library' + ref[len(host) :])}"
     if not tag and not digest:
-        return f"{quoted(ref)} has neither tag nor digest; write ':latest' if that is what is meant"
+        return f"{quoted(ref)} has neither a tag nor a digest; write ':latest' if you mean that tag"
     return _reference_complaint(ref, (host, repository, tag, digest))
 
 
 def chart_complaint(ref: str) -> str:
-    """`oci://host/repository:version`."""
+    """Checks a chart reference, `oci://host/repository:version`."""
     if not ref.startswith(CHART_SCHEME):
         if ref.startswith(("http://", "https://")):
-            return f"got {quoted(ref)}, expected oci://…: only charts in OCI registries are taken"
+            return f"got {quoted(ref)}, expected oci://…: only charts in OCI registries are supported"
         return f"got {quoted(ref)}, expected {quoted('oci://' + ref)}"
     host, repository, tag, digest = split_reference(ref.removeprefix(CHART_SCHEME))
     if not tag and not digest:
-        return f"{quoted(ref)} has no version, expected ':VERSION' at its end"
+        return f"{quoted(ref)} has no version, expected ':VERSION' at the end"
     if "+" in tag:
         return f"got {quoted(ref)}, expected {quoted(ref.replace('+', '_'))}: registries write + as _"
     return _reference_complaint(ref, (host, repository, tag, digest))
@@ -71,8 +71,8 @@ def _reference_complaint(ref: str, parts: tuple[str, str, str, str]) -> str:
     if not is_host(host):
         return f"{quoted(ref)}: {quoted(host)} is not a registry host"
     if not is_repository(repository, host):
-        lower = "; repositories are in lower case" if repository != repository.lower() else ""
-        return f"{quoted(ref)}: {quoted(repository)} is not a repository's name{lower}"
+        lower = "; use lower case" if repository != repository.lower() else ""
+        return f"{quoted(ref)}: {quoted(repository)} is not a repository name{lower}"
     if tag and not is_tag(tag):
         return f"{quoted(ref)}: {quoted(tag)} is not a tag"
     if digest and not is_digest(digest):
@@ -81,7 +81,7 @@ def _reference_complaint(ref: str, parts: tuple[str, str, str, str]) -> str:
 
 
 def path_complaint(text: str) -> str:
-    """A path inside a bucket: relative, without `.` and `..`."""
+    """Checks a path inside a bucket: relative, without `.` and `..`."""
     try:
         check_path(text, "")
     except InputError as error:
@@ -90,59 +90,62 @@ def path_complaint(text: str) -> str:
 
 
 def platform_complaint(platform: str) -> str:
-    """An `os/architecture[/variant]` whose architecture has the name that images give it."""
+    """Checks that the architecture of an `os/architecture[/variant]` has the name that images use."""
     system, architecture, *_ = platform.split("/")
     known = _ARCHITECTURES.get(architecture)
     return f"got {quoted(platform)}, did you mean {quoted(f'{system}/{known}')}?" if known else ""
 
 
 def url_complaint(url: str, *, path: bool = True, query: bool = True) -> str:
-    """An http or https URL without user and fragment. A complaint shows neither user nor query: both may be secret."""
+    """Checks an http or https URL without a user and a fragment.
+
+    A complaint shows neither the user nor the query: both may be secret.
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return "not an address, expected https://host[:port]/…"
+        return "not a URL, expected https://host[:port]/…"
     if "@" in parts.netloc:
-        return "an address with a user or password in it; put them into 'credentials'"
+        return "the URL contains a user or a password; put them in 'credentials'"
     url, asked, _ = url.partition("?")
     if parts.scheme not in ("http", "https") or not _URL_HOST.match(parts.netloc) or port == 0:
-        return f"got {quoted(url)}, expected an address that begins with https://"
+        return f"got {quoted(url)}, expected a URL that begins with https://"
     if not host or re.search(r"\s", url):
-        return f"got {quoted(url)}, expected an address without spaces"
+        return f"got {quoted(url)}, expected a URL without spaces"
     if parts.fragment or (asked and not query):
-        return f"got {quoted(url)}, expected an address without '?' and '#'"
+        return f"got {quoted(url)}, expected a URL without '?' and '#'"
     if parts.path.strip("/") and not path:
         return f"got {quoted(url)}, expected {quoted(f'{parts.scheme}://{parts.netloc}')}: only scheme, host and port"
     return ""
 
 
 def git_complaint(url: str) -> str:
-    """An http or https URL, or a path."""
+    """Checks the URL or the path of a Git repository."""
     if url.startswith("file://"):
         return f"got {quoted(url)}, expected the path alone: {quoted(url.removeprefix('file://') or '/')}"
     if re.match(r"(?:ssh|git\+ssh|ssh\+git)://|[^/:\s]+:(?!/)", url):
-        return "ssh is not taken, because airgap holds no ssh keys; use https, with a tokenFile in the credentials"
+        return "ssh is not supported, because airgap has no ssh keys; use https, with a tokenFile in the credentials"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
         return url_complaint(url, query=False)
     first, slash, _ = url.partition("/")
     if slash and re.match(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\Z", first) and not first.endswith(".git"):
-        return f"is {quoted(url)} an address or a folder? write {quoted('https://' + url)} or {quoted('./' + url)}"
+        return f"{quoted(url)} can be a URL or a folder; write {quoted('https://' + url)} or {quoted('./' + url)}"
     return ""
 
 
 def ref_complaint(ref: str) -> str:
-    """A full ref name, or a pattern with `*`."""
+    """Checks a full ref name, or a pattern with `*`."""
     if not ref.startswith("refs/") and ref != "HEAD":
         likely = f"refs/tags/{ref}" if re.match(r"v?[0-9*]", ref) else f"refs/heads/{ref}"
-        return f"got {quoted(ref)}, expected a full name, did you mean {quoted(likely)}?"
+        return f"got {quoted(ref)}, expected a full ref name, did you mean {quoted(likely)}?"
     if _REF_FORBIDDEN.search(ref) or ref.count("/") < 2:
         return f"got {quoted(ref)}, expected a full ref name, such as refs/heads/main or refs/tags/v*"
     return ""
 
 
 def parse_time(text: str) -> datetime | str:
-    """An RFC 3339 time in UTC, or the complaint."""
+    """Reads an RFC 3339 time. Returns it in UTC, or the complaint."""
     match = _TIME.match(text)
     if not match:
         day = re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", text)
@@ -150,7 +153,7 @@ def parse_time(text: str) -> datetime | str:
         return f"got {quoted(text)}{meant}"
     date, clock, fraction, zone = match.groups()
     if zone is None:
-        return f"got {quoted(text)}, expected a zone at its end: Z, or an offset such as +04:00"
+        return f"got {quoted(text)}, expected a time zone at the end: Z, or an offset such as +04:00"
     try:
         made = datetime.fromisoformat(f"{date}T{clock}{(fraction or '')[:7]}{zone.upper()}")
         return made.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Request: what is carried, by name. Each kind of content brings the entries of its list."""
+"""Request: what to carry, by name. Each kind of content declares the entries of its list."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ spec:
 """
 
 ENTRIES = Table(known_kinds.load)
-"""The lists of a Request: the table of kinds offers one for each kind."""
+"""The lists of a Request. The table of kinds offers one for each kind."""
 
 
 def entries(entry: type[Any], title: str) -> ListOf:
-    """A list of a Request. `entry` is a declared dataclass with a `name`, and `where` (`file:line:column`)."""
+    """A list of a Request. `entry` is a declared dataclass with `name` and `where` (`file:line:column`)."""
     return ListOf(entry, title, distinct=True)
 
 
 @spec_map("a map of lists, one for each kind of content", least=1)
 class Request:
-    """What is carried, by name. `entries` has the lists that are not empty: `images`, `charts` and so on."""
+    """What to carry, by name. `entries` contains the lists that are not empty: `images`, `charts` and so on."""
 
     resource: ClassVar = Resource(
-        doc="What shall be carried, by name. `airgap lock` turns it into digests.",
+        doc="What to carry, by name. `airgap lock` resolves the names to digests.",
         taken_by="`airgap lock` takes a Request",
         examples=(_EXAMPLE,),
     )
@@ -60,5 +60,5 @@ class Request:
     entries: Mapping[str, tuple[Any, ...]] = brought(ENTRIES, default={})
 
     def of(self, plural: str) -> tuple[Any, ...]:
-        """The entries of a list, none where the request has none."""
+        """The entries of a list; empty if the request does not have it."""
         return self.entries.get(plural, ())

@@ -1,4 +1,4 @@
-"""What each kind of resource says of itself, and its whole JSON Schema."""
+"""The words for a kind of resource, and its complete JSON Schema."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _ID = "https://airgap.openova.io/schemas/v1alpha1"
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """The words for a kind of resource. `taken_by` says to those who give one to the wrong command where it belongs.
+    """The words for a kind of resource. `taken_by` names the commands that take it, for a file in the wrong place.
 
-    `examples` are the documents' YAML without `apiVersion` and `kind`.
+    `examples` are YAML documents without `apiVersion` and `kind`.
     """
 
     doc: str
@@ -25,7 +25,7 @@ class Resource:
 
 
 def resource_schema(kind: type[Any]) -> dict[str, Any]:
-    """The JSON Schema of a whole document; `kind` is a declared dataclass with `resource`."""
+    """The JSON Schema of a complete document; `kind` is a declared dataclass with `resource`."""
     head = {"apiVersion": API_VERSION, "kind": kind.__name__}
     name = {"name": RESOURCE_NAME.schema()}
     return {

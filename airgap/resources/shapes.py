@@ -1,4 +1,4 @@
-"""Shapes: what values that people write look like, as JSON Schema and as they are read."""
+"""Shapes: the form of values in resources. A shape makes the JSON Schema of a value, and reads it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A value in a document, and where it is."""
+    """A value in a document, and its position."""
 
     reader: DocumentReader
     steps: Steps
@@ -22,7 +22,7 @@ class Place:
 
     @property
     def sound(self) -> bool:
-        """True where the schema refuses neither the value nor anything in it."""
+        """True if the schema accepts the value and everything in it."""
         return self.steps not in self.reader.unsound
 
     def child(self, step: str | int) -> Place:
@@ -30,16 +30,16 @@ class Place:
         return Place(self.reader, (*self.steps, step), self.value[step])
 
     def bad(self, text: str, *below: str | int) -> None:
-        """Reports a problem with the value, or with one below it. An empty `text` is none."""
+        """Reports a problem with the value, or with a value below it. An empty `text` reports none."""
         self.reader.bad((*self.steps, *below), text)
 
     def once(self, key: str, what: str, *below: str | int) -> bool:
-        """Reports that an entry before this one, in the same list, has the same key. False where it has."""
+        """Reports an earlier entry of the same list with the same key. Returns false in that case."""
         return self.reader.once((*self.steps[:-1], *below), (*self.steps, *below), key, what)
 
 
 class Shape(Protocol):
-    """What a value looks like, and how it is read once it looks like that."""
+    """The form of a value, and how to read a value of this form."""
 
     def schema(self, doc: str = "") -> dict[str, Any]:
         """The JSON Schema of the value, with a `title` that follows the word "expected"."""
@@ -49,11 +49,11 @@ class Shape(Protocol):
 
 
 Declared = Shape | type[Any]
-"""A shape, or a dataclass that `spec_map` made, which has its shape in `spec`."""
+"""A shape, or a class made by `spec_map`, which has its shape in `spec`."""
 
 
 def shape_of(declared: Declared) -> Shape:
-    """The shape itself."""
+    """The shape of a declaration."""
     return declared.spec if isinstance(declared, type) else declared
 
 
@@ -61,8 +61,8 @@ def shape_of(declared: Declared) -> Shape:
 class Text:
     """A text. `title` follows the word "expected" in messages; `pattern` is matched as JSON Schema does.
 
-    `least` and `most` are lengths in characters. `complaint` answers what is wrong with a text, `""` for nothing.
-    `reads` makes the value, left out: the text.
+    `least` and `most` are lengths in characters. `complaint` returns the problem of a text, or `""`. `reads` makes the
+    value; the default is the text.
     """
 
     title: str
@@ -87,25 +87,25 @@ class Text:
         )
 
     def read(self, at: Place) -> Any:
-        """The text, or what `reads` makes of it."""
+        """The text, or the value that `reads` makes of it."""
         if self.complaint is not None:
             at.bad(self.complaint(at.value))
         return at.value if self.reads is None else self.reads(at)
 
 
 def path(title: str, doc: str = "") -> Text:
-    """A path. It is read as an absolute `Path`: a relative one starts at the folder of the resource file."""
+    """A path, read as an absolute `Path`. A relative one starts at the folder of the resource file."""
     return Text(title, doc, least=1, reads=lambda at: at.reader.path(at.steps, at.value))
 
 
 def named(title: str, where: str, doc: str = "") -> Text:
-    """The name of an entry of the list at `where`, such as `spec.keys`. It is read as that entry."""
+    """The name of an entry of the list at `where`, such as `spec.keys`. Read as that entry."""
     return Text(title, doc, least=1, reads=lambda at: at.reader.entry_named(at.steps, at.value, where))
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few words."""
+    """One of several words."""
 
     values: tuple[str, ...]
     doc: str = ""
@@ -138,8 +138,8 @@ class Flag:
 class ListOf:
     """A list with at least `least` entries. `unique`: no text occurs twice. `into` makes the value: tuple, frozenset.
 
-    `names`: the entries have a `name`, no two the same, and `named` finds them by it. `distinct`: no two entries have
-    the same `name`, which need not be written.
+    `names`: each entry has a different `name`, by which `named` finds it. `distinct`: no two entries have the same
+    `name`, but the name may be omitted.
     """
 
     item: Declared
@@ -180,7 +180,7 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class MapOf:
-    """A map with keys that people choose, `least` of them at least."""
+    """A map with at least `least` keys, which the author of the resource chooses."""
 
     key: Text
     value: Declared
@@ -195,7 +195,7 @@ class MapOf:
         return {"type": "object"} | words(self.title, doc or self.doc) | least | inside
 
     def read(self, at: Place) -> Any:
-        """The sound entries by their keys."""
+        """The sound entries, by key."""
         value = at.value if isinstance(at.value, dict) else {}
         shape = shape_of(self.value)
         return {key: shape.read(at.child(key)) for key in value if at.child(key).sound}

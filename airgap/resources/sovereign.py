@@ -1,4 +1,4 @@
-"""Sovereign: where things end."""
+"""Sovereign: where the content of deliveries goes."""
 
 from __future__ import annotations
 
@@ -66,68 +66,71 @@ _BUCKET = Text(
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """The key that signs what was admitted: a path or a `pkcs11:` URI, and the file of its password or PIN."""
+    """The key that signs admitted content: a path or a `pkcs11:` URI, and the file with its password or PIN."""
 
     key: str
     password_file: Path
 
 
 @spec_map(
-    "a map with the key that signs what was admitted",
-    "A P-256 key of its own, which the Trust resource does not list: its signatures say that an image came in by "
-    "an import. Needed where a registry has `signatures`.",
+    "a map with the key that signs admitted content",
+    "A separate P-256 key that the Trust resource does not list. Its signatures say that an image came in by an "
+    "import. Required if a registry has `signatures`.",
     one_of=one_of("file", "uri"),
 )
 class _SigningKey:
     file: Path | None = spec(
-        path("the path of a private key"), f"As `airgap keys generate` or cosign write it. {RELATIVE}", default=None
+        path("the path of a private key"),
+        f"In the format of `airgap keys generate` or cosign. {RELATIVE}",
+        default=None,
     )
     uri: str = spec(
         Text("a key in a token, such as pkcs11:token=bank;object=admitted", pattern="^pkcs11:"),
-        "RFC 7512; the PIN stands in `passwordFile`.",
+        "RFC 7512. The PIN is in `passwordFile`.",
         default="",
     )
     password_file: Path = spec(path("the path of a file with the key's password or the token's PIN"))
 
     def checked(self, at: Place) -> SigningKey:
-        """The key, by whichever of the two names it has."""
+        """The key, with its path or its URI."""
         return SigningKey(self.uri or str(self.file), self.password_file)
 
 
 @spec_map(
     "a map that says where the Sovereign's signatures go",
-    "After an import every manifest and index that it admitted is signed by `signingKey`, once, as cosign does it, "
-    "so that admission inside can ask for it: `cosign verify --key admitted.pub --insecure-ignore-tlog=true "
-    "HARBOR/airgap/signatures@DIGEST`. Left out: nothing is signed in this registry.",
+    "After an import, airgap signs every admitted manifest and index once with `signingKey`, in the formats of cosign, "
+    "so that admission control in the Sovereign can require it: `cosign verify --key admitted.pub "
+    "--insecure-ignore-tlog=true HARBOR/airgap/signatures@DIGEST`. By default nothing is signed in this registry.",
 )
 class SignaturesConfig:
-    """Where a registry gets the Sovereign's own signatures of what was admitted, and in which shape."""
+    """Where a registry keeps the Sovereign's signatures of admitted content, and in which format."""
 
     repository: str = spec(
-        Text("a repository in a project of its own, such as airgap/signatures", pattern=_REPOSITORY),
-        "The side repository for `place: side`: the signatures refer to images that are elsewhere.",
+        Text("a repository in a separate project, such as airgap/signatures", pattern=_REPOSITORY),
+        "The separate repository for `place: side`. Its signatures refer to images in other repositories.",
         default="",
     )
-    """The side repository; `""` where they lie beside each image."""
+    """The separate repository; `""` if each signature is in the repository of its image."""
     place: str = spec(
         Choice(("side", "beside")),
-        "`side`: all in one repository, so that nothing of upstream is hidden. `beside`: in each image's "
-        "repository; a bundle beside an image that has only older signatures of upstream is refused, because "
-        "cosign would not see those any more.",
+        "`side`: all signatures in one repository, so that no upstream signature is hidden. `beside`: in the "
+        "repository of each image. A bundle is then refused for an image that has only older upstream signatures, "
+        "because cosign would no longer find those.",
         default="side",
     )
     """`side` or `beside`."""
     layout: str = spec(
         Choice(("bundle", "legacy")),
-        "`bundle`: cosign v3, an OCI referrer. `legacy`: a tag `sha256-….sig`, for verifiers that know no bundles.",
+        "`bundle`: cosign v3, an OCI referrer. `legacy`: a tag `sha256-….sig`, for verifiers "
+        "without support for bundles.",
         default="bundle",
     )
     """`bundle` (cosign v3) or `legacy` (a `.sig` tag)."""
 
     def checked(self, at: Place) -> SignaturesConfig:
-        """The place, which is said once."""
+        """The configuration. Checks that `repository` and `place` agree."""
         if self.place == "beside" and self.repository:
-            at.bad("not used with 'place: beside'; leave one of them out", "repository")
+            at.bad("not used with 'place: beside'; remove one of them", "repository")
         if self.place == "side" and not self.repository:
             at.bad("repository is missing, expected one such as airgap/signatures, or 'place: beside'")
         return self
@@ -137,9 +140,7 @@ class SignaturesConfig:
 class RegistryConfig:
     """A Harbor or other registry. `projects` maps prefixes of original names to projects."""
 
-    url: str = spec(
-        Text("the registry's address, such as https://harbor.example.org", least=1), "`http://` speaks without TLS."
-    )
+    url: str = spec(Text("the registry's URL, such as https://harbor.example.org", least=1), "`http://` means no TLS.")
     projects: Mapping[str, str] = spec(
         MapOf(
             PLACE,
@@ -150,28 +151,32 @@ class RegistryConfig:
             "a map from the beginning of an original name to a project",
             least=1,
         ),
-        "Not those of Harbor's proxy caches, which refuse pushes.",
+        "Do not use projects that are proxy caches of Harbor: they refuse pushes.",
     )
     signatures: SignaturesConfig | None = spec(SignaturesConfig, default=None)
     records: str = spec(
-        Text("a repository in a project of its own, such as airgap/records", pattern=_REPOSITORY),
-        "The signed list of accepted deliveries is kept there, so that a state that was lost or rolled back "
-        "is noticed, and can be rebuilt. No content may go to that project, and its tags must not be "
-        "immutable. Left out: it is not kept in this registry.",
+        Text("a repository in a separate project, such as airgap/records", pattern=_REPOSITORY),
+        "airgap keeps the signed list of accepted deliveries there. With it, airgap notices that the state folder was "
+        "lost or rolled back, and can rebuild it. No content may go to that project, and its tags must not be "
+        "immutable. By default the list is not kept in this registry.",
         default="",
     )
-    """The repository in which the signed list of accepted deliveries is kept; `""`: it is not kept there."""
+    """The repository with the signed list of accepted deliveries; `""`: the list is not kept in this registry."""
     host: HostConfig = inline(Access, default=HostConfig())
 
     def checked(self, at: Place) -> RegistryConfig:
-        """With its address in one spelling. What is kept in the registry has projects of its own."""
+        """The configuration with a normalized URL. Checks that the records and signatures have separate projects."""
         url = _base_url(at, "url")
-        # Otherwise a delivery could bring an image that takes the list's place.
+        # Otherwise a delivery could contain an image that replaces the list.
         self._own_project(at, self.records, "records")
         if self.signatures is not None:
             repository = self.signatures.repository
             if repository and repository == self.records:
-                at.bad(f"{quoted(repository)} is the one of records, expected another", "signatures", "repository")
+                at.bad(
+                    f"{quoted(repository)} is the repository of 'records', expected a different one",
+                    "signatures",
+                    "repository",
+                )
             self._own_project(at, repository, "signatures", "repository")
         at.once(url, "this registry", "url")
         return replace(self, url=url)
@@ -179,7 +184,7 @@ class RegistryConfig:
     def _own_project(self, at: Place, repository: str, *below: str) -> None:
         into = [one for one in self.projects.values() if f"{repository}/".startswith(f"{one}/")]
         if into:
-            what = f"got {quoted(repository)}, expected a project of its own: content goes to {quoted(into[0])}"
+            what = f"got {quoted(repository)}, expected a separate project: content goes to {quoted(into[0])}"
             at.bad(what, *below)
 
 
@@ -188,8 +193,8 @@ class GitConfig:
     """A Gitea (https or http URL) or a folder of bare repositories (absolute path)."""
 
     url: str = spec(
-        Text("the Git server's address, such as https://gitea.example.org, or a folder", least=1),
-        "A folder holds bare repositories, and needs no credentials.",
+        Text("the Git server's URL, such as https://gitea.example.org, or a folder", least=1),
+        "A folder contains bare repositories, and needs no credentials.",
     )
     organizations: Mapping[str, str] = spec(
         MapOf(
@@ -202,14 +207,14 @@ class GitConfig:
     host: HostConfig = inline(Access, default=HostConfig())
 
     def checked(self, at: Place) -> GitConfig:
-        """With its address or absolute path. A folder needs no credentials."""
+        """The configuration with a normalized URL or an absolute path. A folder needs no credentials."""
         if "://" in self.url and not self.url.startswith("file://"):
             return replace(self, url=_base_url(at, "url", path=True))
         complaint = git_complaint(self.url)
         at.bad(complaint, "url")
         for name in ("credentials", "caFile", "allowedHosts"):
             if name in at.value:
-                at.bad(f"{quoted(self.url)} is a folder, which needs none; leave it out", name)
+                at.bad(f"{quoted(self.url)} is a folder, which does not use this field; remove it", name)
         return self if complaint else replace(self, url=str(at.reader.path((*at.steps, "url"), self.url)))
 
 
@@ -219,21 +224,21 @@ class _Buckets:
     files: str = spec(_BUCKET, default="")
 
     def checked(self, at: Place) -> dict[str, str]:
-        """The buckets that there are, by what goes there."""
+        """The configured buckets: `models` and `files`, with their names."""
         return dict(at.value)
 
 
 @spec_map("a map with the store's endpoint and buckets")
 class S3Config:
-    """An S3 endpoint. `buckets` has a name for `models` and for `files`."""
+    """An S3 endpoint. `buckets` maps `models` and `files` to names of buckets."""
 
-    endpoint: str = spec(Text("the store's address, such as http://minio.storage.svc:9000", least=1))
+    endpoint: str = spec(Text("the store's URL, such as http://minio.storage.svc:9000", least=1))
     buckets: Mapping[str, str] = spec(_Buckets)
     region: str = spec(Text("a region's name", pattern="^[a-z0-9-]+$"), default="us-east-1")
     host: HostConfig = inline(S3Access, default=HostConfig())
 
     def checked(self, at: Place) -> S3Config:
-        """With its address in one spelling."""
+        """The configuration with a normalized URL."""
         return replace(self, endpoint=_base_url(at, "endpoint"))
 
 
@@ -242,46 +247,47 @@ class S3Config:
     one_of={"directory": ("directory",), "services (registries, git, s3)": ("registries", "git", "s3")},
 )
 class Sovereign:
-    """Where things end. Either services or, with none at all, `directory`."""
+    """Where the content of deliveries goes: services, or one `directory` in place of all services."""
 
     resource: ClassVar = Resource(
-        doc="Where things end: the services of one Sovereign, or one directory in their place. `airgap import` "
-        "and `airgap audit` take it with `--sovereign`. A key of `projects` and `organizations` is the "
-        "beginning of an original name; the longest that fits gives way to its value, and what none fits is "
-        "an error.",
+        doc="Where the content of deliveries goes: the services of one Sovereign, or one directory in their place. "
+        "`airgap import` and `airgap audit` take it with `--sovereign`. A key of `projects` and `organizations` is "
+        "the beginning of an original name. The longest key that matches is replaced by its value; a name that no key "
+        "matches is an error.",
         taken_by="`airgap import` and `airgap audit` take a Sovereign with --sovereign",
         examples=(_EXAMPLE, _DIRECTORY),
     )
     name: str = given("name")
     state_dir: Path | None = spec(
         FOLDER,
-        "Accepted deliveries, journal and log. Never on the media. Left out: the user's state folder.",
+        "The folder for accepted deliveries, the journal and the log. Never put it on the media. "
+        "Default: the user's state folder.",
         default=None,
     )
     registries: tuple[RegistryConfig, ...] = spec(
-        ListOf(RegistryConfig, "a list of registries, one for each host cluster", least=1), default=()
+        ListOf(RegistryConfig, "a list of registries, one per host cluster", least=1), default=()
     )
     signing_key: SigningKey | None = spec(_SigningKey, default=None)
     git: GitConfig | None = spec(GitConfig, default=None)
     s3: S3Config | None = spec(S3Config, default=None)
     directory: Path | None = spec(
         FOLDER,
-        "No service at all: an OCI layout in `oci/`, bare repositories in `git/`, objects in `objects/`.",
+        "A folder in place of services: an OCI layout in `oci/`, bare repositories in `git/`, objects in `objects/`.",
         default=None,
     )
 
     def checked(self, at: Place) -> Sovereign:
-        """The Sovereign, which has a signing key where, and only where, a registry wants signatures."""
+        """The Sovereign. Checks that it has a signing key if, and only if, a registry has `signatures`."""
         wanted = any(one.signatures for one in self.registries)
         if self.signing_key is not None and not wanted:
-            at.bad("no registry has 'signatures'; leave it out", "signingKey")
+            at.bad("no registry has 'signatures'; remove this field", "signingKey")
         if at.sound and self.signing_key is None and wanted:
-            at.bad("signingKey is missing, and 'signatures' of a registry need it")
+            at.bad("signingKey is missing, but the 'signatures' of a registry require it")
         return self
 
 
 def _base_url(at: Place, name: str, *, path: bool = False) -> str:
-    """An address that requests are made from, without a slash at its end."""
+    """The base URL for requests, without a final slash."""
     url: str = at.value[name]
     expected = f"got {quoted(url)}, expected {quoted('https://' + url)}"
     at.bad(url_complaint(url, path=path, query=False) if "://" in url else expected, name)

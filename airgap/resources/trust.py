@@ -36,21 +36,21 @@ spec:
 ROLES = ("exporter", "station", "security-officer", "sovereign")
 
 
-@spec_map("a map with the time from which the key is not believed")
+@spec_map("a map with the time from which the key is not trusted")
 class Revocation:
-    """The key is not believed from `at` on, but for what `accept` names by digest."""
+    """The key is not trusted from `at` on, except for the digests in `accept`."""
 
     at: datetime = spec(TIME)
     accept: tuple[str, ...] = spec(
         ListOf(DIGEST, "a list of digests"),
-        "What the key signed after that time and is believed all the same.",
+        "What the key signed after that time and is still trusted.",
         default=(),
     )
 
 
 @spec_map("a map with the key's name, role, file and times")
 class TrustedKey:
-    """A public key, what it may sign and when. Times have a zone; `public_key_pem` is the file's content."""
+    """A public key, what it may sign and when. Times have a time zone. `public_key_pem` is the file's content."""
 
     name: str = spec(Text("the key's name, such as exporter-2026", pattern=KEY_NAME))
     role: str = spec(Choice(ROLES), "One key has one role.")
@@ -60,34 +60,35 @@ class TrustedKey:
     revoked: Revocation | None = spec(Revocation, default=None)
 
     def checked(self, at: Place) -> TrustedKey:
-        """The key, whose times are in order."""
+        """The key. Checks the order of its times."""
         in_order(at, self.not_before, self.not_after)
         return self
 
 
 @spec_map("a map with the Sovereign's name and the keys")
 class Trust:
-    """Who may sign what for one Sovereign. `require` names the statements that a delivery must bring."""
+    """Who may sign what for one Sovereign. `require` names the statements that a delivery must contain."""
 
     resource: ClassVar = Resource(
-        doc="Who may sign what for one Sovereign. It comes into the Sovereign by a way of its own, never on the "
-        "media. Commands that read statements take it with `--trust`.",
+        doc="Who may sign what for one Sovereign. It must reach the Sovereign separately, never on the media of a "
+        "delivery. Commands that read statements take it with `--trust`.",
         taken_by="commands that read statements take a Trust with --trust",
         examples=(_EXAMPLE,),
     )
-    sovereign: str = spec(RESOURCE_NAME, "The Sovereign that deliveries must be made for.")
+    sovereign: str = spec(RESOURCE_NAME, "The Sovereign that deliveries must be addressed to.")
     keys: tuple[TrustedKey, ...] = spec(ListOf(TrustedKey, "a list of public keys", least=1, names=True))
     require: tuple[str, ...] = spec(
         ListOf(Choice(("pull", "verdict", "delivery", "approval")), "a list of statements", least=1, unique=True),
-        "What a delivery must bring, each signed by a key whose role may make it. `delivery` is always among them.",
+        "The statements that a delivery must contain, each signed by a key whose role may make it. "
+        "`delivery` is always required.",
         default=("delivery",),
     )
     raw: bytes = given("raw", default=b"")
     """The file's bytes, kept as evidence."""
 
     def checked(self, at: Place) -> Trust:
-        """The trust, whose `require` is complete."""
+        """The Trust resource. Checks that `require` contains `delivery`."""
         if "delivery" not in self.require:
-            # Without it nothing would have to sign AIRGAP.json, which is what every other check hangs on.
-            at.bad("'delivery' is missing, expected it in every list", "require")
+            # Without it AIRGAP.json would need no signature, and every other check depends on that file.
+            at.bad("'delivery' is missing, but every list must contain it", "require")
         return self

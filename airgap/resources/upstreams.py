@@ -1,4 +1,4 @@
-"""Upstreams: how the connected zone is reached."""
+"""Upstreams: how to reach the hosts of the connected zone."""
 
 from __future__ import annotations
 
@@ -33,34 +33,35 @@ spec:
 """
 
 
-@spec_map("a map that says how the host is reached")
+@spec_map("a map that says how to reach the host")
 class UpstreamHost:
-    """How one host is reached."""
+    """How to reach one host."""
 
     credentials: Credentials | None = spec(HostLogin, default=None)
     ca_file: Path | None = spec(CA_FILE, default=None)
-    plain_http: bool = spec(Flag(), "Whether the host is spoken to without TLS.", name="plainHTTP", default=False)
+    plain_http: bool = spec(Flag(), "true: connect without TLS.", name="plainHTTP", default=False)
     mirror: str = spec(
-        Text("an https address", least=1, complaint=lambda url: url_complaint(url, query=False)),
-        "Asked in place of the host; for a registry it ends in `/v2` and the path that the mirror puts before names.",
+        Text("an https URL", least=1, complaint=lambda url: url_complaint(url, query=False)),
+        "Used in place of the host. For a registry, the URL ends with `/v2` and the path that the mirror puts before "
+        "names.",
         default="",
     )
     allowed_hosts: tuple[str, ...] = spec(ALLOWED_HOSTS, default=())
 
     def checked(self, at: Place) -> HostConfig:
-        """As the network asks for it."""
+        """The configuration in the form that `airgap.net` uses."""
         mirror = self.mirror.rstrip("/")
         return HostConfig(self.credentials, self.ca_file, self.plain_http, mirror, self.allowed_hosts)
 
 
 @spec_map("a map with hosts")
 class Upstreams:
-    """Connected zone: `hosts` maps `host[:port]` to how it is reached."""
+    """Connected zone: `hosts` maps `host[:port]` to the configuration for it."""
 
     resource: ClassVar = Resource(
-        doc="Connected zone: how the outside is reached. It stands in the request's file after a line `---`, where it "
-        "may leave out `apiVersion` and `metadata`, or in a file of its own.",
-        taken_by="Upstreams stand beside a Request, for `airgap lock` and `airgap pull`",
+        doc="How to reach the hosts of the connected zone. It is in the request's file after a line `---`, where it "
+        "may omit `apiVersion` and `metadata`, or in a separate file.",
+        taken_by="Upstreams belong in the file of a Request, for `airgap lock` and `airgap pull`",
         examples=(_EXAMPLE,),
     )
-    hosts: Mapping[str, HostConfig] = spec(MapOf(HOST, UpstreamHost, "a map from host to how it is reached"))
+    hosts: Mapping[str, HostConfig] = spec(MapOf(HOST, UpstreamHost, "a map from a host to its configuration"))

@@ -1,6 +1,6 @@
-"""A document against its JSON Schema, with each mistake in words for people.
+"""Validates a document against its JSON Schema, and explains each mistake.
 
-The schemas carry the words: a `title` is the noun phrase after "expected", also in the branches of a `oneOf`.
+The schemas contain the words: a `title` is the noun phrase after "expected", also in the branches of a `oneOf`.
 Source: JSON Schema 2020-12, Core and Validation.
 """
 
@@ -31,18 +31,18 @@ from airgap.resources.problems import (
 )
 
 MAX_FOUND = 1000
-"""Mistakes that are looked for in one document: a file of another shape would give one for each of its nodes."""
+"""The most mistakes collected from one document: a file of another format would give one for each of its nodes."""
 
 
 def mistakes(document: Document, kind: str) -> list[Found]:
-    """What is wrong with a document of `kind`."""
+    """The mistakes of a document of `kind`."""
     errors = _validator(kind, Table.changes).iter_errors(document.value)
     return list(islice((found for error in errors for found in _words(error, document)), MAX_FOUND))
 
 
 @cache
 def _validator(kind: str, _changes: int) -> Draft202012Validator:
-    """`_changes` are those of all tables, so that a validator is not older than what modules brought."""
+    """`_changes` counts the changes of all tables, so that no validator is older than a table."""
     return Draft202012Validator(schema(kind))
 
 
@@ -70,7 +70,7 @@ def _without_scheme(key: str) -> str:
 
 def _unknown(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
     known = list(error.schema.get("properties", {}))  # type: ignore[union-attr]
-    # A misspelt field that is needed leaves a map that cannot be relied on; any other may be passed over.
+    # A map with a misspelt required field cannot be used. Any other unknown field can be ignored here.
     needed = known if "oneOf" in error.schema else error.schema.get("required", ())  # type: ignore[operator,union-attr]
     for key in error.instance:  # type: ignore[union-attr]
         if key in known:
@@ -78,7 +78,7 @@ def _unknown(error: ValidationError, document: Document, steps: Steps) -> Iterat
         at = (*steps, key)
         word = nearest(key, known)
         if key in ("password", "token", "secret", "secretKey", "accessKey") and f"{key}File" in known:
-            text = f"unknown field; secrets stay out of resources: write it to a file and name it in '{key}File'"
+            text = f"unknown field; write the secret to a file, and name that file in '{key}File'"
         elif word:
             text = f"unknown field, did you mean '{word}'?"
         else:
@@ -94,7 +94,7 @@ def _missing(error: ValidationError, document: Document, steps: Steps) -> Iterat
 
 
 def _meant(error: ValidationError) -> set[str]:
-    """The fields that misspelt ones stand for: one mistake is not told twice."""
+    """The fields that misspelt ones stand for, so that one mistake is not reported twice."""
     known = error.schema.get("properties", {})  # type: ignore[union-attr]
     unknown = (key for key in error.instance if key not in known)  # type: ignore[union-attr]
     return {nearest(key, known) for key in islice(unknown, MAX_SHOWN)} - {""}
@@ -117,7 +117,7 @@ def _choice(error: ValidationError, document: Document, steps: Steps) -> Iterato
 
 def _alternatives(error: ValidationError, document: Document, steps: Steps) -> Iterator[Found]:
     if not isinstance(error.instance, dict) or _meant(error):
-        return  # its type or a field's name is wrong, which another error says
+        return  # its type or a field's name is wrong, which another error reports
     branches: list[dict[str, Any]] = error.validator_value  # type: ignore[assignment]
     titles = [branch["title"] for branch in branches]
     there = [branch["title"] for branch in branches if Draft202012Validator(branch).is_valid(error.instance)]
@@ -130,7 +130,7 @@ def _together(error: ValidationError, document: Document, steps: Steps) -> Itera
     for name, others in error.validator_value.items():  # type: ignore[union-attr]
         for other in others:
             if name in error.instance and other not in error.instance:  # type: ignore[operator]
-                text = f"{spell((*steps, other))}: missing, expected beside '{name}'"
+                text = f"{spell((*steps, other))}: missing, required together with '{name}'"
                 yield steps, Problem(document.key_mark((*steps, name)), text)
 
 
@@ -159,5 +159,5 @@ def _place(steps: Steps) -> str:
 
 
 def _got(value: Any, steps: Steps) -> str:
-    """A value as messages show it. What stands under credentials may be a secret that was pasted there."""
+    """A value as messages show it. A value under `credentials` may be a secret that was pasted there."""
     return "a value" if "credentials" in steps and isinstance(value, (str, Number)) else describe(value)

@@ -1,4 +1,4 @@
-"""A Waiver. It says nothing by itself: what counts is an approval of the file's very bytes."""
+"""A Waiver. It has no effect until a security-officer approves exactly these bytes of the file."""
 
 from __future__ import annotations
 
@@ -28,42 +28,41 @@ MAX_WAIVER = 1 << 20
 
 @spec_map("a map with digests, checks, approver, reason and expires")
 class Waiver:
-    """For each of `digests`, each of `checks` may say no until `expires`. It never lifts a deny."""
+    """Each of `checks` may fail for each of `digests`, until `expires`. It never overrides a deny."""
 
     resource: ClassVar = Resource(
-        doc="What may pass although a check said no: by digest, for a time, with somebody's name on it. It counts "
-        "only with a security-officer's signature (`airgap sign WAIVER`). `airgap scan` takes it with "
-        "`--waiver`; it travels in the delivery, and the Sovereign judges it again. A waiver never lifts a "
-        "`deny`.",
+        doc="What may pass although a check failed: by digest, for a limited time, with the name of the person "
+        "responsible. It needs a security-officer's signature (`airgap sign WAIVER`). `airgap scan` takes it with "
+        "`--waiver`. The delivery carries it, and the Sovereign judges it again. A waiver never overrides a `deny`.",
         taken_by="`airgap sign` signs a Waiver, `airgap scan` takes it with --waiver",
         examples=(_EXAMPLE,),
     )
     name: str = given("name")
     digests: tuple[Digest, ...] = spec(
         ListOf(DIGEST, "a list of digests", least=1, unique=True),
-        "What is waived: the digest that the check is about, as `airgap scan` prints it. "
+        "The digests to let pass: what the check is about, as `airgap scan` prints it. "
         "Names are not enough, because tags move.",
     )
-    """What checks are about: roots of items, child manifests; of an item without a root its pin."""
+    """The subjects of checks: roots of items and child manifests; for an item without a root, its pin."""
     checks: tuple[str, ...] = spec(
         ListOf(Choice(("signature", "attestation")), "a list of checks", least=1, unique=True),
-        "Which checks of these digests may say no.",
+        "Which checks of these digests may fail.",
     )
     approver: str = spec(APPROVER)
     reason: str = spec(REASON)
     expires: datetime = spec(TIME)
     raw: bytes = given("raw")
-    """The file's bytes, which the approval is about."""
+    """The file's bytes: the subject of the approval."""
 
     @property
     def digest(self) -> Digest:
-        """That of the file: by it verdicts name the waiver."""
+        """sha256 of the file, as verdicts cite it."""
         return Digest.of(self.raw)
 
     def covers(self, check: str, subject: Digest) -> bool:
-        """True where this check of this digest may say no."""
+        """True if this check of this digest may fail."""
         return check in self.checks and subject in self.digests
 
     def expired(self, at: datetime) -> bool:
-        """True when it does not hold any more at that time."""
+        """True if the waiver is no longer valid at that time."""
         return at >= self.expires

@@ -322,5 +322,5 @@ def test_a_rule_says_whether_a_log_must_have_it(world: World, log: str, reason: 
 
 
 def test_a_rule_about_logs_needs_a_root_that_names_them(world: World) -> None:
-    with pytest.raises(InputError, match="log: got no trustRoot beside it"):
+    with pytest.raises(InputError, match="log: trustRoot is missing, expected the one that names the logs"):
         world.judge(RULE.replace("[acme]", "[acme], log: required"))

@@ -18,9 +18,9 @@ class GitRequest:
     """`url` is https (or http) or a path; `refs` are full names or patterns with `*`."""
 
     url: str = spec(
-        Text("an https address or a path", least=1), f"{RELATIVE} ssh is not taken: airgap holds no ssh keys."
+        Text("an https URL or a path", least=1), f"{RELATIVE} ssh is not supported: airgap has no ssh keys."
     )
-    name: str = spec(ITEM_NAME, "Left out: the last part of the url, without `.git`.", default="")
+    name: str = spec(ITEM_NAME, "Default: the last part of the url, without `.git`.", default="")
     refs: tuple[str, ...] = spec(
         ListOf(
             Text("a full ref name, such as refs/heads/main or refs/tags/v*", least=1, complaint=ref_complaint),
@@ -30,7 +30,7 @@ class GitRequest:
         ),
         default=("refs/heads/*", "refs/tags/*"),
     )
-    lfs: bool = spec(Flag(), "Whether the LFS objects that the refs reach come along.", default=False)
+    lfs: bool = spec(Flag(), "true: also carry the LFS objects that the refs reach.", default=False)
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> GitRequest:
@@ -42,5 +42,5 @@ class GitRequest:
         url = self.url if "://" in self.url else str(at.reader.path((*at.steps, "url"), self.url))
         name = self.name or PurePosixPath(url).name.removesuffix(".git")
         if not re.match(r"\S{1,300}\Z", name):
-            at.bad(f"no name can be made of {quoted(url)}, expected a 'name'")
+            at.bad(f"{quoted(url)} gives no valid name, expected a 'name'")
         return replace(self, url=url, name=name)
