@@ -84,10 +84,12 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
     # 1.
     sovereign = load_sovereign(options.sovereign)
     if options.receipt is not None and options.trust is None:
-        raise InputError("no-trust", "--receipt needs --trust: whose signature on it counts", "use --trust FILE")
+        raise InputError("no-trust", "--receipt requires --trust, to check who signed the receipt", "use --trust FILE")
     if options.report is not None:
         if options.key is None:
-            raise InputError("no-key", "--report needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
+            raise InputError(
+                "no-key", "--report requires a key, to sign the report", "use --key KEY, or set AIRGAP_KEY"
+            )
         check_file(options.report, "--report")
     trust = load_trust(options.trust) if options.trust is not None else Trust(sovereign=sovereign.name, keys=())
     if options.trust is not None:
@@ -115,7 +117,7 @@ def _compare(options: AuditOptions, site: Site) -> Audited:
         lock = read_lock(options.lock)
         return audit_lock(lock, site.destinations(create=False), deep=options.deep, progress=progress)
     if options.receipt is None:
-        raise InputError("usage", "neither a receipt nor a lock was named", "use --receipt RECEIPT or --lock LOCK")
+        raise InputError("usage", "neither a receipt nor a lock was given", "use --receipt RECEIPT or --lock LOCK")
     verified = receipts.read(options.receipt, site.trust, site.surroundings.clock())
     subject, body = verified.statement.subject, receipts.receipt_of(verified)
     return audit_receipt(subject, body, site.destinations(create=False), deep=options.deep, progress=progress)
@@ -136,12 +138,12 @@ def audit_receipt(
                 findings.append(_finding(part.url, item, State.MISSING, detail))
         changes = receipts.changes_of(part)
         if destination is None:
-            detail = "the Sovereign resource has no such destination any more"
+            detail = "the Sovereign resource no longer has this destination"
             findings += [_finding(part.url, change, State.UNKNOWN, detail) for change in changes]
             continue
         findings += [replace(found, destination=part.url) for found in destination.inspect(changes, deep=deep)]
     if not findings:
-        nothing = Finding("", "", "", State.UNKNOWN, detail="the receipt lists nothing that could be looked at")
+        nothing = Finding("", "", "", State.UNKNOWN, detail="the receipt lists nothing that can be checked")
         findings.append(nothing)
     return Audited(subject, tuple(findings), deep)
 

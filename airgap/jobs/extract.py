@@ -85,7 +85,7 @@ def _locked(media: Media, index: Index, root: Root) -> Item:
             for item in Lock.decode(data, file).items:
                 if item.name == root.item and (item.root is None or item.root.digest == root.digest):
                     return item
-    raise IntegrityError("root-mismatch", f"AIRGAP.json lists {root.item!r} as {root.digest}, and no lock does")
+    raise IntegrityError("root-mismatch", f"AIRGAP.json lists {root.item!r} as {root.digest}, but no lock does")
 
 
 def _found(

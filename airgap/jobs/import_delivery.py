@@ -65,7 +65,9 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
     check_same_sovereign(site.sovereign, options.sovereign, site.trust, options.trust)
     if options.receipt is not None:
         if options.key is None:
-            raise InputError("no-key", "--receipt needs a key to sign it with", "use --key KEY, or set AIRGAP_KEY")
+            raise InputError(
+                "no-key", "--receipt requires a key, to sign the receipt", "use --key KEY, or set AIRGAP_KEY"
+            )
         check_file(options.receipt, "--receipt")
     # 2.
     ledger = site.ledger(restore=options.restore)
@@ -90,8 +92,8 @@ def _tell(opened: Opened, surroundings: Surroundings) -> None:
     if seeds:
         many = "1 item" if len(seeds) == 1 else f"{len(seeds)} items"
         surroundings.note(
-            f"note: {many} of phase seed, first {seeds[0]}: to the registry like all others; for "
-            "machines that start before it answers, take it out with `airgap extract`"
+            f"note: {many} of phase seed (first: {seeds[0]}) will be in the registry like all "
+            "others; for machines that start before the registry does, use `airgap extract`"
         )
 
 
@@ -138,9 +140,9 @@ def _let_sign(ledger: Ledger, signatory: Signatory | None, site: Site) -> None:
     if signatory is not None:
         ledger.station, ledger.diary = signatory, Diary(signatory.log, signatory.actor, signatory.clock)
     if signatory is None:
-        where = "in no destination: without --key it cannot be signed"
+        where = "in no destination, because it cannot be signed without --key"
     elif not ledger.shelves:
-        where = "only in the state folder: no registry of the Sovereign resource has `records`"
+        where = "only in the state folder, because no registry of the Sovereign resource has `records`"
     elif bare:
         where = f"not in {', '.join(bare)}: the Sovereign resource has no `records` there"
     else:

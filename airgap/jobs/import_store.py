@@ -137,8 +137,8 @@ def _left_here(opened: Opened) -> list[str]:
     """What people should know of statements that were believed, and do not go on from here."""
     names = {lock.digest: lock.name for lock in opened.locks}
     return [
-        f"lock {names[one.statement.subject]!r}: the {one.statement.kind} of {one.key.name!r} was checked, and goes no "
-        "further: this station judges by its own policy (`airgap scan`)"
+        f"lock {names[one.statement.subject]!r}: the {one.statement.kind} of {one.key.name!r} was verified, but is not "
+        "kept: this station judges by its own policy (`airgap scan`)"
         for one in opened.admitted.statements
         if one.statement.kind == "verdict" and one.statement.subject in names
     ]
@@ -231,8 +231,8 @@ def _check(roots: Sequence[tuple[Item, Descriptor]], layout: Layout, jobs: int) 
     if wrong:
         raise PolicyError(
             "not-as-locked",
-            "\n  ".join([f"content is not what its lock says: {wrong[0]}", *wrong[1:]]),
-            "nothing of it has a name here; have it locked and pulled again in the connected zone",
+            "\n  ".join([f"the content differs from its lock: {wrong[0]}", *wrong[1:]]),
+            "no name of it was published here; lock and pull it again in the connected zone",
         )
 
 

@@ -28,7 +28,7 @@ def make_keys(prefix: Path, password: Callable[[], bytes]) -> tuple[Path, Path]:
     """
     if prefix.name in ("", ".."):
         raise InputError(
-            "bad-path", f"PREFIX {prefix}: not the beginning of a file's name", "name for example exporter-2027"
+            "bad-path", f"PREFIX {prefix} is not the beginning of a file name", "use for example exporter-2027"
         )
     check_file(Path(f"{prefix}.key"), "PREFIX")
     return generate(prefix, password())
@@ -95,7 +95,7 @@ def check_key(options: CheckKeyOptions, surroundings: Surroundings) -> OpenedKey
         listed = None if trust is None else _listed(trust, signer.key_id, surroundings.clock())
         return OpenedKey(signer, listed)
     if trust is None:
-        raise InputError("no-key", "neither a key nor a Trust resource was named", "use --key KEY or --trust FILE")
+        raise InputError("no-key", "neither a key nor a Trust resource was given", "use --key KEY or --trust FILE")
     now = surroundings.clock()
     keys = tuple(_life(key, public.key_id, now) for key, public in key_ring(trust).keys)
     return TrustedKeys(keys, tuple(expiring(trust, now, options.within)))
@@ -108,7 +108,7 @@ def _listed(trust: Trust, key_id: str, now: datetime) -> KeyLife:
         raise InputError(
             "wrong-key",
             f"the Trust resource does not list the key {key_id}",
-            "hand over its public half, and have it added there",
+            "send its public key to the owner of the Trust resource, to be added there",
         )
     check_signer(trust, key_id, found.role, now)
     return _life(found, key_id, now)

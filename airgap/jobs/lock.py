@@ -141,7 +141,7 @@ def make_lock(
             if not edits:
                 progress.done(asked.name, "kept")
                 return pin
-            edited.append(f"{asked.name}: resolved anew, because the request changed: {edits}")
+            edited.append(f"{asked.name}: resolved again, because the request changed: {edits}")
         try:
             item = kind.resolve(asked, reach)
         except AirgapError as error:
@@ -189,15 +189,15 @@ def _unfound(typed: str, names: set[str], found: set[str]) -> tuple[str, str]:
     """What is wrong with a name that was given for `--update`, and the next step."""
     if found:
         several = ", ".join(sorted(found))
-        return f"--update {typed}: several items of the request end like this: {several}", "give the whole name"
+        return f"--update {typed}: the names of several items end like this: {several}", "give the full name"
     parts = {
         part: name
         for name in sorted(names, reverse=True)
         for part in (re.sub(r":[^/:]*$", "", name).rpartition("/")[2], name)
     }
     near = difflib.get_close_matches(typed, parts, 1)
-    hint = f"did you mean {parts[near[0]]!r}?" if near else "names are those of the request's items"
-    return f"--update {typed}: the request has no item of this name", hint
+    hint = f"did you mean {parts[near[0]]!r}?" if near else "use the name of an item in the request"
+    return f"--update {typed}: the request has no item with this name", hint
 
 
 def _edits(kind: Kind[Any], asked: Any, pin: Item, folder: Path) -> str:
@@ -208,7 +208,7 @@ def _edits(kind: Kind[Any], asked: Any, pin: Item, folder: Path) -> str:
     return "; ".join(
         f"{key}: {_text(old[key])} → {_text(new[key])}"
         if key in old
-        else f"{key}: the lock does not say what was asked, now {_text(new[key])}"
+        else f"{key}: not recorded in the lock, now {_text(new[key])}"
         for key in new
         if key not in old or old[key] != new[key]
     )

@@ -114,7 +114,7 @@ def _with_upstreams(error: AirgapError) -> AirgapError:
 def _with_hint(error: AirgapError) -> AirgapError:
     if not isinstance(error, UpstreamError) or isinstance(error, NotFoundError):
         return error
-    where = "hosts are described in a file that --upstreams names; what stands beside the request is not read"
+    where = "pass the Upstreams resource with --upstreams: pull does not read the one in the request's file"
     return error.with_hint(f"{error.hint}; {where}" if error.hint else where)
 
 
@@ -135,8 +135,8 @@ def pull_locks(
     """
     if layout.mended:
         progress.note(
-            f"{layout.path}: its index.json was lost, and a new one was made: items of other locks have no names there"
-            " until these are pulled again (what is there is not fetched twice)"
+            f"{layout.path}: its index.json was lost, and airgap made a new one: items of other locks have no names in "
+            "it until you pull these locks again (their content is not fetched again)"
         )
     locks = list({lock.digest: (lock, reach) for lock, reach in reversed(locks)}.values())[::-1]
     results = [Pulled(lock, item) for lock, _ in locks for item in lock.items]
@@ -309,11 +309,11 @@ def _explain(result: Pulled) -> AirgapError:
     assert error is not None  # noqa: S101  (asked by the caller)
     hint = error.hint
     if isinstance(error, NotFoundError):
-        hint = hint or "upstream no longer has what was locked: `airgap lock --check` shows what moved"
+        hint = hint or "upstream no longer has the locked content: `airgap lock --check` shows what moved"
     if isinstance(error, IntegrityError) and not hint:
-        hint = "upstream or the way to it changed the bytes: nothing of it was kept; try again, or ask upstream"
+        hint = "upstream, or a proxy on the way, changed the bytes; nothing of it was kept: try again, or ask upstream"
     placed = error.with_where(f"{result.item.kind} {result.item.name!r} ({result.item.source})")
-    return placed.with_hint(hint or "what was fetched is kept: run the same command again")
+    return placed.with_hint(hint or "run the same command again: finished downloads are kept")
 
 
 def _statement(results: Sequence[Pulled]) -> Pull:

@@ -129,8 +129,8 @@ def _trust(options: ScanOptions) -> Trust | None:
         flag = "--waiver" if options.waivers else "--approval"
         raise InputError(
             "usage",
-            f"airgap scan: {flag} without --trust",
-            "name the Trust resource with --trust: it says whose approval of a waiver counts",
+            f"scan: {flag} requires --trust",
+            "pass --trust FILE: the Trust resource says whose approval of a waiver is accepted",
         )
     return None
 

@@ -84,7 +84,7 @@ def sign(options: SignOptions, surroundings: Surroundings) -> WrittenApproval:
     path = folder / name
     check_folder(folder, "--out" if options.out else "the signature")
     if path.exists():
-        raise InputError("signature-exists", f"{path} exists", "use --out DIR for another place")
+        raise InputError("signature-exists", f"{path} exists", "write the approval to another folder with --out DIR")
     # 3.
     signer = signer_of(options.key, surroundings)
     if options.trust is not None:

@@ -18,7 +18,7 @@ def signer_of(key: str | None, surroundings: Surroundings) -> Signer:
     Raises `InputError` (`no-key`) for `None`, and what opening a key raises.
     """
     if key is None:
-        raise InputError("no-key", "this command signs, and no key was named", "use --key KEY, or set AIRGAP_KEY")
+        raise InputError("no-key", "this command signs, but no key was given", "use --key KEY, or set AIRGAP_KEY")
     return open_key(key, lambda: surroundings.password(key), surroundings.pkcs11_module)
 
 

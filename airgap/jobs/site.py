@@ -87,7 +87,7 @@ class Site:
                 raise InputError(
                     "wrong-key",
                     f"spec.signingKey is key {key.name!r} of the Trust resource, which signs statements as {key.role}",
-                    "make a key for this one purpose: `airgap keys generate`",
+                    "generate a key for this purpose only: `airgap keys generate`",
                 )
         diary = Diary(self.records.log(), f"{ROLE} {signer.key_id}", self.surroundings.clock)
         return Countersigner(signer, places, diary)

@@ -99,6 +99,6 @@ def _chosen(options: LogOptions, surroundings: Surroundings) -> tuple[StationLog
 def _no_log(log: StationLog) -> InputError:
     return InputError(
         "no-log",
-        f"{log.path}: there is no log, and no statement that names one",
-        "name it with --log FILE, --store DIR or --sovereign FILE",
+        f"{log.path}: there is no log, and no statement names one",
+        "choose the log with --log FILE, --store DIR or --sovereign FILE",
     )

@@ -38,7 +38,7 @@ APPROVAL = "approval.sigstore.json"
 CACHE = ".tuf"
 """Below the folder of the roots: a cache for each name's repository."""
 _ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot"
-_APPROVE = "the security-officer approves the file, airgap sign FILE, or the delivery, airgap sign DELIVERY"
+_APPROVE = "ask the security-officer to approve the file (airgap sign FILE) or the delivery (airgap sign DELIVERY)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,14 @@ def pin(options: PinOptions, surroundings: Surroundings) -> Pinned:
     if is_delivery and options.trust is None:
         raise InputError(
             "usage",
-            f"{things[0]}: a delivery is believed by a Trust resource, and none was named",
-            "name it with --trust FILE",
+            f"{things[0]}: --trust is required, to check the signatures of the delivery",
+            "pass the Trust resource with --trust FILE",
         )
     if not is_delivery and len(things) > 1:
-        raise InputError("usage", f"{things[1]}: one file is pinned at a time", "pin them one after the other")
+        raise InputError("usage", f"{things[1]}: only one file can be pinned at a time", "pin them one at a time")
     if options.approvals and options.trust is None:
-        what = "--approval without a Trust resource, which says whose approval counts"
-        raise InputError("usage", what, "name it with --trust FILE")
+        what = "--approval requires --trust, to check who approved"
+        raise InputError("usage", what, "pass the Trust resource with --trust FILE")
     # 2.
     judge = None
     if options.trust is not None:
@@ -131,7 +131,7 @@ def pin(options: PinOptions, surroundings: Surroundings) -> Pinned:
     else:
         offer = offer_file(options.add.name, things[0], judge)
         if judge is None:
-            surroundings.note("note: nobody had to approve it; with --trust a security-officer has to")
+            surroundings.note("note: added without approval; pass --trust to require a security-officer's approval")
     # 3.
     return _add(offer, options.add, surroundings)
 
@@ -189,8 +189,8 @@ def carried_roots(named: Sequence[tuple[str, Path]]) -> tuple[CarriedRoot, ...]:
     names = [name for name, _ in named]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        what = f"two trust roots are called {twice!r}"
-        raise InputError("duplicate-name", what, "name each once: a delivery carries one version of each")
+        what = f"two trust roots have the name {twice!r}"
+        raise InputError("duplicate-name", what, "name each trust root once: a delivery includes one version of each")
     return tuple(carried_root(name, path) for name, path in named)
 
 
@@ -244,14 +244,14 @@ def _carried(name: str, opened: Opened) -> CarriedRoot:
         raise InputError(
             "root-not-carried",
             f"the delivery carries no trust root {name!r}; it carries: {there}",
-            "airgap bundle … --trust-root NAME=FILE takes one along",
+            "include one with airgap bundle … --trust-root NAME=FILE",
         )
     data = files.get(f"{ROOTS}{digest.hex}.json", b"")
     if len(data) > MAX_ROOT or Digest.of(data) != digest:
         raise TrustError(
             "evidence-mismatch",
             f"evidence.tar: the trust root {name!r} is not {digest}, as {ROOT_NAMES} says",
-            "have the delivery cut again",
+            "ask the sender to cut the delivery again",
         )
     return CarriedRoot(name, data, files.get(f"{ROOTS}{digest.hex}.{PROOF}", b""))
 
@@ -270,7 +270,7 @@ def _approved(judge: Judge, subjects: Sequence[Digest], believed: Sequence[Verif
     raise TrustError(
         "root-not-approved",
         f"no security-officer of the Trust resource approved {' or '.join(subjects)}",
-        f"{_APPROVE}; an approval from elsewhere: --approval FILE",
+        f"{_APPROVE}; if the approval is elsewhere, pass --approval FILE",
     )
 
 

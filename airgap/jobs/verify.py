@@ -54,7 +54,7 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     """
     now = surroundings.clock()
     if options.at is not None and options.at > now:
-        raise InputError("usage", f"--at {utc_text(options.at)} is still to come", "name a time that is past")
+        raise InputError("usage", f"--at {utc_text(options.at)} is in the future", "give a time in the past")
     trust = load_trust(options.trust)
     # 1.
     try:
@@ -66,10 +66,10 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
             now=options.at or now,
         )
     except ExpiredError as error:
-        hint = f"{error.hint}; was it accepted in time, and comes out of an archive? --at TIME"
+        hint = f"{error.hint}; for a delivery from an archive that was accepted in time, pass --at TIME"
         raise error.with_hint(hint) from error
     if options.at is not None:
-        surroundings.note(f"note: judged as of {utc_text(options.at)}; an import goes by the clock")
+        surroundings.note(f"note: judged as of {utc_text(options.at)}; an import uses the current time")
     for note in opened.admitted.notes:
         surroundings.note(f"note: {note}")
     # 2.

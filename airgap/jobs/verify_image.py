@@ -52,9 +52,13 @@ def verify_image(options: VerifyImageOptions, surroundings: Surroundings) -> Ima
     `IntegrityError`.
     """
     if options.store is not None and options.lock is None:
-        raise InputError("usage", "--store needs --lock", "a store's names do not tell what is attached")
+        raise InputError(
+            "usage",
+            "--store requires --lock",
+            "pass the lock too: a store does not record what is attached to an item",
+        )
     if options.known_as and options.lock is not None:
-        raise InputError("usage", "--as and --lock exclude each other", "the lock says what the item is")
+        raise InputError("usage", "--as cannot be combined with --lock", "omit --as: the lock gives the item's name")
     policy, roots = open_policy(options.policy)
     upstreams = upstreams_in(options.upstreams)
     base = Path() if options.lock is None else options.lock.parent

@@ -54,7 +54,7 @@ def _layers(node: Node, name: str) -> Descriptor:
         got = node.config.media_type if node.config else node.descriptor.media_type
         raise IntegrityError(
             "not-a-chart",
-            f"{name}: not a Helm chart: its config has type {got}, expected {CONFIG}",
+            f"{name} is not a Helm chart: its config has type {got}, expected {CONFIG}",
             "list it under `images:` if it is an image or another artifact",
         )
     charts = [layer for layer in node.children[1:] if layer.media_type == CHART]
@@ -80,7 +80,7 @@ def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, Any]:
             for count, member in enumerate(archive):
                 total += member.size
                 if count > MAX_ENTRIES or total > MAX_UNPACKED:
-                    raise IntegrityError("bad-chart", f"{name}: the chart unpacks to too much")
+                    raise IntegrityError("bad-chart", f"{name}: the unpacked chart is too large")
                 if member.isreg() and member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
                     file = archive.extractfile(member)
                     return _yaml(file.read(MAX_CHART_YAML + 1) if file else b"", name)

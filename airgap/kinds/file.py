@@ -52,7 +52,7 @@ def _agree(where: str, found: Digest, expected: Digest) -> None:
         raise DamageError(
             "digest-mismatch",
             f"{where}: got {found}, expected {expected}",
-            "the file is not the one that the request means: correct `sha256:` or the file",
+            "this is not the requested file: correct `sha256:` in the request, or get the right file",
         )
 
 

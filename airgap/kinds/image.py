@@ -194,7 +194,9 @@ class ImageKind(Kind[ImageRequest]):
         """What converting and choosing platforms did, and that phases do nothing yet."""
         notes = []
         if item.converted:
-            notes.append(f"{item.name}: converted: an engine's image has no digest of its own, so it got {item.root}")
+            notes.append(
+                f"{item.name}: converted: an engine's image has no digest of its own, so airgap gave it {item.root}"
+            )
         if item.inside is not None and item.root is not None:
             # Design §4: the far side must not be surprised. Whether the index has attestations is not asked again for a
             # pin that stays, so the note says it of all.

@@ -103,7 +103,7 @@ def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFil
         raise InputError(
             "symlink",
             f"{links[0]}: a symbolic link",
-            "copy what it points to: links do not cross a gap (`cp -rL`)",
+            "copy its target instead of the link (`cp -rL`)",
         )
     paths = _chosen(request, (path.relative_to(folder).as_posix() for path in found))
     sums = parallel(jobs, lambda path: hash_local(folder / path), paths)
@@ -168,7 +168,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
     except ImportError as error:
         raise InputError(
             "missing-extra",
-            "models of the Hub need the huggingface-hub library",
+            "models from the Hub require the huggingface-hub library",
             "pip install 'airgap[models]'",
         ) from error
     api = HfApi(endpoint=reach.hub_endpoint, token=_auth(reach)[1] or False)
@@ -177,7 +177,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
     except GatedRepoError as error:
         raise UpstreamError(
             "model-gated",
-            f"{request.repo}: its licence must be accepted first",
+            f"{request.repo}: the licence must be accepted first",
             f"accept it at {reach.hub_endpoint}/{request.repo}, and set credentials.tokenFile in Upstreams",
             side="origin",
         ) from error
@@ -188,7 +188,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
     except RepositoryNotFoundError as error:
         raise NotFoundError(
             "no-model",
-            f"{request.repo}: not there, or not for us",
+            f"{request.repo}: not found, or this account may not read it",
             "check the name; a private repository needs credentials.tokenFile in Upstreams",
             side="origin",
         ) from error
@@ -206,7 +206,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
 
 def _other_fault(request: ModelRequest, error: Exception) -> UpstreamError:
     status = getattr(getattr(error, "response", None), "status_code", 0)
-    hint = "check the way to the Hub, then run it again"
+    hint = "check the connection to the Hub, then run the same command again"
     if status in (401, 403):
         hint = "check the token in credentials.tokenFile in Upstreams"
     words = " ".join(str(error).split()) or type(error).__name__

@@ -50,4 +50,4 @@ def phase_notes(item: Item) -> list[str]:
     """What a lock says of a phase that does nothing yet."""
     if item.phase != "seed":
         return []
-    return [f"{item.name}: `phase: seed` does nothing in this version: at the import it goes to the registry"]
+    return [f"{item.name}: `phase: seed` has no effect in this version: the import writes it to the registry"]

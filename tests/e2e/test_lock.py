@@ -120,10 +120,10 @@ def test_update_takes_the_last_part_of_a_name_and_guesses_at_one_that_is_wrong(d
     assert desk.lock()["items"] == before
     assert desk.lock("--update", "model")["items"] != before
     for typed, words in (
-        ("m", ("several items of the request end like this: a/m, b/m", "give the whole name")),
-        ("modle", ("no item of this name", "did you mean 'demo/model'?")),
-        ("odel", ("no item of this name", "did you mean 'demo/model'?")),
-        ("zebra", ("names are those of the request's items",)),
+        ("m", ("the names of several items end like this: a/m, b/m", "give the full name")),
+        ("modle", ("no item with this name", "did you mean 'demo/model'?")),
+        ("odel", ("no item with this name", "did you mean 'demo/model'?")),
+        ("zebra", ("use the name of an item in the request",)),
     ):
         assert desk.lock("--update", typed, expect=2)["code"] == "no-such-item"
         assert [word for word in words if word not in desk.said] == []
@@ -149,7 +149,7 @@ def test_a_pin_without_word_of_what_was_asked_is_made_anew(desk: Desk) -> None:
     path = desk.folder / "r.lock.json"
     path.write_bytes(path.read_bytes().replace(b'"asked":{"include":[]},', b""))
     assert desk.item() == item
-    assert "the lock does not say what was asked" in desk.said
+    assert "not recorded in the lock" in desk.said
 
 
 def test_platforms_and_phase_that_changed_are_pinned_anew(desk: Desk) -> None:
@@ -209,7 +209,7 @@ def test_a_seed_is_told_to_go_to_the_registry(desk: Desk) -> None:
     make_image(desk.folder / "lay")
     image(desk, ", phase: seed")
     desk.lock()
-    assert "`phase: seed` does nothing in this version" in desk.said
+    assert "`phase: seed` has no effect in this version" in desk.said
 
 
 # Platforms of what is no index.

@@ -191,6 +191,6 @@ def test_an_auditor_a_year_later_has_the_medium_the_trust_and_a_copy_of_a_log(si
 
 def test_a_delivery_is_judged_as_of_no_time_that_is_still_to_come_or_before_it_was_cut(site: Site) -> None:
     line = ("verify", "media", "--trust", "trust.yaml", "--at")
-    airgap(site, *line, "2036-01-01T00:00:00Z").refused(2, "usage", "still to come")
+    airgap(site, *line, "2036-01-01T00:00:00Z").refused(2, "usage", "is in the future")
     airgap(site, *line, "yesterday").refused(2, "usage", "expected a time like")
     airgap(site, *line, "2026-01-02T00:00:00Z").refused(4, "signed-in-future")

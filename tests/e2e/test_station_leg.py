@@ -303,6 +303,6 @@ def test_content_that_is_not_what_its_lock_says_gets_no_name(site: Site, netns: 
     world.forge("leg1", "forged", evidence=evidence, index=index, who="exporter")
     refused = site.run("import", "forged", *STATION, expect=3)
     assert refused["code"] == "not-as-locked"
-    assert "its refs are not those of the lock" in refused["error"]
+    assert "its refs differ from those in the lock" in refused["error"]
     assert names(site) == set()
     assert not (site.folder / "dmz/airgap/locks").exists()

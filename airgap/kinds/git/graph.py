@@ -77,13 +77,13 @@ def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
         why = error.what if isinstance(error, IntegrityError) else str(error)
         raise _bad_graph(root, f"its config is malformed: {why}") from error
     if unknown or len(layers) != len(bundles) + len(lfs):
-        raise _bad_graph(root, "it has parts that this version does not know")
+        raise _bad_graph(root, "it has parts that this version of airgap does not know")
     if named != [(layer.digest.hex, layer.size) for layer in lfs]:
-        raise _bad_graph(root, "its LFS objects are not those that its config lists")
+        raise _bad_graph(root, "its LFS objects differ from those in its config")
     if not whole or head not in ("", *refs) or bool(refs) != bool(bundles):
-        raise _bad_graph(root, "its refs, head and bundles do not go together")
+        raise _bad_graph(root, "its refs, head and bundles are inconsistent")
     return Refs(item.name, original_name(item), refs, head, bundles, lfs, source, root)
 
 
 def _bad_graph(root: Descriptor, why: str) -> IntegrityError:
-    return IntegrityError("bad-git-graph", f"{root.digest}: not a packed Git repository: {why}")
+    return IntegrityError("bad-git-graph", f"{root.digest} is not a packed Git repository: {why}")

@@ -127,7 +127,7 @@ class GitPacker:
         try:
             form = self.form(item, root, source)
             if dict(form.refs) != dict(item.refs) or form.head != item.head:
-                return [f"{item.name}: its refs are not those of the lock"]
+                return [f"{item.name}: its refs differ from those in the lock"]
             if not item.refs:
                 return [] if not form.bundles else [f"{item.name}: a bundle without refs"]
             with (
@@ -173,7 +173,7 @@ class GitPacker:
             raise InputError(
                 "bad-url",
                 f"{where}: got {url!r}, expected an https URL or a path",
-                "ssh and git URLs are not fetched: use the https address",
+                "use the https address: ssh and git URLs are not supported",
             )
         return Remote(url, side="origin")
 
@@ -193,7 +193,7 @@ class GitPacker:
             raise UpstreamError(
                 "git-moved",
                 f"{item.name}: moved since it was locked: {'; '.join(moved[:3]) or error}",
-                f"lock again: `airgap lock --update {item.name}`, and have the new lock approved",
+                f"run `airgap lock --update {item.name}`, and get the new lock approved",
                 side="origin",
             ) from error
 
@@ -220,7 +220,7 @@ class GitPacker:
             raise InputError(
                 "too-many-lfs",
                 f"{item.name}: {len(pointers)} LFS objects, at most {MAX_LFS}",
-                "carry fewer refs of it, as several items",
+                "split its refs over several items",
             )
         layers = [lfs_descriptor(oid, size) for oid, size in pointers.items()]
         missing = [layer for layer in layers if not target.has(layer)]

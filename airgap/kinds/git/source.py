@@ -57,7 +57,7 @@ def choose_refs(patterns: Iterable[str], present: Mapping[str, str], where: str)
             raise InputError("git-no-ref", f"{where}: nothing matches {pattern}", f"it has {', '.join(near)}")
         chosen |= found
     if present and not chosen:
-        raise InputError("git-no-ref", f"{where}: it has neither branches nor tags", "name its refs")
+        raise InputError("git-no-ref", f"{where}: it has neither branches nor tags", "list its refs in the request")
     return dict(sorted(chosen.items()))
 
 
@@ -75,7 +75,7 @@ def check_whole_source(git: Git, path: str) -> Path:
     if shallow != "false":
         raise InputError(
             "git-shallow",
-            f"{path}: a shallow clone: its history is not whole",
+            f"{path}: a shallow clone: its history is incomplete",
             "run `git fetch --unshallow` there, or use the origin itself",
         )
     keys = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
