@@ -120,7 +120,7 @@ class ChartRequest:
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> ChartRequest:
-        """The reference with an absolute path, and the name that it gives."""
+        """The entry with an absolute path in a local reference. Its name is that of the reference by default."""
         if local_scheme(self.ref) in LAYOUT_SCHEMES:
             ref, name = local_reference(at)
             if not (self.name or name):

@@ -88,7 +88,7 @@ class FileRequest:
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> FileRequest:
-        """With the name that the path gives. A path is neither another's nor a folder of another's."""
+        """The entry. Its name is the path by default. Reports a path that another entry uses as a file or folder."""
         if at.once(self.path, f"the path {quoted(self.path)}", "path"):
             section = at.steps[:-1]
             here, files = (*at.steps, "path"), at.reader.taken((*section, "path"))

@@ -79,7 +79,7 @@ class ImageRequest:
     """`file:line:column`, for errors."""
 
     def checked(self, at: Place) -> ImageRequest:
-        """The reference with an absolute path, and the name that it gives."""
+        """The entry with an absolute path in a local reference. Its name is that of the reference by default."""
         scheme = local_scheme(self.ref)
         if scheme:
             ref, name = local_reference(at)

@@ -278,7 +278,7 @@ class ModelRequest:
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> ModelRequest:
-        """With the name that the repository gives."""
+        """The entry; its name is the repository by default."""
         name = self.name or self.repo
         if not name:
             at.bad("missing, expected the model's name, such as BAAI/bge-m3, with a directory", "name")

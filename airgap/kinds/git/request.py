@@ -34,7 +34,7 @@ class GitRequest:
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> GitRequest:
-        """The address or absolute path, and the name that it gives."""
+        """The entry with a URL or an absolute path. Its name is the last part of that by default."""
         complaint = git_complaint(self.url)
         at.bad(complaint, "url")
         if complaint:
