@@ -1,1 +1,1 @@
-"""The use cases: one a command, each callable from Python without the command line."""
+"""The use cases: one per command, each callable from Python without the command line."""

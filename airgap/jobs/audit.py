@@ -1,4 +1,4 @@
-"""`audit`: what should be there against what is there, by bytes and not by presence."""
+"""`audit`: compares the expected content with the actual content, by bytes and not by presence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from airgap.station import receipts
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """The result: what was looked at, with its destination, and the subject that it was compared with."""
+    """The result: the findings, each with its destination, and the subject that they were compared with."""
 
     subject: Digest
     findings: tuple[Finding, ...]
@@ -37,7 +37,7 @@ class Audited:
 
     @property
     def drift(self) -> list[Finding]:
-        """Everything that is not as it should be; what could not be checked is among it."""
+        """Every finding that is not as expected, including names that could not be checked."""
         return [finding for finding in self.findings if finding.state is not State.GOOD]
 
     def statement(self) -> Audit:
@@ -48,36 +48,36 @@ class Audited:
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """What a Sovereign is compared with, and who signs what was found. Either `receipt` or `lock` is given."""
+    """What a Sovereign is compared with, and who signs the result. Either `receipt` or `lock` is given."""
 
     sovereign: Path
     """The Sovereign resource."""
     receipt: Path | None = None
-    """What an import signed; wants `trust`."""
+    """The receipt that an import signed; requires `trust`."""
     lock: Path | None = None
-    """What was locked."""
+    """A lock, instead of a receipt."""
     trust: Path | None = None
-    """The Trust resource: whose signature on the receipt counts."""
+    """The Trust resource, to check who signed the receipt."""
     deep: bool = False
     """Hash every blob in every repository."""
     report: Path | None = None
-    """A file for the signed audit statement; wants a key."""
+    """A file for the signed audit statement; requires a key."""
     key: str | None = None
     """Signs the audit statement: a path, or a `pkcs11:` URI."""
     jobs: int = DEFAULT_JOBS
 
 
 def _untold(_result: Audited) -> None:
-    """For a caller that waits for the end."""
+    """Does nothing: for a caller that only needs the returned result."""
 
 
 def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Audited], None] = _untold) -> Audited:
-    """Compares a receipt or a lock with what the Sovereign holds. Drift is a result.
+    """Compares a receipt or a lock with the content of the Sovereign. Drift is a result, not an error.
 
-    1. Read the resources, look whether the report has a place, open the key: what could stop the report stops it now,
-    and not after hours of reading. 2. Read the receipt, which must be believed, or the lock. 3. Ask the destinations;
-    writes nothing. 4. Give the result to `told`, so that it is known even if the disk refuses the report. 5. Sign the
-    report, keep it and write it.
+    1. Read the resources, check that the report can be written, open the key: what could stop the report stops it now,
+    and not after hours of reading. 2. Read the lock, or the receipt, whose signature must verify. 3. Ask the
+    destinations; write nothing. 4. Give the result to `told`, so that it is known even if the report cannot be written.
+    5. Sign the report, keep it and write it.
 
     Raises `InputError`, `TrustError`, `IntegrityError`, `StoreError`, `UpstreamError`.
     """
@@ -149,12 +149,12 @@ def audit_receipt(
 
 
 def _finding(url: str, change: Change, state: State, detail: str) -> Finding:
-    """Of a line of a receipt that nobody was asked about."""
+    """The finding for a line of a receipt that no destination was asked about."""
     return Finding(change.item, change.at, change.name, state, change.digest, detail=detail, destination=url)
 
 
 def audit_lock(lock: Lock, destinations: Destinations, *, deep: bool, progress: Progress) -> Audited:
-    """Compares a lock with the Sovereign, where no receipt is at hand: every name that an import would write."""
+    """Compares a lock with the Sovereign, for use without a receipt: every name that an import would write."""
     progress.start("audit", 0, len(lock.items))
     findings: list[Finding] = []
     by_destination: dict[int, tuple[AnyDestination, list[Change]]] = {}

@@ -1,4 +1,4 @@
-"""`bundle`: what crosses is read and checked, and the delivery is cut."""
+"""`bundle`: reads and checks everything that crosses the gap, and cuts the delivery."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BundleOptions:
     locks: tuple[Path, ...]
     store: Path
     to: Path
-    """The delivery's folder: empty, absent, or with our own unfinished bundle."""
+    """The delivery's folder: empty, absent, or with an unfinished delivery of the same content."""
     sovereign: str
     """The name of the Sovereign that may accept it."""
     key: str | None
@@ -36,20 +36,20 @@ class BundleOptions:
     volume_size: int = DEFAULT_VOLUME
     """Bytes of a volume, at most."""
     life: timedelta = DEFAULT_LIFE
-    """How long the delivery may travel."""
+    """How long the delivery is valid."""
     approvals: tuple[Path, ...] = ()
-    """Approvals of the locks that do not lie beside them."""
+    """Approvals of locks that are not next to their lock."""
     trust_roots: tuple[tuple[str, Path], ...] = ()
-    """Trust roots that go along: the name that policies use, and the file."""
+    """Trust roots to include: the name that policies use, and the file."""
     unscanned: bool = False
-    """Let locks without a verdict cross, to a station that will judge them."""
+    """Accept locks without a verdict, for a station that will judge them."""
 
 
 def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
-    """Cuts a signed delivery; goes on where an interrupted one stopped.
+    """Cuts a signed delivery; continues where an interrupted run stopped.
 
-    1. Read the locks, and look whether the delivery has a place. 2. Open the key. 3. Read the approvals and the trust
-    roots that go along. 4. Cut (`cut_delivery`): every blob is hashed, AIRGAP.json is written last.
+    1. Read the locks, and check that the delivery can be written. 2. Open the key. 3. Read the approvals and the trust
+    roots to include. 4. Cut (`cut_delivery`): every blob is hashed, AIRGAP.json is written last.
 
     Raises `InputError`, `PolicyError`, `IntegrityError`, `TrustError`, `StoreError`.
     """

@@ -1,4 +1,4 @@
-"""`extract`: one item out of a delivery or a store, into a layout folder or an archive. Every byte is hashed."""
+"""`extract`: copies one item from a delivery or a store into a layout folder or an archive. Hashes every byte."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Found:
     platforms: tuple[str, ...] = ()
     full_name: str = ""
     contents: Contents | None = None
-    """Of a delivery: which blob is in which volume."""
+    """For a delivery: which blob is in which volume."""
 
 
 def find(thing: Path, name: str) -> Found:
@@ -79,7 +79,7 @@ def find(thing: Path, name: str) -> Found:
 
 
 def _locked(media: Media, index: Index, root: Root) -> Item:
-    """The lock's own word about a root: its media type, the chosen platforms, its source."""
+    """What the lock records about a root: its media type, the chosen platforms, its source."""
     for file, data in evidence_files(media, index).items():
         if file.startswith("locks/"):
             for item in Lock.decode(data, file).items:
@@ -100,7 +100,7 @@ def _found(
 
 
 class _Watched:
-    """A source that knows which blob was opened last: while it is read in order, a fault is about that one."""
+    """A source that remembers which blob was opened last: blobs are read in order, so a fault is about that one."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -122,7 +122,7 @@ class _Watched:
 
 @dataclass(frozen=True, slots=True)
 class ExtractOptions:
-    """Which item is taken out of what, and where it goes."""
+    """Which item is extracted, from what and to where."""
 
     thing: Path
     """A delivery or a store."""
@@ -134,7 +134,7 @@ class ExtractOptions:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """An item that was taken out: its root, and the size of its content in bytes."""
+    """An item that was extracted: its root, and the size of its content in bytes."""
 
     digest: Digest
     bytes: int
@@ -143,8 +143,8 @@ class Extracted:
 def extract(options: ExtractOptions, surroundings: Surroundings) -> Extracted:
     """Copies one item into an OCI layout folder, or a tar that skopeo, containerd and k3s read; all or nothing.
 
-    1. Look whether it has a place. 2. Find the item. 3. Check the room, and copy: every blob is hashed on the way. Of
-    an index with `platforms:` comes what a registry would get.
+    1. Check that it can be written. 2. Find the item. 3. Check the free space, and copy: every blob is hashed on the
+    way. Of an index with `platforms:`, only the content that a registry would get is copied.
 
     Raises `InputError` (`not-empty`, `no-such-item`), `IntegrityError`, `NotFoundError`, `StoreError`.
     """
@@ -194,7 +194,7 @@ def _extract(found: Found, watched: _Watched, name: str, to: Path, progress: Pro
 
 
 def _full_name(name: str, root: Digest) -> str:
-    """The name for containerd, which believes it: a digest in it is that of what is extracted, or is left out."""
+    """The name for containerd, which trusts it: a digest in it is that of the extracted content, or is left out."""
     try:
         reference = parse_reference(name)
     except InputError:
@@ -206,9 +206,9 @@ def _full_name(name: str, root: Digest) -> str:
 
 @contextmanager
 def _all_or_nothing(to: Path) -> Iterator[None]:
-    """What fails leaves nothing of ours behind, so that the same command can be given again.
+    """Removes what was written if the work fails, so that the same command can be run again.
 
-    Raises `InputError` (`not-empty`): what is there already must not be taken for ours.
+    Raises `InputError` (`not-empty`), because existing files must not be taken for extracted ones.
     """
     new = not to.exists()
     if not new and (not to.is_dir() or any(to.iterdir())):
@@ -233,7 +233,7 @@ def _all_or_nothing(to: Path) -> Iterator[None]:
 def _placed(
     error: IntegrityError | NotFoundError, found: Found, last: Descriptor | None
 ) -> IntegrityError | NotFoundError:
-    """The error with the place where the bad blob is, and what mends it."""
+    """The error with the place of the bad blob, and the next step."""
     if found.contents is None:
         return error.with_hint(error.hint or "run `airgap pull` again with its lock and this store")
     if last is not None and isinstance(error, IntegrityError):

@@ -24,35 +24,35 @@ from airgap.station.signatory import Diary, Signatory
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """Which delivery goes into which Sovereign, by whose word, and how."""
+    """Which delivery goes into which Sovereign, whose signatures are accepted, and how."""
 
     delivery: tuple[Path, ...]
-    """The folders that hold its files."""
+    """The folders with its files."""
     sovereign: Path
-    """The Sovereign resource: where things go."""
+    """The Sovereign resource, with the destinations."""
     trust: Path
-    """The Trust resource: whose signatures count."""
+    """The Trust resource: whose signatures are accepted."""
     key: str | None = None
     """Signs the receipt and the list of accepted deliveries: a path, or a `pkcs11:` URI."""
     receipt: Path | None = None
-    """A file for a copy of the receipt; wants a key."""
+    """A file for a copy of the receipt; requires a key."""
     dry_run: bool = False
     """Plan, and write nothing."""
     restore: bool = False
-    """Take an earlier accepted delivery again; moves no name back."""
+    """Import an earlier accepted delivery again; moves no name back."""
     deep: bool = False
-    """Believe no receipt: hash what is there, and bring again what is damaged."""
+    """Ignore receipts: hash the existing content, and send damaged content again."""
     jobs: int = DEFAULT_JOBS
 
 
 def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Imported:
-    """Accepts a delivery and brings it into the Sovereign, as far as the volumes at hand go.
+    """Accepts a delivery and imports it into the Sovereign, as far as its volumes are attached.
 
-    1. Read the Sovereign and Trust resources, and look whether the receipt has a place. 2. Accept: trust before bytes,
-    and before a destination is asked, except for the lists that a restore goes by. Nothing was written so far. 3. Open
-    the keys. 4. Take the lock of the state folder. 5. Plan, and compare the state with the lists in the destinations.
-    6. Bring content, publish names, sign (`run_import`). 7. Keep the receipt. 8. Forget what was kept of discs: it is
-    needed until everything is in, and known to be.
+    1. Read the Sovereign and Trust resources, and check that the receipt can be written. 2. Accept: trust before bytes,
+    and before a destination is asked, except for the lists that a restore uses. Nothing has been written so far. 3.
+    Open the keys. 4. Take the lock of the state folder. 5. Plan, and compare the state with the lists in the
+    destinations. 6. Bring content, publish names, sign (`run_import`). 7. Keep the receipt. 8. Forget what was kept of
+    discs: it is needed until everything is in, and known to be.
 
     A dry run leaves 3 out but for the countersigning key, and 4; it ends with 5, unpacks Git in a temporary folder, and
     writes nothing. What failed at one destination or item is in the result; the same command goes on.

@@ -38,7 +38,7 @@ from airgap.station.signatory import Diary
 from airgap.store.layout import Layout
 
 CARRIED = ("pull", "approval")
-"""Statements about locks that go on from here.
+"""The kinds of statements about locks that are kept and go on from here.
 
 A verdict does not. It was checked on the way in, so one that says fail refuses the delivery; but what leaves here
 passed the policy of here, and the gate of `bundle` takes the newest verdict for just that.
@@ -47,25 +47,25 @@ passed the policy of here, and the gate of `bundle` takes the newest verdict for
 
 @dataclass(frozen=True, slots=True)
 class StoreImportOptions:
-    """Which delivery goes into which store, by whose word, and how."""
+    """Which delivery goes into which store, whose signatures are accepted, and how."""
 
     delivery: tuple[Path, ...]
-    """The folders that hold its files."""
+    """The folders with its files."""
     store: Path
     trust: Path
-    """The Trust resource: whose signatures count. Its `sovereign` is this station's name."""
+    """The Trust resource: whose signatures are accepted. Its `sovereign` is this station's name."""
     dry_run: bool = False
-    """Look, and write nothing."""
+    """Plan only, write nothing."""
     restore: bool = False
-    """Take an earlier accepted delivery again; moves no name."""
+    """Import an earlier accepted delivery again; moves no name."""
     deep: bool = False
-    """Hash what is there, and bring again what is damaged."""
+    """Hash the existing content, and send damaged content again."""
     jobs: int = DEFAULT_JOBS
 
 
 @dataclass(slots=True)
 class Taken:
-    """What an import into a store did, or with a dry run would do."""
+    """What an import into a store did, or in a dry run would do."""
 
     opened: Opened
     items: list[Item]
@@ -74,7 +74,7 @@ class Taken:
     locks: list[Path] = field(default_factory=list)
     missing_volumes: list[str] = field(default_factory=list)
     waits: bool = False
-    """True while something is on a disc that is still to come: then no name was published."""
+    """True while content is on a disc that was not attached yet: then no name was published."""
 
 
 def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -> Taken:
@@ -134,7 +134,7 @@ def _ledger(options: StoreImportOptions, trust: Trust, surroundings: Surrounding
 
 
 def _left_here(opened: Opened) -> list[str]:
-    """What people should know of statements that were believed, and do not go on from here."""
+    """Notes about statements that were accepted, but are not kept here."""
     names = {lock.digest: lock.name for lock in opened.locks}
     return [
         f"lock {names[one.statement.subject]!r}: the {one.statement.kind} of {one.key.name!r} was verified, but is not "
@@ -156,7 +156,7 @@ def look(opened: Opened, store: Path) -> Taken:
 
 
 def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: bool, progress: Progress) -> Taken:
-    """Brings everything into the store, as far as the volumes at hand go.
+    """Imports everything into the store, as far as its volumes are attached.
 
     1. Write the acceptance down; 2. copy all graphs, each blob once, hashed as it goes; 3. stop here while something is
     on a volume that is not there, and keep what the next disc will need of this one; 4. check what digests do not fix;

@@ -1,4 +1,4 @@
-"""`keys`: making, showing, checking and rotating the keys that sign our statements."""
+"""`keys`: generates, shows, checks and rotates the keys that sign statements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airgap.statements.trust import check_signer, key_ring
 def make_keys(prefix: Path, password: Callable[[], bytes]) -> tuple[Path, Path]:
     """Makes a P-256 key pair, `PREFIX.key` and `PREFIX.pub`; returns both paths, the private key first.
 
-    The password is asked for when both have a place. Raises `InputError`, `StoreError`.
+    Asks for the password only when both files can be written. Raises `InputError`, `StoreError`.
     """
     if prefix.name in ("", ".."):
         raise InputError(
@@ -35,7 +35,7 @@ def make_keys(prefix: Path, password: Callable[[], bytes]) -> tuple[Path, Path]:
 
 
 def read_public(path: Path) -> PublicKey:
-    """A public key out of a file. Raises `InputError`."""
+    """Reads a public key from a file. Raises `InputError`."""
     data = read_input(path, MAX_KEY, "bad-public-key")
     try:
         return load_public(data, str(path))
@@ -46,30 +46,30 @@ def read_public(path: Path) -> PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class CheckKeyOptions:
-    """Which key is opened, or which Trust resource is looked through."""
+    """Which key is opened, or the keys of which Trust resource are checked."""
 
     key: str | None = None
     """A path, or a `pkcs11:` URI. `None`: all keys of the Trust resource."""
     trust: Path | None = None
     within: timedelta = timedelta(days=30)
-    """How soon is soon, for the end of a role's last key."""
+    """Warn this long before a role's last key expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLife:
-    """A key of a Trust resource, and how it stands."""
+    """A key of a Trust resource, and its state."""
 
     key: TrustedKey
     key_id: str
     state: str
     """`valid`, `not yet`, `expired` or `revoked`."""
     days: int
-    """Whole days that are left, 0 for a key whose time is over."""
+    """Full days until the key expires, 0 for an expired key."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedKey:
-    """A private key that opens, and its entry in the Trust resource where one was named."""
+    """A private key that could be opened, and its entry in the Trust resource, if one was given."""
 
     signer: Signer
     listed: KeyLife | None
@@ -85,7 +85,7 @@ class TrustedKeys:
 
 
 def check_key(options: CheckKeyOptions, surroundings: Surroundings) -> OpenedKey | TrustedKeys:
-    """Opens a private key; without one, says how all keys of a Trust resource stand.
+    """Opens a private key; without one, reports the state of all keys of a Trust resource.
 
     Raises `InputError` (`no-key`, `wrong-key`), `TrustError`, and what opening a key raises.
     """
@@ -102,7 +102,7 @@ def check_key(options: CheckKeyOptions, surroundings: Surroundings) -> OpenedKey
 
 
 def _listed(trust: Trust, key_id: str, now: datetime) -> KeyLife:
-    """The entry of a key. Raises `InputError` (`wrong-key`) for one that is not listed, or not good today."""
+    """The entry of a key. Raises `InputError` (`wrong-key`) for a key that is not listed, or not valid today."""
     found = next((key for key, public in key_ring(trust).keys if public.key_id == key_id), None)
     if found is None:
         raise InputError(
@@ -129,12 +129,12 @@ def _state(key: TrustedKey, now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RotateOptions:
-    """The Trust resource that counts now, the one that will follow it, and who approved that."""
+    """The Trust resource in force, the one that replaces it, and the approval of the change."""
 
     old: Path
     new: Path
     approval: Path | None = None
-    """What a security-officer of the old one signed about the new one."""
+    """The approval of the new one, signed by a security-officer of the old one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from airgap.store.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An item of a lock, a delivery or a store, as far as that says it."""
+    """An item of a lock, a delivery or a store, with the fields that are known there."""
 
     kind: str
     """`""` in a store."""
     name: str
     digest: str
-    """Of its root; `""` where the lock does not know it yet."""
+    """The digest of its root; `""` where the lock does not know it yet."""
     bytes: int
     """0 where it is not known."""
 
@@ -34,7 +34,7 @@ class Listed:
 
 
 def read_thing(thing: Path) -> tuple[bytes, Any]:
-    """A file that may be one of ours: its bytes, and the JSON in it. Raises `InputError` (`unknown-thing`)."""
+    """Reads a JSON file: its bytes, and the value in it. Raises `InputError` (`unknown-thing`)."""
     data = read_input(thing, MAX_LOCK, "unknown-thing")
     try:
         return data, parse_json(data, str(thing))
@@ -43,7 +43,7 @@ def read_thing(thing: Path) -> tuple[bytes, Any]:
 
 
 def lock_of(data: bytes, document: Any, thing: Path) -> Lock:
-    """A lock, or what to do with the file of ours that it is instead."""
+    """Reads a lock. For another file that airgap knows, raises `InputError` (`unknown-thing`) with the next step."""
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind == "Delivery":
         what = f"{thing} is the index of a delivery, not its folder"

@@ -1,4 +1,4 @@
-"""`lock`: names → digests. Keeps pins that are there unless told to update; says what moved."""
+"""`lock`: names → digests. Keeps existing pins unless told to update them; reports what moved."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from airgap.resources.upstreams import Upstreams
 from airgap.store.locate import Reach
 
 ALL = "*"
-"""In `update`: every pin is made anew."""
+"""In `update`: resolve every item again."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockOptions:
-    """Which request is resolved, and where its lock lies."""
+    """Which request is resolved, and where its lock is."""
 
     request: Path
     output: Path | None = None
     """The lock; `None` for the request's place and name, ending in `.lock.json`."""
     check: bool = False
-    """Compare with the lock that is there, and write nothing."""
+    """Compare with the existing lock, and write nothing."""
     update: tuple[str, ...] = ()
     """Names of items that are resolved again, `ALL` for every one."""
     upstreams: Path | None = None
-    """The Upstreams resource: how hosts are reached. It goes before what the request's file says of a host."""
+    """The Upstreams resource: how to reach each host. It takes precedence over one in the request's file."""
     jobs: int = DEFAULT_JOBS
 
 
 @dataclass(frozen=True, slots=True)
 class LockResult:
-    """The lock of a request, the lock that was there before, and what is different."""
+    """The lock of a request, the lock before it, and the differences."""
 
     output: Path
     before: Lock | None
@@ -61,7 +61,7 @@ class LockResult:
 def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
     """Resolves the names of a request to digests, and writes the lock.
 
-    1. Read the request and the Upstreams resources, and look whether the lock has a place. 2. Resolve (`make_lock`).
+    1. Read the request and the Upstreams resources, and check that the lock can be written. 2. Resolve (`make_lock`).
     3. Write the lock, unless it is only compared.
 
     Raises `InputError`, `UpstreamError`, `ToolError`, `StoreError`.
@@ -104,7 +104,7 @@ def default_lock(request: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A new lock, and what people should know about it."""
+    """A new lock, and notes about it for people."""
 
     lock: Lock
     notes: tuple[str, ...]
@@ -120,10 +120,10 @@ def make_lock(
     progress: Progress,
     folder: Path,
 ) -> Locked:
-    """Resolves a request, several items at once. Pins of `old` stay for what is asked for as before; what the request
-    asks for otherwise by now is resolved anew, and a note says so.
+    """Resolves a request, several items at once. Keeps the pins of `old` for items whose request did not change; an
+    item whose request changed is resolved again, and a note reports that.
 
-    `update` names items that are resolved anew (`ALL` for every one); `folder` is where the lock will lie: local paths
+    `update` names items to resolve again (`ALL` for every one); `folder` is the folder of the lock: local paths
     below it are written relative to it. Raises the first error, after every item was tried.
     """
     entries = list(wanted(request))
@@ -158,7 +158,7 @@ def make_lock(
 
 
 def raise_all(errors: list[AirgapError]) -> None:
-    """Raises the first of `errors`, with the others in `also`, so that one run shows all that is wrong."""
+    """Raises the first of `errors`, with the others in `also`, so that one run reports all mistakes."""
     if errors:
         errors[0].also = errors[1:]
         raise errors[0]
@@ -201,7 +201,7 @@ def _unfound(typed: str, names: set[str], found: set[str]) -> tuple[str, str]:
 
 
 def _edits(kind: Kind[Any], asked: Any, pin: Item, folder: Path) -> str:
-    """What the request says otherwise than the one that `pin` was made from, in words; empty: the pin stays."""
+    """How the request differs from the one that `pin` was made from, in words; empty if the pin can be kept."""
     source = _relative(kind.origin(asked), kind, folder)
     new = {"source": source, **kind.said(asked), **kind.unwritten(asked)}
     old = {"source": pin.source, **kind.pinned(pin), **pin.asked}
@@ -221,7 +221,7 @@ def _text(value: Any) -> str:
 def _relative(source: str, kind: Kind[Any], folder: Path) -> str:
     """Local paths below the lock's folder are written relative to it, so that both can be moved together.
 
-    Where the command was started does not matter: `..` in the folder's name is taken out as in the request's paths.
+    The current folder does not matter: `..` in the folder's name is taken out as in the request's paths.
     """
     for prefix in kind.path_prefixes:
         path = source.removeprefix(prefix)
@@ -232,7 +232,7 @@ def _relative(source: str, kind: Kind[Any], folder: Path) -> str:
 
 
 def diff_locks(old: Lock, new: Lock) -> list[dict[str, str]]:
-    """What changed, for the one who approves: rows of `change` (added, removed, changed), `kind`, `name`, `detail`."""
+    """The changes, for the approver: rows of `change` (added, removed, changed), `kind`, `name`, `detail`."""
     before = {(item.kind, item.name): item for item in old.items}
     after = {(item.kind, item.name): item for item in new.items}
     rows = []

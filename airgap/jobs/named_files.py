@@ -1,4 +1,4 @@
-"""Files that somebody named: reading a lock, and telling what kind a file is."""
+"""Files that a user named: reads a lock, and recognizes the kind of a resource file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def read_lock(path: Path) -> Lock:
 
 
 def is_trust(path: Path) -> bool:
-    """True for a file that says of itself that it is a Trust resource."""
+    """True for a file whose `kind` is Trust."""
     return _says_kind(path, b"Trust")
 
 
 def is_waiver(path: Path) -> bool:
-    """True for a file that says of itself that it is a Waiver."""
+    """True for a file whose `kind` is Waiver."""
     return _says_kind(path, b"Waiver")
 
 

@@ -1,4 +1,4 @@
-"""`pull_locks`: origin → store. Verified while it streams, resumable, and at the end one signed statement a lock."""
+"""`pull_locks`: origin → store. Verified while it streams, resumable; at the end one signed statement per lock."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Pulled:
-    """What became of one item."""
+    """The result for one item."""
 
     lock: Lock
     item: Item
@@ -66,20 +66,20 @@ class PullOptions:
     locks: tuple[Path, ...]
     store: Path
     key: str | None = None
-    """Signs the pull statements: a path, or a `pkcs11:` URI. Without one there are none."""
+    """Signs the pull statements: a path, or a `pkcs11:` URI. Without a key, none are signed."""
     upstreams: Path | None = None
     """The Upstreams resource: how hosts are reached."""
     jobs: int = DEFAULT_JOBS
 
 
 def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
-    """Fetches everything that locks name into a store; returns one `Pulled` an item.
+    """Fetches everything that locks name into a store; returns one `Pulled` per item.
 
-    1. Read the locks and the Upstreams resource, and look whether the store has a place. 2. Open the key. 3. Make the
+    1. Read the locks and the Upstreams resource, and check that the store can be written. 2. Open the key. 3. Make the
     store, and fetch (`pull_locks`).
 
-    What was fetched and found bad is in the result. Raises `InputError`, `UpstreamError`, `IntegrityError`,
-    `StoreError`, `ToolError`. The same call goes on.
+    Content that was fetched and failed a check is in the result. Raises `InputError`, `UpstreamError`,
+    `IntegrityError`, `StoreError`, `ToolError`. The same call goes on.
     """
     # 1.
     locks = [(path, read_lock(path)) for path in options.locks]
@@ -127,7 +127,7 @@ def pull_locks(
     jobs: int,
     progress: Progress,
 ) -> list[Pulled]:
-    """Fetches everything that the locks name; returns one `Pulled` an item. A lock that is named twice is one lock.
+    """Fetches everything that the locks name; returns one `Pulled` per item. A lock that is named twice counts once.
 
     1. Pack what is no graph upstream (Git); 2. copy all graphs at once, each blob once; 3. check what digests do not
     fix; 4. publish the names in one sweep; 5. with a station, sign one statement a lock.
@@ -248,7 +248,7 @@ class Counted:
 
 
 class VerifiedNodes:
-    """The store as a source of nodes for walking: what is damaged there counts as not there, and is fetched anew."""
+    """The store as a source of nodes for walking: damaged content counts as missing, and is fetched again."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -268,7 +268,7 @@ class VerifiedNodes:
         return self._layout.open(descriptor, offset)
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """None: it is only looked into."""
+        """Does nothing: there is nothing to write."""
         return ()
 
 

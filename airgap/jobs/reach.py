@@ -1,4 +1,4 @@
-"""The way into the connected zone, made from an Upstreams resource and the surroundings."""
+"""How the connected zone is reached, from an Upstreams resource and the surroundings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def upstreams_in(path: Path | None) -> Upstreams:
 
 
 def connected_client(upstreams: Upstreams, surroundings: Surroundings, jobs: int = DEFAULT_JOBS) -> Client:
-    """The HTTP client of the connected zone, with its proxies. `jobs` is how many connections a host gets."""
+    """The HTTP client of the connected zone, with its proxies. `jobs` is the number of connections per host."""
     return Client(
         upstreams.hosts,
         zone="connected",

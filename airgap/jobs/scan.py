@@ -1,4 +1,4 @@
-"""`scan_locks`: the store's content is judged by a policy, and the station signs one verdict a lock.
+"""`scan_locks`: judges the store's content by a policy, and signs one verdict per lock for the station.
 
 A rejection is a result: the verdict says fail, and is signed and kept like any other. What is not in the store, or
 damaged in its manifests, is an error, and then there is no verdict; of a signature that cannot be read it says not-run.
@@ -43,24 +43,24 @@ class ScanOptions:
     locks: tuple[Path, ...]
     store: Path
     policy: Path
-    """The Policy resource: what may come in."""
+    """The Policy resource: the rules for what may come in."""
     key: str | None = None
     """Signs the verdicts: a path, or a `pkcs11:` URI. A dry run needs none."""
     dry_run: bool = False
-    """Judge, and sign nothing."""
+    """Judge, but sign nothing."""
     trust: Path | None = None
-    """The Trust resource: whose approval of a waiver counts, and whether the far side believes the key."""
+    """The Trust resource: whose approval of a waiver is accepted, and whether the receiver accepts the key."""
     waivers: tuple[Path, ...] = ()
     approvals: tuple[Path, ...] = ()
-    """Approvals of the waivers that do not lie beside them."""
+    """Approvals of waivers that are not next to their waiver."""
     reports: Path | None = None
-    """A folder of vulnerability reports that go along."""
+    """A folder of vulnerability reports to include."""
     jobs: int = DEFAULT_JOBS
 
 
 @dataclass(frozen=True, slots=True)
 class ScanOrder:
-    """What shall be judged, by what, and at which time."""
+    """What is judged, by which policy, and at which time."""
 
     locks: tuple[Lock, ...]
     policy: Policy
@@ -68,7 +68,7 @@ class ScanOrder:
     now: datetime
     jobs: int = 4
     reports: tuple[Report, ...] = ()
-    """What scanners said of manifests below the locks; carried along, and not looked into."""
+    """Reports of scanners about manifests below the locks; included, but not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a policy said of some locks."""
+    """The result of judging some locks by a policy."""
 
     policy: Policy
     locks: tuple[Scanned, ...]
@@ -122,7 +122,7 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanResult:
 
 
 def _trust(options: ScanOptions) -> Trust | None:
-    """The Trust resource, read also where nothing needs it: a path that is wrong is said."""
+    """The Trust resource. Read even if unused, so that a wrong path is reported."""
     if options.trust is not None:
         return load_trust(options.trust)
     if options.waivers or options.approvals:
@@ -138,7 +138,7 @@ def _trust(options: ScanOptions) -> Trust | None:
 def scan_locks(
     order: ScanOrder, layout: Layout, records: Records, station: Signatory | None, progress: Progress
 ) -> list[Scanned]:
-    """Judges every item of the locks; a lock that is named twice is one lock.
+    """Judges every item of the locks; a lock that is named twice counts once.
 
     1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
     2. Each item is judged; what is attached to it is hashed again on the way, and where that is damaged it is not-run.
@@ -211,7 +211,7 @@ def _checked(check: Answer, rule: str) -> CheckResult:
 
 
 def _by(check: Answer) -> PassedBy | None:
-    """Who made it pass."""
+    """The role or person who made it pass."""
     proof = check.finding.proof if check.finding is not None and check.finding.verified else None
     if proof is not None and proof.identity:
         return PassedBy(identity=proof.identity, issuer=proof.issuer, key_digest=proof.key)

@@ -1,4 +1,4 @@
-"""`sign`: an approval of a delivery, a lock, a waiver, a trust root or a Trust resource. Touches nothing else."""
+"""`sign`: an approval of a delivery, a lock, a waiver, a trust root or a Trust resource. Changes nothing else."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class SignOptions:
     """Signs the approval: a path, or a `pkcs11:` URI."""
     role: str = "security-officer"
     out: Path | None = None
-    """The folder of the approval; `None`: beside the thing. A delivery's goes into `signatures` in it."""
+    """The folder of the approval; `None`: next to the thing. That of a delivery goes into its `signatures`."""
     log: Path | None = None
     """The signer's log; `None`: in the state folder of the surroundings, with a copy of the approval."""
     trust: Path | None = None
-    """The Trust resource of the far side: a key that it would not believe signs nothing."""
+    """The Trust resource of the receiving side: a key that it does not accept is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class WrittenApproval:
 def sign(options: SignOptions, surroundings: Surroundings) -> WrittenApproval:
     """Approves one thing.
 
-    1. Read the thing: what it is, and its digest. 2. Look whether the approval has a place, and is not there already.
+    1. Read the thing: what it is, and its digest. 2. Check that the approval can be written, and does not exist.
     3. Open the key, and ask the Trust resource about it. 4. Write the log, sign, keep a copy where the log is our own.
     5. Write the approval.
 

@@ -27,7 +27,7 @@ def signatory_of(
 ) -> Signatory:
     """The key in its role, with the log of `records`.
 
-    With a Trust resource, a key that it does not believe in this role signs nothing. Raises `InputError` (`wrong-key`)
+    With a Trust resource, a key that it does not accept in this role is refused. Raises `InputError` (`wrong-key`)
     for it, and what `signer_of` raises.
     """
     signer = signer_of(key, surroundings)

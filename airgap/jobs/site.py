@@ -34,7 +34,7 @@ ROLE = "sovereign"
 class Site:
     """A Sovereign with its Trust resource. `open_site` makes it; its methods open what a job needs, in the job's order.
 
-    `jobs` is how many things happen at once.
+    `jobs` is the number of parallel tasks.
     """
 
     sovereign: Sovereign
@@ -49,9 +49,9 @@ class Site:
         return self.records.folder
 
     def ledger(self, *, restore: bool = False) -> Ledger:
-        """What remembers this Sovereign's deliveries. Asks nothing yet, and writes nothing.
+        """The record of this Sovereign's deliveries. Asks nothing yet, and writes nothing.
 
-        With `restore`, the lists that the destinations keep count beside the state.
+        With `restore`, the lists that the destinations keep count in addition to the state.
         """
         return Ledger(
             file=StateFile(self.state, self.sovereign.name),
@@ -71,7 +71,7 @@ class Site:
         """The key that signs what an import admits; `None` where the Sovereign resource asks for no signatures.
 
         Raises `InputError` (`wrong-key`) for a key that the Trust resource lists, and what opening a key raises. A key
-        has one purpose: cosign takes any statement of a key about an image for a signature of it.
+        has one purpose: cosign accepts any statement by a key about an image as a signature of it.
         """
         places = {one.url: one.signatures for one in self.sovereign.registries if one.signatures is not None}
         named = self.sovereign.signing_key
@@ -95,10 +95,10 @@ class Site:
     def destinations(
         self, *, create: bool, restore: bool = False, deep: bool = False, work: Path | None = None
     ) -> Destinations:
-        """The destinations, with what our receipts say of each.
+        """The destinations, each with what this Sovereign's receipts record about it.
 
         `create` lets the folders of an embedded Sovereign be made; without it nothing is written. With `restore` no
-        name is moved back; with `deep` receipts count for nothing. `work` is for unfinished work in place of the state
+        name is moved back; with `deep` receipts are ignored. `work` is for unfinished work in place of the state
         folder.
         """
         progress = self.surroundings.progress()

@@ -18,32 +18,32 @@ from airgap.station.log_heads import Heads, kept, read_heads
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """Which log. The first that is given counts; without any, the log of `sign` in the state folder."""
+    """Which log: the first option that is given; without any, the log of `sign` in the state folder."""
 
     log: Path | None = None
-    """By its file."""
+    """The log in this file."""
     sovereign: Path | None = None
-    """That of a Sovereign, by its resource."""
+    """The log of the Sovereign with this resource."""
     store: Path | None = None
-    """That of the station with this store."""
+    """The log of the station with this store."""
     last: int | None = None
     """Only as many lines, from the end; for `read_log`."""
     statements: tuple[Path, ...] = ()
-    """Signed statements of this station, besides those that it keeps; for `verify_log`."""
+    """Signed statements of this station, in addition to those that it keeps; for `verify_log`."""
     trust: Path | None = None
-    """The Trust resource: whose signatures on the statements count; for `verify_log`."""
+    """The Trust resource: whose signatures on statements are accepted; for `verify_log`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogRead:
-    """Lines of a log, and why there are no more, where it is damaged."""
+    """Lines of a log, and the error that ends them, if the log is damaged."""
 
     lines: tuple[LogLine, ...]
     broken: IntegrityError | None
 
 
 def read_log(options: LogOptions, surroundings: Surroundings) -> LogRead:
-    """The lines of a log; what stands before damage is worth seeing. Raises `InputError` (`no-log`), `StoreError`."""
+    """The lines of a log; includes the lines before any damage. Raises `InputError` (`no-log`), `StoreError`."""
     log, _ = _chosen(options, surroundings)
     if not log.path.exists():
         raise _no_log(log)
@@ -59,7 +59,7 @@ def read_log(options: LogOptions, surroundings: Surroundings) -> LogRead:
 
 @dataclass(frozen=True, slots=True)
 class LogVerified:
-    """A log whose chain holds, with its number of lines and its last digest, and the heads that were found in it."""
+    """A log with an unbroken chain: its number of lines, its last digest, and the heads that were found in it."""
 
     path: Path
     lines: int

@@ -1,4 +1,4 @@
-"""What a job needs of the process around it. The command line makes it; so does whoever calls a job from Python."""
+"""What a job needs of the process around it. The command line makes it, or any other caller of a job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Surroundings:
     clock: Callable[[], datetime]
     """The local time, with its zone."""
     state_folder: Path
-    """Where state is kept that no resource gives a place: the signer's own log, a Sovereign without stateDir."""
+    """The folder for state that no resource places elsewhere: the signer's own log, a Sovereign without stateDir."""
     note: Callable[[str], None] = _unheard
     """Takes a message for people; the work goes on."""
     progress: Callable[[], Progress] = Silent

@@ -1,7 +1,7 @@
 """Trust roots on their way: out of files, deliveries and TUF repositories into the versions of a name.
 
-A root decides what every signature of that name means, so it comes in only by a hand that the Trust resource gives the
-role of a security-officer: an approval of the very file, or of the delivery that carries it.
+A root decides what every signature of that name means, so only a security-officer of the Trust resource
+can let it in: with an approval of the file itself, or of the delivery that includes it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from airgap.statements.dsse import MAX_BUNDLE
 from airgap.statements.trust import VerifiedStatement, verify_bundle
 
 PROOF = "tuf.tar"
-"""How the file with the TUF metadata of a version ends."""
+"""The suffix of the file with the TUF metadata of a version."""
 APPROVAL = "approval.sigstore.json"
 CACHE = ".tuf"
 """Below the folder of the roots: a cache for each name's repository."""
@@ -43,7 +43,7 @@ _APPROVE = "ask the security-officer to approve the file (airgap sign FILE) or t
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Whose approval counts: the Trust resource, the approvals that were named, and the time."""
+    """Whose approval is accepted: the Trust resource, the given approvals, and the time."""
 
     trust: Trust
     approvals: tuple[Path, ...]
@@ -55,26 +55,26 @@ class AddOptions:
     """Under which name a version is added, and where."""
 
     name: str
-    """What policies call this trust root."""
+    """The name that policies use for this trust root."""
     roots: Path
     """The folder where the versions are kept."""
     dry_run: bool = False
     """Compare, and add nothing."""
     retire: bool = False
-    """Windows may end earlier than before: the instance retired or revoked something."""
+    """Allow validity periods to be shortened, because the instance retired or revoked something."""
 
 
 @dataclass(frozen=True, slots=True)
 class PinOptions:
-    """Which trust root is pinned, out of what, and whose approval counts."""
+    """Which trust root is pinned, from what, and whose approval is accepted."""
 
     things: tuple[Path, ...]
     """A trusted_root.json, or the folders of a delivery."""
     add: AddOptions
     trust: Path | None = None
-    """The Trust resource: whose approval counts. A delivery wants one; a file without one needs no approval."""
+    """The Trust resource: whose approval is accepted. Required for a delivery; without it, a file needs no approval."""
     approvals: tuple[Path, ...] = ()
-    """Approvals that do not lie beside the file."""
+    """Approvals that are not next to the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class UpdateOptions:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What was offered, and what came of it."""
+    """The offered root, and the result."""
 
     offer: Offer
     weighed: Weighed
@@ -101,7 +101,7 @@ class Pinned:
 def pin(options: PinOptions, surroundings: Surroundings) -> Pinned:
     """Adds a version of a trust root out of a file or a delivery.
 
-    1. Look whether the versions have a place, and whether the options go together. 2. Read the root, and check who
+    1. Check that the versions can be written, and that the options fit together. 2. Read the root, and check who
     approved it. 3. Compare it with the newest version, and add it; a dry run only compares.
 
     Raises `InputError`, `PolicyError`, `TrustError`, `StoreError`, and what `accept` raises for a delivery.
@@ -157,7 +157,7 @@ def _add(offer: Offer, options: AddOptions, surroundings: Surroundings) -> Pinne
 
 
 def looks_like_root(path: Path) -> bool:
-    """True for a file that says that it is a trust root; whether it is a good one, `load_root` says."""
+    """True for a file that declares itself a trust root; `load_root` checks whether it is valid."""
     try:
         document = parse_json(read_input(path, MAX_ROOT, "bad-trust-root"), str(path))
     except AirgapError:
@@ -177,7 +177,7 @@ def load_root(name: str, path: Path) -> TrustRoot:
 
 
 def carried_root(name: str, path: Path) -> CarriedRoot:
-    """A root that shall go along, with the TUF metadata that lies beside it. Raises `InputError`, `StoreError`."""
+    """A root to include in a delivery, with the TUF metadata next to it. Raises `InputError`, `StoreError`."""
     root = load_root(name, path)
     proof = path.with_name(f"{path.stem}.{PROOF}")
     data = read_input(proof, MAX_EVIDENCE, "bad-trust-root") if proof.is_file() else b""
@@ -195,7 +195,7 @@ def carried_roots(named: Sequence[tuple[str, Path]]) -> tuple[CarriedRoot, ...]:
 
 
 def offer_file(name: str, path: Path, judge: Judge | None) -> Offer:
-    """A root out of a file. Without a `judge` whoever may write here is believed.
+    """A root out of a file. Without a `judge`, no approval is required.
 
     Raises `InputError` (`bad-trust-root`, `bad-approval`), `TrustError` (`root-not-approved`, what `verify_bundle`
     raises).

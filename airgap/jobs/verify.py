@@ -17,22 +17,22 @@ from airgap.statements.accepted_state import AcceptedState
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """Which delivery, by whose word, and how much of it is read."""
+    """Which delivery, whose signatures are accepted, and how much of it is read."""
 
     delivery: tuple[Path, ...]
-    """The folders that hold its files."""
+    """The folders with its files."""
     trust: Path
-    """The Trust resource: whose signatures count."""
+    """The Trust resource: whose signatures are accepted."""
     index_only: bool = False
     """Do not read the volumes."""
     at: datetime | None = None
-    """Judge as of this time, which is past; `None` for now."""
+    """Judge as of this past time; `None` for now."""
     jobs: int = DEFAULT_JOBS
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A delivery that is believed, and how each of its files was found."""
+    """An accepted delivery, and the state of each of its files."""
 
     opened: Opened
     files: tuple[FileReport, ...]
@@ -45,7 +45,7 @@ class Verified:
 
 
 def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
-    """Checks a delivery. What was accepted before plays no part, and nothing is written.
+    """Checks a delivery. Ignores which deliveries were accepted before, and writes nothing.
 
     1. Accept: signatures, audience, times, locks, statements. 2. Hash every file, unless only the index is wanted.
 

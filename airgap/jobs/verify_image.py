@@ -1,4 +1,4 @@
-"""`verify-image`: what a policy says of one image or chart. Reads manifests and signatures only."""
+"""`verify-image`: whether a policy lets one image or chart in. Reads only manifests and signatures."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class VerifyImageOptions:
     policy: Path
     """The Policy resource."""
     known_as: str = ""
-    """The name that rules are asked for, where it lies under another one. Not together with a lock."""
+    """The name to match against rules, if the image is stored under another one. Not together with a lock."""
     lock: Path | None = None
-    """Take the item as this lock has it."""
+    """Judge the item as this lock pins it."""
     store: Path | None = None
-    """Read it from this store; wants a lock."""
+    """Read it from this store; requires a lock."""
     upstreams: Path | None = None
     """The Upstreams resource: how hosts are reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageJudged:
-    """One artifact, and what the policy says of it."""
+    """One artifact, and the judgement by the policy."""
 
     case: FoundItem
     policy: Policy
