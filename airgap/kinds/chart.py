@@ -1,4 +1,4 @@
-"""Helm charts in OCI registries: an artifact whose chart must be what its name says.
+"""Helm charts in OCI registries: an artifact whose chart must match its name.
 
 Sources: helm.sh, "Use OCI-based registries"; HIP 6. A chart is a manifest with a config of
 `application/vnd.cncf.helm.config.v1+json`, one chart layer and at most one provenance layer.
@@ -39,7 +39,7 @@ PROVENANCE = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 MAX_ENTRIES = 20_000
 """Entries of a chart: umbrellas with forty sub-charts have under four thousand."""
 MAX_UNPACKED = 512 << 20
-"""Bytes that a chart may unpack to: Helm itself stops at 100 MiB packed."""
+"""Bytes of an unpacked chart at most: Helm itself stops at 100 MiB packed."""
 MAX_CHART_YAML = 1 << 20
 
 
@@ -155,7 +155,7 @@ class ChartKind(Kind[ChartRequest]):
         return {"phase": item.phase}
 
     def resolve(self, asked: ChartRequest, reach: Reach) -> Item:
-        """Pins a chart; anything that is not a chart is refused here, and not at the far side.
+        """Pins a chart; anything that is not a chart is refused here, and not only at the receiving side.
 
         Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError` (`not-a-chart`).
         """
@@ -217,7 +217,7 @@ class ChartKind(Kind[ChartRequest]):
         return self.form(item, item.root, Memory())
 
     def is_local(self, item: Item) -> bool:
-        """A layout or an archive."""
+        """True for a layout or an archive."""
         return local_scheme(item.source) != ""
 
     def address(self, item: Item) -> str:
@@ -225,15 +225,15 @@ class ChartKind(Kind[ChartRequest]):
         return address_of(item.source)
 
     def local_name(self, item: Item) -> str:
-        """The same of its name, which is a reference, too."""
+        """Host and repository of its name, which is also a reference."""
         return address_of(item.name)
 
     def claims(self, node: Node) -> bool:
-        """By the type of its config."""
+        """True if its config has the type of a chart's config."""
         return node.config is not None and node.config.media_type == CONFIG
 
     def notes(self, item: Item) -> list[str]:
-        """Phases do nothing yet."""
+        """A note that phases have no effect yet."""
         return phase_notes(item)
 
     def _original(self, item: Item) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FILE_TYPE = "application/vnd.airgap.file.v1"
 LAYER = "application/octet-stream"
 HEAD_ATTEMPTS = 2
-"""The GET that follows a failed HEAD has all the client's attempts."""
+"""Attempts of a HEAD; the GET that follows a failed HEAD has all of the client's attempts."""
 
 
 def _size(http: Client, url: str, expected: Digest) -> int:
@@ -125,7 +125,7 @@ class FileKind(Kind[FileRequest]):
         return {"sha256": item.files[0].digest.hex if item.files else "", "path": item.path}
 
     def resolve(self, asked: FileRequest, reach: Reach) -> Item:
-        """Pins a file: its size in bytes is asked for, its digest is the request's.
+        """Pins a file: asks for its size in bytes; its digest is the one in the request.
 
         Raises `IntegrityError` when a file that was read here has another digest, `InputError`, `NotFoundError`,
         `UpstreamError`.
@@ -143,7 +143,7 @@ class FileKind(Kind[FileRequest]):
         return Item(asked.name, "file", source, root, total, files=(locked,), path=asked.path)
 
     def source(self, item: Item, reach: Reach) -> Source:
-        """The manifest in memory, the file where it is."""
+        """The source: the manifest from memory, the file from its place."""
         file = _file(item)
         if urlsplit(item.source).scheme in ("http", "https"):
             opener: Opener = lambda offset: reach.http.open_stream(item.source, offset)  # noqa: E731
@@ -152,7 +152,7 @@ class FileKind(Kind[FileRequest]):
         return Gathered(_graph(file)[0], {file.digest: opener})
 
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """The root is what the lock's own file list gives."""
+        """Compares the root with the one that the lock's own file list gives."""
         made = _graph(_file(item))[1]
         return [] if made.digest == root.digest else [f"the root is {root.digest}, the lock's file gives {made.digest}"]
 

@@ -1,4 +1,4 @@
-"""Images, and any other OCI artifact: carried as they are, index and signatures included."""
+"""Images, and any other OCI artifacts: carried unchanged, with index and signatures."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class ImageKind(Kind[ImageRequest]):
         return reach.locate(item.source, item.root).source
 
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """What is wrong with the graph in the store: nothing, as the digests fix all of it."""
+        """Nothing: the digests fix all content of the graph."""
         return []
 
     def annotations(self, item: Item) -> dict[str, str]:
@@ -179,7 +179,7 @@ class ImageKind(Kind[ImageRequest]):
         return replace(whole, platforms=(), attached=attached)
 
     def is_local(self, item: Item) -> bool:
-        """A layout, an archive or an engine."""
+        """True for a layout, an archive or an engine."""
         return local_scheme(item.source) != ""
 
     def address(self, item: Item) -> str:
@@ -187,11 +187,11 @@ class ImageKind(Kind[ImageRequest]):
         return address_of(item.source)
 
     def local_name(self, item: Item) -> str:
-        """The same of its name, which is a reference, too."""
+        """Host and repository of its name, which is also a reference."""
         return address_of(item.name)
 
     def notes(self, item: Item) -> list[str]:
-        """What converting and choosing platforms did, and that phases do nothing yet."""
+        """Notes on what conversion and the choice of platforms did, and that phases have no effect yet."""
         notes = []
         if item.converted:
             notes.append(

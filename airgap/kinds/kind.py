@@ -1,4 +1,4 @@
-"""`Kind`: everything that the program asks about a kind of content, and what most kinds answer."""
+"""`Kind`: everything that the program asks about a kind of content, with the answers of most kinds."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ if TYPE_CHECKING:
     from airgap.store.locate import Reach
 
 Asked_contra = TypeVar("Asked_contra", contravariant=True)
-"""What a Request has of the kind: a dataclass with at least `name` and `where`."""
+"""The kind's entry in a Request: a dataclass with at least `name` and `where`."""
 
 
 class Kind(Protocol[Asked_contra]):
-    """A kind of content. A class that inherits from this one gives what has no answer here, and what differs.
+    """A kind of content. A subclass implements what has no answer here, and overrides what differs.
 
-    A module of a kind imports at its top what declares it, and libraries that work (HTTP, YAML, git) inside functions:
-    whoever reads a lock loads all kinds.
+    A module of a kind imports at its top only what declares it, and working libraries (HTTP, YAML, git) inside
+    functions: reading a lock loads all kinds.
     """
 
     name: str
-    """In locks, in policies, on the screen."""
+    """The name in locks, in policies and on the screen."""
     section: str
-    """The field of a Request's `spec` that lists such things."""
+    """The field of a Request's `spec` that lists items of this kind."""
     section_title: str
-    """What that list is, in words that follow "expected"."""
+    """A description of that list, which follows the word "expected" in messages."""
     request: type[Any]
     """An entry of the list: a dataclass whose fields are declared (`airgap.resources.fields`), with a `name`."""
     item_fields: ItemFields
-    """What a lock has of it."""
+    """The fields that a lock has for it."""
     signed: bool = False
     """True where registries keep signatures of it, so that a policy may require some."""
     packed: bool = False
-    """True where `pull` has to make the graph (`pack`); else the graph is read from upstream (`source`)."""
+    """True where `pull` has to make the graph (`pack`); otherwise the graph is read from upstream (`source`)."""
     path_prefixes: tuple[str, ...] = ()
-    """How a source that is a path begins, `""` where it is the path alone. In a lock it is relative to the lock."""
+    """Prefixes of a source that is a path; `""` for a bare path. In a lock, the path is relative to the lock."""
 
     # What was asked, and what is pinned.
 
     def parts(self, asked: Asked_contra) -> Iterable[tuple[str, Any]]:
-        """What one entry of a Request comes to, as (name of a kind, request of that kind).
+        """The requests that one entry of a Request makes, as (name of a kind, request of that kind).
 
-        One item has one form. A kind whose things have several, such as a graph and Git refs, is a name for others:
-        here it gives a request for each of them, and no item is of this kind itself.
+        One item has one form. A kind with several forms, such as a graph and Git refs, stands for other kinds: here it
+        gives a request for each of them, and no item is of this kind itself.
         """
         return ((self.name, asked),)
 
@@ -60,15 +60,15 @@ class Kind(Protocol[Asked_contra]):
         """The `source` that the lock will have, with absolute paths."""
 
     def said(self, asked: Asked_contra) -> Mapping[str, Any]:
-        """What a request says besides its origin, as far as a pin shows it: what `pinned` tells of the pin."""
+        """The fields of a request besides its origin that a pin also shows: `pinned` gives the same for the pin."""
         return {}
 
     def pinned(self, item: Item) -> Mapping[str, Any]:
-        """The same of a pin. Where the two differ the request has changed, and is resolved again."""
+        """The same fields of a pin. If the two differ, the request has changed and is resolved again."""
         return {}
 
     def unwritten(self, asked: Asked_contra) -> Mapping[str, str | list[str]]:
-        """What a pin does not show of its request: the lock's field `asked`."""
+        """The fields of a request that its pin does not show: the lock's field `asked`."""
         return {}
 
     def check_item(self, item: Item, where: str) -> None:
@@ -91,16 +91,16 @@ class Kind(Protocol[Asked_contra]):
         raise NotImplementedError(what)
 
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """What is wrong with the content, as far as digests do not fix it; nothing where all is well."""
+        """The mistakes in the content that digests do not rule out; empty if there are none."""
 
     def annotations(self, item: Item) -> dict[str, str]:
-        """What a store's index.json says of it besides its name, so that `extract` needs no lock."""
+        """What a store's index.json records about it besides its name, so that `extract` needs no lock."""
         return {}
 
     # From a store into a Sovereign.
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Form:
-        """The form in which it arrives: this decides which destinations take it."""
+        """The form in which it arrives: it decides which destinations accept the item."""
 
     def expect(self, item: Item) -> Form:
         """The form as far as the lock alone tells it: names and digests, for an audit without content."""
@@ -108,44 +108,44 @@ class Kind(Protocol[Asked_contra]):
     # What people and policies call it.
 
     def is_local(self, item: Item) -> bool:
-        """True for what was read on the machine that locked it: a folder, an archive, an engine."""
+        """True for a source on the machine that locked it: a folder, an archive, an engine."""
         return any(item.source.startswith(prefix) for prefix in self.path_prefixes)
 
     def address(self, item: Item) -> str:
-        """Where something that is not local comes from, for rules of a policy; without tag and digest."""
+        """The origin of a source that is not local, for rules of a policy; without tag and digest."""
         return straight(without_scheme(item.source).partition("#")[0].partition("?")[0])
 
     def local_name(self, item: Item) -> str:
-        """What rules are asked about something local: the name that it has inside, without tag and digest."""
+        """The name of a local source for rules of a policy: the one that it has inside, without tag and digest."""
         return without_scheme(item.name).partition("#")[0].partition("?")[0].rstrip("/")
 
     def claims(self, node: Node) -> bool:
-        """True for a graph in a registry that is of this kind, and not simply an image."""
+        """True for a graph in a registry that is of this kind, and not only an image."""
         return False
 
     def notes(self, item: Item) -> list[str]:
-        """What people should know of a new pin."""
+        """Notes for people about a new pin."""
         return []
 
     def shown(self, item: Item) -> str:
-        """What `show` says of an item after its name."""
+        """The text that `show` prints after an item's name."""
         return str(item.root.digest) if item.root else ""
 
     def identity(self, item: Item) -> str:
-        """What names the content, in a few words."""
+        """The identity of the content, in a few words."""
         return str(item.root.digest) if item.root else ""
 
     def changed(self, field: str, before: Any, after: Any) -> list[str]:
-        """What changed in one field of two items, in words; `None` stands for a field that is left out."""
+        """The change in one field of two items, in words; `None` stands for a missing field."""
         return [f"{field}: {before} → {after}"]
 
 
 def policy_name(kind: Kind[Any], item: Item) -> str:
     """What rules are matched against: where an item comes from, without scheme, tag and digest.
 
-    One place has one name, however its address is written: hosts are in lower case, and a path goes the straight way.
-    What lies on this machine goes by the name that it shall have inside, so that a folder beside the request cannot
-    pass by a rule for something else.
+    One place has one name, however its address is written: hosts are in lower case, and paths have no detours. A
+    source on this machine is matched by the name that it will have inside, so that a folder next to the request
+    cannot pass by a rule for something else.
     """
     return kind.local_name(item) if kind.is_local(item) else kind.address(item)
 
@@ -156,7 +156,7 @@ def without_scheme(address: str) -> str:
 
 
 def straight(address: str) -> str:
-    """An address as everybody else would write it, so that `acme/../evil` is not taken for one of acme's."""
+    """An address in its usual spelling, so that `acme/../evil` is not taken for one of acme's."""
     host, slash, path = address.partition("/")
     host = host.rpartition("@")[2].lower().removesuffix(":443")
     host = DOCKER_HUB if host in HUB_ALIASES else host

@@ -1,6 +1,6 @@
 """Models: a Hugging Face repository at a commit, or a directory; packed by the CNCF ModelPack specification.
 
-One raw layer a file, so a layer's digest is the file's sha256 (for a weight file its LFS oid), and the root is a pure
+One raw layer per file, so a layer's digest is the file's sha256 (for a weight file its LFS oid), and the root is a pure
 function of names, paths, sizes and hashes. Sources: model-spec docs/spec.md and docs/config.md; Hub API.
 """
 
@@ -46,7 +46,7 @@ MAX_SMALL = 64 << 20
 MAX_FILES = 19_000
 """Files of a model: layers of one manifest, which holds 4 MiB."""
 INFO_SECONDS = 60.0
-"""For the list of files: the library waits for ever unless told."""
+"""Seconds for the list of files: the library has no time limit of its own."""
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 
 _WEIGHTS = (".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", ".npz", ".tflite", *PICKLES)
@@ -55,7 +55,7 @@ _CODE = (".py", ".sh", ".ipynb", ".cpp", ".c", ".h", ".js", ".ts")
 
 
 def media_type(path: str) -> str:
-    """The layer's type by its name: weights, documents, code, else configuration."""
+    """The layer's type, by the file's name: weights, documents, code, otherwise configuration."""
     lower = path.lower()
     for endings, kind in ((_WEIGHTS, "weight"), (_DOCS, "doc"), (_CODE, "code")):
         if lower.endswith(endings) or (kind == "doc" and lower.rsplit("/", 1)[-1] in ("license", "notice")):
@@ -79,7 +79,7 @@ def graph(name: str, files: Sequence[LockedFile]) -> tuple[Memory, Descriptor]:
 
 
 def _chosen(request: ModelRequest, paths: Iterable[str]) -> list[str]:
-    """The paths that `include` names, sorted; a pattern that names none is an error."""
+    """The paths that `include` names, sorted; a pattern that matches no path is an error."""
     everything = sorted(paths)
     for pattern in request.include:
         if not fnmatch.filter(everything, pattern):
@@ -156,7 +156,7 @@ def _hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, st
 
 
 def _model_info(request: ModelRequest, reach: Reach) -> Any:
-    """The library's answer; its errors end here. It is told its token, so that it looks for none of its own."""
+    """The library's answer, with its errors translated. It gets a token, so that it does not look for one itself."""
     try:
         from huggingface_hub import HfApi
         from huggingface_hub.errors import (
@@ -304,7 +304,7 @@ class ModelKind(Kind[ModelRequest]):
         return f"hf:{asked.repo}" if asked.repo else f"directory:{asked.directory}"
 
     def unwritten(self, asked: ModelRequest) -> Mapping[str, str | list[str]]:
-        """Patterns, and of the Hub the revision that was asked for."""
+        """The patterns, and for the Hub the requested revision."""
         revision = {"revision": asked.revision} if asked.repo else {}
         return {"include": sorted(asked.include), **revision}
 
@@ -336,7 +336,7 @@ class ModelKind(Kind[ModelRequest]):
         )
 
     def source(self, item: Item, reach: Reach) -> Source:
-        """The manifest in memory, the files where they are."""
+        """The source: the manifest from memory, the files from their places."""
         opener: Callable[[str], Opener]
         if item.source.startswith("hf:"):
             repo = item.source.removeprefix("hf:")
@@ -348,7 +348,7 @@ class ModelKind(Kind[ModelRequest]):
         return Gathered(graph(item.name, item.files)[0], openers)
 
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """The root is what the lock's own list of files gives."""
+        """Compares the root with the one that the lock's own list of files gives."""
         made = graph(item.name, item.files)[1]
         return [] if made.digest == root.digest else [f"the root is {root.digest}, the lock's files give {made.digest}"]
 

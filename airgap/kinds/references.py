@@ -1,4 +1,4 @@
-"""What the kinds that registries hold have in common: references, names that are references, phases."""
+"""Shared by the kinds that registries store: references, names that are references, phases."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def address_of(reference: str) -> str:
 
 
 def phase_notes(item: Item) -> list[str]:
-    """What a lock says of a phase that does nothing yet."""
+    """The note about a phase, which has no effect yet."""
     if item.phase != "seed":
         return []
     return [f"{item.name}: `phase: seed` has no effect in this version: the import writes it to the registry"]

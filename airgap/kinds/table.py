@@ -16,7 +16,7 @@ from airgap.resources.request import ENTRIES, Request, entries
 from airgap.station.files import pin_name
 
 KINDS = dict[str, Kind[Any]]()
-"""By name, in the order in which people read of them."""
+"""The kinds by name, in the order in which they are listed."""
 
 
 def register(kind: Kind[Any]) -> None:
@@ -27,7 +27,7 @@ def register(kind: Kind[Any]) -> None:
 
 
 def unregister(kind: Kind[Any]) -> None:
-    """Takes a kind away: for tests that add one."""
+    """Removes a kind: for tests that add one."""
     ENTRIES.withdraw(kind.section)
     known_kinds.remove(kind.name)
     del KINDS[kind.name]
@@ -50,22 +50,22 @@ def kind_of(item: Item) -> Kind[Any]:
 
 
 def signed_kinds() -> tuple[str, ...]:
-    """The names of the kinds that registries keep signatures of."""
+    """The names of the kinds whose signatures registries keep."""
     return tuple(kind.name for kind in KINDS.values() if kind.signed)
 
 
 def kind_of_graph(node: Node) -> Kind[Any]:
-    """The kind of a graph that somebody names by its reference alone: an image, unless another kind claims it."""
+    """The kind of a graph that is named only by its reference: an image, unless another kind claims it."""
     return next((kind for kind in KINDS.values() if kind.claims(node)), image.KIND)
 
 
 def rule_name(item: Item) -> str:
-    """The name of an item by which a policy's rules are asked. Raises `IntegrityError` (`unknown-kind`)."""
+    """The name of an item that a policy's rules are matched against. Raises `IntegrityError` (`unknown-kind`)."""
     return policy_name(kind_of(item), item)
 
 
 def store_names(item: Item, root: Descriptor) -> dict[str, Descriptor]:
-    """The names of an item in a store, and what they stand for: its own, and where it is packed that of its pin."""
+    """The names of an item in a store, with their content: its own name, and for a packed item that of its pin."""
     kind = kind_of(item)
     said = kind.annotations(item)
     names = {item.name: replace(root, annotations=said) if said else root}

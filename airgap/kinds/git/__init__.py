@@ -1,4 +1,4 @@
-"""Git among the kinds: it is packed instead of being read, so it needs a folder to work in (`packer`)."""
+"""The kind for Git: a repository is packed and not read as it is, so it needs a working folder (`packer`)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class GitKind(Kind[GitRequest]):
         return Refs(item.name, original_name(item), item.refs, item.head, (), (), Memory(), nothing)
 
     def is_local(self, item: Item) -> bool:
-        """Everything but an address."""
+        """True for everything except an address."""
         return re.match(r"https?://", item.source, re.IGNORECASE) is None
 
     def address(self, item: Item) -> str:
@@ -107,7 +107,7 @@ class GitKind(Kind[GitRequest]):
         return f"{len(item.refs)} refs"
 
     def changed(self, field: str, before: Any, after: Any) -> list[str]:
-        """Of refs each one that moved."""
+        """Each ref that moved."""
         if field != "refs":
             return super().changed(field, before, after)
         old, new = before or {}, after or {}

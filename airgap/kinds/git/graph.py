@@ -25,7 +25,7 @@ MAX_CONFIG = 64 << 20
 
 
 def put_graph(target: Target, item: Item, bundles: Sequence[Descriptor], lfs: Sequence[Descriptor]) -> Descriptor:
-    """Writes config and manifest for layers that are in `target` already; returns the root."""
+    """Writes config and manifest for layers that are already in `target`; returns the root."""
     config = {
         "head": item.head,
         "lfs": [{"oid": layer.digest.hex, "size": layer.size} for layer in lfs],

@@ -42,7 +42,7 @@ MAX_LFS = 19_000
 class GitPacker:
     """`workdir` keeps a bare repository for each source between runs, so that only what is new is fetched.
 
-    `client` says how hosts are reached; `proxies` are those of the connected zone, as it got them.
+    `client` reaches hosts; `proxies` are those of the connected zone.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class GitPacker:
         raise AssertionError("the second round returns or raises")
 
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """What is wrong with a packed repository, by unpacking it into an empty one; empty when all is right."""
+        """The mistakes of a packed repository, found by unpacking it into an empty one; empty if there are none."""
         try:
             form = self.form(item, root, source)
             if dict(form.refs) != dict(item.refs) or form.head != item.head:
@@ -239,7 +239,7 @@ class GitPacker:
         return layers
 
     def _lfs_client(self, item: Item, remote: Remote, repository: BareRepository) -> LfsClient:
-        """The LFS server: where `.lfsconfig` on the default branch says, else beside the repository."""
+        """The LFS server: the one in `.lfsconfig` of the default branch, otherwise the one at the repository's address."""
         url = endpoint(remote.url)
         if item.head:
             blob = f"--blob={item.refs[item.head]}:.lfsconfig"

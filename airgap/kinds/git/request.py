@@ -1,4 +1,4 @@
-"""What a Request says about a Git repository."""
+"""The entry for a Git repository in a Request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request means at a source: which refs it names, and whether the source is whole."""
+"""A request compared with its source: which refs it names, and whether the source is complete."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _HIDDEN = (
 
 
 def choose_refs(patterns: Iterable[str], present: Mapping[str, str], where: str) -> dict[str, str]:
-    """Those of `present` that full names or patterns (`*`: any characters, `/` too) name, sorted.
+    """The refs of `present` that full names or patterns name, sorted. `*` matches any characters, also `/`.
 
-    A pattern may match nothing only in an empty repository, and the default patterns for branches and tags always.
+    A pattern must match something, except in an empty repository. The default patterns (branches, tags) need not.
     Raises `InputError` (`bad-ref`, `git-no-ref`).
     """
     chosen: dict[str, str] = {}
