@@ -105,7 +105,7 @@ def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
 
 
 def _with_upstreams(error: AirgapError) -> AirgapError:
-    """Says where a host is described: the Upstreams beside a request, which served `lock`, are not in the lock."""
+    """Adds that pull needs --upstreams: the Upstreams next to a request, which `lock` used, are not in the lock."""
     made = _with_hint(error)
     made.also = [_with_hint(one) for one in error.also]
     return made

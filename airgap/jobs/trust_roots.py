@@ -213,7 +213,7 @@ def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
     Raises what `accept` raises, `InputError` (`root-not-carried`, `bad-approval`), `TrustError` (`bad-trust-root`,
     `root-not-approved`, what `verify_bundle` raises).
     """
-    # 1. The delivery is believed. What was accepted before plays no part: an old root is found by the versions here.
+    # 1. Accept the delivery, whatever was accepted before: the versions here show whether a root is old.
     trust = judge.trust
     state = AcceptedState(trust.sovereign)
     opened = accept(folders, trust, state, sovereign=trust.sovereign, now=judge.now)

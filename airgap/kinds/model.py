@@ -199,7 +199,7 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
             "write organization/name in `repo:`",
         ) from error
     except Exception as error:
-        # Anything: beside its own errors the library lets those of its HTTP library through (requests before 1.0,
+        # Any error: in addition to its own errors, the library lets those of its HTTP library through (requests before 1.0,
         # httpx since), and those of parsing an answer that is not the Hub's.
         raise _other_fault(request, error) from error
 

@@ -239,7 +239,7 @@ class GitPacker:
         return layers
 
     def _lfs_client(self, item: Item, remote: Remote, repository: BareRepository) -> LfsClient:
-        """The LFS server: the one in `.lfsconfig` of the default branch, otherwise the one at the repository's address."""
+        """The LFS server: that of `.lfsconfig` on the default branch, or else the repository's own."""
         url = endpoint(remote.url)
         if item.head:
             blob = f"--blob={item.refs[item.head]}:.lfsconfig"
