@@ -163,7 +163,7 @@ def audit_lock(lock: Lock, destinations: Destinations, *, deep: bool, progress: 
         try:
             changes += line.expected()
         except UpstreamError as error:
-            # One that cannot be asked is a finding, and no reason to lose those of the others.
+            # A destination that cannot be asked is a finding; the findings of the others are kept.
             item, url = line.form.item, line.destination.url
             findings.append(Finding(item, item, "", State.UNKNOWN, detail=str(error), destination=url))
     for destination, changes in by_destination.values():

@@ -177,7 +177,7 @@ def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: boo
     layout.settle()
     taken.written = sum(result.written for result in results)
     raise_all([_explain(one) for one in results if one.error and not isinstance(one.error, AbsentError)])
-    # 3. Nothing has a name while something is not there.
+    # 3. No name is published while content is missing.
     waiting = [one.error for one in results if isinstance(one.error, AbsentError)]
     absent = [Digest(digest) for error in waiting for digest in error.digests]
     taken.missing_volumes = opened.volumes.lacking(absent)
@@ -186,14 +186,14 @@ def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: boo
         if opened.spool is not None:
             opened.spool.keep(opened.volumes, absent)
         return taken
-    # 4. What digests do not fix.
+    # 4. Check what digests do not fix.
     _check(roots, layout, jobs)
-    # 5. What goes on with the content.
+    # 5. Keep the statements and locks that go on with the content.
     again = opened.admitted.standing is Standing.RESTORE
     for lock in opened.locks:
         _receive(lock, opened, ledger.records, newest=not again)
         taken.locks.append(ledger.records.save_lock(lock))
-    # 6. Names. A restore moves none.
+    # 6. Publish the names. A restore moves none.
     names = {name: place for item, root in roots for name, place in store_names(item, root).items()}
     layout.publish({n: place for n, place in names.items() if not again or layout.find(n) is None})
     for item in taken.items:

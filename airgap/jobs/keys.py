@@ -40,7 +40,7 @@ def read_public(path: Path) -> PublicKey:
     try:
         return load_public(data, str(path))
     except TrustError as error:
-        # Nothing was signed with it: another kind of file was named.
+        # No signature is wrong: the wrong kind of file was given.
         raise InputError(error.code, error.what, error.hint) from error
 
 

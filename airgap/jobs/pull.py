@@ -159,14 +159,14 @@ def pull_locks(
         owners += [result] * len(made)
     for copied, result in zip(copy_graph(copies, jobs=jobs, progress=progress), owners, strict=True):
         _account(result, copied)
-    # 3. What digests do not fix.
+    # 3. Check what digests do not fix.
     parallel(jobs, lambda result: _check(result, layout), results)
     # 4. Names, last.
     layout.publish(_names(results))
     for result in results:
         progress.done(result.item.name, result.outcome)
     raise_all([_explain(result) for result in results if result.error is not None])
-    # 5. One statement a lock.
+    # 5. One statement per lock.
     if station is not None:
         for lock, _ in locks:
             body = _statement([result for result in results if result.lock is lock])
@@ -284,7 +284,7 @@ def _check(result: Pulled, layout: Layout) -> None:
     if result.error is None and result.root is not None:
         try:
             if result.item.root is None:
-                # Packed here and not copied: nobody has counted it yet.
+                # Packed here and not copied, so it is not counted yet.
                 graph = walk(layout, result.root)
                 result.bytes = sum(_descriptor(found).size for found in graph)
             result.findings = tuple(kind_of(result.item).check(result.item, result.root, layout))
@@ -317,7 +317,7 @@ def _explain(result: Pulled) -> AirgapError:
 
 
 def _statement(results: Sequence[Pulled]) -> Pull:
-    from airgap.statements.predicates import Pull, PulledItem  # a pull without a key has no use for it
+    from airgap.statements.predicates import Pull, PulledItem  # not needed by a pull without a key
 
     return Pull(
         {

@@ -94,7 +94,7 @@ def sign(options: SignOptions, surroundings: Surroundings) -> WrittenApproval:
     log = StationLog(options.log) if options.log else own.log()
     approval = Signatory(signer, options.role, log, surroundings.clock).sign(subject, Approval())
     if not options.log:
-        own.save_statement("approval", subject, approval)  # its head shows when that log is cut
+        own.save_statement("approval", subject, approval)  # its head reveals lines removed from that log
     # 5.
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -172,7 +172,7 @@ def load_root(name: str, path: Path) -> TrustRoot:
     try:
         return TrustRoot.load(name, data, None)
     except TrustError as error:
-        # Nothing was judged by it: another kind of file was named.
+        # Nothing was judged by it: the wrong kind of file was given.
         raise InputError("bad-trust-root", f"{path}: {error.what}", error.hint) from error
 
 
@@ -220,7 +220,7 @@ def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
     # 2. The root in it.
     carried = _carried(name, opened)
     root = TrustRoot.load(name, carried.data, None)
-    # 3. Somebody who may says so.
+    # 3. A security-officer approved it.
     subjects = [opened.media.digest, root.digest]
     evidence = {APPROVAL: _approved(judge, subjects, opened.admitted.statements)}
     if carried.proof:

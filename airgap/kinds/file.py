@@ -36,7 +36,7 @@ HEAD_ATTEMPTS = 2
 
 def _size(http: Client, url: str, expected: Digest) -> int:
     """Content-Length of a HEAD; where there is none, the file is read once, counted and hashed."""
-    # Links that are signed for GET answer HEAD with 403, some servers with 405: the GET then says what is wrong.
+    # Links that are signed for GET answer HEAD with 403, some servers with 405: the GET then shows the cause.
     answer = http.request("HEAD", url, expect=None, attempts=HEAD_ATTEMPTS)
     said = answer.headers.get("Content-Length", "")
     if answer.status == 200 and said.isdigit():

@@ -198,8 +198,8 @@ class ImageKind(Kind[ImageRequest]):
                 f"{item.name}: converted: an engine's image has no digest of its own, so airgap gave it {item.root}"
             )
         if item.inside is not None and item.root is not None:
-            # Design §4: the far side must not be surprised. Whether the index has attestations is not asked again for a
-            # pin that stays, so the note says it of all.
+            # Design §4: the receiving side must not be surprised. A kept pin is not checked for attestations again,
+            # so every note mentions them.
             notes.append(
                 f"{item.name}: with `platforms:` the index itself does not arrive: @{item.root.digest} and signatures"
                 " on it will not resolve inside, those on the chosen children will; what it lists for no chosen"

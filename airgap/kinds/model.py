@@ -199,8 +199,8 @@ def _model_info(request: ModelRequest, reach: Reach) -> Any:
             "write organization/name in `repo:`",
         ) from error
     except Exception as error:
-        # Any error: in addition to its own errors, the library lets those of its HTTP library through (requests before 1.0,
-        # httpx since), and those of parsing an answer that is not the Hub's.
+        # Any error: besides its own, the library lets errors of its HTTP library through (requests before 1.0,
+        # httpx since), and errors of parsing an answer that is not from the Hub.
         raise _other_fault(request, error) from error
 
 

@@ -14,8 +14,8 @@ from airgap.tools.git import Git
 from airgap.tools.git_refs import is_ref
 from airgap.tools.lfs import missing_object, object_path
 
-# The refs that forges keep in addition to branches and tags. A pattern such as `refs/*` does not mean them; one that begins with
-# such a prefix does.
+# The refs that forges keep besides branches and tags. A pattern such as `refs/*` does not match them; one that begins
+# with such a prefix does.
 _HIDDEN = (
     "refs/cache-automerge/",
     "refs/changes/",
