@@ -8,7 +8,7 @@ from pathlib import Path
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.content.graph import Descriptor, Node, Source, walk
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
 from airgap.delivery.spool import Spool

@@ -8,7 +8,8 @@ from datetime import datetime
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import utc_text
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.resources.load import load_waiver
 from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.signatures.scanner_report import Report

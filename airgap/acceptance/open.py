@@ -12,7 +12,8 @@ from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, TooLargeError, TrustError
 from airgap.content.graph import OCI_MANIFEST, Descriptor
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.read import Media, Volumes, open_media, read_evidence

@@ -16,7 +16,8 @@ from airgap.base.progress import Progress
 from airgap.bundling.evidence import ApprovalFile, CarriedRoot, make_evidence
 from airgap.bundling.gate import check_pulled, check_scanned
 from airgap.content.graph import Descriptor, Node, by_platform, walk
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.delivery import readme as people
 from airgap.delivery.index import (
     EVIDENCE_NAME,

@@ -12,7 +12,7 @@ from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
-from airgap.content.lock import Attached
+from airgap.content.item import Attached
 
 
 @dataclass(frozen=True, slots=True)

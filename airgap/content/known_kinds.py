@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from airgap.content.lock import Item
+    from airgap.content.item import Item
 
 TABLE = "airgap.kinds.table"
 

@@ -26,7 +26,7 @@ from airgap.content.graph import (
     read_node,
     read_verified,
 )
-from airgap.content.lock import Attached
+from airgap.content.item import Attached
 
 CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 """Configs that name os, architecture and variant."""

@@ -26,7 +26,8 @@ from airgap.content.graph import (
     Source,
     walk,
 )
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.content.platforms import narrow
 from airgap.content.reference import parse_reference
 from airgap.delivery.index import INDEX_NAME, Contents, Index, Root

@@ -21,7 +21,8 @@ from airgap.base.places import check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import Descriptor, Target
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.delivery.spool import Spool
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.place import Deep

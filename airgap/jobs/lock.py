@@ -17,7 +17,8 @@ from airgap.base.errors import AirgapError, InputError
 from airgap.base.parallel import parallel
 from airgap.base.places import check_file
 from airgap.base.progress import Progress
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings

@@ -24,7 +24,8 @@ from airgap.content.graph import (
     Target,
     walk,
 )
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.jobs.lock import raise_all
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor, Source
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.resources.policy import Deny
 from airgap.resources.policy_rules import Attest, Require, SignedBy
 from airgap.signatures.explain import weight

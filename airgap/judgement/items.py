@@ -13,7 +13,8 @@ from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress, Silent
 from airgap.content.graph import Descriptor, Source, read_node
-from airgap.content.lock import PHASES, Item, Lock
+from airgap.content.item import PHASES, Item
+from airgap.content.lock import Lock
 from airgap.content.reference import ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.judge import Judgement, judge

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.content.graph import Descriptor, Source
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.judgement.checks.base import DENIED, Answer, Case, Check, Outcome
 from airgap.judgement.checks.table import CHECKS
 from airgap.kinds.table import rule_name

@@ -12,7 +12,8 @@ from airgap.base.disk import disk_errors
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.content.graph import Descriptor, Source
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.kinds.table import kind_of
 from airgap.signatures.formats.read import subjects as below
 from airgap.signatures.scanner_report import MAX_REPORT, MAX_REPORTS, Report

@@ -18,8 +18,8 @@ from airgap.base.errors import AirgapError, IntegrityError
 from airgap.base.strict_json import parse_json
 from airgap.content.forms import Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified, walk
+from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
-from airgap.content.lock import Item
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
 from airgap.kinds.kind import Kind
 from airgap.kinds.references import PHASE, address_of, check_inside, local_reference, phase_notes

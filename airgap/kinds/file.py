@@ -12,8 +12,8 @@ from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import DamageError, InputError
 from airgap.content.forms import Tree
 from airgap.content.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
+from airgap.content.item import Item, LockedFile
 from airgap.content.known_kinds import ItemFields
-from airgap.content.lock import Item, LockedFile
 from airgap.kinds.kind import Kind
 from airgap.net.origin import redact
 from airgap.resources.fields import given, one_of, spec, spec_map

@@ -18,8 +18,8 @@ from airgap.content.graph import (
     by_platform,
     walk,
 )
+from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
-from airgap.content.lock import Item
 from airgap.content.platforms import arriving, check_platform, narrow
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.kinds.kind import Kind

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from airgap.content.forms import Form
 from airgap.content.graph import Descriptor, Node, Source, Target
+from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
-from airgap.content.lock import Item
 from airgap.content.reference import DOCKER_HUB, HUB_ALIASES
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from airgap.base.secrets import read_secret
 from airgap.base.streams import read_limited
 from airgap.content.forms import Tree
 from airgap.content.graph import Descriptor, Opener, Source
+from airgap.content.item import Item, LockedFile
 from airgap.content.known_kinds import ItemFields
-from airgap.content.lock import Item, LockedFile, check_path
+from airgap.content.lock import check_path
 from airgap.kinds.kind import Kind
 from airgap.net.origin import Origin
 from airgap.resources.fields import given, one_of, spec, spec_map

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from airgap.content.lock import PHASES, Item
+from airgap.content.item import PHASES, Item
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME
 from airgap.kinds.kind import straight, without_scheme
 from airgap.resources.problems import quoted

@@ -9,7 +9,7 @@ from typing import Any
 from airgap.base.errors import IntegrityError
 from airgap.content import known_kinds
 from airgap.content.graph import Descriptor, Node
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.kinds import chart, file, git, image, model
 from airgap.kinds.kind import Kind, policy_name
 from airgap.resources.request import ENTRIES, Request, entries

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.statements.fields import Fields
 from airgap.statements.predicates import OUTCOMES
 

@@ -19,7 +19,8 @@ from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked, make_folder, write_durably
 from airgap.base.errors import StoreError
 from airgap.base.strict_json import decode_json
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 
 if TYPE_CHECKING:
     from airgap.statements.log import StationLog

@@ -18,7 +18,7 @@ from airgap.base.progress import Progress, Silent
 from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import MAX_NODE, NODE_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Node, Source, read_node
-from airgap.content.lock import Attached
+from airgap.content.item import Attached
 from airgap.content.reference import (
     ENGINE_SCHEME,
     LAYOUT_SCHEMES,

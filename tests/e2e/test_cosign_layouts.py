@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from airgap.base.digest import Digest
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.signatures.formats.read import read_attached, subjects
 from airgap.signatures.record import SIGNATURE, Status, UpstreamKey
 from airgap.signatures.sbom import SPDX, check_sbom

@@ -18,7 +18,7 @@ from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, Upstr
 from airgap.base.progress import Silent
 from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
 from airgap.kinds.git.packer import GitPacker

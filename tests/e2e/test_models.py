@@ -11,7 +11,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, UpstreamError
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import read_verified
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.kinds.model import KIND, ModelRequest
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.http import Client, Retries

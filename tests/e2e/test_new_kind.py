@@ -15,8 +15,9 @@ import pytest
 from airgap.base.errors import InputError, IntegrityError
 from airgap.content.forms import Tree
 from airgap.content.graph import EMPTY_BLOB, OCI_EMPTY, Descriptor, Source
+from airgap.content.item import Item, LockedFile
 from airgap.content.known_kinds import ItemFields
-from airgap.content.lock import Item, Lock, LockedFile
+from airgap.content.lock import Lock
 from airgap.kinds import table
 from airgap.kinds.kind import Kind
 from airgap.resources.fields import given, spec, spec_map

@@ -13,7 +13,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, UpstreamError
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import Descriptor, read_node
-from airgap.content.lock import Item, LockedFile
+from airgap.content.item import Item, LockedFile
 from airgap.kinds.file import KIND, FileRequest
 from airgap.net.http import Client, Retries
 from airgap.store.layout import Layout

@@ -11,7 +11,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, PolicyError, StoreError
 from airgap.bundling.evidence import make_evidence
 from airgap.bundling.gate import check_scanned
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, UsedWaiver, Verdict
 from airgap.station.files import Records
 from tests.worlds.trust import HOUR, NOW, image, signed, signer

@@ -18,7 +18,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor, read_node, walk
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.kinds.git.graph import BUNDLE_TYPE, put_graph
 from airgap.kinds.git.packer import GitPacker
 from airgap.kinds.git.request import GitRequest

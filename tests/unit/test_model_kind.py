@@ -11,7 +11,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import read_node, read_verified
-from airgap.content.lock import LockedFile
+from airgap.content.item import LockedFile
 from airgap.kinds.model import KIND, ModelRequest, graph
 from airgap.net.http import Client, Retries
 from airgap.store.locate import Reach

@@ -19,7 +19,7 @@ from airgap.content.graph import (
     descriptor_from,
     walk,
 )
-from airgap.content.lock import Attached
+from airgap.content.item import Attached
 from airgap.content.platforms import arriving, narrow
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from airgap.content.lock import API_VERSION, PHASES
+from airgap.content.item import PHASES
+from airgap.content.lock import API_VERSION
 from airgap.resources.catalog import KINDS, schema
 from airgap.resources.load import load
 from airgap.resources.trust import ROLES

@@ -9,7 +9,8 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.jobs.scan import Scanned, ScanOrder, scan_locks
 from airgap.resources.load import load_policy
 from airgap.station.files import Records

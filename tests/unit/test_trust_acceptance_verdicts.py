@@ -10,7 +10,8 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.statements.predicates import Approval
 from airgap.statements.verdict import Verdict
 from tests.worlds.trust import DAY, HOUR, NOW, World, image, signed, signer

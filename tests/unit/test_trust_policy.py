@@ -13,7 +13,8 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.content.graph import Descriptor
-from airgap.content.lock import Attached, Item, Lock
+from airgap.content.item import Attached, Item
+from airgap.content.lock import Lock
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.items import judge_locks
 from airgap.kinds.table import rule_name

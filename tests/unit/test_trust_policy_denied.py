@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airgap.base.digest import Digest
-from airgap.content.lock import Item, LockedFile
+from airgap.content.item import Item, LockedFile
 from airgap.judgement.checks.base import Outcome
 from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, Leaf, keys, managed
 from tests.worlds.policy import (

@@ -13,7 +13,7 @@ import pytest
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import (
     CheckResult,

@@ -15,7 +15,7 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import NotFoundError
 from airgap.content.graph import Descriptor
-from airgap.content.lock import Attached
+from airgap.content.item import Attached
 from airgap.signatures.formats import read
 from airgap.signatures.formats.read import read_attached, subjects, unsigned
 from airgap.signatures.record import MAX_DETAIL, SignatureLayout, Signed, Status, Unread

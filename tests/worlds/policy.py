@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.items import load_roots
 from airgap.judgement.judge import Judgement, judge

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
 from airgap.content.graph import OCI_MANIFEST, Descriptor
-from airgap.content.lock import Item, Lock
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.delivery.index import Evidence, FileSum, Journey
 from airgap.resources.trust import ROLES, Trust, TrustedKey
 from airgap.statements.accepted_state import Accepted, AcceptedState

@@ -17,7 +17,7 @@ from airgap.content.copy import Copy
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, walk
-from airgap.content.lock import Attached
+from airgap.content.item import Attached
 from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import is_signature_tag, parse_reference
 from airgap.destinations.base import Moved, Run

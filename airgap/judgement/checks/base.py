@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor, Node, Source, walk
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.judgement.examination import Examination, examine
 from airgap.kinds.table import kind_of
 from airgap.resources.policy import Policy

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.digest import Digest
 from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target
+from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
-from airgap.content.lock import Item
 from airgap.kinds.git.request import GitRequest
 from airgap.kinds.kind import Kind
 from airgap.store.memory import Memory

@@ -12,7 +12,7 @@ from airgap.base.errors import IntegrityError
 from airgap.base.strict_json import parse_json
 from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target, read_node, read_verified
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.net.origin import Origin
 from airgap.tools.git_refs import check_refs, is_oid
 from airgap.tools.lfs import LFS_TYPE

@@ -20,7 +20,7 @@ from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Refs
 from airgap.content.graph import Descriptor, Opener, Source, Target
-from airgap.content.lock import Item
+from airgap.content.item import Item
 from airgap.kinds.git.graph import BUNDLE_TYPE, git_form, put_graph
 from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
 from airgap.net.http import Client, Fixed

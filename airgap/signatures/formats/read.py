@@ -23,7 +23,7 @@ from airgap.content.graph import (
     read_verified,
     walk,
 )
-from airgap.content.lock import Attached
+from airgap.content.item import Attached
 from airgap.signatures.formats.bundle import BUNDLE_PREFIX, read_bundle
 from airgap.signatures.formats.envelope import DSSE_ENVELOPE, read_envelope
 from airgap.signatures.formats.simple_signing import SIMPLE_SIGNING, read_simple_signing
