@@ -12,6 +12,8 @@ _PEM = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*(PRIVATE KEY|PUBLIC KEY|CERTIFIC
 """Unindented, because a resource may have a key inside, as indented text."""
 _OURS = re.compile(rb"^apiVersion:[ \t]+[\"']?airgap\.openova\.io/", re.MULTILINE)
 _KIND = re.compile(rb"^kind:[ \t]+[\"']?([A-Z][A-Za-z]{1,30})\b", re.MULTILINE)
+_KIND_NAME = re.compile(r"[A-Z][A-Za-z]{1,30}")
+"""The kind goes into a message, and the file may be hostile: nothing else is quoted from it."""
 _JSON_KINDS = {"Lock": "a lock", "Delivery": "the index of a delivery"}
 
 
@@ -48,8 +50,9 @@ def _json(data: bytes) -> str:
     except ValueError:
         return ""
     kind, version = value.get("kind"), value.get("apiVersion")
-    if isinstance(kind, str) and isinstance(version, str) and version.startswith("airgap.openova.io/"):
-        return _JSON_KINDS.get(kind) or _resource(kind)
+    if isinstance(version, str) and version.startswith("airgap.openova.io/"):
+        known = isinstance(kind, str) and _KIND_NAME.fullmatch(kind)
+        return (_JSON_KINDS.get(known[0]) or _resource(known[0])) if known else ""
     if "dsseEnvelope" in value:
         return "a signed statement"
     if str(value.get("mediaType", "")).startswith("application/vnd.dev.sigstore.trustedroot"):

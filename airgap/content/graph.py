@@ -31,7 +31,7 @@ NODE_TYPES = INDEX_TYPES | MANIFEST_TYPES
 
 ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
 ANNOTATION_IMAGE_NAME = "io.containerd.image.name"
-ANNOTATION_PLATFORMS = "io.openova.airgap.content.platforms"
+ANNOTATION_PLATFORMS = "io.openova.airgap.platforms"
 """On a name in a store: the selected children of an index, `linux/amd64,linux/arm64`. The others may be absent."""
 ANNOTATION_TITLE = "org.opencontainers.image.title"
 

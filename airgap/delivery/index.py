@@ -219,8 +219,9 @@ def _text(value: Any) -> str:
 
 
 def _time(value: Any) -> datetime:
+    text = _text(value)
     try:
-        return utc_time(_text(value))
+        return utc_time(text)
     except ValueError as error:
         what = f"{INDEX_NAME}: journey: created or expires: {error}"
         raise TrustError("bad-journey", what, CUT_AGAIN) from error

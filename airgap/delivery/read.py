@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -13,7 +14,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest, hash_stream
 from airgap.base.disk import disk_errors
-from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
+from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
 from airgap.base.inputs import NotPlainError, read_plain
 from airgap.base.known_files import not_expected
 from airgap.content.graph import Descriptor
@@ -74,7 +75,9 @@ def open_media(folders: Sequence[Path]) -> Media:
 def _no_delivery(folders: Sequence[Path]) -> InputError:
     for path in folders:
         if path.is_file():
-            data = read_plain(path, MAX_INDEX, follow=True) or b""
+            data = b""
+            with contextlib.suppress(OSError, AirgapError):  # it is read only to say what it is
+                data = read_plain(path, MAX_INDEX, follow=True) or b""
             what = not_expected(str(path), data, "the folder of a delivery")
             return InputError("no-delivery", what, f"pass a folder that contains {INDEX_NAME}")
     names = ", ".join(str(folder) for folder in folders)

@@ -5,6 +5,7 @@ Returns the `Source` of its graph, and what is attached to it: referrers and `sh
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -240,7 +241,7 @@ class LayoutFinder:
                 self._read_indexes(found)
                 self._subjects = found
         if digest in self._broken:
-            raise self._broken[digest]
+            raise copy.copy(self._broken[digest])  # several threads may raise it
         return self._subjects.get(digest, [])
 
     def tagged(self, tag: str) -> Descriptor | None:

@@ -88,6 +88,10 @@ class FolderPlace:
             while piece := stream.read(CHUNK):
                 file.write(memoryview(piece))
             os.fchmod(fd, 0o444)  # as git-lfs leaves it
+        # A run that was killed may have made the folders without syncing them.
+        with disk_errors(path):
+            for folder in (path.parent.parent, path.parent.parent.parent):
+                sync_folder(folder)
 
     def lfs_open(self, descriptor: Descriptor) -> BinaryIO:
         """See `Place.lfs_open`."""

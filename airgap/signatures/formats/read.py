@@ -110,7 +110,7 @@ class _Reader:
                 unsupported=True,
             )
         if layout is SignatureLayout.BUNDLE and len(node.children) != 2:
-            what = f"a bundle must be the only layer, but {len(node.children) - 1} others are there"
+            what = f"a bundle must be the only layer, but {len(node.children) - 2} others are there"
             raise Refusal("bad-bundle", what)
         if layer.size > self.room:
             raise Refusal("too-large", f"the signatures on {self.subject} have more than {MAX_TOTAL} bytes")
