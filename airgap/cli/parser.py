@@ -34,6 +34,7 @@ class Parser(argparse.ArgumentParser):
             message = _unknown_options(unknown)
         guess = hint or self._guess(message) or f"`{self.prog} --help` shows examples"
         command = self.prog.partition(" ")[2]  # the message already begins with the program's name
+        message = plain(message)
         raise InputError("usage", f"{command}: {message}" if command else message, guess)
 
     def _guess(self, message: str) -> str:
@@ -47,8 +48,9 @@ class Parser(argparse.ArgumentParser):
             return ""
         for word in typed:
             near = difflib.get_close_matches(word, words, 1, 0.7)
-            if near:
-                return f"did you mean {near[0]!r}?"
+            begun = [known for known in words if len(word) > 1 and known.startswith(word)]
+            if near or len(begun) == 1:
+                return f"did you mean {(near or begun)[0]!r}?"
         return ""
 
     def _unknown(self, words: Sequence[str]) -> list[str]:
@@ -75,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         """The parser of a command below this one. Raises `InputError` (`usage`) when there is none."""
         family = self._family()
         if family is None:
-            self.error(f"unrecognized arguments: {name}", f"`{self.prog}` has no subcommands")
+            self.error(f"unexpected argument: {name}", f"`{self.prog}` has no subcommands")
         try:
             self._check_value(family, name)  # the message of argparse lists the commands
         except argparse.ArgumentError as error:
@@ -113,7 +115,11 @@ class Parser(argparse.ArgumentParser):
             parser: Parser = arguments.parser
             known = next((word for word in unknown if word.partition("=")[0] in parser._flags()), "")
             options = parser._unknown(unknown)
-            message = _unknown_options(options) if options else f"unrecognized arguments: {' '.join(unknown)}"
+            message = (
+                _unknown_options(options)
+                if options
+                else f"unexpected argument{'s' * (len(unknown) > 1)}: {' '.join(unknown)}"
+            )
             parser.error(message, _behind(known) if known else "")
         return arguments
 
@@ -123,6 +129,45 @@ class Parser(argparse.ArgumentParser):
 
 
 _UNKNOWN = "unknown option"
+_PLAIN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (r"the following arguments are required: ([^,]+)", lambda found: f"{found[1]} is required"),
+    (r"the following arguments are required: (.+)", lambda found: f"{found[1]} are required"),
+    (
+        r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)' \(choose from (.*)\)",
+        lambda found: _no_command(*found.groups()),
+    ),
+    (r"argument (.*?): invalid choice: (.*) \(choose from (.*)\)", lambda found: _no_choice(*found.groups())),
+    (r"argument (.*?): expected one argument", lambda found: f"{_long(found[1])} needs a value"),
+    (r"argument (.*?): expected at least one argument", lambda found: f"{_long(found[1])} needs a value"),
+    (
+        r"argument (.*?): ignored explicit argument (.*)",
+        lambda found: f"{_long(found[1])} takes no value, got {found[2]}",
+    ),
+    (r"argument (.*?): not allowed with argument (.*)", lambda found: f"{_long(found[1])} excludes {_long(found[2])}"),
+    (r"argument (\S+): (.*)", lambda found: f"{_long(found[1])}: {found[2]}"),
+)
+"""What argparse says, by the pattern of its text, and how airgap says it. Other texts stay as they are."""
+
+
+def plain(message: str) -> str:
+    """A message of argparse in the words of all other messages; any other message as it is."""
+    for pattern, said in _PLAIN:
+        if found := re.fullmatch(pattern, message, re.DOTALL):
+            return said(found)
+    return message
+
+
+def _long(names: str) -> str:
+    """`--jobs/-j` → `--jobs`."""
+    return next((name for name in names.split("/") if name.startswith("--")), names)
+
+
+def _no_command(typed: str, known: str) -> str:
+    return f"unknown command {typed!r}, expected one of {known.replace(chr(39), '')}"
+
+
+def _no_choice(names: str, typed: str, known: str) -> str:
+    return f"{_long(names)}: got {typed}, expected one of {known.replace(chr(39), '')}"
 
 
 def _unknown_options(options: Sequence[str]) -> str:
