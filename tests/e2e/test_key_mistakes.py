@@ -36,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         (("keys", "check", "--key", "password"), 2, "bad-key", "PREFIX.key"),
         (("keys", "check", *KEY, "--key-password-file", "wrong"), 2, "wrong-password", "--key-password-file"),
         (("keys", "check", *KEY, "--key-password-file", "trust.yaml"), 2, "password-readable", "chmod 600"),
-        (("keys", "check", "--key", "stranger.key", *TRUSTED), 2, "wrong-key", "have it added"),
+        (("keys", "check", "--key", "stranger.key", *TRUSTED), 2, "wrong-key", "to be added there"),
         (("keys", "check", "--trust", "sovereign.yaml"), 2, "bad-resource", "expected a Trust"),
         (("keys", "check", *TRUSTED, "--within", "0"), 2, "usage", "from 1 to 365"),
         (("keys", "generate", ""), 2, "bad-path", "PREFIX"),
