@@ -143,7 +143,10 @@ _PLAIN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
         r"argument (.*?): ignored explicit argument (.*)",
         lambda found: f"{_long(found[1])} takes no value, got {found[2]}",
     ),
-    (r"argument (.*?): not allowed with argument (.*)", lambda found: f"{_long(found[1])} excludes {_long(found[2])}"),
+    (
+        r"argument (.*?): not allowed with argument (.*)",
+        lambda found: f"{_long(found[1])} cannot be combined with {_long(found[2])}",
+    ),
     (r"argument (\S+): (.*)", lambda found: f"{_long(found[1])}: {found[2]}"),
 )
 """What argparse says, by the pattern of its text, and how airgap says it. Other texts stay as they are."""

@@ -147,7 +147,7 @@ def test_statements_of_strangers_count_for_nothing_and_forged_ones_stop(site: Si
 
 
 def test_mistakes_are_told(site: Site) -> None:
-    airgap(site, "log", "verify", *STORE, *INSIDE).refused(2, "usage", "not allowed with")
+    airgap(site, "log", "verify", *STORE, *INSIDE).refused(2, "usage", "cannot be combined with")
     airgap(site, "log", "show", "--last", "0").refused(2, "usage", "expected a number of at least 1")
     airgap(site, "log", "show", "--log", "nowhere").refused(2, "no-log", "nowhere")
     airgap(site, "log", "verify", *STORE, "--statement", "nowhere").refused(2, "usage", "nowhere")

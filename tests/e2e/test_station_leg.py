@@ -218,7 +218,7 @@ def test_damage_in_the_store_and_on_the_medium(site: Site) -> None:
     ("line", "words"),
     [
         (("leg1", "--trust", "station-trust.yaml"), "--sovereign --store"),
-        (("leg1", *GAP, "--store", "dmz"), "not allowed with"),
+        (("leg1", *GAP, "--store", "dmz"), "cannot be combined with"),
         (("leg1", *STATION, "--key", "station.key"), "--key cannot be combined with --store"),
         (("leg1", *STATION, "--receipt", "r.json"), "--receipt cannot be combined with --store"),
     ],
