@@ -21,8 +21,7 @@ from airgap.content.graph import Descriptor, Node, Source, read_node, read_verif
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
-from airgap.kinds.kind import Kind
-from airgap.kinds.references import PHASE, address_of, check_inside, local_reference, phase_notes
+from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_reference, phase_notes
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
 from airgap.resources.problems import quoted
@@ -131,7 +130,7 @@ class ChartRequest:
         return replace(self, name=self.name or self.ref.removeprefix(CHART_SCHEME))
 
 
-class ChartKind(Kind[ChartRequest]):
+class ChartKind(RegistryKind[ChartRequest]):
     """A Helm chart in a registry, a layout or an archive."""
 
     name = "chart"
@@ -139,8 +138,6 @@ class ChartKind(Kind[ChartRequest]):
     section_title = "a list of Helm charts in OCI registries"
     request = ChartRequest
     item_fields = ItemFields(frozenset({"root", "bytes", "phase"}), frozenset({"attached"}))
-    signed = True
-    path_prefixes = tuple(f"{scheme}:" for scheme in LAYOUT_SCHEMES)
 
     def origin(self, asked: ChartRequest) -> str:
         """The reference, with its scheme."""
@@ -179,10 +176,6 @@ class ChartKind(Kind[ChartRequest]):
             attached=attached,
         )
 
-    def source(self, item: Item, reach: Reach) -> Source:
-        """Where the pinned chart is read from."""
-        return reach.locate(item.source, item.root).source
-
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
         """Opens the chart: Chart.yaml must agree with the config and, where there is one, with the tag."""
         try:
@@ -215,18 +208,6 @@ class ChartKind(Kind[ChartRequest]):
         if item.root is None:
             raise IntegrityError("bad-lock", f"chart {item.name!r} has no root in the lock", "lock it again")
         return self.form(item, item.root, Memory())
-
-    def is_local(self, item: Item) -> bool:
-        """True for a layout or an archive."""
-        return local_scheme(item.source) != ""
-
-    def address(self, item: Item) -> str:
-        """Host and repository."""
-        return address_of(item.source)
-
-    def local_name(self, item: Item) -> str:
-        """Host and repository of its name, which is also a reference."""
-        return address_of(item.name)
 
     def claims(self, node: Node) -> bool:
         """True if its config has the type of a chart's config."""

@@ -21,9 +21,8 @@ from airgap.content.graph import (
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.platforms import arriving, check_platform, narrow
-from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
-from airgap.kinds.kind import Kind
-from airgap.kinds.references import PHASE, address_of, check_inside, local_reference, phase_notes
+from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, local_scheme
+from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_reference, phase_notes
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
 from airgap.resources.problems import quoted
@@ -96,7 +95,7 @@ class ImageRequest:
         return replace(self, name=self.name or ("" if complaint else self.ref))
 
 
-class ImageKind(Kind[ImageRequest]):
+class ImageKind(RegistryKind[ImageRequest]):
     """A graph in a registry, a layout, an archive or an engine."""
 
     name = "image"
@@ -106,8 +105,6 @@ class ImageKind(Kind[ImageRequest]):
     item_fields = ItemFields(
         frozenset({"root", "bytes", "phase"}), frozenset({"platforms", "inside", "attached", "converted"})
     )
-    signed = True
-    path_prefixes = tuple(f"{scheme}:" for scheme in LAYOUT_SCHEMES)
 
     def origin(self, asked: ImageRequest) -> str:
         """The reference."""
@@ -148,10 +145,6 @@ class ImageKind(Kind[ImageRequest]):
             converted=located.converted,
         )
 
-    def source(self, item: Item, reach: Reach) -> Source:
-        """Where the pinned graph is read from."""
-        return reach.locate(item.source, item.root).source
-
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
         """Nothing: the digests fix all content of the graph."""
         return []
@@ -177,18 +170,6 @@ class ImageKind(Kind[ImageRequest]):
         attached = arriving(item.attached, (item.root or root).digest, root.digest)
         whole = self.form(item, root, Memory())
         return replace(whole, platforms=(), attached=attached)
-
-    def is_local(self, item: Item) -> bool:
-        """True for a layout, an archive or an engine."""
-        return local_scheme(item.source) != ""
-
-    def address(self, item: Item) -> str:
-        """Host and repository."""
-        return address_of(item.source)
-
-    def local_name(self, item: Item) -> str:
-        """Host and repository of its name, which is also a reference."""
-        return address_of(item.name)
 
     def notes(self, item: Item) -> list[str]:
         """Notes on what conversion and the choice of platforms did, and that phases have no effect yet."""

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
+from airgap.content.graph import Source
 from airgap.content.item import PHASES, Item
-from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME
-from airgap.kinds.kind import straight, without_scheme
+from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
+from airgap.kinds.kind import Asked_contra, Kind, straight, without_scheme
 from airgap.resources.problems import quoted
 from airgap.resources.references import image_complaint
 from airgap.resources.shapes import Choice, Place
+
+if TYPE_CHECKING:
+    from airgap.store.locate import Reach
 
 PHASE = Choice(
     PHASES[::-1],
     "`seed`: must run before the registry does, and is therefore also handed over as image files. "
     "`registry`: everything else.",
 )
+
+
+class RegistryKind(Kind[Asked_contra]):
+    """A kind whose items are graphs that registries store: their sources and names are references."""
+
+    signed = True
+    path_prefixes = tuple(f"{scheme}:" for scheme in LAYOUT_SCHEMES)
+
+    def source(self, item: Item, reach: Reach) -> Source:
+        """Where the pinned graph is read from."""
+        return reach.locate(item.source, item.root).source
+
+    def is_local(self, item: Item) -> bool:
+        """True for a layout, an archive or an engine."""
+        return local_scheme(item.source) != ""
+
+    def address(self, item: Item) -> str:
+        """Host and repository."""
+        return address_of(item.source)
+
+    def local_name(self, item: Item) -> str:
+        """Host and repository of its name, which is also a reference."""
+        return address_of(item.name)
 
 
 def local_reference(at: Place) -> tuple[str, str]:
