@@ -21,17 +21,10 @@ import pytest
 from airgap.content.lock import Lock
 from tests.parts import images, need
 from tests.worlds.cli_site import AUDIT, NAME, airgap, make_site
+from tests.worlds.root_site import OFFICER
 from tests.worlds.site import CUT, GAP, HEAD, TRUST, Site
 
 pytestmark = pytest.mark.e2e
-OFFICER = """\
-  - name: officer
-    role: security-officer
-    publicKeyFile: officer.pub
-    notBefore: 2026-01-01T00:00:00Z
-    notAfter: 2036-01-01T00:00:00Z
-  require: [pull, delivery, approval]
-"""
 
 
 @pytest.fixture(scope="module")

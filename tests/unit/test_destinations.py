@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -22,25 +20,16 @@ from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.line import Line, Share
 from airgap.destinations.make import Destinations
 from airgap.store.layout import Layout
-from airgap.store.memory import Memory
+from tests.worlds.counted import Counted
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
-class Media(Memory):
-    """A source that counts how often each blob is opened, and lacks what is on another disc."""
+class Media(Counted):
+    """The volumes of a delivery at hand, some of them on another disc."""
 
     def __init__(self) -> None:
         super().__init__("media")
-        self.opened: Counter[str] = Counter()
-        self.elsewhere: set[str] = set()
-
-    def has(self, descriptor: Descriptor) -> bool:
-        return descriptor.digest not in self.elsewhere and super().has(descriptor)
-
-    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
-        self.opened[descriptor.digest] += 1
-        return super().open(descriptor, offset)
 
     def image(self, name: str, *layers: bytes) -> Graph:
         made = [self.add(LAYER, data) for data in layers]

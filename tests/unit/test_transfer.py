@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -17,24 +16,9 @@ from airgap.base.progress import Silent
 from airgap.content.copy import Copy, copy_graph
 from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, PutResult
 from airgap.store.memory import Memory
+from tests.worlds.counted import Counted
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-
-
-class Counted(Memory):
-    """A source that counts how often each blob was opened, and lacks what was taken out."""
-
-    def __init__(self) -> None:
-        super().__init__("source")
-        self.opened: Counter[str] = Counter()
-        self.elsewhere: set[str] = set()
-
-    def has(self, descriptor: Descriptor) -> bool:
-        return descriptor.digest not in self.elsewhere and super().has(descriptor)
-
-    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
-        self.opened[descriptor.digest] += 1
-        return super().open(descriptor, offset)
 
 
 class Counting(Silent):
