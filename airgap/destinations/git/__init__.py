@@ -134,7 +134,7 @@ class GitDestination:
             pusher = Pusher(repository, place)
             pusher.push(verdicts.in_order(now, refs.head))
             head = verdicts.plan_head(refs, place, before, now, self._run)
-            problem = self._set_head(head, place, refs)
+            problem = self._set_head(head, place, refs, new=not before.refs)
             after = place.look() or Listing()
             pusher.failed |= problem
             now += head
@@ -287,10 +287,14 @@ class GitDestination:
                 side="destination",
             )
 
-    def _set_head(self, head: Sequence[Change], place: GitPlace, refs: Refs) -> dict[str, str]:
-        """Points HEAD to its ref if required. Returns the reason for a failure, by name."""
+    def _set_head(self, head: Sequence[Change], place: GitPlace, refs: Refs, *, new: bool) -> dict[str, str]:
+        """Points HEAD to its ref if required. Returns the reason for a failure, by name.
+
+        In a `new` repository, HEAD named the right branch from its creation, but the first push may have changed it.
+        """
         now = place.look() or Listing()
-        wanted = any(change.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) for change in head)
+        wanted = bool(head) and new
+        wanted |= any(change.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) for change in head)
         if not wanted or now.head == refs.head or refs.head not in now.refs:
             return {}
         if not place.can_set_head:

@@ -140,19 +140,28 @@ class GiteaApi:
             what = f"{at}: Actions are on and cannot be switched off; they would run the pushed code"
             raise self._refused(answer, what)
 
-    def set_default_branch(self, at: str, branch: str, others: Sequence[str]) -> None:
-        """Points HEAD to a branch. `others` are the other branches of the repository.
+    def processed(self, at: str) -> Repo | None:
+        """The repository, after Gitea has processed the first push of a branch: then it is no longer `empty`.
 
-        Until Gitea has processed the first push (`empty`), it accepts any name and changes nothing. It also changes
-        nothing if its database already has that name, whatever HEAD is (a repository that was created with another
-        default branch and got `main` first). In that case HEAD is set to another branch first.
+        Gitea does that some time after the push, and then replaces the default branch in its database: by `main` or
+        `master` if that is among the first branches, whatever the repository was created with. HEAD stays as it is.
         """
         repo = self.repo(at)
         for wait in WAITS:
-            if repo is not None and not repo.empty:
+            if repo is None or not repo.empty:
                 break
             self._client.pause(wait, f"{at}: Gitea has not processed the push yet")
             repo = self.repo(at)
+        return repo
+
+    def set_default_branch(self, at: str, branch: str, others: Sequence[str]) -> None:
+        """Points HEAD to a branch. `others` are the other branches of the repository.
+
+        Until Gitea has processed the first push, it accepts any name and changes nothing. It also changes nothing if
+        its database already has that name, whatever HEAD is (a repository that was created with another default branch
+        and got `main` first). In that case HEAD is set to another branch first.
+        """
+        repo = self.processed(at)
         if repo is not None and repo.default_branch == branch:
             if not others:
                 raise UpstreamError(

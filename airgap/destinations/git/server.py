@@ -30,7 +30,8 @@ class ServerPlace:
         self._api = api
 
     def look(self) -> Listing | None:
-        """See `Place.look`."""
+        """See `Place.look`. If HEAD and the default branch in the server's database differ, `head` names both."""
+        repo = None
         if self._api is not None:
             repo = self._api.repo(self.at)
             if repo is None:
@@ -45,6 +46,12 @@ class ServerPlace:
             if self._api is not None:
                 raise
             raise error.with_hint("this server has no API to create repositories: create it there first") from error
+        branches = any(name.startswith(_BRANCHES) for name in refs)
+        if self._api is not None and repo is not None and repo.empty and branches:
+            repo = self._api.processed(self.at)
+        shown = "" if repo is None or repo.empty else _BRANCHES + repo.default_branch
+        if shown and shown != head and branches:
+            head = f"{head or 'no ref'} (but the server shows {shown})"
         return Listing(refs, head, head_oid)
 
     def refuses(self, ref: str) -> str:
