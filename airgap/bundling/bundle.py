@@ -130,7 +130,8 @@ def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Lay
 def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundError) -> InputError | IntegrityError:
     if isinstance(error, IntegrityError):
         what = f"{item.kind} {item.name!r} in {layout.path}: {error.what}"
-        return IntegrityError(error.code, what, "run `airgap pull` again with this lock; this repairs the store")
+        repair = "run `airgap pull` again with this lock; this repairs the store"
+        return IntegrityError(error.code, what, error.hint or repair)
     return InputError(
         "not-pulled",
         f"{item.kind} {item.name!r} is incomplete in the store {layout.path}: {error.what}",

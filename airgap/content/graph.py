@@ -270,16 +270,27 @@ Keep = Callable[["Node", Descriptor], bool]
 def walk(source: Source, root: Descriptor, keep: Keep | None = None) -> Iterable[Node | Descriptor]:
     """Yields the graph below `root`, children first, each blob once: `Node` for nodes, `Descriptor` for leaves.
 
-    `keep(parent, child)` can exclude children of an index (`platforms:`). Reads each node once.
+    `keep(parent, child)` can exclude children of an index (`platforms:`). Reads each node once. Raises `IntegrityError`
+    (`bad-manifest`) if one digest is both a leaf and a node, or a node of two types: whoever asks for every manifest
+    would miss one that stands as a layer first.
     """
-    seen: set[Digest] = set()
+    seen: dict[Digest, str] = {}
 
     def visit(descriptor: Descriptor, depth: int) -> Iterable[Node | Descriptor]:
         if depth > MAX_DEPTH:
             raise IntegrityError("too-deep", f"{root.digest}: more than {MAX_DEPTH} levels of indexes")
-        if descriptor.digest in seen:
+        kind = descriptor.media_type if descriptor.is_node else ""
+        before = seen.get(descriptor.digest)
+        if before is not None:
+            if before != kind:
+                raise IntegrityError(
+                    "bad-manifest",
+                    f"{root.digest}: {descriptor.digest} is {before or 'a layer'} in one place and "
+                    f"{kind or 'a layer'} in another",
+                    "rebuild the image: one digest cannot be both",
+                )
             return
-        seen.add(descriptor.digest)
+        seen[descriptor.digest] = kind
         if not descriptor.is_node:
             yield descriptor
             return

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from tests.parts.fake_sigstore import (
     ISSUER,
@@ -29,7 +30,7 @@ from tests.parts.fake_sigstore import (
     managed,
     public_pem,
 )
-from tests.parts.images import Descriptor, Layout
+from tests.parts.images import Descriptor, Layout, bare
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import NAME, World, make_world
 from tests.worlds.site import HEAD
@@ -39,6 +40,10 @@ AT = datetime(2026, 6, 1, tzinfo=UTC)
 OWNER, THIEF = managed("owner"), managed("thief")
 BY_KEY = "keys: [owner]"
 BY_NAME = f"trustRoot: acme, identities: [{{issuer: '{ISSUER}', identity: '{SAN}'}}]"
+REQUEST = f"""{HEAD}kind: Request
+metadata: {{name: r}}
+spec: {{images: [{{ref: 'oci:made:v1', name: '{NAME}'}}]}}
+"""
 SCAN = ("scan", "r.lock.json", "--store", "store", "--key", "station.key", "--policy", "policy.yaml")
 
 
@@ -127,6 +132,36 @@ def test_the_signature_of_a_child_manifest_was_stripped_upstream(world: World, a
     assert refused(world) == "absent"
     policy(world, BY_NAME)
     assert world.run(*SCAN)["locks"][0]["outcome"] == "pass"
+
+
+def test_a_child_manifest_that_stands_first_as_a_layer(world: World, acme: FakeSigstore) -> None:
+    """`subjects: all` does not overlook it: the signed child has the unsigned one for a layer, of an opaque type."""
+    layout = world.layout()
+    signed, hidden = children(layout)
+    manifest = json.loads(layout.read(str(signed["digest"])))
+    manifest["layers"].append({**bare(hidden), "mediaType": "application/octet-stream"})
+    outer = layout.document(manifest, str(signed["mediaType"]), platform=signed["platform"])
+    root = layout.tag("v1", layout.index(outer, hidden))
+    made = [
+        (subject, attach.referrer(layout, subject, acme.sign_image(subject["digest"], How(AT))))
+        for subject in (root, outer)
+    ]
+    policy(world, f"subjects: all, {BY_NAME}")
+    world.write("r.request.yaml", REQUEST)
+    said = world.run("lock", "r.request.yaml", expect=4)
+    assert (said["code"], hidden["digest"] in said["error"]) == ("bad-manifest", True)
+    # Nor in a lock that somebody else wrote, over a store that somebody else filled.
+    attached = [
+        {**bare(one), "artifactType": one["artifactType"], "subject": subject["digest"], "how": "referrer"}
+        for subject, one in made
+    ]
+    item = {"name": NAME, "kind": "image", "source": "oci:made:v1", "phase": "registry", "bytes": 1}
+    item |= {"root": bare(root), "attached": attached}
+    head = {"apiVersion": "airgap.openova.io/v1alpha1", "kind": "Lock", "metadata": {"name": "r"}}
+    (world.folder / "r.lock.json").write_bytes(canonical({**head, "items": [item]}) + b"\n")
+    shutil.copytree(world.folder / "made", world.folder / "store")
+    said = world.run(*SCAN, expect=4)
+    assert (said["code"], "rebuild" in said["hint"]) == ("bad-manifest", True)
 
 
 def test_a_foreign_bundle_is_added_to_hide_a_signature(world: World, acme: FakeSigstore) -> None:
