@@ -125,7 +125,8 @@ def replacing(path: Path, mode: int = 0o644, *, partial: Path | None = None, syn
     caller syncs the folder after the last of several files. An `OSError` inside the block is left to the caller; other
     failures raise `StoreError`.
     """
-    temp = partial or path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    # Shortened, because a long name has no room for more.
+    temp = partial or path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.tmp")
     flags = os.O_TRUNC if partial else os.O_EXCL
     with disk_errors(path):
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, mode)

@@ -1,13 +1,15 @@
 """The one way to read JSON that another program wrote, or that may be damaged.
 
-Accepts only UTF-8 (RFC 8259 §8.1), one value with nothing after it, and nesting up to Python's own limit. Refuses
-repeated keys, NaN, and numbers that no double can represent (RFC 7493 §2.2). The caller limits the number of bytes.
+Accepts only UTF-8 (RFC 8259 §8.1), one value with nothing after it, and nesting up to `MAX_DEPTH`. Refuses
+repeated keys, NaN, numbers that no double can represent, and text that is not Unicode (RFC 7493 §2.1 and §2.2). The
+caller limits the number of bytes.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -18,6 +20,13 @@ Hook = Callable[[list[tuple[str, Any]]], Any]
 """Converts the members of an object to its value, inner objects first. It must call `unique`."""
 Refuse = Callable[[str], AirgapError]
 """Returns the error to raise, given a text that says what is wrong."""
+
+
+MAX_DEPTH = 100
+"""Levels of objects and lists. Python parses more, but what writes or shows the value afterwards would fail."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F])|\\.", re.DOTALL)
+"""Each escape, from left to right; one that is half of a pair is group 1."""
 
 
 class RepeatedKeyError(ValueError):
@@ -44,10 +53,37 @@ def decode_json(data: bytes, hook: Hook = unique) -> Any:
     """The JSON value in `data`. Raises `ValueError`: for a repeated key, its subclass `RepeatedKeyError`."""
     # Decoded here: with bytes, json also guesses UTF-16 and UTF-32, and accepts lone surrogates.
     text = data.decode("utf-8")
+    check_unicode(text)
     try:
-        return strict_decoder(hook).decode(text)
+        value = strict_decoder(hook).decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        check_depth(value)
+    return value
+
+
+def check_unicode(text: str) -> None:
+    r"""Refuses half of a surrogate pair, which only an escape can write: no encoder takes it. Raises `ValueError`.
+
+    JSON has backslashes in strings only.
+    """
+    if _SURROGATE.search(text) and any(escape[1] for escape in _ESCAPE.finditer(text)):
+        raise ValueError("half of a surrogate pair is not text")
+
+
+def check_depth(value: Any) -> None:
+    """Refuses a parsed value with more than `MAX_DEPTH` levels. Raises `ValueError`."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    if level:
+        raise ValueError("nested too deeply")
 
 
 def damaged_json(what: str) -> AirgapError:

@@ -31,6 +31,7 @@ from airgap.delivery.index import (
     Index,
     Journey,
     Root,
+    stream_complaint,
 )
 from airgap.delivery.plan import DEFAULT_VOLUME, Plan, plan_volumes
 from airgap.delivery.write import BundleJournal, write_volumes
@@ -153,6 +154,8 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
     From step 3 on, the folder is locked: no other process cuts into it.
     """
     # 1. The content. A lock that is named twice counts once.
+    if wrong := stream_complaint(order.stream):
+        raise InputError("bad-stream", wrong, "give the stream a shorter name with `--stream`")
     order = replace(order, locks=tuple({lock.digest: lock for lock in order.locks}.values()))
     _check_names(order.locks)
     selected = select(order.locks, layout)

@@ -10,6 +10,7 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.json_fields import Fields
 from airgap.base.known_files import not_expected
 from airgap.base.strict_json import parse_json
 from airgap.bundling.gate import recorded
@@ -17,7 +18,6 @@ from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
-from airgap.statements.fields import Fields
 from airgap.statements.statement import Statement, article, predicate_type
 from airgap.statements.verdict import Verdict
 from airgap.station.files import Records

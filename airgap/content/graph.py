@@ -7,6 +7,7 @@ manifest.md, image-index.md; Docker image manifest v2 schema 2.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 
 from airgap.base.digest import Digest
 from airgap.base.errors import DamageError, IntegrityError, TooLargeError
+from airgap.base.json_fields import MAX_NUMBER
 from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
 
@@ -37,11 +39,17 @@ ANNOTATION_TITLE = "org.opencontainers.image.title"
 
 MAX_NODE = 4 << 20
 """Bytes of a manifest or index: the limit of registries (distribution and Harbor both refuse more)."""
+MAX_MEDIA_TYPE = 255
+"""Characters of a media type or an artifact type: two names of up to 127 and a slash (RFC 6838 §4.2)."""
 MAX_DEPTH = 8
 """Levels of nested indexes: real ones have two."""
 MAX_CHILDREN = 20_000
 """Edges of one node: more than a real 4 MiB manifest names."""
+MAX_PLATFORM = 64
+"""Characters of an operating system, an architecture or a variant."""
 EMPTY_BLOB = b"{}"
+
+_TYPE = re.compile(rf"[!-~][ -~]{{0,{MAX_MEDIA_TYPE - 1}}}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,34 +137,47 @@ def descriptor_from(value: Any, where: str) -> Descriptor:
     if not isinstance(value, dict):
         raise IntegrityError("bad-manifest", f"{where}: a descriptor is an object, got {type(value).__name__}")
     media_type, size = value.get("mediaType"), value.get("size")
-    if not isinstance(media_type, str) or not media_type:
-        raise IntegrityError("bad-manifest", f"{where}: mediaType is missing")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise IntegrityError("bad-manifest", f"{where}: size: got {size!r}, expected a number of bytes")
+    if not isinstance(media_type, str) or not _TYPE.match(media_type):
+        what = f"{where}: mediaType: got {media_type!r:.80}, expected a media type of up to {MAX_MEDIA_TYPE} characters"
+        raise IntegrityError("bad-manifest", what)
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_NUMBER:
+        raise IntegrityError("bad-manifest", f"{where}: size: got {size!r:.80}, expected a number of bytes")
     if value.get("urls"):
         raise IntegrityError(
             "foreign-layer",
-            f"{where}: {value.get('digest')} is stored outside the registry (urls) and cannot be carried",
+            f"{where}: {value.get('digest')!s:.80} is stored outside the registry (urls) and cannot be carried",
             "rebuild the image with layers that the registry stores",
         )
-    annotations = value.get("annotations") or {}
-    if not isinstance(annotations, dict) or not all(isinstance(v, str) for v in annotations.values()):
-        raise IntegrityError("bad-manifest", f"{where}: annotations are not a map of strings")
     return Descriptor(
         media_type,
         Digest(value.get("digest")),  # type: ignore[arg-type]
         size,
-        annotations,
-        str(value.get("artifactType") or ""),
-        platform_name(value.get("platform")),
+        _annotations(value, where),
+        _artifact_type(value),
+        platform_name(value.get("platform"), where),
     )
 
 
-def platform_name(value: Any) -> str:
-    """`os/architecture[/variant]` of an OCI platform object; `""` where there is none."""
+def _annotations(value: Mapping[str, Any], where: str) -> dict[str, str]:
+    found = value.get("annotations") or {}
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise IntegrityError("bad-manifest", f"{where}: annotations are not a map of strings")
+    return found
+
+
+def _artifact_type(value: Mapping[str, Any]) -> str:
+    """The artifact type; one that is no type counts as absent, because anybody may attach anything to an image."""
+    found = value.get("artifactType")
+    return found if isinstance(found, str) and _TYPE.match(found) else ""
+
+
+def platform_name(value: Any, where: str) -> str:
+    """`os/architecture[/variant]` of an OCI platform object; `""` where there is none. Raises `IntegrityError`."""
     if not isinstance(value, dict):
         return ""
-    parts = [str(value.get(key) or "") for key in ("os", "architecture", "variant")]
+    parts = [value.get(key) or "" for key in ("os", "architecture", "variant")]
+    if not all(isinstance(part, str) and len(part) <= MAX_PLATFORM and part.isprintable() for part in parts):
+        raise IntegrityError("bad-manifest", f"{where}: platform: got {parts!r:.80}, expected three short names")
     return "/".join(part for part in parts if part)
 
 
@@ -186,11 +207,13 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
     # 1. The document must not claim a type other than the one its parent gives (CVE-2021-41190).
     claimed = document.get("mediaType")
     if claimed is not None and claimed != descriptor.media_type:
-        raise IntegrityError("bad-manifest", f"{where}: got mediaType {claimed!r}, expected {descriptor.media_type}")
+        raise IntegrityError(
+            "bad-manifest", f"{where}: got mediaType {claimed!r:.80}, expected {descriptor.media_type}"
+        )
     if document.get("schemaVersion") != 2:
         raise IntegrityError(
             "bad-manifest",
-            f"{where}: schemaVersion: got {document.get('schemaVersion')!r}, expected 2",
+            f"{where}: schemaVersion: got {document.get('schemaVersion')!r:.80}, expected 2",
         )
     if "manifests" in document and ("layers" in document or "config" in document):
         raise IntegrityError("bad-manifest", f"{where}: both an index and a manifest")
@@ -215,7 +238,7 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
         children,
         config,
         None if subject is None else descriptor_from(subject, f"{where}: subject"),
-        str(document.get("artifactType") or (config.media_type if config else "")),
+        _artifact_type(document) or (config.media_type if config else ""),
         annotations if isinstance(annotations, dict) else {},
     )
 

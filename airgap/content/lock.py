@@ -14,15 +14,26 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError
+from airgap.base.json_fields import Fields
 from airgap.base.known_files import not_expected, recognized
 from airgap.base.strict_json import parse_json
 from airgap.content import known_kinds
-from airgap.content.graph import Descriptor
-from airgap.content.item import Attached, Item, LockedFile
+from airgap.content.graph import MAX_MEDIA_TYPE, Descriptor
+from airgap.content.item import PHASES, Attached, Item, LockedFile
+from airgap.content.reference import check_tag
 
 API_VERSION = "airgap.openova.io/v1alpha1"
 MAX_LOCK = 64 << 20
 """Bytes of a lock: the same limit as for a delivery index, which lists the same blobs."""
+
+MAX_ITEM_NAME = 512
+"""Characters of an item's name: a host, a repository, a tag and a digest together have at most 456."""
+MAX_NAME = 255
+"""Characters of other names, licences and platforms: what one part of a path can have."""
+MAX_PATH = 1024
+"""Characters of a path or a ref: S3 has no longer keys."""
+MAX_SOURCE = 8192
+"""Characters of a source: an address, or a path on the machine that locked it."""
 
 _OID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
@@ -77,24 +88,15 @@ class Lock:
         if len(data) > MAX_LOCK:
             raise InputError("bad-lock", f"{where}: got {len(data)} bytes, expected at most {MAX_LOCK}")
         try:
-            document = parse_json(data, where)
-            if not isinstance(document, dict) or document.get("kind") != "Lock":
-                raise ValueError("its kind is not Lock")
-            _only(document, {"apiVersion", "kind", "metadata", "items"}, where)
-            if document["apiVersion"] != API_VERSION:
-                got = f"{document['apiVersion']} Lock"
-                raise InputError("bad-lock", f"{where}: got {got}, expected {API_VERSION} Lock", _NEWER)
-            lock = cls.of(
-                str(document["metadata"]["name"]),
-                (_item(value, where) for value in document["items"]),
-            )
+            lock = cls.of(*_document(parse_json(data, where), where))
+            encoded = lock.encode()
         except InputError:
             raise
-        except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (AirgapError, ValueError, RecursionError) as error:
             why = error.what if isinstance(error, AirgapError) else str(error)
             hint = _WRITTEN if recognized(data) not in ("", "a lock") else "write it again with `airgap lock`"
             raise InputError("bad-lock", not_expected(where, data, "a lock", why), hint) from error
-        if lock.encode() != data:
+        if encoded != data:
             raise InputError(
                 "bad-lock",
                 f"{where}: not canonical: the bytes differ from what `airgap lock` writes",
@@ -114,72 +116,85 @@ _WRITTEN = "pass the lock that `airgap lock` wrote"
 _NEWER = "it was made by a newer airgap; use that version"
 
 
-def _only(value: Any, allowed: Set[str], where: str) -> None:
-    if not isinstance(value, dict):
-        raise InputError("bad-lock", f"{where}: got {type(value).__name__}, expected an object")
-    unknown = sorted(set(value) - allowed)
-    if unknown:
-        raise InputError(
-            "bad-lock",
-            f"{where}: unknown field {unknown[0]!r}",
-            _NEWER,
-        )
+def _bad(what: str) -> InputError:
+    return InputError("bad-lock", what, "make it again with `airgap lock`")
 
 
-def _descriptor(value: Any, where: str, more: frozenset[str] = frozenset()) -> Descriptor:
-    _only(value, {"mediaType", "digest", "size"} | more, where)
-    return Descriptor(
-        str(value["mediaType"]),
-        Digest(value["digest"]),
-        int(value["size"]),
-        artifact_type=value.get("artifactType", ""),
-    )
+def _fields(value: Any, always: Set[str], maybe: Set[str], where: str) -> Fields:
+    """The fields of an object. One that this version does not know may be of a newer version."""
+    if isinstance(value, dict) and (unknown := sorted(set(value) - always - maybe)):
+        raise InputError("bad-lock", f"{where}: unknown field {unknown[0]!r:.80}", _NEWER)
+    return Fields.of(value, always, where, _bad, maybe)
+
+
+def _document(document: Any, where: str) -> tuple[str, list[Item]]:
+    if not isinstance(document, dict) or document.get("kind") != "Lock":
+        raise ValueError("its kind is not Lock")
+    top = _fields(document, {"apiVersion", "kind", "metadata", "items"}, frozenset(), where)
+    version = top.text("apiVersion", MAX_NAME)
+    if version != API_VERSION:
+        raise InputError("bad-lock", f"{where}: got {version:.80} Lock, expected {API_VERSION} Lock", _NEWER)
+    name = _fields(top.values["metadata"], {"name"}, frozenset(), f"{where}: metadata").text("name", MAX_NAME)
+    return name, [_item(value, where) for value in top.items("items")]
+
+
+_DESCRIPTOR = frozenset({"mediaType", "digest", "size"})
+
+
+def _descriptor(read: Fields) -> Descriptor:
+    artifact_type = read.text("artifactType", MAX_MEDIA_TYPE) if read.has("artifactType") else ""
+    media_type = read.text("mediaType", MAX_MEDIA_TYPE)
+    return Descriptor(media_type, read.digest("digest"), read.number("size"), artifact_type=artifact_type)
+
+
+def _root(read: Fields, name: str) -> Descriptor | None:
+    if not read.has(name):
+        return None
+    return _descriptor(_fields(read.values[name], _DESCRIPTOR, frozenset(), read.at(name)))
 
 
 def _attached(value: Any, where: str) -> Attached:
-    descriptor = _descriptor(value, where, frozenset({"subject", "how", "tag", "artifactType"}))
-    if value["how"] not in ("referrer", "tag") or (value["how"] == "tag") != bool(value.get("tag")):
-        raise InputError("bad-lock", f"{where}: how: got {value['how']!r}, expected referrer, or tag with a tag")
-    return Attached(Digest(value["subject"]), value["how"], descriptor, value.get("tag", ""))
+    read = _fields(value, _DESCRIPTOR | {"subject", "how"}, {"tag", "artifactType"}, where)
+    how = read.choice("how", {"referrer", "tag"})
+    if (how == "tag") != read.has("tag"):
+        raise _bad(f"{where}: how: got {how!r}, expected referrer, or tag with a tag")
+    tag = check_tag(read.text("tag"), where) if how == "tag" else ""
+    return Attached(read.digest("subject"), how, _descriptor(read), tag)
 
 
 def _file(value: Any, where: str) -> LockedFile:
-    _only(value, {"path", "digest", "size"}, where)
-    return LockedFile(check_path(value["path"], where), Digest(value["digest"]), int(value["size"]))
+    read = _fields(value, {"path", "digest", "size"}, frozenset(), where)
+    return LockedFile(check_path(read.text("path", MAX_PATH), where), read.digest("digest"), read.number("size"))
 
 
 def _item(value: Any, where: str) -> Item:
     if not isinstance(value, dict):
-        raise InputError("bad-lock", f"{where}: got {type(value).__name__}, expected an object")
-    name, kind = value["name"], known_kinds.find(value["kind"])
-    where = f"{where}: {value['kind']} {name!r}"
+        raise _bad(f"{where}: got {type(value).__name__}, expected an object")
+    kind = known_kinds.find(value.get("kind"))
+    where = f"{where}: {value.get('kind')!r:.80} {value.get('name')!r:.80}"
     if kind is None:
         raise InputError("bad-lock", f"{where}: unknown kind", _NEWER)
     wanted = kind.item_fields
-    _only(value, _COMMON | wanted.always | wanted.maybe, where)
-    missing = sorted(wanted.always - set(value))
-    if missing:
-        what = f"{where}: field {missing[0]!r} is missing; every {kind.name} item has it"
-        raise InputError("bad-lock", what, "make it again with `airgap lock`")
+    read = _fields(value, _COMMON | wanted.always, wanted.maybe, where)
     item = Item(
-        name=str(name),
+        name=_name(read),
         kind=kind.name,
-        source=str(value["source"]),
-        root=_descriptor(value["root"], where) if "root" in value else None,
-        bytes=int(value.get("bytes", 0)),
-        phase=value.get("phase", ""),
-        platforms=tuple(value.get("platforms", ())),
-        inside=_descriptor(value["inside"], where) if "inside" in value else None,
-        attached=tuple(_attached(entry, where) for entry in value.get("attached", ())),
-        converted=bool(value.get("converted", False)),
-        refs=_refs(value.get("refs", {}), where),
-        head=value.get("head", ""),
-        lfs=bool(value["lfs"]) if "lfs" in value else None,
-        revision=value.get("revision", ""),
-        licence=value.get("licence", ""),
-        files=tuple(_file(entry, where) for entry in value.get("files", ())),
-        path=check_path(value["path"], where) if "path" in value else "",
-        asked=_asked(value.get("asked", {}), wanted.asked, where),
+        source=read.text("source", MAX_SOURCE),
+        root=_root(read, "root"),
+        bytes=read.number("bytes") if read.has("bytes") else 0,
+        phase=read.choice("phase", frozenset(PHASES)) if read.has("phase") else "",
+        platforms=tuple(read.texts("platforms", MAX_NAME)) if read.has("platforms") else (),
+        inside=_root(read, "inside"),
+        attached=tuple(_attached(one, read.at("attached")) for one in _list(read, "attached")),
+        converted=read.flag("converted") if read.has("converted") else False,
+        refs=_refs(read) if read.has("refs") else {},
+        head=_text(read, "head", MAX_PATH),
+        lfs=read.flag("lfs") if read.has("lfs") else None,
+        revision=_text(read, "revision", MAX_NAME),
+        licence=_text(read, "licence", MAX_NAME),
+        files=tuple(_file(one, read.at("files")) for one in _list(read, "files")),
+        path=check_path(read.text("path", MAX_PATH), where) if read.has("path") else "",
+        asked=_asked(read, wanted.asked) if read.has("asked") else {},
         more={key: value[key] for key in value if key not in _FIELDS},
     )
     kind.check_item(item, where)
@@ -189,23 +204,37 @@ def _item(value: Any, where: str) -> Item:
 _FIELDS = frozenset(one.name for one in fields(Item)) - {"more"}
 
 
-def _refs(value: Mapping[str, str], where: str) -> dict[str, str]:
-    for ref, oid in value.items():
-        if not ref.startswith("refs/") or not _OID.match(oid):
-            raise InputError(
-                "bad-lock",
-                f"{where}: ref {ref!r} → {oid!r} is not a full ref name and an object id",
-            )
-    return dict(value)
+def _name(read: Fields) -> str:
+    name = read.text("name", MAX_ITEM_NAME)
+    if re.search(r"\s", name):
+        raise _bad(f"{read.at('name')}: got {name!r:.80}, expected a name without spaces")
+    return name
 
 
-def _asked(value: Any, wanted: Mapping[str, type], where: str) -> dict[str, str | list[str]]:
-    _only(value, wanted.keys(), f"{where}: asked")
-    for key, said in value.items():
-        texts = said if wanted[key] is list else [said]
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise InputError("bad-lock", f"{where}: asked.{key}: got {said!r}, expected text")
-    return dict(value)
+def _text(read: Fields, name: str, most: int) -> str:
+    return read.text(name, most) if read.has(name) else ""
+
+
+def _list(read: Fields, name: str) -> list[Any]:
+    return read.items(name) if read.has(name) else []
+
+
+def _refs(read: Fields) -> dict[str, str]:
+    found = read.values["refs"]
+    if not isinstance(found, dict):
+        raise _bad(f"{read.at('refs')}: got {type(found).__name__}, expected an object")
+    for ref, oid in found.items():
+        good = isinstance(oid, str) and ref.startswith("refs/") and len(ref) <= MAX_PATH and _OID.match(oid)
+        if not good:
+            raise _bad(f"{read.at('refs')}: {ref!r:.80} → {oid!r:.80} is not a full ref name and an object id")
+    return dict(found)
+
+
+def _asked(read: Fields, wanted: Mapping[str, type]) -> dict[str, str | list[str]]:
+    said = _fields(read.values["asked"], frozenset(), wanted.keys(), read.at("asked"))
+    return {
+        key: said.texts(key, MAX_SOURCE) if wanted[key] is list else said.text(key, MAX_SOURCE) for key in said.values
+    }
 
 
 def check_path(path: Any, where: str) -> str:
@@ -225,7 +254,7 @@ def check_path(path: Any, where: str) -> str:
     if not good:
         raise InputError(
             "bad-path",
-            f"{where}: {path!r} is not a plain relative path",
+            f"{where}: {path!r:.300} is not a plain relative path",
             "use names without empty, `.` or `..` parts, backslashes or control characters, each part up to 255 bytes",
         )
     return str(path)

@@ -87,7 +87,8 @@ def check_platform(source: Source, root: Descriptor, platforms: Sequence[str]) -
     config = read_node(source, root).config
     found = ""
     if config is not None and config.media_type in CONFIG_TYPES:
-        found = platform_name(parse_json(read_verified(source, config), f"config {config.digest}"))
+        where = f"config {config.digest}"
+        found = platform_name(parse_json(read_verified(source, config), where), where)
     if any(is_for(found, name) for name in platforms):
         return
     hint = (

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, TrustError
+from airgap.base.json_fields import MAX_NUMBER, plain_complaint
 from airgap.base.strict_json import parse_json
 from airgap.base.times import utc_text, utc_time
-from airgap.content.lock import API_VERSION
+from airgap.content.lock import API_VERSION, MAX_ITEM_NAME
 
 INDEX_NAME = "AIRGAP.json"
 EVIDENCE_NAME = "evidence.tar"
@@ -31,6 +33,8 @@ MAX_SIGNATURES = 32
 MAX_SIGNATURE = 1 << 20
 MAX_EVIDENCE = 1 << 30
 """Bytes of evidence.tar: sixteen locks of the largest size."""
+MAX_STREAM = 220
+"""Bytes of a stream's name in the file name of a receipt, which has room for 255 (`airgap.station.receipts`)."""
 CUT_AGAIN = "have the delivery cut again"
 """The next step if the delivery itself is wrong."""
 
@@ -160,15 +164,16 @@ class Index:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: more than {MAX_INDEX} bytes")
         document = parse_json(data, INDEX_NAME)
         try:
-            version = document["apiVersion"]
+            version = _text(document["apiVersion"])
             if version != API_VERSION:
                 raise IntegrityError(
                     "unknown-version",
-                    f"{INDEX_NAME}: apiVersion: got {version!r}, expected {API_VERSION}",
-                    f"import it with a version of airgap that supports {version}",
+                    f"{INDEX_NAME}: apiVersion: got {version!r:.80}, expected {API_VERSION}",
+                    f"import it with a version of airgap that supports {version!r:.80}",
                 )
             if document["kind"] != "Delivery":
-                raise IntegrityError("bad-index", f"{INDEX_NAME}: kind: got {document['kind']!r}, expected Delivery")
+                what = f"{INDEX_NAME}: kind: got {document['kind']!r:.80}, expected Delivery"
+                raise IntegrityError("bad-index", what)
             _fields(document, "apiVersion kind contents journey")
             index = cls(_contents(document["contents"]), _journey(document["journey"]))
         except (IntegrityError, TrustError):
@@ -201,21 +206,40 @@ def _pretty(value: Any, depth: int) -> str:
 
 
 def _fields(value: Any, names: str) -> None:
-    if set(value) != set(names.split()):
-        odd = sorted(set(value) ^ set(names.split()))
-        raise IntegrityError("bad-index", f"{INDEX_NAME}: unknown or missing fields: {', '.join(odd)}")
+    if not isinstance(value, dict):
+        raise TypeError(f"got {type(value).__name__}, expected an object with {names}")
+    odd = sorted(set(value) ^ set(names.split()))
+    if odd:
+        raise IntegrityError("bad-index", f"{INDEX_NAME}: unknown or missing field {odd[0]!r:.80}")
 
 
 def _number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"got {value!r}, expected a number, 0 or more")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_NUMBER:
+        raise ValueError(f"got {value!r:.80}, expected a whole number from 0 to {MAX_NUMBER}")
     return value
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 4096:
-        raise ValueError(f"got {str(value)[:80]!r}, expected a string")
+    if not isinstance(value, str):
+        raise ValueError(f"got {value!r:.80}, expected a string")
+    if wrong := plain_complaint(value, MAX_ITEM_NAME):
+        raise ValueError(f"{value!r:.80}: {wrong}")
     return value
+
+
+def stream_complaint(stream: str) -> str:
+    """Why the receipt of a delivery in this stream could not be kept under its name; `""` if it can be."""
+    size = len(quote(stream, safe=""))
+    if size > MAX_STREAM:
+        return f"stream {stream!r:.80}: got {size} bytes in a receipt's file name, expected at most {MAX_STREAM}"
+    return ""
+
+
+def _stream(value: Any) -> str:
+    stream = _text(value)
+    if wrong := stream_complaint(stream):
+        raise ValueError(wrong)
+    return stream
 
 
 def _time(value: Any) -> datetime:
@@ -229,9 +253,9 @@ def _time(value: Any) -> datetime:
 
 def _sum(value: Any, expected_name: str) -> FileSum:
     if value["name"] != expected_name:
-        raise ValueError(f"file name: got {value['name']!r}, expected {expected_name!r}")
+        raise ValueError(f"file name: got {value['name']!r:.80}, expected {expected_name!r}")
     if not _HEX.match(_text(value["sha256"])):
-        raise ValueError(f"sha256 of {expected_name}: got {value['sha256']!r}, expected 64 hex digits")
+        raise ValueError(f"sha256 of {expected_name}: got {value['sha256']!r:.80}, expected 64 hex digits")
     return FileSum(expected_name, value["sha256"], _number(value["size"]))
 
 
@@ -260,12 +284,12 @@ def _journey(value: Any) -> Journey:
         _fields(statement, "predicateType digest")
     return Journey(
         id=_text(value["id"]),
-        stream=_text(value["stream"]),
+        stream=_stream(value["stream"]),
         sequence=_number(value["sequence"]),
         sovereign=_text(value["sovereign"]),
         created=_time(value["created"]),
         expires=_time(value["expires"]),
-        based_on=_text(value["basedOn"] or ""),
+        based_on="" if value["basedOn"] is None else _text(value["basedOn"]),
         evidence=Evidence(
             _sum(value["evidence"], EVIDENCE_NAME),
             tuple((_text(s["predicateType"]), Digest(s["digest"])) for s in value["evidence"]["list"]),

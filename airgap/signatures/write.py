@@ -18,6 +18,7 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, TrustError
+from airgap.base.json_fields import Fields
 from airgap.base.strict_json import parse_json
 from airgap.base.times import utc_text
 from airgap.content.graph import EMPTY_BLOB, OCI_CONFIG, OCI_EMPTY, OCI_MANIFEST, Descriptor, descriptor_from
@@ -37,7 +38,6 @@ from airgap.statements.dsse import (
     sign_payload,
     verify,
 )
-from airgap.statements.fields import Fields
 from airgap.statements.keys.file import PublicKey, Signer
 from airgap.statements.statement import STATEMENT_TYPE
 

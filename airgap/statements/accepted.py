@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airgap.base.digest import Digest
+from airgap.base.json_fields import Fields
 from airgap.statements.accepted_state import ENTRY, Accepted, AcceptedState
-from airgap.statements.fields import Fields
 
 
 @dataclass(frozen=True, slots=True)

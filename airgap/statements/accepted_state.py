@@ -20,8 +20,8 @@ from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked, make_folder, write_durably
 from airgap.base.errors import AirgapError, StoreError, TrustError
 from airgap.base.inputs import NotPlainError, read_plain
+from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
-from airgap.statements.fields import Fields
 
 FILE = "accepted.json"
 API_VERSION = "airgap.openova.io/v1alpha1"

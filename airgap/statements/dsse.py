@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from airgap.base.canonical import canonical
 from airgap.base.errors import AirgapError, TrustError
-from airgap.statements.fields import Fields
+from airgap.base.json_fields import Fields
 from airgap.statements.keys.file import PublicKey, Signer
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"

@@ -22,8 +22,8 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, make_folder, sync_folder
 from airgap.base.errors import AirgapError, IntegrityError, StoreError, TornLogError
+from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
-from airgap.statements.fields import Fields
 
 EMPTY_HEAD = Digest.of(b"")
 """The head of a log without lines."""

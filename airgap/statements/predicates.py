@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 from airgap.base.digest import Digest
+from airgap.base.json_fields import Fields
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Signs
-from airgap.statements.fields import Fields
 
 OUTCOMES = frozenset({"pass", "fail", "not-run"})
 """How a check ended. Only `pass` counts."""

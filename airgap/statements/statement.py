@@ -14,9 +14,9 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
+from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
 from airgap.statements.accepted import AcceptedList
-from airgap.statements.fields import Fields
 from airgap.statements.predicates import Approval, Audit, Delivery, Predicate, Pull, Receipt
 from airgap.statements.verdict import Verdict
 

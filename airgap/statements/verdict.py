@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from airgap.base.digest import Digest
+from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
 from airgap.content.item import Item
-from airgap.statements.fields import Fields
 from airgap.statements.predicates import OUTCOMES
 
 YES = "pass"

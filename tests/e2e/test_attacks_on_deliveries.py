@@ -55,6 +55,11 @@ def _lock(world: World, name: str = "r.lock.json") -> tuple[Digest, Any]:
 # what crosses again, late, or elsewhere
 
 
+def test_a_stream_whose_receipt_could_not_be_kept(world: World) -> None:
+    world.forge("media1", "long", index=lambda made: replace(made, journey=replace(made.journey, stream="s" * 400)))
+    assert world.refused("long") == "bad-index"
+
+
 def test_a_replayed_delivery(world: World) -> None:
     world.take("media1")
     world.take("media2")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from airgap.acceptance.steps import Acceptance
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
+from airgap.base.json_fields import MAX_NUMBER
 from airgap.base.times import utc_text, utc_time
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
 from airgap.statements.dsse import open_bundle, sign_payload
-from airgap.statements.fields import MAX_NUMBER
 from airgap.statements.predicates import (
     WRITES,
     Approval,

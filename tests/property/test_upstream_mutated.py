@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap.base.errors import IntegrityError
+from airgap.base.json_fields import unbase64
 from airgap.base.strict_json import parse_json
 from airgap.signatures.formats.strict import outline
 from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey, VerificationResult
 from airgap.signatures.verify import Demand, verify
-from airgap.statements.fields import unbase64
 from tests.parts.fake_sigstore import public_pem
 from tests.parts.fake_sigstore.goods import OWNER, Good, goods
 from tests.worlds.effort import cases

@@ -24,7 +24,12 @@ from airgap.base.strict_json import RepeatedKeyError, decode_json, parse_json
         '{"a": 1}'.encode("utf-16"),
         b"[" * 100_000,
         b'{"a":' * 100_000,
+        b"[" * 101 + b"]" * 101,
         b"{'a': 1}",
+        b'"\\ud83d"',
+        b'{"\\ude00": 1}',
+        b'"\\uDE00\\uD83D"',
+        b'"\\\\\\ud800"',
     ],
 )
 def test_what_readers_disagree_about_is_refused(data: bytes) -> None:
@@ -38,6 +43,8 @@ def test_a_key_that_occurs_twice_has_a_class_of_its_own() -> None:
 
 
 def test_what_everybody_reads_alike_is_taken() -> None:
+    assert decode_json(b'"\\ud83d\\uDE00 \\\\ud800"') == "\U0001f600 \\ud800"
+    assert decode_json(b"[" * 100 + b"]" * 100)
     assert decode_json(b' {"a": [1, 2.5, 9007199254740993, "\\u00e9\xc3\xa9", null, true]}\n') == {
         "a": [1, 2.5, 9007199254740993, "éé", None, True]
     }

@@ -10,9 +10,9 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
+from airgap.base.json_fields import Fields
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing, StateFile
-from airgap.statements.fields import Fields
 from airgap.statements.statement import Statement
 from airgap.statements.trust import check_may_sign
 from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, accepted, statement

@@ -328,7 +328,7 @@ def test_all_signatures_of_a_subject_have_a_limit_in_bytes(shelf: Shelf, monkeyp
 
 
 @pytest.mark.parametrize("annotation", ["content", "predicateType"])
-@pytest.mark.parametrize("value", [5, None, ["x"], {"a": 1}, "\ud800", "\x1b[31m"])
+@pytest.mark.parametrize("value", [5, None, ["x"], {"a": 1}, "\x1b[31m"])
 def test_annotations_of_any_type_are_an_answer(shelf: Shelf, annotation: str, value: Any) -> None:
     said = {f"dev.sigstore.bundle.{annotation}": value}
     shelf.referrer(BUNDLE, _bundle(shelf), annotations=said)
@@ -339,7 +339,7 @@ def test_a_stranger_s_words_are_one_short_line(shelf: Shelf) -> None:
     manifest = {
         "schemaVersion": 2,
         "mediaType": images.MANIFEST,
-        "artifactType": "\x1b[2J\ud800\u202e" + "x" * 10_000,
+        "artifactType": "\x1b[2J\u202e" + "x" * 10_000,
         "config": shelf.made.blob(b"{}", images.EMPTY),
         "layers": [shelf.made.blob(b"x", "text/plain")],
         "subject": images.bare(shelf.image),

@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from airgap.base.json_fields import Fields
 from airgap.signatures.formats.strict import fields, parse, refusing, sequence, unbase64
 from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
-from airgap.statements.fields import Fields
 
 MAX_BODY = 256 << 10
 """Bytes of an entry's body: it contains digests, a signature and a certificate."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from airgap.base.digest import Digest
+from airgap.base.json_fields import Fields
 from airgap.signatures.formats.intoto import parse_statement
 from airgap.signatures.formats.strict import fields, parse, refusing, sequence, whole
 from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
 from airgap.statements.dsse import pae
-from airgap.statements.fields import Fields
 
 BUNDLE_PREFIX = "application/vnd.dev.sigstore.bundle"
 """The start of a bundle's media type, in every version."""

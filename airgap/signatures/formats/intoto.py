@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from airgap.base.json_fields import Fields
 from airgap.signatures.formats.strict import fields, outline, refusing, sequence
 from airgap.signatures.record import AttestedStatement, Refusal
 from airgap.statements.dsse import PAYLOAD_TYPE
-from airgap.statements.fields import Fields
 
 TYPES = frozenset({"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"})
 MAX_SUBJECTS = 1024

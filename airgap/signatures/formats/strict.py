@@ -9,10 +9,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from airgap.base.errors import TrustError
-from airgap.base.strict_json import Hook, RepeatedKeyError, decode_json, strict_decoder, unique
+from airgap.base.json_fields import Fields
+from airgap.base.json_fields import unbase64 as decoded
+from airgap.base.strict_json import (
+    Hook,
+    RepeatedKeyError,
+    check_depth,
+    check_unicode,
+    decode_json,
+    strict_decoder,
+    unique,
+)
 from airgap.signatures.record import Refusal
-from airgap.statements.fields import Fields
-from airgap.statements.fields import unbase64 as decoded
 
 MAX_INT64 = 2**63 - 1
 """The largest number that protobuf's JSON carries (as a string, because JSON does not keep it exact)."""
@@ -42,9 +50,13 @@ def outline(data: bytes, where: str, reason: str, unheld: str) -> dict[str, Any]
     """
     _count(data, where)
     try:
-        return _members(data.decode("utf-8"), unheld)
+        text = data.decode("utf-8")
+        check_unicode(text)
+        made = _members(text, unheld)
+        check_depth(made)
     except (ValueError, RecursionError) as error:
         raise _not_json(error, where, reason) from error
+    return made
 
 
 def _members(text: str, unheld: str) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
+from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
 from airgap.signatures.record import Refusal
-from airgap.statements.fields import Fields
 
 MAX_CHAIN = 10
 """Certificates of an authority: real ones have one to three."""

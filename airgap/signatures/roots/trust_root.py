@@ -14,6 +14,7 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
+from airgap.base.json_fields import Fields
 from airgap.signatures.roots.instances import (
     Authority,
     TransparencyLog,
@@ -22,7 +23,6 @@ from airgap.signatures.roots.instances import (
     read_log,
     window_of,
 )
-from airgap.statements.fields import Fields
 
 MAX_ROOT = 1 << 20
 """Bytes of a trust root: those of the public instance have under 10 KiB."""

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from airgap.base.errors import AirgapError, InputError
-from airgap.statements.fields import Fields
+from airgap.base.json_fields import Fields
 
 LABELS = ("ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY")
 """The current label, and that of cosign before 2.0."""

@@ -1,9 +1,10 @@
-"""Reads JSON strictly, where trust is decided: no missing field, no unknown field, no field of another type."""
+"""Reads parsed JSON strictly: no missing field, no unknown field, no field of another type."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -17,6 +18,15 @@ from airgap.base.times import utc_time
 
 MAX_NUMBER = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact (RFC 7493 §2.2)."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def plain_complaint(text: str, most: int) -> str:
+    """Why `text` is not one line of 1 to `most` characters, none of which is a control character; `""` if it is."""
+    if not 1 <= len(text) <= most:
+        return f"got {len(text)} characters, expected 1 to {most}"
+    found = _CONTROL.search(text)
+    return f"got control character U+{ord(found[0]):04X}, expected plain text" if found else ""
 
 
 def unbase64(text: str) -> bytes:
@@ -71,7 +81,7 @@ class Fields:
         if missing:
             raise refuse(f"{where}: {missing[0]} is missing")
         if unknown:
-            raise refuse(f"{where}: unknown field {unknown[0]!r}")
+            raise refuse(f"{where}: unknown field {unknown[0]!r:.80}")
         return cls(value, where, refuse)
 
     def at(self, name: str) -> str:
@@ -82,12 +92,13 @@ class Fields:
         """True when the field is there."""
         return name in self.values
 
-    def text(self, name: str) -> str:
-        """A string."""
-        value = self.values[name]
-        if not isinstance(value, str):
-            raise self.refuse(f"{self.at(name)}: got {_type(value)}, expected a string")
-        return self._unicode(value, name)
+    def text(self, name: str, most: int = 0) -> str:
+        """A string; with `most`, of 1 to `most` characters, none of which is a control character."""
+        return self._text(self.values[name], self.at(name), most)
+
+    def texts(self, name: str, most: int) -> list[str]:
+        """A list of strings, each of which is as in `text`."""
+        return [self._text(value, f"{self.at(name)}[{index}]", most) for index, value in enumerate(self.items(name))]
 
     def exactly(self, name: str, expected: str) -> None:
         """A string that must be `expected`."""
@@ -168,15 +179,14 @@ class Fields:
         if not isinstance(value, dict):
             raise self.refuse(f"{self.at(name)}: got {_type(value)}, expected an object")
         return {
-            self._unicode(key, name): Fields.of(inner, names, f"{self.at(name)}: {key!r}", self.refuse)
-            for key, inner in value.items()
+            key: Fields.of(inner, names, f"{self.at(name)}: {key!r:.80}", self.refuse) for key, inner in value.items()
         }
 
-    def _unicode(self, value: str, name: str) -> str:
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:  # a lone surrogate, written as an escape
-            raise self.refuse(f"{self.at(name)}: not valid Unicode") from error
+    def _text(self, value: Any, where: str, most: int) -> str:
+        if not isinstance(value, str):
+            raise self.refuse(f"{where}: got {_type(value)}, expected a string")
+        if most and (wrong := plain_complaint(value, most)):
+            raise self.refuse(f"{where}: {wrong}")
         return value
 
 
