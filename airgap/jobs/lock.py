@@ -138,7 +138,7 @@ def make_lock(
         progress.item(asked.name)
         pin = kept.get((kind.name, asked.name))
         if pin is not None and not {asked.name, ALL} & set(update):
-            edits = _edits(kind, asked, pin, folder)
+            edits = _edits(kind, asked, pin, reach, folder)
             if not edits:
                 progress.done(asked.name, "kept")
                 return pin
@@ -150,7 +150,7 @@ def make_lock(
             return error.with_where(f"{asked.where + ': ' if asked.where else ''}{kind.name} {asked.name!r}")
         progress.done(asked.name, "locked")
         source = _relative(item.source, kind, folder)
-        return replace(item, source=source, asked=kind.unwritten(asked))
+        return replace(item, source=source, asked=kind.unwritten(asked, reach))
 
     results = parallel(jobs, one, entries)
     raise_all([result for result in results if isinstance(result, AirgapError)])
@@ -201,17 +201,15 @@ def _unfound(typed: str, names: set[str], found: set[str]) -> tuple[str, str]:
     return f"--update {typed}: the request has no item with this name", hint
 
 
-def _edits(kind: Kind[Any], asked: Any, pin: Item, folder: Path) -> str:
+def _edits(kind: Kind[Any], asked: Any, pin: Item, reach: Reach, folder: Path) -> str:
     """How the request differs from the one that `pin` was made from, in words; empty if the pin can be kept."""
     source = _relative(kind.origin(asked), kind, folder)
-    new = {"source": source, **kind.said(asked), **kind.unwritten(asked)}
+    new = {"source": source, **kind.said(asked), **kind.unwritten(asked, reach)}
     old = {"source": pin.source, **kind.pinned(pin), **pin.asked}
     return "; ".join(
-        f"{key}: {_text(old[key])} → {_text(new[key])}"
-        if key in old
-        else f"{key}: not recorded in the lock, now {_text(new[key])}"
-        for key in new
-        if key not in old or old[key] != new[key]
+        f"{key}: {_text(old[key]) if key in old else 'not recorded in the lock'} → {_text(new.get(key, ()))}"
+        for key in {**new, **pin.asked}
+        if old.get(key) != new.get(key)
     )
 
 

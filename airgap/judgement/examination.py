@@ -12,8 +12,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
-from airgap.content.graph import Descriptor, Source
+from airgap.content.graph import Descriptor, Source, read_node
 from airgap.content.item import Item
+from airgap.kinds.table import kind_of
 from airgap.resources.policy import Deny
 from airgap.resources.policy_rules import Attest, Require, SignedBy
 from airgap.signatures.explain import weight
@@ -86,7 +87,8 @@ def examine(
     digests = subjects(source, root, item.platforms)
     bare = unsigned(source, root, item.platforms)
     # Generators describe an index by one of its children.
-    work = _Work(require, deny, trust_roots, now, root.digest, frozenset(digests[1:]))
+    files = kind_of(item).own_files(read_node(source, root)) if root.is_node else ()
+    work = _Work(require, deny, trust_roots, now, root.digest, frozenset(digests[1:]), frozenset(files))
     for digest in digests if require.subjects == "all" else digests[:1]:
         things = read_attached(source, digest, item.attached)
         work.subject(digest, chain(things, (one for one in bare if one.subject == digest)))
@@ -102,14 +104,16 @@ class _Work:
     root: Digest
     below: frozenset[Digest]
     """The manifests below the root."""
+    files: frozenset[Digest]
+    """The files that are the artifact itself."""
     examined: list[Examined] = field(default_factory=list)
     findings: list[VerificationResult] = field(default_factory=list)
 
     def subject(self, subject: Digest, things: Iterable[Signed | Unread]) -> None:
         """Checks the demands on one subject. Keeps the most explaining finding for each thing, without its content."""
+        own = (Attest(predicate_type=SIGNATURE, by=self.require.by),) if self.require.signed else ()
         wanted = [
-            (attest, self._demand(attest), list[VerificationResult]())
-            for attest in (Attest(predicate_type=SIGNATURE, by=self.require.by), *self.require.attestations)
+            (attest, self._demand(attest), list[VerificationResult]()) for attest in (*own, *self.require.attestations)
         ]
         for thing in things:
             findings = []
@@ -118,7 +122,7 @@ class _Work:
                     finding = replace(self._find(thing, demand, attest), payload=b"")
                     found.append(finding)
                     findings.append(finding)
-            self.findings.append(max(findings, key=weight))
+            self.findings += [max(findings, key=weight)] if findings else []
             del thing  # otherwise it would stay in memory while the next one is read
         self.examined += [Examined(subject, attest, found) for attest, _, found in wanted]
 
@@ -142,8 +146,8 @@ class _Work:
         if why:
             return replace(finding, status=Status.FAILED, reason="denied", detail=why)
         if attest.content == "sbom":
-            also = self.below if finding.subject == self.root else ()
-            why = check_sbom(attest.predicate_type, finding.payload, finding.subject, also)
+            also, files = (self.below, self.files) if finding.subject == self.root else ((), ())
+            why = check_sbom(attest.predicate_type, finding.payload, finding.subject, also, files)
             if why:
                 return replace(finding, status=Status.FAILED, reason="bad-sbom", detail=why)
         return finding
@@ -167,7 +171,7 @@ def _may_answer(thing: Signed | Unread, want: str) -> bool:
 
 
 def _identities(by: SignedBy) -> tuple[Identity, ...]:
-    return tuple(Identity(one.issuer, one.identity, one.pattern) for one in by.signers)
+    return tuple(Identity(one.issuer, one.identity, one.pattern, one.issuer_pattern) for one in by.signers)
 
 
 def _keys(by: SignedBy) -> tuple[UpstreamKey, ...]:

@@ -25,8 +25,9 @@ from airgap.resources.policy import Policy
 from airgap.resources.problems import listed
 from airgap.resources.waiver import Waiver
 from airgap.station.files import pin_name
+from airgap.store.attached import find_attached
 from airgap.store.layout import Layout
-from airgap.store.locate import Located, Reach, find_attached
+from airgap.store.locate import Located, Reach
 
 if TYPE_CHECKING:
     from airgap.signatures.roots.trust_root import TrustRoot
@@ -78,7 +79,7 @@ def look_up(ref: str, known_as: str, reach: Reach) -> FoundItem:
         source=known_as or ref,
         root=root,
         phase=PHASES[0],
-        attached=find_attached(located, nodes),
+        attached=find_attached(located.finder, nodes),
         converted=located.converted,
     )
     return FoundItem(item, located.source)

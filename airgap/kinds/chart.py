@@ -137,7 +137,9 @@ class ChartKind(RegistryKind[ChartRequest]):
     section = "charts"
     section_title = "a list of Helm charts in OCI registries"
     request = ChartRequest
-    item_fields = ItemFields(frozenset({"root", "bytes", "phase"}), frozenset({"attached"}))
+    item_fields = ItemFields(
+        frozenset({"root", "bytes", "phase"}), frozenset({"attached", "asked"}), {"referrers": str}
+    )
 
     def origin(self, asked: ChartRequest) -> str:
         """The reference, with its scheme."""
@@ -156,12 +158,12 @@ class ChartKind(RegistryKind[ChartRequest]):
 
         Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError` (`not-a-chart`).
         """
-        from airgap.store.locate import find_attached
+        from airgap.store.attached import find_attached
 
         located = reach.locate(asked.ref)
         sizes = dict[Digest, int]()
         _layers(read_node(located.source, located.root), asked.ref)
-        attached = find_attached(located, [located.root.digest])
+        attached = find_attached(located.finder, [located.root.digest])
         for root in (located.root, *(one.descriptor for one in attached)):
             for found in walk(located.source, root):
                 descriptor = found.descriptor if isinstance(found, Node) else found
@@ -198,6 +200,10 @@ class ChartKind(RegistryKind[ChartRequest]):
         if reference.repository.rsplit("/", 1)[-1] != chart.get("name"):
             findings.append(f"the repository is {reference.repository!r}, the chart's name is {chart.get('name')!r}")
         return findings
+
+    def own_files(self, root: Node) -> tuple[Digest, ...]:
+        """The packed chart: publishers describe the .tgz before it is pushed."""
+        return tuple(layer.digest for layer in root.children[1:] if layer.media_type == CHART)
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Graph:
         """A graph, like an image."""

@@ -103,7 +103,9 @@ class ImageKind(RegistryKind[ImageRequest]):
     section_title = "a list of container images and other OCI artifacts"
     request = ImageRequest
     item_fields = ItemFields(
-        frozenset({"root", "bytes", "phase"}), frozenset({"platforms", "inside", "attached", "converted"})
+        frozenset({"root", "bytes", "phase"}),
+        frozenset({"platforms", "inside", "attached", "converted", "asked"}),
+        {"referrers": str},
     )
 
     def origin(self, asked: ImageRequest) -> str:
@@ -123,13 +125,13 @@ class ImageKind(RegistryKind[ImageRequest]):
 
         Raises `InputError`, `NotFoundError`, `UpstreamError`, `IntegrityError`.
         """
-        from airgap.store.locate import find_attached
+        from airgap.store.attached import find_attached
 
         located = reach.locate(asked.ref)
         check_platform(located.source, located.root, asked.platforms)
         inside, _ = narrow(located.source, located.root, asked.platforms)
         nodes, sizes = measure(located.source, located.root, asked.platforms)
-        attached = find_attached(located, nodes)
+        attached = find_attached(located.finder, nodes)
         for one in attached:
             sizes |= measure(located.source, one.descriptor, ())[1]
         return Item(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import unquote
 
+from airgap.base.digest import Digest
 from airgap.content.forms import Form
 from airgap.content.graph import Descriptor, Node, Source, Target
 from airgap.content.item import Item
@@ -67,8 +68,8 @@ class Kind(Protocol[Asked_contra]):
         """The same fields of a pin. If the two differ, the request has changed and is resolved again."""
         return {}
 
-    def unwritten(self, asked: Asked_contra) -> Mapping[str, str | list[str]]:
-        """The fields of a request that its pin does not show: the lock's field `asked`."""
+    def unwritten(self, asked: Asked_contra, reach: Reach) -> Mapping[str, str | list[str]]:
+        """What was asked and its pin does not show: the lock's field `asked`."""
         return {}
 
     def check_item(self, item: Item, where: str) -> None:
@@ -92,6 +93,10 @@ class Kind(Protocol[Asked_contra]):
 
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
         """The mistakes in the content that digests do not rule out; empty if there are none."""
+
+    def own_files(self, root: Node) -> tuple[Digest, ...]:
+        """The files that are the artifact itself, if it contains no packages: an SBOM may be about one of them."""
+        return ()
 
     def annotations(self, item: Item) -> dict[str, str]:
         """What a store's index.json records about it besides its name, so that `extract` needs no lock."""

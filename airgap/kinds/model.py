@@ -304,7 +304,7 @@ class ModelKind(Kind[ModelRequest]):
         """`hf:` and the repository, or `directory:` and the path."""
         return f"hf:{asked.repo}" if asked.repo else f"directory:{asked.directory}"
 
-    def unwritten(self, asked: ModelRequest) -> Mapping[str, str | list[str]]:
+    def unwritten(self, asked: ModelRequest, reach: Reach) -> Mapping[str, str | list[str]]:
         """The patterns, and for the Hub the requested revision."""
         revision = {"revision": asked.revision} if asked.repo else {}
         return {"include": sorted(asked.include), **revision}

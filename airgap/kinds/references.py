@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airgap.content.graph import Source
@@ -32,6 +33,11 @@ class RegistryKind(Kind[Asked_contra]):
     def source(self, item: Item, reach: Reach) -> Source:
         """Where the pinned graph is read from."""
         return reach.locate(item.source, item.root).source
+
+    def unwritten(self, asked: Asked_contra, reach: Reach) -> Mapping[str, str | list[str]]:
+        """How attached artifacts were looked up, if Upstreams limits it: their absence then proves nothing."""
+        how = reach.attached_at(self.origin(asked))
+        return {"referrers": how} if how else {}
 
     def is_local(self, item: Item) -> bool:
         """True for a layout, an archive or an engine."""

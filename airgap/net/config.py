@@ -35,3 +35,5 @@ class HostConfig:
     mirror: str = ""
     """A base URL to use instead of the host (`https://mirror.example.org/v2/hub`)."""
     allowed_hosts: tuple[str, ...] = ()
+    referrers: str = ""
+    """For a registry: `tags` if its referrers API must not be asked, `none` if it keeps nothing that is attached."""

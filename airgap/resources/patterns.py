@@ -8,6 +8,7 @@ busy for years.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 from airgap.resources.problems import quoted
@@ -49,6 +50,14 @@ def check_pattern(text: str) -> str | None:
     if any(compiled.fullmatch(identity) for identity in _ANYBODY):
         return f"got {quoted(text)}, expected a pattern for particular identities: this one matches anyone"
     return None
+
+
+def tokens(body: str) -> Iterator[tuple[str, str]]:
+    """The type and the text of each token between the anchors of a pattern that `check_pattern` accepts."""
+    at = 0
+    while (token := _TOKEN.match(body, at)) is not None:
+        yield str(token.lastgroup), token.group()
+        at = token.end()
 
 
 def pattern_matches(pattern: str, text: str) -> bool:

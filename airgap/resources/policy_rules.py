@@ -14,9 +14,10 @@ from airgap.content import known_kinds
 from airgap.resources.fields import given, inline, one_of, spec, spec_map
 from airgap.resources.keys import KEY_NAME, public_key_file
 from airgap.resources.parts import APPROVER, REASON, RELATIVE, SHA256, TIME, in_order
-from airgap.resources.patterns import check_pattern, name_covers, name_matches
+from airgap.resources.patterns import name_covers, name_matches
 from airgap.resources.policy_names import name_complaint
 from airgap.resources.problems import quoted
+from airgap.resources.reach import check_reach
 from airgap.resources.shapes import Choice, Flag, ListOf, Place, Text, named
 
 MAX_TRUST_ROOT = 4 << 20
@@ -82,21 +83,41 @@ class PolicyKey:
         return self
 
 
+_PATTERN = Text("a pattern from ^ to $", least=1, complaint=lambda text: check_reach(text) or "")
+
+
 @spec_map("a map with the issuer and an identity", one_of=one_of("identity", "identityPattern"))
 class CertificateIdentity:
-    """Who may sign with a certificate: an issuer, and an exact identity or an anchored pattern."""
+    """Who may sign with a certificate: issuer and identity, each exact or an anchored pattern."""
 
     issuer: str = spec(
         Text("the issuer, such as https://token.actions.githubusercontent.com", least=1),
-        "The exact name of the authority that vouches for the identity.",
+        "The exact name of the authority that vouches for the identity. Required, unless there is `issuerPattern`.",
+        default="",
+    )
+    issuer_pattern: str = spec(
+        _PATTERN,
+        "Issuers, as a pattern like `identityPattern`. Every issuer that it matches is trusted to vouch for the "
+        "identity.",
+        default="",
     )
     identity: str = spec(Text("the exact identity", least=1), default="")
     pattern: str = spec(
-        Text("a pattern from ^ to $", least=1, complaint=lambda text: check_pattern(text) or ""),
-        "A small part of regular expressions: characters, `.`, classes, `(?:…)`, alternatives in groups, repetitions.",
+        _PATTERN,
+        "A small part of regular expressions: characters, classes, `(?:…)`, alternatives in groups, repetitions. "
+        "A pattern that everybody at a host could match is refused: a URL is fixed up to the account and its `/`, an "
+        "address from its beginning, and in its domain. Write `\\.` for a dot.",
         name="identityPattern",
         default="",
     )
+
+    def checked(self, at: Place) -> CertificateIdentity:
+        """The identity. Reports an issuer that is missing, or there twice."""
+        if not self.issuer and not self.issuer_pattern:
+            at.bad("got none of issuer and issuerPattern, expected one of them")
+        if self.issuer and self.issuer_pattern:
+            at.bad("got issuer and issuerPattern, expected only one of them")
+        return self
 
 
 @spec_map()
@@ -151,6 +172,12 @@ class Attest:
 class Require:
     """What a rule requires for each of the `subjects` (`root` or `all`)."""
 
+    signature: str = spec(
+        Choice(("required", "none")),
+        "Whether a signature must be there. With `none`, the attestations are enough, as in images of GitHub's attest "
+        "action: each says by whom the digest was made. At least one attestation must then be required.",
+        default="required",
+    )
     subjects: str = spec(
         Choice(("root", "all")),
         "What must be signed: only the index or manifest that the lock names (`root`), or also every carried manifest "
@@ -177,8 +204,15 @@ class Require:
         ListOf(Attest, "a list of attestations"), "Each is required, and must be about exactly this digest.", default=()
     )
 
+    @property
+    def signed(self) -> bool:
+        """True if a signature must be there, not only attestations."""
+        return self.signature == "required"
+
     def checked(self, at: Place) -> Require:
         """Copies the rule's signers to attestations that name none. Certificates and logs need a trust root."""
+        if not self.signed and not self.attestations:
+            at.bad("got none, but no attestation is required either; add one to attestations", "signature")
         root = at.value.get("trustRoot", "")
         given = at.value.get("attestations", ())
         if not root:

@@ -11,7 +11,7 @@ from airgap.resources.fields import spec, spec_map
 from airgap.resources.parts import ALLOWED_HOSTS, CA_FILE, HOST, HostLogin
 from airgap.resources.references import url_complaint
 from airgap.resources.resource import Resource
-from airgap.resources.shapes import Flag, MapOf, Place, Text
+from airgap.resources.shapes import Choice, Flag, MapOf, Place, Text
 
 _EXAMPLE = """\
 metadata:
@@ -47,11 +47,18 @@ class UpstreamHost:
         default="",
     )
     allowed_hosts: tuple[str, ...] = spec(ALLOWED_HOSTS, default=())
+    referrers: str = spec(
+        Choice(("tags", "none")),
+        "For a registry that refuses to say what is attached to an image: signatures, attestations, SBOMs. `tags`: do "
+        "not ask its referrers API, only the tags `sha256-…`. `none`: do not ask at all; nothing attached is carried. "
+        "The lock records it (`asked`). Default: ask both.",
+        default="",
+    )
 
     def checked(self, at: Place) -> HostConfig:
         """The configuration in the form that `airgap.net` uses."""
         mirror = self.mirror.rstrip("/")
-        return HostConfig(self.credentials, self.ca_file, self.plain_http, mirror, self.allowed_hosts)
+        return HostConfig(self.credentials, self.ca_file, self.plain_http, mirror, self.allowed_hosts, self.referrers)
 
 
 @spec_map("a map with hosts")

@@ -142,11 +142,13 @@ class Refusal(Exception):  # noqa: N818  (no error of the program: an answer)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who may have signed with a certificate: an issuer, and an exact identity or an anchored pattern (`^…$`)."""
+    """Who may have signed with a certificate: issuer and identity, each exact or by an anchored pattern (`^…$`)."""
 
-    issuer: str
+    issuer: str = ""
     identity: str = ""
     pattern: str = ""
+    """Of the identity."""
+    issuer_pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,19 +46,29 @@ class _NoSbom(Exception):  # noqa: N818  (no error of the program: an answer)
     """The reason, in words."""
 
 
-def check_sbom(predicate_type: str, payload: bytes, subject: Digest, also: Collection[Digest] = ()) -> str:
+def check_sbom(
+    predicate_type: str,
+    payload: bytes,
+    subject: Digest,
+    also: Collection[Digest] = (),
+    content: Collection[Digest] = (),
+) -> str:
     """Returns `""`, or the reason why a statement's predicate is not an SBOM of `subject`, in words.
 
     `payload` is the verified statement. 1. The predicate type is that of an SBOM. 2. The predicate is a document of
     that format. 3. It lists at least one package or component besides the artifact itself, each with a name.
-    4. If the artifact that it describes has digests in it, one of them is `subject` or in `also`: further digests of
-    the same artifact, because generators describe an index by one of its children. An SBOM that contains no digest is
-    bound by its statement alone.
+    4. If the artifact that it describes has digests in it, one of them is `subject`, or in `also` or `content`: further
+    digests of the same artifact, because generators describe an index by one of its children, and a chart by its file.
+    An SBOM that contains no digest is bound by its statement alone.
+
+    `content` has the digests of files that are the artifact itself, for artifacts that contain no packages (a chart).
+    For these, an SBOM that describes one of the digests may list nothing else.
     """
     try:
         listed, described = _reader(predicate_type)(_predicate(payload))
-        _check_listed(listed)
-        _check_described(described, {subject, *also})
+        if not content or not described & {subject, *content}:
+            _check_listed(listed)
+        _check_described(described, {subject, *also, *content})
     except _NoSbom as answer:
         return str(answer)
     except Refusal as refusal:

@@ -1,29 +1,27 @@
 """Resolves a reference to a registry, layout (`oci:`), archive (`oci-archive:`) or engine (`docker-daemon:`).
 
-Returns the `Source` of its graph, and what is attached to it: referrers and `sha256-….sig/.att/.sbom` tags.
+Returns the `Source` of its graph, its root, and a finder for what is attached (`airgap.store.attached`).
 """
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError
+from airgap.base.errors import AirgapError, InputError, IntegrityError
 from airgap.base.progress import Progress, Silent
 from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import MAX_NODE, NODE_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Node, Source, read_node
-from airgap.content.item import Attached
 from airgap.content.reference import (
     ENGINE_SCHEME,
     LAYOUT_SCHEMES,
-    SIGNATURE_SUFFIXES,
     is_referrers_tag,
     local_scheme,
     parse_reference,
@@ -32,6 +30,7 @@ from airgap.content.reference import (
 )
 from airgap.net.http import Client
 from airgap.store.archive import Archive
+from airgap.store.attached import Finder, NoFinder, RepositoryFinder
 from airgap.store.engine import EngineImage
 from airgap.store.layout import Layout
 from airgap.store.registry.client import RegistryClient
@@ -45,18 +44,6 @@ _SAVED = {
 }
 """The files that `cosign save` writes next to an image, by annotation `kind`: the suffix of the tag in the registry."""
 _IMAGES = ("dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex")
-MAX_ATTACHED = 1000
-"""Attached artifacts of one item: as many as the signatures that cosign reads for one image."""
-
-
-class Finder(Protocol):
-    """Finds the artifacts that are attached to a digest."""
-
-    def referrers(self, digest: Digest) -> Sequence[Descriptor]:
-        """Manifests whose subject is `digest`."""
-
-    def tagged(self, tag: str) -> Descriptor | None:
-        """The root of a tag next to the artifact, `None` if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +117,14 @@ class Reach:
         reference = parse_reference(ref)
         repository = RegistryRepository(self.registry(reference.host), reference.repository)
         root = pinned or repository.resolve(reference.wanted or "latest")
-        return Located(repository, root, RepositoryFinder(repository))
+        return Located(repository, root, RepositoryFinder(repository, self.attached_at(ref)))
+
+    def attached_at(self, ref: str) -> str:
+        """How attached artifacts are looked up where `ref` is: `tags` or `none` if Upstreams says so, else `""`."""
+        if local_scheme(ref):
+            return ""
+        config = self.http.hosts.get(parse_reference(ref).host)
+        return config.referrers if config is not None else ""
 
     def _local(self, scheme: str, path: Path) -> LayoutFinder:
         """The layout or archive at `path`, opened only once, because many references may lead into it."""
@@ -173,37 +167,6 @@ def _choose(finder: LayoutFinder, name: str, ref: str) -> Descriptor:
 
 def _kind(root: Descriptor) -> str:
     return root.annotations.get("kind", "")
-
-
-class NoFinder:
-    """For an engine, which keeps no signatures."""
-
-    def referrers(self, digest: Digest) -> Sequence[Descriptor]:
-        """None."""
-        return ()
-
-    def tagged(self, tag: str) -> Descriptor | None:
-        """None."""
-        return None
-
-
-@dataclass(slots=True)
-class RepositoryFinder:
-    """Asks a registry."""
-
-    repository: RegistryRepository
-
-    def referrers(self, digest: Digest) -> Sequence[Descriptor]:
-        """Uses the referrers API and the fallback tag. Skips index entries whose manifest is gone."""
-        found = self.repository.referrers(digest)
-        return [one for one in found if not one.is_node or self.repository.has(one)]
-
-    def tagged(self, tag: str) -> Descriptor | None:
-        """Resolves the tag."""
-        try:
-            return self.repository.resolve(tag)
-        except NotFoundError:
-            return None
 
 
 @dataclass(slots=True)
@@ -334,46 +297,3 @@ def _typed(node: Node) -> Descriptor:
 def _untold_type(document: Mapping[str, object]) -> str:
     """The media type of a manifest that does not state it: the field is optional (image-spec v1.1.1, manifest.md)."""
     return OCI_INDEX if "manifests" in document else OCI_MANIFEST
-
-
-def find_attached(located: Located, nodes: Iterable[Digest]) -> tuple[Attached, ...]:
-    """All artifacts attached to `nodes`, and in turn to those artifacts: sorted, each once.
-
-    Raises `IntegrityError` (`too-many-attached`) beyond `MAX_ATTACHED`, because so many are not real signatures.
-    """
-    queue, found, seen = list(nodes), list[Attached](), set[tuple[Digest, str, Digest]]()
-    asked: set[Digest] = set()
-    while queue:
-        subject = queue.pop(0)
-        if subject in asked:
-            continue
-        asked.add(subject)
-        for attached in _attached_to(located.finder, subject):
-            key = (attached.subject, attached.tag, attached.descriptor.digest)
-            if key not in seen:
-                seen.add(key)
-                found.append(attached)
-                queue.append(attached.descriptor.digest)
-        if len(found) > MAX_ATTACHED:
-            raise IntegrityError(
-                "too-many-attached",
-                f"{subject}: more than {MAX_ATTACHED} artifacts are attached",
-                "find out who pushes them; airgap carries all or nothing",
-            )
-    return tuple(sorted(found, key=lambda a: (a.subject, a.how, a.tag, a.descriptor.digest)))
-
-
-def _attached_to(finder: Finder, subject: Digest) -> Iterable[Attached]:
-    for descriptor in finder.referrers(subject):
-        plain = Descriptor(
-            descriptor.media_type,
-            descriptor.digest,
-            descriptor.size,
-            artifact_type=descriptor.artifact_type,
-        )
-        yield Attached(subject, "referrer", plain)
-    for suffix in SIGNATURE_SUFFIXES:
-        tag = referrers_tag(subject) + suffix
-        named = finder.tagged(tag)
-        if named is not None:
-            yield Attached(subject, "tag", Descriptor(named.media_type, named.digest, named.size), tag)

@@ -11,7 +11,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError
 from airgap.net.http import Client
 from airgap.store.archive import Archive
-from airgap.store.locate import Reach, find_attached
+from airgap.store.attached import find_attached
+from airgap.store.locate import Reach
 from tests.parts import images
 
 
@@ -43,7 +44,7 @@ def test_many_references_read_a_place_once(made: images.Layout, reach: Reach, tm
     assert one.source is two.source
     assert one.root.digest != two.root.digest
     for located in (one, two):
-        found = find_attached(located, [located.root.digest])
+        found = find_attached(located.finder, [located.root.digest])
         assert [(each.how, each.subject) for each in found] == [
             ("referrer", located.root.digest),
             ("tag", located.root.digest),
@@ -51,7 +52,7 @@ def test_many_references_read_a_place_once(made: images.Layout, reach: Reach, tm
     # What was read is known: nothing is looked up again, though all of it is gone.
     for path in (made.folder / "blobs/sha256").iterdir():
         path.unlink()
-    assert find_attached(one, [one.root.digest]) == find_attached(one, [one.root.digest])
+    assert find_attached(one.finder, [one.root.digest]) == find_attached(one.finder, [one.root.digest])
     if isinstance(one.source, Archive):
         one.source.close()
 
@@ -69,7 +70,7 @@ def test_a_broken_referrer_is_an_error_of_its_own_for_each_who_asks(made: images
     said = []
     for _ in range(2):
         with pytest.raises(IntegrityError) as caught:
-            find_attached(reach.locate("oci:made:v1"), [Digest(digest)])
+            find_attached(reach.locate("oci:made:v1").finder, [Digest(digest)])
         said.append(caught.value.what)
         assert caught.value.with_where("changed").what == f"changed: {said[-1]}"
     assert said[0] == said[1]

@@ -45,6 +45,16 @@ def test_a_pattern_matches_the_whole_of_it() -> None:
     assert not matches(rule, SAN, "https://gitlab.com")
 
 
+def test_an_issuer_may_be_a_pattern_too() -> None:
+    rule = Identity("", SAN, issuer_pattern=r"^https://token\.actions\.githubusercontent\.com(?:/acme)?$")
+    assert matches(rule, SAN, ISSUER)
+    assert matches(rule, SAN, ISSUER + "/acme")
+    for issuer in (ISSUER + "/evil", ISSUER + "/acme/x", f"{ISSUER}\n", "https://evil.example/" + ISSUER, ""):
+        assert not matches(rule, SAN, issuer)
+    assert not matches(Identity(ISSUER, SAN, issuer_pattern=rule.issuer_pattern), SAN, ISSUER)
+    assert not matches(Identity("", SAN, issuer_pattern="^.*$"), SAN, ISSUER)
+
+
 def test_nobody_is_matched_by_an_empty_rule_or_by_two_at_once() -> None:
     assert not matches(Identity(ISSUER), SAN, ISSUER)
     assert not matches(Identity("", SAN), SAN, "")

@@ -37,7 +37,7 @@ store = Layout(Path("store"))
 finder, items = LayoutFinder(store), []
 for media_type, digest, size in json.loads(Path("images.json").read_text()):
     root = Descriptor(media_type, Digest(digest), size)
-    attached = find_attached(Located(store, root, finder), [root.digest])
+    attached = find_attached(finder, [root.digest])
     items.append(Item("r.example/a", "image", "r.example/a", root=root, attached=attached))
 now = datetime.now(UTC)
 made = parallel(8, lambda item: judge(item, store, policy, roots, now), items, "judge")

@@ -20,7 +20,8 @@ from airgap.signatures.formats import read
 from airgap.signatures.formats.read import read_attached, subjects, unsigned
 from airgap.signatures.record import MAX_DETAIL, SignatureLayout, Signed, Status, Unread
 from airgap.store import layout as store
-from airgap.store.locate import LayoutFinder, Located, find_attached
+from airgap.store.attached import find_attached
+from airgap.store.locate import LayoutFinder, Located
 from tests.parts import images
 from tests.parts.fake_sigstore import FakeSigstore, How, attach, managed
 from tests.parts.fake_sigstore.bundles import BUNDLE, SPDX
@@ -46,7 +47,7 @@ class Shelf:
     def attached(self) -> tuple[Attached, ...]:
         """As a lock would list it."""
         located = Located(self.source, _descriptor(self.image), LayoutFinder(self.source))
-        return find_attached(located, [Digest(self.digest)])
+        return find_attached(located.finder, [Digest(self.digest)])
 
     def found(self) -> Found:
         return list(read_attached(self.source, Digest(self.digest), self.attached()))

@@ -88,14 +88,14 @@ MAKE: dict[str, tuple[str, Callable[[Digest], Document]]] = {
 }
 
 
-def check(kind: str, predicate: Any, *also: Digest, subject: Digest = IMAGE) -> str:
+def check(kind: str, predicate: Any, *also: Digest, subject: Digest = IMAGE, files: tuple[Digest, ...] = ()) -> str:
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"digest": {"sha256": subject.hex}}],
         "predicateType": kind,
         "predicate": predicate,
     }
-    return check_sbom(kind, json.dumps(statement).encode(), subject, also)
+    return check_sbom(kind, json.dumps(statement).encode(), subject, also, files)
 
 
 @pytest.mark.parametrize("name", MAKE)
@@ -218,3 +218,39 @@ def test_components_are_nested_within_bounds() -> None:
 
 def test_a_payload_that_is_no_statement_is_named() -> None:
     assert check_sbom(SPDX, b"{}", IMAGE)
+
+
+# --- charts, which contain no packages ------------------------------------------------------------
+
+FILE = Digest.of(b"the packed chart")
+
+
+def spdx_of_file(digest: Digest = FILE) -> Document:
+    """What `syft file:bp-x-0.1.0.tgz -o spdx-json` (1.18) writes."""
+    root = "SPDXRef-DocumentRoot-File-bp-x-0.1.0.tgz"
+    described = {
+        "name": "bp-x-0.1.0.tgz",
+        "SPDXID": root,
+        "versionInfo": str(digest),
+        "filesAnalyzed": False,
+        "checksums": [{"algorithm": "SHA256", "checksumValue": digest.hex}],
+        "primaryPackagePurpose": "FILE",
+    }
+    describes = {"spdxElementId": "SPDXRef-DOCUMENT", "relatedSpdxElement": root, "relationshipType": "DESCRIBES"}
+    return spdx() | {"name": "bp-x-0.1.0.tgz", "packages": [described], "relationships": [describes]}
+
+
+def cyclonedx_of_file(digest: Digest = FILE) -> Document:
+    """What `syft file:bp-x-0.1.0.tgz -o cyclonedx-json` (1.18) writes: there are no components."""
+    component = {"bom-ref": "57b7", "type": "file", "name": "bp-x-0.1.0.tgz", "version": str(digest)}
+    return {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": {"component": component}}
+
+
+@pytest.mark.parametrize(("kind", "make"), [(SPDX, spdx_of_file), (CYCLONEDX, cyclonedx_of_file)])
+def test_an_sbom_of_the_file_of_a_chart_is_one_of_the_chart(kind: str, make: Callable[..., Document]) -> None:
+    assert check(kind, make(), files=(FILE,)) == ""
+    assert check(kind, make(IMAGE), files=(FILE,)) == "", "of the manifest of a chart"
+    assert "stub" in check(kind, make()), "of an image"
+    assert "stub" in check(kind, make(OTHER), files=(FILE,)), "of another file"
+    nothing: Document = {"packages": []} if kind == SPDX else {"metadata": {}}
+    assert "stub" in check(kind, make() | nothing, files=(FILE,)), "of nothing"

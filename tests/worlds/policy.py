@@ -14,8 +14,9 @@ from airgap.judgement.items import load_roots
 from airgap.judgement.judge import Judgement, judge
 from airgap.resources.load import load_policy
 from airgap.resources.waiver import Waiver
+from airgap.store.attached import find_attached
 from airgap.store.layout import Layout
-from airgap.store.locate import LayoutFinder, Located, find_attached
+from airgap.store.locate import LayoutFinder
 from tests.parts import images
 from tests.parts.fake_sigstore import (
     FakeSigstore,
@@ -91,7 +92,7 @@ class World:
         layout = Layout(self.files.folder)
         root = Descriptor(self.image["mediaType"], Digest(self.digest), self.image["size"])
         nodes = [root.digest, *(Digest(child["digest"]) for child in self.children)]
-        attached = find_attached(Located(layout, root, LayoutFinder(layout)), nodes)
+        attached = find_attached(LayoutFinder(layout), nodes)
         made = Item(name=NAME, kind="image", source=NAME, root=root, attached=attached)
         return replace(made, **changed)  # type: ignore[arg-type]
 

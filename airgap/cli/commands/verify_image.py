@@ -198,5 +198,5 @@ def _answer(check: Answer, made: Judgement) -> str:
 
 def _by(by: SignedBy) -> str:
     names = [f"key {key.name!r}" for key in by.keys]
-    names += [f"{one.identity or one.pattern} (issuer {one.issuer})" for one in by.signers]
+    names += [f"{one.identity or one.pattern} (issuer {one.issuer or one.issuer_pattern})" for one in by.signers]
     return " or ".join(names)

@@ -49,7 +49,7 @@ class GitKind(Kind[GitRequest]):
         """Whether LFS objects are carried."""
         return {"lfs": item.lfs}
 
-    def unwritten(self, asked: GitRequest) -> Mapping[str, str | list[str]]:
+    def unwritten(self, asked: GitRequest, reach: Reach) -> Mapping[str, str | list[str]]:
         """The names and patterns."""
         return {"refs": sorted(asked.refs)}
 

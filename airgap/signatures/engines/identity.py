@@ -1,6 +1,6 @@
-"""Matches who may have signed: the issuer exactly, and the identity exactly or by an anchored pattern.
+"""Matches who may have signed: issuer and identity, each exactly or by an anchored pattern.
 
-A pattern describes a complete identity, `^` to `$` (`airgap.resources.patterns`). Identities come from strangers (their
+A pattern describes all of it, `^` to `$` (`airgap.resources.patterns`). Identities come from strangers (their
 certificates), patterns from the policy.
 """
 
@@ -13,13 +13,17 @@ from airgap.signatures.record import Identity
 def matches(identity: Identity, san: str, issuer: str) -> bool:
     """True if a certificate with this subject (URI or email) from this issuer matches `identity`.
 
-    Nothing is normalised: case, slashes and ports count. An `Identity` with neither an exact identity nor a
-    pattern, or with a pattern that `check_pattern` refuses, matches no one.
+    Nothing is normalised: case, slashes and ports count. An `Identity` that lacks an issuer or an identity, has one of
+    them twice, or has a pattern that `check_pattern` refuses, matches no one.
     """
-    if not san or not issuer or issuer != identity.issuer or len(san) > MAX_IDENTITY:
+    return _matches(identity.issuer, identity.issuer_pattern, issuer) and _matches(
+        identity.identity, identity.pattern, san
+    )
+
+
+def _matches(exact: str, pattern: str, text: str) -> bool:
+    if not text or len(text) > MAX_IDENTITY or bool(exact) == bool(pattern):
         return False
-    if identity.identity:
-        return not identity.pattern and identity.identity == san
-    if not identity.pattern or check_pattern(identity.pattern) is not None:
-        return False
-    return pattern_matches(identity.pattern, san)
+    if exact:
+        return exact == text
+    return check_pattern(pattern) is None and pattern_matches(pattern, text)

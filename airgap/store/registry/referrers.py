@@ -30,14 +30,14 @@ PutTag = Callable[[str, Descriptor, bytes], None]
 Has = Callable[[Descriptor], bool]
 
 
-def find(client: RegistryClient, path: str, subject: Digest) -> list[Descriptor]:
-    """The manifests that refer to `subject`, each once, in the registry's order.
+def find(client: RegistryClient, path: str, subject: Digest, *, api: bool = True) -> list[Descriptor]:
+    """The manifests that refer to `subject`, each once, in the registry's order. Without `api`, the API is not asked.
 
     The fallback index is read even if there is the API: it may be older than the API, and proxies answer with an empty
     list. Raises `UpstreamError`, `IntegrityError` (`too-many-attached` beyond `MAX_LISTED`).
     """
     found: dict[Digest, Descriptor] = {}
-    answer = _ask(client, path, subject)
+    answer = _ask(client, path, subject) if api else None
     if answer is not None:
         for page in client.pages(answer.url, client.auth(path, PULL), answer):
             found |= {entry.digest: entry for entry in entries(page.json(), redact(page.url))}

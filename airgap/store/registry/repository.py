@@ -123,12 +123,13 @@ class RegistryRepository:
         except NotFoundError:
             return None
 
-    def referrers(self, subject: Digest) -> list[Descriptor]:
-        """The manifests that name `subject`, with artifact types: from the API or the fallback tag.
+    def referrers(self, subject: Digest, *, api: bool = True) -> list[Descriptor]:
+        """The manifests that name `subject`, with artifact types: from the API (unless `api` is false) and the
+        fallback tag.
 
         Only as complete as the registry's answer; the real type of each must be read from its bytes.
         """
-        return referrers.find(self.client, self.path, subject)
+        return referrers.find(self.client, self.path, subject, api=api)
 
     def lists(self, node: Node) -> bool:
         """True if the referrers of the node's subject include the node."""
