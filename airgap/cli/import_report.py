@@ -112,6 +112,10 @@ def report_store(taken: Taken, store: Path, context: Context, *, dry_run: bool) 
         "items": [{"name": item.name, "kind": item.kind} for item in taken.items],
         "written": taken.written,
         "locks": [str(path) for path in taken.locks],
+        "kept": [
+            {"name": one.name, "digest": one.previous or None, "offered": one.digest, "reason": one.reason}
+            for one in taken.kept
+        ],
         "missingVolumes": taken.missing_volumes,
     }
     lines = [
@@ -127,7 +131,10 @@ def report_store(taken: Taken, store: Path, context: Context, *, dry_run: bool) 
             "no new name is visible yet. Insert the next disc and run the same command with its folder; this disc is "
             "not needed again"
         )
+    lines += [f"  {one.name}: not moved: {one.reason}" for one in taken.kept]
     for path in taken.locks:
         lines += [f"  {path}", f"    next: airgap scan {path} --store {store} …"]
     context.result(document, "\n".join(lines))
-    return exits.UPSTREAM if taken.waits and not dry_run else exits.DONE
+    if taken.waits and not dry_run:
+        return exits.UPSTREAM
+    return exits.NO if taken.kept else exits.DONE

@@ -11,6 +11,46 @@ from airgap.base.progress import Progress
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, Form, Graph, Refs, Signs, Tree
 
+Key = tuple[str, str]
+"""(at, name) of a line at one destination."""
+RESTORE = "--restore adds content and never moves a name"
+SETTLED = (
+    "this delivery has published the name already, and it was changed since: remove it there first, or cut a new one"
+)
+UNKNOWN = (
+    "other deliveries were accepted after this one, and the records do not show that none of them wrote this name: "
+    "finish those first, or cut a new delivery"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Precedence:
+    """Which names of one destination an import may write, given what other deliveries wrote there.
+
+    No name moves back to the content of a delivery that was accepted earlier, and a delivery publishes a name once.
+    """
+
+    later: Mapping[Key, str] = field(default_factory=dict)
+    """Names that deliveries accepted later have written, each with that delivery in words. They stay, even if they
+    are gone: older content would be a step back."""
+    settled: frozenset[Key] = frozenset()
+    """Names that this delivery itself has published."""
+    movable: frozenset[Key] | None = None
+    """The only names that may move; `None` for all, if no delivery was accepted later."""
+
+    def keeps(self, key: Key, *, there: bool, repair: bool) -> str:
+        """Why the name stays as it is; `""` if it may be written.
+
+        `there` is false for a name that does not exist, `repair` true if the name is a file whose damage may be mended.
+        """
+        if key in self.later:
+            return f"{self.later[key]}, which was accepted later, has written this name"
+        if not there:
+            return ""
+        if key in self.settled:
+            return "" if repair else SETTLED
+        return "" if self.movable is None or key in self.movable else UNKNOWN
+
 
 @dataclass(slots=True)
 class Run:
@@ -27,10 +67,20 @@ class Run:
     """`--deep`: receipts are ignored, and existing content is hashed before it counts as present."""
     signed: Mapping[tuple[str, str, Signs], str] = field(default_factory=dict)
     """(at, name, what it signs) → digest of a signature of this Sovereign, from its last receipts."""
+    precedence: Precedence = field(default_factory=Precedence)
+    """What other deliveries wrote here."""
 
     def wrote(self, change: Change) -> bool:
         """True if a receipt of this Sovereign lists this line as complete."""
         return self.ours.get((change.at, change.name or change.digest)) == change.digest
+
+    def keeps(self, change: Change, *, there: bool = True, file: bool = False) -> str:
+        """Why a name that does not hold the content of `change` stays as it is; `""` if it may be written.
+
+        `there` is false if the name does not exist, `file` true if the name is that of a file: `--deep` repairs it.
+        """
+        why = self.precedence.keeps((change.at, change.name), there=there, repair=file and self.deep)
+        return why or (RESTORE if self.add_only and there else "")
 
 
 FormT = TypeVar("FormT", bound=Form)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,26 +108,21 @@ class _Site:
     """The inputs from which destinations are made."""
 
     sovereign: Sovereign
-    runs: Mapping[str, Run]
-    default: Run
+    run: Callable[[str], Run]
     http: Client
     state: Path
     create: bool
 
-    def run(self, url: str) -> Run:
-        return self.runs.get(url, self.default)
-
 
 def make(
     sovereign: Sovereign,
-    runs: Mapping[str, Run],
-    default: Run,
+    run: Callable[[str], Run],
     *,
     http: Client,
     state: Path,
     create: bool,
 ) -> Destinations:
-    """Makes the destinations. `runs` gives the run for each URL, with the content of its receipts.
+    """Makes the destinations. `run` gives the run for a URL, with the content of its receipts.
 
     `state` is the Sovereign's state folder. It contains journals of unfinished uploads and Git work folders.
 
@@ -135,7 +130,7 @@ def make(
     """
     made = Destinations()
     for add in TABLE:
-        add(made, _Site(sovereign, runs, default, http, state, create))
+        add(made, _Site(sovereign, run, http, state, create))
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from airgap.base.disk import disk_errors, locked, write_durably
 from airgap.base.errors import InputError
 from airgap.base.places import check_file
 from airgap.delivery.spool import Spool
+from airgap.destinations.base import Precedence
 from airgap.jobs.importing.lines import Imported
 from airgap.jobs.importing.run import plan_import, run_import
 from airgap.jobs.site import Site, check_same_sovereign, open_site
@@ -19,6 +21,7 @@ from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.resources.load import load_sovereign, load_trust
 from airgap.station import receipts
 from airgap.station.ledger import Ledger
+from airgap.station.names import NamesFile
 from airgap.station.signatory import Diary, Signatory
 
 
@@ -100,8 +103,11 @@ def _tell(opened: Opened, surroundings: Surroundings) -> None:
 def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) -> Imported:
     """The plan alone. Git is unpacked to see what would move: not in the state folder, for nothing is to be written."""
     countersigner = site.countersigner()
+    precedence = _precedence(site, opened, ledger)
     with tempfile.TemporaryDirectory(prefix="airgap-dry-run-") as work:
-        destinations = site.destinations(create=False, restore=options.restore, deep=options.deep, work=Path(work))
+        destinations = site.destinations(
+            create=False, restore=options.restore, deep=options.deep, work=Path(work), precedence=precedence
+        )
         planned = plan_import(opened, destinations, site.jobs)
         if countersigner is not None:
             countersigner.plan(planned.work.at_registries, opened.admitted.reports, site.jobs)
@@ -118,13 +124,22 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
         site.state.mkdir(parents=True, exist_ok=True)
     with locked(site.state / ".import.lock", wait=False):
         # 5.
-        destinations = site.destinations(create=True, restore=options.restore, deep=options.deep)
+        precedence = _precedence(site, opened, ledger)
+        destinations = site.destinations(create=True, restore=options.restore, deep=options.deep, precedence=precedence)
         planned = plan_import(opened, destinations, site.jobs)
         ledger.compare(planned.gone)
         _let_sign(ledger, signatory, site)
         # 6.
         progress = site.surroundings.progress()
-        done = run_import(planned, ledger, signatory, jobs=site.jobs, progress=progress, countersigner=countersigner)
+        done = run_import(
+            planned,
+            ledger,
+            NamesFile(site.state, site.sovereign.name),
+            signatory,
+            jobs=site.jobs,
+            progress=progress,
+            countersigner=countersigner,
+        )
         # 7.
         _keep(done, site.state, options.receipt)
         # 8.
@@ -132,6 +147,12 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
             Spool.of(site.state, opened.media.digest).remove()
         forget_superseded(site.state, ledger.file.load(), opened.media.digest)
     return done
+
+
+def _precedence(site: Site, opened: Opened, ledger: Ledger) -> Callable[[str], Precedence]:
+    """Which names this delivery may write at a URL, as deliveries were accepted up to now."""
+    written, accepted = NamesFile(site.state, site.sovereign.name).load(), ledger.known()
+    return lambda url: written.precedence(url, opened.media.digest, accepted)
 
 
 def _let_sign(ledger: Ledger, signatory: Signatory | None, site: Site) -> None:

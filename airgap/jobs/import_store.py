@@ -8,7 +8,7 @@ the locks had been pulled here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from airgap.acceptance.discs import forget_superseded
@@ -20,10 +20,12 @@ from airgap.base.parallel import parallel
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copied, Copy, copy_graph
+from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.graph import Descriptor, Target
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.delivery.spool import Spool
+from airgap.destinations.base import RESTORE
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.place import Deep
 from airgap.jobs.importing.run import forms_of
@@ -35,9 +37,12 @@ from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import Standing, StateFile
 from airgap.station.files import Records, store_records
 from airgap.station.ledger import Ledger
+from airgap.station.names import NamesFile, Written
 from airgap.station.signatory import Diary
 from airgap.store.layout import Layout
 
+STORE = "store"
+"""What `names.json` calls the store itself."""
 CARRIED = ("pull", "approval")
 """The kinds of statements about locks that are kept and go on from here.
 
@@ -76,6 +81,8 @@ class Taken:
     missing_volumes: list[str] = field(default_factory=list)
     waits: bool = False
     """True while content is on a disc that was not attached yet: then no name was published."""
+    kept: list[Change] = field(default_factory=list)
+    """The names of the store that hold something else and stay, with the reason."""
 
 
 def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -> Taken:
@@ -104,8 +111,9 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
     )
     for note in (*opened.admitted.notes, *_left_here(opened)):
         surroundings.note(f"note: {note}")
+    names = NamesFile(ledger.records.folder, trust.sovereign)
     if options.dry_run:
-        return look(opened, options.store)
+        return look(opened, options.store, names.load(), ledger)
     state, delivery = ledger.records.folder, opened.media.digest
     layout = Layout(options.store, create=True, batch=True)
     # 3.
@@ -113,7 +121,8 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
         state.mkdir(parents=True, exist_ok=True)
     with locked(state / ".import.lock", wait=False):
         # 4.
-        taken = take(opened, layout, ledger, jobs=options.jobs, deep=options.deep, progress=surroundings.progress())
+        progress = surroundings.progress()
+        taken = take(opened, layout, ledger, names, jobs=options.jobs, deep=options.deep, progress=progress)
         # 5.
         if not taken.waits:
             Spool.of(state, delivery).remove()
@@ -145,7 +154,7 @@ def _left_here(opened: Opened) -> list[str]:
     ]
 
 
-def look(opened: Opened, store: Path) -> Taken:
+def look(opened: Opened, store: Path, written: Written, ledger: Ledger) -> Taken:
     """What `take` would do. Writes nothing. Raises `IntegrityError`, `InputError`."""
     layout = Layout(store) if (store / "oci-layout").exists() else None
     forms_of(opened)
@@ -153,10 +162,14 @@ def look(opened: Opened, store: Path) -> Taken:
     blobs = [Descriptor("", digest, contents.size(digest)) for digest in contents.blobs]
     new = [blob.size for blob in blobs if layout is None or not layout.has(blob)]
     items = [item for item, _ in opened.roots()]
-    return Taken(opened, items, sum(new), missing_volumes=opened.volumes.missing())
+    plan = [] if layout is None else _planned(opened, layout, written, ledger)
+    kept = [change for change in plan if change.outcome is ChangeOutcome.REFUSED]
+    return Taken(opened, items, sum(new), missing_volumes=opened.volumes.missing(), kept=kept)
 
 
-def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: bool, progress: Progress) -> Taken:
+def take(
+    opened: Opened, layout: Layout, ledger: Ledger, names: NamesFile, *, jobs: int, deep: bool, progress: Progress
+) -> Taken:
     """Imports everything into the store, as far as its volumes are attached.
 
     1. Write the acceptance down; 2. copy all graphs, each blob once, hashed as it goes; 3. stop here while something is
@@ -169,6 +182,9 @@ def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: boo
     taken = Taken(opened, [item for item, _ in roots], missing_volumes=opened.volumes.missing())
     forms_of(opened)
     # 1. Accepted, durably.
+    delivery = opened.media.digest
+    if opened.admitted.standing is Standing.NEW:
+        names.begin(delivery)
     ledger.record(opened.admitted.record)
     opened.keep_plan()
     # 2. Content.
@@ -189,17 +205,44 @@ def take(opened: Opened, layout: Layout, ledger: Ledger, *, jobs: int, deep: boo
         return taken
     # 4. Check what digests do not fix.
     _check(roots, layout, jobs)
-    # 5. Keep the statements and locks that go on with the content.
-    again = opened.admitted.standing is Standing.RESTORE
+    # 5. Keep the statements and locks that go on with the content. Those of the last delivery of all come first.
+    accepted = ledger.file.load()
     for lock in opened.locks:
-        _receive(lock, opened, ledger.records, newest=not again)
+        _receive(lock, opened, ledger.records, newest=accepted.deliveries[-1].digest == delivery)
         taken.locks.append(ledger.records.save_lock(lock))
-    # 6. Publish the names. A restore moves none.
-    names = {name: place for item, root in roots for name, place in store_names(item, root).items()}
-    layout.publish({n: place for n, place in names.items() if not again or layout.find(n) is None})
+    # 6. Publish the names that may be written.
+    plan = _planned(opened, layout, names.load(), ledger)
+    taken.kept = [change for change in plan if change.outcome is ChangeOutcome.REFUSED]
+    names.plan(delivery, accepted, ((STORE, change) for change in plan), complete=True)
+    refused = {change.name for change in taken.kept}
+    layout.publish({name: place for name, (_, place) in _names(roots).items() if name not in refused})
+    done = [replace(change, outcome=ChangeOutcome.WRITTEN) for change in plan if change.name not in refused]
+    names.settle(delivery, ((STORE, change) for change in done))
     for item in taken.items:
         progress.done(item.name, "pass")
     return taken
+
+
+def _names(roots: Sequence[tuple[Item, Descriptor]]) -> dict[str, tuple[Item, Descriptor]]:
+    return {name: (item, place) for item, root in roots for name, place in store_names(item, root).items()}
+
+
+def _planned(opened: Opened, layout: Layout, written: Written, ledger: Ledger) -> list[Change]:
+    """What becomes of each name of the store."""
+    precedence = written.precedence(STORE, opened.media.digest, ledger.known())
+    add_only = opened.admitted.standing is Standing.RESTORE
+    plan = []
+    for name, (item, place) in _names(opened.roots()).items():
+        held = layout.find(name)
+        change = Change(item.name, "", name, str(place.digest), previous="" if held is None else str(held.digest))
+        if held is not None and held.digest == place.digest:
+            plan.append(replace(change, outcome=ChangeOutcome.PRESENT))
+            continue
+        there = held is not None
+        why = precedence.keeps(("", name), there=there, repair=False) or (RESTORE if add_only and there else "")
+        outcome = ChangeOutcome.MOVED if there else ChangeOutcome.WRITE
+        plan.append(replace(change, outcome=ChangeOutcome.REFUSED if why else outcome, reason=why))
+    return plan
 
 
 def _copies(roots: Sequence[tuple[Item, Descriptor]], opened: Opened, target: Target) -> list[Copy]:

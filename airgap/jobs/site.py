@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.errors import InputError, TrustError
 from airgap.base.secrets import read_secret
-from airgap.destinations.base import Run
+from airgap.destinations.base import Precedence, Run
 from airgap.destinations.make import Destinations, http_for, make, shelves
 from airgap.jobs.importing.countersign import Countersigner
 from airgap.jobs.signing import signatory_of
@@ -93,21 +93,28 @@ class Site:
         return Countersigner(signer, places, diary)
 
     def destinations(
-        self, *, create: bool, restore: bool = False, deep: bool = False, work: Path | None = None
+        self,
+        *,
+        create: bool,
+        restore: bool = False,
+        deep: bool = False,
+        work: Path | None = None,
+        precedence: Callable[[str], Precedence] = lambda _url: Precedence(),
     ) -> Destinations:
         """The destinations, each with what this Sovereign's receipts record about it.
 
         `create` lets the folders of an embedded Sovereign be made; without it nothing is written. With `restore` no
         name is moved back; with `deep` receipts are ignored. `work` is for unfinished work in place of the state
-        folder.
+        folder. `precedence` gives what other deliveries wrote at a URL.
         """
         progress = self.surroundings.progress()
         known = receipts.ours(self.state, self.trust, self.surroundings.clock())
-        runs: Mapping[str, Run] = {
-            url: Run(progress, self.jobs, found.lines, restore, deep, found.signed) for url, found in known.items()
-        }
-        default = Run(progress, self.jobs, {}, restore, deep)
-        return make(self.sovereign, runs, default, http=self._client(), state=work or self.state, create=create)
+
+        def run(url: str) -> Run:
+            found = known.get(url, receipts.Known())
+            return Run(progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url))
+
+        return make(self.sovereign, run, http=self._client(), state=work or self.state, create=create)
 
     def _client(self) -> Client:
         on_retry = self.surroundings.progress().note

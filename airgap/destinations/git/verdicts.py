@@ -13,8 +13,6 @@ from airgap.destinations.base import Run
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
 from airgap.tools.git_repository import BareRepository
 
-RESTORE = "--restore adds content and never moves a name"
-
 
 def plan_refs(refs: Refs, place: GitPlace, present: Listing | None, run: Run) -> list[Change]:
     """One change for each ref. A repository without refs has one change without a name."""
@@ -39,8 +37,9 @@ def _plan_ref(change: Change, place: GitPlace, held: Mapping[str, str], folders:
         other = next((folder for folder in _folders(change.name) if folder in held), "")
         if other or change.name in folders:
             why = f"{other or change.name + '/…'} is in its way: one name cannot be both a ref and a folder"
-    elif not why and run.add_only:
-        why = RESTORE
+        why = why or run.keeps(change, there=False)
+    elif not why and run.keeps(change):
+        why = run.keeps(change)
     elif not why and change.name.startswith("refs/tags/"):
         why = "the tag exists with other content, and airgap never moves a tag"
     if why:
@@ -78,8 +77,9 @@ def plan_head(
     head = replace(branch, name=HEAD, previous=held.head_oid)
     if branch.outcome in (ChangeOutcome.REFUSED, ChangeOutcome.FAILED) or held.head == refs.head:
         return [head]
-    if held.head_oid and run.add_only:
-        return [replace(head, outcome=ChangeOutcome.REFUSED, reason=RESTORE)]
+    kept = run.keeps(head, there=bool(held.head_oid))
+    if kept:
+        return [replace(head, outcome=ChangeOutcome.REFUSED, reason=kept)]
     if held.head and not place.can_set_head:
         reason = f"it names {held.head}, but the server has no API to set it"
         return [replace(head, outcome=ChangeOutcome.REFUSED, reason=reason)]

@@ -112,10 +112,11 @@ class GraphDestination(Generic[PlaceT]):
         try:
             found = repository.resolve(name or str(wanted.digest))
         except NotFoundError:
-            return change
+            kept = self.run.keeps(change, there=False) if name else ""
+            return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
         except BlockedError:
             reason = "the content is there, but a project policy forbids reading it"
-            if self.run.add_only or (is_signature_tag(name) and not self.run.wrote(change)):
+            if self.run.keeps(change) or (is_signature_tag(name) and not self.run.wrote(change)):
                 return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
             return replace(change, reason=reason)
         if found.digest == wanted.digest:
@@ -124,9 +125,8 @@ class GraphDestination(Generic[PlaceT]):
         if is_signature_tag(name) and self.run.ours.get((at, name)) != str(found.digest):
             reason = "the signature tag holds other signatures, and no receipt of this Sovereign lists them"
             return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
-        if self.run.add_only:
-            return replace(change, outcome=ChangeOutcome.REFUSED, reason="--restore never moves a name")
-        return change
+        kept = self.run.keeps(change)
+        return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
 
     def check(self, forms: Sequence[Graph]) -> None:
         """Raises `InputError` (`name-collision`) if two items want the same name, tag or signature tag for different

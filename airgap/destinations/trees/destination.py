@@ -21,7 +21,7 @@ from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import VerifiedStream
-from airgap.destinations.base import Moved, Run
+from airgap.destinations.base import RESTORE, Moved, Run
 from airgap.destinations.trees.keys import check_keys, conflict
 
 _Thing = TypeVar("_Thing")
@@ -164,15 +164,20 @@ class TreeDestination:
             other = self._objects.in_the_way(line.bucket, line.key)
             if other:
                 raise conflict(line.item, line.bucket, line.key, other)
-            return change
+            return self._kept(line, change, there=False) or change
         change = replace(change, previous=str(held.digest))
         if _same(held, line):
             return replace(change, outcome=ChangeOutcome.PRESENT)
-        if self._run.add_only:
-            return replace(
-                change, outcome=ChangeOutcome.REFUSED, reason="--restore adds content and never moves a name"
-            )
-        return replace(change, outcome=ChangeOutcome.MOVED)
+        return self._kept(line, change, there=True) or replace(change, outcome=ChangeOutcome.MOVED)
+
+    def _kept(self, line: _Line, change: Change, *, there: bool) -> Change | None:
+        """The change as refused, if the name must stay as it is. A path that is never reused is no name."""
+        named = line.late or line.is_pointer
+        if named:
+            why = self._run.keeps(change, there=there, file=line.late)
+        else:
+            why = RESTORE if self._run.add_only and there else ""
+        return replace(change, outcome=ChangeOutcome.REFUSED, reason=why) if why else None
 
     def announce(self, trees: Sequence[Tree]) -> int:
         """See `Destination.announce`."""

@@ -22,9 +22,11 @@ from airgap.destinations.make import Destinations
 from airgap.jobs.importing.countersign import Countersigner
 from airgap.jobs.importing.lines import Imported
 from airgap.kinds.table import kind_of
+from airgap.statements.accepted_state import Standing
 from airgap.statements.predicates import Receipt
 from airgap.station import receipts
 from airgap.station.ledger import Ledger
+from airgap.station.names import NamesFile
 from airgap.station.signatory import Signatory
 
 
@@ -100,6 +102,7 @@ def _plan(line: AnyLine) -> None:
 def run_import(
     planned: Imported,
     ledger: Ledger,
+    names: NamesFile,
     station: Signatory | None,
     *,
     jobs: int,
@@ -115,6 +118,9 @@ def run_import(
     """
     opened = planned.opened
     # 1. Record the acceptance durably.
+    delivery = opened.media.digest
+    if opened.admitted.standing is Standing.NEW:
+        names.begin(delivery)
     ledger.record(opened.admitted.record)
     planned.unkept = ledger.unkept
     opened.keep_plan()
@@ -135,8 +141,10 @@ def run_import(
         _keep(planned, absent)
         return planned
 
-    # 4. Publish names. If all are in place and nothing was transferred, the plan has just read them: that is enough.
+    # 4. Note which names will be written, and publish them. If all are in place and nothing was transferred, the plan
+    # has just read them: that is enough.
     settled = all(line.in_place for line in planned.lines)
+    names.plan(delivery, ledger.file.load(), planned.changes, complete=not planned.errors)
 
     def publish(line: AnyLine) -> None:
         if not (settled and line.destination.plan_suffices):
@@ -144,6 +152,7 @@ def run_import(
         progress.done(line.form.item, ", ".join(sorted({str(change.outcome) for change in line.changes})))
 
     each(jobs, publish, planned.lines)
+    names.settle(delivery, planned.changes)
     # 5. Add the Sovereign's signatures to those of upstream.
     if countersigner is not None:
         countersigner.run(planned.work.at_registries, opened.admitted.reports, jobs, progress)

@@ -1,0 +1,197 @@
+"""Which delivery wrote which name last, in the state folder: so that no earlier delivery moves a name back.
+
+One file, `names.json`. Sequence numbers order the deliveries of one stream only; the order of acceptance orders all.
+What a delivery is about to publish is written down before it is published, and marked when it is in place. Without the
+file, or for a delivery that it does not know completely, nothing is assumed: then an earlier delivery moves no name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from airgap.base.canonical import canonical
+from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors, write_durably
+from airgap.base.errors import AirgapError, StoreError
+from airgap.base.inputs import NotPlainError, read_plain
+from airgap.content.forms import Change, ChangeOutcome
+from airgap.destinations.base import Key, Precedence
+from airgap.statements.accepted_state import Accepted, AcceptedState
+from airgap.statements.fields import Fields
+
+FILE = "names.json"
+API_VERSION = "airgap.openova.io/v1alpha1"
+MAX_NAMES = 256 << 20
+"""Bytes of the file: more than a million names."""
+FIELDS = frozenset({"apiVersion", "kind", "sovereign", "deliveries", "names", "checksum"})
+NAME = frozenset({"url", "at", "name", "delivery", "done"})
+PLANNED = (ChangeOutcome.WRITE, ChangeOutcome.MOVED, ChangeOutcome.PRESENT)
+DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
+
+Place = tuple[str, str, str]
+"""(URL, at, name)."""
+Told = Iterable[tuple[str, Change]]
+"""Changes, each with the URL of its destination."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The last delivery that wrote a name."""
+
+    delivery: Digest
+    done: bool
+    """False while it is only known that it was about to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The content of the file. `complete` are the deliveries all of whose names are in it."""
+
+    sovereign: str
+    complete: frozenset[Digest] = frozenset()
+    names: Mapping[Place, Writer] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        """The file's bytes."""
+        digests = sorted(self.complete | {one.delivery for one in self.names.values()})
+        number = {digest: at for at, digest in enumerate(digests)}
+        body: dict[str, Any] = {
+            "apiVersion": API_VERSION,
+            "kind": "Names",
+            "sovereign": self.sovereign,
+            "deliveries": [{"digest": str(one), "complete": one in self.complete} for one in digests],
+            "names": [
+                {"url": url, "at": at, "name": name, "delivery": number[one.delivery], "done": one.done}
+                for (url, at, name), one in sorted(self.names.items())
+            ],
+        }
+        return canonical({**body, "checksum": str(Digest.of(canonical(body)))}) + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes, where: str, sovereign: str) -> Written:
+        """Reads the file. Raises `StoreError` (`state-damaged`)."""
+        fields = Fields.parse(data, FIELDS, where, _damaged)
+        fields.choice("apiVersion", {API_VERSION})
+        fields.choice("kind", {"Names"})
+        fields.exactly("sovereign", sovereign)
+        listed = fields.each("deliveries", {"digest", "complete"})
+        digests = [one.digest("digest") for one in listed]
+        names = {}
+        for one in fields.each("names", NAME):
+            number = one.number("delivery")
+            if number >= len(digests):
+                raise _damaged(f"{one.at('delivery')}: got {number}, expected less than {len(digests)}")
+            place = (one.text("url"), one.text("at"), one.text("name"))
+            names[place] = Writer(digests[number], one.flag("done"))
+        complete = frozenset(digest for digest, one in zip(digests, listed, strict=True) if one.flag("complete"))
+        made = cls(sovereign, complete, names)
+        if made.encode() != data:
+            raise _damaged(f"{where}: the checksum is wrong: the file was edited by hand or is damaged")
+        return made
+
+    def precedence(self, url: str, delivery: Digest, accepted: AcceptedState) -> Precedence:
+        """Which names at `url` the delivery may write. One that was not accepted yet will be the last: it may all."""
+        order = {one.digest: at for at, one in enumerate(accepted.deliveries)}
+        if delivery not in order:
+            return Precedence()
+        after = accepted.deliveries[order[delivery] + 1 :]
+        later, settled, movable = dict[Key, str](), set[Key](), set[Key]()
+        for (there, at, name), writer in self.names.items():
+            if there != url:
+                continue
+            if writer.delivery == delivery:
+                (settled if writer.done else movable).add((at, name))
+            elif order.get(writer.delivery, len(order)) > order[delivery]:
+                later[at, name] = _described(writer.delivery, after)
+            else:
+                movable.add((at, name))
+        if not after:
+            return Precedence(later, frozenset(settled))
+        if any(one.digest not in self.complete for one in after):
+            return Precedence(later, movable=frozenset())
+        return Precedence(later, frozenset(settled), frozenset(movable))
+
+
+@dataclass(frozen=True, slots=True)
+class NamesFile:
+    """`names.json` in a state folder. An import uses it under the lock of the folder."""
+
+    folder: Path
+    sovereign: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.folder / FILE
+
+    def load(self) -> Written:
+        """The content; empty if there is no file. Raises `StoreError` (`state-damaged`)."""
+        with disk_errors(self.path):
+            try:
+                data = read_plain(self.path, MAX_NAMES)
+            except FileNotFoundError:
+                return Written(self.sovereign)
+            except NotPlainError as error:
+                raise _damaged(f"{self.path}: not a file") from error
+        if data is None:
+            raise _damaged(f"{self.path}: more than {MAX_NAMES} bytes")
+        return Written.decode(data, str(self.path), self.sovereign)
+
+    def begin(self, delivery: Digest) -> None:
+        """Notes that a new delivery has written no name yet; durable on return. Call it before the acceptance."""
+        written = self.load()
+        self._save(written, replace(written, complete=written.complete | {delivery}))
+
+    def plan(self, delivery: Digest, accepted: AcceptedState, told: Told, *, complete: bool) -> None:
+        """Notes the names that the delivery is about to write; durable on return. Call it before they are published.
+
+        `complete` is true if `told` has the names at every destination.
+        """
+        written = self.load()
+        order = {one.digest: at for at, one in enumerate(accepted.deliveries)}
+        mine = order.get(delivery, len(order))
+        names = dict(written.names)
+        for place in _places(told, PLANNED):
+            before = names.get(place)
+            if before is None or (before.delivery != delivery and order.get(before.delivery, mine + 1) < mine):
+                names[place] = Writer(delivery, done=False)
+        made = written.complete | {delivery} if complete else written.complete
+        self._save(written, replace(written, complete=made, names=names))
+
+    def settle(self, delivery: Digest, told: Told) -> None:
+        """Notes which of the delivery's names are in place; durable on return."""
+        written = self.load()
+        ours = Writer(delivery, done=False)
+        done = {place: Writer(delivery, done=True) for place in _places(told, DONE) if written.names.get(place) == ours}
+        self._save(written, replace(written, names={**written.names, **done}))
+
+    def _save(self, before: Written, after: Written) -> None:
+        if after != before:
+            write_durably(self.path, after.encode(), 0o600)
+
+
+def _places(told: Told, outcomes: Iterable[ChangeOutcome]) -> list[Place]:
+    """The places of names that can hold other content later: none that contains its own digest."""
+    return [
+        (url, one.at, one.name)
+        for url, one in told
+        if one.outcome in outcomes and one.signs is None and one.name and one.digest.rpartition(":")[2] not in one.name
+    ]
+
+
+def _described(delivery: Digest, after: Iterable[Accepted]) -> str:
+    for one in after:
+        if one.digest == delivery:
+            return f"delivery {one.sequence} of stream {one.stream!r}"
+    return f"delivery {delivery}"
+
+
+def _damaged(what: str) -> AirgapError:
+    return StoreError(
+        "state-damaged",
+        what,
+        f"restore the file from a backup; if there is none, remove {FILE}: then no earlier delivery moves a name",
+    )
