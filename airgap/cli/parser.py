@@ -7,11 +7,13 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
 from airgap.base.errors import InputError
+from airgap.base.times import utc_time
 from airgap.cli.output import write
 
 
@@ -253,7 +255,7 @@ def add_key(parser: Parser, *, what: str = "") -> None:
     )
 
 
-def add_trust(parser: Parser, *, required: bool) -> None:
+def add_trust(parser: argparse._ActionsContainer, *, required: bool) -> None:
     """`--trust`."""
     parser.add_argument(
         "--trust",
@@ -262,6 +264,23 @@ def add_trust(parser: Parser, *, required: bool) -> None:
         required=required,
         help="Trust resource: the keys whose signatures are accepted",
     )
+
+
+def add_at(parser: Parser) -> None:
+    """`--at`, for a delivery from an archive."""
+    parser.add_argument(
+        "--at",
+        type=_moment,
+        metavar="TIME",
+        help="judge as of this past time, for a delivery from an archive",
+    )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return utc_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_approval(parser: Parser, what: str) -> None:

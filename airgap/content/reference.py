@@ -90,6 +90,23 @@ def parse_reference(text: str, where: str = "") -> Reference:
     return Reference(host.lower(), check_repository(repository, f"{place}{text!r}", host), tag, digest)
 
 
+def full_name(name: str, source: str) -> str:
+    """The full reference by which an item called `name` may be known elsewhere; `""` if it has none.
+
+    It is the name itself, or for a short name its source, provided that the source ends with that name: never another.
+    """
+    try:
+        return str(parse_reference(name))
+    except InputError:
+        pass
+    try:
+        reference = parse_reference(source)
+    except InputError:
+        return ""
+    path = f"/{reference.repository}"
+    return str(reference) if any(f"{path}{tag}".endswith(f"/{name}") for tag in ("", f":{reference.tag}")) else ""
+
+
 def split_reference(text: str) -> tuple[str, str, str, str]:
     """Splits `host/repository[:tag][@digest]` into its four parts, unchecked, `""` for a missing part.
 

@@ -1,4 +1,8 @@
-"""`extract`: copies one item from a delivery or a store into a layout folder or an archive. Hashes every byte."""
+"""`extract`: copies one item from a delivery or a store into a layout folder or an archive. Hashes every byte.
+
+Hashes show that bytes are those of the index. Who vouches for the index is a question of signatures: a delivery is
+verified by a Trust resource first, as `verify` does it, unless the caller says that it need not be.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.acceptance.open import evidence_files
+from airgap.acceptance.open import Opened, evidence_files
 from airgap.base.digest import Digest
 from airgap.base.disk import check_free
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
@@ -29,13 +34,14 @@ from airgap.content.graph import (
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.platforms import narrow
-from airgap.content.reference import parse_reference
+from airgap.content.reference import full_name, parse_reference
 from airgap.delivery.index import INDEX_NAME, Contents, Index, Root
 from airgap.delivery.plan import plan_volumes
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.delivery.write import copy_out
 from airgap.jobs.listing import items
 from airgap.jobs.surroundings import Surroundings
+from airgap.jobs.verify import open_verified
 from airgap.kinds.table import kind_of
 from airgap.store.layout import LOCK_FILE, Layout
 from airgap.store.memory import Memory
@@ -44,7 +50,7 @@ from airgap.store.overlay import Overlay
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An item's graph: where it is read from, its root, the chosen platforms, and its name for containerd."""
+    """An item's graph: where it is read from, its root, the chosen platforms, and its full name."""
 
     source: Source
     root: Descriptor
@@ -54,29 +60,46 @@ class Found:
     """For a delivery: which blob is in which volume."""
 
 
-def find(thing: Path, name: str) -> Found:
-    """An item in a delivery or a store.
+def find(options: ExtractOptions, surroundings: Surroundings) -> Found:
+    """An item in a delivery, which is verified first if a Trust resource was named, or in a store.
 
-    Raises `InputError` (`no-such-item`), and for a delivery what reading its evidence raises.
+    Raises `InputError` (`no-such-item`), and for a delivery what `open_verified` or reading its evidence raises.
     """
-    if (thing / INDEX_NAME).exists():
-        media = open_media([thing])
-        index = Index.decode(media.index_bytes)
-        listed = {root.item: root for root in index.contents.roots}
-        if name in listed:
-            volumes = Volumes(index.contents, media.folders)
-            item = _locked(media, index, listed[name])
-            root = item.root or Descriptor(OCI_MANIFEST, listed[name].digest, index.contents.size(listed[name].digest))
-            said = kind_of(item).annotations(item)
-            return _found(volumes, root, said, index.contents)
+    thing, name = options.thing, options.name
+    if not (thing / INDEX_NAME).exists():
+        found = _in_store(Layout(thing), name)
+    elif options.trust is not None:
+        found = _in_verified(open_verified((thing,), options.trust, options.at, surroundings), name)
     else:
-        layout = Layout(thing)
-        named = layout.find(name)
-        if named is not None:
-            return _found(layout, named, named.annotations)
+        found = _in_unverified(open_media([thing]), name)
+    if found is not None:
+        return found
     near = difflib.get_close_matches(name, [row.name for row in items(thing)], 1)
     hint = f"did you mean {near[0]!r}?" if near else "`airgap ls` lists the names"
     raise InputError("no-such-item", f"{thing}: no item {name!r}", hint)
+
+
+def _in_store(layout: Layout, name: str) -> Found | None:
+    named = layout.find(name)
+    return None if named is None else _found(layout, name, named, named.annotations)
+
+
+def _in_verified(opened: Opened, name: str) -> Found | None:
+    for item, root in opened.roots():
+        if item.name == name:
+            return _found(opened.volumes, name, root, kind_of(item).annotations(item), opened.index.contents)
+    return None
+
+
+def _in_unverified(media: Media, name: str) -> Found | None:
+    index = Index.decode(media.index_bytes)
+    listed = {root.item: root for root in index.contents.roots}
+    if name not in listed:
+        return None
+    item = _locked(media, index, listed[name])
+    root = item.root or Descriptor(OCI_MANIFEST, listed[name].digest, index.contents.size(listed[name].digest))
+    volumes = Volumes(index.contents, media.folders)
+    return _found(volumes, name, root, kind_of(item).annotations(item), index.contents)
 
 
 def _locked(media: Media, index: Index, root: Root) -> Item:
@@ -91,13 +114,16 @@ def _locked(media: Media, index: Index, root: Root) -> Item:
 
 def _found(
     source: Source,
+    name: str,
     root: Descriptor,
     said: Mapping[str, str],
     contents: Contents | None = None,
 ) -> Found:
     platforms = tuple(filter(None, said.get(ANNOTATION_PLATFORMS, "").split(",")))
     bare = Descriptor(root.media_type, root.digest, root.size)
-    return Found(source, bare, platforms, said.get(ANNOTATION_IMAGE_NAME, ""), contents)
+    # Older versions of airgap wrote the source into an annotation of the store, whatever the item's name.
+    full = full_name(name, said[ANNOTATION_IMAGE_NAME]) if ANNOTATION_IMAGE_NAME in said else ""
+    return Found(source, bare, platforms, full, contents)
 
 
 class _Watched:
@@ -131,6 +157,12 @@ class ExtractOptions:
     """The item's name: `airgap ls` lists them."""
     to: Path
     """A new or empty folder, or a new file ending in `.tar`."""
+    trust: Path | None = None
+    """For a delivery: the Trust resource that says whose signatures are accepted."""
+    unverified: bool = False
+    """True to take the item from a delivery without checking who signed it."""
+    at: datetime | None = None
+    """Judge the delivery as of this past time; `None` for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,24 +176,46 @@ class Extracted:
 def extract(options: ExtractOptions, surroundings: Surroundings) -> Extracted:
     """Copies one item into an OCI layout folder, or a tar that skopeo, containerd and k3s read; all or nothing.
 
-    1. Check that it can be written. 2. Find the item. 3. Check the free space, and copy: every blob is hashed on the
-    way. Of an index with `platforms:`, only the content that a registry would get is copied.
+    1. Check that it can be written, and that a delivery is verified or expressly not. 2. Find the item; a delivery is
+    verified before anything of it is used. 3. Check the free space, and copy: every blob is hashed on the way. Of an
+    index with `platforms:`, only the content that a registry would get is copied.
 
-    Raises `InputError` (`not-empty`, `no-such-item`), `IntegrityError`, `NotFoundError`, `StoreError`.
+    Raises `InputError` (`not-empty`, `no-such-item`, `no-trust`), `TrustError`, `IntegrityError`, `NotFoundError`,
+    `StoreError`.
     """
     # 1.
+    _check_trust(options)
     to, as_file = options.to, options.to.suffix == ".tar"
     (check_file if as_file else check_folder)(to, "--to")
     if to.exists() and (as_file or any(to.iterdir())):
         raise InputError("not-empty", f"{to} exists", "name a new folder, or a new file ending in .tar")
     # 2.
-    found = find(options.thing, options.name)
+    found = find(options, surroundings)
     watched = _Watched(found.source)
     # 3.
     try:
         return _extract(found, watched, options.name, to, surroundings.progress())
     except (IntegrityError, NotFoundError) as error:
         raise _placed(error, found, watched.last) from error
+
+
+def _check_trust(options: ExtractOptions) -> None:
+    """A delivery is verified, or expressly not. A store has no signatures that could be checked."""
+    if not (options.thing / INDEX_NAME).exists():
+        if options.trust is not None or options.at is not None:
+            raise InputError(
+                "usage",
+                f"{options.thing} is not a delivery, and only a delivery has signatures that --trust can check",
+                "leave out --trust and --at, or extract the item from the delivery",
+            )
+    elif options.trust is None and not options.unverified:
+        raise InputError(
+            "no-trust",
+            "--trust is required: without it the delivery's signatures cannot be checked",
+            "use --trust FILE; --unverified extracts the item although nobody may have signed it",
+        )
+    elif options.trust is not None and options.unverified:
+        raise InputError("usage", "--trust and --unverified exclude each other", "give one of them")
 
 
 def _extract(found: Found, watched: _Watched, name: str, to: Path, progress: Progress) -> Extracted:
@@ -174,7 +228,7 @@ def _extract(found: Found, watched: _Watched, name: str, to: Path, progress: Pro
     size = sum(blob.size for blob in blobs)
     room = size + (len(blobs) + 16) * 4096 + (1 << 20)
     check_free(to, room, repr(name))
-    full = _full_name(found.full_name, root.digest)
+    full = _with_digest(found.full_name, root.digest)
     named = replace(root, annotations={ANNOTATION_IMAGE_NAME: full} if full else {})
     with _all_or_nothing(to):
         if to.suffix == ".tar":
@@ -194,12 +248,11 @@ def _extract(found: Found, watched: _Watched, name: str, to: Path, progress: Pro
     return Extracted(root.digest, size)
 
 
-def _full_name(name: str, root: Digest) -> str:
+def _with_digest(name: str, root: Digest) -> str:
     """The name for containerd, which trusts it: a digest in it is that of the extracted content, or is left out."""
-    try:
-        reference = parse_reference(name)
-    except InputError:
+    if not name:
         return ""
+    reference = parse_reference(name)
     if reference.digest in (None, root):
         return name
     return str(replace(reference, digest=None if reference.tag else root))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,27 +53,32 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     Damaged files are in the result. Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is
     over), `IntegrityError`.
     """
-    now = surroundings.clock()
-    if options.at is not None and options.at > now:
-        raise InputError("usage", f"--at {utc_text(options.at)} is in the future", "give a time in the past")
-    trust = load_trust(options.trust)
     # 1.
-    try:
-        opened = accept(
-            options.delivery,
-            trust,
-            AcceptedState(trust.sovereign),
-            sovereign=trust.sovereign,
-            now=options.at or now,
-        )
-    except ExpiredError as error:
-        hint = f"{error.hint}; for a delivery from an archive that was accepted in time, pass --at TIME"
-        raise error.with_hint(hint) from error
-    if options.at is not None:
-        surroundings.note(f"note: judged as of {utc_text(options.at)}; an import uses the current time")
-    for note in opened.admitted.notes:
-        surroundings.note(f"note: {note}")
+    opened = open_verified(options.delivery, options.trust, options.at, surroundings)
     # 2.
     if options.index_only:
         return Verified(opened, ())
     return Verified(opened, tuple(check_files(opened.index, opened.media, options.jobs, surroundings.progress())))
+
+
+def open_verified(
+    delivery: Sequence[Path], trust_file: Path, at: datetime | None, surroundings: Surroundings
+) -> Opened:
+    """Accepts a delivery by a Trust resource alone, as of `at` or now. Reads no volume, and writes nothing.
+
+    Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is over), `IntegrityError`.
+    """
+    now = surroundings.clock()
+    if at is not None and at > now:
+        raise InputError("usage", f"--at {utc_text(at)} is in the future", "give a time in the past")
+    trust = load_trust(trust_file)
+    try:
+        opened = accept(delivery, trust, AcceptedState(trust.sovereign), sovereign=trust.sovereign, now=at or now)
+    except ExpiredError as error:
+        hint = f"{error.hint}; for a delivery from an archive that was accepted in time, pass --at TIME"
+        raise error.with_hint(hint) from error
+    if at is not None:
+        surroundings.note(f"note: judged as of {utc_text(at)}; an import uses the current time")
+    for note in opened.admitted.notes:
+        surroundings.note(f"note: {note}")
+    return opened

@@ -21,7 +21,7 @@ from airgap.content.graph import (
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.platforms import arriving, check_platform, narrow
-from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, local_scheme
+from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, full_name, local_scheme
 from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_reference, phase_notes
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
@@ -152,11 +152,9 @@ class ImageKind(RegistryKind[ImageRequest]):
         return []
 
     def annotations(self, item: Item) -> dict[str, str]:
-        """Its full name, and the platforms.
-
-        containerd takes an image's name from the first, and without a full name it imports nothing.
-        """
-        said = {ANNOTATION_IMAGE_NAME: self._original(item)}
+        """Its full name, and the platforms. containerd takes an image's name from the first."""
+        full = full_name(item.name, item.source)
+        said = {ANNOTATION_IMAGE_NAME: full} if full else {}
         return said | ({ANNOTATION_PLATFORMS: ",".join(item.platforms)} if item.platforms else {})
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Graph:

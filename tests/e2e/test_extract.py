@@ -19,7 +19,8 @@ from tests.parts.fixtures import StartRegistry, scratch
 from tests.parts.images import INDEX, Layout, make_image
 from tests.parts.need import run
 from tests.parts.registry import Registry
-from tests.worlds.site import Site
+from tests.worlds.commands import run_airgap
+from tests.worlds.site import CHECKED, Site, checked
 from tests.worlds.surroundings import quiet
 
 pytestmark = pytest.mark.e2e
@@ -65,7 +66,7 @@ def children(layout: Path, digest: str) -> list[str]:
 def test_an_item_with_one_platform_is_that_child(site: Site, thing: str, to: str) -> None:
     root = make_image(site.folder / "lay", platforms=PLATFORMS)
     deliver(site, f"  - {{ref: 'oci:lay:v1', name: '{FULL}', platforms: [linux/arm64]}}\n")
-    done = site.run("extract", thing, FULL, "--to", to)
+    done = site.run("extract", thing, *checked(thing), FULL, "--to", to)
     [entry] = listed(site.folder / to)
     assert entry["digest"] == done["digest"] == children(site.folder / "lay", root["digest"])[1]
 
@@ -75,7 +76,7 @@ def test_an_item_with_one_platform_is_that_child(site: Site, thing: str, to: str
 def test_an_item_with_several_platforms_is_an_index_of_these(site: Site, thing: str) -> None:
     root = make_image(site.folder / "lay", platforms=PLATFORMS)
     deliver(site, f"  - {{ref: 'oci:lay:v1', name: '{FULL}', platforms: [linux/arm, linux/amd64]}}\n")
-    done = site.run("extract", thing, FULL, "--to", "out")
+    done = site.run("extract", thing, *checked(thing), FULL, "--to", "out")
     [entry] = listed(site.folder / "out")
     assert (entry["mediaType"], entry["digest"]) == (INDEX, done["digest"])
     amd64, _, arm = children(site.folder / "lay", root["digest"])
@@ -89,13 +90,13 @@ def test_all_platforms_are_the_index_itself(site: Site) -> None:
     root = make_image(site.folder / "lay", platforms=PLATFORMS)
     deliver(site, f"  - {{ref: 'oci:lay:v1', name: '{FULL}'}}\n")
     for thing in ("media", "store"):
-        assert site.run("extract", thing, FULL, "--to", f"out-{thing}")["digest"] == root["digest"]
+        assert site.run("extract", thing, *checked(thing), FULL, "--to", f"out-{thing}")["digest"] == root["digest"]
 
 
-def deliver_short(site: Site, registry: Registry) -> str:
-    """A delivery of an image of a registry that is called `app`; returns its reference."""
+def deliver_short(site: Site, registry: Registry, *, name: str = "app", path: str = "team/app:1") -> str:
+    """A delivery of an image of a registry that is called `name`; returns its reference."""
     make_image(site.folder / "lay")
-    there = f"{registry.host}/team/app:1"
+    there = f"{registry.host}/{path}"
     copy = ("skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false")
     run(*copy, f"oci:{site.folder}/lay:v1", f"docker://{there}")
     upstreams = (
@@ -106,7 +107,7 @@ def deliver_short(site: Site, registry: Registry) -> str:
     site.write(
         "r.request.yaml",
         "apiVersion: airgap.openova.io/v1alpha1\nkind: Request\nmetadata: {name: r}\nspec:\n  images:\n"
-        f"  - {{ref: '{there}', name: app}}\n---\n{upstreams}",
+        f"  - {{ref: '{there}', name: '{name}'}}\n---\n{upstreams}",
     )
     site.run("lock", "r.request.yaml")
     site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key", "--upstreams", "u.yaml")
@@ -121,7 +122,7 @@ def test_an_item_with_a_short_name_has_its_full_one_too(
     site: Site, thing: str, to: str, start_registry: StartRegistry
 ) -> None:
     there = deliver_short(site, start_registry())
-    site.run("extract", thing, "app", "--to", to)
+    site.run("extract", thing, *checked(thing), "app", "--to", to)
     [entry] = listed(site.folder / to)
     assert entry["annotations"] == {CONTAINERD: there, "org.opencontainers.image.ref.name": "app"}
 
@@ -132,7 +133,7 @@ def test_containerd_knows_an_item_with_a_short_name_by_its_full_one(
     site: Site, thing: str, start_registry: StartRegistry, stack: ExitStack
 ) -> None:
     there = deliver_short(site, start_registry())
-    digest = site.run("extract", thing, "app", "--to", "out.tar")["digest"]
+    digest = site.run("extract", thing, *checked(thing), "app", "--to", "out.tar")["digest"]
     containerd = Containerd(scratch(stack, "ctr"))
     stack.callback(containerd.stop)
     containerd.ctr("images", "import", "--no-unpack", site.folder / "out.tar")
@@ -144,9 +145,60 @@ def test_a_digest_in_the_name_for_containerd_is_that_of_what_is_extracted(site: 
     root = make_image(site.folder / "lay", platforms=PLATFORMS)
     name = f"registry.local/team/app@{root['digest']}"
     deliver(site, f"  - {{ref: 'oci:lay:v1', name: '{name}', platforms: [linux/arm64]}}\n")
-    done = site.run("extract", "media", name, "--to", "out")
+    done = site.run("extract", "media", *CHECKED, name, "--to", "out")
     [entry] = listed(site.folder / "out")
     assert entry["annotations"][CONTAINERD] == f"registry.local/team/app@{done['digest']}"
+
+
+# Who vouches for it.
+
+
+@pytest.mark.part("skopeo", "distribution3")
+def test_what_is_asked_for_is_not_called_by_another_name(site: Site, start_registry: StartRegistry) -> None:
+    """A lock may call anything `alpine`; containerd must not learn of it as `pause`."""
+    there = deliver_short(site, start_registry(), name="alpine", path="library/pause:3.9")
+    assert there == site.run("show", "r.lock.json")["items"][0]["source"]
+    for thing in ("media", "store"):
+        site.run("extract", thing, "alpine", *checked(thing), "--to", f"out-{thing}")
+        [entry] = listed(site.folder / f"out-{thing}")
+        assert entry["annotations"] == {"org.opencontainers.image.ref.name": "alpine"}
+
+
+def test_a_store_of_an_older_version_gives_no_other_name(site: Site) -> None:
+    make_image(site.folder / "lay")
+    deliver(site, f"  - {{ref: 'oci:lay:v1', name: '{FULL}'}}\n")
+    path = site.folder / "store/index.json"
+    index = json.loads(path.read_text())
+    index["manifests"][0]["annotations"][CONTAINERD] = "docker.io/library/pause:3.9"
+    path.write_text(json.dumps(index))
+    site.run("extract", "store", FULL, "--to", "out")
+    assert listed(site.folder / "out")[0]["annotations"][CONTAINERD] == FULL
+
+
+def test_an_item_of_a_delivery_that_nobody_signed_is_taken_only_on_request(site: Site) -> None:
+    make_image(site.folder / "lay")
+    deliver(site, f"  - {{ref: 'oci:lay:v1', name: '{FULL}'}}\n")
+    line = ("extract", "media", FULL, "--to", "out.tar")
+    run_airgap(line, site.folder).refused(2, "no-trust", "--trust FILE", "--unverified")
+    run_airgap((*line, *CHECKED, "--unverified"), site.folder).refused(2, "usage")
+    said = run_airgap((*line, *CHECKED), site.folder)
+    assert (said.code, "signatures were checked, and every byte is as signed" in said.out) == (0, True)
+    (site.folder / "out.tar").unlink()
+    later = (*CHECKED, "--at", "2026-01-01T00:00:00Z")
+    assert site.run(*line, *later, expect=4)["code"]
+    for path in (site.folder / "media/signatures").iterdir():
+        path.unlink()
+    assert site.run(*line, *CHECKED, expect=4)["code"] == "no-signature"
+    assert not (site.folder / "out.tar").exists()
+    said = run_airgap((*line, "--unverified"), site.folder)
+    assert (said.code, "NOT VERIFIED" in said.out, "signed;" in said.out) == (0, True, False)
+    assert "WARNING: no signature was checked" in said.err
+    (site.folder / "out.tar").unlink()
+    assert site.run(*line, "--unverified")["verified"] is False
+    # A store has no signatures: nothing is said of any, and nothing is asked for.
+    said = run_airgap(("extract", "store", FULL, "--to", "out"), site.folder)
+    assert (said.code, "a store has no signatures" in said.out) == (0, True)
+    run_airgap(("extract", "store", FULL, *CHECKED, "--to", "out2"), site.folder).refused(2, "usage")
 
 
 # What fails.
@@ -181,13 +233,13 @@ def test_what_fails_names_the_volume_and_leaves_nothing(site: Site, to: str) -> 
     (site.folder / "empty").mkdir()
     before = sorted(os.listdir(site.folder))
     for target in (to, to, "empty"):
-        said = site.run("extract", "media", FULL, "--to", target, expect=4)
+        said = site.run("extract", "media", *CHECKED, FULL, "--to", target, expect=4)
         assert volume in said["error"]
         assert sorted(os.listdir(site.folder)) == before
     assert list((site.folder / "empty").iterdir()) == []
     for path, data in saved.items():
         path.write_bytes(data)
-    site.run("extract", "media", FULL, "--to", to)
+    site.run("extract", "media", *CHECKED, FULL, "--to", to)
     assert listed(site.folder / to)
 
 
@@ -221,4 +273,4 @@ def test_a_root_that_no_lock_names_is_not_read(site: Site) -> None:
     path = site.folder / "media/AIRGAP.json"
     root, layer = item["root"]["digest"], manifest["layers"][0]["digest"]
     path.write_text(path.read_text().replace(f'"digest": "{root}"}}', f'"digest": "{layer}"}}'))
-    assert site.run("extract", "media", FULL, "--to", "out", expect=4)["code"] == "root-mismatch"
+    assert site.run("extract", "media", "--unverified", FULL, "--to", "out", expect=4)["code"] == "root-mismatch"

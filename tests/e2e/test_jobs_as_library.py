@@ -99,7 +99,7 @@ checked = AuditOptions(
 found = audit(checked, surroundings, told.append)
 said["audit"] = [len(found.drift), told == [found], (folder / "audit.json").exists()]
 said["log"] = verify_log(LogOptions(store=store, trust=trust), surroundings).lines
-said["extract"] = str(extract(ExtractOptions(media, sys.argv[2], folder / "out"), surroundings).digest)
+said["extract"] = str(extract(ExtractOptions(media, sys.argv[2], folder / "out", trust), surroundings).digest)
 said["keys"] = len(check_key(CheckKeyOptions(trust=trust), surroundings).keys)
 said["asked"] = sorted(set(asked))
 said["modules"] = [name for name in ("argparse", "getpass", "airgap.cli") if name in sys.modules]

@@ -27,7 +27,7 @@ from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.locate import Reach
 from airgap.store.memory import Memory
 from tests.worlds.commands import PASSWORD, run_airgap
-from tests.worlds.site import GAP, HEAD, TRUST, Site
+from tests.worlds.site import CHECKED, GAP, HEAD, TRUST, Site
 
 pytestmark = pytest.mark.e2e
 
@@ -180,7 +180,7 @@ def test_the_whole_way(site: Site) -> None:
         (row,) = site.run("ls", thing)["items"]
         assert (row["kind"], row["name"]) == ("note", "hello")
     assert "note   hello  on green paper" in text(site, "show", "r.lock.json")
-    site.run("extract", "media", "hello", "--to", "out")
+    site.run("extract", "media", *CHECKED, "hello", "--to", "out")
     assert b"Hello inside.\n" in [
         path.read_bytes() for path in (site.folder / "out" / "blobs").rglob("*") if path.is_file()
     ]

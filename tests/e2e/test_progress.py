@@ -88,7 +88,7 @@ def test_every_phase_of_every_long_command_ends_at_all_of_its_bytes(site: Site) 
         ("verify", "media", "--trust", "trust.yaml"),
         ("import", "media", *GAP, "--key", "sovereign.key", *receipt),
         ("audit", *GAP, *receipt),
-        ("extract", "media", item, "--to", "out.tar"),
+        ("extract", "media", item, "--trust", "trust.yaml", "--to", "out.tar"),
         ("extract", "store", item, "--to", "out"),
     ):
         phases = _phases(site, *line)

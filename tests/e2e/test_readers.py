@@ -18,7 +18,7 @@ from tests.parts.fixtures import StartRegistry, scratch
 from tests.parts.images import Layout
 from tests.parts.need import require_root, run
 from tests.parts.registry import Registry
-from tests.worlds.site import GAP, Site
+from tests.worlds.site import CHECKED, GAP, Site, checked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "git", "git-lfs")]
 
@@ -125,7 +125,7 @@ def test_containerd_imports_what_was_extracted(
     site: Site, containerd: Containerd, source: str, tmp_path: Path, stack: ExitStack
 ) -> None:
     deliver(site, ALL)
-    site.run("extract", source, IMAGE, "--to", "x.tar")
+    site.run("extract", source, *checked(source), IMAGE, "--to", "x.tar")
     said = containerd.ctr("images", "import", "--snapshotter", "native", tmp_path / "x.tar")
     assert f"unpacking {IMAGE} ({root(site)})" in said
     listed = containerd.ctr("images", "ls", f"name=={IMAGE}").splitlines()[1].split()
@@ -162,8 +162,8 @@ def test_containerd_gives_an_item_with_a_short_name_its_full_one(
 def test_an_extracted_folder_and_tar_are_read_by_skopeo_and_umoci(site: Site, tmp_path: Path) -> None:
     require_root("unpacking an image with its owners")
     deliver(site, ALL)
-    site.run("extract", "media", IMAGE, "--to", "x.tar")
-    site.run("extract", "media", IMAGE, "--to", "folder")
+    site.run("extract", "media", *CHECKED, IMAGE, "--to", "x.tar")
+    site.run("extract", "media", *CHECKED, IMAGE, "--to", "folder")
     assert raw_digest(f"oci-archive:{tmp_path / 'x.tar'}:{IMAGE}") == root(site)
     assert raw_digest(f"oci:{tmp_path / 'folder'}:{IMAGE}") == root(site)
     copied(f"oci-archive:{tmp_path / 'x.tar'}:{IMAGE}", tmp_path / "copy")

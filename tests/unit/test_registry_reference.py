@@ -6,6 +6,7 @@ import pytest
 
 from airgap.base.errors import InputError
 from airgap.content.reference import (
+    full_name,
     is_referrers_tag,
     is_signature_tag,
     local_scheme,
@@ -198,3 +199,20 @@ def test_a_registrys_address_has_no_path() -> None:
 @pytest.mark.parametrize("ref", ["gh_cr.io/x:1", "my_host:5000/team/app:1"])
 def test_a_request_takes_no_host_that_cannot_be_located(ref: str) -> None:
     assert "is not a registry host" in image_complaint(ref)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "full"),
+    [
+        ("ghcr.io/lab/app:1", "docker.io/library/pause:3.9", "ghcr.io/lab/app:1"),
+        ("ghcr.io/lab/app:1", "oci:folder:v1", "ghcr.io/lab/app:1"),
+        ("pause", "docker.io/library/pause:3.9", "docker.io/library/pause:3.9"),
+        ("library/pause:3.9", "docker.io/library/pause:3.9", "docker.io/library/pause:3.9"),
+        ("alpine", "docker.io/library/pause:3.9", ""),
+        ("use:3.9", "docker.io/library/pause:3.9", ""),
+        ("pause:3.8", "docker.io/library/pause:3.9", ""),
+        ("app", "oci:folder:v1", ""),
+    ],
+)
+def test_a_full_name_is_the_name_or_ends_with_it(name: str, source: str, full: str) -> None:
+    assert full_name(name, source) == full

@@ -29,7 +29,13 @@ spec:
   require: [pull, delivery]
 """
 GAP = ("--sovereign", "sovereign.yaml", "--trust", "trust.yaml")
+CHECKED = ("--trust", "trust.yaml")
 CUT = ("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key", "--for", "bank", "--to")
+
+
+def checked(thing: str) -> tuple[str, ...]:
+    """What `extract` needs for a delivery, and not for a store."""
+    return CHECKED if thing.startswith("media") else ()
 
 
 class Site:

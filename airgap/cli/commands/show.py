@@ -8,7 +8,7 @@ from typing import Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import command, existing
+from airgap.cli.parser import add_at, add_trust, command, existing
 from airgap.cli.words import human, table
 
 
@@ -39,10 +39,12 @@ airgap show receipt.json --json""",
         subparsers,
         "extract",
         run_extract,
-        summary="extract one item from a delivery or a store, and check every byte",
+        summary="extract one item from a delivery, after checking its signatures, or from a store; hash every byte",
         examples="""
-airgap extract /media/usb/nov docker.io/library/alpine:3.20 --to alpine-layout     an OCI layout folder
-airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar            for `ctr images import`, k3s""",
+airgap extract /media/usb/nov docker.io/library/alpine:3.20 --trust trust.yaml --to alpine.tar
+                                                   for `ctr images import`, k3s; a folder becomes an OCI layout
+airgap extract /archive/nov docker.io/library/alpine:3.20 --trust trust.yaml --at 2026-11-23T10:00:00Z --to layout
+airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar""",
     )
     parser.add_argument("thing", type=existing, metavar="THING", help="a delivery or a store")
     parser.add_argument("name", metavar="NAME", help="the item's name, as `airgap ls THING` lists it")
@@ -53,6 +55,14 @@ airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar         
         metavar="PATH",
         help="a new folder, or a new file ending in .tar",
     )
+    trust = parser.add_mutually_exclusive_group()
+    add_trust(trust, required=False)
+    trust.add_argument(
+        "--unverified",
+        action="store_true",
+        help="do not check who signed the delivery; --trust or --unverified is required for one",
+    )
+    add_at(parser)
 
 
 def run_show(arguments: argparse.Namespace, context: Context) -> int:
@@ -79,10 +89,24 @@ def run_extract(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap extract`."""
     from airgap.jobs.extract import ExtractOptions, extract
 
-    options = ExtractOptions(arguments.thing, arguments.name, arguments.to)
+    options = ExtractOptions(
+        arguments.thing, arguments.name, arguments.to, arguments.trust, arguments.unverified, arguments.at
+    )
     done = extract(options, context.surroundings(arguments))
+    if options.trust is not None:
+        checked = "the delivery's signatures were checked, and every byte is as signed"
+    elif options.unverified:
+        checked = "NOT VERIFIED: nobody may have signed it; every byte matches its digest"
+        context.note("WARNING: no signature was checked (--unverified): whoever held the delivery decided what this is")
+    else:
+        checked = "every byte matches its digest; a store has no signatures"
     context.result(
-        {"to": str(options.to), "digest": str(done.digest), "bytes": done.bytes},
-        f"{options.to}: {done.digest}, {human(done.bytes)}, every byte checked",
+        {
+            "to": str(options.to),
+            "digest": str(done.digest),
+            "bytes": done.bytes,
+            "verified": options.trust is not None,
+        },
+        f"{options.to}: {done.digest}, {human(done.bytes)}; {checked}",
     )
     return exits.DONE

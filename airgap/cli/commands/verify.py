@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.times import utc_time
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, add_trust, command, existing
+from airgap.cli.parser import add_at, add_jobs, add_trust, command, existing
 from airgap.cli.words import count, table
 
 if TYPE_CHECKING:
@@ -38,20 +36,8 @@ airgap verify /archive/nov --trust trust.yaml --at 2026-11-23T10:00:00Z      an 
     )
     add_trust(parser, required=True)
     parser.add_argument("--index-only", action="store_true", help="do not read the volumes")
-    parser.add_argument(
-        "--at",
-        type=_moment,
-        metavar="TIME",
-        help="judge as of this past time, for a delivery from an archive",
-    )
+    add_at(parser)
     add_jobs(parser)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return utc_time(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
