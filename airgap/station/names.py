@@ -16,8 +16,8 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, write_durably
 from airgap.base.errors import AirgapError, StoreError
-from airgap.base.fields import Fields
 from airgap.base.inputs import NotPlainError, read_plain
+from airgap.base.json_fields import Fields
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.destinations.base import Key, Precedence
 from airgap.statements.accepted_state import Accepted, AcceptedState
