@@ -35,6 +35,7 @@ from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.resources.trust import Trust
 from airgap.signatures.scanner_report import Report
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Pull
 from airgap.statements.statement import Statement, article
@@ -232,6 +233,7 @@ class Acceptance:
             files = {Digest.of(data): data for data in reports}
             for name, data in sorted(evidence.items()):
                 self._believe(data, f"evidence: {name}", MAX_EVIDENCE_BUNDLE)
+            self._sort_out_approvals()
             for kind in self._trust.require:
                 self._require(kind)
             for lock in self._locks:
@@ -307,6 +309,36 @@ class Acceptance:
             return True
         self._notes.append(f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here")
         return False
+
+    def _sort_out_approvals(self) -> None:
+        """An approval of another kind of thing does not count, and is noted. What each approves is known only now."""
+        kept = []
+        for verified in self._believed:
+            statement = verified.statement
+            try:
+                if isinstance(statement.body, Approval):
+                    needed = self._approvable(statement.subject)
+                    # A waiver that a trusted verdict names was checked by its station, so an approval by an earlier
+                    # version, without a kind, is enough: with the station's key, no waiver is needed to say "pass".
+                    old = True if needed.kind is Approvable.WAIVER else None
+                    statement.body.check(needed, f"the approval by {verified.key.name!r}", without_kind=old)
+            except TrustError as error:
+                self._refused.append((Authentic(statement, verified.key, verified.public_key, verified.raw), error))
+                self._notes.append(f"ignored: {error}")
+            else:
+                kept.append(verified)
+        self._believed = kept
+
+    def _approvable(self, subject: Digest) -> Approves:
+        """What an approval of one of the things here must say that it approves."""
+        if subject in self._waivers:
+            return Approves(Approvable.WAIVER)
+        if subject != self._digest:
+            return Approves(Approvable.LOCK)
+        journey = self._journey
+        if journey is None:
+            raise RuntimeError("approvals before the journey")
+        return Approves(Approvable.DELIVERY, journey.sovereign, journey.stream, journey.sequence)
 
     def _require_delivery(self) -> None:
         cut = self._about("delivery", self._digest)

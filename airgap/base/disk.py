@@ -6,8 +6,8 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -151,6 +151,68 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
     """
     with replacing(path, mode) as fd, disk_errors(path):
         Filling(fd).write(memoryview(data))
+
+
+def write_new(folder: Path, names: Sequence[str], data: bytes, exists: AirgapError, mode: int = 0o644) -> None:
+    """Writes a new file `names` below `folder`, durably or not at all. It replaces nothing: raises `exists` instead.
+
+    `folder` is what a person named. Below it, no link is followed, because a medium may contain any link; folders that
+    are missing are created. Raises `StoreError`.
+    """
+    *inner, name = names
+    path = folder.joinpath(*names)
+    temp = f".{name}.{secrets.token_hex(8)}.tmp"
+    with disk_errors(path), ExitStack() as stack:
+        at = _folder_below(folder, inner, stack)
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=at)
+        stack.callback(os.close, fd)
+        try:
+            Filling(fd).write(memoryview(data))
+            os.fsync(fd)
+            if not _given_name(at, temp, name):
+                raise exists
+            os.fsync(at)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temp, dir_fd=at)
+            raise
+
+
+def _folder_below(folder: Path, inner: Sequence[str], stack: ExitStack) -> int:
+    """The descriptor of the folder `inner` below `folder`, which is created; a link in `inner` is an `OSError`."""
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    stack.callback(os.close, at)
+    for name in inner:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=at)
+            os.fsync(at)
+        at = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        stack.callback(os.close, at)
+    return at
+
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What file systems without hard links answer: FAT, exFAT, some network file systems."""
+
+
+def _given_name(at: int, temp: str, name: str) -> bool:
+    """Renames a file in a folder; false if the new name exists. Only file systems without hard links leave a gap."""
+    try:
+        os.link(temp, name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        os.unlink(temp, dir_fd=at)
+        return True
+    try:
+        os.stat(name, dir_fd=at, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(temp, name, src_dir_fd=at, dst_dir_fd=at)
+        return True
+    return False
 
 
 def try_lock(fd: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from airgap.base.disk import disk_error
@@ -37,6 +38,18 @@ def check_folder(path: Path, flag: str) -> None:
     while not _mode(there, said) and there != there.parent:
         there = there.parent
     _check_folder(there, said)
+
+
+def check_unlinked(folder: Path, inner: Sequence[str], hint: str) -> None:
+    """Checks that no folder `inner` below `folder` is a link: on a medium, it may lead anywhere on this machine.
+
+    Raises `InputError` (`bad-path`).
+    """
+    there = folder
+    for name in inner:
+        there = there / name
+        if there.is_symlink():
+            raise InputError("bad-path", f"{there} is a link; nothing is written through a link of a medium", hint)
 
 
 def _check_folder(folder: Path, said: str) -> None:

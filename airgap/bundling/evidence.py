@@ -17,6 +17,7 @@ from airgap.bundling.gate import recorded
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement, article, predicate_type
 from airgap.statements.verdict import Verdict
@@ -54,7 +55,8 @@ def _literal(name: str) -> str:
 
 
 def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
-    """Reads an approval of one of `locks`. Raises `InputError` (`bad-approval`) for anything else.
+    """Reads an approval of one of `locks`. Raises `InputError` (`bad-approval`) for anything else, `TrustError` for an
+    approval of another kind of thing.
 
     An approval of another version of a lock is refused and not skipped, because its signer did not see this version.
     """
@@ -67,11 +69,12 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
     except AirgapError as error:
         what = not_expected(str(path), data, "a signed statement", error.what)
         raise InputError("bad-approval", what, hint) from error
-    if statement.kind != "approval":
+    if not isinstance(statement.body, Approval):
         raise InputError("bad-approval", f"{path}: got {article(statement.kind)} statement, expected an approval", hint)
     if all(statement.subject != lock.digest for lock in locks):
         named = ", ".join(f"{lock.name!r} {lock.digest}" for lock in locks)
         raise InputError("bad-approval", f"{path}: is about {statement.subject}, expected {named}", hint)
+    statement.body.check(Approves(Approvable.LOCK), str(path))
     return ApprovalFile(statement.subject, data)
 
 

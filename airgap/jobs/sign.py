@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, write_durably
-from airgap.base.errors import InputError
-from airgap.base.inputs import read_input
-from airgap.base.known_files import not_expected, recognized
-from airgap.base.places import check_folder
-from airgap.content.lock import MAX_LOCK
+from airgap.base.disk import make_folder, write_new
+from airgap.base.errors import InputError, IntegrityError
+from airgap.base.places import check_folder, check_unlinked
 from airgap.delivery.index import SIGNATURES
-from airgap.delivery.read import open_media
-from airgap.jobs.named_files import is_trust, is_waiver, read_lock
+from airgap.jobs.approvables import Seen, check, see
 from airgap.jobs.signing import signer_of
 from airgap.jobs.surroundings import Surroundings
-from airgap.jobs.trust_roots import load_root, looks_like_root
-from airgap.resources.load import load_trust, load_waiver
+from airgap.resources.load import load_trust
+from airgap.statements.approval import Approvable, Approval
 from airgap.statements.log import StationLog
-from airgap.statements.predicates import Approval
-from airgap.statements.rotation import trust_digest
 from airgap.statements.trust import check_signer
 from airgap.station.files import Records
 from airgap.station.signatory import Signatory
-
-
-class Approvable(StrEnum):
-    """What can be approved."""
-
-    DELIVERY = "delivery"
-    LOCK = "lock"
-    ROOT = "trust root"
-    TRUST = "Trust resource"
-    WAIVER = "waiver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,86 +29,85 @@ class SignOptions:
     thing: Path
     """A lock, a waiver, a trusted_root.json or a Trust resource, or the folder of a delivery."""
     key: str | None
-    """Signs the approval: a path, or a `pkcs11:` URI."""
+    """Signs the approval: a path, or a `pkcs11:` URI. A dry run needs none."""
     role: str = "security-officer"
     out: Path | None = None
     """The folder of the approval; `None`: next to the thing. That of a delivery goes into its `signatures`."""
     log: Path | None = None
     """The signer's log; `None`: in the state folder of the surroundings, with a copy of the approval."""
     trust: Path | None = None
-    """The Trust resource of the receiving side: a key that it does not accept is refused."""
+    """The Trust resource of the receiving side: refuse a key that it does not accept, and a thing that it refuses."""
+    digest: Digest | None = None
+    """Sign only this: the digest that people saw when they looked at the thing."""
+    dry_run: bool = False
+    """Check and show, and sign nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenApproval:
-    """An approval that was written."""
+class SignResult:
+    """The thing, and the file of its approval; `None` after a dry run."""
 
-    path: Path
-    subject: Digest
-    what: Approvable
+    seen: Seen
+    path: Path | None
 
 
-def sign(options: SignOptions, surroundings: Surroundings) -> WrittenApproval:
+def _unshown(_seen: Seen) -> None:
+    """Drops what is shown."""
+
+
+def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen], None] = _unshown) -> SignResult:
     """Approves one thing.
 
-    1. Read the thing: what it is, and its digest. 2. Check that the approval can be written, and does not exist.
-    3. Open the key, and ask the Trust resource about it. 4. Write the log, sign, keep a copy where the log is our own.
-    5. Write the approval.
+    1. Read and parse the thing, and compare its digest with the one that was given. 2. Check it, as far as the
+    receiving side will. 3. Check that the approval can be written, and does not exist. 4. Show the thing: `shown` is
+    called before the key is opened. A dry run ends here. 5. Open the key, and ask the Trust resource about it. 6. Write
+    the log, sign, keep a copy where the log is our own. 7. Write the approval. It replaces nothing, and follows no link
+    of the delivery.
 
-    Raises `InputError` (`unknown-thing`, `signature-exists`, `wrong-key`, …), `IntegrityError`, `StoreError`.
+    Raises `InputError` (`unknown-thing`, `signature-exists`, `wrong-key`, …), `IntegrityError` (`digest-mismatch`, …),
+    `TrustError`, `StoreError`.
     """
     # 1.
-    what, subject = approvable(options.thing)
+    seen = see(options.thing)
+    if options.digest is not None and options.digest != seen.digest:
+        raise IntegrityError(
+            "digest-mismatch",
+            f"{options.thing}: got {seen.digest}, expected {options.digest}, as --digest says",
+            "it is not what was looked at: look at it again with `airgap sign THING --dry-run`",
+        )
     # 2.
-    if what is Approvable.DELIVERY:
-        folder, name = (options.out or options.thing) / SIGNATURES, f"{options.role}.sigstore.json"
-    else:
-        folder = options.out or options.thing.parent
-        name = f"{options.thing.name}.{options.role}.sigstore.json"
-    path = folder / name
-    check_folder(folder, "--out" if options.out else "the signature")
-    if path.exists():
-        raise InputError("signature-exists", f"{path} exists", "write the approval to another folder with --out DIR")
+    trust = None if options.trust is None else load_trust(options.trust)
+    seen = check(seen, trust, surroundings.clock())
     # 3.
-    signer = signer_of(options.key, surroundings)
-    if options.trust is not None:
-        check_signer(load_trust(options.trust), signer.key_id, options.role, surroundings.clock())
+    folder, names = _place(options, seen)
+    path = folder.joinpath(*names)
+    exists = InputError("signature-exists", f"{path} exists", "write the approval to another folder with --out DIR")
+    check_folder(folder, "--out" if options.out else "the signature")
+    check_unlinked(folder, names[:-1], "write the approval to another folder with --out DIR")
+    if path.is_symlink() or path.exists():
+        raise exists
     # 4.
+    shown(seen)
+    if options.dry_run:
+        return SignResult(seen, None)
+    # 5.
+    signer = signer_of(options.key, surroundings)
+    if trust is not None:
+        check_signer(trust, signer.key_id, options.role, surroundings.clock())
+    # 6.
     own = Records(surroundings.state_folder)
     log = StationLog(options.log) if options.log else own.log()
-    approval = Signatory(signer, options.role, log, surroundings.clock).sign(subject, Approval())
+    approval = Signatory(signer, options.role, log, surroundings.clock).sign(seen.digest, Approval(seen.approves))
     if not options.log:
-        own.save_statement("approval", subject, approval)  # its head reveals lines removed from that log
-    # 5.
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_durably(path, approval)
-    return WrittenApproval(path, subject, what)
+        own.save_statement("approval", seen.digest, approval)  # its head reveals lines removed from that log
+    # 7.
+    make_folder(folder)
+    write_new(folder, names, approval, exists)
+    return SignResult(seen, path)
 
 
-def approvable(thing: Path) -> tuple[Approvable, Digest]:
-    """What a thing is, and what an approval of it names. Raises `InputError` (`unknown-thing`), `IntegrityError`."""
-    if thing.is_dir():
-        return Approvable.DELIVERY, open_media([thing]).digest
-    if looks_like_root(thing):
-        return Approvable.ROOT, load_root(thing.stem, thing).digest
-    if is_trust(thing):
-        return Approvable.TRUST, trust_digest(load_trust(thing))
-    if is_waiver(thing):
-        return Approvable.WAIVER, load_waiver(thing).digest
-    _check_lock(thing)
-    return Approvable.LOCK, read_lock(thing).digest
-
-
-def _check_lock(thing: Path) -> None:
-    """Tells a wrong kind of file from a damaged lock. Raises `InputError` (`unknown-thing`) for a wrong kind."""
-    data = read_input(thing, MAX_LOCK, "no-lock")
-    found = recognized(data)
-    if found != "a lock":
-        raise InputError(
-            "unknown-thing",
-            not_expected(str(thing), data, "a lock, a waiver, a trusted_root.json or a Trust resource"),
-            f"name the delivery's folder, {thing.parent}"
-            if found == "the index of a delivery"
-            else "name one of them, or the folder of a delivery",
-        )
+def _place(options: SignOptions, seen: Seen) -> tuple[Path, tuple[str, ...]]:
+    """The folder that a person named, and the names below it."""
+    if seen.approves.kind is Approvable.DELIVERY:
+        return options.out or options.thing, (SIGNATURES, f"{options.role}.sigstore.json")
+    return options.out or options.thing.parent, (f"{options.thing.name}.{options.role}.sigstore.json",)

@@ -6,17 +6,16 @@ can let it in: with an approval of the file itself, or of the delivery that incl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from airgap.acceptance.open import Opened, accept, evidence_files
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, InputError, TrustError
+from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.base.places import check_folder
-from airgap.base.strict_json import parse_json
 from airgap.bundling.evidence import ROOT_NAMES, ROOTS, CarriedRoot, beside, root_names
 from airgap.delivery.index import MAX_EVIDENCE
 from airgap.jobs.reach import connected_client, upstreams_in
@@ -29,6 +28,7 @@ from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot
 from airgap.signatures.roots.tuf import PRODUCTION, TufRepository, fetch, read_tuf_root
 from airgap.signatures.roots.versions import Offer, RootStore, Weighed
 from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE
 from airgap.statements.trust import VerifiedStatement, verify_bundle
 
@@ -37,7 +37,6 @@ PROOF = "tuf.tar"
 APPROVAL = "approval.sigstore.json"
 CACHE = ".tuf"
 """Below the folder of the roots: a cache for each name's repository."""
-_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot"
 _APPROVE = "ask the security-officer to approve the file (airgap sign FILE) or the delivery (airgap sign DELIVERY)"
 
 
@@ -156,19 +155,13 @@ def _add(offer: Offer, options: AddOptions, surroundings: Surroundings) -> Pinne
     return Pinned(offer, store.weigh(offer, now) if options.dry_run else store.add(offer, now))
 
 
-def looks_like_root(path: Path) -> bool:
-    """True for a file that declares itself a trust root; `load_root` checks whether it is valid."""
-    try:
-        document = parse_json(read_input(path, MAX_ROOT, "bad-trust-root"), str(path))
-    except AirgapError:
-        return False
-    kind = document.get("mediaType") if isinstance(document, dict) else None
-    return isinstance(kind, str) and kind.startswith(_ROOT_TYPE)
-
-
 def load_root(name: str, path: Path) -> TrustRoot:
     """A trusted_root.json that somebody named. Raises `InputError` (`bad-trust-root`)."""
-    data = read_input(path, MAX_ROOT, "bad-trust-root")
+    return root_of(name, read_input(path, MAX_ROOT, "bad-trust-root"), path)
+
+
+def root_of(name: str, data: bytes, path: Path) -> TrustRoot:
+    """The trust root in the bytes of a file. Raises `InputError` (`bad-trust-root`)."""
     try:
         return TrustRoot.load(name, data, None)
     except TrustError as error:
@@ -198,13 +191,13 @@ def offer_file(name: str, path: Path, judge: Judge | None) -> Offer:
     """A root out of a file. Without a `judge`, no approval is required.
 
     Raises `InputError` (`bad-trust-root`, `bad-approval`), `TrustError` (`root-not-approved`, what `verify_bundle`
-    raises).
+    and `Approval.check` raise).
     """
     root = load_root(name, path)
     offer = Offer(root, "file")
     if judge is None:
         return offer
-    return replace(offer, evidence={APPROVAL: _approved(judge, [root.digest], ())})
+    return replace(offer, evidence={APPROVAL: _approved(judge, {root.digest: Approves(Approvable.TRUST_ROOT)}, ())})
 
 
 def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
@@ -221,7 +214,11 @@ def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
     carried = _carried(name, opened)
     root = TrustRoot.load(name, carried.data, None)
     # 3. A security-officer approved it.
-    subjects = [opened.media.digest, root.digest]
+    journey = opened.index.journey
+    subjects = {
+        opened.media.digest: Approves(Approvable.DELIVERY, journey.sovereign, journey.stream, journey.sequence),
+        root.digest: Approves(Approvable.TRUST_ROOT),
+    }
     evidence = {APPROVAL: _approved(judge, subjects, opened.admitted.statements)}
     if carried.proof:
         evidence[PROOF] = carried.proof
@@ -256,16 +253,20 @@ def _carried(name: str, opened: Opened) -> CarriedRoot:
     return CarriedRoot(name, data, files.get(f"{ROOTS}{digest.hex}.{PROOF}", b""))
 
 
-def _approved(judge: Judge, subjects: Sequence[Digest], believed: Sequence[VerifiedStatement]) -> bytes:
-    """The approval of one of `subjects` by a security-officer: one that was named, or one that came along."""
+def _approved(judge: Judge, subjects: Mapping[Digest, Approves], believed: Sequence[VerifiedStatement]) -> bytes:
+    """The approval of one of `subjects` by a security-officer: one that was named, or one that came along.
+
+    Each subject has what an approval of it must say that it approves.
+    """
     for path in judge.approvals:
         data = read_input(path, MAX_BUNDLE, "bad-approval")
         verified = verify_bundle(data, judge.trust, str(path), now=judge.now)
         _check_subject(verified, subjects, path)
         return data
     for verified in believed:
-        statement = verified.statement
-        if statement.kind == "approval" and statement.subject in subjects:
+        body, needed = verified.statement.body, subjects.get(verified.statement.subject)
+        if isinstance(body, Approval) and needed is not None:
+            body.check(needed, f"the approval by {verified.key.name!r}")
             return verified.raw
     raise TrustError(
         "root-not-approved",
@@ -274,11 +275,12 @@ def _approved(judge: Judge, subjects: Sequence[Digest], believed: Sequence[Verif
     )
 
 
-def _check_subject(verified: VerifiedStatement, subjects: Sequence[Digest], path: Path) -> None:
-    kind, subject = verified.statement.kind, verified.statement.subject
-    if kind != "approval" or subject not in subjects:
+def _check_subject(verified: VerifiedStatement, subjects: Mapping[Digest, Approves], path: Path) -> None:
+    statement, body = verified.statement, verified.statement.body
+    if not isinstance(body, Approval) or statement.subject not in subjects:
         raise InputError(
             "bad-approval",
-            f"{path}: {kind} of {subject}, expected an approval of {' or '.join(subjects)}",
+            f"{path}: {statement.kind} of {statement.subject}, expected an approval of {' or '.join(subjects)}",
             _APPROVE,
         )
+    body.check(subjects[statement.subject], str(path))

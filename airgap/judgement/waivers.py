@@ -15,6 +15,7 @@ from airgap.bundling.evidence import beside
 from airgap.resources.load import load_waiver
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import MAX_WAIVER, Waiver
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle
 from airgap.statements.statement import article
 from airgap.statements.trust import VerifiedStatement, verify_bundle
@@ -36,7 +37,8 @@ def read_waivers(paths: Sequence[Path], approvals: Sequence[Path], trust: Trust,
 
     1. The file is a Waiver (`bad-resource`). 2. An approval is about its bytes: otherwise `waiver-unapproved`, or
     `waiver-changed` if one next to it is about other bytes. 3. It is signed by a security-officer of `trust` whose key
-    was valid at that time (raises as `verify_bundle`). 4. It has not expired (`waiver-expired`).
+    was valid at that time (raises as `verify_bundle`). 4. It was made for a waiver (raises as `Approval.check`). 5. The
+    waiver has not expired (`waiver-expired`).
 
     Raises `InputError`, `TrustError`: an invalid waiver is reported before anything is judged, and never ignored.
     """
@@ -48,7 +50,7 @@ def read_waivers(paths: Sequence[Path], approvals: Sequence[Path], trust: Trust,
         waiver = load_waiver(data, base_dir=path.absolute().parent, label=str(path))
         near = {one: _approval(one, trust, now) for one in beside(path)}
         offered = named | near
-        good = next((p for p, one in offered.items() if one.statement.subject == waiver.digest), None)
+        good = _good(offered, waiver)
         if good is None:
             raise _unapproved(path, waiver, near)
         if waiver.expired(now):
@@ -78,6 +80,27 @@ def _approval(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
         what = f"{path}: got {article(found.statement.kind)} statement, expected an approval"
         raise InputError("bad-approval", what, _SIGN)
     return found
+
+
+def _good(offered: dict[Path, VerifiedStatement], waiver: Waiver) -> Path | None:
+    """The first approval of this waiver that counts as one, `None` if there is no approval of it.
+
+    Raises `TrustError` if there are only others.
+    """
+    refused = None
+    for path, one in offered.items():
+        body = one.statement.body
+        if one.statement.subject != waiver.digest or not isinstance(body, Approval):
+            continue
+        try:
+            body.check(Approves(Approvable.WAIVER), str(path))
+        except TrustError as error:
+            refused = refused or error
+        else:
+            return path
+    if refused is not None:
+        raise refused
+    return None
 
 
 def _unapproved(path: Path, waiver: Waiver, near: dict[Path, VerifiedStatement]) -> TrustError:

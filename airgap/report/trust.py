@@ -59,6 +59,17 @@ def look(thing: Path) -> Look:
     return Look(document, "\n".join(one.text for one in looks))
 
 
+def described_root(root: TrustRoot) -> tuple[dict[str, Any], list[str]]:
+    """A trust root: the JSON document, and the lines for people."""
+    return _root(root), _root_lines(root)
+
+
+def described_trust(trust: Trust) -> tuple[dict[str, Any], list[str]]:
+    """A Trust resource: the JSON document, and the lines for people."""
+    found = _trust(trust)
+    return found.document["trust"], found.text.splitlines()
+
+
 def age(root: TrustRoot) -> str:
     """How new a root is, by its newest log: it cannot verify entries of later logs."""
     begun = [log.window.start for log in root.logs if log.window.start is not None]

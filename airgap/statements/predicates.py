@@ -108,23 +108,6 @@ class Delivery:
         return cls()
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """By the security-officer: this lock, or this AIRGAP.json (the subject), may go in."""
-
-    kind: ClassVar[str] = "approval"
-    FIELDS: ClassVar[frozenset[str]] = frozenset()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON fields: none."""
-        return {}
-
-    @classmethod
-    def read(cls, _fields: Fields) -> Approval:
-        """Reads the body from a predicate."""
-        return cls()
-
-
 _CHANGE = frozenset({"item", "at", "name", "digest", "previous", "outcome", "reason"})
 
 

@@ -16,7 +16,9 @@ from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.base.times import utc_text
 from airgap.resources.trust import Trust, TrustedKey
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.keys.file import load_public
+from airgap.statements.statement import article
 from airgap.statements.trust import VerifiedStatement, good_now, key_ring, verify_bundle
 
 LIFE = timedelta(days=365)
@@ -52,6 +54,11 @@ class Rotation:
 
 def trust_digest(trust: Trust) -> Digest:
     """The digest of a Trust resource's meaning, which is the subject of an approval of it."""
+    return Digest.of(trust_bytes(trust))
+
+
+def trust_bytes(trust: Trust) -> bytes:
+    """A Trust resource's meaning, in canonical JSON."""
     document = {
         "apiVersion": "airgap.openova.io/v1alpha1",
         "kind": "Trust",
@@ -59,7 +66,7 @@ def trust_digest(trust: Trust) -> Digest:
         "keys": [_key(key) for key in sorted(trust.keys, key=lambda key: key.name)],
         "require": sorted(trust.require),
     }
-    return Digest.of(canonical(document))
+    return canonical(document)
 
 
 def _key(key: TrustedKey) -> Mapping[str, Any]:
@@ -81,7 +88,8 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
 
     1. Each of the two is consistent: see `key_ring`.
     2. Both are for the same Sovereign (`bad-rotation`). The approval is about `new`, and is signed with a
-       security-officer's key of `old` that is valid today: raises as `verify_bundle` does, and `bad-rotation`.
+       security-officer's key of `old` that is valid today: raises as `verify_bundle` and `Approval.check` do, and
+       `bad-rotation`.
     3. No signed statement becomes untrusted, and no key becomes trusted longer (`bad-rotation`): every key of `old` is
        in `new` with its name, role, material and notBefore. Its notAfter is the same, or earlier but not past. Its
        revocation stays, or begins earlier. A key that must no longer be trusted is ended, or revoked.
@@ -210,14 +218,16 @@ def _gaps(trust: Trust, now: datetime) -> Iterator[str]:
 
 def _approved(old: Trust, new: Trust, approval: bytes, now: datetime) -> VerifiedStatement:
     found = verify_bundle(approval, old, "the approval", now=now)
-    if found.statement.kind != "approval":
-        raise _refuse(f"got a {found.statement.kind} statement, expected an approval")
+    body = found.statement.body
+    if not isinstance(body, Approval):
+        raise _refuse(f"got {article(found.statement.kind)} statement, expected an approval")
     digest = trust_digest(new)
     if found.statement.subject != digest:
         raise _refuse(
             f"the approval is about {found.statement.subject}, the new resource is {digest}",
             "it was changed after approval, or another one was approved: review it, and have it signed again",
         )
+    body.check(Approves(Approvable.TRUST, new.sovereign), "the approval")
     # An expired or stolen key could sign with any date in its past.
     if not good_now(found.key, now):
         raise _refuse(

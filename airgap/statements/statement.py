@@ -17,7 +17,8 @@ from airgap.base.errors import AirgapError, TrustError
 from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
 from airgap.statements.accepted import AcceptedList
-from airgap.statements.predicates import Approval, Audit, Delivery, Predicate, Pull, Receipt
+from airgap.statements.approval import Approval
+from airgap.statements.predicates import Audit, Delivery, Predicate, Pull, Receipt
 from airgap.statements.verdict import Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -37,7 +38,7 @@ BODIES: Mapping[str, type[Predicate]] = {
 """The kinds whose body this version can read. A kind that is missing here is refused, whoever signed it."""
 
 _CLAIM = {"signedAt", "logHead", "role"}
-_MAYBE = {"verdict": Verdict.MAYBE}
+_MAYBE = {"verdict": Verdict.MAYBE, "approval": Approval.MAYBE}
 """The optional fields of a kind."""
 
 

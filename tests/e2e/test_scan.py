@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import open_bundle
-from airgap.statements.predicates import Approval
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict
 from tests.parts import need
@@ -321,11 +321,11 @@ def test_what_the_sovereign_checks_of_a_waiver(world: World) -> None:
         return with_statement(files, f"statements/{Digest.of(approval).hex}.sigstore.json", None)
 
     def approved_by_thief(files: Files) -> Files:
-        data = world.statement(subject, Approval(), "thief", role="security-officer")
+        data = world.statement(subject, Approval(Approves(Approvable.WAIVER)), "thief", role="security-officer")
         return with_statement(without_approval(files), "", data)
 
     def approved_by_station(files: Files) -> Files:
-        data = world.statement(subject, Approval(), "station")
+        data = world.statement(subject, Approval(Approves(Approvable.WAIVER)), "station")
         return with_statement(without_approval(files), "", data)
 
     def judged_late(files: Files) -> Files:

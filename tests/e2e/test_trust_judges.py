@@ -18,9 +18,10 @@ from airgap.signatures.scanner_report import Report
 from airgap.signatures.write import sign_bundle, signature, vulnerabilities
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.accepted_state import Accepted
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import open_bundle, pae
 from airgap.statements.keys.file import FileSigner, generate, load_private, load_public
-from airgap.statements.predicates import Approval, Audit, Delivery, Predicate, Pull, PulledItem, Receipt
+from airgap.statements.predicates import Audit, Delivery, Predicate, Pull, PulledItem, Receipt
 from airgap.statements.statement import BODIES as KINDS
 from airgap.statements.statement import predicate_type
 from airgap.statements.trust import verify_bundle
@@ -40,7 +41,8 @@ BODIES: list[Predicate] = [
     Pull({"docker.io/library/alpine:3.20": PulledItem(ROOT, "pass", 3623807)}),
     Verdict(Named("platform", Digest.of(b"policy")), (), (), {"docker.io/library/alpine:3.20": YES}),
     Delivery(),
-    Approval(),
+    Approval(None),
+    Approval(Approves(Approvable.DELIVERY, "bank", "main", 42)),
     Receipt(ID, "main", 42, ()),
     AcceptedList("bank", (Accepted("main", 42, ID, ROOT, NOW - HOUR, NOW),)),
     Audit("pass", deep=True, checked=0),

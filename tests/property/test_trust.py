@@ -17,10 +17,10 @@ from airgap.base.times import utc_text, utc_time
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import open_bundle, sign_payload
 from airgap.statements.predicates import (
     WRITES,
-    Approval,
     Audit,
     Delivery,
     Placed,
@@ -83,7 +83,13 @@ findings = st.builds(
     texts,
 )
 audits = st.builds(Audit, outcomes, st.booleans(), numbers, st.lists(findings, max_size=3).map(tuple))
-bodies = st.one_of(pulls, receipts, audits, st.just(Delivery()), st.just(Approval()))
+approvals = st.one_of(
+    st.none(),
+    st.builds(Approves, st.just(Approvable.DELIVERY), texts, texts, numbers),
+    st.builds(Approves, st.just(Approvable.TRUST), texts),
+    st.sampled_from([Approvable.LOCK, Approvable.TRUST_ROOT, Approvable.WAIVER]).map(Approves),
+).map(Approval)
+bodies = st.one_of(pulls, receipts, audits, st.just(Delivery()), approvals)
 
 
 @untimed

@@ -13,6 +13,10 @@ import pytest
 import yaml
 
 from airgap.base.digest import Digest
+from airgap.resources.load import load_trust
+from airgap.statements.dsse import open_bundle
+from airgap.statements.rotation import trust_digest as trust_digest_of
+from airgap.statements.statement import Statement
 from tests.golden.judged_reader import (
     check_accepted,
     check_verdicts,
@@ -93,15 +97,20 @@ def test_it_is_imported_and_what_is_there_then_is_what_was_there(site: Site) -> 
 def test_it_is_judged_again_the_same(site: Site) -> None:
     rebuilt(site)
     judge = ("--policy", str(GOLDEN / "policy.yaml"), "--trust", TRUST, "--key", "keys/station.key")
-    waiver = ("--waiver", str(GOLDEN / "waiver.yaml"), "--approval", str(GOLDEN / f"approvals/{WAIVER}"))
+    waiver = ("--waiver", str(GOLDEN / "waiver.yaml"), "--approval", WAIVER)
+    # The approval of then does not say that it is one of a waiver: it must be made again.
+    then = str(GOLDEN / f"approvals/{WAIVER}")
+    refused = site.run("scan", *LOCKS, "--store", "store", *judge, *waiver[:3], then, expect=4)
+    assert refused["code"] == "approval-without-kind"
+    site.run("sign", str(GOLDEN / "waiver.yaml"), "--key", "keys/officer.key", "--out", ".", "--log", "officer.jsonl")
     [(about, report)] = reports(read()).items()
     (site.folder / "reports").mkdir()
     (site.folder / f"reports/{about.replace(':', '-')}.json").write_text(json.dumps(report, indent=1))
     done = site.run("scan", *LOCKS, "--store", "store", *judge, *waiver, "--reports", "reports")
-    then = {subject: said for kind, subject, said in read().said if kind == "verdict"}
+    before = {subject: said for kind, subject, said in read().said if kind == "verdict"}
     for lock in done["locks"]:
         _, subject, now = read_statement((site.folder / lock["verdict"]).read_bytes(), KEYS)
-        assert judged(now) == judged(then[subject])
+        assert judged(now) == judged(before[subject])
 
 
 def judged(said: dict[str, Any]) -> dict[str, Any]:
@@ -243,7 +252,29 @@ def test_the_independent_reader_knows_what_an_approval_of_trust_is_about(site: S
     kind, subject, _ = say("approvals/trust.yaml.security-officer.sigstore.json")
     assert (kind, subject) == ("approval", trust_digest(keys, spec["sovereign"], spec["require"]))
     approval = str(GOLDEN / "approvals/trust.yaml.security-officer.sigstore.json")
-    site.run("keys", "rotate", TRUST, TRUST, "--approval", approval)
+    # It does not say that a Trust resource was approved, so today it does not count, and is made again.
+    rotate = ("keys", "rotate", TRUST, TRUST, "--approval")
+    assert site.run(*rotate, approval, expect=4)["code"] == "approval-without-kind"
+    site.run("sign", TRUST, "--key", "keys/officer.key", "--out", ".", "--log", "officer.jsonl", "--trust", TRUST)
+    site.run(*rotate, "trust.yaml.security-officer.sigstore.json")
+
+
+def test_the_independent_reader_knows_what_approvals_of_today_approve() -> None:
+    """`approvals/` of the golden folder was signed once by the first version that names kinds."""
+    found = {}
+    for path in sorted((FOLDER / "approvals").iterdir()):
+        kind, subject, said = read_statement(path.read_bytes(), KEYS)
+        approves = Statement.parse(open_bundle(path.read_bytes(), path.name).payload, path.name).as_dict()["approves"]
+        assert (kind, approves) == ("approval", said["approves"])
+        found[path.name.partition(".")[0]] = (subject, approves)
+    delivery = {"kind": "delivery", "sovereign": "golden", "stream": "main", "sequence": 1}
+    assert found == {
+        "acme": (str(Digest.of((GOLDEN / "acme.json").read_bytes())), {"kind": "trust-root"}),
+        "delivery": (str(read().digest), delivery),
+        "site": (str(Digest.of(Path(LOCKS[1]).read_bytes())), {"kind": "lock"}),
+        "trust": (str(trust_digest_of(load_trust(Path(TRUST)))), {"kind": "trust-resource", "sovereign": "golden"}),
+        "waiver": (str(Digest.of((GOLDEN / "waiver.yaml").read_bytes())), {"kind": "waiver"}),
+    }
 
 
 def test_a_waiver_and_a_policy_are_named_by_their_bytes() -> None:

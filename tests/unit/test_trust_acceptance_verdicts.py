@@ -12,11 +12,12 @@ from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.content.item import Item
 from airgap.content.lock import Lock
-from airgap.statements.predicates import Approval
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.verdict import Verdict
 from tests.worlds.trust import DAY, HOUR, NOW, World, image, signed, signer
 from tests.worlds.verdicts import EXPIRES, NAME, PASSED, ROOT, refused, say, verdict, world
 
+WAIVED = Approval(Approves(Approvable.WAIVER))
 OTHER = Lock.of("other", [image("busybox:1.36")])
 
 
@@ -107,11 +108,11 @@ Change = Callable[[World], object]
 
 
 def stranger(made: World) -> None:
-    made.evidence["approval"] = signed(signer(), Digest.of(made.waivers[0]), Approval(), "security-officer")
+    made.evidence["approval"] = signed(signer(), Digest.of(made.waivers[0]), WAIVED, "security-officer")
 
 
 def by_station(made: World) -> None:
-    made.evidence["approval"] = signed(made.signers["station"], Digest.of(made.waivers[0]), Approval(), "station")
+    made.evidence["approval"] = signed(made.signers["station"], Digest.of(made.waivers[0]), WAIVED, "station")
 
 
 def ended_officer(made: World) -> None:

@@ -12,8 +12,9 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.resources.trust import ROLES, Revocation, Trust
+from airgap.statements.approval import Approval
 from airgap.statements.dsse import sign_payload
-from airgap.statements.predicates import Approval, Audit, Delivery, Predicate, Pull, Receipt
+from airgap.statements.predicates import Audit, Delivery, Predicate, Pull, Receipt
 from airgap.statements.trust import MAY_SIGN, check_may_sign, good_now, key_ring, verify_bundle
 from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, World, signed, signer, statement, trusted
 
@@ -21,7 +22,7 @@ SUBJECT = Digest.of(b"AIRGAP.json")
 BODIES: dict[str, Predicate] = {
     "pull": Pull({}),
     "delivery": Delivery(),
-    "approval": Approval(),
+    "approval": Approval(None),
     "receipt": Receipt("id", "main", 1, ()),
     "audit": Audit("pass", deep=False, checked=0),
 }

@@ -45,7 +45,7 @@ def grown(trust: Trust, name: str = "exporter-2027", role: str = "exporter", **m
 
 def test_a_key_is_added_and_the_old_one_ends_later(world: World) -> None:
     new = changed(grown(world.trust), "exporter-2026", not_after=NOW + 14 * DAY)
-    found = check_rotation(world.trust, new, world.approve(trust_digest(new)), now=NOW)
+    found = check_rotation(world.trust, new, world.approve_trust(new), now=NOW)
     assert [(one.what, one.key) for one in found.changes] == [
         ("ends", "exporter-2026"),
         ("added", "exporter-2027"),
@@ -71,7 +71,7 @@ ALLOWED: dict[str, Edit] = {
 @pytest.mark.parametrize("name", ALLOWED)
 def test_what_trusts_nobody_more_is_allowed(world: World, name: str) -> None:
     new = ALLOWED[name](world)
-    assert check_rotation(world.trust, new, world.approve(trust_digest(new)), now=NOW).approved
+    assert check_rotation(world.trust, new, world.approve_trust(new), now=NOW).approved
 
 
 WEAKER: dict[str, Edit] = {
@@ -95,7 +95,7 @@ WEAKER: dict[str, Edit] = {
 def test_what_forgets_or_trusts_more_is_refused_though_approved(world: World, name: str) -> None:
     new = WEAKER[name](world)
     with pytest.raises(TrustError) as caught:
-        check_rotation(world.trust, new, world.approve(trust_digest(new)), now=NOW)
+        check_rotation(world.trust, new, world.approve_trust(new), now=NOW)
     assert caught.value.code == "bad-rotation"
     assert caught.value.hint
 
@@ -105,7 +105,7 @@ def test_a_revocation_stays(world: World, after: Revocation | None) -> None:
     old = changed(world.trust, "exporter-2026", revoked=Revocation(at=NOW - 9 * DAY))
     new = changed(old, "exporter-2026", revoked=after)
     with pytest.raises(TrustError, match="trusted again"):
-        check_rotation(old, new, world.approve(trust_digest(new)), now=NOW)
+        check_rotation(old, new, world.approve_trust(new), now=NOW)
 
 
 def test_what_a_revoked_key_is_believed_for_is_shown(world: World) -> None:
@@ -121,7 +121,7 @@ def test_what_a_revoked_key_is_believed_for_is_shown(world: World) -> None:
 
 def test_the_approval_must_be_about_this_very_resource(world: World) -> None:
     approved, other = grown(world.trust), grown(world.trust)
-    approval = world.approve(trust_digest(approved))
+    approval = world.approve_trust(approved)
     with pytest.raises(TrustError) as caught:
         check_rotation(world.trust, other, approval, now=NOW)
     assert caught.value.code == "bad-rotation"
@@ -131,7 +131,7 @@ def test_only_an_officer_of_the_old_resource_approves(world: World) -> None:
     new = grown(world.trust, "officer-2027", "security-officer")
     stranger = World()
     with pytest.raises(TrustError) as caught:
-        check_rotation(world.trust, new, stranger.approve(trust_digest(new)), now=NOW)
+        check_rotation(world.trust, new, stranger.approve_trust(new), now=NOW)
     assert caught.value.code == "unknown-key"
     body = Receipt("0193570e-0000-7000-8000-000000000042", "main", 42, ())
     receipt = signed(world.signers["sovereign"], trust_digest(new), body, "sovereign")
@@ -145,14 +145,14 @@ def test_an_officer_whose_key_is_over_cannot_date_an_approval_back(world: World,
     over = {"not_after": NOW - DAY} if how == "expired" else {"revoked": Revocation(at=NOW - DAY)}
     old = changed(world.trust, "security-officer-2026", **over)
     new = grown(old)
-    approval = world.approve(trust_digest(new), at=NOW - 9 * DAY)
+    approval = world.approve_trust(new, at=NOW - 9 * DAY)
     with pytest.raises(TrustError, match="now expired or revoked"):
         check_rotation(old, new, approval, now=NOW)
 
 
 def test_an_end_that_came_between_approval_and_use_is_no_harm(world: World) -> None:
     new = changed(grown(world.trust), "exporter-2026", not_after=NOW + DAY)
-    approval = world.approve(trust_digest(new), at=NOW)
+    approval = world.approve_trust(new, at=NOW)
     assert check_rotation(world.trust, new, approval, now=NOW + 3 * DAY).approved
 
 

@@ -15,11 +15,11 @@ from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle, pae, sign_payload, verify
 from airgap.statements.keys.file import load_public
 from airgap.statements.log import EMPTY_HEAD
 from airgap.statements.predicates import (
-    Approval,
     Audit,
     Delivery,
     Placed,
@@ -123,6 +123,11 @@ def test_other_bundles_are_refused(data: bytes) -> None:
     assert caught.value.hint
 
 
+APPROVED: list[Predicate] = [
+    Approval(Approves(Approvable.DELIVERY, "bankdhofar", "main", 42)),
+    Approval(Approves(Approvable.TRUST, "bankdhofar")),
+    *(Approval(Approves(kind)) for kind in (Approvable.LOCK, Approvable.TRUST_ROOT, Approvable.WAIVER)),
+]
 BODIES: list[Predicate] = [
     Pull(
         {
@@ -132,7 +137,7 @@ BODIES: list[Predicate] = [
     ),
     Pull({}),
     Delivery(),
-    Approval(),
+    Approval(None),
     Receipt(
         "0193570e",
         "main",
@@ -155,7 +160,7 @@ BODIES: list[Predicate] = [
 ]
 
 
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind)
+@pytest.mark.parametrize("body", [*BODIES, *APPROVED], ids=lambda body: body.kind)
 def test_a_statement_is_read_as_it_was_made(body: Predicate) -> None:
     made = statement(SUBJECT, body, "exporter")
     again = Statement.parse(made.payload, "here")

@@ -16,10 +16,12 @@ from airgap.content.lock import Lock
 from airgap.delivery.index import Evidence, FileSum, Journey
 from airgap.resources.trust import ROLES, Trust, TrustedKey
 from airgap.statements.accepted_state import Accepted, AcceptedState
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import FileSigner
 from airgap.statements.log import EMPTY_HEAD
-from airgap.statements.predicates import Approval, Delivery, Predicate, Pull, PulledItem
+from airgap.statements.predicates import Delivery, Predicate, Pull, PulledItem
+from airgap.statements.rotation import trust_digest
 from airgap.statements.statement import Statement
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -115,9 +117,26 @@ class World:
         self.evidence["pull"] = signed(exporter, self.lock.digest, pull_of(self.lock), "exporter", at=at)
 
     def approve(self, subject: Digest, at: datetime = NOW - HOUR) -> bytes:
-        """The security-officer's approval."""
-        officer = self.signers["security-officer"]
-        return signed(officer, subject, Approval(), "security-officer", at=at)
+        """The security-officer's approval of this delivery, of one of its waivers, or of a lock."""
+        approves = Approves(Approvable.LOCK)
+        if subject == self.digest:
+            approves = self.delivered
+        if subject in map(Digest.of, self.waivers):
+            approves = Approves(Approvable.WAIVER)
+        return self.approve_as(approves, subject, at)
+
+    def approve_trust(self, trust: Trust, at: datetime = NOW - HOUR) -> bytes:
+        """The security-officer's approval of the next Trust resource."""
+        return self.approve_as(Approves(Approvable.TRUST, trust.sovereign), trust_digest(trust), at)
+
+    def approve_as(self, approves: Approves | None, subject: Digest, at: datetime = NOW - HOUR) -> bytes:
+        """The security-officer's approval, of whatever kind; `None` is one of an earlier version."""
+        return signed(self.signers["security-officer"], subject, Approval(approves), "security-officer", at=at)
+
+    @property
+    def delivered(self) -> Approves:
+        """What an approval of the delivery says."""
+        return Approves(Approvable.DELIVERY, self.journey.sovereign, self.journey.stream, self.journey.sequence)
 
     def change_key(self, role: str, **more: object) -> None:
         """Changes the Trust resource's entry of the key with this role."""

@@ -11,7 +11,9 @@ from airgap.cli.context import Context
 from airgap.cli.parser import add_key, command, existing
 
 if TYPE_CHECKING:
-    from airgap.jobs.sign import SignOptions, WrittenApproval
+    from airgap.base.digest import Digest
+    from airgap.jobs.approvables import Seen
+    from airgap.jobs.sign import SignOptions
 
 
 def add(subparsers: Any) -> None:
@@ -22,7 +24,8 @@ def add(subparsers: Any) -> None:
         run,
         summary=("add an approval to a delivery, lock, waiver, trust root or Trust resource; change nothing else"),
         examples="""
-airgap sign /media/usb/nov --key officer.key --role security-officer
+airgap sign /media/usb/nov --dry-run --trust trust.yaml           look: checks it, shows it, prints its digest
+airgap sign /media/usb/nov --key officer.key --trust trust.yaml --digest sha256:…    sign exactly what was looked at
 airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
 airgap sign platform.lock.json --key officer.key --role security-officer --out approvals
 airgap sign waiver.yaml --key officer.key             let items pass despite a failed check (`airgap scan --waiver`)
@@ -52,14 +55,33 @@ airgap sign trust-2027.yaml --key officer.key         accept new signing keys (`
         "--trust",
         type=Path,
         metavar="FILE",
-        help="Trust resource of the receiving side; refuse to sign with a key that it does not accept",
+        help="Trust resource of the receiving side; check the thing as that side will, except for the volumes, and "
+        "refuse to sign with a key that it does not accept",
     )
+    parser.add_argument(
+        "--digest",
+        type=_digest,
+        metavar="DIGEST",
+        help="sign only if the thing has this digest, as --dry-run showed it",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check and show the thing, and sign nothing")
     add_key(parser, what="the approval")
+
+
+def _digest(text: str) -> Digest:
+    from airgap.base.digest import Digest
+    from airgap.base.errors import IntegrityError
+
+    try:
+        return Digest(text)
+    except IntegrityError as error:
+        raise argparse.ArgumentTypeError(f"got {text[:100]!r}, expected sha256: and 64 hex digits") from error
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap sign`."""
     from airgap.jobs.sign import SignOptions, sign
+    from airgap.report.approvable import described
 
     options = SignOptions(
         thing=arguments.thing,
@@ -68,25 +90,40 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         out=arguments.out,
         log=arguments.log,
         trust=arguments.trust,
+        digest=arguments.digest,
+        dry_run=arguments.dry_run,
     )
-    signed = sign(options, context.surroundings(arguments))
-    context.result(
-        {"signature": str(signed.path), "subject": str(signed.subject), "role": options.role},
-        f"{signed.path}: approves {signed.subject}" + (_next(options, signed) if options.out else ""),
-    )
+
+    looked: dict[str, Any] = {}
+
+    def show(seen: Seen) -> None:
+        document, lines = described(seen)
+        looked.update(document)
+        for line in lines:
+            context.note(line)
+
+    done = sign(options, context.surroundings(arguments), show)
+    subject = str(done.seen.digest)
+    path = None if done.path is None else str(done.path)
+    document = {"signature": path, "subject": subject, "role": options.role, "seen": looked}
+    if done.path is None:
+        text = f"dry run: nothing was signed\n  next: to sign exactly this, add --digest {subject}"
+    else:
+        text = f"{path}: approves {subject}" + (_next(options, done.seen, done.path) if options.out else "")
+    context.result(document, text)
     return exits.DONE
 
 
-def _next(options: SignOptions, signed: WrittenApproval) -> str:
+def _next(options: SignOptions, seen: Seen, path: Path) -> str:
     """The command that uses an approval which is not next to the thing that it approves."""
-    from airgap.jobs.sign import Approvable
+    from airgap.statements.approval import Approvable
 
-    thing, path = options.thing, signed.path
+    thing = options.thing
     commands = {
         Approvable.DELIVERY: f"airgap import {thing} {options.out} …",
-        Approvable.ROOT: f"airgap trust pin {thing} --approval {path} …",
+        Approvable.TRUST_ROOT: f"airgap trust pin {thing} --approval {path} …",
         Approvable.TRUST: f"airgap keys rotate OLD {thing} --approval {path}",
         Approvable.WAIVER: f"airgap scan … --waiver {thing} --approval {path}",
         Approvable.LOCK: f"airgap bundle {thing} --approval {path} …",
     }
-    return f"\n  next: {commands[signed.what]}"
+    return f"\n  next: {commands[seen.approves.kind]}"

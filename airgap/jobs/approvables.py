@@ -1,0 +1,169 @@
+"""Things that can be approved: each is read once, and parsed strictly as the kind of thing that it claims to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from airgap.acceptance.open import accept
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, IntegrityError
+from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected, recognized
+from airgap.base.times import utc_text
+from airgap.content.lock import MAX_LOCK, Lock
+from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.read import Media, open_media
+from airgap.jobs.trust_roots import root_of
+from airgap.resources.load import load
+from airgap.resources.trust import Trust
+from airgap.resources.waiver import Waiver
+from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.approval import Approvable, Approves
+from airgap.statements.rotation import Rotation, check_rotation, trust_digest
+from airgap.statements.trust import VerifiedStatement, key_ring
+
+LIST = "a lock, a waiver, a trusted_root.json, a Trust resource, or the folder of a delivery"
+"""Everything that can be approved."""
+_NAME_ONE = "name one of them, or the folder of a delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackedDelivery:
+    """A delivery as it was read: its small files, and the statements that count, if a Trust resource was given."""
+
+    media: Media
+    index: Index
+    statements: tuple[VerifiedStatement, ...] = ()
+
+
+Thing = Lock | Waiver | Trust | TrustRoot | UnpackedDelivery
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One thing, as it was read: what an approval says of it, and what people look at before they sign."""
+
+    path: Path
+    thing: Thing
+    approves: Approves
+    digest: Digest
+    """The subject of the approval. Of a Trust resource: that of its meaning, key files included."""
+    size: int
+    """Bytes of the file, or of AIRGAP.json."""
+    checked: bool = False
+    """True if a Trust resource was given, and the thing passed what the receiving side will check."""
+    rotation: Rotation | None = None
+    """What a Trust resource changes in the one that was given."""
+
+
+def see(path: Path) -> Seen:
+    """Reads one thing, and parses all of it. Raises `InputError` (`unknown-thing`, …), `IntegrityError`, `TrustError`.
+
+    The kind is decided by the content, and for a delivery by its folder. A document that is another kind of thing, or
+    none that is known, is refused, whatever its file is called.
+    """
+    if path.is_dir():
+        return _delivery(path)
+    data = read_input(path, MAX_LOCK, "resource-file")
+    found = recognized(data)
+    read = _READERS.get(found)
+    if read is None and not found.endswith(" resource"):
+        at_index = found == "the index of a delivery"
+        raise _unknown(path, data, f"name the delivery's folder, {path.parent}" if at_index else _NAME_ONE)
+    thing, approves, digest = read(path, data) if read is not None else _resource(path, data)
+    return Seen(path, thing, approves, digest, len(data))
+
+
+def check(seen: Seen, trust: Trust | None, now: datetime) -> Seen:
+    """Checks a thing as far as the receiving side will; with `trust`, all that needs no volume.
+
+    1. A waiver has not expired; a Trust resource is consistent (`key_ring`). 2. With `trust`: a delivery passes what
+    `verify --index-only` checks, except that it may lack the approval; a Trust resource is one that may replace
+    `trust`. Raises `InputError` (`waiver-expired`), `TrustError`, `IntegrityError`.
+    """
+    thing = seen.thing
+    # 1.
+    if isinstance(thing, Waiver) and thing.expired(now):
+        raise InputError(
+            "waiver-expired",
+            f"{seen.path}: expired at {utc_text(thing.expires)}; the local time is {utc_text(now)}",
+            "set a later `expires`, then sign it",
+        )
+    if isinstance(thing, Trust):
+        key_ring(thing)
+    # 2.
+    if trust is None:
+        return seen
+    if isinstance(thing, Trust):
+        return replace(seen, checked=True, rotation=check_rotation(trust, thing, None, now=now))
+    if isinstance(thing, UnpackedDelivery):
+        return replace(seen, checked=True, thing=_accepted(seen, trust, now))
+    return replace(seen, checked=True)
+
+
+def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
+    require = tuple(kind for kind in trust.require if kind != "approval") or ("delivery",)
+    state = AcceptedState(trust.sovereign)
+    opened = accept([seen.path], replace(trust, require=require), state, sovereign=trust.sovereign, now=now)
+    if opened.media.digest != seen.digest:
+        raise IntegrityError(
+            "digest-mismatch",
+            f"{seen.path / INDEX_NAME}: got {opened.media.digest}, expected {seen.digest}: it was changed meanwhile",
+            "find out who writes to the medium, then run the same command again",
+        )
+    return UnpackedDelivery(opened.media, opened.index, opened.admitted.statements)
+
+
+def _delivery(folder: Path) -> Seen:
+    media = open_media([folder])
+    data = media.index_bytes
+    if recognized(data) != "the index of a delivery":
+        what = not_expected(str(folder / INDEX_NAME), data, "the index of a delivery")
+        raise InputError("unknown-thing", what, f"do not sign it as a delivery; what can be signed: {LIST}")
+    index = Index.decode(data)
+    journey = index.journey
+    approves = Approves(Approvable.DELIVERY, journey.sovereign, journey.stream, journey.sequence)
+    return Seen(folder, UnpackedDelivery(media, index), approves, media.digest, len(data))
+
+
+def _lock(path: Path, data: bytes) -> tuple[Thing, Approves, Digest]:
+    lock = Lock.decode(data, str(path))
+    return lock, Approves(Approvable.LOCK), lock.digest
+
+
+def _root(path: Path, data: bytes) -> tuple[Thing, Approves, Digest]:
+    root = root_of(path.stem, data, path)
+    return root, Approves(Approvable.TRUST_ROOT), root.digest
+
+
+_READERS: Mapping[str, Callable[[Path, bytes], tuple[Thing, Approves, Digest]]] = {
+    "a lock": _lock,
+    "a trusted_root.json": _root,
+}
+
+
+def _resource(path: Path, data: bytes) -> tuple[Thing, Approves, Digest]:
+    """The Trust or the Waiver of a resource file. All its documents are checked."""
+    made = load(data, base_dir=path.absolute().parent, label=str(path))
+    found = [one for one in made if isinstance(one, Trust | Waiver)]
+    if len(found) > 1:
+        raise InputError(
+            "unknown-thing",
+            f"{path} is both a Trust resource and a waiver",
+            "put each into its own file, and sign them one at a time",
+        )
+    if not found:
+        raise _unknown(path, data, _NAME_ONE)
+    [thing] = found
+    if isinstance(thing, Trust):
+        return thing, Approves(Approvable.TRUST, thing.sovereign), trust_digest(thing)
+    return thing, Approves(Approvable.WAIVER), thing.digest
+
+
+def _unknown(path: Path, data: bytes, hint: str) -> InputError:
+    what = not_expected(str(path), data, "a lock, a waiver, a trusted_root.json or a Trust resource")
+    return InputError("unknown-thing", what, hint)

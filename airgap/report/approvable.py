@@ -1,0 +1,144 @@
+"""What a signer sees of a thing before signing it: in words, and for `--json`. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from airgap.base.errors import AirgapError
+from airgap.base.times import utc_text
+from airgap.content.lock import Lock
+from airgap.jobs.approvables import Seen, UnpackedDelivery
+from airgap.kinds.table import kind_of
+from airgap.report.judged import judged
+from airgap.report.trust import described_root, described_trust
+from airgap.resources.trust import Trust
+from airgap.resources.waiver import Waiver
+from airgap.signatures.roots.trust_root import TrustRoot
+
+MAX_LINES = 2000
+"""Lines for people; `--json` has everything."""
+_MAX_LINE = 500
+"""Characters of a line. Nobody has vouched for the names in it yet."""
+
+
+def described(seen: Seen) -> tuple[dict[str, Any], list[str]]:
+    """The JSON document, and the lines for people: one fact a line, whatever the names contain."""
+    content, lines = _content(seen)
+    document = {
+        "approves": seen.approves.as_dict(),
+        "digest": str(seen.digest),
+        "size": seen.size,
+        "checked": seen.checked,
+        "content": content,
+    }
+    found = [_one_line(line) for line in (*_head(seen), *lines)]
+    left = len(found) - MAX_LINES
+    return document, found if left <= 0 else [*found[:MAX_LINES], f"  … and {left} more lines: see --json"]
+
+
+def _head(seen: Seen) -> Iterable[str]:
+    of_what = " of AIRGAP.json" if isinstance(seen.thing, UnpackedDelivery) else ""
+    yield f"{seen.path} is {seen.approves}"
+    yield f"  {seen.digest}, {seen.size} bytes{of_what}"
+
+
+def _content(seen: Seen) -> tuple[dict[str, Any], Iterable[str]]:
+    thing = seen.thing
+    if isinstance(thing, UnpackedDelivery):
+        judgement, said = _judged(thing)
+        return {**_delivery(thing), "judged": judgement}, _delivery_lines(seen, thing, said)
+    if isinstance(thing, Lock):
+        return thing.as_dict(), [f"  lock {thing.name!r}, items: {len(thing.items)}", *_lock_lines(thing)]
+    if isinstance(thing, TrustRoot):
+        document, lines = described_root(thing)
+        return document, [f"  {line}" for line in lines]
+    if isinstance(thing, Trust):
+        document, lines = described_trust(thing)
+        changes = None if seen.rotation is None else [change.as_dict() for change in seen.rotation.changes]
+        return {**document, "changes": changes}, [*(f"  {line}" for line in lines), *_change_lines(seen)]
+    waiver = _waiver(thing)
+    return waiver, [f"  {name}: {_words(value)}" for name, value in waiver.items()]
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _lock_lines(lock: Lock) -> Iterable[str]:
+    for item in lock.items:
+        yield f"  {item.kind:<6} {item.name}  {kind_of(item).shown(item)}"
+        if item.source != item.name:
+            yield f"         from {item.source}"
+
+
+def _change_lines(seen: Seen) -> Iterable[str]:
+    if seen.rotation is None:
+        yield "  not compared with the Trust resource that it replaces: pass that one with --trust"
+        return
+    for change in seen.rotation.changes:
+        yield f"  change: {change.what} {change.key} {change.detail}"
+    if not seen.rotation.changes:
+        yield "  no change: it says the same as the one that it replaces"
+    yield from (f"  note: {note}" for note in seen.rotation.notes)
+
+
+def _delivery(thing: UnpackedDelivery) -> dict[str, Any]:
+    journey, contents = thing.index.journey, thing.index.contents
+    return {
+        "id": journey.id,
+        "sovereign": journey.sovereign,
+        "stream": journey.stream,
+        "sequence": journey.sequence,
+        "created": utc_text(journey.created),
+        "expires": utc_text(journey.expires),
+        "basedOn": journey.based_on or None,
+        "locks": [str(digest) for digest in contents.locks],
+        "items": [{"item": one.item, "kind": one.kind, "digest": str(one.digest)} for one in contents.roots],
+        "volumes": [volume.as_dict() for volume in contents.volumes],
+        "blobs": len(contents.blobs),
+        "signatures": sorted(thing.media.signatures),
+        "signedBy": [{"key": one.key.name, "role": one.role, "kind": one.statement.kind} for one in thing.statements],
+    }
+
+
+def _delivery_lines(seen: Seen, thing: UnpackedDelivery, judgement: Sequence[str]) -> Iterable[str]:
+    journey, contents = thing.index.journey, thing.index.contents
+    yield f"  id       {journey.id}"
+    yield f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}"
+    if journey.based_on:
+        yield f"  based on {journey.based_on}"
+    yield f"  volumes  {len(contents.volumes)}, {sum(one.size for one in contents.volumes)} bytes, not read"
+    yield f"  items    {len(contents.roots)}, of {len(contents.locks)} locks"
+    yield from (f"  {one.kind:<6} {one.item}  {one.digest}" for one in contents.roots)
+    yield from (f"  {line}" for line in judgement)
+    for one in thing.statements:
+        yield f"  {one.statement.kind} signed by {one.key.name!r} ({one.role})"
+    if not seen.checked:
+        yield f"  signatures not checked: pass --trust FILE to check them; files: {', '.join(thing.media.signatures)}"
+
+
+def _judged(thing: UnpackedDelivery) -> tuple[dict[str, Any] | None, Sequence[str]]:
+    """What the evidence says: verdicts, waivers, and the trust roots that an approval of the delivery lets in."""
+    try:
+        found = judged(thing.media, thing.index, [one.statement for one in thing.statements] or None)
+    except AirgapError as error:
+        return None, [f"evidence {error}"]
+    return found.as_dict(), found.lines()
+
+
+def _waiver(waiver: Waiver) -> dict[str, Any]:
+    return {
+        "name": waiver.name,
+        "digests": [str(digest) for digest in waiver.digests],
+        "checks": list(waiver.checks),
+        "approver": waiver.approver,
+        "reason": waiver.reason,
+        "expires": utc_text(waiver.expires),
+    }
+
+
+def _one_line(text: str) -> str:
+    """A line that stays one: names that nobody vouched for may contain line breaks, or be very long."""
+    flat = text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", " ")
+    return flat if len(flat) <= _MAX_LINE else f"{flat[:_MAX_LINE]}…"

@@ -1,0 +1,133 @@
+"""An approval: a security-officer's word about one digest, about what kind of thing it is, and for whom it counts.
+
+A digest alone says nothing about what was looked at: the bytes of a Trust resource in a file called AIRGAP.json have
+the digest that `keys rotate` asks for. So an approval names the kind of its subject, and it counts only as that kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from airgap.base.errors import TrustError
+from airgap.base.json_fields import Fields
+
+
+class Approvable(StrEnum):
+    """What can be approved: the kinds of subjects, by the names that statements have for them."""
+
+    DELIVERY = "delivery"
+    LOCK = "lock"
+    TRUST_ROOT = "trust-root"
+    TRUST = "trust-resource"
+    WAIVER = "waiver"
+
+    @property
+    def words(self) -> str:
+        """The kind in a sentence, with its article."""
+        return _WORDS[self]
+
+
+_WORDS: Mapping[Approvable, str] = {
+    Approvable.DELIVERY: "a delivery",
+    Approvable.LOCK: "a lock",
+    Approvable.TRUST_ROOT: "a trust root",
+    Approvable.TRUST: "a Trust resource",
+    Approvable.WAIVER: "a waiver",
+}
+_CONTEXT: Mapping[Approvable, frozenset[str]] = {
+    Approvable.DELIVERY: frozenset({"sovereign", "stream", "sequence"}),
+    Approvable.TRUST: frozenset({"sovereign"}),
+}
+"""The context that an approval of a kind names. The other kinds have none: one lock or waiver may serve several."""
+WITHOUT_KIND = frozenset({Approvable.DELIVERY, Approvable.LOCK})
+"""The kinds as which an approval without a kind counts: earlier versions wrote none. Of these two, deliveries are on
+their way and in archives. A delivery is also signed by the one who cut it, and content is judged by its verdict. An
+approval of another kind changes whose signatures count, so it must say that this was meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approves:
+    """What an approval approves: the kind of its subject, and the context in which it counts."""
+
+    kind: Approvable
+    sovereign: str = ""
+    """The Sovereign of a delivery or a Trust resource."""
+    stream: str = ""
+    """Of a delivery."""
+    sequence: int = 0
+    """Of a delivery."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape: the kind, and its context."""
+        given = {"sovereign": self.sovereign, "stream": self.stream, "sequence": self.sequence}
+        context = _CONTEXT.get(self.kind, frozenset())
+        return {"kind": str(self.kind), **{name: value for name, value in given.items() if name in context}}
+
+    @classmethod
+    def read(cls, fields: Fields, name: str) -> Approves:
+        """Reads the object `name` of a predicate. Raises as `fields` does."""
+        kinds = fields.inner(name, {"kind"}, frozenset({"sovereign", "stream", "sequence"}))
+        kind = Approvable(kinds.choice("kind", frozenset(Approvable)))
+        context = _CONTEXT.get(kind, frozenset())
+        found = fields.inner(name, {"kind"} | context)
+        return cls(
+            kind,
+            found.text("sovereign") if "sovereign" in context else "",
+            found.text("stream") if "stream" in context else "",
+            found.number("sequence") if "sequence" in context else 0,
+        )
+
+    def __str__(self) -> str:
+        """For messages. Names may come from anyone, so they are cut."""
+        if self.kind is Approvable.DELIVERY:
+            return f"delivery {self.sequence} of stream {self.stream[:100]!r} for {self.sovereign[:100]!r}"
+        return self.kind.words + (f" for {self.sovereign[:100]!r}" if self.sovereign else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """By the security-officer: this lock, delivery, waiver, trust root or Trust resource (the subject) is good."""
+
+    kind: ClassVar[str] = "approval"
+    FIELDS: ClassVar[frozenset[str]] = frozenset()
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"approves"})
+
+    approves: Approves | None
+    """`None`: an approval that an earlier version wrote."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON fields."""
+        return {} if self.approves is None else {"approves": self.approves.as_dict()}
+
+    @classmethod
+    def read(cls, fields: Fields) -> Approval:
+        """Reads the body from a predicate."""
+        return cls(Approves.read(fields, "approves") if fields.has("approves") else None)
+
+    def check(self, needed: Approves, where: str, *, without_kind: bool | None = None) -> None:
+        """Raises `TrustError` unless the approval counts as one of `needed`, which the caller derived from the subject.
+
+        1. An approval without a kind counts only for the kinds of `WITHOUT_KIND`, or as `without_kind` says:
+           `approval-without-kind`.
+        2. The kind and its context are the needed ones: `approval-of-other-kind`.
+
+        `where` names the approval in errors.
+        """
+        found = self.approves
+        if found is None:
+            if needed.kind in WITHOUT_KIND if without_kind is None else without_kind:
+                return
+            raise TrustError(
+                "approval-without-kind",
+                f"{where} does not say what kind of thing it approves, so it does not count for {needed.kind.words}",
+                "an earlier version wrote it: move it away, and have the same thing approved again with `airgap sign`",
+            )
+        if found != needed:
+            raise TrustError(
+                "approval-of-other-kind",
+                f"{where} approves {found}, expected an approval of {needed}",
+                "do not use it; ask its signer what was signed, and have the right thing approved with `airgap sign`",
+            )
