@@ -24,8 +24,8 @@ def add(subparsers: Any) -> None:
         run,
         summary=("add an approval to a delivery, lock, waiver, trust root or Trust resource; change nothing else"),
         examples="""
-airgap sign /media/usb/nov --dry-run --trust trust.yaml           look: checks it, shows it, prints its digest
-airgap sign /media/usb/nov --key officer.key --trust trust.yaml --digest sha256:…    sign exactly what was looked at
+airgap sign /media/usb/nov --trust trust.yaml --dry-run           check it, show it, print its digest
+airgap sign /media/usb/nov --trust trust.yaml --key officer.key   with --digest DIGEST: only what was looked at
 airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
 airgap sign platform.lock.json --key officer.key --role security-officer --out approvals
 airgap sign waiver.yaml --key officer.key             let items pass despite a failed check (`airgap scan --waiver`)
