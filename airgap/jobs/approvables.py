@@ -111,7 +111,7 @@ def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
     opened = accept([seen.path], replace(trust, require=require), state, sovereign=trust.sovereign, now=now)
     if opened.media.digest != seen.digest:
         raise IntegrityError(
-            "digest-mismatch",
+            "other-digest",
             f"{seen.path / INDEX_NAME}: got {opened.media.digest}, expected {seen.digest}: it was changed meanwhile",
             "find out who writes to the medium, then run the same command again",
         )

@@ -64,14 +64,14 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     the log, sign, keep a copy where the log is our own. 7. Write the approval. It replaces nothing, and follows no link
     of the delivery.
 
-    Raises `InputError` (`unknown-thing`, `signature-exists`, `wrong-key`, …), `IntegrityError` (`digest-mismatch`, …),
+    Raises `InputError` (`unknown-thing`, `signature-exists`, `wrong-key`, …), `IntegrityError` (`other-digest`, …),
     `TrustError`, `StoreError`.
     """
     # 1.
     seen = see(options.thing)
     if options.digest is not None and options.digest != seen.digest:
         raise IntegrityError(
-            "digest-mismatch",
+            "other-digest",
             f"{options.thing}: got {seen.digest}, expected {options.digest}, as --digest says",
             "it is not what was looked at: look at it again with `airgap sign THING --dry-run`",
         )
