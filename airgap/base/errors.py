@@ -25,16 +25,38 @@ Side = Literal["", "origin", "destination"]
 """Where something comes from, or where it goes."""
 
 
+MAX_LINE = 4000
+"""Characters of a line of a message. Values in it may come from hostile files of 64 MiB."""
+MAX_LINES = 200
+"""Lines of a message."""
+
+
+def brief(text: str) -> str:
+    """`text` as a message may show it: the middle of a longer line, and further lines, are left out."""
+    if len(text) <= MAX_LINE:
+        return text
+    lines = text.split("\n", MAX_LINES)
+    return "\n".join(map(_brief_line, lines[:MAX_LINES])) + ("\n…" if len(lines) > MAX_LINES else "")
+
+
+def _brief_line(line: str) -> str:
+    if len(line) <= MAX_LINE:
+        return line
+    begin, end = MAX_LINE * 3 // 4, MAX_LINE // 5
+    return f"{line[:begin]}… ({len(line) - begin - end} characters left out) …{line[-end:]}"
+
+
 class AirgapError(Exception):
     """Base of all expected failures.
 
-    `what` reads `got …, expected …` where possible.
+    `what` reads `got …, expected …` where possible. Longer texts are shortened here, at the place where every message
+    is made (`brief`).
     """
 
     exit_code = 5
 
     def __init__(self, code: str, what: str, hint: str = "") -> None:
-        super().__init__(code, what, hint)
+        super().__init__(code, brief(what), brief(hint))
         self.also: Sequence[AirgapError] = ()
         """Other errors of the same run. The exit code is that of this error."""
 
@@ -63,7 +85,7 @@ class AirgapError(Exception):
 
     def _reworded(self, what: str, hint: str) -> Self:
         made = copy(self)
-        made.args = (self.code, what, hint)
+        made.args = (self.code, brief(what), brief(hint))
         made.__cause__ = self
         return made
 

@@ -17,7 +17,6 @@ _HINTS = {
     errno.ENOTDIR: _PATH,
     errno.ENAMETOOLONG: _PATH,
     errno.ELOOP: _PATH,
-    errno.ENXIO: _PATH,  # a socket
     errno.EISDIR: "name the file itself",
     errno.EINVAL: "name the file itself",  # a device, a pipe
     errno.EACCES: _RIGHTS,
@@ -53,20 +52,50 @@ class NotPlainError(OSError):
     """A folder, a device, a pipe or a socket where a file was expected."""
 
 
+def open_plain(path: Path, *, follow: bool = False) -> tuple[int, int]:
+    """Opens a regular file for reading; returns its descriptor and its size in bytes.
+
+    Follows a symbolic link only with `follow`. Nothing else is opened: opening a device can do something, and opening a
+    pipe can wait for ever. Raises `NotPlainError` and every other `OSError`.
+    """
+    _check_plain(os.stat(path, follow_symlinks=follow).st_mode)
+    # Non-blocking, because the file may have been replaced by a named pipe in the meantime.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    try:
+        info = os.fstat(fd)
+        _check_plain(info.st_mode)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, info.st_size
+
+
+def plain_size(path: Path) -> int | None:
+    """The size of a regular file in bytes; `None` for anything else, also a symbolic link, and for nothing."""
+    try:
+        info = path.lstat()
+    except OSError:
+        return None
+    return info.st_size if stat.S_ISREG(info.st_mode) else None
+
+
+def _check_plain(mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if not stat.S_ISREG(mode):
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise NotPlainError(number, os.strerror(number))
+
+
 def read_plain(path: Path, limit: int, *, follow: bool = False) -> bytes | None:
     """The bytes of a regular file; `None` if it is larger than `limit` (unread, if its size already says so).
 
     Follows a symbolic link only with `follow`. Raises `NotPlainError` and every other `OSError`.
     """
-    # Non-blocking, so that opening a named pipe returns at once.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    fd, size = open_plain(path, follow=follow)
     try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            number = errno.EISDIR if stat.S_ISDIR(info.st_mode) else errno.EINVAL
-            raise NotPlainError(number, os.strerror(number))
         # Files of the kernel report size 0, and other files grow while they are read.
-        pieces, left = [], 0 if info.st_size > limit else limit + 1
+        pieces, left = [], 0 if size > limit else limit + 1
         while left and (piece := os.read(fd, min(left, _PIECE))):
             pieces.append(piece)
             left -= len(piece)

@@ -14,7 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.errors import AirgapError, InputError, StoreError
+from airgap.base.errors import AirgapError, InputError, StoreError, brief
 from airgap.base.progress import Progress, Silent
 from airgap.base.times import utc_text
 from airgap.cli.bar import Bar
@@ -75,6 +75,7 @@ class Context:
 
     def note(self, message: str) -> None:
         """Writes a message for people to stderr."""
+        message = brief(message)
         self.end_progress()
         self.log(message)
         if not self.quiet:

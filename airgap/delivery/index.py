@@ -38,7 +38,12 @@ MAX_STREAM = 220
 CUT_AGAIN = "have the delivery cut again"
 """The next step if the delivery itself is wrong."""
 
+MAX_VOLUMES = 9999
+"""The largest number that fits the digits in the file names."""
+
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
+_BLOCK = 512
+"""Bytes of a block of a tar: a file's header takes one, and its content begins at the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +186,9 @@ class Index:
         except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
             why = error.what if isinstance(error, AirgapError) else f"{type(error).__name__}: {error}"
             raise IntegrityError("bad-index", f"{INDEX_NAME}: {why}") from error
+        _check_extents(index.contents)
         if index.encode() != data:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: the bytes differ from what airgap writes")
-        _check_extents(index.contents)
         return index
 
 
@@ -262,6 +267,8 @@ def _sum(value: Any, expected_name: str) -> FileSum:
 def _contents(value: Any) -> Contents:
     _fields(value, "locks roots volumes blobs")
     volumes = value["volumes"]
+    if not 1 <= len(volumes) <= MAX_VOLUMES:
+        raise ValueError(f"volumes: got {len(volumes)}, expected 1 to {MAX_VOLUMES}")
     for volume in volumes:
         _fields(volume, "name sha256 size")
     for root in value["roots"]:
@@ -298,15 +305,34 @@ def _journey(value: Any) -> Journey:
 
 
 def _check_extents(contents: Contents) -> None:
+    """Checks that the blobs fit into the volumes: no byte is in two of them, and each has room for its tar header.
+
+    So what a delivery holds is not more than what its media hold, and the number of extents is bounded too. Takes
+    O(n log n). Raises `IntegrityError` (`bad-index`).
+    """
+    placed: list[tuple[int, int, int, Digest]] = []
     for digest, extents in contents.blobs.items():
-        for extent in extents:
+        for number, extent in enumerate(extents):
+            if extent.volume != extents[0].volume + number:
+                raise _bad_extents(f"{digest}: its parts are not in one volume after the other")
             if not 1 <= extent.volume <= len(contents.volumes):
-                raise IntegrityError(
-                    "bad-index",
-                    f"{INDEX_NAME}: {digest} is in volume {extent.volume}, which does not exist",
-                )
+                raise _bad_extents(f"{digest} is in volume {extent.volume}, which does not exist")
             volume = contents.volumes[extent.volume - 1]
             if extent.offset + extent.length > volume.size:
-                raise IntegrityError("bad-index", f"{INDEX_NAME}: {digest} reaches beyond the end of {volume.name}")
+                raise _bad_extents(f"{digest} reaches beyond the end of {volume.name}")
+            if not extent.length and len(extents) > 1:
+                raise _bad_extents(f"{digest} has a part without a byte")
+            placed.append((extent.volume, extent.offset, extent.length, digest))
         if not extents:
-            raise IntegrityError("bad-index", f"{INDEX_NAME}: {digest} is in no volume")
+            raise _bad_extents(f"{digest} is in no volume")
+    placed.sort()
+    before, end = 0, 0
+    for at, offset, length, digest in placed:
+        end = end if at == before else 0
+        if offset < end + _BLOCK or offset % _BLOCK:
+            raise _bad_extents(f"{digest}: byte {offset} of volume {at} is not where a file of a tar can begin")
+        before, end = at, offset + length + -length % _BLOCK
+
+
+def _bad_extents(what: str) -> IntegrityError:
+    return IntegrityError("bad-index", f"{INDEX_NAME}: {what}", CUT_AGAIN)

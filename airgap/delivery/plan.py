@@ -14,13 +14,11 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.content.graph import ANNOTATION_REF_NAME, OCI_INDEX, Descriptor
 from airgap.delivery import tar as tape
-from airgap.delivery.index import Extent
+from airgap.delivery.index import MAX_VOLUMES, Extent
 from airgap.store.layout import LAYOUT_FILE
 
 MIN_VOLUME = 64 << 10
 """Bytes of the smallest volume: below it, headers outweigh content. Real media start at megabytes."""
-MAX_VOLUMES = 9999
-"""The largest number that fits the digits in the file names."""
 DEFAULT_VOLUME = 4095 << 20
 """FAT32 holds files below 4 GiB."""
 

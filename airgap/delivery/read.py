@@ -7,15 +7,16 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.base.digest import CHUNK, Digest, hash_stream
+from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_errors
 from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
-from airgap.base.inputs import NotPlainError, read_plain
+from airgap.base.inputs import NotPlainError, open_plain, plain_size, read_plain
 from airgap.base.known_files import not_expected
 from airgap.content.graph import Descriptor
 from airgap.delivery.index import (
@@ -101,24 +102,35 @@ def _signatures(folder: Path, into: dict[str, bytes]) -> None:
 
 
 def signature_names(folder: Path) -> list[str]:
-    """The names of the files in `signatures/` that count. Other files there, such as a desktop's own, do not."""
+    """The names of the files in `signatures/` that count. Other files there, such as a desktop's own, do not.
+
+    If there are more than `MAX_SIGNATURES`, it stops after one more.
+    """
     with disk_errors(folder), os.scandir(folder) as entries:
-        return sorted(
+        counting = (
             entry.name
             for entry in entries
             if entry.name.endswith(SIGNATURE_SUFFIX)
             and not entry.name.startswith(".")
             and entry.is_file(follow_symlinks=False)
         )
+        return sorted(islice(counting, MAX_SIGNATURES + 1))
+
+
+@contextlib.contextmanager
+def _media_errors(path: Path) -> Iterator[None]:
+    """As `disk_errors`; what is not a file raises `IntegrityError` (`not-file`)."""
+    with disk_errors(path):
+        try:
+            yield
+        except NotPlainError as error:
+            hint = "copy it again from the original medium"
+            raise IntegrityError("not-file", f"{path}: not a file", hint) from error
 
 
 def _read(path: Path, limit: int) -> bytes:
-    with disk_errors(path):
-        try:
-            data = read_plain(path, limit)
-        except NotPlainError as error:  # the file may have been replaced by a pipe in the meantime
-            hint = "copy it again from the original medium"
-            raise IntegrityError("not-file", f"{path}: not a file", hint) from error
+    with _media_errors(path):
+        data = read_plain(path, limit)
     if data is None:
         raise TooLargeError("too-large", f"{path}: more than {limit} bytes")
     return data
@@ -156,11 +168,8 @@ class Volumes:
         volume = self.contents.volumes[number - 1]
         for folder in self.folders:
             path = folder / volume.name
-            try:
-                if not path.is_symlink() and path.stat().st_size == volume.size:
-                    return path
-            except OSError:
-                continue
+            if plain_size(path) == volume.size:
+                return path
         return None
 
     def has(self, descriptor: Descriptor) -> bool:
@@ -177,11 +186,7 @@ class Volumes:
         if self.spool is None:
             return None
         path = self.spool / extent_name(digest, number)
-        try:
-            whole = not path.is_symlink() and path.stat().st_size == self.contents.blobs[digest][number - 1].length
-        except OSError:
-            return None
-        return path if whole else None
+        return path if plain_size(path) == self.contents.blobs[digest][number - 1].length else None
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The blob from `offset` on.
@@ -216,7 +221,7 @@ class Volumes:
                 return self._fds[extent.volume], extent.offset
             path = self.path(extent.volume)
             if path is not None:
-                self._fds[extent.volume] = _open(path)
+                self._fds[extent.volume] = open_file(path)
                 return self._fds[extent.volume], extent.offset
         path = self._spooled(digest, number)
         if path is None:
@@ -225,7 +230,7 @@ class Volumes:
                 f"{self.contents.volumes[extent.volume - 1].name} is in none of the folders, or is not complete",
                 "insert the disk that contains it, and pass its folder too",
             )
-        owned.append(_open(path))
+        owned.append(open_file(path))
         return owned[-1], 0
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
@@ -240,9 +245,10 @@ def extent_name(digest: Digest, number: int) -> str:
     return f"{digest.hex}.part-{number:04d}"
 
 
-def _open(path: Path) -> int:
-    with disk_errors(path):
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def open_file(path: Path) -> int:
+    """The descriptor of a plain file on the media. Raises `StoreError`, `IntegrityError` (`not-file`)."""
+    with _media_errors(path):
+        return open_plain(path)[0]
 
 
 class _Extents(io.RawIOBase):
@@ -286,13 +292,21 @@ class _Extents(io.RawIOBase):
         return 0
 
 
-def hash_file(path: Path) -> tuple[str, int]:
-    """sha256 in hex and size in bytes of a complete file, read once in 1 MiB pieces. Raises `StoreError`."""
-    with disk_errors(path):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb", buffering=0) as file:
-            digest, size = hash_stream(file)
-    return digest.hex, size
+def hash_file(path: Path, size: int) -> str:
+    """sha256 in hex of a file of `size` bytes, read once in 1 MiB pieces; `""` for a file of another size.
+
+    A file of another size is not read: a hole of any size fits on a small medium. Raises `StoreError`,
+    `IntegrityError` (`not-file`).
+    """
+    hasher, left = hashlib.sha256(), size + 1
+    with os.fdopen(open_file(path), "rb", buffering=0) as file, disk_errors(path):
+        if os.fstat(file.fileno()).st_size == size:
+            buffer = memoryview(bytearray(CHUNK))
+            # One byte more than `size`, to see whether the file grows while it is read.
+            while left and (count := file.readinto(buffer[:left])):
+                hasher.update(buffer[:count])
+                left -= count
+    return hasher.hexdigest() if left == 1 else ""
 
 
 def read_evidence(media: Media, sha256: str, size: int) -> bytes:
@@ -300,10 +314,10 @@ def read_evidence(media: Media, sha256: str, size: int) -> bytes:
     problem = None
     for folder in media.folders:
         path = folder / EVIDENCE_NAME
-        if not path.is_file():
+        found = plain_size(path)
+        if found is None:
             continue
-        data = _read(path, size)
-        if len(data) == size and hashlib.sha256(data).hexdigest() == sha256:
+        if found == size and hashlib.sha256(data := _read(path, size)).hexdigest() == sha256:
             return data
         problem = path
     if problem is not None:

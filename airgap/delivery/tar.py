@@ -6,10 +6,9 @@ Source: POSIX.1-2017, pax, "ustar Interchange Format".
 
 from __future__ import annotations
 
-import io
+import re
 import tarfile
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Iterable
 
 from airgap.base.errors import IntegrityError
 
@@ -18,6 +17,9 @@ END = bytes(2 * BLOCK)
 """Two zero blocks end an archive; no padding to 10 KiB follows."""
 MAX_MEMBERS = 100_000
 """Members of evidence.tar: more than the statements of any delivery."""
+
+_OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
+"""A number in a header. Larger and negative numbers have another form, which no file of at most 1 GiB needs."""
 
 
 def header(name: str, size: int) -> bytes:
@@ -40,32 +42,35 @@ def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
     return b"".join([*pieces, END])
 
 
-def unpack(stream: BinaryIO, limit: int) -> Iterator[tuple[str, bytes]]:
-    """The files of an archive that `pack` made, in its order, at most `limit` bytes in total.
-
-    Refuses all members except regular files, such as links and devices. Raises `IntegrityError`.
-    """
-    total = 0
-    try:
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for count, member in enumerate(archive):
-                total += member.size
-                if not member.isreg() or count >= MAX_MEMBERS or total > limit:
-                    raise IntegrityError(
-                        "bad-archive",
-                        f"{member.name!r}: not a plain file, too large, or one file too many",
-                    )
-                file = archive.extractfile(member)
-                yield member.name, file.read() if file else b""
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise IntegrityError("bad-archive", f"not a tar archive: {error}") from error
-
-
 def read_archive(data: bytes, limit: int) -> dict[str, bytes]:
-    """`unpack` for bytes; refuses a name that occurs twice."""
+    """The files of an archive like those that `pack` makes, by name in its order, at most `limit` bytes in total.
+
+    Takes ustar headers of plain files only: no links, devices, sparse files or pax headers, whose sizes are not what is
+    in the archive. Nothing but zeros follows the last file, and no name occurs twice. Raises `IntegrityError`
+    (`bad-archive`).
+    """
     files: dict[str, bytes] = {}
-    for name, content in unpack(io.BytesIO(data), limit):
+    at = 0
+    while any(block := data[at : at + BLOCK]):
+        name, size = _member(block)
+        begin, at = at + BLOCK, at + BLOCK + size + padding(size)
+        if at > min(len(data), limit) or len(files) >= MAX_MEMBERS:
+            raise IntegrityError("bad-archive", f"{name!r}: reaches beyond the end, or is one file too many")
         if name in files:
             raise IntegrityError("bad-archive", f"{name!r} occurs twice")
-        files[name] = content
+        files[name] = data[begin : begin + size]
+    if len(data) - at < len(END) or data.count(0, at) != len(data) - at:
+        raise IntegrityError("bad-archive", f"not a tar archive: it does not end with zeros at byte {at}")
     return files
+
+
+def _member(block: bytes) -> tuple[str, int]:
+    """Name and size of a plain file, from its header. Raises `IntegrityError` (`bad-archive`)."""
+    name = block[:100].rstrip(b"\0").decode("ascii", "backslashreplace")
+    size, checksum = _OCTAL.fullmatch(block[124:136]), _OCTAL.fullmatch(block[148:156])
+    plain = block[156:157] in (b"0", b"\0") and block[257:265] == b"ustar\x0000" and not any(block[345:])
+    if not plain or not name or size is None or checksum is None:
+        raise IntegrityError("bad-archive", f"{name!r}: not the ustar header of a plain file")
+    if int(checksum[1], 8) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
+        raise IntegrityError("bad-archive", f"{name!r}: the checksum of its header is wrong")
+    return name, int(size[1], 8)

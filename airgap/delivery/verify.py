@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors
+from airgap.base.inputs import plain_size
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.delivery import readme as people
@@ -19,6 +24,11 @@ from airgap.delivery.index import (
     Index,
 )
 from airgap.delivery.read import Media, hash_file, signature_names
+
+MAX_UNLISTED = 50
+"""Extra files of one folder that a report lists by name."""
+MAX_SHOWN = 5
+"""Roots that the report about one volume names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,12 @@ def check_files(index: Index, media: Media, jobs: int, progress: Progress) -> li
     """Hashes volumes and evidence completely, compares README.txt and SHA256SUMS, and reports extra files."""
     listed = [*index.contents.volumes, index.journey.evidence.file]
     progress.start("verify", sum(entry.size for entry in listed), len(listed))
-    reports = parallel(jobs, lambda entry: _check(entry, index, media, progress), listed)
+    states = parallel(jobs, lambda entry: _check(entry, media, progress), listed)
+    lost = _held(index) if any(state != "good" for state, _ in states) else {}
+    reports = [
+        FileReport(entry.name, state, "" if state == "good" else "; ".join(filter(None, (why, lost[entry.name]))))
+        for entry, (state, why) in zip(listed, states, strict=True)
+    ]
     readme = people.readme(index, media.index_bytes)
     made = {README_NAME: readme, SUMS_NAME: people.sums(index, media.index_bytes, readme)}
     for name, expected in made.items():
@@ -42,38 +57,51 @@ def check_files(index: Index, media: Media, jobs: int, progress: Progress) -> li
     return reports + _unlisted({entry.name for entry in listed} | set(made), media.folders)
 
 
-def _check(entry: FileSum, index: Index, media: Media, progress: Progress) -> FileReport:
+def _check(entry: FileSum, media: Media, progress: Progress) -> tuple[str, str]:
+    """The state of a file, and what is wrong with it if its size says so."""
     progress.item(entry.name)
-    state = "missing"
-    for folder in media.folders:
-        path = folder / entry.name
-        if not path.is_file():
+    state, why = "missing", ""
+    for path in (folder / entry.name for folder in media.folders):
+        if not path.exists():
             continue
-        found = hash_file(path)
-        state = "good" if found == (entry.sha256, entry.size) else "damaged"
-        if state == "good":
+        size = plain_size(path)
+        if size == entry.size and hash_file(path, size) == entry.sha256:
+            state, why = "good", ""
             break
+        state, why = "damaged", "" if size == entry.size else f"got {_bytes(size)}, expected {entry.size} bytes"
     progress.advance(entry.size)
     progress.done(entry.name, state)
-    detail = "" if state == "good" else held(entry.name, index)
-    return FileReport(entry.name, state, detail)
+    return state, why
 
 
-def held(name: str, index: Index) -> str:
-    """A text about the content of a lost volume: the number of blobs and the roots among them."""
-    numbers = {volume.name: n for n, volume in enumerate(index.contents.volumes, 1)}
-    if name not in numbers:
-        return "the locks and statements"
-    blobs = [d for d, extents in index.contents.blobs.items() if any(e.volume == numbers[name] for e in extents)]
-    roots = [root.item for root in index.contents.roots if root.digest in set(blobs)]
-    return f"it contains {len(blobs)} blobs" + (f", among them the roots of {', '.join(roots)}" if roots else "")
+def _bytes(size: int | None) -> str:
+    return "something that is not a file" if size is None else f"{size} bytes"
+
+
+def _held(index: Index) -> dict[str, str]:
+    """By file name, a text about what is lost with it: the number of blobs and the roots among them."""
+    names = [volume.name for volume in index.contents.volumes]
+    held: dict[str, set[Digest]] = {name: set() for name in names}
+    for digest, extents in index.contents.blobs.items():
+        for extent in extents:
+            held[names[extent.volume - 1]].add(digest)
+    roots: dict[str, list[str]] = {name: [] for name in names}
+    for root in index.contents.roots:
+        for extent in index.contents.blobs.get(root.digest, ()):
+            roots[names[extent.volume - 1]].append(root.item)
+    made = {name: f"it contains {len(held[name])} blobs{_among(roots[name])}" for name in names}
+    return {**made, EVIDENCE_NAME: "the locks and statements"}
+
+
+def _among(roots: Sequence[str]) -> str:
+    more = f" and {len(roots) - MAX_SHOWN} more" if len(roots) > MAX_SHOWN else ""
+    return f", among them the roots of {', '.join(roots[:MAX_SHOWN])}{more}" if roots else ""
 
 
 def _compare(name: str, expected: bytes, folders: Sequence[Path]) -> FileReport:
     state = "missing"
-    for folder in folders:
-        path = folder / name
-        if path.is_file():
+    for path in (folder / name for folder in folders):
+        if path.exists():
             state = "good" if _same(path, expected) else "damaged"
         if state == "good":
             break
@@ -81,17 +109,34 @@ def _compare(name: str, expected: bytes, folders: Sequence[Path]) -> FileReport:
 
 
 def _same(path: Path, expected: bytes) -> bool:
-    return path.stat().st_size == len(expected) and path.read_bytes() == expected
+    return plain_size(path) == len(expected) and hash_file(path, len(expected)) == sha256(expected).hexdigest()
 
 
 def _unlisted(known: set[str], folders: Sequence[Path]) -> list[FileReport]:
     known = known | {INDEX_NAME, EVIDENCE_NAME, SIGNATURES}
     found = []
     for folder in folders:
-        odd = [path for path in sorted(folder.iterdir()) if path.name not in known]
+        found += _odd(folder, known)
         signed = folder / SIGNATURES
         if signed.is_dir():
-            counts = signature_names(signed)
-            odd += [path for path in sorted(signed.iterdir()) if path.name not in counts]
-        found += [FileReport(str(path), "unlisted", "not part of the delivery") for path in odd]
+            found += _odd(signed, set(signature_names(signed)))
+    return found
+
+
+def _odd(folder: Path, known: set[str]) -> list[FileReport]:
+    """The entries of a folder that are not `known`: the first ones by name, and the number of the others."""
+    first: list[str] = []
+    count = 0
+    with disk_errors(folder), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name not in known:
+                count += 1
+                first.append(entry.name)
+            if len(first) > 2 * MAX_UNLISTED:
+                first = sorted(first)[:MAX_UNLISTED]
+    found = [
+        FileReport(str(folder / name), "unlisted", "not part of the delivery") for name in sorted(first)[:MAX_UNLISTED]
+    ]
+    if count > MAX_UNLISTED:
+        found.append(FileReport(str(folder), "unlisted", f"{count - MAX_UNLISTED} more are not part of the delivery"))
     return found

@@ -11,6 +11,7 @@ import base64
 import binascii
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ from typing import IO, BinaryIO, cast
 from airgap.base.errors import Side, StoreError, ToolError
 from airgap.base.streams import read_limited
 from airgap.tools.git_faults import failure
+from airgap.tools.git_limits import Limits
 
 MINIMUM = (2, 32)
 """The minimum version. git 2.32 introduced GIT_CONFIG_GLOBAL, 2.31 GIT_CONFIG_COUNT."""
@@ -59,6 +61,8 @@ _CONFIG = """\
 	hooksPath = /dev/null
 	askPass =
 	fsync = committed,loose-object
+	bigFileThreshold = 512m
+	deltaBaseCacheLimit = 96m
 [credential]
 	helper =
 [safe]
@@ -165,6 +169,11 @@ class Git:
         # git runs in this folder and not in the current one, so every path that it gets is absolute.
         self.folder = folder.absolute()
         self._config = self.folder / "gitconfig"
+        self._limits = Limits.usual()
+        program = shutil.which("git")
+        if program is None:
+            raise ToolError("git-missing", "git cannot be started: it is in no folder of PATH", "install git")
+        self._program = program
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write_config()
@@ -202,14 +211,16 @@ class Git:
         timeout: float = QUICK,
         ok: tuple[int, ...] = (0,),
         config: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> Result:
         """Runs `git args` to its end, in the bare `repository` if one is given.
 
         `remote` adds the settings that are needed to reach it, but not its URL. Exit statuses outside `ok` (`()` allows
-        all) raise `UpstreamError`, `IntegrityError`, `StoreError` or `ToolError`, depending on git's output.
+        all) raise `UpstreamError`, `IntegrityError`, `StoreError` or `ToolError`, depending on git's output. `limits`
+        say what the run may use; left out, they are those of a run of unknown size.
         """
         with self.start(
-            *args, repository=repository, remote=remote, stdin=stdin, timeout=timeout, config=config
+            *args, repository=repository, remote=remote, stdin=stdin, timeout=timeout, config=config, limits=limits
         ) as running:
             stdout = read_limited(running.stdout, MAX_OUTPUT + 1)
             if len(stdout) > MAX_OUTPUT:
@@ -226,22 +237,24 @@ class Git:
         stdin: BinaryIO | bytes = b"",
         timeout: float = LONG,
         config: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> Iterator[Running]:
         """Starts `git args`, to read its stdout as a stream; leaving the block before `finish` kills it."""
         where = () if repository is None else (f"--git-dir={repository}",)
         env = _environment(self._config, remote, config or {})
         secrets = remote.secrets if remote else ()
         with _as_file(stdin) as source:
-            running = Running(self._popen((*where, *args), env, source), args, remote, secrets, timeout)
+            line = (limits or self._limits).started(self._program, *where, *args)
+            running = Running(self._popen(line, env, source), args, remote, secrets, timeout)
             try:
                 yield running
             finally:
                 running.close()
 
-    def _popen(self, args: tuple[str, ...], env: Mapping[str, str], stdin: BinaryIO) -> subprocess.Popen[bytes]:
+    def _popen(self, line: tuple[str, ...], env: Mapping[str, str], stdin: BinaryIO) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                ["git", *args],
+                line,
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -250,7 +263,7 @@ class Git:
                 start_new_session=True,  # a time limit ends git and its helpers as one group
             )
         except OSError as error:
-            raise ToolError("git-missing", f"git cannot be started: {error}", "install git") from error
+            raise ToolError("git-missing", f"git cannot be started: {error}", "install git and a shell") from error
 
 
 def _environment(file: Path, remote: Remote | None, config: Mapping[str, str]) -> dict[str, str]:

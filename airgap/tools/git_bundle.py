@@ -17,11 +17,12 @@ from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_errors
-from airgap.base.errors import IntegrityError, PrerequisiteError, StoreError
+from airgap.base.errors import IntegrityError, PrerequisiteError, StoreError, TooLargeError
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import verified
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
+from airgap.tools.git_limits import Limits
 from airgap.tools.git_refs import check_refs, is_oid
 from airgap.tools.git_repository import TOLERATED, BareRepository
 
@@ -104,7 +105,7 @@ def read_header(file: BinaryIO, where: str) -> Header:
 def unpack_bundle(repository: BareRepository, path: Path) -> Header:
     """Adds the objects of the bundle `path` to `repository`, after checking each; the caller sets the refs.
 
-    Raises `IntegrityError` (`bad-bundle`, `git-prerequisite`, `git-corrupt`).
+    Raises `IntegrityError` (`bad-bundle`, `git-prerequisite`, `git-corrupt`, `too-large`).
     """
     tolerated = ",".join(f"{name}=ignore" for name in TOLERATED)
     with path.open("rb") as file:
@@ -128,11 +129,12 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
             stdin=file,
             timeout=LONG,
             ok=(),
+            limits=Limits.of_pack(os.fstat(file.fileno()).st_size - header.offset),
         )
     if done.status != 0:
         fault = failure("index-pack", done.status, done.stderr)
-        if isinstance(fault, StoreError):
-            raise fault
+        if isinstance(fault, StoreError | TooLargeError):
+            raise fault.with_where(path.name)
         # The command only reads a local file: a fault that looks like a broken connection is a truncated bundle.
         raise IntegrityError(
             "git-corrupt",

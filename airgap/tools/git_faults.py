@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 
 from airgap.base.errors import (
@@ -13,6 +14,7 @@ from airgap.base.errors import (
     RepositoryMissingError,
     Side,
     StoreError,
+    TooLargeError,
     ToolError,
     UpstreamError,
 )
@@ -39,6 +41,14 @@ _FAULTS = (
         "disk-full",
         "no space left on the disk",
         "free space, then run the same command again",
+    ),
+    _Fault(
+        r"[Oo]ut of memory|Cannot allocate memory|died of signal 2[45]",
+        TooLargeError,
+        "too-large",
+        "it needs more memory, time or disk than its size allows",
+        "get it from where you trust it. If it is sound: repack it at its origin with `git repack -adF`, or carry its "
+        "large files with LFS",
     ),
     _Fault(
         r"certificate (problem|verif)|server certificate|SSL certificate",
@@ -72,7 +82,7 @@ _FAULTS = (
         301,
     ),
     _Fault(
-        r"repository '.*' not found|error: 404|does not appear to be a git repository|[Rr]epository not found",
+        r"repository '[^']*' not found|error: 404|does not appear to be a git repository|[Rr]epository not found",
         RepositoryMissingError,
         "git-not-found",
         "the repository does not exist, or this account may not see it",
@@ -81,7 +91,7 @@ _FAULTS = (
     ),
     _Fault(
         # Messages about damage itself. A broken connection gives others, but ends with the same general messages.
-        r"inflate: data stream error|(packed|loose) object .*(corrupt|stored in)|object [0-9a-f]{40} is corrupt",
+        r"inflate: data stream error|(packed|loose) object .{0,300}(corrupt|stored in)|object [0-9a-f]{40} is corrupt",
         IntegrityError,
         "git-corrupt",
         "objects are damaged",
@@ -124,6 +134,8 @@ _FAULTS = (
 
 def failure(command: str, status: int, stderr: str, url: str = "", side: Side = "") -> AirgapError:
     """The error for a `git command` that ended with `status`. `stderr` must not contain secrets any more."""
+    if status in (-signal.SIGXCPU, -signal.SIGXFSZ):
+        stderr += f"\n{command} died of signal {-status}"
     where = f"git {command}" + (f" {url}" if url else "")
     said = shown(stderr)
     for fault in _FAULTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -16,15 +17,19 @@ from airgap.base.errors import (
     ObjectGoneError,
     RepositoryMissingError,
     StoreError,
+    TooLargeError,
     ToolError,
     UpstreamError,
 )
 from airgap.net.config import Credentials
 from airgap.tools.git import Git, Remote, scrub
+from airgap.tools.git_bundle import unpack_bundle
 from airgap.tools.git_faults import failure, shown
+from airgap.tools.git_limits import LEAST, MOST, Limits
 from airgap.tools.git_refs import check_refs, is_ref
 from airgap.tools.git_remote import authorization, check_url
 from airgap.tools.git_repository import BareRepository, list_refs
+from tests.worlds import bombs
 from tests.worlds.git_sources import Work
 
 OID = "a" * 40
@@ -252,3 +257,39 @@ def test_credentials_come_from_files(tmp_path: Path) -> None:
     assert authorization(None) == ""
     with pytest.raises(InputError):
         authorization(Credentials(username="me", password_file=tmp_path / "none"))
+
+
+def test_a_run_and_what_it_starts_have_limits(git: Git) -> None:
+    line = ("-c", "alias.limits=!ulimit -d && ulimit -t && ulimit -f && ulimit -c", "limits")
+    said = git.run(*line, limits=Limits(memory=1 << 30, seconds=77, file=1 << 20)).stdout.split()
+    assert said == [b"1048576", b"77", b"2048", b"0"]
+    usual = git.run(*line).stdout.split()
+    assert LEAST // 1024 <= int(usual[0]) <= MOST // 1024
+
+
+def test_limits_grow_with_a_pack() -> None:
+    small, large = Limits.of_pack(16 << 10), Limits.of_pack(1 << 30)
+    assert (small.memory >> 20, small.seconds, small.file >> 20) == (1280, 300, 1024)
+    assert (large.memory >> 20, large.seconds, large.file >> 20) == (5376, 5420, 3072)
+    assert Limits.of_pack(1 << 40).memory == MOST
+
+
+def test_a_bundle_that_needs_gigabytes_is_refused_before_it_has_them(git: Git, tmp_path: Path) -> None:
+    data, _ = bombs.git_bundle(3 << 30)
+    assert len(data) < 20_000
+    (tmp_path / "x.bundle").write_bytes(data)
+    repository = BareRepository(git, tmp_path / "x.git")
+    repository.create("sha1")
+    with pytest.raises(TooLargeError) as caught:
+        unpack_bundle(repository, tmp_path / "x.bundle")
+    assert caught.value.code == "too-large"
+    assert "LFS" in caught.value.hint
+
+
+@pytest.mark.parametrize("number", [signal.SIGXCPU, signal.SIGXFSZ])
+def test_a_run_that_reached_a_limit_is_said_to_be_too_large(number: int) -> None:
+    assert failure("index-pack", -number, "").code == "too-large"
+    assert (
+        failure("fetch", 128, f"error: index-pack died of signal {number}\nfatal: index-pack failed").code
+        == "too-large"
+    )
