@@ -217,7 +217,7 @@ def test_a_git_bundle_of_16_kb_that_needs_gigabytes(world: World) -> None:
     forged = world.forge("media", "forged", evidence=evidence, index=index)
     (world.folder / forged / VOLUME).write_bytes(volume)
     world.inside("verify", forged, *TRUST)
-    assert "[too-large]" in json.dumps(world.take(forged, expect=4))
+    assert "too-large" in json.dumps(world.take(forged, expect=4))
 
 
 def _volume(files: Mapping[Digest, bytes]) -> tuple[bytes, dict[Digest, tuple[Extent, ...]]]:
@@ -225,7 +225,8 @@ def _volume(files: Mapping[Digest, bytes]) -> tuple[bytes, dict[Digest, tuple[Ex
     volume = tape.pack(
         [("oci-layout", LAYOUT_FILE), *((f"blobs/sha256/{key.hex}", data) for key, data in files.items())]
     )
-    blobs, at = {}, 1024
+    blobs: dict[Digest, tuple[Extent, ...]] = {}
+    at = 1024
     for digest, data in files.items():
         blobs[digest] = (Extent(1, at + 512, len(data)),)
         at += 512 + len(data) + tape.padding(len(data))

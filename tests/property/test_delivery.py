@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor
-from airgap.delivery.index import Contents, Evidence, FileSum, Index, Journey, Root
+from airgap.delivery.index import Contents, Evidence, FileSum, Index, Journey, Root, volume_name
 from airgap.delivery.plan import MIN_VOLUME, Plan, plan_volumes
 from airgap.delivery.read import Volumes
 from airgap.delivery.write import BundleJournal, write_volumes
@@ -42,6 +43,11 @@ def test_a_plan_fits_its_volumes_and_places_every_byte_once(sizes: list[int], li
         extents = plan.blobs[blob.digest]
         assert sum(extent.length for extent in extents) == blob.size
         assert len(extents) == 1 or blob.size > limit - 2 * 1024 - 1536
+    names = [volume_name(number, len(plan.volumes)) for number in range(1, len(plan.volumes) + 1)]
+    volumes = tuple(FileSum(name, "0" * 64, volume.size) for name, volume in zip(names, plan.volumes, strict=True))
+    index = _index()
+    index = replace(index, contents=replace(index.contents, volumes=volumes, blobs=plan.blobs))
+    assert Index.decode(index.encode()) == index
 
 
 @given(sizes=SIZES, limit=st.integers(MIN_VOLUME, 400_000))
