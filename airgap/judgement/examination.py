@@ -84,14 +84,15 @@ def examine(
     `trust_roots` are the policy's trust roots by name. Raises `IntegrityError`, `StoreError`, `UpstreamError`
     if something cannot be read.
     """
-    digests = subjects(source, root, item.platforms)
+    about = subjects(source, root, item.platforms)
     bare = unsigned(source, root, item.platforms)
     # Generators describe an index by one of its children.
     files = kind_of(item).own_files(read_node(source, root)) if root.is_node else ()
-    work = _Work(require, deny, trust_roots, now, root.digest, frozenset(digests[1:]), frozenset(files))
-    for digest in digests if require.subjects == "all" else digests[:1]:
-        things = read_attached(source, digest, item.attached)
-        work.subject(digest, chain(things, (one for one in bare if one.subject == digest)))
+    below = frozenset(one.digest for one in about[1:])
+    work = _Work(require, deny, trust_roots, now, root.digest, below, frozenset(files))
+    for subject in about if require.subjects == "all" else about[:1]:
+        things = read_attached(source, subject, item.attached)
+        work.subject(subject.digest, chain(things, (one for one in bare if one.subject == subject.digest)))
     return Examination(tuple(work.examined), tuple(work.findings))
 
 

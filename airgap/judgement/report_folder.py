@@ -59,10 +59,10 @@ def subjects(
     rest = iter(roots)
     return {
         lock.digest: frozenset(
-            digest
+            one.digest
             for item, root in islice(rest, len(lock.items))
             if kind_of(item).signed
-            for digest in below(source, root, item.platforms)
+            for one in below(source, root, item.platforms)
         )
         for lock in locks
     }

@@ -72,14 +72,14 @@ def described_trust(trust: Trust) -> tuple[dict[str, Any], list[str]]:
 
 def age(root: TrustRoot) -> str:
     """How new a root is, by its newest log: it cannot verify entries of later logs."""
-    begun = [log.window.start for log in root.logs if log.window.start is not None]
+    begun = [log.window.start for log in root.logs]
     if not begun:
-        return "no log in it has a start time, so its age is unknown"
+        return "it lists no log, so its age is unknown"
     return f"newest log since {utc_text(max(begun))}: entries of later logs are refused (unknown-log)"
 
 
 def _root(root: TrustRoot) -> dict[str, Any]:
-    begun = [log.window.start for log in root.logs if log.window.start is not None]
+    begun = [log.window.start for log in root.logs]
     return {**root.describe(), "newestLog": utc_text(max(begun)) if begun else None}
 
 
@@ -93,7 +93,7 @@ def _root_lines(root: TrustRoot) -> list[str]:
                 lines.append(f"      id {one['id']}, {one['key']}")
             else:
                 lines.append(f"      certificate {one['certificates'][0]}")
-            lines.append(f"      from {one['from'] or 'ever'} until {one['until'] or 'further notice'}")
+            lines.append(f"      from {one['from']} until {one['until'] or 'further notice'}")
     return [*lines, f"  {age(root)}"]
 
 

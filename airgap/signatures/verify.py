@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.signatures.engines.keyed import verify_keyed
 from airgap.signatures.formats.intoto import parse_statement
@@ -76,8 +77,8 @@ def verify(signed: Signed | Unread, demand: Demand) -> VerificationResult:
 
 
 def _statement(signed: Signed) -> AttestedStatement | None:
-    """The statement in an envelope; `None` for the format that has no statement."""
-    if signed.layout is SignatureLayout.SIMPLE_SIGNING:
+    """The statement in an envelope; `None` for what has no envelope."""
+    if not signed.payload_type and signed.statement is None:
         return None
     read = signed.statement
     # Bytes objects do not change: what was parsed from this very object is still its content.
@@ -150,7 +151,8 @@ def _keyless(signed: Signed, demand: Demand) -> Proof:
 def _is_about(signed: Signed, statement: AttestedStatement | None) -> None:
     """The digest that airgap hashed is the payload's, or is among the statement's subjects."""
     if statement is None:
-        said = signed_digest(signed.payload)
+        simple = signed.layout is SignatureLayout.SIMPLE_SIGNING
+        said = signed_digest(signed.payload) if simple else Digest.of(signed.message)
         if said != signed.subject:
             raise Refusal("wrong-subject", f"it is about {said}, not about {signed.subject}")
     elif not statement.names(signed.subject):

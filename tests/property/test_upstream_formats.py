@@ -53,7 +53,7 @@ def answered(call: Callable[[], T]) -> T | None:
 
 
 def read(blob: bytes) -> Signed | None:
-    return answered(lambda: read_bundle(IMAGE, "x", BUNDLE, {}, blob))
+    return answered(lambda: read_bundle(IMAGE, "x", BUNDLE, {}, blob, lambda: b""))
 
 
 def _paths(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

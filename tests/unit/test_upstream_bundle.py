@@ -22,14 +22,15 @@ from tests.parts.fake_sigstore.bundles import BUNDLE, MEDIA_TYPES, SPDX, BundleV
 
 SIGSTORE = FakeSigstore()
 AT = datetime(2024, 5, 1, tzinfo=UTC)
-IMAGE = Digest.of(b"an image")
+MANIFEST = b"an image"
+IMAGE = Digest.of(MANIFEST)
 KEYLESS = How(AT, stamp=True)
 KEYED = How(AT, signer=managed("alice"), log="none")
 Change = Callable[[dict[str, Any]], object]
 
 
 def read(blob: bytes, media_type: str = BUNDLE, annotations: Mapping[str, str] | None = None) -> Signed:
-    return read_bundle(IMAGE, "referrer", media_type, annotations or {}, blob)
+    return read_bundle(IMAGE, "referrer", media_type, annotations or {}, blob, lambda: MANIFEST)
 
 
 def refused(call: Callable[[], object]) -> str:
@@ -198,10 +199,52 @@ def test_what_is_no_json_or_has_a_key_twice_is_refused() -> None:
     assert refused(lambda: read(twice)) == "duplicate-key"
 
 
-def test_a_bare_signature_in_a_bundle_is_unsupported() -> None:
-    with pytest.raises(Refusal) as caught:
-        read(SIGSTORE.sign_blob(b"an image", KEYED))
-    assert (caught.value.reason, caught.value.status) == ("unsupported-format", "unsupported")
+def test_a_bundle_may_sign_the_manifest_itself() -> None:
+    """What `cosign sign-blob --bundle` makes of the manifest's file."""
+    blob = SIGSTORE.sign_blob(MANIFEST, KEYLESS)
+    found = read(blob)
+    assert (found.layout, found.attestation, found.payload_type) == (SignatureLayout.BUNDLE, False, "")
+    assert (found.message, found.payload, found.statement) == (MANIFEST, MANIFEST, None)
+    assert found.stamped == found.signature
+    annotations = {"dev.sigstore.bundle.content": "message-signature"}
+    assert read(blob, annotations=annotations) == found
+    assert refused(lambda: read(blob, annotations={"dev.sigstore.bundle.content": "dsse-envelope"})) == "bad-bundle"
+
+
+MESSAGES: dict[str, tuple[str, Change]] = {
+    "another": ("wrong-subject", lambda m: m["messageDigest"].update(digest=base64.b64encode(b"x" * 32).decode())),
+    "another-hash": ("wrong-subject", lambda m: m["messageDigest"].update(algorithm="SHA2_512")),
+    "unknown-hash": ("bad-bundle", lambda m: m["messageDigest"].update(algorithm="SHA1")),
+    "no-hash": ("bad-bundle", lambda m: m["messageDigest"].pop("algorithm")),
+    "not-base64": ("bad-bundle", lambda m: m["messageDigest"].update(digest="%")),
+    "unknown-field": ("bad-bundle", lambda m: m.update(more=1)),
+    "no-signature": ("bad-bundle", lambda m: m.pop("signature")),
+    "empty-signature": ("bad-bundle", lambda m: m.update(signature="")),
+    "two-contents": ("bad-bundle", lambda m: m.update(dsseEnvelope={})),
+    "nothing-to-compare": ("", lambda m: m.pop("messageDigest")),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_what_a_bundle_says_about_its_message_must_be_right(name: str) -> None:
+    reason, change = MESSAGES[name]
+    document = json.loads(SIGSTORE.sign_blob(MANIFEST, KEYED))
+    change(document if name == "two-contents" else document["messageSignature"])
+    blob = json.dumps(document).encode()
+    if reason:
+        assert refused(lambda: read(blob)) == reason
+    else:
+        assert read(blob).message == MANIFEST
+
+
+def test_the_leaf_alone_may_be_in_a_bundle_of_any_version() -> None:
+    """The specification demands a chain in the earlier ones only of Sigstore's public instance."""
+    document = json.loads(SIGSTORE.sign_image(IMAGE, KEYLESS))
+    for version in ("0.1", "0.2"):
+        document["mediaType"] = MEDIA_TYPES[version]
+        found = read(json.dumps(document).encode(), MEDIA_TYPES[version])
+        assert found.certificate
+        assert not found.chain
 
 
 def test_the_layer_and_the_bundle_say_the_same_version() -> None:

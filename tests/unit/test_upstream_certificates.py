@@ -27,7 +27,7 @@ from airgap.signatures.record import Refusal, Status
 from airgap.signatures.roots.instances import MAX_CERTIFICATE
 from airgap.signatures.roots.trust_root import TrustRoot
 from tests.parts.fake_sigstore import ISSUER, SAN, START, Authority, FakeSigstore, How, Leaf, Window
-from tests.parts.fake_sigstore.ca import ISSUER_V1, ISSUER_V2
+from tests.parts.fake_sigstore.ca import ISSUER_V1, ISSUER_V2, rekeyed
 from tests.parts.fake_sigstore.keys import elliptic
 from tests.worlds.keyless import AT, OTHER, ROOT, SIGSTORE, answer, bundle, old, root
 
@@ -64,6 +64,16 @@ def made(*extensions: tuple[x509.ExtensionType, bool], names: Any = None) -> byt
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return der(builder.sign(KEY, hashes.SHA256()))
+
+
+def unsigned_by_name(authority: x509.Certificate) -> x509.Certificate:
+    """A leaf with an authority's name as its issuer, that does not say which key issued it."""
+    leaf = x509.load_der_x509_certificate(issued())
+    builder = x509.CertificateBuilder(authority.subject, leaf.subject, leaf.public_key(), 5, AT, SOON)
+    for extension in leaf.extensions:
+        if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(KEY, hashes.SHA256())
 
 
 def old_issuer(text: bytes) -> tuple[x509.ExtensionType, bool]:
@@ -154,6 +164,7 @@ def test_no_changed_bit_of_a_certificate_passes_or_raises_something_else() -> No
     assert "verified" not in answers
     assert set(answers) <= {
         "bad-certificate",
+        "entry-mismatch",
         "wrong-identity",
         "unsupported-algorithm",
         "unsupported-format",
@@ -175,7 +186,8 @@ def test_the_signature_is_over_the_message_by_the_leaf_s_key() -> None:
 
 def chain(data: bytes, trust: TrustRoot = ROOT, *times: datetime) -> str:
     try:
-        return verify_chain(read_leaf(data), trust, times or (SOON,)).name
+        authority, _ = verify_chain(read_leaf(data), trust, times or (SOON,))
+        return authority.name
     except Refusal as refusal:
         return refusal.reason
 
@@ -188,11 +200,21 @@ def test_the_authority_is_one_of_the_root_s() -> None:
     assert chain(issued(), root(authorities=[])) == "unknown-ca"
 
 
-def test_an_authority_of_the_same_name_with_another_key_is_another() -> None:
+def test_an_authority_of_the_same_name_with_another_key_is_unknown() -> None:
+    """Two instances may call their authorities alike; a certificate says by which key it was issued."""
     forger = FakeSigstore()
     forger.authority.intermediate = SIGSTORE.authority.intermediate
     forger.authority.seed = "forger"
+    # It says that ours issued it.
     assert chain(issued(forger)) == "bad-certificate"
+    other = Authority("fake", START, SIGSTORE.ct)
+    other.intermediate = rekeyed(other.intermediate, elliptic("another key"))
+    foreign = root(authorities=[(other, Window(START))])
+    assert chain(issued(), foreign) == "unknown-ca"
+    bare = der(unsigned_by_name(SIGSTORE.authority.intermediate))
+    assert chain(bare) == "unknown-ca"
+    both = root(authorities=[(other, Window(START)), *SIGSTORE.contents().authorities])
+    assert chain(issued(), both).startswith("CN=")
 
 
 def test_a_root_that_issues_leaves_itself_and_one_that_names_only_the_intermediate() -> None:
@@ -204,6 +226,20 @@ def test_a_root_that_issues_leaves_itself_and_one_that_names_only_the_intermedia
     short = Short("fake", START, SIGSTORE.ct)
     trust = root(authorities=[(short, Window(START))])
     assert chain(issued(), trust) == "CN=fake intermediate,O=fake.example"
+
+
+def test_any_authority_of_a_chain_may_have_issued_it() -> None:
+    """sigstore_trustroot.proto says only that the last one is the anchor."""
+
+    class Long(Authority):
+        @property
+        def chain(self) -> tuple[x509.Certificate, ...]:
+            return (self.root, self.intermediate, self.root)
+
+    other = Long("fake", START, SIGSTORE.ct)
+    trust = root(authorities=[(other, Window(START))])
+    assert chain(issued(), trust) == "CN=fake root,O=fake.example"
+    assert answer(bundle(How(AT)), trust) == "verified"
 
 
 def test_every_time_is_within_the_window_and_all_validities() -> None:
@@ -237,17 +273,36 @@ def test_an_authority_given_twice_counts_while_one_of_its_windows_is_open() -> N
 # --- what came along -----------------------------------------------------------------------------
 
 
-def test_a_chain_beside_the_certificate_has_to_fit_it() -> None:
-    leaf = read_leaf(issued())
+def fits(*included: bytes, rooted: bool = True) -> str:
+    try:
+        check_fits(read_leaf(issued()), included, rooted=rooted)
+    except Refusal as refusal:
+        return refusal.reason
+    return ""
+
+
+def test_a_chain_beside_the_certificate_may_have_any_shape_that_is_not_damaged() -> None:
+    """In any order, with the leaf or without, and with certificates that have nothing to do with it."""
     intermediate, top = map(der, SIGSTORE.authority.chain)
-    for good in ((), (intermediate,), (intermediate, top)):
-        check_fits(leaf, good)
-    changed = top[:-1] + bytes([top[-1] ^ 1])
     others = tuple(map(der, OTHER.authority.chain))
-    for wrong in ((top,), (intermediate, changed), (intermediate, others[1]), others, (b"x",)):
-        with pytest.raises(Refusal) as caught:
-            check_fits(leaf, wrong)
-        assert caught.value.reason == "bad-certificate"
+    for good in ((), (intermediate, top), (top, intermediate), (top,), (issued(), intermediate), others):
+        assert fits(*good) == ""
+    assert fits(*others, intermediate, *others, top) == ""
+    changed = top[:-1] + bytes([top[-1] ^ 1])
+    another = der(rekeyed(SIGSTORE.authority.intermediate, elliptic("another key")))
+    for wrong in ((intermediate, changed), (another,), (b"x",)):
+        assert fits(*wrong) == "bad-certificate"
+    # An authority that was given a new key is in bundles of certificates twice.
+    assert fits(another, intermediate) == ""
+
+
+def test_a_bundle_contains_no_root() -> None:
+    intermediate, top = map(der, SIGSTORE.authority.chain)
+    assert fits(intermediate, rooted=False) == ""
+    assert fits(intermediate, top, rooted=False) == "bad-certificate"
+    signed = replace(bundle(How(AT, version="0.2")), chain=(intermediate,))
+    assert answer(signed) == "verified"
+    assert answer(replace(signed, chain=(intermediate, top))) == "bad-certificate"
 
 
 def test_a_chain_beside_the_certificate_is_no_root() -> None:

@@ -23,7 +23,8 @@ from tests.parts.fake_sigstore.keys import KeyKind
 SIGSTORE = FakeSigstore()
 AT = datetime(2024, 5, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
-IMAGE = Digest.of(b"an image")
+MANIFEST = b"an image"
+IMAGE = Digest.of(MANIFEST)
 ROOT = TrustRoot.load("fake", SIGSTORE.trusted_root(), None)
 DAY = timedelta(days=1)
 
@@ -39,7 +40,7 @@ ALICE, BOB = key_of(managed("alice").key), key_of(managed("bob").key, "bob")
 def signed(**how: Any) -> Signed:
     """A bundle by alice's key, without a log entry unless asked for."""
     made = How(AT, **{"signer": managed("alice"), "log": "none", **how})
-    return read_bundle(IMAGE, "referrer", BUNDLE, {}, SIGSTORE.sign_image(IMAGE, made))
+    return read_bundle(IMAGE, "referrer", BUNDLE, {}, SIGSTORE.sign_image(IMAGE, made), lambda: MANIFEST)
 
 
 def refused(record: Signed, *keys: UpstreamKey, root: TrustRoot | None = None, now: datetime = NOW) -> Refusal:
@@ -151,7 +152,7 @@ def test_what_is_no_public_key_is_named() -> None:
 
 
 def test_a_certificate_is_no_key() -> None:
-    record = read_bundle(IMAGE, "x", BUNDLE, {}, SIGSTORE.sign_image(IMAGE, How(AT)))
+    record = read_bundle(IMAGE, "x", BUNDLE, {}, SIGSTORE.sign_image(IMAGE, How(AT)), lambda: MANIFEST)
     assert refused(record, ALICE, root=ROOT).reason == "identity-for-key"
 
 
@@ -188,6 +189,7 @@ def test_what_came_along_must_hold() -> None:
         BUNDLE,
         {},
         SIGSTORE.sign_image(Digest.of(b"y"), How(AT, signer=managed("alice"))),
+        lambda: MANIFEST,
     ).entries
     assert refused(replace(record, entries=(another,)), ALICE, root=ROOT).reason == "entry-mismatch"
 

@@ -50,7 +50,7 @@ class Shelf:
         return find_attached(located.finder, [Digest(self.digest)])
 
     def found(self) -> Found:
-        return list(read_attached(self.source, Digest(self.digest), self.attached()))
+        return list(read_attached(self.source, _descriptor(self.image), self.attached()))
 
     def referrer(self, media_type: str, *blobs: bytes, **more: Any) -> None:
         """An artifact that refers to the image, listed without a name."""
@@ -68,6 +68,10 @@ class Shelf:
 
 def _descriptor(made: images.Descriptor) -> Descriptor:
     return Descriptor(str(made["mediaType"]), Digest(made["digest"]), int(made["size"]))
+
+
+def _digests(found: list[Descriptor]) -> list[Digest]:
+    return [one.digest for one in found]
 
 
 @pytest.fixture
@@ -176,11 +180,11 @@ UNREAD: dict[str, tuple[Callable[[Shelf], object], SignatureLayout, Status, str]
         Status.FAILED,
         "bad-bundle",
     ),
-    "message": (
+    "another-message": (
         lambda s: s.referrer(BUNDLE, SIGSTORE.sign_blob(b"x", HOW)),
         SignatureLayout.BUNDLE,
-        Status.UNSUPPORTED,
-        "unsupported-format",
+        Status.FAILED,
+        "wrong-subject",
     ),
     "sig-without-annotations": (
         lambda s: s.made.signature_tag(s.image),
@@ -242,9 +246,9 @@ def test_a_bundle_beside_an_older_signature_hides_nothing(shelf: Shelf) -> None:
 def test_only_what_is_attached_to_the_subject_is_read(shelf: Shelf) -> None:
     attach.referrer(shelf.made, shelf.image, _bundle(shelf))
     other = Digest.of(b"another")
-    assert list(read_attached(shelf.source, other, shelf.attached())) == []
+    assert list(read_attached(shelf.source, Descriptor(images.MANIFEST, other, 7), shelf.attached())) == []
     moved = [Attached(other, one.how, one.descriptor, one.tag) for one in shelf.attached()]
-    [found] = read_attached(shelf.source, other, moved)
+    [found] = read_attached(shelf.source, Descriptor(images.MANIFEST, other, 7), moved)
     assert isinstance(found, Unread)
     assert found.reason == "wrong-subject"
 
@@ -253,7 +257,7 @@ def test_a_manifest_may_leave_its_subject_out(shelf: Shelf) -> None:
     made = shelf.made.artifact("", (BUNDLE, _bundle(shelf)))
     [found] = read_attached(
         shelf.source,
-        Digest(shelf.digest),
+        _descriptor(shelf.image),
         [Attached(Digest(shelf.digest), "referrer", _descriptor(made))],
     )
     assert isinstance(found, Signed)
@@ -274,7 +278,7 @@ def test_damage_is_noted_and_what_is_missing_is_raised(shelf: Shelf) -> None:
         shelf.found()
     whole = shelf.made.path(one.descriptor.digest)
     whole.write_bytes(whole.read_bytes()[:-1] + b" ")
-    [found] = read_attached(shelf.source, Digest(shelf.digest), [one])
+    [found] = read_attached(shelf.source, _descriptor(shelf.image), [one])
     assert isinstance(found, Unread)
     assert (found.layout, found.reason) == (SignatureLayout.OTHER, "damaged")
 
@@ -284,7 +288,7 @@ def test_a_manifest_that_is_none_is_noted(shelf: Shelf) -> None:
         made = _descriptor(shelf.made.blob(data, images.MANIFEST))
         [found] = read_attached(
             shelf.source,
-            Digest(shelf.digest),
+            _descriptor(shelf.image),
             [Attached(Digest(shelf.digest), "tag", made, "x.sig")],
         )
         assert isinstance(found, Unread)
@@ -307,7 +311,7 @@ def _flood(shelf: Shelf, count: int) -> None:
 def test_a_flood_is_refused_before_it_is_read(shelf: Shelf) -> None:
     subject, made = Digest(shelf.digest), _descriptor(shelf.image)
     many = [Attached(subject, "referrer", made)] * (read.MAX_ATTACHED + 1)
-    [found] = read_attached(shelf.source, subject, many)
+    [found] = read_attached(shelf.source, made, many)
     assert isinstance(found, Unread)
     assert found.reason == "too-many"
     _flood(shelf, read.MAX_LAYERS + 1)
@@ -383,7 +387,7 @@ def test_one_large_signature_at_a_time(shelf: Shelf) -> None:
     alone: list[bool] = []
 
     def look(_: int) -> None:
-        for one in read_attached(shelf.source, Digest(shelf.digest), attached):
+        for one in read_attached(shelf.source, _descriptor(shelf.image), attached):
             assert isinstance(one, Signed)
             inside.append(1)
             alone.append(len(inside) == 1)
@@ -402,9 +406,9 @@ def test_subjects_are_the_root_and_what_is_carried_below_it(shelf: Shelf) -> Non
     one = shelf.made.image({"a": b"1"}, platform="linux/amd64")
     two = shelf.made.image({"a": b"2"}, platform="linux/arm64")
     index = _descriptor(shelf.made.index(one, two))
-    assert subjects(shelf.source, index, ()) == [index.digest, one["digest"], two["digest"]]
-    assert subjects(shelf.source, index, ("linux/arm64",)) == [index.digest, two["digest"]]
-    assert subjects(shelf.source, _descriptor(one), ()) == [one["digest"]]
+    assert _digests(subjects(shelf.source, index, ())) == [index.digest, one["digest"], two["digest"]]
+    assert _digests(subjects(shelf.source, index, ("linux/arm64",))) == [index.digest, two["digest"]]
+    assert _digests(subjects(shelf.source, _descriptor(one), ())) == [one["digest"]]
 
 
 def test_attestations_of_buildkit_are_unsigned(shelf: Shelf) -> None:

@@ -6,13 +6,17 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from airgap.base.errors import InputError
+from airgap.signatures.engines.stamp_order import sorted_certificates
 from airgap.signatures.engines.timestamps import MAX_STAMP, MAX_STAMPS, verify_timestamps
 from airgap.signatures.record import Refusal
 from airgap.signatures.roots.trust_root import TrustRoot
-from tests.parts.fake_sigstore import START, Stamp, TimeStamper, Window
-from tests.parts.fake_sigstore.ca import CODE_SIGNING
+from tests.parts.fake_sigstore import START, Stamp, TimeStamper, Window, der
+from tests.parts.fake_sigstore.ca import CODE_SIGNING, rekeyed
+from tests.parts.fake_sigstore.keys import elliptic
 from tests.worlds.keyless import AT, OTHER, ROOT, SIGSTORE, root
 
 DATA = b"a signature"
@@ -67,6 +71,47 @@ def test_an_authority_that_is_not_one_for_time_stamps() -> None:
     wrong = TimeStamper("wrong", START, usages=(CODE_SIGNING,))
     trust = root(stampers=[(wrong, Window(START))])
     assert said(wrong.stamp(DATA, AT), trust=trust) == "bad-timestamp"
+
+
+def test_an_authority_of_the_same_name_and_number_in_another_instance_is_unknown() -> None:
+    """The stamp names its signer by hash, too, with the certificate or without."""
+    foreign = TimeStamper("foreign", START)
+    foreign.key = elliptic("another key")
+    foreign.chain = (rekeyed(TSA.chain[0], foreign.key), *foreign.chain[1:])
+    for certificate in (True, False):
+        assert said(foreign.respond(DATA, Stamp(AT, certificate=certificate))) == "unknown-tsa"
+
+
+def test_certificates_in_a_stamp_may_be_in_any_order_and_of_anybody() -> None:
+    """OpenSSL does not sort them; and who stamps may add those of a root above the known one."""
+    for order in (TSA.chain, TSA.chain[::-1], (*OTHER.tsa.chain, *TSA.chain), TSA.chain[:1]):
+        stamp = with_certificates(TSA.stamp(DATA, AT), order)
+        assert said(stamp) == [AT]
+    assert said(with_certificates(TSA.stamp(DATA, AT), OTHER.tsa.chain)) == "bad-timestamp"
+    good = TSA.stamp(DATA, AT)
+    for size in range(len(good)):
+        assert sorted_certificates(good[:size]) == good[:size]
+    assert sorted_certificates(good) == good
+
+
+def with_certificates(stamp: bytes, chain: tuple[x509.Certificate, ...]) -> bytes:
+    """The stamp with these certificates in place of its one, unsorted."""
+    old = TSA.chain[0].public_bytes(Encoding.DER)
+    new = b"".join(one.public_bytes(Encoding.DER) for one in chain)
+
+    def rewrap(data: bytes) -> bytes:
+        parts, at = [], 0
+        while at < len(data):
+            size = 2 if data[at + 1] < 0x80 else 2 + (data[at + 1] & 0x7F)
+            length = data[at + 1] if size == 2 else int.from_bytes(data[at + 2 : at + size], "big")
+            tag, content = data[at], data[at + size : at + size + length]
+            whole = data[at : at + size + length]
+            inner = whole == old or old not in whole
+            parts.append((new if whole == old else whole) if inner else der.tlv(tag, rewrap(content)))
+            at += size + length
+        return b"".join(parts)
+
+    return rewrap(stamp)
 
 
 def test_the_name_and_number_of_a_known_authority_without_its_key() -> None:

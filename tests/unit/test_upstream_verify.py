@@ -53,7 +53,7 @@ Make = Callable[[Digest, How], Signed]
 
 
 def bundle(blob: bytes, subject: Digest = IMAGE) -> Signed:
-    return read_bundle(subject, "referrer", BUNDLE, {}, blob)
+    return read_bundle(subject, "referrer", BUNDLE, {}, blob, lambda: b"")
 
 
 def new_signature(about: Digest, how: How) -> Signed:

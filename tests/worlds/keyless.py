@@ -19,6 +19,8 @@ from tests.parts.fake_sigstore import ISSUER, SAN, FakeSigstore, How, Layer
 AT = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SUBJECT = Digest("sha256:" + "5a" * 32)
+MANIFEST = b'{"schemaVersion":2}'
+"""What bundles sign that have a message signature: the bytes of a manifest, which are not `SUBJECT`'s."""
 SPDX = "https://spdx.dev/Document"
 SIGNER = Identity(ISSUER, SAN)
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -40,7 +42,7 @@ def read(made: bytes | Layer, subject: Digest = SUBJECT, *, bundle_type: str = "
     """The record of a bundle or a layer; `bundle_type` is its layer's where the bundle says another."""
     if isinstance(made, bytes):
         layer = bundle_type or json.loads(made)["mediaType"]
-        return read_bundle(subject, "here", layer, {}, made)
+        return read_bundle(subject, "here", layer, {}, made, lambda: MANIFEST)
     reader = read_simple_signing if made.media_type == SIMPLE_SIGNING else read_envelope
     return reader(subject, "here", made.annotations, made.blob)
 

@@ -85,56 +85,79 @@ def check_signature(leaf: Leaf, signature: bytes, message: bytes) -> None:
         raise Refusal("bad-signature", "the signature does not match the certificate's key") from error
 
 
-def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
-    """Checks that each included certificate was issued by the next. They are not roots, but damage must be noticed.
+def check_fits(leaf: Leaf, chain: Sequence[bytes], *, rooted: bool) -> None:
+    """Checks the included certificates. They are never roots, and prove nothing; but damage must be noticed.
 
-    Raises `Refusal` (`bad-certificate`).
+    1. Each can be read. 2. There is none that issued itself, unless `rooted`: a bundle must not contain a root
+    (sigstore_bundle.proto). 3. If some are named like the issuer of the leaf, or of one above it, one of them is that
+    issuer. The order is free, and others are ignored, as sigstore_bundle.proto says. Raises `Refusal`
+    (`bad-certificate`).
     """
-    below = leaf.certificate
-    for der in chain:
-        try:
-            above = load_certificate(der)
-            below.verify_directly_issued_by(above)
-        except Exception as error:  # keys and signatures may be of any kind, however strange
-            raise Refusal(_BAD, "the certificate chain in the signature does not match the certificate") from error
-        below = above
-    if chain and below.issuer == below.subject and not _issued(below, below):
-        raise Refusal(_BAD, "the root of the certificate chain is not self-signed")
+    # 1.
+    try:
+        included = [load_certificate(der) for der in chain]
+    except ValueError as error:
+        raise Refusal(_BAD, "a certificate that is included with the signature cannot be read") from error
+    # 2.
+    if not rooted and any(one.issuer == one.subject for one in included):
+        raise Refusal(_BAD, "the bundle includes a root certificate, which bundles must not contain")
+    # 3.
+    above, checked = [leaf.certificate], list[x509.Certificate]()
+    while above:
+        below = above.pop()
+        checked.append(below)
+        named = [one for one in included if one.subject == below.issuer]
+        issuers = [one for one in named if _issued(below, one)]
+        if named and not issuers:
+            raise Refusal(_BAD, "the certificates that are included with the signature do not match")
+        above += [one for one in issuers if one not in checked and one not in above]
 
 
-def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> Authority:
-    """The authority of `root` that issued the leaf, with its complete chain valid at each of `times`.
+def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> tuple[Authority, x509.Certificate]:
+    """The authority of `root` that issued the leaf, valid at each of `times`, and its certificate that did.
 
     1. It issued the leaf. 2. Its window contains the times. 3. So does the validity of each certificate. 4. The path
     is valid by the rules of RFC 5280 (constraints, usages, critical extensions). Raises `Refusal`: `unknown-ca`,
     `bad-certificate`, `outside-window`, `certificate-expired`.
     """
     # 1.
-    named = [one for one in root.authorities if one.chain[0].subject == leaf.certificate.issuer]
-    issued = [one for one in named if _issued(leaf.certificate, one.chain[0])]
-    if not issued:
-        if named:
-            raise Refusal(_BAD, f"{named[0].name} did not sign the certificate")
-        name = leaf.certificate.issuer.rfc4514_string()
-        raise Refusal(
-            "unknown-ca",
-            f"the certificate was issued by {name}, which trust root {root.name} does not list",
-        )
+    issued = _issuers(leaf.certificate, root)
     # 2.
-    open_ones = [one for one in issued if one.window.holds(times)]
+    open_ones = [(one, above) for one, above in issued if one.window.holds(times)]
     if not open_ones:
+        closed, _ = issued[0]
         raise Refusal(
             "outside-window",
-            f"signed {_shown(times)}; the authority {issued[0].name} is trusted from {issued[0].window}",
+            f"signed {_shown(times)}; the authority {closed.name} is trusted from {closed.window}",
         )
-    authority = open_ones[0]
+    authority, above = open_ones[0]
     # 3.
     for certificate in (leaf.certificate, *authority.chain):
         check_valid(certificate, times)
     # 4.
     for moment in sorted(set(times)):
         _check_path(leaf.certificate, authority, moment)
-    return authority
+    return authority, above
+
+
+def _issuers(leaf: x509.Certificate, root: TrustRoot) -> list[tuple[Authority, x509.Certificate]]:
+    """The authorities that issued the leaf, and with which certificate: any of the chain, not only the first."""
+    named = [(one, above) for one in root.authorities for above in one.chain if above.subject == leaf.issuer]
+    issued = [(one, above) for one, above in named if _issued(leaf, above)]
+    if issued:
+        return issued
+    name = leaf.issuer.rfc4514_string()
+    if any(_claims(leaf, above) for _, above in named):
+        raise Refusal(_BAD, f"{name} did not sign the certificate")
+    what = "lists only with another key" if named else "does not list"
+    raise Refusal("unknown-ca", f"the certificate was issued by {name}, which trust root {root.name} {what}")
+
+
+def _claims(below: x509.Certificate, above: x509.Certificate) -> bool:
+    """True if the certificate says that this key issued it: many authorities may have one name (RFC 5280 §4.2.1.1)."""
+    said = _value(below.extensions, x509.AuthorityKeyIdentifier)
+    own = _value(above.extensions, x509.SubjectKeyIdentifier)
+    return said is not None and own is not None and said.key_identifier == own.digest
 
 
 def check_valid(certificate: x509.Certificate, times: Sequence[datetime]) -> None:

@@ -71,7 +71,7 @@ def verify_keyless(
         raise Refusal("key-for-identity", "signed with a key, but the rule requires an identity")
     # 1.
     leaf = read_leaf(signed.certificate)
-    check_fits(leaf, signed.chain)
+    check_fits(leaf, signed.chain, rooted=signed.layout is not SignatureLayout.BUNDLE)
     check_signature(leaf, signed.signature, signed.message)
     # 2.
     entered = _verify_logged(signed, root, needed=bool(root.logs) if logged is None else logged)
@@ -83,8 +83,8 @@ def verify_keyless(
     if not moments:
         raise Refusal("no-time", "no log entry and no time stamp proves when it was signed")
     # 5.
-    authority = verify_chain(leaf, root, moments)
-    ct_log, seen = verify_sct(leaf, authority.chain[0], root)
+    _, issuer = verify_chain(leaf, root, moments)
+    ct_log, seen = verify_sct(leaf, issuer, root)
     _check_future([*moments, seen], now)
     # 6.
     narrowed = root.within(moments)

@@ -6,6 +6,7 @@ root that is too old, and both must be reported.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.signatures.engines.certificates import check_valid
+from airgap.signatures.engines.stamp_order import sorted_certificates
 from airgap.signatures.record import Refusal
 from airgap.signatures.roots.instances import Authority
 from airgap.signatures.roots.trust_root import TrustRoot
@@ -44,8 +46,9 @@ def verify_timestamps(responses: Sequence[bytes], stamped: bytes, root: TrustRoo
 
 
 def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
-    """1. It is a granted stamp with one signer. 2. The root names the signer. 3. It contains no other certificate.
-    4. The chain was valid at the time of the stamp, and signature, usage and imprint verify. 5. So does the window."""
+    """1. It is a granted stamp with one signer. 2. The root names the signer, by the certificate and not only by name
+    and number. 3. The chain was valid at the time of the stamp. 4. Signature, usage and imprint verify. 5. The window
+    contains the time. Other certificates in a stamp prove nothing, and are ignored."""
     try:
         from rfc3161_client import decode_timestamp_response
     except ImportError as error:
@@ -54,7 +57,7 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
     if len(der) > MAX_STAMP:
         raise Refusal("too-large", f"a time stamp has {len(der)} bytes, expected at most {MAX_STAMP}")
     try:
-        response = decode_timestamp_response(der)
+        response = decode_timestamp_response(sorted_certificates(der))
         authority = _authority(response, root)
         moment = response.tst_info.gen_time
     except Refusal:
@@ -63,16 +66,15 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
     except Exception as error:
         raise Refusal(_BAD, f"a time stamp cannot be read: {error!r:.200}") from error
     # 3.
-    known = {certificate.public_bytes(Encoding.DER) for certificate in authority.chain}
-    if not set(response.signed_data.certificates) <= known:
-        raise Refusal(_BAD, "a time stamp contains a certificate that the trust root does not list")
-    # 4.
     for certificate in authority.chain:
         check_valid(certificate, [moment])
+    # 4.
     verifier = _verifier(authority)
     try:
         verifier.verify_message(response, stamped)
     except Exception as error:
+        if not _means(der, authority.chain[0]):
+            raise _unknown(response) from error
         raise Refusal(_BAD, f"a time stamp does not verify: {error!r:.200}") from error
     # 5.
     if not authority.window.holds([moment]):
@@ -111,10 +113,21 @@ def _authority(response: TimeStampResponse, root: TrustRoot) -> Authority:
         leaf: x509.Certificate = authority.chain[0]
         if (leaf.issuer, leaf.serial_number) == (signers[0].issuer, signers[0].serial_number):
             return authority
-    raise Refusal(
+    raise _unknown(response)
+
+
+def _means(der: bytes, leaf: x509.Certificate) -> bool:
+    """True if the stamp names this certificate of its signer by hash, as it must (RFC 3161 §2.4.1, RFC 5816)."""
+    raw = leaf.public_bytes(Encoding.DER)
+    return any(hashlib.new(name, raw).digest() in der for name in ("sha1", "sha256", "sha384", "sha512"))
+
+
+def _unknown(response: TimeStampResponse) -> Refusal:
+    (signer,) = response.signed_data.signer_infos
+    return Refusal(
         "unknown-tsa",
         "the trust root is too old or belongs to another Sigstore instance: it does not list the time stamp authority "
-        f"issued by {signers[0].issuer.rfc4514_string()}, serial number {signers[0].serial_number:x}",
+        f"issued by {signer.issuer.rfc4514_string()}, serial number {signer.serial_number:x}",
     )
 
 

@@ -1,5 +1,8 @@
 """Reads Sigstore bundles in a registry: what cosign v3 writes for signatures and attestations (format D).
 
+The content of a bundle is an envelope around a statement, or a signature of a message, which is the subject itself: its
+manifest. cosign signs images the first way, and `cosign sign-blob --bundle` signs a manifest's file the second way.
+
 Sources: sigstore protobuf-specs v0.5 (sigstore_bundle.proto, sigstore_rekor.proto), protobuf's JSON mapping; cosign's
 BUNDLE_SPEC.md. Stricter than the mapping: camelCase names only, standard base64 only, no unknown fields. Zero values
 may be left out, as cosign and sigstore-js do.
@@ -7,14 +10,17 @@ may be left out, as cosign and sigstore-js do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.base.json_fields import Fields
 from airgap.signatures.formats.intoto import parse_statement
 from airgap.signatures.formats.strict import fields, parse, refusing, sequence, whole
-from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
+from airgap.signatures.record import AttestedStatement, LogEntry, Refusal, SignatureLayout, Signed
 from airgap.statements.dsse import pae
 
 BUNDLE_PREFIX = "application/vnd.dev.sigstore.bundle"
@@ -38,16 +44,37 @@ _VERSIONS = {
     "application/vnd.dev.sigstore.bundle+json;version=0.2": "0.2",
     "application/vnd.dev.sigstore.bundle+json;version=0.1": "0.1",
 }
+_HASHES = {"SHA2_256": "sha256", "SHA2_384": "sha384", "SHA2_512": "sha512"}
+"""Of sigstore_common.proto, `HashAlgorithm`, those that signers use."""
 _BAD = "bad-bundle"
 
 
-def read_bundle(subject: Digest, where: str, media_type: str, annotations: Mapping[str, str], blob: bytes) -> Signed:
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a bundle signs."""
+
+    payload: bytes
+    payload_type: str
+    signature: bytes
+    message: bytes
+    statement: AttestedStatement | None = None
+
+
+def read_bundle(
+    subject: Digest,
+    where: str,
+    media_type: str,
+    annotations: Mapping[str, str],
+    blob: bytes,
+    subject_bytes: Callable[[], bytes],
+) -> Signed:
     """A bundle's record. `media_type` is that of its layer; `annotations` are those of the manifest around it.
 
-    1. The version is known, and the layer names the same one. 2. The content is an envelope with one signature.
-    3. Its payload is a statement. 4. Annotations that repeat something match it. 5. There is either a certificate, in
-    the field that belongs to the version, or a key's hint. 6. Log entries and timestamps are within limits.
-    Raises `Refusal`.
+    1. The version is known, and the layer names the same one. 2. The content is an envelope with one signature around
+    a statement, or the signature of `subject_bytes`, whose digest must be the one that the bundle names, if any.
+    3. Annotations that repeat something match it. 4. There is either a certificate, in the field that belongs to the
+    version, or a key's hint. 5. Log entries and timestamps are within limits. Raises `Refusal`, and what
+    `subject_bytes` raises.
     """
     with refusing():
         bundle = fields(
@@ -60,22 +87,10 @@ def read_bundle(subject: Digest, where: str, media_type: str, annotations: Mappi
         # 1.
         version = _version(bundle.text("mediaType"), media_type)
         # 2.
-        if bundle.has("messageSignature"):
-            if bundle.has("dsseEnvelope"):
-                raise Refusal(_BAD, "bundle: both a messageSignature and a dsseEnvelope")
-            raise Refusal(
-                "unsupported-format",
-                "the bundle signs a message, not a statement; cosign does not accept that for images either",
-                unsupported=True,
-            )
-        payload_type, payload, signature = envelope(bundle.values.get("dsseEnvelope"), "bundle")
+        content = _message(bundle, subject_bytes) if bundle.has("messageSignature") else _enveloped(bundle)
         # 3.
-        statement = parse_statement(payload, payload_type)
-        if statement.text:
-            raise Refusal("bad-payload", "statement: predicate: expected an object")
+        _annotations(annotations, content.statement)
         # 4.
-        _annotations(annotations, statement.predicate_type)
-        # 5.
         material = fields(
             bundle.values["verificationMaterial"],
             set(),
@@ -89,26 +104,56 @@ def read_bundle(subject: Digest, where: str, media_type: str, annotations: Mappi
             ),
         )
         certificates, hint = _material(material, version)
-        # 6.
+        # 5.
         return Signed(
             subject=subject,
             where=where,
             layout=SignatureLayout.BUNDLE,
-            attestation=statement.attests,
-            statement=statement,
-            payload=payload,
-            payload_type=payload_type,
-            signature=signature,
-            message=pae(payload, payload_type),
+            attestation=content.statement is not None and content.statement.attests,
+            statement=content.statement,
+            payload=content.payload,
+            payload_type=content.payload_type,
+            signature=content.signature,
+            message=content.message,
             blob=b"",
             certificate=certificates[0] if certificates else b"",
             chain=certificates[1:],
             entries=_entries(material),
             timestamps=_timestamps(material),
-            stamped=signature,
+            stamped=content.signature,
             hint=hint,
             version=version,
         )
+
+
+def _enveloped(bundle: Fields) -> _Content:
+    """The content of a bundle with an envelope around a statement."""
+    payload_type, payload, signature = envelope(bundle.values.get("dsseEnvelope"), "bundle")
+    statement = parse_statement(payload, payload_type)
+    if statement.text:
+        raise Refusal("bad-payload", "statement: predicate: expected an object")
+    return _Content(payload, payload_type, signature, pae(payload, payload_type), statement)
+
+
+def _message(bundle: Fields, subject_bytes: Callable[[], bytes]) -> _Content:
+    """The content of a bundle that signs the subject itself. Its `messageDigest` proves nothing, but must be right."""
+    if bundle.has("dsseEnvelope"):
+        raise Refusal(_BAD, "bundle: both a messageSignature and a dsseEnvelope")
+    at = bundle.at("messageSignature")
+    signed = fields(bundle.values["messageSignature"], {"signature"}, at, _BAD, frozenset({"messageDigest"}))
+    signature = signed.binary("signature")
+    if not signature:
+        raise Refusal(_BAD, f"{at}: the signature is empty")
+    message = subject_bytes()
+    if signed.has("messageDigest"):
+        here = signed.at("messageDigest")
+        named = fields(signed.values["messageDigest"], {"algorithm", "digest"}, here, _BAD)
+        algorithm = _HASHES[named.choice("algorithm", frozenset(_HASHES))]
+        digest = hashlib.new(algorithm, message).digest()
+        if named.binary("digest") != digest:
+            what = f"{here}: got {named.text('digest')[:100]!r}, expected {base64.b64encode(digest).decode()}"
+            raise Refusal("wrong-subject", f"{what}, which is the {algorithm} of the manifest")
+    return _Content(message, "", signature, message)
 
 
 def envelope(value: Any, where: str) -> tuple[str, bytes, bytes]:
@@ -139,11 +184,13 @@ def _version(said: str, layer: str) -> str:
     return version
 
 
-def _annotations(annotations: Mapping[str, str], predicate_type: str) -> None:
+def _annotations(annotations: Mapping[str, str], statement: AttestedStatement | None) -> None:
     # The manifest's own annotations may be of any type.
-    content = str(annotations.get(CONTENT, "dsse-envelope"))
-    if content != "dsse-envelope":
-        raise Refusal(_BAD, f"annotation {CONTENT}: got {content[:200]!r}, but the content is a DSSE envelope")
+    expected = "dsse-envelope" if statement is not None else "message-signature"
+    content = str(annotations.get(CONTENT, expected))
+    if content != expected:
+        raise Refusal(_BAD, f"annotation {CONTENT}: got {content[:200]!r}, but the content is a {expected}")
+    predicate_type = statement.predicate_type if statement is not None else ""
     said = str(annotations.get(PREDICATE_TYPE, predicate_type))
     if said != predicate_type:
         what = f"annotation {PREDICATE_TYPE}: got {said[:200]!r}, but the signed type is {predicate_type[:200]!r}"
@@ -160,8 +207,8 @@ def _material(material: Fields, version: str) -> tuple[tuple[bytes, ...], str]:
     value = material.values[kinds[0]]
     if kinds[0] == "publicKey":
         return (), _hint(fields(value, set(), at, _BAD, frozenset({"hint"})), "hint")
-    # Version 0.3 has the leaf alone, earlier ones have the chain (sigstore_bundle.proto, VerificationMaterial).
-    if (kinds[0] == "certificate") != (version == "0.3"):
+    # The chain was given up with version 0.3 (sigstore_bundle.proto, VerificationMaterial).
+    if kinds[0] == "x509CertificateChain" and version == "0.3":
         raise Refusal(_BAD, f"{at}: not in a bundle of version {version}")
     if kinds[0] == "certificate":
         return (_certificate(value, at),), ""

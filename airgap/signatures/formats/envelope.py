@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from airgap.base.digest import Digest
 from airgap.signatures.formats.bundle import envelope
 from airgap.signatures.formats.intoto import parse_statement
-from airgap.signatures.formats.simple_signing import SIGNATURE, annotated
-from airgap.signatures.formats.strict import parse, refusing, unbase64
+from airgap.signatures.formats.simple_signing import SIGNATURE, annotated, signature_of
+from airgap.signatures.formats.strict import parse, refusing
 from airgap.signatures.record import Refusal, SignatureLayout, Signed
 from airgap.statements.dsse import pae
 
@@ -39,10 +39,8 @@ def read_envelope(subject: Digest, where: str, annotations: Mapping[str, str], b
             f"{statement.predicate_type[:200]!r}"
         )
         raise Refusal("wrong-predicate-type", what)
-    if annotations.get(SIGNATURE):
-        where_ = f"annotation {SIGNATURE}"
-        if unbase64(annotations[SIGNATURE], where_, _BAD) != signature:
-            raise Refusal(_BAD, f"{where_}: differs from the envelope's signature")
+    if signature_of(annotations) not in (b"", signature):
+        raise Refusal(_BAD, f"annotation {SIGNATURE}: differs from the envelope's signature")
     beside = annotated(annotations)
     return Signed(
         subject=subject,

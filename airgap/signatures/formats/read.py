@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, DamageError, IntegrityError, TooLargeError
@@ -60,10 +61,16 @@ class _Reader:
     """Reads what is attached to one subject, within the limits for all of it."""
 
     source: Source
-    subject: Digest
+    descriptor: Descriptor
+    """The subject."""
     layers: int
     """How many more layers may be read; `room`: how many more bytes."""
     room: int
+
+    @property
+    def subject(self) -> Digest:
+        """The digest of the subject."""
+        return self.descriptor.digest
 
     def read(self, attached: Attached) -> Iterator[Signed | Unread]:
         """Reads one manifest. Anything wrong with it becomes an answer, not an exception."""
@@ -117,7 +124,8 @@ class _Reader:
         blob = read_verified(self.source, layer, MAX_BLOB)
         self.room -= len(blob)
         if layout is SignatureLayout.BUNDLE:
-            return read_bundle(self.subject, where, layer.media_type, node.annotations, blob)
+            own = partial(read_verified, self.source, self.descriptor)
+            return read_bundle(self.subject, where, layer.media_type, node.annotations, blob, own)
         read = read_envelope if layout is SignatureLayout.ENVELOPE else read_simple_signing
         return read(self.subject, where, layer.annotations, blob)
 
@@ -139,7 +147,7 @@ class _Reader:
         return Unread(self.subject, where, layout, refusal.status, refusal.reason, refusal.detail)
 
 
-def read_attached(source: Source, subject: Digest, attached: Sequence[Attached]) -> Iterator[Signed | Unread]:
+def read_attached(source: Source, subject: Descriptor, attached: Sequence[Attached]) -> Iterator[Signed | Unread]:
     """Reads the manifests of `attached` that belong to `subject`, one signature in memory at a time.
 
     Small manifests come first: they contain one signature, and a manifest that names a thousand must not use up the
@@ -148,24 +156,24 @@ def read_attached(source: Source, subject: Digest, attached: Sequence[Attached])
     is broken, too large, of another format or unsigned becomes an `Unread` with its reason. Raises `StoreError`,
     `UpstreamError` and `NotFoundError` if the store fails, or lacks what the lock lists.
     """
-    mine = sorted((one for one in attached if one.subject == subject), key=lambda one: one.descriptor.size)
+    mine = sorted((one for one in attached if one.subject == subject.digest), key=lambda one: one.descriptor.size)
     if len(mine) > MAX_ATTACHED:
-        what = f"{len(mine)} manifests are attached to {subject}, at most {MAX_ATTACHED}"
-        yield Unread(subject, "attached", SignatureLayout.OTHER, Status.FAILED, "too-many", what)
+        what = f"{len(mine)} manifests are attached to {subject.digest}, at most {MAX_ATTACHED}"
+        yield Unread(subject.digest, "attached", SignatureLayout.OTHER, Status.FAILED, "too-many", what)
         return
     reader = _Reader(source, subject, MAX_LAYERS, MAX_TOTAL)
     for one in mine:
         yield from reader.read(one)
 
 
-def subjects(source: Source, root: Descriptor, platforms: Sequence[str]) -> list[Digest]:
-    """The digests of an item that can be signed: the root, then every carried manifest below it, each once.
+def subjects(source: Source, root: Descriptor, platforms: Sequence[str]) -> list[Descriptor]:
+    """The nodes of an item that can be signed: the root, then every carried manifest below it, each once.
 
     With `platforms`, children of an index for other platforms are not carried. The bytes of each were hashed. Raises
     `IntegrityError`, `StoreError`, `UpstreamError`.
     """
-    below = [node.descriptor.digest for node in _nodes(source, root, platforms)]
-    return [root.digest, *(digest for digest in below if digest != root.digest)]
+    below = [node.descriptor for node in _nodes(source, root, platforms)]
+    return [root, *(one for one in below if one.digest != root.digest)]
 
 
 def unsigned(source: Source, root: Descriptor, platforms: Sequence[str]) -> list[Unread]:
@@ -175,7 +183,7 @@ def unsigned(source: Source, root: Descriptor, platforms: Sequence[str]) -> list
     """
     if not root.is_index:
         return []
-    carried = set(subjects(source, root, platforms))
+    carried = {one.digest for one in subjects(source, root, platforms)}
     found = list[Unread]()
     for node in _nodes(source, root, platforms):
         if not node.descriptor.is_index:

@@ -44,7 +44,7 @@ class Annotated:
 
 def read_simple_signing(subject: Digest, where: str, annotations: Mapping[str, str], blob: bytes) -> Signed:
     """A signature's record: the payload is the layer; its annotations contain the rest. Raises `Refusal`."""
-    signature = unbase64(annotations.get(SIGNATURE, ""), f"annotation {SIGNATURE}", _BAD)
+    signature = signature_of(annotations)
     if not signature:
         raise Refusal(_BAD, f"annotation {SIGNATURE}: missing or empty")
     signed_digest(blob)
@@ -65,6 +65,15 @@ def read_simple_signing(subject: Digest, where: str, annotations: Mapping[str, s
         timestamps=beside.timestamps,
         stamped=signature,
     )
+
+
+def signature_of(annotations: Mapping[str, str]) -> bytes:
+    """The signature in its annotation, empty if there is none. Raises `Refusal`.
+
+    `cosign attach signature` copies a file as it is, and base64 programs break lines; cosign ignores the breaks, too.
+    """
+    text = annotations.get(SIGNATURE, "")
+    return unbase64(text.replace("\r", "").replace("\n", ""), f"annotation {SIGNATURE}", _BAD)
 
 
 def signed_digest(payload: bytes) -> Digest:

@@ -38,28 +38,25 @@ _CURVES: dict[str, tuple[type[ec.EllipticCurve], hashes.HashAlgorithm]] = {
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When an instance is trusted. Both ends are included; None is open (sigstore_common.proto, `TimeRange`)."""
+    """When an instance is trusted. Both ends are included. Without an end, it still is (sigstore_common.proto)."""
 
-    start: datetime | None = None
+    start: datetime
     end: datetime | None = None
 
     def holds(self, moments: Iterable[datetime]) -> bool:
         """True if each of `moments` is in it."""
-        return all(
-            (self.start is None or self.start <= moment) and (self.end is None or moment <= self.end)
-            for moment in moments
-        )
+        return all(self.start <= moment and (self.end is None or moment <= self.end) for moment in moments)
 
     def as_dict(self) -> dict[str, str | None]:
         """For display: `from` and `until`."""
         return {
-            "from": utc_text(self.start) if self.start else None,
+            "from": utc_text(self.start),
             "until": utc_text(self.end) if self.end else None,
         }
 
     def __str__(self) -> str:
         ends = self.as_dict()
-        return f"{ends['from'] or 'ever'} to {ends['until'] or 'now'}"
+        return f"{ends['from']} to {ends['until'] or 'now'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +206,15 @@ def read_authority(one: Fields) -> Authority:
 
 
 def window_of(one: Fields) -> Window:
-    """The window of a log (at its key) or of an authority."""
+    """The window of a log (at its key) or of an authority. It must have a start, as sigstore-go demands of logs.
+
+    Without one, an instance would be trusted for signatures from before it existed.
+    """
     holder = _public_key(one) if one.has("publicKey") else one
-    if not holder.has("validFor"):
-        return Window()
-    span = holder.inner("validFor", set(), frozenset({"start", "end"}))
-    return Window(
-        *(_time(span, name) if span.has(name) else None for name in ("start", "end")),
-    )
+    span = holder.inner("validFor", set(), frozenset({"start", "end"})) if holder.has("validFor") else None
+    if span is None or not span.has("start"):
+        raise holder.refuse(f"{holder.at('validFor')}: the start is missing, from which it is trusted")
+    return Window(_time(span, "start"), _time(span, "end") if span.has("end") else None)
 
 
 def _time(span: Fields, name: str) -> datetime:
@@ -224,11 +222,11 @@ def _time(span: Fields, name: str) -> datetime:
     text = span.text(name)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        if moment.tzinfo is None:
+            raise span.refuse(f"{span.at(name)}: got {text[:60]!r}, expected a time with a zone")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise span.refuse(f"{span.at(name)}: got {text[:60]!r}, expected a time") from error
-    if moment.tzinfo is None:
-        raise span.refuse(f"{span.at(name)}: got {text[:60]!r}, expected a time with a zone")
-    return moment.astimezone(UTC)
 
 
 def identity_of(one: Fields) -> str:

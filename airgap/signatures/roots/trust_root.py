@@ -14,7 +14,11 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
+<<<<<<< HEAD
 from airgap.base.json_fields import Fields
+=======
+from airgap.base.strict_json import decode_json, unique
+>>>>>>> 349389b (signatures: what Sigstore's conformance suite demands, in all 70 cases)
 from airgap.signatures.roots.instances import (
     Authority,
     TransparencyLog,
@@ -164,9 +168,7 @@ def _lost(old: Sequence[Fields], new: Sequence[Fields]) -> list[dict[str, Any]]:
 
 def _check_narrowed(old: Fields, new: Fields) -> None:
     was, now = window_of(old), window_of(new)
-    opened = now.end is None or (was.end is not None and now.end > was.end)
-    earlier = was.start is not None and (now.start is None or now.start < was.start)
-    if (was.end is not None and opened) or earlier:
+    if (was.end is not None and (now.end is None or now.end > was.end)) or now.start < was.start:
         raise _changed(f"{old.where}: got the validity window {now}, expected one within {was}")
 
 
@@ -189,11 +191,20 @@ def _refuse(what: str) -> AirgapError:
     )
 
 
+def _present(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object without its nulls: in protobuf's JSON mapping, a field that is null is not there."""
+    return {key: value for key, value in unique(items).items() if value is not None}
+
+
 def _document(data: bytes, name: str) -> Fields:
     where = f"trust root {name}"
     if len(data) > MAX_ROOT:
         raise _refuse(f"{where}: got {len(data)} bytes, expected at most {MAX_ROOT}")
-    root = Fields.parse(data, {"mediaType"}, where, _refuse, frozenset(_LISTS))
+    try:
+        parsed = decode_json(data, _present)
+    except ValueError as error:
+        raise _refuse(f"{where}: not valid JSON: {error}") from error
+    root = Fields.of(parsed, {"mediaType"}, where, _refuse, frozenset(_LISTS))
     root.choice("mediaType", _TYPES)
     return root
 

@@ -252,9 +252,7 @@ def _instances(root: TrustRoot) -> list[_Instance]:
 
 def _covers(new: Window, old: Window) -> bool:
     """True if each moment of `old` is in `new`."""
-    begins = new.start is None or (old.start is not None and new.start <= old.start)
-    ends = new.end is None or (old.end is not None and old.end <= new.end)
-    return begins and ends
+    return new.start <= old.start and (new.end is None or (old.end is not None and old.end <= new.end))
 
 
 def names(roots: Path) -> list[str]:

@@ -168,6 +168,17 @@ def time_stamper(
     return key, (_signed(builder, root_key), root)
 
 
+def rekeyed(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    """The certificate that an authority of the same name and number has in another instance: for another key."""
+    names = certificate.issuer, certificate.subject, key.public_key(), certificate.serial_number
+    lives = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    builder = x509.CertificateBuilder(*names, *lives)
+    for extension in certificate.extensions:
+        if not isinstance(extension.value, x509.SubjectKeyIdentifier | x509.AuthorityKeyIdentifier):
+            builder = builder.add_extension(extension.value, extension.critical)
+    return _signed(builder.add_extension(_key_id(key), critical=False), key)
+
+
 def _ca(
     key: ec.EllipticCurvePrivateKey,
     subject: x509.Name,

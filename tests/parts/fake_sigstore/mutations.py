@@ -25,7 +25,7 @@ VERIFIED = "verified"
 EXPECTED: tuple[tuple[str, str], ...] = (
     # What proves nothing, or what leaves a whole signature of another shape behind.
     (r"publicKey\.hint (changed|removed)$", VERIFIED),
-    (r"cosign/chain (removed|emptied)$", VERIFIED),
+    (r"(cosign/chain (removed|emptied)|CertificateChain\.certificates doubled)$", VERIFIED),
     (r"annotation: (top unknown member|predicateType removed)$", VERIFIED),
     (r"^old-attestation.*cosign/signature removed$", VERIFIED),
     (r"^old-attestation-key: blob: (signatures\[0\]\.keyid|whole space)", VERIFIED),
@@ -87,6 +87,7 @@ EXPECTED: tuple[tuple[str, str], ...] = (
     (r"(certificate|certificates\[0\])\.rawBytes>", "entry-mismatch"),
     (r"rawBytes (cut|bytes)|certificates doubled$", "bad-certificate"),
     (r"cosign/(certificate(>| cut| bytes)|chain changed)", "bad-certificate"),
+    (r"(signedTimestamp|RFC3161Timestamp)>certificateHash changed$", "unknown-tsa"),
     (r"(signedTimestamp|RFC3161Timestamp)(>| cut)|Timestamps doubled$", "bad-timestamp"),
     # Everything else is a bundle that is not as bundles are.
     (r"", "bad-bundle"),
