@@ -176,4 +176,7 @@ def _identities(by: SignedBy) -> tuple[Identity, ...]:
 
 
 def _keys(by: SignedBy) -> tuple[UpstreamKey, ...]:
-    return tuple(UpstreamKey(one.name, one.pem, one.not_before, one.not_after) for one in by.keys)
+    return tuple(
+        UpstreamKey(one.name, one.pem, one.not_before, one.not_after, one.hash_algorithm, one.rsa_padding)
+        for one in by.keys
+    )

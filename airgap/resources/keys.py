@@ -42,6 +42,27 @@ def _public_key(at: Place) -> bytes:
     return pem
 
 
+def key_kind(pem: bytes) -> str:
+    """`RSA`, `ECDSA` or `Ed25519`; empty for anything else."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        return ""
+    match key:
+        case rsa.RSAPublicKey():
+            return "RSA"
+        case ec.EllipticCurvePublicKey():
+            return "ECDSA"
+        case ed25519.Ed25519PublicKey():
+            return "Ed25519"
+        case _:
+            return ""
+
+
 def _encoded(pem: bytes) -> bytes | None:
     """The key as DER SubjectPublicKeyInfo, the same for every form of the file. `None`: not a single public key."""
     # Imported here because it takes longer than the rest of this package together.

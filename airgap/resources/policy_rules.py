@@ -12,7 +12,7 @@ from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
 from airgap.content import known_kinds
 from airgap.resources.fields import given, inline, one_of, spec, spec_map
-from airgap.resources.keys import KEY_NAME, public_key_file
+from airgap.resources.keys import KEY_NAME, key_kind, public_key_file
 from airgap.resources.parts import APPROVER, REASON, RELATIVE, SHA256, TIME, in_order
 from airgap.resources.patterns import name_covers, name_matches
 from airgap.resources.policy_names import name_complaint
@@ -77,9 +77,26 @@ class PolicyKey:
         default=None,
     )
 
+    hash_algorithm: str = spec(
+        Choice(("sha256", "sha384", "sha512")),
+        "The hash with which the key signs, as in `cosign verify --signature-digest-algorithm` and in a "
+        "ClusterImagePolicy. Default: sha256, for keys of every size. An Ed25519 key has no choice.",
+        default="sha256",
+    )
+    rsa_padding: str = spec(
+        Choice(("pkcs1v15", "pss")),
+        "The padding of the signatures of an RSA key. Default: pkcs1v15, which cosign uses.",
+        default="pkcs1v15",
+    )
+
     def checked(self, at: Place) -> PolicyKey:
-        """The key. Checks the order of its times."""
+        """The key. Checks the order of its times, and that its algorithm is one that its kind has."""
         in_order(at, self.not_before, self.not_after)
+        kind = key_kind(self.pem) if at.value.keys() & {"hashAlgorithm", "rsaPadding"} else ""
+        if "hashAlgorithm" in at.value and kind == "Ed25519":
+            at.bad("an Ed25519 key has no choice of hashAlgorithm", "hashAlgorithm")
+        if "rsaPadding" in at.value and kind not in ("", "RSA"):
+            at.bad(f"rsaPadding is for RSA keys, but this key is {kind}", "rsaPadding")
         return self
 
 

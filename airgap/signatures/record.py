@@ -153,12 +153,19 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamKey:
-    """A key of another party. Its validity is policy: a signature by a key carries no time of its own."""
+    """A key of another party. Its validity is policy: a signature by a key carries no time of its own.
+
+    Policy is also how it signs: a signature does not say, and what a signer could choose, a forger could choose.
+    """
 
     name: str
     pem: bytes
     not_before: datetime | None = None
     not_after: datetime | None = None
+    hash_algorithm: str = "sha256"
+    """`sha256`, `sha384` or `sha512`. Ed25519 has no choice."""
+    rsa_padding: str = "pkcs1v15"
+    """`pkcs1v15` or `pss`."""
 
 
 @dataclass(frozen=True, slots=True)

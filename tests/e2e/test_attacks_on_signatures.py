@@ -30,6 +30,8 @@ from tests.parts.fake_sigstore import (
     managed,
     public_pem,
 )
+from tests.parts.fake_sigstore.ca import rekeyed
+from tests.parts.fake_sigstore.keys import elliptic
 from tests.parts.images import Descriptor, Layout, bare
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import NAME, World, make_world
@@ -280,6 +282,51 @@ def test_the_trust_root_is_older_than_the_log(world: World, acme: FakeSigstore) 
     # The pin holds: another file under the same name is no trust root at all.
     (world.folder / "acme.json").write_bytes(acme.trusted_root())
     assert world.run(*SCAN, expect=4)["code"] == "trust-root-changed"
+
+
+def test_a_trust_root_without_a_start_counts_at_no_time(world: World, acme: FakeSigstore) -> None:
+    """Otherwise an old key of a log could sign for the time before it was one."""
+    layout = world.layout()
+    root = image(layout)
+    attach.referrer(layout, root, acme.sign_image(root["digest"], How(AT, stamp=True)))
+    policy(world, BY_NAME)
+    assert scan(world)["outcome"] == "pass"
+    whole = json.loads(acme.trusted_root())
+    for name in ("tlogs", "ctlogs", "certificateAuthorities", "timestampAuthorities"):
+        made = json.loads(acme.trusted_root())
+        one = made[name][0]
+        (one["publicKey"] if "logs" in name else one)["validFor"] = {"end": None}
+        (world.folder / "acme.json").write_text(json.dumps(made))
+        policy(world, BY_NAME)
+        said = world.run(*SCAN, expect=4)
+        assert said["code"] == "bad-trust-root"
+        assert f"{name}[0]" in said["error"]
+        (whole[name][0]["publicKey"] if "logs" in name else whole[name][0])["validFor"]["end"] = None
+    # An end that is null is none: some tools write it so.
+    (world.folder / "acme.json").write_text(json.dumps(whole))
+    policy(world, BY_NAME)
+    assert world.run(*SCAN)["locks"][0]["outcome"] == "pass"
+
+
+def test_another_instance_with_the_same_names(world: World, acme: FakeSigstore) -> None:
+    """It is not said that something was altered: this trust root does not have who signed."""
+    twin = FakeSigstore(acme.seed)
+    twin.authority.seed = "twin"
+    twin.authority.intermediate = rekeyed(acme.authority.intermediate, elliptic("twin/intermediate"))
+    twin.tsa.key = elliptic("twin/tsa")
+    twin.tsa.chain = (rekeyed(acme.tsa.chain[0], twin.tsa.key), acme.tsa.chain[1])
+    policy(world, BY_NAME)
+    for number, (reason, how) in enumerate(
+        {
+            "unknown-ca": How(AT, signer=twin.authority.signer(Leaf(AT))),
+            "unknown-tsa": How(AT, stamp=True, tsa=twin.tsa),
+        }.items()
+    ):
+        shutil.rmtree(world.folder / "made")
+        layout = world.layout()
+        root = layout.tag("v1", layout.image({"b": b"%d" % number}))
+        attach.referrer(layout, root, acme.sign_image(root["digest"], how))
+        assert refused(world) == reason
 
 
 def test_a_key_that_was_stolen_is_denied(world: World, acme: FakeSigstore) -> None:

@@ -19,9 +19,10 @@ from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.signatures.verify import Demand, verify
 from tests.parts.fake_sigstore import START, How, Leaf, Window, bundles, public_pem
+from tests.parts.fake_sigstore.changes import in_json
 from tests.parts.fake_sigstore.goods import AT, OWNER, SUBJECT, goods
 from tests.parts.fake_sigstore.judges import Case, Cosign
-from tests.worlds.keyless import NOW, OTHER, SIGNER, SIGSTORE, read
+from tests.worlds.keyless import MANIFEST, NOW, OTHER, SIGNER, SIGSTORE, read
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("cosign")]
 HEX = SUBJECT.removeprefix("sha256:")
@@ -120,6 +121,22 @@ def _several() -> Iterator[tuple[str, bytes]]:
     yield "several: no log", made(stamps=[mine])
 
 
+def _messages() -> Iterator[tuple[str, bytes]]:
+    """Bundles that sign the manifest's file: whole ones, and each with one change."""
+    ways = {
+        "certificate": How(AT),
+        "older": How(AT, version="0.1"),
+        "stamped": How(AT, log="v2", stamp=True),
+        "key": How(AT, signer=OWNER, log="none"),
+        "key in a log": How(AT, signer=OWNER),
+    }
+    for name, how in ways.items():
+        made = SIGSTORE.sign_blob(MANIFEST, how)
+        yield f"message: {name}", made
+        for what, changed in in_json(json.loads(made)):
+            yield f"message: {name}, {what}", bundles.dumps(changed)
+
+
 def _random(count: int) -> Iterator[tuple[str, bytes]]:
     """Goods with a few bytes changed, the same ones in every run."""
     chance = random.Random(4)
@@ -133,12 +150,12 @@ def _random(count: int) -> Iterator[tuple[str, bytes]]:
         yield f"random {number} of {good.name}", bytes(data)
 
 
-def _accepted(trust: TrustRoot, made: bytes) -> tuple[bool, bool]:
+def _accepted(trust: TrustRoot, made: bytes, subject: Digest) -> tuple[bool, bool]:
     """Whether we verify it, and whether by OWNER's key."""
     keys = (UpstreamKey("owner", public_pem(OWNER.key)),)
     demand = Demand(SIGNATURE, identities=(SIGNER,), keys=keys, root=trust, now=NOW)
     try:
-        finding = verify(read(made, Digest(SUBJECT)), demand)
+        finding = verify(read(made, subject), demand)
     except (Refusal, ValueError, KeyError, TypeError):  # the last three are of the test's reader
         return False, False
     proof = finding.proof
@@ -149,15 +166,18 @@ def test_cosign_verifies_all_that_we_verify(tmp_path: Path) -> None:
     root = SIGSTORE.trusted_root(TWO)
     cosign, trust = Cosign(tmp_path, root), TrustRoot.load("two", root, None)
     ours, wrong = set(), []
-    for name, made in [*_statements(), *_leaves(), *_several(), *_random(4000)]:
-        accepted, keyed = _accepted(trust, made)
+    for name, made in [*_statements(), *_leaves(), *_several(), *_messages(), *_random(4000)]:
+        message = name.startswith("message")
+        accepted, keyed = _accepted(trust, made, Digest.of(MANIFEST) if message else Digest(SUBJECT))
         if accepted:
             ours.add(name)
             logged = b'"tlogEntries":[]' not in made and b'"tlogEntries":[{' in made
-            case = Case(made, keyed=keyed, logged=logged, stamped=b"signedTimestamp" in made)
+            data = MANIFEST if message else None
+            case = Case(made, keyed=keyed, logged=logged, stamped=b"signedTimestamp" in made, data=data)
             said = cosign.blob(case, subject=SUBJECT)
             wrong += [f"{name}: {said.strip()[-200:]!r}"] if said else []
     assert not wrong, "\n".join(wrong)
     # It is not so because we verify nothing.
     assert {"several: two logs", "several: two stamps", "statement: a second subject"} <= ours
     assert sum(name.startswith("random") for name in ours) > 10
+    assert {"message: certificate", "message: older", "message: stamped", "message: key"} <= ours

@@ -221,7 +221,7 @@ MESSAGES: dict[str, tuple[str, Change]] = {
     "no-signature": ("bad-bundle", lambda m: m.pop("signature")),
     "empty-signature": ("bad-bundle", lambda m: m.update(signature="")),
     "two-contents": ("bad-bundle", lambda m: m.update(dsseEnvelope={})),
-    "nothing-to-compare": ("", lambda m: m.pop("messageDigest")),
+    "nothing-to-compare": ("bad-bundle", lambda m: m.pop("messageDigest")),
 }
 
 
@@ -231,10 +231,7 @@ def test_what_a_bundle_says_about_its_message_must_be_right(name: str) -> None:
     document = json.loads(SIGSTORE.sign_blob(MANIFEST, KEYED))
     change(document if name == "two-contents" else document["messageSignature"])
     blob = json.dumps(document).encode()
-    if reason:
-        assert refused(lambda: read(blob)) == reason
-    else:
-        assert read(blob).message == MANIFEST
+    assert refused(lambda: read(blob)) == reason
 
 
 def test_the_leaf_alone_may_be_in_a_bundle_of_any_version() -> None:

@@ -29,7 +29,7 @@ ROOT = TrustRoot.load("fake", SIGSTORE.trusted_root(), None)
 DAY = timedelta(days=1)
 
 
-def key_of(key: Any, name: str = "alice", **window: datetime) -> UpstreamKey:
+def key_of(key: Any, name: str = "alice", **window: Any) -> UpstreamKey:
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return UpstreamKey(name, pem, **window)
 
@@ -63,7 +63,7 @@ def test_each_kind_of_key_verifies_what_it_signed(kind: KeyKind) -> None:
 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda c: c.name)
-def test_a_curve_signs_with_sha256_and_its_own_hash_is_unsupported(curve: ec.EllipticCurve) -> None:
+def test_a_curve_signs_with_sha256_and_another_hash_is_for_the_policy_to_name(curve: ec.EllipticCurve) -> None:
     key = ec.generate_private_key(curve)
     record = signed()
     own = {
@@ -77,10 +77,12 @@ def test_a_curve_signs_with_sha256_and_its_own_hash_is_unsupported(curve: ec.Ell
 
     assert proof(by(hashes.SHA256()), key_of(key)).key_name == "alice"
     refusal = refused(by(own), key_of(key), BOB)
-    if curve.name == "secp256r1":
-        assert (refusal.reason, refusal.status) == ("bad-signature", Status.FAILED)
-    else:
-        assert (refusal.reason, refusal.status) == ("unsupported-algorithm", Status.UNSUPPORTED)
+    assert (refusal.reason, refusal.status) == ("unsupported-algorithm", Status.UNSUPPORTED)
+    assert f"{{hashAlgorithm: {own.name}}}" in refusal.detail
+    named = replace(key_of(key), hash_algorithm=own.name)
+    assert proof(by(own), named).key_name == "alice"
+    # What the policy names is the only one that counts.
+    assert "SHA-256" in refused(by(hashes.SHA256()), named).detail
     other = replace(record, hint="", message=record.message + b" ")
     assert refused(other, key_of(key)).reason == "bad-signature"
 
@@ -112,11 +114,40 @@ def test_the_hint_tells_another_key_from_a_bad_signature() -> None:
     assert proof(replace(good, hint="junk"), ALICE).key_name == "alice"
 
 
-def test_padding_and_encoding_are_those_of_cosign() -> None:
-    record, key = signed(), rsa.generate_private_key(65537, 2048)
-    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.MAX_LENGTH)
-    by_pss = key.sign(record.message, pss, hashes.SHA256())
-    assert refused(replace(record, hint="", signature=by_pss), key_of(key)).reason == "bad-signature"
+RSA = rsa.generate_private_key(65537, 2048)
+
+
+@pytest.mark.parametrize("hashed", [hashes.SHA256(), hashes.SHA384(), hashes.SHA512()], ids=lambda one: one.name)
+@pytest.mark.parametrize("padded", ["pkcs1v15", "short", "long"])
+def test_the_policy_names_hash_and_padding_of_an_rsa_key(hashed: Any, padded: str) -> None:
+    lengths: dict[str, Any] = {"short": padding.PSS.DIGEST_LENGTH, "long": padding.PSS.MAX_LENGTH}
+    how = padding.PSS(padding.MGF1(hashed), lengths[padded]) if padded in lengths else padding.PKCS1v15()
+    record = signed()
+    made = replace(record, hint="", signature=RSA.sign(record.message, how, hashed))
+    name = "pss" if padded in lengths else "pkcs1v15"
+    key = replace(key_of(RSA), hash_algorithm=hashed.name, rsa_padding=name)
+    assert proof(made, BOB, key).key_name == "alice"
+    altered = replace(made, message=made.message + b" ")
+    assert refused(altered, key).reason == "bad-signature"
+    for other in (replace(key, hash_algorithm="sha384"), replace(key, rsa_padding="pss"), key_of(RSA)):
+        if (other.hash_algorithm, other.rsa_padding) != (hashed.name, name):
+            refusal = refused(made, other)
+            assert (refusal.reason, refusal.status) == ("unsupported-algorithm", Status.UNSUPPORTED)
+            assert f"hashAlgorithm: {hashed.name}{', rsaPadding: pss' if name == 'pss' else ''}" in refusal.detail
+        assert refused(altered, other).reason == "bad-signature"
+
+
+@pytest.mark.parametrize("hashed", [hashes.SHA1(), hashes.SHA224()], ids=lambda one: one.name)
+def test_hashes_that_no_policy_can_name_are_unsupported(hashed: Any) -> None:
+    record = signed()
+    made = replace(record, hint="", signature=RSA.sign(record.message, padding.PKCS1v15(), hashed))
+    refusal = refused(made, key_of(RSA))
+    assert (refusal.reason, refusal.status) == ("unsupported-algorithm", Status.UNSUPPORTED)
+    assert "Ask for a signature with SHA-256" in refusal.detail
+
+
+def test_the_encoding_is_that_of_cosign() -> None:
+    record = signed()
     raw = b"\1" * 64
     assert refused(replace(record, signature=raw), ALICE).reason == "bad-signature"
     assert refused(replace(record, signature=b""), ALICE).reason == "bad-signature"

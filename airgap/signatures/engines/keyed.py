@@ -1,8 +1,9 @@
 """Signatures by a managed key of another party. Keys and algorithms come from the policy and from nowhere else.
 
-ECDSA (DER) and RSA (PKCS #1 v1.5) with SHA-256, for every key size, and pure Ed25519: what `cosign verify --key`
-accepts without further options. cosign itself signs with SHA-384 and SHA-512 for P-384 and P-521 keys, and images with
-Ed25519ph. By default cosign does not verify those, and neither does airgap: they are `unsupported`, not invalid.
+ECDSA (DER) and RSA with the hash and the padding that the policy names for the key, and pure Ed25519. Without a name it
+is SHA-256, and PKCS #1 v1.5, for every key size: what `cosign verify --key` accepts without further options. cosign
+itself signs with SHA-384 and SHA-512 for P-384 and P-521 keys, and images with Ed25519ph. What was signed in a way that
+the policy does not name is `unsupported`, not invalid.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
 from airgap.base.times import CLOCK_SKEW, utc_text
+from airgap.signatures.engines.algorithms import named, used, verifies
 from airgap.signatures.record import LogEntry, Proof, Refusal, Signed, UpstreamKey
 from airgap.statements.keys.file import MAX_KEY
 
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 MIN_RSA, MAX_RSA = 2048, 8192
 """Bits: below is too weak to count (NIST SP 800-131A); above takes long to verify, and is not used in practice."""
 _ED25519_SIGNATURE = 64
-_OWN_HASHES = {"secp384r1": "SHA-384", "secp521r1": "SHA-512"}
-"""The hash that cosign uses to sign, by curve, in place of SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _signer(signed: Signed, keys: Sequence[UpstreamKey]) -> _Loaded:
     """The first of `keys` that signed. The hint only selects the reported reason if none did."""
     loaded = [_Loaded(key, *_load(key.pem)) for key in keys]
     for one in loaded:
-        if _verifies(one.key, signed.signature, signed.message):
+        if verifies(one.key, signed, named(one.named)):
             return one
     hinted = [one for one in loaded if signed.hint == one.hint]
     for one in hinted or loaded:
@@ -156,37 +156,17 @@ def _load(pem: bytes) -> tuple[PublicKeyTypes, bytes]:
     return key, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _verifies(key: PublicKeyTypes, signature: bytes, message: bytes, sha: int = 256) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-
-    known = {256: hashes.SHA256(), 384: hashes.SHA384(), 512: hashes.SHA512()}
-    chosen: hashes.HashAlgorithm = known[sha]
-    try:
-        match key:
-            case ec.EllipticCurvePublicKey():
-                key.verify(signature, message, ec.ECDSA(chosen))
-            case rsa.RSAPublicKey():
-                key.verify(signature, message, padding.PKCS1v15(), chosen)
-            case ed25519.Ed25519PublicKey():
-                key.verify(signature, message)
-            case _:
-                return False
-    except InvalidSignature:
-        return False
-    return True
-
-
 def _unsupported(one: _Loaded, signed: Signed) -> str | None:
     """What a signature that does not verify may be besides wrong: one by the same key with another algorithm."""
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
     name = one.named.name
-    if isinstance(one.key, ec.EllipticCurvePublicKey) and one.key.curve.name in _OWN_HASHES:
-        used = _OWN_HASHES[one.key.curve.name]
-        if _verifies(one.key, signed.signature, signed.message, int(used[-3:])):
-            return f"key {name!r} signed with {used}: this version, like cosign, verifies SHA-256 only"
+    other = used(one.key, signed)
+    if other is not None:
+        said = f"key {name!r} signed it with {other.words(one.key)}; the policy says {named(one.named).words(one.key)}"
+        if not other.fields:
+            return f"{said}. Ask for a signature with SHA-256"
+        return f"{said}. If its owner signs so, write {{{other.fields}}} at the key in the policy"
     # Nothing in the 64 bytes tells Ed25519ph (RFC 8032 §5.1) from damage, and airgap has no verifier for it.
     if isinstance(one.key, ed25519.Ed25519PublicKey) and len(signed.signature) == _ED25519_SIGNATURE:
         return (

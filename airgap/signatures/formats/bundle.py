@@ -71,7 +71,7 @@ def read_bundle(
     """A bundle's record. `media_type` is that of its layer; `annotations` are those of the manifest around it.
 
     1. The version is known, and the layer names the same one. 2. The content is an envelope with one signature around
-    a statement, or the signature of `subject_bytes`, whose digest must be the one that the bundle names, if any.
+    a statement, or the signature of `subject_bytes`, whose digest must be the one that the bundle names.
     3. Annotations that repeat something match it. 4. There is either a certificate, in the field that belongs to the
     version, or a key's hint. 5. Log entries and timestamps are within limits. Raises `Refusal`, and what
     `subject_bytes` raises.
@@ -140,19 +140,18 @@ def _message(bundle: Fields, subject_bytes: Callable[[], bytes]) -> _Content:
     if bundle.has("dsseEnvelope"):
         raise Refusal(_BAD, "bundle: both a messageSignature and a dsseEnvelope")
     at = bundle.at("messageSignature")
-    signed = fields(bundle.values["messageSignature"], {"signature"}, at, _BAD, frozenset({"messageDigest"}))
+    signed = fields(bundle.values["messageSignature"], {"signature", "messageDigest"}, at, _BAD)
     signature = signed.binary("signature")
     if not signature:
         raise Refusal(_BAD, f"{at}: the signature is empty")
     message = subject_bytes()
-    if signed.has("messageDigest"):
-        here = signed.at("messageDigest")
-        named = fields(signed.values["messageDigest"], {"algorithm", "digest"}, here, _BAD)
-        algorithm = _HASHES[named.choice("algorithm", frozenset(_HASHES))]
-        digest = hashlib.new(algorithm, message).digest()
-        if named.binary("digest") != digest:
-            what = f"{here}: got {named.text('digest')[:100]!r}, expected {base64.b64encode(digest).decode()}"
-            raise Refusal("wrong-subject", f"{what}, which is the {algorithm} of the manifest")
+    here = signed.at("messageDigest")
+    named = fields(signed.values["messageDigest"], {"algorithm", "digest"}, here, _BAD)
+    algorithm = _HASHES[named.choice("algorithm", frozenset(_HASHES))]
+    digest = hashlib.new(algorithm, message).digest()
+    if named.binary("digest") != digest:
+        what = f"{here}: got {named.text('digest')[:100]!r}, expected {base64.b64encode(digest).decode()}"
+        raise Refusal("wrong-subject", f"{what}, which is the {algorithm} of the manifest")
     return _Content(message, "", signature, message)
 
 

@@ -187,7 +187,7 @@ def _refuse(what: str) -> AirgapError:
     return TrustError(
         "bad-trust-root",
         what,
-        "pass a trusted_root.json from `cosign trusted-root create` or from Sigstore's TUF repository",
+        "pass a trusted_root.json from Sigstore's TUF repository, or make one with `cosign trusted-root create`",
     )
 
 
