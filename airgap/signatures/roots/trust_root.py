@@ -14,11 +14,8 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
-<<<<<<< HEAD
 from airgap.base.json_fields import Fields
-=======
 from airgap.base.strict_json import decode_json, unique
->>>>>>> 349389b (signatures: what Sigstore's conformance suite demands, in all 70 cases)
 from airgap.signatures.roots.instances import (
     Authority,
     TransparencyLog,
