@@ -45,14 +45,18 @@ class Opened:
             self.spool.keep(self.volumes, plan_blobs(self.roots(), self.volumes))
 
     def roots(self) -> list[tuple[Item, Descriptor]]:
-        """Every item with its root. Raises `IntegrityError` (`root-mismatch`) if index and lock disagree."""
+        """Every item with its root, each once.
+
+        Raises `IntegrityError` (`root-mismatch`) if AIRGAP.json, a lock and the pull statement disagree, and
+        (`locks-mismatch`) if two locks say different things under one name.
+        """
         listed = {root.item: root for root in self.index.contents.roots}
-        items = [item for lock in self.locks for item in lock.items]
-        if {item.name for item in items} != set(listed):
-            odd = sorted({item.name for item in items} ^ set(listed))[0]
+        items = _once([item for lock in self.locks for item in lock.items])
+        if {(item.name, item.kind) for item in items} != {(one.item, one.kind) for one in listed.values()}:
+            odd = sorted({(one.name, one.kind) for one in items} ^ {(one.item, one.kind) for one in listed.values()})[0]
             raise IntegrityError(
                 "root-mismatch",
-                f"AIRGAP.json and the locks list different items: only one of them has {odd!r}",
+                f"AIRGAP.json and the locks list different items: only one of them has {odd[1]} {odd[0]!r}",
             )
         # The pull statement fixes the bytes of items without a root in their lock: Git bundles.
         pulled: dict[str, Digest] = {}
@@ -80,6 +84,19 @@ class Opened:
         if digest not in self.index.contents.blobs:
             raise IntegrityError("root-mismatch", f"AIRGAP.json lists {digest} as a root, but no volume contains it")
         return Descriptor(OCI_MANIFEST, digest, self.index.contents.size(digest))
+
+
+def _once(items: Sequence[Item]) -> list[Item]:
+    """The items, each once. Raises `IntegrityError` (`locks-mismatch`) if two of one name differ."""
+    found: dict[str, Item] = {}
+    for item in items:
+        if found.setdefault(item.name, item).pin != item.pin:
+            raise IntegrityError(
+                "locks-mismatch",
+                f"two locks of the delivery say different things of {item.name!r}",
+                "have it cut again, each of the locks in a delivery of its own",
+            )
+    return list(found.values())
 
 
 def accept(
@@ -117,7 +134,9 @@ def accept(
     )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)
     volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)
-    return Opened(media, index, acceptance.admit(), volumes, spool)
+    opened = Opened(media, index, acceptance.admit(), volumes, spool)
+    opened.roots()  # index and locks agree, even if no volume is read
+    return opened
 
 
 def evidence_files(media: Media, index: Index) -> dict[str, bytes]:

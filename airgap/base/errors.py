@@ -133,6 +133,10 @@ class PrerequisiteError(IntegrityError):
     """A Git bundle requires commits that are not in the repository (`git-prerequisite`)."""
 
 
+class NotAsLockedError(IntegrityError):
+    """Content is intact, and differs from what its lock says of it (`not-as-locked`)."""
+
+
 class TornLogError(IntegrityError):
     """The last line of a log is incomplete: the machine stopped while the line was written (`log-torn`)."""
 

@@ -56,6 +56,8 @@ class Refs:
     source: Source
     root: Descriptor
     """The graph in the store that contains all this; the receipt names it."""
+    whole_lfs: bool = False
+    """True if `lfs` must be exactly the LFS objects that the refs reach."""
 
     def blobs(self) -> Iterator[Descriptor]:
         """All blobs of the form."""

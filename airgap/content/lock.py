@@ -18,6 +18,7 @@ from airgap.base.json_fields import Fields
 from airgap.base.known_files import not_expected, recognized
 from airgap.base.strict_json import parse_json
 from airgap.content import known_kinds
+from airgap.content.bound import check_locked
 from airgap.content.graph import MAX_MEDIA_TYPE, Descriptor
 from airgap.content.item import PHASES, Attached, Item, LockedFile
 from airgap.content.reference import check_tag
@@ -197,6 +198,7 @@ def _item(value: Any, where: str) -> Item:
         asked=_asked(read, wanted.asked) if read.has("asked") else {},
         more={key: value[key] for key in value if key not in _FIELDS},
     )
+    check_locked(item, where)
     kind.check_item(item, where)
     return item
 

@@ -178,6 +178,14 @@ def referrers_tag(digest: Digest) -> str:
     return digest.replace(":", "-")
 
 
+def signature_tags(digest: Digest) -> tuple[str, ...]:
+    """The tags under which cosign looks for signatures, attestations and SBOMs of a subject.
+
+    The referrers tag itself is none of them: it names an index that a registry and its clients keep and merge.
+    """
+    return tuple(referrers_tag(digest) + suffix for suffix in SIGNATURE_SUFFIXES)
+
+
 def is_referrers_tag(tag: str) -> bool:
     """True for a tag that `referrers_tag` can return."""
     return _REFERRERS.match(tag) is not None

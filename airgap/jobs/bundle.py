@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from airgap.base.places import check_folder
-from airgap.bundling.bundle import DEFAULT_LIFE, BundleOrder, Cut, cut_delivery
+from airgap.bundling.bundle import DEFAULT_LIFE, BundleOrder, Cut, cut_delivery, select
 from airgap.bundling.evidence import beside, read_approval
 from airgap.delivery.plan import DEFAULT_VOLUME
+from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
-from airgap.jobs.surroundings import Surroundings
+from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.jobs.trust_roots import carried_roots
 from airgap.station.files import store_records
 from airgap.store.layout import Layout
@@ -49,7 +50,8 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     """Cuts a signed delivery; continues where an interrupted run stopped.
 
     1. Read the locks, and check that the delivery can be written. 2. Open the key. 3. Read the approvals and the trust
-    roots to include. 4. Cut (`cut_delivery`): every blob is hashed, AIRGAP.json is written last.
+    roots to include. 4. Compare the store's content with the locks: the far side would refuse what differs. 5. Cut
+    (`cut_delivery`): every blob is hashed, AIRGAP.json is written last.
 
     Raises `InputError`, `PolicyError`, `IntegrityError`, `TrustError`, `StoreError`.
     """
@@ -73,4 +75,6 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
         trust_roots=carried_roots(options.trust_roots),
     )
     # 4.
+    check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
+    # 5.
     return cut_delivery(order, layout, records, signatory, surroundings.progress())

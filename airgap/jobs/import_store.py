@@ -15,8 +15,7 @@ from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked
-from airgap.base.errors import AbsentError, AirgapError, PolicyError
-from airgap.base.parallel import parallel
+from airgap.base.errors import AbsentError, AirgapError
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copied, Copy, copy_graph
@@ -28,10 +27,11 @@ from airgap.delivery.spool import Spool
 from airgap.destinations.base import RESTORE
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.place import Deep
+from airgap.jobs.as_locked import check_whole
 from airgap.jobs.importing.run import forms_of
 from airgap.jobs.lock import raise_all
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
-from airgap.kinds.table import kind_of, store_names
+from airgap.kinds.table import store_names
 from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import Standing, StateFile
@@ -93,7 +93,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
     statements and locks, publish names (`take`). 5. Forget what was kept of discs that are no longer needed.
 
     It signs nothing: only a Sovereign gives receipts. Raises `InputError`, `TrustError`, `IntegrityError`,
-    `PolicyError`, `StoreError`. The same command goes on.
+    `StoreError`. The same command goes on.
     """
     # 1.
     trust = load_trust(options.trust)
@@ -157,7 +157,7 @@ def _left_here(opened: Opened) -> list[str]:
 def look(opened: Opened, store: Path, written: Written, ledger: Ledger) -> Taken:
     """What `take` would do. Writes nothing. Raises `IntegrityError`, `InputError`."""
     layout = Layout(store) if (store / "oci-layout").exists() else None
-    forms_of(opened)
+    forms_of(opened, DEFAULT_JOBS)
     contents = opened.index.contents
     blobs = [Descriptor("", digest, contents.size(digest)) for digest in contents.blobs]
     new = [blob.size for blob in blobs if layout is None or not layout.has(blob)]
@@ -175,12 +175,12 @@ def take(
     1. Write the acceptance down; 2. copy all graphs, each blob once, hashed as it goes; 3. stop here while something is
     on a volume that is not there, and keep what the next disc will need of this one; 4. check what digests do not fix;
     5. keep statements and locks; 6. publish the names in one sweep.
-    Raises `IntegrityError`, `StoreError`, and `PolicyError` (`not-as-locked`) for content that does not pass 4; then
-    nothing has a name. The same command goes on.
+    Raises `IntegrityError` (`NotAsLockedError` for content that does not pass 4; then nothing has a name),
+    `StoreError`. The same command goes on.
     """
     roots = opened.roots()
     taken = Taken(opened, [item for item, _ in roots], missing_volumes=opened.volumes.missing())
-    forms_of(opened)
+    forms_of(opened, jobs)
     # 1. Accepted, durably.
     delivery = opened.media.digest
     if opened.admitted.standing is Standing.NEW:
@@ -204,7 +204,7 @@ def take(
             opened.spool.keep(opened.volumes, absent)
         return taken
     # 4. Check what digests do not fix.
-    _check(roots, layout, jobs)
+    check_whole(roots, layout, jobs)
     # 5. Keep the statements and locks that go on with the content. Those of the last delivery of all come first.
     accepted = ledger.file.load()
     for lock in opened.locks:
@@ -261,23 +261,6 @@ def _explain(result: Copied) -> AirgapError:
         "from the original, and run the same command"
     )
     return error.with_where(repr(result.copy.item)).with_hint(hint)
-
-
-def _check(roots: Sequence[tuple[Item, Descriptor]], layout: Layout, jobs: int) -> None:
-    found: dict[str, Sequence[str]] = {}
-
-    def one(named: tuple[Item, Descriptor]) -> None:
-        item, root = named
-        found[item.name] = kind_of(item).check(item, root, layout)
-
-    parallel(jobs, one, roots)
-    wrong = [f"{name!r}: {finding}" for name, findings in sorted(found.items()) for finding in findings]
-    if wrong:
-        raise PolicyError(
-            "not-as-locked",
-            "\n  ".join([f"the content differs from its lock: {wrong[0]}", *wrong[1:]]),
-            "no name of it was published here; lock and pull it again in the connected zone",
-        )
 
 
 def _receive(lock: Lock, opened: Opened, records: Records, *, newest: bool) -> None:

@@ -18,6 +18,7 @@ from airgap.base.progress import Progress
 from airgap.bundling.bundle import select
 from airgap.bundling.gate import check_pulled
 from airgap.content.lock import Lock
+from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
@@ -140,18 +141,20 @@ def scan_locks(
 ) -> list[Scanned]:
     """Judges every item of the locks; a lock that is named twice counts once.
 
-    1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again.
+    1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again,
+       and compared with the locks.
     2. Each item is judged; what is attached to it is hashed again on the way, and where that is damaged it is not-run.
     3. With a station, one verdict a lock is signed and kept, with the waivers and the trust roots that it rests on, and
        the reports that it names.
 
-    Raises `InputError` (`not-pulled`, `report-unasked`), `IntegrityError`, `PolicyError` (`pull-incomplete`),
-    `TrustError` (a trust root is not what the policy says), `StoreError`.
+    Raises `InputError` (`not-pulled`, `report-unasked`), `IntegrityError` (`not-as-locked`, …), `PolicyError`
+    (`pull-incomplete`), `TrustError` (a trust root is not what the policy says), `StoreError`.
     """
     named = {lock.digest: lock for lock in order.locks}
     locks = list(named.values())
     # 1. Layers are hashed by `bundle`, in the pass that writes them; nothing here is concluded from them.
     selected = select(locks, layout)
+    check_nodes(selected.roots, layout, order.jobs)
     # Two locks may have an item of one name: last month's and this month's.
     rest = iter(selected.roots)
     roots = [{item.name: root.digest for item, root in islice(rest, len(lock.items))} for lock in locks]

@@ -11,6 +11,8 @@ from airgap.acceptance.open import Opened, accept
 from airgap.base.errors import ExpiredError, InputError
 from airgap.base.times import utc_text
 from airgap.delivery.verify import FileReport, check_files
+from airgap.jobs.as_locked import check_leaves
+from airgap.jobs.importing.run import forms_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.resources.load import load_trust
 from airgap.statements.accepted_state import AcceptedState
@@ -48,17 +50,23 @@ class Verified:
 def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     """Checks a delivery. Ignores which deliveries were accepted before, and writes nothing.
 
-    1. Accept: signatures, audience, times, locks, statements. 2. Hash every file, unless only the index is wanted.
+    1. Accept: signatures, audience, times, locks, statements. 2. Hash every file, unless only the index is wanted. 3.
+    If no file is bad, compare the content with the locks, except for what only unpacking a Git repository shows.
 
     Damaged files are in the result. Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is
-    over), `IntegrityError`.
+    over), `IntegrityError` (`not-as-locked`, …).
     """
     # 1.
     opened = open_verified(options.delivery, options.trust, options.at, surroundings)
     # 2.
     if options.index_only:
         return Verified(opened, ())
-    return Verified(opened, tuple(check_files(opened.index, opened.media, options.jobs, surroundings.progress())))
+    done = Verified(opened, tuple(check_files(opened.index, opened.media, options.jobs, surroundings.progress())))
+    # 3.
+    if not done.bad:
+        forms_of(opened, options.jobs)
+        check_leaves(opened, opened.roots(), options.jobs)
+    return done
 
 
 def open_verified(

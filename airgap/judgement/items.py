@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress, Silent
+from airgap.content.bound import measure
 from airgap.content.graph import Descriptor, Source, read_node
 from airgap.content.item import PHASES, Item
 from airgap.content.lock import Lock
 from airgap.content.reference import ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.judge import Judgement, judge
-from airgap.kinds.image import measure
 from airgap.kinds.table import kind_of, kind_of_graph, rule_name, signed_kinds
 from airgap.resources.load import load_policy
 from airgap.resources.policy import Policy

@@ -7,20 +7,24 @@ Sources: helm.sh, "Use OCI-based registries"; HIP 6. A chart is a manifest with 
 from __future__ import annotations
 
 import gzip
+import shutil
 import tarfile
+import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, IntegrityError
+from airgap.base.digest import CHUNK, Digest
+from airgap.base.errors import AirgapError, DamageError, IntegrityError, NotFoundError
 from airgap.base.strict_json import parse_json
+from airgap.content.bound import check_attached, check_graph, measure
 from airgap.content.forms import Graph
-from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified, walk
+from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
+from airgap.content.verified import verified
 from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_reference, phase_notes
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
@@ -37,6 +41,8 @@ CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 PROVENANCE = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 MAX_ENTRIES = 20_000
 """Entries of a chart: umbrellas with forty sub-charts have under four thousand."""
+IN_MEMORY = 8 << 20
+"""Bytes of a chart that is not copied to the disk while it is read: nearly all are smaller."""
 MAX_UNPACKED = 512 << 20
 """Bytes of an unpacked chart at most: Helm itself stops at 100 MiB packed."""
 MAX_CHART_YAML = 1 << 20
@@ -66,6 +72,15 @@ def _layers(node: Node, name: str) -> Descriptor:
     return charts[0]
 
 
+def _copy(source: Source, layer: Descriptor) -> BinaryIO:
+    """A copy of a layer, whose digest was verified before anything in it is parsed: the source may be a medium."""
+    copy = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  (its reader closes it)
+    with verified(source.open(layer), layer) as stream:
+        shutil.copyfileobj(stream, copy, CHUNK)
+    copy.seek(0)
+    return cast("BinaryIO", copy)
+
+
 def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, Any]:
     """Chart.yaml of a packed chart. Reads the archive as a stream and unpacks nothing. Raises `IntegrityError`."""
     total = 0
@@ -73,7 +88,7 @@ def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, Any]:
         # Not tarfile's own `r|gz`: it cannot read past the extra field that Helm puts into each header.
         with (
             stream,
-            gzip.GzipFile(fileobj=stream) as unzipped,
+            gzip.GzipFile(fileobj=stream, mode="rb") as unzipped,
             tarfile.open(fileobj=unzipped, mode="r|") as archive,
         ):
             for count, member in enumerate(archive):
@@ -161,13 +176,10 @@ class ChartKind(RegistryKind[ChartRequest]):
         from airgap.store.attached import find_attached
 
         located = reach.locate(asked.ref)
-        sizes = dict[Digest, int]()
         _layers(read_node(located.source, located.root), asked.ref)
-        attached = find_attached(located.finder, [located.root.digest])
-        for root in (located.root, *(one.descriptor for one in attached)):
-            for found in walk(located.source, root):
-                descriptor = found.descriptor if isinstance(found, Node) else found
-                sizes[descriptor.digest] = descriptor.size
+        nodes, sizes = measure(located.source, located.root)
+        attached = find_attached(located.finder, nodes)
+        sizes |= check_attached(attached, frozenset(nodes), located.source)
         return Item(
             name=asked.name,
             kind="chart",
@@ -178,13 +190,15 @@ class ChartKind(RegistryKind[ChartRequest]):
             attached=attached,
         )
 
-    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
+    def check_content(self, item: Item, root: Descriptor, source: Source) -> list[str]:
         """Opens the chart: Chart.yaml must agree with the config and, where there is one, with the tag."""
         try:
             node = read_node(source, root)
             chart_layer = _layers(node, item.name)
             config = parse_json(read_verified(source, _config(node)), f"config of {item.name}")
-            chart = read_chart_yaml(source.open(chart_layer), item.name)
+            chart = read_chart_yaml(_copy(source, chart_layer), item.name)
+        except (DamageError, NotFoundError):
+            raise
         except AirgapError as error:
             return [error.what]
         findings = []
@@ -205,15 +219,21 @@ class ChartKind(RegistryKind[ChartRequest]):
         """The packed chart: publishers describe the .tgz before it is pushed."""
         return tuple(layer.digest for layer in root.children[1:] if layer.media_type == CHART)
 
+    def opened(self, item: Item, root: Descriptor, source: Source) -> Sequence[Descriptor]:
+        """The chart itself."""
+        return (_layers(read_node(source, root), item.name),)
+
     def form(self, item: Item, root: Descriptor, source: Source) -> Graph:
         """A graph, like an image."""
-        return Graph(item.name, self._original(item), root, source, (), item.attached)
+        check_graph(item, root, source)
+        _layers(read_node(source, root), item.name)
+        return self._graph(item, root, source)
 
     def expect(self, item: Item) -> Graph:
         """The form as the lock alone tells it."""
         if item.root is None:
             raise IntegrityError("bad-lock", f"chart {item.name!r} has no root in the lock", "lock it again")
-        return self.form(item, item.root, Memory())
+        return self._graph(item, item.root, Memory())
 
     def claims(self, node: Node) -> bool:
         """True if its config has the type of a chart's config."""
@@ -222,6 +242,9 @@ class ChartKind(RegistryKind[ChartRequest]):
     def notes(self, item: Item) -> list[str]:
         """A note that phases have no effect yet."""
         return phase_notes(item)
+
+    def _graph(self, item: Item, root: Descriptor, source: Source) -> Graph:
+        return Graph(item.name, self._original(item), root, source, (), item.attached)
 
     def _original(self, item: Item) -> str:
         return item.name if self.is_local(item) else item.source.removeprefix(CHART_SCHEME)

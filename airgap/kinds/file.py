@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import DamageError, InputError
+from airgap.content.bound import LOCK_AGAIN, check_derived, not_as_locked
 from airgap.content.forms import Tree
 from airgap.content.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
 from airgap.content.item import Item, LockedFile
@@ -151,14 +152,20 @@ class FileKind(Kind[FileRequest]):
             opener = open_file(reach.path(item.source.removeprefix("file:")))
         return Gathered(_graph(file)[0], {file.digest: opener})
 
-    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """Compares the root with the one that the lock's own file list gives."""
-        made = _graph(_file(item))[1]
-        return [] if made.digest == root.digest else [f"the root is {root.digest}, the lock's file gives {made.digest}"]
+    def check_item(self, item: Item, where: str) -> None:
+        """One file, whose path is the item's, and whose graph has the root and the size that the lock says."""
+        file = _file(item)
+        if item.path != file.path:
+            raise InputError("bad-lock", f"{where}: path: got {item.path!r}, but its file is {file.path!r}", LOCK_AGAIN)
+        made = _graph(file)[1]
+        check_derived(item, made, file.size + made.size + len(EMPTY_BLOB), where)
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Tree:
         """A tree of one file at the bucket's root, without a pointer."""
         file = _file(item)
+        made = _graph(file)[1]
+        if root.digest != made.digest:
+            raise not_as_locked(item, "root", root.digest, made.digest)
         return Tree(item.name, "files", "", {file.path: _layer(file)}, root, source)
 
     def expect(self, item: Item) -> Tree:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.digest import Digest
 from airgap.base.errors import InputError
+from airgap.content.bound import LOCK_AGAIN, check_attached, check_graph, measure
 from airgap.content.forms import Graph
 from airgap.content.graph import (
     ANNOTATION_IMAGE_NAME,
     ANNOTATION_PLATFORMS,
     Descriptor,
-    Node,
     Source,
-    by_platform,
-    walk,
 )
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
@@ -32,17 +30,6 @@ from airgap.store.memory import Memory
 
 if TYPE_CHECKING:
     from airgap.store.locate import Reach
-
-
-def measure(source: Source, root: Descriptor, platforms: tuple[str, ...]) -> tuple[list[Digest], dict[Digest, int]]:
-    """The nodes of a graph, and every blob's size in bytes. Reads manifests only."""
-    nodes, sizes = [], dict[Digest, int]()
-    for found in walk(source, root, by_platform(platforms)):
-        descriptor = found.descriptor if isinstance(found, Node) else found
-        sizes[descriptor.digest] = descriptor.size
-        if isinstance(found, Node):
-            nodes.append(descriptor.digest)
-    return nodes, sizes
 
 
 PLATFORM = Text(
@@ -132,8 +119,7 @@ class ImageKind(RegistryKind[ImageRequest]):
         inside, _ = narrow(located.source, located.root, asked.platforms)
         nodes, sizes = measure(located.source, located.root, asked.platforms)
         attached = find_attached(located.finder, nodes)
-        for one in attached:
-            sizes |= measure(located.source, one.descriptor, ())[1]
+        sizes |= check_attached(attached, frozenset(nodes), located.source)
         return Item(
             name=asked.name,
             kind="image",
@@ -147,9 +133,17 @@ class ImageKind(RegistryKind[ImageRequest]):
             converted=located.converted,
         )
 
-    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """Nothing: the digests fix all content of the graph."""
-        return []
+    def check_item(self, item: Item, where: str) -> None:
+        """Its platforms are those that a request can ask for, each once. Only an engine's image is converted."""
+        super().check_item(item, where)
+        good = all(re.fullmatch(PLATFORM.pattern, one) for one in item.platforms)
+        if not good or len(set(item.platforms)) != len(item.platforms):
+            got = quoted(", ".join(map(str, item.platforms)))
+            what = f"{where}: platforms: got {got}, expected {PLATFORM.title}, each once"
+            raise InputError("bad-lock", what, LOCK_AGAIN)
+        if item.converted != (local_scheme(item.source) == ENGINE_SCHEME):
+            what = f"{where}: converted: got {item.converted}, but the source is {item.source[:200]!r}"
+            raise InputError("bad-lock", what, LOCK_AGAIN)
 
     def annotations(self, item: Item) -> dict[str, str]:
         """Its full name, and the platforms. containerd takes an image's name from the first."""
@@ -159,8 +153,8 @@ class ImageKind(RegistryKind[ImageRequest]):
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Graph:
         """A graph. Its original name is the reference, or the item's name where the source is local."""
-        original = self._original(item)
-        return Graph(item.name, original, root, source, item.platforms, item.attached)
+        check_graph(item, root, source)
+        return self._graph(item, root, source)
 
     def expect(self, item: Item) -> Graph:
         """The form as the lock alone tells it: with `platforms:` its root is what a registry is given."""
@@ -168,7 +162,7 @@ class ImageKind(RegistryKind[ImageRequest]):
         if root is None:
             raise InputError("bad-lock", f"image {item.name!r} has no root in the lock", "lock it again")
         attached = arriving(item.attached, (item.root or root).digest, root.digest)
-        whole = self.form(item, root, Memory())
+        whole = self._graph(item, root, Memory())
         return replace(whole, platforms=(), attached=attached)
 
     def notes(self, item: Item) -> list[str]:
@@ -187,6 +181,9 @@ class ImageKind(RegistryKind[ImageRequest]):
                 " platform is left out, and so are BuildKit's attestation manifests (`unknown/unknown`)"
             )
         return notes + phase_notes(item)
+
+    def _graph(self, item: Item, root: Descriptor, source: Source) -> Graph:
+        return Graph(item.name, self._original(item), root, source, item.platforms, item.attached)
 
     def _original(self, item: Item) -> str:
         return item.name if self.is_local(item) else item.source

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import unquote
 
 from airgap.base.digest import Digest
+from airgap.base.errors import NotAsLockedError
 from airgap.content.forms import Form
 from airgap.content.graph import Descriptor, Node, Source, Target
 from airgap.content.item import Item
@@ -92,7 +93,23 @@ class Kind(Protocol[Asked_contra]):
         raise NotImplementedError(what)
 
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """The mistakes in the content that digests do not rule out; empty if there are none."""
+        """Every difference between an item of a lock and its content; empty if there is none.
+
+        One comparison for those who pull and those who accept: `form` compares the nodes, `check_content` the leaves.
+        """
+        try:
+            self.form(item, root, source)
+        except NotAsLockedError as error:
+            return [error.what]
+        return self.check_content(item, root, source)
+
+    def check_content(self, item: Item, root: Descriptor, source: Source) -> list[str]:
+        """The differences that show only in leaves; empty if there are none."""
+        return []
+
+    def opened(self, item: Item, root: Descriptor, source: Source) -> Sequence[Descriptor]:
+        """The leaves that an import must read for `check_content`: none where a destination compares them itself."""
+        return ()
 
     def own_files(self, root: Node) -> tuple[Digest, ...]:
         """The files that are the artifact itself, if it contains no packages: an SBOM may be about one of them."""
@@ -105,7 +122,11 @@ class Kind(Protocol[Asked_contra]):
     # From a store into a Sovereign.
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Form:
-        """The form in which it arrives: it decides which destinations accept the item."""
+        """The form in which it arrives: it decides which destinations accept the item.
+
+        Nothing becomes a form that its lock does not say: raises `NotAsLockedError` where the nodes of the graph differ
+        from the item in a field that decides a name, a place or what is carried.
+        """
 
     def expect(self, item: Item) -> Form:
         """The form as far as the lock alone tells it: names and digests, for an audit without content."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,6 +22,7 @@ from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLar
 from airgap.base.parallel import parallel
 from airgap.base.secrets import read_secret
 from airgap.base.streams import read_limited
+from airgap.content.bound import LOCK_AGAIN, check_derived, not_as_locked
 from airgap.content.forms import Tree
 from airgap.content.graph import Descriptor, Opener, Source
 from airgap.content.item import Item, LockedFile
@@ -50,6 +53,7 @@ INFO_SECONDS = 60.0
 """Seconds for the list of files: the library has no time limit of its own."""
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 
+_COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _WEIGHTS = (".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", ".npz", ".tflite", *PICKLES)
 _DOCS = (".md", ".txt", ".pdf", ".rst", ".html", ".png", ".jpg", ".jpeg", ".svg")
 _CODE = (".py", ".sh", ".ipynb", ".cpp", ".c", ".h", ".js", ".ts")
@@ -77,6 +81,11 @@ def graph(name: str, files: Sequence[LockedFile]) -> tuple[Memory, Descriptor]:
         "config": {},
     }
     return artifact(MODEL_TYPE, (CONFIG_TYPE, canonical(config)), [_layer(file) for file in ordered])
+
+
+def _total(files: Iterable[LockedFile], root: Descriptor) -> int:
+    """Bytes of a model: its manifest, and the content of its files, each once."""
+    return sum({file.digest: file.size for file in files}.values()) + root.size
 
 
 def _chosen(request: ModelRequest, paths: Iterable[str]) -> list[str]:
@@ -324,13 +333,12 @@ class ModelKind(Kind[ModelRequest]):
             files, revision, licence = _hub(asked, reach)
             source = f"hf:{asked.repo}"
         _, root = graph(asked.name, files)
-        blobs = {file.digest: file.size for file in files}
         return Item(
             name=asked.name,
             kind="model",
             source=source,
             root=root,
-            bytes=sum(blobs.values()) + root.size,
+            bytes=_total(files, root),
             revision=revision or f"sha256-{root.digest.hex}",
             licence=licence,
             files=tuple(sorted(files, key=lambda file: file.path)),
@@ -348,13 +356,26 @@ class ModelKind(Kind[ModelRequest]):
         openers = {file.digest: opener(file.path) for file in item.files}
         return Gathered(graph(item.name, item.files)[0], openers)
 
-    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """Compares the root with the one that the lock's own list of files gives."""
+    def check_item(self, item: Item, where: str) -> None:
+        """Its files, in order, have the root and the size that the lock says; its revision is that of its source."""
+        paths = [file.path for file in item.files]
+        if not 0 < len(paths) <= MAX_FILES or any(one >= following for one, following in pairwise(paths)):
+            what = f"{where}: files: expected 1 to {MAX_FILES} files in the order of their paths, each once"
+            raise InputError("bad-lock", what, LOCK_AGAIN)
         made = graph(item.name, item.files)[1]
-        return [] if made.digest == root.digest else [f"the root is {root.digest}, the lock's files give {made.digest}"]
+        check_derived(item, made, _total(item.files, made), where)
+        from_hub = item.source.startswith("hf:")
+        if not (_COMMIT.match(item.revision) if from_hub else item.revision == f"sha256-{made.digest.hex}"):
+            expected = "a commit" if from_hub else f"sha256-{made.digest.hex}"
+            raise InputError(
+                "bad-lock", f"{where}: revision: got {item.revision[:100]!r}, expected {expected}", LOCK_AGAIN
+            )
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Tree:
         """The plain repository tree under `<name>/<revision>/`; the pointer `<name>/refs/main` is written last."""
+        made = graph(item.name, item.files)[1]
+        if root.digest != made.digest:
+            raise not_as_locked(item, "root", root.digest, made.digest)
         entries = {file.path: _layer(file) for file in item.files}
         pointer = (f"{item.name}/refs/main", item.revision.encode())
         return Tree(item.name, "models", f"{item.name}/{item.revision}", entries, root, source, pointer)

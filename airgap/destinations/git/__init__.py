@@ -36,6 +36,7 @@ from airgap.net.origin import Origin
 from airgap.resources.sovereign import GitConfig
 from airgap.tools.git import Git
 from airgap.tools.git_bundle import copy_out, unpack_bundle
+from airgap.tools.git_content import differences
 from airgap.tools.git_refs import check_refs, object_format
 from airgap.tools.git_remote import authorization, git_remote
 from airgap.tools.git_repository import BareRepository
@@ -244,9 +245,10 @@ class GitDestination:
                 found |= header.refs
         finally:
             path.unlink(missing_ok=True)
-        for name, oid in check_refs(refs.refs, refs.item, IntegrityError).items():
-            if found.get(name) != oid:
-                raise IntegrityError("git-wrong-ref", f"{refs.item}: {name}: got {found.get(name)}, expected {oid}")
+        check_refs(refs.refs, refs.item, IntegrityError)
+        difference = next(differences(refs, found, repository), None)
+        if difference is not None:
+            raise IntegrityError("git-wrong-ref", f"{refs.item}: {difference}")
         repository.set_refs(refs.refs)
 
     def _transfer(self, refs: Refs) -> None:

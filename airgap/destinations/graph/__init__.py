@@ -13,13 +13,14 @@ from functools import reduce
 from typing import Generic, TypeVar
 
 from airgap.base.errors import AbsentError, AirgapError, BlockedError, InputError, NotFoundError, UnreachableError
+from airgap.content.bound import check_attached, measure
 from airgap.content.copy import Copy
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.item import Attached
 from airgap.content.platforms import arriving, narrow
-from airgap.content.reference import is_signature_tag, parse_reference
+from airgap.content.reference import is_referrers_tag, is_signature_tag, parse_reference
 from airgap.destinations.base import Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.place import Deep, GraphPlace
@@ -116,13 +117,13 @@ class GraphDestination(Generic[PlaceT]):
             return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
         except BlockedError:
             reason = "the content is there, but a project policy forbids reading it"
-            if self.run.keeps(change) or (is_signature_tag(name) and not self.run.wrote(change)):
+            if self.run.keeps(change) or (_kept(name) and not self.run.wrote(change)):
                 return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
             return replace(change, reason=reason)
         if found.digest == wanted.digest:
             return replace(change, previous=str(found.digest), outcome=ChangeOutcome.PRESENT)
         change = replace(change, previous=str(found.digest), outcome=ChangeOutcome.MOVED)
-        if is_signature_tag(name) and self.run.ours.get((at, name)) != str(found.digest):
+        if _kept(name) and self.run.ours.get((at, name)) != str(found.digest):
             reason = "the signature tag holds other signatures, and no receipt of this Sovereign lists them"
             return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
         kept = self.run.keeps(change)
@@ -186,12 +187,17 @@ class GraphDestination(Generic[PlaceT]):
         ]
 
     def publish(self, form: Graph, plan: Sequence[Change]) -> Sequence[Change]:
-        """Makes referrers findable, writes tags and reads each tag back. A failed tag does not stop the others."""
+        """Makes referrers findable, writes tags and reads each tag back. A failed tag does not stop the others.
+
+        Nothing gets a name unless the bytes of the graph show that it belongs to it (`check_attached`).
+        """
         names = self._names(form)
         repository = self.repository(names.at)
         try:
             if self._gone is not None:
                 raise self._gone
+            nodes, _ = measure(names.source, form.root, form.platforms)
+            check_attached(names.attached, {*nodes, names.root.digest}, names.source)
             _refer(names, repository)
             repository.publish({})
         except AirgapError as error:
@@ -227,6 +233,11 @@ class GraphDestination(Generic[PlaceT]):
         """Resolves every name, walks its graph and hashes every blob. Tags that no receipt of this Sovereign lists are
         extra."""
         return GraphAuditor(self.repository, self.run, deep=deep).inspect(changes)
+
+
+def _kept(tag: str) -> bool:
+    """True for a tag that clients add to: other content under it is never replaced, unless this Sovereign wrote it."""
+    return is_signature_tag(tag) or is_referrers_tag(tag)
 
 
 def _refer(names: _Names, repository: GraphPlace) -> None:

@@ -19,6 +19,8 @@ class Imported:
     opened: Opened
     work: Work
     missing_volumes: list[str] = field(default_factory=list)
+    unread: Mapping[str, AirgapError] = field(default_factory=dict)
+    """By item, why its leaves were not compared with the lock: they are on another disc, or cannot be read."""
     waits: bool = False
     """True while content is on a disc that is not attached yet; nothing has been published then."""
     receipt: bytes | None = None

@@ -19,6 +19,7 @@ from airgap.base.progress import Progress
 from airgap.content.forms import Change, Form
 from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Destinations
+from airgap.jobs.as_locked import check_leaves, check_nodes
 from airgap.jobs.importing.countersign import Countersigner
 from airgap.jobs.importing.lines import Imported
 from airgap.kinds.table import kind_of
@@ -33,10 +34,11 @@ from airgap.station.signatory import Signatory
 def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Imported:
     """Plans an import. Writes nothing.
 
-    Raises `InputError` for a form without a place or with a collision, before any request. An unreachable destination
-    is an error of its lines.
+    Raises `InputError` for a form without a place or with a collision, and `NotAsLockedError` for content that its lock
+    does not say, before any request. An unreachable destination is an error of its lines.
     """
-    forms = forms_of(opened)
+    forms = forms_of(opened, jobs)
+    unread = check_leaves(opened, opened.roots(), jobs)
     work = destinations.work(forms)
     for share in work.shares:
         share.check()
@@ -49,19 +51,19 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
         if isinstance(error, UnreachableError):
             line.error = error
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
-    return Imported(opened, work, opened.volumes.missing())
+    return Imported(opened, work, opened.volumes.missing(), unread)
 
 
-def forms_of(opened: Opened) -> list[Form]:
+def forms_of(opened: Opened, jobs: int) -> list[Form]:
     """The form of each item, in the order of the locks. All content is in the delivery, if not on the attached volumes.
 
-    Raises `NotFoundError` (`volume-missing`) and `IntegrityError`.
+    Raises `NotFoundError` (`volume-missing`), `IntegrityError`; `NotAsLockedError` where nodes differ from the lock.
     """
-    forms = []
-    for item, root in opened.roots():
+    roots = opened.roots()
+    for _, root in roots:
         if not opened.volumes.has(root):
             opened.volumes.open(root)  # its error names the missing volume
-        forms.append(kind_of(item).form(item, root, opened.volumes))
+    forms = check_nodes(roots, opened.volumes, jobs)
     _check_listed(forms, opened)
     return forms
 
@@ -131,8 +133,11 @@ def run_import(
     for share in shares:
         share.transfer()
     for line in live:
+        # What is in place, and in a receipt of this Sovereign, was compared by the import that wrote it.
+        if line.error is None and not line.in_place:
+            line.error = planned.unread.get(line.form.item)
         _explain(line)
-    # 3. Publish nothing while content is missing.
+    # 3. Publish nothing while content is missing, or was not compared with its lock.
     waiting = [line.error for line in live if isinstance(line.error, AbsentError)]
     absent = [digest for error in waiting for digest in error.digests]
     planned.missing_volumes = opened.volumes.lacking(absent)
@@ -163,11 +168,17 @@ def run_import(
 
 
 def _keep(planned: Imported, absent: Sequence[str]) -> None:
-    """Spools content that is needed after this disc is removed: parts of split blobs, and what is written last."""
+    """Spools content that is needed after this disc is removed: parts of split blobs, and what is read or written last.
+
+    The next run compares everything with the locks again, so it reads the leaves for that again.
+    """
     opened = planned.opened
     if opened.spool is not None:
         late = [blob for line in planned.lines for blob in line.form.late(line.changes)]
-        opened.spool.keep(opened.volumes, [*map(Digest, absent), *late])
+        read = [
+            leaf.digest for item, root in opened.roots() for leaf in kind_of(item).opened(item, root, opened.volumes)
+        ]
+        opened.spool.keep(opened.volumes, [*map(Digest, absent), *late, *read])
 
 
 def _explain(line: AnyLine) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.base.digest import Digest
+from airgap.base.errors import InputError
+from airgap.content.bound import LOCK_AGAIN
 from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target
 from airgap.content.item import Item
@@ -64,8 +66,19 @@ class GitKind(Kind[GitRequest]):
         placed = replace(item, source=str(reach.path(item.source))) if local else item
         return _packer(work, reach).pack(placed, target)
 
-    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """Unpacks the bundle for real; needs no network."""
+    def check_item(self, item: Item, where: str) -> None:
+        """Its refs are refs, and HEAD names one of them."""
+        from airgap.tools.git_refs import check_refs
+
+        try:
+            check_refs(item.refs, where, InputError)
+        except InputError as error:
+            raise InputError("bad-lock", error.what, LOCK_AGAIN) from error
+        if item.head not in ("", *item.refs):
+            raise InputError("bad-lock", f"{where}: head: {item.head[:200]!r} is none of its refs", LOCK_AGAIN)
+
+    def check_content(self, item: Item, root: Descriptor, source: Source) -> list[str]:
+        """Unpacks the bundle for real; needs no network. An import does so where it sends the refs."""
         from airgap.base.progress import Silent
         from airgap.kinds.git.packer import GitPacker
         from airgap.net.http import Client

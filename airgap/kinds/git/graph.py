@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from urllib.parse import urlsplit
 
 from airgap.base.canonical import canonical
 from airgap.base.errors import IntegrityError
 from airgap.base.strict_json import parse_json
+from airgap.content.bound import not_as_locked
 from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target, read_node, read_verified
 from airgap.content.item import Item
@@ -58,7 +59,7 @@ def original_name(item: Item) -> str:
 
 
 def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
-    """A packed repository as `Refs`. Raises `IntegrityError` (`bad-git-graph`, …)."""
+    """A packed repository as `Refs`. Raises `IntegrityError` (`bad-git-graph`, …), `NotAsLockedError`."""
     node = read_node(source, root)
     config = node.config
     if node.artifact_type != GIT_TYPE or config is None or config.media_type != CONFIG_TYPE:
@@ -82,7 +83,19 @@ def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
         raise _bad_graph(root, "its LFS objects differ from those in its config")
     if not whole or head not in ("", *refs) or bool(refs) != bool(bundles):
         raise _bad_graph(root, "its refs, head and bundles are inconsistent")
-    return Refs(item.name, original_name(item), refs, head, bundles, lfs, source, root)
+    _compare(item, refs, head, lfs)
+    return Refs(item.name, original_name(item), refs, head, bundles, lfs, source, root, whole_lfs=bool(item.lfs))
+
+
+def _compare(item: Item, refs: Mapping[str, str], head: str, lfs: Sequence[Descriptor]) -> None:
+    """Compares what a graph says of itself with the lock. Raises `NotAsLockedError`."""
+    for name in sorted(refs.keys() | item.refs.keys()):
+        if refs.get(name) != item.refs.get(name):
+            raise not_as_locked(item, f"refs: {name}", refs.get(name), item.refs.get(name))
+    if head != item.head:
+        raise not_as_locked(item, "head", head, item.head)
+    if lfs and not item.lfs:
+        raise not_as_locked(item, "lfs", f"{len(lfs)} LFS objects", "")
 
 
 def _bad_graph(root: Descriptor, why: str) -> IntegrityError:

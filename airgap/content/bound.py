@@ -1,0 +1,158 @@
+"""What a lock binds of a graph: compared first in the lock itself, later with the bytes of the graph's nodes.
+
+A lock is approved and signed, and then a graph is carried for it. Whatever of the lock decides a name or a place inside
+must follow from the bytes: docs/format.md, "What binds a lock".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from itertools import pairwise
+
+from airgap.base.digest import Digest
+from airgap.base.errors import InputError, NotAsLockedError
+from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
+from airgap.content.item import Attached, Item
+from airgap.content.platforms import check_platform, narrow
+from airgap.content.reference import signature_tags
+
+LOCK_AGAIN = "make it again with `airgap lock`"
+
+
+def measure(source: Source, root: Descriptor, platforms: Sequence[str] = ()) -> tuple[list[Digest], dict[Digest, int]]:
+    """The nodes of a graph, and every blob's size in bytes. Reads manifests only."""
+    nodes, sizes = list[Digest](), dict[Digest, int]()
+    for found in walk(source, root, by_platform(platforms)):
+        descriptor = found.descriptor if isinstance(found, Node) else found
+        sizes[descriptor.digest] = descriptor.size
+        if isinstance(found, Node):
+            nodes.append(descriptor.digest)
+    return nodes, sizes
+
+
+def check_locked(item: Item, where: str) -> None:
+    """Checks in a lock alone what its fields say of each other. Raises `InputError` (`bad-lock`).
+
+    1. Each tag of an attached artifact is one that its subject's digest gives. 2. Everything is attached to something,
+    as far as the lock names it: an index has children that only its bytes name. 3. Attached artifacts are in the order
+    of `lock`, each once, and no tag names two. 4. Without platforms there is nothing that only `inside` names.
+    """
+    # 1.
+    for one in item.attached:
+        why = _wrong_tag(one)
+        if why:
+            raise _bad_lock(f"{where}: {why}")
+    # 2.
+    tops = [top for top in (item.root, item.inside, *(one.descriptor for one in item.attached)) if top is not None]
+    if not any(top.is_index for top in tops):
+        known = {top.digest for top in (item.root, item.inside) if top is not None}
+        stray = _stray(known, [(one, frozenset({one.descriptor.digest})) for one in item.attached])
+        if stray is not None:
+            raise _bad_lock(f"{where}: {_strays(stray)}")
+    # 3.
+    order = [(one.subject, one.how, one.tag, one.descriptor.digest) for one in item.attached]
+    if any(one >= following for one, following in pairwise(order)):
+        raise _bad_lock(f"{where}: the attached artifacts are not in order, or one is listed twice")
+    tags = [one.tag for one in item.attached if one.tag]
+    if len(tags) != len(set(tags)):
+        raise _bad_lock(f"{where}: two attached artifacts have one tag")
+    # 4.
+    if item.inside is not None and not item.platforms:
+        raise _bad_lock(f"{where}: inside: got {item.inside.digest}, but the item has no platforms")
+
+
+def check_attached(attached: Sequence[Attached], nodes: Set[Digest], source: Source) -> dict[Digest, int]:
+    """Checks by bytes that everything attached belongs to the graph with these `nodes`; returns the sizes of its blobs.
+
+    A subject is a node of the graph, or of something that is itself attached to it; a tag is what its subject's digest
+    gives. Raises `NotAsLockedError`, and any error of reading manifests.
+    """
+    sizes, below = dict[Digest, int](), list[tuple[Attached, Set[Digest]]]()
+    for one in attached:
+        why = _wrong_tag(one)
+        if why:
+            raise NotAsLockedError("not-as-locked", why, LOCK_AGAIN)
+        own, its = measure(source, one.descriptor)
+        sizes |= its
+        below.append((one, frozenset(own)))
+    stray = _stray(nodes, below)
+    if stray is not None:
+        raise NotAsLockedError("not-as-locked", _strays(stray), LOCK_AGAIN)
+    return sizes
+
+
+def check_graph(item: Item, root: Descriptor, source: Source) -> None:
+    """Compares an item of a registry kind with its graph. Reads manifests and, for one platform, a config.
+
+    1. The root is that of the lock. 2. `platforms` are in the graph, and `inside` is what they make of it. 3. What is
+    attached belongs to it. 4. `bytes` is the size of everything. Raises `NotAsLockedError`, and any error of reading.
+    """
+    # 1.
+    expected = item.root
+    if expected is None or (root.digest, root.size) != (expected.digest, expected.size):
+        raise not_as_locked(item, "root", root.digest, None if expected is None else expected.digest)
+    # 2.
+    try:
+        check_platform(source, root, item.platforms)
+        inside, _ = narrow(source, root, item.platforms)
+    except InputError as error:
+        raise NotAsLockedError("not-as-locked", f"{item.kind} {item.name!r}: {error.what}", LOCK_AGAIN) from error
+    narrowed = None if inside.digest == root.digest else inside
+    if narrowed != item.inside:
+        said = item.inside and item.inside.digest
+        raise not_as_locked(item, "inside", narrowed and narrowed.digest, said)
+    # 3.
+    nodes, sizes = measure(source, root, item.platforms)
+    try:
+        sizes |= check_attached(item.attached, frozenset(nodes), source)
+    except NotAsLockedError as error:
+        raise error.with_where(f"{item.kind} {item.name!r}") from error
+    # 4.
+    if sum(sizes.values()) != item.bytes:
+        raise not_as_locked(item, "bytes", sum(sizes.values()), item.bytes)
+
+
+def check_derived(item: Item, made: Descriptor, size: int, where: str) -> None:
+    """Compares `root` and `bytes` with what the other fields of the item give. Raises `InputError` (`bad-lock`)."""
+    root = item.root
+    if root is None or (root.media_type, root.digest, root.size) != (made.media_type, made.digest, made.size):
+        got = "none" if root is None else f"{root.media_type} {root.digest}, {root.size} bytes"
+        raise _bad_lock(f"{where}: root: got {got}, but its files give {made.digest}")
+    if item.bytes != size:
+        raise _bad_lock(f"{where}: bytes: got {item.bytes}, but its files give {size}")
+
+
+def not_as_locked(item: Item, field: str, got: object, expected: object) -> NotAsLockedError:
+    """The error for content that says something else than one field of its lock."""
+    what = f"{item.kind} {item.name!r}: {field}: got {got or 'none'}, but the lock says {expected or 'none'}"
+    return NotAsLockedError("not-as-locked", what, "have it locked and pulled again in the connected zone")
+
+
+def _wrong_tag(one: Attached) -> str:
+    """Why a tag may not be published, `""` if it may: any other tag could be that of an image."""
+    if one.how != "tag" or one.tag in signature_tags(one.subject):
+        return ""
+    expected = " or ".join(signature_tags(one.subject))
+    return f"attached {one.descriptor.digest}: tag: got {one.tag[:140]!r}, expected {expected}"
+
+
+def _stray(known: Iterable[Digest], below: Sequence[tuple[Attached, Set[Digest]]]) -> Attached | None:
+    """The first attached artifact that belongs to nothing in `known`, directly or through others; `None` for none."""
+    children: dict[Digest, list[Set[Digest]]] = {}
+    for one, nodes in below:
+        children.setdefault(one.subject, []).append(nodes)
+    queue = list(known)
+    reached = set(queue)
+    while queue:
+        for nodes in children.pop(queue.pop(), ()):
+            queue += nodes - reached
+            reached |= nodes
+    return next((one for one, _ in below if one.subject not in reached), None)
+
+
+def _strays(one: Attached) -> str:
+    return f"attached {one.descriptor.digest}: its subject {one.subject} is not part of this item"
+
+
+def _bad_lock(what: str) -> InputError:
+    return InputError("bad-lock", what, LOCK_AGAIN)

@@ -1,0 +1,66 @@
+"""Content compared with its lock: by everybody who takes it from others, as `pull` compares it (`Kind.check`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airgap.acceptance.open import Opened
+from airgap.base.errors import AbsentError, AirgapError, IntegrityError, NotAsLockedError
+from airgap.base.parallel import parallel
+from airgap.content.forms import Form
+from airgap.content.graph import Descriptor, Source
+from airgap.content.item import Item
+from airgap.kinds.table import kind_of
+
+Roots = Sequence[tuple[Item, Descriptor]]
+"""Items, each with the root of its content."""
+
+
+def check_nodes(roots: Roots, source: Source, jobs: int) -> list[Form]:
+    """Compares the nodes of items with their locks; returns the forms of the items, in the order of `roots`.
+
+    Raises `NotAsLockedError`, and any error of reading manifests.
+    """
+    return parallel(jobs, lambda named: kind_of(named[0]).form(*named, source), roots)
+
+
+def check_whole(roots: Roots, source: Source, jobs: int) -> None:
+    """Compares all content of items with their locks: it must be in `source`. Raises `NotAsLockedError`."""
+    found = parallel(jobs, lambda named: kind_of(named[0]).check(*named, source), roots)
+    _raise([(item, findings) for (item, _), findings in zip(roots, found, strict=True)])
+
+
+def check_leaves(opened: Opened, roots: Roots, jobs: int) -> dict[str, AirgapError]:
+    """Compares with their locks the leaves of a delivery that no destination compares, as far as they are at hand.
+
+    Returns the items that could not be compared, each with the error: an `AbsentError` names leaves on volumes that are
+    not attached, any other is that of reading a damaged medium. Raises `NotAsLockedError`.
+    """
+    found, unread = list[tuple[Item, list[str]]](), dict[str, AirgapError]()
+
+    def one(named: tuple[Item, Descriptor]) -> None:
+        item, root = named
+        kind = kind_of(item)
+        leaves = kind.opened(item, root, opened.volumes)
+        absent = [leaf.digest for leaf in leaves if not opened.volumes.has(leaf)]
+        if absent:
+            unread[item.name] = AbsentError(absent)
+        elif leaves:
+            try:
+                found.append((item, kind.check_content(item, root, opened.volumes)))
+            except IntegrityError as error:
+                unread[item.name] = error
+
+    parallel(jobs, one, roots)
+    _raise(found)
+    return unread
+
+
+def _raise(found: Sequence[tuple[Item, Sequence[str]]]) -> None:
+    wrong = [f"{item.kind} {item.name!r}: {finding}" for item, findings in found for finding in findings]
+    if wrong:
+        raise NotAsLockedError(
+            "not-as-locked",
+            "\n  ".join([f"the content differs from its lock: {wrong[0]}", *wrong[1:]]),
+            "none of it was given a name here; have it locked and pulled again in the connected zone",
+        )
