@@ -18,7 +18,7 @@ from airgap.base.errors import AirgapError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Change, ChangeOutcome, Graph, Signs
-from airgap.content.graph import Descriptor, Opener
+from airgap.content.graph import Descriptor, Opener, read_node
 from airgap.destinations.line import Line
 from airgap.destinations.make import Registry
 from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, look, payload_of, tagged
@@ -207,10 +207,9 @@ def _tell(wanted: Sequence[tuple[Line[Graph], Sequence[Task]]], looked: Mapping[
 
 def _upstream(form: Graph, subject: Digest) -> Upstream:
     attached = [one for one in form.attached if one.subject == subject]
-    return Upstream(
-        frozenset(one.tag for one in attached if one.tag),
-        any(one.descriptor.artifact_type.startswith(BUNDLES) for one in attached),
-    )
+    nodes = [read_node(form.source, one.descriptor) for one in attached if one.how == "referrer"]
+    bundles = any(layer.media_type.startswith(BUNDLES) for node in nodes for layer in node.children)
+    return Upstream(frozenset(one.tag for one in attached if one.tag), bundles)
 
 
 def _failed(task: Task, error: AirgapError) -> Change:

@@ -1,0 +1,156 @@
+"""Attack stories about what a lock binds, from the command line; the gap side has no route. docs/threat-model.md.
+
+Everybody signs rightly in them: the exporter what was pulled and cut, the security-officer the lock. Only the lock does
+not say what the content is, or says it of the wrong name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.system import NetworkNamespace
+from tests.worlds.attacks import World
+from tests.worlds.locks import Document, deliver, document, encoded, item, make_kinds
+from tests.worlds.site import GAP, HEAD
+
+pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2", "git")]
+APP, SMALL, CHART, GIT = "demo.local/app:v1", "demo.local/small:v1", "demo.local/charts/hello:0.1.0", "demo/hello"
+MODEL, FILE = "demo/tiny", "manual"
+OTHER = f"sha256:{'0' * 64}"
+TRUST = ("--trust", "trust.yaml")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """All kinds, locked as `r` and cut as `media`; cut as `other`, their branch main is elsewhere."""
+    with ExitStack() as stack:
+        netns = NetworkNamespace()
+        stack.callback(netns.remove)
+        yield make_kinds(tmp_path_factory.mktemp("locks") / "base", netns)
+
+
+@pytest.fixture
+def world(base: World, tmp_path: Path) -> World:
+    """A copy of it, so that stories do not meet."""
+    return base.copy(tmp_path / "world")
+
+
+def refused(world: World, media: str, *, station: bool = True) -> tuple[str, str]:
+    """The code and the words with which `verify`, the station and the Sovereign refuse it: all the same."""
+    verified = world.run("verify", media, *TRUST, expect=4)
+    if station:
+        taken = world.run("import", media, "--store", "dmz", *TRUST, expect=4)
+        assert taken["code"] == verified["code"]
+        assert not (world.folder / "dmz/index.json").exists() or world.run("ls", "dmz")["items"] == []
+    assert world.refused(media) == verified["code"]
+    return str(verified["code"]), str(verified["error"])
+
+
+def attach(one: Document, tag: str, subject: str = "") -> Any:
+    """Attaches an image that nobody signed: the child for another platform, which is carried anyway."""
+    signature = dict(next(entry for entry in one["attached"] if entry["how"] == "tag"))
+    signature |= {"tag": tag, "subject": subject or one["root"]["digest"]}
+    one["attached"] = sorted([*one["attached"], signature], key=_order)
+    return signature
+
+
+def _order(one: Document) -> tuple[str, ...]:
+    return one["subject"], one["how"], one.get("tag", ""), one["digest"]
+
+
+def test_an_attached_artifact_takes_the_tag_of_an_image(world: World) -> None:
+    """A lock for one tag gives another tag of the repository to something that no rule ever looked at."""
+    lock = document(world)
+    attach(item(lock, APP), "1.27")
+    (world.folder / "evil.lock.json").write_bytes(encoded(lock))
+    world.write("policy.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: bank}}\nspec: {{rules: []}}\n")
+    for line in (
+        ("pull", "evil.lock.json", "--store", "store", "--key", "exporter.key"),
+        ("scan", "evil.lock.json", "--store", "store", "--policy", "policy.yaml", "--key", "station.key"),
+        ("bundle", "evil.lock.json", "--store", "store", "--to", "cut", "--for", "bank", "--key", "exporter.key"),
+        ("audit", "--lock", "evil.lock.json", "--sovereign", "sovereign.yaml"),
+    ):
+        said = world.run(*line, expect=2)
+        assert (said["code"], "tag: got '1.27', expected sha256-" in said["error"]) == ("bad-lock", True)
+    code, _ = refused(world, deliver(world, "media", "evil", encoded(lock)))
+    assert code == "bad-lock"
+
+
+def test_what_is_attached_belongs_to_the_item(world: World) -> None:
+    """Its tag is right for its subject; but the subject is an image of somebody else."""
+    lock = document(world)
+    attach(item(lock, APP), f"sha256-{'0' * 64}.sig", OTHER)
+    code, error = refused(world, deliver(world, "media", "evil", encoded(lock)))
+    assert code == "not-as-locked"
+    assert f"its subject {OTHER} is not part of this item" in error
+
+
+def test_git_inside_is_what_was_approved(world: World) -> None:
+    """The officer approved main at one commit; the exporter delivers another, and signs that this was pulled."""
+    approved = (world.folder / "r.lock.json").read_bytes()
+    expected = item(document(world), GIT)["refs"]["refs/heads/main"]
+    got = item(document(world, "other"), GIT)["refs"]["refs/heads/main"]
+    code, error = refused(world, deliver(world, "other", "evil", approved))
+    assert code == "not-as-locked"
+    assert f"git {GIT!r}: refs: refs/heads/main: got {got}, but the lock says {expected}" in error
+    # What was approved comes in, and an audit by its receipt finds it.
+    world.take("media")
+    world.inside("audit", "--receipt", "media.receipt", "--sovereign", "sovereign.yaml", *TRUST)
+
+
+def _set(which: str, **fields: Any) -> Callable[[Document], None]:
+    return lambda lock: item(lock, which).update(fields)
+
+
+def _drop(which: str, field: str) -> Callable[[Document], None]:
+    return lambda lock: item(lock, which).pop(field) and None
+
+
+def _renamed_chart(lock: Document) -> None:
+    item(lock, CHART).update(name="demo.local/charts/hello:9.9.9", source="oci:x:demo.local/charts/hello:9.9.9")
+
+
+def _other_file(lock: Document) -> None:
+    (file,) = item(lock, FILE)["files"]
+    file["path"] = "manuals/other.txt"
+
+
+def _less_of_a_model(lock: Document) -> None:
+    item(lock, MODEL)["files"].pop()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (_set(GIT, head="refs/tags/v1"), "not-as-locked", "head: got refs/heads/main, but the lock says refs/tags/v1"),
+        (_set(GIT, head="refs/heads/none"), "bad-lock", "is none of its refs"),
+        (_renamed_chart, "not-as-locked", "the tag is '9.9.9', the chart's version is '0.1.0'"),
+        (_set(MODEL, revision="main"), "bad-lock", "revision: got 'main', expected sha256-"),
+        (_set(MODEL, name="demo/other"), "bad-lock", "root: got"),
+        (_less_of_a_model, "bad-lock", "root: got"),
+        (_set(FILE, path="manuals/other.txt"), "bad-lock", "path: got 'manuals/other.txt', but its file is"),
+        (_other_file, "bad-lock", "path: got 'manuals/hello/manual.txt', but its file is"),
+        (_set(FILE, bytes=1), "bad-lock", "bytes: got 1, but its files give"),
+        (_set(APP, bytes=1), "not-as-locked", "but the lock says 1"),
+        (_set(APP, phase="first"), "bad-lock", "phase: got 'first', expected registry or seed"),
+        (_set(APP, platforms=["linux/s390x"]), "not-as-locked", "has nothing for linux/s390x"),
+        (_set(SMALL, platforms=["linux/arm64"]), "not-as-locked", "inside: got sha256:"),
+        (_drop(SMALL, "inside"), "not-as-locked", "but the lock says none"),
+        (_set(APP, converted=True), "bad-lock", "converted: got True"),
+    ],
+)
+def test_every_field_is_what_the_content_is(
+    base: World, change: Callable[[Document], None], code: str, words: str, tmp_path: Path
+) -> None:
+    lock = document(base)
+    change(lock)
+    evil = deliver(base, "media", str(tmp_path / "evil"), encoded(lock))
+    for line in (("verify", evil, *TRUST), ("import", evil, *GAP)):
+        said = base.run(*line, expect=4)
+        assert (said["code"], words in said["error"]) == (code, True), said
+    assert base.seen() == {}
