@@ -1,7 +1,7 @@
 """What a lock binds of a graph: compared first in the lock itself, later with the bytes of the graph's nodes.
 
 A lock is approved and signed, and then a graph is carried for it. Whatever of the lock decides a name or a place inside
-must follow from the bytes: docs/format.md, "What binds a lock".
+must follow from the bytes: docs/format.md, "What a lock binds".
 """
 
 from __future__ import annotations

@@ -135,7 +135,6 @@ class ImageKind(RegistryKind[ImageRequest]):
 
     def check_item(self, item: Item, where: str) -> None:
         """Its platforms are those that a request can ask for, each once. Only an engine's image is converted."""
-        super().check_item(item, where)
         good = all(re.fullmatch(PLATFORM.pattern, one) for one in item.platforms)
         if not good or len(set(item.platforms)) != len(item.platforms):
             got = quoted(", ".join(map(str, item.platforms)))

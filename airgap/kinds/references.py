@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from airgap.base.errors import InputError
-from airgap.content.bound import LOCK_AGAIN
 from airgap.content.graph import Source
 from airgap.content.item import PHASES, Item
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
@@ -31,12 +29,6 @@ class RegistryKind(Kind[Asked_contra]):
 
     signed = True
     path_prefixes = tuple(f"{scheme}:" for scheme in LAYOUT_SCHEMES)
-
-    def check_item(self, item: Item, where: str) -> None:
-        """Its phase is one that a request can ask for."""
-        if item.phase not in PHASES:
-            expected = " or ".join(PHASES)
-            raise InputError("bad-lock", f"{where}: phase: got {item.phase!r}, expected {expected}", LOCK_AGAIN)
 
     def source(self, item: Item, reach: Reach) -> Source:
         """Where the pinned graph is read from."""

@@ -1,4 +1,4 @@
-"""docs/format.md, "What binds a lock": each field of a lock has a row that says what it is checked against."""
+"""docs/format.md, "What a lock binds": each field of a lock has a row that says what it is checked against."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIGEST = Digest.of(b"")
 
 def rows() -> dict[str, tuple[str, str]]:
     """The rows of the table, by field."""
-    text = PAGE.partition("**What binds a lock.**")[2].partition("\n\nTwo locks")[0]
+    text = PAGE.partition("### What a lock binds")[2].partition("\n\nTwo locks")[0]
     found = re.findall(r"^\| `([^`]+)` \| (.*?) ?\| (.*?) ?\|$", text, re.MULTILINE)
     assert len(found) == len({name for name, *_ in found}), "a field has two rows"
     return {name: (first.strip(), second.strip()) for name, first, second in found}
