@@ -13,7 +13,8 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.cli.demo_content import make_content
 from airgap.delivery.index import Index, Root
-from airgap.statements.predicates import Approval, Pull, PulledItem
+from airgap.statements.approval import Approvable, Approval, Approves
+from airgap.statements.predicates import Pull, PulledItem
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import Files, World, make_world
 from tests.worlds.git_sources import git
@@ -83,7 +84,8 @@ def deliver(world: World, media: str, to: str, lock: bytes) -> str:
 
     def evidence(made: tuple[Root, ...]) -> Callable[[Files], Files]:
         pull = Pull({one.item: PulledItem(one.digest, "pass", 1) for one in made})
-        signed = [world.statement(digest, pull, "exporter"), world.statement(digest, Approval(), "officer")]
+        approval = Approval(Approves(Approvable.LOCK))
+        signed = [world.statement(digest, pull, "exporter"), world.statement(digest, approval, "officer")]
         files = {f"locks/{digest.hex}.json": lock}
         return lambda _: files | {f"statements/{Digest.of(one).hex}.sigstore.json": one for one in signed}
 
