@@ -6,18 +6,19 @@ Sources: helm.sh, "Use OCI-based registries"; HIP 6. A chart is a manifest with 
 
 from __future__ import annotations
 
-import gzip
+import io
+import posixpath
 import shutil
-import tarfile
 import tempfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.errors import AirgapError, DamageError, IntegrityError, NotFoundError
+from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
+from airgap.base.gunzip import BadGzipError, Gunzip
 from airgap.base.strict_json import parse_json
+from airgap.base.untar import BadTarError, TarReader
 from airgap.content.bound import check_attached, check_graph, measure
 from airgap.content.forms import Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified
@@ -26,6 +27,7 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
 from airgap.content.verified import verified
 from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_reference, phase_notes
+from airgap.resources.document import read_top_texts
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
 from airgap.resources.problems import quoted
@@ -43,9 +45,13 @@ MAX_ENTRIES = 20_000
 """Entries of a chart: umbrellas with forty sub-charts have under four thousand."""
 IN_MEMORY = 8 << 20
 """Bytes of a chart that is not copied to the disk while it is read: nearly all are smaller."""
+MAX_PACKED = 100 << 20
+"""Bytes of a packed chart at most: Helm stops there, too."""
 MAX_UNPACKED = 512 << 20
-"""Bytes of an unpacked chart at most: Helm itself stops at 100 MiB packed."""
+"""Bytes of an unpacked chart at most."""
 MAX_CHART_YAML = 1 << 20
+PIECE = 1 << 18
+"""Bytes that are unpacked at once."""
 
 
 def _config(node: Node) -> Descriptor:
@@ -67,8 +73,10 @@ def _layers(node: Node, name: str) -> Descriptor:
     if len(charts) != 1 or others:
         raise IntegrityError(
             "not-a-chart",
-            f"{name}: got {len(charts)} chart layers and {others}, expected one chart",
+            f"{name}: got {len(charts)} chart layers and {others!r:.200}, expected one chart",
         )
+    if charts[0].size > MAX_PACKED:
+        raise TooLargeError("too-large", f"{name}: the chart has {charts[0].size} bytes, expected at most {MAX_PACKED}")
     return charts[0]
 
 
@@ -81,40 +89,42 @@ def _copy(source: Source, layer: Descriptor) -> BinaryIO:
     return cast("BinaryIO", copy)
 
 
-def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, Any]:
-    """Chart.yaml of a packed chart. Reads the archive as a stream and unpacks nothing. Raises `IntegrityError`."""
-    total = 0
+def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, str]:
+    """The texts at the top of a packed chart's Chart.yaml. Reads the archive as a stream and unpacks nothing.
+
+    Helm reads every Chart.yaml that it finds, one over the other: a second one is refused. Raises `IntegrityError`.
+    """
+    found: bytes | None = None
     try:
-        # Not tarfile's own `r|gz`: it cannot read past the extra field that Helm puts into each header.
-        with (
-            stream,
-            gzip.GzipFile(fileobj=stream, mode="rb") as unzipped,
-            tarfile.open(fileobj=unzipped, mode="r|") as archive,
-        ):
-            for count, member in enumerate(archive):
-                total += member.size
-                if count > MAX_ENTRIES or total > MAX_UNPACKED:
-                    raise IntegrityError("bad-chart", f"{name}: the unpacked chart is too large")
-                if member.isreg() and member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
-                    file = archive.extractfile(member)
-                    return _yaml(file.read(MAX_CHART_YAML + 1) if file else b"", name)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
+        with stream:
+            unpacked = io.BufferedReader(Gunzip(stream, MAX_UNPACKED), PIECE)
+            archive = TarReader(unpacked, entries=MAX_ENTRIES, total=MAX_UNPACKED)
+            for member in archive:
+                if not _is_chart_yaml(member.name):
+                    continue
+                if found is not None or member.type != "file":
+                    raise IntegrityError("bad-chart", f"{name}: got two files Chart.yaml, or one that is a link")
+                found = archive.read(MAX_CHART_YAML + 1)
+    except (BadTarError, BadGzipError) as error:
         raise IntegrityError("bad-chart", f"{name}: the chart cannot be unpacked: {error}") from error
-    raise IntegrityError("bad-chart", f"{name}: there is no Chart.yaml in the chart")
-
-
-def _yaml(data: bytes, name: str) -> dict[str, Any]:
-    import yaml
-
-    if len(data) > MAX_CHART_YAML:
+    if found is None:
+        raise IntegrityError("bad-chart", f"{name}: there is no Chart.yaml in the chart")
+    if len(found) > MAX_CHART_YAML:
         raise IntegrityError("bad-chart", f"{name}: Chart.yaml has more than {MAX_CHART_YAML} bytes")
     try:
-        document = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (both are safe)
-    except yaml.YAMLError as error:
-        raise IntegrityError("bad-chart", f"{name}: Chart.yaml: {error}") from error
-    if not isinstance(document, dict):
-        raise IntegrityError("bad-chart", f"{name}: Chart.yaml is not a map")
-    return document
+        return read_top_texts(found, "Chart.yaml")
+    except InputError as error:
+        raise IntegrityError("bad-chart", f"{name}: {error.what}") from error
+
+
+def _shown(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else "nothing"
+
+
+def _is_chart_yaml(member: str) -> bool:
+    """True for what Helm takes for the Chart.yaml: it leaves out the first folder, whatever its name."""
+    inner = member.replace("\\", "/").partition("/")[2]
+    return posixpath.normpath(inner) == "Chart.yaml"
 
 
 @spec_map("a map with the chart's ref")
@@ -204,15 +214,17 @@ class ChartKind(RegistryKind[ChartRequest]):
         findings = []
         for key in ("name", "version"):
             said = config.get(key) if isinstance(config, dict) else None
-            if said != chart.get(key):
-                findings.append(f"Chart.yaml says {key} {chart.get(key)!r}, the OCI config says {said!r}")
+            if not isinstance(said, str) or said != chart.get(key):
+                findings.append(f"Chart.yaml says {key} {_shown(chart.get(key))}, the OCI config says {_shown(said)}")
         reference = parse_reference(self._original(item))
+        version = chart.get("version", "")
         # OCI tags cannot hold a plus sign: Helm writes an underscore.
-        tag = str(chart.get("version", "")).replace("+", "_")
-        if reference.tag and reference.tag != tag:
-            findings.append(f"the tag is {reference.tag!r}, the chart's version is {chart.get('version')!r}")
+        if reference.tag and reference.tag != version.replace("+", "_"):
+            findings.append(f"the tag is {reference.tag!r}, the chart's version is {_shown(version)}")
         if reference.repository.rsplit("/", 1)[-1] != chart.get("name"):
-            findings.append(f"the repository is {reference.repository!r}, the chart's name is {chart.get('name')!r}")
+            findings.append(
+                f"the repository is {reference.repository!r}, the chart's name is {_shown(chart.get('name'))}"
+            )
         return findings
 
     def own_files(self, root: Node) -> tuple[Digest, ...]:

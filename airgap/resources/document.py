@@ -25,6 +25,10 @@ MAX_NODES = 200_000
 """Keys and values of a file. This limits the memory, about 1 KiB for each."""
 MAX_DOCUMENTS = 16
 """Documents of a file: each kind of resource can occur once."""
+MAX_FOREIGN = 20_000
+"""Keys and values of a file that others wrote: umbrella charts with a hundred dependencies have a thousand."""
+MAX_DIRECTIVES = 16
+"""Lines that begin with `%`: libyaml compares each `%TAG` with all before it."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser where PyYAML was built with it (ten times faster), else the one in Python."""
@@ -38,6 +42,9 @@ _NUMBER = re.compile(
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _NOT_YAML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 """YAML forbids most of these; the rest are line breaks for some parsers and not for others."""
+
+
+_DIRECTIVE = re.compile("^%", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -64,8 +71,29 @@ def read_documents(data: bytes, label: str) -> list[Document]:
 
     Raises `InputError` (`bad-resource`) for the first part that is not valid YAML, or that is not supported.
     """
+    return _read(data, label, _Composer(label))
+
+
+def read_top_texts(data: bytes, label: str) -> dict[str, str]:
+    """The texts and numbers at the top of a YAML map that others wrote, as they are written.
+
+    The file may have what resources may not: anchors, aliases, tags, text of several lines. The same limits hold, and
+    nothing is expanded: an alias stands for a text, and for nothing if its anchor is at a map or a list. Raises
+    `InputError` (`bad-resource`).
+    """
+    documents = _read(data, label, _Composer(label, foreign=True))
+    if len(documents) != 1 or not isinstance(documents[0].value, dict):
+        raise answer(label, [Problem(Mark(1, 1), "expected one document, a map")])
+    texts = {
+        key: value.text if isinstance(value, Number) else value
+        for key, value in documents[0].value.items()
+        if isinstance(value, Number | str)
+    }
+    return {key: text for key, text in texts.items() if not _CONTROL.search(text)}
+
+
+def _read(data: bytes, label: str, composer: _Composer) -> list[Document]:
     text = _text(data, label)
-    composer = _Composer(label)
     try:
         for event in yaml.parse(text, Loader=LOADER):
             composer.take(event)
@@ -99,6 +127,8 @@ def _text(data: bytes, label: str) -> str:
     if bad:
         what = f"control character U+{ord(bad.group()):04X}, expected plain text"
         raise answer(label, [Problem(_mark_after(text[: bad.start()]), what)])
+    if len(_DIRECTIVE.findall(text)) > MAX_DIRECTIVES:
+        raise answer(label, [Problem(Mark(1, 1), f"got more than {MAX_DIRECTIVES} lines that begin with '%'")])
     return text
 
 
@@ -156,8 +186,12 @@ class _Open:
 class _Composer:
     """Reads the parser's events one by one. Does not recurse, so deep nesting costs nothing before it is refused."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, *, foreign: bool = False) -> None:
         self.label = label
+        self._foreign = foreign
+        self._anchors: dict[str, Any] = {}
+        """What has an anchor, in files that others wrote: a text, or `None` for a map or a list."""
+        self._most = MAX_FOREIGN if foreign else MAX_NODES
         self.documents: list[Document] = []
         self.last = Mark(1, 1)
         self._stack: list[_Open] = []
@@ -170,6 +204,9 @@ class _Composer:
                 if len(self.documents) == MAX_DOCUMENTS:
                     self._refuse(f"got more than {MAX_DOCUMENTS} documents in one file, expected one of each kind")
                 self.documents.append(Document())
+            case yaml.AliasEvent() if self._foreign:
+                self._count()
+                self._alias(str(event.anchor))
             case yaml.AliasEvent():
                 self._refuse(f"alias {quoted('*' + str(event.anchor))} is not supported; write the value out")
             case yaml.ScalarEvent():
@@ -187,11 +224,18 @@ class _Composer:
     def _refuse(self, text: str) -> None:
         raise answer(self.label, [Problem(self.last, text)])
 
+    def _count(self) -> None:
+        self._nodes += 1
+        if self._nodes > self._most:
+            self._refuse(f"got more than {self._most} keys and values, expected a smaller file")
+
     def _plain(self, event: Any) -> None:
         """Counts a node, and refuses features that JSON does not have."""
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._refuse(f"got more than {MAX_NODES} keys and values, expected a smaller file")
+        self._count()
+        if self._foreign:
+            if event.anchor:
+                self._anchors[event.anchor] = None
+            return
         if event.anchor:
             self._refuse(f"anchor {quoted('&' + event.anchor)} is not supported; write the value out")
         if event.tag:
@@ -201,9 +245,19 @@ class _Composer:
     def _add_scalar(self, event: yaml.ScalarEvent) -> None:
         plain = event.implicit[0]
         value = scalar(event.value) if plain else event.value
-        bad = _CONTROL.search(event.value)
+        bad = None if self._foreign else _CONTROL.search(event.value)
         if bad:
             self._refuse(f"character U+{ord(bad.group()):04X} in a value, expected one line of plain text")
+        if event.anchor:
+            self._anchors[event.anchor] = value
+        self._add(value, plain=plain)
+
+    def _alias(self, name: str) -> None:
+        if name not in self._anchors:
+            self._refuse(f"alias {quoted('*' + name)} has no anchor before it")
+        self._add(self._anchors[name], plain=False)
+
+    def _add(self, value: Any, *, plain: bool) -> None:
         top = self._stack[-1] if self._stack else None
         if top is not None and isinstance(top.value, dict) and top.key is None:
             self._add_key(top, value, merge=plain and value == "<<")
@@ -211,11 +265,13 @@ class _Composer:
             self._place(value)
 
     def _add_key(self, top: _Open, value: Any, *, merge: bool) -> None:
-        if merge:
+        if merge and not (self._foreign and top.steps):
             self._refuse("merge key '<<' is not supported; write the fields out")
         if not isinstance(value, str):
             written = value.text if isinstance(value, Number) else {None: "null", True: "true"}.get(value, "false")
-            self._refuse(f"key {quoted(written)} is not text; put it in quotes")
+            if not self._foreign:
+                self._refuse(f"key {quoted(written)} is not text; put it in quotes")
+            value = written
         steps = (*top.steps, value)
         keys = self.documents[-1].keys
         if steps in keys:

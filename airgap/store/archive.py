@@ -9,7 +9,6 @@ import gzip
 import io
 import os
 import re
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +18,11 @@ from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_error, disk_errors
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError
 from airgap.base.strict_json import parse_json
+from airgap.base.untar import BadTarError, TarReader
 from airgap.content.graph import ANNOTATION_REF_NAME, MAX_NODE, Descriptor, descriptor_from
 
 MAX_MEMBERS = 200_000
-"""Entries of an archive, because many empty ones would fill memory. A large delivery has a hundred thousand blobs."""
+"""Headers of an archive, because many empty ones would fill memory. A large delivery has a hundred thousand blobs."""
 MAX_SPOOL = 1 << 40
 """Bytes to which a compressed archive may unpack."""
 
@@ -46,7 +46,7 @@ class Archive:
         try:
             self._file = _plain(self._file, path, spool)
             self._scan()
-        except (tarfile.TarError, EOFError, UnicodeError) as error:
+        except BadTarError as error:
             self.close()
             raise InputError("bad-archive", f"{path}: not a tar archive: {error}") from error
         except BaseException:
@@ -59,17 +59,15 @@ class Archive:
 
     def _scan(self) -> None:
         index = None
-        with tarfile.open(fileobj=self._file, mode="r:") as archive:
-            for count, member in enumerate(archive):
-                if count >= MAX_MEMBERS:
-                    raise IntegrityError("bad-archive", f"{self.path}: more than {MAX_MEMBERS} entries")
-                if not member.isreg():
-                    continue
-                match = _BLOB.match(member.name)
-                if match:
-                    self._blobs[Digest("sha256:" + match[1])] = (member.offset_data, member.size)
-                elif member.name.removeprefix("./") == "index.json":
-                    index = (member.offset_data, member.size)
+        size = os.fstat(self._file.fileno()).st_size
+        for member in TarReader(self._file, entries=MAX_MEMBERS, total=size, seek=True):
+            if member.type != "file":
+                continue
+            match = _BLOB.match(member.name)
+            if match:
+                self._blobs[Digest("sha256:" + match[1])] = (member.offset, member.size)
+            elif member.name.removeprefix("./") == "index.json":
+                index = (member.offset, member.size)
         if index is None:
             raise InputError(
                 "bad-archive",

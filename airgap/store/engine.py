@@ -12,9 +12,8 @@ import hashlib
 import io
 import json
 import os
-import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,8 +22,9 @@ from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_errors
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError, UpstreamError
 from airgap.base.strict_json import parse_json
+from airgap.base.untar import BadTarError, TarEntry, TarReader
 from airgap.content.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor
-from airgap.store.archive import Slice
+from airgap.store.archive import MAX_MEMBERS, Slice
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
@@ -58,20 +58,21 @@ class EngineImage:
 
     def _convert(self) -> Descriptor:
         self._file.seek(0)
+        size = os.fstat(self._file.fileno()).st_size
         try:
-            with tarfile.open(fileobj=self._file, mode="r:") as archive:
-                members = {m.name.removeprefix("./"): m for m in archive if m.isreg() or m.issym() or m.islnk()}
-                listing = parse_json(_content(archive, members, "manifest.json"), "manifest.json of the engine")
-                config_data = _content(archive, members, listing[0]["Config"])
-                layers = [self._layer(members, name) for name in listing[0]["Layers"]]
-        except (tarfile.TarError, KeyError, IndexError, TypeError) as error:
+            reader = TarReader(self._file, entries=MAX_MEMBERS, total=size, seek=True)
+            members = {one.name.removeprefix("./"): one for one in reader if one.type in ("file", "link", "symlink")}
+            listing = parse_json(_content(self._file, members, "manifest.json"), "manifest.json of the engine")
+            config_data = _content(self._file, members, listing[0]["Config"])
+            layers = [self._layer(members, name) for name in listing[0]["Layers"]]
+            expected = parse_json(config_data, "image config")["rootfs"]["diff_ids"]
+        except (BadTarError, KeyError, IndexError, TypeError) as error:
             raise UpstreamError(
                 "bad-engine-answer",
-                f"docker-daemon:{self.reference}: the engine's archive cannot be read: {error!r}",
+                f"docker-daemon:{self.reference}: the engine's archive cannot be read: {error!r:.200}",
                 side="origin",
             ) from error
         config = Descriptor.of(OCI_CONFIG, config_data)
-        expected = parse_json(config_data, "image config")["rootfs"]["diff_ids"]
         if [str(layer.digest) for layer in layers] != expected:
             raise IntegrityError(
                 "layer-mismatch",
@@ -89,13 +90,13 @@ class EngineImage:
         self._memory = {config.digest: config_data, root.digest: manifest}
         return root
 
-    def _layer(self, members: dict[str, tarfile.TarInfo], name: str) -> Descriptor:
+    def _layer(self, members: Mapping[str, TarEntry], name: str) -> Descriptor:
         member = members[name]
-        if not member.isreg():  # older engines store a link for a layer that occurs twice
-            target = os.path.normpath(f"{name}/../{member.linkname}") if member.issym() else member.linkname
+        if member.type != "file":  # older engines store a link for a layer that occurs twice
+            target = os.path.normpath(f"{name}/../{member.link}") if member.type == "symlink" else member.link
             member = members[target]
         digest = _hash(self._file, member)
-        self._where[digest] = (member.offset_data, member.size)
+        self._where[digest] = (member.offset, member.size)
         return Descriptor(LAYER, digest, member.size)
 
     def has(self, descriptor: Descriptor) -> bool:
@@ -117,17 +118,16 @@ class EngineImage:
         return [(self.reference, self.root)]
 
 
-def _content(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> bytes:
+def _content(file: BinaryIO, members: Mapping[str, TarEntry], name: str) -> bytes:
     member = members[name]
     if member.size > MAX_NODE:
-        raise TooLargeError("too-large", f"{name}: got {member.size} bytes, expected at most {MAX_NODE}")
-    file = archive.extractfile(member)
-    return file.read() if file else b""
+        raise TooLargeError("too-large", f"{name:.200}: got {member.size} bytes, expected at most {MAX_NODE}")
+    return os.pread(file.fileno(), member.size, member.offset)
 
 
-def _hash(file: BinaryIO, member: tarfile.TarInfo) -> Digest:
+def _hash(file: BinaryIO, member: TarEntry) -> Digest:
     hasher = hashlib.sha256()
-    at, end = member.offset_data, member.offset_data + member.size
+    at, end = member.offset, member.offset + member.size
     while at < end and (piece := os.pread(file.fileno(), min(CHUNK, end - at), at)):
         hasher.update(piece)
         at += len(piece)

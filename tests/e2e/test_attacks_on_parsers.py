@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.golden.site import FOLDER
-from tests.worlds.commands import run_airgap
+from tests.parts.images import Layout
+from tests.worlds import chart_bombs as bombs
+from tests.worlds.commands import run_airgap, run_process
+from tests.worlds.site import HEAD
 
 pytestmark = pytest.mark.e2e
 LOCK = (FOLDER / "locks/without-asked.lock.json").read_text()
@@ -34,3 +37,30 @@ def test_a_lock_with_values_that_nobody_writes(tmp_path: Path, old: str, new: st
         said = run_airgap((*line, "--json"), tmp_path)
         assert said.code == 2, said
         assert json.loads(said.out)["code"] in ("bad-lock", "unknown-thing")
+
+
+def _pulled(folder: Path, charts: dict[str, bytes]) -> tuple[int, dict[str, str]]:
+    """Locks and pulls charts in a process with little memory and time; the exit code, and what is said of each."""
+    layout = Layout(folder / "made")
+    for tag, packed in charts.items():
+        bombs.add_chart(layout, tag, packed)
+    lines = "".join(f"  - {{ref: 'oci:made:{tag}', name: 'demo.local/{tag}/hello:0.1.0'}}\n" for tag in charts)
+    text = f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  charts:\n{lines}"
+    (folder / "r.request.yaml").write_text(text)
+    assert run_airgap(("lock", "r.request.yaml"), folder).code == 0
+    limits = ("prlimit", f"--as={1 << 30}", "--cpu=60", "--")
+    said = run_process(("pull", "r.lock.json", "--store", "store", "--json"), folder, before=limits)
+    assert "Traceback" not in said.err
+    return said.code, {one["name"].split("/")[1]: "; ".join(one["findings"]) for one in json.loads(said.out)["items"]}
+
+
+def test_charts_that_crash_a_parser_or_never_end(tmp_path: Path) -> None:
+    made = {name: (packed, answer) for name, packed, answer in bombs.bombs()}
+    code, found = _pulled(tmp_path, {name: packed for name, (packed, _) in made.items()})
+    assert code == 3
+    assert {name: said for name, said in found.items() if made[name][1] not in said} == {}
+    assert all(len(said) < 600 for said in found.values())
+
+
+def test_a_chart_as_publishers_make_it(tmp_path: Path) -> None:
+    assert _pulled(tmp_path, {"good": bombs.helm_like()}) == (0, {"good": ""})

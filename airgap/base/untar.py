@@ -1,0 +1,192 @@
+"""Reads tar archives of strangers: ustar, and what GNU tar and pax add for long names and large files.
+
+Not `tarfile`: it reads a long name of any size into memory, matches pax headers in quadratic time (CVE-2024-6232) and
+follows negative sizes. Here each extension has a limit, headers are read once, and so are the bytes between them.
+Sources: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block"; GNU tar, "Basic Tar Format".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from airgap.base.streams import read_limited
+
+BLOCK = 512
+MAX_LONG_NAME = 8192
+"""Bytes of a long name of GNU tar: twice PATH_MAX."""
+MAX_PAX = 1 << 20
+"""Bytes of a pax header: extended attributes can have 64 KiB each."""
+MAX_EXTENSIONS = 8
+"""Extension headers before one member: GNU tar writes three."""
+
+_SKIP = 1 << 20
+_NUMBER = re.compile(rb" *([0-7]+)[ \0]*")
+_RECORD = re.compile(rb"([1-9][0-9]{0,6}) ([^=]{1,200})=")
+_SIZE = re.compile(rb"[0-9]{1,19}")
+_FILES = frozenset(b"\x0007")
+_OTHERS = dict(zip(b"123456", ("link", "symlink", "other", "other", "folder", "other"), strict=True))
+_MEANING = frozenset({b"path", b"linkpath", b"size"})
+
+
+class BadTarError(ValueError):
+    """Not a tar archive, or one beyond a limit. The text names no cause that a stranger wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class TarEntry:
+    """One entry. `offset` is where its content begins in the archive, `size` its length in bytes."""
+
+    name: str
+    type: str
+    """`file`, `folder`, `link` (hard), `symlink`, or `other`: a device or a pipe."""
+    size: int
+    offset: int
+    link: str = ""
+
+
+class TarReader:
+    """The members of an archive, in its order; the content of the current one by `read`.
+
+    At most `entries` headers, extensions included, and at most `total` bytes of archive are read. A stream that can
+    `seek` is not read where nobody asks for the content. Raises `BadTarError`, and what the stream raises.
+    """
+
+    def __init__(self, stream: BinaryIO, *, entries: int, total: int, seek: bool = False) -> None:
+        self._stream, self._entries, self._total, self._seek = stream, entries, total, seek
+        self._at = 0
+        self._end = 0
+        """Where the next header begins."""
+        self._left = 0
+        """Bytes of the current member that were not read."""
+
+    def __iter__(self) -> Iterator[TarEntry]:
+        while (found := self._next()) is not None:
+            yield found
+
+    def read(self, limit: int) -> bytes:
+        """The content of the current member, at most `limit` bytes of it."""
+        wanted = min(self._left, limit)
+        self._left -= wanted
+        return self._exactly(wanted)
+
+    def _next(self) -> TarEntry | None:
+        name, link, size = b"", b"", -1
+        for _ in range(MAX_EXTENSIONS):
+            block = self._header()
+            if block is None:
+                return None
+            kind, length = block[156], _number(block[124:136])
+            if kind in b"LK":
+                text = self._extension(length, MAX_LONG_NAME).rstrip(b"\0")
+                name, link = (text, link) if kind == ord("L") else (name, text)
+            elif kind in b"xg":
+                said = _pax(self._extension(length, MAX_PAX))
+                if kind == ord("g") and said.keys() & _MEANING:
+                    raise BadTarError("a global header changes names or sizes of members")
+                if any(key.startswith(b"GNU.sparse.") for key in said):
+                    raise BadTarError("sparse files are not supported")
+                name, link = said.get(b"path", name), said.get(b"linkpath", link)
+                size = _pax_size(said[b"size"]) if b"size" in said else size
+            else:
+                return self._member(block, name, link, length if size < 0 else size)
+        raise BadTarError(f"more than {MAX_EXTENSIONS} extension headers before a member")
+
+    def _header(self) -> bytes | None:
+        """The next header; `None` at the end of the archive."""
+        self._skip()
+        block = self._some(BLOCK)
+        self._end = self._at
+        if not any(block):
+            return None
+        if len(block) < BLOCK:
+            raise BadTarError("it ends in the middle of a header")
+        if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
+            raise BadTarError(f"the checksum of the header at byte {self._at - BLOCK} is wrong")
+        self._entries -= 1
+        if self._entries < 0:
+            raise BadTarError("it has too many entries")
+        return block
+
+    def _member(self, block: bytes, name: bytes, link: bytes, size: int) -> TarEntry:
+        kind = block[156]
+        if kind not in _FILES and kind not in _OTHERS:
+            raise BadTarError(f"an entry of type {chr(kind)!r} is not supported")
+        short = block[:100].partition(b"\0")[0]
+        if block[257:263] == b"ustar\0" and (prefix := block[345:500].partition(b"\0")[0]):
+            short = prefix + b"/" + short
+        target = link or block[157:257].partition(b"\0")[0]
+        # Whatever the size of a link, a device, a folder or a pipe says, no content follows.
+        self._left = size if kind in _FILES else 0
+        self._end = self._at + self._left + -self._left % BLOCK
+        return TarEntry(_text(name or short), _OTHERS.get(kind, "file"), self._left, self._at, _text(target))
+
+    def _extension(self, size: int, limit: int) -> bytes:
+        if size > limit:
+            raise BadTarError(f"an extension header has {size} bytes, expected at most {limit}")
+        data = self._exactly(size)
+        self._end = self._at + -size % BLOCK
+        return data
+
+    def _skip(self) -> None:
+        """Goes to the next header."""
+        self._left = 0
+        if self._end > self._total:
+            raise BadTarError(f"it has more than {self._total} bytes")
+        if self._seek and self._end > self._at:
+            self._stream.seek(self._end - self._at - 1, 1)
+            self._at = self._end - 1
+        while self._at < self._end:
+            self._exactly(min(self._end - self._at, _SKIP))
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._some(size)
+        if len(data) < size:
+            raise BadTarError("it ends in the middle of a member")
+        return data
+
+    def _some(self, size: int) -> bytes:
+        if self._at + size > self._total:
+            raise BadTarError(f"it has more than {self._total} bytes")
+        data = read_limited(self._stream, size)
+        self._at += len(data)
+        return data
+
+
+def _number(field: bytes) -> int:
+    """An octal number, or one of GNU tar's for large files, whose first bit is set; never a negative one."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:])
+    found = _NUMBER.fullmatch(field)
+    if found is None:
+        if any(field.strip(b" \0")):
+            raise BadTarError("a number in a header is not octal")
+        return 0
+    return int(found[1], 8)
+
+
+def _pax(data: bytes) -> dict[bytes, bytes]:
+    """The records of a pax header, each `length keyword=value` and a line feed; the last of a keyword counts."""
+    found: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(data):
+        record = _RECORD.match(data, at)
+        end = at + int(record[1]) if record else 0
+        if record is None or not record.end() < end <= len(data) or data[end - 1] != ord("\n"):
+            raise BadTarError("a pax header is not a list of records")
+        found[record[2]] = data[record.end() : end - 1]
+        at = end
+    return found
+
+
+def _pax_size(text: bytes) -> int:
+    if not _SIZE.fullmatch(text):
+        raise BadTarError("the size in a pax header is not a number")
+    return int(text)
+
+
+def _text(name: bytes) -> str:
+    """A name as text; what is not UTF-8 is escaped, so that names stay different and can be shown."""
+    return name.decode("utf-8", "backslashreplace")
