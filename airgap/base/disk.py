@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
@@ -14,6 +15,8 @@ from pathlib import Path
 from airgap.base.errors import AirgapError, StoreError
 
 GIB = 1 << 30
+HELD = ".airgap.lock"
+"""The file by which a folder is held."""
 WRITE = 256 << 10
 """Bytes handed to the kernel at once. For a piece of 1 MiB, the kernel makes one large folio, for which it may have to
 search: writing 512 MiB took 0.13 to 0.97 s of system time in pieces of 1 MiB, 0.10 to 0.13 s in pieces of 16 to 512 KiB
@@ -227,14 +230,75 @@ def try_lock(fd: int) -> bool:
     return True
 
 
+def make_private(folder: Path) -> bool:
+    """Creates `folder`, or closes it, so that no other account can read, change or lock what is in it.
+
+    Returns true if it was open before. A folder of root that only the group of its files may use is left as it is: that
+    is what Kubernetes makes of a volume with `fsGroup`. Raises `StoreError` (`folder-open`) if others can still write.
+    """
+    make_folder(folder, 0o700)
+    with disk_errors(folder):
+        before = os.stat(folder)
+        ours = before.st_uid == os.geteuid()
+        if ours and before.st_mode & 0o077:
+            with suppress(PermissionError):  # a file system without modes; what counts is what it says afterwards
+                os.chmod(folder, stat.S_IMODE(before.st_mode) & ~0o077)
+        after = os.stat(folder)
+    if after.st_mode & (0o077 if ours else 0o002):
+        raise StoreError(
+            "folder-open",
+            f"{folder}: other accounts may use this folder: got mode {stat.S_IMODE(after.st_mode):o} and owner "
+            f"{after.st_uid}, expected 700 and {os.geteuid()}",
+            f"name a folder below it, such as {folder / 'airgap'}, which airgap creates for itself; or change the mode "
+            "or the mount options",
+        )
+    return after.st_mode != before.st_mode
+
+
+def close_to_others(fd: int, folder: Path) -> None:
+    """Sets the mode of a file that is locked: whoever can open it can hold its lock, so others must not.
+
+    The group may open it only if it is the folder's group, and may write there or is alone with the owner. A file of
+    another account stays as it is. Raises `OSError`.
+    """
+    file = os.fstat(fd)
+    if file.st_uid != os.geteuid():
+        return
+    there = os.stat(folder)
+    group = 0
+    if file.st_gid == there.st_gid and there.st_mode & 0o020:
+        group = 0o060
+    elif file.st_gid == there.st_gid and not there.st_mode & 0o007:
+        group = there.st_mode & 0o040
+    if stat.S_IMODE(file.st_mode) != 0o600 | group:
+        with suppress(PermissionError):  # a file system without modes
+            os.fchmod(fd, 0o600 | group)
+
+
+def mode_in(folder: Path) -> int:
+    """The mode for a file that is as open as its folder, at most 0644. Raises `OSError`."""
+    return 0o600 | (0o044 & os.stat(folder).st_mode)
+
+
+def open_lock(path: Path) -> int:
+    """Opens the lock file `path`, which is created if absent, and which no other account can open. Raises `OSError`."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        close_to_others(fd, path.parent)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 @contextmanager
-def locked(path: Path, *, wait: bool = True, busy: AirgapError | None = None, mode: int = 0o644) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True, busy: AirgapError | None = None) -> Iterator[None]:
     """Holds an exclusive lock on the file `path` (created if absent) against other threads and processes.
 
     If `wait` is false and another process holds the lock, raises `busy` or `StoreError` (`locked`).
     """
     with disk_errors(path):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        fd = open_lock(path)
     try:
         with disk_errors(path):
             if wait:
@@ -248,22 +312,38 @@ def locked(path: Path, *, wait: bool = True, busy: AirgapError | None = None, mo
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Creates `folder` and locks the folder itself against other processes, so that no lock file is left on a medium.
+    """Creates `folder` and locks it against other processes, by a file `HELD` that is removed at the end.
 
-    Raises `StoreError` (`locked`). On a file system without such locks, as some network file systems are, nothing is
-    locked.
+    The folder itself is not locked: everybody who can read it could do that. Raises `StoreError` (`locked`). On a file
+    system without such locks, as some network file systems are, nothing is locked.
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = _hold(folder / HELD)
     try:
-        taken = False
-        with suppress(OSError):
-            taken = not try_lock(fd)
-        if taken:
-            raise _in_use(folder)
         yield
     finally:
+        with suppress(OSError):
+            (folder / HELD).unlink()
+        os.close(fd)
+
+
+def _hold(path: Path) -> int:
+    """The open and locked file. It is the one that has the name: its last holder may have removed it meanwhile."""
+    while True:
+        fd = open_lock(path)
+        try:
+            taken = False
+            with suppress(OSError):
+                taken = not try_lock(fd)
+            if taken:
+                raise _in_use(path.parent)
+            with suppress(FileNotFoundError):
+                if os.stat(path, follow_symlinks=False).st_ino == os.fstat(fd).st_ino:
+                    return fd
+        except BaseException:
+            os.close(fd)
+            raise
         os.close(fd)
 
 
@@ -281,8 +361,8 @@ def check_free(folder: Path, needed: int, what: str) -> None:
     while not probe.exists() and probe != probe.parent:
         probe = probe.parent
     with disk_errors(probe):
-        stat = os.statvfs(probe)
-    free = stat.f_bavail * stat.f_frsize
+        disk = os.statvfs(probe)
+    free = disk.f_bavail * disk.f_frsize
     if free < needed:
         raise StoreError(
             "disk-full",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.disk import Filling, disk_error, disk_errors, replacing, sync_folder, write_durably
+from airgap.base.disk import HELD, Filling, disk_error, disk_errors, replacing, sync_folder, write_durably
 from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, StoreError
 from airgap.base.progress import Progress
 from airgap.base.strict_json import decode_json
@@ -51,7 +51,7 @@ class BundleJournal:
         path = folder / JOURNAL_NAME
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            present = sorted(entry.name for entry in folder.iterdir())
+            present = sorted(entry.name for entry in folder.iterdir() if entry.name != HELD)
         if not present:
             return cls(path, identity).save()
         if JOURNAL_NAME not in present:

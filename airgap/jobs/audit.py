@@ -99,6 +99,7 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
     if options.report is not None:
         believed = trust if options.trust is not None else None
         signatory = signatory_of(options.key, ROLE, site.records, surroundings, believed)
+        site.close_state()
     # 2. and 3.
     result = _compare(options, site)
     # 4.

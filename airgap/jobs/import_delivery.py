@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
-from airgap.base.disk import disk_errors, locked, write_durably
+from airgap.base.disk import locked, write_durably
 from airgap.base.errors import InputError
 from airgap.base.places import check_file
 from airgap.delivery.spool import Spool
@@ -120,8 +120,7 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
     signatory = None if options.key is None else site.signatory(options.key)
     countersigner = site.countersigner()
     # 4.
-    with disk_errors(site.state):
-        site.state.mkdir(parents=True, exist_ok=True)
+    site.close_state()
     with locked(site.state / ".import.lock", wait=False):
         # 5.
         precedence = _precedence(site, opened, ledger)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.base.disk import make_private
 from airgap.base.errors import InputError, TrustError
 from airgap.base.secrets import read_secret
 from airgap.destinations.base import Precedence, Run
@@ -47,6 +48,11 @@ class Site:
     def state(self) -> Path:
         """The state folder. It need not exist."""
         return self.records.folder
+
+    def close_state(self) -> None:
+        """Makes the state folder, or closes it to other accounts. Raises `StoreError` (`folder-open`)."""
+        if make_private(self.state):
+            self.surroundings.note(f"note: {self.state}: other accounts could use this folder; its mode is 700 now")
 
     def ledger(self, *, restore: bool = False) -> Ledger:
         """The record of this Sovereign's deliveries. Asks nothing yet, and writes nothing.

@@ -20,7 +20,7 @@ from typing import IO
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, make_folder, sync_folder
+from airgap.base.disk import close_to_others, disk_errors, make_folder, sync_folder
 from airgap.base.errors import AirgapError, IntegrityError, StoreError, TornLogError
 from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
@@ -165,12 +165,14 @@ class StationLog:
         """The file, locked: the log is only ever appended to, so the lock can be on the file itself."""
         with disk_errors(self.path):
             try:
-                fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+                fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
             except IsADirectoryError:
                 raise StoreError("log-not-file", f"{self.path}: not a file", "pass another log file") from None
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     raise StoreError("log-not-file", f"{self.path}: not a file", "pass another log file")
+                if flags & os.O_RDWR:
+                    close_to_others(fd, self.path.parent)
                 fcntl.flock(fd, lock)
                 mode = "r+b" if flags & os.O_RDWR else "rb"
                 with os.fdopen(fd, mode, closefd=False) as file:

@@ -9,6 +9,7 @@ name), `airgap/streams/` (sequence counters), `airgap/work/` (temporary and resu
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, locked, make_folder, write_durably
+from airgap.base.disk import disk_errors, locked, make_folder, mode_in, write_durably
 from airgap.base.errors import StoreError
 from airgap.base.strict_json import decode_json
 from airgap.content.item import Item
@@ -56,12 +57,12 @@ class Records:
     def save_statement(self, kind: str, subject: Digest, bundle: bytes) -> Path:
         """Stores this station's newest statement of a kind about a subject."""
         path = self._made(STATEMENTS) / f"{kind}-{subject.hex}.sigstore.json"
-        write_durably(path, bundle)
+        self._write(path, bundle)
         return path
 
     def save_accepted(self, bundle: bytes) -> None:
         """Stores the newest signed list of accepted deliveries."""
-        write_durably(self.folder / ACCEPTED, bundle, 0o600)
+        self._write(self.folder / ACCEPTED, bundle)
 
     def statement(self, kind: str, subject: Digest) -> bytes | None:
         """The newest statement of a kind about a subject: this station's own, else a received one, else `None`."""
@@ -83,7 +84,7 @@ class Records:
         ordered = list(dict.fromkeys([*bundles, *kept]))
         # Write the last one first: the file with the first name, the newest, is then always complete.
         for number, bundle in reversed([*enumerate(ordered)]):
-            write_durably(folder / f"{stem}.{number:04d}.sigstore.json", bundle)
+            self._write(folder / f"{stem}.{number:04d}.sigstore.json", bundle)
 
     def received(self, kind: str, subject: Digest) -> list[bytes]:
         """The received statements of a kind about a subject, newest first."""
@@ -96,7 +97,7 @@ class Records:
         """Stores a lock from a delivery, under its name and the beginning of its digest."""
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", lock.name)[:100].lstrip(".") or "lock"
         path = self._made("locks") / f"{plain}-{lock.digest.hex[:12]}.json"
-        write_durably(path, lock.encode())
+        self._write(path, lock.encode())
         return path
 
     def has(self, kind: str) -> bool:
@@ -107,7 +108,7 @@ class Records:
 
     def save_waiver(self, data: bytes) -> None:
         """Stores the file of a waiver under its digest."""
-        write_durably(self._made("waivers") / f"{Digest.of(data).hex}.yaml", data)
+        self._write(self._made("waivers") / f"{Digest.of(data).hex}.yaml", data)
 
     def waiver(self, digest: Digest) -> bytes | None:
         """The file of a waiver; `None` if it is missing or changed."""
@@ -115,7 +116,7 @@ class Records:
 
     def save_root(self, data: bytes) -> None:
         """Stores a trust root that a verdict names, under its digest."""
-        write_durably(self._made("roots") / f"{Digest.of(data).hex}.json", data)
+        self._write(self._made("roots") / f"{Digest.of(data).hex}.json", data)
 
     def root(self, digest: Digest) -> bytes | None:
         """A trust root; `None` if it is missing or changed."""
@@ -123,7 +124,7 @@ class Records:
 
     def save_report(self, data: bytes) -> None:
         """Stores a scanner report that a verdict names, under its digest."""
-        write_durably(self._made("reports") / f"{Digest.of(data).hex}.json", data)
+        self._write(self._made("reports") / f"{Digest.of(data).hex}.json", data)
 
     def report(self, digest: Digest) -> bytes | None:
         """A scanner report; `None` if it is missing or changed."""
@@ -144,7 +145,7 @@ class Records:
                     "restore it from a backup, or write the last delivered sequence number into it",
                 ) from error
             document = {"sovereign": sovereign, "stream": stream, "sequence": last + 1}
-            write_durably(path, json.dumps(document).encode())
+            self._write(path, json.dumps(document).encode())
         return last + 1
 
     @staticmethod
@@ -153,9 +154,19 @@ class Records:
             data = path.read_bytes() if path.exists() else b""
         return data if Digest.of(data) == digest else None
 
+    @staticmethod
+    def _write(path: Path, data: bytes) -> None:
+        """A file as open as its folder: closed in a state folder, readable in a store that others read."""
+        with disk_errors(path):
+            mode = mode_in(path.parent)
+        write_durably(path, data, mode)
+
     def _made(self, name: str) -> Path:
         path = self.folder / name
-        make_folder(path)
+        make_folder(self.folder)
+        with disk_errors(self.folder):
+            mode = os.stat(self.folder).st_mode & 0o777
+        make_folder(path, mode)
         return path
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airgap.base.disk import begin_writing, disk_errors, sync_folder
+from airgap.base.disk import begin_writing, disk_errors, mode_in, sync_folder
 
 SMALL = 256 << 10
 """Bytes up to which a file waits for its batch."""
@@ -45,7 +45,12 @@ class GroupCommit:
     """Held while a batch is committed; the next batch fills meanwhile."""
 
     def finish(self, fd: int, partial: Path, final: Path, size: int) -> None:
-        """Commits a complete and verified file, now or with its batch; the caller closes `fd`. Raises `StoreError`."""
+        """Commits a complete and verified file, now or with its batch; the caller closes `fd`. Raises `StoreError`.
+
+        Until now nobody else could open it, because whoever can open a file can hold its lock.
+        """
+        with disk_errors(partial):
+            os.fchmod(fd, mode_in(self.folder))
         if size > self.small:
             with disk_errors(partial):
                 os.fsync(fd)

@@ -192,7 +192,7 @@ class Layout:
             if self.has(descriptor):
                 return PutResult.PRESENT
             with disk_errors(partial):
-                fd = os.open(partial, os.O_RDWR | os.O_CREAT | _OPEN, 0o644)
+                fd = os.open(partial, os.O_RDWR | os.O_CREAT | _OPEN, 0o600)  # readable when it is a blob
             try:
                 self._lock(fd)
                 if os.fstat(fd).st_nlink == 0 or self.has(descriptor):

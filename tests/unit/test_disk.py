@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from airgap.base import disk
-from airgap.base.disk import held, locked, make_folder, replacing, try_lock, write_durably
+from airgap.base.disk import held, locked, make_folder, make_private, mode_in, replacing, try_lock, write_durably
 from airgap.base.errors import InputError, StoreError
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def names(folder: Path) -> list[str]:
@@ -94,8 +98,8 @@ def test_folders_are_made_durably(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
-    with locked(path, mode=0o600):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with locked(path):
+        assert mode(path) == 0o600
         with pytest.raises(StoreError) as caught, locked(path, wait=False):
             pass
         assert caught.value.code == "locked"
@@ -107,11 +111,48 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_is_held_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("folder", "before", "after"),
+    [
+        (0o755, 0o644, 0o600),
+        (0o755, 0o666, 0o600),
+        (0o700, 0o644, 0o600),
+        (0o750, 0o644, 0o640),
+        (0o2775, 0o644, 0o660),
+        (0o770, 0o600, 0o660),
+    ],
+)
+def test_a_lock_file_is_closed_to_others(tmp_path: Path, folder: int, before: int, after: int) -> None:
+    """Also one of an older version: whoever can open it can hold it. A group that shares the folder shares the lock."""
+    tmp_path.chmod(folder)
+    path = tmp_path / ".lock"
+    path.touch()
+    path.chmod(before)
+    with locked(path):
+        assert mode(path) == after
+    os.chown(path, -1, next((group for group in os.getgroups() if group != os.getgid()), -1))
+    if path.stat().st_gid != tmp_path.stat().st_gid:
+        with locked(path):
+            assert mode(path) == 0o600
+
+
+def test_a_folder_is_held_by_a_file_that_nobody_else_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(tmp_path / "media"):
         with pytest.raises(StoreError) as caught, held(tmp_path / "media"):
             pass
         assert caught.value.code == "locked"
+        assert [mode(path) for path in (tmp_path / "media").iterdir()] == [0o600]
+    assert names(tmp_path / "media") == []
+    # The lock of somebody who can only read the folder stops nobody.
+    fd = os.open(tmp_path / "media", os.O_RDONLY | os.O_DIRECTORY)
+    assert try_lock(fd)
+    with held(tmp_path / "media"):
+        pass
+    os.close(fd)
+    # What a killed run left is no lock.
+    (tmp_path / "media" / disk.HELD).touch(0o600)
+    with held(tmp_path / "media"):
+        pass
     assert names(tmp_path / "media") == []
 
     def no_locks(fd: int) -> bool:
@@ -120,3 +161,61 @@ def test_a_folder_is_held_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(disk, "try_lock", no_locks)
     with held(tmp_path / "media"):
         pass
+
+
+def test_a_folder_that_its_last_holder_has_left_is_held_by_a_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def late(fd: int) -> bool:
+        if not seen:  # it was opened, and is removed before it is locked
+            (tmp_path / disk.HELD).unlink()
+        seen.append(os.fstat(fd).st_ino)
+        return try_lock(fd)
+
+    monkeypatch.setattr(disk, "try_lock", late)
+    with held(tmp_path):
+        assert (tmp_path / disk.HELD).stat().st_ino == seen[-1]
+    assert len(seen) == 2
+
+
+def test_a_private_folder_is_made_or_closed(tmp_path: Path) -> None:
+    assert not make_private(tmp_path / "new/state")
+    assert mode(tmp_path / "new/state") == 0o700
+    (tmp_path / "new/state").chmod(0o2775)
+    assert make_private(tmp_path / "new/state")
+    assert mode(tmp_path / "new/state") == 0o2700
+    assert not make_private(tmp_path / "new/state")
+
+
+@pytest.mark.parametrize(("bits", "taken"), [(0o2775, True), (0o2770, True), (0o700, True), (0o777, False)])
+def test_a_folder_of_another_account_must_not_be_open_to_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int, taken: bool
+) -> None:
+    """A volume that Kubernetes mounts with `fsGroup` belongs to root and to the group of the pod."""
+    tmp_path.chmod(bits)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    if taken:
+        assert not make_private(tmp_path)
+    else:
+        with pytest.raises(StoreError, match="folder-open") as caught:
+            make_private(tmp_path)
+        assert str(tmp_path / "airgap") in caught.value.hint
+    assert mode(tmp_path) == bits
+
+
+def test_a_folder_whose_mode_cannot_be_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_modes(*_: object) -> None:
+        raise PermissionError
+
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr(os, "chmod", no_modes)
+    with pytest.raises(StoreError, match="folder-open"):
+        make_private(tmp_path)
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o700, 0o600), (0o755, 0o644), (0o775, 0o644), (0o750, 0o640)])
+def test_a_file_is_as_open_as_its_folder(tmp_path: Path, folder: int, file: int) -> None:
+    tmp_path.chmod(folder)
+    assert mode_in(tmp_path) == file

@@ -128,7 +128,7 @@ class Journals:
             f"{bucket}/{key} is being uploaded by another process",
             "wait for it, then run the same command again",
         )
-        with locked(self._folder / f"{prefix}.lock", wait=False, busy=busy, mode=0o600):
+        with locked(self._folder / f"{prefix}.lock", wait=False, busy=busy):
             yield UploadJournal(self._folder / f"{prefix}-{digest.hex}.jsonl", bucket, key, digest)
 
     def unfinished(self, bucket: str, key: str | None = None) -> Iterator[UploadJournal]:

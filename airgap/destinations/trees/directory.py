@@ -89,6 +89,7 @@ class DirectoryObjects:
                 file = Filling(descriptor)
                 for piece in body.pieces():
                     file.write(piece)
+                os.fchmod(descriptor, 0o600 | (0o044 & os.fstat(folder).st_mode))
                 os.fsync(descriptor)
                 now = self.look(bucket, key)
                 if (now and now.digest) != (replaces and replaces.digest):
@@ -184,7 +185,7 @@ def _temporary(folder: int, name: str) -> Iterator[tuple[str, int]]:
     """
     temporary = f".airgap-{Digest.of(name.encode()).hex[:32]}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o644, dir_fd=folder)
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)  # whoever can open it can hold its lock
     try:
         _lock(descriptor, folder, temporary)
         try:
