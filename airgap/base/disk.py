@@ -275,9 +275,15 @@ def close_to_others(fd: int, folder: Path) -> None:
             os.fchmod(fd, 0o600 | group)
 
 
-def mode_in(folder: Path) -> int:
+def mode_in(folder: Path | int) -> int:
     """The mode for a file that is as open as its folder, at most 0644. Raises `OSError`."""
     return 0o600 | (0o044 & os.stat(folder).st_mode)
+
+
+def open_to_readers(fd: int, mode: int) -> None:
+    """Gives a finished file its mode, where the file system has modes: nobody locks it any more. Raises `OSError`."""
+    with suppress(PermissionError):  # FAT
+        os.fchmod(fd, mode)
 
 
 def open_lock(path: Path) -> int:

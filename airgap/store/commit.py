@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airgap.base.disk import begin_writing, disk_errors, mode_in, sync_folder
+from airgap.base.disk import begin_writing, disk_errors, mode_in, open_to_readers, sync_folder
 
 SMALL = 256 << 10
 """Bytes up to which a file waits for its batch."""
@@ -50,7 +50,7 @@ class GroupCommit:
         Until now nobody else could open it, because whoever can open a file can hold its lock.
         """
         with disk_errors(partial):
-            os.fchmod(fd, mode_in(self.folder))
+            open_to_readers(fd, mode_in(self.folder))
         if size > self.small:
             with disk_errors(partial):
                 os.fsync(fd)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from airgap.base.digest import Digest, hash_stream
-from airgap.base.disk import Filling, try_lock
+from airgap.base.disk import Filling, mode_in, open_to_readers, try_lock
 from airgap.base.errors import InputError, RaceError, StoreError
 from airgap.content.lock import check_path
 from airgap.destinations.base import Run
@@ -89,7 +89,7 @@ class DirectoryObjects:
                 file = Filling(descriptor)
                 for piece in body.pieces():
                     file.write(piece)
-                os.fchmod(descriptor, 0o600 | (0o044 & os.fstat(folder).st_mode))
+                open_to_readers(descriptor, mode_in(folder))
                 os.fsync(descriptor)
                 now = self.look(bucket, key)
                 if (now and now.digest) != (replaces and replaces.digest):
