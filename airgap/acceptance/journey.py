@@ -1,13 +1,25 @@
-"""Checks whether a delivery is due: cut in the past, complete or based on an accepted delivery, and not expired."""
+"""Whether a delivery is due: its stream and number, its times, its baseline, and its expiry."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from airgap.base.digest import Digest
 from airgap.base.errors import ExpiredError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.statement import Statement, article
+from airgap.statements.trust import again
+
+MAX_JUMP = 1000
+"""How far a number may be above the last accepted one without an approval.
+
+Numbers are lost where a delivery was cut and never imported: with one a day, this is enough for almost three years.
+Ending a stream (2^53 - 1) by such steps would take more accepted deliveries than anybody can make.
+"""
+_APPROVE = "have a security-officer approve this delivery: airgap sign DELIVERY --key KEY --role security-officer"
 
 
 def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:
@@ -34,4 +46,97 @@ def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:
             "delivery-expired",
             f"the delivery expired at {utc_text(journey.expires)}; the local time is {utc_text(now)}",
             f"check this machine's clock; if it is right, {CUT_AGAIN}",
+        )
+
+
+def check_stream(journey: Journey, state: AcceptedState, streams: Sequence[str]) -> None:
+    """Checks whether a new delivery that no security-officer approved may be the next of its stream.
+
+    1. Its stream is one of `streams`, those that the Sovereign declares. If it declares none, it is a stream from which
+       something was accepted before, or nothing was accepted at all (`stream-not-declared`).
+    2. Its number is at most `MAX_JUMP` above the last accepted one of its stream (`sequence-jump`): the largest number
+       would end the stream for ever.
+
+    Raises `TrustError`.
+    """
+    last = state.last(journey.stream)
+    # 1. The stream.
+    known = journey.stream in streams if streams else last is not None or not state.deliveries
+    if not known:
+        names = ", ".join(map(repr, sorted(streams or {one.stream for one in state.deliveries})[:5]))
+        which = "declares" if streams else "declares no streams, and accepted only"
+        raise TrustError(
+            "stream-not-declared",
+            f"the delivery is of stream {journey.stream!r:.100}; this Sovereign {which} {names}",
+            f"if you expect this stream, add it to `streams` in the Sovereign resource, or {_APPROVE}",
+        )
+    # 2. The number.
+    before = 0 if last is None else last.sequence
+    if journey.sequence > before + MAX_JUMP:
+        raise TrustError(
+            "sequence-jump",
+            f"the delivery has number {journey.sequence} of stream {journey.stream!r:.100}, expected at most "
+            f"{before + MAX_JUMP}: the last accepted one is {before or 'none'}",
+            f"ask whoever cut it why numbers are missing. If they are, {_APPROVE}; or have it cut for a new stream",
+        )
+
+
+def check_new_times(journey: Journey, state: AcceptedState, statements: Sequence[Statement], *, approved: bool) -> None:
+    """Checks that no statement about AIRGAP.json claims to be too old (`signed-too-early`). Raises `TrustError`.
+
+    1. In a stream from which something was accepted, it is not older than the delivery before it. A stream that begins
+       has no such delivery: then it is not older than the last one of any stream, unless a security-officer `approved`
+       this delivery. Streams that run in parallel do not limit each other: discs arrive in any order.
+    2. It is not older than AIRGAP.json.
+    """
+    # 1. What was accepted already.
+    before = state.before(journey.stream, journey.sequence)
+    earliest = None if before is None else before.signed_at
+    if before is None and not approved:
+        earliest = max((one.signed_at for one in state.deliveries), default=None)
+    for one in statements:
+        if earliest is not None and one.signed_at < earliest:
+            raise TrustError(
+                "signed-too-early",
+                f"{one.kind} statement: signed at {utc_text(one.signed_at)}, before the last accepted delivery "
+                f"({utc_text(earliest)})",
+                f"check the signer's clock, and {again(one.kind)}",
+            )
+    # 2. AIRGAP.json itself.
+    for one in statements:
+        _check_order(
+            journey.created, "the delivery", one.signed_at, f"{article(one.kind)} statement about it", one.kind
+        )
+
+
+def check_times(journey: Journey, delivery: Digest, locks: Sequence[Digest], statements: Sequence[Statement]) -> None:
+    """Checks that nothing claims to be older than what it speaks of (`signed-too-early`). Raises `TrustError`.
+
+    1. A verdict is not older than the first pull of its lock. (An approval of a lock comes before its pull, and the
+       lock itself has no time.)
+    2. AIRGAP.json names its evidence by digest. So neither its own time nor a signature over it is older than a
+       statement in the evidence.
+    """
+    # 1. Pull, then verdict.
+    for lock in locks:
+        about = [one for one in statements if one.subject == lock]
+        pulled = min((one.signed_at for one in about if one.kind == "pull"), default=None)
+        for one in about:
+            if pulled is not None and one.kind == "verdict":
+                _check_order(pulled, f"the pull statement of lock {lock}", one.signed_at, "its verdict", one.kind)
+    # 2. The evidence, then AIRGAP.json, then its signatures.
+    for made in (one for one in statements if one.subject != delivery):
+        what = f"{article(made.kind)} statement in its evidence"
+        _check_order(made.signed_at, what, journey.created, "AIRGAP.json", "delivery")
+        for one in (one for one in statements if one.subject == delivery):
+            _check_order(made.signed_at, what, one.signed_at, f"{article(one.kind)} statement", one.kind)
+
+
+def _check_order(made: datetime, what: str, at: datetime, who: str, kind: str) -> None:
+    """Refuses `who`, a statement of a `kind`, that says `at` and speaks of `what`, which was `made` later."""
+    if at + CLOCK_SKEW < made:
+        raise TrustError(
+            "signed-too-early",
+            f"{who} says that it was made at {utc_text(at)}, but {what} was made at {utc_text(made)}",
+            f"compare the clocks of the machines, then {again(kind)}",
         )

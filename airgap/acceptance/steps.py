@@ -6,14 +6,17 @@ Each step raises `TrustError` (or `IntegrityError` from the caller's parser) to 
    last acceptance.
 2. `check_signatures`: the bytes of AIRGAP.json were signed as a delivery by a key whose role allows this.
 3. `read_index`: only now are these bytes parsed.
-4. `check_journey`: audience, stream and sequence, baseline, creation and expiry; the signature is not older than that
-   of the stream's last accepted delivery.
+4. `check_journey`: audience, stream and sequence, baseline, creation and expiry; the signature is not older than
+   AIRGAP.json itself, nor than the last accepted delivery.
 5. `check_locks`: the locks in the evidence are those that AIRGAP.json lists.
-6. `check_statements`: the statements that `require` names are present, each signed by a key with the right role.
+6. `check_statements`: the statements that `require` names are present, each signed by a key with the right role, and
+   none is older than what it speaks of.
 7. `admit`: returns the record to write (`StateFile.record`) before anything becomes visible.
 
 A step out of order is a bug and raises `RuntimeError`. So does every step after a refusal. Nothing here writes: a
 refused delivery leaves no trace in the state.
+
+In a delivery that was accepted before, a key counts if it was good when it signed; in a new one it must be good now.
 """
 
 from __future__ import annotations
@@ -25,10 +28,10 @@ from datetime import datetime
 from enum import IntEnum
 from typing import TypeVar
 
-from airgap.acceptance.journey import check_due
+from airgap.acceptance.journey import check_due, check_new_times, check_stream, check_times
 from airgap.acceptance.locks import SCAN_AGAIN, carried_reports, check_pull, check_verdict
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, TrustError, UselessKeyError
+from airgap.base.errors import EndedKeyError, InputError, TrustError, UselessKeyError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
 from airgap.delivery.index import CUT_AGAIN, Journey
@@ -41,11 +44,10 @@ from airgap.statements.predicates import Pull
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import (
     Authentic,
+    Known,
     VerifiedStatement,
     authenticate,
     authorise,
-    check_earliest,
-    good_now,
     key_ring,
 )
 
@@ -100,8 +102,12 @@ class Acceptance:
         sovereign: str,
         now: datetime,
         restore: bool = False,
+        streams: Sequence[str] | None = None,
     ) -> None:
         """Step 1. `sovereign` is the name in the Sovereign resource; `restore` lets accepted deliveries in again.
+
+        `streams` are those that the Sovereign declares: see `check_stream`. With `None`, neither stream nor number is
+        judged, for callers that have no state.
 
         Raises `TrustError`: the errors of `key_ring`, `wrong-trust`, `clock-behind`.
         """
@@ -121,13 +127,13 @@ class Acceptance:
                 f"this machine's clock says {utc_text(now)}, but a delivery was accepted at {utc_text(latest)}",
                 "set the clock; with a wrong clock, expiry and key validity cannot be checked",
             )
-        self._trust, self._state, self._now, self._restore = trust, state, now, restore
+        self._trust, self._state, self._now, self._restore, self._streams = trust, state, now, restore, streams
         self._next = _Step.SIGNATURES
         self._index = b""
         self._digest = Digest.of(b"")
         self._journey: Journey | None = None
         self._standing = Standing.NEW
-        self._earliest: datetime | None = None
+        self._known = Known.NOTHING
         self._signed_at = now
         self._locks: tuple[Lock, ...] = ()
         self._waivers: dict[Digest, bytes] = {}
@@ -157,6 +163,8 @@ class Acceptance:
                     "remove files from signatures/ that do not belong there",
                 )
             self._index, self._digest = index, Digest.of(index)
+            if self._state.find(self._digest) is not None:
+                self._known = Known.CONTENT
             for name, data in sorted(bundles.items()):
                 self._believe(data, f"signatures/{name}", MAX_BUNDLE)
             self._require_delivery()
@@ -169,8 +177,8 @@ class Acceptance:
     def check_journey(self, journey: Journey) -> Standing:
         """Step 4. Checks whether this delivery is for this Sovereign, and due.
 
-        Raises `TrustError`: `wrong-sovereign`, the errors of `AcceptedState.standing`, `signed-too-early`,
-        `created-in-future`, `baseline-missing`, `delivery-expired`.
+        Raises `TrustError`: `wrong-sovereign`, the errors of `AcceptedState.standing`, `check_stream`,
+        `check_due` and `check_new_times`.
         """
         with self._step(_Step.JOURNEY, _Step.LOCKS):
             # a. Audience.
@@ -182,16 +190,22 @@ class Acceptance:
                 )
             # b. Stream and sequence.
             standing = self._state.standing(journey, self._digest, restore=self._restore)
-            # c. No signature is older than that of the previous delivery.
-            before = self._state.before(journey.stream, journey.sequence)
-            self._earliest = None if before is None else before.signed_at
-            for verified in self._believed:
-                check_earliest(verified, f"{verified.statement.kind} statement", self._earliest)
-            # d. Creation, baseline and expiry. A delivery that was accepted in time stays accepted.
-            if standing is Standing.NEW:
-                check_due(journey, self._state, self._now)
             self._journey, self._standing = journey, standing
+            self._sort_out_approvals()
+            if standing is Standing.NEW:
+                self._check_new(journey)
             return standing
+
+    def _check_new(self, journey: Journey) -> None:
+        """Checks what was already checked of a delivery that was accepted before."""
+        approved = bool(self._about("approval", self._digest))
+        # c. The next of its stream.
+        if self._streams is not None and not approved:
+            check_stream(journey, self._state, self._streams)
+        # d. Creation, baseline and expiry. A delivery that was accepted in time stays accepted.
+        check_due(journey, self._state, self._now)
+        # e. No signature is older than AIRGAP.json, or than what was accepted already.
+        check_new_times(journey, self._state, [one.statement for one in self._believed], approved=approved)
 
     def check_locks(self, listed: Sequence[Digest], locks: Iterable[bytes]) -> tuple[Lock, ...]:
         """Step 5. `listed` is AIRGAP.json's `contents.locks`, `locks` the bytes of those in the evidence, in any order.
@@ -226,7 +240,7 @@ class Acceptance:
 
         `roots` are AIRGAP.json's `contents.roots`, by item name. A verdict counts even if none is required. Raises
         `TrustError`: the errors of `verify_bundle`, `statement-missing`, `pull-incomplete`, the errors of
-        `check_verdict` and `carried_reports`.
+        `check_times`, `check_verdict` and `carried_reports`.
         """
         with self._step(_Step.STATEMENTS, _Step.ADMIT):
             self._waivers = {Digest.of(data): data for data in waivers}
@@ -236,7 +250,11 @@ class Acceptance:
             self._sort_out_approvals()
             for kind in self._trust.require:
                 self._require(kind)
+            if self._standing is Standing.NEW and self._journey is not None:
+                about = [one.statement for one in self._believed]
+                check_times(self._journey, self._digest, [lock.digest for lock in self._locks], about)
             for lock in self._locks:
+                self._none_ended(lock)
                 check_pull(lock, self._about("pull", lock.digest))
                 verdicts = self._about("verdict", lock.digest)
                 check_verdict(lock, verdicts, roots, self._waivers, self._approved)
@@ -281,11 +299,8 @@ class Acceptance:
             authentic = authenticate(data, self._ring, where, limit)
             if not self._concerns_us(authentic, where):
                 return
-            verified = authorise(authentic, where, now=self._now, earliest=None)
-            if verified.statement.subject != self._digest and not good_now(verified.key, self._now):
-                # A lock has no time of its own, so a statement about it may be older than the last delivery. But the
-                # owner of a key that is no longer valid would gain from writing an earlier time.
-                check_earliest(verified, where, self._earliest)
+            within = (self._digest,)
+            verified = authorise(authentic, where, now=self._now, known=self._known, within=within)
         except UselessKeyError as error:
             self._refused.append((authentic, error))
             self._notes.append(f"ignored: {error}")
@@ -375,6 +390,15 @@ class Acceptance:
             f"waiver {waiver}: it has no approval by a security-officer whom the Trust resource lists",
             "; ".join([*self._notes, SCAN_AGAIN]),
         )
+
+    def _none_ended(self, lock: Lock) -> None:
+        """Refuses a pull statement or a verdict by a key that ended, even if none is required: it may say fail."""
+        for authentic, error in self._refused:
+            if authentic is None or not isinstance(error, EndedKeyError) or authentic.statement.subject != lock.digest:
+                continue
+            kind = authentic.statement.kind
+            if kind in ("pull", "verdict") and not self._about(kind, lock.digest):
+                raise error
 
     def _require(self, kind: str) -> None:
         """Requires such a statement about every lock; a delivery or an approval may instead be about AIRGAP.json."""

@@ -150,8 +150,12 @@ class TrustError(AirgapError):
 class UselessKeyError(TrustError):
     """A signature that does not count, but does not invalidate the other signatures.
 
-    `unknown-key`, `key-not-valid-then`, `key-revoked`: a new key can countersign what an old key signed.
+    `unknown-key`, `key-not-valid-then`, `key-revoked`, `key-expired`: a new key can countersign what an old key signed.
     """
+
+
+class EndedKeyError(UselessKeyError):
+    """A signature by a key that is no longer valid (`key-expired`, `key-revoked`), over something new."""
 
 
 class UnknownKeyError(UselessKeyError):

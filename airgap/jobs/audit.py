@@ -119,7 +119,7 @@ def _compare(options: AuditOptions, site: Site) -> Audited:
         return audit_lock(lock, site.destinations(create=False), deep=options.deep, progress=progress)
     if options.receipt is None:
         raise InputError("usage", "neither a receipt nor a lock was given", "use --receipt RECEIPT or --lock LOCK")
-    verified = receipts.read(options.receipt, site.trust, site.surroundings.clock())
+    verified = receipts.read(options.receipt, site.trust, site.surroundings.clock(), site.accepted)
     subject, body = verified.statement.subject, receipts.receipt_of(verified)
     return audit_receipt(subject, body, site.destinations(create=False), deep=options.deep, progress=progress)
 

@@ -81,6 +81,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
         sovereign=site.sovereign.name,
         now=surroundings.clock(),
         restore=options.restore,
+        streams=site.sovereign.streams,
         state_folder=site.state,
     )
     _tell(opened, surroundings)

@@ -107,6 +107,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
         sovereign=trust.sovereign,
         now=surroundings.clock(),
         restore=options.restore,
+        streams=(),  # a station declares none: its first stream, and those that a security-officer approved
         state_folder=ledger.records.folder,
     )
     for note in (*opened.admitted.notes, *_left_here(opened)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from airgap.base.disk import make_private
@@ -18,7 +19,7 @@ from airgap.net.http import Client
 from airgap.resources.load import position
 from airgap.resources.sovereign import Sovereign
 from airgap.resources.trust import Trust
-from airgap.statements.accepted_state import StateFile
+from airgap.statements.accepted_state import AcceptedState, StateFile
 from airgap.statements.keys.open import open_key
 from airgap.statements.trust import key_ring
 from airgap.station import receipts
@@ -53,6 +54,10 @@ class Site:
         """Makes the state folder, or closes it to other accounts. Raises `StoreError` (`folder-open`)."""
         if make_private(self.state):
             self.surroundings.note(f"note: {self.state}: other accounts could use this folder; its mode is 700 now")
+
+    def accepted(self) -> AcceptedState:
+        """What was accepted here, by the state folder alone. Raises `StoreError`."""
+        return StateFile(self.state, self.sovereign.name).load()
 
     def ledger(self, *, restore: bool = False) -> Ledger:
         """The record of this Sovereign's deliveries. Asks nothing yet, and writes nothing.
@@ -114,10 +119,10 @@ class Site:
         folder. `precedence` gives what other deliveries wrote at a URL.
         """
         progress = self.surroundings.progress()
-        known = receipts.ours(self.state, self.trust, self.surroundings.clock())
+        known = receipts.ours(self.state, self.trust, self.surroundings.clock(), cache(self.accepted))
 
         def run(url: str) -> Run:
-            found = known.get(url, receipts.Known())
+            found = known.get(url, receipts.Written())
             return Run(progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url))
 
         return make(self.sovereign, run, http=self._client(), state=work or self.state, create=create)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.acceptance.open import Opened, accept
-from airgap.base.errors import ExpiredError, InputError
+from airgap.base.errors import EndedKeyError, ExpiredError, InputError
 from airgap.base.times import utc_text
 from airgap.delivery.verify import FileReport, check_files
 from airgap.jobs.as_locked import check_leaves
@@ -54,7 +54,7 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     If no file is bad, compare the content with the locks, except for what only unpacking a Git repository shows.
 
     Damaged files are in the result. Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is
-    over), `IntegrityError` (`not-as-locked`, …).
+    over, `EndedKeyError` for a key whose time is), `IntegrityError` (`not-as-locked`, …).
     """
     # 1.
     opened = open_verified(options.delivery, options.trust, options.at, surroundings)
@@ -74,7 +74,8 @@ def open_verified(
 ) -> Opened:
     """Accepts a delivery by a Trust resource alone, as of `at` or now. Reads no volume, and writes nothing.
 
-    Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is over), `IntegrityError`.
+    Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is over, `EndedKeyError` for a key whose
+    time is), `IntegrityError`.
     """
     now = surroundings.clock()
     if at is not None and at > now:
@@ -82,7 +83,7 @@ def open_verified(
     trust = load_trust(trust_file)
     try:
         opened = accept(delivery, trust, AcceptedState(trust.sovereign), sovereign=trust.sovereign, now=at or now)
-    except ExpiredError as error:
+    except (ExpiredError, EndedKeyError) as error:
         hint = f"{error.hint}; for a delivery from an archive that was accepted in time, pass --at TIME"
         raise error.with_hint(hint) from error
     if at is not None:

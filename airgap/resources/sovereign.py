@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from airgap.net.config import HostConfig
 from airgap.resources.fields import given, inline, one_of, spec, spec_map
-from airgap.resources.parts import FOLDER, PLACE, RELATIVE, Access, S3Access
+from airgap.resources.parts import FOLDER, PLACE, RELATIVE, RESOURCE_NAME, Access, S3Access
 from airgap.resources.problems import quoted
 from airgap.resources.references import git_complaint, url_complaint
 from airgap.resources.resource import Resource
@@ -20,6 +20,7 @@ metadata:
   name: bankdhofar
 spec:
   stateDir: /var/lib/airgap
+  streams: [main]
   signingKey:
     file: admitted.key
     passwordFile: /run/secrets/admitted
@@ -263,6 +264,13 @@ class Sovereign:
         "The folder for accepted deliveries, the journal and the log. Never put it on the media. "
         "Default: the user's state folder.",
         default=None,
+    )
+    streams: tuple[str, ...] = spec(
+        ListOf(RESOURCE_NAME, "a list of streams, such as main", least=1, unique=True),
+        "The streams of deliveries that this Sovereign accepts. A delivery of another stream needs the approval of a "
+        "security-officer (`airgap sign DELIVERY`). Default: the stream of the first delivery that was accepted "
+        "here, and each that was opened by such an approval.",
+        default=(),
     )
     registries: tuple[RegistryConfig, ...] = spec(
         ListOf(RegistryConfig, "a list of registries, one per host cluster", least=1), default=()

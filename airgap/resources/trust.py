@@ -22,6 +22,7 @@ spec:
     publicKeyFile: exporter.pub
     notBefore: '2026-01-01T00:00:00Z'
     notAfter: '2027-01-01T00:00:00Z'
+    accept: ['sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae']
   - name: station-2025
     role: station
     publicKeyFile: station.pub
@@ -38,12 +39,13 @@ ROLES = ("exporter", "station", "security-officer", "sovereign")
 
 @spec_map("a map with the time from which the key is not trusted")
 class Revocation:
-    """The key is not trusted from `at` on, except for the digests in `accept`."""
+    """From `at` on, nothing counts that the key signed at any time, except the digests in `accept`."""
 
     at: datetime = spec(TIME)
     accept: tuple[str, ...] = spec(
         ListOf(DIGEST, "a list of digests"),
-        "What the key signed after that time and is still trusted.",
+        "What the key signed, at any time, and is still trusted: the digest of an AIRGAP.json (then all that the key "
+        "signed in that delivery), a lock, a waiver. What was accepted before needs no entry.",
         default=(),
     )
 
@@ -58,6 +60,12 @@ class TrustedKey:
     not_before: datetime = spec(TIME)
     not_after: datetime = spec(TIME)
     revoked: Revocation | None = spec(Revocation, default=None)
+    accept: tuple[str, ...] = spec(
+        ListOf(DIGEST, "a list of digests"),
+        "What the key signed before `notAfter`, and still counts after that although nothing proves when it was "
+        "signed: digests as in `revoked.accept`. It has no effect on a revoked key.",
+        default=(),
+    )
 
     def checked(self, at: Place) -> TrustedKey:
         """The key. Checks the order of its times."""

@@ -1,16 +1,20 @@
 """Which role may sign what, and the only way to accept a signed statement.
 
-The key must have been valid *when it signed*: a delivery may travel for weeks. `signedAt` is the signer's claim, so it
-is bounded from both sides, and a key that is no longer valid cannot move it back (`check_earliest`).
+`signedAt` is the signer's claim, and nothing proves it: whoever has a key that expired or was revoked can write a time
+at which it was good. So a key must have been valid when it signed, *and* be valid now. `_check_key` is the one place
+that decides this, and the only exceptions are what the Trust resource names (`accept`) and what was accepted here
+before (`Known`). See docs/adr/0015.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 
-from airgap.base.errors import InputError, TrustError, UnknownKeyError, UselessKeyError
+from airgap.base.digest import Digest
+from airgap.base.errors import EndedKeyError, InputError, TrustError, UnknownKeyError, UselessKeyError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.resources.trust import ROLES, Trust, TrustedKey
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle, verify
@@ -23,8 +27,25 @@ MAY_SIGN: Mapping[str, frozenset[str]] = {
     "security-officer": frozenset({"approval"}),
     "sovereign": frozenset({"receipt", "audit", "accepted"}),
 }
+_AGAIN: Mapping[str, str] = {
+    "pull": "have it pulled and cut again",
+    "verdict": "have it scanned and cut again",
+    "delivery": "have the delivery cut again",
+    "approval": "have it approved again (airgap sign)",
+}
 REQUIRABLE = frozenset({"pull", "verdict", "delivery", "approval"})
 """The statements that a delivery can bring. Receipts, audits and accepted lists are made after it arrived."""
+
+
+class Known(IntEnum):
+    """What was accepted here before, apart from the key: it decides whether a key that ended is good enough."""
+
+    NOTHING = 0
+    """The statement is new. Its key must be valid now."""
+    SUBJECT = 1
+    """Its subject was accepted, but its content could be new. An expired key is good enough, a revoked one is not."""
+    CONTENT = 2
+    """It belongs to a delivery that was accepted. A key that was good when it signed is good enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,11 @@ class VerifiedStatement:
     def role(self) -> str:
         """The signer's role, which the Trust resource gives to its key."""
         return self.key.role
+
+
+def again(kind: str) -> str:
+    """How to get a new statement of a kind in place of one that does not count."""
+    return f"{_AGAIN.get(kind, 'have it signed again')} with a key that is valid now"
 
 
 def check_may_sign(role: str, kind: str) -> None:
@@ -169,8 +195,18 @@ def authenticate(data: bytes, ring: KeyRing, where: str, limit: int = MAX_BUNDLE
     return Authentic(statement, *found, data)
 
 
-def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: datetime | None) -> VerifiedStatement:
-    """Steps 4 to 9 of `verify_bundle`: decides whether the statement of a known key may be accepted."""
+def authorise(
+    authentic: Authentic,
+    where: str,
+    *,
+    now: datetime,
+    known: Known = Known.NOTHING,
+    within: Collection[Digest] = (),
+) -> VerifiedStatement:
+    """Steps 4 to 8 of `verify_bundle`: decides whether the statement of a known key counts now.
+
+    `within` is the delivery that contains it: the key's `accept` list may name that instead of the subject.
+    """
     statement = authentic.statement
     role = authentic.key.role
     # 4. The claimed role is the role of the key.
@@ -187,8 +223,8 @@ def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: date
             f"{where}: role {role!r} may not sign {article(statement.kind)} statement",
             'have it signed by an allowed role: see docs/format.md, "Statements"',
         )
-    # 6. and 7. The key was valid, and not revoked, when it signed.
-    _check_key_then(statement, authentic.key, where)
+    # 6. and 7. The key was good when it signed, and it is good now.
+    _check_key(statement, authentic.key, where, now, known, within)
     # 8. Not from the future.
     if statement.signed_at > now + CLOCK_SKEW:
         raise TrustError(
@@ -196,10 +232,7 @@ def authorise(authentic: Authentic, where: str, *, now: datetime, earliest: date
             f"{where}: signed at {utc_text(statement.signed_at)}, after the local time {utc_text(now)}",
             "check this machine's clock first, then the signer's",
         )
-    # 9. Not before a delivery that was accepted already.
-    verified = VerifiedStatement(statement, authentic.key, authentic.public_key, authentic.raw)
-    check_earliest(verified, where, earliest)
-    return verified
+    return VerifiedStatement(statement, authentic.key, authentic.public_key, authentic.raw)
 
 
 def verify_bundle(
@@ -208,7 +241,7 @@ def verify_bundle(
     where: str,
     *,
     now: datetime,
-    earliest: datetime | None = None,
+    known: Known = Known.NOTHING,
     limit: int = MAX_BUNDLE,
 ) -> VerifiedStatement:
     """Accepts one signed statement, or raises `TrustError`. `where` names the bundle in errors.
@@ -221,48 +254,50 @@ def verify_bundle(
     4. The claimed role is the role of the key: `wrong-role`.
     5. That role may make this statement: `role-may-not`.
     6. The key was valid at signedAt: `key-not-valid-then`.
-    7. It was not revoked at signedAt, or the subject is in its `accept` list: `key-revoked`.
+    7. It is neither revoked (`key-revoked`) nor expired (`key-expired`) at `now`, whatever signedAt says; or its
+       `accept` list names the subject, or what is `known` is enough.
     8. signedAt is at most `CLOCK_SKEW` after `now`: `signed-in-future`.
-    9. signedAt is not before `earliest`, if that is given: `signed-too-early`.
     """
     authentic = authenticate(data, key_ring(trust), where, limit)
-    return authorise(authentic, where, now=now, earliest=earliest)
-
-
-def check_earliest(verified: VerifiedStatement, where: str, earliest: datetime | None) -> None:
-    """Raises `TrustError` (`signed-too-early`) if the statement claims to be older than `earliest`."""
-    signed_at = verified.statement.signed_at
-    if earliest is not None and signed_at < earliest:
-        raise TrustError(
-            "signed-too-early",
-            f"{where}: signed at {utc_text(signed_at)}, before the last accepted delivery ({utc_text(earliest)})",
-            "have it signed again with a key that is valid now; check the signer's clock",
-        )
+    return authorise(authentic, where, now=now, known=known)
 
 
 def good_now(key: TrustedKey, now: datetime) -> bool:
-    """True if `key` could sign today: its holder gains nothing by writing an earlier time."""
+    """True if `key` may sign today."""
     revoked = key.revoked is not None and key.revoked.at <= now
     return key.not_before <= now <= key.not_after and not revoked
 
 
-def _check_key_then(statement: Statement, key: TrustedKey, where: str) -> None:
-    signed_at = statement.signed_at
+def _check_key(
+    statement: Statement, key: TrustedKey, where: str, now: datetime, known: Known, within: Collection[Digest]
+) -> None:
+    """Steps 6 and 7 of `verify_bundle`: whether this key counts for this statement now."""
+    signed_at, revoked = statement.signed_at, key.revoked
+    said = f"{where}: signed at {utc_text(signed_at)}, key {key.name!r}"
     # 6. Within the key's validity, both ends included.
     if not key.not_before <= signed_at <= key.not_after:
         raise UselessKeyError(
             "key-not-valid-then",
-            f"{where}: signed at {utc_text(signed_at)}, key {key.name!r} is valid from "
-            f"{utc_text(key.not_before)} to {utc_text(key.not_after)}",
+            f"{said} is valid from {utc_text(key.not_before)} to {utc_text(key.not_after)}",
             "have it signed with a key that is valid now, and add that key to the Trust resource",
         )
-    # 7. Not revoked then, except for subjects that are accepted by name.
-    revoked = key.revoked
-    if revoked is not None and signed_at >= revoked.at and statement.subject not in revoked.accept:
-        raise UselessKeyError(
-            "key-revoked",
-            f"{where}: signed at {utc_text(signed_at)}, key {key.name!r} was revoked at {utc_text(revoked.at)}",
-            f"have it signed with another key, or add {statement.subject} to the key's `accept` list",
+    # 7. Good now, or named by those who decide about the key, or accepted before it ended.
+    named = {str(digest) for digest in (statement.subject, *within)}
+    name = next(iter(within), statement.subject)
+    if revoked is not None and (revoked.at <= signed_at or (revoked.at <= now and known < Known.CONTENT)):
+        if named.isdisjoint(revoked.accept):
+            raise EndedKeyError(
+                "key-revoked",
+                f"{said} was revoked at {utc_text(revoked.at)}; nothing proves when a revoked key signed",
+                f"{again(statement.kind)}. If you know otherwise that it is genuine, add {name} "
+                "to `revoked.accept` of the key in the Trust resource",
+            )
+    elif now > key.not_after and not known and named.isdisjoint(key.accept):
+        raise EndedKeyError(
+            "key-expired",
+            f"{said} expired at {utc_text(key.not_after)}; nothing proves when an expired key signed",
+            f"{again(statement.kind)}. If you know otherwise that it was signed in time, add {name} to `accept` of the "
+            "key in the Trust resource",
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from airgap.base.errors import AirgapError, IntegrityError, StoreError, TrustError, UpstreamError
+from airgap.base.errors import AirgapError, EndedKeyError, IntegrityError, StoreError, TrustError, UpstreamError
 from airgap.base.times import utc_text
 from airgap.destinations.accepted_list import Shelf
 from airgap.resources.trust import Trust
@@ -18,7 +18,7 @@ from airgap.statements.accepted import AcceptedList
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing, StateFile
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.statement import article
-from airgap.statements.trust import verify_bundle
+from airgap.statements.trust import Known, good_now, verify_bundle
 from airgap.station.files import Records
 from airgap.station.signatory import Diary, Signatory
 
@@ -52,6 +52,8 @@ class Ledger:
     """By destination: its list, `None` where there is none."""
     _unread: dict[str, AirgapError] = field(default_factory=dict)
     """By destination: why its list is not known, or not trusted."""
+    _aging: set[str] = field(default_factory=set)
+    """The destinations whose list is to be signed again, because its key is no longer valid."""
     _gone: frozenset[str] = frozenset()
 
     def known(self) -> AcceptedState:
@@ -121,8 +123,11 @@ class Ledger:
         data = shelf.read()
         if data is None:
             return None
+        # A list that stops imports may be as old as its key. One that lets deliveries in, for a restore, may not:
+        # whoever has an expired key of this Sovereign could write a list of anything.
+        known = Known.NOTHING if self.restore else Known.SUBJECT
         now, where = self.diary.clock(), shelf.where
-        verified = verify_bundle(data, self.trust, where, now=now, limit=MAX_EVIDENCE_BUNDLE)
+        verified = verify_bundle(data, self.trust, where, now=now, known=known, limit=MAX_EVIDENCE_BUNDLE)
         body, subject = verified.statement.body, verified.statement.subject
         if not isinstance(body, AcceptedList):
             what = f"{article(verified.statement.kind)} statement"
@@ -131,6 +136,8 @@ class Ledger:
         elif body.newest != subject:
             what = f"a list about {subject}, which is not its newest entry"
         else:
+            if not good_now(verified.key, now):
+                self._aging.add(shelf.url)
             return body
         raise TrustError(
             "list-of-another",
@@ -151,8 +158,10 @@ class Ledger:
             raise TrustError(
                 "list-not-believed",
                 f"{self.file.path} is missing, and the accepted list at {url} cannot be verified: {error.what}",
-                "find out who wrote that list. If an old key of this Sovereign signed it, add that key to the Trust "
-                "resource. If nothing was ever imported here, delete the list. Then import again",
+                error.hint
+                if isinstance(error, EndedKeyError)
+                else "find out who wrote that list. If an old key of this Sovereign signed it, add that key to the "
+                "Trust resource. If nothing was ever imported here, delete the list. Then import again",
             )
 
     def _check(self) -> None:
@@ -186,7 +195,7 @@ class Ledger:
             if isinstance(unread, UpstreamError | StoreError):
                 if shelf.url not in self._gone:  # the caller has already reported those
                     self.unkept[shelf.url] = unread
-            elif found is None or len(found.deliveries) < full:
+            elif found is None or len(found.deliveries) < full or shelf.url in self._aging:
                 behind.append(shelf)
         if not behind:
             return

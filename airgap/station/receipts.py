@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +15,11 @@ from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected
 from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.resources.trust import Trust
+from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.predicates import Placed, Receipt
 from airgap.statements.statement import Statement, article
-from airgap.statements.trust import VerifiedStatement, verify_bundle
+from airgap.statements.trust import Known, VerifiedStatement, authenticate, authorise, good_now, key_ring
 
 FOLDER = "receipts"
 SUFFIX = ".sigstore.json"
@@ -61,8 +62,12 @@ def _done_lines(data: bytes) -> set[tuple[str, str, str, str]]:
     }
 
 
-def read(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
-    """Reads a signed receipt. Raises `InputError` if it cannot be read, `TrustError` if it is not trusted."""
+def read(path: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> VerifiedStatement:
+    """Reads a signed receipt. Raises `InputError` if it cannot be read, `TrustError` if it is not trusted.
+
+    Receipts outlive the key that signed them: if `state`, which is asked only then, contains the delivery, an expired
+    key is good enough.
+    """
     data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
     if b'"dsseEnvelope"' not in data:
         raise InputError(
@@ -70,7 +75,9 @@ def read(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
             not_expected(str(path), data, "a receipt"),
             "pass the file that `airgap import --receipt` wrote",
         )
-    found = verify_bundle(data, trust, str(path), now=now, limit=MAX_EVIDENCE_BUNDLE)
+    authentic = authenticate(data, key_ring(trust), str(path), MAX_EVIDENCE_BUNDLE)
+    known = not good_now(authentic.key, now) and state().find(authentic.statement.subject) is not None
+    found = authorise(authentic, str(path), now=now, known=Known.SUBJECT if known else Known.NOTHING)
     if found.statement.kind != "receipt":
         raise InputError(
             "no-receipt",
@@ -81,28 +88,28 @@ def read(path: Path, trust: Trust, now: datetime) -> VerifiedStatement:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Written:
     """What the newest receipts list as written or found at one destination: see `Run.ours` and `Run.signed`."""
 
     lines: dict[tuple[str, str], str] = field(default_factory=dict)
     signed: dict[tuple[str, str, Signs], str] = field(default_factory=dict)
 
 
-def ours(state: Path, trust: Trust, now: datetime) -> Mapping[str, Known]:
-    """What the receipts of this Sovereign list for each destination, by its URL.
+def ours(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Mapping[str, Written]:
+    """What the receipts in a state folder list for each destination, by its URL. `state` is what was accepted.
 
     A receipt that is not trusted does not count: then everything is checked again, which is only slower.
     """
     found: list[VerifiedStatement] = []
-    for path in sorted((state / FOLDER).glob(f"*{SUFFIX}")):
+    for path in sorted((folder / FOLDER).glob(f"*{SUFFIX}")):
         try:
-            found.append(read(path, trust, now))
+            found.append(read(path, trust, now, state))
         except (TrustError, InputError):
             continue
-    table: dict[str, Known] = {}
+    table: dict[str, Written] = {}
     for verified in sorted(found, key=lambda one: one.statement.signed_at):
         for placed in receipt_of(verified).destinations:
-            known = table.setdefault(placed.url, Known())
+            known = table.setdefault(placed.url, Written())
             for item in placed.items:
                 if item.outcome in DONE:
                     known.lines[item.at, item.name or item.digest] = item.digest

@@ -119,6 +119,17 @@ def test_what_a_revoked_key_is_believed_for_is_shown(world: World) -> None:
     }
 
 
+def test_what_an_expired_key_is_believed_for_is_shown(world: World) -> None:
+    one, two = str(Digest.of(b"1")), str(Digest.of(b"2"))
+    old = changed(world.trust, "exporter-2026", accept=(one,))
+    found = check_rotation(old, changed(old, "exporter-2026", accept=(two,)), None, now=NOW)
+    assert {(one.what, one.detail) for one in found.changes} == {("accepts", two), ("accepts no more", one)}
+    # From the list of an expired key to that of a revoked one: it counts again, so it is a change.
+    revoked = changed(old, "exporter-2026", revoked=Revocation(at=NOW))
+    moved = changed(old, "exporter-2026", accept=(), revoked=Revocation(at=NOW, accept=(one,)))
+    assert {one.what for one in check_rotation(revoked, moved, None, now=NOW).changes} == {"accepts", "accepts no more"}
+
+
 def test_the_approval_must_be_about_this_very_resource(world: World) -> None:
     approved, other = grown(world.trust), grown(world.trust)
     approval = world.approve_trust(approved)
@@ -140,14 +151,15 @@ def test_only_an_officer_of_the_old_resource_approves(world: World) -> None:
     assert caught.value.code == "bad-rotation"
 
 
-@pytest.mark.parametrize("how", ["expired", "revoked"])
+@pytest.mark.parametrize("how", ["key-expired", "key-revoked"])
 def test_an_officer_whose_key_is_over_cannot_date_an_approval_back(world: World, how: str) -> None:
-    over = {"not_after": NOW - DAY} if how == "expired" else {"revoked": Revocation(at=NOW - DAY)}
+    over = {"not_after": NOW - DAY} if how == "key-expired" else {"revoked": Revocation(at=NOW - DAY)}
     old = changed(world.trust, "security-officer-2026", **over)
     new = grown(old)
     approval = world.approve_trust(new, at=NOW - 9 * DAY)
-    with pytest.raises(TrustError, match="now expired or revoked"):
+    with pytest.raises(TrustError) as caught:
         check_rotation(old, new, approval, now=NOW)
+    assert caught.value.code == how
 
 
 def test_an_end_that_came_between_approval_and_use_is_no_harm(world: World) -> None:
@@ -174,6 +186,7 @@ def test_the_digest_is_of_what_is_said_and_not_of_the_text(world: World) -> None
         changed(world.trust, "exporter-2026", role="station"),
         changed(world.trust, "exporter-2026", name="other"),
         changed(world.trust, "exporter-2026", public_key_pem=signer().public_key_pem),
+        changed(world.trust, "exporter-2026", accept=(str(Digest.of(b"")),)),
         accept,
         changed(accept, "exporter-2026", revoked=Revocation(at=NOW, accept=(str(Digest.of(b"")),))),
     ]
@@ -186,7 +199,7 @@ def test_the_digest_covers_every_field() -> None:
     """A field that is added to the resource must be added to its digest, or an approval would not be about it."""
     assert {one.name for one in fields(Trust)} - {"raw"} == {"sovereign", "keys", "require"}
     assert {one.name for one in fields(TrustedKey)} == {
-        "name", "role", "public_key_pem", "not_before", "not_after", "revoked",
+        "name", "role", "public_key_pem", "not_before", "not_after", "revoked", "accept",
     }  # fmt: skip
     assert {one.name for one in fields(Revocation)} == {"at", "accept"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -152,12 +152,13 @@ class World:
         *,
         now: datetime = NOW,
         restore: bool = False,
+        streams: Sequence[str] = (),
         locks: Mapping[Digest, bytes] | None = None,
     ) -> Admitted:
         """All steps in their order."""
         if state is None:
             state = AcceptedState(SOVEREIGN)
-        acceptance = Acceptance(self.trust, state, sovereign=SOVEREIGN, now=now, restore=restore)
+        acceptance = Acceptance(self.trust, state, sovereign=SOVEREIGN, now=now, restore=restore, streams=streams)
         acceptance.check_signatures(self.index, self.bundles)
         acceptance.read_index(lambda data: data)
         acceptance.check_journey(self.journey)
