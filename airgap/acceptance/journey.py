@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airgap.base.digest import Digest
 from airgap.base.errors import ExpiredError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.delivery.index import CUT_AGAIN, Journey
-from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.accepted_state import Accepted, AcceptedState
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import again
 
@@ -85,28 +85,34 @@ def check_new_times(journey: Journey, state: AcceptedState, statements: Sequence
     """Checks that no statement about AIRGAP.json claims to be too old (`signed-too-early`). Raises `TrustError`.
 
     1. In a stream from which something was accepted, it is not older than the delivery before it. A stream that begins
-       has no such delivery: then it is not older than the last one of any stream, unless a security-officer `approved`
-       this delivery. Streams that run in parallel do not limit each other: discs arrive in any order.
+       has no such delivery: then it is not older than the last one of any stream (but for the difference of two
+       clocks), unless a security-officer `approved` this delivery. Streams that run in parallel do not limit each
+       other: discs arrive in any order.
     2. It is not older than AIRGAP.json.
     """
     # 1. What was accepted already.
     before = state.before(journey.stream, journey.sequence)
-    earliest = None if before is None else before.signed_at
+    last, skew, or_else = before, timedelta(0), ""
     if before is None and not approved:
-        earliest = max((one.signed_at for one in state.deliveries), default=None)
+        # Another stream is cut on another machine, whose clock may differ.
+        last, skew, or_else = max(state.deliveries, key=_signed_at, default=None), CLOCK_SKEW, f", or {_APPROVE}"
     for one in statements:
-        if earliest is not None and one.signed_at < earliest:
+        if last is not None and one.signed_at + skew < last.signed_at:
             raise TrustError(
                 "signed-too-early",
                 f"{one.kind} statement: signed at {utc_text(one.signed_at)}, before the last accepted delivery "
-                f"({utc_text(earliest)})",
-                f"check the signer's clock, and {again(one.kind)}",
+                f"({utc_text(last.signed_at)}, stream {last.stream!r})",
+                f"check the signer's clock, and {again(one.kind)}{or_else}",
             )
     # 2. AIRGAP.json itself.
     for one in statements:
         _check_order(
             journey.created, "the delivery", one.signed_at, f"{article(one.kind)} statement about it", one.kind
         )
+
+
+def _signed_at(one: Accepted) -> datetime:
+    return one.signed_at
 
 
 def check_times(journey: Journey, delivery: Digest, locks: Sequence[Digest], statements: Sequence[Statement]) -> None:

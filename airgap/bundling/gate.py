@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, PolicyError, StoreError
-from airgap.base.times import utc_text
+from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.predicates import Predicate, Pull
@@ -62,7 +62,7 @@ def check_scanned(
 
     With `demanded`, each lock must have a verdict. An expired waiver blocks the delivery, even if it was valid when the
     verdict was signed. Raises `PolicyError` (`not-scanned`, `verdict-failed`, `verdict-mismatch`, `waiver-expired`,
-    `waiver-missing`, `report-missing`), `StoreError`.
+    `waiver-missing`, `report-missing`), `StoreError`. A verdict that is older than the pull counts as none.
     """
     for lock in locks:
         body = recorded(records, lock, Verdict)
@@ -86,6 +86,14 @@ def check_scanned(
                     else _AGAIN["verdict"],
                 )
         _check_needed(lock, body, records, now)
+        judged, pulled = _recorded(records, lock, Verdict), _recorded(records, lock, Pull)
+        if judged is not None and pulled is not None and judged.signed_at + CLOCK_SKEW < pulled.signed_at:
+            raise PolicyError(
+                "not-scanned",
+                f"lock {lock.name!r} was pulled at {utc_text(pulled.signed_at)}, but its verdict was signed before that, "
+                f"at {utc_text(judged.signed_at)}",
+                _AGAIN["verdict"],
+            )
 
 
 def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) -> None:
@@ -119,6 +127,11 @@ def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:
 
     Raises `StoreError` (`bad-statement`) if it cannot be read or is about something else.
     """
+    found = _recorded(records, lock, kind)
+    return found.body if found is not None and isinstance(found.body, kind) else None
+
+
+def _recorded(records: Records, lock: Lock, kind: type[Predicate]) -> Statement | None:
     data = records.statement(kind.kind, lock.digest)
     if data is None:
         return None
@@ -130,4 +143,4 @@ def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:
     if not isinstance(found.body, kind) or found.subject != lock.digest:
         what = f"a {found.kind} statement about {found.subject}"
         raise StoreError("bad-statement", f"{where}: {what}", _AGAIN[kind.kind])
-    return found.body
+    return found

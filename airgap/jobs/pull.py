@@ -170,8 +170,7 @@ def pull_locks(
     # 5. One statement per lock.
     if station is not None:
         for lock, _ in locks:
-            body = _statement([result for result in results if result.lock is lock])
-            records.save_statement("pull", lock.digest, station.sign(lock.digest, body))
+            _sign(lock, [result for result in results if result.lock is lock], records, station)
     return results
 
 
@@ -315,6 +314,13 @@ def _explain(result: Pulled) -> AirgapError:
         hint = "upstream, or a proxy on the way, changed the bytes; nothing of it was kept: try again, or ask upstream"
     placed = error.with_where(f"{result.item.kind} {result.item.name!r} ({result.item.source})")
     return placed.with_hint(hint or "run the same command again: finished downloads are kept")
+
+
+def _sign(lock: Lock, results: Sequence[Pulled], records: Records, station: Signatory) -> None:
+    """Signs the pull statement of a lock. One that is still true keeps its time: verdicts must not become older."""
+    body, before = _statement(results), records.statement("pull", lock.digest)
+    if before is None or not station.made(before, lock.digest, body):
+        records.save_statement("pull", lock.digest, station.sign(lock.digest, body))
 
 
 def _statement(results: Sequence[Pulled]) -> Pull:

@@ -197,7 +197,7 @@ def offer_file(name: str, path: Path, judge: Judge | None) -> Offer:
     offer = Offer(root, "file")
     if judge is None:
         return offer
-    return replace(offer, evidence={APPROVAL: _approved(judge, {root.digest: Approves(Approvable.TRUST_ROOT)}, ())})
+    return replace(offer, evidence={APPROVAL: _approved(judge, {root.digest: Approves(Approvable.TRUST_ROOT)}, None)})
 
 
 def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
@@ -219,7 +219,7 @@ def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
         opened.media.digest: Approves(Approvable.DELIVERY, journey.sovereign, journey.stream, journey.sequence),
         root.digest: Approves(Approvable.TRUST_ROOT),
     }
-    evidence = {APPROVAL: _approved(judge, subjects, opened.admitted.statements)}
+    evidence = {APPROVAL: _approved(judge, subjects, opened)}
     if carried.proof:
         evidence[PROOF] = carried.proof
     return Offer(root, f"delivery {opened.media.digest}", evidence)
@@ -253,17 +253,18 @@ def _carried(name: str, opened: Opened) -> CarriedRoot:
     return CarriedRoot(name, data, files.get(f"{ROOTS}{digest.hex}.{PROOF}", b""))
 
 
-def _approved(judge: Judge, subjects: Mapping[Digest, Approves], believed: Sequence[VerifiedStatement]) -> bytes:
+def _approved(judge: Judge, subjects: Mapping[Digest, Approves], opened: Opened | None) -> bytes:
     """The approval of one of `subjects` by a security-officer: one that was named, or one that came along.
 
-    Each subject has what an approval of it must say that it approves.
+    Each subject has what an approval of it must say that it approves. The key of an approval must be valid now.
     """
     for path in judge.approvals:
         data = read_input(path, MAX_BUNDLE, "bad-approval")
         verified = verify_bundle(data, judge.trust, str(path), now=judge.now)
         _check_subject(verified, subjects, path)
         return data
-    for verified in believed:
+    admitted = None if opened is None else opened.admitted
+    for verified in admitted.statements if admitted is not None else ():
         body, needed = verified.statement.body, subjects.get(verified.statement.subject)
         if isinstance(body, Approval) and needed is not None:
             body.check(needed, f"the approval by {verified.key.name!r}")
@@ -271,7 +272,7 @@ def _approved(judge: Judge, subjects: Mapping[Digest, Approves], believed: Seque
     raise TrustError(
         "root-not-approved",
         f"no security-officer of the Trust resource approved {' or '.join(subjects)}",
-        f"{_APPROVE}; if the approval is elsewhere, pass --approval FILE",
+        "; ".join([*(admitted.notes if admitted is not None else ()), _APPROVE, "pass one elsewhere with --approval"]),
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airgap.base.digest import Digest
-from airgap.statements.dsse import sign_payload
-from airgap.statements.keys.file import Signer
+from airgap.base.errors import TrustError
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle, sign_payload, verify
+from airgap.statements.keys.file import Signer, load_public
 from airgap.statements.log import StationLog
 from airgap.statements.predicates import Predicate
 from airgap.statements.statement import Statement
@@ -43,6 +44,17 @@ class Signatory:
     def actor(self) -> str:
         """The actor's name in the log."""
         return f"{self.role} {self.signer.key_id}"
+
+    def made(self, bundle: bytes, subject: Digest, body: Predicate) -> bool:
+        """True if `bundle` is a statement by this signer in this role that says exactly this."""
+        try:
+            envelope = open_bundle(bundle, body.kind, MAX_EVIDENCE_BUNDLE)
+            if not verify(envelope, load_public(self.signer.public_key_pem)):
+                return False
+            found = Statement.parse(envelope.payload, body.kind)
+        except TrustError:
+            return False
+        return (found.subject, found.body, found.role) == (subject, body, self.role)
 
     def sign(self, subject: Digest, body: Predicate) -> bytes:
         """Makes one statement: logs it first, then signs it with the log's head in it. Returns the bundle's bytes.

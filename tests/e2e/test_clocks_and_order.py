@@ -83,6 +83,7 @@ def test_a_clock_that_is_behind_lets_nothing_in(row: Row) -> None:
 
 
 def test_each_stream_counts_for_itself(row: Row) -> None:
+    row.inside("  directory: inside\n  streams: [main, other]\n")
     row.deliver(1, {NAME: "v1"})
     for number in (2, 3):
         cut(row, f"media{number}")

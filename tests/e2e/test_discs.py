@@ -124,6 +124,7 @@ def test_the_wrong_disc_is_named_and_nothing_is_lost(discs: Discs) -> None:
 
 
 def test_a_disc_that_fits_two_deliveries_is_not_guessed(discs: Discs) -> None:
+    discs.site.write("sovereign.yaml", f"{EMBEDDED}  streams: [main, other]\n")
     discs.cut("again", "400KiB", "--stream", "other")  # the same volumes, as a delivery of its own
     discs.burn("again", "other")
     discs.insert(1, expect=5)

@@ -83,13 +83,15 @@ def test_a_key_rotated_between_two_deliveries(site: Site) -> None:
     assert rotate(site, *approval, expect=4)["code"] == "bad-rotation"
     site.write("next.yaml", trust(new, old, SOVEREIGN, OFFICER))
     (site.folder / "next.yaml").replace(site.folder / "trust.yaml")
-    # 4. Both are good while they overlap, and what the old key signed then stays good for ever.
+    # 4. Both are good while they overlap. What was accepted then stays good for ever.
     site.run("verify", "one", "--trust", "trust.yaml")
     deliver(site, "exporter-2027.key", "two")
     site.run("import", "two", *GAP, "--key", "sovereign.key")
     # 5. The old key signs too late.
     time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds() + 1.1))
-    site.run("verify", "one", "--trust", "trust.yaml")
+    assert site.run("verify", "one", "--trust", "trust.yaml", expect=4)["code"] == "key-expired"
+    site.run("verify", "one", "--trust", "trust.yaml", "--at", utc_text(end))
+    site.run("import", "one", *GAP, "--key", "sovereign.key", "--restore")
     deliver(site, "exporter.key", "late")
     assert site.run("import", "late", *GAP, expect=4)["code"] == "key-not-valid-then"
     late = ("keys", "check", "--key", "exporter.key", "--trust", "trust.yaml")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.base.times import utc_text
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import open_bundle
 from airgap.statements.statement import Statement
@@ -295,8 +296,17 @@ def test_a_waiver_that_does_not_count_is_said_before_anything_is_judged(world: W
     # Of a check that cannot be waived.
     world.write("waiver.yaml", text.replace("checks: [signature]", "checks: [deny]"))
     assert world.run(*WAIVED, expect=2)["code"] == "bad-resource"
-    # Late.
+    # By an officer whose key ended since: the approval may be of today, or made by a thief in a week.
     world.write("waiver.yaml", text)
+    moment = utc_text(datetime.now(UTC) + timedelta(days=1))
+    for code, ends in (
+        ("key-expired", f"notBefore: 2026-01-01T00:00:00Z, notAfter: {moment}"),
+        ("key-revoked", f"revoked: {{at: {moment}}}"),
+    ):
+        world.trust(officer=ends)
+        assert world.run(*WAIVED, expect=4, clock="+5d")["code"] == code
+    world.trust()
+    # Late.
     assert world.run(*WAIVED, expect=2, clock="+31d")["code"] == "waiver-expired"
 
 

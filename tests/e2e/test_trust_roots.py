@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.base.times import utc_text
+from tests.parts.need import require_part
 from tests.parts.system import NetworkNamespace
 from tests.worlds.cli_site import airgap
 from tests.worlds.root_site import (
@@ -200,6 +203,29 @@ def test_an_approval_of_the_root_lets_it_out_of_a_delivery(site: Site) -> None:
         site.run("sign", f"{name}.json", *SIGN, "--out", "approvals")
     airgap(site, *pin, "approvals/v2.json.security-officer.sigstore.json").refused(2, "bad-approval")
     site.run(*pin, "approvals/v1.json.security-officer.sigstore.json")
+
+
+@pytest.mark.part("faketime")
+def test_an_approval_by_a_key_that_ended_adds_nothing(site: Site) -> None:
+    """It may be of today, or made in a week by whoever has the key. Neither the file's nor the delivery's counts."""
+    site.run(*CUT, "media", "--trust-root", "sigstore=v1.json")
+    for thing in ("media", "v1.json"):
+        site.run("sign", thing, *SIGN)
+    trust = (site.folder / "trust.yaml").read_text()
+    life, moment = "    notAfter: 2036-01-01T00:00:00Z\n", utc_text(datetime.now(UTC) + timedelta(days=1))
+    later = (str(require_part("faketime")), "-f", "+5d")
+    for code, ends in (
+        ("key-expired", f"    notAfter: {moment}\n    accept: ['{SHA2}']\n"),
+        ("key-revoked", f"{life}    revoked: {{at: {moment}}}\n"),
+    ):
+        before, _, after = trust.rpartition(life)  # the officer's, which is the last one
+        site.write("trust.yaml", before + ends + after)
+        for thing, said in (("v1.json", code), ("media", "root-not-approved")):
+            pin = ("trust", "pin", thing, *NAME, "file", *TRUSTED)
+            airgap(site, *pin, before=later).refused(4, said, code)
+    # The Trust resource names this very file.
+    site.write("trust.yaml", (site.folder / "trust.yaml").read_text().replace(moment, f"{moment}, accept: ['{SHA1}']"))
+    started(site, "trust", "pin", "v1.json", *NAME, "file", *TRUSTED, before=later)
 
 
 def test_the_roots_of_a_verdict_go_along(site: Site) -> None:
