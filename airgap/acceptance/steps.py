@@ -28,28 +28,21 @@ from datetime import datetime
 from enum import IntEnum
 from typing import TypeVar
 
+from airgap.acceptance.beliefs import Beliefs
 from airgap.acceptance.journey import check_due, check_new_times, check_stream, check_times
-from airgap.acceptance.locks import SCAN_AGAIN, carried_reports, check_pull, check_verdict
+from airgap.acceptance.locks import carried_reports, check_pull, check_verdict
 from airgap.base.digest import Digest
-from airgap.base.errors import EndedKeyError, InputError, TrustError, UselessKeyError
+from airgap.base.errors import InputError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
 from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.resources.trust import Trust
 from airgap.signatures.scanner_report import Report
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
-from airgap.statements.approval import Approvable, Approval, Approves
+from airgap.statements.approval import Approvable, Approves
 from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Pull
-from airgap.statements.statement import Statement, article
-from airgap.statements.trust import (
-    Authentic,
-    Known,
-    VerifiedStatement,
-    authenticate,
-    authorise,
-    key_ring,
-)
+from airgap.statements.trust import Known, VerifiedStatement, key_ring
 
 MAX_INDEX = 64 << 20
 """Bytes of AIRGAP.json (docs/format.md): it is read completely before it is trusted."""
@@ -133,14 +126,10 @@ class Acceptance:
         self._digest = Digest.of(b"")
         self._journey: Journey | None = None
         self._standing = Standing.NEW
-        self._known = Known.NOTHING
         self._signed_at = now
         self._locks: tuple[Lock, ...] = ()
-        self._waivers: dict[Digest, bytes] = {}
         self._reports: dict[Digest, Report] = {}
-        self._believed: list[VerifiedStatement] = []
-        self._refused: list[tuple[Authentic | None, TrustError]] = []
-        self._notes: list[str] = []
+        self._beliefs = Beliefs(self._ring, self._digest, now=now, known=Known.NOTHING)
 
     def check_signatures(self, index: bytes, bundles: Mapping[str, bytes]) -> None:
         """Step 2. `index` are the bytes of AIRGAP.json, `bundles` those of each file in `signatures/`, by name.
@@ -163,11 +152,11 @@ class Acceptance:
                     "remove files from signatures/ that do not belong there",
                 )
             self._index, self._digest = index, Digest.of(index)
-            if self._state.find(self._digest) is not None:
-                self._known = Known.CONTENT
+            known = Known.NOTHING if self._state.find(self._digest) is None else Known.CONTENT
+            self._beliefs = Beliefs(self._ring, self._digest, now=self._now, known=known)
             for name, data in sorted(bundles.items()):
-                self._believe(data, f"signatures/{name}", MAX_BUNDLE)
-            self._require_delivery()
+                self._beliefs.take(data, f"signatures/{name}", MAX_BUNDLE)
+            self._signed_at = self._beliefs.require_delivery()
 
     def read_index(self, parse: Callable[[bytes], Parsed]) -> Parsed:
         """Step 3. Passes the bytes, whose signature is valid, to `parse`; returns the result."""
@@ -191,21 +180,22 @@ class Acceptance:
             # b. Stream and sequence.
             standing = self._state.standing(journey, self._digest, restore=self._restore)
             self._journey, self._standing = journey, standing
-            self._sort_out_approvals()
+            self._beliefs.delivery = Approves(Approvable.DELIVERY, journey.sovereign, journey.stream, journey.sequence)
+            self._beliefs.sort_out_approvals()
             if standing is Standing.NEW:
                 self._check_new(journey)
             return standing
 
     def _check_new(self, journey: Journey) -> None:
         """Checks what was already checked of a delivery that was accepted before."""
-        approved = bool(self._about("approval", self._digest))
+        approved = bool(self._beliefs.about("approval", self._digest))
         # c. The next of its stream.
         if self._streams is not None and not approved:
             check_stream(journey, self._state, self._streams)
         # d. Creation, baseline and expiry. A delivery that was accepted in time stays accepted.
         check_due(journey, self._state, self._now)
         # e. No signature is older than AIRGAP.json, or than what was accepted already.
-        check_new_times(journey, self._state, [one.statement for one in self._believed], approved=approved)
+        check_new_times(journey, self._state, [one.statement for one in self._beliefs.counting], approved=approved)
 
     def check_locks(self, listed: Sequence[Digest], locks: Iterable[bytes]) -> tuple[Lock, ...]:
         """Step 5. `listed` is AIRGAP.json's `contents.locks`, `locks` the bytes of those in the evidence, in any order.
@@ -226,6 +216,7 @@ class Acceptance:
                 self._locks = tuple(Lock.decode(found[digest], f"lock {digest.short}") for digest in listed)
             except InputError as error:
                 raise TrustError(error.code, error.what, error.hint) from error
+            self._beliefs.locks = self._locks
             return self._locks
 
     def check_statements(
@@ -243,21 +234,22 @@ class Acceptance:
         `check_times`, `check_verdict` and `carried_reports`.
         """
         with self._step(_Step.STATEMENTS, _Step.ADMIT):
-            self._waivers = {Digest.of(data): data for data in waivers}
+            beliefs, found = self._beliefs, {Digest.of(data): data for data in waivers}
+            beliefs.waivers = found.keys()
             files = {Digest.of(data): data for data in reports}
             for name, data in sorted(evidence.items()):
-                self._believe(data, f"evidence: {name}", MAX_EVIDENCE_BUNDLE)
-            self._sort_out_approvals()
+                beliefs.take(data, f"evidence: {name}", MAX_EVIDENCE_BUNDLE)
+            beliefs.sort_out_approvals()
             for kind in self._trust.require:
-                self._require(kind)
+                beliefs.require(kind)
             if self._standing is Standing.NEW and self._journey is not None:
-                about = [one.statement for one in self._believed]
+                about = [one.statement for one in beliefs.counting]
                 check_times(self._journey, self._digest, [lock.digest for lock in self._locks], about)
             for lock in self._locks:
-                self._none_ended(lock)
-                check_pull(lock, self._about("pull", lock.digest))
-                verdicts = self._about("verdict", lock.digest)
-                check_verdict(lock, verdicts, roots, self._waivers, self._approved)
+                beliefs.require_good(lock)
+                check_pull(lock, beliefs.about("pull", lock.digest))
+                verdicts = beliefs.about("verdict", lock.digest)
+                check_verdict(lock, verdicts, roots, found, beliefs.require_approval)
                 self._reports |= {one.subject: one for one in carried_reports(lock, verdicts, files)}
 
     def admit(self) -> Admitted:
@@ -279,8 +271,8 @@ class Acceptance:
                 self._standing,
                 journey,
                 self._locks,
-                tuple(self._believed),
-                tuple(self._notes),
+                tuple(self._beliefs.counting),
+                tuple(self._beliefs.notes),
                 self._reports,
             )
 
@@ -291,136 +283,3 @@ class Acceptance:
         self._next = _Step.OVER  # until the step has succeeded
         yield
         self._next = following
-
-    def _believe(self, data: bytes, where: str, limit: int) -> None:
-        """Accepts a statement about AIRGAP.json, a lock or a waiver, or notes why it does not count."""
-        authentic = None
-        try:
-            authentic = authenticate(data, self._ring, where, limit)
-            if not self._concerns_us(authentic, where):
-                return
-            within = (self._digest,)
-            verified = authorise(authentic, where, now=self._now, known=self._known, within=within)
-        except UselessKeyError as error:
-            self._refused.append((authentic, error))
-            self._notes.append(f"ignored: {error}")
-        else:
-            self._believed.append(verified)
-
-    def _concerns_us(self, authentic: Authentic, where: str) -> bool:
-        """False for a statement in the evidence about something else, such as a baseline's receipt; it is noted."""
-        statement = authentic.statement
-        if not self._locks:  # step 2: signatures next to AIRGAP.json are about AIRGAP.json
-            if statement.subject == self._digest:
-                return True
-            raise TrustError(
-                "index-mismatch",
-                f"{where}: {authentic.key.name!r} signed {statement.subject}, but AIRGAP.json is {self._digest}",
-                "AIRGAP.json was changed, or the signature belongs to another delivery; get both again",
-            )
-        if any(statement.subject == lock.digest for lock in self._locks):
-            return True
-        if statement.subject in self._waivers:
-            return True
-        self._notes.append(f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here")
-        return False
-
-    def _sort_out_approvals(self) -> None:
-        """An approval of another kind of thing does not count, and is noted. What each approves is known only now."""
-        kept = []
-        for verified in self._believed:
-            statement = verified.statement
-            try:
-                if isinstance(statement.body, Approval):
-                    needed = self._approvable(statement.subject)
-                    # A waiver that a trusted verdict names was checked by its station, so an approval by an earlier
-                    # version, without a kind, is enough: with the station's key, no waiver is needed to say "pass".
-                    old = True if needed.kind is Approvable.WAIVER else None
-                    statement.body.check(needed, f"the approval by {verified.key.name!r}", without_kind=old)
-            except TrustError as error:
-                self._refused.append((Authentic(statement, verified.key, verified.public_key, verified.raw), error))
-                self._notes.append(f"ignored: {error}")
-            else:
-                kept.append(verified)
-        self._believed = kept
-
-    def _approvable(self, subject: Digest) -> Approves:
-        """What an approval of one of the things here must say that it approves."""
-        if subject in self._waivers:
-            return Approves(Approvable.WAIVER)
-        if subject != self._digest:
-            return Approves(Approvable.LOCK)
-        journey = self._journey
-        if journey is None:
-            raise RuntimeError("approvals before the journey")
-        return Approves(Approvable.DELIVERY, journey.sovereign, journey.stream, journey.sequence)
-
-    def _require_delivery(self) -> None:
-        cut = self._about("delivery", self._digest)
-        if cut:
-            self._signed_at = min(statement.signed_at for statement in cut)
-            return
-        for authentic, error in self._refused:
-            if authentic is None or authentic.statement.kind == "delivery":
-                raise error
-        raise TrustError(
-            "no-signature",
-            "signatures/ has no delivery statement about AIRGAP.json",
-            "copy the complete delivery, including signatures/; airgap read nothing else of it",
-        )
-
-    def _about(self, kind: str, subject: Digest) -> list[Statement]:
-        """The trusted statements of a kind about a digest, newest first."""
-        found = [verified.statement for verified in self._believed]
-        found = [one for one in found if one.kind == kind and one.subject == subject]
-        return sorted(found, key=lambda one: one.signed_at, reverse=True)
-
-    def _approved(self, waiver: Digest) -> None:
-        """Raises `TrustError` unless a security-officer signed this waiver.
-
-        If a signature on it was refused, the error is that of the refusal.
-        """
-        if self._about("approval", waiver):
-            return
-        for authentic, error in self._refused:
-            if authentic is not None and authentic.statement.subject == waiver:
-                raise error
-        raise TrustError(
-            "waiver-unapproved",
-            f"waiver {waiver}: it has no approval by a security-officer whom the Trust resource lists",
-            "; ".join([*self._notes, SCAN_AGAIN]),
-        )
-
-    def _none_ended(self, lock: Lock) -> None:
-        """Refuses a pull statement or a verdict by a key that ended, even if none is required: it may say fail."""
-        for authentic, error in self._refused:
-            if authentic is None or not isinstance(error, EndedKeyError) or authentic.statement.subject != lock.digest:
-                continue
-            kind = authentic.statement.kind
-            if kind in ("pull", "verdict") and not self._about(kind, lock.digest):
-                raise error
-
-    def _require(self, kind: str) -> None:
-        """Requires such a statement about every lock; a delivery or an approval may instead be about AIRGAP.json."""
-        if kind in ("delivery", "approval") and self._about(kind, self._digest):
-            return
-        lost = next((lock for lock in self._locks if not self._about(kind, lock.digest)), None)
-        if lost is None:
-            return
-        for authentic, error in self._refused:
-            if authentic is not None and authentic.statement.kind == kind:
-                raise error  # the statement is there, and this error says why it does not count
-        raise TrustError(
-            "statement-missing",
-            f"the Trust resource requires {article(kind)} statement, but lock {lost.name!r} ({lost.digest}) has none",
-            "; ".join([*self._notes, _how_to_get(kind)]),
-        )
-
-
-def _how_to_get(kind: str) -> str:
-    if kind == "approval":
-        return (
-            "approve the delivery: airgap sign DELIVERY --key KEY --role security-officer; "
-            "if it was approved with --out DIR, pass DIR in addition to the delivery"
-        )
-    return f"have the delivery cut with the {kind} statement in its evidence"

@@ -90,8 +90,8 @@ def check_scanned(
         if judged is not None and pulled is not None and judged.signed_at + CLOCK_SKEW < pulled.signed_at:
             raise PolicyError(
                 "not-scanned",
-                f"lock {lock.name!r} was pulled at {utc_text(pulled.signed_at)}, but its verdict was signed before that, "
-                f"at {utc_text(judged.signed_at)}",
+                f"lock {lock.name!r} was pulled at {utc_text(pulled.signed_at)}, but its verdict is older, of "
+                f"{utc_text(judged.signed_at)}",
                 _AGAIN["verdict"],
             )
 

@@ -13,7 +13,7 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.delivery.index import Index
-from airgap.statements.predicates import Approval
+from airgap.statements.approval import Approval
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import World, make_world
 from tests.worlds.site import HEAD
@@ -131,7 +131,7 @@ def test_a_statement_that_is_older_than_what_it_speaks_of(world: World) -> None:
 
     assert world.refused(world.forge("media1", "cut", index=cut_early)) == "signed-too-early"
     (approval := world.folder / "early/signatures").mkdir(parents=True)
-    bundle = world.statement(digest_of(world, "media1"), Approval(), "officer", at=early)
+    bundle = world.statement(digest_of(world, "media1"), Approval(None), "officer", at=early)
     (approval / "security-officer.sigstore.json").write_bytes(bundle)
     assert world.refused("media1", "early") == "signed-too-early"
 

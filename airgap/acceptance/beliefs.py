@@ -1,0 +1,163 @@
+"""The signed statements that a delivery brings, and which of them count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from airgap.acceptance.locks import SCAN_AGAIN
+from airgap.base.digest import Digest
+from airgap.base.errors import EndedKeyError, TrustError, UselessKeyError
+from airgap.content.lock import Lock
+from airgap.statements.approval import Approvable, Approval, Approves
+from airgap.statements.statement import Statement, article
+from airgap.statements.trust import Authentic, KeyRing, Known, VerifiedStatement, authenticate, authorise
+
+
+class Beliefs:
+    """The statements of one delivery, as `Acceptance` reads them. Each either counts or is noted with the reason."""
+
+    __slots__ = ("_digest", "_known", "_now", "_refused", "_ring", "counting", "delivery", "locks", "notes", "waivers")
+
+    def __init__(self, ring: KeyRing, delivery: Digest, *, now: datetime, known: Known) -> None:
+        """`delivery` is the digest of AIRGAP.json, and `known` says whether it was accepted before."""
+        self._ring, self._digest, self._now, self._known = ring, delivery, now, known
+        self._refused: list[tuple[Authentic | None, TrustError]] = []
+        self.counting: list[VerifiedStatement] = []
+        self.notes: list[str] = []
+        self.delivery: Approves | None = None
+        """What an approval of AIRGAP.json must say that it approves; `None` before that is known."""
+        self.locks: tuple[Lock, ...] = ()
+        self.waivers: Collection[Digest] = ()
+
+    def take(self, data: bytes, where: str, limit: int) -> None:
+        """Accepts a statement about AIRGAP.json, a lock or a waiver, or notes why it does not count."""
+        authentic = None
+        try:
+            authentic = authenticate(data, self._ring, where, limit)
+            if not self._concerns_us(authentic, where):
+                return
+            within = (self._digest,)
+            verified = authorise(authentic, where, now=self._now, known=self._known, within=within)
+        except UselessKeyError as error:
+            self._refused.append((authentic, error))
+            self.notes.append(f"ignored: {error}")
+        else:
+            self.counting.append(verified)
+
+    def _concerns_us(self, authentic: Authentic, where: str) -> bool:
+        """False for a statement in the evidence about something else, such as a baseline's receipt; it is noted."""
+        statement = authentic.statement
+        if not self.locks:  # step 2: signatures next to AIRGAP.json are about AIRGAP.json
+            if statement.subject == self._digest:
+                return True
+            raise TrustError(
+                "index-mismatch",
+                f"{where}: {authentic.key.name!r} signed {statement.subject}, but AIRGAP.json is {self._digest}",
+                "AIRGAP.json was changed, or the signature belongs to another delivery; get both again",
+            )
+        if any(statement.subject == lock.digest for lock in self.locks):
+            return True
+        if statement.subject in self.waivers:
+            return True
+        self.notes.append(f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here")
+        return False
+
+    def sort_out_approvals(self) -> None:
+        """An approval of another kind of thing does not count, and is noted. What each approves is known only now."""
+        kept = []
+        for verified in self.counting:
+            statement = verified.statement
+            try:
+                if isinstance(statement.body, Approval):
+                    needed = self._approvable(statement.subject)
+                    # A waiver that a trusted verdict names was checked by its station, so an approval by an earlier
+                    # version, without a kind, is enough: with the station's key, no waiver is needed to say "pass".
+                    old = True if needed.kind is Approvable.WAIVER else None
+                    statement.body.check(needed, f"the approval by {verified.key.name!r}", without_kind=old)
+            except TrustError as error:
+                self._refused.append((Authentic(statement, verified.key, verified.public_key, verified.raw), error))
+                self.notes.append(f"ignored: {error}")
+            else:
+                kept.append(verified)
+        self.counting = kept
+
+    def _approvable(self, subject: Digest) -> Approves:
+        """What an approval of one of the things here must say that it approves."""
+        if subject in self.waivers:
+            return Approves(Approvable.WAIVER)
+        if subject != self._digest:
+            return Approves(Approvable.LOCK)
+        if self.delivery is None:
+            raise RuntimeError("approvals before the journey")
+        return self.delivery
+
+    def require_delivery(self) -> datetime:
+        """The time of the oldest delivery statement that counts. Raises `TrustError` if there is none."""
+        cut = self.about("delivery", self._digest)
+        if cut:
+            return min(statement.signed_at for statement in cut)
+        for authentic, error in self._refused:
+            if authentic is None or authentic.statement.kind == "delivery":
+                raise error
+        raise TrustError(
+            "no-signature",
+            "signatures/ has no delivery statement about AIRGAP.json",
+            "copy the complete delivery, including signatures/; airgap read nothing else of it",
+        )
+
+    def about(self, kind: str, subject: Digest) -> list[Statement]:
+        """The trusted statements of a kind about a digest, newest first."""
+        found = [verified.statement for verified in self.counting]
+        found = [one for one in found if one.kind == kind and one.subject == subject]
+        return sorted(found, key=lambda one: one.signed_at, reverse=True)
+
+    def require_approval(self, waiver: Digest) -> None:
+        """Raises `TrustError` unless a security-officer signed this waiver.
+
+        If a signature on it was refused, the error is that of the refusal.
+        """
+        if self.about("approval", waiver):
+            return
+        for authentic, error in self._refused:
+            if authentic is not None and authentic.statement.subject == waiver:
+                raise error
+        raise TrustError(
+            "waiver-unapproved",
+            f"waiver {waiver}: it has no approval by a security-officer whom the Trust resource lists",
+            "; ".join([*self.notes, SCAN_AGAIN]),
+        )
+
+    def require_good(self, lock: Lock) -> None:
+        """Refuses a pull statement or a verdict by a key that ended, even if none is required: it may say fail."""
+        for authentic, error in self._refused:
+            if authentic is None or not isinstance(error, EndedKeyError) or authentic.statement.subject != lock.digest:
+                continue
+            kind = authentic.statement.kind
+            if kind in ("pull", "verdict") and not self.about(kind, lock.digest):
+                raise error
+
+    def require(self, kind: str) -> None:
+        """Requires such a statement about every lock; a delivery or an approval may instead be about AIRGAP.json."""
+        if kind in ("delivery", "approval") and self.about(kind, self._digest):
+            return
+        lost = next((lock for lock in self.locks if not self.about(kind, lock.digest)), None)
+        if lost is None:
+            return
+        for authentic, error in self._refused:
+            if authentic is not None and authentic.statement.kind == kind:
+                raise error  # the statement is there, and this error says why it does not count
+        raise TrustError(
+            "statement-missing",
+            f"the Trust resource requires {article(kind)} statement, but lock {lost.name!r} ({lost.digest}) has none",
+            "; ".join([*self.notes, _how_to_get(kind)]),
+        )
+
+
+def _how_to_get(kind: str) -> str:
+    if kind == "approval":
+        return (
+            "approve the delivery: airgap sign DELIVERY --key KEY --role security-officer; "
+            "if it was approved with --out DIR, pass DIR in addition to the delivery"
+        )
+    return f"have the delivery cut with the {kind} statement in its evidence"
