@@ -122,7 +122,7 @@ class Site:
         known = receipts.ours(self.state, self.trust, self.surroundings.clock(), cache(self.accepted))
 
         def run(url: str) -> Run:
-            found = known.get(url, receipts.Written())
+            found = known.get(url, receipts.ReceiptLines())
             return Run(progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url))
 
         return make(self.sovereign, run, http=self._client(), state=work or self.state, create=create)

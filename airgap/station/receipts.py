@@ -88,14 +88,14 @@ def read(path: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedSt
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ReceiptLines:
     """What the newest receipts list as written or found at one destination: see `Run.ours` and `Run.signed`."""
 
     lines: dict[tuple[str, str], str] = field(default_factory=dict)
     signed: dict[tuple[str, str, Signs], str] = field(default_factory=dict)
 
 
-def ours(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Mapping[str, Written]:
+def ours(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Mapping[str, ReceiptLines]:
     """What the receipts in a state folder list for each destination, by its URL. `state` is what was accepted.
 
     A receipt that is not trusted does not count: then everything is checked again, which is only slower.
@@ -106,10 +106,10 @@ def ours(folder: Path, trust: Trust, now: datetime, state: Callable[[], Accepted
             found.append(read(path, trust, now, state))
         except (TrustError, InputError):
             continue
-    table: dict[str, Written] = {}
+    table: dict[str, ReceiptLines] = {}
     for verified in sorted(found, key=lambda one: one.statement.signed_at):
         for placed in receipt_of(verified).destinations:
-            known = table.setdefault(placed.url, Written())
+            known = table.setdefault(placed.url, ReceiptLines())
             for item in placed.items:
                 if item.outcome in DONE:
                     known.lines[item.at, item.name or item.digest] = item.digest
