@@ -14,6 +14,7 @@ from airgap.base.known_files import not_expected
 from airgap.base.times import utc_text
 from airgap.content.lock import MAX_LOCK
 from airgap.jobs.trust_roots import load_root
+from airgap.resources.keys import key_kind
 from airgap.resources.load import load
 from airgap.resources.policy import Policy
 from airgap.resources.policy_rules import PolicyKey
@@ -103,7 +104,9 @@ def _policy(policy: Policy) -> Look:
     lines = [f"policy {policy.name!r}, {policy.digest}"]
     lines += [line for root in roots for line in _root_lines(root)]
     for key in keys:
-        lines += [f"key {key['name']!r} {key['spki']}", f"      {_times(key)}"]
+        how = f"{key['hashAlgorithm']}, {key['rsaPadding']}" if key["rsaPadding"] else key["hashAlgorithm"]
+        signs = f", signs with {how}" if how else ""
+        lines += [f"key {key['name']!r} {key['spki']}", f"      {_times(key)}{signs}"]
     document = {"name": policy.name, "trustRoots": [_root(root) for root in roots], "keys": keys}
     return Look({"policy": document}, "\n".join(lines))
 
@@ -115,12 +118,15 @@ def _policy_key(key: PolicyKey) -> dict[str, str | None]:
         load_pem_public_key,
     )
 
+    kind = key_kind(key.pem)
     spki = load_pem_public_key(key.pem).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return {
         "name": key.name,
         "spki": str(Digest.of(spki)),
         "from": None if key.not_before is None else utc_text(key.not_before),
         "until": None if key.not_after is None else utc_text(key.not_after),
+        "hashAlgorithm": key.hash_algorithm if kind != "Ed25519" else None,
+        "rsaPadding": key.rsa_padding if kind == "RSA" else None,
     }
 
 

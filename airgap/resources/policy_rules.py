@@ -94,9 +94,9 @@ class PolicyKey:
         in_order(at, self.not_before, self.not_after)
         kind = key_kind(self.pem) if at.value.keys() & {"hashAlgorithm", "rsaPadding"} else ""
         if "hashAlgorithm" in at.value and kind == "Ed25519":
-            at.bad("an Ed25519 key has no choice of hashAlgorithm", "hashAlgorithm")
+            at.bad("an Ed25519 key has no choice of hash algorithm; remove the field", "hashAlgorithm")
         if "rsaPadding" in at.value and kind not in ("", "RSA"):
-            at.bad(f"rsaPadding is for RSA keys, but this key is {kind}", "rsaPadding")
+            at.bad(f"only RSA keys have a padding, and this key is {kind}; remove the field", "rsaPadding")
         return self
 
 

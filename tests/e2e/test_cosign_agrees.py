@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
 from airgap.signatures.record import SIGNATURE, Refusal, UpstreamKey
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.signatures.verify import Demand, verify
 from tests.parts.fake_sigstore import START, How, Leaf, Window, bundles, public_pem
+from tests.parts.fake_sigstore.ca import listed
 from tests.parts.fake_sigstore.changes import in_json
 from tests.parts.fake_sigstore.goods import AT, OWNER, SUBJECT, goods
 from tests.parts.fake_sigstore.judges import Case, Cosign
@@ -121,6 +123,27 @@ def _several() -> Iterator[tuple[str, bytes]]:
     yield "several: no log", made(stamps=[mine])
 
 
+def _chains() -> Iterator[tuple[str, bytes]]:
+    """What a signer may include beside the leaf, and where."""
+    mine, others = SIGSTORE.authority.chain, OTHER.authority.chain
+    for version in ("0.1", "0.2"):
+        made = json.loads(SIGSTORE.sign_image(SUBJECT, How(AT, version="0.2")))
+        made["mediaType"] = bundles.MEDIA_TYPES[version]
+        leaf = made["verificationMaterial"]["x509CertificateChain"]["certificates"][0]
+        shapes = {
+            "intermediate": [leaf, *listed(mine[:1])["certificates"]],
+            "somebody else's": [leaf, *listed((others[0], mine[0]))["certificates"]],
+            "twice": [leaf, leaf],
+            "a root": [leaf, *listed(mine)["certificates"]],
+        }
+        for name, shape in shapes.items():
+            made["verificationMaterial"]["x509CertificateChain"] = {"certificates": shape}
+            yield f"chain: {name}, {version}", bundles.dumps(made)
+        del made["verificationMaterial"]["x509CertificateChain"]
+        made["verificationMaterial"]["certificate"] = leaf
+        yield f"chain: the leaf alone, {version}", bundles.dumps(made)
+
+
 def _messages() -> Iterator[tuple[str, bytes]]:
     """Bundles that sign the manifest's file: whole ones, and each with one change."""
     ways = {
@@ -166,7 +189,7 @@ def test_cosign_verifies_all_that_we_verify(tmp_path: Path) -> None:
     root = SIGSTORE.trusted_root(TWO)
     cosign, trust = Cosign(tmp_path, root), TrustRoot.load("two", root, None)
     ours, wrong = set(), []
-    for name, made in [*_statements(), *_leaves(), *_several(), *_messages(), *_random(4000)]:
+    for name, made in [*_statements(), *_leaves(), *_several(), *_chains(), *_messages(), *_random(4000)]:
         message = name.startswith("message")
         accepted, keyed = _accepted(trust, made, Digest.of(MANIFEST) if message else Digest(SUBJECT))
         if accepted:
@@ -180,4 +203,31 @@ def test_cosign_verifies_all_that_we_verify(tmp_path: Path) -> None:
     # It is not so because we verify nothing.
     assert {"several: two logs", "several: two stamps", "statement: a second subject"} <= ours
     assert sum(name.startswith("random") for name in ours) > 10
+    assert {f"chain: {one}, 0.2" for one in ("intermediate", "somebody else's", "twice", "the leaf alone")} <= ours
     assert {"message: certificate", "message: older", "message: stamped", "message: key"} <= ours
+
+
+def test_cosign_reads_the_trust_roots_that_we_read(tmp_path: Path) -> None:
+    """And knows no more than we what has no start."""
+    made = SIGSTORE.sign_image(SUBJECT, How(AT, stamp=True))
+    whole = json.loads(SIGSTORE.trusted_root())
+    intermediate, top = whole["certificateAuthorities"][0]["certChain"]["certificates"]
+    for name, shape, good in (
+        ("as it is", [intermediate, top], True),
+        ("the anchor is not self-signed", [intermediate], True),
+        ("another one first", [top, intermediate, top], True),
+        ("only the one above", [top], False),
+    ):
+        whole["certificateAuthorities"][0]["certChain"]["certificates"] = shape
+        raw = json.dumps(whole).encode()
+        (tmp_path / name).mkdir()
+        said = Cosign(tmp_path / name, raw).blob(Case(made, stamped=True), subject=SUBJECT)
+        accepted, _ = _accepted(TrustRoot.load("shape", raw, None), made, Digest(SUBJECT))
+        assert (said == "", accepted) == (good, good), (name, said)
+    for name in ("tlogs", "ctlogs"):
+        endless = json.loads(SIGSTORE.trusted_root())
+        endless[name][0]["publicKey"]["validFor"] = {}
+        raw = json.dumps(endless).encode()
+        assert "start" in Cosign(tmp_path, raw).blob(Case(made), subject=SUBJECT)
+        with pytest.raises(TrustError, match="start"):
+            TrustRoot.load("endless", raw, None)

@@ -119,7 +119,7 @@ def test_the_policy_names_the_padding_of_a_key(world: World) -> None:
     ("key", "how", "place"),
     [
         ("p256", "hashAlgorithm: md5", "4:"),
-        ("p256", "rsaPadding: pss", "rsaPadding is for RSA keys, but this key is ECDSA"),
+        ("p256", "rsaPadding: pss", "only RSA keys have a padding, and this key is ECDSA"),
     ],
 )
 def test_an_algorithm_that_the_key_cannot_have_is_a_mistake(world: World, key: str, how: str, place: str) -> None:

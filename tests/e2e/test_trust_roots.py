@@ -91,7 +91,9 @@ def test_a_policy_names_the_version_as_pin_says(site: Site) -> None:
     document = site.run("trust", "show", "policy.yaml")["policy"]
     assert [root["sha256"] for root in document["trustRoots"]] == [SHA1.hex]
     assert [(key["name"], key["until"]) for key in document["keys"]] == [("bank-ci", None)]
+    assert [(key["hashAlgorithm"], key["rsaPadding"]) for key in document["keys"]] == [("sha256", None)]
     words = started(site, "trust", "show", "policy.yaml").out
+    assert ", signs with sha256\n" in words
     assert "policy 'catalyst'" in words
     assert "newest log since" in words
 

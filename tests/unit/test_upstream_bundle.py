@@ -1,4 +1,4 @@
-"""Readers of formats: bundles, older signatures and attestations. What is read is exact, what is odd is refused."""
+"""Readers of formats: bundles and statements. What is read is exact, what is odd is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from airgap.base.digest import Digest
 from airgap.signatures.formats.bundle import MAX_ENTRIES, MAX_TIMESTAMPS, read_bundle
 from airgap.signatures.formats.envelope import read_envelope
 from airgap.signatures.formats.intoto import MAX_SUBJECTS, parse_statement
-from airgap.signatures.formats.simple_signing import read_simple_signing, signed_digest
 from airgap.signatures.record import COSIGN_SIGN, Refusal, SignatureLayout, Signed
 from airgap.statements.dsse import PAYLOAD_TYPE, pae
 from tests.parts.fake_sigstore import FakeSigstore, How, managed
@@ -322,119 +321,3 @@ def test_a_predicate_that_is_a_text_is_of_older_attestations_alone() -> None:
     assert refused(lambda: read(SIGSTORE.sign_statement(payload, KEYED))) == "bad-payload"
     layer = SIGSTORE.old_statement(payload, KEYED)
     assert read_envelope(IMAGE, "tag", layer.annotations, layer.blob).attestation
-
-
-# --- cosign's older formats --------------------------------------------------------------------
-
-
-def test_an_older_signature_is_read_whole() -> None:
-    layer = SIGSTORE.old_signature(IMAGE, KEYLESS)
-    found = read_simple_signing(IMAGE, "tag", layer.annotations, layer.blob)
-    assert (found.layout, found.attestation) == (SignatureLayout.SIMPLE_SIGNING, False)
-    assert found.payload == found.message == layer.blob
-    assert found.stamped == found.signature
-    assert found.certificate
-    assert found.chain
-    assert (len(found.entries), len(found.timestamps)) == (1, 1)
-    assert found.entries[0].promise
-    assert found.entries[0].proof is None
-    bare = SIGSTORE.old_signature(IMAGE, KEYED)
-    assert read_simple_signing(IMAGE, "tag", bare.annotations, bare.blob).certificate == b""
-
-
-def test_an_older_attestation_is_stamped_as_a_whole() -> None:
-    layer = SIGSTORE.old_attestation(IMAGE, SPDX, {"a": 1}, KEYLESS)
-    found = read_envelope(IMAGE, "tag", layer.annotations, layer.blob)
-    assert (found.layout, found.attestation, found.stamped) == (SignatureLayout.ENVELOPE, True, layer.blob)
-    assert found.message == pae(found.payload, PAYLOAD_TYPE)
-
-
-SIGNATURE = "dev.cosignproject.cosign/signature"
-CERTIFICATE, CHAIN = "dev.sigstore.cosign/certificate", "dev.sigstore.cosign/chain"
-RECORD, STAMP = "dev.sigstore.cosign/bundle", "dev.sigstore.cosign/rfc3161timestamp"
-
-
-def _record(change: Change) -> Callable[[dict[str, str]], object]:
-    def apply(annotations: dict[str, str]) -> None:
-        document = json.loads(annotations[RECORD])
-        change(document)
-        annotations[RECORD] = json.dumps(document)
-
-    return apply
-
-
-@pytest.mark.parametrize(
-    ("reason", "change"),
-    [
-        ("bad-bundle", lambda a: a.pop(SIGNATURE)),
-        ("bad-bundle", lambda a: a.update({SIGNATURE: ""})),
-        ("bad-bundle", lambda a: a.update({SIGNATURE: "?"})),
-        ("bad-certificate", lambda a: a.update({CERTIFICATE: "no certificate"})),
-        ("bad-certificate", lambda a: a.update({CERTIFICATE: "x" + a[CERTIFICATE]})),
-        ("too-many", lambda a: a.update({CERTIFICATE: a[CERTIFICATE] * 2})),
-        ("too-many", lambda a: a.update({CHAIN: a[CERTIFICATE] * 11})),
-        ("bad-bundle", lambda a: a.pop(CERTIFICATE)),
-        ("bad-bundle", lambda a: a.update({RECORD: "{}"})),
-        ("bad-bundle", lambda a: a.update({RECORD: "\ud800"})),
-        ("duplicate-key", lambda a: a.update({RECORD: '{"Payload":1,"Payload":1}'})),
-        ("bad-bundle", _record(lambda d: d.update(more=1))),
-        ("bad-bundle", _record(lambda d: d["Payload"].update(logID="ab"))),
-        ("bad-bundle", _record(lambda d: d["Payload"].update(logID=d["Payload"]["logID"].upper()))),
-        ("bad-bundle", _record(lambda d: d["Payload"].update(integratedTime=-1))),
-        ("bad-bundle", _record(lambda d: d["Payload"].pop("body"))),
-        ("bad-bundle", lambda a: a.update({STAMP: '{"SignedRFC3161Timestamp": "?"}'})),
-    ],
-)
-def test_odd_annotations_are_refused(reason: str, change: Callable[[dict[str, str]], object]) -> None:
-    layer = SIGSTORE.old_signature(IMAGE, KEYLESS)
-    annotations = dict(layer.annotations)
-    change(annotations)
-    assert refused(lambda: read_simple_signing(IMAGE, "tag", annotations, layer.blob)) == reason
-
-
-def test_an_older_attestation_repeats_itself_rightly() -> None:
-    layer = SIGSTORE.old_attestation(IMAGE, SPDX, {}, KEYED)
-
-    def changed(**more: str) -> str:
-        annotations = {**layer.annotations, **more}
-        return refused(lambda: read_envelope(IMAGE, "tag", annotations, layer.blob))
-
-    assert changed(predicateType=COSIGN_SIGN) == "wrong-predicate-type"
-    assert changed(**{SIGNATURE: "AAAA"}) == "bad-bundle"
-    same = json.loads(layer.blob)["signatures"][0]["sig"]
-    assert read_envelope(IMAGE, "tag", {SIGNATURE: same}, layer.blob).attestation
-
-
-def _payload(**change: Any) -> bytes:
-    critical = {
-        "identity": {"docker-reference": "x"},
-        "image": {"docker-manifest-digest": str(IMAGE)},
-        "type": "cosign container image signature",
-        **change,
-    }
-    kept = {key: value for key, value in critical.items() if value != "gone"}
-    return json.dumps({"critical": kept, "optional": None}).encode()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"type": "atomic container signature"},
-        {"type": "gone"},
-        {"image": {"docker-manifest-digest": "sha512:ab"}},
-        {"image": {"docker-manifest-digest": str(IMAGE).upper()}},
-        {"image": {"docker-manifest-digest": str(IMAGE), "more": 1}},
-        {"image": {}},
-        {"identity": "gone"},
-        {"more": 1},
-    ],
-)
-def test_an_odd_payload_is_refused(change: dict[str, Any]) -> None:
-    assert refused(lambda: signed_digest(_payload(**change))) == "bad-payload"
-
-
-def test_a_payload_names_its_digest() -> None:
-    assert signed_digest(_payload()) == IMAGE
-    assert refused(lambda: signed_digest(b"not json")) == "bad-payload"
-    twice = _payload().replace(b'{"critical"', b'{"critical":{},"critical"', 1)
-    assert refused(lambda: signed_digest(twice)) == "duplicate-key"

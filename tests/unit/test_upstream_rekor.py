@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from airgap.signatures.record import LogEntry, Refusal, SignatureLayout, Signed
 from airgap.signatures.roots.trust_root import TrustRoot
 from tests.parts.fake_sigstore import START, How, Window, logs, managed
 from tests.parts.fake_sigstore.changes import in_json
-from tests.parts.fake_sigstore.keys import spki
+from tests.parts.fake_sigstore.keys import b64, spki
 from tests.parts.fake_sigstore.logs import RekorV1, RekorV2
 from tests.worlds.keyless import (
     AT,
@@ -74,6 +75,13 @@ def older(signed: Signed) -> dict[str, Any]:
     return body
 
 
+def whole(signed: Signed) -> tuple[Signed, dict[str, Any], RekorV1]:
+    """The same entry with the payload of the envelope, as some logs of others keep it."""
+    body = body_of(signed)
+    body["spec"]["content"]["envelope"]["payload"] = b64(base64.b64encode(signed.payload))
+    return signed, body, SIGSTORE.rekor
+
+
 KINDS: dict[str, tuple[Signed, dict[str, Any], RekorV1 | RekorV2]] = {}
 for name, made, log in (
     ("hashedrekord", old(How(AT)), SIGSTORE.rekor),
@@ -85,12 +93,16 @@ for name, made, log in (
     ("hashedrekord 0.0.2", bundle(How(AT, log="v2", stamp=True)), SIGSTORE.rekor2),
 ):
     KINDS[name] = made, body_of(made), log
+WHOLE = "intoto 0.0.2 with its payload, in a bundle"
+KINDS[WHOLE] = whole(KINDS["intoto 0.0.2 in a bundle"][0])
 KINDS["rekord"] = KINDS["hashedrekord"][0], older(KINDS["hashedrekord"][0]), SIGSTORE.rekor
 
 
 def harmless(kind: str, what: str) -> bool:
     """Changes that no reader of this signature can see, or that change nothing."""
     respelled = "in a bundle" in kind and ("envelopeHash" in what or ".content.hash" in what)
+    if kind == WHOLE and what.endswith("envelope.payload removed"):
+        return True
     optional = what.endswith(("signature.format removed", "content.payloadHash removed"))
     return (respelled and not what.endswith(("envelopeHash removed", "hash removed"))) or (
         optional and kind in ("rekord", "intoto 0.0.1")

@@ -41,7 +41,10 @@ NEXT = {
     "unknown-log": (
         "list the logs of the trust root with `airgap trust show`, and pin a newer trust root of the same instance"
     ),
-    "unsupported-algorithm": "ask the publisher for ECDSA P-256 or RSA with SHA-256",
+    "unsupported-algorithm": (
+        "name the hash and the padding that the publisher documents at the key in the policy; or ask the publisher for "
+        "ECDSA P-256 or RSA with SHA-256"
+    ),
     "unsupported-format": "ask the publisher for a cosign signature",
     "bad-sbom": "ask the publisher for an SBOM of this artifact",
     "unsigned": "ask the publisher to sign it: `cosign attest`",

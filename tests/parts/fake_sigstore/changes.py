@@ -98,8 +98,12 @@ def _is_base64(value: str) -> bool:
 
 
 def in_statement(value: str, path: str) -> Iterator[Change]:
-    """Base64 of JSON whose bytes are signed."""
+    """Base64 of JSON whose bytes are signed, or of base64 of it, as entries of a log hold it."""
     raw = base64.b64decode(value)
+    if raw[:1] != b"{":
+        for what, inner in in_statement(raw.decode(), path):
+            yield what, b64(inner.encode())
+        return
     for what, changed in in_json(json.loads(raw), f"{path}>"):
         yield what, b64(dumps(changed))
     yield f"{path} space added", b64(raw + b" ")
