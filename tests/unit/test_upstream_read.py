@@ -332,6 +332,17 @@ def test_all_signatures_of_a_subject_have_a_limit_in_bytes(shelf: Shelf, monkeyp
     assert last.reason == "too-large"
 
 
+def test_signatures_of_the_manifest_itself_count_its_bytes_each(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = shelf.made.read(shelf.digest)
+    attach.referrer(shelf.made, shelf.image, SIGSTORE.sign_blob(own, HOW))
+    attach.referrer(shelf.made, shelf.image, SIGSTORE.sign_blob(own, replace(HOW, signer=managed("bob"))))
+    found = [one for one in shelf.found() if isinstance(one, Signed)]
+    assert [(one.message, one.layout) for one in found] == [(own, SignatureLayout.BUNDLE)] * 2
+    size = sum(len(SIGSTORE.sign_blob(own, replace(HOW, signer=managed(who)))) for who in ("alice", "bob"))
+    monkeypatch.setattr(read, "MAX_TOTAL", size + 2 * len(own) - 1)
+    assert [one.reason for one in shelf.found() if isinstance(one, Unread)] == ["too-large"]
+
+
 @pytest.mark.parametrize("annotation", ["content", "predicateType"])
 @pytest.mark.parametrize("value", [5, None, ["x"], {"a": 1}, "\x1b[31m"])
 def test_annotations_of_any_type_are_an_answer(shelf: Shelf, annotation: str, value: Any) -> None:

@@ -5,6 +5,7 @@ A signature does not name them. Only the policy decides; the search only explain
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -48,7 +49,23 @@ def named(key: UpstreamKey) -> Algorithm:
     return Algorithm(key.hash_algorithm, key.rsa_padding)
 
 
-def used(key: PublicKeyTypes, signed: Signed) -> Algorithm | None:
+class Signature:
+    """A signature and what it is over, which is hashed once for all keys: an SBOM has many MiB."""
+
+    __slots__ = ("_digests", "message", "raw")
+
+    def __init__(self, signed: Signed) -> None:
+        self.raw, self.message = signed.signature, signed.message
+        self._digests = dict[str, bytes]()
+
+    def digest(self, name: str) -> bytes:
+        """The digest of the message."""
+        if name not in self._digests:
+            self._digests[name] = hashlib.new(name, self.message, usedforsecurity=False).digest()
+        return self._digests[name]
+
+
+def used(key: PublicKeyTypes, signature: Signature) -> Algorithm | None:
     """The algorithm with which this key made the signature; `None` if with none, or if the kind has no choice."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -56,27 +73,28 @@ def used(key: PublicKeyTypes, signed: Signed) -> Algorithm | None:
         return None
     paddings = list(_PADDINGS) if isinstance(key, rsa.RSAPublicKey) else ["pkcs1v15"]
     choices = (Algorithm(hashed, padded) for hashed, padded in product(_HASHES | _OTHERS, paddings))
-    return next((one for one in choices if verifies(key, signed, one)), None)
+    return next((one for one in choices if verifies(key, signature, one)), None)
 
 
-def verifies(key: PublicKeyTypes, signed: Signed, algorithm: Algorithm) -> bool:
+def verifies(key: PublicKeyTypes, signature: Signature, algorithm: Algorithm) -> bool:
     """True if this key made the signature, with this algorithm."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
     known = (hashes.SHA1(), hashes.SHA224(), hashes.SHA256(), hashes.SHA384(), hashes.SHA512())  # noqa: S303
     chosen: hashes.HashAlgorithm = next(one for one in known if one.name == algorithm.hash)
     # RFC 8017 fixes no length of the salt: OpenSSL makes it as long as it can, most others as long as the hash.
     padded = {"pkcs1v15": padding.PKCS1v15(), "pss": padding.PSS(padding.MGF1(chosen), padding.PSS.AUTO)}
+    hashed = utils.Prehashed(chosen)
     try:
         match key:
             case ec.EllipticCurvePublicKey():
-                key.verify(signed.signature, signed.message, ec.ECDSA(chosen))
+                key.verify(signature.raw, signature.digest(algorithm.hash), ec.ECDSA(hashed))
             case rsa.RSAPublicKey():
-                key.verify(signed.signature, signed.message, padded[algorithm.padding], chosen)
+                key.verify(signature.raw, signature.digest(algorithm.hash), padded[algorithm.padding], hashed)
             case ed25519.Ed25519PublicKey():
-                key.verify(signed.signature, signed.message)
+                key.verify(signature.raw, signature.message)
             case _:
                 return False
     except (InvalidSignature, UnsupportedAlgorithm):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
 from airgap.base.times import CLOCK_SKEW, utc_text
-from airgap.signatures.engines.algorithms import named, used, verifies
+from airgap.signatures.engines.algorithms import Signature, named, used, verifies
 from airgap.signatures.record import LogEntry, Proof, Refusal, Signed, UpstreamKey
 from airgap.statements.keys.file import MAX_KEY
 
@@ -107,12 +107,13 @@ def verify_keyed(
 def _signer(signed: Signed, keys: Sequence[UpstreamKey]) -> _Loaded:
     """The first of `keys` that signed. The hint only selects the reported reason if none did."""
     loaded = [_Loaded(key, *_load(key.pem)) for key in keys]
+    signature = Signature(signed)
     for one in loaded:
-        if verifies(one.key, signed, named(one.named)):
+        if verifies(one.key, signature, named(one.named)):
             return one
     hinted = [one for one in loaded if signed.hint == one.hint]
     for one in hinted or loaded:
-        if (what := _unsupported(one, signed)) is not None:
+        if (what := _unsupported(one, signature)) is not None:
             raise Refusal("unsupported-algorithm", what, unsupported=True)
     names = ", ".join(one.named.name for one in loaded) or "none"
     if signed.hint and not hinted:
@@ -156,19 +157,19 @@ def _load(pem: bytes) -> tuple[PublicKeyTypes, bytes]:
     return key, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _unsupported(one: _Loaded, signed: Signed) -> str | None:
+def _unsupported(one: _Loaded, signature: Signature) -> str | None:
     """What a signature that does not verify may be besides wrong: one by the same key with another algorithm."""
     from cryptography.hazmat.primitives.asymmetric import ed25519
 
     name = one.named.name
-    other = used(one.key, signed)
+    other = used(one.key, signature)
     if other is not None:
         said = f"key {name!r} signed it with {other.words(one.key)}; the policy says {named(one.named).words(one.key)}"
         if not other.fields:
             return f"{said}. Ask for a signature with SHA-256"
         return f"{said}. If its owner signs so, write {{{other.fields}}} at the key in the policy"
     # Nothing in the 64 bytes tells Ed25519ph (RFC 8032 §5.1) from damage, and airgap has no verifier for it.
-    if isinstance(one.key, ed25519.Ed25519PublicKey) and len(signed.signature) == _ED25519_SIGNATURE:
+    if isinstance(one.key, ed25519.Ed25519PublicKey) and len(signature.raw) == _ED25519_SIGNATURE:
         return (
             f"key {name!r} does not verify it as pure Ed25519: it is Ed25519ph (which cosign uses for images, and"
             " which this version does not verify), or it was altered"

@@ -7,10 +7,10 @@ wrong, and cosign uses layers too. Formats: docs/format.md, "Upstream signatures
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, DamageError, IntegrityError, TooLargeError
@@ -63,6 +63,8 @@ class _Reader:
     source: Source
     descriptor: Descriptor
     """The subject."""
+    own: Callable[[], bytes]
+    """Reads its bytes, once."""
     layers: int
     """How many more layers may be read; `room`: how many more bytes."""
     room: int
@@ -124,10 +126,17 @@ class _Reader:
         blob = read_verified(self.source, layer, MAX_BLOB)
         self.room -= len(blob)
         if layout is SignatureLayout.BUNDLE:
-            own = partial(read_verified, self.source, self.descriptor)
-            return read_bundle(self.subject, where, layer.media_type, node.annotations, blob, own)
+            return read_bundle(self.subject, where, layer.media_type, node.annotations, blob, self._own)
         read = read_envelope if layout is SignatureLayout.ENVELOPE else read_simple_signing
         return read(self.subject, where, layer.annotations, blob)
+
+    def _own(self) -> bytes:
+        """The bytes of the subject, for a signature of them. They count as its own: they are hashed for each."""
+        if self.descriptor.size > self.room:
+            what = f"the signatures on {self.subject}, and what they sign, have more than {MAX_TOTAL} bytes"
+            raise Refusal("too-large", what)
+        self.room -= self.descriptor.size
+        return self.own()
 
     def _belongs(self, node: Node) -> None:
         """A manifest that names a subject must name this one. cosign's tags name none; nor do some old referrers."""
@@ -161,7 +170,8 @@ def read_attached(source: Source, subject: Descriptor, attached: Sequence[Attach
         what = f"{len(mine)} manifests are attached to {subject.digest}, at most {MAX_ATTACHED}"
         yield Unread(subject.digest, "attached", SignatureLayout.OTHER, Status.FAILED, "too-many", what)
         return
-    reader = _Reader(source, subject, MAX_LAYERS, MAX_TOTAL)
+    own = cache(partial(read_verified, source, subject))
+    reader = _Reader(source, subject, own, MAX_LAYERS, MAX_TOTAL)
     for one in mine:
         yield from reader.read(one)
 
