@@ -28,7 +28,8 @@ from airgap.base.parallel import parallel
 from airgap.cli.process import prepare
 from airgap.judgement.items import open_policy
 from airgap.store.layout import Layout
-from airgap.store.locate import LayoutFinder, Located, find_attached
+from airgap.store.attached import find_attached
+from airgap.store.locate import LayoutFinder
 from airgap.judgement.judge import judge
 
 prepare("scan")
