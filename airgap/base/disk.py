@@ -156,8 +156,10 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
         Filling(fd).write(memoryview(data))
 
 
-def write_new(folder: Path, names: Sequence[str], data: bytes, exists: AirgapError, mode: int = 0o644) -> None:
-    """Writes a new file `names` below `folder`, durably or not at all. It replaces nothing: raises `exists` instead.
+def write_below(
+    folder: Path, names: Sequence[str], data: bytes, *, exists: AirgapError | None = None, mode: int = 0o644
+) -> None:
+    """Writes the file `names` below `folder`, durably or not at all. With `exists`, it replaces nothing: raises that.
 
     `folder` is what a person named. Below it, no link is followed, because a medium may contain any link; folders that
     are missing are created. Raises `StoreError`.
@@ -172,7 +174,9 @@ def write_new(folder: Path, names: Sequence[str], data: bytes, exists: AirgapErr
         try:
             Filling(fd).write(memoryview(data))
             os.fsync(fd)
-            if not _given_name(at, temp, name):
+            if exists is None:
+                os.rename(temp, name, src_dir_fd=at, dst_dir_fd=at)
+            elif not _given_name(at, temp, name):
                 raise exists
             os.fsync(at)
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 from airgap.base.strict_json import decode_json
@@ -30,6 +31,32 @@ def recognized(data: bytes) -> str:
     if _OURS.search(data) and (kind := _KIND.search(data)):
         return _resource(kind[1].decode())
     return ""
+
+
+STATEMENTS = {
+    "pull": "a pull statement",
+    "verdict": "a verdict",
+    "delivery": "a delivery statement",
+    "approval": "an approval",
+    "receipt": "a receipt",
+    "audit": "an audit statement",
+    "accepted": "an accepted list",
+}
+"""What a file with a statement is called, by the statement's kind."""
+_PREDICATE = re.compile(r"https://airgap\.openova\.io/([a-z]+)/v[0-9]+")
+
+
+def identified(data: bytes) -> str:
+    """As `recognized`, but a signed statement of airgap is named by its kind: `a receipt`, `an approval`, …"""
+    found = recognized(data)
+    if found != "a signed statement":
+        return found
+    try:
+        payload = decode_json(base64.b64decode(decode_json(data)["dsseEnvelope"]["payload"], validate=True))
+        kind = _PREDICATE.fullmatch(payload["predicateType"])
+    except (ValueError, KeyError, TypeError):
+        return found
+    return found if kind is None else STATEMENTS.get(kind[1], found)
 
 
 def not_expected(where: str, data: bytes, expected: str, why: str = "") -> str:

@@ -41,7 +41,7 @@ def check_folder(path: Path, flag: str) -> None:
 
 
 def check_unlinked(folder: Path, inner: Sequence[str], hint: str) -> None:
-    """Checks that no folder `inner` below `folder` is a link: on a medium, it may lead anywhere on this machine.
+    """Checks that nothing on the way `inner` below `folder` is a link: on a medium, it may lead anywhere.
 
     Raises `InputError` (`bad-path`).
     """
@@ -49,7 +49,7 @@ def check_unlinked(folder: Path, inner: Sequence[str], hint: str) -> None:
     for name in inner:
         there = there / name
         if there.is_symlink():
-            raise InputError("bad-path", f"{there} is a link; nothing is written through a link of a medium", hint)
+            raise InputError("bad-path", f"{there} is a link, and nothing is written through it", hint)
 
 
 def _check_folder(folder: Path, said: str) -> None:

@@ -10,8 +10,9 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import check_free, disk_errors, held, write_durably
+from airgap.base.disk import check_free, held, write_below, write_durably
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.places import check_unlinked
 from airgap.base.progress import Progress
 from airgap.bundling.evidence import ApprovalFile, CarriedRoot, make_evidence
 from airgap.bundling.gate import check_pulled, check_scanned
@@ -170,6 +171,7 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
     with held(order.folder):
         # 3. Free space.
         journal = BundleJournal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
+        check_unlinked(order.folder, (SIGNATURES,), "empty the folder, or pass a new one")
         total = sum(volume.size for volume in plan.volumes)
         done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
         check_free(order.folder, total - done + len(evidence_bytes) + SLACK, "the delivery")
@@ -177,8 +179,6 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
         progress.start("bundle", total, len(plan.volumes))
         volumes = write_volumes(plan, layout, order.folder, journal, progress, _damage(layout, selected))
         # 5. Evidence.
-        with disk_errors(order.folder):
-            (order.folder / SIGNATURES).mkdir(exist_ok=True)
         evidence = _write(order.folder, EVIDENCE_NAME, evidence_bytes)
         # 6. The journey.
         now = station.clock()
@@ -201,16 +201,16 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
         # 7. Signature first, index last: a folder with AIRGAP.json is a complete delivery.
         index = Index(contents, journey)
         data = index.encode()
-        signature = order.folder / SIGNATURES / f"{station.role}.sigstore.json"
+        names = (SIGNATURES, f"{station.role}.sigstore.json")
         signed = station.sign(Digest.of(data), Delivery())
         records.save_statement("delivery", Digest.of(data), signed)
-        write_durably(signature, signed)
+        write_below(order.folder, names, signed)
         readme = people.readme(index, data)
         _write(order.folder, README_NAME, readme)
         _write(order.folder, SUMS_NAME, people.sums(index, data, readme))
         _write(order.folder, INDEX_NAME, data)
         journal.close()
-        return Cut(index, Digest.of(data), signature)
+        return Cut(index, Digest.of(data), order.folder.joinpath(*names))
 
 
 def _judged(order: BundleOrder, records: Records, station: Signatory) -> bool:

@@ -6,8 +6,11 @@ import argparse
 import getpass
 import json
 import os
+import re
+import stat
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import FileIO
@@ -23,6 +26,11 @@ from airgap.version import VERSION
 
 if TYPE_CHECKING:
     from airgap.jobs.surroundings import Surroundings
+
+_LOOK = 64 << 10
+"""Bytes of a file in which is seen what it is."""
+_LOG_LINE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z ")
+"""How each line of a log file begins; the first may have been rotated away."""
 
 
 @dataclass(slots=True)
@@ -44,6 +52,7 @@ class Context:
         made = cls(os.environ, arguments.json, arguments.quiet)
         if arguments.log_file is not None:
             try:
+                _check_log_file(arguments.log_file)
                 # Without a buffer, a line that cannot be written fails at once, and not again at the close.
                 made.log_file = arguments.log_file.open("ab", buffering=0)
                 made.log_file.write(made.log_line(f"airgap {VERSION}: {arguments.command}"))
@@ -203,6 +212,29 @@ class Context:
             if value:
                 found[scheme] = value
         return found
+
+
+def _check_log_file(path: Path) -> None:
+    """Lines are added only to a file that `--log-file` began, to an empty one, or to a pipe or a terminal.
+
+    Raises `InputError` (`log-file`), `OSError`.
+    """
+    with suppress(FileNotFoundError):
+        info = path.stat()
+        if stat.S_ISBLK(info.st_mode):
+            raise _no_log_file(path, "this is a disk")
+        if not stat.S_ISREG(info.st_mode) or not info.st_size:
+            return
+        with path.open("rb") as file:
+            start = file.read(_LOOK)
+        if not _LOG_LINE.match(start):
+            from airgap.base.known_files import identified
+
+            raise _no_log_file(path, f"this is {identified(start) or 'another file'}, and lines would be added to it")
+
+
+def _no_log_file(path: Path, why: str) -> InputError:
+    return InputError("log-file", f"--log-file {path}: {why}", "name a new file, or one that --log-file wrote")
 
 
 def write_json(document: Any) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import write_durably
 from airgap.base.errors import InputError, UpstreamError
-from airgap.base.places import check_file
 from airgap.base.progress import Progress
+from airgap.base.results import ResultFile
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change
 from airgap.content.lock import Lock
@@ -85,18 +84,16 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
     sovereign = load_sovereign(options.sovereign)
     if options.receipt is not None and options.trust is None:
         raise InputError("no-trust", "--receipt requires --trust, to check who signed the receipt", "use --trust FILE")
-    if options.report is not None:
-        if options.key is None:
-            raise InputError(
-                "no-key", "--report requires a key, to sign the report", "use --key KEY, or set AIRGAP_KEY"
-            )
-        check_file(options.report, "--report")
+    if options.report is not None and options.key is None:
+        raise InputError("no-key", "--report requires a key, to sign the report", "use --key KEY, or set AIRGAP_KEY")
     trust = load_trust(options.trust) if options.trust is not None else Trust(sovereign=sovereign.name, keys=())
     if options.trust is not None:
         check_same_sovereign(sovereign, options.sovereign, trust, options.trust)
     site = open_site(sovereign, trust, surroundings, jobs=options.jobs)
-    signatory = None
+    report = signatory = None
     if options.report is not None:
+        report = ResultFile(options.report, "--report", "an audit statement", own=site.state)
+        report.check()
         believed = trust if options.trust is not None else None
         signatory = signatory_of(options.key, ROLE, site.records, surroundings, believed)
         site.close_state()
@@ -105,10 +102,10 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
     # 4.
     told(result)
     # 5.
-    if signatory is not None and options.report is not None:
+    if signatory is not None and report is not None:
         signed = signatory.sign(result.subject, result.statement())
         site.records.save_statement("audit", result.subject, signed)
-        write_durably(options.report, signed)
+        report.write(signed)
     return result
 
 

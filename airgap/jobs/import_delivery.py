@@ -9,9 +9,9 @@ from pathlib import Path
 
 from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
-from airgap.base.disk import locked, write_durably
+from airgap.base.disk import locked
 from airgap.base.errors import InputError
-from airgap.base.places import check_file
+from airgap.base.results import ResultFile
 from airgap.delivery.spool import Spool
 from airgap.destinations.base import Precedence
 from airgap.jobs.importing.lines import Imported
@@ -71,7 +71,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
             raise InputError(
                 "no-key", "--receipt requires a key, to sign the receipt", "use --key KEY, or set AIRGAP_KEY"
             )
-        check_file(options.receipt, "--receipt")
+        _copy(options, site.state).check()
     # 2.
     ledger = site.ledger(restore=options.restore)
     opened = accept(
@@ -141,7 +141,7 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
             countersigner=countersigner,
         )
         # 7.
-        _keep(done, site.state, options.receipt)
+        _keep(done, site.state, options)
         # 8.
         if done.whole:
             Spool.of(site.state, opened.media.digest).remove()
@@ -171,10 +171,15 @@ def _let_sign(ledger: Ledger, signatory: Signatory | None, site: Site) -> None:
     site.surroundings.note(f"note: the list of accepted deliveries is kept {where}")
 
 
-def _keep(done: Imported, state: Path, copy: Path | None) -> None:
+def _copy(options: ImportOptions, state: Path) -> ResultFile:
+    """The copy of the receipt, which may go to the medium that the delivery came on."""
+    return ResultFile(options.receipt or Path(), "--receipt", "a receipt", own=state, media=options.delivery)
+
+
+def _keep(done: Imported, state: Path, options: ImportOptions) -> None:
     if done.receipt is None:
         return
     journey = done.opened.index.journey
     receipts.save(state, journey.sequence, journey.stream, done.receipt)
-    if copy is not None:
-        write_durably(copy, done.receipt)
+    if options.receipt is not None:
+        _copy(options, state).write(done.receipt)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import make_folder, write_new
+from airgap.base.disk import make_folder, write_below
 from airgap.base.errors import InputError, IntegrityError
 from airgap.base.places import check_folder, check_unlinked
 from airgap.delivery.index import SIGNATURES
@@ -102,7 +102,7 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
         own.save_statement("approval", seen.digest, approval)  # its head reveals lines removed from that log
     # 7.
     make_folder(folder)
-    write_new(folder, names, approval, exists)
+    write_below(folder, names, approval, exists=exists)
     return SignResult(seen, path)
 
 

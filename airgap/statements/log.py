@@ -21,14 +21,17 @@ from typing import IO
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.disk import close_to_others, disk_errors, make_folder, sync_folder
-from airgap.base.errors import AirgapError, IntegrityError, StoreError, TornLogError
+from airgap.base.errors import AirgapError, InputError, IntegrityError, StoreError, TornLogError
 from airgap.base.json_fields import Fields
+from airgap.base.known_files import identified
 from airgap.base.times import utc_text
 
 EMPTY_HEAD = Digest.of(b"")
 """The head of a log without lines."""
 MAX_LINE = 1 << 20
 """Bytes of one line: ten thousand digests. A longer line is damage, and would have to be kept in memory."""
+_START = b'{"action":"'
+"""How each line begins, because its fields are sorted."""
 REPAIR = "log-repaired"
 """The action of the line that replaces a torn one; its subject is the digest of the torn bytes."""
 
@@ -84,7 +87,8 @@ class StationLog:
 
         If the last line has no end, the machine stopped while writing it. Its digest was not given to anyone, so it is
         cut off, and a line of its own (`log-repaired`) records that. Raises `IntegrityError` (`log-damaged`) if the
-        last complete line cannot be read: a chain is not continued from an unknown line.
+        last complete line cannot be read: a chain is not continued from an unknown line. Raises `InputError`
+        (`not-a-log`) for a file of another kind.
         """
         make_folder(self.path.parent)
         with self._open(os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as file:
@@ -184,6 +188,9 @@ class StationLog:
         """The bytes after the last line end."""
         tail = _tail(file, 0)
         torn = tail[tail.rfind(b"\n") + 1 :]
+        if torn == tail and not _begins(torn):
+            # Not the beginning of a first line: the repair would erase a file of another kind.
+            raise _foreign(self.path, torn)
         if len(torn) > MAX_LINE:
             raise _damaged(f"{self.path}: the last line has more than {MAX_LINE} bytes")
         return torn
@@ -194,7 +201,28 @@ class StationLog:
         if not whole:
             return EMPTY_HEAD
         line = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
-        return LogLine.read(line, f"{self.path}: last line").digest
+        try:
+            return LogLine.read(line, f"{self.path}: last line").digest
+        except IntegrityError:
+            file.seek(0)
+            start = file.read(MAX_LINE)
+            if not _begins(start[: len(_START)]):
+                raise _foreign(self.path, start) from None
+            raise
+
+
+def _begins(line: bytes) -> bool:
+    """True for the beginning of a line of a log. What a crash did not write may be zeros."""
+    written = line.rstrip(b"\0")
+    return written[: len(_START)] == _START[: len(written)]
+
+
+def _foreign(path: Path, data: bytes) -> InputError:
+    return InputError(
+        "not-a-log",
+        f"{path} is {identified(data) or 'another file'}, not a log of airgap; nothing was written to it",
+        "name the log, or a new file",
+    )
 
 
 def _tail(file: IO[bytes], skip: int) -> bytes:

@@ -237,11 +237,11 @@ def test_quiet_leaves_stderr_to_errors(row: Row) -> None:
 def test_a_log_file_gains_what_happened_and_keeps_what_it_had(row: Row) -> None:
     media = deliver(row)
     log = row.folder / "airgap.log"
-    log.write_text("kept\n")
+    log.write_text("2026-11-30T10:00:00Z kept\n")
     before = typed(row, "import", media, *GAP, *KEY, "--quiet", "--log-file", "airgap.log")
     assert (before.code, before.err) == (0, "")
     first = log.read_text()
-    assert first.startswith("kept\n")
+    assert first.startswith("2026-11-30T10:00:00Z kept\n")
     assert ONE in first
     assert typed(row, "audit", "--sovereign", "none.yaml", "--lock", LOCK, "--log-file", "airgap.log").code == 2
     second = log.read_text()

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from airgap.base.known_files import not_expected, recognized
+from airgap.base.digest import Digest
+from airgap.base.known_files import STATEMENTS, identified, not_expected, recognized
+from airgap.statements.approval import Approval
+from airgap.statements.dsse import sign_payload
+from airgap.statements.statement import KINDS
+from tests.worlds.trust import signer, statement
 
 VERSION = "airgap.openova.io/v1alpha1"
 
@@ -36,6 +41,20 @@ VERSION = "airgap.openova.io/v1alpha1"
 )
 def test_files_are_recognized_by_their_content(data: bytes, what: str) -> None:
     assert recognized(data) == what
+
+
+def test_a_statement_of_airgap_is_identified_by_its_kind() -> None:
+    made = statement(Digest.of(b"1"), Approval(None), "security-officer")
+    bundle = sign_payload(made.payload, signer())
+    assert (recognized(bundle), identified(bundle)) == ("a signed statement", "an approval")
+    other = sign_payload(made.payload.replace(b"approval/v1", b"recipe/v1"), signer())
+    for data in (other, b'{"dsseEnvelope": {}}', b'{"dsseEnvelope": {"payload": "e"}}', b'{"dsseEnvelope": []}'):
+        assert identified(data) == "a signed statement"
+    assert identified(b"-----BEGIN PUBLIC KEY-----\n") == "a public key"
+
+
+def test_every_kind_of_statement_has_a_name() -> None:
+    assert set(STATEMENTS) == set(KINDS)
 
 
 def test_a_message_names_the_file_once_and_says_what_it_is() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError, StoreError
+from airgap.base.errors import InputError, IntegrityError, StoreError
 from airgap.statements.log import EMPTY_HEAD, MAX_LINE, REPAIR, StationLog
 from tests.worlds.trust import NOW
 
@@ -82,12 +82,34 @@ def test_a_torn_line_is_reported_then_mended_and_the_mending_is_noted(tmp_path: 
     assert log.append(time=NOW, actor="station", action="scan").repaired is None
 
 
-def test_a_log_that_is_only_a_torn_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", [b"{", b'{"action":"x', b'{"act\0\0\0', b"\0\0"])
+def test_a_log_that_is_only_a_torn_line(tmp_path: Path, torn: bytes) -> None:
     log = StationLog(tmp_path / "log.jsonl")
-    log.path.write_bytes(b'{"time"')
+    log.path.write_bytes(torn)
     assert log.head() == EMPTY_HEAD
-    assert log.append(time=NOW, actor="a", action="b").repaired == Digest.of(b'{"time"')
+    assert log.append(time=NOW, actor="a", action="b").repaired == Digest.of(torn)
     assert log.verify() == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"dsseEnvelope": 1}',
+        b"text",
+        b"text\n",
+        b"text\nmore",
+        b"-----BEGIN PUBLIC KEY-----\n",
+        b"\n",
+        b"x" * MAX_LINE,
+    ],
+)
+def test_a_file_that_is_no_log_is_neither_erased_nor_added_to(tmp_path: Path, data: bytes) -> None:
+    log = StationLog(tmp_path / "log.jsonl")
+    log.path.write_bytes(data)
+    for use in (log.head, lambda: log.append(time=NOW, actor="a", action="b")):
+        with pytest.raises(InputError, match="not-a-log"):
+            use()
+    assert log.path.read_bytes() == data
 
 
 def test_a_cut_log_is_found_by_the_heads_that_were_signed(tmp_path: Path) -> None:
