@@ -14,6 +14,7 @@ from airgap.base.progress import Silent
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Form, Graph, Tree
 from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, PutResult
+from airgap.content.item import Attached
 from airgap.destinations.base import Moved, Run
 from airgap.destinations.graph import GraphDestination, SharedPass
 from airgap.destinations.graph.layout import LayoutPlace
@@ -75,6 +76,23 @@ def test_destinations_that_announce_share_one_reading(tmp_path: Path) -> None:
         done = place.publish(form, place.plan(form))
         assert {one.outcome for one in done} == {ChangeOutcome.WRITTEN}
     assert {media.opened[leaf.digest] for leaf in leaves(form)} == {1}
+
+
+@pytest.mark.parametrize(("tag", "of"), [("2", "own"), ("sha256-{}.sig", "other"), ("sha256-{}", "own")])
+def test_nothing_gets_a_name_that_does_not_belong_to_the_graph(tmp_path: Path, tag: str, of: str) -> None:
+    """Not even if what was read from a lock says so: the bytes of the graph decide."""
+    media = Media()
+    form, other = media.image("app", b"1"), media.image("other", b"2")
+    subject = (form if of == "own" else other).root.digest
+    attached = Attached(subject, "tag", other.root, tag.format(subject.hex))
+    evil = replace(form, attached=(attached,))
+    place = destination(tmp_path, SharedPass())
+    plan = place.plan(evil)
+    assert place.transfer([evil]) == {}
+    done = place.publish(evil, plan)
+    assert [one.outcome for one in done] == [ChangeOutcome.FAILED] * 2
+    assert {"[not-as-locked]" in one.reason for one in done} == {True}
+    assert place.repository("docker.io/library/app").tags() == []
 
 
 def test_one_that_fails_does_not_stop_the_other(tmp_path: Path) -> None:

@@ -416,6 +416,22 @@ def test_lfs_objects_arrive_and_git_lfs_finds_them(inside: Inside, work: Work, t
     assert set(states(inside.destination(), done).values()) == {State.GOOD}
 
 
+@pytest.mark.parametrize("change", ["lacking", "more"])
+def test_lfs_objects_are_exactly_those_that_the_refs_reach(inside: Inside, work: Work, change: str) -> None:
+    work.lfs("weights.bin", b"w" * 1000)
+    form = inside.form(work, lfs=True)
+    store = form.source
+    assert isinstance(store, Memory)
+    more = store.add(form.lfs[0].media_type, b"nobody asked for this")
+    evil = replace(form, lfs=() if change == "lacking" else (*form.lfs, more))
+    destination = inside.destination()
+    destination.plan(evil)
+    error = destination.transfer([evil])["thing"]
+    said = "is not carried" if change == "lacking" else "is carried, but no ref reaches it"
+    assert (error.code, said in error.what) == ("git-wrong-ref", True)
+    assert not inside.path.exists() or refs(inside.path) == {}
+
+
 def test_damaged_lfs_objects_are_refused_and_leave_nothing(inside: Inside, work: Work) -> None:
     content = b"weights" * 1000
     work.lfs("weights.bin", content)

@@ -48,7 +48,8 @@ class World:
     """A folder with everybody's files in it. `run` is a command outside the gap, `inside` one that has no route."""
 
     folder: Path
-    netns: NetworkNamespace
+    netns: NetworkNamespace | None
+    """`None` if nothing happens inside."""
 
     # people
 
@@ -58,6 +59,7 @@ class World:
 
     def inside(self, *arguments: str, expect: int = 0, clock: str = "") -> Any:
         """The same in a namespace that has loopback and nothing else."""
+        assert self.netns is not None
         return self._run(self.netns.argv(), arguments, expect, clock)
 
     def take(self, *media: str, expect: int = 0, clock: str = "", more: Sequence[str] = ()) -> Any:
@@ -180,7 +182,7 @@ class World:
         return to
 
 
-def make_world(folder: Path, netns: NetworkNamespace) -> World:
+def make_world(folder: Path, netns: NetworkNamespace | None) -> World:
     """Keys, trust, an embedded Sovereign, and a signed multi-platform image upstream under `v1`."""
     folder.mkdir(exist_ok=True)
     world = World(folder, netns)

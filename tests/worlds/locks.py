@@ -28,7 +28,7 @@ IMAGES = """\
 """
 
 
-def make_kinds(folder: Path, netns: NetworkNamespace) -> World:
+def make_kinds(folder: Path, netns: NetworkNamespace | None) -> World:
     """A world with all kinds, locked and pulled as `r`, and cut by the exporter as `media`.
 
     In `other.lock.json` and the delivery `other`, the branch main is one commit further.
@@ -70,26 +70,32 @@ def encoded(lock: Document) -> bytes:
     return canonical({**lock, "items": sorted(lock["items"], key=lambda one: (one["kind"], one["name"]))}) + b"\n"
 
 
-def deliver(world: World, media: str, to: str, lock: bytes) -> str:
+Roots = tuple[Root, ...]
+
+
+def deliver(
+    world: World, media: str, to: str, lock: bytes, *, roots: Callable[[Roots], Roots] = lambda roots: roots
+) -> str:
     """A copy of a delivery for another lock: pulled, cut and approved for it, as far as the signers can tell.
 
     The exporter's key signs that everything in the lock was pulled, and the delivery; the officer approves the lock.
+    `roots` changes what the exporter says that the roots are.
     """
     digest, said = Digest.of(lock), json.loads(lock)
 
-    def roots(index: Index) -> tuple[Root, ...]:
+    def honest(index: Index) -> Roots:
         git = next(one.digest for one in index.contents.roots if one.kind == "git")
         named = [(one["name"], one["kind"], one.get("root", {}).get("digest", git)) for one in said["items"]]
         return tuple(Root(name, kind, Digest(root)) for name, kind, root in named)
 
-    def evidence(made: tuple[Root, ...]) -> Callable[[Files], Files]:
+    def evidence(made: Roots) -> Callable[[Files], Files]:
         pull = Pull({one.item: PulledItem(one.digest, "pass", 1) for one in made})
         approval = Approval(Approves(Approvable.LOCK))
         signed = [world.statement(digest, pull, "exporter"), world.statement(digest, approval, "officer")]
         files = {f"locks/{digest.hex}.json": lock}
         return lambda _: files | {f"statements/{Digest.of(one).hex}.sigstore.json": one for one in signed}
 
-    made = roots(Index.decode((world.folder / media / "AIRGAP.json").read_bytes()))
+    made = roots(honest(Index.decode((world.folder / media / "AIRGAP.json").read_bytes())))
 
     def index(old: Index) -> Index:
         return replace(old, contents=replace(old.contents, locks=(digest,), roots=made))
