@@ -150,6 +150,10 @@ def _judge(
         what = f"it is not in the store {layout.path}: run `airgap pull` with this lock"
         return _not_run(item, root, policy, "not-pulled", what)
     try:
+        found = kind_of_graph(read_node(layout, root)).name if item.kind in signed_kinds() else item.kind
+        if found != item.kind:  # the kind decides the rule
+            what = f"the lock calls it {item.kind}, but it is a {found}: list it under that kind in the request"
+            return _not_run(item, root, policy, "not-as-locked", what)
         return judge(item, layout, policy, trust_roots, now, waivers, root)
     except (IntegrityError, NotFoundError) as error:
         return _not_run(item, root, policy, error.code, error.what)
