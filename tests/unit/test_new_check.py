@@ -10,8 +10,6 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.progress import Silent
-from airgap.content.graph import Descriptor
-from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.jobs.scan import Scanned, ScanOrder, scan_locks
 from airgap.judgement.checks.base import DENIED, Answer, Case, Outcome
@@ -67,8 +65,7 @@ class Station:
         return Digest(self.world.children[0]["digest"])
 
     def lock(self) -> Lock:
-        root = Descriptor(self.world.image["mediaType"], self.root, self.world.image["size"])
-        return Lock.of("p", [Item(NAME, "image", NAME, root)])
+        return Lock.of("p", [self.world.locked(NAME, self.world.image)])
 
     def scan(self, check: MoonCheck, *waivers: Waiver) -> Scanned:
         self.monkeypatch.setattr("airgap.judgement.judge.CHECKS", (*CHECKS, check))
