@@ -14,6 +14,8 @@ from airgap.base.errors import AirgapError, InputError
 
 MAX_NAME = 255
 """Characters of host and repository together: Distribution and Harbor refuse more."""
+MAX_REFERENCE = 512
+"""Characters of a reference: host, repository, tag and digest have at most 456 together."""
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_ENDPOINT = "registry-1.docker.io"
 """The host of Docker Hub's API; `docker.io` itself answers with a web page."""
@@ -64,6 +66,9 @@ def parse_reference(text: str, where: str = "") -> Reference:
     The message begins with `where` (`file:line:column`). A scheme (`oci://` of charts) is removed.
     """
     place = f"{where}: " if where else ""
+    if len(text) > MAX_REFERENCE:
+        what = f"{place}{text[:80]!r}…: got {len(text)} characters, expected at most {MAX_REFERENCE}"
+        raise InputError("bad-reference", what, "write host, repository and tag or digest, and nothing else")
 
     def bad(why: str, hint: str = "") -> InputError:
         return InputError("bad-reference", f"{place}{text!r}: {why}", hint)

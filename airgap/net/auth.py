@@ -23,9 +23,13 @@ from airgap.net.origin import redact
 
 DEFAULT_SECONDS = 60.0
 """Seconds that a token is valid if the server does not say (token specification, "expires_in")."""
+MAX_SECONDS = 10 * 365 * 86400
+"""A longer life counts as none: Python has no float for every number of JSON."""
 LEEWAY = 30.0
 """Seconds before its end at which a token counts as expired. A server checks a token when a request starts."""
 
+_TOKEN = re.compile(r"[!-~]+\Z")
+"""What goes into a header."""
 _PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
 
 
@@ -161,11 +165,11 @@ class TokenRealm:
             raise answer.error()
         value = answer.json()
         text = value.get("token") or value.get("access_token") if isinstance(value, dict) else None
-        if not isinstance(text, str) or not text.isprintable() or " " in text:
+        if not isinstance(text, str) or not _TOKEN.match(text):
             raise UpstreamError("bad-token", f"{redact(realm)}: the answer contains no token", side=self._http.side)
         self._check_granted(text, realm)
         seconds = value.get("expires_in")
-        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds <= 0:
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds <= MAX_SECONDS:
             seconds = DEFAULT_SECONDS
         return _Token(f"Bearer {text}", asked + max(seconds - LEEWAY, seconds / 2))
 

@@ -27,7 +27,7 @@ from airgap.resources.shapes import Place
 from airgap.resources.sovereign import Sovereign
 from airgap.resources.trust import Trust
 from airgap.resources.upstreams import Upstreams
-from airgap.resources.validate import mistakes
+from airgap.resources.validate import MAX_FOUND, mistakes
 from airgap.resources.waiver import Waiver
 
 T = TypeVar("T", Request, Upstreams, Sovereign, Trust, Policy, Waiver)
@@ -127,7 +127,10 @@ def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tupl
     problems: list[Problem] = []
     for document, kind in zip(documents, kinds, strict=True):
         given = {"name": _name(document), "raw": file.data}
-        reader = DocumentReader(document, file.label, file.base, mistakes(document, kind), given)
+        found = mistakes(document, kind)
+        if len(found) == MAX_FOUND:  # what else is unsound is not known
+            raise answer(file.label, [problem for _, problem in found], HINT)
+        reader = DocumentReader(document, file.label, file.base, found, given)
         if kind in wanted:
             made.append(_resource(reader, kind))
         problems += reader.problems

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import IntegrityError, NotFoundError, UpstreamError
@@ -32,6 +32,9 @@ MAX_OBJECT = 1 << 40
 
 _MEDIA = "application/vnd.git-lfs+json"
 _VERSIONS = ("https://git-lfs.github.com/spec/v1", "https://hawser.github.com/spec/v1")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}\Z")
+_HEADER_TEXT = re.compile(r"[\t -~]{0,8192}\Z")
+"""Servers give tokens in headers, as ASCII. A line break in one would begin another header."""
 _POINTER = re.compile(
     rb"version (\S+)\r?\n(?:ext-\d-\S+ sha256:[0-9a-f]{64}\r?\n)*"
     rb"oid sha256:([0-9a-f]{64})\r?\nsize (\d{1,19})\s*\Z"
@@ -133,6 +136,43 @@ class LfsObject:
     message: str = ""
 
 
+def read_batch(document: Any, resolve: Callable[[str], str]) -> list[LfsObject]:
+    """The answers in the parsed body of a batch answer; `resolve` checks an href. Raises `ValueError`."""
+    answer = _checked(document, dict)
+    if answer.get("transfer", "basic") != "basic":
+        raise ValueError(f"got transfer {answer['transfer']!r:.80}, expected basic")
+    return [_object(_checked(value, dict), resolve) for value in _checked(answer.get("objects"), list)]
+
+
+def _object(value: dict[str, Any], resolve: Callable[[str], str]) -> LfsObject:
+    error = _checked(value.get("error") or {}, dict)
+    actions = _checked(value.get("actions") or {}, dict)
+    return LfsObject(
+        _checked(value.get("oid"), str),
+        _checked(value.get("size", 0), int),
+        {name: _action(_checked(action, dict), resolve) for name, action in actions.items()},
+        _checked(error.get("code", 0), int),
+        _checked(error.get("message", ""), str)[:200],
+    )
+
+
+def _action(value: dict[str, Any], resolve: Callable[[str], str]) -> Action:
+    headers = _checked(value.get("header") or {}, dict)
+    for name, text in headers.items():
+        if not _HEADER_NAME.match(name) or not _HEADER_TEXT.match(_checked(text, str)):
+            raise ValueError(f"{name!r:.80} is not a header")
+    return Action(resolve(_checked(value.get("href"), str)), headers)
+
+
+_Type = TypeVar("_Type")
+
+
+def _checked(value: Any, expected: type[_Type]) -> _Type:
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise ValueError(f"got {type(value).__name__}, expected {expected.__name__}")
+    return value
+
+
 class LfsClient:
     """The LFS server at `url` (see `endpoint`). Thread-safe. Hrefs must follow the rules of `client`'s zone."""
 
@@ -163,33 +203,12 @@ class LfsClient:
             raise UpstreamError("lfs-answer", f"{self.url}: the batch answer lacks {missing[0]}", side=self.client.side)
         return entries
 
-    def _entries(self, response: Response) -> Iterator[LfsObject]:
-        document = response.json()
+    def _entries(self, response: Response) -> list[LfsObject]:
         try:
-            if document.get("transfer", "basic") != "basic":
-                raise UpstreamError(
-                    "lfs-answer",
-                    f"{self.url}: got transfer {document['transfer']!r}, expected basic",
-                    side=self.client.side,
-                )
-            for value in document["objects"]:
-                error = value.get("error") or {}
-                yield LfsObject(
-                    str(value["oid"]),
-                    int(value.get("size", 0)),
-                    {name: self._action(action) for name, action in (value.get("actions") or {}).items()},
-                    int(error.get("code", 0)),
-                    str(error.get("message", ""))[:200],
-                )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UpstreamError(
-                "lfs-answer", f"{self.url}: the batch answer is malformed: {error!r}", side=self.client.side
-            ) from error
-
-    def _action(self, value: Mapping[str, Any]) -> Action:
-        href = self.client.resolve(self.url, value["href"], "LFS href")
-        headers = value.get("header") or {}
-        return Action(href, {str(key): str(text) for key, text in headers.items()})
+            return read_batch(response.json(), lambda href: self.client.resolve(self.url, href, "LFS href"))
+        except ValueError as error:
+            what = f"{self.url}: the batch answer is malformed: {error}"
+            raise UpstreamError("lfs-answer", what, side=self.client.side) from error
 
     def present(self, objects: Sequence[tuple[str, int]]) -> set[str]:
         """The objects that the server has, which means that it offers their download with the right size.

@@ -14,6 +14,25 @@ CONFIG = "application/vnd.cncf.helm.config.v1+json"
 CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 NAME, VERSION = "hello", "0.1.0"
 GOOD = f"apiVersion: v2\nname: {NAME}\nversion: {VERSION}\n"
+PUBLISHED = f"""# A chart
+apiVersion: v2
+name: &name {NAME}
+version: {VERSION}
+appVersion: 1.10
+description: |
+  Says hello.
+
+  Twice.
+keywords: [a, "b"]
+dependencies:
+- &one {{name: *name, version: 1.x.x, repository: "@other", condition: a.enabled}}
+- {{<<: *one, alias: second}}
+annotations:
+  artifacthub.io/changes: |
+    - kind: added
+  category: !!str Demo
+  on: yes
+"""
 LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]\n" for n in range(12))
 MERGES = "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9) if n else ''}]}}\n" for n in range(12))
 
@@ -90,29 +109,10 @@ def add_chart(layout: Layout, tag: str, packed: bytes) -> Descriptor:
 
 def helm_like() -> bytes:
     """A chart like those that publishers have: anchors, tags, text of several lines, sub-charts, Helm's mark."""
-    text = f"""# A chart
-apiVersion: v2
-name: &name {NAME}
-version: {VERSION}
-appVersion: 1.10
-description: |
-  Says hello.
-
-  Twice.
-keywords: [a, "b"]
-dependencies:
-- &one {{name: *name, version: 1.x.x, repository: "@other", condition: a.enabled}}
-- {{<<: *one, alias: second}}
-annotations:
-  artifacthub.io/changes: |
-    - kind: added
-  category: !!str Demo
-  on: yes
-"""
     files = [tar_member(f"{NAME}/{name}", b"x") for name in ("values.yaml", "templates/" + "long/" * 40 + "a.yaml")]
     inner = tar_member(f"{NAME}/charts/sub/Chart.yaml", b"name: sub\n")
     buffer = io.BytesIO()
     # Helm marks its files with an extra field in gzip's header.
-    packed = chart_tar(chart_yaml(text), *files, inner)
+    packed = chart_tar(chart_yaml(PUBLISHED), *files, inner)
     buffer.write(packed[:3] + bytes([packed[3] | 4]) + packed[4:10] + b"\x04\x00+ahR" + packed[10:])
     return buffer.getvalue()
