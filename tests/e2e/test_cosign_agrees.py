@@ -203,7 +203,7 @@ def test_cosign_verifies_all_that_we_verify(tmp_path: Path) -> None:
     # It is not so because we verify nothing.
     assert {"several: two logs", "several: two stamps", "statement: a second subject"} <= ours
     assert sum(name.startswith("random") for name in ours) > 10
-    assert {f"chain: {one}, 0.2" for one in ("intermediate", "somebody else's", "twice", "the leaf alone")} <= ours
+    assert {f"chain: {one}, 0.2" for one in ("intermediate", "a root", "twice", "the leaf alone")} <= ours
     assert {"message: certificate", "message: older", "message: stamped", "message: key"} <= ours
 
 

@@ -85,13 +85,12 @@ def check_signature(leaf: Leaf, signature: bytes, message: bytes) -> None:
         raise Refusal("bad-signature", "the signature does not match the certificate's key") from error
 
 
-def check_fits(leaf: Leaf, chain: Sequence[bytes], *, rooted: bool) -> None:
-    """Checks the included certificates. They are never roots, and prove nothing; but damage must be noticed.
+def check_fits(leaf: Leaf, chain: Sequence[bytes]) -> None:
+    """Checks the included certificates. They are never trusted, and prove nothing; but damage must be noticed.
 
-    1. Each can be read. 2. There is none that issued itself, unless `rooted`: a bundle must not contain a root
-    (sigstore_bundle.proto). 3. If some are named like the issuer of the leaf, or of one above it, one of them is that
-    issuer. The order is free, and others are ignored, as sigstore_bundle.proto says. Raises `Refusal`
-    (`bad-certificate`).
+    1. Each can be read. 2. If some are named like the issuer of the leaf, or of one above it, one of them is that
+    issuer. The order is free, and others are ignored, roots included: sigstore_bundle.proto wants that of verifiers,
+    because older signers wrote them. Raises `Refusal` (`bad-certificate`).
     """
     # 1.
     try:
@@ -99,9 +98,6 @@ def check_fits(leaf: Leaf, chain: Sequence[bytes], *, rooted: bool) -> None:
     except ValueError as error:
         raise Refusal(_BAD, "a certificate that is included with the signature cannot be read") from error
     # 2.
-    if not rooted and any(one.issuer == one.subject for one in included):
-        raise Refusal(_BAD, "the bundle includes a root certificate, which bundles must not contain")
-    # 3.
     above, checked = [leaf.certificate], list[x509.Certificate]()
     while above:
         below = above.pop()

@@ -71,7 +71,7 @@ def verify_keyless(
         raise Refusal("key-for-identity", "signed with a key, but the rule requires an identity")
     # 1.
     leaf = read_leaf(signed.certificate)
-    check_fits(leaf, signed.chain, rooted=signed.layout is not SignatureLayout.BUNDLE)
+    check_fits(leaf, signed.chain)
     check_signature(leaf, signed.signature, signed.message)
     # 2.
     entered = _verify_logged(signed, root, needed=bool(root.logs) if logged is None else logged)
