@@ -41,6 +41,9 @@ class LockedKind(Protocol):
     def item_fields(self) -> ItemFields:
         """The fields of its items."""
 
+    def check_names(self, item: Item, where: str) -> None:
+        """Checks that a request could have given the source. Raises `InputError` (`bad-lock`)."""
+
     def check_item(self, item: Item, where: str) -> None:
         """Checks what `item_fields` cannot express. Raises `InputError` (`bad-lock`)."""
 

@@ -199,6 +199,7 @@ def _item(value: Any, where: str) -> Item:
         more={key: value[key] for key in value if key not in _FIELDS},
     )
     check_locked(item, where)
+    kind.check_names(item, where)
     kind.check_item(item, where)
     return item
 

@@ -6,12 +6,14 @@ package, without its guesses: `alpine` is not a name here, `docker.io/library/al
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError
 
+MAX_PORT = 65535
 MAX_NAME = 255
 """Characters of host and repository together: Distribution and Harbor refuse more."""
 MAX_REFERENCE = 512
@@ -33,7 +35,9 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _REFERRERS = re.compile(r"sha256-[0-9a-f]{64}\Z")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?\Z")
+_HOST = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::([0-9]{1,5}))?\Z")
+_NUMBER = re.compile(r"[0-9]+\Z|0[xX][0-9a-fA-F]*\Z")
+"""The last part of a host that programs take for an IPv4 address, however short: `127.1`, `0x7f000001`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,16 @@ def parse_reference(text: str, where: str = "") -> Reference:
     host, slash, path = rest.partition("/")
     if not slash or not looks_like_host(host):
         raise bad("has no registry host", f"write it in full: {_suggest(rest, digest)}")
-    if not is_host(host):
+    if not is_host(host) or "_" in host:
         raise bad(f"{host!r} is not a host name")
     repository, colon, tag = path.partition(":")
     if colon:
         check_tag(tag, f"{place}{text!r}")
-    if host == DOCKER_HUB and "/" not in path:
+    if plain_host(host) == DOCKER_HUB and "/" not in path:
         raise bad("Docker Hub's official images are under library/", f"write {_suggest(path, digest)}")
     if not tag and digest is None:
         raise bad("has neither tag nor digest", f"add a tag or digest, for example {text}:latest")
-    return Reference(host.lower(), check_repository(repository, f"{place}{text!r}", host), tag, digest)
+    return Reference(plain_host(host), check_repository(repository, f"{place}{text!r}", host), tag, digest)
 
 
 def full_name(name: str, source: str) -> str:
@@ -125,8 +129,38 @@ def split_reference(text: str) -> tuple[str, str, str, str]:
 
 
 def is_host(text: str) -> bool:
-    """True for a registry host, with or without a port."""
-    return _HOST.match(text) is not None
+    """True for a host with or without a port. Registries have no `_` in their hosts; those of URLs may have one.
+
+    False for what two programs may read as two hosts: a final dot, short IPv4 addresses such as `127.1`, any letter
+    that is not ASCII (a name in another script is written as `xn--…`).
+    """
+    found = _HOST.match(text)
+    if found is None or (found[2] and not 0 < int(found[2]) <= MAX_PORT):
+        return False
+    try:
+        if text.startswith("["):
+            ipaddress.IPv6Address(found[1][1:-1])
+        elif _NUMBER.match(found[1].rpartition(".")[2]):
+            ipaddress.IPv4Address(found[1])
+    except ValueError:
+        return False
+    return ".." not in found[1]
+
+
+def plain_host(text: str, port: int = 443) -> str:
+    """A host, with or without a port, in its one spelling; checks nothing, so that it also serves for patterns.
+
+    That is lower case, without `port` (the scheme's default) and leading zeros, the short form of an IPv6 address, and
+    `docker.io` for its aliases.
+    """
+    host, _, number = text.lower().rpartition(":") if re.search(r":[0-9]+\Z", text) else (text.lower(), "", "")
+    host = host.removesuffix(".")
+    if host.startswith("[") and is_host(host):
+        host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+    number = number.lstrip("0")
+    if number and number != str(port):
+        return f"{host}:{number}"
+    return DOCKER_HUB if host in HUB_ALIASES else host
 
 
 def looks_like_host(text: str) -> bool:

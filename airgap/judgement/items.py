@@ -19,7 +19,7 @@ from airgap.content.lock import Lock
 from airgap.content.reference import ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.judge import Judgement, judge
-from airgap.kinds.table import kind_of, kind_of_graph, rule_name, signed_kinds
+from airgap.kinds.table import kind_of, kind_of_graph, rule_names, signed_kinds
 from airgap.resources.load import load_policy
 from airgap.resources.policy import Policy
 from airgap.resources.problems import listed
@@ -160,7 +160,7 @@ def _judge(
 
 
 def _not_run(item: Item, root: Descriptor | None, policy: Policy, reason: str, detail: str) -> Judgement:
-    rule = policy.rule_for(item.kind, rule_name(item))
+    rule = policy.choose(item.kind, rule_names(item)).rule
     return Judgement(
         item.name,
         item.kind,

@@ -17,7 +17,7 @@ from airgap.content.graph import Descriptor, Source
 from airgap.content.item import Item
 from airgap.judgement.checks.base import DENIED, Answer, Case, Check, Outcome
 from airgap.judgement.checks.table import CHECKS
-from airgap.kinds.table import rule_name
+from airgap.kinds.table import rule_names
 from airgap.resources.policy import Policy
 from airgap.resources.waiver import Waiver
 from airgap.signatures.explain import finding_dict
@@ -86,8 +86,8 @@ def judge(
     `trust_roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store. Raises
     `IntegrityError`, `StoreError`, `UpstreamError` if the content cannot be read: then there is no judgement.
     """
-    top, name = item.root or root, rule_name(item)
-    case = Case(item, name, source, policy, policy.rule_for(item.kind, name), trust_roots, now, top)
+    top = item.root or root
+    case = Case(item, policy.choose(item.kind, rule_names(item)), source, policy, trust_roots, now, top)
     answers = _by_subject(_asked(case, waivers))
     failed = next((answer for answer in answers if not answer.good), None)
     return Judgement(

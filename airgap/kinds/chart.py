@@ -24,9 +24,9 @@ from airgap.content.forms import Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
-from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme, parse_reference
+from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.content.verified import verified
-from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_reference, phase_notes
+from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_complaint, local_reference, phase_notes
 from airgap.resources.document import read_top_texts
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
@@ -200,6 +200,10 @@ class ChartKind(RegistryKind[ChartRequest]):
             attached=attached,
         )
 
+    def source_complaint(self, source: str) -> str:
+        """A reference with its scheme, or a layout or archive."""
+        return local_complaint(source) if local_scheme(source) in LAYOUT_SCHEMES else chart_complaint(source)
+
     def check_content(self, item: Item, root: Descriptor, source: Source) -> list[str]:
         """Opens the chart: Chart.yaml must agree with the config and, where there is one, with the tag."""
         try:
@@ -216,7 +220,7 @@ class ChartKind(RegistryKind[ChartRequest]):
             said = config.get(key) if isinstance(config, dict) else None
             if not isinstance(said, str) or said != chart.get(key):
                 findings.append(f"Chart.yaml says {key} {_shown(chart.get(key))}, the OCI config says {_shown(said)}")
-        reference = parse_reference(self._original(item))
+        reference = self.original(item)
         version = chart.get("version", "")
         # OCI tags cannot hold a plus sign: Helm writes an underscore.
         if reference.tag and reference.tag != version.replace("+", "_"):
@@ -256,10 +260,7 @@ class ChartKind(RegistryKind[ChartRequest]):
         return phase_notes(item)
 
     def _graph(self, item: Item, root: Descriptor, source: Source) -> Graph:
-        return Graph(item.name, self._original(item), root, source, (), item.attached)
-
-    def _original(self, item: Item) -> str:
-        return item.name if self.is_local(item) else item.source.removeprefix(CHART_SCHEME)
+        return Graph(item.name, str(self.original(item)), root, source, (), item.attached)
 
 
 KIND = ChartKind()

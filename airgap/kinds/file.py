@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import DamageError, InputError
@@ -20,7 +19,7 @@ from airgap.net.origin import redact
 from airgap.resources.fields import given, one_of, spec, spec_map
 from airgap.resources.parts import FILE, ITEM_NAME, SHA256
 from airgap.resources.problems import quoted
-from airgap.resources.references import path_complaint, url_complaint
+from airgap.resources.references import path_complaint, plain_path_complaint, url_complaint
 from airgap.resources.shapes import Place, Text
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
@@ -143,12 +142,20 @@ class FileKind(Kind[FileRequest]):
         total = size + root.size + len(EMPTY_BLOB)
         return Item(asked.name, "file", source, root, total, files=(locked,), path=asked.path)
 
+    def source_complaint(self, source: str) -> str:
+        """`file:` and a path, or a URL."""
+        path = source.removeprefix("file:")
+        return plain_path_complaint(path) if path != source else url_complaint(source)
+
+    def inside(self, item: Item) -> str:
+        """The path in the bucket."""
+        return item.path
+
     def source(self, item: Item, reach: Reach) -> Source:
         """The source: the manifest from memory, the file from its place."""
         file = _file(item)
-        if urlsplit(item.source).scheme in ("http", "https"):
-            opener: Opener = lambda offset: reach.http.open_stream(item.source, offset)  # noqa: E731
-        else:
+        opener: Opener = lambda offset: reach.http.open_stream(item.source, offset)  # noqa: E731
+        if self.is_local(item):
             opener = open_file(reach.path(item.source.removeprefix("file:")))
         return Gathered(_graph(file)[0], {file.digest: opener})
 

@@ -20,7 +20,7 @@ from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.platforms import arriving, check_platform, narrow
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, full_name, local_scheme
-from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_reference, phase_notes
+from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_complaint, local_reference, phase_notes
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
 from airgap.resources.problems import quoted
@@ -133,6 +133,10 @@ class ImageKind(RegistryKind[ImageRequest]):
             converted=located.converted,
         )
 
+    def source_complaint(self, source: str) -> str:
+        """A reference, or a local one."""
+        return local_complaint(source) if local_scheme(source) else image_complaint(source)
+
     def check_item(self, item: Item, where: str) -> None:
         """Its platforms are those that a request can ask for, each once. Only an engine's image is converted."""
         good = all(re.fullmatch(PLATFORM.pattern, one) for one in item.platforms)
@@ -182,10 +186,7 @@ class ImageKind(RegistryKind[ImageRequest]):
         return notes + phase_notes(item)
 
     def _graph(self, item: Item, root: Descriptor, source: Source) -> Graph:
-        return Graph(item.name, self._original(item), root, source, item.platforms, item.attached)
-
-    def _original(self, item: Item) -> str:
-        return item.name if self.is_local(item) else item.source
+        return Graph(item.name, str(self.original(item)), root, source, item.platforms, item.attached)
 
 
 KIND = ImageKind()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from urllib.parse import unquote
 
 from airgap.base.digest import Digest
-from airgap.base.errors import NotAsLockedError
+from airgap.base.errors import InputError, NotAsLockedError
 from airgap.content.forms import Form
 from airgap.content.graph import Descriptor, Node, Source, Target
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
-from airgap.content.reference import DOCKER_HUB, HUB_ALIASES
+from airgap.content.names import RuleNames, claimed_place, url_name
 
 if TYPE_CHECKING:
     from airgap.store.locate import Reach
@@ -137,13 +134,41 @@ class Kind(Protocol[Asked_contra]):
         """True for a source on the machine that locked it: a folder, an archive, an engine."""
         return any(item.source.startswith(prefix) for prefix in self.path_prefixes)
 
-    def address(self, item: Item) -> str:
-        """The origin of a source that is not local, for rules of a policy; without tag and digest."""
-        return straight(without_scheme(item.source).partition("#")[0].partition("?")[0])
+    def source_complaint(self, source: str) -> str:
+        """Why no request gives this `source`, `""` if one does. A lock takes what a request takes, and nothing else."""
+        return ""
 
-    def local_name(self, item: Item) -> str:
-        """The name of a local source for rules of a policy: the one that it has inside, without tag and digest."""
-        return without_scheme(item.name).partition("#")[0].partition("?")[0].rstrip("/")
+    def address(self, item: Item) -> str:
+        """The origin of a source that is not local, for rules of a policy: without scheme, tag and digest."""
+        return url_name(item.source)
+
+    def inside(self, item: Item) -> str:
+        """The name of its place inside, for rules of a policy: the item's own name."""
+        return item.name
+
+    def upstream(self, inside: str) -> str:
+        """The origin whose items have that name inside unless a request renames them."""
+        return inside
+
+    def rule_names(self, item: Item) -> RuleNames:
+        """What rules are matched against: one place has one name, however its address is written.
+
+        A source on this machine has no origin, so that a folder next to the request cannot pass by a rule for
+        something else. In a store, an item is found by its name: one that is written in full is a place, too.
+        """
+        inside = self.inside(item)
+        places = [tuple(dict.fromkeys((inside, self.upstream(inside))))]
+        label = "" if item.name == inside else claimed_place(item.name)
+        if label and label not in places[0]:
+            places.append((label,))
+        return RuleNames("" if self.is_local(item) else self.address(item), tuple(places))
+
+    def check_names(self, item: Item, where: str) -> None:
+        """Checks that a request could have given the source of an item. Raises `InputError` (`bad-lock`)."""
+        complaint = self.source_complaint(item.source)
+        if complaint:
+            what = f"{where}: source: {complaint}"
+            raise InputError("bad-lock", what, "no request gives this source: run `airgap lock` again with the request")
 
     def claims(self, node: Node) -> bool:
         """True for a graph in a registry that is of this kind, and not only an image."""
@@ -164,26 +189,3 @@ class Kind(Protocol[Asked_contra]):
     def changed(self, field: str, before: Any, after: Any) -> list[str]:
         """The change in one field of two items, in words; `None` stands for a missing field."""
         return [f"{field}: {before} → {after}"]
-
-
-def policy_name(kind: Kind[Any], item: Item) -> str:
-    """What rules are matched against: where an item comes from, without scheme, tag and digest.
-
-    One place has one name, however its address is written: hosts are in lower case, and paths have no detours. A
-    source on this machine is matched by the name that it will have inside, so that a folder next to the request
-    cannot pass by a rule for something else.
-    """
-    return kind.local_name(item) if kind.is_local(item) else kind.address(item)
-
-
-def without_scheme(address: str) -> str:
-    """An address without `https://` or the like."""
-    return re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", address)
-
-
-def straight(address: str) -> str:
-    """An address in its usual spelling, so that `acme/../evil` is not taken for one of acme's."""
-    host, slash, path = address.partition("/")
-    host = host.rpartition("@")[2].lower().removesuffix(":443")
-    host = DOCKER_HUB if host in HUB_ALIASES else host
-    return host + posixpath.normpath(f"/{unquote(path).lstrip('/')}") if slash else host

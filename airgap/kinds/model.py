@@ -33,7 +33,7 @@ from airgap.net.origin import Origin
 from airgap.resources.fields import given, one_of, spec, spec_map
 from airgap.resources.parts import FOLDER
 from airgap.resources.problems import quoted
-from airgap.resources.references import path_complaint
+from airgap.resources.references import path_complaint, plain_path_complaint
 from airgap.resources.shapes import ListOf, Place, Text
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
@@ -384,9 +384,28 @@ class ModelKind(Kind[ModelRequest]):
         """The form as the lock alone tells it."""
         return self.form(item, graph(item.name, item.files)[1], Memory())
 
+    def source_complaint(self, source: str) -> str:
+        """`hf:` and a repository, or `directory:` and a path."""
+        folder = source.removeprefix("directory:")
+        if folder != source:
+            return plain_path_complaint(folder)
+        good = source.startswith("hf:") and re.fullmatch(_NAME, source[3:], re.ASCII)
+        return "" if good else f"got {quoted(source)}, expected hf:… or directory:…"
+
+    def check_names(self, item: Item, where: str) -> None:
+        """The source is one of a request, and the name is a path that the Hub could have, too."""
+        super().check_names(item, where)
+        if not re.fullmatch(_NAME, item.name, re.ASCII):
+            what = f"{where}: name: expected the model's name, such as BAAI/bge-m3"
+            raise InputError("bad-lock", what, "give it such a name in the request, and lock it again")
+
     def address(self, item: Item) -> str:
         """The repository on the Hub."""
-        return f"huggingface.co/{item.source.removeprefix('hf:')}"
+        return self.upstream(item.source.removeprefix("hf:"))
+
+    def upstream(self, inside: str) -> str:
+        """The repository on the Hub that has this name."""
+        return f"huggingface.co/{inside}"
 
 
 KIND = ModelKind()

@@ -6,10 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from airgap.base.errors import InputError
 from airgap.content.graph import Source
 from airgap.content.item import PHASES, Item
-from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
-from airgap.kinds.kind import Asked_contra, Kind, straight, without_scheme
+from airgap.content.reference import (
+    CHART_SCHEME,
+    ENGINE_SCHEME,
+    LAYOUT_SCHEMES,
+    Reference,
+    local_scheme,
+    parse_reference,
+)
+from airgap.kinds.kind import Asked_contra, Kind
 from airgap.resources.problems import quoted
 from airgap.resources.references import image_complaint
 from airgap.resources.shapes import Choice, Place
@@ -22,6 +30,8 @@ PHASE = Choice(
     "`seed`: must run before the registry does, and is therefore also handed over as image files. "
     "`registry`: everything else.",
 )
+
+_ENGINE_NAME = re.compile(r"[^\s:@]\S*[:@]\S+\Z")
 
 
 class RegistryKind(Kind[Asked_contra]):
@@ -43,13 +53,24 @@ class RegistryKind(Kind[Asked_contra]):
         """True for a layout, an archive or an engine."""
         return local_scheme(item.source) != ""
 
+    def original(self, item: Item) -> Reference:
+        """The reference that decides where it goes: its source, or its name where the source is local."""
+        return parse_reference(item.name if self.is_local(item) else item.source)
+
     def address(self, item: Item) -> str:
         """Host and repository."""
-        return address_of(item.source)
+        return self.original(item).name
 
-    def local_name(self, item: Item) -> str:
-        """Host and repository of its name, which is also a reference."""
-        return address_of(item.name)
+    def inside(self, item: Item) -> str:
+        """Host and repository."""
+        return self.original(item).name
+
+    def check_names(self, item: Item, where: str) -> None:
+        """The source is one of a request; the name of a local item is a full reference."""
+        super().check_names(item, where)
+        complaint = image_complaint(item.name.removeprefix(CHART_SCHEME)) if self.is_local(item) else ""
+        if complaint:
+            raise InputError("bad-lock", f"{where}: name: {complaint}", "give it a full name in the request")
 
 
 def local_reference(at: Place) -> tuple[str, str]:
@@ -57,7 +78,7 @@ def local_reference(at: Place) -> tuple[str, str]:
     ref = at.value["ref"]
     scheme, _, rest = ref.partition(":")
     if scheme == ENGINE_SCHEME:
-        if not re.match(r"[^\s:@]\S*[:@]\S+\Z", rest):
+        if not _ENGINE_NAME.match(rest):
             at.bad(f"got {quoted(ref)}, expected docker-daemon:NAME:TAG", "ref")
         return ref, rest
     path, colon, name = rest.partition(":")
@@ -74,10 +95,11 @@ def check_inside(at: Place, name: str) -> None:
         at.bad(f"{complaint} ({hint})", "name" if "name" in at.value else "ref")
 
 
-def address_of(reference: str) -> str:
-    """Host and repository of a reference."""
-    head, slash, last = without_scheme(reference).partition("@")[0].rpartition("/")
-    return straight(head + slash + last.partition(":")[0])
+def local_complaint(source: str) -> str:
+    """Checks the source of a local item in a lock: an engine's image, or a path with or without a name in it."""
+    scheme, _, rest = source.partition(":")
+    good = _ENGINE_NAME.match(rest) if scheme == ENGINE_SCHEME else rest.partition(":")[0] and rest.isprintable()
+    return "" if good else f"got {quoted(source)}, expected {scheme}:… as a request has it"
 
 
 def phase_notes(item: Item) -> list[str]:

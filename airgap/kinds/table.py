@@ -10,8 +10,9 @@ from airgap.base.errors import IntegrityError
 from airgap.content import known_kinds
 from airgap.content.graph import Descriptor, Node
 from airgap.content.item import Item
+from airgap.content.names import RuleNames
 from airgap.kinds import chart, file, git, image, model
-from airgap.kinds.kind import Kind, policy_name
+from airgap.kinds.kind import Kind
 from airgap.resources.request import ENTRIES, Request, entries
 from airgap.station.files import pin_name
 
@@ -59,9 +60,9 @@ def kind_of_graph(node: Node) -> Kind[Any]:
     return next((kind for kind in KINDS.values() if kind.claims(node)), image.KIND)
 
 
-def rule_name(item: Item) -> str:
-    """The name of an item that a policy's rules are matched against. Raises `IntegrityError` (`unknown-kind`)."""
-    return policy_name(kind_of(item), item)
+def rule_names(item: Item) -> RuleNames:
+    """The names of an item that a policy's rules are matched against. Raises `IntegrityError` (`unknown-kind`)."""
+    return kind_of(item).rule_names(item)
 
 
 def store_names(item: Item, root: Descriptor) -> dict[str, Descriptor]:

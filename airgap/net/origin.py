@@ -7,17 +7,19 @@ never followed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
 from airgap.base.errors import InputError, Side, UpstreamError
+from airgap.content.names import PORTS
 
 Zone = Literal["connected", "gap"]
 SIDES: Mapping[Zone, Side] = {"connected": "origin", "gap": "destination"}
 """Which side a zone talks to: content comes from an origin and goes to a destination."""
-_PORTS = {"http": 80, "https": 443}
+_REMOVED = re.compile(r"\A[\x00-\x20]|[\t\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,20 @@ class Origin:
     def of(cls, url: str) -> Origin:
         """Raises `InputError` (`bad-url`) for anything but an http or https URL with a host."""
         try:
-            parts = urlsplit(url)
+            # What `urlsplit` removes in silence, another program does not.
+            parts = urlsplit("" if _REMOVED.search(url) else url)
             host, port = parts.hostname, parts.port
         except ValueError:
             parts, host, port = urlsplit(""), None, None
-        if parts.scheme not in _PORTS or not host:
+        if parts.scheme not in PORTS or not host:
             raise InputError("bad-url", f"not an http or https URL: {redact(url)!r}")
-        return cls(parts.scheme, host, port or _PORTS[parts.scheme])
+        return cls(parts.scheme, host, port or PORTS[parts.scheme])
 
     @property
     def netloc(self) -> str:
         """`host`, with `:port` unless it is the default port of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from airgap.base.digest import Digest
+from airgap.content.names import RuleNames
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import DIGEST
 from airgap.resources.patterns import check_pattern, pattern_matches
@@ -155,6 +157,39 @@ class Policy:
         """sha256 of the policy file, as verdicts cite it. The files that it names are cited by their own digests."""
         return Digest.of(self.raw)
 
-    def rule_for(self, kind: str, name: str) -> Rule | None:
-        """The first rule that matches."""
-        return next((rule for rule in self.rules if rule.matches(kind, name)), None)
+    def choose(self, kind: str, names: RuleNames) -> Ruling:
+        """The rule that decides about an item, and what else speaks against the item.
+
+        1. A rule with `deny` decides if it is the first that matches any of the item's names. 2. Otherwise, the first
+        rule that matches where the item comes from decides (without an origin: what it becomes). It lets the item in
+        only under a name of its own, or under one that it allows (`inside`).
+        """
+        first = {name: next((rule for rule in self.rules if rule.speaks_of(kind, name)), None) for name in names}
+        denied = next(((name, rule) for name, rule in first.items() if rule is not None and rule.deny), None)
+        if denied is not None:
+            return Ruling(denied[1], denied[0])
+        deciding = [(rule, name) for name in names.deciding if (rule := first[name]) is not None]
+        if not deciding:
+            return Ruling(None, names.deciding[0])
+        rule, name = min(deciding, key=lambda found: found[0].number)
+        if not rule.lets(name):
+            return Ruling(rule, name, other_case=f"{rule.label} matches {name} only in other upper and lower case")
+        for place in names.foreign:
+            anything = "**" in rule.match and not rule.inside and all(first[one] is rule for one in place)
+            if not anything and not any(map(rule.lets_inside, place)):
+                what = f"it would be called {quoted(place[0])}, but comes from {name}, and {rule.label} does not allow "
+                return Ruling(rule, name, renamed=f"{what}that name: keep its own, or add it to the rule's 'inside'")
+        return Ruling(rule, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What `Policy.choose` found for an item."""
+
+    rule: Rule | None
+    name: str
+    """The name by which the rule was found; the item's first name if there is no rule."""
+    other_case: str = ""
+    """Why the rule lets nothing in that is written so, `""` if it is written as the rule has it."""
+    renamed: str = ""
+    """Why the item may not have one of its names, `""` if it may have all of them."""

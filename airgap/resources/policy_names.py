@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
-from airgap.content.reference import DOCKER_HUB, HUB_ALIASES
+from airgap.content.names import without_git
+from airgap.content.reference import DOCKER_HUB, plain_host
 from airgap.resources.problems import quoted
 
 MAX_STARS = 8
@@ -20,28 +22,41 @@ def name_complaint(name: str) -> str:
     bare = head + slash + (last.partition(":")[0] if slash else last)
     if bare != name:
         return f"got {quoted(name)}, expected {quoted(bare)}: the name without scheme, tag and digest"
-    if re.search(r"[\s?\[\]{}\\^$]|\*\*\*", name):
-        return f"got {quoted(name)}, expected a name without wildcards other than '*' and '**'"
-    if len(re.findall(r"\*+", name)) > MAX_STARS:
-        return f"got {quoted(name)}, expected at most {MAX_STARS} wildcards"
+    complaint = _wildcards(name)
+    if complaint:
+        return complaint
     likely = _likely(name)
     if likely != name:
         return f"got {quoted(name)}, which matches no item; did you mean {quoted(likely)}?"
     return ""
 
 
+def place_complaint(name: str) -> str:
+    """The complaint about a name in `inside`, `""` for none."""
+    if name.startswith("/") or name.endswith("/") or "//" in name:
+        return f"got {quoted(name)}, expected a name as items have it inside, without empty parts"
+    return _wildcards(name)
+
+
+def _wildcards(name: str) -> str:
+    if re.search(r"[\s?\[\]{}\\^$]|\*\*\*", name):
+        return f"got {quoted(name)}, expected a name without wildcards other than '*' and '**'"
+    if len(re.findall(r"\*+", name)) > MAX_STARS:
+        return f"got {quoted(name)}, expected at most {MAX_STARS} wildcards"
+    return ""
+
+
 def _likely(name: str) -> str:
-    """A name in the form that the kinds pass to `Policy.rule_for`."""
+    """A name in the form that `Kind.rule_names` gives."""
     if name.startswith("hf:"):
         return f"huggingface.co/{name.removeprefix('hf:')}"
-    name = re.sub("/{2,}", "/", name.lstrip("/")).removesuffix(".git")
+    name = without_git(re.sub("/{2,}", "/", unquote(name).replace(" ", "*").lstrip("/")))
     if name.endswith("/"):
         name += "" if "*" in name else "**"
     name = name.rstrip("/")
     host, slash, path = name.partition("/")
     if not slash or not (set(".:") & set(host)):
         return name
-    host = host.lower().removesuffix(":443")
-    host = DOCKER_HUB if host in HUB_ALIASES else host
+    host = plain_host(host)
     official = host == DOCKER_HUB and "/" not in path and "**" not in path
     return f"{host}/{'library/' if official else ''}{path}"

@@ -15,7 +15,7 @@ from airgap.resources.fields import given, inline, one_of, spec, spec_map
 from airgap.resources.keys import KEY_NAME, key_kind, public_key_file
 from airgap.resources.parts import APPROVER, REASON, RELATIVE, SHA256, TIME, in_order
 from airgap.resources.patterns import name_covers, name_matches
-from airgap.resources.policy_names import name_complaint
+from airgap.resources.policy_names import name_complaint, place_complaint
 from airgap.resources.problems import quoted
 from airgap.resources.reach import check_reach
 from airgap.resources.shapes import Choice, Flag, ListOf, Place, Text, named
@@ -295,8 +295,21 @@ class Rule:
         ),
         "Where the item comes from, without scheme, tag and digest: `ghcr.io/acme/app`, "
         "`huggingface.co/BAAI/bge-m3`, `git.example.org/acme/app`. `*` matches anything within a segment, `**` matches "
-        "anything. Hosts are in lower case. Items read from the machine that locks are matched by their names in the "
-        "lock. A rule with `deny` ignores upper and lower case.",
+        "anything. Hosts are in lower case. Items read from the machine that locks are matched by the names that they "
+        "get inside: a name in the lock, the path of a file. A rule with `deny` also matches the name inside of any "
+        "item. The first rule that matches in upper or lower case decides, and lets in nothing that differs in case.",
+    )
+    inside: tuple[str, ...] = spec(
+        ListOf(
+            Text("a name, such as BAAI/*", least=1, most=300, complaint=place_complaint),
+            "a list of names",
+            least=1,
+        ),
+        "Other names that these items may get inside: `BAAI/bge-m3` for a model, `k3s/**` for the paths of files, "
+        "`registry.local/team/app` for an image or a chart whose name in the lock is such a name. Default: none, so "
+        "that an item keeps the name that it has upstream (of a file: host and path); in a rule for `**`, any name "
+        "about which no earlier rule speaks.",
+        default=(),
     )
     kinds: tuple[str, ...] = spec(ListOf(_KindName(), "a list of kinds", least=1), "Default: every kind.", default=())
     require: Require | None = spec(Require, default=None)
@@ -310,22 +323,33 @@ class Rule:
         more = f" and {len(self.match) - 1} more" if len(self.match) > 1 else ""
         return f"rule {self.number} ({self.match[0]}{more})"
 
-    def matches(self, kind: str, name: str) -> bool:
-        """True if the rule applies to an item of that kind with the source `name` (without scheme, tag and digest).
+    def checked(self, at: Place) -> Rule:
+        """The rule. `deny` needs no `inside`: its `match` is about both names."""
+        if "deny" in at.value and "inside" in at.value:
+            at.bad("a rule with 'deny' matches by both names; write the name in 'match'", "inside")
+        return self
 
-        A rule with `deny` ignores upper and lower case, because many hosts do so, too.
+    def speaks_of(self, kind: str, name: str) -> bool:
+        """True if the rule decides about an item of that kind and name (without scheme, tag and digest).
+
+        Upper and lower case are ignored, because many hosts do so, too: `lets` compares the case.
         """
-        fold = str.lower if self.deny else str
-        return (not self.kinds or kind in self.kinds) and any(
-            name_matches(fold(pattern), fold(name)) for pattern in self.match
-        )
+        return self._for(kind) and any(name_matches(one.casefold(), name.casefold()) for one in self.match)
+
+    def lets(self, name: str) -> bool:
+        """True if the rule matches the name as it is written."""
+        return any(name_matches(pattern, name) for pattern in self.match)
+
+    def lets_inside(self, name: str) -> bool:
+        """True if items of the rule may get this name although they have another upstream."""
+        return any(name_matches(pattern, name) for pattern in self.inside)
 
     def shadows(self, kind: str, pattern: str) -> bool:
-        """True if this rule matches everything of that kind that `pattern` matches."""
-        fold = str.lower if self.deny else str
-        return (not self.kinds or kind in self.kinds) and any(
-            name_covers(fold(mine), fold(pattern)) for mine in self.match
-        )
+        """True if this rule decides about everything of that kind that `pattern` matches."""
+        return self._for(kind) and any(name_covers(mine.casefold(), pattern.casefold()) for mine in self.match)
+
+    def _for(self, kind: str) -> bool:
+        return not self.kinds or kind in self.kinds
 
 
 def shadow(above: Sequence[Rule], kinds: Sequence[str], pattern: str) -> Rule | None:

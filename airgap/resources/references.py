@@ -7,12 +7,14 @@ Source: OCI distribution-spec v1.1, "Pulling manifests"; git-check-ref-format(1)
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from airgap.base.digest import is_digest
 from airgap.base.errors import InputError
 from airgap.content.lock import check_path
+from airgap.content.names import repository_name, url_name
 from airgap.content.reference import (
     CHART_SCHEME,
     DOCKER_HUB,
@@ -21,12 +23,11 @@ from airgap.content.reference import (
     is_repository,
     is_tag,
     looks_like_host,
+    plain_host,
     split_reference,
 )
 from airgap.resources.problems import quoted
 
-_URL_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?\Z")
-"""The host of a URL. Unlike the host of a reference, it may contain an underscore."""
 _REF_FORBIDDEN = re.compile(r"[\s~^:?\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?\Z"
@@ -45,7 +46,7 @@ def image_complaint(ref: str) -> str:
         return f"{quoted(ref)} has no registry host, did you mean {quoted(full)}?"
     if host in HUB_ALIASES:
         return f"got {quoted(ref)}, expected {quoted('docker.io' + ref[len(host) :])}: the one name of this registry"
-    if host == DOCKER_HUB and "/" not in repository:
+    if plain_host(host) == DOCKER_HUB and "/" not in repository:
         return f"got {quoted(ref)}, expected {quoted('docker.io/library' + ref[len(host) :])}"
     if not tag and not digest:
         return f"{quoted(ref)} has neither a tag nor a digest; write ':latest' if you mean that tag"
@@ -68,7 +69,7 @@ def chart_complaint(ref: str) -> str:
 
 def _reference_complaint(ref: str, parts: tuple[str, str, str, str]) -> str:
     host, repository, tag, digest = parts
-    if not is_host(host):
+    if not is_host(host) or "_" in host:
         return f"{quoted(ref)}: {quoted(host)} is not a registry host"
     if not is_repository(repository, host):
         lower = "; use lower case" if repository != repository.lower() else ""
@@ -87,6 +88,12 @@ def path_complaint(text: str) -> str:
     except InputError as error:
         return f"got {quoted(text)}, expected a plain relative path: {error.hint}"
     return ""
+
+
+def plain_path_complaint(path: str) -> str:
+    """Checks the path of a local source: not empty, and without control characters."""
+    good = path and not any(ord(char) < 32 or ord(char) == 127 for char in path)
+    return "" if good else f"got {quoted(path)}, expected a path without control characters"
 
 
 def platform_complaint(platform: str) -> str:
@@ -109,14 +116,23 @@ def url_complaint(url: str, *, path: bool = True, query: bool = True) -> str:
     if "@" in parts.netloc:
         return "the URL contains a user or a password; put them in 'credentials'"
     url, asked, _ = url.partition("?")
-    if parts.scheme not in ("http", "https") or not _URL_HOST.match(parts.netloc) or port == 0:
+    if parts.scheme not in ("http", "https") or not host or port == 0:
         return f"got {quoted(url)}, expected a URL that begins with https://"
-    if not host or re.search(r"\s", url):
+    if re.search(r"\s", url):
         return f"got {quoted(url)}, expected a URL without spaces"
     if parts.fragment or (asked and not query):
         return f"got {quoted(url)}, expected a URL without '?' and '#'"
     if parts.path.strip("/") and not path:
         return f"got {quoted(url)}, expected {quoted(f'{parts.scheme}://{parts.netloc}')}: only scheme, host and port"
+    return _named(url_name, url)
+
+
+def _named(name_of: Callable[[str], str], url: str) -> str:
+    """The complaint about a URL that has no single reading: neither a rule nor a destination could name it."""
+    try:
+        name_of(url)
+    except InputError as error:
+        return error.what
     return ""
 
 
@@ -127,7 +143,9 @@ def git_complaint(url: str) -> str:
     if re.match(r"(?:ssh|git\+ssh|ssh\+git)://|[^/:\s]+:(?!/)", url):
         return "ssh is not supported, because airgap has no ssh keys; use https, with a tokenFile in the credentials"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
-        return url_complaint(url, query=False)
+        return url_complaint(url, query=False) or _named(repository_name, url)
+    if "://" in url or plain_path_complaint(url):
+        return plain_path_complaint(url) or f"got {quoted(url)}, expected a URL that begins with https://, or a path"
     first, slash, _ = url.partition("/")
     if slash and re.match(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\Z", first) and not first.endswith(".git"):
         return f"{quoted(url)} can be a URL or a folder; write {quoted('https://' + url)} or {quoted('./' + url)}"

@@ -88,6 +88,10 @@ class Text:
 
     def read(self, at: Place) -> Any:
         """The text, or the value that `reads` makes of it."""
+        if self.pattern.endswith("$") and at.value.endswith(
+            "\n"
+        ):  # `$` of Python also matches before a final line feed
+            at.bad(f"got {quoted(at.value)}, expected {self.title}")
         if self.complaint is not None:
             at.bad(self.complaint(at.value))
         return at.value if self.reads is None else self.reads(at)

@@ -10,6 +10,7 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
+from airgap.content.names import RuleNames
 from airgap.judgement.items import open_policy
 from airgap.resources.load import load_policy
 from airgap.resources.patterns import check_pattern, name_covers, name_matches, pattern_matches
@@ -69,8 +70,8 @@ def test_what_a_rule_leaves_out(tmp_path: Path) -> None:
     assert made.require is not None
     assert (made.label, made.kinds, made.require.subjects) == ("rule 1 (a and 1 more)", (), "root")
     assert made.require.attestations[0].by == made.require.by
-    assert policy.rule_for("image", "b") is made
-    assert policy.rule_for("image", "c") is None
+    assert policy.choose("image", RuleNames("b", (("b",),))).rule is made
+    assert policy.choose("image", RuleNames("c", (("c",),))).rule is None
 
 
 @pytest.mark.parametrize(

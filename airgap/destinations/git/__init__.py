@@ -172,8 +172,7 @@ class GitDestination:
     def _at(self, refs: Refs) -> str:
         """The place of a form. Raises `InputError` if it has none, or if another item has it (`git-collision`)."""
         table = self._config.organizations
-        original = refs.original.removesuffix(".git")
-        at = map_prefix(original, table, "git.organizations") if table else original
+        at = map_prefix(refs.original, table, "git.organizations") if table else refs.original
         with self._lock:
             other = self._taken.setdefault(at.casefold(), refs.item)
         if other != refs.item:

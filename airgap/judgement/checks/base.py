@@ -14,7 +14,7 @@ from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.item import Item
 from airgap.judgement.examination import Examination, examine
 from airgap.kinds.table import kind_of
-from airgap.resources.policy import Policy
+from airgap.resources.policy import Policy, Ruling
 from airgap.resources.policy_rules import Rule
 from airgap.resources.waiver import Waiver
 from airgap.signatures.record import VerificationResult
@@ -86,18 +86,21 @@ class Case:
     """One item before the judge: everything that a check may read. A check uses no clock and no network."""
 
     item: Item
-    name: str
-    """The name that is matched against rules."""
+    ruling: Ruling
+    """What the policy's rules say about its names."""
     source: Source
     """Where to read the content from."""
     policy: Policy
-    rule: Rule | None
-    """The first rule of the policy that matches."""
     trust_roots: Mapping[str, TrustRoot]
     """The policy's trust roots, by name."""
     now: datetime
     root: Descriptor | None
     """Where the item's content begins, `None` if it is unknown."""
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule of the policy that decides."""
+        return self.ruling.rule
 
     @property
     def subject(self) -> Digest:

@@ -18,12 +18,16 @@ class RuleCheck:
 
     def ask(self, case: Case) -> Iterator[Answer]:
         """See `Check.ask`. A rule lets an item in by `require` or by `digestOnly`, and by nothing else."""
-        rule = case.rule
+        rule, ruling = case.rule, case.ruling
         if rule is None:
-            what = f"no rule matches {case.item.kind} {case.name}, so it may not come in"
+            what = f"no rule matches {case.item.kind} {ruling.name}, so it may not come in"
             yield Answer(self.name, Outcome.FAILED, case.subject, reason="no-rule", detail=what)
         elif rule.deny:
             yield Answer(self.name, Outcome.FAILED, case.subject, reason="denied", detail=f"denied: {rule.deny}")
+        elif ruling.other_case:
+            yield Answer(self.name, Outcome.FAILED, case.subject, reason="no-rule", detail=ruling.other_case)
+        elif ruling.renamed:
+            yield Answer(self.name, Outcome.FAILED, case.subject, reason="renamed", detail=ruling.renamed)
         elif rule.require is None and rule.digest_only is None:
             what = "the rule requires nothing: it has neither require nor digestOnly"
             yield Answer(self.name, Outcome.FAILED, case.subject, reason="no-rule", detail=what)

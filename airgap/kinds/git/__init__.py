@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,8 +15,10 @@ from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
-from airgap.kinds.git.request import GitRequest
+from airgap.content.names import is_url, repository_name
+from airgap.kinds.git.request import GitRequest, name_complaint
 from airgap.kinds.kind import Kind
+from airgap.resources.references import git_complaint, plain_path_complaint
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:
@@ -101,15 +102,30 @@ class GitKind(Kind[GitRequest]):
 
     def is_local(self, item: Item) -> bool:
         """True for everything except an address."""
-        return re.match(r"https?://", item.source, re.IGNORECASE) is None
+        return not is_url(item.source)
+
+    def source_complaint(self, source: str) -> str:
+        """A URL, or a path."""
+        if is_url(source) or "://" in source:
+            return git_complaint(source)
+        return plain_path_complaint(source)
+
+    def check_names(self, item: Item, where: str) -> None:
+        """The source is one of a request; the name of a local repository is its place inside."""
+        super().check_names(item, where)
+        complaint = name_complaint(item.name) if self.is_local(item) else ""
+        if complaint:
+            raise InputError("bad-lock", f"{where}: name: {complaint}", "give it such a name in the request")
 
     def address(self, item: Item) -> str:
         """Host and path."""
-        return super().address(item).removesuffix(".git")
+        return repository_name(item.source)
 
-    def local_name(self, item: Item) -> str:
-        """Its name."""
-        return super().local_name(item).removesuffix(".git")
+    def inside(self, item: Item) -> str:
+        """Host and path, or the name where the source is a path."""
+        from airgap.kinds.git.graph import original_name
+
+        return original_name(item)
 
     def shown(self, item: Item) -> str:
         """The first refs."""

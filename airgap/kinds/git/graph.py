@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from urllib.parse import urlsplit
 
 from airgap.base.canonical import canonical
 from airgap.base.errors import IntegrityError
@@ -14,7 +12,7 @@ from airgap.content.bound import not_as_locked
 from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target, read_node, read_verified
 from airgap.content.item import Item
-from airgap.net.origin import Origin
+from airgap.content.names import is_url, repository_name, without_git
 from airgap.tools.git_refs import check_refs, is_oid
 from airgap.tools.lfs import LFS_TYPE
 
@@ -52,10 +50,7 @@ def _put(target: Target, media_type: str, data: bytes) -> Descriptor:
 
 def original_name(item: Item) -> str:
     """`host[:port]/path` of the source without scheme and `.git`; the item's name where the source is a path."""
-    if not re.match(r"https?://", item.source, re.IGNORECASE):
-        return item.name
-    path = urlsplit(item.source).path.strip("/").removesuffix(".git")
-    return f"{Origin.of(item.source).netloc}/{path}"
+    return repository_name(item.source) if is_url(item.source) else without_git(item.name)
 
 
 def git_form(item: Item, root: Descriptor, source: Source) -> Refs:

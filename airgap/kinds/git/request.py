@@ -6,11 +6,20 @@ import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from airgap.content.names import claimed_place, is_url, without_git
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME, RELATIVE
 from airgap.resources.problems import quoted
-from airgap.resources.references import git_complaint, ref_complaint
+from airgap.resources.references import git_complaint, path_complaint, ref_complaint
 from airgap.resources.shapes import Flag, ListOf, Place, Text
+
+
+def name_complaint(name: str) -> str:
+    """Checks the name of a local repository: inside, it is the path of its place, in its one spelling."""
+    usual = claimed_place(name) or without_git(name)
+    if usual != without_git(name):
+        return f"got {quoted(name)}, expected {quoted(usual)}: inside, a local repository is stored under its name"
+    return path_complaint(usual)
 
 
 @spec_map("a map with the repository's url")
@@ -40,7 +49,9 @@ class GitRequest:
         if complaint:
             return self
         url = self.url if "://" in self.url else str(at.reader.path((*at.steps, "url"), self.url))
-        name = self.name or PurePosixPath(url).name.removesuffix(".git")
+        name = self.name or without_git(PurePosixPath(url).name)
         if not re.match(r"\S{1,300}\Z", name):
             at.bad(f"{quoted(url)} gives no valid name, expected a 'name'")
+        elif not is_url(url):
+            at.bad(name_complaint(name), "name" if self.name else "url")
         return replace(self, url=url, name=name)
