@@ -92,14 +92,9 @@ def _decoded(path: str, bad: Callable[[str], InputError]) -> str:
 def repository_name(url: str) -> str:
     """`host[:port]/path` of a Git repository's URL, without `.git`. Raises `InputError` (`bad-url`)."""
     name = url_name(url)
-    rest = url.partition("://")[2]
     bare = without_git(name)
-    if (
-        re.search(r"[?;]|//|%2f", rest, re.IGNORECASE)
-        or without_git(bare) != bare
-        or bare[-1] == "/"
-        or "/" not in bare
-    ):
+    odd = re.search(r"[?;]|//|%2f", url.partition("://")[2], re.IGNORECASE)
+    if odd or without_git(bare) != bare or bare.endswith("/") or "/" not in bare:
         what = f"{url.partition('?')[0][:_MAX_SHOWN]!a}: not a repository's URL"
         raise InputError("bad-url", f"{what}, expected https://host/path with at most one '.git' at its end")
     return bare

@@ -54,6 +54,13 @@ spec:
       approver: Amina al-Harthy
       reason: Docker's official images have no signatures; digests compared with the publisher's list.
       expires: '2026-12-31T00:00:00Z'
+  - match: [get.k3s.io/**]
+    kinds: [file]
+    inside: [k3s/**]
+    digestOnly:
+      approver: Amina al-Harthy
+      reason: Checksums compared with the release page.
+      expires: '2026-12-31T00:00:00Z'
   - match: [docker.io/stolen/**]
     deny:
       reason: The account was taken over in March.
