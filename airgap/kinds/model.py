@@ -230,17 +230,13 @@ def _hub_file(place: _Place, entry: Any) -> LockedFile:
     with place.opener(entry.rfilename)(0) as stream:
         data = read_limited(stream, MAX_SMALL + 1)
     if len(data) > MAX_SMALL:
-        raise TooLargeError(
-            "too-large",
-            f"{place.repo}: {entry.rfilename}: more than {MAX_SMALL} bytes, and not in LFS",
-        )
+        what = f"{place.repo}: {entry.rfilename}: more than {MAX_SMALL} bytes, and not in LFS"
+        raise TooLargeError("too-large", what)
     # Git's own naming (SHA-1): it ties the bytes to the commit that the Hub named, no more.
     oid = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
     if entry.blob_id and entry.blob_id != oid:
-        raise IntegrityError(
-            "blob-mismatch",
-            f"{place.repo}: {entry.rfilename}: got Git blob {oid}, expected {entry.blob_id}",
-        )
+        what = f"{place.repo}: {entry.rfilename}: got Git blob {oid}, expected {entry.blob_id}"
+        raise IntegrityError("blob-mismatch", what)
     return LockedFile(entry.rfilename, Digest.of(data), len(data))
 
 
@@ -259,10 +255,7 @@ def _pattern_complaint(pattern: str) -> str:
     return f"got {quoted(pattern)}, expected a pattern of relative paths without '..'" if outside else ""
 
 
-@spec_map(
-    "a map with the model's repo or directory",
-    one_of=one_of("repo", "directory"),
-)
+@spec_map("a map with the model's repo or directory", one_of=one_of("repo", "directory"))
 class ModelRequest:
     """A Hugging Face repository at a revision, or a directory. `include` are fnmatch patterns; empty means all."""
 
@@ -325,18 +318,14 @@ class ModelKind(Kind[ModelRequest]):
         """
         licence, revision = "", ""
         if asked.directory is not None:
-            files, source = (
-                _directory(asked, asked.directory, reach.jobs),
-                f"directory:{asked.directory}",
-            )
+            files = _directory(asked, asked.directory, reach.jobs)
         else:
             files, revision, licence = _hub(asked, reach)
-            source = f"hf:{asked.repo}"
         _, root = graph(asked.name, files)
         return Item(
             name=asked.name,
             kind="model",
-            source=source,
+            source=self.origin(asked),
             root=root,
             bytes=_total(files, root),
             revision=revision or f"sha256-{root.digest.hex}",
@@ -367,9 +356,8 @@ class ModelKind(Kind[ModelRequest]):
         from_hub = item.source.startswith("hf:")
         if not (_COMMIT.match(item.revision) if from_hub else item.revision == f"sha256-{made.digest.hex}"):
             expected = "a commit" if from_hub else f"sha256-{made.digest.hex}"
-            raise InputError(
-                "bad-lock", f"{where}: revision: got {item.revision[:100]!r}, expected {expected}", LOCK_AGAIN
-            )
+            what = f"{where}: revision: got {item.revision[:100]!r}, expected {expected}"
+            raise InputError("bad-lock", what, LOCK_AGAIN)
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Tree:
         """The plain repository tree under `<name>/<revision>/`; the pointer `<name>/refs/main` is written last."""
