@@ -158,7 +158,7 @@ def test_a_child_manifest_that_stands_first_as_a_layer(world: World, acme: FakeS
         for subject, one in made
     ]
     item = {"name": NAME, "kind": "image", "source": "oci:made:v1", "phase": "registry", "bytes": 1}
-    item |= {"root": bare(root), "attached": attached}
+    item |= {"root": bare(root), "attached": sorted(attached, key=lambda one: str(one["subject"]))}
     head = {"apiVersion": "airgap.openova.io/v1alpha1", "kind": "Lock", "metadata": {"name": "r"}}
     (world.folder / "r.lock.json").write_bytes(canonical({**head, "items": [item]}) + b"\n")
     shutil.copytree(world.folder / "made", world.folder / "store")
