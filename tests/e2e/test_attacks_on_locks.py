@@ -6,6 +6,7 @@ not say what the content is, or says it of the wrong name.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import World
-from tests.worlds.locks import Document, deliver, document, encoded, item, make_kinds
+from tests.worlds.locks import Document, cut, deliver, document, encoded, item, make_kinds
 from tests.worlds.site import GAP, HEAD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2", "git")]
@@ -23,6 +24,10 @@ APP, SMALL, CHART, GIT = "demo.local/app:v1", "demo.local/small:v1", "demo.local
 MODEL, FILE = "demo/tiny", "manual"
 OTHER = f"sha256:{'0' * 64}"
 TRUST = ("--trust", "trust.yaml")
+DISCS = f"""\
+  images: [{{ref: 'oci:made:fat', name: 'demo.local/fat:v1'}}]
+  charts: [{{ref: 'oci:content/chart:{CHART}', name: '{CHART}'}}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +103,41 @@ def test_git_inside_is_what_was_approved(world: World) -> None:
     code, error = refused(world, deliver(world, "other", "evil", approved))
     assert code == "not-as-locked"
     assert f"git {GIT!r}: refs: refs/heads/main: got {got}, but the lock says {expected}" in error
-    # What was approved comes in, and an audit by its receipt finds it.
-    world.take("media")
-    world.inside("audit", "--receipt", "media.receipt", "--sovereign", "sovereign.yaml", *TRUST)
+    # Approved itself, the other content comes in, and is what its receipt says. By the first lock, an audit sees it.
+    world.take("other")
+    world.run("audit", "--receipt", "other.receipt", *GAP)
+    found = world.run("audit", "--lock", "r.lock.json", "--sovereign", "sovereign.yaml", expect=3)["findings"]
+    assert {(one["name"], one["state"]) for one in found if one["state"] != "good"} == {
+        ("HEAD", "changed"),
+        ("refs/heads/main", "changed"),
+    }
+
+
+def test_a_chart_on_a_later_disc(world: World) -> None:
+    """It is compared by the run that has its disc, and before that nothing has a name."""
+    layout = world.layout()
+    layout.tag("fat", layout.image(config={"x": "y" * 60_000}))
+    world.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n{DISCS}")
+    cut(world, "discs", "discs", "--volume-size", "64KiB")
+    lock = document(world, "discs")
+    good = deliver(world, "discs", "good", encoded(lock))
+    _renamed_chart(lock)
+    evil = deliver(world, "discs", "evil", encoded(lock))
+    for delivery in (good, evil):
+        first, *rest = sorted((world.folder / delivery).glob("vol-*"))
+        (world.folder / f"{delivery}2").mkdir()
+        for volume in rest:
+            volume.rename(world.folder / f"{delivery}2" / volume.name)
+        waits = world.run("import", delivery, *GAP, expect=5)
+        assert waits["missingVolumes"] == [volume.name for volume in rest], first
+        assert world.run("ls", "inside/oci")["items"] == []
+        if delivery == evil:
+            assert world.refused(f"{delivery}2") == "not-as-locked"
+        else:
+            world.run("import", f"{delivery}2", *GAP)
+            assert len(world.run("ls", "inside/oci")["items"]) == 2
+            shutil.rmtree(world.folder / "inside")
+            shutil.rmtree(world.folder / "state")
 
 
 def _set(which: str, **fields: Any) -> Callable[[Document], None]:

@@ -46,12 +46,12 @@ def make_kinds(folder: Path, netns: NetworkNamespace | None) -> World:
     return world
 
 
-def cut(world: World, name: str, media: str) -> None:
+def cut(world: World, name: str, media: str, *more: str) -> None:
     """Locks the request as `name`, pulls, has it approved, and cuts."""
     world.run("lock", "r.request.yaml", "-o", f"{name}.lock.json")
     world.run("pull", f"{name}.lock.json", "--store", "store", "--key", "exporter.key")
     world.run("sign", f"{name}.lock.json", "--key", "officer.key", "--log", "officer.jsonl")
-    world.cut(media, lock=f"{name}.lock.json", who="exporter")
+    world.cut(media, *more, lock=f"{name}.lock.json", who="exporter")
 
 
 def document(world: World, name: str = "r") -> Document:
@@ -84,8 +84,10 @@ def deliver(
     digest, said = Digest.of(lock), json.loads(lock)
 
     def honest(index: Index) -> Roots:
-        git = next(one.digest for one in index.contents.roots if one.kind == "git")
-        named = [(one["name"], one["kind"], one.get("root", {}).get("digest", git)) for one in said["items"]]
+        git = [one.digest for one in index.contents.roots if one.kind == "git"]
+        named = [
+            (one["name"], one["kind"], one["root"]["digest"] if "root" in one else git[0]) for one in said["items"]
+        ]
         return tuple(Root(name, kind, Digest(root)) for name, kind, root in named)
 
     def evidence(made: Roots) -> Callable[[Files], Files]:
