@@ -15,7 +15,7 @@ from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
-from airgap.delivery.index import MAX_EVIDENCE, Index
+from airgap.delivery.index import CUT_AGAIN, MAX_EVIDENCE, Index
 from airgap.delivery.read import Media, Volumes, open_media, read_evidence
 from airgap.delivery.spool import Spool
 from airgap.resources.trust import Trust
@@ -52,6 +52,8 @@ class Opened:
         """
         listed = {root.item: root for root in self.index.contents.roots}
         items = _once([item for lock in self.locks for item in lock.items])
+        if len(listed) != len(self.index.contents.roots):
+            raise IntegrityError("root-mismatch", "AIRGAP.json lists an item twice", CUT_AGAIN)
         if {(item.name, item.kind) for item in items} != {(one.item, one.kind) for one in listed.values()}:
             odd = sorted({(one.name, one.kind) for one in items} ^ {(one.item, one.kind) for one in listed.values()})[0]
             raise IntegrityError(

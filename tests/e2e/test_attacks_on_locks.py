@@ -113,6 +113,18 @@ def test_git_inside_is_what_was_approved(world: World) -> None:
     }
 
 
+def test_two_locks_say_different_things_under_one_name(world: World) -> None:
+    """Each is approved, but only one of them can be what is inside. The same item in both is no contradiction."""
+    lock, other = document(world), document(world)
+    other["metadata"]["name"] = "other"
+    assert world.run("verify", deliver(world, "media", "same", encoded(lock), encoded(other)), *TRUST)
+    item(other, APP).pop("attached")
+    code, error = refused(world, deliver(world, "media", "evil", encoded(lock), encoded(other)))
+    assert (code, APP in error) == ("locks-mismatch", True)
+    mixed = deliver(world, "media", "mixed", encoded(lock), roots=lambda roots: (*roots, roots[0]))
+    assert refused(world, mixed) == ("root-mismatch", "AIRGAP.json lists an item twice")
+
+
 def test_a_chart_on_a_later_disc(world: World) -> None:
     """It is compared by the run that has its disc, and before that nothing has a name."""
     layout = world.layout()

@@ -74,32 +74,28 @@ Roots = tuple[Root, ...]
 
 
 def deliver(
-    world: World, media: str, to: str, lock: bytes, *, roots: Callable[[Roots], Roots] = lambda roots: roots
+    world: World, media: str, to: str, *locks: bytes, roots: Callable[[Roots], Roots] = lambda roots: roots
 ) -> str:
-    """A copy of a delivery for another lock: pulled, cut and approved for it, as far as the signers can tell.
+    """A copy of a delivery for other locks: pulled, cut and approved for them, as far as the signers can tell.
 
-    The exporter's key signs that everything in the lock was pulled, and the delivery; the officer approves the lock.
+    The exporter's key signs that everything in the locks was pulled, and the delivery; the officer approves the locks.
     `roots` changes what the exporter says that the roots are.
     """
-    digest, said = Digest.of(lock), json.loads(lock)
-
-    def honest(index: Index) -> Roots:
-        git = [one.digest for one in index.contents.roots if one.kind == "git"]
-        named = [
-            (one["name"], one["kind"], one["root"]["digest"] if "root" in one else git[0]) for one in said["items"]
-        ]
-        return tuple(Root(name, kind, Digest(root)) for name, kind, root in named)
-
-    def evidence(made: Roots) -> Callable[[Files], Files]:
-        pull = Pull({one.item: PulledItem(one.digest, "pass", 1) for one in made})
+    old = Index.decode((world.folder / media / "AIRGAP.json").read_bytes()).contents
+    git = [one.digest for one in old.roots if one.kind == "git"]
+    items = {one["name"]: one for lock in locks for one in json.loads(lock)["items"]}
+    digests = [Digest(one["root"]["digest"]) if "root" in one else git[0] for one in items.values()]
+    pairs = zip(items.values(), digests, strict=True)
+    made = roots(tuple(Root(one["name"], one["kind"], digest) for one, digest in pairs))
+    files: Files = {}
+    for lock in locks:
+        digest, own = Digest.of(lock), {one["name"] for one in json.loads(lock)["items"]}
+        files[f"locks/{digest.hex}.json"] = lock
+        pull = Pull({one.item: PulledItem(one.digest, "pass", 1) for one in made if one.item in own})
         approval = Approval(Approves(Approvable.LOCK))
-        signed = [world.statement(digest, pull, "exporter"), world.statement(digest, approval, "officer")]
-        files = {f"locks/{digest.hex}.json": lock}
-        return lambda _: files | {f"statements/{Digest.of(one).hex}.sigstore.json": one for one in signed}
-
-    made = roots(honest(Index.decode((world.folder / media / "AIRGAP.json").read_bytes())))
-
-    def index(old: Index) -> Index:
-        return replace(old, contents=replace(old.contents, locks=(digest,), roots=made))
-
-    return world.forge(media, to, evidence=evidence(made), index=index, who="exporter")
+        for signed in (world.statement(digest, pull, "exporter"), world.statement(digest, approval, "officer")):
+            files[f"statements/{Digest.of(signed).hex}.sigstore.json"] = signed
+    contents = replace(old, locks=tuple(map(Digest.of, locks)), roots=made)
+    return world.forge(
+        media, to, evidence=lambda _: files, index=lambda index: replace(index, contents=contents), who="exporter"
+    )
