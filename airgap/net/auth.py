@@ -30,7 +30,7 @@ LEEWAY = 30.0
 
 _TOKEN = re.compile(r"[!-~]+\Z")
 """What goes into a header."""
-_PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
+_PARAMETER = re.compile(r'(?<![A-Za-z_])([A-Za-z_]+)="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)

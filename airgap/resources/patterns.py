@@ -1,8 +1,8 @@
 """Patterns in policies: for names (`ghcr.io/acme/**`), and anchored ones for identities (`^…$`).
 
 A pattern for identities is a small part of regular expressions: literals, `.`, classes, groups, alternatives in groups
-and repetitions. Other features are refused: either people misread them, or a hostile certificate could keep the matcher
-busy for years.
+and repetitions. Other features are refused, because people misread them. What is matched comes from strangers, so all
+patterns are matched in linear time (`airgap.resources.linear`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from airgap.resources.linear import Matcher, Part, choice, sequence
 from airgap.resources.problems import quoted
 
 MAX_PATTERN = 500
@@ -18,9 +19,9 @@ MAX_PATTERN = 500
 MAX_IDENTITY = 500
 """Characters of an identity. Identities of build systems have up to 300."""
 MAX_LOOSE = 3
-"""Repetitions that can end in several places. With four of them, matching a hostile identity could take hours."""
+"""Repetitions that can end in several places: nobody reads a pattern with more of them."""
 MAX_CHOICES = 6
-"""`?` and groups with alternatives. Each may double the number of ways to try."""
+"""`?` and groups with alternatives: likewise."""
 
 _TOKEN = re.compile(
     r"(?P<escape>\\[dws]|\\[^A-Za-z0-9])"
@@ -44,10 +45,11 @@ def check_pattern(text: str) -> str | None:
     if complaint:
         return f"got {quoted(text)}: {complaint}"
     try:
-        compiled = re.compile(text, re.ASCII)
-    except (re.error, OverflowError) as error:
+        re.compile(text, re.ASCII)
+        matcher = _matcher(text)
+    except (re.error, OverflowError, ValueError) as error:
         return f"got {quoted(text)}, expected a valid regular expression: {error}"
-    if any(compiled.fullmatch(identity) for identity in _ANYBODY):
+    if any(matcher.matches(identity) for identity in _ANYBODY):
         return f"got {quoted(text)}, expected a pattern for particular identities: this one matches anyone"
     return None
 
@@ -62,7 +64,41 @@ def tokens(body: str) -> Iterator[tuple[str, str]]:
 
 def pattern_matches(pattern: str, text: str) -> bool:
     """True if `pattern` matches all of `text`. `check_pattern` must have accepted the pattern."""
-    return len(text) <= MAX_IDENTITY and re.fullmatch(pattern, text, re.ASCII) is not None
+    return len(text) <= MAX_IDENTITY and _matcher(pattern).matches(text)
+
+
+@cache
+def _matcher(pattern: str) -> Matcher:
+    """For a pattern whose grammar is right. Raises `ValueError` if it becomes too large, `re.error`."""
+    groups: list[tuple[list[Part], list[Part]]] = []
+    # The alternatives of the innermost group that are complete, and the parts of the one that is being read.
+    before: list[Part] = []
+    line: list[Part] = []
+    for kind, text in tokens(pattern[1:-1]):
+        match kind:
+            case "open":
+                groups.append((before, line))
+                before, line = [], []
+            case "or":
+                before.append(sequence(line))
+                line = []
+            case "close":
+                group = choice([*before, sequence(line)])
+                before, line = groups.pop()
+                line.append(group)
+            case "repeat":
+                line[-1] = line[-1].repeated(*bounds(text))
+            case _:
+                line.append(Part.one(text))
+    return sequence(line).matcher()
+
+
+def bounds(repeat: str) -> tuple[int, int | None]:
+    """How often a repetition such as `*` or `{2,3}` repeats at least and at most (`None`: without end)."""
+    if repeat in "*+?":
+        return int(repeat == "+"), 1 if repeat == "?" else None
+    first, comma, second = repeat.strip("{}").partition(",")
+    return int(first), int(second) if second else None if comma else int(first)
 
 
 def _grammar(body: str) -> str:
@@ -116,7 +152,7 @@ class _Walk:
         if before in ("", "open", "or", "repeat"):
             return f"nothing to repeat before {quoted(token.group())}"
         if before == "close" and self._inside and token.group() != "?":
-            return "a repeated group with repetitions or alternatives: matching a hostile identity could take years"
+            return "a repeated group with repetitions or alternatives in it; write out what it stands for"
         self._note("repeat")
         self.choices += token.group() == "?"
         self.loose += _is_loose(self.body, token)
@@ -158,16 +194,18 @@ _ANYTHING = "\x01"
 """Represents the text that `**` matches. No name contains this character, and `*` does not match it."""
 
 
+_STARS = {"**": Part.one("(?s:.)").repeated(0, None), "*": Part.one(f"[^/{_ANYTHING}]").repeated(0, None)}
+
+
 @cache
-def _name_pattern(pattern: str) -> re.Pattern[str]:
-    pieces = {"**": ".*", "*": f"[^/{_ANYTHING}]*"}
-    parts = re.split(r"(\*\*|\*)", pattern)
-    return re.compile("".join(pieces.get(part) or re.escape(part) for part in parts))
+def _name_matcher(pattern: str) -> Matcher:
+    pieces = re.split(r"(\*\*|\*|.)", pattern, flags=re.DOTALL)
+    return sequence([_STARS.get(piece) or Part.one(re.escape(piece)) for piece in pieces if piece]).matcher()
 
 
 def name_matches(pattern: str, name: str) -> bool:
     """True if `pattern` matches a name without scheme, tag and digest. `*` stays within a segment, `**` does not."""
-    return _name_pattern(pattern).fullmatch(name) is not None
+    return _name_matcher(pattern).matches(name)
 
 
 def name_covers(wide: str, narrow: str) -> bool:

@@ -9,12 +9,16 @@ from airgap.content.names import without_git
 from airgap.content.reference import DOCKER_HUB, plain_host
 from airgap.resources.problems import quoted
 
+MAX_NAME = 500
+"""Characters of a name in a rule."""
 MAX_STARS = 8
-"""Wildcards in one name: each multiplies the cost of a comparison."""
+"""Wildcards in one name: nobody reads a name with more of them."""
 
 
 def name_complaint(name: str) -> str:
     """The complaint about a name in `match`, `""` for none."""
+    if len(name) > MAX_NAME:
+        return f"got {len(name)} characters, expected at most {MAX_NAME}"
     bare = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", name)
     bare = bare.partition("@")[0]
     head, slash, last = bare.rpartition("/")

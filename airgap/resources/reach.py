@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
-from airgap.resources.patterns import check_pattern, tokens
+from airgap.resources.patterns import bounds, check_pattern, tokens
 from airgap.resources.problems import quoted
 
 _MAX_FREE = 3
@@ -122,12 +122,7 @@ def _parse(body: str) -> tuple[_Piece, ...]:
 
 
 def _repeated(piece: _Piece, repeat: str) -> _Piece:
-    if repeat in "*+?":
-        least, most = int(repeat == "+"), 1 if repeat == "?" else None
-    else:
-        first, comma, second = repeat.strip("{}").partition(",")
-        least = int(first)
-        most = int(second) if second else None if comma else least
+    least, most = bounds(repeat)
     # Whoever repeats a dot means any characters.
     return replace(piece, dot=False, least=least, most=most)
 

@@ -191,7 +191,7 @@ class Git:
 
     def _check_version(self) -> tuple[int, ...]:
         text = self.run("version").stdout.decode(errors="replace")
-        found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+        found = re.search(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?", text)
         version = tuple(int(part) for part in found.groups(default="0")) if found else (0,)
         if version < MINIMUM:
             wanted = ".".join(map(str, MINIMUM))

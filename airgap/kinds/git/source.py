@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -46,11 +45,11 @@ def choose_refs(patterns: Iterable[str], present: Mapping[str, str], where: str)
                 f"for example refs/heads/{pattern.rpartition('/')[2] or 'main'}",
             )
         asked = tuple(prefix for prefix in _HIDDEN if not pattern.startswith(prefix))
-        match = re.compile(".*".join(map(re.escape, pattern.split("*"))) + r"\Z").match
+        pieces = pattern.split("*")
         found = {
             name: oid
             for name, oid in present.items()
-            if match(name) and (name == pattern or not name.startswith(asked))
+            if _fits(pieces, name) and (name == pattern or not name.startswith(asked))
         }
         if not found and present and pattern not in ("refs/heads/*", "refs/tags/*"):
             near = difflib.get_close_matches(pattern, present, n=3, cutoff=0.4) or sorted(present)[:3]
@@ -59,6 +58,23 @@ def choose_refs(patterns: Iterable[str], present: Mapping[str, str], where: str)
     if present and not chosen:
         raise InputError("git-no-ref", f"{where}: it has neither branches nor tags", "list its refs in the request")
     return dict(sorted(chosen.items()))
+
+
+def _fits(pieces: Sequence[str], name: str) -> bool:
+    """True if a name consists of these pieces, with any text between them. Takes linear time: names are upstream's."""
+    first, *others = pieces
+    if not others:
+        return name == first
+    *middle, last = others
+    at, end = len(first), len(name) - len(last)
+    if at > end or not name.startswith(first) or not name.endswith(last):
+        return False
+    for piece in middle:
+        found = name.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
 
 
 def check_whole_source(git: Git, path: str) -> Path:
