@@ -16,7 +16,7 @@ MAX_POSITIONS = 2000
 
 
 @dataclass(slots=True)
-class Part:
+class Piece:
     """A part of a pattern: its positions, and how they follow each other. Sets of positions are bits of a number."""
 
     items: list[str] = field(default_factory=list)
@@ -28,11 +28,11 @@ class Part:
     """Whether it matches the empty text."""
 
     @classmethod
-    def one(cls, item: str) -> Part:
+    def one(cls, item: str) -> Piece:
         """One character that the regular expression `item` matches."""
         return cls([item], [0], 1, 1, empty=False)
 
-    def then(self, other: Part) -> None:
+    def then(self, other: Piece) -> None:
         """Adds what comes after it. Raises `ValueError` if it becomes too large."""
         shift = self._add(other)
         for at in _bits(self.last):
@@ -41,18 +41,18 @@ class Part:
         self.last = other.last << shift | (self.last if other.empty else 0)
         self.empty = self.empty and other.empty
 
-    def alternatively(self, other: Part) -> None:
+    def alternatively(self, other: Piece) -> None:
         """Adds what may stand in its place. Raises `ValueError` if it becomes too large."""
         shift = self._add(other)
         self.first |= other.first << shift
         self.last |= other.last << shift
         self.empty = self.empty or other.empty
 
-    def repeated(self, least: int, most: int | None) -> Part:
+    def repeated(self, least: int, most: int | None) -> Piece:
         """It `least` to `most` times in a row (`None`: without end). Raises `ValueError` if it becomes too large."""
         least = 0 if self.empty else least
         count = max(least, 1) if most is None else most
-        made = Part(first=self.first if count else 0, empty=not least)
+        made = Piece(first=self.first if count else 0, empty=not least)
         width = len(self.items)
         for number in range(count):
             shift = made._add(self)
@@ -63,7 +63,7 @@ class Part:
                 made.last |= self.last << shift
         return made
 
-    def _add(self, other: Part) -> int:
+    def _add(self, other: Piece) -> int:
         shift = len(self.items)
         if shift + len(other.items) > MAX_POSITIONS:
             raise ValueError(f"with its repetitions, it has more than {MAX_POSITIONS} characters")
@@ -115,15 +115,15 @@ class Matcher:
         return known
 
 
-def sequence(parts: Sequence[Part]) -> Part:
+def sequence(parts: Sequence[Piece]) -> Piece:
     """The parts one after the other. Raises `ValueError` if that becomes too large."""
-    made = Part()
+    made = Piece()
     for part in parts:
         made.then(part)
     return made
 
 
-def choice(parts: Sequence[Part]) -> Part:
+def choice(parts: Sequence[Piece]) -> Piece:
     """One of the parts. Raises `ValueError` if that becomes too large."""
     made = sequence(parts[:1])
     for part in parts[1:]:

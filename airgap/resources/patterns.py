@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from airgap.resources.linear import Matcher, Part, choice, sequence
+from airgap.resources.linear import Matcher, Piece, choice, sequence
 from airgap.resources.problems import quoted
 
 MAX_PATTERN = 500
@@ -70,10 +70,10 @@ def pattern_matches(pattern: str, text: str) -> bool:
 @cache
 def _matcher(pattern: str) -> Matcher:
     """For a pattern whose grammar is right. Raises `ValueError` if it becomes too large, `re.error`."""
-    groups: list[tuple[list[Part], list[Part]]] = []
+    groups: list[tuple[list[Piece], list[Piece]]] = []
     # The alternatives of the innermost group that are complete, and the parts of the one that is being read.
-    before: list[Part] = []
-    line: list[Part] = []
+    before: list[Piece] = []
+    line: list[Piece] = []
     for kind, text in tokens(pattern[1:-1]):
         match kind:
             case "open":
@@ -89,7 +89,7 @@ def _matcher(pattern: str) -> Matcher:
             case "repeat":
                 line[-1] = line[-1].repeated(*bounds(text))
             case _:
-                line.append(Part.one(text))
+                line.append(Piece.one(text))
     return sequence(line).matcher()
 
 
@@ -194,13 +194,13 @@ _ANYTHING = "\x01"
 """Represents the text that `**` matches. No name contains this character, and `*` does not match it."""
 
 
-_STARS = {"**": Part.one("(?s:.)").repeated(0, None), "*": Part.one(f"[^/{_ANYTHING}]").repeated(0, None)}
+_STARS = {"**": Piece.one("(?s:.)").repeated(0, None), "*": Piece.one(f"[^/{_ANYTHING}]").repeated(0, None)}
 
 
 @cache
 def _name_matcher(pattern: str) -> Matcher:
     pieces = re.split(r"(\*\*|\*|.)", pattern, flags=re.DOTALL)
-    return sequence([_STARS.get(piece) or Part.one(re.escape(piece)) for piece in pieces if piece]).matcher()
+    return sequence([_STARS.get(piece) or Piece.one(re.escape(piece)) for piece in pieces if piece]).matcher()
 
 
 def name_matches(pattern: str, name: str) -> bool:
