@@ -155,7 +155,7 @@ def test_a_child_manifest_that_stands_first_as_a_layer(world: World, acme: FakeS
     # Nor in a lock that somebody else wrote, over a store that somebody else filled.
     attached = [
         {**bare(one), "artifactType": one["artifactType"], "subject": subject["digest"], "how": "referrer"}
-        for subject, one in made
+        for subject, one in sorted(made, key=lambda pair: str(pair[0]["digest"]))
     ]
     item = {"name": NAME, "kind": "image", "source": "oci:made:v1", "phase": "registry", "bytes": 1}
     item |= {"root": bare(root), "attached": sorted(attached, key=lambda one: str(one["subject"]))}
