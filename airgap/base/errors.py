@@ -1,4 +1,4 @@
-"""The exception tree. Imports no other module of airgap, so that every layer can use it.
+"""The exception tree. Imports only `text` of airgap, so that every layer can use it.
 
     AirgapError                exit  cause
     ├── InputError              2    the user's input: the request, a resource file or a flag
@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Literal, Self
 
+from airgap.base.text import Lines, message
+
 Side = Literal["", "origin", "destination"]
 """Where something comes from, or where it goes."""
 
@@ -39,6 +41,10 @@ def brief(text: str) -> str:
     return "\n".join(map(_brief_line, lines[:MAX_LINES])) + ("\n…" if len(lines) > MAX_LINES else "")
 
 
+def _said(text: str) -> Lines:
+    return Lines(brief(message(text)))
+
+
 def _brief_line(line: str) -> str:
     if len(line) <= MAX_LINE:
         return line
@@ -49,14 +55,14 @@ def _brief_line(line: str) -> str:
 class AirgapError(Exception):
     """Base of all expected failures.
 
-    `what` reads `got …, expected …` where possible. Longer texts are shortened here, at the place where every message
-    is made (`brief`).
+    `what` reads `got …, expected …` where possible. Here, where every message is made, longer texts are shortened
+    (`brief`), and what a text quotes is kept on one line: only `Lines` have several.
     """
 
     exit_code = 5
 
     def __init__(self, code: str, what: str, hint: str = "") -> None:
-        super().__init__(code, brief(what), brief(hint))
+        super().__init__(code, _said(what), _said(hint))
         self.also: Sequence[AirgapError] = ()
         """Other errors of the same run. The exit code is that of this error."""
 
@@ -66,18 +72,20 @@ class AirgapError(Exception):
         return str(self.args[0])
 
     @property
-    def what(self) -> str:
+    def what(self) -> Lines:
         """What is wrong and where."""
-        return str(self.args[1])
+        text: Lines = self.args[1]
+        return text
 
     @property
-    def hint(self) -> str:
+    def hint(self) -> Lines:
         """The next step, or `""` if there is none."""
-        return str(self.args[2])
+        text: Lines = self.args[2]
+        return text
 
     def with_where(self, where: str) -> Self:
         """A copy of this error whose text begins with `where` it happened. This error is its cause."""
-        return self._reworded(f"{where}: {self.what}", self.hint)
+        return self._reworded(Lines(f"{message(where)}: {self.what}"), self.hint)
 
     def with_hint(self, hint: str) -> Self:
         """A copy of this error with another next step. This error is its cause."""
@@ -85,14 +93,14 @@ class AirgapError(Exception):
 
     def _reworded(self, what: str, hint: str) -> Self:
         made = copy(self)
-        made.args = (self.code, brief(what), brief(hint))
+        made.args = (self.code, _said(what), _said(hint))
         made.__cause__ = self
         return made
 
     def __str__(self) -> str:
         # The code goes at the end of the first line, because the following lines are a list.
         first, line, rest = self.what.partition("\n")
-        return f"{first} [{self.code}]{line}{rest}"
+        return Lines(f"{first} [{self.code}]{line}{rest}")
 
     def as_dict(self) -> dict[str, str]:
         """The error as a `--json` object: keys `code`, `error`, `hint`."""

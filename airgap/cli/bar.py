@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from airgap.cli.output import visible
+from airgap.base.text import message as shown
+from airgap.base.text import one_line, visible
 
 REFRESH = 0.2
 """Seconds between two drawings: smooth, without load."""
@@ -79,7 +80,7 @@ class Bar:
         if self._stream is not None:
             with self._lock:
                 self._erase()
-                self._stream.write(message + "\n")
+                self._stream.write(visible(shown(message)) + "\n")
                 self._stream.flush()
 
     def close(self) -> None:
@@ -125,7 +126,7 @@ class Bar:
         if self._items:
             parts.append(f"{self._items_done}/{self._items}")
         if self._item:
-            parts.append(visible(self._item))
+            parts.append(one_line(self._item))
         return "  ".join(parts)
 
     def _erase(self) -> None:

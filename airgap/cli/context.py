@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.base.errors import AirgapError, InputError, StoreError, brief
 from airgap.base.progress import Progress, Silent
+from airgap.base.text import Lines, visible, visible_json
+from airgap.base.text import message as shown
 from airgap.base.times import utc_text
 from airgap.cli.bar import Bar
-from airgap.cli.output import Messages, visible, write
+from airgap.cli.output import Messages, write
 from airgap.version import VERSION
 
 if TYPE_CHECKING:
@@ -83,12 +85,12 @@ class Context:
             self._bar = None
 
     def note(self, message: str) -> None:
-        """Writes a message for people to stderr."""
+        """Writes a message for people to stderr, on one line if it is not `Lines`."""
         message = brief(message)
         self.end_progress()
         self.log(message)
         if not self.quiet:
-            Messages().write(visible(message) + "\n")
+            Messages().write(visible(shown(message)) + "\n")
 
     def log(self, message: str) -> None:
         """Writes a line to the log file. A full disk is reported once, and the work goes on without the log file."""
@@ -103,30 +105,33 @@ class Context:
 
     def log_line(self, message: str) -> bytes:
         """A line, as it is written to the log file."""
-        return f"{utc_text(self.now())} {message}\n".encode(errors="backslashreplace")
+        return f"{utc_text(self.now())} {visible(shown(message))}\n".encode()
 
-    def result(self, document: Any, text: str) -> None:
+    def result(self, document: Any, text: str | list[str]) -> None:
         """Writes the command's result to stdout: `document` with `--json`, otherwise `text`.
 
-        A failure to write it must not change what the command does: the error is kept in `unheard` for the end.
+        A text is one line; several are a list, or `Lines`. So no name can make a line of its own. A failure to write it
+        must not change what the command does: the error is kept in `unheard` for the end.
         """
         self.end_progress()
         try:
             if self.as_json:
                 write_json(document)
             elif text:
-                write(visible(text if text.endswith("\n") else text + "\n"))
+                whole = Lines.of(text) if isinstance(text, list) else shown(text)
+                write(visible(whole if whole.endswith("\n") else whole + "\n"))
         except StoreError as error:
             self.unheard = error
 
-    def result_lines(self, documents: Iterable[Any], text: str) -> None:
+    def result_lines(self, documents: Iterable[Any], text: list[str]) -> None:
         """As `result`, but with `--json` one document per line, for results that may be long."""
-        if self.as_json:
-            dumped = [json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in documents]
-            text = "".join(dumped)
+        if not self.as_json:
+            self.result(None, text)
+            return
         self.end_progress()
+        dumped = [json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in documents]
         try:
-            write(text if self.as_json else visible(text))
+            write(visible_json("".join(dumped)))
         except StoreError as error:
             self.unheard = error
 
@@ -239,4 +244,4 @@ def _no_log_file(path: Path, why: str) -> InputError:
 
 def write_json(document: Any) -> None:
     """Writes one document to stdout, for scripts."""
-    write(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+    write(visible_json(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True)) + "\n")

@@ -165,7 +165,7 @@ def _run(demo: Demo) -> int:
         demo.airgap("one flipped byte inside is found", audit, exits.NO)
     rows = [("CLAIM", "COMMAND", "RESULT"), *demo.rows]
     document = {"rows": [dict(zip(("claim", "command", "result"), row, strict=True)) for row in demo.rows]}
-    demo.context.result(document, "\n" + table(rows))
+    demo.context.result(document, ["", *table(rows)])
     return exits.DONE if demo.good else exits.BUG
 
 

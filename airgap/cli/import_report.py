@@ -33,7 +33,7 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         "missingVolumes": done.missing_volumes,
         "receipt": done.receipt is not None,
     }
-    context.result(document, _tables(done) + _summary(done, dry_run=dry_run))
+    context.result(document, [*_tables(done), *_summary(done, dry_run=dry_run)])
     for line in done.failed:
         context.note(f"airgap: {line.form.item} at {line.destination.url}: {line.error}")
         if line.error is not None and line.error.hint:
@@ -44,23 +44,23 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
     return _exit(done, dry_run=dry_run)
 
 
-def _tables(done: Imported) -> str:
+def _tables(done: Imported) -> list[str]:
     """One table per destination, headed by its address if there are several; reasons follow their table."""
     # The errors of lines are reported on stderr, with the next step.
     told = {str(line.error) for line in done.failed}
     by_url: dict[str, list[Change]] = {}
     for url, change in done.changes:
         by_url.setdefault(url, []).append(change)
-    text = ""
+    lines: list[str] = []
     for url, changes in by_url.items():
-        text += f"{url}\n" if len(by_url) > 1 else ""
-        text += table([HEADING, *(_row(change) for change in changes)])
-        text += "".join(
-            f"  {one.at} {one.name or one.digest}: {one.outcome}: {one.reason}\n"
+        lines += [url] if len(by_url) > 1 else []
+        lines += table([HEADING, *(_row(change) for change in changes)])
+        lines += [
+            f"  {one.at} {one.name or one.digest}: {one.outcome}: {one.reason}"
             for one in changes
             if one.reason and one.reason not in told
-        )
-    return text
+        ]
+    return lines
 
 
 def _row(change: Change) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def _row(change: Change) -> tuple[str, ...]:
     return (str(change.outcome), change.at, name, change.digest[:19], before)
 
 
-def _summary(done: Imported, *, dry_run: bool) -> str:
+def _summary(done: Imported, *, dry_run: bool) -> list[str]:
     counts: dict[str, int] = {}
     for _, change in done.changes:
         counts[str(change.outcome)] = counts.get(str(change.outcome), 0) + 1
@@ -87,7 +87,7 @@ def _summary(done: Imported, *, dry_run: bool) -> str:
         )
     elif not dry_run and done.receipt is None:
         lines.append("no receipt was signed (no --key); the next import and audit check everything again")
-    return "\n".join(lines)
+    return lines
 
 
 def _exit(done: Imported, *, dry_run: bool) -> int:
@@ -134,7 +134,7 @@ def report_store(taken: Taken, store: Path, context: Context, *, dry_run: bool) 
     lines += [f"  {one.name}: not moved: {one.reason}" for one in taken.kept]
     for path in taken.locks:
         lines += [f"  {path}", f"    next: airgap scan {path} --store {store} …"]
-    context.result(document, "\n".join(lines))
+    context.result(document, lines)
     if taken.waits and not dry_run:
         return exits.UPSTREAM
     return exits.NO if taken.kept else exits.DONE

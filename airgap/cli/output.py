@@ -58,19 +58,6 @@ def _drop() -> None:
     os.close(null)
 
 
-_HIDDEN = {
-    code: f"\\u{code:04x}"
-    for code in (*range(32), *range(127, 160), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-    if chr(code) not in "\t\n"
-}
-"""Characters that move a terminal's cursor, colour it or reverse its text. Names from outside may contain them."""
-
-
-def visible(text: str) -> str:
-    """A text for people, in which each character that a terminal would obey is replaced by its escape."""
-    return text.translate(_HIDDEN)
-
-
 class Messages:
     """stderr, as a stream that never fails."""
 

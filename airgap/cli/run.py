@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from airgap.base.disk import disk_error
 from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError, UpstreamError
+from airgap.base.text import Lines, one_line, visible
 from airgap.cli import exits, process
 from airgap.cli.app import build
 from airgap.cli.context import Context
-from airgap.cli.output import Messages, visible
+from airgap.cli.output import Messages
 
 
 def run(argv: Sequence[str]) -> int:
@@ -56,7 +57,7 @@ def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> in
     if context is not None:
         context.end_progress()
         for one in errors:
-            context.log(f"error {one}")
+            context.log(Lines(f"error {one}"))
     if as_json:
         from airgap.cli.context import write_json
 
@@ -83,7 +84,7 @@ def _next(error: AirgapError) -> str:
 def _interrupted(argv: Sequence[str], context: Context | None) -> int:
     if context is not None:
         context.end_progress()
-    command = shlex.join(["airgap", *argv])
+    command = one_line(shlex.join(["airgap", *argv]))
     Messages().write(f"\nairgap: interrupted. Nothing is lost; to continue, run the same command:\n  {command}\n")
     if context is not None:
         context.close()
@@ -92,7 +93,7 @@ def _interrupted(argv: Sequence[str], context: Context | None) -> int:
 
 
 def _bug(context: Context | None) -> int:
-    text = traceback.format_exc()
+    text = Lines(visible(traceback.format_exc()))
     if context is not None:
         context.end_progress()
         context.log(text)

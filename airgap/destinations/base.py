@@ -13,7 +13,7 @@ from airgap.content.forms import Change, Form, Graph, Refs, Signs, Tree
 
 Key = tuple[str, str]
 """(at, name) of a line at one destination."""
-RESTORE = "--restore adds content and never moves a name"
+RESTORE = "--restore never moves a name"
 SETTLED = (
     "this delivery has published the name already, and it was changed since: remove it there first, or cut a new one"
 )
@@ -79,8 +79,9 @@ class Run:
 
         `there` is false if the name does not exist, `file` true if the name is that of a file: `--deep` repairs it.
         """
-        why = self.precedence.keeps((change.at, change.name), there=there, repair=file and self.deep)
-        return why or (RESTORE if self.add_only and there else "")
+        if self.add_only and there:
+            return RESTORE
+        return self.precedence.keeps((change.at, change.name), there=there, repair=file and self.deep)
 
 
 FormT = TypeVar("FormT", bound=Form)

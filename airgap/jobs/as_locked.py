@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from airgap.acceptance.open import Opened
 from airgap.base.errors import AbsentError, AirgapError, IntegrityError, NotAsLockedError
 from airgap.base.parallel import parallel
+from airgap.base.text import Lines
 from airgap.content.forms import Form
 from airgap.content.graph import Descriptor, Source
 from airgap.content.item import Item
@@ -61,6 +62,6 @@ def _raise(found: Sequence[tuple[Item, Sequence[str]]]) -> None:
     if wrong:
         raise NotAsLockedError(
             "not-as-locked",
-            "\n  ".join([f"the content differs from its lock: {wrong[0]}", *wrong[1:]]),
+            Lines.of([f"the content differs from its lock: {wrong[0]}", *wrong[1:]], "\n  "),
             "none of it was given a name here; have it locked and pulled again in the connected zone",
         )

@@ -231,7 +231,7 @@ def _names(roots: Sequence[tuple[Item, Descriptor]]) -> dict[str, tuple[Item, De
 def _planned(opened: Opened, layout: Layout, written: Written, ledger: Ledger) -> list[Change]:
     """What becomes of each name of the store."""
     precedence = written.precedence(STORE, opened.media.digest, ledger.known())
-    add_only = opened.admitted.standing is Standing.RESTORE
+    add_only = ledger.restore
     plan = []
     for name, (item, place) in _names(opened.roots()).items():
         held = layout.find(name)
@@ -240,7 +240,7 @@ def _planned(opened: Opened, layout: Layout, written: Written, ledger: Ledger) -
             plan.append(replace(change, outcome=ChangeOutcome.PRESENT))
             continue
         there = held is not None
-        why = precedence.keeps(("", name), there=there, repair=False) or (RESTORE if add_only and there else "")
+        why = RESTORE if add_only and there else precedence.keeps(("", name), there=there, repair=False)
         outcome = ChangeOutcome.MOVED if there else ChangeOutcome.WRITE
         plan.append(replace(change, outcome=ChangeOutcome.REFUSED if why else outcome, reason=why))
     return plan

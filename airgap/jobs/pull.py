@@ -307,7 +307,7 @@ def _names(results: Sequence[Pulled]) -> dict[str, Descriptor]:
 def _explain(result: Pulled) -> AirgapError:
     error = result.error
     assert error is not None  # noqa: S101  (asked by the caller)
-    hint = error.hint
+    hint: str = error.hint
     if isinstance(error, NotFoundError):
         hint = hint or "upstream no longer has the locked content: `airgap lock --check` shows what moved"
     if isinstance(error, IntegrityError) and not hint:

@@ -20,8 +20,8 @@ from airgap.statements.statement import Statement
 NOT_CHECKED = "not checked: `airgap verify` checks the signatures"
 
 
-def describe(thing: Path) -> tuple[Any, str]:
-    """A JSON document and a text about a lock, a delivery, a statement or a store. Raises `InputError`."""
+def describe(thing: Path) -> tuple[Any, list[str]]:
+    """A JSON document and lines about a lock, a delivery, a statement or a store. Raises `InputError`."""
     if thing.is_dir():
         return _delivery(thing) if (thing / INDEX_NAME).exists() else _store(thing)
     data, kind = read_thing(thing)
@@ -29,9 +29,8 @@ def describe(thing: Path) -> tuple[Any, str]:
         envelope = open_bundle(data, str(thing), MAX_EVIDENCE_BUNDLE)
         statement = Statement.parse(envelope.payload, str(thing)).as_dict()
         lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in statement.items()]
-        return {**statement, "hint": envelope.hint}, "\n".join(
-            [*lines, f"signed by hint {envelope.hint}", _who_checks(str(statement["kind"]))]
-        )
+        lines += [f"signed by hint {envelope.hint}", _who_checks(str(statement["kind"]))]
+        return {**statement, "hint": envelope.hint}, lines
     lock = lock_of(data, kind, thing)
     lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}"]
     for item in lock.items:
@@ -40,7 +39,7 @@ def describe(thing: Path) -> tuple[Any, str]:
             f"         {a.how} {a.tag or a.descriptor.artifact_type} {a.descriptor.digest} on {a.subject.short}"
             for a in item.attached
         ]
-    return lock.as_dict(), "\n".join(lines)
+    return lock.as_dict(), lines
 
 
 def _who_checks(kind: str) -> str:
@@ -52,7 +51,7 @@ def _who_checks(kind: str) -> str:
     return "not checked: " + by.get(kind, "`airgap verify` checks it with the delivery that it belongs to")
 
 
-def _delivery(folder: Path) -> tuple[Any, str]:
+def _delivery(folder: Path) -> tuple[Any, list[str]]:
     media = open_media([folder])
     index = Index.decode(media.index_bytes)
     journey, contents = index.journey, index.contents
@@ -73,13 +72,10 @@ def _delivery(folder: Path) -> tuple[Any, str]:
     else:
         lines += [f"  {line}" for line in found.lines()]
         document["judged"] = found.as_dict()
-    return document, "\n".join([*lines, NOT_CHECKED])
+    return document, [*lines, NOT_CHECKED]
 
 
-def _store(folder: Path) -> tuple[Any, str]:
+def _store(folder: Path) -> tuple[Any, list[str]]:
     rows = items(folder)
-    text = "\n".join(f"  {row.name}  {row.digest}" for row in rows)
-    return {
-        "store": str(folder),
-        "items": [row.as_dict() for row in rows],
-    }, f"store {folder}, {len(rows)} names\n{text}"
+    lines = [f"store {folder}, {len(rows)} names", *(f"  {row.name}  {row.digest}" for row in rows)]
+    return {"store": str(folder), "items": [row.as_dict() for row in rows]}, lines

@@ -33,10 +33,10 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The result: a JSON document, the same in words, and notes for people."""
+    """The result: a JSON document, the same in lines, and notes for people."""
 
     document: dict[str, Any]
-    text: str
+    lines: list[str]
     notes: tuple[str, ...] = ()
 
 
@@ -47,7 +47,7 @@ def look(thing: Path) -> Look:
     data = read_input(thing, MAX_LOCK, "unknown-thing")
     if data.lstrip()[:1] == b"{":
         root = load_root(thing.stem, thing)
-        return Look(_root(root), "\n".join(_root_lines(root)))
+        return Look(_root(root), _root_lines(root))
     found = [one for one in load(thing) if isinstance(one, Policy | Trust)]
     if not found:
         raise InputError(
@@ -57,7 +57,7 @@ def look(thing: Path) -> Look:
         )
     looks = [_policy(one) if isinstance(one, Policy) else _trust(one) for one in found]
     document = {key: value for one in looks for key, value in one.document.items()}
-    return Look(document, "\n".join(one.text for one in looks))
+    return Look(document, [line for one in looks for line in one.lines])
 
 
 def described_root(root: TrustRoot) -> tuple[dict[str, Any], list[str]]:
@@ -68,7 +68,7 @@ def described_root(root: TrustRoot) -> tuple[dict[str, Any], list[str]]:
 def described_trust(trust: Trust) -> tuple[dict[str, Any], list[str]]:
     """A Trust resource: the JSON document, and the lines for people."""
     found = _trust(trust)
-    return found.document["trust"], found.text.splitlines()
+    return found.document["trust"], found.lines
 
 
 def age(root: TrustRoot) -> str:
@@ -108,7 +108,7 @@ def _policy(policy: Policy) -> Look:
         signs = f", signs with {how}" if how else ""
         lines += [f"key {key['name']!r} {key['spki']}", f"      {_times(key)}{signs}"]
     document = {"name": policy.name, "trustRoots": [_root(root) for root in roots], "keys": keys}
-    return Look({"policy": document}, "\n".join(lines))
+    return Look({"policy": document}, lines)
 
 
 def _policy_key(key: PolicyKey) -> dict[str, str | None]:
@@ -148,7 +148,7 @@ def _trust(trust: Trust) -> Look:
             f"      {_times(entry)}{revoked}",
         ]
     document = {"sovereign": trust.sovereign, "require": list(trust.require), "keys": keys}
-    return Look({"trust": document}, "\n".join(lines))
+    return Look({"trust": document}, lines)
 
 
 def _times(key: dict[str, str | None]) -> str:
@@ -177,11 +177,11 @@ def _folder(folder: Path) -> Look:
             entry["newest"] = _root(root)
         roots.append(entry)
         notes += [f"{store.folder / file} ignored: no record names it" for file in store.unlisted()]
-    return Look({"roots": roots}, "\n".join(lines), tuple(notes))
+    return Look({"roots": roots}, lines, tuple(notes))
 
 
 def _version_lines(name: str, versions: Sequence[Version]) -> list[str]:
-    return [
-        f"{name} version {one.number}, since {utc_text(one.added)}, from {one.origin}\n    {one.path}"
-        for one in versions
-    ]
+    lines = []
+    for one in versions:
+        lines += [f"{name} version {one.number}, since {utc_text(one.added)}, from {one.origin}", f"    {one.path}"]
+    return lines

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from airgap.base.errors import InputError
+from airgap.base.text import Lines
 
 Steps = tuple[str | int, ...]
 """The path to a value: field names and list indexes from the top of the document."""
@@ -55,7 +56,7 @@ def answer(label: str, problems: Iterable[Problem], hint: str = "") -> InputErro
     lines = [f"{label}:{problem.mark}: {problem.text}" for problem in ordered[:MAX_SHOWN]]
     if len(ordered) > MAX_SHOWN:
         lines.append(f"{label}: and {len(ordered) - MAX_SHOWN} more")
-    return InputError("bad-resource", "\n".join(lines), hint)
+    return InputError("bad-resource", Lines.of(lines), hint)
 
 
 def spell(steps: Steps) -> str:

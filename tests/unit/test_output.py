@@ -2,20 +2,79 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+from io import FileIO
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from airgap.base.errors import InputError
+from airgap.base.text import Lines, one_line, visible
 from airgap.cli.bar import Bar
 from airgap.cli.context import Context
-from airgap.cli.output import visible
+from airgap.cli.words import table
 
 
 def test_what_a_terminal_would_obey_is_spelled_out() -> None:
     assert visible("a\tb\n") == "a\tb\n"
     assert visible("no\x1b[1A\ryes\x9b2J\u202e") == r"no\u001b[1A\u000dyes\u009b2J\u202e"
     assert visible("Müller 東京 ×") == "Müller 東京 ×"
+
+
+HOSTILE = "a\nvol-2.tar  good\r\x1b[2K\x9b\u202e\u2028\u2066\u200b\xad\ud800\U000e0041\tb"
+SHOWN = r"a\nvol-2.tar  good\u000d\u001b[2K\u009b\u202e\u2028\u2066\u200b\u00ad\ud800\U000e0041\u0009b"
+
+
+def test_what_others_wrote_stays_on_its_line() -> None:
+    assert one_line(HOSTILE) == SHOWN
+    assert table([("A", "B"), (HOSTILE, "b")])[1:] == [f"{SHOWN}  b"]
+    assert str(InputError("bad-x", f"{HOSTILE}: bad", HOSTILE)) == f"{SHOWN}: bad [bad-x]"
+    error = InputError("bad-x", Lines.of(["two:", HOSTILE], "\n  "), HOSTILE).with_where(HOSTILE).with_hint(HOSTILE)
+    assert (str(error), error.hint) == (f"{SHOWN}: two: [bad-x]\n  {SHOWN}", SHOWN)
+    assert str(InputError("bad-y", error.what)) == f"{SHOWN}: two: [bad-y]\n  {SHOWN}"  # passed on, it keeps its lines
+    assert "\n" not in InputError("bad-z", f"it said {error}").what  # in a message of one line it has none
+
+
+@given(st.text(), st.text())
+def test_no_text_makes_a_line_or_moves_a_cursor(one: str, other: str) -> None:
+    assert all(one_line(text).isprintable() for text in (one, other))
+    assert len(table([("A",), (one,), (other,)])) == 3
+    assert len(str(InputError("bad-x", one, other)).splitlines()) == 1
+
+
+def test_messages_bars_logs_and_results_keep_to_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return False
+
+    stream, log = Terminal(), FileIO(tmp_path / "log", "wb")
+    context = Context(os.environ, log_file=log)
+    bar = Bar(stream, context.log, plain=True)
+    bar.note(f"note: {HOSTILE}")
+    bar.done(HOSTILE, "pass")
+    bar.item(HOSTILE)
+    bar.close()
+    assert (stream.getvalue(), SHOWN in bar.line()) == (f"note: {SHOWN}\n", True)
+    context.note(f"note: {HOSTILE}")
+    context.result({"name": HOSTILE}, [f"name {HOSTILE}", "end"])
+    context.result({"name": HOSTILE}, f"name {HOSTILE}")
+    said = capsys.readouterr()
+    assert said.err == f"note: {SHOWN}\n"
+    assert said.out == f"name {SHOWN}\nend\nname {SHOWN}\n"
+    log.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [f"note: {SHOWN}", f": {SHOWN}: pass", f"note: {SHOWN}"]
+    Context(os.environ, as_json=True).result({"name": HOSTILE}, "")
+    Context(os.environ, as_json=True).result_lines([{"name": HOSTILE}], [])
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert [json.loads(out[: out.index("}") + 1]), json.loads(out[out.index("}") + 1 :])] == [{"name": HOSTILE}] * 2
 
 
 def test_results_are_for_people_or_for_machines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,21 +72,20 @@ def _report(result: Audited, context: Context) -> None:
     end = f"{count(len(result.findings), 'name')} checked: " + (
         f"{len(result.drift)} not as expected" if result.drift else "all as expected"
     )
-    context.result(document, _drift(result) + end)
+    context.result(document, [*_drift(result), end])
 
 
-def _drift(result: Audited) -> str:
+def _drift(result: Audited) -> list[str]:
     """One table per destination, followed by the details that do not fit into a table."""
     found: dict[str, list[Finding]] = {}
     for finding in result.drift:
         found.setdefault(finding.destination, []).append(finding)
-    text = ""
+    lines: list[str] = []
     for url, findings in found.items():
         rows = [("STATE", "ITEM", "AT", "NAME", "EXPECTED", "FOUND")]
         rows += [(str(f.state), f.item, f.at, f.name, f.expected[:19], _other(f)) for f in findings]
-        details = "".join(f"  {_named(f)}: {f.detail}\n" for f in findings if f.detail)
-        text += f"{url}\n{table(rows)}{details}\n"
-    return text
+        lines += [url, *table(rows), *(f"  {_named(f)}: {f.detail}" for f in findings if f.detail), ""]
+    return lines
 
 
 def _other(finding: Finding) -> str:

@@ -133,10 +133,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "expires": utc_text(journey.expires),
         "volumes": [volume.as_dict() for volume in volumes],
     }
-    text = (
-        f"{options.to}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
-        f"{count(len(volumes), 'volume')}, {human(total)}; expires {utc_text(journey.expires)}\n"
-        f"  {cut.digest}  signed by {options.role}"
-    )
+    text = [
+        (
+            f"{options.to}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
+            f"{count(len(volumes), 'volume')}, {human(total)}; expires {utc_text(journey.expires)}"
+        ),
+        f"  {cut.digest}  signed by {options.role}",
+    ]
     context.result(document, text)
     return exits.DONE

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.base.errors import InputError
+from airgap.base.text import Lines
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import Parser, command, existing
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     [words] = [action for action in parser.child("help").arguments() if action.dest == "words"]
     words.choices = [name for name in parser.commands() if name != "help"]
     script = shtab.complete(parser, shell=arguments.shell)
-    context.result({"shell": arguments.shell, "script": script}, script)
+    context.result({"shell": arguments.shell, "script": script}, Lines(script))
     return exits.DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from airgap.base.text import Lines
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import Parser, command
@@ -31,5 +32,5 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     for word in arguments.words:
         parser = parser.child(word)
     text = parser.format_help()
-    context.result({"command": parser.prog, "help": text}, text)
+    context.result({"command": parser.prog, "help": text}, Lines(text))
     return exits.DONE

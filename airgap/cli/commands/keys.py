@@ -106,10 +106,10 @@ def generate(arguments: argparse.Namespace, context: Context) -> int:
 
     prefix: Path = arguments.prefix
     private, public = make_keys(prefix, lambda: context.password(arguments, Path(f"{prefix}.key"), confirm=True))
-    text = (
-        f"{private}   private key: keep it, and its password, where only you can read them\n"
-        f"{public}   public key: give it to those who verify; for a role, add it to the Trust resource"
-    )
+    text = [
+        f"{private}   private key: keep it, and its password, where only you can read them",
+        f"{public}   public key: give it to those who verify; for a role, add it to the Trust resource",
+    ]
     context.result({"private": str(private), "public": str(public)}, text)
     return exits.DONE
 
@@ -125,7 +125,7 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
         "spki": str(key.digest),
         "hint": key.key_id,
     }
-    context.result(document, "\n".join(f"{name:<10} {value}" for name, value in document.items()))
+    context.result(document, [f"{name:<10} {value}" for name, value in document.items()])
     return exits.DONE
 
 
@@ -147,7 +147,7 @@ def _report_one(found: OpenedKey, context: Context) -> int:
     if listed is not None:
         document |= {"name": listed.key.name, "role": listed.key.role, "days": listed.days}
         lines.append(f"{listed.key.name}: {listed.key.role}, {count(listed.days, 'day')} left")
-    context.result(document, "\n".join([*lines, document["publicKey"]]))
+    context.result(document, [*lines, *document["publicKey"].splitlines()])
     return exits.DONE
 
 
@@ -200,8 +200,8 @@ def rotate(arguments: argparse.Namespace, context: Context) -> int:
     if not found.changes:
         lines = [f"no change: {options.new} has the same content as {options.old}; no approval is needed"]
     elif by is None:
-        lines.append(f"not approved: {document['digest']}\n  next: airgap sign {options.new} --key OFFICER.key")
+        lines += [f"not approved: {document['digest']}", f"  next: airgap sign {options.new} --key OFFICER.key"]
     else:
-        lines.append(f"approved by {by}: {document['digest']}\n  next: mv {options.new} {options.old}")
-    context.result(document, "\n".join(lines))
+        lines += [f"approved by {by}: {document['digest']}", f"  next: mv {options.new} {options.old}"]
+    context.result(document, lines)
     return exits.NO if found.changes and by is None else exits.DONE

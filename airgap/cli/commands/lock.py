@@ -83,12 +83,12 @@ def run_lock(arguments: argparse.Namespace, context: Context) -> int:
         "changes": made.changes,
     }
     if options.check:
-        text = _rows(made.changes) if made.changes else "upstream has not moved"
-        context.result(document, text if made.before is not None else f"{made.output} does not exist yet")
+        lines = _rows(made.changes) if made.changes else ["upstream has not moved"]
+        context.result(document, lines if made.before is not None else f"{made.output} does not exist yet")
         return exits.NO if made.changes or made.before is None else exits.DONE
     size = sum(item.bytes for item in made.lock.items)
-    summary = f"{made.output}: {count(len(made.lock.items), 'item')}, {human(size)} known, {made.lock.digest}\n"
-    context.result(document, summary + (_rows(made.changes) if made.changes else ""))
+    summary = f"{made.output}: {count(len(made.lock.items), 'item')}, {human(size)} known, {made.lock.digest}"
+    context.result(document, [summary, *(_rows(made.changes) if made.changes else ())])
     return exits.DONE
 
 
@@ -102,7 +102,7 @@ def run_diff(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE
 
 
-def _rows(rows: list[dict[str, str]]) -> str:
+def _rows(rows: list[dict[str, str]]) -> list[str]:
     lines = [("CHANGE", "KIND", "NAME", "DETAIL")]
     lines += [(row["change"], row["kind"], row["name"], row["detail"]) for row in rows]
     return table(lines)

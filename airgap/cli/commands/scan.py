@@ -96,8 +96,8 @@ def _document(result: ScanResult, options: ScanOptions) -> dict[str, Any]:
     }
 
 
-def _text(result: ScanResult, options: ScanOptions) -> str:
-    return "\n".join(line for one in result.locks for line in _lock_lines(one, options))
+def _text(result: ScanResult, options: ScanOptions) -> list[str]:
+    return [line for one in result.locks for line in _lock_lines(one, options)]
 
 
 def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:

@@ -69,8 +69,8 @@ def run_show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap show`."""
     from airgap.report.things import describe
 
-    document, text = describe(arguments.thing)
-    context.result(document, text)
+    document, lines = describe(arguments.thing)
+    context.result(document, lines)
     return exits.DONE
 
 

@@ -107,14 +107,14 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     path = None if done.path is None else str(done.path)
     document = {"signature": path, "subject": subject, "role": options.role, "seen": looked}
     if done.path is None:
-        text = f"dry run: nothing was signed\n  next: to sign exactly this, add --digest {subject}"
+        text = ["dry run: nothing was signed", f"  next: to sign exactly this, add --digest {subject}"]
     else:
-        text = f"{path}: approves {subject}" + (_next(options, done.seen, done.path) if options.out else "")
+        text = [f"{path}: approves {subject}", *(_next(options, done.seen, done.path) if options.out else ())]
     context.result(document, text)
     return exits.DONE
 
 
-def _next(options: SignOptions, seen: Seen, path: Path) -> str:
+def _next(options: SignOptions, seen: Seen, path: Path) -> list[str]:
     """The command that uses an approval which is not next to the thing that it approves."""
     from airgap.statements.approval import Approvable
 
@@ -126,4 +126,4 @@ def _next(options: SignOptions, seen: Seen, path: Path) -> str:
         Approvable.WAIVER: f"airgap scan … --waiver {thing} --approval {path}",
         Approvable.LOCK: f"airgap bundle {thing} --approval {path} …",
     }
-    return f"\n  next: {commands[seen.approves.kind]}"
+    return [f"  next: {commands[seen.approves.kind]}"]

@@ -134,7 +134,7 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
     found = look(arguments.thing)
     for note in found.notes:
         context.note(f"note: {note}")
-    context.result(found.document, found.text)
+    context.result(found.document, list(found.lines))
     return exits.DONE
 
 
@@ -190,5 +190,5 @@ def _report(pinned: Pinned, options: AddOptions, context: Context) -> int:
         "present": weighed.present,
         "dryRun": options.dry_run,
     }
-    context.result(document, "\n".join(lines))
+    context.result(document, lines)
     return exits.DONE

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.TRUST if found.bad else exits.DONE
 
 
-def _text(found: Verified, judged: list[str], *, index_only: bool) -> str:
+def _text(found: Verified, judged: list[str], *, index_only: bool) -> list[str]:
     opened = found.opened
     journey = opened.index.journey
     lines = [
@@ -81,8 +81,8 @@ def _text(found: Verified, judged: list[str], *, index_only: bool) -> str:
     ]
     lines += [f"  {line}" for line in judged]
     if index_only:
-        return "\n".join([*lines, "  signatures, locks and statements are valid; the volumes were not read"])
+        return [*lines, "  signatures, locks and statements are valid; the volumes were not read"]
     rows = [("FILE", "STATE", "")] + [(one.name, one.state, one.detail) for one in found.files]
     bad = len(found.bad)
     end = f"missing or damaged: {count(bad, 'file')}" if bad else "every byte is as signed"
-    return "\n".join(lines) + "\n" + table(rows) + end
+    return [*lines, *table(rows), end]

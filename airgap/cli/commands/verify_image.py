@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "attached": [one.as_dict() for one in found.case.item.attached],
         **made.as_dict(),
     }
-    context.result(document, "\n".join(_lines(found.case, policy, made)))
+    context.result(document, list(_lines(found.case, policy, made)))
     return exits.DONE if made.passed else exits.NO
 
 

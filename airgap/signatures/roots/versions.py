@@ -20,6 +20,7 @@ from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked, make_folder, write_durably
 from airgap.base.errors import InputError, IntegrityError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.text import Lines
 from airgap.base.times import utc_text
 from airgap.signatures.roots.instances import Window
 from airgap.signatures.roots.trust_root import MAX_ROOT, TrustRoot, merge
@@ -199,7 +200,7 @@ class RootStore:
         what = f"trust root {self.name!r}: it lacks parts of the newest version here"
         raise TrustError(
             "root-shrinks",
-            "\n  ".join([f"{what}:", *changes.less]),
+            Lines.of([f"{what}:", *changes.less], "\n  "),
             hint,
         )
 
