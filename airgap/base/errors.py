@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Literal, Self
 
-from airgap.base.text import Lines, message
+from airgap.base.text import Lines, message, one_line
 
 Side = Literal["", "origin", "destination"]
 """Where something comes from, or where it goes."""
@@ -42,7 +42,8 @@ def brief(text: str) -> str:
 
 
 def _said(text: str) -> Lines:
-    return Lines(brief(message(text)))
+    short = brief(text)
+    return Lines(short if isinstance(text, Lines) else one_line(short))
 
 
 def _brief_line(line: str) -> str:

@@ -75,7 +75,8 @@ def test_a_delivery_says_which_verdicts_waivers_and_trust_roots_it_has() -> None
     assert [one.outcome for _, one in found.verdicts] == ["pass", "pass"]
     assert [one.name for one in found.waivers] == ["tool"]
     assert set(found.roots) == {"acme", "other"}
-    document, text = describe(DELIVERY)
+    document, lines = describe(DELIVERY)
+    text = "\n".join(lines)
     assert document["judged"] == found.as_dict()
     assert document["judged"]["trustRoots"][0] == {"name": "acme", "digest": str(found.roots["acme"])}
     for words in (
@@ -99,6 +100,7 @@ def test_a_delivery_without_its_evidence_is_shown_all_the_same(tmp_path: Path) -
     (tmp_path / "media/evidence.tar").unlink()
     with pytest.raises(NotFoundError):
         look(tmp_path / "media")
-    document, text = describe(tmp_path / "media")
+    document, lines = describe(tmp_path / "media")
+    text = "\n".join(lines)
     assert "judged" not in document
     assert "evidence.tar is in none of the folders" in text

@@ -14,6 +14,7 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.errors import MAX_LINE, MAX_LINES, InputError, IntegrityError
+from airgap.base.text import Lines
 from airgap.delivery import tar as tape
 from airgap.delivery.index import Extent, Index
 from airgap.delivery.read import hash_file
@@ -151,5 +152,5 @@ def test_a_message_is_shortened_where_it_is_made() -> None:
     assert error.what.startswith("first: got 'xxx")
     assert error.what.endswith("xxx', expected y")
     assert InputError("code", "x" * MAX_LINE).what == "x" * MAX_LINE
-    lines = InputError("code", "line\n" * 100_000).what.split("\n")
+    lines = InputError("code", Lines("line\n" * 100_000)).what.split("\n")
     assert (len(lines), lines[0], lines[-1]) == (MAX_LINES + 1, "line", "…")
