@@ -28,10 +28,9 @@ RUN /opt/build/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isol
  && /opt/airgap/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl \
  && /opt/airgap/bin/pip check
 
-# Inside the gap there is no model hub and no container engine to ask, so their clients stay out.
+# Inside the gap there is no container engine to ask, so its client stays out.
 FROM build AS build-gap
-RUN /opt/airgap/bin/pip uninstall -q -y \
-      docker huggingface-hub hf-xet httpx httpcore h11 anyio click fsspec filelock packaging tqdm \
+RUN /opt/airgap/bin/pip uninstall -q -y docker \
  && /opt/airgap/bin/pip check \
  && /opt/airgap/bin/pip uninstall -q -y pip setuptools
 

@@ -10,15 +10,14 @@ import fnmatch
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError, UpstreamError
+from airgap.base.errors import InputError, IntegrityError, TooLargeError
 from airgap.base.parallel import parallel
 from airgap.base.secrets import read_secret
 from airgap.base.streams import read_limited
@@ -39,8 +38,8 @@ from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
 
 if TYPE_CHECKING:
-    from airgap.net.http import Auth, Response
     from airgap.store.locate import Reach
+    from airgap.tools.hub import Hub, HubFile
 
 MODEL_TYPE = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
@@ -49,8 +48,6 @@ MAX_SMALL = 64 << 20
 """Bytes of a file that is not in LFS: the Hub itself refuses more than 10 MiB."""
 MAX_FILES = 19_000
 """Files of a model: layers of one manifest, which holds 4 MiB."""
-INFO_SECONDS = 60.0
-"""Seconds for the list of files: the library has no time limit of its own."""
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
@@ -120,131 +117,43 @@ def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFil
     return [LockedFile(path, digest, size) for path, (digest, size) in zip(paths, sums, strict=True)]
 
 
-def _auth(reach: Reach) -> tuple[Auth | None, str]:
+def _hub(reach: Reach) -> Hub:
+    """The Hub, with the token of Upstreams, which is read once for all files."""
     from airgap.net.http import Fixed
+    from airgap.tools.hub import Hub
 
     credentials = reach.http.host(Origin.of(reach.hub_endpoint)).credentials
-    if credentials is None or credentials.token_file is None:
-        return None, ""
-    token = read_secret(credentials.token_file)
-    return Fixed(f"Bearer {token}"), token
+    token = None if credentials is None else credentials.token_file
+    auth = None if token is None else Fixed(f"Bearer {read_secret(token)}")
+    return Hub(reach.http, reach.hub_endpoint, auth)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A commit of a repository on the Hub; the token is read once for all of its files."""
-
-    reach: Reach
-    repo: str
-    commit: str
-    auth: Auth | None
-
-    def opener(self, path: str) -> Opener:
-        """Opens a file of the commit. The Hub answers with a redirect to its CDN, which gets no token."""
-        endpoint = self.reach.hub_endpoint.rstrip("/")
-        url = f"{endpoint}/{self.repo}/resolve/{self.commit}/{quote(path)}"
-        return lambda offset: self.reach.http.open_stream(
-            url, offset, auth=self.auth, explain=lambda answer: _explain(answer, self.repo)
-        )
-
-
-def _hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, str]:
+def _on_hub(request: ModelRequest, reach: Reach) -> tuple[list[LockedFile], str, str]:
     """Files, commit and licence of a repository on the Hub."""
-    info = _model_info(request, reach)
-    commit = str(info.sha or "")
-    if len(commit) != 40:
-        raise UpstreamError(
-            "bad-hub-answer", f"{request.repo}: the Hub names no commit for {request.revision!r}", side="origin"
-        )
-    entries = {entry.rfilename: entry for entry in info.siblings or ()}
+    hub = _hub(reach)
+    model = hub.model(request.repo, request.revision)
+    entries = {entry.path: entry for entry in model.files}
     paths = _chosen(request, entries)
-    place = _Place(reach, request.repo, commit, _auth(reach)[0])
-    files = parallel(reach.jobs, lambda path: _hub_file(place, entries[path]), paths)
-    card = getattr(info, "card_data", None)
-    licence = getattr(card, "license", None) if card is not None else None
-    return files, commit, licence if isinstance(licence, str) else ""
+
+    def locked(path: str) -> LockedFile:
+        return _hub_file(request.repo, entries[path], hub.opener(request.repo, model.commit, path))
+
+    return parallel(reach.jobs, locked, paths), model.commit, model.licence
 
 
-def _model_info(request: ModelRequest, reach: Reach) -> Any:
-    """The library's answer, with its errors translated. It gets a token, so that it does not look for one itself."""
-    try:
-        from huggingface_hub import HfApi
-        from huggingface_hub.errors import (
-            GatedRepoError,
-            HFValidationError,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
-        )
-    except ImportError as error:
-        raise InputError(
-            "missing-extra",
-            "models from the Hub require the huggingface-hub library",
-            "pip install 'airgap[models]'",
-        ) from error
-    api = HfApi(endpoint=reach.hub_endpoint, token=_auth(reach)[1] or False)
-    try:
-        return api.model_info(request.repo, revision=request.revision, files_metadata=True, timeout=INFO_SECONDS)
-    except GatedRepoError as error:
-        raise UpstreamError(
-            "model-gated",
-            f"{request.repo}: the licence must be accepted first",
-            f"accept it at {reach.hub_endpoint}/{request.repo}, and set credentials.tokenFile in Upstreams",
-            side="origin",
-        ) from error
-    except RevisionNotFoundError as error:
-        raise NotFoundError(
-            "no-revision", f"{request.repo}: no revision {request.revision!r}", side="origin"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise NotFoundError(
-            "no-model",
-            f"{request.repo}: not found, or this account may not read it",
-            "check the name; a private repository needs credentials.tokenFile in Upstreams",
-            side="origin",
-        ) from error
-    except HFValidationError as error:
-        raise InputError(
-            "bad-repo",
-            f"{request.repo!r} is not the name of a model on the Hub: {error}",
-            "write organization/name in `repo:`",
-        ) from error
-    except Exception as error:
-        # Any error: besides its own, the library lets errors of its HTTP library through (requests before 1.0,
-        # httpx since), and errors of parsing an answer that is not from the Hub.
-        raise _other_fault(request, error) from error
-
-
-def _other_fault(request: ModelRequest, error: Exception) -> UpstreamError:
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    hint = "check the connection to the Hub, then run the same command again"
-    if status in (401, 403):
-        hint = "check the token in credentials.tokenFile in Upstreams"
-    words = " ".join(str(error).split()) or type(error).__name__
-    return UpstreamError("hub", f"{request.repo}: {words}", hint, status, side="origin")
-
-
-def _hub_file(place: _Place, entry: Any) -> LockedFile:
+def _hub_file(repo: str, entry: HubFile, opener: Opener) -> LockedFile:
     """A file with its digest: the LFS oid, or of a small file the sha256 of bytes that have the Git blob id."""
     if entry.lfs is not None:
-        return LockedFile(entry.rfilename, Digest(f"sha256:{entry.lfs.sha256}"), int(entry.lfs.size))
-    with place.opener(entry.rfilename)(0) as stream:
+        return LockedFile(entry.path, entry.lfs, entry.size)
+    with opener(0) as stream:
         data = read_limited(stream, MAX_SMALL + 1)
     if len(data) > MAX_SMALL:
-        what = f"{place.repo}: {entry.rfilename}: more than {MAX_SMALL} bytes, and not in LFS"
-        raise TooLargeError("too-large", what)
+        raise TooLargeError("too-large", f"{repo}: {entry.path}: more than {MAX_SMALL} bytes, and not in LFS")
     # Git's own naming (SHA-1): it ties the bytes to the commit that the Hub named, no more.
     oid = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    if entry.blob_id and entry.blob_id != oid:
-        what = f"{place.repo}: {entry.rfilename}: got Git blob {oid}, expected {entry.blob_id}"
-        raise IntegrityError("blob-mismatch", what)
-    return LockedFile(entry.rfilename, Digest.of(data), len(data))
-
-
-def _explain(response: Response, repo: str) -> UpstreamError:
-    error = response.error()
-    if response.status in (401, 403):
-        return error.with_hint(f"accept the licence of {repo} in a browser, and set credentials.tokenFile in Upstreams")
-    return error
+    if entry.blob and entry.blob != oid:
+        raise IntegrityError("blob-mismatch", f"{repo}: {entry.path}: got Git blob {oid}, expected {entry.blob}")
+    return LockedFile(entry.path, Digest.of(data), len(data))
 
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$"
@@ -320,7 +229,7 @@ class ModelKind(Kind[ModelRequest]):
         if asked.directory is not None:
             files = _directory(asked, asked.directory, reach.jobs)
         else:
-            files, revision, licence = _hub(asked, reach)
+            files, revision, licence = _on_hub(asked, reach)
         _, root = graph(asked.name, files)
         return Item(
             name=asked.name,
@@ -338,7 +247,8 @@ class ModelKind(Kind[ModelRequest]):
         opener: Callable[[str], Opener]
         if item.source.startswith("hf:"):
             repo = item.source.removeprefix("hf:")
-            opener = _Place(reach, repo, item.revision, _auth(reach)[0]).opener
+            hub = _hub(reach)
+            opener = lambda path: hub.opener(repo, item.revision, path)  # noqa: E731
         else:
             folder = reach.path(item.source.removeprefix("directory:"))
             opener = lambda path: open_file(folder / check_path(path, item.name))  # noqa: E731

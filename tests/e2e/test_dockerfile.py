@@ -185,7 +185,7 @@ def test_nothing_in_the_gap_image_fetches_software(gap: Image) -> None:
     programs = {path.name for path in gap.root.glob("**/bin/*")}
     assert programs & fetchers == set()
     assert {"airgap", "git", "python3"} <= programs
-    absent = ("pip", "setuptools", "ensurepip", "huggingface_hub", "hf_xet", "httpx", "docker")
+    absent = ("pip", "setuptools", "ensurepip", "docker")
     assert gap.modules(*absent) == set()
     assert [path for path in gap.root.glob("**/*-packages/*") if path.name in absent] == []
 
@@ -193,7 +193,7 @@ def test_nothing_in_the_gap_image_fetches_software(gap: Image) -> None:
 def test_each_image_has_the_libraries_of_its_zone(connected: Image, gap: Image) -> None:
     both = ("boto3", "sigstore", "zstandard")
     assert gap.modules(*both) == set(both)
-    more = (*both, "huggingface_hub", "docker")
+    more = (*both, "docker")
     assert connected.modules(*more, "pip") == set(more)
 
 

@@ -170,7 +170,7 @@ def test_a_token_that_is_wrong_is_said_to_be_without_being_shown(hf_endpoint: Hu
     assert "hf_unknown" not in str(error) + error.hint
 
 
-def test_the_librarys_own_token_is_not_used(
+def test_a_token_of_the_environment_is_not_used(
     hf_endpoint: HuggingFace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hf_endpoint.publish(REPO, small_model(tmp_path / "model"))

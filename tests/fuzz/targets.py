@@ -43,6 +43,7 @@ from airgap.statements.statement import Statement
 from airgap.store.archive import Archive
 from airgap.store.memory import Memory
 from airgap.store.registry.client import entries
+from airgap.tools.hub import read_model
 from airgap.tools.lfs import parse_pointer, read_batch
 from tests.fuzz.engine import Target
 from tests.parts.fake_sigstore import How
@@ -271,6 +272,17 @@ def lfs_answer(data: bytes) -> object:
         return read_batch(parse_json(data, "answer"), str)
     except ValueError as error:  # as the client does
         raise UpstreamError("lfs-answer", str(error)) from error
+
+
+def _hub() -> list[bytes]:
+    lfs = {"sha256": "3" * 64, "size": 9, "pointerSize": 134}
+    files = [{"rfilename": "a", "blobId": "1" * 40, "size": 3}, {"rfilename": "b", "blobId": "2" * 40, "lfs": lfs}]
+    return [compact({"sha": "0" * 40, "cardData": {"license": "mit"}, "siblings": files})]
+
+
+@target(_hub)
+def hub_answer(data: bytes) -> object:
+    return read_model(data, "acme/tiny")
 
 
 @target(lambda: [b'{"errors":[{"code":"DENIED","message":"no","detail":[]}]}', b'{"message":"no"}'])

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, InputError, UpstreamError
+from airgap.base.errors import InputError, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import read_node, read_verified
 from airgap.content.item import LockedFile
 from airgap.kinds.model import KIND, ModelRequest, graph
 from airgap.net.http import Client, Retries
 from airgap.store.locate import Reach
+from airgap.tools.hub import read_model
 from tests.parts.process import free_ports
 
 FILES = {
@@ -133,10 +135,45 @@ def test_a_hub_that_is_not_there_is_an_upstream_error(reach: Reach) -> None:
     reach.hub_endpoint = f"http://127.0.0.1:{port}"
     with pytest.raises(UpstreamError) as caught:
         KIND.resolve(ModelRequest(name="acme/tiny", repo="acme/tiny"), reach)
-    assert caught.value.code == "hub"
+    assert caught.value.code == "unreachable"
 
 
-def test_a_name_that_no_hub_has_is_refused(reach: Reach) -> None:
-    with pytest.raises(AirgapError) as caught:
-        KIND.resolve(ModelRequest(name="tiny", repo="a/b/c"), reach)
-    assert caught.value.code == "bad-repo"
+GOOD = {
+    "sha": "0" * 40,
+    "cardData": {"license": "mit"},
+    "siblings": [
+        {"rfilename": "a", "blobId": "1" * 40, "size": 3},
+        {"rfilename": "b", "blobId": "2" * 40, "size": 9, "lfs": {"sha256": "3" * 64, "size": 9, "pointerSize": 1}},
+    ],
+}
+
+
+def test_what_the_hub_answers() -> None:
+    model = read_model(json.dumps(GOOD).encode(), "acme/tiny")
+    assert (model.commit, model.licence, [file.path for file in model.files]) == ("0" * 40, "mit", ["a", "b"])
+    assert [(file.lfs, file.size) for file in model.files] == [(None, 0), (Digest("sha256:" + "3" * 64), 9)]
+    several = read_model(json.dumps(GOOD | {"cardData": {"license": ["mit", "x"]}}).encode(), "acme/tiny")
+    assert several.licence == ""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [],
+        GOOD | {"sha": None},
+        GOOD | {"sha": "main"},
+        GOOD | {"siblings": None},
+        GOOD | {"siblings": [1]},
+        GOOD | {"siblings": [{"rfilename": 1}]},
+        GOOD | {"siblings": [{"rfilename": "x" * 1025}]},
+        GOOD | {"siblings": [{"rfilename": "a", "blobId": "x"}]},
+        GOOD | {"siblings": [{"rfilename": "a", "lfs": {"sha256": "3", "size": 1}}]},
+        GOOD | {"siblings": [{"rfilename": "a", "lfs": {"sha256": "3" * 64, "size": "many"}}]},
+        GOOD | {"siblings": [{"rfilename": "a", "lfs": {"sha256": "3" * 64, "size": 2**60}}]},
+        GOOD | {"cardData": {"license": "x" * 256}},
+    ],
+)
+def test_an_answer_of_other_types_is_refused(odd: object) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        read_model(json.dumps(odd).encode(), "acme/tiny")
+    assert caught.value.code == "bad-hub-answer"
