@@ -266,6 +266,16 @@ def add_trust(parser: argparse._ActionsContainer, *, required: bool) -> None:
     )
 
 
+def add_signer_trust(parser: Parser) -> None:
+    """`--trust`, where only the signer's own key is checked."""
+    parser.add_argument(
+        "--trust",
+        type=Path,
+        metavar="FILE",
+        help="Trust resource of the receiving side; refuse to sign with a key that it does not accept in this role",
+    )
+
+
 def add_at(parser: Parser) -> None:
     """`--at`, for a delivery from an archive."""
     parser.add_argument(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from airgap.base.errors import TrustError
 from airgap.base.places import check_folder
 from airgap.bundling.bundle import DEFAULT_LIFE, BundleOrder, Cut, cut_delivery, select
 from airgap.bundling.evidence import beside, read_approval
@@ -15,6 +16,7 @@ from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.jobs.trust_roots import carried_roots
+from airgap.resources.load import load_trust
 from airgap.station.files import store_records
 from airgap.store.layout import Layout
 
@@ -42,6 +44,8 @@ class BundleOptions:
     """Approvals of locks that are not next to their lock."""
     trust_roots: tuple[tuple[str, Path], ...] = ()
     """Trust roots to include: the name that policies use, and the file."""
+    trust: Path | None = None
+    """The Trust resource of the receiving side: a key that it does not accept in this role is refused."""
     unscanned: bool = False
     """Accept locks without a verdict, for a station that will judge them."""
 
@@ -49,9 +53,9 @@ class BundleOptions:
 def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     """Cuts a signed delivery; continues where an interrupted run stopped.
 
-    1. Read the locks, and check that the delivery can be written. 2. Open the key. 3. Read the approvals and the trust
-    roots to include. 4. Compare the store's content with the locks: the far side would refuse what differs. 5. Cut
-    (`cut_delivery`): every blob is hashed, AIRGAP.json is written last.
+    1. Read the locks, and check that the delivery can be written. 2. Open the key, and ask the Trust resource about it.
+    3. Read the approvals and the trust roots to include. 4. Compare the store's content with the locks: the far side
+    would refuse what differs. 5. Cut (`cut_delivery`): every blob is hashed, AIRGAP.json is written last.
 
     Raises `InputError`, `PolicyError`, `IntegrityError`, `TrustError`, `StoreError`.
     """
@@ -60,7 +64,14 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     check_folder(options.to, "--to")
     layout, records = Layout(options.store), store_records(options.store)
     # 2.
-    signatory = signatory_of(options.key, options.role, records, surroundings)
+    trust = None if options.trust is None else load_trust(options.trust)
+    if trust is not None and trust.sovereign != options.sovereign:
+        raise TrustError(
+            "wrong-trust",
+            f"{options.trust}: the Trust resource is for {trust.sovereign!r}, the delivery for {options.sovereign!r}",
+            "pass the Trust resource of the receiving side",
+        )
+    signatory = signatory_of(options.key, options.role, records, surroundings, trust)
     # 3.
     approvals = [*options.approvals, *(path for lock in options.locks for path in beside(lock))]
     order = BundleOrder(

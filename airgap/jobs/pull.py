@@ -32,6 +32,7 @@ from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of, store_names
+from airgap.resources.load import load_trust
 from airgap.station.files import Records, pin_name, store_records
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
@@ -70,14 +71,16 @@ class PullOptions:
     """Signs the pull statements: a path, or a `pkcs11:` URI. Without a key, none are signed."""
     upstreams: Path | None = None
     """The Upstreams resource: how hosts are reached."""
+    trust: Path | None = None
+    """The Trust resource of the receiving side: a key that it does not accept as exporter is refused."""
     jobs: int = DEFAULT_JOBS
 
 
 def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
     """Fetches everything that locks name into a store; returns one `Pulled` per item.
 
-    1. Read the locks and the Upstreams resource, and check that the store can be written. 2. Open the key. 3. Make the
-    store, and fetch (`pull_locks`).
+    1. Read the locks and the Upstreams resource, and check that the store can be written. 2. Open the key, and ask the
+    Trust resource about it. 3. Make the store, and fetch (`pull_locks`).
 
     Content that was fetched and failed a check is in the result. Raises `InputError`, `UpstreamError`,
     `IntegrityError`, `StoreError`, `ToolError`. The same call goes on.
@@ -88,7 +91,8 @@ def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
     check_folder(options.store, "--store")
     records = store_records(options.store)
     # 2.
-    signatory = None if options.key is None else signatory_of(options.key, "exporter", records, surroundings)
+    trust = None if options.trust is None else load_trust(options.trust)
+    signatory = None if options.key is None else signatory_of(options.key, "exporter", records, surroundings, trust)
     # 3.
     layout = Layout(options.store, create=True, batch=True)
     progress, jobs = surroundings.progress(), options.jobs

@@ -12,12 +12,11 @@ from airgap.base.errors import InputError, IntegrityError
 from airgap.base.places import check_folder, check_unlinked
 from airgap.delivery.index import SIGNATURES
 from airgap.jobs.approvables import Seen, check, see
-from airgap.jobs.signing import signer_of
+from airgap.jobs.signing import check_role, signer_of
 from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_trust
 from airgap.statements.approval import Approvable, Approval
 from airgap.statements.log import StationLog
-from airgap.statements.trust import check_signer
 from airgap.station.files import Records
 from airgap.station.signatory import Signatory
 
@@ -92,11 +91,10 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
         return SignResult(seen, None)
     # 5.
     signer = signer_of(options.key, surroundings)
-    if trust is not None:
-        check_signer(trust, signer.key_id, options.role, surroundings.clock())
-    # 6.
     own = Records(surroundings.state_folder)
     log = StationLog(options.log) if options.log else own.log()
+    check_role(signer, options.role, log, surroundings, trust)
+    # 6.
     approval = Signatory(signer, options.role, log, surroundings.clock).sign(seen.digest, Approval(seen.approves))
     if not options.log:
         own.save_statement("approval", seen.digest, approval)  # its head reveals lines removed from that log

@@ -7,6 +7,7 @@ from airgap.jobs.surroundings import Surroundings
 from airgap.resources.trust import Trust
 from airgap.statements.keys.file import Signer
 from airgap.statements.keys.open import open_key
+from airgap.statements.log import StationLog
 from airgap.statements.trust import check_signer
 from airgap.station.files import Records
 from airgap.station.signatory import Signatory
@@ -27,10 +28,25 @@ def signatory_of(
 ) -> Signatory:
     """The key in its role, with the log of `records`.
 
-    With a Trust resource, a key that it does not accept in this role is refused. Raises `InputError` (`wrong-key`)
-    for it, and what `signer_of` raises.
+    With a Trust resource, a key that it does not accept in this role is refused; without one, a note says that nobody
+    checked it. Raises `InputError` (`wrong-key`), and what `signer_of` raises.
     """
-    signer = signer_of(key, surroundings)
+    signer, log = signer_of(key, surroundings), records.log()
+    check_role(signer, role, log, surroundings, trust)
+    return Signatory(signer, role, log, surroundings.clock)
+
+
+def check_role(signer: Signer, role: str, log: StationLog, surroundings: Surroundings, trust: Trust | None) -> None:
+    """Checks the key by the Trust resource. Without one, says so, and what the log knows of the key.
+
+    A private key does not say its role, and a statement in a wrong role counts for nothing at the receiving side.
+    Raises `InputError` (`wrong-key`).
+    """
     if trust is not None:
         check_signer(trust, signer.key_id, role, surroundings.clock())
-    return Signatory(signer, role, records.log(), surroundings.clock)
+        return
+    others = " and ".join(sorted(log.recent_roles(signer.key_id) - {role}))
+    said = f"it signed as {others} before, and a key has one role" if others else "its role was not checked"
+    surroundings.note(
+        f"note: signing as {role} with key {signer.key_id}: {said}; pass --trust FILE to refuse a key of another role"
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -94,6 +95,8 @@ class StationLog:
         with self._open(os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as file:
             torn = self._torn(file)
             head = self._head(file, len(torn))
+            with disk_errors(self.path):
+                close_to_others(file.fileno(), self.path.parent)
             size = file.seek(0, os.SEEK_END) - len(torn)
             lines, repaired = b"", Digest.of(torn) if torn else None
             if repaired is not None:
@@ -114,6 +117,14 @@ class StationLog:
             return EMPTY_HEAD
         with self._open(os.O_RDONLY, fcntl.LOCK_SH) as file:
             return self._head(file, len(self._torn(file)))
+
+    def recent_roles(self, key_id: str) -> set[str]:
+        """The roles in which a key signed, by the lines of the last `MAX_LINE` bytes. Nothing is checked."""
+        if not self.path.exists():
+            return set()
+        with self._open(os.O_RDONLY, fcntl.LOCK_SH) as file:
+            found = re.findall(rb'"actor":"([a-z-]+) ' + re.escape(key_id.encode()) + b'"', _tail(file, 0))
+        return {role.decode() for role in found}
 
     def entries(self) -> Iterator[LogLine]:
         """The lines from the first on, each checked against the one before it. Memory does not grow with the log.
@@ -175,8 +186,6 @@ class StationLog:
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     raise StoreError("log-not-file", f"{self.path}: not a file", "pass another log file")
-                if flags & os.O_RDWR:
-                    close_to_others(fd, self.path.parent)
                 fcntl.flock(fd, lock)
                 mode = "r+b" if flags & os.O_RDWR else "rb"
                 with os.fdopen(fd, mode, closefd=False) as file:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.parts import images
+from tests.worlds.cli_site import airgap
 from tests.worlds.root_site import OFFICER
 from tests.worlds.site import CUT, GAP, TRUST, Site
 
@@ -71,3 +72,25 @@ def test_an_approval_of_an_older_lock_is_refused(site: Site) -> None:
     refused = site.run(*CUT, "media", expect=2)
     assert refused["code"] == "bad-approval"
     assert "airgap sign LOCK" in refused["hint"]
+
+
+def test_a_key_of_another_role_signs_nothing_where_the_trust_of_the_far_side_is_known(site: Site) -> None:
+    pull = ("pull", "r.lock.json", "--store", "store", "--trust", "trust.yaml", "--key")
+    assert site.run(*pull, "officer.key", expect=2)["code"] == "wrong-key"
+    site.run(*pull, "exporter.key")
+    cut = (*CUT, "media", "--trust", "trust.yaml")
+    refused = site.run(*cut, "--role", "station", expect=2)
+    assert (refused["code"], "has role exporter, expected station" in refused["error"]) == ("wrong-key", True)
+    site.write("other.yaml", (site.folder / "trust.yaml").read_text().replace("sovereign: bank", "sovereign: other"))
+    assert site.run(*cut[:-1], "other.yaml", expect=4)["code"] == "wrong-trust"
+    assert not (site.folder / "media").exists()
+    site.run(*cut)
+
+
+def test_without_it_a_note_says_that_nobody_checked_and_what_the_log_knows_of_the_key(site: Site) -> None:
+    said = airgap(site, *CUT, "media")
+    assert (said.code, "note: signing as exporter with key" in said.err) == (0, True)
+    assert "its role was not checked" in said.err
+    said = airgap(site, *CUT, "again", "--role", "station", "--unscanned")
+    assert (said.code, "it signed as exporter before, and a key has one role" in said.err) == (0, True)
+    assert "note: signing" not in airgap(site, *CUT, "third", "--trust", "trust.yaml").err

@@ -66,10 +66,10 @@ def world(base: World, tmp_path: Path) -> World:
 def test_a_file_of_another_kind_is_left_as_it_is(base: World, line: tuple[str, ...], code: str) -> None:
     for name, what in VICTIMS.items():
         path = base.folder / name
-        before = path.read_bytes()
+        before, mode = path.read_bytes(), path.stat().st_mode
         said = run_airgap([*line, name], base.folder, {"AIRGAP_KEY_PASSWORD_FILE": "password"})
         said.refused(2, code, what)
-        assert path.read_bytes() == before
+        assert (path.read_bytes(), path.stat().st_mode) == (before, mode)
     for name in ("receipt.json", "report.json") if line not in (IMPORT, AUDIT) else ():
         before = (base.folder / name).read_bytes()
         assert base.run(*line, name, expect=2)["code"] == code

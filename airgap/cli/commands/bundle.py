@@ -9,7 +9,7 @@ from typing import Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_approval, add_key, add_store, command, number, resource_name, size
+from airgap.cli.parser import add_approval, add_key, add_signer_trust, add_store, command, number, resource_name, size
 from airgap.cli.words import count, human
 
 
@@ -85,6 +85,7 @@ interrupted? run the same command again: finished volumes are kept""",
         help="accept locks without a verdict, for a station that will scan them; never one whose verdict is fail",
     )
     add_key(parser, what="the delivery")
+    add_signer_trust(parser)
 
 
 def _days(text: str) -> timedelta:
@@ -116,6 +117,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         volume_size=arguments.volume_size,
         life=arguments.expires_in,
         approvals=tuple(arguments.approval),
+        trust=arguments.trust,
         trust_roots=tuple(arguments.trust_root),
         unscanned=arguments.unscanned,
     )

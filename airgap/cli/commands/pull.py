@@ -8,7 +8,7 @@ from typing import Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, add_key, add_store, command
+from airgap.cli.parser import add_jobs, add_key, add_signer_trust, add_store, command
 from airgap.cli.words import count, human
 
 
@@ -28,6 +28,7 @@ interrupted? run the same command again: content that is already in the store is
     add_store(parser)
     add_key(parser, what="the pull statement")
     parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how to reach each host")
+    add_signer_trust(parser)
     add_jobs(parser)
 
 
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         store=context.store(arguments),
         key=context.key_path(arguments),
         upstreams=arguments.upstreams,
+        trust=arguments.trust,
         jobs=context.jobs(arguments),
     )
     results = pull(options, context.surroundings(arguments))
