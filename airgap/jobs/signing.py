@@ -46,7 +46,5 @@ def check_role(signer: Signer, role: str, log: StationLog, surroundings: Surroun
         check_signer(trust, signer.key_id, role, surroundings.clock())
         return
     others = " and ".join(sorted(log.recent_roles(signer.key_id) - {role}))
-    said = f"it signed as {others} before, and a key has one role" if others else "its role was not checked"
-    surroundings.note(
-        f"note: signing as {role} with key {signer.key_id}: {said}; pass --trust FILE to refuse a key of another role"
-    )
+    what = f"this key signed as {others} before, and a key has one role" if others else "the key's role was not checked"
+    surroundings.note(f"note: signing as {role}: {what}; pass --trust FILE")

@@ -86,7 +86,7 @@ try:
     import_delivery(options, surroundings)
 except Exception as error:
     said["unapproved"] = [type(error).__name__, error.code]
-said["sign"] = str(sign(SignOptions(media, key["security-officer"], trust=trust), surroundings).what)
+said["sign"] = str(sign(SignOptions(media, key["security-officer"], trust=trust), surroundings).seen.approves.kind)
 said["verify"] = len(verify(VerifyOptions((media,), trust), surroundings).bad)
 done = import_delivery(options, surroundings)
 said["import"] = [str(change.outcome) for _, change in done.changes]

@@ -17,6 +17,8 @@ from tests.worlds.big_image import LAYER, PULL, request_big_image
 from tests.worlds.site import CUT, GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo", "distribution3")]
+TRUSTED = ("--trust", "trust.yaml")
+"""Without it, a note says that nobody checked the key's role."""
 
 
 def on_terminal(site: Site, *arguments: str, **environ: str) -> tuple[Any, str]:
@@ -51,7 +53,7 @@ def site(tmp_path: Path, start_registry: Any, fault_proxy: Any) -> Site:
 
 
 def test_a_terminal_shows_a_bar_that_knows_all_bytes_and_leaves_an_empty_line(site: Site) -> None:
-    document, drawn = on_terminal(site, *PULL)
+    document, drawn = on_terminal(site, *PULL, *TRUSTED)
     assert document["items"][0]["outcome"] == "pass"
     shares = [int(part.split()[-1]) for part in drawn.split(" %")[:-1] if part.split()[-1].isdigit()]
     assert len(shares) > 3
@@ -71,7 +73,7 @@ def test_quiet_draws_nothing_and_no_color_draws_no_bar(site: Site) -> None:
 
 
 def test_a_short_job_without_a_terminal_says_nothing_on_stderr(site: Site) -> None:
-    command = [sys.executable, "-m", "airgap.cli.main", *PULL]
+    command = [sys.executable, "-m", "airgap.cli.main", *PULL, *TRUSTED]
     environ = {**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"}
     done = subprocess.run(command, cwd=site.folder, env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
