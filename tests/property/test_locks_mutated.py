@@ -18,8 +18,12 @@ import pytest
 
 from airgap.base.errors import AirgapError, InputError
 from airgap.content.lock import Lock
-from airgap.delivery.index import Root
+from airgap.delivery import tar as tape
+from airgap.delivery.index import MAX_EVIDENCE, Root
+from airgap.jobs.bundle import BundleOptions, bundle
 from airgap.jobs.import_delivery import ImportOptions, import_delivery
+from airgap.jobs.scan import ScanOptions, scan
+from airgap.jobs.surroundings import Surroundings
 from airgap.jobs.verify import VerifyOptions, verify
 from tests.worlds.attacks import World
 from tests.worlds.effort import cases
@@ -30,6 +34,15 @@ from tests.worlds.surroundings import quiet
 
 pytestmark = pytest.mark.part("git")
 
+POLICY = """\
+kind: Policy
+metadata: {name: bank}
+spec:
+  rules:
+  - match: ["**"]
+    kinds: [image, chart, git, model, file]
+    digestOnly: {approver: officer, reason: a test, local: true, expires: 2036-01-01T00:00:00Z}
+"""
 OTHER = f"sha256:{'0' * 64}"
 FOREIGN: dict[type, Sequence[Any]] = {
     str: ("", "1.27", "other", "a/b", "../x", "refs/heads/other", "linux/arm64", "registry", "tag", "referrer", OTHER,
@@ -42,11 +55,16 @@ FOREIGN: dict[type, Sequence[Any]] = {
 }  # fmt: skip
 """Values that are right somewhere, and hardly here."""
 Path_ = tuple[str | int, ...]
+Change = tuple[str, Any]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_kinds(tmp_path_factory.mktemp("mutated") / "world", None)
+    made = make_kinds(tmp_path_factory.mktemp("mutated") / "world", None)
+    made.write("policy.yaml", HEAD + POLICY)
+    text = (made.folder / "trust.yaml").read_text()
+    made.write("judged.yaml", text.replace("[pull, delivery, approval]", "[verdict, delivery]"))
+    return made
 
 
 class Gap:
@@ -57,24 +75,59 @@ class Gap:
 
     def carry(self, lock: bytes, media: str = "media", **more: Any) -> tuple[str, str, Inside]:
         """Has it signed by everybody and imports it; gives the codes of `verify` and of the import, `""` if let in."""
+        here = self.new()
+        deliver(self.world, media, str(here / "media"), lock, **more)
+        (verified, imported), inside = self.enter(here)
+        return verified, imported, inside
+
+    def forge(self, media: str, evidence: dict[str, bytes]) -> tuple[tuple[str, str], Inside]:
+        """The same for a delivery with other evidence, cut by the exporter."""
+        here = self.new()
+        self.world.forge(media, str(here / "media"), evidence=lambda _: evidence, who="exporter")
+        return self.enter(here)
+
+    def judge(self, lock: bytes) -> tuple[str, Inside]:
+        """A station scans it, cuts it and sends it; gives the code of who refuses it."""
+        here, folder, quietly = self.new(), self.world.folder, quiet(self.folder)
+        (here / "l.lock.json").write_bytes(lock)
+        station = Surroundings(quietly.clock, here / "home", password=lambda _: b"for tests")
+        policy, store, key = folder / "policy.yaml", folder / "store", str(folder / "station.key")
+        scanning = ScanOptions((here / "l.lock.json",), store, policy, key)
+        cutting = BundleOptions((here / "l.lock.json",), store, here / "media", "bank", key, "station")
+        try:
+            assert scan(scanning, station).failed == 0
+            bundle(cutting, station)
+        except AirgapError as error:
+            return error.code, Inside(here / "inside")
+        (_, code), inside = self.enter(here, "judged.yaml")
+        return code, inside
+
+    def evidence(self, media: str) -> dict[str, bytes]:
+        """The files of a delivery's evidence."""
+        return tape.read_archive((self.world.folder / media / "evidence.tar").read_bytes(), MAX_EVIDENCE)
+
+    def new(self) -> Path:
+        """The folder of a Sovereign that has nothing yet."""
         here = self.folder / str(next(self.numbers))
         here.mkdir()
         spec = f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\nspec: {{stateDir: state, directory: inside}}\n"
         (here / "sovereign.yaml").write_text(spec)
         (here / "sovereign.yaml").chmod(0o600)
-        delivery = here / "media"
-        deliver(self.world, media, str(delivery), lock, **more)
-        trust = self.world.folder / "trust.yaml"
+        return here
+
+    def enter(self, here: Path, trust: str = "trust.yaml") -> tuple[tuple[str, str], Inside]:
+        """What `verify` and `import` say of it."""
+        media, believed = here / "media", self.world.folder / trust
         codes = []
         for attempt in (
-            lambda: verify(VerifyOptions((delivery,), trust), quiet(here)).bad,
-            lambda: import_delivery(ImportOptions((delivery,), here / "sovereign.yaml", trust), quiet(here)).errors,
+            lambda: verify(VerifyOptions((media,), believed), quiet(here)).bad,
+            lambda: import_delivery(ImportOptions((media,), here / "sovereign.yaml", believed), quiet(here)).errors,
         ):
             try:
                 codes.append("bad" if attempt() else "")
             except AirgapError as error:
                 codes.append(error.code)
-        return codes[0], codes[1], Inside(here / "inside")
+        return (codes[0], codes[1]), Inside(here / "inside")
 
 
 @pytest.fixture
@@ -97,29 +150,48 @@ def at(lock: Document, path: Path_) -> Any:
     return found
 
 
-def mutated(lock: Document) -> Iterator[tuple[Path_, str, Document]]:
-    """Each field of each item dropped, doubled, replaced, and swapped with those of its name; with what was done."""
+def mutations(lock: Document) -> dict[Path_, list[Change]]:
+    """By field: what happens to it. It is dropped, doubled, replaced, and swapped for another of its name."""
     items = [path for path in paths(lock) if path[0] == "items" and len(path) > 1]
+    named: dict[str, list[Any]] = {}
     for path in items:
-        *above, key = path
+        if isinstance(path[-1], str):
+            named.setdefault(path[-1], []).append(at(lock, path))
+    found: dict[Path_, list[Change]] = {}
+    for path in items:
         value = at(lock, path)
-        changes: list[tuple[str, Any]] = [("dropped", None), ("doubled", None)]
-        changes += [(f"replaced by {one!r}", one) for one in FOREIGN[type(value)]]
-        others = [at(lock, other) for other in items if other[-1] == key and other != path]
-        changes += [(f"swapped for {one!r:.60}", one) for one in others if not isinstance(key, int) and one != value]
-        if isinstance(value, bool):
-            changes.append(("turned", not value))
-        for what, new in changes:
-            made = copy.deepcopy(lock)
-            parent = at(made, tuple(above))
-            if what == "dropped":
-                del parent[key]
-            elif what == "doubled" and isinstance(parent, list):
-                parent.insert(int(key), copy.deepcopy(value))
-            elif what != "doubled":
-                parent[key] = copy.deepcopy(new)
-            if made != lock:
-                yield path, what, made
+        new = [*FOREIGN[type(value)], *named.get(str(path[-1]), ()), *([not value] if isinstance(value, bool) else [])]
+        found[path] = [("dropped", None), *(("replaced", one) for one in new if one != value)]
+        if isinstance(path[-1], int):
+            found[path].append(("doubled", None))
+    return found
+
+
+def mutated(lock: Document, path: Path_, change: Change) -> Document:
+    made = copy.deepcopy(lock)
+    (*above, key), (what, new) = path, change
+    parent = at(made, tuple(above))
+    if what == "dropped":
+        del parent[key]
+    elif what == "doubled":
+        parent.insert(key, copy.deepcopy(parent[key]))
+    else:
+        parent[key] = copy.deepcopy(new)
+    return made
+
+
+def chosen(lock: Document, number: int) -> Iterator[tuple[Path_, Change, bytes]]:
+    """Mutated locks that a reader takes, by chance: at most one a field, so that long lists do not crowd out others."""
+    found = mutations(lock)
+    for path in random.sample(list(found), len(found)):
+        random.shuffle(found[path])
+        for change in found[path]:
+            if data := readable(mutated(lock, path, change)):
+                yield path, change, data
+                number -= 1
+                break
+        if not number:
+            return
 
 
 def readable(made: Document) -> bytes:
@@ -144,13 +216,8 @@ def test_what_was_locked_comes_in_whole(gap: Gap) -> None:
 
 def test_each_field_of_a_lock_is_mutated(gap: Gap) -> None:
     lock = document(gap.world)
-    taken: dict[Path_, list[tuple[str, bytes]]] = {}
-    for path, what, made in mutated(lock):
-        if data := readable(made):
-            taken.setdefault(path, []).append((what, data))
-    assert len(taken) > 50
-    for path in random.sample(sorted(taken, key=str), min(len(taken), cases(10, 400))):
-        what, data = random.choice(taken[path])
+    assert len(mutations(lock)) > 150
+    for path, what, data in chosen(lock, cases(8, 300)):
         verified, imported, inside = gap.carry(data)
         names = check(json.loads(data), inside)
         assert bool(names) == (imported == ""), (path, what, imported)
@@ -170,3 +237,34 @@ def test_the_exporter_delivers_other_content_for_a_lock_that_was_approved(gap: G
     for _ in range(cases(4, 100)):
         verified, imported, inside = gap.carry(encoded(lock), media, roots=mixed)
         assert check(lock, inside) == {} or (media, verified, imported) == ("media", "", "")
+
+
+def test_the_evidence_is_mutated(gap: Gap) -> None:
+    """Locks and statements are left out, mixed up and doubled by whoever cuts. What was approved is the lock."""
+    lock = document(gap.world)
+    approved = encoded(lock)
+    other = encoded(document(gap.world, "other"))
+    files = gap.evidence("media")
+    names = sorted(files)
+    changes: list[dict[str, bytes]] = []
+    for name in names:
+        changes.append({key: data for key, data in files.items() if key != name})
+        changes += [{**files, name: files[than]} for than in names if than != name]
+        changes.append({**files, name: other})
+        changes.append({**files, f"{name.rpartition('/')[0]}/{'0' * 64}.json": files[name]})
+    for changed in random.sample(changes, min(len(changes), cases(6, 400))):
+        codes, inside = gap.forge("media", changed)
+        whole = set(files.items()) <= set(changed.items())
+        assert check(lock, inside) == {} or (codes == ("", "") and whole), (sorted(changed), codes)
+    assert approved in files.values()
+
+
+def test_a_station_judges_and_cuts_what_was_mutated(gap: Gap) -> None:
+    """It has the store of those who pulled, lets everything pass by its digest, and signs."""
+    lock = document(gap.world)
+    whole: tuple[Path_, Change, bytes] = ((), ("replaced", lock), encoded(lock))
+    for path, what, data in [whole, *chosen(lock, cases(2, 100))]:
+        code, inside = gap.judge(data)
+        names = check(json.loads(data), inside)
+        assert bool(names) == (code == ""), (path, what, code)
+        assert names or path, code
