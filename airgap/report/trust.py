@@ -133,19 +133,21 @@ def _policy_key(key: PolicyKey) -> dict[str, str | None]:
 def _trust(trust: Trust) -> Look:
     keys, lines = [], [f"trust for {trust.sovereign!r}, requires {', '.join(trust.require)}"]
     for key in trust.keys:
-        entry = {
+        entry: dict[str, Any] = {
             "name": key.name,
             "role": key.role,
             "spki": str(load_public(key.public_key_pem, key.name).digest),
             "from": utc_text(key.not_before),
             "until": utc_text(key.not_after),
             "revoked": None if key.revoked is None else utc_text(key.revoked.at),
+            "accept": list(key.accept if key.revoked is None else key.revoked.accept),
         }
         keys.append(entry)
         revoked = f", revoked since {entry['revoked']}" if entry["revoked"] else ""
         lines += [
             f"key {key.name!r} ({key.role}) {entry['spki']}",
             f"      {_times(entry)}{revoked}",
+            *(f"      accepts {digest} after its end" for digest in entry["accept"]),
         ]
     document = {"sovereign": trust.sovereign, "require": list(trust.require), "keys": keys}
     return Look({"trust": document}, lines)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked, make_folder, mode_in, write_durably
 from airgap.base.errors import StoreError
+from airgap.base.json_fields import MAX_NUMBER
 from airgap.base.strict_json import decode_json
 from airgap.content.item import Item
 from airgap.content.lock import Lock
@@ -137,12 +138,15 @@ class Records:
         path = folder / f"{name}.json"
         with locked(folder / ".lock"):
             try:
-                last = int(decode_json(path.read_bytes())["sequence"]) if path.exists() else 0
+                last = decode_json(path.read_bytes())["sequence"] if path.exists() else 0
+                if type(last) is not int or not 0 <= last < MAX_NUMBER:
+                    raise ValueError(f"sequence: got {last!r:.60}, expected a number below {MAX_NUMBER}")
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise StoreError(
                     "bad-counter",
                     f"{path}: unreadable: {error}",
-                    "restore it from a backup, or write the last delivered sequence number into it",
+                    "restore it from a backup, or write the last delivered sequence number into it; if the numbers of "
+                    "this stream are used up, use another --stream",
                 ) from error
             document = {"sovereign": sovereign, "stream": stream, "sequence": last + 1}
             self._write(path, json.dumps(document).encode())

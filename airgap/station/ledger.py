@@ -28,6 +28,7 @@ ACTIONS: Mapping[Standing, str] = {
     Standing.RESTORE: "restore",
 }
 """The log's name for what happened to a delivery."""
+AGAIN = "run the same command again"
 REBUILD = "rebuild"
 """The log's action for a state that was rebuilt from a list; its subjects are the deliveries that were added."""
 
@@ -55,13 +56,15 @@ class Ledger:
     _aging: set[str] = field(default_factory=set)
     """The destinations whose list is to be signed again, because its key is no longer valid."""
     _gone: frozenset[str] = frozenset()
+    _judged: AcceptedState | None = None
+    """The state that `known` gave, without the lists; `None` if it was not asked."""
 
     def known(self) -> AcceptedState:
         """The accepted deliveries from the state, for a restore also from the lists. Writes nothing.
 
         Raises `StoreError`, `TrustError` (`state-conflict`, `list-not-believed`), `UpstreamError`.
         """
-        state = self.file.load()
+        state = self._judged = self.file.load()
         if not self.restore:
             return state
         self._ask({})
@@ -92,9 +95,13 @@ class Ledger:
         """Records an admitted delivery in the log, then in the state, then (with a station) in the destinations' lists.
 
         All this is done before anything of the delivery is visible: after a crash in between, the same command
-        continues. Raises the errors of `StateFile.record`. A destination that does not accept the list is in `unkept`.
+        continues. Raises the errors of `StateFile.record`, and `StoreError` (`locked`) if another import accepted
+        something since this one was judged. A destination that does not accept the list is in `unkept`.
         """
         state = self.file.load()
+        if self._judged is not None and state != self._judged:
+            # Its stream, number and times were judged by what was accepted then.
+            raise StoreError("locked", f"{self.file.path}: another import accepted a delivery meanwhile", AGAIN)
         if self.restore:
             wanted = [each for found in self._believed().values() for each in found.deliveries]
             lost = state.lacks(wanted)

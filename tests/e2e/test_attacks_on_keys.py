@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +17,7 @@ from airgap.delivery.index import Index
 from airgap.statements.approval import Approval
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import World, make_world
-from tests.worlds.site import HEAD
+from tests.worlds.site import GAP, HEAD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2", "faketime")]
 DAY = timedelta(days=1)
@@ -105,6 +106,31 @@ def test_an_archived_delivery_is_verified_as_of_its_time(world: World) -> None:
     refused = world.inside(*late, clock="+5d", expect=4)
     assert (refused["code"], "--at TIME" in refused["hint"]) == ("key-expired", True)
     world.inside(*late, "--at", utc_text(datetime.now(UTC) + DAY / 2), clock="+5d")
+
+
+@pytest.mark.parametrize("how", ["key-revoked", "key-expired"])
+def test_receipts_and_lists_of_a_sovereign_whose_key_ended(world: World, how: str) -> None:
+    """An expired key is good for a receipt of what was accepted, and for a list that stops imports; not for more."""
+    world.take("media1")
+    world.trust(sovereign=ends(how))
+    audit = ("audit", *GAP, "--receipt", "media1.receipt")
+    if how == "key-expired":
+        world.inside(*audit, clock="+5d")
+    else:
+        assert world.inside(*audit, clock="+5d", expect=4)["code"] == how
+    # Without the state: the list may be of today, or made in a week with anything in it.
+    shutil.rmtree(world.folder / "state")
+    assert world.inside(*audit, clock="+5d", expect=4)["code"] == how
+    late = world.inside("import", "media2", *GAP, clock="+5d", expect=4)
+    assert late["code"] == ("state-lost" if how == "key-expired" else "list-not-believed")
+    restore = ("import", "media1", *GAP, "--restore")
+    refused = world.inside(*restore, clock="+5d", expect=4)
+    assert refused["code"] == "list-not-believed"
+    # People read the list, and name it.
+    name = digest_of(world, "media1")
+    assert str(name) in refused["hint"]
+    world.trust(sovereign=ends(how, name))
+    world.inside(*restore, clock="+5d")
 
 
 def test_an_officer_whose_key_ended_approves_nothing_new(world: World) -> None:

@@ -146,6 +146,22 @@ def test_without_a_pull_statement_a_delivery_can_be_cut(site: Site) -> None:
     site.run("bundle", "r.lock.json", *BUNDLE)
 
 
+def test_a_statement_that_is_still_true_is_kept(site: Site) -> None:
+    """A verdict must not become older than the pull. What was damaged, or is by another key, is signed again."""
+    make_image(site.folder / "lay")
+    lock(site, IMAGE)
+    site.run("pull", "r.lock.json", *PULL)
+    [path] = (site.folder / "store/airgap/statements").glob("pull-*")
+    first = path.read_bytes()
+    site.run("pull", "r.lock.json", *PULL)
+    assert path.read_bytes() == first
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "stranger.key")
+    assert path.read_bytes() != first
+    path.write_bytes(first[:-20])
+    site.run("pull", "r.lock.json", *PULL)
+    assert pulled(site)[NAME]["outcome"] == "pass"
+
+
 def test_a_damaged_pull_statement_is_named(site: Site) -> None:
     make_image(site.folder / "lay")
     lock(site, IMAGE)

@@ -15,7 +15,7 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, UsedWaiver, Verdict
 from airgap.station.files import Records
-from tests.worlds.trust import HOUR, NOW, image, signed, signer
+from tests.worlds.trust import HOUR, NOW, image, pull_of, signed, signer
 
 KEY = signer()
 IMAGE = image("alpine:3.20")
@@ -97,3 +97,15 @@ def test_the_waivers_of_a_verdict_are_there_and_go_along(records: Records) -> No
         check_scanned([LOCK], ROOTS, records, NOW + HOUR, demanded=True)
     (records.folder / "waivers" / f"{digest.hex}.yaml").write_bytes(WAIVER + b"# edited\n")
     assert refused(records).code == "waiver-missing"
+
+
+def test_a_verdict_that_is_older_than_the_pull_counts_as_none(records: Records) -> None:
+    """A reader refuses it; clocks may differ by an hour."""
+    keep(records, verdict())
+    for later, code in ((HOUR, ""), (2 * HOUR, "not-scanned")):
+        pulled = signed(signer(), LOCK.digest, pull_of(LOCK), "exporter", at=NOW - HOUR + later)
+        records.save_statement("pull", LOCK.digest, pulled)
+        if code:
+            assert refused(records).code == code
+        else:
+            check_scanned([LOCK], ROOTS, records, NOW, demanded=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
 from airgap.base.digest import Digest
+from airgap.base.errors import StoreError
 from airgap.content.lock import Lock
 from airgap.station.files import Records
 from tests.worlds.trust import image
@@ -49,3 +53,15 @@ def test_a_lock_is_kept_under_a_plain_name(tmp_path: Path) -> None:
         assert path.read_bytes() == lock.encode()
         assert path.name.endswith(f"-{lock.digest.hex[:12]}.json")
     assert len(list((tmp_path / "locks").iterdir())) == 5
+
+
+@pytest.mark.parametrize("number", [-1, 2**53 - 1, 1.5, "7", True, float("inf")])
+def test_a_number_that_cannot_be_followed_is_said(tmp_path: Path, number: object) -> None:
+    records = Records(tmp_path)
+    assert [records.next_sequence("bank", "main") for _ in range(2)] == [1, 2]
+    [path] = (tmp_path / "streams").glob("*.json")
+    path.write_text(json.dumps({"sovereign": "bank", "stream": "main", "sequence": number}))
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        records.next_sequence("bank", "main")
+    assert (caught.value.code, path.read_bytes()) == ("bad-counter", before)
