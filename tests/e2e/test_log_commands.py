@@ -171,7 +171,7 @@ def test_an_auditor_a_year_later_has_the_medium_the_trust_and_a_copy_of_a_log(si
     year = (str(require_part("faketime")), "-f", "+400 days")
     verify = ("verify", "media", "--trust", "trust.yaml")
     # 1. The delivery, as of then: every byte, though it and all keys have expired.
-    airgap(site, *verify, before=year).refused(4, "delivery-expired", "--at TIME")
+    airgap(site, *verify, before=year).refused(4, "key-expired", "--at TIME")
     said = airgap(site, *verify, "--at", past, before=year)
     assert (said.code, f"judged as of {past}" in said.err, "every byte" in said.out) == (0, True, True)
     # 2. The pull statement's head, in a copy of the exporter's log; the Sovereign's log does not have it.

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
+from airgap.delivery.index import Index
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import open_bundle
 from airgap.statements.statement import Statement
@@ -338,9 +340,10 @@ def test_what_the_sovereign_checks_of_a_waiver(world: World) -> None:
         data = world.statement(subject, Approval(Approves(Approvable.WAIVER)), "station")
         return with_statement(without_approval(files), "", data)
 
+    late = datetime.now(UTC).replace(microsecond=0) + timedelta(days=31)
+
     def judged_late(files: Files) -> Files:
         name, good = verdict(files)
-        late = datetime.now(UTC) + timedelta(days=31)
         return with_statement(files, name, world.statement(good.subject, good.body, "station", at=late))
 
     stories = [
@@ -353,8 +356,12 @@ def test_what_the_sovereign_checks_of_a_waiver(world: World) -> None:
     for number, (change, code) in enumerate(stories):
         forged = world.forge("media", f"forged{number}", evidence=change, who="exporter")
         assert world.refused(forged) == code, change.__name__
+
     # The station judged after the waiver had ended, and the delivery comes later still.
-    forged = world.forge("media", "late", evidence=judged_late, who="exporter")
+    def cut_late(index: Index) -> Index:
+        return replace(index, journey=replace(index.journey, created=late))
+
+    forged = world.forge("media", "late", evidence=judged_late, index=cut_late, who="exporter", at=late)
     assert world.refused(forged, clock="+32d") == "waiver-expired"
     # A delivery on a long road: it held when the verdict was signed, and that is what counts.
     world.take("media", clock="+40d")
