@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from airgap.base.errors import AirgapError, UpstreamError
 
 MAX_REF = 1024
-"""Bytes of a ref name: file systems accept 255 for each part, and no forge accepts a longer total."""
+"""Bytes of a ref name: no forge accepts more."""
+MAX_PART = 250
+"""Bytes of a part of it: file systems accept 255, and git appends `.lock` while it writes."""
 MAX_REFS = 200_000
 """Refs of one repository: the busiest public ones have about half of that, pull requests included."""
 
@@ -32,6 +34,7 @@ def is_ref(name: str) -> bool:
         and _FORBIDDEN.search(name) is None
         and not name.endswith(("/", "."))
         and not any(part.startswith(".") or part.endswith(".lock") for part in parts)
+        and all(len(part.encode(errors="replace")) <= MAX_PART for part in parts)
         and name.isprintable()
     )
 

@@ -11,7 +11,8 @@ from tests.golden.site import FOLDER
 from tests.parts.images import Layout
 from tests.worlds import chart_bombs as bombs
 from tests.worlds.commands import run_airgap, run_process
-from tests.worlds.site import HEAD
+from tests.worlds.git_sources import Work
+from tests.worlds.site import CUT, GAP, HEAD, Site
 
 pytestmark = pytest.mark.e2e
 LOCK = (FOLDER / "locks/without-asked.lock.json").read_text()
@@ -64,3 +65,18 @@ def test_charts_that_crash_a_parser_or_never_end(tmp_path: Path) -> None:
 
 def test_a_chart_as_publishers_make_it(tmp_path: Path) -> None:
     assert _pulled(tmp_path, {"good": bombs.helm_like()}) == (0, {"good": ""})
+
+
+def test_a_repository_whose_name_is_too_long_for_its_place_stops_before_anything_is_accepted(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    Work(tmp_path / "work").commit()
+    entry = f"spec:\n  git:\n  - {{url: work, name: {'n' * 251}}}\n"
+    site.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\n{entry}")
+    spec = "spec:\n  stateDir: state\n  directory: inside\n"
+    site.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\n{spec}")
+    site.run("lock", "r.request.yaml")
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    site.run(*CUT, "media")
+    said = site.run("import", "media", *GAP, "--key", "sovereign.key", expect=2)
+    assert said["code"] == "bad-place"
+    assert not (tmp_path / "state/accepted.json").exists()

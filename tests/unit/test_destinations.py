@@ -252,3 +252,18 @@ def test_content_that_was_brought_again_below_good_names_is_told() -> None:
     assert not line.in_place
     assert "7 bytes" in line.told[0].reason
     assert Line(Drawer(), form, [there]).in_place
+
+
+@pytest.mark.parametrize(("project", "good"), [("hub", True), ("p" * 252, False), ("Hub", False)])
+def test_a_name_that_no_registry_takes_is_said_before_anything_is_sent(
+    tmp_path: Path, project: str, good: bool
+) -> None:
+    media = Media()
+    place = replace(destination(tmp_path / "one", SharedPass()), projects={"docker.io/library": project})
+    form = media.image("app", b"1")
+    if good:
+        place.check([form])
+    else:
+        with pytest.raises(InputError) as caught:
+            place.check([form])
+        assert caught.value.code == "bad-place"

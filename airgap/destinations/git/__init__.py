@@ -37,11 +37,13 @@ from airgap.resources.sovereign import GitConfig
 from airgap.tools.git import Git
 from airgap.tools.git_bundle import copy_out, unpack_bundle
 from airgap.tools.git_content import differences
-from airgap.tools.git_refs import check_refs, object_format
+from airgap.tools.git_refs import MAX_PART, check_refs, object_format
 from airgap.tools.git_remote import authorization, git_remote
 from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import LfsClient, endpoint
 
+MAX_AT = 1024
+"""Bytes of the path of a repository, as of a key in S3."""
 CHEAP = 256 << 20
 """Bytes of bundles that a plan unpacks to check that a branch would only move forward. This takes a few seconds."""
 
@@ -193,6 +195,9 @@ class GitDestination:
         check_path(at, "repository")
         if any(part.startswith((".", "-")) or part.endswith(".git") for part in at.split("/")):
             raise InputError("bad-place", f"{at!r} cannot be a repository path", "rename the item")
+        if len(at.encode()) > MAX_AT or any(len(part.encode()) > MAX_PART for part in at.split("/")):
+            what = f"{at!r:.300}: got {len(at.encode())} bytes, expected at most {MAX_AT}, and {MAX_PART} in each part"
+            raise InputError("bad-place", what, "rename the item, or map it to a shorter place")
         if self.url.startswith("/"):
             return FolderPlace(self._git, Path(self.url), at)
         if self._api is not None:

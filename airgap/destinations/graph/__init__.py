@@ -20,7 +20,7 @@ from airgap.content.forms import Change, ChangeOutcome, Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.item import Attached
 from airgap.content.platforms import arriving, narrow
-from airgap.content.reference import is_referrers_tag, is_signature_tag, parse_reference
+from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, parse_reference
 from airgap.destinations.base import Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.place import Deep, GraphPlace
@@ -130,10 +130,13 @@ class GraphDestination(Generic[PlaceT]):
         return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
 
     def check(self, forms: Sequence[Graph]) -> None:
-        """Raises `InputError` (`name-collision`) if two items want the same name, tag or signature tag for different
-        content."""
+        """Raises `InputError`: `bad-place` if no registry takes the name of a repository, and `name-collision` if two
+        items want the same name, tag or signature tag for different content."""
         taken: dict[tuple[str, str], Change] = {}
         for form in forms:
+            if self.projects is not None and not is_repository(at := self._names(form).at):
+                what = f"{form.item}: {at!r:.300} cannot be the name of a repository at {self.url}"
+                raise InputError("bad-place", what, "map its prefix to a shorter project in lower case, under projects")
             for line in self.expected(form):
                 other = taken.setdefault((line.at, line.name), line) if line.name else line
                 if other.digest != line.digest:
