@@ -68,7 +68,8 @@ def check_stream(journey: Journey, state: AcceptedState, streams: Sequence[str])
         raise TrustError(
             "stream-not-declared",
             f"the delivery is of stream {journey.stream!r:.100}; this Sovereign {which} {names}",
-            f"if you expect this stream, add it to `streams` in the Sovereign resource, or {_APPROVE}",
+            "if you expect this stream, add it to `streams` in the Sovereign resource, or (at a station, always) "
+            f"{_APPROVE}",
         )
     # 2. The number.
     before = 0 if last is None else last.sequence

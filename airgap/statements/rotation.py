@@ -6,7 +6,7 @@ and the PEM's line breaks do not count (docs/format.md, "Trust").
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -118,7 +118,7 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
     if gone:
         raise _refuse(f"require: {', '.join(gone)} was required and is missing")
     changes += [TrustChange("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))]
-    return Rotation(tuple(changes), tuple(_gaps(new, now)), approved)
+    return Rotation(tuple(changes), (*_gaps(new, now), *_late(changes)), approved)
 
 
 def expiring(trust: Trust, now: datetime, within: timedelta = SOON) -> Iterator[tuple[str, datetime | None]]:
@@ -215,6 +215,14 @@ def _gaps(trust: Trust, now: datetime) -> Iterator[str]:
         yield (
             f"no key with role {role} is valid {'now' if end is None else 'after ' + utc_text(end)}: "
             "its successor must overlap with it"
+        )
+
+
+def _late(changes: Sequence[TrustChange]) -> Iterator[str]:
+    for key in dict.fromkeys(one.key for one in changes if one.what in ("ends", "revoked")):
+        yield (
+            f"import what key {key!r} signed before the key ends; later, only what its `accept` list names counts, and "
+            "what was accepted before"
         )
 
 

@@ -154,6 +154,12 @@ def test_what_the_station_refuses(site: Site) -> None:
     site.run("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key", "--for", "dmz", "--to", "leg3")
     site.run("import", "leg3", *STATION)
     refused("delivery-replayed", "leg2", *STATION)
+    # A station has no Sovereign resource: only a security-officer opens another stream.
+    cut = (*CUT, "--for", "dmz", "--stream", "gpu", "--to", "gpu1")
+    site.run(*cut)
+    refused("stream-not-declared", "gpu1", *STATION)
+    site.run("sign", "gpu1", "--key", "officer.key")
+    site.run("import", "gpu1", *STATION)
     # The store of one station is not that of another.
     other = site.run("import", "leg3", "--store", "dmz", "--trust", "trust.yaml", expect=5)
     assert other["code"] == "state-of-another"

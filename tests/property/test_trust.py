@@ -13,9 +13,10 @@ from airgap.acceptance.steps import Acceptance
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
 from airgap.base.json_fields import MAX_NUMBER
-from airgap.base.times import utc_text, utc_time
+from airgap.base.times import CLOCK_SKEW, utc_text, utc_time
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome
+from airgap.resources.trust import Revocation
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import open_bundle, sign_payload
@@ -30,8 +31,8 @@ from airgap.statements.predicates import (
     Receipt,
 )
 from airgap.statements.statement import Statement
-from airgap.statements.trust import verify_bundle
-from tests.worlds.trust import NOW, SOVEREIGN, World, signer
+from airgap.statements.trust import Known, verify_bundle
+from tests.worlds.trust import DAY, NOW, SOVEREIGN, World, signed, signer
 
 WORLD = World()
 BUNDLE = WORLD.bundles["exporter.sigstore.json"]
@@ -226,3 +227,47 @@ def test_in_a_stream_the_accepted_numbers_only_grow(offered: list[Accepted]) -> 
     assert len(set(ids)) == len(ids)
     again = AcceptedState.decode(state.encode(), "x", SOVEREIGN)
     assert again.encode() == state.encode()
+
+
+days = st.integers(-30, 30)
+
+
+@untimed
+@given(
+    st.tuples(days, days, days).map(sorted),
+    st.none() | days,
+    days,
+    st.sampled_from(["", "key", "revoked", "both"]),
+    st.sampled_from(Known),
+)
+def test_a_key_that_is_not_good_now_counts_for_nothing_new(
+    life: list[int], revoked: int | None, signed_at: int, named: str, known: Known
+) -> None:
+    """Whatever time the statement says: only names and what was accepted before make an exception."""
+    begin, now, end = NOW + life[0] * DAY, NOW, NOW + life[2] * DAY + DAY
+    at, other = NOW + signed_at * DAY, Digest.of(b"another")
+    subject = WORLD.digest
+    by_key, by_revocation = named in ("key", "both"), named in ("revoked", "both")
+    world = World(signers=WORLD.signers)
+    world.change_key(
+        "exporter",
+        not_before=begin,
+        not_after=end,
+        accept=(str(subject if by_key else other),),
+        revoked=None
+        if revoked is None
+        else Revocation(at=NOW + revoked * DAY, accept=(str(subject if by_revocation else other),)),
+    )
+    data = signed(world.signers["exporter"], subject, Delivery(), "exporter", at=at)
+    was_good = begin <= at <= end and at <= now + CLOCK_SKEW
+    if revoked is not None and (revoked <= signed_at or revoked <= 0):
+        counts = by_revocation or (known is Known.CONTENT and revoked > signed_at)
+    else:
+        counts = now <= end or by_key or known > Known.NOTHING
+    try:
+        verify_bundle(data, world.trust, "here", now=now, known=known)
+    except TrustError:
+        assert not (was_good and counts)
+    else:
+        assert was_good
+        assert counts
