@@ -38,7 +38,8 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
     does not say, before any request. An unreachable destination is an error of its lines.
     """
     forms = forms_of(opened, jobs)
-    unread = check_leaves(opened, opened.roots(), jobs)
+    # A delivery that was let in before is compared where something of it is not in place (`run_import`).
+    unread = check_leaves(opened, opened.roots(), jobs) if opened.admitted.standing is Standing.NEW else {}
     work = destinations.work(forms)
     for share in work.shares:
         share.check()
@@ -132,10 +133,8 @@ def run_import(
     progress.start("import", sum(share.announce() for share in shares), len(live))
     for share in shares:
         share.transfer()
+    _compare(planned, [line for line in live if line.error is None and not line.in_place], jobs)
     for line in live:
-        # What is in place, and in a receipt of this Sovereign, was compared by the import that wrote it.
-        if line.error is None and not line.in_place:
-            line.error = planned.unread.get(line.form.item)
         _explain(line)
     # 3. Publish nothing while content is missing, or was not compared with its lock.
     waiting = [line.error for line in live if isinstance(line.error, AbsentError)]
@@ -165,6 +164,20 @@ def run_import(
     if station is not None:
         planned.receipt = station.sign(opened.media.digest, _receipt(planned))
     return planned
+
+
+def _compare(planned: Imported, lines: Sequence[AnyLine], jobs: int) -> None:
+    """Gives lines the error with which their leaves could not be compared with the lock; compares what was not yet.
+
+    `lines` leaves out what is in place and in a receipt of this Sovereign: the import that wrote it compared it. Raises
+    `NotAsLockedError`.
+    """
+    opened, unread = planned.opened, planned.unread
+    if opened.admitted.standing is not Standing.NEW:
+        items = {line.form.item for line in lines}
+        unread = check_leaves(opened, [named for named in opened.roots() if named[0].name in items], jobs)
+    for line in lines:
+        line.error = unread.get(line.form.item)
 
 
 def _keep(planned: Imported, absent: Sequence[str]) -> None:
