@@ -23,7 +23,7 @@ _MAX_LINE = 500
 
 
 def described(seen: Seen) -> tuple[dict[str, Any], list[str]]:
-    """The JSON document, and the lines for people: one fact a line, whatever the names contain."""
+    """The JSON document, and the lines for people, each of which is to be shown on one line."""
     content, lines = _content(seen)
     document = {
         "approves": seen.approves.as_dict(),
@@ -32,7 +32,7 @@ def described(seen: Seen) -> tuple[dict[str, Any], list[str]]:
         "checked": seen.checked,
         "content": content,
     }
-    found = [_one_line(line) for line in (*_head(seen), *lines)]
+    found = [line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…" for line in (*_head(seen), *lines)]
     left = len(found) - MAX_LINES
     return document, found if left <= 0 else [*found[:MAX_LINES], f"  … and {left} more lines: see --json"]
 
@@ -136,9 +136,3 @@ def _waiver(waiver: Waiver) -> dict[str, Any]:
         "reason": waiver.reason,
         "expires": utc_text(waiver.expires),
     }
-
-
-def _one_line(text: str) -> str:
-    """A line that stays one: names that nobody vouched for may contain line breaks, or be very long."""
-    flat = text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", " ")
-    return flat if len(flat) <= _MAX_LINE else f"{flat[:_MAX_LINE]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from airgap.base import disk
-from airgap.base.disk import held, locked, make_folder, make_private, mode_in, replacing, try_lock, write_durably
+from airgap.base.disk import (
+    held,
+    locked,
+    make_folder,
+    make_private,
+    mode_in,
+    replacing,
+    try_lock,
+    write_below,
+    write_durably,
+)
 from airgap.base.errors import InputError, StoreError
 
 
@@ -28,6 +39,43 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
         assert path.read_bytes() == data
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert names(tmp_path) == ["state.json"]
+
+
+GONE = InputError("there", "it exists", "choose")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_replaces_nothing_also_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "FAT has none")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    write_below(tmp_path, ("in", "a"), b"one", exists=GONE)
+    assert (tmp_path / "in/a").read_bytes() == b"one"
+    (tmp_path / "in/dead").symlink_to("nowhere")
+    for name in ("a", "dead"):
+        with pytest.raises(InputError, match="it exists"):
+            write_below(tmp_path, ("in", name), b"two", exists=GONE)
+    assert (tmp_path / "in/a").read_bytes() == b"one"
+    write_below(tmp_path, ("in", "a"), b"three")
+    assert (tmp_path / "in/a").read_bytes() == b"three"
+    assert names(tmp_path / "in") == ["a", "dead"]
+
+
+def test_below_a_folder_no_link_is_followed_and_above_it_each_is(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with pytest.raises(StoreError):
+        write_below(tmp_path, ("link", "a"), b"one")
+    assert names(tmp_path / "real") == []
+    write_below(tmp_path / "link", ("a",), b"one")
+    (tmp_path / "outside").write_bytes(b"old")
+    (tmp_path / "real/b").symlink_to("../outside")
+    write_below(tmp_path, ("real", "b"), b"new")  # the link itself is replaced
+    assert ((tmp_path / "outside").read_bytes(), (tmp_path / "real/b").read_bytes()) == (b"old", b"new")
 
 
 @pytest.mark.parametrize("fixed", [False, True])

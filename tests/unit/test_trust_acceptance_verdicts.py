@@ -14,9 +14,14 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.verdict import Verdict
-from tests.worlds.trust import DAY, HOUR, NOW, World, image, signed, signer
+from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, World, image, signed, signer
 from tests.worlds.verdicts import EXPIRES, NAME, PASSED, ROOT, refused, say, verdict, world
 
+SAID = [
+    Approves(Approvable.DELIVERY, SOVEREIGN, "main", 42),
+    Approves(Approvable.TRUST, SOVEREIGN),
+    *(Approves(kind) for kind in (Approvable.LOCK, Approvable.TRUST_ROOT, Approvable.WAIVER)),
+]
 WAIVED = Approval(Approves(Approvable.WAIVER))
 OTHER = Lock.of("other", [image("busybox:1.36")])
 
@@ -39,6 +44,17 @@ def with_waiver(file: bytes, body: Verdict | None = None) -> World:
     made.waivers = [file]
     made.evidence["approval"] = made.approve(Digest.of(file), NOW - DAY)
     return made
+
+
+@pytest.mark.parametrize("said", [None, *SAID], ids=str)
+def test_a_waiver_needs_an_approval_of_a_waiver(said: Approves | None) -> None:
+    """One of an earlier version, without a kind, is enough here: the station that made the verdict checked it."""
+    made = with_waiver(waiver())
+    made.evidence["approval"] = made.approve_as(said, Digest.of(made.waivers[0]), NOW - DAY)
+    if said in (None, Approves(Approvable.WAIVER)):
+        made.accept()
+    else:
+        assert refused(made).code == "approval-of-other-kind"
 
 
 def test_a_verdict_lets_its_lock_in() -> None:
