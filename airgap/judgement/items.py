@@ -16,13 +16,14 @@ from airgap.content.bound import measure
 from airgap.content.graph import Descriptor, Source, read_node
 from airgap.content.item import PHASES, Item
 from airgap.content.lock import Lock
-from airgap.content.reference import ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme
+from airgap.content.names import claimed_place
+from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme, split_reference
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.judge import Judgement, judge
 from airgap.kinds.table import kind_of, kind_of_graph, rule_names, signed_kinds
 from airgap.resources.load import load_policy
 from airgap.resources.policy import Policy
-from airgap.resources.problems import listed
+from airgap.resources.problems import listed, quoted
 from airgap.resources.waiver import Waiver
 from airgap.station.files import pin_name
 from airgap.store.attached import find_attached
@@ -73,10 +74,16 @@ def look_up(ref: str, known_as: str, reach: Reach) -> FoundItem:
     located = reach.locate(ref)
     nodes, _ = measure(located.source, located.root, ())
     root = Descriptor(located.root.media_type, located.root.digest, located.root.size)
+    name = known_as or _name(ref, located)
+    if not claimed_place(name):
+        what = f"{quoted(ref)}: no rule can match the name {quoted(name)}, which names no registry"
+        raise InputError("bad-reference", what, "pass --as NAME, such as registry.example.org/team/app:1.0")
+    if not any(split_reference(name.removeprefix(CHART_SCHEME))[2:]):
+        name = f"{name}@{located.root.digest}"
     item = Item(
-        name=known_as or _name(ref, located),
+        name=name,
         kind=kind_of_graph(read_node(located.source, root)).name,
-        source=known_as or ref,
+        source=name if known_as else ref,
         root=root,
         phase=PHASES[0],
         attached=find_attached(located.finder, nodes),

@@ -66,11 +66,15 @@ class RegistryKind(Kind[Asked_contra]):
         return self.original(item).name
 
     def check_names(self, item: Item, where: str) -> None:
-        """The source is one of a request; the name of a local item is a full reference."""
+        """The source is one of a request, and a digest in it is the root's. A local item has a full name."""
         super().check_names(item, where)
         complaint = image_complaint(item.name.removeprefix(CHART_SCHEME)) if self.is_local(item) else ""
         if complaint:
             raise InputError("bad-lock", f"{where}: name: {complaint}", "give it a full name in the request")
+        said = self.original(item).digest
+        if item.root is not None and said not in (None, item.root.digest):
+            what = f"{where}: root: got {item.root.digest}, but its reference has the digest {said}"
+            raise InputError("bad-lock", what, "run `airgap lock` again with the request")
 
 
 def local_reference(at: Place) -> tuple[str, str]:

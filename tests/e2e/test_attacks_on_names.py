@@ -109,6 +109,21 @@ def test_upper_and_lower_case_lead_past_no_rule(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "https://GET.lab.example:0443/tool",
+        "http://get.lab.example:80/tool",
+        "HTTPS://get.lab.example//t%6Fol?token=1",
+        "https://get.lab.example/TOOL",
+    ],
+)
+def test_no_spelling_of_a_denied_source_gets_in(world: World, source: str) -> None:
+    spelled = [{**one, "source": source} if one["kind"] == "file" else one for one in items(world)]
+    denied = "- {match: [get.lab.example/tool], deny: {reason: theirs}}"
+    assert judged(world, denied, ANYTHING, locked=spelled, expect=3)[2] == ("fail", "denied")
+
+
+@pytest.mark.parametrize(
     ("kind", "source"),
     [
         ("image", "oci://ghcr.io/lab/x:1"),

@@ -175,6 +175,9 @@ def test_a_copy_inside_is_judged_by_the_name_that_it_had_outside(world: World) -
     assert other.code == 3
     assert "found: 3 things attached, not examined" in other.out
     assert "no rule matches image quay.io/other/app, so it may not come in [no-rule]" in other.out
+    # Rules have no tags, so a name needs none; a nickname is the name of nothing.
+    assert "no rule matches image quay.io/other/app," in ask(world.folder, *line, "quay.io/other/app").out
+    ask(world.folder, *line, "app").refused(2, "bad-reference", "'app'", "pass --as NAME")
 
 
 @pytest.mark.part("cosign", "skopeo", "distribution3")

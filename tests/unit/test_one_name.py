@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -10,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap.base.errors import InputError
+from airgap.content.item import Item
 from airgap.content.names import RuleNames, claimed_place, repository_name, url_name
 from airgap.content.reference import is_host, parse_reference, plain_host
 from airgap.destinations.mapping import map_prefix
+from airgap.kinds.table import kind_named, rule_names
 from airgap.net.origin import Origin
 
 SEGMENT = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=["C", "Z"]), min_size=1)
@@ -152,3 +156,23 @@ def test_the_names_of_an_item() -> None:
     assert (own.deciding, own.foreign, list(own)) == (("ghcr.io/a",), (), ["ghcr.io/a"])
     local = RuleNames("", (("a/b", "huggingface.co/a/b"), ("ghcr.io/a",)))
     assert (local.deciding, local.foreign) == (("a/b", "huggingface.co/a/b"), (("ghcr.io/a",),))
+
+
+def golden() -> Iterator[tuple[str, str, str]]:
+    """Kind, source and name of each line."""
+    for line in (Path(__file__).parents[1] / "golden/locks/sources.txt").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            said, _, name = line.partition(" → ")
+            kind, _, source = said.partition(" ")
+            yield kind, source.encode("raw_unicode_escape").decode("unicode_escape"), name
+
+
+@pytest.mark.parametrize(("kind", "source", "name"), list(golden()))
+def test_a_source_is_named_as_it_always_was(kind: str, source: str, name: str) -> None:
+    item = Item("registry.local/x:1", kind, source)
+    if name == "refused":
+        assert kind_named(kind).source_complaint(source).isprintable()
+        assert kind_named(kind).source_complaint(source)
+    else:
+        assert not kind_named(kind).source_complaint(source)
+        assert rule_names(item).origin == name

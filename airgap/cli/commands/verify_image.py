@@ -32,6 +32,7 @@ LAYOUTS = {
 NEXT = {
     "absent": "ask the publisher to sign it, or allow its digest with a `digestOnly` rule or a waiver",
     "no-rule": "to allow it, add a rule for it to the policy; if a lock gives it another name, pass --as NAME",
+    "renamed": "keep the upstream's name in the request, or add the name to `inside` of the rule",
     "approval-expired": "get a new approval, or ask the publisher for a signature",
     "local-source": "lock it from its registry; if the rule is meant for that folder, add `local: true` to the rule",
     "wrong-identity": "if this identity is the publisher, add it to the rule; otherwise do not allow the item",

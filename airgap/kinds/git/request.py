@@ -16,10 +16,11 @@ from airgap.resources.shapes import Flag, ListOf, Place, Text
 
 def name_complaint(name: str) -> str:
     """Checks the name of a local repository: inside, it is the path of its place, in its one spelling."""
-    usual = claimed_place(name) or without_git(name)
-    if usual != without_git(name):
+    usual = claimed_place(name)
+    complaint = path_complaint(without_git(name))
+    if usual and not complaint and usual != without_git(name):
         return f"got {quoted(name)}, expected {quoted(usual)}: inside, a local repository is stored under its name"
-    return path_complaint(usual)
+    return complaint
 
 
 @spec_map("a map with the repository's url")
