@@ -20,6 +20,9 @@ Zone = Literal["connected", "gap"]
 SIDES: Mapping[Zone, Side] = {"connected": "origin", "gap": "destination"}
 """Which side a zone talks to: content comes from an origin and goes to a destination."""
 _REMOVED = re.compile(r"\A[\x00-\x20]|[\t\r\n]")
+_AUTHORITY = re.compile(r"(?:[^\s\\\[\]@]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^\s\\\[\]@:]+)(?::[0-9]*)?\Z")
+"""What every program reads alike. `urlsplit` takes brackets anywhere (CVE-2025-0938, in Python before 3.11.12, 3.12.9),
+and a backslash, at which libcurl and browsers end the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Origin:
             host, port = parts.hostname, parts.port
         except ValueError:
             parts, host, port = urlsplit(""), None, None
-        if parts.scheme not in PORTS or not host:
+        if parts.scheme not in PORTS or not host or not _AUTHORITY.match(parts.netloc):
             raise InputError("bad-url", f"not an http or https URL: {redact(url)!r}")
         return cls(parts.scheme, host, port or PORTS[parts.scheme])
 

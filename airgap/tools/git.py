@@ -29,6 +29,14 @@ from airgap.tools.git_limits import Limits
 
 MINIMUM = (2, 32)
 """The minimum version. git 2.32 introduced GIT_CONFIG_GLOBAL, 2.31 GIT_CONFIG_COUNT."""
+FIXED = {(2, 39): 4, (2, 40): 2, (2, 41): 1, (2, 42): 2, (2, 43): 4, (2, 44): 1, (2, 45): 1}
+"""The first release of each series with the fixes of May 2024: CVE-2024-32004, -32021, -32465 (a repository at a path
+runs programs, or links to files of others). It has all earlier fixes too. Later fixes are about what these runs never
+use: submodules, credential helpers, prompts, and bundle URIs (CVE-2025-48384, -48385, CVE-2024-50349, -52006)."""
+MARK = b"GIT_NO_LAZY_FETCH"
+"""What a program of an older number contains if its distribution has added these fixes."""
+MAX_PROGRAM = 64 << 20
+"""Bytes of git's program that are searched; it has 4 MiB."""
 QUICK = 120.0
 """Seconds for a run that only reads a local repository's refs or settings, or asks a server for its refs."""
 LONG = 6 * 3600.0
@@ -69,6 +77,7 @@ _CONFIG = """\
 	directory = *
 [transfer]
 	fsckObjects = true
+	bundleURI = false
 	unpackLimit = 1
 [fetch]
 	unpackLimit = 1
@@ -152,6 +161,12 @@ class Result:
     stderr: str
 
 
+def _is_fixed(version: tuple[int, ...]) -> bool:
+    """True if the version has the fixes by its number."""
+    series = version[:2]
+    return series > max(FIXED) or (series in FIXED and version[2] >= FIXED[series])
+
+
 def scrub(text: str, secrets: tuple[str, ...]) -> str:
     """`text` without the secrets, and without user and password in URLs."""
     for secret in secrets:
@@ -190,17 +205,32 @@ class Git:
         Path(name).replace(self._config)
 
     def _check_version(self) -> tuple[int, ...]:
-        text = self.run("version").stdout.decode(errors="replace")
+        text = self.run("version").stdout.decode(errors="replace").strip()[:100]
         found = re.search(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?", text)
         version = tuple(int(part) for part in found.groups(default="0")) if found else (0,)
         if version < MINIMUM:
             wanted = ".".join(map(str, MINIMUM))
+            raise ToolError("git-too-old", f"git: got {text!r}, expected {wanted} or later", "update git")
+        if not (_is_fixed(version) or self._is_patched(version)):
+            wanted = ", ".join(f"{major}.{minor}.{patch}" for (major, minor), patch in FIXED.items())
             raise ToolError(
                 "git-too-old",
-                f"git: got {text.strip()!r}, expected {wanted} or later",
-                "update git",
+                f"git: got {text!r} without the security fixes of May 2024 (CVE-2024-32465 and others), expected "
+                f"{wanted} or later, or a distribution's version with these fixes",
+                "update git from your distribution's security updates",
             )
         return version
+
+    def _is_patched(self, version: tuple[int, ...]) -> bool:
+        """True if the distribution has added the fixes to an older version. 2.45.0 has the mark without them."""
+        if version[:2] == max(FIXED):
+            return False
+        folder = self.run("--exec-path").stdout.decode(errors="surrogateescape").strip()
+        try:
+            with Path(folder, "git").open("rb") as program:
+                return MARK in program.read(MAX_PROGRAM)
+        except (OSError, ValueError):
+            return False
 
     def run(
         self,

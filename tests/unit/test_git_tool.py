@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import signal
 import subprocess
 import threading
@@ -78,6 +79,40 @@ def test_without_git_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ToolError) as caught:
         Git(tmp_path / "git")
     assert (caught.value.code, caught.value.hint) == ("git-missing", "install git")
+
+
+@pytest.mark.parametrize(
+    ("version", "patched", "words"),
+    [
+        ("2.31.8", True, "2.32 or later"),
+        ("nonsense", True, "2.32 or later"),
+        ("2.39.3", False, "CVE-2024-32465"),
+        ("2.43.0", False, "2.43.4"),
+        ("2.45.0", True, "2.45.1"),
+        ("2.34.1", True, ""),
+        ("2.39.4", False, ""),
+        ("2.45.1", False, ""),
+        ("2.50.1 (Apple Git-155)", False, ""),
+        ("3.0.0", False, ""),
+    ],
+)
+def test_git_has_the_known_fixes_by_its_number_or_from_its_distribution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, patched: bool, words: str
+) -> None:
+    fake = tmp_path / "bin/git"
+    fake.parent.mkdir()
+    mark = "# GIT_NO_LAZY_FETCH" if patched else ""
+    say = f"case $1 in version) echo 'git version {version}';; *) echo '{fake.parent}';; esac"
+    fake.write_text(f"#!/bin/sh\n{say}\n{mark}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    if not words:
+        assert Git(tmp_path / "git").version
+        return
+    with pytest.raises(ToolError) as caught:
+        Git(tmp_path / "git")
+    assert (caught.value.code, words in caught.value.what) == ("git-too-old", True)
+    assert "update git" in caught.value.hint
 
 
 def test_a_secret_goes_by_environment_and_never_by_argv(git: Git) -> None:

@@ -10,6 +10,17 @@ from airgap.net.origin import Origin, Zone, redact, resolve_hop
 HERE = "https://harbor.example.org/v2/p/x/blobs/uploads/"
 
 
+TWO_HOSTS = (
+    "https://harbor.example.org[::1]/x",
+    "https://[::1].harbor.example.org/x",
+    "https://harbor.example.org:443[::1]/",
+    "https://[v1.x]/",
+    "https://evil.example.org\\@harbor.example.org/",
+    "https://a@evil.example.org@harbor.example.org/",
+)
+"""Two programs find two hosts in them. Python before 3.11.12 and 3.12.9 takes the first four (CVE-2025-0938)."""
+
+
 @pytest.mark.parametrize("zone", ["gap", "connected"])
 @pytest.mark.parametrize(
     ("location", "expected"),
@@ -68,7 +79,7 @@ def test_connected_any_https_host_is_allowed_and_plain_http_is_not() -> None:
     assert caught.value.code == "foreign-host"
 
 
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://h/x", "https://[", "http://:80/"])
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://h/x", "https://[", "http://:80/", *TWO_HOSTS])
 def test_rubbish_is_refused(location: str) -> None:
     with pytest.raises(UpstreamError) as caught:
         resolve_hop(HERE, location, "redirect", zone="connected")
@@ -97,3 +108,9 @@ def test_origins(url: str, netloc: str) -> None:
 def test_an_origin_needs_a_host() -> None:
     with pytest.raises(InputError):
         Origin.of("https:///path")
+
+
+@pytest.mark.parametrize("url", TWO_HOSTS)
+def test_a_url_with_two_hosts_has_no_origin(url: str) -> None:
+    with pytest.raises(InputError, match="bad-url"):
+        Origin.of(url)
