@@ -23,10 +23,15 @@ SAYS = {
     "converted": "converted: got True, but the source is",
     "file-path": "path: got 'other', but its file is 'manuals/hello/manual.txt'",
     "git-head": "head: 'refs/heads/none' is none of its refs",
+    "half-a-surrogate-pair": "half of a surrogate pair",
     "inside-without-platforms": "but the item has no platforms",
     "model-file": "root: got",
     "model-revision": "revision: got 'main', expected",
+    "name-too-long": "metadata: name: got 256 characters, expected 1 to 255",
+    "number-too-large": "size: got 1152921504606846976, expected a whole number",
     "platform-twice": "platforms: got 'linux/arm64, linux/arm64', expected os/architecture[/variant]",
+    "type-flag": "lfs: got str, expected true or false",
+    "type-platforms": "platforms[0]: got int, expected a string",
 }
 
 
