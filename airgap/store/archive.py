@@ -25,6 +25,11 @@ MAX_MEMBERS = 200_000
 """Headers of an archive, because many empty ones would fill memory. A large delivery has a hundred thousand blobs."""
 MAX_SPOOL = 1 << 40
 """Bytes to which a compressed archive may unpack."""
+MAX_RATIO = 100
+"""How many times its own bytes an archive may unpack to, besides `UNSUSPECTED`: layers are compressed already, or as
+compressible as programs are. Gzip can hold a thousand times as many zeros."""
+UNSUSPECTED = 1 << 30
+"""Bytes to which any archive may unpack."""
 
 _BLOB = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})\Z")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -161,12 +166,14 @@ def _unpacked(stream: BinaryIO, path: Path, spool: Path | None) -> BinaryIO:
         copy: BinaryIO = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115
     except OSError as error:
         raise disk_error(error, spool or path) from error
+    most = min(MAX_SPOOL, UNSUSPECTED + MAX_RATIO * packed)
+    hint = "if it is known to be that large, unpack it yourself, and name the unpacked file"
     try:
         total = 0
         while piece := _next(stream, path):
             total += len(piece)
-            if total > MAX_SPOOL:
-                raise IntegrityError("bad-archive", f"{path}: unpacks to more than {MAX_SPOOL} bytes")
+            if total > most:
+                raise IntegrityError("bad-archive", f"{path}: unpacks to more than {most} bytes", hint)
             with disk_errors(spool or path):
                 copy.write(piece)
         with disk_errors(spool or path):

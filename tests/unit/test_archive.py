@@ -202,3 +202,15 @@ def test_a_path_that_leads_nowhere_is_the_users_to_mend(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             Archive(path)
         assert caught.value.code == "no-archive"
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, PACKED["image.tar.zst"]], ids=["gzip", "zstd"])
+def test_an_archive_that_unpacks_to_much_more_than_it_is_fills_no_disk(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.store.archive.UNSUSPECTED", 1 << 20)
+    path = tmp_path / "zeros.tar"
+    path.write_bytes(pack(bytes(20 << 20)))
+    with pytest.raises(IntegrityError, match="unpacks to more than") as caught:
+        Archive(path, tmp_path)
+    assert "unpack it yourself" in caught.value.hint
