@@ -78,7 +78,8 @@ def check_stream(journey: Journey, state: AcceptedState, streams: Sequence[str])
             "sequence-jump",
             f"the delivery has number {journey.sequence} of stream {journey.stream!r:.100}, expected at most "
             f"{before + MAX_JUMP}: the last accepted one is {before or 'none'}",
-            f"ask whoever cut it why numbers are missing. If they are, {_APPROVE}; or have it cut for a new stream",
+            f"ask whoever cut it why numbers are missing. If they were used up, {_APPROVE}, or have it cut for a new "
+            "stream",
         )
 
 

@@ -39,7 +39,7 @@ from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.resources.trust import Trust
 from airgap.signatures.scanner_report import Report
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
-from airgap.statements.approval import Approvable, Approves
+from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Pull
 from airgap.statements.trust import Known, VerifiedStatement, key_ring
@@ -188,7 +188,9 @@ class Acceptance:
 
     def _check_new(self, journey: Journey) -> None:
         """Checks what was already checked of a delivery that was accepted before."""
-        approved = bool(self._beliefs.about("approval", self._digest))
+        # An approval by an earlier version names no stream and no number, so it allows neither.
+        bodies = [one.body for one in self._beliefs.about("approval", self._digest)]
+        approved = any(isinstance(body, Approval) and body.approves is not None for body in bodies)
         # c. The next of its stream.
         if self._streams is not None and not approved:
             check_stream(journey, self._state, self._streams)

@@ -11,6 +11,7 @@ from airgap.acceptance.steps import Acceptance
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.statements.accepted_state import AcceptedState, Standing
+from airgap.statements.approval import Approvable, Approves
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, Verdict
 from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, World, accepted, pull_of, signed
 from tests.worlds.verdicts import NAME
@@ -64,6 +65,11 @@ def test_a_stream_is_declared_or_the_first_or_approved() -> None:
             assert world.accept(now, streams=streams).standing is Standing.NEW
     world.bundles["officer"] = world.approve(world.digest, at=NOW)
     assert world.accept(state, streams=("main",)).standing is Standing.NEW
+    # An approval that does not say so, or of another kind of thing, opens nothing.
+    for approves in (None, Approves(Approvable.LOCK), replace(world.delivered, stream="main")):
+        world.bundles["officer"] = world.approve_as(approves, world.digest, at=NOW)
+        with pytest.raises(TrustError, match="stream-not-declared"):
+            world.accept(state)
     # What is not judged: a stream of which the caller has no state.
     del world.bundles["officer"]
     acceptance = Acceptance(world.trust, state, sovereign=SOVEREIGN, now=NOW)
