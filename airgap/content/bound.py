@@ -6,7 +6,7 @@ must follow from the bytes: docs/format.md, "What a lock binds".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import pairwise
 
 from airgap.base.digest import Digest
@@ -19,14 +19,18 @@ from airgap.content.reference import signature_tags
 LOCK_AGAIN = "make it again with `airgap lock`"
 
 
-def measure(source: Source, root: Descriptor, platforms: Sequence[str] = ()) -> tuple[list[Digest], dict[Digest, int]]:
+Nodes = Mapping[Digest, Digest | None]
+"""The manifests and indexes of a graph, each with the subject that it names."""
+
+
+def measure(source: Source, root: Descriptor, platforms: Sequence[str] = ()) -> tuple[Nodes, dict[Digest, int]]:
     """The nodes of a graph, and every blob's size in bytes. Reads manifests only."""
-    nodes, sizes = list[Digest](), dict[Digest, int]()
+    nodes, sizes = dict[Digest, Digest | None](), dict[Digest, int]()
     for found in walk(source, root, by_platform(platforms)):
         descriptor = found.descriptor if isinstance(found, Node) else found
         sizes[descriptor.digest] = descriptor.size
         if isinstance(found, Node):
-            nodes.append(descriptor.digest)
+            nodes[descriptor.digest] = None if found.subject is None else found.subject.digest
     return nodes, sizes
 
 
@@ -64,20 +68,27 @@ def check_locked(item: Item, where: str) -> None:
 def check_attached(attached: Sequence[Attached], nodes: Set[Digest], source: Source) -> dict[Digest, int]:
     """Checks by bytes that everything attached belongs to the graph with these `nodes`; returns the sizes of its blobs.
 
-    A subject is a node of the graph, or of something that is itself attached to it; a tag is what its subject's digest
-    gives. Raises `NotAsLockedError`, and any error of reading manifests.
+    A subject is a node of the graph, or of something that is itself attached to it: that of the lock, and one that the
+    bytes name, because registries list it there. A tag is what its subject's digest gives. Raises `NotAsLockedError`,
+    and any error of reading manifests.
     """
-    sizes, below = dict[Digest, int](), list[tuple[Attached, Set[Digest]]]()
+    sizes, below = dict[Digest, int](), list[tuple[Attached, Nodes]]()
     for one in attached:
         why = _wrong_tag(one)
         if why:
             raise NotAsLockedError("not-as-locked", why, LOCK_AGAIN)
         own, its = measure(source, one.descriptor)
         sizes |= its
-        below.append((one, frozenset(own)))
-    stray = _stray(nodes, below)
+        below.append((one, own))
+    stray = _stray(nodes, [(one, own.keys()) for one, own in below])
     if stray is not None:
         raise NotAsLockedError("not-as-locked", _strays(stray), LOCK_AGAIN)
+    whole = nodes | {digest for _, own in below for digest in own}
+    for one, own in below:
+        foreign = next((subject for subject in own.values() if subject is not None and subject not in whole), None)
+        if foreign is not None:
+            what = f"attached {one.descriptor.digest}: it refers to {foreign}, which is not part of this item"
+            raise NotAsLockedError("not-as-locked", what, f"remove it upstream from what refers to {one.subject}")
     return sizes
 
 
@@ -104,7 +115,7 @@ def check_graph(item: Item, root: Descriptor, source: Source) -> None:
     # 3.
     nodes, sizes = measure(source, root, item.platforms)
     try:
-        sizes |= check_attached(item.attached, frozenset(nodes), source)
+        sizes |= check_attached(item.attached, nodes.keys(), source)
     except NotAsLockedError as error:
         raise error.with_where(f"{item.kind} {item.name!r}") from error
     # 4.

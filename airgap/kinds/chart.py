@@ -189,7 +189,7 @@ class ChartKind(RegistryKind[ChartRequest]):
         _layers(read_node(located.source, located.root), asked.ref)
         nodes, sizes = measure(located.source, located.root)
         attached = find_attached(located.finder, nodes)
-        sizes |= check_attached(attached, frozenset(nodes), located.source)
+        sizes |= check_attached(attached, nodes.keys(), located.source)
         return Item(
             name=asked.name,
             kind="chart",

@@ -119,7 +119,7 @@ class ImageKind(RegistryKind[ImageRequest]):
         inside, _ = narrow(located.source, located.root, asked.platforms)
         nodes, sizes = measure(located.source, located.root, asked.platforms)
         attached = find_attached(located.finder, nodes)
-        sizes |= check_attached(attached, frozenset(nodes), located.source)
+        sizes |= check_attached(attached, nodes.keys(), located.source)
         return Item(
             name=asked.name,
             kind="image",

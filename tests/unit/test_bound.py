@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,15 +44,15 @@ def test_a_lock_that_contradicts_itself_is_refused(path: Path) -> None:
     assert caught.value.hint
 
 
-def _manifest(memory: Memory, name: bytes) -> Descriptor:
-    config = memory.add(OCI_CONFIG, b'{"name":"%s"}' % name)
-    data = b'{"schemaVersion":2,"config":{"mediaType":"%s","digest":"%s","size":%d},"layers":[]}'
-    return memory.add(OCI_MANIFEST, data % (OCI_CONFIG.encode(), config.digest.encode(), config.size))
+def _manifest(memory: Memory, name: str, subject: Descriptor | None = None) -> Descriptor:
+    config = memory.add(OCI_CONFIG, json.dumps({"name": name}).encode()).as_dict()
+    made = {"schemaVersion": 2, "config": config, "layers": [], **({"subject": subject.as_dict()} if subject else {})}
+    return memory.add(OCI_MANIFEST, json.dumps(made).encode())
 
 
 def test_what_is_attached_to_something_attached_belongs_too_in_any_order() -> None:
     memory = Memory()
-    root, signature, sbom, stray = (_manifest(memory, name) for name in (b"root", b"sig", b"sbom", b"stray"))
+    root, signature, sbom, stray = (_manifest(memory, name) for name in ("root", "sig", "sbom", "stray"))
     chain = [Attached(signature.digest, "referrer", sbom), Attached(root.digest, "referrer", signature)]
     sizes = check_attached(chain, {root.digest}, memory)
     assert {signature.digest, sbom.digest} < sizes.keys()
@@ -61,3 +62,13 @@ def test_what_is_attached_to_something_attached_belongs_too_in_any_order() -> No
     with pytest.raises(NotAsLockedError, match="expected sha256-"):
         check_attached([Attached(root.digest, "tag", sbom, "latest")], {root.digest}, memory)
     assert check_attached([], frozenset({Digest.of(b"")}), memory) == {}
+
+
+def test_what_is_attached_refers_to_nothing_else() -> None:
+    """A registry lists a manifest under the subject that the manifest names, whatever the lock says of it."""
+    memory = Memory()
+    root, other = _manifest(memory, "root"), _manifest(memory, "other")
+    good, evil = _manifest(memory, "good", root), _manifest(memory, "evil", other)
+    assert check_attached([Attached(root.digest, "referrer", good)], {root.digest}, memory)
+    with pytest.raises(NotAsLockedError, match=f"it refers to {other.digest}, which is not part of this item"):
+        check_attached([Attached(root.digest, "referrer", evil)], {root.digest}, memory)
