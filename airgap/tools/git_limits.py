@@ -36,9 +36,9 @@ class Limits:
 
     @classmethod
     def usual(cls) -> Limits:
-        """For a run that does not know how much it will read: half of this machine's memory, within bounds."""
+        """For a run that does not know how much it will read: a quarter of this machine's memory, within bounds."""
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return cls(min(MOST, max(LEAST, total // 2)))
+        return cls(min(MOST, max(LEAST, total // 4)))
 
     @classmethod
     def of_pack(cls, size: int) -> Limits:
