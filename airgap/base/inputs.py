@@ -39,7 +39,7 @@ def read_input(path: Path, limit: int, code: str, *, absent: str = "") -> bytes:
     except OSError as error:
         if error.errno not in _HINTS:
             raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        why = "not a file" if error.errno == errno.EINVAL else error.strerror
+        why = error.strerror
         hint = absent if absent and error.errno == errno.ENOENT else _HINTS[error.errno]
         raise InputError(code, f"{str(path)!r} cannot be read: {why}", hint) from error
     if data is None:
@@ -83,8 +83,9 @@ def _check_plain(mode: int) -> None:
     if stat.S_ISLNK(mode):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if not stat.S_ISREG(mode):
-        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-        raise NotPlainError(number, os.strerror(number))
+        if stat.S_ISDIR(mode):
+            raise NotPlainError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise NotPlainError(errno.EINVAL, "not a file")
 
 
 def read_plain(path: Path, limit: int, *, follow: bool = False) -> bytes | None:

@@ -221,7 +221,7 @@ class Volumes:
                 return self._fds[extent.volume], extent.offset
             path = self.path(extent.volume)
             if path is not None:
-                self._fds[extent.volume] = open_file(path)
+                self._fds[extent.volume] = open_on_media(path)
                 return self._fds[extent.volume], extent.offset
         path = self._spooled(digest, number)
         if path is None:
@@ -230,7 +230,7 @@ class Volumes:
                 f"{self.contents.volumes[extent.volume - 1].name} is in none of the folders, or is not complete",
                 "insert the disk that contains it, and pass its folder too",
             )
-        owned.append(open_file(path))
+        owned.append(open_on_media(path))
         return owned[-1], 0
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
@@ -245,7 +245,7 @@ def extent_name(digest: Digest, number: int) -> str:
     return f"{digest.hex}.part-{number:04d}"
 
 
-def open_file(path: Path) -> int:
+def open_on_media(path: Path) -> int:
     """The descriptor of a plain file on the media. Raises `StoreError`, `IntegrityError` (`not-file`)."""
     with _media_errors(path):
         return open_plain(path)[0]
@@ -299,7 +299,7 @@ def hash_file(path: Path, size: int) -> str:
     `IntegrityError` (`not-file`).
     """
     hasher, left = hashlib.sha256(), size + 1
-    with os.fdopen(open_file(path), "rb", buffering=0) as file, disk_errors(path):
+    with os.fdopen(open_on_media(path), "rb", buffering=0) as file, disk_errors(path):
         if os.fstat(file.fileno()).st_size == size:
             buffer = memoryview(bytearray(CHUNK))
             # One byte more than `size`, to see whether the file grows while it is read.

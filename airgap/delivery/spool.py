@@ -19,7 +19,7 @@ from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import Filling, check_free, disk_errors, make_folder, replacing, sync_folder, write_durably
 from airgap.base.errors import DamageError
 from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, SIGNATURES, Extent
-from airgap.delivery.read import Media, Volumes, extent_name, open_file
+from airgap.delivery.read import Media, Volumes, extent_name, open_on_media
 
 UNFINISHED = "unfinished"
 EXTENTS = "extents"
@@ -100,7 +100,7 @@ def _copy(volume: Path, extent: Extent, path: Path) -> None:
     left, offset = extent.length, extent.offset
     with (
         disk_errors(partial),
-        os.fdopen(open_file(volume), "rb", buffering=0) as source,
+        os.fdopen(open_on_media(volume), "rb", buffering=0) as source,
         replacing(path, partial=partial, sync=False) as fd,
     ):
         file = Filling(fd)

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import HELD, Filling, disk_error, disk_errors, replacing, sync_folder, write_durably
 from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, StoreError
+from airgap.base.inputs import read_plain
 from airgap.base.progress import Progress
 from airgap.base.strict_json import decode_json
 from airgap.content.graph import Descriptor, Source
@@ -27,6 +28,8 @@ from airgap.delivery.index import FileSum, volume_name
 from airgap.delivery.plan import Member, Plan, Volume
 
 JOURNAL_NAME = ".airgap-bundle.json"
+MAX_JOURNAL = 4 << 20
+"""Bytes of a journal: 9999 volumes."""
 _BUFFERS = 8
 """Buffers between reader and writer: enough to hide a pause of either, 8 MiB in total."""
 
@@ -61,7 +64,7 @@ class BundleJournal:
                 "pass an empty or a new folder; airgap never deletes from media",
             )
         try:
-            found = decode_json(path.read_bytes())
+            found = decode_json(read_plain(path, MAX_JOURNAL) or b"")
             journal = cls(path, str(found["plan"]), dict(found["done"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(

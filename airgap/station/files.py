@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked, make_folder, mode_in, write_durably
 from airgap.base.errors import StoreError
+from airgap.base.inputs import read_plain
 from airgap.base.json_fields import MAX_NUMBER
 from airgap.base.strict_json import decode_json
 from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 
 if TYPE_CHECKING:
     from airgap.statements.log import StationLog
@@ -70,7 +72,7 @@ class Records:
         own = self.folder / STATEMENTS / f"{kind}-{subject.hex}.sigstore.json"
         with disk_errors(own):
             if own.exists():
-                return own.read_bytes()
+                return _read(own)
         return next(iter(self.received(kind, subject)), None)
 
     def receive(self, kind: str, subject: Digest, bundles: Sequence[bytes], *, replace: bool) -> None:
@@ -92,7 +94,7 @@ class Records:
         folder = self.folder / RECEIVED
         with disk_errors(folder):
             found = sorted(folder.glob(f"{kind}-{subject.hex}.*.sigstore.json"))
-            return [path.read_bytes() for path in found]
+            return [_read(path) for path in found]
 
     def save_lock(self, lock: Lock) -> Path:
         """Stores a lock from a delivery, under its name and the beginning of its digest."""
@@ -138,7 +140,7 @@ class Records:
         path = folder / f"{name}.json"
         with locked(folder / ".lock"):
             try:
-                last = decode_json(path.read_bytes())["sequence"] if path.exists() else 0
+                last = decode_json(_read(path))["sequence"] if path.exists() else 0
                 if type(last) is not int or not 0 <= last < MAX_NUMBER:
                     raise ValueError(f"sequence: got {last!r:.60}, expected a number below {MAX_NUMBER}")
             except (OSError, ValueError, KeyError, TypeError) as error:
@@ -155,7 +157,7 @@ class Records:
     @staticmethod
     def _kept(path: Path, digest: Digest) -> bytes | None:
         with disk_errors(path):
-            data = path.read_bytes() if path.exists() else b""
+            data = _read(path) if path.exists() else b""
         return data if Digest.of(data) == digest else None
 
     @staticmethod
@@ -177,3 +179,11 @@ class Records:
 def store_records(store: Path) -> Records:
     """The records in a store."""
     return Records(store / "airgap")
+
+
+def _read(path: Path) -> bytes:
+    """A small file. The folder may be one that somebody else handed over. Raises `OSError`, `StoreError`."""
+    data = read_plain(path, MAX_EVIDENCE_BUNDLE)
+    if data is None:
+        raise StoreError("disk-error", f"{path}: more than {MAX_EVIDENCE_BUNDLE} bytes", "restore it from a backup")
+    return data

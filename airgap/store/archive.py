@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_error, disk_errors
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError
+from airgap.base.inputs import open_plain
 from airgap.base.strict_json import parse_json
 from airgap.base.untar import BadTarError, TarReader
 from airgap.content.graph import ANNOTATION_REF_NAME, MAX_NODE, Descriptor, descriptor_from
@@ -43,7 +44,7 @@ class Archive:
         self._blobs: dict[Digest, tuple[int, int]] = {}
         self._roots: list[Descriptor] = []
         try:
-            self._file: BinaryIO = path.open("rb")
+            self._file: BinaryIO = os.fdopen(open_plain(path, follow=True)[0], "rb")
         except OSError as error:
             raise InputError(
                 "no-archive", f"{path}: {error.strerror}", "check the path after `oci-archive:`"

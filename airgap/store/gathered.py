@@ -11,6 +11,7 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.disk import disk_errors
 from airgap.base.errors import InputError, NotFoundError
+from airgap.base.inputs import open_plain
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Opener
 from airgap.store.memory import Memory
 
@@ -64,7 +65,7 @@ def open_file(path: Path) -> Opener:
 
     def at(offset: int) -> BinaryIO:
         with disk_errors(path):
-            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0)
+            file = os.fdopen(open_plain(path)[0], "rb", buffering=0)
             file.seek(offset)
         return file
 

@@ -28,6 +28,7 @@ from airgap.base.disk import (
     write_durably,
 )
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, StoreError
+from airgap.base.inputs import open_plain, read_plain
 from airgap.base.streams import read_into
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
@@ -45,6 +46,8 @@ LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 LOCK_FILE = ".index.lock"
 MAX_INDEX = 64 << 20
 """Bytes of index.json: a hundred thousand roots."""
+MAX_MARKER = 4096
+"""Bytes of oci-layout."""
 MAX_PAUSE = 0.2
 """Longest time in seconds between two checks of a partial file that another writer has locked."""
 _OURS = ("blobs", "index.json", ".index.", "oci-layout", ".oci-layout.", "airgap")
@@ -66,13 +69,16 @@ class Layout:
         if create:
             self._create(marker)
         try:
-            found = parse_json(marker.read_bytes(), str(marker))
-        except OSError as error:
+            data = read_plain(marker, MAX_MARKER, follow=True)
+        except OSError:
+            data = None
+        if data is None:
             raise InputError(
                 "no-store",
                 f"{path}: not a store: no readable oci-layout file",
                 "pass a folder that `airgap pull` made",
-            ) from error
+            )
+        found = parse_json(data, str(marker))
         if not isinstance(found, dict) or found.get("imageLayoutVersion") != "1.0.0":
             raise InputError("no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0")
         self._commit = GroupCommit(self._blobs, SMALL if batch else -1)
@@ -123,7 +129,7 @@ class Layout:
         if self._commit.waits(path):
             self._commit.settle()
         try:
-            fd = os.open(path, os.O_RDONLY | _OPEN)
+            fd, _ = open_plain(path)
         except FileNotFoundError as error:
             raise NotFoundError("blob-missing", f"{self.path}: {descriptor.digest} is missing") from error
         except OSError as error:
@@ -167,9 +173,9 @@ class Layout:
     def _read_index(self) -> list[dict[str, Any]]:
         path = self.path / "index.json"
         with disk_errors(path):
-            if path.stat().st_size > MAX_INDEX:
-                raise StoreError("bad-index", f"{path}: larger than {MAX_INDEX} bytes")
-            data = path.read_bytes()
+            data = read_plain(path, MAX_INDEX, follow=True)
+        if data is None:
+            raise StoreError("bad-index", f"{path}: larger than {MAX_INDEX} bytes")
         document = parse_json(data, str(path))
         manifests = document.get("manifests") if isinstance(document, dict) else None
         if not isinstance(manifests, list):

@@ -138,3 +138,21 @@ def test_a_folder_of_someone_else_is_not_taken(tmp_path: Path) -> None:
         Layout(tmp_path, create=True)
     assert caught.value.code == "not-empty"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["note.txt"]
+
+
+@pytest.mark.parametrize("name", ["oci-layout", "index.json"])
+def test_a_pipe_in_a_store_of_others_does_not_block(tmp_path: Path, name: str) -> None:
+    Layout(tmp_path / "store", create=True)
+    (tmp_path / "store" / name).unlink()
+    os.mkfifo(tmp_path / "store" / name)
+    with pytest.raises((InputError, StoreError), match=r"no-store|not a file"):
+        Layout(tmp_path / "store").roots()
+
+
+def test_a_pipe_in_place_of_a_blob_does_not_block(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "store", create=True)
+    blob = Descriptor.of("x", b"x")
+    os.mkfifo(layout.blob_path(blob.digest))
+    assert not layout.has(blob)
+    with pytest.raises(StoreError, match="not a file"):
+        layout.open(blob)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.errors import InputError
+from airgap.base.inputs import open_plain
 from airgap.content.graph import Descriptor, Opener
 from airgap.tools.git import Git
 from airgap.tools.git_refs import is_ref
@@ -118,7 +120,7 @@ def file_opener(path: Path) -> Opener:
     """Opens a file at an offset."""
 
     def open_at(offset: int) -> BinaryIO:
-        file = path.open("rb")
+        file = os.fdopen(open_plain(path, follow=True)[0], "rb")
         file.seek(offset)
         return file
 
