@@ -167,18 +167,26 @@ class Policy:
     def choose(self, kind: str, names: RuleNames) -> Ruling:
         """The rule that decides about an item, and what else speaks against the item.
 
-        1. A rule with `deny` decides if it is the first that matches any of the item's names. 2. Otherwise, the first
-        rule that matches where the item comes from decides (without an origin: what it becomes). It lets the item in
-        only under a name of its own, or under one that it allows (`inside`).
+        1. The first rule that matches where the item comes from; without an origin, what it becomes. 2. A rule above it
+        with `deny` decides instead if it matches any name of the item. 3. The rule lets the item in only under names of
+        its own, or under those that it allows (`inside`).
         """
+        # 1.
         first = {name: next((rule for rule in self.rules if rule.speaks_of(kind, name)), None) for name in names}
-        denied = next(((name, rule) for name, rule in first.items() if rule is not None and rule.deny), None)
-        if denied is not None:
-            return Ruling(denied[1], denied[0])
-        deciding = [(rule, name) for name in names.deciding if (rule := first[name]) is not None]
-        if not deciding:
-            return Ruling(None, names.deciding[0])
-        rule, name = min(deciding, key=lambda found: found[0].number)
+        name = names.deciding[0]
+        rule = first[name]
+        if rule is None:
+            return Ruling(None, name)
+        for also in names.deciding[1:]:
+            # A rule for everything does not pass by one that speaks of the upstream's name for this place.
+            other = first[also]
+            if other is not None and other.number < rule.number and not rule.mentions(name):
+                rule, name = other, also
+        # 2.
+        for one, above in first.items():
+            if above is not None and above.deny and above.number < rule.number:
+                return Ruling(above, one)
+        # 3.
         if not rule.lets(name):
             return Ruling(rule, name, other_case=f"{rule.label} matches {name} only in other upper and lower case")
         for place in names.foreign:

@@ -296,8 +296,9 @@ class Rule:
         "Where the item comes from, without scheme, tag and digest: `ghcr.io/acme/app`, "
         "`huggingface.co/BAAI/bge-m3`, `git.example.org/acme/app`. `*` matches anything within a segment, `**` matches "
         "anything. Hosts are in lower case. Items read from the machine that locks are matched by the names that they "
-        "get inside: a name in the lock, the path of a file. A rule with `deny` also matches the name inside of any "
-        "item. The first rule that matches in upper or lower case decides, and lets in nothing that differs in case.",
+        "get inside: a name in the lock, the path of a file. A rule with `deny` also matches what an item "
+        "becomes, if it stands above the rule that matches where the item comes from. The first rule that matches in "
+        "upper or lower case decides, and lets in nothing that differs in case.",
     )
     inside: tuple[str, ...] = spec(
         ListOf(
@@ -339,6 +340,10 @@ class Rule:
     def lets(self, name: str) -> bool:
         """True if the rule matches the name as it is written."""
         return any(name_matches(pattern, name) for pattern in self.match)
+
+    def mentions(self, name: str) -> bool:
+        """True if the rule matches the name by more than `**`."""
+        return any(name_matches(pattern.casefold(), name.casefold()) for pattern in self.match if pattern != "**")
 
     def lets_inside(self, name: str) -> bool:
         """True if items of the rule may get this name although they have another upstream."""

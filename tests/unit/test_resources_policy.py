@@ -19,6 +19,7 @@ from tests.parts.fake_sigstore import FakeSigstore, keys, public_pem
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 HEAD = "apiVersion: airgap.openova.io/v1alpha1\nkind: Policy\nmetadata: {name: p}\n"
 KEY = "  keys: [{name: k, publicKeyFile: k.pub}]\n"
+EXPIRES = "expires: 2036-01-01T00:00:00Z"
 DENY = "  rules: [{match: [x], deny: {reason: r}}]\n"
 GITHUB = r"^https://github\.com/acme/[^/]+/\.github/workflows/release\.yml@refs/tags/v[0-9]+\.[0-9]+\.[0-9]+(?:-rc\.[0-9]+)?$"
 
@@ -202,3 +203,53 @@ def test_a_hostile_name_is_answered_soon() -> None:
 def test_a_pattern_with_too_many_repetitions_is_refused() -> None:
     assert "more than 2000 characters" in (check_pattern("^(?:abc){700}$") or "")
     assert check_pattern("^(?:abc){600}$") is None
+
+
+HUB = RuleNames("huggingface.co/lab/x", (("lab/x", "huggingface.co/lab/x"),))
+RENAMED = RuleNames("huggingface.co/lab/x", (("BAAI/y", "huggingface.co/BAAI/y"),))
+LOCAL = RuleNames("", (("lab/x", "huggingface.co/lab/x"),))
+TOOL = RuleNames("get.example/tool", (("tools/v1",),))
+LABEL = RuleNames("ghcr.io/lab/x", (("ghcr.io/lab/x",), ("docker.io/library/nginx",)))
+
+
+@pytest.mark.parametrize(
+    ("names", "answer", "rules"),
+    [
+        # Its own name: a rule for the rest of the world does not take it away.
+        (HUB, "1", ["huggingface.co/lab/*", "deny **"]),
+        (HUB, "1 deny", ["deny lab/*", "huggingface.co/**"]),
+        (HUB, "1 case", ["huggingface.co/Lab/*", "**"]),
+        (HUB, "none", ["lab/*"]),
+        # Another's name: only where the rule says so, or is for everything and the first to speak of it.
+        (RENAMED, "1 renamed", ["huggingface.co/lab/*"]),
+        (RENAMED, "1 renamed", ["huggingface.co/**"]),
+        (RENAMED, "1 renamed", ["huggingface.co/lab/*", "deny **"]),
+        (RENAMED, "1", ["huggingface.co/lab/* as BAAI/*", "deny huggingface.co/BAAI/*"]),
+        (RENAMED, "1", ["huggingface.co/lab/* as huggingface.co/BAAI/*"]),
+        (RENAMED, "1 renamed", ["huggingface.co/lab/* as BAAI/z"]),
+        (RENAMED, "1 deny", ["deny huggingface.co/BAAI/*", "huggingface.co/lab/* as **"]),
+        (RENAMED, "1 deny", ["deny baai/*", "**"]),
+        (RENAMED, "1", ["**"]),
+        (RENAMED, "1 renamed", ["** as lab/*"]),
+        (RENAMED, "2 renamed", ["huggingface.co/BAAI/*", "**"]),
+        (TOOL, "1 renamed", ["get.example/**"]),
+        (TOOL, "1", ["get.example/** as tools/**", "deny **"]),
+        (LABEL, "1 renamed", ["ghcr.io/lab/*"]),
+        (LABEL, "2 renamed", ["docker.io/library/*", "**"]),
+        # A local one has the name that it gets; what the upstream calls it counts against a rule for everything.
+        (LOCAL, "1", ["lab/*", "huggingface.co/**"]),
+        (LOCAL, "2", ["huggingface.co/**", "lab/*"]),
+        (LOCAL, "1", ["huggingface.co/lab/*", "**"]),
+        (LOCAL, "1 deny", ["deny huggingface.co/lab/*", "lab/*"]),
+        (LOCAL, "none", ["huggingface.co/**"]),
+    ],
+)
+def test_where_it_comes_from_and_what_it_becomes(names: RuleNames, answer: str, rules: list[str]) -> None:
+    lines = ""
+    for rule in rules:
+        match, _, inside = rule.removeprefix("deny ").partition(" as ")
+        who = "deny: {reason: r}" if rule.startswith("deny") else f"digestOnly: {{approver: a, reason: r, {EXPIRES}}}"
+        lines += f"  - {{match: ['{match}'], {f'inside: [{inside!r}], ' if inside else ''}{who}}}\n"
+    made = load_policy(f"{HEAD}spec:\n  rules:\n{lines}".encode()).choose("model", names)
+    said = "none" if made.rule is None else f"{made.rule.number}{' deny' if made.rule.deny else ''}"
+    assert said + (" case" if made.other_case else "") + (" renamed" if made.renamed else "") == answer
