@@ -82,8 +82,9 @@ def check_depth(value: Any) -> None:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, dict | list)
         ]
-    if level:
-        raise ValueError("nested too deeply")
+        if not level:
+            return
+    raise ValueError("nested too deeply")
 
 
 def damaged_json(what: str) -> AirgapError:

@@ -123,7 +123,7 @@ def _bad(what: str) -> InputError:
 
 def _fields(value: Any, always: Set[str], maybe: Set[str], where: str) -> Fields:
     """The fields of an object. One that this version does not know may be of a newer version."""
-    if isinstance(value, dict) and (unknown := sorted(set(value) - always - maybe)):
+    if isinstance(value, dict) and len(value) > len(always) and (unknown := sorted(value.keys() - always - maybe)):
         raise InputError("bad-lock", f"{where}: unknown field {unknown[0]!r:.80}", _NEWER)
     return Fields.of(value, always, where, _bad, maybe)
 
