@@ -224,6 +224,8 @@ def _check_log_file(path: Path) -> None:
 
     Raises `InputError` (`log-file`), `OSError`.
     """
+    if path.is_symlink() and not path.exists():
+        raise _no_log_file(path, "this is a link that leads to nothing")
     with suppress(FileNotFoundError):
         info = path.stat()
         if stat.S_ISBLK(info.st_mode):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airgap.acceptance.open import accept
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, IntegrityError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected, recognized
 from airgap.base.times import utc_text
@@ -108,7 +108,12 @@ def check(seen: Seen, trust: Trust | None, now: datetime) -> Seen:
 def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
     require = tuple(kind for kind in trust.require if kind != "approval") or ("delivery",)
     state = AcceptedState(trust.sovereign)
-    opened = accept([seen.path], replace(trust, require=require), state, sovereign=trust.sovereign, now=now)
+    try:
+        opened = accept([seen.path], replace(trust, require=require), state, sovereign=trust.sovereign, now=now)
+    except NotFoundError as error:
+        # `verify` takes several folders. An approval is written next to one AIRGAP.json.
+        hint = "copy it next to AIRGAP.json; or check all folders with `airgap verify`, then sign without --trust"
+        raise error.with_hint(hint) from error
     if opened.media.digest != seen.digest:
         raise IntegrityError(
             "other-digest",

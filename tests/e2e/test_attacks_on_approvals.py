@@ -19,7 +19,7 @@ from airgap.statements.rotation import trust_bytes, trust_digest
 from tests.parts.fake_sigstore import FakeSigstore
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import World, make_world
-from tests.worlds.commands import run_airgap
+from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.site import HEAD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2", "faketime")]
@@ -217,6 +217,9 @@ def test_what_the_gap_would_refuse_is_not_approved(world: World) -> None:
     evidence = world.folder / "media/evidence.tar"
     evidence.write_bytes(evidence.read_bytes()[:-1] + b"x")
     assert world.run(*line, "media", expect=4)["code"] == "damaged-file"
+    evidence.unlink()
+    said = run_airgap([*line, "media"], world.folder, {**PASSWORD, "HOME": str(world.folder)})
+    said.refused(5, "file-missing", "copy it next to AIRGAP.json")
 
 
 def test_a_trust_resource_is_compared_with_the_one_that_it_replaces(world: World) -> None:

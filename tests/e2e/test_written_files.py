@@ -14,7 +14,7 @@ import pytest
 from airgap.base.errors import StoreError
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import World, make_world
-from tests.worlds.commands import run_airgap
+from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.site import GAP
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2")]
@@ -67,7 +67,7 @@ def test_a_file_of_another_kind_is_left_as_it_is(base: World, line: tuple[str, .
     for name, what in VICTIMS.items():
         path = base.folder / name
         before, mode = path.read_bytes(), path.stat().st_mode
-        said = run_airgap([*line, name], base.folder, {"AIRGAP_KEY_PASSWORD_FILE": "password"})
+        said = run_airgap([*line, name], base.folder, PASSWORD)
         said.refused(2, code, what)
         assert (path.read_bytes(), path.stat().st_mode) == (before, mode)
     for name in ("receipt.json", "report.json") if line not in (IMPORT, AUDIT) else ():
@@ -98,6 +98,12 @@ def test_what_airgap_keeps_itself_is_not_replaced_by_hand(world: World) -> None:
     before = kept.read_bytes()
     assert world.run(*IMPORT, str(kept), expect=2)["code"] == "bad-path"
     assert kept.read_bytes() == before
+
+
+def test_a_link_that_leads_to_nothing_makes_no_log_file_elsewhere(world: World) -> None:
+    (world.folder / "run.log").symlink_to("outside.log")
+    assert world.run(*SHOW, "run.log", expect=2)["code"] == "log-file"
+    assert not (world.folder / "outside.log").exists()
 
 
 def test_the_first_line_of_a_log_that_a_crash_tore_is_repaired(world: World) -> None:
