@@ -31,6 +31,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         netns = NetworkNamespace()
         stack.callback(netns.remove)
         world = make_world(tmp_path_factory.mktemp("replays") / "base", netns)
+        sovereign = (world.folder / "sovereign.yaml").read_text()
+        world.write("sovereign.yaml", f"{sovereign}  streams: [main, side, nil, s1, s2]\n")
         layout = world.layout()
         layout.tag("v2", layout.image({"newer": b"newer"}))
         world.lock("one", **{NAME: "v1", OTHER: "v1"})
@@ -177,6 +179,7 @@ def test_the_store_of_a_station_moves_no_name_back(world: World) -> None:
     world.write("dmz-trust.yaml", trust)
     world.cut("leg1", lock="one.lock.json", to="dmz")
     world.cut("leg2", "--stream", "side", lock="two.lock.json", to="dmz")
+    world.run("sign", "leg2", "--key", "officer.key", "--role", "security-officer")  # opens the stream
     station = ("--store", "dmz", "--trust", "dmz-trust.yaml")
     for leg in ("leg1", "leg2"):
         assert world.run("import", leg, *station)["kept"] == []
