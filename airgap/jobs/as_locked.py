@@ -43,10 +43,10 @@ def check_leaves(opened: Opened, roots: Roots, jobs: int) -> dict[str, AirgapErr
         item, root = named
         kind = kind_of(item)
         leaves = kind.opened(item, root, opened.volumes)
-        absent = [leaf.digest for leaf in leaves if not opened.volumes.has(leaf)]
+        absent = [leaf.digest for leaf in leaves or () if not opened.volumes.has(leaf)]
         if absent:
             unread[item.name] = AbsentError(absent)
-        elif leaves:
+        elif leaves is not None:
             try:
                 found.append((item, kind.check_content(item, root, opened.volumes)))
             except IntegrityError as error:

@@ -93,6 +93,7 @@ class Kind(Protocol[Asked_contra]):
         """Every difference between an item of a lock and its content; empty if there is none.
 
         One comparison for those who pull and those who accept: `form` compares the nodes, `check_content` the leaves.
+        No kind overrides it.
         """
         try:
             self.form(item, root, source)
@@ -104,8 +105,8 @@ class Kind(Protocol[Asked_contra]):
         """The differences that show only in leaves; empty if there are none."""
         return []
 
-    def opened(self, item: Item, root: Descriptor, source: Source) -> Sequence[Descriptor]:
-        """The leaves that an import must read for `check_content`: none where a destination compares them itself."""
+    def opened(self, item: Item, root: Descriptor, source: Source) -> Sequence[Descriptor] | None:
+        """The leaves that `check_content` reads. `None` if no import asks it, because a destination compares them."""
         return ()
 
     def own_files(self, root: Node) -> tuple[Digest, ...]:

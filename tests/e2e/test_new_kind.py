@@ -103,7 +103,7 @@ class NoteKind(Kind[NoteRequest]):
         opener = open_file(reach.path(item.source.removeprefix("note:")))
         return Gathered(_graph(file)[0], {file.digest: opener})
 
-    def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
+    def check_content(self, item: Item, root: Descriptor, source: Source) -> list[str]:
         return [] if _graph(item.files[0])[1].digest == root.digest else ["another note"]
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Tree:

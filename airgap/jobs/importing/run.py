@@ -188,9 +188,8 @@ def _keep(planned: Imported, absent: Sequence[str]) -> None:
     opened = planned.opened
     if opened.spool is not None:
         late = [blob for line in planned.lines for blob in line.form.late(line.changes)]
-        read = [
-            leaf.digest for item, root in opened.roots() for leaf in kind_of(item).opened(item, root, opened.volumes)
-        ]
+        leaves = (kind_of(item).opened(item, root, opened.volumes) for item, root in opened.roots())
+        read = [leaf.digest for some in leaves for leaf in some or ()]
         opened.spool.keep(opened.volumes, [*map(Digest, absent), *late, *read])
 
 

@@ -79,13 +79,16 @@ class GitKind(Kind[GitRequest]):
             raise InputError("bad-lock", f"{where}: head: {item.head[:200]!r} is none of its refs", LOCK_AGAIN)
 
     def check_content(self, item: Item, root: Descriptor, source: Source) -> list[str]:
-        """Unpacks the bundle for real; needs no network. An import does so where it sends the refs."""
+        """Unpacks the bundle for real; needs no network."""
         from airgap.base.progress import Silent
         from airgap.kinds.git.packer import GitPacker
         from airgap.net.http import Client
 
         with tempfile.TemporaryDirectory(prefix="airgap-git-") as folder:
             return GitPacker(Path(folder), Client(zone="gap"), Silent()).check(item, root, source)
+
+    def opened(self, item: Item, root: Descriptor, source: Source) -> None:
+        """A destination unpacks the bundles, and compares the same."""
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Refs:
         """Refs, bundles and LFS objects."""
