@@ -13,6 +13,9 @@ from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import Authentic, KeyRing, Known, VerifiedStatement, authenticate, authorise
 
+MAX_NOTES = 50
+"""Notes about the statements of one delivery: evidence may contain a hundred thousand statements."""
+
 
 class Beliefs:
     """The statements of one delivery, as `Acceptance` reads them. Each either counts or is noted with the reason."""
@@ -41,7 +44,7 @@ class Beliefs:
             verified = authorise(authentic, where, now=self._now, known=self._known, within=within)
         except UselessKeyError as error:
             self._refused.append((authentic, error))
-            self.notes.append(f"ignored: {error}")
+            self._note(f"ignored: {error}")
         else:
             self.counting.append(verified)
 
@@ -60,8 +63,14 @@ class Beliefs:
             return True
         if statement.subject in self.waivers:
             return True
-        self.notes.append(f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here")
+        self._note(f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here")
         return False
+
+    def _note(self, text: str) -> None:
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(text)
+        elif len(self.notes) == MAX_NOTES:
+            self.notes.append("more statements of the delivery do not count")
 
     def sort_out_approvals(self) -> None:
         """An approval of another kind of thing does not count, and is noted. What each approves is known only now."""
@@ -77,7 +86,7 @@ class Beliefs:
                     statement.body.check(needed, f"the approval by {verified.key.name!r}", without_kind=old)
             except TrustError as error:
                 self._refused.append((Authentic(statement, verified.key, verified.public_key, verified.raw), error))
-                self.notes.append(f"ignored: {error}")
+                self._note(f"ignored: {error}")
             else:
                 kept.append(verified)
         self.counting = kept

@@ -24,6 +24,10 @@ from airgap.statements.trust import Known, VerifiedStatement, authenticate, auth
 FOLDER = "receipts"
 SUFFIX = ".sigstore.json"
 DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
+LINE = 120
+"""Bytes of a line of a receipt, without what it names."""
+ROOM = 40 << 20
+"""Bytes of the lines of a receipt: as base64, and with reasons, they fit into what is read of one (64 MiB)."""
 
 
 def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
@@ -131,6 +135,21 @@ def placed(url: str, form: str, changes: Iterable[Change]) -> Placed:
     planned = (ChangeOutcome.WRITE, ChangeOutcome.MOVED)
     lines = (replace(one, outcome=ChangeOutcome.FAILED) if one.outcome in planned else one for one in changes)
     return Placed(url, form, tuple(lines))
+
+
+def check_room(changes: Iterable[Change]) -> None:
+    """Checks before anything is sent that a receipt with these lines will be small enough to be read.
+
+    Raises `InputError` (`receipt-too-large`).
+    """
+    told = ((one.item, one.at, one.name, one.digest, one.previous) for one in changes)
+    size = sum(LINE + sum(map(len, texts)) for texts in told)
+    if size > ROOM:
+        raise InputError(
+            "receipt-too-large",
+            f"the receipt would have more than {ROOM >> 20} MiB of lines, one for each name at each destination",
+            "have the locks cut as several deliveries, or a lock with very many names split into several",
+        )
 
 
 def changes_of(part: Placed) -> Sequence[Change]:

@@ -29,6 +29,7 @@ from airgap.store.memory import Memory
 from tests.parts.system import NetworkNamespace
 from tests.worlds import bombs
 from tests.worlds.attacks import Files, World, make_world
+from tests.worlds.site import HEAD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2", "faketime")]
 SOON = 20.0
@@ -231,3 +232,15 @@ def _volume(files: Mapping[Digest, bytes]) -> tuple[bytes, dict[Digest, tuple[Ex
         blobs[digest] = (Extent(1, at + 512, len(data)),)
         at += 512 + len(data) + tape.padding(len(data))
     return volume, blobs
+
+
+# names that a Policy is asked about
+
+
+def test_a_name_that_would_keep_a_pattern_busy(world: World) -> None:
+    """Python's `re` would need years for this one: each star can end at each letter."""
+    world.lock("long", **{f"demo.local/{'a' * 200}:v1": "v1"})
+    rule = "  - {match: ['demo.local/**a**a**a**a**a**a**b'], deny: {reason: busy}}\n"
+    world.write("policy.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: p}}\nspec:\n  rules:\n{rule}")
+    line = ("scan", "long.lock.json", "--store", "store", "--policy", "policy.yaml", "--key", "station.key")
+    assert "no-rule" in json.dumps(world.run(*line, expect=3))

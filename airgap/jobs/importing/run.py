@@ -34,8 +34,9 @@ from airgap.station.signatory import Signatory
 def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Imported:
     """Plans an import. Writes nothing.
 
-    Raises `InputError` for a form without a place or with a collision, and `NotAsLockedError` for content that its lock
-    does not say, before any request. An unreachable destination is an error of its lines.
+    Raises `InputError` for a form without a place or with a collision, and
+    `NotAsLockedError` for content that its lock does not say, before any request. An unreachable destination is an
+    error of its lines. More lines than a receipt can have are an `InputError`, before anything is sent.
     """
     forms = forms_of(opened, jobs)
     # A delivery that was let in before is compared where something of it is not in place (`run_import`).
@@ -52,6 +53,7 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
         if isinstance(error, UnreachableError):
             line.error = error
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
+    receipts.check_room(change for line in lines for change in line.told)
     return Imported(opened, work, opened.volumes.missing(), unread)
 
 
