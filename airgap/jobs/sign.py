@@ -58,8 +58,8 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     """Approves one thing.
 
     1. Read and parse the thing, and compare its digest with the one that was given. 2. Check it, as far as the
-    receiving side will. 3. Check that the approval can be written, and does not exist. 4. Show the thing: `shown` is
-    called before the key is opened. A dry run ends here. 5. Open the key, and ask the Trust resource about it. 6. Write
+    receiving side will. 3. Show the thing: `shown` is called before the key is opened. A dry run ends here. 4. Check
+    that the approval can be written, and does not exist. 5. Open the key, and ask the Trust resource about it. 6. Write
     the log, sign, keep a copy where the log is our own. 7. Write the approval. It replaces nothing, and follows no link
     of the delivery.
 
@@ -78,6 +78,10 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     trust = None if options.trust is None else load_trust(options.trust)
     seen = check(seen, trust, surroundings.clock())
     # 3.
+    shown(seen)
+    if options.dry_run:
+        return SignResult(seen, None)
+    # 4.
     folder, names = _place(options, seen)
     path = folder.joinpath(*names)
     exists = InputError("signature-exists", f"{path} exists", "write the approval to another folder with --out DIR")
@@ -85,10 +89,6 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     check_unlinked(folder, names[:-1], "write the approval to another folder with --out DIR")
     if path.is_symlink() or path.exists():
         raise exists
-    # 4.
-    shown(seen)
-    if options.dry_run:
-        return SignResult(seen, None)
     # 5.
     signer = signer_of(options.key, surroundings)
     own = Records(surroundings.state_folder)

@@ -199,6 +199,7 @@ def test_the_officer_looks_and_signs_what_was_looked_at(world: World) -> None:
     assert refused["code"] == "other-digest"
     assert f"expected {look['subject']}" in refused["error"]
     assert world.run(*line, "media")["subject"] == look["subject"]
+    assert world.run("sign", "media", "--dry-run", *TRUSTED)["subject"] == look["subject"]  # also once it is approved
     world.take("media")
 
 
