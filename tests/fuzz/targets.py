@@ -7,9 +7,10 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
@@ -22,10 +23,12 @@ from airgap.content.lock import Lock
 from airgap.content.reference import parse_reference
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.tar import read_archive
+from airgap.destinations.git.gitea import read_repo
 from airgap.kinds.chart import read_chart_yaml
 from airgap.kinds.git.graph import CONFIG_TYPE, GIT_TYPE, git_form
 from airgap.net.auth import parse_challenge
 from airgap.net.faults import server_words
+from airgap.net.response import Response
 from airgap.resources.document import read_top_texts
 from airgap.resources.load import load
 from airgap.signatures.formats.envelope import read_envelope
@@ -42,13 +45,14 @@ from airgap.statements.log import LogLine
 from airgap.statements.statement import Statement
 from airgap.store.archive import Archive
 from airgap.store.memory import Memory
-from airgap.store.registry.client import entries
+from airgap.store.registry.client import entries, media_type
 from airgap.tools.hub import read_model
 from airgap.tools.lfs import parse_pointer, read_batch
 from tests.fuzz.engine import Target
 from tests.parts.fake_sigstore import How
 from tests.parts.fake_sigstore.goods import goods
 from tests.worlds import chart_bombs, keyless
+from tests.worlds.commands import run_airgap
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 JUDGED = GOLDEN / "delivery-judged"
@@ -154,6 +158,20 @@ def any_file(data: bytes) -> object:
 @target(_files("*/*.pub"))
 def public_key(data: bytes) -> object:
     return load_public(data)
+
+
+@target(
+    lambda: [*_files("**/*.lock.json", "*/delivery/AIRGAP.json", "*/*.yaml", "**/trusted_root.json")(), *_bundles()]
+)
+def shown(data: bytes) -> object:
+    """From the command line, as the message or the table that a person sees."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "thing").write_bytes(data)
+        said = [run_airgap(line, folder) for line in (("show", "thing"), ("ls", "thing"), ("diff", "thing", "thing"))]
+    bugs = [one.err[-1000:] for one in said if one.code == 1]
+    assert not bugs, bugs
+    return said
 
 
 # What people write
@@ -283,6 +301,31 @@ def _hub() -> list[bytes]:
 @target(_hub)
 def hub_answer(data: bytes) -> object:
     return read_model(data, "acme/tiny")
+
+
+def _repository() -> list[bytes]:
+    rights = {"admin": False, "push": True, "pull": True}
+    return [compact({"full_name": "a/b", "empty": True, "default_branch": "main", "permissions": rights})]
+
+
+@target(_repository)
+def gitea_answer(data: bytes) -> object:
+    document = parse_json(data, "answer")
+    return read_repo(document) if isinstance(document, dict) else None
+
+
+@target(_manifests)
+def manifest_answer(data: bytes) -> object:
+    answers = [_Answer(data, kind) for kind in ("application/json", OCI_MANIFEST, "")]
+    return [media_type(cast("Response", one)) for one in answers]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    data: bytes
+    content_type: str
+    url: str = "https://example.org/v2/"
+    side: str = "origin"
 
 
 @target(lambda: [b'{"errors":[{"code":"DENIED","message":"no","detail":[]}]}', b'{"message":"no"}'])

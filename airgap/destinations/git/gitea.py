@@ -81,6 +81,9 @@ class GiteaApi:
         if answer.status == 404:
             return None
         document = answer.json() if answer.status == 200 else {}
+        if not isinstance(document, dict):
+            what = f"{at}: got {type(document).__name__} from the server's API, expected an object"
+            raise UpstreamError("unexpected-answer", what, "check that git.url is that of Gitea", side="destination")
         found = str(document.get("full_name", answer.headers.get("Location") or "another one"))
         if found.casefold() != at.casefold():
             raise UpstreamError(
@@ -90,7 +93,7 @@ class GiteaApi:
                 answer.status,
                 side="destination",
             )
-        return _repo(document)
+        return read_repo(document)
 
     def create(self, at: str, branch: str, object_format: str) -> None:
         """Creates a private repository, and its organization if that is missing and the account may create it."""
@@ -215,8 +218,10 @@ def _message(answer: Response) -> str:
     return "".join(char for char in text if char.isprintable())[:300]
 
 
-def _repo(document: dict[str, Any]) -> Repo:
-    rights = document.get("permissions") or {}
+def read_repo(document: dict[str, Any]) -> Repo:
+    """A repository in an answer of the API. Fields of another type count as absent."""
+    rights = document.get("permissions")
+    rights = rights if isinstance(rights, dict) else {}
     problem = ""
     if document.get("archived"):
         problem = "the repository is archived"

@@ -223,7 +223,7 @@ def media_type(answer: Response) -> str:
     inside = document.get("mediaType") if isinstance(document, dict) else None
     outside = answer.content_type
     found = inside if outside in ("", "application/json", "text/plain") else outside
-    if found not in NODE_TYPES or (inside is not None and inside != found):
+    if not isinstance(found, str) or found not in NODE_TYPES or (inside is not None and inside != found):
         raise UpstreamError(
             "not-a-manifest",
             f"GET {redact(answer.url)}: got {str(found)[:100]!r} (mediaType {str(inside)[:100]!r}), "
@@ -231,7 +231,7 @@ def media_type(answer: Response) -> str:
             "convert Docker schema 1 images at their origin",
             side=answer.side,
         )
-    return str(found)
+    return found
 
 
 def _mirror(config: HostConfig, http: Client) -> str:

@@ -22,6 +22,8 @@ from airgap.store.registry.client import ACCEPT, PULL, PUSH, RegistryClient, sto
 from airgap.store.registry.upload import Upload
 
 TAGS_PER_PAGE = 1000
+MAX_TAGS = 1_000_000
+"""Tags of one repository."""
 """The requested page size; registries may return fewer."""
 
 SMALL = 64 << 10
@@ -100,6 +102,9 @@ class RegistryRepository:
                         "bad-tag-list", f"GET {redact(page.url)}: not a list of tags", side=self.client.http.side
                     )
                 found.update(dict.fromkeys(names))
+                if len(found) > MAX_TAGS:
+                    what = f"GET {redact(page.url)}: more than {MAX_TAGS} tags"
+                    raise UpstreamError("endless-list", what, side=self.client.http.side)
         except NotFoundError:
             return []
         return list(found)
