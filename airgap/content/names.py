@@ -64,7 +64,7 @@ def url_name(url: str) -> str:
     def bad(why: str) -> InputError:
         return InputError("bad-url", f"{bare[:_MAX_SHOWN]!a}: {why}")
 
-    if not all(map(_is_plain, url)) or "#" in url:
+    if not url.isprintable() or re.search(r"[ \\#]", url):
         raise bad("got a space, a control character, a backslash or '#', expected a URL without them")
     port = PORTS.get(scheme.lower())
     if not mark or port is None:
@@ -82,7 +82,7 @@ def _decoded(path: str, bad: Callable[[str], InputError]) -> str:
         text = unicodedata.normalize("NFC", unquote_to_bytes(path).decode())
     except UnicodeDecodeError as error:
         raise bad("its path is not UTF-8") from error
-    if not all(_is_plain(char) or char == " " for char in text) or re.search(r"%[0-9A-Fa-f]{2}", text):
+    if not text.isprintable() or re.search(r"\\|%[0-9A-Fa-f]{2}", text):
         raise bad("its path hides a control character, a backslash or a second encoding")
     if {".", ".."} & set(text.split("/")):
         raise bad("its path has a '.' or '..' segment")
@@ -119,7 +119,3 @@ def claimed_place(text: str) -> str:
     if plain_host(host) == DOCKER_HUB and len(parts) == 1:
         parts.insert(0, "library")
     return without_git("/".join([plain_host(host), *parts]))
-
-
-def _is_plain(char: str) -> bool:
-    return char.isprintable() and char not in " \\"
