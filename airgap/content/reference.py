@@ -163,6 +163,11 @@ def plain_host(text: str, port: int = 443) -> str:
     return DOCKER_HUB if host in HUB_ALIASES else host
 
 
+def known_as(host: str) -> tuple[str, ...]:
+    """The names by which people may have configured a registry: its own one first."""
+    return (host, *HUB_ALIASES) if host == DOCKER_HUB else (host,)
+
+
 def looks_like_host(text: str) -> bool:
     """True if the first part of a name looks like a host and not like a repository of Docker Hub."""
     return "." in text or ":" in text or text == "localhost"

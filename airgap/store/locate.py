@@ -23,6 +23,7 @@ from airgap.content.reference import (
     ENGINE_SCHEME,
     LAYOUT_SCHEMES,
     is_referrers_tag,
+    known_as,
     local_scheme,
     parse_reference,
     referrers_tag,
@@ -123,8 +124,8 @@ class Reach:
         """How attached artifacts are looked up where `ref` is: `tags` or `none` if Upstreams says so, else `""`."""
         if local_scheme(ref):
             return ""
-        config = self.http.hosts.get(parse_reference(ref).host)
-        return config.referrers if config is not None else ""
+        hosts = self.http.hosts
+        return next((hosts[one].referrers for one in known_as(parse_reference(ref).host) if one in hosts), "")
 
     def _local(self, scheme: str, path: Path) -> LayoutFinder:
         """The layout or archive at `path`, opened only once, because many references may lead into it."""

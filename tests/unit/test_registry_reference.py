@@ -184,6 +184,13 @@ def test_where_a_registry_is_asked(host: str, config: HostConfig, url: str) -> N
     assert client.url(client.repository_path("library/x"), "tags/list") == url
 
 
+@pytest.mark.parametrize("key", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+def test_docker_hub_is_reached_as_upstreams_says_under_any_of_its_names(key: str) -> None:
+    config = HostConfig(mirror="https://mirror.example.org/v2")
+    host = parse_reference("oci://registry-1.docker.io/bitnami/redis:1").host
+    assert RegistryClient(host, Client({key: config}, zone="connected")).api == "https://mirror.example.org/v2"
+
+
 @pytest.mark.parametrize("mirror", ["https://m.example.org/hub", "https://m.example.org/v2/hub?x=1"])
 def test_a_mirror_is_an_api_address(mirror: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -25,7 +25,7 @@ from airgap.content.graph import (
     Descriptor,
     descriptor_from,
 )
-from airgap.content.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, check_repository
+from airgap.content.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, check_repository, known_as
 from airgap.net.auth import ScopedAuth, TokenRealm
 from airgap.net.config import HostConfig
 from airgap.net.credentials import docker_login, login_of
@@ -79,7 +79,7 @@ class RegistryClient:
         if "://" in host and urlsplit(url).path.strip("/"):
             raise InputError("bad-url", f"{redact(host)}: a registry address must not have a path", f"use {origin}")
         name = origin.netloc
-        config = http.hosts.get(name) or http.host(origin)
+        config = next((http.hosts[one] for one in known_as(name) if one in http.hosts), None) or http.host(origin)
         if "://" not in host and config.plain_http:
             origin = Origin.of(f"http://{host}")
             name = host.lower()
