@@ -53,7 +53,7 @@ def url_name(url: str) -> str:
     """`host[:port]/path` of an http or https URL: decoded, without scheme, default port, query and empty segments.
 
     Raises `InputError` (`bad-url`) for what has no single reading: user, fragment, space, control character,
-    backslash, `.` and `..`, an encoding in an encoding, an unusual host. A message shows neither user nor query.
+    backslash, `;`, `.` and `..`, an encoding in an encoding, an unusual host. A message shows neither user nor query.
     """
     bare = url.partition("?")[0]
     scheme, mark, rest = bare.partition("://")
@@ -78,6 +78,8 @@ def url_name(url: str) -> str:
 def _decoded(path: str, bad: Callable[[str], InputError]) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})", path):
         raise bad("a '%' is not followed by two hex digits")
+    if ";" in path:
+        raise bad("got a ';' in the path, which some servers cut off, expected %3B")
     try:
         text = unicodedata.normalize("NFC", unquote_to_bytes(path).decode())
     except UnicodeDecodeError as error:
@@ -93,7 +95,7 @@ def repository_name(url: str) -> str:
     """`host[:port]/path` of a Git repository's URL, without `.git`. Raises `InputError` (`bad-url`)."""
     name = url_name(url)
     bare = without_git(name)
-    odd = re.search(r"[?;]|//|%2f", url.partition("://")[2], re.IGNORECASE)
+    odd = re.search(r"\?|//|%2f", url.partition("://")[2], re.IGNORECASE)
     if odd or without_git(bare) != bare or bare.endswith("/") or "/" not in bare:
         what = f"{url.partition('?')[0][:_MAX_SHOWN]!a}: not a repository's URL"
         raise InputError("bad-url", f"{what}, expected https://host/path with at most one '.git' at its end")

@@ -64,6 +64,7 @@ def test_a_name_has_the_host_that_a_program_would_ask(host: str, path: str) -> N
         "https://[::zz]/x",
         "https://bücher.example/x",
         "https://a.example/%",
+        "https://a.example/x;y/z",
         "https://a.example/%0a",
         "https://a.example/%c3%28",
         "https://a.example/%252e%252e",
@@ -87,7 +88,7 @@ def test_a_repository_has_no_suffix(suffix: str) -> None:
     assert repository_name(f"https://github.com/acme/app{suffix}") == "github.com/acme/app"
 
 
-@pytest.mark.parametrize("path", ["", "/", "/.git", "/a.git.git", "/a//b", "/a%2Fb", "/a?b", "/a;b", "//a", "/a/.git"])
+@pytest.mark.parametrize("path", ["", "/", "/.git", "/a.git.git", "/a//b", "/a%2Fb", "/a?b", "//a", "/a/.git"])
 def test_what_is_no_repository(path: str) -> None:
     with pytest.raises(InputError, match="not a repository's URL"):
         repository_name(f"https://github.com{path}")
