@@ -160,17 +160,14 @@ def public_key(data: bytes) -> object:
     return load_public(data)
 
 
-@target(
-    lambda: [*_files("**/*.lock.json", "*/delivery/AIRGAP.json", "*/*.yaml", "**/trusted_root.json")(), *_bundles()]
-)
+@target(lambda: [*_files("*/*.lock.json", "*/delivery/AIRGAP.json", "*/trust.yaml")(), *_bundles()[:4]])
 def shown(data: bytes) -> object:
     """From the command line, as the message or the table that a person sees."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "thing").write_bytes(data)
-        said = [run_airgap(line, folder) for line in (("show", "thing"), ("ls", "thing"), ("diff", "thing", "thing"))]
-    bugs = [one.err[-1000:] for one in said if one.code == 1]
-    assert not bugs, bugs
+        said = run_airgap(("show", "thing"), folder)
+    assert said.code != 1, said.err[-1000:]
     return said
 
 
