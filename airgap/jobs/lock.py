@@ -92,9 +92,24 @@ def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
         surroundings.note(f"note: {note}")
     changes = diff_locks(before, made.lock) if before is not None else []
     # 3.
+    data = encoded(made.lock, output)
     if not options.check:
-        write_durably(output, made.lock.encode())
+        write_durably(output, data)
     return LockResult(output, before, made.lock, changes)
+
+
+def encoded(lock: Lock, where: Path) -> bytes:
+    """The bytes of a lock, once it is certain that every command can read them. Raises `InputError` (`bad-lock`).
+
+    Publishers choose names of any length, and servers answer with any value.
+    """
+    data = lock.encode()
+    try:
+        Lock.decode(data, str(where))
+    except InputError as error:
+        hint = "change the item in the request, or leave it out; nothing was written"
+        raise error.with_hint(hint) from error
+    return data
 
 
 def default_lock(request: Path) -> Path:

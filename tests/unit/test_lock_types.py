@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airgap.base.canonical import canonical
-from airgap.base.errors import AirgapError
+from airgap.base.errors import AirgapError, InputError
 from airgap.content.lock import Lock
 from airgap.delivery.index import MAX_STREAM, Index
+from airgap.jobs.lock import encoded
 from tests.golden.site import FOLDER
 
 GOLDEN = FOLDER / "delivery-v1alpha1"
@@ -102,3 +105,13 @@ def test_a_stream_has_room_in_the_file_name_of_a_receipt(stream: str, good: bool
         with pytest.raises(AirgapError, match="stream") as caught:
             Index.decode(changed)
         assert caught.value.code == "bad-index"
+
+
+def test_a_lock_that_no_command_could_read_is_not_written() -> None:
+    good = Lock.decode((GOLDEN / "golden.lock.json").read_bytes(), "golden")
+    assert encoded(good, Path("r.lock.json")) == good.encode()
+    item = next(item for item in good.items if item.kind == "git")
+    long = Lock.of("long", [replace(item, refs={"refs/heads/" + "b" * 2000: "0" * 40}, head="")])
+    with pytest.raises(InputError) as caught:
+        encoded(long, Path("r.lock.json"))
+    assert (caught.value.code, "nothing was written" in caught.value.hint) == ("bad-lock", True)
