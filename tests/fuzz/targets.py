@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,37 +45,37 @@ from airgap.statements.statement import Statement
 from airgap.store.archive import Archive
 from airgap.store.memory import Memory
 from airgap.store.registry.client import entries, media_type
+from airgap.tools.git_bundle import read_header
 from airgap.tools.hub import read_model
 from airgap.tools.lfs import parse_pointer, read_batch
 from tests.fuzz.engine import Target
+from tests.fuzz.seeds import (
+    GOLDEN,
+    Seeds,
+    bundle_headers,
+    bundles_of_strangers,
+    compact,
+    files,
+    hub_answers,
+    inside,
+    lfs_answers,
+    line,
+    manifests,
+    oci_archive,
+    older_signatures,
+    pretty,
+    repositories,
+    resource_files,
+    sboms,
+)
 from tests.parts.fake_sigstore import How
-from tests.parts.fake_sigstore.goods import goods
 from tests.worlds import chart_bombs, keyless
 from tests.worlds.commands import run_airgap
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 JUDGED = GOLDEN / "delivery-judged"
 TARGETS: dict[str, Target] = {}
 
 Read = Callable[[bytes], object]
-Seeds = Callable[[], Sequence[bytes]]
-
-
-def compact(value: Any) -> bytes:
-    """JSON without spaces."""
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def line(value: Any) -> bytes:
-    """A lock."""
-    return canonical(value) + b"\n"
-
-
-def pretty(value: Any) -> bytes:
-    """AIRGAP.json: what a reader that took the value would compare with."""
-    from airgap.delivery.index import _pretty
-
-    return (_pretty(value, 0) + "\n").encode()
 
 
 def target(seeds: Seeds, write: Callable[[Any], bytes] = compact) -> Callable[[Read], Read]:
@@ -89,39 +88,23 @@ def target(seeds: Seeds, write: Callable[[Any], bytes] = compact) -> Callable[[R
     return add
 
 
-def _files(*patterns: str) -> Seeds:
-    return lambda: [path.read_bytes() for pattern in patterns for path in sorted(GOLDEN.glob(pattern))]
-
-
-def _inside(*suffixes: str) -> Seeds:
-    """Members of the golden evidence."""
-
-    def found() -> list[bytes]:
-        archives = [
-            read_archive(path.read_bytes(), MAX_EVIDENCE) for path in sorted(GOLDEN.glob("*/delivery/evidence.tar"))
-        ]
-        return [data for files in archives for name, data in files.items() if name.endswith(suffixes)]
-
-    return found
-
-
-_bundles = _inside(".sigstore.json")
+_bundles = inside(".sigstore.json")
 
 
 # What crosses
 
 
-@target(_files("**/*.lock.json"), line)
+@target(files("**/*.lock.json"), line)
 def lock(data: bytes) -> object:
     return Lock.decode(data, "a lock")
 
 
-@target(_files("*/delivery/AIRGAP.json"), pretty)
+@target(files("*/delivery/AIRGAP.json"), pretty)
 def index(data: bytes) -> object:
     return Index.decode(data)
 
 
-@target(_files("*/delivery/evidence.tar"))
+@target(files("*/delivery/evidence.tar"))
 def evidence(data: bytes) -> object:
     return read_archive(data, MAX_EVIDENCE)
 
@@ -140,7 +123,7 @@ def statement(data: bytes) -> object:
 # What stays
 
 
-@target(_files("*/*.jsonl"), canonical)
+@target(files("*/*.jsonl"), canonical)
 def log_line(data: bytes) -> object:
     return [LogLine.read(one, "a log") for one in data.split(b"\n")[:50]]
 
@@ -150,17 +133,17 @@ def accepted_state(data: bytes) -> object:
     return AcceptedState.decode(data, "accepted.json", "bank")
 
 
-@target(lambda: [*_files("*/*.pub", "*/*.json", "*/*.yaml")(), *_bundles()[:2]])
+@target(lambda: [*files("*/*.pub", "*/*.json", "*/*.yaml")(), *_bundles()[:2]])
 def any_file(data: bytes) -> object:
     return recognized(data)
 
 
-@target(_files("*/*.pub"))
+@target(files("*/*.pub"))
 def public_key(data: bytes) -> object:
     return load_public(data)
 
 
-@target(lambda: [*_files("*/*.lock.json", "*/delivery/AIRGAP.json", "*/trust.yaml")(), *_bundles()[:4]])
+@target(lambda: [*files("*/*.lock.json", "*/delivery/AIRGAP.json", "*/trust.yaml")(), *_bundles()[:4]])
 def shown(data: bytes) -> object:
     """From the command line, as the message or the table that a person sees."""
     with tempfile.TemporaryDirectory() as name:
@@ -174,16 +157,7 @@ def shown(data: bytes) -> object:
 # What people write
 
 
-def _resources() -> list[bytes]:
-    found = [path.read_bytes() for pattern in ("*/*.yaml",) for path in sorted(GOLDEN.glob(pattern))]
-    for path in sorted(GOLDEN.glob("resources/*.txt")):
-        for case in path.read_text().split("=== ")[1:]:
-            lines = [one for one in case.split("\n")[1:] if not one.startswith("=> ")]
-            found.append("\n".join(lines).encode())
-    return found
-
-
-@target(_resources)
+@target(resource_files)
 def resources(data: bytes) -> object:
     return load(data, base_dir=JUDGED, label="x.yaml")
 
@@ -206,7 +180,7 @@ def chart_yaml(data: bytes) -> object:
     return read_top_texts(data, "Chart.yaml")
 
 
-@target(lambda: [_oci_archive(), gzip.compress(_oci_archive(), 1)])
+@target(lambda: [oci_archive(), gzip.compress(oci_archive(), 1)])
 def archive(data: bytes) -> object:
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
@@ -216,39 +190,14 @@ def archive(data: bytes) -> object:
         return opened
 
 
-def _oci_archive() -> bytes:
-    document = {"schemaVersion": 2, "manifests": [_descriptor(OCI_MANIFEST)]}
-    blob = chart_bombs.tar_member("blobs/sha256/" + "0" * 64, b"x" * 600)
-    return chart_bombs.tar_member("index.json", compact(document)) + blob + bytes(1024)
-
-
-def _descriptor(media_type: str, **more: Any) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": "sha256:" + "0" * 64, "size": 2, **more}
-
-
-def _manifests() -> list[bytes]:
-    platform = {"os": "linux", "architecture": "arm", "variant": "v7"}
-    child = _descriptor(OCI_MANIFEST, platform=platform, annotations={"a": "b"}, artifactType="x/y")
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "artifactType": "x/y",
-        "config": _descriptor("application/vnd.oci.image.config.v1+json"),
-        "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar+gzip", urls=[])],
-        "subject": _descriptor(OCI_INDEX),
-        "annotations": {"a": "b"},
-    }
-    return [compact(manifest), compact({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child, child]})]
-
-
-@target(_manifests)
+@target(manifests)
 def manifest(data: bytes) -> object:
     document = parse_json(data, "x")
     kind = OCI_INDEX if isinstance(document, dict) and "manifests" in document else OCI_MANIFEST
     return parse_node(Descriptor.of(kind, data), data)
 
 
-@target(lambda: _manifests()[1:])
+@target(lambda: manifests()[1:])
 def referrers(data: bytes) -> object:
     return entries(parse_json(data, "referrers"), "referrers")
 
@@ -269,19 +218,17 @@ def git_config(data: bytes) -> object:
     return git_form(Item("x", "git", "https://example.org/x", refs={}, lfs=True), root, memory)
 
 
+@target(bundle_headers)
+def git_bundle(data: bytes) -> object:
+    return read_header(io.BytesIO(data), "a bundle")
+
+
 @target(lambda: [b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"])
 def lfs_pointer(data: bytes) -> object:
     return parse_pointer(data[:1024])
 
 
-def _batch() -> list[bytes]:
-    action = {"href": "https://example.org/x", "header": {"Authorization": "Bearer x"}, "expires_in": 1}
-    entry = {"oid": "0" * 64, "size": 1, "authenticated": True, "actions": {"download": action}}
-    failed = {"oid": "1" * 64, "size": 1, "error": {"code": 404, "message": "gone"}}
-    return [compact({"transfer": "basic", "objects": [entry, failed]})]
-
-
-@target(_batch)
+@target(lfs_answers)
 def lfs_answer(data: bytes) -> object:
     try:
         return read_batch(parse_json(data, "answer"), str)
@@ -289,29 +236,18 @@ def lfs_answer(data: bytes) -> object:
         raise UpstreamError("lfs-answer", str(error)) from error
 
 
-def _hub() -> list[bytes]:
-    lfs = {"sha256": "3" * 64, "size": 9, "pointerSize": 134}
-    files = [{"rfilename": "a", "blobId": "1" * 40, "size": 3}, {"rfilename": "b", "blobId": "2" * 40, "lfs": lfs}]
-    return [compact({"sha": "0" * 40, "cardData": {"license": "mit"}, "siblings": files})]
-
-
-@target(_hub)
+@target(hub_answers)
 def hub_answer(data: bytes) -> object:
     return read_model(data, "acme/tiny")
 
 
-def _repository() -> list[bytes]:
-    rights = {"admin": False, "push": True, "pull": True}
-    return [compact({"full_name": "a/b", "empty": True, "default_branch": "main", "permissions": rights})]
-
-
-@target(_repository)
+@target(repositories)
 def gitea_answer(data: bytes) -> object:
     document = parse_json(data, "answer")
     return read_repo(document) if isinstance(document, dict) else None
 
 
-@target(_manifests)
+@target(manifests)
 def manifest_answer(data: bytes) -> object:
     answers = [_Answer(data, kind) for kind in ("application/json", OCI_MANIFEST, "")]
     return [media_type(cast("Response", one)) for one in answers]
@@ -338,11 +274,7 @@ def challenge(data: bytes) -> object:
 # What strangers sign
 
 
-def _goods() -> list[bytes]:
-    return [good.bundle for good in goods(keyless.SIGSTORE) if good.bundle]
-
-
-@target(_goods)
+@target(bundles_of_strangers)
 def signature(data: bytes) -> object:
     demands = (
         Demand(SIGNATURE, identities=(keyless.SIGNER,), root=keyless.ROOT, now=keyless.NOW),
@@ -355,12 +287,7 @@ def signature(data: bytes) -> object:
     return results
 
 
-def _layers() -> list[bytes]:
-    made = [(good.layer.blob, good.layer.annotations) for good in goods(keyless.SIGSTORE) if good.layer]
-    return [compact({"blob": blob.decode(), "annotations": dict(annotations)}) for blob, annotations in made]
-
-
-@target(_layers)
+@target(older_signatures)
 def old_signature(data: bytes) -> object:
     from airgap.signatures.formats.simple_signing import read_simple_signing
 
@@ -381,34 +308,7 @@ def attestation(data: bytes) -> object:
     return parse_statement(data, PAYLOAD_TYPE)
 
 
-def _sboms() -> list[bytes]:
-    checksum = {"algorithm": "SHA256", "checksumValue": "0"}
-    spdx = {
-        "spdxVersion": "SPDX-2.3",
-        "SPDXID": "SPDXRef-DOCUMENT",
-        "name": "app",
-        "creationInfo": {"created": "x"},
-        "packages": [{"SPDXID": "SPDXRef-app", "name": "app", "checksums": [checksum]}],
-        "relationships": [
-            {"spdxElementId": "SPDXRef-DOCUMENT", "relatedSpdxElement": "x", "relationshipType": "DESCRIBES"}
-        ],
-        "documentDescribes": ["SPDXRef-app"],
-        "files": [{"fileName": "a"}],
-    }
-    component = {"name": "a", "type": "container", "version": "1", "hashes": [{"alg": "SHA-256", "content": "0"}]}
-    cyclonedx = {
-        "bomFormat": "CycloneDX",
-        "metadata": {"component": component},
-        "components": [component | {"components": [component]}],
-    }
-    graph = {
-        "@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
-        "@graph": [{"type": "SpdxDocument", "name": "a", "rootElement": ["x"]}],
-    }
-    return [compact({"predicate": one}) for one in (spdx, cyclonedx, graph, {"Data": json.dumps(spdx)})]
-
-
-@target(_sboms)
+@target(sboms)
 def sbom(data: bytes) -> object:
     return [check_sbom(kind, data, Digest.of(b"")) for kind in (SPDX, CYCLONEDX)]
 
@@ -418,6 +318,6 @@ def trust_root(data: bytes) -> object:
     return TrustRoot.load("x", data, None)
 
 
-@target(_inside(".json"))
+@target(inside(".json"))
 def report(data: bytes) -> object:
     return Report.read(Digest.of(b""), data, "a report")

@@ -17,7 +17,8 @@ from airgap.base.errors import InputError
 from tests.fuzz import engine
 from tests.fuzz.engine import Finding, Target, check
 from tests.fuzz.mutate import Mutator
-from tests.fuzz.targets import TARGETS, compact
+from tests.fuzz.seeds import compact
+from tests.fuzz.targets import TARGETS
 from tests.worlds.commands import ROOT
 from tests.worlds.effort import cases
 

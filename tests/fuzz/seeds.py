@@ -1,0 +1,145 @@
+"""Good files of every format: what the harness changes, and how a changed JSON document is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from airgap.base.canonical import canonical
+from airgap.content.graph import OCI_INDEX, OCI_MANIFEST
+from airgap.delivery.index import MAX_EVIDENCE
+from airgap.delivery.tar import read_archive
+from tests.parts.fake_sigstore.goods import goods
+from tests.worlds import chart_bombs, keyless
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+Seeds = Callable[[], Sequence[bytes]]
+
+
+def compact(value: Any) -> bytes:
+    """JSON without spaces."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def line(value: Any) -> bytes:
+    """A lock."""
+    return canonical(value) + b"\n"
+
+
+def pretty(value: Any) -> bytes:
+    """AIRGAP.json: what a reader that took the value would compare with."""
+    from airgap.delivery.index import _pretty
+
+    return (_pretty(value, 0) + "\n").encode()
+
+
+def files(*patterns: str) -> Seeds:
+    return lambda: [path.read_bytes() for pattern in patterns for path in sorted(GOLDEN.glob(pattern))]
+
+
+def inside(*suffixes: str) -> Seeds:
+    """Members of the golden evidence."""
+
+    def found() -> list[bytes]:
+        archives = [
+            read_archive(path.read_bytes(), MAX_EVIDENCE) for path in sorted(GOLDEN.glob("*/delivery/evidence.tar"))
+        ]
+        return [data for files in archives for name, data in files.items() if name.endswith(suffixes)]
+
+    return found
+
+
+def resource_files() -> list[bytes]:
+    found = [path.read_bytes() for pattern in ("*/*.yaml",) for path in sorted(GOLDEN.glob(pattern))]
+    for path in sorted(GOLDEN.glob("resources/*.txt")):
+        for case in path.read_text().split("=== ")[1:]:
+            lines = [one for one in case.split("\n")[1:] if not one.startswith("=> ")]
+            found.append("\n".join(lines).encode())
+    return found
+
+
+def oci_archive() -> bytes:
+    document = {"schemaVersion": 2, "manifests": [_descriptor(OCI_MANIFEST)]}
+    blob = chart_bombs.tar_member("blobs/sha256/" + "0" * 64, b"x" * 600)
+    return chart_bombs.tar_member("index.json", compact(document)) + blob + bytes(1024)
+
+
+def _descriptor(media_type: str, **more: Any) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": "sha256:" + "0" * 64, "size": 2, **more}
+
+
+def manifests() -> list[bytes]:
+    platform = {"os": "linux", "architecture": "arm", "variant": "v7"}
+    child = _descriptor(OCI_MANIFEST, platform=platform, annotations={"a": "b"}, artifactType="x/y")
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": "x/y",
+        "config": _descriptor("application/vnd.oci.image.config.v1+json"),
+        "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar+gzip", urls=[])],
+        "subject": _descriptor(OCI_INDEX),
+        "annotations": {"a": "b"},
+    }
+    return [compact(manifest), compact({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child, child]})]
+
+
+def bundle_headers() -> list[bytes]:
+    refs = "".join(f"{'0' * 40} refs/heads/{name}\n" for name in ("main", "b/c"))
+    old = f"# v2 git bundle\n-{'1' * 40} before\n{refs}{'0' * 40} HEAD\n\nPACK".encode()
+    return [old, f"# v3 git bundle\n@object-format=sha256\n{'0' * 64} refs/tags/v1\n\nPACK".encode()]
+
+
+def lfs_answers() -> list[bytes]:
+    action = {"href": "https://example.org/x", "header": {"Authorization": "Bearer x"}, "expires_in": 1}
+    entry = {"oid": "0" * 64, "size": 1, "authenticated": True, "actions": {"download": action}}
+    failed = {"oid": "1" * 64, "size": 1, "error": {"code": 404, "message": "gone"}}
+    return [compact({"transfer": "basic", "objects": [entry, failed]})]
+
+
+def hub_answers() -> list[bytes]:
+    lfs = {"sha256": "3" * 64, "size": 9, "pointerSize": 134}
+    files = [{"rfilename": "a", "blobId": "1" * 40, "size": 3}, {"rfilename": "b", "blobId": "2" * 40, "lfs": lfs}]
+    return [compact({"sha": "0" * 40, "cardData": {"license": "mit"}, "siblings": files})]
+
+
+def repositories() -> list[bytes]:
+    rights = {"admin": False, "push": True, "pull": True}
+    return [compact({"full_name": "a/b", "empty": True, "default_branch": "main", "permissions": rights})]
+
+
+def bundles_of_strangers() -> list[bytes]:
+    return [good.bundle for good in goods(keyless.SIGSTORE) if good.bundle]
+
+
+def older_signatures() -> list[bytes]:
+    made = [(good.layer.blob, good.layer.annotations) for good in goods(keyless.SIGSTORE) if good.layer]
+    return [compact({"blob": blob.decode(), "annotations": dict(annotations)}) for blob, annotations in made]
+
+
+def sboms() -> list[bytes]:
+    checksum = {"algorithm": "SHA256", "checksumValue": "0"}
+    spdx = {
+        "spdxVersion": "SPDX-2.3",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": "app",
+        "creationInfo": {"created": "x"},
+        "packages": [{"SPDXID": "SPDXRef-app", "name": "app", "checksums": [checksum]}],
+        "relationships": [
+            {"spdxElementId": "SPDXRef-DOCUMENT", "relatedSpdxElement": "x", "relationshipType": "DESCRIBES"}
+        ],
+        "documentDescribes": ["SPDXRef-app"],
+        "files": [{"fileName": "a"}],
+    }
+    component = {"name": "a", "type": "container", "version": "1", "hashes": [{"alg": "SHA-256", "content": "0"}]}
+    cyclonedx = {
+        "bomFormat": "CycloneDX",
+        "metadata": {"component": component},
+        "components": [component | {"components": [component]}],
+    }
+    graph = {
+        "@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
+        "@graph": [{"type": "SpdxDocument", "name": "a", "rootElement": ["x"]}],
+    }
+    return [compact({"predicate": one}) for one in (spdx, cyclonedx, graph, {"Data": json.dumps(spdx)})]
