@@ -18,7 +18,7 @@ from typing import BinaryIO
 from airgap.acceptance.open import Opened, evidence_files
 from airgap.base.digest import Digest
 from airgap.base.disk import check_free
-from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError
 from airgap.base.places import check_file, check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copy, copy_graph
@@ -39,6 +39,7 @@ from airgap.delivery.index import INDEX_NAME, Contents, Index, Root
 from airgap.delivery.plan import plan_volumes
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.delivery.write import copy_out
+from airgap.jobs.as_locked import check_whole
 from airgap.jobs.listing import items
 from airgap.jobs.surroundings import Surroundings
 from airgap.jobs.verify import open_verified
@@ -87,8 +88,19 @@ def _in_store(layout: Layout, name: str) -> Found | None:
 def _in_verified(opened: Opened, name: str) -> Found | None:
     for item, root in opened.roots():
         if item.name == name:
-            return _found(opened.volumes, name, root, kind_of(item).annotations(item), opened.index.contents)
+            found = _found(opened.volumes, name, root, kind_of(item).annotations(item), opened.index.contents)
+            _compare(item, found)
+            return found
     return None
+
+
+def _compare(item: Item, found: Found) -> None:
+    """Compares all content of the item with its lock, as `verify` and `import` do. Raises `NotAsLockedError`."""
+    watched = _Watched(found.source)
+    try:
+        check_whole([(item, found.root)], watched, jobs=1)
+    except (DamageError, NotFoundError) as error:
+        raise _placed(error, found, watched.last) from error
 
 
 def _in_unverified(media: Media, name: str) -> Found | None:
@@ -177,8 +189,9 @@ def extract(options: ExtractOptions, surroundings: Surroundings) -> Extracted:
     """Copies one item into an OCI layout folder, or a tar that skopeo, containerd and k3s read; all or nothing.
 
     1. Check that it can be written, and that a delivery is verified or expressly not. 2. Find the item; a delivery is
-    verified before anything of it is used. 3. Check the free space, and copy: every blob is hashed on the way. Of an
-    index with `platforms:`, only the content that a registry would get is copied.
+    verified, and the item compared with its lock, before anything of it is used. 3. Check the free space, and copy:
+    every blob is hashed on the way. Of an index with `platforms:`, only the content that a registry would get is
+    copied.
 
     Raises `InputError` (`not-empty`, `no-such-item`, `no-trust`), `TrustError`, `IntegrityError`, `NotFoundError`,
     `StoreError`.

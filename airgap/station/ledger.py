@@ -57,14 +57,16 @@ class Ledger:
     """The destinations whose list is to be signed again, because its key is no longer valid."""
     _gone: frozenset[str] = frozenset()
     _judged: AcceptedState | None = None
-    """The state that `known` gave, without the lists; `None` if it was not asked."""
+    """The state that `known` gave first, without the lists: acceptance judged by it. `None` if it was not asked."""
 
     def known(self) -> AcceptedState:
         """The accepted deliveries from the state, for a restore also from the lists. Writes nothing.
 
         Raises `StoreError`, `TrustError` (`state-conflict`, `list-not-believed`), `UpstreamError`.
         """
-        state = self._judged = self.file.load()
+        state = self.file.load()
+        if self._judged is None:
+            self._judged = state
         if not self.restore:
             return state
         self._ask({})

@@ -113,6 +113,19 @@ def test_git_inside_is_what_was_approved(world: World) -> None:
     }
 
 
+def test_an_item_is_extracted_only_as_its_lock_says(world: World) -> None:
+    """What `verify` refuses, `extract` does not give away as verified."""
+    lock = document(world)
+    _renamed_chart(lock)
+    git = deliver(world, "other", "git", (world.folder / "r.lock.json").read_bytes())
+    chart = deliver(world, "media", "chart", encoded(lock))
+    for media, name in ((git, GIT), (chart, CHART.replace("0.1.0", "9.9.9"))):
+        said = world.run("extract", media, name, *TRUST, "--to", "out", expect=4)
+        assert (said["code"], (world.folder / "out").exists()) == ("not-as-locked", False)
+    # Of the same delivery, an item that is as locked.
+    assert world.run("extract", chart, APP, *TRUST, "--to", "out")["verified"] is True
+
+
 def test_two_locks_say_different_things_under_one_name(world: World) -> None:
     """Each is approved, but only one of them can be what is inside. The same item in both is no contradiction."""
     lock, other = document(world), document(world)

@@ -30,5 +30,9 @@ def test_what_was_judged_before_another_import_is_not_accepted(tmp_path: Path) -
         second.record(accepted(1, "side"))
     assert (caught.value.code, caught.value.hint) == ("locked", "run the same command again")
     assert [one.stream for one in second.file.load().deliveries] == ["main"]
-    second.known()
-    second.record(accepted(2, "main"))
+    second.known()  # asked again for the names, under the lock: it changes nothing about what was judged
+    with pytest.raises(StoreError):
+        second.record(accepted(1, "side"))
+    again = ledger(tmp_path)
+    again.known()
+    again.record(accepted(2, "main"))
