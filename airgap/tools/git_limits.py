@@ -45,9 +45,9 @@ class Limits:
         """For unpacking a pack of `size` bytes.
 
         Measured with git's own repository (406,000 objects in 292 MiB): 77 MiB of memory, 32 s, a pack and an index of
-        303 MiB. The limits for it are 2.4 GiB, 29 minutes and 1.6 GiB.
+        303 MiB. The limits for it are 2.4 GiB, 26 minutes and 1.6 GiB.
         """
-        return cls(min(MOST, LEAST + 4 * size), 300 + 5 * (size // MIB), (1 << 30) + 2 * size)
+        return cls(min(MOST, LEAST + 4 * size), 120 + 5 * (size // MIB), (1 << 30) + 2 * size)
 
     def started(self, *command: str) -> tuple[str, ...]:
         """The command line that runs `command` under these limits."""
