@@ -29,6 +29,15 @@ HOLE = 300 << 30
 # AIRGAP.json
 
 
+@pytest.mark.parametrize("path", sorted((FOLDER / "media-refused").iterdir()), ids=lambda path: str(path.name))
+def test_what_is_refused_now_is_refused_for_ever(path: Path) -> None:
+    """No version wrote such files."""
+    is_index = path.name.endswith(".AIRGAP.json")
+    with pytest.raises(IntegrityError) as caught:
+        Index.decode(path.read_bytes()) if is_index else tape.read_archive(path.read_bytes(), LIMIT)
+    assert caught.value.code == ("bad-index" if is_index else "bad-archive")
+
+
 def _decoded(**blobs: tuple[Extent, ...]) -> Index:
     """The golden index with other extents for its first blobs, as bytes and back."""
     digests = list(GOLDEN.contents.blobs)
