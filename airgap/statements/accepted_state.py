@@ -181,22 +181,22 @@ class AcceptedState:
         return [one for one in others if one.named not in mine]
 
     def merged(self, others: Iterable[Accepted]) -> AcceptedState:
-        """This state and `others` together, oldest first.
+        """This state and `others`, which are in the order of their acceptance, together, oldest first.
+
+        If `others` contain this state, their order stands: it decides whose names are newer, and clocks may jump back.
+        Otherwise the numbers decide within a stream, and the times between streams.
 
         Raises `TrustError` (`state-conflict`) if the two have different deliveries under one number or id.
         """
-        added = self.lacks(others)
+        told = list(others)
+        added = self.lacks(told)
         if not added:
             return self
-        ordered = sorted([*self.deliveries, *added], key=lambda one: (one.stream, one.sequence))
-        # Within a stream the number decides the order; between streams, the time. Clocks may jump back.
-        since: dict[str, datetime] = {}
-        placed = []
-        for one in ordered:
-            since[one.stream] = max(one.accepted_at, since.get(one.stream, one.accepted_at))
-            placed.append((since[one.stream], one))
-        placed.sort(key=lambda entry: entry[0])
-        made = AcceptedState(self.sovereign, tuple(one for _, one in placed))
+        mine = {one.named: one for one in self.deliveries}
+        if mine.keys() <= {one.named for one in told}:
+            made = AcceptedState(self.sovereign, tuple(mine.get(one.named, one) for one in told))
+        else:
+            made = AcceptedState(self.sovereign, _by_time([*self.deliveries, *added]))
         odd = made.disorder()
         if odd:
             raise TrustError(
@@ -305,6 +305,17 @@ class StateFile:
             state = state.adding(one)
             write_durably(self.path, state.encode(), 0o600)
             return state
+
+
+def _by_time(deliveries: Iterable[Accepted]) -> tuple[Accepted, ...]:
+    """Deliveries of two records, each stream in the order of its numbers."""
+    since: dict[str, datetime] = {}
+    placed = []
+    for one in sorted(deliveries, key=lambda one: (one.stream, one.sequence)):
+        since[one.stream] = max(one.accepted_at, since.get(one.stream, one.accepted_at))
+        placed.append((since[one.stream], one))
+    placed.sort(key=lambda entry: entry[0])
+    return tuple(one for _, one in placed)
 
 
 def _damaged(what: str) -> AirgapError:

@@ -105,11 +105,11 @@ class Ledger:
             # Its stream, number and times were judged by what was accepted then.
             raise StoreError("locked", f"{self.file.path}: another import accepted a delivery meanwhile", AGAIN)
         if self.restore:
-            wanted = [each for found in self._believed().values() for each in found.deliveries]
-            lost = state.lacks(wanted)
-            if lost:
-                self.diary.note(REBUILD, *dict.fromkeys(each.digest for each in lost))
-                state = self.file.rebuild(lost)
+            for found in self._believed().values():
+                lost = state.lacks(found.deliveries)
+                if lost:
+                    self.diary.note(REBUILD, *dict.fromkeys(each.digest for each in lost))
+                    state = self.file.rebuild(found.deliveries)
         self.diary.note(ACTIONS[state.standing(one, one.digest, restore=self.restore)], one.digest)
         state = self.file.record(one, restore=self.restore)
         if self.station is not None:

@@ -153,6 +153,11 @@ def test_registry_and_state_both_lost_but_one_of_two_registries_remembers(row: R
     )
     row.inside(f"  registries:\n{both}")
     take(row, 1, 2)
+    for number in (1, 0):  # both remember
+        roll_back(row, number)
+        assert row.take("media3", expect=4)["code"] == ("state-rolled-back" if number else "state-lost")
+        row.take("media2", "--restore")
+        assert sequences(row) == [1, 2]
     roll_back(row, 0)
     requests.delete(f"{one.url}/v2/{RECORDS}/manifests/{TAG}", timeout=10)
     row.inside(f"  registries:\n{both.replace(one.url, start_registry().url)}")
