@@ -74,14 +74,15 @@ class Run:
         """True if a receipt of this Sovereign lists this line as complete."""
         return self.ours.get((change.at, change.name or change.digest)) == change.digest
 
-    def keeps(self, change: Change, *, there: bool = True, file: bool = False) -> str:
+    def keeps(self, change: Change, *, there: bool = True, file: bool = False, unread: bool = False) -> str:
         """Why a name that does not hold the content of `change` stays as it is; `""` if it may be written.
 
         `there` is false if the name does not exist, `file` true if the name is that of a file: `--deep` repairs it.
+        `unread` is true if nobody may read what the name holds: what this delivery published may be published again.
         """
         if self.add_only and there:
             return RESTORE
-        return self.precedence.keeps((change.at, change.name), there=there, repair=file and self.deep)
+        return self.precedence.keeps((change.at, change.name), there=there, repair=unread or (file and self.deep))
 
 
 FormT = TypeVar("FormT", bound=Form)

@@ -117,7 +117,7 @@ class GraphDestination(Generic[PlaceT]):
             return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
         except BlockedError:
             reason = "the content is there, but a project policy forbids reading it"
-            if self.run.keeps(change) or (_kept(name) and not self.run.wrote(change)):
+            if self.run.keeps(change, unread=True) or (_kept(name) and not self.run.wrote(change)):
                 return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
             return replace(change, reason=reason)
         if found.digest == wanted.digest:
