@@ -92,7 +92,7 @@ def _once(items: Sequence[Item]) -> list[Item]:
     """The items, each once. Raises `IntegrityError` (`locks-mismatch`) if two of one name differ."""
     found: dict[str, Item] = {}
     for item in items:
-        if found.setdefault(item.name, item).pin != item.pin:
+        if found.setdefault(item.name, item) != item:
             raise IntegrityError(
                 "locks-mismatch",
                 f"two locks of the delivery say different things of {item.name!r}",

@@ -23,15 +23,23 @@ Nodes = Mapping[Digest, Digest | None]
 """The manifests and indexes of a graph, each with the subject that it names."""
 
 
-def measure(source: Source, root: Descriptor, platforms: Sequence[str] = ()) -> tuple[Nodes, dict[Digest, int]]:
-    """The nodes of a graph, and every blob's size in bytes. Reads manifests only."""
-    nodes, sizes = dict[Digest, Digest | None](), dict[Digest, int]()
+Blobs = dict[Digest, Descriptor]
+
+
+def measure(source: Source, root: Descriptor, platforms: Sequence[str] = ()) -> tuple[Nodes, Blobs]:
+    """The nodes of a graph, and all of its blobs. Reads manifests only."""
+    nodes, blobs = dict[Digest, Digest | None](), Blobs()
     for found in walk(source, root, by_platform(platforms)):
         descriptor = found.descriptor if isinstance(found, Node) else found
-        sizes[descriptor.digest] = descriptor.size
+        blobs[descriptor.digest] = descriptor
         if isinstance(found, Node):
             nodes[descriptor.digest] = None if found.subject is None else found.subject.digest
-    return nodes, sizes
+    return nodes, blobs
+
+
+def total(blobs: Blobs) -> int:
+    """The bytes of all blobs."""
+    return sum(one.size for one in blobs.values())
 
 
 def check_locked(item: Item, where: str) -> None:
@@ -65,20 +73,20 @@ def check_locked(item: Item, where: str) -> None:
         raise _bad_lock(f"{where}: inside: got {item.inside.digest}, but the item has no platforms")
 
 
-def check_attached(attached: Sequence[Attached], nodes: Set[Digest], source: Source) -> dict[Digest, int]:
-    """Checks by bytes that everything attached belongs to the graph with these `nodes`; returns the sizes of its blobs.
+def check_attached(attached: Sequence[Attached], nodes: Set[Digest], source: Source) -> Blobs:
+    """Checks by bytes that everything attached belongs to the graph with these `nodes`; returns its blobs.
 
     A subject is a node of the graph, or of something that is itself attached to it: that of the lock, and one that the
     bytes name, because registries list it there. A tag is what its subject's digest gives. Raises `NotAsLockedError`,
     and any error of reading manifests.
     """
-    sizes, below = dict[Digest, int](), list[tuple[Attached, Nodes]]()
+    blobs, below = Blobs(), list[tuple[Attached, Nodes]]()
     for one in attached:
         why = _wrong_tag(one)
         if why:
             raise NotAsLockedError("not-as-locked", why, LOCK_AGAIN)
         own, its = measure(source, one.descriptor)
-        sizes |= its
+        blobs |= its
         below.append((one, own))
     stray = _stray(nodes, [(one, own.keys()) for one, own in below])
     if stray is not None:
@@ -89,11 +97,13 @@ def check_attached(attached: Sequence[Attached], nodes: Set[Digest], source: Sou
         if foreign is not None:
             what = f"attached {one.descriptor.digest}: it refers to {foreign}, which is not part of this item"
             raise NotAsLockedError("not-as-locked", what, f"remove it upstream from what refers to {one.subject}")
-    return sizes
+    return blobs
 
 
-def check_graph(item: Item, root: Descriptor, source: Source) -> None:
-    """Compares an item of a registry kind with its graph. Reads manifests and, for one platform, a config.
+def check_graph(item: Item, root: Descriptor, source: Source) -> Blobs:
+    """Compares an item of a registry kind with its graph; returns all its blobs, those of what is attached too.
+
+    Reads manifests and, if `platforms` are asked of a single manifest, its config.
 
     1. The root is that of the lock. 2. `platforms` are in the graph, and `inside` is what they make of it. 3. What is
     attached belongs to it. 4. `bytes` is the size of everything. Raises `NotAsLockedError`, and any error of reading.
@@ -113,14 +123,15 @@ def check_graph(item: Item, root: Descriptor, source: Source) -> None:
         said = item.inside and item.inside.digest
         raise not_as_locked(item, "inside", narrowed and narrowed.digest, said)
     # 3.
-    nodes, sizes = measure(source, root, item.platforms)
+    nodes, blobs = measure(source, root, item.platforms)
     try:
-        sizes |= check_attached(item.attached, nodes.keys(), source)
+        blobs |= check_attached(item.attached, nodes.keys(), source)
     except NotAsLockedError as error:
         raise error.with_where(f"{item.kind} {item.name!r}") from error
     # 4.
-    if sum(sizes.values()) != item.bytes:
-        raise not_as_locked(item, "bytes", sum(sizes.values()), item.bytes)
+    if total(blobs) != item.bytes:
+        raise not_as_locked(item, "bytes", total(blobs), item.bytes)
+    return blobs
 
 
 def check_derived(item: Item, made: Descriptor, size: int, where: str) -> None:

@@ -28,9 +28,14 @@ class Graph:
     source: Source
     platforms: tuple[str, ...] = ()
     attached: tuple[Attached, ...] = ()
+    walked: tuple[Descriptor, ...] = ()
+    """All blobs, from an earlier walk; empty if there was none."""
 
     def blobs(self) -> Iterator[Descriptor]:
         """All blobs of the form, as far as manifests name them. Raises any error of reading manifests."""
+        if self.walked:
+            yield from self.walked
+            return
         graphs = [(self.root, by_platform(self.platforms))]
         graphs += [(one.descriptor, None) for one in self.attached]
         for top, keep in graphs:

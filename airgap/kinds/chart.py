@@ -19,7 +19,7 @@ from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityEr
 from airgap.base.gunzip import BadGzipError, Gunzip
 from airgap.base.strict_json import parse_json
 from airgap.base.untar import BadTarError, TarReader
-from airgap.content.bound import check_attached, check_graph, measure
+from airgap.content.bound import check_attached, check_graph, measure, total
 from airgap.content.forms import Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified
 from airgap.content.item import Item
@@ -187,15 +187,15 @@ class ChartKind(RegistryKind[ChartRequest]):
 
         located = reach.locate(asked.ref)
         _layers(read_node(located.source, located.root), asked.ref)
-        nodes, sizes = measure(located.source, located.root)
+        nodes, blobs = measure(located.source, located.root)
         attached = find_attached(located.finder, nodes)
-        sizes |= check_attached(attached, nodes.keys(), located.source)
+        blobs |= check_attached(attached, nodes.keys(), located.source)
         return Item(
             name=asked.name,
             kind="chart",
             source=asked.ref,
             root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
-            bytes=sum(sizes.values()),
+            bytes=total(blobs),
             phase=asked.phase,
             attached=attached,
         )
@@ -241,9 +241,9 @@ class ChartKind(RegistryKind[ChartRequest]):
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Graph:
         """A graph, like an image."""
-        check_graph(item, root, source)
+        blobs = check_graph(item, root, source)
         _layers(read_node(source, root), item.name)
-        return self._graph(item, root, source)
+        return replace(self._graph(item, root, source), walked=tuple(blobs.values()))
 
     def expect(self, item: Item) -> Graph:
         """The form as the lock alone tells it."""

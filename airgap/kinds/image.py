@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airgap.base.errors import InputError
-from airgap.content.bound import LOCK_AGAIN, check_attached, check_graph, measure
+from airgap.content.bound import LOCK_AGAIN, check_attached, check_graph, measure, total
 from airgap.content.forms import Graph
 from airgap.content.graph import (
     ANNOTATION_IMAGE_NAME,
@@ -117,15 +117,15 @@ class ImageKind(RegistryKind[ImageRequest]):
         located = reach.locate(asked.ref)
         check_platform(located.source, located.root, asked.platforms)
         inside, _ = narrow(located.source, located.root, asked.platforms)
-        nodes, sizes = measure(located.source, located.root, asked.platforms)
+        nodes, blobs = measure(located.source, located.root, asked.platforms)
         attached = find_attached(located.finder, nodes)
-        sizes |= check_attached(attached, nodes.keys(), located.source)
+        blobs |= check_attached(attached, nodes.keys(), located.source)
         return Item(
             name=asked.name,
             kind="image",
             source=asked.ref,
             root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
-            bytes=sum(sizes.values()),
+            bytes=total(blobs),
             phase=asked.phase,
             platforms=asked.platforms,
             inside=None if inside.digest == located.root.digest else inside,
@@ -156,8 +156,8 @@ class ImageKind(RegistryKind[ImageRequest]):
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Graph:
         """A graph. Its original name is the reference, or the item's name where the source is local."""
-        check_graph(item, root, source)
-        return self._graph(item, root, source)
+        blobs = check_graph(item, root, source)
+        return replace(self._graph(item, root, source), walked=tuple(blobs.values()))
 
     def expect(self, item: Item) -> Graph:
         """The form as the lock alone tells it: with `platforms:` its root is what a registry is given."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.content.bound import measure
+from airgap.content.bound import measure, total
 from airgap.content.graph import Descriptor
 from airgap.content.item import Item
 from airgap.judgement.checks.base import Outcome
@@ -100,7 +100,7 @@ class World:
     def locked(self, name: str, root: images.Descriptor) -> Item:
         """An image by its root alone, as a lock would have it where nothing is attached."""
         there = Descriptor(root["mediaType"], Digest(root["digest"]), root["size"])
-        size = sum(measure(Layout(self.files.folder), there)[1].values())
+        size = total(measure(Layout(self.files.folder), there)[1])
         return Item(name, "image", name, there, size, phase="registry")
 
     def judge(

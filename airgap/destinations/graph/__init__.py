@@ -199,8 +199,9 @@ class GraphDestination(Generic[PlaceT]):
         try:
             if self._gone is not None:
                 raise self._gone
-            nodes, _ = measure(names.source, form.root, form.platforms)
-            check_attached(names.attached, {*nodes, names.root.digest}, names.source)
+            if names.attached:
+                nodes, _ = measure(names.source, form.root, form.platforms)
+                check_attached(names.attached, {*nodes, names.root.digest}, names.source)
             _refer(names, repository)
             repository.publish({})
         except AirgapError as error:
