@@ -32,7 +32,7 @@ from tests.worlds.attacks import Files, World, make_world
 from tests.worlds.site import HEAD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2", "faketime")]
-SOON = 20.0
+SOON = 60.0
 """Seconds: a story starts up to six processes, on a busy machine."""
 SHORT = 20_000
 """Characters of an answer."""
