@@ -13,7 +13,7 @@ from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress, Silent
 from airgap.content.bound import measure
-from airgap.content.graph import Descriptor, Source, read_node
+from airgap.content.graph import Descriptor, Source
 from airgap.content.item import PHASES, Item
 from airgap.content.lock import Lock
 from airgap.content.names import claimed_place
@@ -82,7 +82,7 @@ def look_up(ref: str, known_as: str, reach: Reach) -> FoundItem:
         name = f"{name}@{located.root.digest}"
     item = Item(
         name=name,
-        kind=kind_of_graph(read_node(located.source, root)).name,
+        kind=kind_of_graph(located.source, root).name,
         source=name if known_as else ref,
         root=root,
         phase=PHASES[0],
@@ -157,9 +157,9 @@ def _judge(
         what = f"it is not in the store {layout.path}: run `airgap pull` with this lock"
         return _not_run(item, root, policy, "not-pulled", what)
     try:
-        found = kind_of_graph(read_node(layout, root)).name if item.kind in signed_kinds() else item.kind
+        found = kind_of_graph(layout, root, item.platforms).name if item.kind in signed_kinds() else item.kind
         if found != item.kind:  # the kind decides the rule
-            what = f"the lock calls it {item.kind}, but it is a {found}: list it under that kind in the request"
+            what = f"the lock calls it {item.kind}, but clients take a {found} from it: list that in the request"
             return _not_run(item, root, policy, "not-as-locked", what)
         return judge(item, layout, policy, trust_roots, now, waivers, root)
     except (IntegrityError, NotFoundError) as error:

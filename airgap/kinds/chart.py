@@ -252,8 +252,8 @@ class ChartKind(RegistryKind[ChartRequest]):
         return self._graph(item, item.root, Memory())
 
     def claims(self, node: Node) -> bool:
-        """True if its config has the type of a chart's config."""
-        return node.config is not None and node.config.media_type == CONFIG
+        """True if something in it has the type of a chart's config: Helm takes a layer of that type for the config."""
+        return any(child.media_type == CONFIG for child in node.children)
 
     def notes(self, item: Item) -> list[str]:
         """A note that phases have no effect yet."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from airgap.base.errors import IntegrityError
 from airgap.content import known_kinds
-from airgap.content.graph import Descriptor, Node
+from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
 from airgap.content.item import Item
 from airgap.content.names import RuleNames
 from airgap.kinds import chart, file, git, image, model
@@ -55,9 +55,14 @@ def signed_kinds() -> tuple[str, ...]:
     return tuple(kind.name for kind in KINDS.values() if kind.signed)
 
 
-def kind_of_graph(node: Node) -> Kind[Any]:
-    """The kind of a graph that is named only by its reference: an image, unless another kind claims it."""
-    return next((kind for kind in KINDS.values() if kind.claims(node)), image.KIND)
+def kind_of_graph(source: Source, root: Descriptor, platforms: Sequence[str] = ()) -> Kind[Any]:
+    """The kind of a graph that is named only by its reference: an image, unless another kind claims a node of it.
+
+    Every node that is carried counts, because clients look into an index: `helm pull` takes the chart in it. Raises any
+    error of reading manifests.
+    """
+    nodes = [found for found in walk(source, root, by_platform(platforms)) if isinstance(found, Node)]
+    return next((kind for kind in KINDS.values() if any(map(kind.claims, nodes))), image.KIND)
 
 
 def rule_names(item: Item) -> RuleNames:

@@ -16,6 +16,7 @@ import pytest
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.delivery.index import Index
+from airgap.kinds.chart import CHART, CONFIG
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import Files, World, make_world
 from tests.worlds.site import HEAD
@@ -99,6 +100,22 @@ def test_content_of_one_upstream_under_the_name_of_another(world: World) -> None
     inside = "inside: [docker.io/library/nginx, BAAI/*, k3s], "
     assert judged(world, LAB % (inside, WHO), locked=others, expect=0) == [("pass", "")] * 3
     assert judged(world, ANYTHING, locked=others, expect=0) == [("pass", "")] * 3
+
+
+def test_what_helm_takes_for_a_chart_passes_by_no_rule_for_images(world: World) -> None:
+    """`helm pull` looks for the chart's types in the layers, too, and into an index."""
+    layout = world.layout()
+    hidden = layout.artifact("application/vnd.test", (CONFIG, b"{}"), (CHART, b"packed"))
+    layout.tag("hidden", hidden)
+    layout.tag("index", layout.index(layout.image({"a": b"b"}), hidden))
+    refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: 'ghcr.io/lab/charts:{tag}'}}\n" for tag in ("hidden", "index"))
+    world.write("c.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: c}}\nspec:\n  images:\n{refs}")
+    rules = f"  rules:\n  - {{match: ['**'], kinds: [image], digestOnly: {{{WHO}, local: true}}}}\n"
+    world.write("charts.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: p}}\nspec:\n{rules}")
+    world.run("lock", "c.request.yaml")
+    world.run("pull", "c.lock.json", "--store", "store", "--key", "exporter.key")
+    [lock] = world.run("scan", "c.lock.json", *SCAN[2:-1], "charts.yaml", expect=3)["locks"]
+    assert [(one["outcome"], one["reason"]) for one in lock["items"]] == [("not-run", "not-as-locked")] * 2
 
 
 def test_upper_and_lower_case_lead_past_no_rule(world: World) -> None:

@@ -49,4 +49,4 @@ def test_a_chart_that_a_lock_calls_an_image_does_not_pass(world: World) -> None:
     (found,) = run(world, Lock.of("p", [world.locked("ghcr.io/acme/app:1.0", chart)]))
     (judged,) = found.judgements
     assert (judged.passed, judged.reason) == (False, "not-as-locked")
-    assert "the lock calls it image, but it is a chart" in judged.detail
+    assert "the lock calls it image, but clients take a chart from it" in judged.detail
