@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airgap.acceptance.open import Opened
-from airgap.base.errors import AbsentError, AirgapError, IntegrityError, NotAsLockedError
+from airgap.base.errors import (
+    AbsentError,
+    AirgapError,
+    IntegrityError,
+    NotAsLockedError,
+)
 from airgap.base.parallel import parallel
 from airgap.base.text import Lines
 from airgap.content.forms import Form
@@ -65,3 +70,30 @@ def _raise(found: Sequence[tuple[Item, Sequence[str]]]) -> None:
             Lines.of([f"the content differs from its lock: {wrong[0]}", *wrong[1:]], "\n  "),
             "none of it was given a name here; have it locked and pulled again in the connected zone",
         )
+
+
+def forms_of(opened: Opened, jobs: int) -> list[Form]:
+    """The form of each item, in the order of the locks. All content is in the delivery, if not on the attached volumes.
+
+    Raises `NotFoundError` (`volume-missing`), `IntegrityError`; `NotAsLockedError` where nodes differ from the lock.
+    """
+    roots = opened.roots()
+    for _, root in roots:
+        if not opened.volumes.has(root):
+            opened.volumes.open(root)  # its error names the missing volume
+    forms = check_nodes(roots, opened.volumes, jobs)
+    _check_listed(forms, opened)
+    return forms
+
+
+def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
+    """Raises `IntegrityError` (`not-in-delivery`) if an item names content that is in no volume of the delivery."""
+    listed = opened.index.contents.blobs
+    for form in forms:
+        for blob in form.blobs():
+            if blob.digest not in listed:
+                raise IntegrityError(
+                    "not-in-delivery",
+                    f"{form.item!r}: {blob.digest} is in no volume of this delivery",
+                    "ask the sender to cut the delivery again",
+                )

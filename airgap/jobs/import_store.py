@@ -27,8 +27,7 @@ from airgap.delivery.spool import Spool
 from airgap.destinations.base import RESTORE
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.place import Deep
-from airgap.jobs.as_locked import check_whole
-from airgap.jobs.importing.run import forms_of
+from airgap.jobs.as_locked import check_whole, forms_of
 from airgap.jobs.lock import raise_all
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import store_names

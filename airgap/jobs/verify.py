@@ -11,8 +11,7 @@ from airgap.acceptance.open import Opened, accept
 from airgap.base.errors import EndedKeyError, ExpiredError, InputError
 from airgap.base.times import utc_text
 from airgap.delivery.verify import FileReport, check_files
-from airgap.jobs.as_locked import check_leaves
-from airgap.jobs.importing.run import forms_of
+from airgap.jobs.as_locked import check_leaves, forms_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.resources.load import load_trust
 from airgap.statements.accepted_state import AcceptedState

@@ -16,10 +16,10 @@ from airgap.base.errors import (
 )
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
-from airgap.content.forms import Change, Form
+from airgap.content.forms import Change
 from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Destinations
-from airgap.jobs.as_locked import check_leaves, check_nodes
+from airgap.jobs.as_locked import check_leaves, forms_of
 from airgap.jobs.importing.countersign import Countersigner
 from airgap.jobs.importing.lines import Imported
 from airgap.kinds.table import kind_of
@@ -57,20 +57,6 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
     return Imported(opened, work, opened.volumes.missing(), unread)
 
 
-def forms_of(opened: Opened, jobs: int) -> list[Form]:
-    """The form of each item, in the order of the locks. All content is in the delivery, if not on the attached volumes.
-
-    Raises `NotFoundError` (`volume-missing`), `IntegrityError`; `NotAsLockedError` where nodes differ from the lock.
-    """
-    roots = opened.roots()
-    for _, root in roots:
-        if not opened.volumes.has(root):
-            opened.volumes.open(root)  # its error names the missing volume
-    forms = check_nodes(roots, opened.volumes, jobs)
-    _check_listed(forms, opened)
-    return forms
-
-
 def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -> None:
     """Does `work` for every line, several at once. An error of the destination becomes the error of the line."""
 
@@ -85,19 +71,6 @@ def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -
             line.error = error
 
     parallel(jobs, guarded, lines)
-
-
-def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
-    """Raises `IntegrityError` (`not-in-delivery`) if an item names content that is in no volume of the delivery."""
-    listed = opened.index.contents.blobs
-    for form in forms:
-        for blob in form.blobs():
-            if blob.digest not in listed:
-                raise IntegrityError(
-                    "not-in-delivery",
-                    f"{form.item!r}: {blob.digest} is in no volume of this delivery",
-                    "ask the sender to cut the delivery again",
-                )
 
 
 def _plan(line: AnyLine) -> None:
