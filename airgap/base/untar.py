@@ -8,7 +8,7 @@ Sources: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block"; G
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -29,6 +29,8 @@ _SIZE = re.compile(rb"[0-9]{1,19}")
 _FILES = frozenset(b"\x0007")
 _OTHERS = dict(zip(b"123456", ("link", "symlink", "other", "other", "folder", "other"), strict=True))
 _MEANING = frozenset({b"path", b"linkpath", b"size"})
+_PAX = b""
+"""Stands for a pax header itself among the records; no record has an empty keyword."""
 
 
 class BadTarError(ValueError):
@@ -73,7 +75,7 @@ class TarReader:
         return self._exactly(wanted)
 
     def _next(self) -> TarEntry | None:
-        name, link, size = b"", b"", -1
+        said = dict[bytes, bytes]()
         for _ in range(MAX_EXTENSIONS):
             block = self._header()
             if block is None:
@@ -81,18 +83,27 @@ class TarReader:
             kind, length = block[156], _number(block[124:136])
             if kind in b"LK":
                 text = self._extension(length, MAX_LONG_NAME).rstrip(b"\0")
-                name, link = (text, link) if kind == ord("L") else (name, text)
+                more = {b"path" if kind == ord("L") else b"linkpath": text}
             elif kind in b"xg":
-                said = _pax(self._extension(length, MAX_PAX))
-                if kind == ord("g") and said.keys() & _MEANING:
-                    raise BadTarError("a global header changes names or sizes of members")
-                if any(key.startswith(b"GNU.sparse.") for key in said):
-                    raise BadTarError("sparse files are not supported")
-                name, link = said.get(b"path", name), said.get(b"linkpath", link)
-                size = _pax_size(said[b"size"]) if b"size" in said else size
+                more = self._records(length, is_global=kind == ord("g"), first=not said)
             else:
-                return self._member(block, name, link, length if size < 0 else size)
+                return self._member(block, said, length)
+            # Programs differ in which of two counts.
+            if said.keys() & more.keys() or any(b"\0" in more.get(key, b"") for key in _MEANING):
+                raise BadTarError("two extension headers say the same of a member, or a name contains a zero byte")
+            said |= more
         raise BadTarError(f"more than {MAX_EXTENSIONS} extension headers before a member")
+
+    def _records(self, length: int, *, is_global: bool, first: bool) -> dict[bytes, bytes]:
+        """What a pax header says. Go drops those before a second one, so a member has one at most."""
+        found = _pax(self._extension(length, MAX_PAX))
+        if is_global and (found.keys() & _MEANING or not first):
+            raise BadTarError("a global header changes names or sizes of members, or stands before one of them")
+        if any(key.startswith(b"GNU.sparse.") for key in found):
+            raise BadTarError("sparse files are not supported")
+        if b"size" in found:
+            _pax_size(found[b"size"])
+        return {} if is_global else {_PAX: b"", **found}
 
     def _header(self) -> bytes | None:
         """The next header; `None` at the end of the archive."""
@@ -110,14 +121,18 @@ class TarReader:
             raise BadTarError("it has too many entries")
         return block
 
-    def _member(self, block: bytes, name: bytes, link: bytes, size: int) -> TarEntry:
-        kind = block[156]
+    def _member(self, block: bytes, said: Mapping[bytes, bytes], length: int) -> TarEntry:
+        name, kind = said.get(b"path", b""), block[156]
+        size = _pax_size(said[b"size"]) if b"size" in said else length
         if kind not in _FILES and kind not in _OTHERS:
             raise BadTarError(f"an entry of type {chr(kind)!r} is not supported")
         short = block[:100].partition(b"\0")[0]
         if block[257:263] == b"ustar\0" and (prefix := block[345:500].partition(b"\0")[0]):
             short = prefix + b"/" + short
-        target = link or block[157:257].partition(b"\0")[0]
+        elif block[257:265] == b"ustar  \0":
+            # GNU tar has times there; where they are no numbers, Go takes them for a prefix.
+            _number(block[345:357]), _number(block[357:369])
+        target = said.get(b"linkpath", b"") or block[157:257].partition(b"\0")[0]
         # Whatever the size of a link, a device, a folder or a pipe says, no content follows.
         self._left = size if kind in _FILES else 0
         self._end = self._at + self._left + -self._left % BLOCK

@@ -122,9 +122,12 @@ def _shown(value: object) -> str:
 
 
 def _is_chart_yaml(member: str) -> bool:
-    """True for what Helm takes for the Chart.yaml: it leaves out the first folder, whatever its name."""
-    inner = member.replace("\\", "/").partition("/")[2]
-    return posixpath.normpath(inner) == "Chart.yaml"
+    """True for what Helm may take for the Chart.yaml: it leaves out the first folder, whatever its name.
+
+    A name with a backslash is divided there, and at no slash: `a/b\\Chart.yaml` is the Chart.yaml of `a/b`.
+    """
+    inner = (member.partition(by)[2].replace("\\", "/") for by in ("/", "\\"))
+    return any(posixpath.normpath(one) == "Chart.yaml" for one in inner)
 
 
 @spec_map("a map with the chart's ref")

@@ -78,12 +78,18 @@ def read_top_texts(data: bytes, label: str) -> dict[str, str]:
     """The texts and numbers at the top of a YAML map that others wrote, as they are written.
 
     The file may have what resources may not: anchors, aliases, tags, text of several lines. The same limits hold, and
-    nothing is expanded: an alias stands for a text, and for nothing if its anchor is at a map or a list. Raises
+    nothing is expanded: an alias stands for a text, and for nothing if its anchor is at a map or a list. Two names that
+    differ in case only are refused, because Go reads them as one (`verſion`, with a long s, as `version`). Raises
     `InputError` (`bad-resource`).
     """
     documents = _read(data, label, _Composer(label, foreign=True))
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         raise answer(label, [Problem(Mark(1, 1), "expected one document, a map")])
+    folded = dict[str, str]()
+    for key in documents[0].value:
+        other = folded.setdefault(key.casefold(), key)
+        if other != key:
+            raise answer(label, [Problem(Mark(1, 1), f"{key[:60]!a} and {other[:60]!a} differ in case only")])
     texts = {
         key: value.text if isinstance(value, Number) else value
         for key, value in documents[0].value.items()

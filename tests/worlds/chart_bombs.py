@@ -92,8 +92,35 @@ def bombs() -> Iterator[tuple[str, bytes, str]]:
     yield "entries", chart_tar(tar_header("x") * 20_001), "too many entries"
     yield "unpacked", unpacks_to(528), "more than"
     yield "twice", chart_tar(chart_yaml(GOOD), tar_member("other/./Chart.yaml", b"name: other\n")), "two files"
+    for name, members, answer in disguises():
+        yield name, chart_tar(chart_yaml(GOOD), *members), answer
+    for name, value in (("verſion", "9.9.9"), ("verſion", "&a [9.9.9]"), ("Name", "evil")):
+        yield f"case-{ord(value[0])}", chart_tar(chart_yaml(f"{GOOD}{name}: {value}\n")), "differ in case only"
     yield "parts", gzip.compress(b"", mtime=0) * 65 + chart_tar(chart_yaml(GOOD)), "gzip files"
     yield "cut", chart_tar(chart_yaml(GOOD))[:-30], "too early"
+
+
+def disguises() -> Iterator[tuple[str, tuple[bytes, ...], str]]:
+    """A second Chart.yaml that Helm takes, and that another reader of tar calls otherwise."""
+    plain, other = f"{NAME}/Chart.yaml", f"{NAME}/other"
+    evil = (b"apiVersion: v2\nname: evil\nversion: 9.9.9\n",)
+    renamed, comment = tar_member("x", _record(f"path={other}"), b"x"), _record("comment=a")
+    yield "backslash", (tar_member(f"{NAME}/x\\Chart.yaml", *evil),), "two files"
+    long = tar_member("././@LongLink", f"{plain}\0".encode(), b"L")
+    yield "two-names", (long, renamed, tar_member(other, *evil)), "say the same"
+    yield "two-pax", (renamed, tar_member("x", comment, b"x"), tar_member(plain, *evil)), "say the same"
+    yield "pax-global", (renamed, tar_member("x", comment, b"g"), tar_member(plain, *evil)), "global header"
+    yield "zero-byte", (tar_member("x", f"{plain}\0x".encode(), b"L"), tar_member(other, *evil)), "zero byte"
+    block = bytearray(tar_member("Chart.yaml", *evil))
+    block[345 : 345 + len(NAME)] = NAME.encode()
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + 8 * ord(" ") + sum(block[156:512]))
+    yield "old-prefix", (bytes(block),), "is not octal"
+
+
+def _record(text: str) -> bytes:
+    """A record of a pax header; its length counts itself."""
+    size = len(text) + 4
+    return f"{size if size > 9 else size - 1} {text}\n".encode()
 
 
 def add_chart(layout: Layout, tag: str, packed: bytes) -> Descriptor:
