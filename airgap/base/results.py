@@ -12,6 +12,8 @@ from airgap.base.inputs import read_plain
 from airgap.base.known_files import identified
 from airgap.base.places import check_file, check_unlinked
 
+OWN_FILES = frozenset({"accepted.json", "accepted.sigstore.json", "names.json", "log.jsonl"})
+"""The files that airgap keeps in a state folder itself, besides hidden ones and folders."""
 _MAX_OLD = 64 << 20
 """Bytes of a file that may be replaced: those of the largest statement."""
 
@@ -26,14 +28,15 @@ class ResultFile:
     kind: str
     """What is written, in the words of `identified`: `a receipt`. Only a file of this kind is replaced."""
     own: Path | None = None
-    """A folder with files that airgap keeps: nothing in it is replaced by hand."""
+    """The state folder. No file may be in its folders, which keep the statements of earlier runs, nor be called like a
+    file that airgap keeps in it (`OWN_FILES`)."""
     media: tuple[Path, ...] = ()
     """The folders of a delivery. On their media, no link is followed: it may lead anywhere on this machine."""
 
     def check(self) -> None:
         """Raises `InputError` (`bad-path`, `no-folder`, `other-file`) or `StoreError` if it cannot be written there."""
         check_file(self.path, self.flag)
-        if self.own is not None and self.path.resolve().is_relative_to(self.own.resolve()):
+        if self.own is not None and self._is_kept(self.own.resolve()):
             what = f"{self.flag} {self.path}: airgap keeps its own files in {self.own}"
             raise InputError("bad-path", what, "name a file in another folder")
         folder, names = self._place()
@@ -50,6 +53,12 @@ class ResultFile:
             f"{self.flag} {self.path}: this is {found or 'another file'}, and {self.kind} would replace it",
             f"name a new file, or {self.kind} that may be replaced",
         )
+
+    def _is_kept(self, own: Path) -> bool:
+        path = self.path.resolve()
+        if path.parent == own:
+            return path.name.startswith(".") or path.name in OWN_FILES
+        return path.is_relative_to(own)
 
     def write(self, data: bytes) -> None:
         """Replaces the file, durably or not at all. Raises `StoreError`."""

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 from airgap.base.errors import StoreError
+from airgap.base.results import OWN_FILES
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import World, make_world
 from tests.worlds.commands import PASSWORD, run_airgap
@@ -98,6 +99,13 @@ def test_what_airgap_keeps_itself_is_not_replaced_by_hand(world: World) -> None:
     before = kept.read_bytes()
     assert world.run(*IMPORT, str(kept), expect=2)["code"] == "bad-path"
     assert kept.read_bytes() == before
+    state = world.folder / "state"
+    top = {path.name for path in state.iterdir() if path.is_file()}
+    assert {name for name in top if not name.startswith(".")} == OWN_FILES
+    for name in (*top, ".new", "receipts/new.json"):
+        assert world.run(*IMPORT, f"state/{name}", expect=2)["code"] == "bad-path"
+    # What is nobody's may be there: a volume that is mounted for the state has room for a receipt.
+    world.run(*IMPORT, "state/receipt.json")
 
 
 def test_a_link_that_leads_to_nothing_makes_no_log_file_elsewhere(world: World) -> None:
