@@ -132,10 +132,29 @@ class Target(Source, Protocol):
         """Points each name to its root, atomically per name, after everything that the root reaches is stored."""
 
 
+_FIELDS = {
+    name.casefold(): name
+    for name in (
+        *("schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations"),
+        *("digest", "size", "urls", "data", "platform", "os", "architecture", "variant"),
+    )
+}
+
+
+def _check_names(value: Mapping[str, Any], where: str) -> None:
+    """Raises `IntegrityError` (`bad-manifest`) for a field in another spelling: Go reads `Layers` as `layers`, and the
+    last one counts there, so registries and clients inside would find other content than was judged."""
+    odd = next((key for key in value if _FIELDS.get(key.casefold(), key) != key), None)
+    if odd is not None:
+        what = f"{where}: field {odd[:80]!a}, expected {_FIELDS[odd.casefold()]!r} or another name"
+        raise IntegrityError("bad-manifest", what, "build it again with a tool that writes what OCI specifies")
+
+
 def descriptor_from(value: Any, where: str) -> Descriptor:
     """Builds a descriptor from parsed JSON. Raises `IntegrityError` (`bad-manifest`, `foreign-layer`)."""
     if not isinstance(value, dict):
         raise IntegrityError("bad-manifest", f"{where}: a descriptor is an object, got {type(value).__name__}")
+    _check_names(value, where)
     media_type, size = value.get("mediaType"), value.get("size")
     if not isinstance(media_type, str) or not _TYPE.match(media_type):
         what = f"{where}: mediaType: got {media_type!r:.80}, expected a media type of up to {MAX_MEDIA_TYPE} characters"
@@ -175,6 +194,7 @@ def platform_name(value: Any, where: str) -> str:
     """`os/architecture[/variant]` of an OCI platform object; `""` where there is none. Raises `IntegrityError`."""
     if not isinstance(value, dict):
         return ""
+    _check_names(value, where)
     parts = [value.get(key) or "" for key in ("os", "architecture", "variant")]
     if not all(isinstance(part, str) and len(part) <= MAX_PLATFORM and part.isprintable() for part in parts):
         raise IntegrityError("bad-manifest", f"{where}: platform: got {parts!r:.80}, expected three short names")
@@ -204,6 +224,7 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
     document = parse_json(data, where)
     if not isinstance(document, dict):
         raise IntegrityError("bad-manifest", f"{where}: not an object")
+    _check_names(document, where)
     # 1. The document must not claim a type other than the one its parent gives (CVE-2021-41190).
     claimed = document.get("mediaType")
     if claimed is not None and claimed != descriptor.media_type:

@@ -118,6 +118,18 @@ def test_what_helm_takes_for_a_chart_passes_by_no_rule_for_images(world: World) 
     assert [(one["outcome"], one["reason"]) for one in lock["items"]] == [("not-run", "not-as-locked")] * 2
 
 
+@pytest.mark.parametrize("field", ["Layers", "layer\u017f", "Manifests", "SUBJECT"])
+def test_a_field_of_a_manifest_has_one_spelling(world: World, field: str) -> None:
+    """Programs in Go take `Layers`, or a long s, for `layers`, if it comes last: inside, other content would count."""
+    layout = world.layout()
+    plain = json.loads(layout.read(layout.image({"a": b"b"})["digest"]))
+    layout.tag("odd", layout.document({**plain, field: plain["layers"]}, plain["mediaType"]))
+    refs = "  - {ref: 'oci:made:odd', name: 'ghcr.io/lab/odd:1'}\n"
+    world.write("o.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: o}}\nspec:\n  images:\n{refs}")
+    refused = world.run("lock", "o.request.yaml", "-o", f"o{len(field)}{field[0]}.lock.json", expect=4)
+    assert (refused["code"], refused["error"].isprintable()) == ("bad-manifest", True)
+
+
 def test_upper_and_lower_case_lead_past_no_rule(world: World) -> None:
     """Many hosts, and Gitea inside, take two spellings for one name."""
     louder = [{**one, "source": one["source"].replace("hf:lab", "hf:LAB")} for one in items(world)]
