@@ -258,7 +258,7 @@ def _explain(result: Copied) -> AirgapError:
     assert error is not None  # noqa: S101  (asked by the caller)
     hint = error.hint or (
         "the medium, or the way from it to this machine, is damaged: `airgap verify` names the volume; copy it again "
-        "from the original, and run the same command"
+        "from the original, and run the same command. If it finds no damage, have the delivery cut again"
     )
     return error.with_where(repr(result.copy.item)).with_hint(hint)
 

@@ -172,7 +172,7 @@ def _explain(line: AnyLine) -> None:
     if isinstance(line.error, IntegrityError) and not line.error.hint:
         line.error = line.error.with_hint(
             "the medium, or the way from it to this machine, is damaged: `airgap verify` names the volume; copy it "
-            "again from the original, and run the same command"
+            "again from the original, and run the same command. If it finds no damage, have the delivery cut again"
         )
 
 
