@@ -20,6 +20,7 @@ from airgap.content.reference import (
     DOCKER_HUB,
     HUB_ALIASES,
     is_host,
+    is_referrers_tag,
     is_repository,
     is_tag,
     looks_like_host,
@@ -76,6 +77,9 @@ def _reference_complaint(ref: str, parts: tuple[str, str, str, str]) -> str:
         return f"{quoted(ref)}: {quoted(repository)} is not a repository name{lower}"
     if tag and not is_tag(tag):
         return f"{quoted(ref)}: {quoted(tag)} is not a tag"
+    if is_referrers_tag(tag):
+        what = "is the tag of an index of referrers, which registries and their clients write themselves"
+        return f"{quoted(ref)}: {quoted(tag)} {what}; name the artifact to which they belong"
     if digest and not is_digest(digest):
         return f"{quoted(ref)}: {quoted(digest)} is not a digest, expected 'sha256:' and 64 lower-case hex digits"
     return ""

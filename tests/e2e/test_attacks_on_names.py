@@ -159,6 +159,7 @@ def test_no_spelling_of_a_denied_source_gets_in(world: World, source: str) -> No
         ("image", "index.docker.io/lab/x:1"),
         ("image", "docker.io/nginx:1.27"),
         ("image", "ghcr.io./lab/x:1"),
+        ("image", f"ghcr.io/lab/x:sha256-{'0' * 64}"),
         ("image", "2130706433:80/lab/x:1"),
         ("image", "docker-daemon: x:1"),
         ("model", "lab/x"),
