@@ -7,6 +7,7 @@ domain. What follows may vary. `airgap.resources.patterns` checks the grammar fi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,6 +19,8 @@ from airgap.resources.problems import quoted
 _MAX_FREE = 3
 """Characters of a host or an account that may be any of a class: `team[0-9]{2}` names its accounts, `.{1,39}` none."""
 _CLASSES = (r"\d", r"\w", r"\s")
+_ONE = re.compile(r"\[(?:\\?[^\w^\\]|\w)\]", re.ASCII)
+"""A class of one character, such as `[.]`: it is that character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ def _parse(body: str) -> tuple[_Piece, ...]:
                 branch.append(_Piece(dot=True))
             case "literal" | "escape" if text not in _CLASSES:
                 branch.append(_Piece(text[-1]))
+            case "set" if _ONE.fullmatch(text):
+                branch.append(_Piece(text[-2]))
             case _:
                 branch.append(_Piece())
     return tuple(stack[0][0])
@@ -144,9 +149,8 @@ def _url(pieces: Sequence[_Piece]) -> str:
     return ""
 
 
-def _walk(pieces: Sequence[_Piece], states: frozenset[_At]) -> frozenset[_At]:
-    """Where a reader of the pattern may be after it read these pieces."""
-    free = 0
+def _walk(pieces: Sequence[_Piece], states: frozenset[_At], free: int = 0) -> tuple[frozenset[_At], int]:
+    """Where a reader of the pattern may be after it read these pieces, and how many free characters it read by then."""
     for piece in pieces:
         open_ = states - {_At.FIXED}
         free += (piece.most or 0) if open_ and piece.any else 0
@@ -154,15 +158,16 @@ def _walk(pieces: Sequence[_Piece], states: frozenset[_At]) -> frozenset[_At]:
             raise _Varies(_ACCOUNT_VARIES if open_ == {_At.SEGMENT} else _HOST_VARIES)
         after, states = states, states if piece.least == 0 else frozenset()
         for turn in range(1, (piece.most or 1) + 1):
-            after = _once(piece, after)
+            after, free = _once(piece, after, free)
             states |= after if turn >= piece.least else frozenset()
-    return states
+    return states, free
 
 
-def _once(piece: _Piece, states: frozenset[_At]) -> frozenset[_At]:
+def _once(piece: _Piece, states: frozenset[_At], free: int) -> tuple[frozenset[_At], int]:
     if piece.alternatives:
-        return frozenset[_At]().union(*(_walk(branch, states) for branch in piece.alternatives))
-    return frozenset(_STEPS.get((one, piece.character), _BACK.get(one, one)) for one in states)
+        ends = [_walk(branch, states, free) for branch in piece.alternatives]
+        return frozenset[_At]().union(*(end for end, _ in ends)), max(count for _, count in ends)
+    return frozenset(_STEPS.get((one, piece.character), _BACK.get(one, one)) for one in states), free
 
 
 def _address(pieces: Sequence[_Piece]) -> str | None:
@@ -172,9 +177,17 @@ def _address(pieces: Sequence[_Piece]) -> str | None:
     places = [index for index, one in enumerate(pieces) if one.character == "@" and one.least == one.most == 1]
     if not places or _contains(pieces, "/:"):
         return None
-    if any(one.loops for one in pieces[places[-1] + 1 :]):
+    domain = pieces[places[-1] + 1 :]
+    if any(one.loops for one in domain) or _free(domain) > _MAX_FREE:
         return _HOST_VARIES
     return "" if _begins_fixed(pieces[: places[-1]]) else _ADDRESS_VARIES
+
+
+def _free(pieces: Sequence[_Piece]) -> int:
+    """How many characters of a text without loops may be any of a class."""
+    return sum(
+        (one.most or 0) * (max(map(_free, one.alternatives)) if one.alternatives else int(one.any)) for one in pieces
+    )
 
 
 def _contains(pieces: Sequence[_Piece], characters: str) -> bool:

@@ -131,7 +131,9 @@ def test_an_sbom_of_the_packed_chart_is_an_sbom_of_the_chart(tmp_path: Path, net
     ("pattern", "complaint"),
     [
         (r"^https://github\.com/.*$", "write the account"),
+        (r"^https://github\.com/(?:[a-z0-9-]){1,39}/.*$", "write the account"),
         (r"^.+@gmail\.com$", "list the addresses"),
+        (r"^(?:[a-z0-9.]){1,64}@gmail\.com$", "list the addresses"),
         (r"^https://github.com/acme/.*$", "for a dot"),
     ],
 )
