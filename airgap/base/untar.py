@@ -136,6 +136,8 @@ class TarReader:
         # Whatever the size of a link, a device, a folder or a pipe says, no content follows.
         self._left = size if kind in _FILES else 0
         self._end = self._at + self._left + -self._left % BLOCK
+        if self._left and (name or short).endswith(b"/"):
+            raise BadTarError("a folder in the way of old archives has content, where others find headers")
         return TarEntry(_text(name or short), _OTHERS.get(kind, "file"), self._left, self._at, _text(target))
 
     def _extension(self, size: int, limit: int) -> bytes:

@@ -111,6 +111,8 @@ def disguises() -> Iterator[tuple[str, tuple[bytes, ...], str]]:
     yield "two-pax", (renamed, tar_member("x", comment, b"x"), tar_member(plain, *evil)), "say the same"
     yield "pax-global", (renamed, tar_member("x", comment, b"g"), tar_member(plain, *evil)), "global header"
     yield "zero-byte", (tar_member("x", f"{plain}\0x".encode(), b"L"), tar_member(other, *evil)), "zero byte"
+    hidden = tar_member(plain, *evil)
+    yield "old-folder", (tar_header(f"{NAME}/x/", b"\0", len(hidden)), hidden), "has content"
     block = bytearray(tar_member("Chart.yaml", *evil))
     block[345 : 345 + len(NAME)] = NAME.encode()
     block[148:156] = b"%06o\0 " % (sum(block[:148]) + 8 * ord(" ") + sum(block[156:512]))
