@@ -44,7 +44,8 @@ from airgap.jobs.listing import items
 from airgap.jobs.surroundings import Surroundings
 from airgap.jobs.verify import open_verified
 from airgap.kinds.table import kind_of
-from airgap.store.layout import LOCK_FILE, Layout
+from airgap.store.index_file import LOCK_FILE
+from airgap.store.layout import Layout
 from airgap.store.memory import Memory
 from airgap.store.overlay import Overlay
 

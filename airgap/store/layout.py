@@ -8,13 +8,12 @@ only hidden files and `airgap/`. `blobs/sha256/.<hex>.partial` is an unfinished 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import (
@@ -27,25 +26,21 @@ from airgap.base.disk import (
     try_lock,
     write_durably,
 )
-from airgap.base.errors import InputError, IntegrityError, NotFoundError, StoreError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.inputs import open_plain, read_plain
 from airgap.base.streams import read_into
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     ANNOTATION_REF_NAME,
-    OCI_INDEX,
     Descriptor,
     Opener,
     PutResult,
     check_sum,
-    descriptor_from,
 )
 from airgap.store.commit import SMALL, GroupCommit
+from airgap.store.index_file import LOCK_FILE, IndexFile
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
-LOCK_FILE = ".index.lock"
-MAX_INDEX = 64 << 20
-"""Bytes of index.json: a hundred thousand roots."""
 MAX_MARKER = 4096
 """Bytes of oci-layout."""
 MAX_PAUSE = 0.2
@@ -63,6 +58,7 @@ class Layout:
     def __init__(self, path: Path, *, create: bool = False, batch: bool = False) -> None:
         self.path = path
         self._blobs = path / "blobs" / "sha256"
+        self._index = IndexFile(path)
         self.mended = False
         """True if `create` found a store without its index.json, and wrote a new one, without names."""
         marker = path / "oci-layout"
@@ -82,7 +78,6 @@ class Layout:
         if not isinstance(found, dict) or found.get("imageLayoutVersion") != "1.0.0":
             raise InputError("no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0")
         self._commit = GroupCommit(self._blobs, SMALL if batch else -1)
-        self._cached: tuple[tuple[int, int], list[Descriptor]] = ((0, 0), [])
 
     def _create(self, marker: Path) -> None:
         # Another process may be creating the same store at this moment: accept the files it has created so far.
@@ -96,12 +91,12 @@ class Layout:
                             "pass an empty or a new folder for the store",
                         )
             self._blobs.mkdir(parents=True, exist_ok=True)
-            self.mended = marker.exists() and not (self.path / "index.json").exists()
+            self.mended = marker.exists() and not self._index.path.exists()
             if marker.exists() and not self.mended:
                 return
             with locked(self.path / LOCK_FILE):
-                if not (self.path / "index.json").exists():
-                    write_durably(self.path / "index.json", _index_bytes([]))
+                if not self._index.path.exists():
+                    self._index.create()
                 if not marker.exists():
                     write_durably(marker, LAYOUT_FILE)
             sync_folder(self.path.parent)
@@ -145,15 +140,7 @@ class Layout:
 
     def entries(self) -> list[Descriptor]:
         """The descriptors of index.json, with their annotations. Parsed again only after a change."""
-        path = self.path / "index.json"
-        with disk_errors(path):
-            found = path.stat()
-        # Every writer replaces the file, so new content has another inode or another time.
-        version = (found.st_ino, found.st_mtime_ns)
-        if self._cached[0] != version:
-            entries = [descriptor_from(value, str(path)) for value in self._read_index()]
-            self._cached = (version, entries)
-        return self._cached[1]
+        return self._index.entries()
 
     def find(self, name: str) -> Descriptor | None:
         """The root with this name, or `None`. If other tools left several, the last one counts."""
@@ -169,18 +156,6 @@ class Layout:
                 if len(entry.name) == 64 and entry.is_file(follow_symlinks=False)
             ]
         return sorted(found, key=lambda blob: blob.digest)
-
-    def _read_index(self) -> list[dict[str, Any]]:
-        path = self.path / "index.json"
-        with disk_errors(path):
-            data = read_plain(path, MAX_INDEX, follow=True)
-        if data is None:
-            raise StoreError("bad-index", f"{path}: larger than {MAX_INDEX} bytes")
-        document = parse_json(data, str(path))
-        manifests = document.get("manifests") if isinstance(document, dict) else None
-        if not isinstance(manifests, list):
-            raise IntegrityError("bad-index", f"{path}: not an image index")
-        return manifests
 
     # writing
 
@@ -265,25 +240,7 @@ class Layout:
         Everything that was put is made durable before.
         """
         self._commit.settle()
-        with locked(self.path / LOCK_FILE):
-            kept = [
-                entry
-                for entry in self._read_index()
-                if (entry.get("annotations") or {}).get(ANNOTATION_REF_NAME) not in names
-            ]
-            write_durably(
-                self.path / "index.json",
-                _index_bytes(kept + [_entry(n, d) for n, d in names.items()]),
-            )
-
-
-def _entry(name: str, root: Descriptor) -> dict[str, Any]:
-    return {**root.as_dict(), "annotations": {**root.annotations, ANNOTATION_REF_NAME: name}}
-
-
-def _index_bytes(manifests: list[dict[str, Any]]) -> bytes:
-    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
-    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+        self._index.name(names)
 
 
 def _receive(fd: int, path: Path, descriptor: Descriptor, opener: Opener, kept: int) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import multiprocessing
 import os
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 from airgap.base.errors import InputError, IntegrityError, StoreError
-from airgap.content.graph import Descriptor, PutResult
+from airgap.content.graph import OCI_INDEX, Descriptor, PutResult
 from airgap.store.layout import Layout
 from airgap.store.memory import Memory
 from tests.suites.target_suite import LAYER, Reopen, TargetSuite, blob, opener
@@ -156,3 +157,40 @@ def test_a_pipe_in_place_of_a_blob_does_not_block(tmp_path: Path) -> None:
     assert not layout.has(blob)
     with pytest.raises(StoreError, match="not a file"):
         layout.open(blob)
+
+
+def test_the_index_is_written_as_json_writes_it(tmp_path: Path) -> None:
+    """What is kept between two writes changes no byte, and what another program wrote meanwhile is not lost."""
+    layout = Layout(tmp_path / "store", create=True)
+    path = layout.path / "index.json"
+
+    def stored(layout: Layout, name: str) -> Descriptor:
+        data = name.encode()
+        descriptor = Descriptor.of(OCI_INDEX, data)
+        layout.put(descriptor, opener(data))
+        return descriptor
+
+    def check() -> dict[str, Any]:
+        document = json.loads(path.read_bytes())
+        assert path.read_bytes() == json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+        return dict(document)
+
+    check()
+    for name in ("a", "b", "a"):
+        layout.publish({name: stored(layout, name)})
+        check()
+    document = check()
+    foreign = {
+        "mediaType": OCI_INDEX,
+        "digest": f"sha256:{'0' * 64}",
+        "size": 2,
+        "x": [{"y": "\u2028"}],
+        "annotations": {},
+    }
+    document["manifests"].insert(0, foreign)
+    other = path.with_name("other")
+    other.write_text(json.dumps(document))
+    other.replace(path)
+    layout.publish({"c": stored(layout, "c")})
+    assert check()["manifests"][0] == foreign
+    assert [name for name, _ in layout.roots()] == ["", "b", "a", "c"]
