@@ -166,7 +166,7 @@ class Beliefs:
 def _how_to_get(kind: str) -> str:
     if kind == "approval":
         return (
-            "approve the delivery: airgap sign DELIVERY --key KEY --role security-officer; "
+            "approve the delivery: airgap sign DELIVERY --key KEY --trust FILE; "
             "if it was approved with --out DIR, pass DIR in addition to the delivery"
         )
     return f"have the delivery cut with the {kind} statement in its evidence"

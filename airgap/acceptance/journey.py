@@ -19,7 +19,7 @@ MAX_JUMP = 1000
 Numbers are lost where a delivery was cut and never imported: with one a day, this is enough for almost three years.
 Ending a stream (2^53 - 1) by such steps would take more accepted deliveries than anybody can make.
 """
-_APPROVE = "have a security-officer approve this delivery: airgap sign DELIVERY --key KEY --role security-officer"
+_APPROVE = "have a security-officer approve this delivery: airgap sign DELIVERY --key KEY --trust FILE"
 
 
 def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:
@@ -68,8 +68,8 @@ def check_stream(journey: Journey, state: AcceptedState, streams: Sequence[str])
         raise TrustError(
             "stream-not-declared",
             f"the delivery is of stream {journey.stream!r:.100}; this Sovereign {which} {names}",
-            "if you expect this stream, add it to `streams` in the Sovereign resource, or (at a station, always) "
-            f"{_APPROVE}",
+            "if you expect this stream, list it in `streams` of the Sovereign resource, with the others that go on; or "
+            f"{_APPROVE} (the only way at a station)",
         )
     # 2. The number.
     before = 0 if last is None else last.sequence

@@ -175,7 +175,7 @@ class Acceptance:
                 raise TrustError(
                     "wrong-sovereign",
                     f"the delivery is for {journey.sovereign!r}, but this is {self._trust.sovereign!r}",
-                    "take it to the Sovereign that it was cut for",
+                    "take it to the Sovereign that it was cut for; if this is that one, pass its own Trust resource",
                 )
             # b. Stream and sequence.
             standing = self._state.standing(journey, self._digest, restore=self._restore)

@@ -38,12 +38,13 @@ def brief(text: str) -> str:
     if len(text) <= MAX_LINE:
         return text
     lines = text.split("\n", MAX_LINES)
-    return "\n".join(map(_brief_line, lines[:MAX_LINES])) + ("\n…" if len(lines) > MAX_LINES else "")
+    short = "\n".join(map(_brief_line, lines[:MAX_LINES])) + ("\n…" if len(lines) > MAX_LINES else "")
+    return Lines(short) if isinstance(text, Lines) else short
 
 
 def _said(text: str) -> Lines:
     short = brief(text)
-    return Lines(short if isinstance(text, Lines) else one_line(short))
+    return short if isinstance(short, Lines) else Lines(one_line(short))
 
 
 def _brief_line(line: str) -> str:

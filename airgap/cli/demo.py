@@ -16,6 +16,7 @@ from pathlib import Path
 from airgap.base.errors import InputError
 from airgap.base.places import check_folder
 from airgap.base.secrets import read_secret
+from airgap.base.text import Lines
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
@@ -72,8 +73,8 @@ class Demo:
     rows: list[tuple[str, str, str]] = field(default_factory=list)
 
     def say(self, text: str) -> None:
-        """Shows a line to people."""
-        self.context.note(text)
+        """Shows text to people. A command's output has several lines, in which that command made names harmless."""
+        self.context.note(Lines(text))
 
     def airgap(self, claim: str, line: str, expect: int = exits.DONE) -> None:
         """Runs one command as it would be typed, and records whether its exit code is the expected one."""

@@ -84,9 +84,12 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     # 4.
     folder, names = _place(options, seen)
     path = folder.joinpath(*names)
-    exists = InputError("signature-exists", f"{path} exists", "write the approval to another folder with --out DIR")
+    elsewhere = "write the approval to another folder with --out DIR"
+    exists = InputError(
+        "signature-exists", f"{path} exists", f"if it approves this already, no action is needed; else {elsewhere}"
+    )
     check_folder(folder, "--out" if options.out else "the signature")
-    check_unlinked(folder, names[:-1], "write the approval to another folder with --out DIR")
+    check_unlinked(folder, names[:-1], elsewhere)
     if path.is_symlink() or path.exists():
         raise exists
     # 5.

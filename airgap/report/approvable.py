@@ -109,7 +109,7 @@ def _delivery_lines(seen: Seen, thing: UnpackedDelivery, judgement: Sequence[str
     if journey.based_on:
         yield f"  based on {journey.based_on}"
     yield f"  volumes  {len(contents.volumes)}, {sum(one.size for one in contents.volumes)} bytes, not read"
-    yield f"  items    {len(contents.roots)}, of {len(contents.locks)} locks"
+    yield f"  items    {len(contents.roots)}, of {len(contents.locks)} lock{'' if len(contents.locks) == 1 else 's'}"
     yield from (f"  {one.kind:<6} {one.item}  {one.digest}" for one in contents.roots)
     yield from (f"  {line}" for line in judgement)
     for one in thing.statements:

@@ -39,6 +39,7 @@ TAKEN_BY = {kind: one.resource.taken_by for kind, one in RESOURCES.items()} | {
 """Which command takes which kind: the hint for a file given to the wrong command."""
 
 HINT = "see docs/reference/resources.md for every field, with an example"
+_OTHER_FILE = "pass the file that has the expected kind of resource"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def _refuse_others(file: _File, needed: tuple[str, ...]) -> None:
     """Refuses other files that airgap knows, and names them. As YAML they might be too large, or a too long line."""
     found = recognized(file.data)
     if found in _NO_RESOURCE:
-        raise InputError("bad-resource", f"{file.label}: this is {found}, expected {_asked(needed)}", HINT)
+        raise InputError("bad-resource", f"{file.label}: this is {found}, expected {_asked(needed)}", _OTHER_FILE)
     if not file.data.lstrip().startswith(b"{"):
         return
     try:
@@ -152,7 +153,7 @@ def _refuse_others(file: _File, needed: tuple[str, ...]) -> None:
         return  # the YAML parser will report the position
     kind = value.get("kind") if isinstance(value, dict) else None
     if isinstance(kind, str) and kind in TAKEN_BY and kind not in KINDS:
-        raise InputError("bad-resource", f"{file.label}: {_foreign(kind, _asked(needed))}", HINT)
+        raise InputError("bad-resource", f"{file.label}: {_foreign(kind, _asked(needed))}", _OTHER_FILE)
 
 
 _NO_RESOURCE = frozenset(
@@ -189,7 +190,7 @@ def _kinds(file: _File, documents: list[Document], needed: tuple[str, ...]) -> l
         if kind not in first and not problems:
             there = next(iter(first))
             text = f"this is {_article(there)}, expected {_article(kind)}; {TAKEN_BY[there]}"
-            problems.append(Problem(first[there].mark(("kind",)), text))
+            raise answer(file.label, [Problem(first[there].mark(("kind",)), text)], _OTHER_FILE)
     if problems:
         raise answer(file.label, problems, HINT)
     return [document.value["kind"] for document in documents]

@@ -161,7 +161,8 @@ class AcceptedState:
             raise TrustError(
                 "older-sequence",
                 f"{what}: number {last.sequence} was accepted already, at {utc_text(last.accepted_at)}",
-                "cut a new delivery from the same locks",
+                "cut a new delivery from the same locks; if its number is too low again, cut it for a new stream "
+                "(--stream)",
             )
         if restore:
             raise TrustError(

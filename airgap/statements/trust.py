@@ -119,7 +119,12 @@ def check_signer(trust: Trust, key_id: str, role: str, now: datetime) -> None:
         if key.role != role:
             raise InputError("wrong-key", f"key {key.name!r} has role {key.role}, expected {role}", hint)
         if not good_now(key, now):
-            raise InputError("wrong-key", f"key {key.name!r} is expired, revoked or not valid yet", hint)
+            raise InputError(
+                "wrong-key",
+                f"key {key.name!r} {_why_not(key, now)}",
+                f"use a key with role {role} that is valid now, or generate one (`airgap keys generate`) and add it to "
+                "the Trust resource",
+            )
         return
     raise InputError("wrong-key", f"the Trust resource does not list the signing key {key_id}", hint)
 
@@ -266,6 +271,15 @@ def good_now(key: TrustedKey, now: datetime) -> bool:
     """True if `key` may sign today."""
     revoked = key.revoked is not None and key.revoked.at <= now
     return key.not_before <= now <= key.not_after and not revoked
+
+
+def _why_not(key: TrustedKey, now: datetime) -> str:
+    """Why a key that is not good now may not sign."""
+    if key.revoked is not None and key.revoked.at <= now:
+        return f"was revoked at {utc_text(key.revoked.at)}"
+    if now < key.not_before:
+        return f"is valid from {utc_text(key.not_before)} only, and now it is {utc_text(now)}"
+    return f"expired at {utc_text(key.not_after)}"
 
 
 def _check_key(

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap.base.errors import InputError
+from airgap.base.errors import MAX_LINE, InputError
 from airgap.base.text import Lines, one_line, visible
 from airgap.cli.bar import Bar
 from airgap.cli.context import Context
+from airgap.cli.demo import Demo
 from airgap.cli.words import table
 
 
@@ -85,6 +86,15 @@ def test_results_are_for_people_or_for_machines(capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out) == {"item": name}
     Context(os.environ).note(name)
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_text_of_several_lines_keeps_them_however_long_it_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Context(os.environ).note(Lines.of(["x" * 2 * MAX_LINE, HOSTILE]))
+    assert capsys.readouterr().err.splitlines()[1:] == [SHOWN]
+    Demo(tmp_path, Context(os.environ)).say("\n$ airgap lock\nan item")
+    assert capsys.readouterr().err == "\n$ airgap lock\nan item\n"
 
 
 def test_work_without_bytes_shows_items_alone() -> None:

@@ -200,7 +200,10 @@ def rotate(arguments: argparse.Namespace, context: Context) -> int:
     if not found.changes:
         lines = [f"no change: {options.new} has the same content as {options.old}; no approval is needed"]
     elif by is None:
-        lines += [f"not approved: {document['digest']}", f"  next: airgap sign {options.new} --key OFFICER.key"]
+        lines += [
+            f"not approved: {document['digest']}",
+            f"  next: airgap sign {options.new} --key OFFICER.key --trust {options.old}",
+        ]
     else:
         lines += [f"approved by {by}: {document['digest']}", f"  next: mv {options.new} {options.old}"]
     context.result(document, lines)

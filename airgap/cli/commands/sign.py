@@ -107,7 +107,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     path = None if done.path is None else str(done.path)
     document = {"signature": path, "subject": subject, "role": options.role, "seen": looked}
     if done.path is None:
-        text = ["dry run: nothing was signed", f"  next: to sign exactly this, add --digest {subject}"]
+        text = [
+            "dry run: nothing was signed",
+            f"  next: to sign exactly this, replace --dry-run by --key KEY --digest {subject}",
+        ]
     else:
         text = [f"{path}: approves {subject}", *(_next(options, done.seen, done.path) if options.out else ())]
     context.result(document, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_at, add_jobs, add_trust, command, existing
@@ -76,7 +77,7 @@ def _text(found: Verified, judged: list[str], *, index_only: bool) -> list[str]:
         f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}, {opened.media.digest}"
     ]
     lines += [
-        f"  {v.statement.kind} signed by {v.key.name!r} ({v.role}) at {v.statement.signed_at.isoformat()}"
+        f"  {v.statement.kind} signed by {v.key.name!r} ({v.role}) at {utc_text(v.statement.signed_at)}"
         for v in opened.admitted.statements
     ]
     lines += [f"  {line}" for line in judged]
