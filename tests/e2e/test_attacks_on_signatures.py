@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ from tests.parts.fake_sigstore import (
     managed,
     public_pem,
 )
-from tests.parts.fake_sigstore.ca import rekeyed
+from tests.parts.fake_sigstore.ca import YEARS, Authority, rekeyed
 from tests.parts.fake_sigstore.keys import elliptic
+from tests.parts.fake_sigstore.trusted_root import Window
 from tests.parts.images import Descriptor, Layout, bare
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import NAME, World, make_world
@@ -327,6 +328,24 @@ def test_another_instance_with_the_same_names(world: World, acme: FakeSigstore) 
         root = layout.tag("v1", layout.image({"b": b"%d" % number}))
         attach.referrer(layout, root, acme.sign_image(root["digest"], how))
         assert refused(world) == reason
+
+
+def test_a_trust_root_with_the_expired_certificates_of_a_renewed_authority(world: World, acme: FakeSigstore) -> None:
+    """`cosign trusted-root create` gives no window an end unless it is told: what is listed first must not decide."""
+    contents = acme.contents()
+    expired = Authority(acme.authority.seed, AT - YEARS - timedelta(days=1), acme.ct)
+    ended = Window(acme.start, AT - timedelta(days=1))
+    both = replace(
+        contents,
+        authorities=[(expired, Window(acme.start)), *contents.authorities],
+        stampers=[(acme.tsa, ended), *contents.stampers],
+    )
+    layout = world.layout()
+    root = image(layout)
+    attach.referrer(layout, root, acme.sign_image(root["digest"], How(AT, stamp=True)))
+    (world.folder / "acme.json").write_bytes(acme.trusted_root(both))
+    policy(world, BY_NAME)
+    assert scan(world)["outcome"] == "pass"
 
 
 def test_a_key_that_was_stolen_is_denied(world: World, acme: FakeSigstore) -> None:

@@ -27,7 +27,7 @@ from airgap.signatures.record import Refusal, Status
 from airgap.signatures.roots.instances import MAX_CERTIFICATE
 from airgap.signatures.roots.trust_root import TrustRoot
 from tests.parts.fake_sigstore import ISSUER, SAN, START, Authority, FakeSigstore, How, Leaf, Window
-from tests.parts.fake_sigstore.ca import ISSUER_V1, ISSUER_V2, rekeyed
+from tests.parts.fake_sigstore.ca import ISSUER_V1, ISSUER_V2, YEARS, rekeyed
 from tests.parts.fake_sigstore.keys import elliptic
 from tests.worlds.keyless import AT, OTHER, ROOT, SIGSTORE, answer, bundle, old, root
 
@@ -268,6 +268,16 @@ def test_an_authority_given_twice_counts_while_one_of_its_windows_is_open() -> N
         (SIGSTORE.authority, Window(AT)),
     ]
     assert chain(issued(), root(authorities=two)).startswith("CN=")
+
+
+def test_an_authority_whose_certificate_was_renewed_counts_by_either() -> None:
+    """`cosign trusted-root create` writes no end unless it is told one, so both windows are open."""
+    expired = Authority("fake", AT - YEARS - timedelta(days=1), SIGSTORE.ct)
+    before, after = (expired, Window(START)), (SIGSTORE.authority, Window(START))
+    assert chain(issued(), root(authorities=[before])) == "certificate-expired"
+    for both in ([before, after], [after, before]):
+        assert chain(issued(), root(authorities=both)).startswith("CN=")
+        assert answer(bundle(How(AT)), root(authorities=both)) == "verified"
 
 
 # --- what came along -----------------------------------------------------------------------------

@@ -121,6 +121,13 @@ def test_the_name_and_number_of_a_known_authority_without_its_key() -> None:
     assert said(forger.respond(DATA, Stamp(AT, certificate=False))) == "bad-timestamp"
 
 
+def test_an_authority_given_twice_counts_while_one_of_its_windows_is_open() -> None:
+    before, after = (TSA, Window(START, AT - timedelta(days=1))), (TSA, Window(AT))
+    assert said(TSA.stamp(DATA, AT), trust=root(stampers=[before])) == "outside-window"
+    for both in ([before, after], [after, before]):
+        assert said(TSA.stamp(DATA, AT), trust=root(stampers=both)) == [AT]
+
+
 def test_both_ends_of_the_window_count() -> None:
     second = timedelta(seconds=1)
     trust = root(stampers=[(TSA, Window(AT, AT + second))])

@@ -113,7 +113,8 @@ def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> tupl
     """The authority of `root` that issued the leaf, valid at each of `times`, and its certificate that did.
 
     1. It issued the leaf. 2. Its window contains the times. 3. So does the validity of each certificate. 4. The path
-    is valid by the rules of RFC 5280 (constraints, usages, critical extensions). Raises `Refusal`: `unknown-ca`,
+    is valid by the rules of RFC 5280 (constraints, usages, critical extensions). A root may list an authority several
+    times, with a renewed certificate for the same key: one of them is enough. Raises `Refusal`: `unknown-ca`,
     `bad-certificate`, `outside-window`, `certificate-expired`.
     """
     # 1.
@@ -126,14 +127,21 @@ def verify_chain(leaf: Leaf, root: TrustRoot, times: Sequence[datetime]) -> tupl
             "outside-window",
             f"signed {_shown(times)}; the authority {closed.name} is trusted from {closed.window}",
         )
-    authority, above = open_ones[0]
-    # 3.
-    for certificate in (leaf.certificate, *authority.chain):
-        check_valid(certificate, times)
-    # 4.
-    for moment in sorted(set(times)):
-        _check_path(leaf.certificate, authority, moment)
-    return authority, above
+    refused: Refusal | None = None
+    for authority, above in open_ones:
+        try:
+            # 3.
+            for certificate in (leaf.certificate, *authority.chain):
+                check_valid(certificate, times)
+            # 4.
+            for moment in sorted(set(times)):
+                _check_path(leaf.certificate, authority, moment)
+        except Refusal as refusal:
+            refused = refused or refusal
+        else:
+            return authority, above
+    assert refused is not None, "one is open"  # noqa: S101
+    raise refused
 
 
 def _issuers(leaf: x509.Certificate, root: TrustRoot) -> list[tuple[Authority, x509.Certificate]]:

@@ -58,13 +58,28 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
         raise Refusal("too-large", f"a time stamp has {len(der)} bytes, expected at most {MAX_STAMP}")
     try:
         response = decode_timestamp_response(sorted_certificates(der))
-        authority = _authority(response, root)
+        authorities = _authorities(response, root)
         moment = response.tst_info.gen_time
     except Refusal:
         raise
     # Damaged names and numbers raise KeyError and other errors from deep inside the library.
     except Exception as error:
         raise Refusal(_BAD, f"a time stamp cannot be read: {error!r:.200}") from error
+    refused: Refusal | None = None
+    for authority in authorities:
+        try:
+            _check(der, response, stamped, authority)
+        except Refusal as refusal:
+            refused = refused or refusal
+        else:
+            return moment
+    assert refused is not None, "there is one"  # noqa: S101
+    raise refused
+
+
+def _check(der: bytes, response: TimeStampResponse, stamped: bytes, authority: Authority) -> None:
+    """Steps 3 to 5, for one authority. A root may list one several times, with other windows or certificates."""
+    moment = response.tst_info.gen_time
     # 3.
     for certificate in authority.chain:
         check_valid(certificate, [moment])
@@ -82,7 +97,6 @@ def _verify(der: bytes, stamped: bytes, root: TrustRoot) -> datetime:
             "outside-window",
             f"stamped {utc_text(moment)}; the authority {authority.name} is trusted from {authority.window}",
         )
-    return moment
 
 
 def _verifier(authority: Authority) -> Verifier:
@@ -102,18 +116,19 @@ def _verifier(authority: Authority) -> Verifier:
     return builder.build()
 
 
-def _authority(response: TimeStampResponse, root: TrustRoot) -> Authority:
-    """The authority whose leaf signed, found by the signer's issuer and serial number."""
+def _authorities(response: TimeStampResponse, root: TrustRoot) -> list[Authority]:
+    """The authorities whose leaf signed, found by the signer's issuer and serial number: mostly one."""
     if response.status != 0:
         raise Refusal(_BAD, f"the authority refused the time stamp (status {response.status})")
     signers = list(response.signed_data.signer_infos)
     if len(signers) != 1:
         raise Refusal(_BAD, f"a time stamp has {len(signers)} signers, expected one")
-    for authority in root.stampers:
-        leaf: x509.Certificate = authority.chain[0]
-        if (leaf.issuer, leaf.serial_number) == (signers[0].issuer, signers[0].serial_number):
-            return authority
-    raise _unknown(response)
+    signer = signers[0].issuer, signers[0].serial_number
+    leaves = ((one, one.chain[0]) for one in root.stampers)
+    found = [one for one, leaf in leaves if (leaf.issuer, leaf.serial_number) == signer]
+    if not found:
+        raise _unknown(response)
+    return found
 
 
 def _means(der: bytes, leaf: x509.Certificate) -> bool:
