@@ -11,7 +11,15 @@ from airgap.base.errors import EndedKeyError, TrustError, UselessKeyError
 from airgap.content.lock import Lock
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.statement import Statement, article
-from airgap.statements.trust import Authentic, KeyRing, Known, VerifiedStatement, authenticate, authorise
+from airgap.statements.trust import (
+    DELIVERY_APPROVAL,
+    Authentic,
+    KeyRing,
+    Known,
+    VerifiedStatement,
+    authenticate,
+    authorise,
+)
 
 MAX_NOTES = 50
 """Notes about the statements of one delivery: evidence may contain a hundred thousand statements."""
@@ -147,18 +155,24 @@ class Beliefs:
                 raise error
 
     def require(self, kind: str) -> None:
-        """Requires such a statement about every lock; a delivery or an approval may instead be about AIRGAP.json."""
+        """Requires such a statement about every lock; a delivery or an approval may instead be about AIRGAP.json.
+
+        `DELIVERY_APPROVAL` requires an approval of AIRGAP.json itself: an approval of a lock never ends.
+        """
+        only_delivery = kind == DELIVERY_APPROVAL
+        kind = "approval" if only_delivery else kind
         if kind in ("delivery", "approval") and self.about(kind, self._digest):
             return
         lost = next((lock for lock in self.locks if not self.about(kind, lock.digest)), None)
-        if lost is None:
+        if lost is None and not only_delivery:
             return
+        who = "the delivery itself" if only_delivery or lost is None else f"lock {lost.name!r} ({lost.digest})"
         for authentic, error in self._refused:
             if authentic is not None and authentic.statement.kind == kind:
                 raise error  # the statement is there, and this error says why it does not count
         raise TrustError(
             "statement-missing",
-            f"the Trust resource requires {article(kind)} statement, but lock {lost.name!r} ({lost.digest}) has none",
+            f"the Trust resource requires {article(kind)} statement, but {who} has none",
             "; ".join([*self.notes, _how_to_get(kind)]),
         )
 

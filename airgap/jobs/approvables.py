@@ -24,7 +24,7 @@ from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.approval import Approvable, Approves
 from airgap.statements.rotation import Rotation, check_rotation, trust_digest
-from airgap.statements.trust import VerifiedStatement, key_ring
+from airgap.statements.trust import DELIVERY_APPROVAL, VerifiedStatement, key_ring
 
 LIST = "a lock, a waiver, a trusted_root.json, a Trust resource, or the folder of a delivery"
 """Everything that can be approved."""
@@ -106,7 +106,7 @@ def check(seen: Seen, trust: Trust | None, now: datetime) -> Seen:
 
 
 def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
-    require = tuple(kind for kind in trust.require if kind != "approval") or ("delivery",)
+    require = tuple(kind for kind in trust.require if kind not in ("approval", DELIVERY_APPROVAL)) or ("delivery",)
     state = AcceptedState(trust.sovereign)
     try:
         opened = accept([seen.path], replace(trust, require=require), state, sovereign=trust.sovereign, now=now)

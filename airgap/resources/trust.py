@@ -37,6 +37,9 @@ spec:
 ROLES = ("exporter", "station", "security-officer", "sovereign")
 
 
+_REQUIRED = Choice(("pull", "verdict", "delivery", "approval", "delivery-approval"))
+
+
 @spec_map("a map with the time from which the key is not trusted")
 class Revocation:
     """From `at` on, nothing counts that the key signed at any time, except the digests in `accept`."""
@@ -86,9 +89,10 @@ class Trust:
     sovereign: str = spec(RESOURCE_NAME, "The Sovereign that deliveries must be addressed to.")
     keys: tuple[TrustedKey, ...] = spec(ListOf(TrustedKey, "a list of public keys", least=1, names=True))
     require: tuple[str, ...] = spec(
-        ListOf(Choice(("pull", "verdict", "delivery", "approval")), "a list of statements", least=1, unique=True),
+        ListOf(_REQUIRED, "a list of statements", least=1, unique=True),
         "The statements that a delivery must contain, each signed by a key whose role may make it. "
-        "`delivery` is always required.",
+        "`delivery` is always required. `approval` is an approval of each lock, or of the delivery; that of a lock "
+        "never ends. `delivery-approval` is an approval of the delivery itself.",
         default=("delivery",),
     )
     raw: bytes = given("raw", default=b"")

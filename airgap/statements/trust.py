@@ -33,7 +33,9 @@ _AGAIN: Mapping[str, str] = {
     "delivery": "have the delivery cut again",
     "approval": "have it approved again (airgap sign)",
 }
-REQUIRABLE = frozenset({"pull", "verdict", "delivery", "approval"})
+DELIVERY_APPROVAL = "delivery-approval"
+"""What a Trust resource may require besides kinds of statements: an approval of each delivery."""
+REQUIRABLE = frozenset({"pull", "verdict", "delivery", "approval", DELIVERY_APPROVAL})
 """The statements that a delivery can bring. Receipts, audits and accepted lists are made after it arrived."""
 
 

@@ -237,6 +237,18 @@ def _wipe(media: Path, digest: Digest) -> None:
             file.write(bytes(extent.length))
 
 
+def test_a_lock_that_was_approved_once_is_cut_again(world: World) -> None:
+    """Its approval never ends, so whoever has an exporter's key could let names move back to it for ever."""
+    line = ("sign", "r.lock.json", "--key", "officer.key", "--role", "security-officer", "--out", "approvals")
+    world.run(*line)
+    [approval] = (world.folder / "approvals").iterdir()
+    world.cut("again", "--approval", str(approval))
+    world.trust(require="pull, delivery, delivery-approval")
+    assert world.refused("again") == "statement-missing"
+    world.run("sign", "again", "--key", "officer.key", "--trust", "trust.yaml")
+    world.take("again")
+
+
 def test_an_approved_lock_is_swapped_for_another_with_the_same_names(world: World) -> None:
     world.trust(require="pull, delivery, approval")
     world.run("sign", "r.lock.json", "--key", "officer.key", "--role", "security-officer", "--out", "approvals")
