@@ -65,7 +65,7 @@ class Beliefs:
             raise TrustError(
                 "index-mismatch",
                 f"{where}: {authentic.key.name!r} signed {statement.subject}, but AIRGAP.json is {self._digest}",
-                "AIRGAP.json was changed, or the signature belongs to another delivery; get both again",
+                "AIRGAP.json was changed: get it again; or the signature belongs to another thing: remove its file",
             )
         if any(statement.subject == lock.digest for lock in self.locks):
             return True

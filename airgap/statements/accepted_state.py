@@ -247,7 +247,8 @@ class AcceptedState:
             raise StoreError(
                 "state-of-another",
                 f"{where}: belongs to {state.sovereign!r}, expected {sovereign!r}",
-                "use a separate stateDir for each Sovereign, and a separate store for each station",
+                f"pass the files of {state.sovereign!r:.100}; or use a separate stateDir for each Sovereign, and a "
+                "separate store for each station",
             )
         return state
 

@@ -102,6 +102,7 @@ def _text(result: ScanResult, options: ScanOptions) -> list[str]:
 
 def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
     """The number of items that passed, and the names of those that did not."""
+    from airgap.kinds.table import kind_of
     from airgap.report.verdict import passed_lines, refused, refused_lines
 
     verdict, failed = one.verdict, len(refused(one.verdict))
@@ -111,10 +112,12 @@ def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
     if failed:
         yield f"may not pass: {count(failed, 'item')}"
         yield from refused_lines(verdict)
-        yield (
-            f"  next: airgap verify-image NAME --lock LOCK --store STORE --policy {options.policy}    "
-            "explains an image or chart"
-        )
+        stopped = set(refused(verdict))
+        if any(kind_of(item).signed for item in one.lock.items if item.name in stopped):
+            yield (
+                f"  next: airgap verify-image NAME --lock LOCK --store STORE --policy {options.policy}    "
+                "explains an image or chart"
+            )
     for waiver in verdict.waivers:
         yield f"waiver {waiver.digest} was used"
     if verdict.reports:
