@@ -266,7 +266,7 @@ class Sovereign:
         default=None,
     )
     streams: tuple[str, ...] = spec(
-        ListOf(RESOURCE_NAME, "a list of streams, such as main", least=1, unique=True),
+        ListOf(RESOURCE_NAME, "a list of streams, such as [main]", least=1, unique=True),
         "The streams of deliveries that this Sovereign accepts. A delivery of another stream needs the approval of a "
         "security-officer (`airgap sign DELIVERY`). Default: the stream of the first delivery that was accepted "
         "here, and each that was opened by such an approval.",

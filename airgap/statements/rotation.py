@@ -116,7 +116,10 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
     # 5. What is required.
     gone = sorted(set(old.require) - set(new.require))
     if gone:
-        raise _refuse(f"require: {', '.join(gone)} was required and is missing")
+        raise _refuse(
+            f"require: {', '.join(gone)} was required and is missing",
+            f"keep {', '.join(gone)} in `require`; further statements may stand next to it",
+        )
     changes += [TrustChange("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))]
     return Rotation(tuple(changes), (*_gaps(new, now), *_late(changes)), approved)
 
