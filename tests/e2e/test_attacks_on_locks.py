@@ -9,11 +9,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airgap.delivery.index import Root
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import World
 from tests.worlds.locks import Document, cut, deliver, document, encoded, item, make_kinds
@@ -134,8 +136,12 @@ def test_two_locks_say_different_things_under_one_name(world: World) -> None:
     item(other, APP).pop("attached")
     code, error = refused(world, deliver(world, "media", "evil", encoded(lock), encoded(other)))
     assert (code, APP in error) == ("locks-mismatch", True)
-    mixed = deliver(world, "media", "mixed", encoded(lock), roots=lambda roots: (*roots, roots[0]))
-    assert refused(world, mixed) == ("root-mismatch", "AIRGAP.json lists an item twice")
+
+    def two(roots: tuple[Root, ...]) -> tuple[Root, ...]:
+        return (*roots, replace(roots[0], digest=roots[1].digest))
+
+    mixed = deliver(world, "media", "mixed", encoded(lock), roots=two)
+    assert refused(world, mixed) == ("root-mismatch", "AIRGAP.json lists an item with two roots")
 
 
 def test_a_chart_on_a_later_disc(world: World) -> None:

@@ -120,8 +120,11 @@ def test_an_sbom_of_the_packed_chart_is_an_sbom_of_the_chart(tmp_path: Path, net
     for line in (("lock", "r.request.yaml"), ("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")):
         world.run(*line)
     assert [check["outcome"] for check in scanned(world)["checks"]] == ["pass", "pass"]
-    # The same document about an image, which does contain packages, is a stub.
-    world.write("r.request.yaml", request + lines.replace("charts", "images"))
+    # Such a document about an image, which does contain packages, is a stub.
+    image = layout.tag("image", layout.image({"a": b"a"}))
+    attach.referrer(layout, image, fake.sign_image(image["digest"], ACME))
+    attach.referrer(layout, image, fake.attest(image["digest"], bundles.SPDX, spdx_of(image["digest"]), ACME))
+    world.write("r.request.yaml", request + lines.replace("charts", "images").replace("made:chart", "made:image"))
     for line in (("lock", "r.request.yaml"), ("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")):
         world.run(*line)
     assert scanned(world, expect=3)["reason"] == "bad-sbom"

@@ -62,7 +62,9 @@ class World:
         rule = "{match: ['**'], require: {keys: [owner]}}"
         head = f"{HEAD}kind: Policy\nmetadata: {{name: hsm}}\nspec:\n"
         (self.folder / "policy.yaml").write_text(f"{head}  keys: [{named}]\n  rules: [{rule}]\n")
-        return run_airgap(("verify-image", where, "--policy", "policy.yaml", "--upstreams", "u.yaml"), self.folder)
+        known_as = ("--as", "registry.example.org/team/app:1.0") if where.startswith("oci:") else ()
+        line = ("verify-image", where, *known_as, "--policy", "policy.yaml", "--upstreams", "u.yaml")
+        return run_airgap(line, self.folder)
 
     def refused(self, where: str, key: str, reason: str, how: str = "") -> str:
         """Checks that the policy does not let it in for this reason; returns the words."""

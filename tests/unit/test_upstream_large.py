@@ -39,7 +39,7 @@ finder, items = LayoutFinder(store), []
 for media_type, digest, size in json.loads(Path("images.json").read_text()):
     root = Descriptor(media_type, Digest(digest), size)
     attached = find_attached(finder, [root.digest])
-    items.append(Item("r.example/a", "image", "r.example/a", root=root, attached=attached))
+    items.append(Item("r.example/a:1", "image", "r.example/a:1", root=root, attached=attached))
 now = datetime.now(UTC)
 made = parallel(8, lambda item: judge(item, store, policy, roots, now), items, "judge")
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
