@@ -138,7 +138,7 @@ def test_two_locks_say_different_things_under_one_name(world: World) -> None:
     assert (code, APP in error) == ("locks-mismatch", True)
 
     def two(roots: tuple[Root, ...]) -> tuple[Root, ...]:
-        return (*roots, replace(roots[0], digest=roots[1].digest))
+        return (replace(roots[0], digest=roots[1].digest), *roots)
 
     mixed = deliver(world, "media", "mixed", encoded(lock), roots=two)
     assert refused(world, mixed) == ("root-mismatch", "AIRGAP.json lists an item with two roots")
