@@ -20,6 +20,9 @@ _CUT = (lib.IncompleteRead, http.client.IncompleteRead)
 LIBRARY_FAULTS = (lib.HTTPError, http.client.HTTPException, OSError)
 """All exceptions of urllib3 and the socket below it. `ssl.SSLError` is an `OSError`."""
 
+BODY_FAULTS = (*LIBRARY_FAULTS, ValueError)
+"""The same while a body is read: `http.client` takes a chunk of negative length, and reads as many bytes."""
+
 
 class TransportError(UpstreamError):
     """There was no (complete) answer: unreachable, timed out, connection lost, or TLS not trusted.

@@ -10,7 +10,7 @@ import urllib3
 from airgap.base.errors import AirgapError, Side, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.net.faults import (
-    LIBRARY_FAULTS,
+    BODY_FAULTS,
     TransportError,
     server_errors,
     server_words,
@@ -108,7 +108,7 @@ class Response:
         """Up to `size` bytes of the body, `b""` at its end. Raises `TransportError` if the connection breaks."""
         try:
             return self._raw.read(size)
-        except LIBRARY_FAULTS as error:
+        except BODY_FAULTS as error:
             self._raw.close()
             raise transport_error(error, self.method, self.url, self.request_id, self.side) from error
 
@@ -125,7 +125,7 @@ class Response:
                 # The file closes itself after its last byte. urllib3 has not counted the bytes and would report them
                 # all as missing.
                 return 0 if file.isclosed() else file.readinto(buffer)
-        except LIBRARY_FAULTS as error:
+        except BODY_FAULTS as error:
             self._raw.close()
             raise transport_error(error, self.method, self.url, self.request_id, self.side) from error
         data = self.read(len(buffer))
@@ -138,7 +138,7 @@ class Response:
             if len(self._raw.read(MAX_DRAIN)) < MAX_DRAIN:
                 self._raw.release_conn()
                 return
-        except LIBRARY_FAULTS:
+        except BODY_FAULTS:
             pass
         self._raw.close()
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,26 @@ def test_charts_that_crash_a_parser_or_never_end(tmp_path: Path) -> None:
     assert code == 3
     assert {name: said for name, said in found.items() if made[name][1] not in said} == {}
     assert all(len(said) < 600 for said in found.values())
+
+
+def test_a_registry_that_answers_with_a_chunk_of_negative_length(tmp_path: Path) -> None:
+    def answer(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = server.accept()
+                with peer:
+                    peer.recv(1 << 16)
+                    peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nxx\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, args=(server,), daemon=True).start()
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        hosts = f"spec:\n  hosts:\n    '{host}': {{plainHTTP: true}}\n"
+        (tmp_path / "u.yaml").write_text(f"{HEAD}kind: Upstreams\nmetadata: {{name: u}}\n{hosts}")
+        images = f"spec:\n  images: [{{ref: '{host}/a/b:v1'}}]\n"
+        (tmp_path / "r.request.yaml").write_text(f"{HEAD}kind: Request\nmetadata: {{name: r}}\n{images}")
+        said = run_airgap(("lock", "r.request.yaml", "--upstreams", "u.yaml"), tmp_path)
+    said.refused(5, "connection-lost")
 
 
 def test_a_chart_as_publishers_make_it(tmp_path: Path) -> None:
