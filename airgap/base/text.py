@@ -7,7 +7,11 @@ one line (`one_line`), and only what is made of such pieces (`Lines`) has severa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""What Python calls printable, and shows nothing (Unicode, Default_Ignorable_Code_Point): one name for two things."""
 
 
 class Lines(str):
@@ -27,9 +31,9 @@ def one_line(text: str) -> str:
     Not printable are control characters, line ends of all kinds, marks that change the direction of text or cannot be
     seen, lone surrogates, and spaces other than the usual one.
     """
-    if text.isprintable():
+    if _is_seen(text):
         return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
+    return "".join(char if _is_seen(char) else _escape(char) for char in text)
 
 
 def message(text: str) -> str:
@@ -39,16 +43,20 @@ def message(text: str) -> str:
 
 def visible(text: str) -> str:
     """The last check before a text is shown: as `one_line`, but line feeds and tabs stay."""
-    if text.isprintable():
+    if _is_seen(text):
         return text
-    return "".join(char if char.isprintable() or char in "\n\t" else _escape(char) for char in text)
+    return "".join(char if _is_seen(char) or char in "\n\t" else _escape(char) for char in text)
 
 
 def visible_json(text: str) -> str:
     """JSON text in which everything that is not printable is escaped as JSON does it; the line feeds of layout stay."""
-    if text.isprintable():
+    if _is_seen(text):
         return text
-    return "".join(char if char.isprintable() or char == "\n" else _json_escape(char) for char in text)
+    return "".join(char if _is_seen(char) or char == "\n" else _json_escape(char) for char in text)
+
+
+def _is_seen(text: str) -> bool:
+    return text.isprintable() and (text.isascii() or _UNSEEN.search(text) is None)
 
 
 def _escape(char: str) -> str:

@@ -30,6 +30,8 @@ _TOKEN = re.compile(
     r"|(?P<repeat>[*+?]|\{[0-9]{1,3}(?:,[0-9]{0,3})?\})"
     r"|(?P<any>\.)|(?P<literal>[^\\\[\](){}|*+?.^$])"
 )
+_OPERATORS = ("--", "&&", "~~", "||")
+"""In classes of a later Python these may be operations on sets."""
 _ANYBODY = ("", "x", "x@example.org", "https://example.org/x")
 """Arbitrary identities: a pattern that matches one of them matches anyone."""
 
@@ -134,6 +136,8 @@ class _Walk:
         match kind:
             case "open":
                 self.groups.append("")
+            case "set" if any(two in token.group() for two in _OPERATORS):
+                return f"{quoted(token.group()[:40])}: a class with a doubled character; write it once"
             case "close" if not self.groups:
                 return "a ')' has no matching '('"
             case "close":

@@ -14,7 +14,15 @@ from tests.worlds.row import Row
 
 pytestmark = pytest.mark.e2e
 FORGED = "vol-0002-of-0002.tar  good"
-NAMES = (f"a\n{FORGED}\nb", "\x1b[2K\x1b[1Aall good", "\u202egood.rat", "x\r\u2028\u0085y\x9b2J", "\u200b", "z\udcff")
+NAMES = (
+    f"a\n{FORGED}\nb",
+    "\x1b[2K\x1b[1Aall good",
+    "\u202egood.rat",
+    "x\r\u2028\u0085y\x9b2J",
+    "\u200b",
+    "z\udcff",
+    "q\u3164\ufe0f",
+)
 
 
 @pytest.fixture(scope="module")

@@ -199,3 +199,24 @@ def test_a_registry_that_refuses_to_say_what_is_attached(
     proxy.clear()
     (item,) = lock("", 0)["items"]
     assert ("asked" in item, len(item["attached"])) == (False, 1)
+
+
+@pytest.mark.part("distribution3")
+def test_a_list_of_what_is_attached_that_never_ends(
+    tmp_path: Path, distribution3: Registry, fault_proxy: MakeProxy
+) -> None:
+    """Each page is empty, and links to a next one: with a limit on pages alone, that took minutes for each manifest."""
+    layout = images.Layout(tmp_path / "made")
+    layout.tag("v1", layout.image({"a": b"a"}))
+    attach.push(layout, distribution3.url, "endless/app")
+    proxy = fault_proxy(distribution3.url)
+    page = {"schemaVersion": 2, "mediaType": images.INDEX, "manifests": []}
+    headers = {"Content-Type": images.INDEX, "Link": '<?last=x>; rel="next"'}
+    proxy.fault("GET", "/referrers/", status=200, body=json.dumps(page).encode(), headers=headers)
+    hosts = f"spec:\n  hosts:\n    '{proxy.host}': {{plainHTTP: true}}\n"
+    (tmp_path / "u.yaml").write_text(f"{HEAD}kind: Upstreams\nmetadata: {{name: u}}\n{hosts}")
+    request = f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images: [{{ref: '{proxy.host}/endless/app:v1'}}]\n"
+    (tmp_path / "r.request.yaml").write_text(request)
+    said = run_airgap(["lock", "r.request.yaml", "--upstreams", "u.yaml", "--json"], tmp_path)
+    assert (said.code, json.loads(said.out)["code"]) == (5, "endless-list")
+    assert proxy.count("GET", "/referrers/") <= 12

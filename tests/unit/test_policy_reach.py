@@ -48,6 +48,7 @@ DOT = "stands for any character"
         (r"^https://github\.com/acme/app/\.github/workflows/release.yaml@refs/tags/v1$", DOT),
         (r"^(?:https://github.com/acme)/.*$", DOT),
         (r"^.*$", "matches anyone"),
+        (r"^https://github\.com/acme/[a||b]$", "doubled character"),
         (r"https://github\.com/acme/.*", "from ^ to $"),
     ],
 )

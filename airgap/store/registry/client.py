@@ -6,7 +6,7 @@ Source: OCI distribution-spec v1.1.1.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
 """Always all types: Harbor and Distribution answer 404 for content whose type is not listed."""
 MAX_PAGES = 10_000
 """Pages of one list: a registry that always names a next page must not cause an endless loop."""
+MAX_IDLE = 10
+"""Pages in a row without a new entry: a registry may skip what an account may not see."""
 MAX_RECENT = 16 << 20
 """Bytes of manifests kept after writing, for tags in projects whose policy forbids reading them back."""
 PULL, PUSH = "pull", "pull,push"
@@ -130,11 +132,22 @@ class RegistryClient:
         """The error for an unexpected answer."""
         return refusal(response, self.authority.who)
 
-    def pages(self, url: str, auth: ScopedAuth, first: Response | None = None) -> Iterator[Response]:
-        """The answers of a paged list, following `Link` headers (RFC 8288)."""
+    def pages(self, url: str, auth: ScopedAuth, found: Sized, first: Response | None = None) -> Iterator[Response]:
+        """The answers of a paged list, following `Link` headers (RFC 8288).
+
+        The caller adds what a page lists to `found`. Raises `UpstreamError` (`endless-list`) beyond `MAX_PAGES`, and
+        after `MAX_IDLE` pages in a row that added nothing.
+        """
         answer = first or self.call("GET", url, auth)
+        size = idle = 0
         for _ in range(MAX_PAGES):
             yield answer
+            idle = idle + 1 if len(found) == size else 0
+            size = len(found)
+            if idle == MAX_IDLE:
+                raise UpstreamError(
+                    "endless-list", f"{redact(url)}: {idle} pages in a row list nothing new", side=self.http.side
+                )
             link = answer.headers.get("Link") or ""
             target, _, parameters = link.partition(">")
             if not target.startswith("<") or "next" not in parameters:

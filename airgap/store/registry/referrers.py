@@ -39,7 +39,7 @@ def find(client: RegistryClient, path: str, subject: Digest, *, api: bool = True
     found: dict[Digest, Descriptor] = {}
     answer = _ask(client, path, subject) if api else None
     if answer is not None:
-        for page in client.pages(answer.url, client.auth(path, PULL), answer):
+        for page in client.pages(answer.url, client.auth(path, PULL), found, answer):
             found |= {entry.digest: entry for entry in entries(page.json(), redact(page.url))}
             if len(found) > MAX_LISTED:
                 raise IntegrityError(

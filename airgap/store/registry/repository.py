@@ -92,7 +92,7 @@ class RegistryRepository:
         url = self._url(f"tags/list?n={TAGS_PER_PAGE}")
         found: dict[str, None] = {}
         try:
-            for page in self.client.pages(url, self.client.auth(self.path, PULL)):
+            for page in self.client.pages(url, self.client.auth(self.path, PULL), found):
                 document = page.json()
                 names = document.get("tags", ...) if isinstance(document, dict) else ...
                 if names is None:
