@@ -20,8 +20,8 @@ NAMES = (
     "\u202egood.rat",
     "x\r\u2028\u0085y\x9b2J",
     "\u200b",
-    "z\udcff",
     "q\u3164\ufe0f",
+    "z\udcff",
 )
 
 
