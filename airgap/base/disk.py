@@ -128,8 +128,7 @@ def replacing(path: Path, mode: int = 0o644, *, partial: Path | None = None, syn
     caller syncs the folder after the last of several files. An `OSError` inside the block is left to the caller; other
     failures raise `StoreError`.
     """
-    # Shortened, because a long name has no room for more.
-    temp = partial or path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.tmp")
+    temp = partial or path.with_name(_temporary(path.name))
     flags = os.O_TRUNC if partial else os.O_EXCL
     with disk_errors(path):
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, mode)
@@ -145,6 +144,11 @@ def replacing(path: Path, mode: int = 0o644, *, partial: Path | None = None, syn
         raise
     finally:
         os.close(fd)
+
+
+def _temporary(name: str) -> str:
+    """A new hidden name for a file that will be called `name`. Shortened, because a long name has no room for more."""
+    return f".{name[:50]}.{secrets.token_hex(8)}.tmp"
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -166,7 +170,7 @@ def write_below(
     """
     *inner, name = names
     path = folder.joinpath(*names)
-    temp = f".{name}.{secrets.token_hex(8)}.tmp"
+    temp = _temporary(name)
     with disk_errors(path), ExitStack() as stack:
         at = _folder_below(folder, inner, stack)
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=at)
