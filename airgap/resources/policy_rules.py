@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -281,6 +281,12 @@ class _Denied:
         return self.reason
 
 
+def _names(example: str, complaint: Callable[[str], str]) -> ListOf:
+    return ListOf(
+        Text(f"a name, such as {example}", least=1, most=300, complaint=complaint), "a list of names", least=1
+    )
+
+
 @spec_map("a map with match and one of require, digestOnly and deny", one_of=one_of("require", "digestOnly", "deny"))
 class Rule:
     """What applies to the items that match. One of `require`, `digest_only` and `deny` is set."""
@@ -288,11 +294,7 @@ class Rule:
     number: int = given("number")
     """From 1, in the order of the file."""
     match: tuple[str, ...] = spec(
-        ListOf(
-            Text("a name, such as ghcr.io/acme/*", least=1, most=300, complaint=name_complaint),
-            "a list of names",
-            least=1,
-        ),
+        _names("ghcr.io/acme/*", name_complaint),
         "Where the item comes from, without scheme, tag and digest: `ghcr.io/acme/app`, "
         "`huggingface.co/BAAI/bge-m3`, `git.example.org/acme/app`. `*` matches anything within a segment, `**` matches "
         "anything. Hosts are in lower case. Items read from the machine that locks are matched by the names that they "
@@ -301,11 +303,7 @@ class Rule:
         "upper or lower case decides, and lets in nothing that differs in case.",
     )
     inside: tuple[str, ...] = spec(
-        ListOf(
-            Text("a name, such as BAAI/*", least=1, most=300, complaint=place_complaint),
-            "a list of names",
-            least=1,
-        ),
+        _names("BAAI/*", place_complaint),
         "Other names that these items may get inside: `BAAI/bge-m3` for a model, `k3s/**` for the paths of files, "
         "`registry.local/team/app` for an image or a chart whose name in the lock is such a name. Default: none, so "
         "that an item keeps the name that it has upstream (of a file: host and path); in a rule for `**`, any name "
