@@ -8,7 +8,7 @@ but not an attacker who can write here. Comparing it with the list at the destin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -253,6 +253,20 @@ class AcceptedState:
         return state
 
 
+def read_state(path: Path, limit: int, damaged: Callable[[str], AirgapError]) -> bytes | None:
+    """A file of at most `limit` bytes in a state folder, `None` if there is none. Raises `StoreError`, `damaged`."""
+    with disk_errors(path):
+        try:
+            data = read_plain(path, limit)
+        except FileNotFoundError:
+            return None
+        except NotPlainError as error:
+            raise damaged(f"{path}: not a file") from error
+    if data is None:
+        raise damaged(f"{path}: more than {limit} bytes")
+    return data
+
+
 class StateFile:
     """`accepted.json` in a state folder. Safe for several processes."""
 
@@ -264,16 +278,12 @@ class StateFile:
 
     def load(self) -> AcceptedState:
         """The state; an empty one if there is no file yet. Raises `StoreError`."""
-        with disk_errors(self.path):
-            try:
-                data = read_plain(self.path, MAX_STATE)
-            except FileNotFoundError:
-                return AcceptedState(self._sovereign)
-            except NotPlainError as error:
-                raise _damaged(f"{self.path}: not a file") from error
-        if data is None:
-            raise _damaged(f"{self.path}: more than {MAX_STATE} bytes")
-        return AcceptedState.decode(data, str(self.path), self._sovereign)
+        data = read_state(self.path, MAX_STATE, _damaged)
+        return (
+            AcceptedState(self._sovereign)
+            if data is None
+            else AcceptedState.decode(data, str(self.path), self._sovereign)
+        )
 
     def exists(self) -> bool:
         """True if there is a file: this Sovereign has accepted something on this machine."""

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, write_durably
+from airgap.base.disk import write_durably
 from airgap.base.errors import AirgapError, StoreError
-from airgap.base.inputs import NotPlainError, read_plain
 from airgap.base.json_fields import Fields
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.destinations.base import Key, Precedence
-from airgap.statements.accepted_state import Accepted, AcceptedState
+from airgap.statements.accepted_state import Accepted, AcceptedState, read_state
 
 FILE = "names.json"
 API_VERSION = "airgap.openova.io/v1alpha1"
@@ -133,16 +132,8 @@ class NamesFile:
 
     def load(self) -> Written:
         """The content; empty if there is no file. Raises `StoreError` (`state-damaged`)."""
-        with disk_errors(self.path):
-            try:
-                data = read_plain(self.path, MAX_NAMES)
-            except FileNotFoundError:
-                return Written(self.sovereign)
-            except NotPlainError as error:
-                raise _damaged(f"{self.path}: not a file") from error
-        if data is None:
-            raise _damaged(f"{self.path}: more than {MAX_NAMES} bytes")
-        return Written.decode(data, str(self.path), self.sovereign)
+        data = read_state(self.path, MAX_NAMES, _damaged)
+        return Written(self.sovereign) if data is None else Written.decode(data, str(self.path), self.sovereign)
 
     def begin(self, delivery: Digest) -> None:
         """Notes that a new delivery has written no name yet; durable on return. Call it before the acceptance."""
