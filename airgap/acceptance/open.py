@@ -29,6 +29,8 @@ class Opened:
     media: Media
     index: Index
     admitted: Admitted
+    roots: Sequence[tuple[Item, Descriptor]]
+    """Every item with its root, each once: what AIRGAP.json, the locks and the pull statement agree on."""
     volumes: Volumes
     spool: Spool | None = None
     """The folder where an import keeps what later discs need from this one; `None` for commands that only read."""
@@ -42,51 +44,53 @@ class Opened:
         """Spools the blobs that a run with later discs needs for its plan, if a volume is missing."""
         if self.spool is not None and self.volumes.missing():
             self.spool.keep_index(self.media, evidence_bytes(self.media, self.index))
-            self.spool.keep(self.volumes, plan_blobs(self.roots(), self.volumes))
+            self.spool.keep(self.volumes, plan_blobs(self.roots, self.volumes))
 
-    def roots(self) -> list[tuple[Item, Descriptor]]:
-        """Every item with its root, each once.
 
-        Raises `IntegrityError` (`root-mismatch`) if AIRGAP.json, a lock and the pull statement disagree, and
-        (`locks-mismatch`) if two locks say different things under one name.
-        """
-        listed = {root.item: root for root in self.index.contents.roots}
-        items = _once([item for lock in self.locks for item in lock.items])
-        # Two locks may have the same item, and each was listed.
-        if any(listed[root.item] != root for root in self.index.contents.roots):
-            raise IntegrityError("root-mismatch", "AIRGAP.json lists an item with two roots", CUT_AGAIN)
-        if {(item.name, item.kind) for item in items} != {(one.item, one.kind) for one in listed.values()}:
-            odd = sorted({(one.name, one.kind) for one in items} ^ {(one.item, one.kind) for one in listed.values()})[0]
+def _roots(index: Index, admitted: Admitted) -> list[tuple[Item, Descriptor]]:
+    """Every item with its root, each once.
+
+    Raises `IntegrityError` (`root-mismatch`) if AIRGAP.json, a lock and the pull statement disagree, and
+    (`locks-mismatch`) if two locks say different things under one name.
+    """
+    listed = {root.item: root for root in index.contents.roots}
+    items = _once([item for lock in admitted.locks for item in lock.items])
+    # Two locks may have the same item, and each was listed.
+    if any(listed[root.item] != root for root in index.contents.roots):
+        raise IntegrityError("root-mismatch", "AIRGAP.json lists an item with two roots", CUT_AGAIN)
+    if {(item.name, item.kind) for item in items} != {(one.item, one.kind) for one in listed.values()}:
+        odd = sorted({(one.name, one.kind) for one in items} ^ {(one.item, one.kind) for one in listed.values()})[0]
+        raise IntegrityError(
+            "root-mismatch",
+            f"AIRGAP.json and the locks list different items: only one of them has {odd[1]} {odd[0]!r}",
+        )
+    # The pull statement fixes the bytes of items without a root in their lock: Git bundles.
+    pulled: dict[str, Digest] = {}
+    for lock in admitted.locks:
+        statement = admitted.pull_of(lock.digest)
+        entries = statement.items.items() if statement is not None else ()
+        pulled |= {name: entry.root for name, entry in entries if entry.root is not None}
+    found = {}
+    for item in items:
+        digest = listed[item.name].digest
+        if item.root is not None and item.root.digest != digest:
             raise IntegrityError(
                 "root-mismatch",
-                f"AIRGAP.json and the locks list different items: only one of them has {odd[1]} {odd[0]!r}",
+                f"{item.name!r}: AIRGAP.json says {digest}, but the lock says {item.root.digest}",
             )
-        # The pull statement fixes the bytes of items without a root in their lock: Git bundles.
-        pulled: dict[str, Digest] = {}
-        for lock in self.locks:
-            statement = self.admitted.pull_of(lock.digest)
-            entries = statement.items.items() if statement is not None else ()
-            pulled |= {name: entry.root for name, entry in entries if entry.root is not None}
-        found = {}
-        for item in items:
-            digest = listed[item.name].digest
-            if item.root is not None and item.root.digest != digest:
-                raise IntegrityError(
-                    "root-mismatch",
-                    f"{item.name!r}: AIRGAP.json says {digest}, but the lock says {item.root.digest}",
-                )
-            if digest != pulled.get(item.name, digest):
-                raise IntegrityError(
-                    "root-mismatch",
-                    (f"{item.name!r}: AIRGAP.json says {digest}, but the pull statement says {pulled[item.name]}"),
-                )
-            found[item.name] = (item, item.root or self._root(digest))
-        return list(found.values())
+        if digest != pulled.get(item.name, digest):
+            raise IntegrityError(
+                "root-mismatch",
+                (f"{item.name!r}: AIRGAP.json says {digest}, but the pull statement says {pulled[item.name]}"),
+            )
+        found[item.name] = (item, item.root or _root(index, digest))
+    return list(found.values())
 
-    def _root(self, digest: Digest) -> Descriptor:
-        if digest not in self.index.contents.blobs:
-            raise IntegrityError("root-mismatch", f"AIRGAP.json lists {digest} as a root, but no volume contains it")
-        return Descriptor(OCI_MANIFEST, digest, self.index.contents.size(digest))
+
+def _root(index: Index, digest: Digest) -> Descriptor:
+    if digest not in index.contents.blobs:
+        raise IntegrityError("root-mismatch", f"AIRGAP.json lists {digest} as a root, but no volume contains it")
+    return Descriptor(OCI_MANIFEST, digest, index.contents.size(digest))
 
 
 def _once(items: Sequence[Item]) -> list[Item]:
@@ -139,9 +143,8 @@ def accept(
     )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)
     volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)
-    opened = Opened(media, index, acceptance.admit(), volumes, spool)
-    opened.roots()  # index and locks agree, even if no volume is read
-    return opened
+    admitted = acceptance.admit()
+    return Opened(media, index, admitted, _roots(index, admitted), volumes, spool)
 
 
 def evidence_files(media: Media, index: Index) -> dict[str, bytes]:

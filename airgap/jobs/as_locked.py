@@ -77,7 +77,7 @@ def forms_of(opened: Opened, jobs: int) -> list[Form]:
 
     Raises `NotFoundError` (`volume-missing`), `IntegrityError`; `NotAsLockedError` where nodes differ from the lock.
     """
-    roots = opened.roots()
+    roots = opened.roots
     for _, root in roots:
         if not opened.volumes.has(root):
             opened.volumes.open(root)  # its error names the missing volume

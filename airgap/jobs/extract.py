@@ -87,7 +87,7 @@ def _in_store(layout: Layout, name: str) -> Found | None:
 
 
 def _in_verified(opened: Opened, name: str) -> Found | None:
-    for item, root in opened.roots():
+    for item, root in opened.roots:
         if item.name == name:
             found = _found(opened.volumes, name, root, kind_of(item).annotations(item), opened.index.contents)
             _compare(item, found)

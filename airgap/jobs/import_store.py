@@ -161,7 +161,7 @@ def look(opened: Opened, store: Path, written: Written, ledger: Ledger) -> Taken
     contents = opened.index.contents
     blobs = [Descriptor("", digest, contents.size(digest)) for digest in contents.blobs]
     new = [blob.size for blob in blobs if layout is None or not layout.has(blob)]
-    items = [item for item, _ in opened.roots()]
+    items = [item for item, _ in opened.roots]
     plan = [] if layout is None else _planned(opened, layout, written, ledger)
     kept = [change for change in plan if change.outcome is ChangeOutcome.REFUSED]
     return Taken(opened, items, sum(new), missing_volumes=opened.volumes.missing(), kept=kept)
@@ -178,7 +178,7 @@ def take(
     Raises `IntegrityError` (`NotAsLockedError` for content that does not pass 4; then nothing has a name),
     `StoreError`. The same command goes on.
     """
-    roots = opened.roots()
+    roots = opened.roots
     taken = Taken(opened, [item for item, _ in roots], missing_volumes=opened.volumes.missing())
     forms_of(opened, jobs)
     # 1. Accepted, durably.
@@ -232,7 +232,7 @@ def _planned(opened: Opened, layout: Layout, written: Written, ledger: Ledger) -
     precedence = written.precedence(STORE, opened.media.digest, ledger.known())
     add_only = ledger.restore
     plan = []
-    for name, (item, place) in _names(opened.roots()).items():
+    for name, (item, place) in _names(opened.roots).items():
         held = layout.find(name)
         change = Change(item.name, "", name, str(place.digest), previous="" if held is None else str(held.digest))
         if held is not None and held.digest == place.digest:

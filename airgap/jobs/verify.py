@@ -64,7 +64,7 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     # 3.
     if not done.bad:
         forms_of(opened, options.jobs)
-        check_leaves(opened, opened.roots(), options.jobs)
+        check_leaves(opened, opened.roots, options.jobs)
     return done
 
 

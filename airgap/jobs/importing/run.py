@@ -40,7 +40,7 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
     """
     forms = forms_of(opened, jobs)
     # A delivery that was let in before is compared where something of it is not in place (`run_import`).
-    unread = check_leaves(opened, opened.roots(), jobs) if opened.admitted.standing is Standing.NEW else {}
+    unread = check_leaves(opened, opened.roots, jobs) if opened.admitted.standing is Standing.NEW else {}
     work = destinations.work(forms)
     for share in work.shares:
         share.check()
@@ -150,7 +150,7 @@ def _compare(planned: Imported, lines: Sequence[AnyLine], jobs: int) -> None:
     opened, unread = planned.opened, planned.unread
     if opened.admitted.standing is not Standing.NEW:
         items = {line.form.item for line in lines}
-        unread = check_leaves(opened, [named for named in opened.roots() if named[0].name in items], jobs)
+        unread = check_leaves(opened, [named for named in opened.roots if named[0].name in items], jobs)
     for line in lines:
         line.error = unread.get(line.form.item)
 
@@ -163,7 +163,7 @@ def _keep(planned: Imported, absent: Sequence[str]) -> None:
     opened = planned.opened
     if opened.spool is not None:
         late = [blob for line in planned.lines for blob in line.form.late(line.changes)]
-        leaves = (kind_of(item).opened(item, root, opened.volumes) for item, root in opened.roots())
+        leaves = (kind_of(item).opened(item, root, opened.volumes) for item, root in opened.roots)
         read = [leaf.digest for some in leaves for leaf in some or ()]
         opened.spool.keep(opened.volumes, [*map(Digest, absent), *late, *read])
 
