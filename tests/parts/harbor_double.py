@@ -9,7 +9,8 @@ The real one needs a cluster of services that can't run here. It keeps everythin
 
 What is modelled: token quirks, the empty challenge of a missing project, cookies that bring 403, no
 resume of uploads, `POST ?digest=` ignored, immutable tags, quota, proxy-cache projects, read-only
-mode, 412 for reading under a policy, Accept that must match, referrers without pages.
+mode, 412 for reading under a policy, Accept that must match, referrers without pages, and the API of
+`tests.parts.harbor_api`. With `core_down` nginx answers for everything, with `registry_down` core does for content.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from tests.parts.harbor_state import Project, Token
 from tests.parts.tls import Certificate
 from tests.parts.web import Server
 
-# (user, project, action) → whether it is allowed; "" is anonymous.
+# (user, project, action) → whether it is allowed; "" is anonymous. Actions are `push` and `pull` of a repository, and
+# those of the API (`artifact:list`): each is a right of its own.
 Rights = Callable[[str, str, str], bool]
 
 
@@ -40,7 +42,12 @@ class HarborDouble:
         self.users = users or {}
         self.projects: dict[str, Project] = {}
         self.rights: Rights = lambda user, project, action: bool(user)
+        self.admins: set[str] = set()
+        # Robots whose time is up, or that somebody disabled: they are answered as a wrong password is.
+        self.expired: set[str] = set()
         self.read_only = False
+        self.core_down = False
+        self.registry_down = False
         self.token_seconds = 1800
         self.tokens: dict[str, Token] = {}
         self.uploads: dict[str, bytearray] = {}
@@ -54,6 +61,14 @@ class HarborDouble:
     def project(self, name: str, **what: Any) -> Project:
         """Make a project."""
         return self.projects.setdefault(name, Project(**what))
+
+    def knows(self, user: str, password: str) -> bool:
+        """Whether this login is good."""
+        return self.users.get(user) == password and user not in self.expired
+
+    def only(self, *actions: str) -> None:
+        """Gives robots these rights in every project, and no others."""
+        self.rights = lambda user, project, action: bool(user) and action in actions
 
     def count(self, method: str, path: str = "") -> int:
         """How many requests of this method had a path that matches."""

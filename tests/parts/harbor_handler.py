@@ -11,6 +11,7 @@ import urllib.parse
 import uuid
 from typing import TYPE_CHECKING
 
+from tests.parts.harbor_api import API, HTML, HarborApi
 from tests.parts.harbor_state import Project, Repository, Token
 from tests.parts.images import INDEX, digest_of
 from tests.parts.web import Handler
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MAX_MANIFEST = 4 << 20
 # What is still read of a body that was refused before the connection is closed.
 LINGER = 1 << 20
+NGINX = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx</body>\r\n</html>\r\n"
 PATH = re.compile(r"/v2/([^?]+?)/(blobs|manifests|tags|referrers)/(.*)")
 
 
@@ -39,7 +41,15 @@ class HarborHandler(Handler):
     def _serve(self) -> None:
         self.harbor.before(self.command, self.path)
         with contextlib.suppress(_AnsweredError):
+            if self.harbor.core_down:
+                self._drained(502, NGINX, {"Content-Type": "text/html", "Server": "nginx"})
             self._route()
+
+    def _drained(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        """Answers for a part that is down: what was sent is read and thrown away."""
+        for _ in self.body():
+            pass
+        self.reply(status, body, headers)
 
     def reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         """Answer with what every answer of Harbor has; ends the handling."""
@@ -77,13 +87,20 @@ class HarborHandler(Handler):
         self.query = urllib.parse.parse_qs(url.query, keep_blank_values=True)
         if url.path == "/service/token":
             self._token()
-        if not url.path.startswith("/v2/"):
-            self.reply(200, b"<!doctype html><title>Harbor</title>", {"Content-Type": "text/html"})
         if "Cookie" in self.headers and self.command not in ("GET", "HEAD"):
             self.refuse(403, "FORBIDDEN", "CSRF token not found in request")
+        if url.path.startswith(API):
+            HarborApi(self, self.query).serve(url.path)
+        if not url.path.startswith("/v2/"):
+            self.reply(200, HTML, {"Content-Type": "text/html"})
         token = self._authenticate()
         if url.path == "/v2/":
             self.reply(200) if token else self._challenge("")
+        if url.path == "/v2/_catalog":
+            if token is None or token.user not in self.harbor.admins:
+                self._basic_challenge("unauthorized to list catalog")
+            names = [f"{name}/{at}" for name, project in self.harbor.projects.items() for at in project.repositories]
+            self.reply_json({"repositories": sorted(names)})
         match = PATH.fullmatch(url.path)
         name = match[1] if match else ""
         if match is None or name != name.lower():
@@ -94,20 +111,23 @@ class HarborHandler(Handler):
 
     def _token(self) -> None:
         given, scopes = self.basic(), self.query.get("scope", [])
-        user = given[0] if given and self.harbor.users.get(given[0]) == given[1] else ""
+        user = given[0] if given and self.harbor.knows(*given) else ""
         if given and not user and not scopes:
             self.refuse(401, "UNAUTHORIZED", "unauthorized")
         # A wrong password with a scope gets a token that allows nothing.
         token = self.harbor.issue(user, scopes) if user or not given else self.harbor.issue("", scopes)
-        made = json.dumps({"token": token, "expires_in": self.harbor.token_seconds}).encode()
-        self.reply(200, made, {"Content-Type": "application/json"})
+        self.reply_json({"token": token, "expires_in": self.harbor.token_seconds})
+
+    def reply_json(self, document: object) -> None:
+        """A document as JSON."""
+        self.reply(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
     def _authenticate(self) -> Token | None:
         header = self.headers.get("Authorization", "")
         if not header:
             return None
         given = self.basic()
-        if given and self.harbor.users.get(given[0]) == given[1]:
+        if given and self.harbor.knows(*given):
             return Token(given[0], frozenset(self.harbor.projects), time.monotonic() + 60)
         token = self.harbor.tokens.get(header.removeprefix("Bearer "))
         if token is None or token.until < time.monotonic():
@@ -149,6 +169,8 @@ class HarborHandler(Handler):
         if writes and project.proxy:
             words = f"denied: can not push artifact to a proxy project: {name.partition('/')[0]}"
             self.refuse(403, "DENIED", words)
+        if self.harbor.registry_down and kind != "tags":
+            self._drained(502)
         with self.harbor.lock:
             repository = project.repositories.setdefault(name.partition("/")[2], Repository())
         if kind == "blobs" and rest.startswith("uploads/"):
@@ -160,8 +182,7 @@ class HarborHandler(Handler):
         elif kind == "manifests":
             self._manifest(project, repository, rest)
         elif kind == "tags":
-            body = json.dumps({"name": name, "tags": sorted(repository.tags) or None}).encode()
-            self.reply(200, body, {"Content-Type": "application/json"})
+            self.reply_json({"name": name, "tags": sorted(repository.tags) or None})
         else:
             self._referrers(repository, rest)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
+
+SIGNATURE_TAG = re.compile(r"sha256-([0-9a-f]{64})\.sig")
 
 
 @dataclass(slots=True)
@@ -12,6 +16,48 @@ class Repository:
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+
+    def accessories(self) -> dict[str, str]:
+        """Digest → subject: manifests with a subject, and those under the tag of a cosign signature."""
+        found = {}
+        for digest, (_, data) in self.manifests.items():
+            subject = json.loads(data).get("subject")
+            if subject:
+                found[digest] = subject["digest"]
+        for tag, digest in self.tags.items():
+            match = SIGNATURE_TAG.fullmatch(tag)
+            if match and f"sha256:{match[1]}" in self.manifests:
+                found[digest] = f"sha256:{match[1]}"
+        return found
+
+    def children(self, roots: set[str]) -> set[str]:
+        """Every manifest that an index of `roots` names, at any depth."""
+        found, left = set[str](), list(roots)
+        while left:
+            for child in json.loads(self.manifests[left.pop()][1]).get("manifests") or []:
+                if child["digest"] in self.manifests and child["digest"] not in found:
+                    found.add(child["digest"])
+                    left.append(child["digest"])
+        return found
+
+    def listed(self) -> list[str]:
+        """What the list of artifacts shows: no accessory, and no child of an index that has no tag of its own."""
+        tagged = set(self.tags.values())
+        hidden = self.children(set(self.manifests)) - tagged
+        return sorted(set(self.manifests) - set(self.accessories()) - hidden)
+
+    def delete_untagged(self) -> None:
+        """As a retention rule with "delete untagged" does: what was pushed by digest alone goes, with its accessories;
+        an accessory without a subject here is itself an artifact without a tag."""
+        kept = set(self.tags.values())
+        kept |= self.children(kept)
+        subjects = self.accessories()
+        while more := {one for one, subject in subjects.items() if subject in kept} - kept:
+            kept |= more
+        # A subject that is elsewhere makes no difference: signatures alone are accessories, and are not looked at.
+        kept |= {one for one, subject in subjects.items() if subject not in self.manifests}
+        for digest in set(self.manifests) - kept:
+            del self.manifests[digest]
 
 
 @dataclass(slots=True)
