@@ -211,12 +211,9 @@ class Context:
 
     def proxies(self) -> dict[str, str]:
         """The proxies that the environment sets, for the commands of the connected zone."""
-        found = {}
-        for scheme in ("http", "https", "no"):
-            value = self.environ.get(f"{scheme}_proxy") or self.environ.get(f"{scheme.upper()}_PROXY")
-            if value:
-                found[scheme] = value
-        return found
+        from airgap.net.proxies import proxies_in
+
+        return proxies_in(self.environ)
 
 
 def _check_log_file(path: Path) -> None:

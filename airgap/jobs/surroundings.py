@@ -40,7 +40,7 @@ class Surroundings:
     pkcs11_module: str = ""
     """The library of a token, where the key's URI names none."""
     proxies: Mapping[str, str] = field(default_factory=dict)
-    """Proxies for the connected zone, by scheme (`http`, `https`), and under `no` the hosts that need none."""
+    """Proxies for the connected zone, by scheme (`http`, `https`, `all`), and under `no` the hosts that need none."""
     docker_config: Path | None = None
     """The docker credential store; it need not exist."""
     docker_host: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 
 import urllib3.exceptions as lib
@@ -19,6 +20,10 @@ _CUT = (lib.IncompleteRead, http.client.IncompleteRead)
 
 LIBRARY_FAULTS = (lib.HTTPError, http.client.HTTPException, OSError)
 """All exceptions of urllib3 and the socket below it. `ssl.SSLError` is an `OSError`."""
+
+NO_SUCH_HOST = (
+    "check the spelling of the name, and this machine's DNS server or /etc/hosts (`getent hosts NAME` asks them)"
+)
 
 BODY_FAULTS = (*LIBRARY_FAULTS, ValueError)
 """The same while a body is read: `http.client` takes a chunk of negative length, and reads as many bytes."""
@@ -47,8 +52,13 @@ class NoConnectionError(TransportError, UnreachableError):
     sent = False
 
 
-def transport_error(error: Exception, method: str, url: str, request_id: str, side: Side = "") -> TransportError:
-    """Explains a library fault. The library's own text is not shown, because it may contain the URL's query."""
+def transport_error(
+    error: Exception, method: str, url: str, request_id: str, side: Side = "", *, known: bool = False
+) -> TransportError:
+    """Explains a library fault. The library's own text is not shown, because it may contain the URL's query.
+
+    `known` is true if the host has answered before: then its name is right, and is looked up again.
+    """
     where = f"{method} {redact(url)}"
     cause = _root(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -75,6 +85,16 @@ def transport_error(error: Exception, method: str, url: str, request_id: str, si
             "proxy-failed",
             f"{where}: the proxy failed: {_short(cause)}",
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+            repeatable=known or not isinstance(cause, socket.gaierror),
+            request_id=request_id,
+            side=side,
+        )
+    if isinstance(cause, socket.gaierror):
+        return NoConnectionError(
+            "unreachable",
+            f"{where}: the name of the host does not resolve: {_short(cause)}",
+            NO_SUCH_HOST,
+            repeatable=known,
             request_id=request_id,
             side=side,
         )

@@ -25,6 +25,7 @@ from airgap.net.body import RequestBody
 from airgap.net.config import HostConfig
 from airgap.net.faults import LIBRARY_FAULTS, TransportError, transport_error
 from airgap.net.origin import SIDES, Origin, Zone, redact, resolve_hop
+from airgap.net.plain import check_secret
 from airgap.net.pools import Pools, Timeouts
 from airgap.net.response import MAX_ANSWER, Response
 from airgap.net.stream import open_resuming
@@ -90,19 +91,19 @@ _TIMEOUTS, _RETRIES, _PLAIN = Timeouts(), Retries(), HostConfig()
 
 
 def _with_allowed(hosts: Mapping[str, HostConfig]) -> dict[str, HostConfig]:
-    """`hosts`, and the hosts that they allow (token server, object storage) with the same CA file, no credentials."""
+    """`hosts`, and the hosts that they allow (token server, object storage): reached alike, without credentials."""
     made = dict(hosts)
     for config in hosts.values():
         for name in config.allowed_hosts:
             key = name.rpartition("://")[2].rstrip("/").lower()
-            made.setdefault(key, HostConfig(ca_file=config.ca_file))
+            made.setdefault(key, HostConfig(ca_file=config.ca_file, plain_http=config.plain_http))
     return made
 
 
 class Client:
     """Thread-safe. `hosts` maps `host[:port]` to its configuration; other hosts use the defaults.
 
-    `proxies` (keys `http`, `https`, `no`) apply only in the connected zone. `on_retry` receives one line for people
+    `proxies` (see `airgap.net.proxies`) apply only in the connected zone. `on_retry` receives one line for people
     before each retry. `max_connections` is the number of connections kept open per host.
     """
 
@@ -127,6 +128,7 @@ class Client:
         self._on_retry = on_retry
         self._sleep = sleep
         self._timeouts = timeouts
+        self._answered: set[Origin] = set()
         self._pools = Pools(self.host, proxies if zone == "connected" else None, timeouts, max_connections)
 
     def host(self, origin: Origin) -> HostConfig:
@@ -267,6 +269,7 @@ class Client:
         if origin == call.origin:
             value = call.auth.authorization() if call.auth is not None else ""
             if value:
+                check_secret(origin, self.host(origin))
                 headers["Authorization"] = value
         else:
             headers = {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie")}
@@ -279,10 +282,12 @@ class Client:
         try:
             raw = self._pools.send(origin, call.method, url, headers, pieces, self._timeout(call))
         except LIBRARY_FAULTS as error:
-            raise transport_error(error, call.method, url, call.request_id, self.side) from error
+            known = origin in self._answered
+            raise transport_error(error, call.method, url, call.request_id, self.side, known=known) from error
         finally:
             if pieces is not None:
                 pieces.close()
+        self._answered.add(origin)
         return Response(call.method, url, raw, call.request_id, self.side)
 
     def _timeout(self, call: _Call) -> urllib3.Timeout:

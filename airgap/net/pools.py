@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +15,8 @@ import urllib3
 from airgap.base.errors import InputError
 from airgap.net.body import SEND
 from airgap.net.config import HostConfig
-from airgap.net.origin import Origin, redact
+from airgap.net.origin import Origin
+from airgap.net.proxies import login_in, proxy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Pools:
         options: dict[str, Any] = {"maxsize": self._size, "block": False, "blocksize": SEND}
         if origin.scheme == "https":
             options["ssl_context"] = tls_context(self._config(origin))
-        proxy = self._proxy(origin)
+        proxy = proxy_for(origin, self._proxies)
         if proxy:
             manager = _proxy_manager(proxy, options)
             self._managers.append(manager)
@@ -101,13 +101,6 @@ class Pools:
         # Use the pool itself, not its manager: this saves a third of the time of a small request.
         return partial(_direct, pool)
 
-    def _proxy(self, origin: Origin) -> str:
-        """The proxy for `origin`, `""` for none. Loopback never uses a proxy (as in curl and Go)."""
-        proxy = self._proxies.get(origin.scheme) or self._proxies.get("all") or ""
-        if not proxy or _loopback(origin.host):
-            return ""
-        return "" if _bypassed(origin, self._proxies.get("no", "")) else proxy
-
 
 def _direct(pool: urllib3.HTTPConnectionPool, method: str, url: str, **more: Any) -> urllib3.BaseHTTPResponse:
     parts = urlsplit(url)
@@ -115,39 +108,13 @@ def _direct(pool: urllib3.HTTPConnectionPool, method: str, url: str, **more: Any
     return pool.urlopen(method, target, **more)
 
 
-def _bypassed(origin: Origin, patterns: str) -> bool:
-    """True if `patterns` match `origin`. As in NO_PROXY: `*`, or hosts and domains with commas, ports optional."""
-    for entry in patterns.lower().split(","):
-        name = entry.strip().removeprefix("*.").lstrip(".")
-        if name == "*" or name in (origin.host, f"{origin.host}:{origin.port}"):
-            return True
-        if name and (origin.host.endswith("." + name) or f"{origin.host}:{origin.port}".endswith("." + name)):
-            return True
-    return False
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.PoolManager:
-    url = proxy if "://" in proxy else f"http://{proxy}"
-    parts = urlsplit(url)
+    url, username, password = login_in(proxy)
     login = None
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    if username is not None:
+        pair = f"{unquote(username)}:{unquote(password or '')}"
         login = urllib3.make_headers(proxy_basic_auth=pair)
-    try:
-        Origin.of(url)
-        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        return urllib3.ProxyManager(bare, proxy_headers=login, **options)
-    except (InputError, ValueError, urllib3.exceptions.HTTPError) as error:
-        raise InputError("bad-proxy", f"proxy {redact(url)!r}: not an http or https URL", "see HTTPS_PROXY") from error
+    return urllib3.ProxyManager(url, proxy_headers=login, **options)
 
 
 def tls_context(config: HostConfig) -> ssl.SSLContext:

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airgap.base.digest import Digest
+from airgap.base.errors import InputError
 from airgap.net.config import Credentials, HostConfig
+from airgap.net.origin import Origin
 from airgap.resources.fields import spec, spec_map
 from airgap.resources.problems import quoted
 from airgap.resources.references import parse_time
-from airgap.resources.shapes import ListOf, Place, Text, path
+from airgap.resources.shapes import Flag, ListOf, Place, Text, path
 
 RELATIVE = "Relative paths start at the folder of the resource file."
 UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
@@ -133,15 +135,46 @@ class Access:
     credentials: Credentials | None = spec(HostLogin, default=None)
     ca_file: Path | None = spec(CA_FILE, default=None)
     allowed_hosts: tuple[str, ...] = spec(ALLOWED_HOSTS, default=())
+    plain_http: bool = spec(
+        Flag(),
+        "true: the credentials may be sent to an `http://` url, where everybody on the way can read them. Not needed "
+        "for localhost, 127.0.0.0/8 and ::1.",
+        name="plainHTTP",
+        default=False,
+    )
 
     def checked(self, at: Place) -> HostConfig:
-        """The configuration in the form that `airgap.net` uses. A URL with `http://` means no TLS."""
-        plain = str(at.value.get("url") or at.value.get("endpoint")).startswith("http://")
+        """The configuration in the form that `airgap.net` uses. A URL with `http://` means no TLS.
+
+        Reports credentials that would go without TLS, unless `plainHTTP` allows it or the server is this machine.
+        """
+        url = str(at.value.get("url"))
+        plain = url.startswith("http://")
+        if plain and self.credentials is not None and not (self.plain_http or _is_loopback(url)):
+            at.bad(
+                "the credentials would be sent without TLS; write https://, or add 'plainHTTP: true' if everybody on "
+                "the way may read them",
+                "url",
+            )
         return HostConfig(self.credentials, self.ca_file, plain, allowed_hosts=self.allowed_hosts)
 
 
+def _is_loopback(url: str) -> bool:
+    try:
+        return Origin.of(url).loopback
+    except InputError:  # it is reported by the check of the URL
+        return True
+
+
 @spec_map()
-class S3Access(Access):
-    """How to reach an S3 store."""
+class S3Access:
+    """How to reach an S3 store. Its requests are signed, and contain no secret."""
 
     credentials: Credentials | None = spec(S3Login)
+    ca_file: Path | None = spec(CA_FILE, default=None)
+    allowed_hosts: tuple[str, ...] = spec(ALLOWED_HOSTS, default=())
+
+    def checked(self, at: Place) -> HostConfig:
+        """The configuration in the form that `airgap.net` uses."""
+        plain = str(at.value.get("endpoint")).startswith("http://")
+        return HostConfig(self.credentials, self.ca_file, plain, allowed_hosts=self.allowed_hosts)

@@ -213,7 +213,7 @@ class GitConfig:
             return replace(self, url=_base_url(at, "url", path=True))
         complaint = git_complaint(self.url)
         at.bad(complaint, "url")
-        for name in ("credentials", "caFile", "allowedHosts"):
+        for name in ("credentials", "caFile", "allowedHosts", "plainHTTP"):
             if name in at.value:
                 at.bad(f"{quoted(self.url)} is a folder, which does not use this field; remove it", name)
         return self if complaint else replace(self, url=str(at.reader.path((*at.steps, "url"), self.url)))

@@ -39,7 +39,13 @@ class UpstreamHost:
 
     credentials: Credentials | None = spec(HostLogin, default=None)
     ca_file: Path | None = spec(CA_FILE, default=None)
-    plain_http: bool = spec(Flag(), "true: connect without TLS.", name="plainHTTP", default=False)
+    plain_http: bool = spec(
+        Flag(),
+        "true: a registry is reached without TLS, and secrets may be sent to `http://` addresses (Git, models). "
+        "Not needed for localhost, 127.0.0.0/8 and ::1.",
+        name="plainHTTP",
+        default=False,
+    )
     mirror: str = spec(
         Text("an https URL", least=1, complaint=lambda url: url_complaint(url, query=False)),
         "Used in place of the host. For a registry, the URL ends with `/v2` and the path that the mirror puts before "

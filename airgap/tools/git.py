@@ -24,6 +24,8 @@ from typing import IO, BinaryIO, cast
 
 from airgap.base.errors import Side, StoreError, ToolError
 from airgap.base.streams import read_limited
+from airgap.net.origin import Origin
+from airgap.net.proxies import for_libcurl
 from airgap.tools.git_faults import failure
 from airgap.tools.git_limits import Limits
 
@@ -134,12 +136,10 @@ class Remote:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The proxies, for libcurl. Loopback never uses a proxy."""
-        if not any(self.proxies.get(key) for key in ("http", "https", "all")):
+        """The proxies, for libcurl."""
+        if not self.proxies or "://" not in self.url:
             return {}
-        made = {f"{key}_proxy": value for key, value in self.proxies.items() if value}
-        made["no_proxy"] = ",".join(filter(None, (self.proxies.get("no"), "localhost,127.0.0.1,::1")))
-        return made
+        return for_libcurl(Origin.of(self.url), self.proxies)
 
     @property
     def secrets(self) -> tuple[str, ...]:

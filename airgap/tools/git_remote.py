@@ -9,6 +9,7 @@ from airgap.base.errors import InputError, Side
 from airgap.net.config import Credentials, HostConfig
 from airgap.net.credentials import Login, login_of
 from airgap.net.origin import Origin, redact
+from airgap.net.plain import check_secret
 from airgap.tools.git import Remote
 
 
@@ -41,7 +42,12 @@ def git_remote(
     redirects: bool = False,
     side: Side,
 ) -> Remote:
-    """The `Remote` for a URL that `check_url` accepted. `proxies` as for `airgap.net.http.Client`."""
+    """The `Remote` for a URL that `check_url` accepted. `proxies` as for `airgap.net.http.Client`.
+
+    Raises `InputError` (`plain-http`) if `authorization` would be sent without TLS, and `host` does not allow it.
+    """
+    if authorization:
+        check_secret(Origin.of(url), host)
     return Remote(url, authorization, host.ca_file, proxies or {}, redirects, side)
 
 

@@ -12,14 +12,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from airgap.content.lock import Lock
-from tests.parts import images, need
+from tests.parts import images, need, tls
+from tests.parts.scripted import Scripted
 from tests.worlds.cli_site import AUDIT, NAME, airgap, make_site
 from tests.worlds.root_site import OFFICER
 from tests.worlds.site import CUT, GAP, HEAD, TRUST, Site
@@ -212,18 +211,19 @@ def test_all_that_failed_is_told_each_with_its_code_and_next_step(site: Site, fo
 
 
 def test_a_pull_says_that_it_does_not_read_the_upstreams_beside_the_request(site: Site, folder: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        Thread(target=server.serve_forever).start()
-        host = f"127.0.0.1:{server.server_port}"
+    server = Scripted(certificate=tls.issue(folder, tls.make_authority(folder)))
+    try:
+        host = server.host
         [item] = Lock.decode((site.folder / "r.lock.json").read_bytes(), "r").items
         asked = Lock.of("r", [replace(item, name=f"{host}/a/b:1", source=f"{host}/a/b:1")])
         (folder / "r.lock.json").write_bytes(asked.encode())
         line = ("pull", str(folder / "r.lock.json"), "--store", str(folder / "store"))
         (folder / "up.yaml").write_text(f"{HEAD}kind: Upstreams\nmetadata: {{name: u}}\nspec: {{hosts: {{}}}}\n")
         without, given = airgap(site, *line), airgap(site, *line, "--upstreams", str(folder / "up.yaml"))
-        server.shutdown()
+    finally:
+        server.stop()
     assert (without.code, given.code) == (5, 5)
-    assert "plainHTTP: true" in given.err
+    assert "set caFile" in given.err
     assert "--upstreams" in without.err
     assert "--upstreams" not in given.err
 

@@ -31,6 +31,7 @@ from airgap.net.config import HostConfig
 from airgap.net.credentials import docker_login, login_of
 from airgap.net.http import SUCCESS, Client, RequestBody, Response
 from airgap.net.origin import Origin, redact
+from airgap.net.plain import is_plain_loopback
 from airgap.store.registry.errors import refusal
 
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
@@ -82,7 +83,7 @@ class RegistryClient:
             raise InputError("bad-url", f"{redact(host)}: a registry address must not have a path", f"use {origin}")
         name = origin.netloc
         config = next((http.hosts[one] for one in known_as(name) if one in http.hosts), None) or http.host(origin)
-        if "://" not in host and config.plain_http:
+        if "://" not in host and (config.plain_http or (not config.mirror and is_plain_loopback(origin, config))):
             origin = Origin.of(f"http://{host}")
             name = host.lower()
         if config.mirror:
