@@ -205,6 +205,14 @@ class BlockedError(UpstreamError):
     """The content exists, but a policy of its project forbids reading it (`blocked-by-policy`)."""
 
 
+class UnconfirmedError(UpstreamError):
+    """A name was written, and nobody could read it back (`unconfirmed`)."""
+
+
+class ProjectMissingError(UpstreamError):
+    """A registry says that the project of a repository does not exist (`project-missing`)."""
+
+
 class ChildMissingError(UpstreamError):
     """A registry refused a manifest because it does not see the content that it names yet (`child-missing`)."""
 

@@ -196,8 +196,10 @@ class TokenRealm:
             )
         return UpstreamError(
             "login-failed",
-            f"{redact(self._probe_url)}: {self.who} was refused: wrong user name or password",
-            "check the user name (robot accounts have their full name, robot$…) and the password file",
+            f"{redact(self._probe_url)}: {self.who} was refused: the user name or the password is wrong, or the "
+            "account has expired or is disabled",
+            "check the user name (robot accounts have their full name, robot$…) and the password file; if they are "
+            "right, renew or enable the account (Harbor: Robot Accounts, Expires in)",
             401,
             side=self._http.side,
         )

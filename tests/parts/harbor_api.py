@@ -151,7 +151,8 @@ class HarborApi:
     def _artifact(self, full: str, repository: Repository, digest: str) -> dict[str, Any]:
         kind, data = repository.manifests[digest]
         document = json.loads(data)
-        tags = [{"name": tag, "immutable": False} for tag, of in sorted(repository.tags.items()) if of == digest]
+        fixed = self._harbor.projects[full.partition("/")[0]].immutable
+        tags = [{"name": tag, "immutable": tag in fixed} for tag, of in sorted(repository.tags.items()) if of == digest]
         children = [{"child_digest": one["digest"], "platform": None} for one in document.get("manifests") or []]
         wants = {name for name in ("with_tag", "with_accessory") if self._query.get(name, [""])[0] == "true"}
         accessories = _accessories(repository, digest)

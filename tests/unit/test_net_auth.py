@@ -235,7 +235,7 @@ def test_a_wrong_password_is_found_though_harbor_gives_a_token(harbor: HarborDou
     with pytest.raises(UpstreamError) as caught:
         authority(harbor, "wrong").header((PULL,))
     assert caught.value.code == "login-failed"
-    assert "wrong user name or password" in str(caught.value)
+    assert "expired or is disabled" in str(caught.value)
     assert "robot$import" in str(caught.value)
 
 

@@ -33,6 +33,7 @@ from airgap.net.http import SUCCESS, Client, RequestBody, Response
 from airgap.net.origin import Origin, redact
 from airgap.net.plain import is_plain_loopback
 from airgap.store.registry.errors import refusal
+from airgap.store.registry.harbor import Harbor
 
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
 """Always all types: Harbor and Distribution answer 404 for content whose type is not listed."""
@@ -65,6 +66,8 @@ class RegistryClient:
         asked = name if not config.mirror else origin.netloc
         login = login_of(config.credentials) or docker_login(docker_config, asked)
         self.authority = TokenRealm(http, f"{self.api}/", login)
+        self.harbor = Harbor(http, str(origin), login, self.authority.who)
+        """Harbor's own API, if the registry is a Harbor: ask `there` first."""
         self.has_referrers: bool | None = None
         """Whether it has the referrers API; `None` while unknown."""
         self._busy: set[tuple[str, Digest]] = set()

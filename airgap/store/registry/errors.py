@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airgap.base.errors import BlockedError, ChildMissingError, DigestRefusedError, NotFoundError, UpstreamError
+from airgap.base.errors import (
+    BlockedError,
+    ChildMissingError,
+    DigestRefusedError,
+    NotFoundError,
+    ProjectMissingError,
+    UpstreamError,
+)
 from airgap.net.faults import server_words
 from airgap.net.http import Response
 from airgap.net.origin import redact
@@ -80,12 +87,14 @@ _REFUSALS = (
         ("not found",),
         "project-missing",
         "create the project first, or map to one that exists",
+        ProjectMissingError,
     ),
     _Refusal(
         401,
         ("unauthorized to access",),
         "no-rights",
-        "give the account the right to do this in the project (Harbor: repository:push implies pull)",
+        "give the account the right to do this in the project: an import needs repository:push and repository:pull "
+        "(push does not imply pull), an audit repository:pull",
     ),
 )
 
