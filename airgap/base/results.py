@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class ResultFile:
     file that airgap keeps in it (`OWN_FILES`)."""
     media: tuple[Path, ...] = ()
     """The folders of a delivery. On their media, no link is followed: it may lead anywhere on this machine."""
+    kept: Callable[[bytes], bool] = lambda _data: True
+    """True if another copy of what would be replaced is kept: a statement that exists only once is evidence."""
 
     def check(self) -> None:
         """Raises `InputError` (`bad-path`, `no-folder`, `other-file`) or `StoreError` if it cannot be written there."""
@@ -46,8 +49,15 @@ class ResultFile:
                 return
             data = read_plain(self.path, _MAX_OLD)
         found = "" if data is None else identified(data)
-        if data == b"" or found == self.kind:
+        if data == b"" or (found == self.kind and self.kept(data or b"")):
             return
+        if found == self.kind:
+            raise InputError(
+                "other-file",
+                f"{self.flag} {self.path}: this is {found} of which the state folder keeps no copy, and it would be "
+                "lost",
+                "name a new file, and keep this one",
+            )
         raise InputError(
             "other-file",
             f"{self.flag} {self.path}: this is {found or 'another file'}, and {self.kind} would replace it",

@@ -32,6 +32,7 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         + [error.as_dict() | {"item": "", "destination": url} for url, error in done.unkept.items()],
         "missingVolumes": done.missing_volumes,
         "receipt": done.receipt is not None,
+        "standingReceipt": None if done.standing is None else str(done.standing),
     }
     context.result(document, [*_tables(done), *_summary(done, dry_run=dry_run)])
     for line in done.failed:
@@ -85,6 +86,8 @@ def _summary(done: Imported, *, dry_run: bool) -> list[str]:
             "no new name is visible yet. Insert the next disc and run the same command with its folder"
             + ("" if done.failed else "; this disc is not needed again")
         )
+    elif done.standing is not None:
+        lines.append(f"nothing changed, so no receipt was signed: the receipt {done.standing} stands")
     elif not dry_run and done.receipt is None:
         lines.append("no receipt was signed (no --key); the next import and audit check everything again")
     return lines

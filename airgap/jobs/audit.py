@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from airgap.base.digest import Digest
@@ -24,6 +25,7 @@ from airgap.resources.load import load_sovereign, load_trust
 from airgap.resources.trust import Trust
 from airgap.statements.predicates import Audit, Receipt
 from airgap.station import receipts
+from airgap.station.files import STATEMENTS, keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
     site = open_site(sovereign, trust, surroundings, jobs=options.jobs)
     report = signatory = None
     if options.report is not None:
-        report = ResultFile(options.report, "--report", "an audit statement", own=site.state)
+        kept = partial(keeps, site.state / STATEMENTS)
+        report = ResultFile(options.report, "--report", "an audit statement", own=site.state, kept=kept)
         report.check()
         believed = trust if options.trust is not None else None
         signatory = signatory_of(options.key, ROLE, site.records, surroundings, believed)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
 from airgap.base.disk import locked
 from airgap.base.errors import InputError
+from airgap.base.inputs import read_input
 from airgap.base.results import ResultFile
 from airgap.delivery.spool import Spool
 from airgap.destinations.base import Precedence
@@ -19,7 +21,9 @@ from airgap.jobs.importing.run import plan_import, run_import
 from airgap.jobs.site import Site, check_same_sovereign, open_site
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.resources.load import load_sovereign, load_trust
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.station import receipts
+from airgap.station.files import keeps
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile
 from airgap.station.signatory import Diary, Signatory
@@ -173,13 +177,23 @@ def _let_sign(ledger: Ledger, signatory: Signatory | None, site: Site) -> None:
 
 def _copy(options: ImportOptions, state: Path) -> ResultFile:
     """The copy of the receipt, which may go to the medium that the delivery came on."""
-    return ResultFile(options.receipt or Path(), "--receipt", "a receipt", own=state, media=options.delivery)
+    return ResultFile(
+        options.receipt or Path(),
+        "--receipt",
+        "a receipt",
+        own=state,
+        media=options.delivery,
+        kept=partial(keeps, state / receipts.FOLDER),
+    )
 
 
 def _keep(done: Imported, state: Path, options: ImportOptions) -> None:
-    if done.receipt is None:
-        return
+    """Keeps the receipt, and copies it. After a run that changed nothing, the copy is of the receipt that stands."""
     journey = done.opened.index.journey
-    receipts.save(state, journey.sequence, journey.stream, done.receipt)
-    if options.receipt is not None:
-        _copy(options, state).write(done.receipt)
+    if done.receipt is not None:
+        receipts.save(state, journey.sequence, journey.stream, done.receipt)
+    data = done.receipt
+    if data is None and done.standing is not None:
+        data = read_input(done.standing, MAX_EVIDENCE_BUNDLE, "no-receipt")
+    if options.receipt is not None and data is not None:
+        _copy(options, state).write(data)

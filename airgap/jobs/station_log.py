@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, IntegrityError
+from airgap.base.times import utc_text
 from airgap.jobs.site import state_folder_of
 from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_sovereign, load_trust
-from airgap.statements.log import LogLine, StationLog
+from airgap.statements.log import LOST, LogLine, StationLog
+from airgap.statements.statement import article
+from airgap.station.accounts import Accounts
 from airgap.station.files import Records, store_records
 from airgap.station.log_heads import Heads, kept, read_heads
 
@@ -65,12 +69,31 @@ class LogVerified:
     lines: int
     head: Digest
     heads: Heads
+    missing: tuple[LogLine, ...] = ()
+    """The lines whose statement is not in the state: see `Accounts`."""
+    lost: tuple[LogLine, ...] = ()
+    replaced: tuple[LogLine, ...] = ()
+
+    @property
+    def error(self) -> IntegrityError | None:
+        """The error for the first missing statement."""
+        if not self.missing:
+            return None
+        first, many = self.missing[0], len(self.missing)
+        return IntegrityError(
+            "statement-missing",
+            f"{self.path}: {many} of the statements that the log names {'is' if many == 1 else 'are'} not kept; the "
+            f"first is {article(first.action)} of {utc_text(first.time)} about {first.subjects[0]}",
+            "look for copies (the file that was named with --receipt or --report, a backup) and pass them with "
+            "--statement; if there are none, find out who removed it, then record that with `airgap log lost`",
+        )
 
 
 def verify_log(options: LogOptions, surroundings: Surroundings) -> LogVerified:
-    """Walks a log's chain, and looks in it for every head that a statement names.
+    """Walks a log's chain, looks in it for every head that a statement names, and looks for the statement of each line.
 
-    Raises `InputError` (`no-log`), `IntegrityError`, `TrustError`.
+    Raises `InputError` (`no-log`), `IntegrityError` (`log-cut`, `statement-not-logged`, …), `TrustError`. Statements
+    that are missing are in the result.
     """
     log, own = _chosen(options, surroundings)
     trust = load_trust(options.trust) if options.trust is not None else None
@@ -79,8 +102,37 @@ def verify_log(options: LogOptions, surroundings: Surroundings) -> LogVerified:
         surroundings.note(f"note: {note}")
     if not log.path.exists() and not heads.named:
         raise _no_log(log)
-    lines = log.verify(heads.named)
-    return LogVerified(log.path, lines, log.head(), heads)
+    accounts = Accounts(heads.read)
+    lines = log.verify(heads.named, accounts.see)
+    for one in accounts.unlogged:
+        raise IntegrityError(
+            "statement-not-logged",
+            f"{log.path}: {heads.named[one.log_head]} names a line of the log that records something else",
+            "the statement was not made by this station as it is now: keep it and the log as evidence",
+        )
+    if options.log is not None:
+        return LogVerified(log.path, lines, log.head(), heads)  # where its station keeps statements is not known
+    told = (accounts.missing, accounts.lost, accounts.replaced)
+    return LogVerified(log.path, lines, log.head(), heads, *map(tuple, told))
+
+
+def record_lost(options: LogOptions, lines: Sequence[Digest], surroundings: Surroundings) -> Sequence[LogLine]:
+    """Records in the log that the statements of these lines are lost for good, so that `verify_log` only notes them.
+
+    Returns the lines. Raises `InputError` (`not-missing`) for a line whose statement is there or that is of none.
+    """
+    found = verify_log(options, surroundings)
+    missing = {line.digest: line for line in found.missing}
+    for digest in lines:
+        if digest not in missing:
+            raise InputError(
+                "not-missing",
+                f"{found.path}: {digest} is not a line whose statement is missing",
+                "take the digests from `airgap log verify`",
+            )
+    log = StationLog(found.path)
+    log.append(time=surroundings.clock(), actor="log", action=LOST, subjects=lines)
+    return [missing[digest] for digest in lines]
 
 
 def _chosen(options: LogOptions, surroundings: Surroundings) -> tuple[StationLog, list[Path]]:

@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +35,9 @@ _START = b'{"action":"'
 """How each line begins, because its fields are sorted."""
 REPAIR = "log-repaired"
 """The action of the line that replaces a torn one; its subject is the digest of the torn bytes."""
+
+LOST = "statement-lost"
+"""The action of a line that says that there is no statement for earlier lines; its subjects are their digests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +150,12 @@ class StationLog:
                 previous = entry.digest
                 yield entry
 
-    def verify(self, heads: Mapping[Digest, str] | Collection[Digest] = ()) -> int:
-        """Checks the complete chain; returns the number of lines.
+    def verify(
+        self,
+        heads: Mapping[Digest, str] | Collection[Digest] = (),
+        seen: Callable[[LogLine], None] = lambda _line: None,
+    ) -> int:
+        """Checks the complete chain, and gives each line to `seen`; returns the number of lines.
 
         `heads` are the heads in signed statements of this station, optionally mapped to a name for each: each must be
         in the chain. Raises as `entries` does, and `IntegrityError` (`log-cut`) for a head that is not there, even if
@@ -158,6 +165,7 @@ class StationLog:
         try:
             for entry in self.entries():
                 wanted.discard(entry.digest)
+                seen(entry)
                 count += 1
         except TornLogError as error:
             torn = error

@@ -52,6 +52,11 @@ def article(kind: str) -> str:
     return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 
+def said(body: Predicate) -> Digest:
+    """The digest of a statement's content: its kind and fields, without its subject and the signer's claims."""
+    return Digest.of(canonical({"kind": body.kind, **body.as_dict()}))
+
+
 _TYPES = {predicate_type(kind): kind for kind in KINDS}
 
 

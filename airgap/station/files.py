@@ -1,7 +1,7 @@
 """The files that a station keeps in its store, next to the content.
 
-In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the station's own newest statement of each
-kind about a lock, a delivery or a waiver), `airgap/received/` (statements that were included in deliveries),
+In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the station's own statements about locks,
+deliveries and waivers, see `keep`), `airgap/received/` (statements that were included in deliveries),
 `airgap/locks/` (locks from deliveries), `airgap/waivers/`, `airgap/roots/` and `airgap/reports/` (those that verdicts
 name), `airgap/streams/` (sequence counters), `airgap/work/` (temporary and resumable work of kinds).
 """
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 STATEMENTS = "statements"
 RECEIVED = "received"
+SUFFIX = ".sigstore.json"
 ACCEPTED = "accepted.sigstore.json"
 """The newest list of accepted deliveries that this station signed."""
 
@@ -58,10 +59,8 @@ class Records:
         return self._made("work")
 
     def save_statement(self, kind: str, subject: Digest, bundle: bytes) -> Path:
-        """Stores this station's newest statement of a kind about a subject."""
-        path = self._made(STATEMENTS) / f"{kind}-{subject.hex}.sigstore.json"
-        self._write(path, bundle)
-        return path
+        """Keeps this station's newest statement of a kind about a subject, besides the earlier ones."""
+        return keep(self._made(STATEMENTS), f"{kind}-{subject.hex}", bundle)
 
     def save_accepted(self, bundle: bytes) -> None:
         """Stores the newest signed list of accepted deliveries."""
@@ -163,9 +162,7 @@ class Records:
     @staticmethod
     def _write(path: Path, data: bytes) -> None:
         """A file as open as its folder: closed in a state folder, readable in a store that others read."""
-        with disk_errors(path):
-            mode = mode_in(path.parent)
-        write_durably(path, data, mode)
+        _write_in_mode(path, data)
 
     def _made(self, name: str) -> Path:
         path = self.folder / name
@@ -179,6 +176,39 @@ class Records:
 def store_records(store: Path) -> Records:
     """The records in a store."""
     return Records(store / "airgap")
+
+
+def keep(folder: Path, stem: str, data: bytes) -> Path:
+    """Keeps a statement for good: the newest is `STEM.sigstore.json`, earlier ones are `STEM.0001.sigstore.json`, …
+
+    So the names sort from the oldest to the newest. The same bytes again change nothing. Returns the path of the
+    newest. Raises `StoreError`.
+    """
+    path = folder / f"{stem}{SUFFIX}"
+    with disk_errors(path):
+        before = _read(path) if path.exists() else data
+        middles = (one.name.removeprefix(f"{stem}.").removesuffix(SUFFIX) for one in folder.glob(f"{stem}.*{SUFFIX}"))
+        numbers = {int(middle): middle for middle in middles if re.fullmatch(r"[0-9]{1,9}", middle)}
+        last = max(numbers, default=0)
+        # After a crash between the two writes, the newest has a number already.
+        numbered = last > 0 and _read(folder / f"{stem}.{numbers[last]}{SUFFIX}") == before
+    if before != data and not numbered:
+        _write_in_mode(folder / f"{stem}.{last + 1:04d}{SUFFIX}", before)
+    _write_in_mode(path, data)
+    return path
+
+
+def keeps(folder: Path, data: bytes) -> bool:
+    """True if one of the statements in `folder` is exactly `data`. Raises `StoreError`."""
+    with disk_errors(folder):
+        same = (path for path in folder.glob(f"*{SUFFIX}") if path.stat().st_size == len(data))
+        return any(_read(path) == data for path in same)
+
+
+def _write_in_mode(path: Path, data: bytes) -> None:
+    with disk_errors(path):
+        mode = mode_in(path.parent)
+    write_durably(path, data, mode)
 
 
 def _read(path: Path) -> bytes:

@@ -13,8 +13,8 @@ from airgap.resources.trust import Trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import KeyRing, authenticate, key_ring
-from airgap.station.files import ACCEPTED, STATEMENTS
-from airgap.station.receipts import FOLDER, SUFFIX
+from airgap.station.files import ACCEPTED, STATEMENTS, SUFFIX
+from airgap.station.receipts import FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,19 @@ class Heads:
     named: Mapping[Digest, str]
     statements: int
     notes: tuple[str, ...]
+    read: tuple[Statement, ...] = ()
+    """The statements themselves."""
 
 
 def kept(folder: Path) -> list[Path]:
     """The statements that a station itself made, in `folder`: a store's `airgap/`, or a Sovereign's stateDir.
 
-    Statements from deliveries are kept elsewhere, because they name the heads of other logs.
+    Statements of others name the heads of other logs: those from deliveries are kept elsewhere, and approvals of
+    waivers are left out.
     """
-    found = [*(folder / STATEMENTS).glob(f"*{SUFFIX}"), *(folder / FOLDER).glob(f"*{SUFFIX}")]
+    waivers = {f"approval-{path.stem}." for path in (folder / "waivers").glob("*.yaml")}
+    own = [path for path in (folder / STATEMENTS).glob(f"*{SUFFIX}") if not path.name.startswith(tuple(waivers))]
+    found = [*own, *(folder / FOLDER).glob(f"*{SUFFIX}")]
     newest = folder / ACCEPTED
     return sorted([*found, newest] if newest.exists() else found)
 
@@ -46,18 +51,19 @@ def read_heads(paths: Sequence[Path], trust: Trust | None) -> Heads:
     """
     ring = None if trust is None else key_ring(trust)
     named: dict[Digest, str] = {}
-    notes, count = [], 0
+    notes: list[str] = []
+    read: list[Statement] = []
     for path in paths:
         try:
             statement = _read(path, ring)
         except UnknownKeyError as error:
             notes.append(f"ignored: {error}")
             continue
-        count += 1
+        read.append(statement)
         named[statement.log_head] = f"{path} ({article(statement.kind)} statement)"
-    if count and ring is None:
+    if read and ring is None:
         notes.append("the statements' signatures were not checked: pass --trust FILE to check them")
-    return Heads(named, count, tuple(notes))
+    return Heads(named, len(read), tuple(notes), tuple(read))
 
 
 def _read(path: Path, ring: KeyRing | None) -> Statement:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from airgap.base.disk import disk_errors, make_folder, write_durably
+from airgap.base.disk import disk_errors, make_folder
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected
 from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Placed, Receipt
-from airgap.statements.statement import Statement, article
+from airgap.statements.statement import article
 from airgap.statements.trust import Known, VerifiedStatement, authenticate, authorise, good_now, key_ring
+from airgap.station.files import SUFFIX, keep
 
 FOLDER = "receipts"
-SUFFIX = ".sigstore.json"
 DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
 LINE = 120
 """Bytes of a line of a receipt, without what it names."""
@@ -31,39 +30,17 @@ ROOM = 40 << 20
 
 
 def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
-    """Stores a receipt in the state folder.
-
-    It replaces the receipt of an earlier run of the same import if it lists at least the same lines. A run that failed
-    half-way must not hide what an earlier run wrote.
-    """
+    """Keeps a receipt in the state folder, besides those of earlier runs of the same import. Returns its path."""
     folder = state / FOLDER
-    make_folder(folder)
-    new = _done_lines(data)
-    name = f"{quote(stream, safe='')}-{sequence:06d}"
-    path = folder / f"{name}{SUFFIX}"
-    runs = (folder / f"{name}.{number}{SUFFIX}" for number in itertools.count(2))
+    make_folder(folder, 0o700)
+    return keep(folder, f"{quote(stream, safe='')}-{sequence:06d}", data)
+
+
+def all_of(state: Path) -> list[Path]:
+    """The receipts in a state folder."""
+    folder = state / FOLDER
     with disk_errors(folder):
-        while path.exists() and not _done_lines(path.read_bytes()) <= new:
-            path = next(runs)
-    write_durably(path, data, 0o600)
-    return path
-
-
-def _done_lines(data: bytes) -> set[tuple[str, str, str, str]]:
-    """The lines of a receipt in the state folder that are in place; empty if it cannot be read."""
-    try:
-        envelope = open_bundle(data, FOLDER, MAX_EVIDENCE_BUNDLE)
-        body = Statement.parse(envelope.payload, FOLDER).body
-    except TrustError:
-        return set()
-    if not isinstance(body, Receipt):
-        return set()
-    return {
-        (part.url, line.at, line.name, line.digest)
-        for part in body.destinations
-        for line in part.items
-        if line.outcome in DONE
-    }
+        return sorted(folder.glob(f"*{SUFFIX}"))
 
 
 def read(path: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> VerifiedStatement:
@@ -91,6 +68,49 @@ def read(path: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedSt
     return found
 
 
+def believed(
+    folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]
+) -> list[tuple[Path, VerifiedStatement]]:
+    """The receipts in a state folder that are trusted, each with its path, from the oldest to the newest."""
+    found: list[tuple[Path, VerifiedStatement]] = []
+    for path in all_of(folder):
+        try:
+            found.append((path, read(path, trust, now, state)))
+        except (TrustError, InputError):
+            continue
+    return sorted(found, key=lambda one: one[1].statement.signed_at)
+
+
+def standing(new: Receipt, earlier: Iterable[Receipt]) -> int | None:
+    """Which of the `earlier` receipts of the same delivery stands, if `new` says nothing that they do not say.
+
+    It is the newest one; `None` if `new` has to be kept: something was done or failed (a name that is `present` with a
+    reason had its content mended), a name is in place that none of them has, or one was refused for the first time.
+    """
+    before = list(earlier)
+    lines = [line for part in new.destinations for line in part.items]
+    if not before or not all(line.outcome is ChangeOutcome.REFUSED or _untouched(line) for line in lines):
+        return None
+    for outcomes in (DONE, (ChangeOutcome.REFUSED,)):
+        if not _told(new, outcomes) <= {told for one in before for told in _told(one, outcomes)}:
+            return None
+    return len(before) - 1
+
+
+def _untouched(line: Change) -> bool:
+    return line.outcome is ChangeOutcome.PRESENT and not line.reason
+
+
+def _told(receipt: Receipt, outcomes: Collection[ChangeOutcome]) -> set[tuple[object, ...]]:
+    """The lines of a receipt with these outcomes, without what may differ from run to run."""
+    return {
+        (part.url, part.form, line.item, line.at, line.name, line.digest, line.signs)
+        for part in receipt.destinations
+        for line in part.items
+        if line.outcome in outcomes
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptLines:
     """What the newest receipts list as written or found at one destination: see `Run.ours` and `Run.signed`."""
@@ -104,14 +124,9 @@ def ours(folder: Path, trust: Trust, now: datetime, state: Callable[[], Accepted
 
     A receipt that is not trusted does not count: then everything is checked again, which is only slower.
     """
-    found: list[VerifiedStatement] = []
-    for path in sorted((folder / FOLDER).glob(f"*{SUFFIX}")):
-        try:
-            found.append(read(path, trust, now, state))
-        except (TrustError, InputError):
-            continue
+    found = [one for _, one in believed(folder, trust, now, state)]
     table: dict[str, ReceiptLines] = {}
-    for verified in sorted(found, key=lambda one: one.statement.signed_at):
+    for verified in found:
         for placed in receipt_of(verified).destinations:
             known = table.setdefault(placed.url, ReceiptLines())
             for item in placed.items:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airgap.base.digest import Digest
-from airgap.base.errors import TrustError
+from airgap.base.errors import AirgapError, TrustError
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle, sign_payload, verify
 from airgap.statements.keys.file import Signer, load_public
-from airgap.statements.log import StationLog
+from airgap.statements.log import LOST, StationLog
 from airgap.statements.predicates import Predicate
-from airgap.statements.statement import Statement
+from airgap.statements.statement import Statement, said
 from airgap.statements.trust import check_may_sign
 
 Clock = Callable[[], datetime]
@@ -59,7 +59,8 @@ class Signatory:
     def sign(self, subject: Digest, body: Predicate) -> bytes:
         """Makes one statement: logs it first, then signs it with the log's head in it. Returns the bundle's bytes.
 
-        Raises `InputError` (`role-may-not`), `StoreError`.
+        The line names the subject, and what is said about it (`said`). If the key does not sign (a token that was
+        removed), another line records that. Raises `InputError` (`role-may-not`), `StoreError`, and the key's errors.
         """
         check_may_sign(self.role, body.kind)
         now = self.clock()
@@ -67,7 +68,11 @@ class Signatory:
             time=now,
             actor=self.actor,
             action=body.kind,
-            subjects=[subject],
+            subjects=[subject, said(body)],
         ).head
         statement = Statement.of(subject, body, signed_at=now, log_head=head, role=self.role)
-        return sign_payload(statement.payload, self.signer)
+        try:
+            return sign_payload(statement.payload, self.signer)
+        except AirgapError:
+            self.log.append(time=self.clock(), actor=self.actor, action=LOST, subjects=[head])
+            raise

@@ -88,7 +88,7 @@ def test_a_failed_run_does_not_forget_what_an_earlier_one_brought(
     proxy.fault(status=403)
     failed = row.take("media1", expect=5)
     assert {change["outcome"] for change in failed["changes"]} == {"failed"}
-    assert good.read_bytes() == before
+    assert before in [path.read_bytes() for path in (row.folder / "state/receipts").iterdir()]
     proxy.clear()
     # Our own signature tag may move, because a receipt of ours says that we wrote it.
     row.layout.signature_tag(image, payload=b'{"more": 1}')

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.digest import Digest
+from airgap.statements.dsse import open_bundle, sign_payload
+from airgap.statements.keys.open import open_key
+from airgap.statements.predicates import Audit
+from airgap.statements.statement import Statement
 from tests.parts.need import require_part
 from tests.worlds.cli_site import airgap, make_site
 from tests.worlds.site import CUT, GAP, Site
@@ -98,13 +103,49 @@ def test_a_log_that_was_cut_with_all_that_its_station_kept_shows_by_what_others_
     keep(path, 1)
     for kept in (site.folder / "store/airgap/statements").iterdir():
         kept.unlink()
-    said = airgap(site, "log", "verify", *STORE)
-    assert (said.code, "no signed statement was found" in said.err) == (0, True)
+    airgap(site, "log", "verify", *STORE).refused(4, "statement-missing", "a pull of ")
     handed = ("--statement", "media/signatures/exporter.sigstore.json")
     airgap(site, "log", "verify", *STORE, *handed).refused(4, "log-cut", "exporter.sigstore.json")
     path.unlink()
     airgap(site, "log", "verify", *STORE).refused(2, "no-log")
     airgap(site, "log", "verify", *STORE, *handed).refused(4, "log-cut")
+
+
+def test_every_statement_that_the_log_names_is_kept_or_missed(site: Site) -> None:
+    trust = ("--trust", "trust.yaml")
+    places = {path: path.read_bytes() for path in (site.folder / "state").rglob("*.sigstore.json")}
+    assert len(places) == 4  # two receipts, the audit, the newest of two accepted lists
+    for path, data in places.items():
+        path.unlink()
+        kind = "an a" if "receipts" not in str(path) else "a receipt"
+        airgap(site, "log", "verify", *INSIDE, *trust).refused(4, "statement-missing", kind)
+        (site.folder / "copy.json").write_bytes(data)
+        site.run("log", "verify", *INSIDE, *trust, "--statement", "copy.json")
+        path.write_bytes(data)
+    [receipt] = (site.folder / "state/receipts").glob("*.0001.*")
+    receipt.unlink()
+    said = airgap(site, "log", "verify", *INSIDE, *trust, "--json")
+    [missing] = json.loads(said.out)["missing"]
+    assert missing["action"] == "receipt"
+    airgap(site, "log", "lost", *INSIDE, str(Digest.of(b""))).refused(2, "not-missing")
+    site.run("log", "lost", *INSIDE, missing["digest"])
+    said = airgap(site, "log", "verify", *INSIDE, *trust)
+    assert (said.code, "1 statement that the log names: lost, as the log records" in said.err) == (0, True)
+    airgap(site, "log", "lost", *INSIDE, missing["digest"]).refused(2, "not-missing")
+
+
+def test_a_statement_that_the_log_does_not_name_is_told(site: Site) -> None:
+    path = site.folder / "state/log.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    # Signed as this station about something else than the line of the log says.
+    key = open_key(str(site.folder / "sovereign.key"), lambda: b"for tests", "")
+    [kept] = (site.folder / "state/statements").iterdir()
+    audit = Statement.parse(open_bundle(kept.read_bytes(), "").payload, "")
+    body = Audit("pass", deep=True, checked=7)
+    forged = Statement.of(audit.subject, body, signed_at=audit.signed_at, log_head=audit.log_head, role=audit.role)
+    (site.folder / "state/statements/audit-forged.sigstore.json").write_bytes(sign_payload(forged.payload, key))
+    airgap(site, "log", "verify", *INSIDE, "--trust", "trust.yaml").refused(4, "statement-not-logged")
+    assert path.read_bytes().splitlines(keepends=True) == lines
 
 
 def test_a_log_that_was_rewritten_damaged_or_torn(site: Site) -> None:

@@ -94,6 +94,27 @@ def test_files_of_the_same_kind_and_empty_ones_are_replaced(world: World) -> Non
     world.run(*SHOW, "run.log")
 
 
+def test_an_import_that_changed_nothing_leaves_the_receipt_that_says_what_changed(world: World) -> None:
+    assert world.run(*IMPORT, "receipt.json")["receipt"]  # the folder was copied: these are other destinations
+    first = (world.folder / "receipt.json").read_bytes()
+    for name in ("receipt.json", "copy.json"):
+        done = world.run(*IMPORT, name)
+        assert (done["receipt"], Path(done["standingReceipt"]).read_bytes()) == (False, first)
+        assert (world.folder / name).read_bytes() == first
+    assert "stands" in run_airgap([*IMPORT, "copy.json"], world.folder, PASSWORD).out
+    assert len([*(world.folder / "state/receipts").iterdir()]) == 2
+    # Where something is done, there is one more; and what a file held that is kept nowhere else is not replaced.
+    shutil.rmtree(world.folder / "inside/oci")
+    assert world.run(*IMPORT, "receipt.json")["receipt"]
+    assert first in [path.read_bytes() for path in (world.folder / "state/receipts").iterdir()]
+    shutil.rmtree(world.folder / "state/receipts")
+    assert "keeps no copy" in world.run(*IMPORT, "receipt.json", expect=2)["error"]
+    assert world.run(*IMPORT, "new.json")["receipt"]
+    world.run(*AUDIT, "report.json")
+    shutil.rmtree(world.folder / "state/statements")
+    assert "keeps no copy" in world.run(*AUDIT, "report.json", expect=2)["error"]
+
+
 def test_what_airgap_keeps_itself_is_not_replaced_by_hand(world: World) -> None:
     [kept] = (world.folder / "state/receipts").iterdir()
     before = kept.read_bytes()

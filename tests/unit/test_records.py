@@ -65,3 +65,18 @@ def test_a_number_that_cannot_be_followed_is_said(tmp_path: Path, number: object
     with pytest.raises(StoreError) as caught:
         records.next_sequence("bank", "main")
     assert (caught.value.code, path.read_bytes()) == ("bad-counter", before)
+
+
+def test_every_statement_is_kept_and_their_names_sort_by_age(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    said = [b"one", b"two", b"two", b"three", b"one"]
+    for bundle in said:
+        records.save_statement("audit", SUBJECT, bundle)
+        assert records.statement("audit", SUBJECT) == bundle
+    kept = sorted((tmp_path / "statements").iterdir())
+    assert [path.read_bytes() for path in kept] == [b"one", b"two", b"three", b"one"]
+    # The machine stopped after the newest got its number, and before its successor was there.
+    kept[-1].with_name(kept[-1].name.replace(".sig", ".0004.sig")).write_bytes(b"one")
+    records.save_statement("audit", SUBJECT, b"four")
+    names = [path.name.removeprefix(f"audit-{SUBJECT.hex}.") for path in sorted((tmp_path / "statements").iterdir())]
+    assert names == [*(f"000{number}.sigstore.json" for number in (1, 2, 3, 4)), "sigstore.json"]

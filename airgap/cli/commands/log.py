@@ -1,4 +1,4 @@
-"""`airgap log show|verify`."""
+"""`airgap log show|verify|lost`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.digest import Digest
+from airgap.base.errors import IntegrityError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
@@ -44,7 +46,7 @@ airgap log show                                     the log of `airgap sign`""",
         family,
         "verify",
         verify,
-        summary="check that a log is an unbroken chain, and that it contains the heads that signed statements name",
+        summary="check that a log is an unbroken chain, and that log and kept statements name each other",
         examples="""
 airgap log verify --store /srv/store --trust trust.yaml
 airgap log verify --sovereign sovereign.yaml --trust trust.yaml --statement receipt.json
@@ -60,6 +62,20 @@ only statements reveal that whole lines were removed from the end of a log: keep
         help="a signed statement of this station, in addition to those that it keeps; may be given more than once",
     )
     add_trust(parser, required=False)
+    parser = command(
+        family,
+        "lost",
+        lost,
+        summary="record that statements which `log verify` misses are lost for good, so that it only notes them",
+        examples="""
+airgap log lost sha256:9f3c1c5f0b6e3c7f5f5d6f4dbd3a0b1c2d3e4f5061728394a5b6c7d8e9f00112 --sovereign sovereign.yaml
+find out first why they are missing: a crash, a file that was removed; this cannot be undone""",
+    )
+    _add_which(parser)
+    parser.add_argument(
+        "line", nargs="+", type=_digest, metavar="DIGEST", help="a line of the log, as `log verify` shows it"
+    )
+    add_trust(parser, required=False)
 
 
 def _add_which(parser: Parser) -> None:
@@ -67,6 +83,13 @@ def _add_which(parser: Parser) -> None:
     chosen.add_argument("--log", type=Path, metavar="FILE", help="the log in this file")
     chosen.add_argument("--store", type=Path, metavar="DIR", help="the log of the station with this store")
     chosen.add_argument("--sovereign", type=Path, metavar="FILE", help="the log of this Sovereign (its resource)")
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return Digest(text)
+    except IntegrityError as error:
+        raise argparse.ArgumentTypeError(error.what) from None
 
 
 def _lines(text: str) -> int:
@@ -81,21 +104,22 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
 
     options = LogOptions(arguments.log, arguments.sovereign, arguments.store, last=arguments.last)
     found = read_log(options, context.surroundings(arguments))
-    documents = [
-        {
-            "time": utc_text(one.time),
-            "actor": one.actor,
-            "action": one.action,
-            "subjects": [str(subject) for subject in one.subjects],
-            "digest": str(one.digest),
-        }
-        for one in found.lines
-    ]
+    documents = [_document(one) for one in found.lines]
     rows = [("TIME", "ACTOR", "ACTION", "SUBJECTS"), *(_row(one) for one in found.lines)]
     context.result_lines(documents, table(rows))
     if found.broken is not None:
         raise found.broken
     return exits.DONE
+
+
+def _document(entry: LogLine) -> dict[str, Any]:
+    return {
+        "time": utc_text(entry.time),
+        "actor": entry.actor,
+        "action": entry.action,
+        "subjects": [str(subject) for subject in entry.subjects],
+        "digest": str(entry.digest),
+    }
 
 
 def _row(entry: LogLine) -> tuple[str, str, str, str]:
@@ -129,11 +153,41 @@ def verify(arguments: argparse.Namespace, context: Context) -> int:
         "statements": heads.statements,
         "heads": len(heads.named),
         "signaturesChecked": options.trust is not None,
+        "errors": [] if found.error is None else [found.error.as_dict()],
+        "missing": [_document(line) for line in found.missing],
+        "lost": [_document(line) for line in found.lost],
+        "replaced": [_document(line) for line in found.replaced],
     }
     text = f"{found.path}: {count(found.lines, 'line')}, an unbroken chain" + (
         f"; {count(len(heads.named), 'head')} of {count(heads.statements, 'signed statement')}, all found in the log"
         if heads.statements
         else ""
     )
-    context.result(document, text)
+    rows = [("MISSING", "STATEMENT", "ABOUT", "LINE OF THE LOG"), *map(_missing, found.missing)]
+    context.result(document, [text, *table(rows)] if found.missing else text)
+    for lines, why in (
+        (found.lost, "lost, as the log records"),
+        (found.replaced, "replaced by a later one about the same thing, as earlier versions did"),
+    ):
+        if lines:
+            context.note(f"note: {count(len(lines), 'statement')} that the log names: {why}")
+    if found.error is None:
+        return exits.DONE
+    context.note(f"airgap: {found.error}")
+    context.note(f"  next: {found.error.hint}")
+    return found.error.exit_code
+
+
+def lost(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap log lost`."""
+    from airgap.jobs.station_log import LogOptions, record_lost
+
+    options = LogOptions(arguments.log, arguments.sovereign, arguments.store, trust=arguments.trust)
+    found = record_lost(options, arguments.line, context.surroundings(arguments))
+    text = [f"recorded as lost: {one.action} of {utc_text(one.time)} about {one.subjects[0]}" for one in found]
+    context.result({"lost": [_document(one) for one in found]}, text)
     return exits.DONE
+
+
+def _missing(entry: LogLine) -> tuple[str, str, str, str]:
+    return utc_text(entry.time), entry.action, str(entry.subjects[0])[:19], str(entry.digest)

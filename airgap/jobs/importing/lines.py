@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from airgap.acceptance.open import Opened
 from airgap.base.errors import AbsentError, AirgapError, UnreachableError
@@ -24,6 +25,9 @@ class Imported:
     waits: bool = False
     """True while content is on a disc that is not attached yet; nothing has been published then."""
     receipt: bytes | None = None
+    """The receipt that was signed; `None` without a key, and where `standing` says it all."""
+    standing: Path | None = None
+    """The receipt of an earlier run, if this one changed nothing, so that no receipt was signed."""
     unkept: Mapping[str, AirgapError] = field(default_factory=dict)
     """The destinations that did not accept the list of accepted deliveries, with the errors."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from airgap.acceptance.open import Opened
 from airgap.base.digest import Digest
@@ -25,6 +26,7 @@ from airgap.jobs.importing.lines import Imported
 from airgap.kinds.table import kind_of
 from airgap.statements.accepted_state import Standing
 from airgap.statements.predicates import Receipt
+from airgap.statements.trust import VerifiedStatement
 from airgap.station import receipts
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile
@@ -135,10 +137,19 @@ def run_import(
     # 5. Add the Sovereign's signatures to those of upstream.
     if countersigner is not None:
         countersigner.run(planned.work.at_registries, opened.admitted.reports, jobs, progress)
-    # 6. Sign the receipt.
+    # 6. Sign the receipt, unless those that are kept say the same.
     if station is not None:
-        planned.receipt = station.sign(opened.media.digest, _receipt(planned))
+        body, kept = _receipt(planned), _kept(planned, ledger, station)
+        index = receipts.standing(body, [receipts.receipt_of(verified) for _, verified in kept])
+        planned.standing = None if index is None else kept[index][0]
+        planned.receipt = station.sign(opened.media.digest, body) if planned.standing is None else None
     return planned
+
+
+def _kept(done: Imported, ledger: Ledger, station: Signatory) -> list[tuple[Path, VerifiedStatement]]:
+    """The receipts of earlier runs that are trusted, from the oldest to the newest."""
+    every = receipts.believed(ledger.records.folder, ledger.trust, station.clock(), ledger.file.load)
+    return [one for one in every if one[1].statement.subject == done.opened.media.digest]
 
 
 def _compare(planned: Imported, lines: Sequence[AnyLine], jobs: int) -> None:
