@@ -13,7 +13,7 @@ from airgap.resources.parts import FOLDER, PLACE, RELATIVE, RESOURCE_NAME, Acces
 from airgap.resources.problems import quoted
 from airgap.resources.references import git_complaint, url_complaint
 from airgap.resources.resource import Resource
-from airgap.resources.shapes import Choice, ListOf, MapOf, Place, Text, path
+from airgap.resources.shapes import Choice, Flag, ListOf, MapOf, Place, Text, path
 
 _EXAMPLE = """\
 metadata:
@@ -203,7 +203,15 @@ class GitConfig:
             Text("an organization, such as catalog", pattern="^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"),
             "a map from the beginning of an original name to an organization",
             least=1,
-        )
+        ),
+        "Each must exist, unless `create` is true.",
+    )
+    create: bool = spec(
+        Flag(),
+        "true: an import creates organizations that are missing; the account needs the right to do so. By default a "
+        "missing organization is an error, because its name may be misspelt. airgap never creates projects of a "
+        "registry, nor buckets.",
+        default=False,
     )
     host: HostConfig = inline(Access, default=HostConfig())
 
@@ -213,7 +221,7 @@ class GitConfig:
             return replace(self, url=_base_url(at, "url", path=True))
         complaint = git_complaint(self.url)
         at.bad(complaint, "url")
-        for name in ("credentials", "caFile", "allowedHosts", "plainHTTP"):
+        for name in ("credentials", "caFile", "allowedHosts", "plainHTTP", "create"):
             if name in at.value:
                 at.bad(f"{quoted(self.url)} is a folder, which does not use this field; remove it", name)
         return self if complaint else replace(self, url=str(at.reader.path((*at.steps, "url"), self.url)))

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+import requests
 
 from airgap.base.errors import AirgapError, InputError, UpstreamError
 from airgap.base.progress import Silent
@@ -36,6 +37,7 @@ class Sovereign:
     def __init__(self, gitea: Gitea, tmp_path: Path, scopes: tuple[str, ...] = IMPORTER) -> None:
         self.gitea = gitea
         self.tmp = tmp_path
+        self.create = True
         self.org = f"org-{secrets.token_hex(4)}"
         self.secret = gitea.token(scopes)
         (tmp_path / "token").write_text(self.secret + "\n")
@@ -46,7 +48,7 @@ class Sovereign:
         """As a new process would make it."""
         host = HostConfig(credentials or Credentials(token_file=self.tmp / "token"))
         client = Client({self.gitea.url.removeprefix("http://"): host}, zone="gap")
-        config = GitConfig(url=self.gitea.url, organizations={"example.org": self.org}, host=host)
+        config = GitConfig(url=self.gitea.url, organizations={"example.org": self.org}, create=self.create, host=host)
         return GitDestination(config, client, self.tmp / "inside", Run(Silent(), jobs=2))
 
     def form(self, work: Work, *names: str, lfs: bool = False) -> Refs:
@@ -276,6 +278,20 @@ def test_missing_rights_say_so(inside: Sovereign, gitea: Gitea, work: Work) -> N
     with pytest.raises(AirgapError) as caught:
         inside.destination().plan(form)
     assert caught.value.code == "unauthorized"
+
+
+def test_a_misspelt_organization_is_refused_and_not_made(inside: Sovereign, work: Work) -> None:
+    inside.create = False
+    form = inside.form(work)
+    with pytest.raises(UpstreamError, match="git-no-organization") as caught:
+        inside.destination().plan(form)
+    assert "create: true" in caught.value.hint
+    error = inside.destination().transfer([form])["thing"]
+    assert error.code == "git-no-organization"
+    with pytest.raises(requests.HTTPError, match="404"):
+        inside.gitea.api("GET", f"/orgs/{inside.org}")
+    inside.gitea.new_org(inside.org)
+    assert {one.outcome for one in inside.carry(form)} == {ChangeOutcome.WRITTEN}
 
 
 def test_a_user_who_has_the_organizations_name(inside: Sovereign, work: Work) -> None:

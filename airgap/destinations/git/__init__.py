@@ -78,12 +78,18 @@ class GitDestination:
 
     def expected(self, refs: Refs) -> Sequence[Change]:
         """See `Destination.expected`. Only the server knows which refs it refuses, so this is the plan."""
-        return self.plan(refs)
+        place = self._place_of(refs)
+        return self._planned(refs, place, place.look())
 
     def plan(self, refs: Refs) -> Sequence[Change]:
         """See `Destination.plan`. Checks that a branch only moves forward if that is cheap."""
         place = self._place_of(refs)
         present = place.look()
+        if present is None and not isinstance(place, FolderPlace) and self._api is not None:
+            self._api.check_organization(check_name(place.at)[0])
+        return self._planned(refs, place, present)
+
+    def _planned(self, refs: Refs, place: GitPlace, present: Listing | None) -> Sequence[Change]:
         changes = verdicts.plan_refs(refs, place, present, self._run)
         moving = any(change.outcome is ChangeOutcome.MOVED for change in changes)
         # An audit against a lock has no bundles: it only needs the present state.
@@ -165,7 +171,7 @@ class GitDestination:
 
     @cached_property
     def _api(self) -> GiteaApi | None:
-        api = GiteaApi(self._client, self.url, self._auth)
+        api = GiteaApi(self._client, self.url, self._auth, create=self._config.create)
         return api if api.there() else None
 
     def _place_of(self, refs: Refs) -> GitPlace:

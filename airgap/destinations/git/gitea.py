@@ -56,10 +56,13 @@ def check_name(at: str) -> tuple[str, str]:
 class GiteaApi:
     """The API below `url` (the address of Gitea itself). Thread-safe."""
 
-    def __init__(self, client: Client, url: str, auth: Auth | None) -> None:
+    def __init__(self, client: Client, url: str, auth: Auth | None, *, create: bool = False) -> None:
+        """With `create`, organizations that are missing are created together with a repository."""
         self._client = client
         self._url = f"{url}/api/v1"
         self._auth = auth
+        self._create_missing = create
+        self._found: set[str] = set()
 
     def there(self) -> bool:
         """True if the server is a Gitea. The request has no login, because that would need one more permission.
@@ -95,8 +98,23 @@ class GiteaApi:
             )
         return read_repo(document)
 
+    def check_organization(self, name: str) -> None:
+        """Checks that an organization exists or may be created. Each is asked for once.
+
+        Raises `UpstreamError` (`git-no-organization`). A token without read:organization cannot ask: then it counts as
+        existing, and `create` will tell.
+        """
+        if name not in self._found and not self._create_missing and self.organization(name) is False:
+            raise self._no_organization(name, "", 404)
+        self._found.add(name)
+
+    def organization(self, name: str) -> bool | None:
+        """True if the organization exists and is visible to this account; `None` if the account may not ask."""
+        status = self._call("GET", f"/orgs/{name}", None, (200, 403, 404)).status
+        return {200: True, 404: False}.get(status)
+
     def create(self, at: str, branch: str, object_format: str) -> None:
-        """Creates a private repository, and its organization if that is missing and the account may create it."""
+        """Creates a private repository, and its organization if that is missing, allowed (`create`) and permitted."""
         organization, name = check_name(at)
         body: dict[str, Any] = {"name": name, "private": True, "auto_init": False}
         if branch:
@@ -105,6 +123,8 @@ class GiteaApi:
             body["object_format_name"] = object_format
         answer = self._create(organization, body)
         if answer.status == 404:
+            if not self._create_missing:
+                raise self._no_organization(organization, "", 404)
             self._create_organization(organization)
             answer = self._create(organization, body)
         if answer.status == 409 and self.repo(at) is None:
@@ -128,13 +148,18 @@ class GiteaApi:
         answer = self._call("POST", "/orgs", body, (201, 403, 422))
         if answer.status == 201:
             return
-        raise UpstreamError(
-            "git-no-organization",
-            f"organization {name}: missing, and cannot be created: {_message(answer)}",
-            "create it in Gitea (no user may have that name), or let this account create organizations",
-            answer.status,
-            side="destination",
-        )
+        raise self._no_organization(name, f", and cannot be created: {_message(answer)}", answer.status)
+
+    def _no_organization(self, name: str, why: str, status: int) -> UpstreamError:
+        if self._create_missing:
+            hint = "create it in Gitea (no user may have that name), or let this account create organizations"
+        else:
+            hint = (
+                "correct git.organizations in the Sovereign resource, or create the organization in Gitea (+, New "
+                "Organization) and add the account to it. If imports should create organizations: `create: true`"
+            )
+        what = f"organization {name}: missing at the Git server, or hidden from this account{why}"
+        return UpstreamError("git-no-organization", what, hint, status, side="destination")
 
     def actions_off(self, at: str) -> None:
         """Switches Actions off; otherwise a push would run the workflows in it. Raises `UpstreamError`."""
