@@ -8,14 +8,14 @@ from datetime import datetime
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import utc_text
-from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.content.lock_finding import CHECK
 from airgap.resources.load import load_waiver
 from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.signatures.scanner_report import Report
 from airgap.statements.predicates import Pull
 from airgap.statements.statement import Statement
-from airgap.statements.verdict import WAIVED, Verdict, objection
+from airgap.statements.verdict import WAIVED, CheckResult, Verdict, finding_objection, objection
 
 SCAN_AGAIN = "have the station scan the lock and cut the delivery again: airgap scan, then airgap bundle"
 
@@ -51,8 +51,8 @@ def check_verdict(
     `statements` are newest first; `roots` are those of the delivery, by item name; `waivers` are files by their digest;
     `approved` raises an error unless a trusted security-officer signed one.
 
-    1. Each item has a judgement that says pass, and each of its checks passed or is lifted by a waiver:
-       `verdict-failed`.
+    1. Each item has a judgement that says pass, and each of its checks passed or is lifted by a waiver, as is each
+       finding of the lock: `verdict-failed`.
     2. The judgement is about the root that the lock has and the delivery contains: `verdict-mismatch`.
     3. Each waiver that it names is in the evidence (`waiver-missing`), is approved (`waiver-unapproved`), was valid
        when the verdict was signed (`waiver-expired`), and applies to those checks of those items (`waiver-mismatch`).
@@ -74,6 +74,9 @@ def check_verdict(
                     f"lock {lock.name!r}: {item.kind} {item.name!r}: {found.what}",
                     SCAN_AGAIN,
                 )
+        lacking = finding_objection(body, lock)
+        if lacking is not None:
+            raise TrustError(lacking.code, f"lock {lock.name!r}: {lacking.what}", SCAN_AGAIN)
         # 3.
         _check_waivers(lock, body, statement.signed_at, waivers, approved)
 
@@ -105,16 +108,47 @@ def _check_waivers(
             )
             raise _waiver_refused("waiver-mismatch", used.digest, what)
     for item in lock.items:
-        _check_covered(item, verdict, found)
+        _check_covered(verdict.items[item.name].checks, f"{item.kind} {item.name!r}", found)
+    _check_covered(verdict.findings, f"lock {lock.name!r}", found)
 
 
-def _check_covered(item: Item, verdict: Verdict, found: Mapping[Digest, Waiver]) -> None:
-    for check in verdict.items[item.name].checks:
+def _check_covered(checks: Sequence[CheckResult], of: str, found: Mapping[Digest, Waiver]) -> None:
+    for check in checks:
         if check.outcome != WAIVED or check.waiver is None:
             continue
         if check.subject is None or not found[check.waiver].covers(check.check, check.subject):
-            what = f"it does not waive the check {check.check!r} of {item.kind} {item.name!r}"
+            what = f"it does not waive the check {check.check!r} of {of}"
             raise _waiver_refused("waiver-mismatch", check.waiver, what)
+
+
+def check_findings(
+    lock: Lock, files: Mapping[Digest, bytes], approved: Callable[[Digest], None], created: datetime
+) -> None:
+    """Checks that waivers in the evidence accept everything that a lock lacks of its request, verdict or not.
+
+    `files` are waivers by their digest. One counts if it is approved (`approved` raises an error otherwise) and was
+    valid when the delivery was `created`. Raises `TrustError` (`finding-not-waived`).
+    """
+    counting, refused = list[Waiver](), list[str]()
+    for digest, data in files.items() if lock.findings else ():
+        try:
+            approved(digest)
+        except TrustError as error:
+            refused.append(error.what)
+            continue
+        waiver = read_waiver(data)
+        if not waiver.expired(created):
+            counting.append(waiver)
+    for finding in lock.findings:
+        if not any(one.covers(CHECK, finding.digest) for one in counting):
+            why = "".join(f"; {one}" for one in refused[:1])
+            raise TrustError(
+                "finding-not-waived",
+                f"lock {lock.name!r} lacks something, and no waiver in the delivery accepts it: {finding.item}: "
+                f"{finding.detail} [{finding.code}], finding {finding.digest}{why}",
+                "have a waiver of this finding approved, and the delivery cut again with it; at the station that will "
+                "scan it, `airgap import --store` lets it in",
+            )
 
 
 def carried_reports(lock: Lock, statements: Sequence[Statement], files: Mapping[Digest, bytes]) -> Iterator[Report]:

@@ -116,17 +116,18 @@ def accept(
     restore: bool = False,
     streams: Sequence[str] | None = None,
     state_folder: Path | None = None,
+    judges: bool = False,
 ) -> Opened:
     """Runs a delivery through every step of `Acceptance`. Writes nothing.
 
-    `state_folder` may contain a spool of an unfinished import; `streams` are as in `Acceptance`. Reads AIRGAP.json,
-    the signatures and evidence.tar: small files, whatever the delivery's size. Raises `TrustError`, `IntegrityError`,
-    `InputError`, `NotFoundError`.
+    `state_folder` may contain a spool of an unfinished import; `streams` and `judges` are as in `Acceptance`. Reads
+    AIRGAP.json, the signatures and evidence.tar: small files, whatever the delivery's size. Raises `TrustError`,
+    `IntegrityError`, `InputError`, `NotFoundError`.
     """
     if state_folder is not None:
         folders = with_unfinished(folders, state_folder, state, restore=restore)
     media = open_media(folders)
-    acceptance = Acceptance(trust, state, sovereign=sovereign, now=now, restore=restore, streams=streams)
+    acceptance = Acceptance(trust, state, sovereign=sovereign, now=now, restore=restore, streams=streams, judges=judges)
     acceptance.check_signatures(media.index_bytes, media.signatures)
     index = acceptance.read_index(Index.decode)
     acceptance.check_journey(index.journey)

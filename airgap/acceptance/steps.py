@@ -30,7 +30,7 @@ from typing import TypeVar
 
 from airgap.acceptance.beliefs import Beliefs
 from airgap.acceptance.journey import check_due, check_new_times, check_stream, check_times
-from airgap.acceptance.locks import carried_reports, check_pull, check_verdict
+from airgap.acceptance.locks import carried_reports, check_findings, check_pull, check_verdict
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
@@ -96,11 +96,12 @@ class Acceptance:
         now: datetime,
         restore: bool = False,
         streams: Sequence[str] | None = None,
+        judges: bool = False,
     ) -> None:
         """Step 1. `sovereign` is the name in the Sovereign resource; `restore` lets accepted deliveries in again.
 
         `streams` are those that the Sovereign declares: see `check_stream`. With `None`, neither stream nor number is
-        judged, for callers that have no state.
+        judged, for callers that have no state. `judges` is true for a station, which judges findings of locks itself.
 
         Raises `TrustError`: the errors of `key_ring`, `wrong-trust`, `clock-behind`.
         """
@@ -121,6 +122,7 @@ class Acceptance:
                 "set the clock; with a wrong clock, expiry and key validity cannot be checked",
             )
         self._trust, self._state, self._now, self._restore, self._streams = trust, state, now, restore, streams
+        self._judges = judges
         self._next = _Step.SIGNATURES
         self._index = b""
         self._digest = Digest.of(b"")
@@ -233,7 +235,7 @@ class Acceptance:
 
         `roots` are AIRGAP.json's `contents.roots`, by item name. A verdict counts even if none is required. Raises
         `TrustError`: the errors of `verify_bundle`, `statement-missing`, `pull-incomplete`, the errors of
-        `check_times`, `check_verdict` and `carried_reports`.
+        `check_times`, `check_verdict`, `check_findings` and `carried_reports`.
         """
         with self._step(_Step.STATEMENTS, _Step.ADMIT):
             beliefs, found = self._beliefs, {Digest.of(data): data for data in waivers}
@@ -252,6 +254,8 @@ class Acceptance:
                 check_pull(lock, beliefs.about("pull", lock.digest))
                 verdicts = beliefs.about("verdict", lock.digest)
                 check_verdict(lock, verdicts, roots, found, beliefs.require_approval)
+                if not self._judges and self._journey is not None:
+                    check_findings(lock, found, beliefs.require_approval, self._journey.created)
                 self._reports |= {one.subject: one for one in carried_reports(lock, verdicts, files)}
 
     def admit(self) -> Admitted:

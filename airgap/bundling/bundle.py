@@ -14,8 +14,8 @@ from airgap.base.disk import check_free, held, write_below, write_durably
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.places import check_unlinked
 from airgap.base.progress import Progress
-from airgap.bundling.evidence import ApprovalFile, CarriedRoot, make_evidence
-from airgap.bundling.gate import check_pulled, check_scanned
+from airgap.bundling.evidence import ApprovalFile, Approved, CarriedRoot, make_evidence
+from airgap.bundling.gate import check_findings, check_pulled, check_scanned
 from airgap.content.graph import Descriptor, Node, by_platform, walk
 from airgap.content.item import Item
 from airgap.content.lock import Lock
@@ -63,6 +63,8 @@ class BundleOrder:
     """True if locks may cross without a verdict, to a station that will judge them."""
     trust_roots: tuple[CarriedRoot, ...] = ()
     """Trust roots to include; on the far side, the security-officer's approval adds them."""
+    waivers: tuple[Approved, ...] = ()
+    """Waivers of findings in locks that have no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +166,12 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
     check_pulled(order.locks, found, records)
     judged = _judged(order, records, station)
     check_scanned(order.locks, found, records, station.clock(), demanded=judged)
+    given = [one.waiver for one in order.waivers]
+    check_findings(order.locks, records, given, station.clock(), unscanned=order.unscanned)
     # 2. Its place in the volumes.
     named = [(item.name, root) for item, root in selected.roots]
     plan = plan_volumes(selected.blobs, named, order.volume_size)
-    evidence_bytes, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots)
+    evidence_bytes, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots, order.waivers)
     with held(order.folder):
         # 3. Free space.
         journal = BundleJournal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")

@@ -17,6 +17,7 @@ from airgap.bundling.gate import recorded
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE
+from airgap.resources.waiver import Waiver
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement, article, predicate_type
@@ -42,6 +43,15 @@ class ApprovalFile:
 
     lock: Digest
     bundle: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A waiver that counts, with the approval that makes it count."""
+
+    waiver: Waiver
+    approval: bytes
+    """The bundle."""
 
 
 def beside(lock: Path) -> list[Path]:
@@ -128,17 +138,19 @@ def make_evidence(
     records: Records,
     approvals: Sequence[ApprovalFile] = (),
     trust_roots: Sequence[CarriedRoot] = (),
+    accepted: Sequence[Approved] = (),
 ) -> tuple[bytes, tuple[tuple[str, Digest], ...]]:
     """Builds evidence.tar, and the list of its statements for the index.
 
     For each verdict it includes the waivers that the verdict names, with their approvals, because the reader judges
-    them again; its trust roots, so that the far side can add them; and the scanner reports that it names. Raises
-    `InputError` (`evidence-too-large`).
+    them again; its trust roots, so that the far side can add them; and the scanner reports that it names. `accepted`
+    are waivers of findings in locks without a verdict. Raises `InputError` (`evidence-too-large`).
     """
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
     statements: dict[Digest, str] = {}
     verdicts = [recorded(records, lock, Verdict) for lock in locks]
-    waivers = list({used.digest: None for one in verdicts if one for used in one.waivers})
+    given = {one.waiver.digest: one for one in accepted}
+    waivers = list({used.digest: None for one in verdicts if one for used in one.waivers} | dict.fromkeys(given))
     for kind in RECORDED:
         subjects = [lock.digest for lock in locks]
         for subject in [*subjects, *waivers] if kind == "approval" else subjects:
@@ -146,13 +158,15 @@ def make_evidence(
             if kind == "approval":
                 found += records.received(kind, subject)
                 found += [approval.bundle for approval in approvals if approval.lock == subject]
+                found += [given[subject].approval] if subject in given else []
             for bundle in found:
                 if bundle is not None:
                     digest = Digest.of(bundle)
                     files[f"statements/{digest.hex}{SUFFIX}"] = bundle
                     statements.setdefault(digest, predicate_type(kind))
     for waiver in waivers:
-        files[f"{WAIVERS}{waiver.hex}.yaml"] = records.waiver(waiver) or b""
+        own = given[waiver].waiver.raw if waiver in given else records.waiver(waiver)
+        files[f"{WAIVERS}{waiver.hex}.yaml"] = own or b""
     files |= root_files([*trust_roots, *_judged_by(verdicts, records)])
     for report in {named.digest: None for one in verdicts if one for named in one.reports}:
         files[f"{REPORTS}{report.hex}.json"] = records.report(report) or b""

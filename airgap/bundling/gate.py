@@ -14,10 +14,12 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, PolicyError, StoreError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
+from airgap.content.lock_finding import CHECK
+from airgap.resources.waiver import Waiver
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.predicates import Predicate, Pull
 from airgap.statements.statement import Statement
-from airgap.statements.verdict import Verdict, objection
+from airgap.statements.verdict import Verdict, finding_objection, objection
 from airgap.station.files import Records
 
 B = TypeVar("B", bound=Predicate)
@@ -85,6 +87,10 @@ def check_scanned(
                     if found.code == "verdict-failed"
                     else _AGAIN["verdict"],
                 )
+        lacking = finding_objection(body, lock)
+        if lacking is not None:
+            hint = f"have a waiver approved that accepts it, then {_AGAIN['verdict']} with --waiver"
+            raise PolicyError(lacking.code, f"lock {lock.name!r}: {lacking.what}", hint)
         _check_needed(lock, body, records, now)
         judged, pulled = _recorded(records, lock, Verdict), _recorded(records, lock, Pull)
         if judged is not None and pulled is not None and judged.signed_at + CLOCK_SKEW < pulled.signed_at:
@@ -94,6 +100,28 @@ def check_scanned(
                 f"{utc_text(judged.signed_at)}",
                 _AGAIN["verdict"],
             )
+
+
+def check_findings(
+    locks: Sequence[Lock], records: Records, waivers: Sequence[Waiver], now: datetime, *, unscanned: bool
+) -> None:
+    """Checks that waivers accept what locks without a verdict lack of their requests.
+
+    A verdict says it of its lock (`check_scanned`). With `unscanned`, a station will judge it. Raises `PolicyError`
+    (`finding-not-waived`), `StoreError`.
+    """
+    for lock in locks:
+        if unscanned or recorded(records, lock, Verdict) is not None:
+            continue
+        for finding in lock.findings:
+            if not any(one.covers(CHECK, finding.digest) and not one.expired(now) for one in waivers):
+                raise PolicyError(
+                    "finding-not-waived",
+                    f"lock {lock.name!r} lacks something, and no waiver accepts it: {finding.item}: {finding.detail} "
+                    f"[{finding.code}], finding {finding.digest}",
+                    "have a Waiver approved with `checks: [finding]` and this digest, and pass it with --waiver; "
+                    "or correct the request, and lock it again without --partial",
+                )
 
 
 def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) -> None:

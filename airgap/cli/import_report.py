@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from airgap.acceptance.open import Opened
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.words import count, human, table
 from airgap.content.forms import Change, ChangeOutcome
+from airgap.content.lock_finding import LockFinding, finding_lines, findings_json
 from airgap.jobs.import_store import Taken
 from airgap.jobs.importing.lines import Imported
 from airgap.signatures.scanner_report import VULNERABILITIES
@@ -31,10 +33,11 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         ]
         + [error.as_dict() | {"item": "", "destination": url} for url, error in done.unkept.items()],
         "missingVolumes": done.missing_volumes,
+        "findings": findings_json(_lacking(done.opened)),
         "receipt": done.receipt is not None,
         "standingReceipt": None if done.standing is None else str(done.standing),
     }
-    context.result(document, [*_tables(done), *_summary(done, dry_run=dry_run)])
+    context.result(document, [*_tables(done), *finding_lines(_lacking(done.opened)), *_summary(done, dry_run=dry_run)])
     for line in done.failed:
         context.note(f"airgap: {line.form.item} at {line.destination.url}: {line.error}")
         if line.error is not None and line.error.hint:
@@ -43,6 +46,11 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         context.note(f"airgap: the list of accepted deliveries at {url}: {error}")
         context.note(f"  next: {error.hint or 'correct that'}; then run the same command again")
     return _exit(done, dry_run=dry_run)
+
+
+def _lacking(opened: Opened) -> list[LockFinding]:
+    """What the locks of a delivery lack of their requests, each once."""
+    return list(dict.fromkeys(found for lock in opened.locks for found in lock.findings))
 
 
 def _tables(done: Imported) -> list[str]:
@@ -120,6 +128,7 @@ def report_store(taken: Taken, store: Path, context: Context, *, dry_run: bool) 
             for one in taken.kept
         ],
         "missingVolumes": taken.missing_volumes,
+        "findings": findings_json(_lacking(taken.opened)),
     }
     lines = [
         ("dry run, nothing was written: " if dry_run else "")
@@ -135,6 +144,7 @@ def report_store(taken: Taken, store: Path, context: Context, *, dry_run: bool) 
             "not needed again"
         )
     lines += [f"  {one.name}: not moved: {one.reason}" for one in taken.kept]
+    lines += finding_lines(_lacking(taken.opened))
     for path in taken.locks:
         lines += [f"  {path}", f"    next: airgap scan {path} --store {store} …"]
     context.result(document, lines)

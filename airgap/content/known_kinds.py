@@ -6,13 +6,14 @@ query: callers need not load it, and commands that read no lock do not load it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from airgap.content.item import Item
+    from airgap.content.lock_finding import LockFinding
 
 TABLE = "airgap.kinds.table"
 
@@ -46,6 +47,9 @@ class LockedKind(Protocol):
 
     def check_item(self, item: Item, where: str) -> None:
         """Checks what `item_fields` cannot express. Raises `InputError` (`bad-lock`)."""
+
+    def findings(self, item: Item) -> Sequence[LockFinding]:
+        """What an item of a lock lacks of what was asked, as its own fields tell."""
 
 
 _KINDS: dict[str, LockedKind] = {}

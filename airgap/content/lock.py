@@ -6,7 +6,7 @@ Canonical JSON, items sorted by kind and name, without a time. Format: docs/form
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ from airgap.content import known_kinds
 from airgap.content.bound import check_locked
 from airgap.content.graph import MAX_MEDIA_TYPE, Descriptor
 from airgap.content.item import PHASES, Attached, Item, LockedFile
+from airgap.content.lock_finding import CODE, MAX_DETAIL, MAX_FINDINGS, MAX_FOUND_ITEM, LockFinding
 from airgap.content.reference import check_tag
 
 API_VERSION = "airgap.openova.io/v1alpha1"
@@ -45,12 +46,15 @@ class Lock:
 
     name: str
     items: tuple[Item, ...]
+    findings: tuple[LockFinding, ...] = ()
+    """What the request asks for and the lock lacks, sorted. A waiver has to accept each of them."""
 
     @classmethod
-    def of(cls, name: str, items: Iterable[Item]) -> Lock:
-        """Sorts `items`. Raises `InputError` (`duplicate-name`) if two items have the same name.
+    def of(cls, name: str, items: Iterable[Item], findings: Iterable[LockFinding] = ()) -> Lock:
+        """Sorts `items` and `findings`, and adds what kinds find in the items.
 
-        Names are unique across all kinds, because statements and receipts refer to items by name alone.
+        Raises `InputError` (`duplicate-name`) if two items have the same name, (`too-many-findings`). Names are unique
+        across all kinds, because statements and receipts refer to items by name alone.
         """
         ordered = sorted(items, key=lambda item: (item.kind, item.name))
         seen: dict[str, Item] = {}
@@ -62,7 +66,12 @@ class Lock:
                     f"two items are called {item.name!r}: {other.kind} {other.source} and {item.kind} {item.source}",
                     "give one of them another `name:` in the request",
                 )
-        return cls(name, tuple(ordered))
+        within = (found for item in ordered for found in _kind_findings(item))
+        every = tuple(sorted({*findings, *within}))
+        if len(every) > MAX_FINDINGS:
+            what = f"lock {name!r}: {len(every)} findings, at most {MAX_FINDINGS}"
+            raise InputError("too-many-findings", what, "correct the request, or leave out what cannot be locked")
+        return cls(name, tuple(ordered), every)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
@@ -72,6 +81,7 @@ class Lock:
             "kind": "Lock",
             "metadata": {"name": self.name},
             "items": items,
+            **({"findings": [one.as_dict() for one in self.findings]} if self.findings else {}),
         }
 
     def encode(self) -> bytes:
@@ -128,15 +138,43 @@ def _fields(value: Any, always: Set[str], maybe: Set[str], where: str) -> Fields
     return Fields.of(value, always, where, _bad, maybe)
 
 
-def _document(document: Any, where: str) -> tuple[str, list[Item]]:
+def _kind_findings(item: Item) -> Iterable[LockFinding]:
+    kind = known_kinds.find(item.kind)
+    return () if kind is None else kind.findings(item)
+
+
+def _document(document: Any, where: str) -> tuple[str, list[Item], list[LockFinding]]:
     if not isinstance(document, dict) or document.get("kind") != "Lock":
         raise ValueError("its kind is not Lock")
-    top = _fields(document, {"apiVersion", "kind", "metadata", "items"}, frozenset(), where)
+    top = _fields(document, {"apiVersion", "kind", "metadata", "items"}, {"findings"}, where)
     version = top.text("apiVersion", MAX_NAME)
     if version != API_VERSION:
         raise InputError("bad-lock", f"{where}: got {version:.80} Lock, expected {API_VERSION} Lock", _NEWER)
     name = _fields(top.values["metadata"], {"name"}, frozenset(), f"{where}: metadata").text("name", MAX_NAME)
-    return name, [_item(value, where) for value in top.items("items")]
+    items = [_item(value, where) for value in top.items("items")]
+    return name, items, _findings(top, items, where) if top.has("findings") else []
+
+
+def _findings(top: Fields, items: Sequence[Item], where: str) -> list[LockFinding]:
+    """The findings. Those about an item of the lock are what its kind finds in it: no more, and no other."""
+    values = top.items("findings")
+    if not 1 <= len(values) <= MAX_FINDINGS:
+        raise _bad(f"{where}: findings: got {len(values)}, expected 1 to {MAX_FINDINGS}, or no such field")
+    found = [_finding(value, f"{where}: findings[{n}]") for n, value in enumerate(values)]
+    names = {item.name for item in items}
+    within = {one for item in items for one in _kind_findings(item)}
+    stray = next((one for one in found if one.item in names and one not in within), None)
+    if stray is not None:
+        raise _bad(f"{where}: findings: {stray.code} about {stray.item!r:.80}, but this item does not say so")
+    return found
+
+
+def _finding(value: Any, where: str) -> LockFinding:
+    read = _fields(value, {"item", "code", "detail"}, frozenset(), where)
+    code = read.text("code", MAX_NAME)
+    if not CODE.match(code):
+        raise _bad(f"{where}: code: got {code!r:.80}, expected a code such as not-found")
+    return LockFinding(read.text("item", MAX_FOUND_ITEM), code, read.text("detail", MAX_DETAIL))
 
 
 _DESCRIPTOR = frozenset({"mediaType", "digest", "size"})

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from airgap.base.errors import TrustError
+from airgap.base.errors import InputError, TrustError
 from airgap.base.places import check_folder
 from airgap.bundling.bundle import DEFAULT_LIFE, BundleOrder, Cut, cut_delivery, select
-from airgap.bundling.evidence import beside, read_approval
+from airgap.bundling.evidence import Approved, beside, read_approval
+from airgap.content.lock_finding import finding_note
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.jobs.trust_roots import carried_roots
+from airgap.judgement.waivers import read_waivers
 from airgap.resources.load import load_trust
+from airgap.resources.trust import Trust
 from airgap.station.files import store_records
 from airgap.store.layout import Layout
 
@@ -48,6 +51,8 @@ class BundleOptions:
     """The Trust resource of the receiving side: a key that it does not accept in this role is refused."""
     unscanned: bool = False
     """Accept locks without a verdict, for a station that will judge them."""
+    waivers: tuple[Path, ...] = ()
+    """Waivers of findings in locks without a verdict, each with its approval next to it; they require `trust`."""
 
 
 def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
@@ -84,8 +89,22 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
         tuple(read_approval(path, locks) for path in approvals),
         unscanned=options.unscanned,
         trust_roots=carried_roots(options.trust_roots),
+        waivers=tuple(_waivers(options, trust, surroundings)),
     )
+    for lock in locks:
+        if lock.findings:
+            surroundings.note(f"note: {finding_note(lock.name, lock.findings)}")
     # 4.
     check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
     # 5.
     return cut_delivery(order, layout, records, signatory, surroundings.progress())
+
+
+def _waivers(options: BundleOptions, trust: Trust | None, surroundings: Surroundings) -> list[Approved]:
+    if trust is None:
+        if options.waivers:
+            what = "bundle: --waiver requires --trust"
+            hint = "pass --trust FILE: the Trust resource says whose approval of a waiver is accepted"
+            raise InputError("usage", what, hint)
+        return []
+    return read_waivers(options.waivers, (), trust, surroundings.clock())

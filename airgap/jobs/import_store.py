@@ -108,6 +108,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
         restore=options.restore,
         streams=(),  # a station declares none: its first stream, and those that a security-officer approved
         state_folder=ledger.records.folder,
+        judges=True,
     )
     for note in (*opened.admitted.notes, *_left_here(opened)):
         surroundings.note(f"note: {note}")

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from airgap.base.places import check_file
 from airgap.base.progress import Progress
 from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.content.lock_finding import LockFinding
+from airgap.jobs.lock_partial import can_be_left_out, hinted, left_out, unusable
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.kind import Kind
 from airgap.kinds.table import kind_named, kind_of, wanted
-from airgap.resources.load import load_request
-from airgap.resources.request import Request
+from airgap.resources.load import load_partial_request, load_request
+from airgap.resources.request import Request, Unusable
 from airgap.resources.upstreams import Upstreams
 from airgap.store.locate import Reach
 
@@ -46,6 +48,8 @@ class LockOptions:
     """Names of items that are resolved again, `ALL` for every one."""
     upstreams: Path | None = None
     """The Upstreams resource: how to reach each host. It takes precedence over one in the request's file."""
+    partial: bool = False
+    """Record what cannot be locked as findings of the lock, instead of refusing it."""
     jobs: int = DEFAULT_JOBS
 
 
@@ -68,7 +72,11 @@ def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
     Raises `InputError`, `UpstreamError`, `ToolError`, `StoreError`.
     """
     # 1.
-    request, beside = load_request(options.request)
+    unusable_entries: tuple[Unusable, ...] = ()
+    if options.partial:
+        request, beside, unusable_entries = load_partial_request(options.request)
+    else:
+        request, beside = load_request(options.request)
     upstreams = Upstreams(hosts={**beside.hosts, **upstreams_in(options.upstreams).hosts})
     output = options.output or default_lock(options.request)
     if not options.check:
@@ -79,6 +87,7 @@ def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
         tempfile.TemporaryDirectory(prefix="airgap-lock-") as work,
         reach_for(upstreams, options.request.parent, Path(work), options.jobs, surroundings) as reach,
     ):
+        reach.partial = options.partial
         made = make_lock(
             request,
             before,
@@ -87,6 +96,7 @@ def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
             jobs=options.jobs,
             progress=surroundings.progress(),
             folder=output.parent.absolute(),
+            findings=unusable(unusable_entries),
         )
     for note in made.notes:
         surroundings.note(f"note: {note}")
@@ -135,12 +145,15 @@ def make_lock(
     jobs: int,
     progress: Progress,
     folder: Path,
+    findings: Sequence[LockFinding] = (),
 ) -> Locked:
     """Resolves a request, several items at once. Keeps the pins of `old` for items whose request did not change; an
     item whose request changed is resolved again, and a note reports that.
 
     `update` names items to resolve again (`ALL` for every one); `folder` is the folder of the lock: local paths
-    below it are written relative to it. Raises the first error, after every item was tried.
+    below it are written relative to it; `findings` are known already. If `reach` is partial, an item that cannot be
+    locked becomes a finding, unless that is all of them; else a pin with findings is not kept. Raises the first error,
+    after every item was tried.
     """
     entries = list(wanted(request))
     update = named(update, entries)
@@ -148,11 +161,12 @@ def make_lock(
     edited = list[str]()
     progress.start("lock", 0, len(entries))
 
-    def one(entry: tuple[str, Any]) -> Item | AirgapError:
+    def one(entry: tuple[str, Any]) -> Item | AirgapError | LockFinding:
         kind, asked = kind_named(entry[0]), entry[1]
         progress.item(asked.name)
         pin = kept.get((kind.name, asked.name))
-        if pin is not None and not {asked.name, ALL} & set(update):
+        lacking = pin is not None and not reach.partial and kind.findings(pin)
+        if pin is not None and not lacking and not {asked.name, ALL} & set(update):
             edits = _edits(kind, asked, pin, reach, folder)
             if not edits:
                 progress.done(asked.name, "kept")
@@ -162,14 +176,20 @@ def make_lock(
             item = kind.resolve(asked, reach)
         except AirgapError as error:
             progress.done(asked.name, "failed")
+            if reach.partial and can_be_left_out(error):
+                return left_out(asked.name, error, reach)
             return error.with_where(f"{asked.where + ': ' if asked.where else ''}{kind.name} {asked.name!r}")
         progress.done(asked.name, "locked")
         source = _relative(item.source, kind, folder)
         return replace(item, source=source, asked=kind.unwritten(asked, reach))
 
     results = parallel(jobs, one, entries)
-    raise_all([result for result in results if isinstance(result, AirgapError)])
-    lock = Lock.of(request.name, [result for result in results if isinstance(result, Item)])
+    raise_all(hinted([result for result in results if isinstance(result, AirgapError)]))
+    absent = [result for result in results if isinstance(result, LockFinding)]
+    if absent and len(absent) == len(results):
+        what = f"none of {len(absent)} items can be locked; the first: {absent[0].item}: {absent[0].detail}"
+        raise InputError("nothing-to-lock", what, "run it without --partial, which shows every mistake with its place")
+    lock = Lock.of(request.name, [result for result in results if isinstance(result, Item)], [*findings, *absent])
     return Locked(lock, (*sorted(edited), *(note for item in lock.items for note in kind_of(item).notes(item))))
 
 
@@ -246,7 +266,10 @@ def _relative(source: str, kind: Kind[Any], folder: Path) -> str:
 
 
 def diff_locks(old: Lock, new: Lock) -> list[dict[str, str]]:
-    """The changes, for the approver: rows of `change` (added, removed, changed), `kind`, `name`, `detail`."""
+    """The changes, for the approver: rows of `change` (added, removed, changed), `kind`, `name`, `detail`.
+
+    A finding is a row of the kind `finding`.
+    """
     before = {(item.kind, item.name): item for item in old.items}
     after = {(item.kind, item.name): item for item in new.items}
     rows = []
@@ -260,6 +283,9 @@ def diff_locks(old: Lock, new: Lock) -> list[dict[str, str]]:
         else:
             change, detail = "changed", "; ".join(_changes(one, two))
         rows.append({"change": change, "kind": key[0], "name": key[1], "detail": detail})
+    for found in sorted({*old.findings} ^ {*new.findings}):
+        change, detail = "added" if found in new.findings else "removed", f"{found.code}: {found.detail}"
+        rows.append({"change": change, "kind": "finding", "name": found.item, "detail": detail})
     return rows
 
 

@@ -26,6 +26,7 @@ from airgap.content.graph import (
 )
 from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.content.lock_finding import finding_note
 from airgap.jobs.lock import raise_all
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in
@@ -87,6 +88,9 @@ def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
     """
     # 1.
     locks = [(path, read_lock(path)) for path in options.locks]
+    for _, lock in locks:
+        if lock.findings:
+            surroundings.note(f"note: {finding_note(lock.name, lock.findings)}")
     upstreams = upstreams_in(options.upstreams)
     check_folder(options.store, "--store")
     records = store_records(options.store)

@@ -16,6 +16,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.base.progress import Progress
 from airgap.bundling.bundle import select
+from airgap.bundling.evidence import Approved
 from airgap.bundling.gate import check_pulled
 from airgap.content.lock import Lock
 from airgap.jobs.as_locked import check_nodes
@@ -25,8 +26,9 @@ from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.judgement.checks.base import Answer
 from airgap.judgement.items import judge_locks, open_policy
 from airgap.judgement.judge import Judgement
+from airgap.judgement.lock_findings import judge_findings
 from airgap.judgement.report_folder import check_subjects, read_reports, subjects
-from airgap.judgement.waivers import Approved, read_waivers
+from airgap.judgement.waivers import read_waivers
 from airgap.resources.load import load_trust
 from airgap.resources.policy import Policy
 from airgap.resources.trust import Trust
@@ -82,6 +84,8 @@ class Scanned:
     judgements: tuple[Judgement, ...]
     verdict: Verdict
     path: Path | None = None
+    findings: tuple[Answer, ...] = ()
+    """The answers about what the lock lacks of its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,9 @@ class ScanResult:
 
     @property
     def failed(self) -> int:
-        """How many items may not pass."""
-        return sum(not one.passed for lock in self.locks for one in lock.judgements)
+        """How many items and findings may not pass."""
+        items = sum(not one.passed for lock in self.locks for one in lock.judgements)
+        return items + sum(not one.good for lock in self.locks for one in lock.findings)
 
 
 def scan(options: ScanOptions, surroundings: Surroundings) -> ScanResult:
@@ -169,7 +174,9 @@ def scan_locks(
     for (digest, lock), mine in zip(named.items(), roots, strict=True):
         judgements = tuple(islice(judged, len(lock.items)))
         reports = [one for one in order.reports if one.subject in about[digest]]
-        found.append(Scanned(lock, digest, judgements, _verdict(judgements, mine, order.policy, reports)))
+        lacking = judge_findings(lock.findings, waivers, order.now)
+        verdict = _verdict(judgements, lacking, mine, order.policy, reports)
+        found.append(Scanned(lock, digest, judgements, verdict, findings=lacking))
     # 3.
     if station is not None:
         found = [_sign(one, order, records, station) for one in found]
@@ -177,17 +184,21 @@ def scan_locks(
 
 
 def _verdict(
-    judged: Sequence[Judgement], roots: Mapping[str, Digest], policy: Policy, reports: Sequence[Report]
+    judged: Sequence[Judgement],
+    lacking: Sequence[Answer],
+    roots: Mapping[str, Digest],
+    policy: Policy,
+    reports: Sequence[Report],
 ) -> Verdict:
-    used = {
-        check.waiver.digest: check.waiver.expires for one in judged for check in one.answers if check.waiver is not None
-    }
+    answers = [*(check for one in judged for check in one.answers), *lacking]
+    used = {check.waiver.digest: check.waiver.expires for check in answers if check.waiver is not None}
     return Verdict(
         policy=Named(policy.name, policy.digest),
         trust_roots=tuple(Named(one.name, one.digest) for one in policy.trust_roots),
         waivers=tuple(UsedWaiver(digest, used[digest].replace(microsecond=0)) for digest in sorted(used)),
         items={one.item: _item(one, roots[one.item]) for one in judged},
         reports=tuple(Reported(one.subject, one.digest) for one in sorted(reports, key=lambda one: one.subject)),
+        findings=tuple(_checked(one, "") for one in lacking),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from airgap.base.errors import AirgapError, InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected
 from airgap.base.times import utc_text
-from airgap.bundling.evidence import beside
+from airgap.bundling.evidence import Approved, beside
 from airgap.resources.load import load_waiver
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import MAX_WAIVER, Waiver
@@ -21,15 +20,6 @@ from airgap.statements.statement import article
 from airgap.statements.trust import VerifiedStatement, verify_bundle
 
 _SIGN = "have exactly this file approved: airgap sign WAIVER --key KEY --role security-officer"
-
-
-@dataclass(frozen=True, slots=True)
-class Approved:
-    """A waiver that counts, with the approval that makes it count."""
-
-    waiver: Waiver
-    approval: bytes
-    """The bundle."""
 
 
 def read_waivers(paths: Sequence[Path], approvals: Sequence[Path], trust: Trust, now: datetime) -> list[Approved]:

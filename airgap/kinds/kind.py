@@ -12,6 +12,7 @@ from airgap.content.forms import Form
 from airgap.content.graph import Descriptor, Node, Source, Target
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
+from airgap.content.lock_finding import LockFinding
 from airgap.content.names import RuleNames, claimed_place, url_name
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Kind(Protocol[Asked_contra]):
     def check_item(self, item: Item, where: str) -> None:
         """Checks an item of a lock beyond `item_fields`. Raises `InputError` (`bad-lock`)."""
         return
+
+    def findings(self, item: Item) -> Sequence[LockFinding]:
+        """What the item lacks of what was asked, as its own fields tell: only `lock --partial` makes such items."""
+        return ()
 
     # From upstream into a store.
 

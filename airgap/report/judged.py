@@ -11,10 +11,13 @@ from airgap.acceptance.open import evidence_files
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.bundling.evidence import WAIVERS, root_names
+from airgap.content.lock import Lock
+from airgap.content.lock_finding import LockFinding, finding_lines, findings_json
 from airgap.delivery.index import Index
 from airgap.delivery.read import Media
-from airgap.report.verdict import passed, passed_lines, refused, refused_lines
+from airgap.report.verdict import finding_answers, passed, passed_lines, refused, refused_lines
 from airgap.resources.waiver import Waiver
+from airgap.statements.approval import Approval
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict
@@ -27,9 +30,11 @@ class Judged:
     verdicts: tuple[tuple[Digest, Verdict], ...]
     """Each with the digest of its lock."""
     waivers: tuple[Waiver, ...]
-    """Those that the verdicts name."""
+    """Those that the verdicts name, and others that are approved."""
     roots: Mapping[str, Digest]
     """Trust roots, by name."""
+    findings: tuple[LockFinding, ...] = ()
+    """What the locks lack of their requests."""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -48,18 +53,20 @@ class Judged:
                 for one in self.waivers
             ],
             "trustRoots": [{"name": name, "digest": str(one)} for name, one in self.roots.items()],
+            "findings": findings_json(self.findings),
         }
 
     def lines(self) -> list[str]:
         """The text for people."""
-        lines = []
+        lines = finding_lines(self.findings)
         for lock, verdict in self.verdicts:
             lines.append(f"verdict {verdict.outcome} on lock {lock}, policy {verdict.policy.name!r}")
             lines += [*passed_lines(verdict), *refused_lines(verdict)]
+            lines += [f"  {line}" for line in finding_answers(verdict)]
             if verdict.reports:
                 lines.append(f"  scanner reports, not judged: {len(verdict.reports)}")
         for one in self.waivers:
-            what = f"{' and '.join(one.checks)} may be missing or invalid, digests: {len(one.digests)}"
+            what = f"{' and '.join(one.checks)} may fail, digests: {len(one.digests)}"
             until = f"{one.approver}, until {utc_text(one.expires)}: {one.reason}"
             lines.append(f"waiver {one.name!r}: {what}; {until}")
         if not self.verdicts:
@@ -94,5 +101,10 @@ def judged(media: Media, index: Index, statements: Iterable[Statement] | None = 
         ]
     verdicts = [(one.subject, one.body) for one in statements if isinstance(one.body, Verdict)]
     named = {waiver.digest: None for _, verdict in verdicts for waiver in verdict.waivers}
+    # Do not parse a file that nobody approved.
+    approved = (one.subject for one in statements if isinstance(one.body, Approval))
+    named |= {digest: None for digest in approved if f"{WAIVERS}{digest.hex}.yaml" in files}
+    locks = [Lock.decode(data, name) for name, data in files.items() if name.startswith("locks/")]
+    lacking = {finding: None for lock in locks for finding in lock.findings}
     waivers = [read_waiver(files.get(f"{WAIVERS}{digest.hex}.yaml", b"")) for digest in named]
-    return Judged(tuple(verdicts), tuple(waivers), root_names(files))
+    return Judged(tuple(verdicts), tuple(waivers), root_names(files), tuple(lacking))

@@ -9,6 +9,7 @@ from typing import Any
 from airgap.base.errors import AirgapError
 from airgap.base.strict_json import decode_json
 from airgap.base.times import utc_text
+from airgap.content.lock_finding import finding_lines
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
 from airgap.jobs.listing import items, lock_of, read_thing
@@ -32,7 +33,7 @@ def describe(thing: Path) -> tuple[Any, list[str]]:
         lines += [f"signed by hint {envelope.hint}", _who_checks(str(statement["kind"]))]
         return {**statement, "hint": envelope.hint}, lines
     lock = lock_of(data, kind, thing)
-    lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}"]
+    lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}", *finding_lines(lock.findings)]
     for item in lock.items:
         lines.append(f"  {item.kind:<6} {item.name}  {kind_of(item).shown(item)}")
         lines += [

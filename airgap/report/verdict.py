@@ -48,6 +48,15 @@ def refused_lines(verdict: Verdict) -> list[str]:
     return [*lines, f"  and {more} more: --json lists them"] if more > 0 else lines
 
 
+def finding_answers(verdict: Verdict) -> list[str]:
+    """What the verdict says of the findings of its lock: waived by whom, or not."""
+    lines = [f"findings of the lock: {len(verdict.findings)}"] if verdict.findings else []
+    for one in verdict.findings:
+        by = f"waived by {one.by.approver}" if one.outcome == WAIVED and one.by else "not waived"
+        lines.append(f"  {one.subject}: {by}: {one.reason}")
+    return lines
+
+
 def _way(item: JudgedItem) -> str:
     ways = list(dict.fromkeys(_said(check) for check in item.checks))
     return f"{item.checks[0].rule}: {', '.join(ways)}"

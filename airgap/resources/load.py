@@ -20,9 +20,9 @@ from airgap.content.lock import API_VERSION, MAX_LOCK
 from airgap.resources.catalog import KINDS, RESOURCES, Value
 from airgap.resources.document import Document, read_documents
 from airgap.resources.policy import Policy
-from airgap.resources.problems import Problem, Steps, answer, describe, listed, nearest, quoted
+from airgap.resources.problems import Problem, Steps, answer, describe, listed, nearest, quoted, spell
 from airgap.resources.reader import DocumentReader
-from airgap.resources.request import Request
+from airgap.resources.request import NAMING, Request, Unusable
 from airgap.resources.shapes import Place
 from airgap.resources.sovereign import Sovereign
 from airgap.resources.trust import Trust
@@ -76,6 +76,17 @@ def load_request(source: Path | bytes, *, base_dir: Path | None = None, label: s
     return _only(made, Request), beside[0] if beside else Upstreams(hosts={})
 
 
+def load_partial_request(
+    source: Path | bytes, *, base_dir: Path | None = None, label: str = ""
+) -> tuple[Request, Upstreams, tuple[Unusable, ...]]:
+    """As `load_request`, but entries whose mistakes are in their names alone are returned, and not an error."""
+    unusable = list[Unusable]()
+    made = _load(_File.of(source, base_dir, label), ("Request", "Upstreams"), ("Request",), unusable)
+    beside = [one for one in made if isinstance(one, Upstreams)]
+    request = _only(made, Request).without(unusable)
+    return request, beside[0] if beside else Upstreams(hosts={}), tuple(unusable)
+
+
 def load_upstreams(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Upstreams:
     """The Upstreams of a file. Arguments and errors: `load`."""
     return _only(_load(_File.of(source, base_dir, label), ("Upstreams",), ("Upstreams",)), Upstreams)
@@ -114,8 +125,12 @@ def _only(made: tuple[Value, ...], kind: type[T]) -> T:
     return next(one for one in made if isinstance(one, kind))
 
 
-def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tuple[Value, ...]:
+def _load(
+    file: _File, wanted: tuple[str, ...], needed: tuple[str, ...], unusable: list[Unusable] | None = None
+) -> tuple[Value, ...]:
     """Checks every document of a file, and makes values of the documents of the `wanted` kinds.
+
+    With `unusable`, entries of a Request whose mistakes are in their names alone are added to it, and are no error.
 
     1. YAML. 2. Kinds: all known, no duplicates, none of the needed ones missing. 3. Schemas. 4. Rules that schemas
     cannot express.
@@ -134,10 +149,36 @@ def _load(file: _File, wanted: tuple[str, ...], needed: tuple[str, ...]) -> tupl
         reader = DocumentReader(document, file.label, file.base, found, given)
         if kind in wanted:
             made.append(_resource(reader, kind))
+        if unusable is not None and kind == "Request":
+            unusable += _set_apart(reader)
         problems += reader.problems
     if problems:
         raise answer(file.label, problems, HINT)
     return tuple(made)
+
+
+def _set_apart(reader: DocumentReader) -> list[Unusable]:
+    """Takes the problems of entries that are only in their names out of the reader's."""
+    by_entry: dict[Steps, list[tuple[Steps, Problem]]] = {}
+    for steps, problem in reader.found:
+        by_entry.setdefault(steps[:3], []).append((steps, problem))
+    made = list[Unusable]()
+    for entry, found in by_entry.items():
+        value = _at(reader.document.value, entry) if len(entry) == 3 and entry[0] == "spec" else None
+        if not isinstance(value, dict) or not all(steps[3:4] and steps[3] in NAMING for steps, _ in found):
+            continue
+        texts = (value.get(key) for key in ("name", "ref", "url", "repo"))
+        name = next((one for one in texts if isinstance(one, str) and one), spell(entry))
+        text = "; ".join(problem.text.removeprefix(spell(entry)).lstrip(".") for _, problem in found)
+        made.append(Unusable(name, text, reader.at(entry)))
+        reader.found = [one for one in reader.found if one not in found]
+    return made
+
+
+def _at(value: Any, steps: Steps) -> Any:
+    for step in steps:
+        value = value[step]
+    return value
 
 
 def _refuse_others(file: _File, needed: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ class DocumentReader:
 
     `given` are the values of fields that are not in `spec`: `name`, and `raw` (the file's bytes). `unsound` contains
     the steps to each value that the schema refused, and to the values around it. The reader skips these, so that one
-    typing error does not hide the other mistakes of a file. It collects all problems in `problems`; the caller raises
+    typing error does not hide the other mistakes of a file. It collects all problems in `found`; the caller raises
     them.
     """
 
@@ -27,10 +27,15 @@ class DocumentReader:
         self.label = label
         self.base = base
         self.given = given
-        self.problems = [problem for _, problem in found]
+        self.found = list(found)
         self.unsound = {steps[:count] for steps, _ in found for count in range(1, len(steps) + 1)}
         self._taken: dict[Steps, dict[str, Steps]] = {}
         self._names: dict[str, dict[str, Any]] = {}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All problems of the document."""
+        return [problem for _, problem in self.found]
 
     def at(self, steps: Steps) -> str:
         """`file:line:column` of a value."""
@@ -39,7 +44,7 @@ class DocumentReader:
     def bad(self, steps: Steps, text: str) -> None:
         """Adds a problem with a value. An empty `text` adds none, so that callers can pass on any complaint."""
         if text:
-            self.problems.append(Problem(self.document.mark(steps), f"{spell(steps)}: {text}"))
+            self.found.append((steps, Problem(self.document.mark(steps), f"{spell(steps)}: {text}")))
 
     def path(self, steps: Steps, text: str) -> Path:
         """An absolute path. A relative one starts at the folder of the file."""

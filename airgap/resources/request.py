@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from airgap.content import known_kinds
@@ -47,6 +48,20 @@ def entries(entry: type[Any], title: str) -> ListOf:
     return ListOf(entry, title, distinct=True)
 
 
+NAMING = frozenset({"ref", "url", "repo", "name"})
+"""The fields of entries that name what is upstream, or what it is called here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An entry of a request whose name can be none: its name as it is written, the mistake, and where it is."""
+
+    name: str
+    text: str
+    where: str
+    """`file:line:column`."""
+
+
 @spec_map("a map of lists, one for each kind of content", least=1)
 class Request:
     """What to carry, by name. `entries` contains the lists that are not empty: `images`, `charts` and so on."""
@@ -62,3 +77,9 @@ class Request:
     def of(self, plural: str) -> tuple[Any, ...]:
         """The entries of a list; empty if the request does not have it."""
         return self.entries.get(plural, ())
+
+    def without(self, unusable: Collection[Unusable]) -> Request:
+        """The request without these entries."""
+        places = {one.where for one in unusable}
+        kept = {plural: tuple(one for one in some if one.where not in places) for plural, some in self.entries.items()}
+        return replace(self, entries=kept)

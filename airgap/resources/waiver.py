@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from airgap.base.digest import Digest
+from airgap.content.lock_finding import CHECK
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import APPROVER, DIGEST, REASON, TIME
 from airgap.resources.resource import Resource
@@ -43,10 +44,11 @@ class Waiver:
         "The digests to let pass: what the check is about, as `airgap scan` prints it. "
         "Names are not enough, because tags move.",
     )
-    """The subjects of checks: roots of items and child manifests; for an item without a root, its pin."""
+    """The subjects of checks: roots of items and child manifests; for an item without a root, its pin; findings."""
     checks: tuple[str, ...] = spec(
-        ListOf(Choice(("signature", "attestation")), "a list of checks", least=1, unique=True),
-        "Which checks of these digests may fail.",
+        ListOf(Choice(("signature", "attestation", CHECK)), "a list of checks", least=1, unique=True),
+        "Which checks of these digests may fail. `finding` accepts findings of a lock (`airgap lock --partial`), whose "
+        "digests `airgap show LOCK` prints.",
     )
     approver: str = spec(APPROVER)
     reason: str = spec(REASON)

@@ -14,6 +14,7 @@ from airgap.base.digest import Digest
 from airgap.base.json_fields import Fields
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Signs
+from airgap.content.lock_finding import LockFinding
 
 OUTCOMES = frozenset({"pass", "fail", "not-run"})
 """How a check ended. Only `pass` counts."""
@@ -158,12 +159,15 @@ class Receipt:
 
     kind: ClassVar[str] = "receipt"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"delivery", "stream", "sequence", "destinations"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"findings"})
 
     delivery: str
     """The id of the journey."""
     stream: str
     sequence: int
     destinations: tuple[Placed, ...]
+    findings: tuple[LockFinding, ...] = ()
+    """What the locks lack of their requests: it was accepted, and is not here."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -172,6 +176,7 @@ class Receipt:
             "stream": self.stream,
             "sequence": self.sequence,
             "destinations": [placed.as_dict() for placed in self.destinations],
+            **({"findings": [one.as_dict() for one in self.findings]} if self.findings else {}),
         }
 
     @classmethod
@@ -188,6 +193,10 @@ class Receipt:
                     items=tuple(_change(item) for item in found.each("items", _CHANGE, {"signs"})),
                 )
                 for found in fields.each("destinations", {"url", "form", "items"})
+            ),
+            findings=tuple(
+                LockFinding(one.text("item"), one.text("code"), one.text("detail"))
+                for one in (fields.each("findings", {"item", "code", "detail"}) if fields.has("findings") else ())
             ),
         )
 

@@ -38,7 +38,7 @@ BODIES: Mapping[str, type[Predicate]] = {
 """The kinds whose body this version can read. A kind that is missing here is refused, whoever signed it."""
 
 _CLAIM = {"signedAt", "logHead", "role"}
-_MAYBE = {"verdict": Verdict.MAYBE, "approval": Approval.MAYBE}
+_MAYBE = {"verdict": Verdict.MAYBE, "approval": Approval.MAYBE, "receipt": Receipt.MAYBE}
 """The optional fields of a kind."""
 
 

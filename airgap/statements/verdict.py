@@ -15,6 +15,8 @@ from airgap.base.digest import Digest
 from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
 from airgap.content.item import Item
+from airgap.content.lock import Lock
+from airgap.content.lock_finding import CHECK
 from airgap.statements.predicates import OUTCOMES
 
 YES = "pass"
@@ -205,7 +207,7 @@ class Verdict:
 
     kind: ClassVar[str] = "verdict"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"policy", "trustRoots", "waivers", "items"})
-    MAYBE: ClassVar[frozenset[str]] = frozenset({"reports"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"reports", "findings"})
 
     policy: Named
     trust_roots: tuple[Named, ...]
@@ -214,11 +216,14 @@ class Verdict:
     items: Mapping[str, JudgedItem] = field(hash=False)
     reports: tuple[Reported, ...] = ()
     """At most one for each subject, sorted by subject."""
+    findings: tuple[CheckResult, ...] = ()
+    """One answer for each finding of the lock, whose digest is the subject; only a waiver lets it pass."""
 
     @property
     def outcome(self) -> str:
-        """`pass` if every item may go on."""
-        return "fail" if not self.items or any(one.why_not() for one in self.items.values()) else YES
+        """`pass` if every item may go on, and every finding of the lock is waived."""
+        good = self.items and not any(one.why_not() for one in self.items.values())
+        return YES if good and all(one.outcome == WAIVED for one in self.findings) else "fail"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -228,6 +233,7 @@ class Verdict:
             "waivers": [waiver.as_dict() for waiver in self.waivers],
             "items": {name: item.as_dict() for name, item in self.items.items()},
             **({"reports": [one.as_dict() for one in self.reports]} if self.reports else {}),
+            **({"findings": [one.as_dict() for one in self.findings]} if self.findings else {}),
         }
 
     @classmethod
@@ -239,8 +245,10 @@ class Verdict:
             waivers=tuple(map(UsedWaiver.read, fields.each("waivers", {"digest", "expires"}))),
             items={name: JudgedItem.read(item) for name, item in fields.named("items", JudgedItem.FIELDS).items()},
             reports=_reports(fields) if fields.has("reports") else (),
+            findings=_findings(fields) if fields.has("findings") else (),
         )
         used = {one.waiver for item in made.items.values() for one in item.checks if one.waiver}
+        used |= {one.waiver for one in made.findings if one.waiver}
         listed = [waiver.digest for waiver in made.waivers]
         if set(listed) != used or len(listed) != len(used):
             raise fields.refuse(f"{fields.at('waivers')}: differs from the waivers that the checks name")
@@ -252,6 +260,13 @@ def _reports(fields: Fields) -> tuple[Reported, ...]:
     subjects = [one.subject for one in found]
     if not subjects or subjects != sorted(set(subjects)):
         raise fields.refuse(f"{fields.at('reports')}: expected one report per subject, sorted, or no such field")
+    return found
+
+
+def _findings(fields: Fields) -> tuple[CheckResult, ...]:
+    found = tuple(CheckResult.read(one) for one in fields.each("findings", CheckResult.FIELDS))
+    if not found or any(one.check != CHECK or one.subject is None or one.outcome == YES for one in found):
+        raise fields.refuse(f"{fields.at('findings')}: expected checks {CHECK!r}, each of a digest and none passed")
     return found
 
 
@@ -275,4 +290,17 @@ def objection(verdict: Verdict, item: Item, root: Digest | None) -> Objection | 
         return Objection("verdict-mismatch", f"the verdict is about {judged.root}, but the content is {root}")
     if item.root is not None and judged.root != item.root.digest:
         return Objection("verdict-mismatch", f"the verdict is about {judged.root}, but the lock has {item.root.digest}")
+    return None
+
+
+def finding_objection(verdict: Verdict, lock: Lock) -> Objection | None:
+    """The objection to what a lock lacks of its request; `None` if each of its findings is waived."""
+    judged = {one.subject: one for one in verdict.findings}
+    for finding in lock.findings:
+        found = judged.get(finding.digest)
+        what = f"finding {finding.digest} ({finding.item}: {finding.code})"
+        if found is None:
+            return Objection("verdict-mismatch", f"the verdict does not cover {what}")
+        if found.outcome != WAIVED:
+            return Objection("verdict-failed", f"the verdict says {found.outcome} of {what}")
     return None

@@ -74,6 +74,8 @@ class Reach:
     proxies: Mapping[str, str] = field(default_factory=dict)
     hub_endpoint: str = "https://huggingface.co"
     jobs: int = 4
+    partial: bool = False
+    """True for `lock --partial`: a kind may pin an item that lacks something, and say so in `Kind.findings`."""
     _registries: dict[str, RegistryClient] = field(default_factory=dict)
     _layouts: dict[tuple[str, Path], LayoutFinder] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

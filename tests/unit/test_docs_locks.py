@@ -10,6 +10,7 @@ from airgap.base.digest import Digest
 from airgap.content import known_kinds
 from airgap.content.graph import Descriptor
 from airgap.content.item import Attached, Item, LockedFile
+from airgap.content.lock_finding import LockFinding
 
 PAGE = (Path(__file__).parents[2] / "docs/format.md").read_text("utf-8")
 DIGEST = Digest.of(b"")
@@ -28,7 +29,8 @@ def written() -> set[str]:
     attached = Attached(DIGEST, "tag", Descriptor("type", DIGEST, 1, artifact_type="more"), "tag")
     named = {one.name for one in fields(Item)} - {"more"}
     named |= {f"attached[].{key}" for key in attached.as_dict()}
-    return named | {f"files[].{key}" for key in LockedFile("a", DIGEST, 1).as_dict()}
+    named |= {f"files[].{key}" for key in LockedFile("a", DIGEST, 1).as_dict()}
+    return named | {"findings"} | {f"findings[].{key}" for key in LockFinding("a", "b", "c").as_dict()}
 
 
 def test_each_field_says_what_checks_it() -> None:

@@ -13,6 +13,7 @@ HANDED_ON = {
     "attestation.py: best.reason",
     "signature.py: best.reason",
     "judge.py: failed.reason if failed else ''",
+    "lock_findings.py: finding.code",
     "read.py: refusal.reason",
     "strict.py: error.code",
     "strict.py: reason",

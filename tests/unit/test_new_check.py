@@ -10,11 +10,11 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.progress import Silent
+from airgap.bundling.evidence import Approved
 from airgap.content.lock import Lock
 from airgap.jobs.scan import Scanned, ScanOrder, scan_locks
 from airgap.judgement.checks.base import DENIED, Answer, Case, Outcome
 from airgap.judgement.checks.table import CHECKS
-from airgap.judgement.waivers import Approved
 from airgap.report.verdict import passed, refused_lines
 from airgap.resources.load import load_policy
 from airgap.resources.waiver import Waiver

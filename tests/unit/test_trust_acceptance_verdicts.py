@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
 
 from airgap.base.digest import Digest
-from airgap.base.times import utc_text
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.verdict import Verdict
 from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, World, image, signed, signer
-from tests.worlds.verdicts import EXPIRES, NAME, PASSED, ROOT, refused, say, verdict, world
+from tests.worlds.verdicts import EXPIRES, NAME, PASSED, refused, say, verdict, waiver, world
 
 SAID = [
     Approves(Approvable.DELIVERY, SOVEREIGN, "main", 42),
@@ -24,13 +22,6 @@ SAID = [
 ]
 WAIVED = Approval(Approves(Approvable.WAIVER))
 OTHER = Lock.of("other", [image("busybox:1.36")])
-
-
-def waiver(subject: Digest = ROOT, expires: datetime = EXPIRES, check: str = "signature") -> bytes:
-    """A waiver's file."""
-    head = "apiVersion: airgap.openova.io/v1alpha1\nkind: Waiver\nmetadata: {name: alpine}\n"
-    spec = f"spec: {{digests: ['{subject}'], checks: [{check}], approver: A, reason: b, expires: {utc_text(expires)}}}"
-    return f"{head}{spec}\n".encode()
 
 
 def waived(file: bytes) -> Verdict:

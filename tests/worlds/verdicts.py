@@ -9,6 +9,7 @@ import pytest
 
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
+from airgap.base.times import utc_text
 from airgap.content.lock import Lock
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, UsedWaiver, Verdict
 from tests.worlds.trust import DAY, HOUR, NOW, World, signed
@@ -28,6 +29,13 @@ def verdict(*checks: CheckResult, name: str = NAME, root: Digest = ROOT, outcome
         waivers=tuple(UsedWaiver(one, EXPIRES) for one in used),
         items={name: JudgedItem(root, outcome, None, checks or (PASSED,))},
     )
+
+
+def waiver(subject: Digest = ROOT, expires: datetime = EXPIRES, check: str = "signature") -> bytes:
+    """A waiver's file."""
+    head = "apiVersion: airgap.openova.io/v1alpha1\nkind: Waiver\nmetadata: {name: alpine}\n"
+    spec = f"spec: {{digests: ['{subject}'], checks: [{check}], approver: A, reason: b, expires: {utc_text(expires)}}}"
+    return f"{head}{spec}\n".encode()
 
 
 def world(body: Verdict | None = None, *, require: tuple[str, ...] = ("pull", "verdict", "delivery")) -> World:

@@ -84,6 +84,15 @@ interrupted? run the same command again: finished volumes are kept""",
         action="store_true",
         help="accept locks without a verdict, for a station that will scan them; never one whose verdict is fail",
     )
+    parser.add_argument(
+        "--waiver",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Waiver resource that accepts findings of a lock without a verdict (`airgap lock --partial`), with its "
+        "approval next to it; requires --trust; may be given more than once",
+    )
     add_key(parser, what="the delivery")
     add_signer_trust(parser)
 
@@ -120,6 +129,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         trust=arguments.trust,
         trust_roots=tuple(arguments.trust_root),
         unscanned=arguments.unscanned,
+        waivers=tuple(arguments.waiver),
     )
     cut = bundle(options, context.surroundings(arguments))
     volumes = cut.index.contents.volumes

@@ -22,7 +22,8 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap lock platform.request.yaml                      writes platform.lock.json next to it
 airgap lock platform.request.yaml -o platform.lock.json --update docker.io/library/alpine:3.20
-airgap lock platform.request.yaml --check              exit 3 if upstream has moved; writes nothing""",
+airgap lock platform.request.yaml --check              exit 3 if upstream has moved; writes nothing
+airgap lock platform.request.yaml --partial            if an image is gone, lock the rest; a waiver accepts it""",
     )
     parser.add_argument(
         "request",
@@ -48,6 +49,12 @@ airgap lock platform.request.yaml --check              exit 3 if upstream has mo
         metavar="NAME",
         help="resolve these items again, given by name or by its last part; without a name, all items",
     )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="lock everything else if items are gone upstream or have names that cannot be right, and record these as "
+        "findings; a delivery with findings requires an approved waiver for each of them",
+    )
     parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how to reach each host")
     add_jobs(parser)
     parser = command(
@@ -63,6 +70,7 @@ airgap lock platform.request.yaml --check              exit 3 if upstream has mo
 
 def run_lock(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap lock`."""
+    from airgap.content.lock_finding import finding_lines, findings_json
     from airgap.jobs.lock import ALL, LockOptions, lock
 
     update = () if arguments.update is None else (arguments.update or (ALL,))
@@ -72,6 +80,7 @@ def run_lock(arguments: argparse.Namespace, context: Context) -> int:
         check=arguments.check,
         update=tuple(update),
         upstreams=arguments.upstreams,
+        partial=arguments.partial,
         jobs=context.jobs(arguments),
     )
     made = lock(options, context.surroundings(arguments))
@@ -80,15 +89,17 @@ def run_lock(arguments: argparse.Namespace, context: Context) -> int:
         "lock": str(made.output),
         "digest": str(made.lock.digest),
         "items": items,
+        "findings": findings_json(made.lock.findings),
         "changes": made.changes,
     }
     if options.check:
-        lines = _rows(made.changes) if made.changes else ["upstream has not moved"]
+        lines = _rows(made.changes) if made.changes else ["upstream has not moved", *finding_lines(made.lock.findings)]
         context.result(document, lines if made.before is not None else f"{made.output} does not exist yet")
         return exits.NO if made.changes or made.before is None else exits.DONE
     size = sum(item.bytes for item in made.lock.items)
     summary = f"{made.output}: {count(len(made.lock.items), 'item')}, {human(size)} known, {made.lock.digest}"
-    context.result(document, [summary, *(_rows(made.changes) if made.changes else ())])
+    lines = [summary, *(_rows(made.changes) if made.changes else ()), *finding_lines(made.lock.findings)]
+    context.result(document, lines)
     return exits.DONE
 
 

@@ -90,6 +90,7 @@ def _document(result: ScanResult, options: ScanOptions) -> dict[str, Any]:
                 "waivers": [waiver.as_dict() for waiver in one.verdict.waivers],
                 "reports": [report.as_dict() for report in one.verdict.reports],
                 "items": [judgement.as_dict() for judgement in one.judgements],
+                "findings": [answer.as_dict() for answer in one.findings],
             }
             for one in result.locks
         ],
@@ -103,7 +104,7 @@ def _text(result: ScanResult, options: ScanOptions) -> list[str]:
 def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
     """The number of items that passed, and the names of those that did not."""
     from airgap.kinds.table import kind_of
-    from airgap.report.verdict import passed_lines, refused, refused_lines
+    from airgap.report.verdict import finding_answers, passed_lines, refused, refused_lines
 
     verdict, failed = one.verdict, len(refused(one.verdict))
     yield f"lock {one.lock.name!r}, {one.digest}, policy {verdict.policy.name!r}, {verdict.policy.digest}"
@@ -118,6 +119,7 @@ def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
                 f"  next: airgap verify-image NAME --lock LOCK --store STORE --policy {options.policy}    "
                 "explains an image or chart"
             )
+    yield from finding_answers(verdict)
     for waiver in verdict.waivers:
         yield f"waiver {waiver.digest} was used"
     if verdict.reports:

@@ -193,4 +193,5 @@ def _receipt(done: Imported) -> Receipt:
     for line in done.lines:
         grouped.setdefault((line.destination.url, line.destination.form), []).extend(line.told)
     parts = tuple(receipts.placed(url, form, changes) for (url, form), changes in grouped.items())
-    return Receipt(journey.id, journey.stream, journey.sequence, parts)
+    lacking = {one: None for lock in done.opened.locks for one in lock.findings}
+    return Receipt(journey.id, journey.stream, journey.sequence, parts, tuple(lacking))

@@ -1,0 +1,28 @@
+"""The check `finding`: what a lock lacks of its request. Only a waiver lets it pass, whatever the policy says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from airgap.base.times import utc_text
+from airgap.content.lock_finding import CHECK, LockFinding
+from airgap.judgement.checks.base import Answer, Outcome
+from airgap.resources.waiver import Waiver
+
+
+def judge_findings(findings: Sequence[LockFinding], waivers: Sequence[Waiver], now: datetime) -> tuple[Answer, ...]:
+    """One answer for each finding, in their order."""
+    return tuple(_answer(one, waivers, now) for one in findings)
+
+
+def _answer(finding: LockFinding, waivers: Sequence[Waiver], now: datetime) -> Answer:
+    what = f"{finding.item}: {finding.detail}"
+    mine = [one for one in waivers if one.covers(CHECK, finding.digest)]
+    holds = next((one for one in mine if not one.expired(now)), None)
+    if holds is not None:
+        said = f"waived until {utc_text(holds.expires)} by {holds.approver} ({holds.name}): {what}"
+        return Answer(CHECK, Outcome.WAIVED, finding.digest, reason=finding.code, detail=said, waiver=holds)
+    if mine:
+        what = f"{what}; the waiver {mine[0].name!r} expired at {utc_text(mine[0].expires)}"
+    return Answer(CHECK, Outcome.FAILED, finding.digest, reason=finding.code, detail=what)
