@@ -119,6 +119,10 @@ class ReadableError(InputError):
     """A file with a secret that others can read (`key-readable` and similar codes)."""
 
 
+class WrongItemError(InputError):
+    """What an entry of a request names is not there, or is not what the entry says. No other item is concerned."""
+
+
 class PolicyError(AirgapError):
     """A policy, a check or an audit rejected something."""
 
@@ -211,6 +215,10 @@ class UnconfirmedError(UpstreamError):
 
 class ProjectMissingError(UpstreamError):
     """A registry says that the project of a repository does not exist (`project-missing`)."""
+
+
+class LoginError(UpstreamError):
+    """The login itself is refused, whatever is asked for (`login-failed`)."""
 
 
 class ChildMissingError(UpstreamError):

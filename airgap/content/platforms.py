@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError
+from airgap.base.errors import WrongItemError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     DOCKER_CONFIG,
@@ -45,7 +45,7 @@ def narrow(source: Source, root: Descriptor, platforms: Sequence[str]) -> tuple[
     lost = [name for name in platforms if not any(is_for(one.platform, name) for one in chosen)]
     if lost:
         have = sorted({child.platform for child in index.children if child.platform})
-        raise InputError(
+        raise WrongItemError(
             "no-platform",
             f"{root.digest} has nothing for {', '.join(lost)}",
             f"it has {', '.join(have) or 'no platforms at all'}; correct `platforms:` in the request",
@@ -96,7 +96,7 @@ def check_platform(source: Source, root: Descriptor, platforms: Sequence[str]) -
         if found
         else "it is not for any platform: omit `platforms:`"
     )
-    raise InputError("no-platform", f"{root.digest} has nothing for {', '.join(platforms)}", hint)
+    raise WrongItemError("no-platform", f"{root.digest} has nothing for {', '.join(platforms)}", hint)
 
 
 def _derive(index: Node, digests: set[str]) -> tuple[Descriptor, Node]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, NotFoundError, UpstreamError
+from airgap.base.errors import (
+    AirgapError,
+    DamageError,
+    IntegrityError,
+    LoginError,
+    NotFoundError,
+    UpstreamError,
+    WrongItemError,
+)
 from airgap.content.lock_finding import LockFinding
 from airgap.resources.request import Unusable
 from airgap.store.locate import Reach
 
-HIDDEN = frozenset({"unauthorized", "forbidden", "git-unauthorized"})
-"""How servers answer for what is gone: Docker Hub and GitHub say that of every name that they do not know."""
-WRONG = frozenset(
-    {"bad-archive", "bad-model", "bad-ref", "bad-reference", "git-no-ref", "git-partial", "git-shallow", "no-archive"}
-    | {"no-image", "no-platform", "no-store", "no-such-file", "no-such-path", "no-such-root", "not-a-file"}
-)
-"""Names in a request that mean nothing. Other input errors are not the item's: a password that cannot be read."""
+HIDDEN = (401, 403)
+"""How servers answer for what is gone: Docker Hub and GitHub say this of every name that they do not know."""
 PARTIAL = "to lock everything else, add --partial: what is left out becomes a finding, which a waiver has to accept"
 
 
@@ -25,11 +28,10 @@ def can_be_left_out(error: AirgapError) -> bool:
     A network or a server that fails would make findings of everything, and what was damaged on the way is good the
     next time.
     """
-    if isinstance(error, InputError):
-        return error.code in WRONG
     if isinstance(error, IntegrityError):
         return not isinstance(error, DamageError)
-    return isinstance(error, NotFoundError) or (isinstance(error, UpstreamError) and error.code in HIDDEN)
+    hidden = isinstance(error, UpstreamError) and not isinstance(error, LoginError) and error.status in HIDDEN
+    return hidden or isinstance(error, NotFoundError | WrongItemError)
 
 
 def left_out(name: str, error: AirgapError, reach: Reach) -> LockFinding:

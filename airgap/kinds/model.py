@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, IntegrityError, TooLargeError
+from airgap.base.errors import InputError, IntegrityError, TooLargeError, WrongItemError
 from airgap.base.parallel import parallel
 from airgap.base.secrets import read_secret
 from airgap.base.streams import read_limited
@@ -90,20 +90,20 @@ def _chosen(request: ModelRequest, paths: Iterable[str]) -> list[str]:
     everything = sorted(paths)
     for pattern in request.include:
         if not fnmatch.filter(everything, pattern):
-            raise InputError(
+            raise WrongItemError(
                 "no-such-file",
                 f"include {pattern!r} matches no file of {request.name!r}",
                 f"it has {', '.join(everything[:8])}{', …' if len(everything) > 8 else ''}",
             )
     chosen = [p for p in everything if not request.include or any(fnmatch.fnmatch(p, i) for i in request.include)]
     if not chosen or len(chosen) > MAX_FILES:
-        raise InputError("bad-model", f"{request.name!r} has {len(chosen)} files, expected 1 to {MAX_FILES}")
+        raise WrongItemError("bad-model", f"{request.name!r} has {len(chosen)} files, expected 1 to {MAX_FILES}")
     return [check_path(path, request.name) for path in chosen]
 
 
 def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFile]:
     if not folder.is_dir():
-        raise InputError("no-such-path", f"{folder}: not a folder", "correct `directory:` in the request")
+        raise WrongItemError("no-such-path", f"{folder}: not a folder", "correct `directory:` in the request")
     found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
     links = [path for path in found if path.is_symlink()]
     if links:

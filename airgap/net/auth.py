@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from airgap.base.errors import UpstreamError
+from airgap.base.errors import LoginError, UpstreamError
 from airgap.base.strict_json import decode_json
 from airgap.net.credentials import Login
 from airgap.net.http import Client, Fixed, Response
@@ -194,7 +194,7 @@ class TokenRealm:
                 401,
                 side=self._http.side,
             )
-        return UpstreamError(
+        return LoginError(
             "login-failed",
             f"{redact(self._probe_url)}: {self.who} was refused: the user name or the password is wrong, or the "
             "account has expired or is disabled",

@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_error, disk_errors
-from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError, WrongItemError
 from airgap.base.inputs import open_plain
 from airgap.base.strict_json import parse_json
 from airgap.base.untar import BadTarError, TarReader
@@ -46,7 +46,7 @@ class Archive:
         try:
             self._file: BinaryIO = os.fdopen(open_plain(path, follow=True)[0], "rb")
         except OSError as error:
-            raise InputError(
+            raise WrongItemError(
                 "no-archive", f"{path}: {error.strerror}", "check the path after `oci-archive:`"
             ) from error
         try:
@@ -54,7 +54,7 @@ class Archive:
             self._scan()
         except BadTarError as error:
             self.close()
-            raise InputError("bad-archive", f"{path}: not a tar archive: {error}") from error
+            raise WrongItemError("bad-archive", f"{path}: not a tar archive: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -75,7 +75,7 @@ class Archive:
             elif member.name.removeprefix("./") == "index.json":
                 index = (member.offset, member.size)
         if index is None:
-            raise InputError(
+            raise WrongItemError(
                 "bad-archive",
                 f"{self.path}: no index.json: not an OCI archive",
                 "a `docker save` archive is not an OCI archive; `skopeo copy docker-archive:… oci-archive:…` "
@@ -190,4 +190,4 @@ def _next(stream: BinaryIO, path: Path) -> bytes:
     try:
         return stream.read(CHUNK)
     except Exception as error:  # gzip, zlib and zstandard have five unrelated exception classes for this
-        raise InputError("bad-archive", f"{path}: cannot be unpacked: {error}") from error
+        raise WrongItemError("bad-archive", f"{path}: cannot be unpacked: {error}") from error

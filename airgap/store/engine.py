@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from airgap.base.canonical import canonical
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import check_free, disk_errors
-from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError, UpstreamError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, TooLargeError, UpstreamError, WrongItemError
 from airgap.base.strict_json import parse_json
 from airgap.base.untar import BadTarError, TarEntry, TarReader
 from airgap.content.graph import MAX_NODE, OCI_CONFIG, OCI_MANIFEST, Descriptor
@@ -159,7 +159,7 @@ def _save(reference: str, url: str, spool: Path) -> Iterable[bytes]:
         finally:
             client.close()
     except docker.errors.NotFound as error:
-        raise InputError(
+        raise WrongItemError(
             "no-image",
             f"docker-daemon:{reference}: the engine has no such image",
             "`docker images` lists the images that it has",

@@ -26,7 +26,7 @@ from airgap.base.disk import (
     try_lock,
     write_durably,
 )
-from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, WrongItemError
 from airgap.base.inputs import open_plain, read_plain
 from airgap.base.streams import read_into
 from airgap.base.strict_json import parse_json
@@ -69,14 +69,14 @@ class Layout:
         except OSError:
             data = None
         if data is None:
-            raise InputError(
+            raise WrongItemError(
                 "no-store",
                 f"{path}: not a store: no readable oci-layout file",
                 "pass a folder that `airgap pull` made",
             )
         found = parse_json(data, str(marker))
         if not isinstance(found, dict) or found.get("imageLayoutVersion") != "1.0.0":
-            raise InputError("no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0")
+            raise WrongItemError("no-store", f"{marker}: imageLayoutVersion: got {found!r}, expected 1.0.0")
         self._commit = GroupCommit(self._blobs, SMALL if batch else -1)
 
     def _create(self, marker: Path) -> None:

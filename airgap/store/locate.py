@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, InputError, IntegrityError
+from airgap.base.errors import AirgapError, IntegrityError, WrongItemError
 from airgap.base.progress import Progress, Silent
 from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
@@ -149,7 +149,7 @@ class Reach:
             path = self.path(":".join(parts[:count]))
             if path.exists():
                 return path, ":".join(parts[count:])
-        raise InputError("no-such-path", f"{rest}: no such file or folder", "check the path in the request")
+        raise WrongItemError("no-such-path", f"{rest}: no such file or folder", "check the path in the request")
 
 
 def _choose(finder: LayoutFinder, name: str, ref: str) -> Descriptor:
@@ -161,7 +161,7 @@ def _choose(finder: LayoutFinder, name: str, ref: str) -> Descriptor:
     problem = f"has several roots called {name!r}" if found and name else f"has no root called {name!r}"
     if not name:
         problem = f"has {len(found)} roots, and the reference names none of them"
-    raise InputError(
+    raise WrongItemError(
         "no-such-root",
         f"{ref}: {problem}",
         f"write {ref.partition(':')[0]}:PATH:NAME; it has {names}",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from airgap.base.errors import (
     AirgapError,
-    InputError,
     IntegrityError,
     ObjectGoneError,
     RepositoryMissingError,
@@ -17,6 +16,7 @@ from airgap.base.errors import (
     TooLargeError,
     ToolError,
     UpstreamError,
+    WrongItemError,
 )
 
 MAX_SHOWN = 600
@@ -115,7 +115,7 @@ _FAULTS = (
     ),
     _Fault(
         r"shallow update not allowed|source repository is shallow",
-        InputError,
+        WrongItemError,
         "git-shallow",
         "the source is a shallow clone: its history is incomplete",
         "run `git fetch --unshallow` there, or use the origin itself",

@@ -14,11 +14,13 @@ from airgap.base.errors import (
     DamageError,
     InputError,
     IntegrityError,
+    LoginError,
     NotFoundError,
     ToolError,
     TrustError,
     UnreachableError,
     UpstreamError,
+    WrongItemError,
 )
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import MAX_DETAIL, LockFinding
@@ -86,12 +88,13 @@ def test_a_difference_in_findings_is_a_change_for_the_approver() -> None:
     ("error", "expected"),
     [
         (NotFoundError("not-found", "gone"), True),
-        (UpstreamError("unauthorized", "Docker Hub says this of what it does not have"), True),
+        (UpstreamError("unauthorized", "Docker Hub says this of what it does not have", status=401), True),
         (IntegrityError("bad-manifest", "malformed"), True),
-        (InputError("no-platform", "no such child"), True),
+        (WrongItemError("no-platform", "no such child"), True),
         (InputError("password-missing", "a password that cannot be read"), False),
         (DamageError("digest-mismatch", "on the way"), False),
         (UnreachableError("unreachable", "the network"), False),
+        (LoginError("login-failed", "a wrong password", status=401), False),
         (UpstreamError("upstream-failed", "the server", status=503), False),
         (ToolError("git-failed", "git"), False),
     ],

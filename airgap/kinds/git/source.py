@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from airgap.base.errors import InputError
+from airgap.base.errors import WrongItemError
 from airgap.base.inputs import open_plain
 from airgap.content.graph import Descriptor, Opener
 from airgap.tools.git import Git
@@ -41,7 +41,7 @@ def choose_refs(patterns: Iterable[str], present: Mapping[str, str], where: str)
     chosen: dict[str, str] = {}
     for pattern in patterns:
         if not is_ref(pattern.replace("*", "x/x")):
-            raise InputError(
+            raise WrongItemError(
                 "bad-ref",
                 f"{where}: got {pattern!r}, expected a full ref name or a pattern of them",
                 f"for example refs/heads/{pattern.rpartition('/')[2] or 'main'}",
@@ -55,10 +55,10 @@ def choose_refs(patterns: Iterable[str], present: Mapping[str, str], where: str)
         }
         if not found and present and pattern not in ("refs/heads/*", "refs/tags/*"):
             near = difflib.get_close_matches(pattern, present, n=3, cutoff=0.4) or sorted(present)[:3]
-            raise InputError("git-no-ref", f"{where}: nothing matches {pattern}", f"it has {', '.join(near)}")
+            raise WrongItemError("git-no-ref", f"{where}: nothing matches {pattern}", f"it has {', '.join(near)}")
         chosen |= found
     if present and not chosen:
-        raise InputError("git-no-ref", f"{where}: it has neither branches nor tags", "list its refs in the request")
+        raise WrongItemError("git-no-ref", f"{where}: it has neither branches nor tags", "list its refs in the request")
     return dict(sorted(chosen.items()))
 
 
@@ -91,7 +91,7 @@ def check_whole_source(git: Git, path: str) -> Path:
     )
     folder, _, shallow = done.stdout.decode().strip().rpartition("\n")
     if shallow != "false":
-        raise InputError(
+        raise WrongItemError(
             "git-shallow",
             f"{path}: a shallow clone: its history is incomplete",
             "run `git fetch --unshallow` there, or use the origin itself",
@@ -99,7 +99,7 @@ def check_whole_source(git: Git, path: str) -> Path:
     keys = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
     done = git.run("config", "--get-regexp", keys, repository=Path(folder), ok=(0, 1))
     if done.status == 0 or any(Path(folder).glob("objects/pack/*.promisor")):
-        raise InputError(
+        raise WrongItemError(
             "git-partial",
             f"{path}: a filtered (partial) clone: objects are missing",
             "use the origin itself, or a clone made without --filter",
