@@ -15,6 +15,7 @@ from airgap.base.digest import is_digest
 from airgap.base.errors import InputError
 from airgap.content.lock import check_path
 from airgap.content.names import repository_name, url_name
+from airgap.content.ref_name import pattern_fault
 from airgap.content.reference import (
     CHART_SCHEME,
     DOCKER_HUB,
@@ -29,7 +30,6 @@ from airgap.content.reference import (
 )
 from airgap.resources.problems import quoted
 
-_REF_FORBIDDEN = re.compile(r"[\s~^:?\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?\Z"
 )
@@ -157,11 +157,12 @@ def git_complaint(url: str) -> str:
 
 
 def ref_complaint(ref: str) -> str:
-    """Checks a full ref name, or a pattern with `*`."""
-    if not ref.startswith("refs/") and ref != "HEAD":
-        likely = f"refs/tags/{ref}" if re.match(r"v?[0-9*]", ref) else f"refs/heads/{ref}"
-        return f"got {quoted(ref)}, expected a full ref name, did you mean {quoted(likely)}?"
-    if _REF_FORBIDDEN.search(ref) or ref.count("/") < 2:
+    """Checks `HEAD`, a full ref name, or a pattern with `*`; after a `^`, what is left out."""
+    mark, plain = ("^", ref[1:]) if ref.startswith("^") else ("", ref)
+    if not plain.startswith("refs/") and ref != "HEAD":
+        likely = f"refs/tags/{plain}" if re.match(r"v?[0-9*]", plain) else f"refs/heads/{plain}"
+        return f"got {quoted(ref)}, expected a full ref name, did you mean {quoted(mark + likely)}?"
+    if pattern_fault(ref):
         return f"got {quoted(ref)}, expected a full ref name, such as refs/heads/main or refs/tags/v*"
     return ""
 

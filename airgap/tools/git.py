@@ -64,6 +64,29 @@ _ENVIRONMENT = {
     "LANGUAGE": "C",
     "LC_ALL": "C",
 }
+TOLERATED = (
+    "badDate",
+    "badDateOverflow",
+    "badEmail",
+    "badFilemode",
+    "badName",
+    "badTimezone",
+    "missingEmail",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "missingTaggerEntry",
+    "multipleAuthors",
+    "nulInCommit",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
+)
+"""Faults of old but sound histories, which importers and editors of commits have made: names, addresses, dates, time
+zones, and modes in another spelling. Nobody can correct a history without changing every commit after it, and none of
+these faults harms a reader. Every fault that could (.git, `.` and `..` in trees, tricks in .gitmodules, unsorted or
+doubled entries, …) stays an error. This list counts wherever git checks objects: for fetching, receiving and unpacking.
+Source: git-fsck(1), "FSCK MESSAGES"; each of them is known to git 2.32."""
+
 # Settings go into this file and not into the command, because git starts upload-pack and receive-pack of a local
 # repository without the latter. safe.directory may be `*` here: these runs touch only repositories that were named.
 _CONFIG = """\
@@ -104,7 +127,10 @@ _CONFIG = """\
 	defaultBranch = main
 [advice]
 	detachedHead = false
-"""
+""" + "".join(
+    f'[{section} "fsck"]\n' + "".join(f"\t{fault} = ignore\n" for fault in TOLERATED)
+    for section in ("fetch", "receive")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from airgap.base.disk import disk_errors
 from airgap.base.errors import IntegrityError, PrerequisiteError, StoreError, TooLargeError
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import verified
-from airgap.tools.git import LONG
+from airgap.tools.git import LONG, TOLERATED
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_limits import Limits
 from airgap.tools.git_refs import check_refs, is_oid
-from airgap.tools.git_repository import TOLERATED, BareRepository
+from airgap.tools.git_repository import BareRepository
 
 MAX_HEADER = 64 << 20
 """Bytes of a bundle's header: 200,000 refs with long names."""
@@ -84,7 +84,7 @@ def read_header(file: BinaryIO, where: str) -> Header:
     prerequisites: list[str] = []
     head_oid = ""
     while (line := file.readline(_MAX_LINE)) != b"\n":
-        text = line.decode("utf-8", "replace").rstrip("\n")
+        text = line.decode(errors="backslashreplace").rstrip("\n")
         oid, _, name = text.removeprefix("-").partition(" ")
         if not line.endswith(b"\n") or file.tell() > MAX_HEADER:
             raise IntegrityError("bad-bundle", f"{where}: the header is incomplete")

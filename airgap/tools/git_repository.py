@@ -10,17 +10,7 @@ from airgap.base.disk import disk_errors
 from airgap.base.errors import AirgapError, IntegrityError
 from airgap.tools.git import LONG, Git, Remote
 from airgap.tools.git_faults import shown
-from airgap.tools.git_refs import check_refs, is_oid
-
-# Faults that old but sound repositories have (tools of 2005 to 2010 made them). None of them can harm a reader; every
-# fault that could (.git in trees, tricks in .gitmodules, unsorted trees, …) stays an error.
-TOLERATED = (
-    "badTimezone",
-    "missingSpaceBeforeDate",
-    "missingTaggerEntry",
-    "zeroPaddedDate",
-    "zeroPaddedFilemode",
-)
+from airgap.tools.git_refs import check_ids, is_oid, ref_lines
 
 
 class BareRepository:
@@ -59,13 +49,12 @@ class BareRepository:
     def refs(self) -> dict[str, str]:
         """Full name → unpeeled object id, sorted."""
         done = self.git.run("for-each-ref", "--format=%(objectname) %(refname)", repository=self.path)
-        lines = (line.split(" ", 1) for line in done.stdout.decode().splitlines())
-        return {name: oid for oid, name in lines}
+        return {name: oid for oid, _, name in (line.partition(" ") for line in ref_lines(done.stdout))}
 
     def head(self) -> str:
         """The ref that HEAD points to, `""` if HEAD is detached."""
         done = self.git.run("symbolic-ref", "--quiet", "HEAD", repository=self.path, ok=(0, 1))
-        return done.stdout.decode().strip()
+        return next(ref_lines(done.stdout), "")
 
     def set_head(self, ref: str) -> None:
         """Points HEAD to `ref`."""
@@ -97,7 +86,6 @@ class BareRepository:
         missing = {name: oid for name, oid in wanted.items() if name not in kept}
         if not missing:
             return
-        tolerated = {f"fetch.fsck.{name}": "ignore" for name in TOLERATED}
         lines = "".join(f"+{oid}:{name}\n" for name, oid in missing.items())
         self.git.run(
             "fetch",
@@ -113,7 +101,6 @@ class BareRepository:
             remote=remote,
             stdin=lines.encode(),
             timeout=LONG,
-            config=tolerated,
         )
         try:
             self.check_whole(wanted.values(), remote.url)
@@ -169,12 +156,13 @@ class BareRepository:
 def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:
     """`git ls-remote`: refs (unpeeled), the ref that HEAD points to and HEAD's object id, `""` for none.
 
-    Raises `UpstreamError`, `NotFoundError`; `bad-ref` for names or ids that git would not accept.
+    Names are as the server sends them, see `ref_lines`: `check_refs` is for those that are used. Raises
+    `UpstreamError`, `NotFoundError`; `bad-ref` for ids that are none, `too-many-refs`.
     """
     done = git.run("ls-remote", "--symref", "--end-of-options", remote.url, remote=remote)
     refs: dict[str, str] = {}
     head = head_oid = ""
-    for line in done.stdout.decode(errors="replace").splitlines():
+    for line in ref_lines(done.stdout):
         left, _, name = line.partition("\t")
         if left.startswith("ref: ") and name == "HEAD":
             head = left[5:]
@@ -182,4 +170,5 @@ def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:
             head_oid = left
         elif not name.endswith("^{}"):
             refs[name] = left
-    return check_refs(refs, remote.url), head, head_oid
+    check_ids(refs, remote.url)
+    return refs, head, head_oid

@@ -113,6 +113,12 @@ def test_patterns(work: Work, kind: GitPacker) -> None:
     assert "refs/notes/x" in everything
     assert "refs/pull/7/head" not in everything
     assert list(kind.resolve(request(work, ["refs/pull/*"])).refs) == ["refs/pull/7/head"]
+    assert list(kind.resolve(request(work, ["HEAD"])).refs) == ["refs/heads/main"]
+    assert list(kind.resolve(request(work, ["^refs/tags/v*"])).refs) == [
+        "refs/heads/a/b",
+        "refs/heads/main",
+        "refs/tags/w",
+    ]
 
 
 @pytest.mark.parametrize("pattern", ["refs/heads/mian", "refs/tags/v*"])
@@ -124,7 +130,7 @@ def test_a_pattern_that_matches_nothing_is_refused(work: Work, kind: GitPacker, 
     assert "refs/heads/main" in caught.value.hint
 
 
-@pytest.mark.parametrize("pattern", ["main", "HEAD", "--upload-pack=touch /tmp/x", "refs/heads/a b", ""])
+@pytest.mark.parametrize("pattern", ["main", "^main", "--upload-pack=touch /tmp/x", "refs/heads/a b", ""])
 def test_a_pattern_that_is_no_ref_is_refused(work: Work, kind: GitPacker, pattern: str) -> None:
     work.commit()
     with pytest.raises(InputError, match="bad-ref"):

@@ -22,12 +22,13 @@ from airgap.base.errors import (
     ToolError,
     UpstreamError,
 )
+from airgap.content.ref_name import is_ref
 from airgap.net.config import Credentials
 from airgap.tools.git import Git, Remote, scrub
 from airgap.tools.git_bundle import unpack_bundle
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_limits import LEAST, MOST, Limits
-from airgap.tools.git_refs import check_refs, is_ref
+from airgap.tools.git_refs import check_refs
 from airgap.tools.git_remote import authorization, check_url
 from airgap.tools.git_repository import BareRepository, list_refs
 from tests.worlds import bombs
@@ -242,7 +243,8 @@ def test_what_git_says_is_shown_in_one_short_line() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["refs/heads/main", "refs/tags/v1.0", "refs/notes/commits", "refs/heads/a/b-c", "refs/heads/-x", "refs/heads/ä"],
+    ["refs/heads/main", "refs/tags/v1.0", "refs/notes/commits", "refs/heads/a/b-c", "refs/heads/-x", "refs/heads/ä",
+     "refs/heads/\U0001f469\u200d\U0001f4bb", "refs/heads/no\u00a0break", "refs/heads/\u202e", "refs/heads/a\u0301"],
 )  # fmt: skip
 def test_good_ref_names(name: str) -> None:
     assert is_ref(name)
@@ -254,7 +256,7 @@ def test_good_ref_names(name: str) -> None:
         "main", "HEAD", "-x", "--upload-pack=x", "refs/heads", "refs/heads/", "refs//heads/a", "refs/heads/a b",
         "refs/heads/..", "refs/heads/a..b", "refs/heads/.a", "refs/heads/a.lock", "refs/heads/a.", "refs/heads/a~1",
         "refs/heads/a\n", "refs/heads/a\x00", "refs/heads/a:b", "refs/heads/@{1}", "refs/heads/*", "refs/heads/a\\b",
-        "refs/heads/\u202e", "refs/heads/" + "x" * 2000,
+        "refs/heads/\x85", "refs/heads/\u2028", "refs/heads/\udce9", "refs/heads/" + "x" * 2000,
     ],
 )  # fmt: skip
 def test_bad_ref_names(name: str) -> None:

@@ -22,6 +22,7 @@ from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
+from airgap.content.ref_name import MAX_PART
 from airgap.destinations.base import Moved, Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
@@ -37,7 +38,7 @@ from airgap.resources.sovereign import GitConfig
 from airgap.tools.git import Git
 from airgap.tools.git_bundle import copy_out, unpack_bundle
 from airgap.tools.git_content import differences
-from airgap.tools.git_refs import MAX_PART, check_refs, object_format
+from airgap.tools.git_refs import check_refs, object_format
 from airgap.tools.git_remote import authorization, git_remote
 from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import LfsClient, endpoint

@@ -7,14 +7,13 @@ from typing import BinaryIO
 
 from airgap.base.errors import RepositoryMissingError, UpstreamError
 from airgap.content.graph import Descriptor, Opener
+from airgap.content.ref_name import SERVERS_OWN
 from airgap.destinations.git.gitea import GiteaApi
 from airgap.destinations.git.place import Listing
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_repository import list_refs
 from airgap.tools.lfs import LfsClient
 
-# Gitea: pull requests create the first; a push to the second opens a pull request.
-_SERVERS_OWN = ("refs/pull/", "refs/for/")
 _BRANCHES = "refs/heads/"
 
 
@@ -56,7 +55,7 @@ class ServerPlace:
 
     def refuses(self, ref: str) -> str:
         """See `Place.refuses`."""
-        own = next((prefix for prefix in _SERVERS_OWN if ref.startswith(prefix)), "")
+        own = next((prefix for prefix in SERVERS_OWN if ref.startswith(prefix)), "")
         return f"{own}* belongs to the server" if own else ""
 
     def ready(self, head: str, object_format: str) -> None:

@@ -16,6 +16,7 @@ from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.names import is_url, repository_name
+from airgap.content.ref_name import SERVERS_OWN
 from airgap.kinds.git.request import GitRequest, name_complaint
 from airgap.kinds.kind import Kind
 from airgap.resources.references import git_complaint, plain_path_complaint
@@ -129,6 +130,16 @@ class GitKind(Kind[GitRequest]):
         from airgap.kinds.git.graph import original_name
 
         return original_name(item)
+
+    def notes(self, item: Item) -> list[str]:
+        """The refs that Gitea refuses."""
+        kept = {prefix: sum(ref.startswith(prefix) for ref in item.refs) for prefix in SERVERS_OWN}
+        return [
+            f"{item.name}: {prefix}* belongs to the server: Gitea will refuse these {count} refs at every import. Take "
+            "them out of `refs` in the request, unless they go into a folder"
+            for prefix, count in kept.items()
+            if count
+        ]
 
     def shown(self, item: Item) -> str:
         """The first refs."""

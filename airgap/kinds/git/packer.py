@@ -23,6 +23,7 @@ from airgap.content.graph import Descriptor, Opener, Source, Target
 from airgap.content.item import Item
 from airgap.kinds.git.graph import BUNDLE_TYPE, git_form, put_graph
 from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
+from airgap.kinds.git.submodules import submodules
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
 from airgap.tools.git import Git, Remote
@@ -36,6 +37,8 @@ from airgap.tools.lfs import LfsClient, endpoint, find_pointers, lfs_descriptor
 if TYPE_CHECKING:
     from airgap.kinds.git.request import GitRequest
 
+MAX_SHOWN = 10
+"""Submodules that a note lists."""
 MAX_LFS = 19_000
 """LFS objects of one repository: the layers of one manifest, which holds 4 MiB."""
 
@@ -75,7 +78,11 @@ class GitPacker:
         present, head, _ = list_refs(self._git, remote)
         if remote.url.startswith("/"):
             check_whole_source(self._git, remote.url)
-        refs = choose_refs(request.refs, present, where)
+        chosen = choose_refs(request.refs, present, head, where)
+        if chosen.hidden:
+            counts = ", ".join(f"{prefix}* ({count})" for prefix, count in sorted(chosen.hidden.items()))
+            self._progress.note(f"{request.name}: refs that servers keep for themselves are left out: {counts}")
+        refs = chosen.refs
         return Item(
             name=request.name,
             kind="git",
@@ -102,7 +109,18 @@ class GitPacker:
                 lfs = self._put_lfs(item, remote, repository, pointers, target)
             elif pointers:
                 self._progress.note(f"{item.name}: {len(pointers)} LFS objects are not carried: `lfs: true` is not set")
+            self._tell_submodules(item, repository)
         return put_graph(target, item, bundles, lfs)
+
+    def _tell_submodules(self, item: Item, repository: BareRepository) -> None:
+        found = submodules(repository, item.refs.values())
+        if found:
+            shown = ", ".join(str(one) for one in found[:MAX_SHOWN])
+            more = f" and {len(found) - MAX_SHOWN} more" if len(found) > MAX_SHOWN else ""
+            self._progress.note(
+                f"{item.name}: it has submodules, which are repositories of their own and carried only if the request "
+                f"names them: {shown}{more}"
+            )
 
     def _pack_objects(
         self, item: Item, remote: Remote, repository: BareRepository, target: Target

@@ -33,11 +33,13 @@ class GitRequest:
     name: str = spec(ITEM_NAME, "Default: the last part of the url, without `.git`.", default="")
     refs: tuple[str, ...] = spec(
         ListOf(
-            Text("a full ref name, such as refs/heads/main or refs/tags/v*", least=1, complaint=ref_complaint),
+            Text("HEAD or a full ref name, such as refs/heads/main or refs/tags/v*", least=1, complaint=ref_complaint),
             "a list of refs",
             least=1,
             unique=True,
         ),
+        "HEAD is the default branch. `*` matches any characters. A pattern after `^` leaves refs out. `refs/*` does "
+        "not match what servers keep for themselves, such as refs/pull/*; a pattern that begins with this does.",
         default=("refs/heads/*", "refs/tags/*"),
     )
     lfs: bool = spec(Flag(), "true: also carry the LFS objects that the refs reach.", default=False)

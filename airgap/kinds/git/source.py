@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.errors import WrongItemError
 from airgap.base.inputs import open_plain
 from airgap.content.graph import Descriptor, Opener
+from airgap.content.ref_name import pattern_fault
 from airgap.tools.git import Git
-from airgap.tools.git_refs import is_ref
+from airgap.tools.git_refs import check_refs
 from airgap.tools.lfs import missing_object, object_path
 
 # The refs that forges keep besides branches and tags. A pattern such as `refs/*` does not match them; one that begins
@@ -30,36 +33,65 @@ _HIDDEN = (
     "refs/remotes/",
     "refs/stash",
 )
+_USUAL = ("refs/heads/*", "refs/tags/*")
 
 
-def choose_refs(patterns: Iterable[str], present: Mapping[str, str], where: str) -> dict[str, str]:
-    """The refs of `present` that full names or patterns name, sorted. `*` matches any characters, also `/`.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The refs that a request names, sorted; and how many it would name that servers keep for themselves."""
 
-    A pattern must match something, except in an empty repository. The default patterns (branches, tags) need not.
+    refs: Mapping[str, str]
+    hidden: Mapping[str, int]
+    """By their prefix."""
+
+
+def choose_refs(patterns: Iterable[str], present: Mapping[str, str], head: str, where: str) -> Chosen:
+    """The refs of `present` that full names or patterns name. `*` matches any characters, also `/`.
+
+    `HEAD` is the ref to which `head` points; what a pattern after a `^` names is left out. Without another pattern,
+    branches and tags are taken. A pattern must match something, except in an empty repository: but those of branches
+    and tags need not. Refs that nobody asked for may have any name.
+
     Raises `InputError` (`bad-ref`, `git-no-ref`).
     """
-    chosen: dict[str, str] = {}
+    patterns = tuple(patterns)
     for pattern in patterns:
-        if not is_ref(pattern.replace("*", "x/x")):
-            raise WrongItemError(
-                "bad-ref",
-                f"{where}: got {pattern!r}, expected a full ref name or a pattern of them",
-                f"for example refs/heads/{pattern.rpartition('/')[2] or 'main'}",
-            )
-        asked = tuple(prefix for prefix in _HIDDEN if not pattern.startswith(prefix))
-        pieces = pattern.split("*")
-        found = {
-            name: oid
-            for name, oid in present.items()
-            if _fits(pieces, name) and (name == pattern or not name.startswith(asked))
-        }
-        if not found and present and pattern not in ("refs/heads/*", "refs/tags/*"):
+        fault = pattern_fault(pattern)
+        if fault:
+            example = f"for example refs/heads/{pattern.rpartition('/')[2] or 'main'}"
+            raise WrongItemError("bad-ref", f"{where}: got {pattern!r}: {fault}", example)
+    without = [pattern[1:].split("*") for pattern in patterns if pattern.startswith("^")]
+    offered = {name: oid for name, oid in present.items() if not any(_fits(pieces, name) for pieces in without)}
+    chosen: dict[str, str] = {}
+    hidden = Counter[str]()
+    for pattern in [one for one in patterns if not one.startswith("^")] or _USUAL:
+        named = _head(head, present, where) if pattern == "HEAD" else pattern
+        found, its_hidden = _matching(named, offered)
+        if not (found or its_hidden) and present and pattern not in _USUAL:
             near = difflib.get_close_matches(pattern, present, n=3, cutoff=0.4) or sorted(present)[:3]
             raise WrongItemError("git-no-ref", f"{where}: nothing matches {pattern}", f"it has {', '.join(near)}")
         chosen |= found
+        hidden |= its_hidden
     if present and not chosen:
         raise WrongItemError("git-no-ref", f"{where}: it has neither branches nor tags", "list its refs in the request")
-    return dict(sorted(chosen.items()))
+    return Chosen(check_refs(chosen, where, WrongItemError), hidden)
+
+
+def _head(head: str, present: Mapping[str, str], where: str) -> str:
+    if present and head not in present:
+        what = f"{where}: HEAD points to {head or 'no branch'}, which does not exist"
+        raise WrongItemError("git-no-ref", what, "name its branches instead of HEAD")
+    return head
+
+
+def _matching(pattern: str, offered: Mapping[str, str]) -> tuple[dict[str, str], Counter[str]]:
+    """The refs that a pattern names, and how many more of the server's own it would, by their prefix."""
+    asked = tuple(prefix for prefix in _HIDDEN if not pattern.startswith(prefix))
+    pieces = pattern.split("*")
+    fitting = {name: oid for name, oid in offered.items() if _fits(pieces, name)}
+    found = {name: oid for name, oid in fitting.items() if name == pattern or not name.startswith(asked)}
+    others = [name for name in fitting if name not in found]
+    return found, Counter(next(prefix for prefix in _HIDDEN if name.startswith(prefix)) for name in others)
 
 
 def _fits(pieces: Sequence[str], name: str) -> bool:

@@ -1,0 +1,121 @@
+"""Git repositories as they are found: old histories, odd names, submodules. From the command line, into a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.worlds.cli_site import airgap
+from tests.worlds.git_sources import Work, git, refs
+from tests.worlds.site import CUT, GAP, HEAD, Site
+
+pytestmark = [pytest.mark.e2e, pytest.mark.part("git")]
+
+WHO = "A <a@example.org> 1300000000 +0000"
+# What importers of old have left in commits (fsck calls each by another name), and what none of it does to a reader.
+LINES = (
+    "A <a@example.org> Thu Jan 1 2009",
+    "A a@example.org 1300000000 +0000",
+    "A <a <a@example.org>> 1300000000 +0000",
+    "<a@example.org> 1300000000 +0000",
+    "A<a@example.org> 1300000000 +0000",
+    "A <a@example.org> 18446744073709551616 +0000",
+    "A <a@example.org> 1300000000 +051800",
+    "A <a@example.org>1300000000 +0000",
+    "A <a@example.org> 01300000000 +0000",
+    f"{WHO}\nauthor {WHO}",
+)
+EMOJI = "refs/heads/feature/\U0001f469\u200d\U0001f4bb"
+NO_BREAK = "refs/heads/no\u00a0break"
+
+
+def old_history(work: Work) -> None:
+    """Adds to main a commit for each of `LINES`, and a tree with a mode in an old spelling."""
+    blob, tip = work.oid("HEAD:file"), work.oid("HEAD")
+    entry = b"0100644 f\0" + bytes.fromhex(blob)
+    tree = written(work, "tree", entry)
+    for line in LINES:
+        text = f"tree {tree}\nparent {tip}\nauthor {line}\ncommitter {WHO}\n\nold\n"
+        tip = written(work, "commit", text.encode())
+    work.git("update-ref", "refs/heads/main", tip)
+
+
+def written(work: Work, kind: str, content: bytes) -> str:
+    """An object, however odd it is."""
+    command = ["git", "hash-object", "-t", kind, "-w", "--stdin", "--literally"]
+    return (
+        subprocess.run(command, cwd=work.path, input=content, capture_output=True, check=True).stdout.decode().strip()
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = Site(tmp_path)
+    spec = "spec: {stateDir: state, directory: inside}\n"
+    made.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\n{spec}")
+    return made
+
+
+def ask(site: Site, *patterns: str, more: str = "") -> None:
+    """A request for the repository `src`."""
+    entry = f"{{url: ./src, name: demo.local/src, refs: {json.dumps(patterns)}{more}}}"
+    site.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  git:\n  - {entry}\n")
+
+
+def carry(site: Site) -> str:
+    """The whole way from the lock; gives what `pull` said."""
+    said = airgap(site, "pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    assert said.code == 0, said.err
+    site.run(*CUT, "media")
+    done = site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    assert {change["outcome"] for change in done["changes"]} == {"written"}
+    site.run("audit", *GAP, "--receipt", "receipt.json")
+    return said.err
+
+
+def test_old_histories_odd_names_and_submodules(site: Site) -> None:
+    work = Work(site.folder / "src")
+    work.commit(".gitmodules", '[submodule "x"]\n\tpath = vendor/lib\n\turl = https://me:secret@git.example.org/lib\n')
+    work.git("branch", "with-submodule")
+    work.commit()
+    old_history(work)
+    for name in (EMOJI, NO_BREAK, "refs/notes/commits", "refs/pull/1/head", "refs/pull/2/head"):
+        work.git("update-ref", name, "HEAD")
+    latin = os.fsencode(work.path / ".git/refs/heads/caf") + b"\xe9"
+    with open(latin, "w") as file:
+        file.write(work.oid("main") + "\n")
+    # Refused by its name, if it was asked for; and it is in nobody's way, if it was not.
+    ask(site, "refs/heads/*")
+    airgap(site, "lock", "r.request.yaml").refused(2, "bad-ref", r"refs/heads/caf\xe9", "not UTF-8", "begins with ^")
+    ask(site, "HEAD")
+    site.run("lock", "r.request.yaml")
+    [item] = json.loads((site.folder / "r.lock.json").read_bytes())["items"]
+    assert (item["head"], list(item["refs"])) == ("refs/heads/main", ["refs/heads/main"])
+    ask(site, "refs/*", "^refs/heads/caf*")
+    said = airgap(site, "lock", "r.request.yaml")
+    assert "refs/pull/* (2)" in said.err
+    said_by_pull = carry(site)
+    assert "vendor/lib (https://git.example.org/lib)" in said_by_pull
+    assert "secret" not in said_by_pull
+    inside = refs(site.folder / "inside/git/demo.local/src.git")
+    assert inside.keys() == {"refs/heads/main", "refs/heads/with-submodule", EMOJI, NO_BREAK, "refs/notes/commits"}
+    assert inside["refs/heads/main"] == work.oid("main")
+    # It is carried as it is, and shown in its letters and escapes: a name must not act on a terminal.
+    assert "\u200d" not in airgap(site, "show", "r.lock.json").out
+
+
+def test_a_fault_that_harms_readers_is_refused(site: Site) -> None:
+    work = Work(site.folder / "src")
+    work.commit()
+    blob = bytes.fromhex(work.oid("HEAD:file"))
+    below = written(work, "tree", b"100644 config\0" + blob)
+    tree = written(work, "tree", b"40000 .git\0" + bytes.fromhex(below))
+    work.git("update-ref", "refs/heads/main", git("commit-tree", tree, "-m", "trap", cwd=work.path).strip())
+    ask(site, "refs/heads/*")
+    site.run("lock", "r.request.yaml")
+    said = airgap(site, "pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    said.refused(4, "git-corrupt", "hasDotgit")
