@@ -13,6 +13,7 @@ from airgap.content.lock_finding import LockFinding, finding_lines, findings_jso
 from airgap.jobs.import_store import Taken
 from airgap.jobs.importing.lines import Imported
 from airgap.signatures.scanner_report import VULNERABILITIES
+from airgap.statements.predicates import ALL_OR_NOTHING
 
 HEADING = ("OUTCOME", "AT", "NAME", "DIGEST", "BEFORE")
 
@@ -25,6 +26,8 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         "digest": str(done.opened.media.digest),
         "sequence": journey.sequence,
         "dryRun": dry_run,
+        "publish": done.publish,
+        "half": list(done.half),
         "changes": [{"destination": url, **change.as_dict()} for url, change in done.changes],
         "errors": [
             error.as_dict() | {"item": line.form.item, "destination": line.destination.url}
@@ -98,6 +101,29 @@ def _summary(done: Imported, *, dry_run: bool) -> list[str]:
         lines.append(f"nothing changed, so no receipt was signed: the receipt {done.standing} stands")
     elif not dry_run and done.receipt is None:
         lines.append("no receipt was signed (no --key); the next import and audit check everything again")
+    lines += _unpublished(done, dry_run=dry_run)
+    return lines
+
+
+def _unpublished(done: Imported, *, dry_run: bool) -> list[str]:
+    """Where names are withheld, or only half of them are published, and what to do then."""
+    lines = []
+    for url, (written, lost) in done.half.items():
+        lines.append(
+            f"half published at {url}: {count(written, 'name')} written, {lost} not. Correct what failed, and run the "
+            "same command again"
+        )
+    withheld = dict.fromkeys(
+        done.work.place(url) for url, change in done.changes if change.outcome is ChangeOutcome.WITHHELD
+    )
+    if withheld:
+        would = "would be withheld" if dry_run else "are withheld"
+        whole = done.publish == ALL_OR_NOTHING
+        why = "a delivery is published as a whole or not at all" if whole else "they belong with something that failed"
+        lines.append(
+            f"names {would} at {', '.join(withheld)}: {why}. Correct what failed, and run the same command again"
+            + ("; to publish the rest without it: --keep-going" if whole else "")
+        )
     return lines
 
 
@@ -107,7 +133,8 @@ def _exit(done: Imported, *, dry_run: bool) -> int:
     outcomes = {change.outcome for _, change in done.changes}
     if ChangeOutcome.FAILED in outcomes or (done.waits and not dry_run):
         return exits.UPSTREAM
-    return exits.NO if ChangeOutcome.REFUSED in outcomes else exits.DONE
+    kept = ChangeOutcome.REFUSED in outcomes or ChangeOutcome.WITHHELD in outcomes
+    return exits.NO if kept else exits.DONE
 
 
 def report_store(taken: Taken, store: Path, context: Context, *, dry_run: bool) -> int:

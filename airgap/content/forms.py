@@ -114,6 +114,8 @@ class ChangeOutcome(StrEnum):
     PRESENT = "present"
     REFUSED = "refused"
     FAILED = "failed"
+    WITHHELD = "withheld"
+    """The name was not published, because something else of the delivery failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,11 @@ class Change:
     reason: str = ""
     signs: Signs | None = None
     """Set for a signature that airgap wrote or will write."""
+    conflict: bool = False
+    """True for a refused name whose place holds content that excludes this delivery's: only people can resolve it.
+
+    It is a failure of the delivery. A name that stays because a later delivery or somebody else owns it is none. Not in
+    receipts."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of the receipt."""

@@ -41,6 +41,31 @@ class Line(Generic[FormT]):
         present = all(change.outcome is ChangeOutcome.PRESENT for change in self.changes)
         return present and not self.moved.compared and self.error is None
 
+    def withhold(self, reason: str) -> bool:
+        """Gives the outcome `WITHHELD` to each name that was planned and is not published; true if there was one."""
+        planned = (ChangeOutcome.WRITE, ChangeOutcome.MOVED)
+        before = self.changes
+        self.changes = [
+            replace(one, outcome=ChangeOutcome.WITHHELD, reason=reason) if one.outcome in planned else one
+            for one in before
+        ]
+        return self.changes != before
+
+    @property
+    def withheld(self) -> bool:
+        """True if a name of it is withheld."""
+        return any(change.outcome is ChangeOutcome.WITHHELD for change in self.changes)
+
+    @property
+    def failed(self) -> bool:
+        """True if something of it failed. Content on a disc that is still to come has not.
+
+        A refused name counts only if its place holds content that excludes this (`Change.conflict`).
+        """
+        if self.error is not None and not isinstance(self.error, AbsentError):
+            return True
+        return any(change.outcome is ChangeOutcome.FAILED or change.conflict for change in self.changes)
+
     @property
     def told(self) -> Sequence[Change]:
         """The changes for reports and receipts. A failed line is reported as failed even if it has no plan."""

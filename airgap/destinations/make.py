@@ -35,6 +35,8 @@ class Destinations:
     trees: list[Destination[Tree]] = field(default_factory=list)
     shared: SharedPass = field(default_factory=SharedPass)
     """The single reading of the media for all destinations of graphs."""
+    folder: str = ""
+    """The folder of an embedded Sovereign: all destinations below it are one to people."""
 
     def all(self) -> Sequence[AnyDestination]:
         """Every destination."""
@@ -55,7 +57,7 @@ class Destinations:
                 case Tree():
                     lines += _lines(form, trees, "s3")
         signable = [(registry, line) for registry, share in registries for line in share.lines]
-        return Work(lines, [*graphs, *refs, *trees], signable)
+        return Work(lines, [*graphs, *refs, *trees], signable, self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,12 @@ class Work:
     """The same lines grouped by destination. A share may be empty."""
     at_registries: Sequence[tuple[Registry, Line[Graph]]]
     """The lines at registries, each with its registry, which gives access to repositories."""
+    folder: str = ""
+    """The folder of an embedded Sovereign."""
+
+    def place(self, url: str) -> str:
+        """The destination as people know it: that of a URL, or the folder of an embedded Sovereign."""
+        return self.folder if self.folder and url.startswith(f"{self.folder}/") else url
 
 
 def _lines(form: FormT, shares: Sequence[Share[FormT]], section: str) -> list[Line[FormT]]:
@@ -167,6 +175,7 @@ def _s3(made: Destinations, site: _Site) -> None:
 def _directory(made: Destinations, site: _Site) -> None:
     directory = site.sovereign.directory
     if directory is not None:
+        made.folder = str(directory)
         from airgap.destinations.trees.directory import DirectoryDestination
 
         made.layouts.append(_layout(directory, site, made.shared))

@@ -22,6 +22,7 @@ from airgap.jobs.site import Site, check_same_sovereign, open_site
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.resources.load import load_sovereign, load_trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
+from airgap.statements.predicates import ALL_OR_NOTHING, KEEP_GOING
 from airgap.station import receipts
 from airgap.station.files import keeps
 from airgap.station.ledger import Ledger
@@ -49,7 +50,14 @@ class ImportOptions:
     """Import an earlier accepted delivery again; moves no name back."""
     deep: bool = False
     """Ignore receipts: hash the existing content, and send damaged content again."""
+    keep_going: bool = False
+    """Publish what did not fail, also at a destination where something failed."""
     jobs: int = DEFAULT_JOBS
+
+    @property
+    def publish(self) -> str:
+        """How names are published where something failed: one of `airgap.statements.predicates.PUBLISH`."""
+        return KEEP_GOING if self.keep_going else ALL_OR_NOTHING
 
 
 def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Imported:
@@ -113,7 +121,7 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
         destinations = site.destinations(
             create=False, restore=options.restore, deep=options.deep, work=Path(work), precedence=precedence
         )
-        planned = plan_import(opened, destinations, site.jobs)
+        planned = plan_import(opened, destinations, site.jobs, options.publish)
         if countersigner is not None:
             countersigner.plan(planned.work.at_registries, opened.admitted.reports, site.jobs)
     ledger.compare(planned.gone)
@@ -130,7 +138,7 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
         # 5.
         precedence = _precedence(site, opened, ledger)
         destinations = site.destinations(create=True, restore=options.restore, deep=options.deep, precedence=precedence)
-        planned = plan_import(opened, destinations, site.jobs)
+        planned = plan_import(opened, destinations, site.jobs, options.publish)
         ledger.compare(planned.gone)
         _let_sign(ledger, signatory, site)
         # 6.

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airgap.base.digest import CHUNK, Digest
@@ -26,6 +27,7 @@ from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme
 from airgap.content.verified import verified
+from airgap.kinds.kind import Declared
 from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_complaint, local_reference, phase_notes
 from airgap.resources.document import read_top_texts
 from airgap.resources.fields import given, spec, spec_map
@@ -50,6 +52,12 @@ MAX_PACKED = 100 << 20
 MAX_UNPACKED = 512 << 20
 """Bytes of an unpacked chart at most."""
 MAX_CHART_YAML = 1 << 20
+IMAGES = "artifacthub.io/images"
+"""The annotation of a Chart.yaml that lists the chart's images, as YAML (artifacthub.io/docs)."""
+SOURCE = "org.opencontainers.image.source"
+"""The annotation of a manifest that names the source repository."""
+MAX_DECLARED = 10_000
+"""Images and sources of a chart that are looked for."""
 PIECE = 1 << 18
 """Bytes that are unpacked at once."""
 
@@ -237,6 +245,21 @@ class ChartKind(RegistryKind[ChartRequest]):
     def own_files(self, root: Node) -> tuple[Digest, ...]:
         """The packed chart: publishers describe the .tgz before it is pushed."""
         return tuple(layer.digest for layer in root.children[1:] if layer.media_type == CHART)
+
+    def declares(self, item: Item, root: Descriptor, source: Source) -> Declared:
+        """The images and the source repository that the chart's config and manifest name."""
+        node = read_node(source, root)
+        config = parse_json(read_verified(source, _config(node)), f"config of {item.name}")
+        if not isinstance(config, dict):
+            return Declared()
+        annotations = config.get("annotations")
+        listed = annotations.get(IMAGES) if isinstance(annotations, dict) else None
+        lines = (line.strip().removeprefix("-").strip() for line in str(listed or "").splitlines())
+        images = (line.removeprefix("image:").strip().strip("'\"") for line in lines if line.startswith("image:"))
+        sources = config.get("sources")
+        urls = [one for one in sources if isinstance(one, str)] if isinstance(sources, list) else []
+        urls += [node.annotations[SOURCE]] if SOURCE in node.annotations else []
+        return Declared(tuple(islice(images, MAX_DECLARED)), tuple(urls[:MAX_DECLARED]))
 
     def opened(self, item: Item, root: Descriptor, source: Source) -> Sequence[Descriptor]:
         """The chart itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 Asked_contra = TypeVar("Asked_contra", contravariant=True)
 """The kind's entry in a Request: a dataclass with at least `name` and `where`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the content of an item says that it belongs with. It decides nothing about trust: anybody can write it."""
+
+    images: tuple[str, ...] = ()
+    """References of images that it needs."""
+    sources: tuple[str, ...] = ()
+    """URLs of its source repository."""
 
 
 class Kind(Protocol[Asked_contra]):
@@ -121,6 +132,10 @@ class Kind(Protocol[Asked_contra]):
     def annotations(self, item: Item) -> dict[str, str]:
         """What a store's index.json records about it besides its name, so that `extract` needs no lock."""
         return {}
+
+    def declares(self, item: Item, root: Descriptor, source: Source) -> Declared:
+        """What its content says that it belongs with. Raises any error of reading its nodes and configs."""
+        return Declared()
 
     # From a store into a Sovereign.
 

@@ -19,9 +19,21 @@ from airgap.content.lock_finding import LockFinding
 OUTCOMES = frozenset({"pass", "fail", "not-run"})
 """How a check ended. Only `pass` counts."""
 WRITES = frozenset(
-    map(str, (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT, ChangeOutcome.REFUSED, ChangeOutcome.FAILED))
+    map(
+        str,
+        (
+            ChangeOutcome.WRITTEN,
+            ChangeOutcome.PRESENT,
+            ChangeOutcome.REFUSED,
+            ChangeOutcome.FAILED,
+            ChangeOutcome.WITHHELD,
+        ),
+    )
 )
 """The outcomes of an item at a destination."""
+ALL_OR_NOTHING, KEEP_GOING = "all-or-nothing", "keep-going"
+PUBLISH = frozenset({ALL_OR_NOTHING, KEEP_GOING})
+"""How an import publishes names where something of the delivery failed: none at that destination, or all others."""
 FORMS = frozenset({"graph", "refs", "tree"})
 
 _ADDRESS = re.compile(r"(?:sha256:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{64})\Z")
@@ -159,7 +171,7 @@ class Receipt:
 
     kind: ClassVar[str] = "receipt"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"delivery", "stream", "sequence", "destinations"})
-    MAYBE: ClassVar[frozenset[str]] = frozenset({"findings"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"findings", "publish"})
 
     delivery: str
     """The id of the journey."""
@@ -168,6 +180,8 @@ class Receipt:
     destinations: tuple[Placed, ...]
     findings: tuple[LockFinding, ...] = ()
     """What the locks lack of their requests: it was accepted, and is not here."""
+    publish: str = ""
+    """One of `PUBLISH`; `""` in the receipt of an earlier version, which always kept going."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -177,6 +191,7 @@ class Receipt:
             "sequence": self.sequence,
             "destinations": [placed.as_dict() for placed in self.destinations],
             **({"findings": [one.as_dict() for one in self.findings]} if self.findings else {}),
+            **({"publish": self.publish} if self.publish else {}),
         }
 
     @classmethod
@@ -198,6 +213,7 @@ class Receipt:
                 LockFinding(one.text("item"), one.text("code"), one.text("detail"))
                 for one in (fields.each("findings", {"item", "code", "detail"}) if fields.has("findings") else ())
             ),
+            publish=fields.choice("publish", PUBLISH) if fields.has("publish") else "",
         )
 
 

@@ -10,6 +10,9 @@ import pytest
 
 from airgap.content.lock import Lock
 from airgap.delivery.index import Index
+from airgap.statements.dsse import open_bundle
+from airgap.statements.predicates import Receipt
+from airgap.statements.statement import Statement
 from airgap.station.files import pin_name
 from airgap.store.layout import Layout
 from tests.golden.reader import Delivery, read_statement
@@ -119,6 +122,18 @@ def test_the_independent_reader_reads_a_receipt() -> None:
     assert (kind, subject) == ("receipt", delivery.digest)
     assert (said["delivery"], said["sequence"]) == (delivery.journey["id"], 1)
     assert {place["form"] for place in said["destinations"]} == {"graph", "refs", "tree"}
+
+
+def test_a_receipt_of_an_import_that_published_nothing_is_read() -> None:
+    """And that of before, which did not say how it published."""
+    said = read_statement((GOLDEN / "receipt-withheld.json").read_bytes(), KEYS)[2]
+    outcomes = {line["outcome"] for place in said["destinations"] for line in place["items"]}
+    assert (said["publish"], outcomes) == ("all-or-nothing", {"withheld", "failed"})
+    for name, publish in (("receipt-withheld.json", "all-or-nothing"), ("receipt.json", "")):
+        payload = open_bundle((GOLDEN / name).read_bytes(), name, 1 << 20).payload
+        body = Statement.parse(payload, name).body
+        assert isinstance(body, Receipt)
+        assert body.publish == publish
 
 
 def test_the_independent_reader_reads_what_is_cut_today(site: Site) -> None:

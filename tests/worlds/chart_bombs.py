@@ -125,12 +125,12 @@ def _record(text: str) -> bytes:
     return f"{size if size > 9 else size - 1} {text}\n".encode()
 
 
-def add_chart(layout: Layout, tag: str, packed: bytes) -> Descriptor:
-    """A chart of this content under a tag."""
+def add_chart(layout: Layout, tag: str, packed: bytes, **said: object) -> Descriptor:
+    """A chart of this content under a tag. Its config also says what is `said`."""
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": layout.document({"name": NAME, "version": VERSION}, CONFIG),
+        "config": layout.document({"name": NAME, "version": VERSION, **said}, CONFIG),
         "layers": [layout.blob(packed, CONTENT)],
     }
     return layout.tag(tag, layout.document(manifest, MANIFEST))

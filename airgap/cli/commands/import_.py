@@ -52,6 +52,11 @@ interrupted, or a destination failed? run the same command again""",
         action="store_true",
         help="ignore receipts: check and re-hash everything at the destination, and re-send what is damaged",
     )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="where something failed, publish all other names; default: no name of the delivery at that destination",
+    )
     add_jobs(parser)
 
 
@@ -71,6 +76,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         dry_run=arguments.dry_run,
         restore=arguments.restore,
         deep=arguments.deep,
+        keep_going=arguments.keep_going,
         jobs=context.jobs(arguments),
     )
     done = import_delivery(options, context.surroundings(arguments))
@@ -81,6 +87,12 @@ def _into_store(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.cli.import_report import report_store
     from airgap.jobs.import_store import StoreImportOptions, import_into_store
 
+    if arguments.keep_going:
+        raise InputError(
+            "usage",
+            "--keep-going cannot be combined with --store: a station takes a delivery as a whole",
+            "leave --keep-going out",
+        )
     for flag in ("receipt", "key"):
         if getattr(arguments, flag):
             raise InputError(

@@ -32,18 +32,19 @@ def _plan_ref(change: Change, place: GitPlace, held: Mapping[str, str], folders:
     change = replace(change, previous=held.get(change.name, ""))
     if change.previous == change.digest:
         return replace(change, outcome=ChangeOutcome.PRESENT)
-    why = place.refuses(change.name)
+    why, conflict = place.refuses(change.name), False
     if not why and not change.previous:
         other = next((folder for folder in _folders(change.name) if folder in held), "")
         if other or change.name in folders:
             why = f"{other or change.name + '/…'} is in its way: one name cannot be both a ref and a folder"
+            conflict = True
         why = why or run.keeps(change, there=False)
     elif not why and run.keeps(change):
         why = run.keeps(change)
     elif not why and change.name.startswith("refs/tags/"):
-        why = "the tag exists with other content, and airgap never moves a tag"
+        why, conflict = "the tag exists with other content, and airgap never moves a tag", True
     if why:
-        return replace(change, outcome=ChangeOutcome.REFUSED, reason=why)
+        return replace(change, outcome=ChangeOutcome.REFUSED, reason=why, conflict=conflict)
     return replace(change, outcome=ChangeOutcome.MOVED if change.previous else ChangeOutcome.WRITE)
 
 
@@ -59,6 +60,7 @@ def judge(changes: Sequence[Change], repository: BareRepository) -> list[Change]
             change,
             outcome=ChangeOutcome.REFUSED,
             reason="not a fast-forward: the new commit's history does not contain the present one",
+            conflict=True,
         )
         if change.outcome is ChangeOutcome.MOVED and not repository.is_ancestor(change.previous, change.digest)
         else change

@@ -206,9 +206,14 @@ class GraphDestination(Generic[PlaceT]):
             repository.publish({})
         except AirgapError as error:
             return [replace(one, outcome=ChangeOutcome.FAILED, reason=str(error)) for one in plan]
-        return [
-            self._published(change, wanted, repository) for change, (_, wanted) in zip(plan, names.lines, strict=True)
-        ]
+        wanted = [descriptor for _, descriptor in names.lines]
+        # An image that can be found can be found with its signatures: its own tag is last.
+        attached = [self._published(*pair, repository) for pair in zip(plan[1:], wanted[1:], strict=True)]
+        lost = next((one for one in attached if one.outcome is ChangeOutcome.FAILED), None)
+        if lost is not None and plan[0].outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED):
+            reason = f"{lost.name or lost.digest}, which belongs to it, failed: {lost.reason}"
+            return [replace(plan[0], outcome=ChangeOutcome.WITHHELD, reason=reason), *attached]
+        return [self._published(plan[0], wanted[0], repository), *attached]
 
     def _published(self, change: Change, wanted: Descriptor, repository: GraphPlace) -> Change:
         if change.outcome is ChangeOutcome.REFUSED:

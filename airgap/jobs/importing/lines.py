@@ -11,6 +11,9 @@ from airgap.base.errors import AbsentError, AirgapError, UnreachableError
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Work
+from airgap.jobs.importing.needs import Needs
+from airgap.jobs.importing.publish import Publication, half
+from airgap.statements.predicates import ALL_OR_NOTHING, KEEP_GOING
 
 
 @dataclass(slots=True)
@@ -28,6 +31,10 @@ class Imported:
     """The receipt that was signed; `None` without a key, and where `standing` says it all."""
     standing: Path | None = None
     """The receipt of an earlier run, if this one changed nothing, so that no receipt was signed."""
+    publish: str = ALL_OR_NOTHING
+    """How names are published where something failed: see `airgap.jobs.importing.publish`."""
+    needs: Needs = field(default_factory=dict)
+    """By item, the items that it needs."""
     unkept: Mapping[str, AirgapError] = field(default_factory=dict)
     """The destinations that did not accept the list of accepted deliveries, with the errors."""
 
@@ -35,6 +42,16 @@ class Imported:
     def lines(self) -> list[AnyLine]:
         """The lines: one form at one destination each."""
         return self.work.lines
+
+    @property
+    def publication(self) -> Publication:
+        """How the names of the lines are published."""
+        return Publication(self.work, self.needs, self.publish == KEEP_GOING)
+
+    @property
+    def half(self) -> Mapping[str, tuple[int, int]]:
+        """See `airgap.jobs.importing.publish.half`."""
+        return half(self.work)
 
     @property
     def gone(self) -> dict[str, AirgapError]:
@@ -45,7 +62,8 @@ class Imported:
     @property
     def whole(self) -> bool:
         """True if nothing is left to do for this delivery, so that none of its spooled content is needed."""
-        failed = any(change.outcome is ChangeOutcome.FAILED for _, change in self.changes)
+        undone = (ChangeOutcome.FAILED, ChangeOutcome.WITHHELD)
+        failed = any(change.outcome in undone for _, change in self.changes)
         return not (self.waits or self.errors or failed)
 
     @property

@@ -23,9 +23,10 @@ from airgap.destinations.make import Destinations
 from airgap.jobs.as_locked import check_leaves, forms_of
 from airgap.jobs.importing.countersign import Countersigner
 from airgap.jobs.importing.lines import Imported
+from airgap.jobs.importing.needs import needs_of
 from airgap.kinds.table import kind_of
 from airgap.statements.accepted_state import Standing
-from airgap.statements.predicates import Receipt
+from airgap.statements.predicates import ALL_OR_NOTHING, Receipt
 from airgap.statements.trust import VerifiedStatement
 from airgap.station import receipts
 from airgap.station.ledger import Ledger
@@ -33,12 +34,13 @@ from airgap.station.names import NamesFile
 from airgap.station.signatory import Signatory
 
 
-def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Imported:
+def plan_import(opened: Opened, destinations: Destinations, jobs: int, publish: str = ALL_OR_NOTHING) -> Imported:
     """Plans an import. Writes nothing.
 
     Raises `InputError` for a form without a place or with a collision, and
     `NotAsLockedError` for content that its lock does not say, before any request. An unreachable destination is an
-    error of its lines. More lines than a receipt can have are an `InputError`, before anything is sent.
+    error of its lines. More lines than a receipt can have are an `InputError`, before anything is sent. `publish` is
+    one of `airgap.statements.predicates.PUBLISH`; names that it withholds are in the plan.
     """
     forms = forms_of(opened, jobs)
     # A delivery that was let in before is compared where something of it is not in place (`run_import`).
@@ -56,7 +58,9 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int) -> Import
             line.error = error
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
     receipts.check_room(change for line in lines for change in line.told)
-    return Imported(opened, work, opened.volumes.missing(), unread)
+    planned = Imported(opened, work, opened.volumes.missing(), unread, publish=publish, needs=needs_of(opened, forms))
+    planned.publication.withhold()
+    return planned
 
 
 def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -> None:
@@ -93,8 +97,9 @@ def run_import(
 
     1. Record the acceptance before anything becomes visible. 2. Transfer all content; each blob is read once and hashed
     on the way. 3. Stop here while content is on a volume that is not attached, and keep the parts of this disc that the
-    next one will need. 4. Publish all names. 5. Sign admitted content, if that is configured. 6. Sign the receipt.
-    A destination or item that fails is left out, and the others continue. The same command completes it later.
+    next one will need. 4. Publish the names: at each destination all of them, or none where something failed
+    (`airgap.jobs.importing.publish`). 5. Sign admitted content, if that is configured. 6. Sign the receipt.
+    A destination that fails is left out, and the others continue. The same command completes it later.
     """
     opened = planned.opened
     # 1. Record the acceptance durably.
@@ -125,14 +130,17 @@ def run_import(
     # 4. Note which names will be written, and publish them. If all are in place and nothing was transferred, the plan
     # has just read them: that is enough.
     settled = all(line.in_place for line in planned.lines)
-    names.plan(delivery, ledger.file.load(), planned.changes, complete=not planned.errors)
+    publication = planned.publication
+    publication.withhold()
+    undone = planned.errors or any(line.withheld for line in planned.lines)
+    names.plan(delivery, ledger.file.load(), planned.changes, complete=not undone)
 
     def publish(line: AnyLine) -> None:
         if not (settled and line.destination.plan_suffices):
             line.publish()
         progress.done(line.form.item, ", ".join(sorted({str(change.outcome) for change in line.changes})))
 
-    each(jobs, publish, planned.lines)
+    publication.publish(publish, jobs)
     names.settle(delivery, planned.changes)
     # 5. Add the Sovereign's signatures to those of upstream.
     if countersigner is not None:
@@ -194,4 +202,4 @@ def _receipt(done: Imported) -> Receipt:
         grouped.setdefault((line.destination.url, line.destination.form), []).extend(line.told)
     parts = tuple(receipts.placed(url, form, changes) for (url, form), changes in grouped.items())
     lacking = {one: None for lock in done.opened.locks for one in lock.findings}
-    return Receipt(journey.id, journey.stream, journey.sequence, parts, tuple(lacking))
+    return Receipt(journey.id, journey.stream, journey.sequence, parts, tuple(lacking), done.publish)
