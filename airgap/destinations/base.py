@@ -1,8 +1,8 @@
-"""`Destination`: the protocol of every destination; `Run`: the settings of one import."""
+"""`Destination`: the protocol of every destination; `Inside`: what one lists; `Run`: the settings of one import."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -99,6 +99,22 @@ class Moved:
     """True if the content was compared with the destination, because the plan and the receipts did not suffice."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """One thing that a destination lists in the places that airgap fills there, whoever brought it."""
+
+    at: str
+    """The repository; in the form `tree` the bucket alone. `""` if a problem concerns the whole destination."""
+    name: str = ""
+    """The tag or the ref; in the form `tree` the whole key. `""` for content without a name, and for a repository in
+    which no name is."""
+    digest: str = ""
+    """What it is, as far as the list shows that; `""` if only `Destination.address` knows. Content without a name
+    always has one."""
+    problem: AirgapError | None = None
+    """Why what is at `at` could not be listed. Then it is no thing."""
+
+
 class Destination(Protocol[FormT_contra]):
     """A place inside the Sovereign that accepts one form. Two phases: `transfer` shows nothing, `publish` shows all.
 
@@ -148,11 +164,24 @@ class Destination(Protocol[FormT_contra]):
         """Makes the names of one form visible and reads them back. Returns the plan with its outcomes."""
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
-        """Compares receipt lines with the present content, hashes what can be read, and reports extra content.
+        """Compares receipt lines with the present content, and hashes what can be read. One finding for each line.
 
-        The lines must be all lines of one receipt for this destination: within the repositories and prefixes that they
-        name, anything that they do not list is `EXTRA`. With `deep`, content is hashed even if this run has already
-        hashed it in another place.
+        With `deep`, content is hashed even if this run has already hashed it in another place.
+        """
+
+    def contents(self, known: Collection[str], /) -> Iterator[Inside]:
+        """Everything inside the places that airgap fills here: the configured projects, organizations or buckets.
+
+        Names come one by one, and no more than a page of them is in memory. `known` are repositories that receipts
+        list: they are listed even if the destination does not say which repositories it has. What cannot be listed is a
+        `problem`, once for each place, and never left out. What the server itself keeps (`refs/pull/*`) is not listed.
+        Raises no `AirgapError`.
+        """
+
+    def address(self, at: str, name: str, /) -> str:
+        """The present digest or object id of a name that `contents` gave; `""` if it is not there.
+
+        For content without a name, `name` is its digest. Raises the errors of the destination.
         """
 
 

@@ -11,6 +11,7 @@ from airgap.content.forms import Form, Graph, Refs, Tree
 from airgap.destinations.accepted_list import FolderShelf, RegistryShelf, Shelf, record_name
 from airgap.destinations.base import AnyDestination, Destination, FormT, Run
 from airgap.destinations.graph import GraphDestination, SharedPass
+from airgap.destinations.graph.contents import LayoutContents, RegistryContents
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.line import AnyLine, AnyShare, Line, Share
 from airgap.net.config import HostConfig
@@ -150,7 +151,12 @@ def _registries(made: Destinations, site: _Site) -> None:
 def _registry(config: RegistryConfig, site: _Site, shared: SharedPass) -> Registry:
     client = RegistryClient(config.url, site.http)
     run = site.run(config.url)
-    return GraphDestination(config.url, lambda at: RegistryRepository(client, at), run, dict(config.projects), shared)
+
+    def place(at: str) -> RegistryRepository:
+        return RegistryRepository(client, at)
+
+    inside = RegistryContents(client, place, config.places, run.jobs)
+    return GraphDestination(config.url, place, run, dict(config.projects), shared, inside=inside)
 
 
 def _git(made: Destinations, site: _Site) -> None:
@@ -187,7 +193,8 @@ def _layout(directory: Path, site: _Site, shared: SharedPass) -> GraphDestinatio
     folder, create = directory / "oci", site.create
     layout = Layout(folder, create=create, batch=create) if create or folder.exists() else None
     url = f"{directory}/oci"
-    return GraphDestination(url, lambda at: LayoutPlace(layout, at), site.run(url), shared=shared)
+    inside = LayoutContents(layout)
+    return GraphDestination(url, lambda at: LayoutPlace(layout, at), site.run(url), shared=shared, inside=inside)
 
 
 TABLE: Sequence[Callable[[Destinations, _Site], None]] = (_registries, _git, _s3, _directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from airgap.base.digest import Digest
@@ -14,8 +14,8 @@ from airgap.base.results import ResultFile
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change
 from airgap.content.lock import Lock
-from airgap.destinations.base import AnyDestination
 from airgap.destinations.make import Destinations
+from airgap.jobs.inside import Beyond, own_records
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.site import ROLE, Site, check_same_sovereign, open_site
@@ -23,8 +23,9 @@ from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of
 from airgap.resources.load import load_sovereign, load_trust
 from airgap.resources.trust import Trust
-from airgap.statements.predicates import Audit, Receipt
-from airgap.station import receipts
+from airgap.statements.predicates import Audit
+from airgap.statements.trust import VerifiedStatement
+from airgap.station import brought, receipts
 from airgap.station.files import STATEMENTS, keeps
 
 
@@ -112,41 +113,61 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
     return result
 
 
+Expected = dict[tuple[str, str], list[Change]]
+"""The lines to compare, by the URL and the form of their destination."""
+
+
 def _compare(options: AuditOptions, site: Site) -> Audited:
+    """1. Compare the lines of the subject, by bytes. 2. Look for what no receipt lists, in everything that is there."""
+    if options.lock is None and options.receipt is None:
+        raise InputError("usage", "neither a receipt nor a lock was given", "use --receipt RECEIPT or --lock LOCK")
+    destinations = site.destinations(create=False)
+    expected: Expected = {}
     progress = site.surroundings.progress()
     if options.lock is not None:
-        lock = read_lock(options.lock)
-        return audit_lock(lock, site.destinations(create=False), deep=options.deep, progress=progress)
-    if options.receipt is None:
-        raise InputError("usage", "neither a receipt nor a lock was given", "use --receipt RECEIPT or --lock LOCK")
-    verified = receipts.read(options.receipt, site.trust, site.surroundings.clock(), site.accepted)
-    subject, body = verified.statement.subject, receipts.receipt_of(verified)
-    return audit_receipt(subject, body, site.destinations(create=False), deep=options.deep, progress=progress)
+        subject, findings = _of_lock(read_lock(options.lock), destinations, expected, progress)
+    else:
+        read = receipts.read(options.receipt or Path(), site.trust, site.surroundings.clock(), site.accepted)
+        subject, findings = _of_receipt(read, destinations, expected, progress)
+    # 1.
+    listed = brought.listed(site.state, site.trust, site.surroundings.clock(), cache(site.accepted))
+    for one in destinations.all():
+        changes = expected.get((one.url, one.form), [])
+        brought.add(listed, one.url, one.form, changes)
+        found = one.inspect(changes, deep=options.deep) if changes else []
+        findings += [replace(finding, destination=one.url) for finding in found]
+    # 2.
+    beyond = Beyond(listed, own_records(site.sovereign))
+    for one in destinations.all():
+        here = [finding for finding in findings if finding.destination == one.url]
+        if here and all(finding.state is State.UNKNOWN for finding in here):
+            continue  # it does not answer, which was said for each of its lines
+        findings += [replace(finding, destination=one.url) for finding in beyond.findings(one)]
+    return Audited(subject, tuple(findings), options.deep)
 
 
-def audit_receipt(
-    subject: Digest, receipt: Receipt, destinations: Destinations, *, deep: bool, progress: Progress
-) -> Audited:
-    """Compares a receipt with the Sovereign. A destination of the receipt that is no longer configured is drift."""
-    known = {(one.url, one.form): one for one in destinations.all()}
+def _of_receipt(
+    read: VerifiedStatement, destinations: Destinations, expected: Expected, progress: Progress
+) -> tuple[Digest, list[Finding]]:
+    """The subject, and what is known without asking. A destination that is no longer configured is drift."""
+    receipt = receipts.receipt_of(read)
+    known = {(one.url, one.form) for one in destinations.all()}
     progress.start("audit", 0, sum(len(part.items) for part in receipt.destinations))
     findings: list[Finding] = []
     for part in receipt.destinations:
-        destination = known.get((part.url, part.form))
         for item in part.items:
             if item.outcome not in receipts.DONE:
                 detail = f"the receipt says {item.outcome}: {item.reason or 'no reason'}"
                 findings.append(_finding(part.url, item, State.MISSING, detail))
         changes = receipts.changes_of(part)
-        if destination is None:
-            detail = "the Sovereign resource no longer has this destination"
-            findings += [_finding(part.url, change, State.UNKNOWN, detail) for change in changes]
+        if (part.url, part.form) in known:
+            expected.setdefault((part.url, part.form), []).extend(changes)
             continue
-        findings += [replace(found, destination=part.url) for found in destination.inspect(changes, deep=deep)]
-    if not findings:
-        nothing = Finding("", "", "", State.UNKNOWN, detail="the receipt lists nothing that can be checked")
-        findings.append(nothing)
-    return Audited(subject, tuple(findings), deep)
+        detail = "the Sovereign resource no longer has this destination"
+        findings += [_finding(part.url, change, State.UNKNOWN, detail) for change in changes]
+    if not findings and not any(expected.values()):
+        findings.append(Finding("", "", "", State.UNKNOWN, detail="the receipt lists nothing that can be checked"))
+    return read.statement.subject, findings
 
 
 def _finding(url: str, change: Change, state: State, detail: str) -> Finding:
@@ -154,19 +175,18 @@ def _finding(url: str, change: Change, state: State, detail: str) -> Finding:
     return Finding(change.item, change.at, change.name, state, change.digest, detail=detail, destination=url)
 
 
-def audit_lock(lock: Lock, destinations: Destinations, *, deep: bool, progress: Progress) -> Audited:
-    """Compares a lock with the Sovereign, for use without a receipt: every name that an import would write."""
+def _of_lock(
+    lock: Lock, destinations: Destinations, expected: Expected, progress: Progress
+) -> tuple[Digest, list[Finding]]:
+    """Every name that an import of the lock would write, and the destinations that cannot say which these are."""
     progress.start("audit", 0, len(lock.items))
     findings: list[Finding] = []
-    by_destination: dict[int, tuple[AnyDestination, list[Change]]] = {}
     for line in destinations.work(kind_of(item).expect(item) for item in lock.items).lines:
-        changes = by_destination.setdefault(id(line.destination), (line.destination, []))[1]
+        there = (line.destination.url, line.destination.form)
         try:
-            changes += line.expected()
+            expected.setdefault(there, []).extend(line.expected())
         except UpstreamError as error:
             # A destination that cannot be asked is a finding; the findings of the others are kept.
-            item, url = line.form.item, line.destination.url
-            findings.append(Finding(item, item, "", State.UNKNOWN, detail=str(error), destination=url))
-    for destination, changes in by_destination.values():
-        findings += [replace(found, destination=destination.url) for found in destination.inspect(changes, deep=deep)]
-    return Audited(lock.digest, tuple(findings), deep)
+            item = line.form.item
+            findings.append(Finding(item, item, "", State.UNKNOWN, detail=str(error), destination=there[0]))
+    return lock.digest, findings

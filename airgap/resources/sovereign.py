@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -164,6 +164,13 @@ class RegistryConfig:
     )
     """The repository with the signed list of accepted deliveries; `""`: the list is not kept in this registry."""
     host: HostConfig = inline(Access, default=HostConfig())
+
+    @property
+    def places(self) -> Sequence[str]:
+        """The projects and repositories that airgap fills, each once: content, records and signatures."""
+        signatures = self.signatures.repository if self.signatures is not None else ""
+        every = (*self.projects.values(), self.records, signatures)
+        return [place for place in dict.fromkeys(every) if place]
 
     def checked(self, at: Place) -> RegistryConfig:
         """The configuration with a normalized URL. Checks that the records and signatures have separate projects."""

@@ -20,6 +20,7 @@ from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor
 from airgap.destinations.base import Precedence, Run
 from airgap.destinations.trees.destination import TreeDestination
+from airgap.station.brought import spot
 from airgap.store.memory import Memory
 
 FILES = {
@@ -348,7 +349,7 @@ class DestinationSuite:
             place.make(run).plan(tree({new: b"2"}, pointer=False))
 
     @pytest.mark.parametrize("deep", [False, True], ids=["shallow", "deep"])
-    def test_inspect_finds_good_missing_changed_and_extra(self, place: Place, run: Run, deep: bool) -> None:
+    def test_inspect_finds_good_missing_and_changed(self, place: Place, run: Run, deep: bool) -> None:
         changes = carry(place.make(run), tree())
         destination = place.make(run)
         before = destination.inspect(changes, deep=deep)
@@ -363,14 +364,11 @@ class DestinationSuite:
             ("empty", State.MISSING),
             ("config.json", State.CHANGED),
             ("acme/mini/refs/main", State.CHANGED),
-            ("1_Pooling/more", State.EXTRA),
             ("1_Pooling/config.json", State.GOOD),
             ("1_Pooling/same.json", State.GOOD),
             ("model.safetensors", State.GOOD),
             ("späte Änderung.txt", State.GOOD),
         }
-        [extra] = [finding for finding in found if finding.state is State.EXTRA]
-        assert (extra.item, extra.at) == ("acme/mini", place.at("acme/mini/r1"))
 
     def test_a_finding_names_both_digests(self, place: Place, run: Run) -> None:
         changes = carry(place.make(run), tree({"one": b"1"}))
@@ -378,11 +376,21 @@ class DestinationSuite:
         finding = place.make(run).inspect(changes, deep=True)[0]
         assert (finding.expected, finding.got) == (Digest.of(b"1"), Digest.of(b"2"))
 
-    def test_the_root_of_a_bucket_has_no_extras(self, place: Place, run: Run) -> None:
-        changes = carry(place.make(run), tree({"one": b"1"}, pointer=False))
-        place.plant("files", "two", b"2")
-        found = place.make(run).inspect(changes, deep=False)
-        assert [finding.state for finding in found] == [State.GOOD]
+    def test_everything_inside_is_listed_whoever_brought_it(self, place: Place, run: Run) -> None:
+        assert [one for one in place.make(run).contents(()) if one.problem is None] == []
+        changes = carry(place.make(run), tree({"one": b"1"}))
+        carry(place.make(run), tree({"top": b"2"}, item="files", pointer=False))
+        place.plant("models", "acme/other/r1/config.json", b"another's")
+        place.plant("files", "deep/er", b"another's, too")
+        destination = place.make(run)
+        listed = list(destination.contents(()))
+        assert {spot("tree", change) for change in changes} <= {(one.at, one.name) for one in listed}
+        assert sorted(one.name for one in listed) == [
+            "acme/mini/r1/one", "acme/mini/refs/main", "acme/other/r1/config.json", "deep/er", "top",
+        ]  # fmt: skip
+        addresses = {one.name: destination.address(one.at, one.name) for one in listed}
+        assert addresses["acme/other/r1/config.json"] == Digest.of(b"another's")
+        assert destination.address(listed[0].at, "nothing") == ""
 
     def test_what_a_restore_refused_is_no_drift(self, place: Place, run: Run) -> None:
         carry(place.make(run), tree())

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from airgap.base.digest import Digest
 from airgap.base.errors import AbsentError, AirgapError, InputError, UpstreamError
 from airgap.base.progress import Silent
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Form, Graph, Tree
 from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, PutResult
 from airgap.content.item import Attached
-from airgap.destinations.base import Moved, Run
+from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.graph import GraphDestination, SharedPass
+from airgap.destinations.graph.contents import LayoutContents
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.line import Line, Share
 from airgap.destinations.make import Destinations
@@ -54,7 +56,8 @@ def destination(
     folder: Path, shared: SharedPass, place: type[LayoutPlace] = LayoutPlace
 ) -> GraphDestination[LayoutPlace]:
     layout = Layout(folder, create=True)
-    return GraphDestination(str(folder), lambda at: place(layout, at), Run(Silent(), jobs=2), shared=shared)
+    run, inside = Run(Silent(), jobs=2), LayoutContents(layout)
+    return GraphDestination(str(folder), lambda at: place(layout, at), run, shared=shared, inside=inside)
 
 
 def leaves(form: Graph) -> list[Descriptor]:
@@ -136,7 +139,7 @@ def test_what_a_receipt_knows_is_not_compared(tmp_path: Path) -> None:
     assert place.transfer([form]) == {}
     place.publish(form, place.plan(form))
     ours = {(one.at, one.name or one.digest): one.digest for one in place.expected(form)}
-    again = GraphDestination(place.url, place.place, replace(place.run, ours=ours))
+    again = GraphDestination(place.url, place.place, replace(place.run, ours=ours), inside=place.inside)
     again.plan(form)
     assert again.transfer([form]) == {}
     assert again.moved(form) == Moved()
@@ -186,6 +189,12 @@ class Drawer:
     def publish(self, tree: Tree, plan: Sequence[Change]) -> Sequence[Change]:
         self.held[tree.item] = self.hidden[tree.item]
         return [replace(one, outcome=ChangeOutcome.WRITTEN) for one in plan]
+
+    def contents(self, _known: Collection[str]) -> Iterator[Inside]:
+        return (Inside("drawer", name) for name in self.held)
+
+    def address(self, _at: str, name: str) -> str:
+        return str(Digest.of(self.held[name])) if name in self.held else ""
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         return [

@@ -11,7 +11,6 @@ import pytest
 
 from airgap.base.errors import StoreError
 from airgap.base.progress import Silent
-from airgap.content.finding import State
 from airgap.content.forms import ChangeOutcome
 from airgap.destinations.base import Run
 from airgap.destinations.trees.directory import DirectoryDestination
@@ -96,11 +95,12 @@ def test_a_named_pipe_is_not_waited_for(place: DirectoryPlace, run: Run) -> None
         place.make(run).plan(tree())
 
 
-def test_a_link_is_extra_content(place: DirectoryPlace, run: Run) -> None:
-    changes = carry(place.make(run), tree())
+def test_a_link_and_a_file_among_the_buckets_are_listed(place: DirectoryPlace, run: Run) -> None:
+    carry(place.make(run), tree({"one": b"1"}))
     place.path("models", "acme/mini/r1/link").symlink_to("/etc")
-    extra = place.make(run).inspect(changes, deep=False)[-1]
-    assert (extra.name, extra.state) == ("link", State.EXTRA)
+    (place.root / "objects/stray").write_text("no bucket")
+    listed = {(one.at, one.name) for one in place.make(run).contents(())}
+    assert {("models", "acme/mini/r1/link"), ("stray", "")} < listed
 
 
 def test_too_little_room_is_said_before_writing(

@@ -14,6 +14,7 @@ from airgap.base.errors import InputError, IntegrityError, UpstreamError
 from airgap.base.progress import Silent
 from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
+from airgap.destinations.base import Inside as Listed
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
 from airgap.destinations.git.push import BATCH
@@ -187,7 +188,19 @@ def test_refs_that_only_the_destination_has_stay_and_are_reported(inside: Inside
     work.commit("second", "x")
     done = inside.carry(inside.form(work))
     assert "refs/heads/theirs" in refs(inside.path)
-    assert states(inside.destination(), done)["refs/heads/theirs"] is State.EXTRA
+    foreign = inside.root / "catalog/deep/foreign.git"
+    git("init", "--quiet", "--bare", str(foreign), cwd=inside.path)
+    (inside.root / "catalog/stray").write_text("no repository")
+    (inside.root / "elsewhere").mkdir()
+    destination = inside.destination()
+    assert list(destination.contents(())) == [
+        Listed("catalog/deep/foreign"),
+        Listed("catalog", "stray"),
+        *(Listed(AT, name, oid) for name, oid in refs(inside.path).items()),
+    ]
+    assert destination.address(AT, "refs/heads/theirs") == work.oid("HEAD~")
+    assert destination.address(AT, "refs/heads/none") == ""
+    assert State.EXTRA not in states(destination, done).values()
 
 
 def test_a_folder_in_the_way_of_a_ref_is_refused(inside: Inside, work: Work) -> None:

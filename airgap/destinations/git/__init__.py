@@ -8,7 +8,7 @@ moved forward: never forced, never deleted, never mirrored. A receipt lists ever
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -23,9 +23,10 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
 from airgap.content.ref_name import MAX_PART
-from airgap.destinations.base import Moved, Run
+from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
+from airgap.destinations.git.contents import GitContents
 from airgap.destinations.git.folder import FolderPlace
 from airgap.destinations.git.gitea import GiteaApi, check_name
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
@@ -158,6 +159,21 @@ class GitDestination:
         """See `Destination.inspect`: everything is fetched and checked, including LFS objects."""
         auditor = GitAuditor(self._git, self._place_at, self._run, deep=deep)
         return auditor.inspect(changes)
+
+    def contents(self, known: Collection[str]) -> Iterator[Inside]:
+        """See `Destination.contents`. LFS objects and HEAD are no names of their own."""
+        folder = Path(self.url) if self.url.startswith("/") else None
+        try:
+            api = None if folder is not None else self._api
+        except AirgapError as error:
+            return iter([Inside("", problem=error)])
+        organizations = frozenset(self._config.organizations.values())
+        return GitContents(self._place_at, organizations, api, folder, self._run.jobs)(known)
+
+    def address(self, at: str, name: str) -> str:
+        """See `Destination.address`."""
+        listing = self._place_at(at).look(to_write=False)
+        return "" if listing is None else listing.refs.get(name, "")
 
     # --- how ------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class GitAuditor:
         self._hashed: set[str] = set()
 
     def inspect(self, changes: Sequence[Change]) -> list[Finding]:
-        """One finding for each change, and one for each ref that no change names."""
+        """One finding for each change."""
         grouped: dict[str, list[Change]] = {}
         for change in changes:
             grouped.setdefault(change.at, []).append(change)
@@ -63,13 +63,6 @@ class GitAuditor:
             repository.create(object_format(wanted.values()))
             yield from self._fetched(place, repository, wanted, findings)
             yield from self._lfs(place, repository, wanted, objects)
-        known = {change.name for change in lines}
-        known |= {name for there, name in self._run.ours if there == place.at}
-        item = lines[0].item
-        for name, oid in listing.refs.items():
-            # Pull requests that were opened inside are the server's own refs, which no client can push.
-            if name not in known and not place.refuses(name):
-                yield Finding(item, place.at, name, State.EXTRA, got=oid)
 
     def _fetched(
         self,
@@ -130,7 +123,7 @@ class GitAuditor:
 
 def _look(place: GitPlace) -> Listing | None:
     try:
-        return place.look()
+        return place.look(to_write=False)
     except NotFoundError:
         return None
 

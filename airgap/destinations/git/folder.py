@@ -30,7 +30,7 @@ class FolderPlace:
         self._repository = BareRepository(git, root / f"{at}.git")
         self.remote = Remote(str(self._repository.path), side="destination")
 
-    def look(self) -> Listing | None:
+    def look(self, *, to_write: bool = True) -> Listing | None:
         """See `Place.look`."""
         path = self._repository.path
         if not os.path.lexists(path):

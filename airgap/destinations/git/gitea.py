@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,10 @@ from airgap.net.http import Auth, Client, RequestBody, Response
 
 MAX_NAME = 100
 """Longest name of a repository, in characters."""
+PER_PAGE = 50
+"""Repositories of a page: what Gitea allows by default."""
+MAX_PAGES = 10_000
+"""Pages of one list."""
 WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between checks of `empty`, which Gitea updates some time after the push."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
@@ -161,6 +165,30 @@ class GiteaApi:
         what = f"organization {name}: missing at the Git server, or hidden from this account{why}"
         return UpstreamError("git-no-organization", what, hint, status, side="destination")
 
+    def repositories(self, organization: str) -> Iterator[str]:
+        """The full names of the organization's repositories that this account may see, page by page.
+
+        None if the organization is missing, or hidden from this account: Gitea answers the same. Raises
+        `UpstreamError` (`unexpected-answer`, `endless-list`).
+        """
+        for page in range(1, MAX_PAGES + 1):
+            path = f"/orgs/{organization}/repos?limit={PER_PAGE}&page={page}"
+            answer = self._call("GET", path, None, (200, 404))
+            if answer.status == 404:
+                return
+            document = answer.json()
+            names = [one.get("full_name") if isinstance(one, dict) else None for one in _list(document)]
+            if not isinstance(document, list) or not all(isinstance(name, str) for name in names):
+                what = f"organization {organization}: got something else from the server's API than its repositories"
+                raise UpstreamError(
+                    "unexpected-answer", what, "check that git.url is that of Gitea", side="destination"
+                )
+            if not names:
+                return
+            yield from map(str, names)
+        what = f"organization {organization}: more than {MAX_PAGES} pages of repositories"
+        raise UpstreamError("endless-list", what, side="destination")
+
     def actions_off(self, at: str) -> None:
         """Switches Actions off; otherwise a push would run the workflows in it. Raises `UpstreamError`."""
         answer = self._call("PATCH", f"/repos/{at}", {"has_actions": False}, (200, 403, 404))
@@ -232,6 +260,10 @@ class GiteaApi:
             hint,
             answer.status,
         )
+
+
+def _list(document: Any) -> list[Any]:
+    return document if isinstance(document, list) else []
 
 
 def _message(answer: Response) -> str:

@@ -31,8 +31,9 @@ class GitPlace(Protocol):
     remote: Remote
     can_set_head: bool
 
-    def look(self) -> Listing | None:
-        """The present content, or `None` if there is no repository. Raises `UpstreamError` if it is unusable."""
+    def look(self, *, to_write: bool = True) -> Listing | None:
+        """The present content, or `None` if there is no repository. Raises `UpstreamError` if it is unusable: with
+        `to_write` also if it is archived, a mirror, or not writable for this account."""
 
     def refuses(self, ref: str) -> str:
         """Why the ref is not allowed there; `""` if it is allowed."""

@@ -28,14 +28,14 @@ class ServerPlace:
         self._lfs = lfs
         self._api = api
 
-    def look(self) -> Listing | None:
+    def look(self, *, to_write: bool = True) -> Listing | None:
         """See `Place.look`. If HEAD and the default branch in the server's database differ, `head` names both."""
         repo = None
         if self._api is not None:
             repo = self._api.repo(self.at)
             if repo is None:
                 return None
-            if repo.problem:
+            if repo.problem and to_write:
                 raise UpstreamError(
                     "git-read-only", f"{self.at}: {repo.problem}", "map it to another place", side="destination"
                 )

@@ -7,7 +7,7 @@ an import: where a reference goes, what its tag names, and what may be replaced.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Generic, TypeVar
@@ -21,8 +21,9 @@ from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.item import Attached
 from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, parse_reference
-from airgap.destinations.base import Moved, Run
+from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
+from airgap.destinations.graph.contents import Contents
 from airgap.destinations.graph.place import Deep, GraphPlace
 from airgap.destinations.graph.shared import SharedPass
 from airgap.destinations.mapping import map_prefix
@@ -56,6 +57,8 @@ class GraphDestination(Generic[PlaceT]):
     projects: Mapping[str, str] | None = None
     shared: SharedPass = field(default_factory=SharedPass)
     """The reading of the media that all destinations of graphs share."""
+    inside: Contents = field(kw_only=True)
+    """Lists what is inside."""
     form: str = "graph"
     plan_suffices: bool = True
     _places: dict[str, PlaceT] = field(default_factory=dict)
@@ -239,9 +242,19 @@ class GraphDestination(Generic[PlaceT]):
         return replace(change, outcome=done, reason="")
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
-        """Resolves every name, walks its graph and hashes every blob. Tags that no receipt of this Sovereign lists are
-        extra."""
+        """Resolves every name, walks its graph and hashes every blob."""
         return GraphAuditor(self.repository, self.run, deep=deep).inspect(changes)
+
+    def contents(self, known: Collection[str]) -> Iterator[Inside]:
+        """See `Destination.contents`."""
+        return self.inside(known)
+
+    def address(self, at: str, name: str) -> str:
+        """See `Destination.address`."""
+        try:
+            return str(self.repository(at).resolve(name).digest)
+        except NotFoundError:
+            return ""
 
 
 def _kept(tag: str) -> bool:

@@ -12,7 +12,6 @@ from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change
 from airgap.content.graph import Descriptor, Node, check_sum, walk
-from airgap.content.reference import is_referrers_tag
 from airgap.destinations.base import Run
 from airgap.destinations.graph.place import GraphPlace
 
@@ -43,17 +42,14 @@ class GraphAuditor:
         self._gone: AirgapError | None = None
 
     def inspect(self, changes: Sequence[Change]) -> list[Finding]:
-        """One finding for each change, and one for each tag that neither a change nor a receipt lists."""
+        """One finding for each change."""
         # The first line goes ahead, so that not all of them wait for an unreachable registry.
         looked = [self._look(change) for change in changes[:1]]
         looked += self._each(self._look, changes[1:])
         wanted = self._wanted(looked)
         self._run.progress.grow(sum(blob.size for _, blob in wanted.values()))
         problems = dict(zip(wanted, self._each(self._hash, wanted.values()), strict=True))
-        found = [self._settle(one, problems) for one in looked]
-        places = list(dict.fromkeys(change.at for change in changes))
-        extra = self._each(lambda at: self._extra(at, changes), places)
-        return [*found, *(finding for some in extra for finding in some)]
+        return [self._settle(one, problems) for one in looked]
 
     def _each(self, work: Callable[[_Thing], _Made], things: Iterable[_Thing]) -> list[_Made]:
         return parallel(self._run.jobs, work, things, "audit")
@@ -134,21 +130,6 @@ class GraphAuditor:
         if isinstance(error, UnreachableError):
             self._gone = error
         return error
-
-    def _extra(self, at: str, changes: Iterable[Change]) -> list[Finding]:
-        """Tags that no import of this Sovereign wrote. Tags of another delivery are in its own receipt."""
-        names = {change.name for change in changes if change.at == at}
-        names |= {name for place, name in self._run.ours if place == at}
-        try:
-            self._check_there()
-            tags = self._repository(at).tags()
-        except NotFoundError:
-            return []
-        except AirgapError as error:
-            detail = f"the tags cannot be listed: {self._noted(error)}"
-            return [Finding("", at, "", State.UNKNOWN, detail=detail)]
-        extra = sorted(tag for tag in set(tags) - names if not is_referrers_tag(tag))
-        return [Finding("", at, tag, State.EXTRA, detail="no receipt of this Sovereign lists it") for tag in extra]
 
 
 def _with(finding: Finding, problem: AirgapError | None, *, found: str) -> Finding:

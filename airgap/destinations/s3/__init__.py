@@ -188,10 +188,14 @@ class S3Objects:
                     abort(self._client, other)
             return upload(self._client, journal, body, condition, self._part_size)
 
-    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
+    def buckets(self) -> Iterable[str]:
+        """See `Objects.buckets`."""
+        return dict.fromkeys(self._config.buckets.values())
+
+    def keys(self, bucket: str) -> Iterator[str]:
         """See `Objects.keys`."""
-        with mapped(f"{bucket}/{prefix}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        with mapped(f"{self._config.endpoint}/{bucket}"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
                 for entry in page.get("Contents", ()):
                     yield entry["Key"]
 

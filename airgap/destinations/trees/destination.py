@@ -9,7 +9,7 @@ in `publish`: writing a key is atomic at both destinations, and no store can ren
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Event, Lock
 from typing import BinaryIO, Protocol, TypeVar
@@ -21,7 +21,7 @@ from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import VerifiedStream
-from airgap.destinations.base import RESTORE, Moved, Run
+from airgap.destinations.base import RESTORE, Inside, Moved, Run
 from airgap.destinations.trees.keys import check_keys, conflict
 
 _Thing = TypeVar("_Thing")
@@ -92,8 +92,11 @@ class Objects(Protocol):
         Raises `UpstreamError` (`changed-meanwhile`) if the key no longer holds `replaces`.
         """
 
-    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
-        """All keys below a prefix, which ends in a slash."""
+    def buckets(self) -> Iterable[str]:
+        """The buckets that trees go to."""
+
+    def keys(self, bucket: str) -> Iterator[str]:
+        """All keys of a bucket, one by one; none if there is no such bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,10 +286,10 @@ class TreeDestination:
         """See `Destination.inspect`. Every object is read and hashed.
 
         `deep` finds no more, because each key has its own bytes. A refused object was not promised: only its name is
-        known, and it is not checked. Many items share the root of a bucket, so nothing in it is extra.
+        known, and it is not checked.
         """
         asked = [change for change in changes if change.outcome is not ChangeOutcome.REFUSED]
-        return (*self._each(self._inspected, asked), *self._extras(changes))
+        return self._each(self._inspected, asked)
 
     def _inspected(self, change: Change) -> Finding:
         bucket, _, prefix = change.at.partition("/")
@@ -301,28 +304,25 @@ class TreeDestination:
         state = State.GOOD if held.digest == change.digest else State.CHANGED
         return replace(finding, state=state, got=str(held.digest))
 
-    def _extras(self, changes: Sequence[Change]) -> Sequence[Finding]:
-        """Keys below the prefixes of these lines that none of the lines names."""
-        named: dict[str, set[str]] = {}
-        owner: dict[str, str] = {}
-        for at, name in self._run.ours:  # other deliveries have their own receipts
-            named.setdefault(at, set()).add(name)
-        for change in changes:
-            if "/" in change.at:
-                named.setdefault(change.at, set()).add(change.name)
-                owner.setdefault(change.at, change.item)
-        found = []
-        for at, names in sorted(named.items()):
-            if at not in owner:
-                continue
-            bucket, _, prefix = at.partition("/")
-            try:
-                there = {key.removeprefix(f"{prefix}/") for key in self._objects.keys(bucket, f"{prefix}/")}
-            except AirgapError as error:
-                found.append(Finding(owner[at], at, "", State.UNKNOWN, detail=str(error)))
-                continue
-            found += [Finding(owner[at], at, name, State.EXTRA) for name in sorted(there - names)]
-        return found
+    def contents(self, _known: Collection[str]) -> Iterator[Inside]:
+        """See `Destination.contents`."""
+        try:
+            for bucket in self._objects.buckets():
+                yield from self._bucket(bucket)
+        except AirgapError as error:
+            yield Inside("", problem=error)
+
+    def _bucket(self, bucket: str) -> Iterator[Inside]:
+        try:
+            for key in self._objects.keys(bucket):
+                yield Inside(bucket, key)
+        except AirgapError as error:
+            yield Inside(bucket, problem=error)
+
+    def address(self, at: str, name: str) -> str:
+        """See `Destination.address`."""
+        held = self._objects.look(at, name)
+        return "" if held is None else str(held.digest)
 
     def _lines(self, tree: Tree) -> list[_Line]:
         bucket = self._objects.bucket(tree.bucket)

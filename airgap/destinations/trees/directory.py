@@ -102,20 +102,25 @@ class DirectoryObjects:
                 os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
 
-    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
-        """See `Objects.keys`. Links and everything else that is not a folder count as files."""
-        found: list[str] = []
-        with (
-            self._mapped(f"{bucket}/{prefix}"),
-            self._folder(f"{bucket}/{prefix}".rstrip("/")) as top,
-        ):
+    def buckets(self) -> Iterable[str]:
+        """See `Objects.buckets`: whatever is in the folder of buckets."""
+        with self._mapped(""):
+            return sorted(os.listdir(self._root)) if self._root.is_dir() else []
+
+    def keys(self, bucket: str) -> Iterator[str]:
+        """See `Objects.keys`. Links and everything else that is not a folder count as files.
+
+        What is no folder in place of a bucket is listed as one key, which is empty.
+        """
+        with self._mapped(bucket), self._folder(bucket) as top:
             if top is None:
-                return found
+                yield ""
+                return
             for path, names, files, folder in os.fwalk(".", dir_fd=top, onerror=_raise):
+                names.sort()
                 links = [name for name in names if not _is_folder(folder, name)]
                 below = "" if path == "." else path.removeprefix("./") + "/"
-                found += [f"{prefix}{below}{name}" for name in (*files, *links)]
-        return sorted(found)
+                yield from (f"{below}{name}" for name in sorted((*files, *links)))
 
     @contextmanager
     def _folder(self, path: str, *, make: bool = False) -> Iterator[int | None]:

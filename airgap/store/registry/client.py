@@ -39,6 +39,10 @@ ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
 """Always all types: Harbor and Distribution answer 404 for content whose type is not listed."""
 MAX_PAGES = 10_000
 """Pages of one list: a registry that always names a next page must not cause an endless loop."""
+REPOSITORIES_PER_PAGE = 1000
+"""The requested page size of the catalog; registries may return fewer. Distribution refuses more."""
+MAX_REPOSITORIES = 1_000_000
+"""Repositories of one registry."""
 MAX_IDLE = 10
 """Pages in a row without a new entry: a registry may skip what an account may not see."""
 MAX_RECENT = 16 << 20
@@ -159,6 +163,28 @@ class RegistryClient:
             url = self.http.resolve(url, target[1:], "next page")
             answer = self.call("GET", url, auth)
         raise UpstreamError("endless-list", f"{redact(url)}: more than {MAX_PAGES} pages", side=self.http.side)
+
+    def catalog(self) -> Iterator[str]:
+        """The names of all repositories, in the registry's order, page by page.
+
+        An account often may not ask that: then the error is a refusal. Raises `UpstreamError` (`bad-catalog`,
+        `endless-list`).
+        """
+        auth = self.authority.scoped("registry:catalog:*")
+        found: set[str] = set()
+        for page in self.pages(f"{self.api}/_catalog?n={REPOSITORIES_PER_PAGE}", auth, found):
+            document = page.json()
+            names = document.get("repositories", ...) if isinstance(document, dict) else ...
+            names = [] if names is None else names
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                what = f"GET {redact(page.url)}: not a list of repositories"
+                raise UpstreamError("bad-catalog", what, side=self.http.side)
+            new = [name for name in dict.fromkeys(names) if name not in found]
+            found.update(new)
+            if len(found) > MAX_REPOSITORIES:
+                what = f"GET {redact(page.url)}: more than {MAX_REPOSITORIES} repositories"
+                raise UpstreamError("endless-list", what, side=self.http.side)
+            yield from new
 
     def manifest(self, path: str, wanted: str) -> tuple[Descriptor, bytes]:
         """A manifest or index by tag or digest: its descriptor, computed from its bytes, and the bytes.
