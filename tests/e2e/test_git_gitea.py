@@ -234,9 +234,13 @@ def test_refs_of_pull_requests_are_refused_and_are_not_extra(inside: Sovereign, 
     body = {"branch": "topic", "content": "eA==", "message": "x", "new_branch": "topic"}
     inside.gitea.api("POST", f"{path}/contents/new", body | {"branch": "main"})
     inside.gitea.api("POST", f"{path}/pulls", {"head": "topic", "base": "main", "title": "x"})
-    written = [c for c in inside.carry(inside.form(work, "refs/heads/main")) if c.outcome]
-    extra = {one.name for one in inside.destination().inspect(written, deep=False) if one.state is State.EXTRA}
-    assert extra == {"refs/heads/topic"}
+    inside.gitea.api("POST", f"/orgs/{inside.org}/repos", {"name": "Foreign", "auto_init": True})
+    listed = {(one.at, one.name) for one in inside.destination().contents([f"{inside.org}/thing"])}
+    assert listed == {
+        (f"{inside.org}/thing", "refs/heads/main"),
+        (f"{inside.org}/thing", "refs/heads/topic"),
+        (f"{inside.org}/Foreign", "refs/heads/main"),
+    }
 
 
 def test_audit_finds_drift(inside: Sovereign, work: Work) -> None:

@@ -33,7 +33,7 @@ HANDED_ON = {
 
 NO_ROW: Mapping[str, Sequence[str]] = {
     "a server that answers nonsense: the message has its answer, and who runs it must look": (
-        "answer-too-large", "bad-engine-answer", "bad-hub-answer", "bad-location", "bad-range",
+        "answer-too-large", "bad-catalog", "bad-engine-answer", "bad-hub-answer", "bad-location", "bad-range",
         "bad-tag-list", "bad-token", "conflict", "endless-list", "lfs-answer", "not-a-manifest",
         "not-an-index", "not-json", "precondition-failed", "too-many-redirects",
         "too-many-referrers", "too-much-output",
@@ -43,7 +43,7 @@ NO_ROW: Mapping[str, Sequence[str]] = {
         "git-prerequisite", "git-wrong-ref", "layer-mismatch", "lfs-pointer",
     ),
     "said inside another error or finding, never the first thing that people see": (
-        "blob-missing", "interrupted", "no-layout", "not-listed", "stopped",
+        "blob-missing", "cannot-list", "interrupted", "no-layout", "not-listed", "stopped",
     ),
     "a Trust resource that its schema refuses before": ("unknown-role",),
 }  # fmt: skip
