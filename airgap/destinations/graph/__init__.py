@@ -23,7 +23,7 @@ from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, parse_reference
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
-from airgap.destinations.graph.contents import Contents
+from airgap.destinations.graph.contents import Lister
 from airgap.destinations.graph.place import Deep, GraphPlace
 from airgap.destinations.graph.shared import SharedPass
 from airgap.destinations.mapping import map_prefix
@@ -57,7 +57,7 @@ class GraphDestination(Generic[PlaceT]):
     projects: Mapping[str, str] | None = None
     shared: SharedPass = field(default_factory=SharedPass)
     """The reading of the media that all destinations of graphs share."""
-    inside: Contents = field(kw_only=True)
+    inside: Lister = field(kw_only=True)
     """Lists what is inside."""
     form: str = "graph"
     plan_suffices: bool = True

@@ -25,7 +25,7 @@ BATCH = 64
 _NO_CATALOG = "let the account list the catalog, or audit with one that may"
 
 
-class Contents(Protocol):
+class Lister(Protocol):
     """Lists everything in the places that airgap fills at one destination of graphs: see `Destination.contents`."""
 
     def __call__(self, known: Collection[str], /) -> Iterator[Inside]:
