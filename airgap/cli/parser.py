@@ -26,7 +26,33 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As in argparse; also keeps the words, so that `error` can look at all of them."""
         self._parsed = args or ()
-        return super().parse_known_args(args, namespace)
+        return super().parse_known_args(self._positional_first(list(self._parsed)), namespace)
+
+    def _positional_first(self, words: list[str]) -> list[str]:
+        """The words with all that are not options first, so that a list of names may be interrupted by options.
+
+        argparse ends a list at the first option. Words with an unknown option stay as they are.
+        """
+        if not any(action.nargs in ("*", "+") for action in self._get_positional_actions()):
+            return words
+        known = {option: action for action in self._actions for option in action.option_strings}
+        plain_words, options, left = list[str](), list[str](), words
+        while left:
+            word, left = left[0], left[1:]
+            name, has_value, _ = word.partition("=")
+            if word == "--":
+                return [*options, "--", *plain_words, *left]
+            if not word.startswith("-") or word == "-":
+                plain_words.append(word)
+            elif word[:2] in known and not word.startswith("--") and len(word) > 2:  # -j4
+                options.append(word)
+            elif name not in known or known[name].nargs not in (None, 0):
+                return words
+            else:
+                takes = known[name].nargs != 0 and not has_value
+                options += [word, *left[:takes]]
+                left = left[takes:]
+        return [*plain_words, *options]
 
     def error(self, message: str, hint: str = "") -> NoReturn:
         """Raises `InputError` (`usage`). An unknown option comes first: often it is a required one, misspelt."""
@@ -273,6 +299,24 @@ def add_signer_trust(parser: Parser) -> None:
         type=Path,
         metavar="FILE",
         help="Trust resource of the receiving side; refuse to sign with a key that it does not accept in this role",
+    )
+
+
+def add_trust_or_not(parser: Parser) -> None:
+    """`--trust`, or `--unverified`, for commands that take content out of a delivery or a store."""
+    trust = parser.add_mutually_exclusive_group()
+    add_trust(trust, required=False)
+    trust.add_argument(
+        "--unverified",
+        action="store_true",
+        help="do not check who signed the delivery; --trust or --unverified is required for one",
+    )
+
+
+def add_lock(parser: Parser) -> None:
+    """`--lock`, where a store does not say itself which items it has."""
+    parser.add_argument(
+        "--lock", type=Path, metavar="LOCK", help="for a store: the lock that says which items it has, and their phases"
     )
 
 

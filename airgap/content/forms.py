@@ -11,8 +11,10 @@ from enum import StrEnum
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.content.graph import Descriptor, Node, Source, by_platform, walk
+from airgap.base.errors import IntegrityError
+from airgap.content.graph import Descriptor, Node, Source, by_platform, read_node, walk
 from airgap.content.item import Attached
+from airgap.content.lock import check_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,19 @@ class Tree:
             moved = planned.get(path) is ChangeOutcome.MOVED
             if moved or (self.pointer is None and planned.get(path) is ChangeOutcome.WRITE):
                 yield descriptor.digest
+
+
+def named_layers(item: str, root: Descriptor, source: Source, title: str) -> Tree:
+    """The layers of a manifest as files, whose paths are in the layers' annotation `title`.
+
+    Raises `InputError` (`bad-path`) for a path that is not plain, `IntegrityError` (`bad-manifest`).
+    """
+    entries: dict[str, Descriptor] = {}
+    for layer in read_node(source, root).children[1:]:
+        path = check_path(layer.annotations.get(title), item)
+        if entries.setdefault(path, layer).digest != layer.digest:
+            raise IntegrityError("bad-manifest", f"{item}: {root.digest} has two files {path!r}")
+    return Tree(item, "files", "", entries, root, source)
 
 
 Form = Graph | Refs | Tree

@@ -101,10 +101,16 @@ class _Builder:
         self.at = offset + member.size + tape.padding(member.size)
 
 
-def plan_volumes(blobs: Iterable[Descriptor], named: Sequence[tuple[str, Descriptor]], limit: int) -> Plan:
+def plan_volumes(
+    blobs: Iterable[Descriptor],
+    named: Sequence[tuple[str, Descriptor]],
+    limit: int,
+    more: Sequence[tuple[str, bytes]] = (),
+) -> Plan:
     """Distributes `blobs` (each once, in order) over volumes of at most `limit` bytes; `named` are the roots.
 
-    A blob is split only if it is larger than an empty volume. Raises `InputError` if the limit is too small.
+    `more` are small files, with their names, that come last but for index.json, where they fit. A blob is split only if
+    it is larger than an empty volume. Raises `InputError` if the limit is too small.
     """
     if limit < MIN_VOLUME:
         raise InputError(
@@ -117,6 +123,8 @@ def plan_volumes(blobs: Iterable[Descriptor], named: Sequence[tuple[str, Descrip
     for blob in blobs:
         if blob.digest not in extents:
             extents[blob.digest] = _place(builder, blob)
+    for name, data in more:
+        builder.literal(name, data)
     index = index_json(named)
     if not builder.fits("index.json", len(index)):
         builder.reopen()

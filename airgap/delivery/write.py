@@ -127,10 +127,10 @@ def write_volumes(
     return tuple(written)
 
 
-def copy_out(plan: Plan, source: Source, path: Path, progress: Progress) -> None:
+def copy_out(plan: Plan, source: Source, path: Path, progress: Progress) -> FileSum:
     """Writes a plan of one volume as a single archive (`airgap extract`). Raises the same errors as `write_volumes`."""
     reader = _Reader(source, plan, {}, progress, lambda _descriptor, error: error)
-    _write_volume(plan.volumes[0], path, reader)
+    return _write_volume(plan.volumes[0], path, reader)
 
 
 def _size(path: Path) -> int:

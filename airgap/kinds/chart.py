@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from airgap.base.gunzip import BadGzipError, Gunzip
 from airgap.base.strict_json import parse_json
 from airgap.base.untar import BadTarError, TarReader
 from airgap.content.bound import check_attached, check_graph, measure, total
-from airgap.content.forms import Graph
+from airgap.content.forms import Graph, Tree
 from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
@@ -58,6 +59,8 @@ SOURCE = "org.opencontainers.image.source"
 """The annotation of a manifest that names the source repository."""
 MAX_DECLARED = 10_000
 """Images and sources of a chart that are looked for."""
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
+"""A chart's name or version, as far as it may be part of a file's name."""
 PIECE = 1 << 18
 """Bytes that are unpacked at once."""
 
@@ -170,6 +173,7 @@ class ChartKind(RegistryKind[ChartRequest]):
     """A Helm chart in a registry, a layout or an archive."""
 
     name = "chart"
+    artifact_type = CONFIG
     section = "charts"
     section_title = "a list of Helm charts in OCI registries"
     request = ChartRequest
@@ -277,12 +281,26 @@ class ChartKind(RegistryKind[ChartRequest]):
             raise IntegrityError("bad-lock", f"chart {item.name!r} has no root in the lock", "lock it again")
         return self._graph(item, item.root, Memory())
 
+    def thing(self, name: str, root: Descriptor, source: Source) -> Tree:
+        """The .tgz that `helm pull` would write, and the .prov if there is one."""
+        node = read_node(source, root)
+        packed = _layers(node, name)
+        config = parse_json(read_verified(source, _config(node)), f"config of {name}")
+        said = [config.get(key) if isinstance(config, dict) else None for key in ("name", "version")]
+        if not all(isinstance(one, str) and _FILE_NAME.match(one) for one in said):
+            what = f"{name}: the config gives no name for a file: got {_shown(said[0])} and {_shown(said[1])}"
+            raise IntegrityError("bad-chart", what, "extract it with `--as oci`")
+        file = f"{said[0]}-{said[1]}.tgz"
+        entries = {file: packed}
+        entries |= {f"{file}.prov": layer for layer in node.children[1:] if layer.media_type == PROVENANCE}
+        return Tree(name, "files", "", entries, root, source)
+
     def claims(self, node: Node) -> bool:
         """True if something in it has the type of a chart's config: Helm takes a layer of that type for the config."""
         return any(child.media_type == CONFIG for child in node.children)
 
     def notes(self, item: Item) -> list[str]:
-        """A note that phases have no effect yet."""
+        """A note on its phase."""
         return phase_notes(item)
 
     def _graph(self, item: Item, root: Descriptor, source: Source) -> Graph:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import DamageError, InputError
 from airgap.content.bound import LOCK_AGAIN, check_derived, not_as_locked
-from airgap.content.forms import Tree
+from airgap.content.forms import Tree, named_layers
 from airgap.content.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
 from airgap.content.item import Item, LockedFile
 from airgap.content.known_kinds import ItemFields
@@ -106,6 +106,7 @@ class FileKind(Kind[FileRequest]):
     """A file by URL or path, with a digest that the request gives."""
 
     name = "file"
+    artifact_type = FILE_TYPE
     section = "files"
     section_title = "a list of plain files"
     request = FileRequest
@@ -174,6 +175,10 @@ class FileKind(Kind[FileRequest]):
         if root.digest != made.digest:
             raise not_as_locked(item, "root", root.digest, made.digest)
         return Tree(item.name, "files", "", {file.path: _layer(file)}, root, source)
+
+    def thing(self, name: str, root: Descriptor, source: Source) -> Tree:
+        """The file, under its path in the bucket."""
+        return named_layers(name, root, source, ANNOTATION_TITLE)
 
     def expect(self, item: Item) -> Tree:
         """The form as the lock alone tells it."""

@@ -169,7 +169,7 @@ class ImageKind(RegistryKind[ImageRequest]):
         return replace(whole, platforms=(), attached=attached)
 
     def notes(self, item: Item) -> list[str]:
-        """Notes on what conversion and the choice of platforms did, and that phases have no effect yet."""
+        """Notes on what conversion and the choice of platforms did, and on its phase."""
         notes = []
         if item.converted:
             notes.append(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, NotAsLockedError
-from airgap.content.forms import Form
+from airgap.content.forms import Form, Graph
 from airgap.content.graph import Descriptor, Node, Source, Target
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
@@ -52,6 +52,8 @@ class Kind(Protocol[Asked_contra]):
     """The fields that a lock has for it."""
     signed: bool = False
     """True where registries keep signatures of it, so that a policy may require some."""
+    artifact_type: str = ""
+    """The artifact type of its graphs, where no lock says the kind; `""` for images, which have any."""
     packed: bool = False
     """True where `pull` has to make the graph (`pack`); otherwise the graph is read from upstream (`source`)."""
     path_prefixes: tuple[str, ...] = ()
@@ -148,6 +150,15 @@ class Kind(Protocol[Asked_contra]):
 
     def expect(self, item: Item) -> Form:
         """The form as far as the lock alone tells it: names and digests, for an audit without content."""
+
+    # From a store to people.
+
+    def thing(self, name: str, root: Descriptor, source: Source) -> Form:
+        """What people use without a Sovereign, as `extract` writes it: read from the graph alone.
+
+        Raises `InputError`, `IntegrityError` for a graph that is not of this kind.
+        """
+        return Graph(name, name, root, source)
 
     # What people and policies call it.
 

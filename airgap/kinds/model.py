@@ -22,7 +22,7 @@ from airgap.base.parallel import parallel
 from airgap.base.secrets import read_secret
 from airgap.base.streams import read_limited
 from airgap.content.bound import LOCK_AGAIN, check_derived, not_as_locked
-from airgap.content.forms import Tree
+from airgap.content.forms import Tree, named_layers
 from airgap.content.graph import Descriptor, Opener, Source
 from airgap.content.item import Item, LockedFile
 from airgap.content.known_kinds import ItemFields
@@ -201,6 +201,7 @@ class ModelKind(Kind[ModelRequest]):
     """A repository of the Hugging Face Hub at a commit, or a directory."""
 
     name = "model"
+    artifact_type = MODEL_TYPE
     section = "models"
     section_title = "a list of LLM weights and embedding models"
     request = ModelRequest
@@ -277,6 +278,10 @@ class ModelKind(Kind[ModelRequest]):
         entries = {file.path: _layer(file) for file in item.files}
         pointer = (f"{item.name}/refs/main", item.revision.encode())
         return Tree(item.name, "models", f"{item.name}/{item.revision}", entries, root, source, pointer)
+
+    def thing(self, name: str, root: Descriptor, source: Source) -> Tree:
+        """The plain repository tree."""
+        return named_layers(name, root, source, FILE_PATH)
 
     def expect(self, item: Item) -> Tree:
         """The form as the lock alone tells it."""

@@ -107,7 +107,8 @@ def local_complaint(source: str) -> str:
 
 
 def phase_notes(item: Item) -> list[str]:
-    """The note about a phase, which has no effect yet."""
+    """The note about a phase: what it needs people to do."""
     if item.phase != "seed":
         return []
-    return [f"{item.name}: `phase: seed` has no effect in this version: the import writes it to the registry"]
+    how = "`airgap extract DELIVERY --phase seed --to DIR` writes it for the nodes"
+    return [f"{item.name}: `phase: seed`: {how}; the import writes it to the registry, too"]

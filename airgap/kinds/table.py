@@ -55,6 +55,11 @@ def signed_kinds() -> tuple[str, ...]:
     return tuple(kind.name for kind in KINDS.values() if kind.signed)
 
 
+def kind_of_type(artifact_type: str) -> Kind[Any]:
+    """The kind of a graph in a store, where no lock says it: by its artifact type; else an image."""
+    return next((kind for kind in KINDS.values() if kind.artifact_type == artifact_type != ""), image.KIND)
+
+
 def kind_of_graph(source: Source, root: Descriptor, platforms: Sequence[str] = ()) -> Kind[Any]:
     """The kind of a graph that is named only by its reference: an image, unless another kind claims a node of it.
 

@@ -203,6 +203,13 @@ PARTS: tuple[Part, ...] = (
         "regctl",
         "referrers and digest tags",
     ),
+    GoPart(
+        "conformance",
+        "v0.0.0-20260831232431-97274622c111",
+        "github.com/opencontainers/distribution-spec/conformance",
+        "conformance",
+        "judge of registries: the tests of the OCI distribution-spec",
+    ),
     NODE,
     NpmPart(
         name="sigstore-verify",

@@ -14,6 +14,7 @@ import pytest
 
 from airgap.base.errors import InputError
 from airgap.jobs.extract import ExtractOptions, extract
+from airgap.jobs.offer import OfferOptions
 from tests.parts.containerd import Containerd
 from tests.parts.fixtures import StartRegistry, scratch
 from tests.parts.images import INDEX, Layout, make_image
@@ -250,7 +251,7 @@ def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for to in ("other", "x.tar"):
         with pytest.raises(InputError, match="not-empty"):
-            extract(ExtractOptions(tmp_path / "lay", "v1", tmp_path / to), quiet(tmp_path))
+            extract(ExtractOptions(OfferOptions(tmp_path / "lay"), ("v1",), tmp_path / to), quiet(tmp_path))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

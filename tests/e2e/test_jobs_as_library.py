@@ -43,6 +43,7 @@ from pathlib import Path
 from airgap.jobs.audit import AuditOptions, audit
 from airgap.jobs.bundle import BundleOptions, bundle
 from airgap.jobs.extract import ExtractOptions, extract
+from airgap.jobs.offer import OfferOptions
 from airgap.jobs.import_delivery import ImportOptions, import_delivery
 from airgap.jobs.keys import CheckKeyOptions, check_key, make_keys
 from airgap.jobs.lock import LockOptions, lock
@@ -99,7 +100,8 @@ checked = AuditOptions(
 found = audit(checked, surroundings, told.append)
 said["audit"] = [len(found.drift), told == [found], (folder / "audit.json").exists()]
 said["log"] = verify_log(LogOptions(store=store, trust=trust), surroundings).lines
-said["extract"] = str(extract(ExtractOptions(media, sys.argv[2], folder / "out", trust), surroundings).digest)
+options = ExtractOptions(OfferOptions(media, trust=trust), (sys.argv[2],), folder / "out")
+said["extract"] = str(extract(options, surroundings).items[0].digest)
 said["keys"] = len(check_key(CheckKeyOptions(trust=trust), surroundings).keys)
 said["asked"] = sorted(set(asked))
 said["modules"] = [name for name in ("argparse", "getpass", "airgap.cli") if name in sys.modules]

@@ -205,11 +205,11 @@ def test_an_index_that_does_not_arrive_is_told_of(desk: Desk) -> None:
     assert "will not resolve" not in desk.said
 
 
-def test_a_seed_is_told_to_go_to_the_registry(desk: Desk) -> None:
+def test_a_seed_is_told_how_it_gets_to_the_nodes(desk: Desk) -> None:
     make_image(desk.folder / "lay")
     image(desk, ", phase: seed")
     desk.lock()
-    assert "`phase: seed` has no effect in this version" in desk.said
+    assert "`airgap extract DELIVERY --phase seed --to DIR`" in desk.said
 
 
 # Platforms of what is no index.

@@ -24,7 +24,8 @@ from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.tar import read_archive
 from airgap.destinations.git.gitea import read_repo
 from airgap.kinds.chart import read_chart_yaml
-from airgap.kinds.git.graph import CONFIG_TYPE, GIT_TYPE, git_form
+from airgap.kinds.git.graph import CONFIG_TYPE, git_form
+from airgap.kinds.git.request import GIT_TYPE
 from airgap.net.auth import parse_challenge
 from airgap.net.faults import server_words
 from airgap.net.response import Response

@@ -13,6 +13,7 @@ import pytest
 
 from airgap.base.errors import StoreError
 from airgap.jobs.extract import ExtractOptions, extract
+from airgap.jobs.offer import OfferOptions
 from airgap.store.archive import Archive
 from airgap.store.engine import EngineImage
 from tests.parts.engine import Engine
@@ -69,5 +70,5 @@ def test_an_engine_is_not_asked_for_an_image_that_has_no_room(
 def test_nothing_is_taken_out_where_there_is_no_room(tmp_path: Path, tiny_tmpfs: TinyTmpfs, to: str) -> None:
     folder = tiny_tmpfs(1 << 20)
     with pytest.raises(StoreError) as caught:
-        extract(ExtractOptions(large(tmp_path / "layout"), "v1", folder / to), quiet(tmp_path))
+        extract(ExtractOptions(OfferOptions(large(tmp_path / "layout")), ("v1",), folder / to), quiet(tmp_path))
     full(caught, folder)

@@ -17,7 +17,7 @@ from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.names import is_url, repository_name
 from airgap.content.ref_name import SERVERS_OWN
-from airgap.kinds.git.request import GitRequest, name_complaint
+from airgap.kinds.git.request import GIT_TYPE, GitRequest, name_complaint
 from airgap.kinds.kind import Kind
 from airgap.resources.references import git_complaint, plain_path_complaint
 from airgap.store.memory import Memory
@@ -34,6 +34,7 @@ class GitKind(Kind[GitRequest]):
     """Refs of a repository at an address or a path."""
 
     name = "git"
+    artifact_type = GIT_TYPE
     section = "git"
     section_title = "a list of Git repositories"
     request = GitRequest
@@ -96,6 +97,12 @@ class GitKind(Kind[GitRequest]):
         from airgap.kinds.git.graph import git_form
 
         return git_form(item, root, source)
+
+    def thing(self, name: str, root: Descriptor, source: Source) -> Refs:
+        """The repository."""
+        from airgap.kinds.git.graph import git_refs
+
+        return git_refs(name, root, source)
 
     def expect(self, item: Item) -> Refs:
         """The refs as the lock alone tells them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 
 from airgap.base.canonical import canonical
@@ -13,10 +14,10 @@ from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target, read_node, read_verified
 from airgap.content.item import Item
 from airgap.content.names import is_url, repository_name, without_git
+from airgap.kinds.git.request import GIT_TYPE
 from airgap.tools.git_refs import check_refs, is_oid
 from airgap.tools.lfs import LFS_TYPE
 
-GIT_TYPE = "application/vnd.airgap.git.v1"
 CONFIG_TYPE = "application/vnd.airgap.git.config.v1+json"
 BUNDLE_TYPE = "application/vnd.airgap.git.bundle.v1"
 MAX_CONFIG = 64 << 20
@@ -55,6 +56,13 @@ def original_name(item: Item) -> str:
 
 def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
     """A packed repository as `Refs`. Raises `IntegrityError` (`bad-git-graph`, …), `NotAsLockedError`."""
+    found = git_refs(item.name, root, source)
+    _compare(item, found.refs, found.head, found.lfs)
+    return replace(found, original=original_name(item), whole_lfs=bool(item.lfs))
+
+
+def git_refs(name: str, root: Descriptor, source: Source) -> Refs:
+    """A packed repository as its graph alone tells it. Raises `IntegrityError` (`bad-git-graph`, …)."""
     node = read_node(source, root)
     config = node.config
     if node.artifact_type != GIT_TYPE or config is None or config.media_type != CONFIG_TYPE:
@@ -64,7 +72,7 @@ def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
     lfs = tuple(layer for layer in layers if layer.media_type == LFS_TYPE)
     document = parse_json(read_verified(source, config, MAX_CONFIG), f"git config {config.digest}")
     try:
-        refs = check_refs(document["refs"], item.name, IntegrityError)
+        refs = check_refs(document["refs"], name, IntegrityError)
         head = document["head"]
         named = [(entry["oid"], entry["size"]) for entry in document["lfs"]]
         unknown = set(document) - {"head", "lfs", "prerequisites", "refs"}
@@ -78,8 +86,7 @@ def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
         raise _bad_graph(root, "its LFS objects differ from those in its config")
     if not whole or head not in ("", *refs) or bool(refs) != bool(bundles):
         raise _bad_graph(root, "its refs, head and bundles are inconsistent")
-    _compare(item, refs, head, lfs)
-    return Refs(item.name, original_name(item), refs, head, bundles, lfs, source, root, whole_lfs=bool(item.lfs))
+    return Refs(name, without_git(name), refs, head, bundles, lfs, source, root, whole_lfs=bool(lfs))
 
 
 def _compare(item: Item, refs: Mapping[str, str], head: str, lfs: Sequence[Descriptor]) -> None:

@@ -13,6 +13,9 @@ from airgap.resources.problems import quoted
 from airgap.resources.references import git_complaint, path_complaint, ref_complaint
 from airgap.resources.shapes import Flag, ListOf, Place, Text
 
+GIT_TYPE = "application/vnd.airgap.git.v1"
+"""The artifact type of a packed repository."""
+
 
 def name_complaint(name: str) -> str:
     """Checks the name of a local repository: inside, it is the path of its place, in its one spelling."""

@@ -1,0 +1,119 @@
+"""Where `extract` writes: a file or a folder that appears whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.base.digest import CHUNK
+from airgap.base.disk import Filling, disk_errors, make_folder, mode_in, replacing, sync_folder, try_lock
+from airgap.base.errors import InputError, StoreError
+from airgap.base.places import check_file, check_folder
+from airgap.content.graph import Descriptor, Source
+from airgap.content.verified import verified
+
+FREE = "name a new file or folder"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file that was written, or would be: its path below the target (`""` for the target itself), sha256 and size."""
+
+    path: str
+    sha256: str
+    size: int
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The object of `--json`."""
+        return {"path": self.path, "sha256": self.sha256, "size": self.size}
+
+
+def check_new_file(to: Path) -> None:
+    """Raises `InputError` (`not-empty`, `bad-path`, `no-folder`), `StoreError` if no new file can be written."""
+    check_file(to, "--to")
+    if os.path.lexists(to):
+        raise exists(to)
+
+
+def check_new_folder(to: Path) -> None:
+    """Raises `InputError` (`not-empty`, `bad-path`), `StoreError` if no folder can be made, or an empty one filled."""
+    check_folder(to, "--to")
+    if os.path.lexists(to) and (to.is_symlink() or not to.is_dir() or any(to.iterdir())):
+        raise exists(to)
+
+
+def check_staged(to: Path) -> None:
+    """As `check_new_folder`, for a folder that is `staged`: the top of a disk cannot be replaced by a new folder."""
+    check_new_folder(to)
+    if os.path.ismount(to):
+        raise InputError("not-empty", f"{to} is the top of a disk", f"name a new folder in it, such as {to / 'out'}")
+
+
+def exists(to: Path) -> InputError:
+    """The error for a target that is there: existing files must not be taken for extracted ones."""
+    return InputError("not-empty", f"{to} exists", FREE)
+
+
+def write_file(source: Source, descriptor: Descriptor, path: Path) -> None:
+    """Writes a blob to a file, hashed on the way; it has its name only if it is right. Raises `IntegrityError`."""
+    partial = path.with_name(f".{path.name[:50]}.partial")
+    with replacing(path, partial=partial) as fd, verified(source.open(descriptor), descriptor) as stream:
+        file = Filling(fd)
+        while piece := stream.read(CHUNK):
+            with disk_errors(path):
+                file.write(memoryview(piece))
+        with disk_errors(path):
+            os.fchmod(fd, mode_in(path.parent))
+
+
+@contextmanager
+def staged(to: Path) -> Iterator[Path]:
+    """A hidden folder next to `to`. At the end of the block, its folder `new` takes the place of `to`, durably.
+
+    If the block fails, everything is removed. What a killed run left is removed first. Raises `StoreError` (`locked`)
+    if another process writes there.
+    """
+    make_folder(to.parent)
+    partial = to.with_name(f".{to.name[:50]}.partial")
+    with disk_errors(to):
+        partial.mkdir(exist_ok=True)
+        held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            if not try_lock(held):
+                what = f"{partial}: another airgap process is working here"
+                raise StoreError("locked", what, "wait until it ends, then run the same command again")
+        try:
+            with disk_errors(partial):
+                for left in partial.iterdir():
+                    shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+                (partial / "new").mkdir()
+            yield partial
+            with disk_errors(to):
+                sync_below(partial / "new")
+                if os.path.lexists(to) and (not to.is_dir() or any(to.iterdir())):
+                    raise exists(to)
+                (partial / "new").rename(to)
+                sync_folder(to.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        os.close(held)
+
+
+def sync_below(folder: Path) -> None:
+    """Makes all files and folders of a tree durable. Raises `OSError`."""
+    for at, _, files in os.walk(folder):
+        for name in files:
+            path = os.path.join(at, name)
+            if not os.path.islink(path):
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+        sync_folder(at)
