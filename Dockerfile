@@ -22,7 +22,11 @@ RUN python3 -m venv /opt/airgap \
  && /opt/build/bin/pip install --no-cache-dir --no-deps --require-hashes -r /requirements/build.txt \
  && /opt/build/bin/pip check
 COPY pyproject.toml README.md LICENSE /src/
+COPY docs /src/docs
 COPY manifests /src/manifests
+COPY stages /src/stages
+COPY scripts/install /src/scripts/install
+COPY scripts/requirements /src/scripts/requirements
 COPY airgap /src/airgap
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation -w /wheels /src \
  && /opt/airgap/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl \

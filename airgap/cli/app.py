@@ -16,6 +16,7 @@ how a delivery travels:
   airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
 
 try it without any service or network:  airgap demo
+runbooks, formats, examples, error codes:  airgap help topics
 exit codes: 0 done, 1 bug, 2 input, 3 policy or audit said no, 4 integrity or trust, 5 upstream, disk, tool, 130 Ctrl-C
 """
 

@@ -38,7 +38,7 @@ TAKEN_BY = {kind: one.resource.taken_by for kind, one in RESOURCES.items()} | {
 }
 """Which command takes which kind: the hint for a file given to the wrong command."""
 
-HINT = "see docs/reference/resources.md for every field, with an example"
+HINT = "`airgap help resources` has every field, with an example"
 _OTHER_FILE = "pass the file that has the expected kind of resource"
 
 

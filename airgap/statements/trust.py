@@ -228,7 +228,7 @@ def authorise(
         raise TrustError(
             "role-may-not",
             f"{where}: role {role!r} may not sign {article(statement.kind)} statement",
-            'have it signed by an allowed role: see docs/format.md, "Statements"',
+            'have it signed by an allowed role: `airgap help format`, "Statements", lists them',
         )
     # 6. and 7. The key was good when it signed, and it is good now.
     _check_key(statement, authentic.key, where, now, known, within)

