@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.base.disk import Filling, disk_errors, replacing
-from airgap.base.errors import InputError, IntegrityError
+from airgap.base.errors import DamageError, InputError
 from airgap.base.places import check_file
 from airgap.base.shipped import shipped
 from airgap.jobs import own_wheel
@@ -94,7 +94,7 @@ def _checked(folder: Path, locks: Sequence[Path]) -> Mapping[str, str]:
         with disk_errors(path), path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest not in known:
-            raise IntegrityError(
+            raise DamageError(
                 "digest-mismatch",
                 f"{path.name}: got sha256:{digest}, which the lock files do not name",
                 "find out what pip's index serves; nothing was written",
