@@ -265,7 +265,10 @@ def parse_node(descriptor: Descriptor, data: bytes) -> Node:
 
 
 def _edges(document: Mapping[str, Any], key: str, where: str, *, nodes: bool) -> tuple[Descriptor, ...]:
+    # Go writes an empty list as null, and some tools leave it out: registries take both.
     values = document.get(key)
+    if values is None:
+        values = []
     if not isinstance(values, list):
         raise IntegrityError("bad-manifest", f"{where}: {key}: got {type(values).__name__}, expected a list")
     if len(values) > MAX_CHILDREN:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 
 from airgap.base.digest import Digest
-from airgap.base.errors import WrongItemError
+from airgap.base.errors import AirgapError, DamageError, IntegrityError, NotFoundError, WrongItemError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     DOCKER_CONFIG,
@@ -25,9 +25,12 @@ from airgap.content.graph import (
     platform_name,
     read_node,
     read_verified,
+    walk,
 )
 from airgap.content.item import Attached
 
+MAX_LISTED = 10
+"""Children of an index that a message lists."""
 CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 """Configs that name os, architecture and variant."""
 
@@ -97,6 +100,53 @@ def check_platform(source: Source, root: Descriptor, platforms: Sequence[str]) -
         else "it is not for any platform: omit `platforms:`"
     )
     raise WrongItemError("no-platform", f"{root.digest} has nothing for {', '.join(platforms)}", hint)
+
+
+def about_children(error: AirgapError, source: Source, root: Descriptor, platforms: Sequence[str]) -> AirgapError:
+    """The error of reading a graph, with the children of an index that it is about, and the platforms without them.
+
+    Mirrors keep an index and only some of its children, and a layer of Windows may be stored elsewhere: then
+    `platforms:` carries the others. What was damaged on the way is not explained.
+    """
+    if not root.is_index or isinstance(error, DamageError):
+        return error
+    bad, good, why = list[str](), set[str](), error
+    try:
+        index, keep = read_node(source, root), by_platform(platforms)
+        for child in index.children:
+            if keep is not None and not keep(index, child):
+                continue
+            found = _fault(source, child)
+            if found is None:
+                good.add(child.platform)
+            else:
+                why = why if bad else found.with_where(f"{child.platform or 'a child'} ({child.digest})")
+                bad.append(child.platform or str(child.digest))
+    except AirgapError:
+        return error
+    if not bad:
+        return error
+    others = sorted(one for one in good if _can_be_asked(one) and not any(is_for(name, one) for name in bad))
+    hint = f"to carry the rest, write `platforms: [{', '.join(others)}]` in the request" if others else why.hint
+    listed = ", ".join(bad[:MAX_LISTED]) + (f" and {len(bad) - MAX_LISTED} more" if len(bad) > MAX_LISTED else "")
+    return why.with_where(f"the index lists {listed}, which cannot be carried").with_hint(hint)
+
+
+def _fault(source: Source, child: Descriptor) -> AirgapError | None:
+    """Why a child of an index cannot be read whole, `None` if it can. Raises `DamageError`, `UpstreamError`."""
+    try:
+        for _ in walk(source, child):
+            pass
+    except DamageError:
+        raise
+    except (IntegrityError, NotFoundError) as error:
+        return error
+    return None
+
+
+def _can_be_asked(platform: str) -> bool:
+    """True for a platform that `platforms:` can name and that machines have: BuildKit writes `unknown/unknown`."""
+    return platform.count("/") >= 1 and not platform.startswith("unknown/")
 
 
 def _derive(index: Node, digests: set[str]) -> tuple[Descriptor, Node]:

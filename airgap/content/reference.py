@@ -217,6 +217,20 @@ def _suggest(rest: str, digest: Digest | None) -> str:
     return f"{full}@{digest.short}…" if digest is not None else f"{full}:{tag or 'latest'}"
 
 
+_LOCAL_DIGEST = re.compile(r"(.+)@(sha256:[0-9a-f]{64})\Z")
+
+
+def split_local_digest(rest: str) -> tuple[str, Digest | None]:
+    """`PATH[:NAME][@DIGEST]` without the digest, and the digest: it chooses a root of a layout that has several."""
+    found = _LOCAL_DIGEST.match(rest)
+    return (found[1], Digest(found[2])) if found else (rest, None)
+
+
+def local_digest(ref: str) -> Digest | None:
+    """The digest in a reference to a layout or an archive, `None` if it has none."""
+    return split_local_digest(ref.partition(":")[2])[1] if local_scheme(ref) in LAYOUT_SCHEMES else None
+
+
 def referrers_tag(digest: Digest) -> str:
     """The fallback tag for a subject's referrers. Source: distribution-spec v1.1, "Referrers tag schema"."""
     return digest.replace(":", "-")

@@ -1,7 +1,8 @@
 """Helm charts in OCI registries: an artifact whose chart must match its name.
 
 Sources: helm.sh, "Use OCI-based registries"; HIP 6. A chart is a manifest with a config of
-`application/vnd.cncf.helm.config.v1+json`, one chart layer and at most one provenance layer.
+`application/vnd.cncf.helm.config.v1+json`, one chart layer and at most one provenance layer. Helm before 3.7 gave the
+chart layer another type (helm/helm, pkg/registry: `LegacyChartLayerMediaType`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityEr
 from airgap.base.gunzip import BadGzipError, Gunzip
 from airgap.base.strict_json import parse_json
 from airgap.base.untar import BadTarError, TarReader
-from airgap.content.bound import check_attached, check_graph, measure, total
+from airgap.content.attached import LEFT_OUT, left_out_field, left_out_notes, sort_attached
+from airgap.content.bound import check_graph, measure, total
 from airgap.content.forms import Graph, Tree
 from airgap.content.graph import Descriptor, Node, Source, read_node, read_verified
 from airgap.content.item import Item
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+OLD_CHART = "application/tar+gzip"
+"""The chart layer that Helm wrote before 3.7, when charts in registries were an experiment; it still reads it."""
+CHARTS = frozenset({CHART, OLD_CHART})
 PROVENANCE = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 MAX_ENTRIES = 20_000
 """Entries of a chart: umbrellas with forty sub-charts have under four thousand."""
@@ -79,12 +84,13 @@ def _layers(node: Node, name: str) -> Descriptor:
             f"{name} is not a Helm chart: its config has type {got}, expected {CONFIG}",
             "list it under `images:` if it is an image or another artifact",
         )
-    charts = [layer for layer in node.children[1:] if layer.media_type == CHART]
-    others = [layer.media_type for layer in node.children[1:] if layer.media_type not in (CHART, PROVENANCE)]
+    charts = [layer for layer in node.children[1:] if layer.media_type in CHARTS]
+    others = [layer.media_type for layer in node.children[1:] if layer.media_type not in {*CHARTS, PROVENANCE}]
     if len(charts) != 1 or others:
         raise IntegrityError(
             "not-a-chart",
             f"{name}: got {len(charts)} chart layers and {others!r:.200}, expected one chart",
+            "list it under `images:` to carry it as it is, or have the chart pushed again with `helm push`",
         )
     if charts[0].size > MAX_PACKED:
         raise TooLargeError("too-large", f"{name}: the chart has {charts[0].size} bytes, expected at most {MAX_PACKED}")
@@ -178,7 +184,7 @@ class ChartKind(RegistryKind[ChartRequest]):
     section_title = "a list of Helm charts in OCI registries"
     request = ChartRequest
     item_fields = ItemFields(
-        frozenset({"root", "bytes", "phase"}), frozenset({"attached", "asked"}), {"referrers": str}
+        frozenset({"root", "bytes", "phase"}), frozenset({"attached", "asked", LEFT_OUT}), {"referrers": str}
     )
 
     def origin(self, asked: ChartRequest) -> str:
@@ -203,8 +209,8 @@ class ChartKind(RegistryKind[ChartRequest]):
         located = reach.locate(asked.ref)
         _layers(read_node(located.source, located.root), asked.ref)
         nodes, blobs = measure(located.source, located.root)
-        attached = find_attached(located.finder, nodes)
-        blobs |= check_attached(attached, nodes.keys(), located.source)
+        attached = sort_attached(find_attached(located.finder, nodes), nodes.keys(), located.source)
+        blobs |= attached.blobs
         return Item(
             name=asked.name,
             kind="chart",
@@ -212,7 +218,8 @@ class ChartKind(RegistryKind[ChartRequest]):
             root=Descriptor(located.root.media_type, located.root.digest, located.root.size),
             bytes=total(blobs),
             phase=asked.phase,
-            attached=attached,
+            attached=attached.kept,
+            more=left_out_field(attached.left_out),
         )
 
     def source_complaint(self, source: str) -> str:
@@ -248,7 +255,7 @@ class ChartKind(RegistryKind[ChartRequest]):
 
     def own_files(self, root: Node) -> tuple[Digest, ...]:
         """The packed chart: publishers describe the .tgz before it is pushed."""
-        return tuple(layer.digest for layer in root.children[1:] if layer.media_type == CHART)
+        return tuple(layer.digest for layer in root.children[1:] if layer.media_type in CHARTS)
 
     def declares(self, item: Item, root: Descriptor, source: Source) -> Declared:
         """The images and the source repository that the chart's config and manifest name."""
@@ -300,8 +307,8 @@ class ChartKind(RegistryKind[ChartRequest]):
         return any(child.media_type == CONFIG for child in node.children)
 
     def notes(self, item: Item) -> list[str]:
-        """A note on its phase."""
-        return phase_notes(item)
+        """Notes on what could not be carried with it, and on its phase."""
+        return left_out_notes(item) + phase_notes(item)
 
     def _graph(self, item: Item, root: Descriptor, source: Source) -> Graph:
         return Graph(item.name, str(self.original(item)), root, source, (), item.attached)

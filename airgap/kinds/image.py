@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.errors import InputError
-from airgap.content.bound import LOCK_AGAIN, check_attached, check_graph, measure, total
+from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.content.attached import LEFT_OUT, left_out_field, left_out_notes, sort_attached
+from airgap.content.bound import LOCK_AGAIN, check_graph, measure, total
 from airgap.content.forms import Graph
 from airgap.content.graph import (
     ANNOTATION_IMAGE_NAME,
@@ -18,7 +19,7 @@ from airgap.content.graph import (
 )
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
-from airgap.content.platforms import arriving, check_platform, narrow
+from airgap.content.platforms import about_children, arriving, check_platform, narrow
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, full_name, local_scheme
 from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_complaint, local_reference, phase_notes
 from airgap.resources.fields import given, spec, spec_map
@@ -46,7 +47,9 @@ class ImageRequest:
     ref: str = spec(
         Text("a full image reference, such as docker.io/library/alpine:3.20", least=1),
         "Registry host, repository, and a tag or a digest or both. Also `oci:DIR[:NAME]` (an OCI layout), "
-        "`oci-archive:FILE[:NAME]` (an OCI layout in a tar file) and `docker-daemon:REF`.",
+        "`oci-archive:FILE[:NAME]` (an OCI layout in a tar file, also of `docker save` since 25 and of `ctr image "
+        "export`) and `docker-daemon:REF`. NAME is `org.opencontainers.image.ref.name` or `io.containerd.image.name`; "
+        "`@sha256:…` at the end chooses one of several.",
     )
     name: str = spec(
         ITEM_NAME,
@@ -91,7 +94,7 @@ class ImageKind(RegistryKind[ImageRequest]):
     request = ImageRequest
     item_fields = ItemFields(
         frozenset({"root", "bytes", "phase"}),
-        frozenset({"platforms", "inside", "attached", "converted", "asked"}),
+        frozenset({"platforms", "inside", "attached", "converted", "asked", LEFT_OUT}),
         {"referrers": str},
     )
 
@@ -115,11 +118,14 @@ class ImageKind(RegistryKind[ImageRequest]):
         from airgap.store.attached import find_attached
 
         located = reach.locate(asked.ref)
-        check_platform(located.source, located.root, asked.platforms)
-        inside, _ = narrow(located.source, located.root, asked.platforms)
-        nodes, blobs = measure(located.source, located.root, asked.platforms)
-        attached = find_attached(located.finder, nodes)
-        blobs |= check_attached(attached, nodes.keys(), located.source)
+        try:
+            check_platform(located.source, located.root, asked.platforms)
+            inside, _ = narrow(located.source, located.root, asked.platforms)
+            nodes, blobs = measure(located.source, located.root, asked.platforms)
+        except (IntegrityError, NotFoundError) as error:
+            raise about_children(error, located.source, located.root, asked.platforms) from error
+        attached = sort_attached(find_attached(located.finder, nodes), nodes.keys(), located.source)
+        blobs |= attached.blobs
         return Item(
             name=asked.name,
             kind="image",
@@ -129,8 +135,9 @@ class ImageKind(RegistryKind[ImageRequest]):
             phase=asked.phase,
             platforms=asked.platforms,
             inside=None if inside.digest == located.root.digest else inside,
-            attached=attached,
+            attached=attached.kept,
             converted=located.converted,
+            more=left_out_field(attached.left_out),
         )
 
     def source_complaint(self, source: str) -> str:
@@ -139,6 +146,7 @@ class ImageKind(RegistryKind[ImageRequest]):
 
     def check_item(self, item: Item, where: str) -> None:
         """Its platforms are those that a request can ask for, each once. Only an engine's image is converted."""
+        super().check_item(item, where)
         good = all(re.fullmatch(PLATFORM.pattern, one) for one in item.platforms)
         if not good or len(set(item.platforms)) != len(item.platforms):
             got = quoted(", ".join(map(str, item.platforms)))
@@ -183,7 +191,7 @@ class ImageKind(RegistryKind[ImageRequest]):
                 " on it will not resolve inside, those on the chosen children will; what it lists for no chosen"
                 " platform is left out, and so are BuildKit's attestation manifests (`unknown/unknown`)"
             )
-        return notes + phase_notes(item)
+        return notes + left_out_notes(item) + phase_notes(item)
 
     def _graph(self, item: Item, root: Descriptor, source: Source) -> Graph:
         return Graph(item.name, str(self.original(item)), root, source, item.platforms, item.attached)

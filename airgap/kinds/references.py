@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airgap.base.errors import InputError
+from airgap.content.attached import check_left_out
 from airgap.content.graph import Source
 from airgap.content.item import PHASES, Item
 from airgap.content.reference import (
@@ -14,8 +15,10 @@ from airgap.content.reference import (
     ENGINE_SCHEME,
     LAYOUT_SCHEMES,
     Reference,
+    local_digest,
     local_scheme,
     parse_reference,
+    split_local_digest,
 )
 from airgap.kinds.kind import Asked_contra, Kind
 from airgap.resources.problems import quoted
@@ -65,13 +68,17 @@ class RegistryKind(Kind[Asked_contra]):
         """Host and repository."""
         return self.original(item).name
 
+    def check_item(self, item: Item, where: str) -> None:
+        """What was left out is said as `lock` says it."""
+        check_left_out(item, where)
+
     def check_names(self, item: Item, where: str) -> None:
         """The source is one of a request, and a digest in it is the root's. A local item has a full name."""
         super().check_names(item, where)
         complaint = image_complaint(item.name.removeprefix(CHART_SCHEME)) if self.is_local(item) else ""
         if complaint:
             raise InputError("bad-lock", f"{where}: name: {complaint}", "give it a full name in the request")
-        said = self.original(item).digest
+        said = local_digest(item.source) if self.is_local(item) else self.original(item).digest
         if item.root is not None and said not in (None, item.root.digest):
             what = f"{where}: root: got {item.root.digest}, but its reference has the digest {said}"
             raise InputError("bad-lock", what, "run `airgap lock` again with the request")
@@ -85,10 +92,12 @@ def local_reference(at: Place) -> tuple[str, str]:
         if not _ENGINE_NAME.match(rest):
             at.bad(f"got {quoted(ref)}, expected docker-daemon:NAME:TAG", "ref")
         return ref, rest
-    path, colon, name = rest.partition(":")
+    named, digest = split_local_digest(rest)
+    path, colon, name = named.partition(":")
     if not path or (colon and not re.match(r"\S+\Z", name)):
-        at.bad(f"got {quoted(ref)}, expected {scheme}:PATH[:NAME]", "ref")
-    return f"{scheme}:{at.reader.path((*at.steps, 'ref'), path)}{colon}{name}", name
+        at.bad(f"got {quoted(ref)}, expected {scheme}:PATH[:NAME][@sha256:…]", "ref")
+    chosen = f"@{digest}" if digest else ""
+    return f"{scheme}:{at.reader.path((*at.steps, 'ref'), path)}{colon}{name}{chosen}", name
 
 
 def check_inside(at: Place, name: str) -> None:

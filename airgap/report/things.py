@@ -9,6 +9,7 @@ from typing import Any
 from airgap.base.errors import AirgapError
 from airgap.base.strict_json import decode_json
 from airgap.base.times import utc_text
+from airgap.content.attached import left_out_notes
 from airgap.content.lock_finding import finding_lines
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
@@ -40,6 +41,7 @@ def describe(thing: Path) -> tuple[Any, list[str]]:
             f"         {a.how} {a.tag or a.descriptor.artifact_type} {a.descriptor.digest} on {a.subject.short}"
             for a in item.attached
         ]
+        lines += [f"         {note}" for note in left_out_notes(item)]
     return lock.as_dict(), lines
 
 

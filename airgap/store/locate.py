@@ -14,12 +14,23 @@ from pathlib import Path
 from typing import Self
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, IntegrityError, WrongItemError
+from airgap.base.errors import AirgapError, DamageError, IntegrityError, WrongItemError
 from airgap.base.progress import Progress, Silent
 from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
-from airgap.content.graph import MAX_NODE, NODE_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Node, Source, read_node
+from airgap.content.graph import (
+    ANNOTATION_IMAGE_NAME,
+    MAX_NODE,
+    NODE_TYPES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    Node,
+    Source,
+    read_node,
+)
 from airgap.content.reference import (
+    DOCKER_HUB,
     ENGINE_SCHEME,
     LAYOUT_SCHEMES,
     is_referrers_tag,
@@ -27,6 +38,7 @@ from airgap.content.reference import (
     local_scheme,
     parse_reference,
     referrers_tag,
+    split_local_digest,
     subject_of,
 )
 from airgap.net.http import Client
@@ -44,6 +56,8 @@ _SAVED = {
     "dev.cosignproject.cosign/atts": ".att",
 }
 """The files that `cosign save` writes next to an image, by annotation `kind`: the suffix of the tag in the registry."""
+MAX_LISTED_ROOTS = 20
+"""Roots that a message lists: as many as fit a screen."""
 _IMAGES = ("dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex")
 
 
@@ -109,9 +123,10 @@ class Reach:
         """
         scheme, rest = local_scheme(ref), ref.partition(":")[2]
         if scheme in LAYOUT_SCHEMES:
+            rest, digest = split_local_digest(rest)
             path, name = self._split(rest)
             finder = self._local(scheme, path)
-            return Located(finder.source, pinned or _choose(finder, name, ref), finder)
+            return Located(finder.source, pinned or _choose(finder, name, digest, ref), finder)
         if scheme == ENGINE_SCHEME:
             image = EngineImage(rest, self.spool, self.docker_host)
             with self._lock:
@@ -152,20 +167,38 @@ class Reach:
         raise WrongItemError("no-such-path", f"{rest}: no such file or folder", "check the path in the request")
 
 
-def _choose(finder: LayoutFinder, name: str, ref: str) -> Descriptor:
+def _choose(finder: LayoutFinder, name: str, digest: Digest | None, ref: str) -> Descriptor:
+    """The root with this name and this digest, as far as they are given. Raises `InputError` (`no-such-root`)."""
     roots = [(known, root) for known, root in finder.roots if _kind(root) not in _SAVED]
-    found = [root for root_name, root in roots if root_name == name] if name else [r for _, r in roots]
-    if len({root.digest for root in found}) == 1:
-        return Descriptor(found[0].media_type, found[0].digest, found[0].size)
-    names = ", ".join(sorted({root_name for root_name, _ in roots if root_name})) or "no names"
+    found = [root for known, root in roots if not name or name in _names(known, root)]
+    several = [root for root in found if digest is None or root.digest == digest]
+    if len({root.digest for root in several}) == 1:
+        return Descriptor(several[0].media_type, several[0].digest, several[0].size)
     problem = f"has several roots called {name!r}" if found and name else f"has no root called {name!r}"
     if not name:
         problem = f"has {len(found)} roots, and the reference names none of them"
+    if digest is not None:
+        problem = f"has no root {digest}" + (f" called {name!r}" if name else "")
+    scheme = ref.partition(":")[0]
+    listed = [f"{_best(known, root)}{root.digest}" for known, root in roots]
+    more = f" and {len(listed) - MAX_LISTED_ROOTS} more" if len(listed) > MAX_LISTED_ROOTS else ""
     raise WrongItemError(
         "no-such-root",
         f"{ref}: {problem}",
-        f"write {ref.partition(':')[0]}:PATH:NAME; it has {names}",
+        f"write {scheme}:PATH:NAME, or {scheme}:PATH@DIGEST; it has {', '.join(listed[:MAX_LISTED_ROOTS])}{more}",
     )
+
+
+def _names(known: str, root: Descriptor) -> set[str]:
+    """What a root may be called: containerd and Docker write the full name beside one that is only the tag."""
+    full = root.annotations.get(ANNOTATION_IMAGE_NAME, "")
+    short = full.removeprefix(f"{DOCKER_HUB}/").removeprefix("library/") if full.startswith(f"{DOCKER_HUB}/") else ""
+    return {one for one in (known, full, short) if one}
+
+
+def _best(known: str, root: Descriptor) -> str:
+    name = root.annotations.get(ANNOTATION_IMAGE_NAME, "") or known
+    return f"{name} " if name else ""
 
 
 def _kind(root: Descriptor) -> str:
@@ -244,10 +277,14 @@ class LayoutFinder:
             descriptor, subject = said
             try:
                 node = read_node(self.source, descriptor)
-            except IntegrityError as error:
+            except DamageError as error:
                 placed = error.with_where(f"a manifest that refers to {subject}")
                 hint = error.hint or "remove it from the layout, or create it again"
                 self._broken.setdefault(subject, placed.with_hint(hint))
+                continue
+            except IntegrityError:
+                # Not one that airgap can carry. Whoever reads it says why.
+                found.setdefault(subject, []).append(descriptor)
                 continue
             found.setdefault(subject, []).append(_typed(node))
         return found

@@ -57,7 +57,7 @@ def test_many_references_read_a_place_once(made: images.Layout, reach: Reach, tm
         one.source.close()
 
 
-def test_a_broken_referrer_is_an_error_of_its_own_for_each_who_asks(made: images.Layout, reach: Reach) -> None:
+def test_a_damaged_referrer_is_an_error_of_its_own_for_each_who_asks(made: images.Layout, reach: Reach) -> None:
     """Each caller says in it whose it is."""
     located = reach.locate("oci:made:v1")
     digest = str(located.root.digest)
@@ -66,7 +66,8 @@ def test_a_broken_referrer_is_an_error_of_its_own_for_each_who_asks(made: images
         "mediaType": images.MANIFEST,
         "subject": {"mediaType": images.MANIFEST, "digest": digest, "size": 1},
     }
-    made.document(broken, images.MANIFEST)
+    written = made.document(broken, images.MANIFEST)
+    made.path(written["digest"]).write_bytes(made.read(written["digest"]).replace(b'"size":1', b'"size":2'))
     said = []
     for _ in range(2):
         with pytest.raises(IntegrityError) as caught:
