@@ -92,6 +92,13 @@ class Context:
         if not self.quiet:
             Messages().write(visible(shown(message)) + "\n")
 
+    def problem(self, what: str, hint: str = "") -> None:
+        """Writes what failed, and the next step, to stderr. `--quiet` hides notes, not failures."""
+        self.end_progress()
+        for line in (what, f"  next: {hint}") if hint else (what,):
+            self.log(brief(line))
+            Messages().write(visible(shown(brief(line))) + "\n")
+
     def log(self, message: str) -> None:
         """Writes a line to the log file. A full disk is reported once, and the work goes on without the log file."""
         log = self.log_file

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from airgap.acceptance.open import Opened
+from airgap.base.errors import AirgapError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.words import count, human, table
+from airgap.cli.words import count, human, next_step, table
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.lock_finding import LockFinding, finding_lines, findings_json
 from airgap.jobs.import_store import Taken
@@ -20,7 +21,7 @@ HEADING = ("OUTCOME", "AT", "NAME", "DIGEST", "BEFORE")
 
 def report(done: Imported, context: Context, *, dry_run: bool) -> int:
     """Writes the result to stdout and the failures to stderr; returns the exit code."""
-    journey = done.opened.index.journey
+    journey, problems = done.opened.index.journey, _problems(done)
     document = {
         "delivery": journey.id,
         "digest": str(done.opened.media.digest),
@@ -30,24 +31,20 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         "half": list(done.half),
         "changes": [{"destination": url, **change.as_dict()} for url, change in done.changes],
         "errors": [
-            error.as_dict() | {"item": line.form.item, "destination": line.destination.url}
-            for line in done.failed
-            if (error := line.error)
-        ]
-        + [error.as_dict() | {"item": "", "destination": url} for url, error in done.unkept.items()],
+            *(_error(error) | {"item": item, "destination": url, "name": name} for url, item, name, error in problems),
+            *(_error(error) | {"item": "", "destination": url, "name": ""} for url, error in done.unkept.items()),
+        ],
         "missingVolumes": done.missing_volumes,
         "findings": findings_json(_lacking(done.opened)),
         "receipt": done.receipt is not None,
         "standingReceipt": None if done.standing is None else str(done.standing),
     }
     context.result(document, [*_tables(done), *finding_lines(_lacking(done.opened)), *_summary(done, dry_run=dry_run)])
-    for line in done.failed:
-        context.note(f"airgap: {line.form.item} at {line.destination.url}: {line.error}")
-        if line.error is not None and line.error.hint:
-            context.note(f"  next: {line.error.hint}")
+    for url, item, name, error in problems:
+        context.problem(f"airgap: {item}{name and f', {name},'} at {url}: {error}", next_step(error))
     for url, error in done.unkept.items():
-        context.note(f"airgap: the list of accepted deliveries at {url}: {error}")
-        context.note(f"  next: {error.hint or 'correct that'}; then run the same command again")
+        hint = f"{error.hint or 'correct that'}; then run the same command again"
+        context.problem(f"airgap: the list of accepted deliveries at {url}: {error}", hint)
     return _exit(done, dry_run=dry_run)
 
 
@@ -56,10 +53,24 @@ def _lacking(opened: Opened) -> list[LockFinding]:
     return list(dict.fromkeys(found for lock in opened.locks for found in lock.findings))
 
 
+def _error(error: AirgapError) -> dict[str, str]:
+    return error.as_dict() | {"hint": next_step(error)}
+
+
+def _problems(done: Imported) -> list[tuple[str, str, str, AirgapError]]:
+    """What failed, with URL, item and name: each line whose error is its own, and each name of the others."""
+    found = [(line.destination.url, line.form.item, "", line.error) for line in done.failed if line.error is not None]
+    lines = {(url, item) for url, item, _, _ in found}
+    for url, change in done.changes:
+        if change.error is not None and (url, change.item) not in lines:
+            found.append((url, change.item, change.name or change.digest, change.error))
+    return found
+
+
 def _tables(done: Imported) -> list[str]:
     """One table per destination, headed by its address if there are several; reasons follow their table."""
     # The errors of lines are reported on stderr, with the next step.
-    told = {str(line.error) for line in done.failed}
+    told = {str(error) for _, _, _, error in _problems(done)}
     by_url: dict[str, list[Change]] = {}
     for url, change in done.changes:
         by_url.setdefault(url, []).append(change)
@@ -131,7 +142,7 @@ def _exit(done: Imported, *, dry_run: bool) -> int:
     if done.errors or done.unkept:
         return max(error.exit_code for error in (*done.errors, *done.unkept.values()))
     outcomes = {change.outcome for _, change in done.changes}
-    if ChangeOutcome.FAILED in outcomes or (done.waits and not dry_run):
+    if outcomes & {ChangeOutcome.FAILED, ChangeOutcome.UNCONFIRMED} or (done.waits and not dry_run):
         return exits.UPSTREAM
     kept = ChangeOutcome.REFUSED in outcomes or ChangeOutcome.WITHHELD in outcomes
     return exits.NO if kept else exits.DONE

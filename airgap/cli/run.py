@@ -9,12 +9,13 @@ import traceback
 from collections.abc import Sequence
 
 from airgap.base.disk import disk_error
-from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError, UpstreamError
+from airgap.base.errors import AirgapError
 from airgap.base.text import Lines, one_line, visible
 from airgap.cli import exits, process
 from airgap.cli.app import build
 from airgap.cli.context import Context
 from airgap.cli.output import Messages
+from airgap.cli.words import next_step
 
 
 def run(argv: Sequence[str]) -> int:
@@ -53,7 +54,7 @@ def _name(filename: object) -> str:
 
 
 def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> int:
-    errors = [one if one.hint else one.with_hint(_next(one)) for one in (error, *error.also)]
+    errors = [one if one.hint else one.with_hint(next_step(one)) for one in (error, *error.also)]
     if context is not None:
         context.end_progress()
         for one in errors:
@@ -69,16 +70,6 @@ def _failed(error: AirgapError, context: Context | None, *, as_json: bool) -> in
     lines = [f"airgap: {one}\n  next: {one.hint}" for one in errors]
     Messages().write(visible("\n".join(lines) + "\n"))
     return error.exit_code
-
-
-def _next(error: AirgapError) -> str:
-    """The next step after an error that has none of its own: it depends on the class of the error."""
-    if isinstance(error, InputError):
-        return "correct what the message names, then run the same command again"
-    if isinstance(error, IntegrityError | TrustError):
-        return "do not use it: ask for it to be made or delivered again"
-    where = f" at the {error.side}" if isinstance(error, UpstreamError) and error.side else ""
-    return f"correct that{where}, then run the same command again: finished work is kept"
 
 
 def _interrupted(argv: Sequence[str], context: Context | None) -> int:

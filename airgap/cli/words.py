@@ -1,9 +1,10 @@
-"""Numbers, sizes and tables for people."""
+"""Numbers, sizes, tables and next steps for people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError, UpstreamError
 from airgap.base.text import one_line
 
 
@@ -28,3 +29,15 @@ def human(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def next_step(error: AirgapError) -> str:
+    """The next step after an error: its own, or else that of its class."""
+    if error.hint:
+        return error.hint
+    if isinstance(error, InputError):
+        return "correct what the message names, then run the same command again"
+    if isinstance(error, IntegrityError | TrustError):
+        return "do not use it: ask for it to be made or delivered again"
+    where = f" at the {error.side}" if isinstance(error, UpstreamError) and error.side else ""
+    return f"correct that{where}, then run the same command again: finished work is kept"

@@ -6,12 +6,12 @@ Each kind produces one form; a destination accepts forms and does not know about
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError
+from airgap.base.errors import AirgapError, IntegrityError
 from airgap.content.graph import Descriptor, Node, Source, by_platform, read_node, walk
 from airgap.content.item import Attached
 from airgap.content.lock import check_path
@@ -127,6 +127,8 @@ class ChangeOutcome(StrEnum):
     """In a plan: the name has other content, and will point to the new content."""
     WRITTEN = "written"
     PRESENT = "present"
+    UNCONFIRMED = "unconfirmed"
+    """The name was written, and could not be read back."""
     REFUSED = "refused"
     FAILED = "failed"
     WITHHELD = "withheld"
@@ -178,6 +180,12 @@ class Change:
 
     It is a failure of the delivery. A name that stays because a later delivery or somebody else owns it is none. Not in
     receipts."""
+    error: AirgapError | None = field(default=None, compare=False)
+    """Why it failed or is unconfirmed, with code and next step. A receipt has the reason only."""
+
+    def ended(self, outcome: ChangeOutcome, error: AirgapError) -> Change:
+        """This change with an outcome that `error` explains."""
+        return replace(self, outcome=outcome, reason=str(error), error=error)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of the receipt."""

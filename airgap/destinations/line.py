@@ -75,8 +75,7 @@ class Line(Generic[FormT]):
         if not known:
             digest = str(self.form.root.digest)
             known = [Change(self.form.item, self.form.item, "", digest)]
-        reason = str(self.error)
-        return [replace(change, outcome=ChangeOutcome.FAILED, reason=reason) for change in known]
+        return [change.ended(ChangeOutcome.FAILED, self.error) for change in known]
 
     def _mended(self) -> Sequence[Change]:
         """Reports unchanged names whose content had to be transferred again."""

@@ -156,7 +156,7 @@ def _of_receipt(
     findings: list[Finding] = []
     for part in receipt.destinations:
         for item in part.items:
-            if item.outcome not in receipts.DONE:
+            if item.outcome not in receipts.PUT:
                 detail = f"the receipt says {item.outcome}: {item.reason or 'no reason'}"
                 findings.append(_finding(part.url, item, State.MISSING, detail))
         changes = receipts.changes_of(part)

@@ -24,6 +24,7 @@ WRITES = frozenset(
         (
             ChangeOutcome.WRITTEN,
             ChangeOutcome.PRESENT,
+            ChangeOutcome.UNCONFIRMED,
             ChangeOutcome.REFUSED,
             ChangeOutcome.FAILED,
             ChangeOutcome.WITHHELD,

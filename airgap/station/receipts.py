@@ -23,6 +23,7 @@ from airgap.station.files import SUFFIX, keep
 
 FOLDER = "receipts"
 DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
+PUT = (*DONE, ChangeOutcome.UNCONFIRMED)
 LINE = 120
 """Bytes of a line of a receipt, without what it names."""
 ROOM = 40 << 20
@@ -168,5 +169,5 @@ def check_room(changes: Iterable[Change]) -> None:
 
 
 def changes_of(part: Placed) -> Sequence[Change]:
-    """The lines of a receipt that say that the content is in place."""
-    return [line for line in part.items if line.outcome in DONE]
+    """The lines of a receipt that say that the content is in place, or that it was written and not seen."""
+    return [line for line in part.items if line.outcome in PUT]

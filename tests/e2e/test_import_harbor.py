@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,14 +42,66 @@ def _reasons(done: Any) -> str:
     return " ".join([*(e["error"] for e in done["errors"]), *(c["reason"] or "" for c in done["changes"])])
 
 
-def test_a_project_that_forbids_to_read_what_is_unsigned_is_filled_all_the_same(row: Row, harbor: HarborDouble) -> None:
-    project = harbor.project("p1", policy=True)
+def _outcomes(done: Any) -> list[str]:
+    return [change["outcome"] for change in done["changes"]]
+
+
+def _held(harbor: HarborDouble) -> str:
+    return harbor.projects["p1"].repositories["app"].tags.get("v1", "")
+
+
+def _receipt(row: Row, media: str) -> Any:
+    bundle = json.loads((row.folder / f"{media}.receipt").read_bytes())
+    return json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))["predicate"]["destinations"][0]["items"]
+
+
+def test_a_project_that_forbids_to_read_what_is_unsigned_is_filled_and_audited(row: Row, harbor: HarborDouble) -> None:
+    harbor.project("p1", policy=True)
     done = row.take("media1")
-    assert [change["outcome"] for change in done["changes"]] == ["written"]
-    assert project.repositories["app"].tags["v1"] == done["changes"][0]["digest"]
-    assert "policy" in _reasons(row.take("media1"))
-    # Nobody can look: an audit by /v2 says so, and does not say that all is well.
-    assert {state for state, _ in row.audit("media1", expect=3)} == {"unknown"}
+    assert _outcomes(done) == ["written"]
+    assert _held(harbor) == done["changes"][0]["digest"]
+    assert _outcomes(row.take("media1")) == ["present"]
+    # Harbor's own API says what a name holds. Nobody can hash the bytes, and a deep audit does not say so.
+    assert row.audit("media1") == []
+    assert row.audit_deep("media1") == {"unknown"}
+    # Somebody deletes the tag, and somebody moves it: the manifest that is there is no proof of the tag.
+    harbor.projects["p1"].repositories["app"].tags.clear()
+    assert row.audit("media1", expect=3) == [("missing", "v1")]
+    assert _outcomes(row.take("media1")) == ["written"]
+    assert _held(harbor) == done["changes"][0]["digest"]
+    harbor.projects["p1"].immutable.add("v1")
+    assert _outcomes(row.take("media1", "--deep")) == ["present"]
+
+
+def test_a_tag_moves_back_where_reading_is_forbidden(row: Row, harbor: HarborDouble) -> None:
+    harbor.project("p1", policy=True)
+    first = row.take("media1")["changes"][0]["digest"]
+    row.layout.tag("v2", row.layout.image({"a": b"b" * 100}))
+    row.take(row.deliver(2, {"demo.local/app:v1": "v2"}))
+    assert _held(harbor) != first
+    back = row.deliver(3, {"demo.local/app:v1": "v1"})
+    # The first time, the PUT of the tag meets a registry that is busy.
+    harbor.before = lambda method, path: setattr(harbor, "read_only", method == "PUT" and path.endswith("manifests/v1"))
+    done = row.take(back, expect=5)
+    assert (_outcomes(done), [error["code"] for error in done["errors"]]) == (["failed"], ["read-only"])
+    harbor.before, harbor.read_only = (lambda method, path: None), False
+    assert _outcomes(row.take(back)) == ["written"]
+    assert _held(harbor) == first
+
+
+def test_what_nobody_can_read_back_is_unconfirmed(row: Row, harbor: HarborDouble) -> None:
+    harbor.project("p1", policy=True)
+    harbor.only("push", "pull")
+    done = row.take("media1", expect=5)
+    assert _outcomes(done) == ["unconfirmed"]
+    (error,) = done["errors"]
+    assert (error["code"], error["name"]) == ("unconfirmed", "v1")
+    assert "artifact:read" in error["hint"]
+    assert [line["outcome"] for line in _receipt(row, "media1")] == ["unconfirmed"]
+    assert row.audit("media1", expect=3) == [("unknown", "v1")]
+    harbor.only("push", "pull", "artifact:read")
+    assert row.audit("media1") == []
+    assert _outcomes(row.take("media1")) == ["present"]
 
 
 def test_a_project_that_is_missing_is_named(row: Row, harbor: HarborDouble) -> None:

@@ -43,7 +43,7 @@ NO_ROW: Mapping[str, Sequence[str]] = {
         "git-prerequisite", "git-wrong-ref", "layer-mismatch", "lfs-pointer",
     ),
     "said inside another error or finding, never the first thing that people see": (
-        "blob-missing", "cannot-list", "interrupted", "no-layout", "not-listed", "stopped",
+        "blob-missing", "cannot-list", "interrupted", "no-layout", "stopped",
     ),
     "a Trust resource that its schema refuses before": ("unknown-role",),
 }  # fmt: skip

@@ -10,18 +10,20 @@ import pytest
 
 from airgap.base.errors import NotFoundError, UpstreamError
 from airgap.content.graph import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Descriptor, PutResult
-from airgap.net.config import Credentials, HostConfig
-from airgap.net.http import Client, Retries
+from airgap.net.config import HostConfig
+from airgap.net.http import Client
+from airgap.store.memory import Memory
 from airgap.store.registry.client import RegistryClient
 from airgap.store.registry.repository import RegistryRepository
 from tests.parts.harbor_double import HarborDouble
 from tests.suites.target_suite import LARGE, blob, image, never, opener, read_all
+from tests.worlds.harbor import PASSWORD, ROBOT, attached, password_file, robot
 
 
 @pytest.fixture
 def harbor() -> Iterator[HarborDouble]:
     """With the projects p1 and p2, and a robot that may do everything in them."""
-    made = HarborDouble({"robot$import": "good"})
+    made = HarborDouble({ROBOT: PASSWORD})
     made.project("p1")
     made.project("p2")
     yield made
@@ -31,39 +33,13 @@ def harbor() -> Iterator[HarborDouble]:
 @pytest.fixture
 def password(tmp_path: Path) -> Path:
     """The robot's password file."""
-    path = tmp_path / "password"
-    path.write_text("good\n")
-    path.chmod(0o600)
-    return path
+    return password_file(tmp_path)
 
 
 @pytest.fixture
 def client(harbor: HarborDouble, password: Path) -> RegistryClient:
     """The robot."""
     return robot(harbor, password)
-
-
-def robot(harbor: HarborDouble, password: Path | None) -> RegistryClient:
-    """A client that logs in with this password file, or not at all."""
-    login = Credentials(username="robot$import", password_file=password) if password else None
-    config = HostConfig(plain_http=True, credentials=login)
-    http = Client({harbor.host: config}, zone="gap", retries=Retries(attempts=3, base=0, jitter=0))
-    return RegistryClient(harbor.host, http)
-
-
-def attached(subject: Descriptor, kind: str = "application/vnd.test") -> tuple[Descriptor, bytes]:
-    """A manifest that refers to `subject`; its config and layer are the empty blob."""
-    empty = Descriptor.of("application/vnd.oci.empty.v1+json", b"{}")
-    document = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "artifactType": kind,
-        "config": empty.as_dict(),
-        "layers": [empty.as_dict()],
-        "subject": subject.as_dict(),
-    }
-    data = json.dumps(document).encode()
-    return Descriptor.of(OCI_MANIFEST, data), data
 
 
 def once(method: str, work: Callable[[], None]) -> Callable[[str, str], None]:
@@ -144,9 +120,7 @@ def test_missing_rights_are_said_so(harbor: HarborDouble, client: RegistryClient
 
 
 def test_a_wrong_password_is_said_so(harbor: HarborDouble, tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong"
-    wrong.write_text("bad")
-    wrong.chmod(0o600)
+    wrong = password_file(tmp_path, "bad")
     error = refused(lambda: RegistryRepository(robot(harbor, wrong), "p1/x").tags())
     assert error.code == "login-failed"
     assert "bad" not in str(error)
@@ -278,8 +252,19 @@ def test_under_a_policy_412_means_that_it_exists(harbor: HarborDouble, client: R
     assert repository.has(root)
     assert refused(lambda: repository.resolve(root.digest)).code == "blocked-by-policy"
     assert refused(lambda: repository.open(root)).code == "blocked-by-policy"
-    repository.publish({"v1": root})
+    # Nothing may be read: the bytes come from who has them, and Harbor's own API says what the tag holds then.
+    assert refused(lambda: repository.publish({"v1": root})).code == "blocked-by-policy"
+    source = Memory()
+    data = harbor.projects["p1"].repositories["x"].manifests[root.digest][1]
+    source.add(root.media_type, data)
+    repository.publish({"v1": root}, source)
     assert harbor.projects["p1"].repositories["x"].tags == {"v1": root.digest}
+    assert repository.holds("v1") == repository.holds(root.digest) == root.digest
+    with pytest.raises(NotFoundError):
+        repository.holds("v2")
+    harbor.only("push", "pull")
+    error = refused(lambda: repository.publish({"v2": root}, source))
+    assert (error.code, "artifact:read" in error.hint) == ("unconfirmed", True)
 
 
 def test_a_root_that_is_not_there_gets_no_name(harbor: HarborDouble, client: RegistryClient) -> None:

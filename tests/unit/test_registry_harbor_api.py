@@ -16,18 +16,22 @@ from airgap.store.registry.repository import RegistryRepository
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.registry import Registry
 from tests.suites.target_suite import image, opener
-from tests.unit.test_registry_harbor import attached, password, robot
-
-__all__ = ["password"]
+from tests.worlds.harbor import PASSWORD, ROBOT, attached, password_file, robot
 
 
 @pytest.fixture
 def double() -> Iterator[HarborDouble]:
     """With the project p1."""
-    made = HarborDouble({"robot$import": "good"})
+    made = HarborDouble({ROBOT: PASSWORD})
     made.project("p1")
     yield made
     made.stop()
+
+
+@pytest.fixture
+def password(tmp_path: Path) -> Path:
+    """The robot's password file."""
+    return password_file(tmp_path)
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def test_a_list_of_several_pages(double: HarborDouble, password: Path, harbor: H
 
 
 def test_an_account_that_has_expired(double: HarborDouble, harbor: Harbor) -> None:
-    double.expired.add("robot$import")
+    double.expired.add(ROBOT)
     error = refused(lambda: harbor.artifacts("p1"))
     assert (error.code, "expired" in error.hint) == ("login-failed", True)
 

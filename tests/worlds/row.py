@@ -50,3 +50,8 @@ class Row:
         """(state, name or digest) of what is not good."""
         found = self.site.run("audit", *GAP, "--receipt", f"{media}.receipt", expect=expect)
         return [(f["state"], f["name"] or f["expected"]) for f in found["findings"] if f["state"] != "good"]
+
+    def audit_deep(self, media: str) -> set[str]:
+        """The states of names that a deep audit finds; they are not all good."""
+        found = self.site.run("audit", *GAP, "--deep", "--receipt", f"{media}.receipt", expect=3)
+        return {finding["state"] for finding in found["findings"]}

@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _report(result: Audited, context: Context) -> None:
+    from airgap.content.finding import State
+
     document = {
         "subject": str(result.subject),
         "checked": len(result.findings),
@@ -72,6 +74,9 @@ def _report(result: Audited, context: Context) -> None:
     end = f"{count(len(result.findings), 'name')} checked: " + (
         f"{len(result.drift)} not as expected" if result.drift else "all as expected"
     )
+    hidden = sum(finding.state is State.GOOD and bool(finding.detail) for finding in result.findings)
+    if hidden:
+        end += f"; {hidden} of them by the registry's own word, because a project policy forbids reading the bytes"
     context.result(document, [*_drift(result), end])
 
 

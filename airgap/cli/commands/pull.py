@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     failed = [r for r in results if r.outcome != "pass"]
     for result in failed:
         for finding in result.findings:
-            context.note(f"{result.item.kind} {result.item.name!r}: {finding}")
+            context.problem(f"{result.item.kind} {result.item.name!r}: {finding}")
     written = sum(result.written for result in results)
     total = sum(result.bytes for result in results)
     signed = "signed a pull statement for each lock" if options.key else "signed no pull statement (no --key)"

@@ -134,19 +134,16 @@ class GitDestination:
         with self._unpacked(refs, place) as repository:
             before = place.look()
             if before is None:
-                raise UpstreamError(
-                    "git-gone",
-                    f"{place.at}: the repository no longer exists",
-                    "run the same command again",
-                    side="destination",
-                )
+                raise _gone(place)
             now = verdicts.judge(verdicts.plan_refs(refs, place, before, self._run), repository)
             now = verdicts.since(plan, now)
             pusher = Pusher(repository, place)
             pusher.push(verdicts.in_order(now, refs.head))
             head = verdicts.plan_head(refs, place, before, now, self._run)
             problem = self._set_head(head, place, refs, new=not before.refs)
-            after = place.look() or Listing()
+            after = place.look()
+            if after is None:
+                raise _gone(place)
             pusher.failed |= problem
             now += head
             now += [change for change in plan if change.name.startswith(LFS_PREFIX)]
@@ -316,8 +313,8 @@ class GitDestination:
                 side="destination",
             )
 
-    def _set_head(self, head: Sequence[Change], place: GitPlace, refs: Refs, *, new: bool) -> dict[str, str]:
-        """Points HEAD to its ref if required. Returns the reason for a failure, by name.
+    def _set_head(self, head: Sequence[Change], place: GitPlace, refs: Refs, *, new: bool) -> dict[str, AirgapError]:
+        """Points HEAD to its ref if required. Returns the error, by name.
 
         In a `new` repository, HEAD named the right branch from its creation, but the first push may have changed it.
         """
@@ -327,9 +324,16 @@ class GitDestination:
         if not wanted or now.head == refs.head or refs.head not in now.refs:
             return {}
         if not place.can_set_head:
-            return {HEAD: "the server has no API to set HEAD: set it by hand"}
+            what = f"{place.at}: HEAD names {now.head or 'no ref'}, expected {refs.head}"
+            hint = "set it there by hand: the server has no API for it"
+            return {HEAD: UpstreamError("git-head", what, hint, side="destination")}
         try:
             place.set_head(refs.head)
         except AirgapError as error:
-            return {HEAD: str(error)}
+            return {HEAD: error}
         return {}
+
+
+def _gone(place: GitPlace) -> UpstreamError:
+    what = f"{place.at}: the repository no longer exists"
+    return UpstreamError("git-gone", what, "run the same command again", side="destination")

@@ -21,8 +21,8 @@ class Pusher:
     def __init__(self, repository: BareRepository, place: GitPlace) -> None:
         self._repository = repository
         self._place = place
-        self.failed: dict[str, str] = {}
-        """Ref → the reason why it did not arrive."""
+        self.failed: dict[str, AirgapError] = {}
+        """Ref → why it did not arrive."""
 
     def push(self, changes: Sequence[Change]) -> None:
         """Creates or moves the refs of `changes`. Refs that the server refuses are added to `failed`.
@@ -44,7 +44,7 @@ class Pusher:
         present = self._present()
         left = [change for change in batch if present.get(change.name) != change.digest]
         if len(left) == 1 and len(batch) == 1:
-            self.failed[left[0].name] = f"{fault.what} [{fault.code}]"
+            self.failed[left[0].name] = fault
         elif left:
             half = len(left) if len(left) < len(batch) else (len(left) + 1) // 2
             for part in (left[:half], left[half:]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from airgap.base.errors import AirgapError, RaceError, UpstreamError
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
@@ -113,8 +114,10 @@ def _since(planned: Change | None, now: Change) -> Change:
     if planned.outcome is ChangeOutcome.REFUSED:
         return planned
     if planned.previous != now.previous:
-        reason = f"changed since the plan: got {now.previous or 'nothing'}, expected {planned.previous or 'nothing'}"
-        return replace(now, outcome=ChangeOutcome.FAILED, reason=reason)
+        got, expected = now.previous or "nothing", planned.previous or "nothing"
+        what = f"{now.at} {now.name}: changed since the plan: got {got}, expected {expected}"
+        hint = "another client writes the same ref; run the import again"
+        return now.ended(ChangeOutcome.FAILED, RaceError("changed-meanwhile", what, hint, side="destination"))
     return now
 
 
@@ -124,8 +127,8 @@ def in_order(changes: Sequence[Change], head: str) -> list[Change]:
     return sorted(wanted, key=lambda change: (change.name == head, change.name))
 
 
-def outcome(change: Change, refs: Refs, after: Listing, failed: Mapping[str, str]) -> Change:
-    """The outcome of a change, according to the refs that were read back."""
+def outcome(change: Change, refs: Refs, after: Listing, failed: Mapping[str, AirgapError]) -> Change:
+    """The outcome of a change, according to the refs that were read back. `failed` is by name."""
     if change.outcome in (ChangeOutcome.REFUSED, ChangeOutcome.FAILED):
         return change
     if change.name == HEAD:
@@ -135,7 +138,9 @@ def outcome(change: Change, refs: Refs, after: Listing, failed: Mapping[str, str
     else:
         got = after.refs.get(change.name, "nothing")
     if got != change.digest:
-        reason = failed.get(change.name) or f"read back {got}, expected {change.digest}"
-        return replace(change, outcome=ChangeOutcome.FAILED, reason=reason)
+        what = f"{change.at} {change.name}: read back {got}, expected {change.digest}"
+        hint = "find out which client or hook changes it, then run the import again"
+        error = failed.get(change.name) or UpstreamError("read-back", what, hint, side="destination")
+        return change.ended(ChangeOutcome.FAILED, error)
     done = ChangeOutcome.PRESENT if change.outcome is ChangeOutcome.PRESENT else ChangeOutcome.WRITTEN
     return replace(change, outcome=done, reason="")

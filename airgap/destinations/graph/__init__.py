@@ -12,7 +12,17 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Generic, TypeVar
 
-from airgap.base.errors import AbsentError, AirgapError, BlockedError, InputError, NotFoundError, UnreachableError
+from airgap.base.digest import Digest
+from airgap.base.errors import (
+    AbsentError,
+    AirgapError,
+    BlockedError,
+    InputError,
+    NotFoundError,
+    RaceError,
+    UnconfirmedError,
+    UnreachableError,
+)
 from airgap.content.bound import check_attached, measure
 from airgap.content.copy import Copy
 from airgap.content.finding import Finding
@@ -114,7 +124,7 @@ class GraphDestination(Generic[PlaceT]):
     def _planned(self, item: str, at: str, name: str, wanted: Descriptor, repository: GraphPlace) -> Change:
         change = Change(item, at, name, str(wanted.digest))
         try:
-            found = repository.resolve(name or str(wanted.digest))
+            found = repository.holds(name or wanted.digest)
         except NotFoundError:
             kept = self.run.keeps(change, there=False) if name else ""
             return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
@@ -123,10 +133,11 @@ class GraphDestination(Generic[PlaceT]):
             if self.run.keeps(change, unread=True) or (_kept(name) and not self.run.wrote(change)):
                 return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
             return replace(change, reason=reason)
-        if found.digest == wanted.digest:
-            return replace(change, previous=str(found.digest), outcome=ChangeOutcome.PRESENT)
-        change = replace(change, previous=str(found.digest), outcome=ChangeOutcome.MOVED)
-        if _kept(name) and self.run.ours.get((at, name)) != str(found.digest):
+        change = replace(change, previous=str(found))
+        if found == wanted.digest:
+            return replace(change, outcome=ChangeOutcome.PRESENT)
+        change = replace(change, outcome=ChangeOutcome.MOVED)
+        if _kept(name) and self.run.ours.get((at, name)) != str(found):
             reason = "the signature tag holds other signatures, and no receipt of this Sovereign lists them"
             return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
         kept = self.run.keeps(change)
@@ -205,39 +216,40 @@ class GraphDestination(Generic[PlaceT]):
             if names.attached:
                 nodes, _ = measure(names.source, form.root, form.platforms)
                 check_attached(names.attached, {*nodes, names.root.digest}, names.source)
-            _refer(names, repository)
+            referring = _refer(names, repository)
             repository.publish({})
         except AirgapError as error:
-            return [replace(one, outcome=ChangeOutcome.FAILED, reason=str(error)) for one in plan]
-        wanted = [descriptor for _, descriptor in names.lines]
+            return [one.ended(ChangeOutcome.FAILED, error) for one in plan]
+        lines = list(zip(plan, (descriptor for _, descriptor in names.lines), strict=True))
         # An image that can be found can be found with its signatures: its own tag is last.
-        attached = [self._published(*pair, repository) for pair in zip(plan[1:], wanted[1:], strict=True)]
+        attached = [
+            self._published(change, wanted, names, None if change.name else referring.get(wanted.digest))
+            for change, wanted in lines[1:]
+        ]
         lost = next((one for one in attached if one.outcome is ChangeOutcome.FAILED), None)
         if lost is not None and plan[0].outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED):
             reason = f"{lost.name or lost.digest}, which belongs to it, failed: {lost.reason}"
             return [replace(plan[0], outcome=ChangeOutcome.WITHHELD, reason=reason), *attached]
-        return [self._published(plan[0], wanted[0], repository), *attached]
+        return [self._published(*lines[0], names, None), *attached]
 
-    def _published(self, change: Change, wanted: Descriptor, repository: GraphPlace) -> Change:
+    def _published(self, change: Change, wanted: Descriptor, names: _Names, subject: Digest | None) -> Change:
+        """Writes one name, if the plan says so, and looks at it. `subject` is that of a referrer."""
         if change.outcome is ChangeOutcome.REFUSED:
             return change
+        repository = self.repository(names.at)
         try:
             # A registry keeps content without a tag under its digest; in a layout, the index has to name it.
             if change.outcome is not ChangeOutcome.PRESENT and (change.name or self.projects is None):
-                repository.publish({change.name: wanted})
+                repository.publish({change.name: wanted}, names.source)
                 if change.name and self.projects is not None:  # the registry has read its names back already
-                    return replace(change, outcome=ChangeOutcome.WRITTEN)
-            found = repository.resolve(change.name or change.digest)
-        except BlockedError:
-            reason = "a project policy forbids reading it back"
-            return replace(change, outcome=ChangeOutcome.WRITTEN, reason=reason)
+                    return replace(change, outcome=ChangeOutcome.WRITTEN, reason="")
+            _look(repository, change, wanted, subject)
+        except UnconfirmedError as error:
+            return change.ended(ChangeOutcome.UNCONFIRMED, error)
         except AirgapError as error:
             if isinstance(error, UnreachableError):  # it is not waited for again
                 self._gone = error
-            return replace(change, outcome=ChangeOutcome.FAILED, reason=str(error))
-        if found.digest != wanted.digest:
-            reason = f"read back {found.digest}, expected {wanted.digest}: another client writes here"
-            return replace(change, outcome=ChangeOutcome.FAILED, reason=reason)
+            return change.ended(ChangeOutcome.FAILED, error)
         done = ChangeOutcome.PRESENT if change.outcome is ChangeOutcome.PRESENT else ChangeOutcome.WRITTEN
         return replace(change, outcome=done, reason="")
 
@@ -257,18 +269,38 @@ class GraphDestination(Generic[PlaceT]):
             return ""
 
 
+def _look(repository: GraphPlace, change: Change, wanted: Descriptor, subject: Digest | None) -> None:
+    """Raises `RaceError` unless the name holds what it should, and unless a referrer is found at its subject."""
+    found = repository.holds(change.name or wanted.digest)
+    if found != wanted.digest:
+        what = f"{change.at}:{change.name}: read back {found}, expected {wanted.digest}"
+        raise RaceError("tag-differs", what, "another client writes the same tag", side="destination")
+    if subject is not None and not repository.lists(wanted.digest, subject):
+        what = (
+            f"{change.at}: {wanted.digest} is there, but a referrers query on its subject {subject} does not return it"
+        )
+        raise RaceError("not-listed", what, "run the same command again", side="destination")
+
+
 def _kept(tag: str) -> bool:
     """True for a tag that clients add to: other content under it is never replaced, unless this Sovereign wrote it."""
     return is_signature_tag(tag) or is_referrers_tag(tag)
 
 
-def _refer(names: _Names, repository: GraphPlace) -> None:
-    """Adds referrers that name no subject to the index of referrers here. The source listed them in its own index."""
+def _refer(names: _Names, repository: GraphPlace) -> dict[Digest, Digest]:
+    """Adds referrers that name no subject to the index of referrers here. The source listed them in its own index.
+
+    Returns the others, each with its subject: every registry must find them there.
+    """
+    found = {}
     for one in names.attached:
         if one.how == "referrer":
             node = read_node(names.source, one.descriptor)
             if node.subject is None:
                 repository.refer(node, one.subject)
+            else:
+                found[node.descriptor.digest] = node.subject.digest
+    return found
 
 
 def _memory(node: Node) -> Memory:

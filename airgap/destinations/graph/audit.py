@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from airgap.base.digest import Digest, hash_stream
-from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, UnreachableError
+from airgap.base.errors import (
+    AirgapError,
+    BlockedError,
+    IntegrityError,
+    NotFoundError,
+    ProjectMissingError,
+    UnreachableError,
+)
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change
@@ -15,6 +22,7 @@ from airgap.content.graph import Descriptor, Node, check_sum, walk
 from airgap.destinations.base import Run
 from airgap.destinations.graph.place import GraphPlace
 
+HIDDEN = "by the registry's own word: a project policy forbids reading the bytes"
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")
 
@@ -70,15 +78,39 @@ class GraphAuditor:
             for blob in walk(repository, found):
                 if not isinstance(blob, Node):
                     one.leaves.append(blob)
-                elif blob.subject is not None and not repository.lists(blob):
+                elif blob.subject is not None and not repository.lists(blob.descriptor.digest, blob.subject.digest):
                     raise NotFoundError(
                         "not-listed",
                         (f"a referrers query on its subject {blob.subject.digest} does not return it"),
                         side="destination",
                     )
+        except BlockedError as error:
+            return self._hidden(one, repository, error)
         except AirgapError as error:
             problem = self._noted(error)
         one.finding = _with(one.finding, problem, found=change.digest)
+        return one
+
+    def _hidden(self, one: _Looked, repository: GraphPlace, blocked: BlockedError) -> _Looked:
+        """What a project policy forbids reading: the registry's own list says what the name holds, and no more.
+
+        Deep means that every byte was hashed, so it is unknown then.
+        """
+        change = one.change
+        if self._deep:
+            detail = f"{blocked}: turn the policy off while you audit, or audit without --deep"
+            one.finding = replace(one.finding, state=State.UNKNOWN, detail=detail)
+            return one
+        try:
+            found = str(repository.holds(change.name or change.digest))
+        except AirgapError as error:
+            one.finding = _with(one.finding, self._noted(error), found=change.digest)
+            return one
+        if found == change.digest:
+            one.finding = replace(one.finding, got=found, detail=HIDDEN)
+        else:
+            detail = "the name holds other content"
+            one.finding = replace(one.finding, state=State.CHANGED, got=found, detail=detail)
         return one
 
     def _wanted(self, looked: Sequence[_Looked]) -> dict[tuple[str, Digest], tuple[str, Descriptor]]:
@@ -135,7 +167,7 @@ class GraphAuditor:
 def _with(finding: Finding, problem: AirgapError | None, *, found: str) -> Finding:
     if problem is None:
         return replace(finding, got=found)
-    if isinstance(problem, NotFoundError):
+    if isinstance(problem, NotFoundError | ProjectMissingError):
         return replace(finding, state=State.MISSING, detail=problem.what)
     if isinstance(problem, IntegrityError):
         return replace(finding, state=State.CHANGED, detail=problem.what)

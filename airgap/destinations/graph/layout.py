@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.base.errors import NotFoundError
-from airgap.content.graph import Descriptor, Node, Opener, PutResult
+from airgap.content.graph import Descriptor, Node, Opener, PutResult, Source
 from airgap.store.layout import Layout
 
 
@@ -51,6 +51,10 @@ class LayoutPlace:
                 return Descriptor(root.media_type, root.digest, root.size)
         raise NotFoundError("not-found", f"{wanted} is missing", side="destination")
 
+    def holds(self, name: str) -> Digest:
+        """The digest that a tag or digest names. Raises `NotFoundError`."""
+        return self.resolve(name).digest
+
     def asks(self, _descriptor: Descriptor) -> bool:
         """False: `has` is cheap."""
         return False
@@ -59,7 +63,7 @@ class LayoutPlace:
         """Writes the blob into the layout."""
         return self._open().put(descriptor, opener)
 
-    def lists(self, _node: Node) -> bool:
+    def lists(self, _referrer: Digest, _subject: Digest) -> bool:
         """True always: index.json names the node."""
         return True
 
@@ -79,7 +83,7 @@ class LayoutPlace:
         """Makes the complete layout durable."""
         self._open().settle()
 
-    def publish(self, names: Mapping[str, Descriptor]) -> None:
+    def publish(self, names: Mapping[str, Descriptor], _source: Source | None = None) -> None:
         """Writes names as `repository:tag`, and references by digest as `repository@digest`."""
         made = {}
         for name, root in names.items():

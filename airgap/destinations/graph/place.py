@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import BlockedError, IntegrityError
-from airgap.content.graph import Descriptor, Node, Opener, PutResult, Target
+from airgap.content.graph import Descriptor, Node, Opener, PutResult, Source, Target
 
 
 class GraphPlace(Target, Protocol):
@@ -16,11 +16,23 @@ class GraphPlace(Target, Protocol):
     def resolve(self, name: str) -> Descriptor:
         """Resolves a tag or digest. Raises `NotFoundError`, `BlockedError`."""
 
+    def holds(self, name: str) -> Digest:
+        """The digest that a tag or digest names, also where its bytes may not be read.
+
+        Raises `NotFoundError`; `BlockedError` if that cannot be found out.
+        """
+
+    def publish(self, names: Mapping[str, Descriptor], source: Source | None = None) -> None:
+        """See `Target.publish`. `source` gives the bytes of roots that may not be read here.
+
+        Raises `UnconfirmedError` for a name that was written and that nobody may read.
+        """
+
     def tags(self) -> Sequence[str]:
         """All tags of the repository; none if it does not exist."""
 
-    def lists(self, node: Node) -> bool:
-        """True if a referrers query on the node's subject returns the node."""
+    def lists(self, referrer: Digest, subject: Digest) -> bool:
+        """True if a referrers query on the subject returns the referrer."""
 
     def refer(self, node: Node, subject: Digest) -> None:
         """Makes the next `publish` list a manifest under a subject that it does not name, if the place can do that."""

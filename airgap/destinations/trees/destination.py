@@ -15,7 +15,7 @@ from threading import Event, Lock
 from typing import BinaryIO, Protocol, TypeVar
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.errors import AbsentError, AirgapError, RaceError, StoreError
+from airgap.base.errors import AbsentError, AirgapError, RaceError, StoreError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Tree
@@ -253,8 +253,10 @@ class TreeDestination:
         broken = sum(change.outcome not in (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT) for change in done)
         for line, change in planned:
             if line.is_pointer and broken:
-                reason = f"not written: {broken} of the tree's files are not in place"
-                done.append(replace(change, outcome=ChangeOutcome.FAILED, reason=reason))
+                what = f"{line.item}: {change.name} was not written: {broken} of the tree's files are not in place"
+                hint = "correct what the lines of these files say, then run the same command again"
+                error = UpstreamError("tree-incomplete", what, hint, side="destination")
+                done.append(change.ended(ChangeOutcome.FAILED, error))
             elif line.is_pointer:
                 done.append(self._settle(line, change, count=True))
         return tuple(done)
@@ -279,7 +281,7 @@ class TreeDestination:
                 )
             self._write(line, held)
         except AirgapError as error:
-            return replace(change, outcome=ChangeOutcome.FAILED, reason=str(error))
+            return change.ended(ChangeOutcome.FAILED, error)
         return replace(change, outcome=ChangeOutcome.WRITTEN)
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:

@@ -100,6 +100,7 @@ class DirectoryObjects:
                         side="destination",
                     )
                 os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                _check_named(folder, name, descriptor, where)
             os.fsync(folder)
 
     def buckets(self) -> Iterable[str]:
@@ -164,6 +165,17 @@ class DirectoryObjects:
             if error.errno in (errno.ELOOP, errno.EMLINK):
                 raise StoreError("symlink", what, "airgap does not follow links here: remove it") from error
             raise StoreError("directory", what, "check the permissions and what the path is") from error
+
+
+def _check_named(folder: int, name: str, descriptor: int, where: str) -> None:
+    """Raises `RaceError` unless the name leads to the file that was written and hashed."""
+    written = os.fstat(descriptor)
+    with suppress(FileNotFoundError):
+        named = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if (named.st_dev, named.st_ino, named.st_size) == (written.st_dev, written.st_ino, written.st_size):
+            return
+    what = f"{where}: another file was there right after it was written"
+    raise RaceError("changed-meanwhile", what, "another program writes there; run the import again", side="destination")
 
 
 def _step(folder: int, name: str, *, make: bool) -> int:

@@ -14,19 +14,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError
+from airgap.base.errors import AirgapError, RaceError, UnconfirmedError
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Change, ChangeOutcome, Graph, Signs
 from airgap.content.graph import Descriptor, Opener, read_node
 from airgap.destinations.line import Line
 from airgap.destinations.make import Registry
-from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, look, payload_of, tagged
+from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, found_again, look, payload_of, tagged
 from airgap.resources.sovereign import SignaturesConfig
 from airgap.signatures import write as cosign
 from airgap.signatures.scanner_report import Report
 from airgap.statements.keys.file import Signer, load_public
 from airgap.station.signatory import Diary
+from airgap.store.memory import Memory
 from airgap.store.registry.repository import RegistryRepository
 
 DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
@@ -145,7 +146,7 @@ class Countersigner:
                 task.side.put(descriptor, _opener(data))
         except AirgapError as error:
             return error
-        return made.manifest
+        return made
 
     def _older(self, task: Task) -> cosign.Artifact:
         """Appends to the layers under the tag, which may come from an earlier key or an earlier scan."""
@@ -158,8 +159,8 @@ class Countersigner:
         return cosign.older(cosign.envelope_layer(task.claim, data), data, before)
 
 
-_Made = Descriptor | AirgapError
-"""The manifest of a signature that was put, or the error."""
+_Made = cosign.Artifact | AirgapError
+"""A signature that was put, or the error."""
 
 
 def _shared(tasks: Sequence[Task]) -> dict[int, AirgapError]:
@@ -180,24 +181,43 @@ def _shared(tasks: Sequence[Task]) -> dict[int, AirgapError]:
 def _published(tasks: Sequence[Task], made: Sequence[_Made], jobs: int) -> list[Change]:
     """Makes all signatures findable. The referrers of a repository are entered together."""
     sides = {id(task.side): task.side for task in tasks if not task.older}
-    entered = {key: _publish(side, {}) for key, side in sides.items()}
+    entered = {key: _publish(side) for key, side in sides.items()}
 
     def publish(both: tuple[Task, _Made]) -> Change:
         task, signature = both
         if isinstance(signature, AirgapError):
             return _failed(task, signature)
-        why = _publish(task.side, {task.name: signature}) if task.older else entered[id(task.side)]
-        return task.change(signature.digest, ChangeOutcome.WRITTEN) if why is None else _failed(task, why)
+        descriptor = signature.manifest
+        why = _publish(task.side, {task.name: descriptor}, signature) if task.older else entered[id(task.side)]
+        try:
+            if why is None and not found_again(task, descriptor.digest):
+                why = _lost(task, descriptor.digest)
+        except AirgapError as error:
+            why = error
+        if isinstance(why, UnconfirmedError):
+            return task.change(descriptor.digest, ChangeOutcome.WRITE).ended(ChangeOutcome.UNCONFIRMED, why)
+        return task.change(descriptor.digest, ChangeOutcome.WRITTEN) if why is None else _failed(task, why)
 
     return parallel(jobs, publish, list(zip(tasks, made, strict=True)), "sign")
 
 
-def _publish(repository: RegistryRepository, names: Mapping[str, Descriptor]) -> AirgapError | None:
+def _publish(
+    repository: RegistryRepository, names: Mapping[str, Descriptor] | None = None, made: cosign.Artifact | None = None
+) -> AirgapError | None:
+    """Enters what was put, and points `names` to what was `made`."""
+    source = Memory("a signature")
+    if made is not None:
+        source.add(made.manifest.media_type, made.data)
     try:
-        repository.publish(names)
+        repository.publish(names or {}, source)
     except AirgapError as error:
         return error
     return None
+
+
+def _lost(task: Task, digest: Digest) -> AirgapError:
+    what = f"{task.side}: {digest} was put, but clients do not find it at {task.claim.subject}"
+    return RaceError("not-listed", what, "run the same command again", side="destination")
 
 
 def _tell(wanted: Sequence[tuple[Line[Graph], Sequence[Task]]], looked: Mapping[tuple[int, str], Change]) -> None:
@@ -213,7 +233,7 @@ def _upstream(form: Graph, subject: Digest) -> Upstream:
 
 
 def _failed(task: Task, error: AirgapError) -> Change:
-    return task.change(None, ChangeOutcome.FAILED, f"not signed: {error}")
+    return task.change(None, ChangeOutcome.FAILED).ended(ChangeOutcome.FAILED, error.with_where("not signed"))
 
 
 def _opener(data: bytes) -> Opener:

@@ -1,16 +1,17 @@
 """Checks whether the Sovereign's signature or attestation is in a registry already, and whether it may be put there.
 
-A receipt of this Sovereign is trusted for what it lists, as long as the registry has the digest. An audit and `--deep`
-also check that clients find the signature.
+A receipt of this Sovereign is trusted for what it lists, as long as clients find it: its bytes are verified by an audit
+and by `--deep`.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError, NotFoundError
+from airgap.base.errors import BlockedError, IntegrityError, NotFoundError
 from airgap.base.streams import read_limited
 from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Node, parse_node
@@ -81,16 +82,29 @@ def _received(task: Task) -> Digest | None:
     if listed is None or task.run.deep:
         return None
     digest = Digest(listed)
-    if task.name:
-        found = task.side.find(task.name)
-        return digest if found is not None and found.digest == digest else None
-    return digest if task.side.has(Descriptor(OCI_MANIFEST, digest, 0)) else None
+    return digest if found_again(task, digest) else None
+
+
+def found_again(task: Task, digest: Digest) -> bool:
+    """True if clients find the signature: under its tag, or at its subject. Raises `UpstreamError`."""
+    if not task.name:
+        # Where the index of referrers is a tag, it may list what is gone.
+        there = task.side.client.has_referrers or task.side.has(Descriptor(OCI_MANIFEST, digest, 0))
+        return there and task.side.lists(digest, task.claim.subject)
+    try:
+        return task.side.holds(task.name) == digest
+    except NotFoundError:
+        return False
 
 
 def _look_bundle(task: Task, key: PublicKey) -> Change:
     bundles = task.upstream.bundles
     for found in task.side.referrers(task.claim.subject):
-        node = _node(task.side, found)
+        try:
+            node = _node(task.side, found)
+        except BlockedError:  # what a policy hides is known by its type alone, and is not taken for our own
+            bundles |= found.artifact_type.startswith(BUNDLES)
+            continue
         layers = [one for one in node.children if one.media_type.startswith(BUNDLES)] if node else []
         if node is None or len(layers) != 1:
             continue
@@ -111,6 +125,12 @@ def _look_bundle(task: Task, key: PublicKey) -> Change:
 
 
 def _look_older(task: Task, key: PublicKey) -> Change:
+    if task.beside and _has_bundle(task):
+        reason = (
+            f"there is a bundle at {task.claim.subject}, and cosign finds no signature of the older layout next to it: "
+            "use a side repository, or leave layout out"
+        )
+        return task.change(None, ChangeOutcome.REFUSED, reason)
     found = tagged(task.side, task.name)
     for layer in () if found is None else cosign.older_layers(found[1]):
         if _is_ours(task, layer, key):
@@ -119,6 +139,20 @@ def _look_older(task: Task, key: PublicKey) -> Change:
         reason = "the tag holds other signatures, which airgap does not change: use a side repository"
         return task.change(found and found[0].digest, ChangeOutcome.REFUSED, reason)
     return task.change(None, ChangeOutcome.WRITE)
+
+
+def _has_bundle(task: Task) -> bool:
+    """True if the subject has a bundle, or gets one with the delivery. Lists may omit a referrer's type."""
+    if task.upstream.bundles:
+        return True
+    for found in task.image.referrers(task.claim.subject):
+        if found.artifact_type.startswith(BUNDLES):
+            return True
+        with suppress(BlockedError):
+            node = _node(task.image, found)
+            if node is not None and any(one.media_type.startswith(BUNDLES) for one in node.children):
+                return True
+    return False
 
 
 def _is_ours(task: Task, layer: dict[str, Any], key: PublicKey) -> bool:
@@ -165,6 +199,17 @@ def _older_tag(task: Task) -> str:
         cosign.signature_tag(task.claim.subject),
         cosign.attestation_tag(task.claim.subject),
     ):
-        if tag in task.upstream.tags or task.image.find(tag) is not None:
+        if tag in task.upstream.tags or _there(task.image, tag):
             return tag
     return ""
+
+
+def _there(repository: RegistryRepository, tag: str) -> bool:
+    """True if the tag exists, whether or not it may be read."""
+    try:
+        repository.holds(tag)
+    except NotFoundError:
+        return False
+    except BlockedError:
+        return True
+    return True

@@ -62,7 +62,7 @@ class Imported:
     @property
     def whole(self) -> bool:
         """True if nothing is left to do for this delivery, so that none of its spooled content is needed."""
-        undone = (ChangeOutcome.FAILED, ChangeOutcome.WITHHELD)
+        undone = (ChangeOutcome.FAILED, ChangeOutcome.UNCONFIRMED, ChangeOutcome.WITHHELD)
         failed = any(change.outcome in undone for _, change in self.changes)
         return not (self.waits or self.errors or failed)
 

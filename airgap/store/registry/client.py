@@ -45,8 +45,6 @@ MAX_REPOSITORIES = 1_000_000
 """Repositories of one registry."""
 MAX_IDLE = 10
 """Pages in a row without a new entry: a registry may skip what an account may not see."""
-MAX_RECENT = 16 << 20
-"""Bytes of manifests kept after writing, for tags in projects whose policy forbids reading them back."""
 PULL, PUSH = "pull", "pull,push"
 
 
@@ -76,8 +74,6 @@ class RegistryClient:
         """Whether it has the referrers API; `None` while unknown."""
         self._busy: set[tuple[str, Digest]] = set()
         self._turns = threading.Condition()
-        self._recent: dict[Digest, bytes] = {}
-        self._recent_lock = threading.Lock()
         self.fallback_lock = threading.Lock()
         """Held while a fallback index of referrers is read, changed and written."""
 
@@ -221,18 +217,6 @@ class RegistryClient:
             with self._turns:
                 self._busy.discard(key)
                 self._turns.notify_all()
-
-    def remember(self, digest: Digest, data: bytes) -> None:
-        """Keeps a manifest that was written, if there is room."""
-        with self._recent_lock:
-            self._recent[digest] = data
-            while sum(map(len, self._recent.values())) > MAX_RECENT:
-                del self._recent[next(iter(self._recent))]
-
-    def recall(self, digest: Digest) -> bytes | None:
-        """A recently written manifest, `None` if it was not kept."""
-        with self._recent_lock:
-            return self._recent.get(digest)
 
 
 def entries(document: Any, where: str) -> list[Descriptor]:

@@ -36,8 +36,23 @@ def find(client: RegistryClient, path: str, subject: Digest, *, api: bool = True
     The fallback index is read even if there is the API: it may be older than the API, and proxies answer with an empty
     list. Raises `UpstreamError`, `IntegrityError` (`too-many-attached` beyond `MAX_LISTED`).
     """
+    found = _by_api(client, path, subject) if api else {}
+    for entry, _ in _fallback(client, path, subject):
+        found.setdefault(entry.digest, entry)
+    return list(found.values())
+
+
+def lists(client: RegistryClient, path: str, referrer: Digest, subject: Digest) -> bool:
+    """True if `find` on the subject would return the referrer. Raises what `find` raises."""
+    if referrer in _by_api(client, path, subject):
+        return True
+    return any(entry.digest == referrer for entry, _ in _fallback(client, path, subject))
+
+
+def _by_api(client: RegistryClient, path: str, subject: Digest) -> dict[Digest, Descriptor]:
+    """What the API returns; empty without it."""
     found: dict[Digest, Descriptor] = {}
-    answer = _ask(client, path, subject) if api else None
+    answer = _ask(client, path, subject)
     if answer is not None:
         for page in client.pages(answer.url, client.auth(path, PULL), found, answer):
             found |= {entry.digest: entry for entry in entries(page.json(), redact(page.url))}
@@ -47,9 +62,7 @@ def find(client: RegistryClient, path: str, subject: Digest, *, api: bool = True
                     f"{client.host}/{path}: more than {MAX_LISTED} artifacts refer to {subject}",
                     "find out which client pushes them; airgap carries either all of them or none",
                 )
-    for entry, _ in _fallback(client, path, subject):
-        found.setdefault(entry.digest, entry)
-    return list(found.values())
+    return found
 
 
 def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_tag: PutTag, has: Has) -> None:

@@ -9,10 +9,27 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
-from airgap.base.digest import Digest
-from airgap.base.errors import BlockedError, ChildMissingError, NotFoundError, RaceError, UpstreamError
+from airgap.base.digest import Digest, is_digest
+from airgap.base.errors import (
+    BlockedError,
+    ChildMissingError,
+    NotFoundError,
+    RaceError,
+    UnconfirmedError,
+    UpstreamError,
+)
 from airgap.base.streams import read_limited
-from airgap.content.graph import MAX_NODE, Descriptor, Node, Opener, PutResult, check_bytes, parse_node
+from airgap.content.graph import (
+    MAX_NODE,
+    Descriptor,
+    Node,
+    Opener,
+    PutResult,
+    Source,
+    check_bytes,
+    parse_node,
+    read_verified,
+)
 from airgap.content.reference import check_tag
 from airgap.net.backoff import Backoff
 from airgap.net.http import RequestBody, Response
@@ -117,6 +134,35 @@ class RegistryRepository:
         """The root of a tag or digest, computed from the bytes. Raises `NotFoundError`, `UpstreamError`."""
         return self.manifest(wanted)[0]
 
+    def holds(self, wanted: str) -> Digest:
+        """The digest that a tag or digest names here: from the bytes or, where a policy forbids reading them, as
+        Harbor's own API says.
+
+        Raises `NotFoundError`, `UpstreamError`; `BlockedError` if nobody says what a tag holds.
+        """
+        try:
+            return self.resolve(wanted).digest
+        except BlockedError as error:
+            # Harbor looks up a digest in this repository before it asks the policy.
+            return Digest(wanted) if is_digest(wanted) else self._said(wanted, error)
+
+    def _said(self, tag: str, blocked: BlockedError) -> Digest:
+        """What Harbor's own API says of a tag that may not be read."""
+        if not self.client.harbor.there():
+            raise blocked
+        try:
+            return self.client.harbor.artifact(self.path, tag).digest
+        except NotFoundError:
+            raise
+        except UpstreamError as error:
+            raise BlockedError(
+                "blocked-by-policy",
+                f"{blocked.what}; nor could Harbor's API be asked: {error.what}",
+                error.hint or blocked.hint,
+                blocked.status,
+                side=blocked.side,
+            ) from error
+
     def manifest(self, wanted: str) -> tuple[Descriptor, bytes]:
         """A manifest or index by tag or digest, with its bytes: see `RegistryClient.manifest`."""
         return self.client.manifest(self.path, wanted)
@@ -136,12 +182,9 @@ class RegistryRepository:
         """
         return referrers.find(self.client, self.path, subject, api=api)
 
-    def lists(self, node: Node) -> bool:
-        """True if the referrers of the node's subject include the node."""
-        if node.subject is None:
-            return True
-        found = referrers.find(self.client, self.path, node.subject.digest)
-        return any(one.digest == node.descriptor.digest for one in found)
+    def lists(self, referrer: Digest, subject: Digest) -> bool:
+        """True if a referrers query on the subject returns the referrer."""
+        return referrers.lists(self.client, self.path, referrer, subject)
 
     # writing
 
@@ -189,19 +232,21 @@ class RegistryRepository:
     def settle(self) -> None:
         """Does nothing: content that a registry accepted is visible at once."""
 
-    def publish(self, names: Mapping[str, Descriptor]) -> None:
-        """Adds the referrers that were put to their fallback indexes, then points each tag to its root.
+    def publish(self, names: Mapping[str, Descriptor], source: Source | None = None) -> None:
+        """Adds the referrers that were put to their fallback indexes, then points each tag to its root and reads it
+        back.
 
-        The bytes come from the registry itself, by digest, which detects an incomplete root there. A tag that already
-        points to the root is not written: Harbor refuses pushing the same digest to an immutable tag.
+        The bytes come from the registry itself, by digest, which detects an incomplete root there; where a policy
+        forbids reading them, from `source`. A tag that already points to the root is not written: Harbor refuses
+        pushing the same digest to an immutable tag. Raises `UpstreamError`; `UnconfirmedError` for a tag that was
+        written and that nobody may read.
         """
         self._enter()
         for tag, root in names.items():
             check_tag(tag, str(self))
-            current = self._current(tag)
-            if current == root.digest:
+            if self._current(tag) == root.digest:
                 continue
-            data = self._read_back(root)
+            data = self._read_back(root, source)
             check_bytes(root, data)
             self.put_tag(tag, root, data)
 
@@ -211,10 +256,16 @@ class RegistryRepository:
             self._referring[node.descriptor.digest, subject] = node
 
     def put_tag(self, tag: str, descriptor: Descriptor, data: bytes) -> None:
-        """Writes a manifest under a tag and reads it back. Raises `UpstreamError` (`tag-differs`)."""
+        """Writes a manifest under a tag and reads it back. Raises `RaceError` (`tag-differs`), `UnconfirmedError`."""
         self._put_manifest(tag, descriptor, data)
-        after = self._current(tag)
-        if after not in (descriptor.digest, _HIDDEN):
+        try:
+            after: str = self.holds(tag)
+        except NotFoundError:
+            after = ""
+        except BlockedError as error:
+            what = f"{self}:{tag}: written, but it could not be read back: {error.what}"
+            raise UnconfirmedError("unconfirmed", what, error.hint, error.status, side=error.side) from error
+        if after != descriptor.digest:
             raise RaceError(
                 "tag-differs",
                 f"{self}:{tag}: got {after or 'nothing'} after writing it, expected {descriptor.digest}",
@@ -222,23 +273,21 @@ class RegistryRepository:
                 side=self.client.http.side,
             )
 
-    def _read_back(self, root: Descriptor) -> bytes:
-        """The root's bytes as the registry has them; this process's own copy where a policy forbids reading them."""
+    def _read_back(self, root: Descriptor, source: Source | None) -> bytes:
+        """The root's bytes as the registry has them; those of the source where a policy forbids reading them."""
         try:
             return self.manifest(root.digest)[1]
         except BlockedError:
-            kept = self.client.recall(root.digest)
-            if kept is None:
+            if source is None:
                 raise
-            return kept
+            return read_verified(source, root)
 
     def _current(self, tag: str) -> str:
-        """The digest of a tag, `""` for none, `_HIDDEN` where Harbor's policy forbids reading it."""
+        """The digest of a tag; `""` for none, and if nobody may read it."""
         try:
-            found = self.find(tag)
-        except BlockedError:
-            return _HIDDEN
-        return "" if found is None else found.digest
+            return self.holds(tag)
+        except (NotFoundError, BlockedError):
+            return ""
 
     def _put_node(self, descriptor: Descriptor, opener: Opener) -> PutResult:
         present = self.has(descriptor)
@@ -251,7 +300,6 @@ class RegistryRepository:
         answer = None
         if not present:
             answer = self._put_manifest(descriptor.digest, descriptor, data)
-            self.client.remember(descriptor.digest, data)
         if node.subject is not None:
             if answer is not None and answer.headers.get("OCI-Subject"):
                 self.client.has_referrers = True
@@ -288,6 +336,3 @@ class RegistryRepository:
 
     def _url(self, rest: str) -> str:
         return self.client.url(self.path, rest)
-
-
-_HIDDEN = "hidden by policy"
