@@ -99,7 +99,7 @@ def test_what_nobody_can_read_back_is_unconfirmed(row: Row, harbor: HarborDouble
     assert "artifact:read" in error["hint"]
     assert [line["outcome"] for line in _receipt(row, "media1")] == ["unconfirmed"]
     assert row.audit("media1", expect=3) == [("unknown", "v1")]
-    harbor.only("push", "pull", "artifact:read")
+    harbor.only("push", "pull", "artifact:read", "artifact:list")
     assert row.audit("media1") == []
     assert _outcomes(row.take("media1")) == ["present"]
 

@@ -264,7 +264,7 @@ class GraphDestination(Generic[PlaceT]):
     def address(self, at: str, name: str) -> str:
         """See `Destination.address`."""
         try:
-            return str(self.repository(at).resolve(name).digest)
+            return str(self.repository(at).holds(name))
         except NotFoundError:
             return ""
 

@@ -73,7 +73,9 @@ class RegistryContents:
     def _in_harbor(self, known: Collection[str]) -> Iterator[Inside]:
         for project in dict.fromkeys(place.partition("/")[0] for place in self.places):
             try:
-                artifacts = self.client.harbor.artifacts(project)
+                # Of a project that is not there, Harbor says only that this account may not list it.
+                there = self.client.harbor.has_project(project)
+                artifacts = self.client.harbor.artifacts(project) if there else []
             except NotFoundError:
                 continue
             except UnreachableError:
