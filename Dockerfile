@@ -25,7 +25,6 @@ COPY pyproject.toml README.md LICENSE /src/
 COPY docs /src/docs
 COPY manifests /src/manifests
 COPY stages /src/stages
-COPY scripts/install /src/scripts/install
 COPY scripts/requirements /src/scripts/requirements
 COPY airgap /src/airgap
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation -w /wheels /src \

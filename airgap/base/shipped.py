@@ -1,6 +1,6 @@
 """Files that come with the program: documents, examples, lock files. An installed machine has no checkout to look in.
 
-The wheel has them in `airgap/shipped/` (pyproject.toml); in a checkout they are where people edit them.
+In a checkout, folders in `airgap/shipped/` are links to where people edit them; a wheel contains the files themselves.
 """
 
 from __future__ import annotations
@@ -9,28 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-FOLDERS = {
-    "docs": "docs",
-    "examples": "manifests",
-    "stages": "stages",
-    "requirements": "scripts/requirements",
-    "install": "scripts/install",
-}
-"""What is shipped, by its name in `airgap/shipped/`, with its place in a checkout."""
+SHIPPED = PACKAGE / "shipped"
 
 
 def shipped(*names: str) -> Path:
     """The path of a file or folder that comes with the program: `shipped("docs", "format.md")`."""
-    packed = PACKAGE / "shipped"
-    first, *rest = names
-    base = packed / first if packed.is_dir() else PACKAGE.parent / FOLDERS[first]
-    return base.joinpath(*rest)
+    return SHIPPED.joinpath(*names)
 
 
 def shipped_files() -> Iterator[tuple[str, Path]]:
-    """Every shipped file: its path below `airgap/shipped/`, and where it is now. Sorted by that path."""
-    for first in sorted(FOLDERS):
-        base = shipped(first)
-        for path in sorted(base.rglob("*")) if base.is_dir() else [base]:
+    """Every shipped file: its path below `airgap/shipped/`, and the path to read. Sorted by the first."""
+    for top in sorted(SHIPPED.iterdir()):
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if path.is_file():
-                yield "/".join((first, *path.relative_to(base).parts)), path
+                yield path.relative_to(SHIPPED).as_posix(), path

@@ -10,12 +10,12 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from datetime import timedelta
-from importlib import resources
 from pathlib import Path
 
 from airgap.base.errors import InputError
 from airgap.base.places import check_folder
 from airgap.base.secrets import read_secret
+from airgap.base.shipped import shipped
 from airgap.base.text import Lines
 from airgap.base.times import utc_text
 from airgap.cli import exits
@@ -174,7 +174,9 @@ def _prepare(demo: Demo) -> None:
     folder = demo.folder
     demo.say(f"making content in {folder}: an image, a chart, a Git repository, a model, a file")
     manual = make_content(folder / "content")
-    request = re.sub(r"sha256: [0-9a-f]{64}", f"sha256: {manual}", _request())
+    request = re.sub(
+        r"sha256: [0-9a-f]{64}", f"sha256: {manual}", shipped("examples", "demo.request.yaml").read_text("utf-8")
+    )
     (folder / "demo.request.yaml").write_text(request)
     (folder / "password").write_text("demo only\n")
     (folder / "password").chmod(0o600)
@@ -190,11 +192,6 @@ def _prepare(demo: Demo) -> None:
         demo.say("\n# the publisher signs the image and the chart, as cosign would")
         signer = load_private(folder / "publisher.key", read_secret(folder / "password", "password").encode())
         sign_content(folder / "content", signer, now)
-
-
-def _request() -> str:
-    """The demo's request. Next to this file is a link to manifests/; a wheel contains the file itself."""
-    return resources.files("airgap.cli").joinpath("demo.request.yaml").read_text(encoding="utf-8")
 
 
 def _flip(demo: Demo) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from airgap.base.disk import disk_errors
 from airgap.base.errors import InputError
-from airgap.base.shipped import PACKAGE, shipped, shipped_files
+from airgap.base.shipped import PACKAGE, SHIPPED, shipped, shipped_files
 from airgap.version import VERSION
 
 NAME = f"airgap-{VERSION}-py3-none-any.whl"
@@ -56,9 +56,8 @@ def _installed() -> Distribution:
 
 def _files(installed: Distribution) -> Iterator[tuple[str, bytes]]:
     """Every file but RECORD: its name in the wheel, and its bytes."""
-    packed = PACKAGE / "shipped"
     for path in sorted(PACKAGE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(packed):
+        if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(SHIPPED):
             yield f"airgap/{path.relative_to(PACKAGE).as_posix()}", _read(path)
     for name, path in shipped_files():
         yield f"airgap/shipped/{name}", _read(path)

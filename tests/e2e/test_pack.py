@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from airgap.base.shipped import PACKAGE
 from airgap.version import VERSION
 from tests.parts.need import require_part
 from tests.parts.system import NetworkNamespace
@@ -141,8 +140,3 @@ def test_mistakes_are_said_and_nothing_is_written(words: tuple[str, ...], code: 
     assert (said.code, f"[{code}]" in said.err) == (2, True), said
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     assert (tmp_path / "there").read_text() == "mine"
-
-
-def test_what_is_shipped_is_what_the_checkout_has() -> None:
-    """This test suite runs in a checkout: `airgap/shipped` exists in wheels alone."""
-    assert not (PACKAGE / "shipped").exists()

@@ -15,7 +15,7 @@ import pytest
 from airgap.jobs.own_wheel import own_wheel
 
 ROOT = Path(__file__).parents[2]
-REQUEST = "airgap/cli/demo.request.yaml"
+REQUEST = "airgap/shipped/examples/demo.request.yaml"
 PIP_WHEEL = (
     *(sys.executable, "-m", "pip", "wheel", "--quiet"),
     *("--no-index", "--no-deps", "--no-build-isolation"),
