@@ -90,6 +90,13 @@ _FAULTS = (
         404,
     ),
     _Fault(
+        r"does not support this repository's hash algorithm|mismatched algorithms|mismatched object format",
+        UpstreamError,
+        "git-object-format",
+        "one side has sha1 ids, the other has sha256 ids",
+        "use another repository: each keeps the kind of its ids for ever",
+    ),
+    _Fault(
         # Messages about damage itself. A broken connection gives others, but ends with the same general messages.
         r"inflate: data stream error|(packed|loose) object .{0,300}(corrupt|stored in)|object [0-9a-f]{40} is corrupt",
         IntegrityError,

@@ -17,6 +17,8 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Inside as Listed
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
+from airgap.destinations.git.folder import FolderPlace
+from airgap.destinations.git.place import Listing
 from airgap.destinations.git.push import BATCH
 from airgap.kinds.git.packer import GitPacker
 from airgap.kinds.git.request import GitRequest
@@ -233,6 +235,38 @@ def test_more_refs_than_one_push_takes(inside: Inside, work: Work) -> None:
     assert set(verdicts(done).values()) == {ChangeOutcome.WRITTEN}
     assert refs(inside.path) == work.refs()
     assert set(states(inside.destination(), done).values()) == {State.GOOD}
+
+
+def test_a_server_that_chooses_its_head_gets_it_first(
+    inside: Inside, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    class Server(FolderPlace):
+        """Chooses its default branch while it processes the first push, some time after that."""
+
+        first_is_head = True
+
+        def settle(self) -> None:
+            seen.append(list((self.look() or Listing()).refs))
+
+    monkeypatch.setattr("airgap.destinations.git.FolderPlace", Server)
+    for name in ("a", "b", "z"):
+        work.git("branch", name)
+    assert set(verdicts(inside.carry(inside.form(work))).values()) == {ChangeOutcome.WRITTEN}
+    work.commit("second", "x")
+    work.git("branch", "later")
+    inside.carry(inside.form(work))
+    assert seen == [["refs/heads/main"]]
+    assert refs(inside.path) == work.refs()
+
+
+def test_ids_of_another_kind_have_no_place_there(inside: Inside, work: Work, tmp_path: Path) -> None:
+    inside.carry(inside.form(work))
+    other = Work(tmp_path / "sha256", object_format="sha256")
+    other.commit()
+    with pytest.raises(UpstreamError, match="git-object-format"):
+        inside.destination().plan(inside.form(other))
 
 
 def test_the_head_follows(inside: Inside, work: Work) -> None:

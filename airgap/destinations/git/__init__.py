@@ -87,11 +87,12 @@ class GitDestination:
         """See `Destination.plan`. Checks that a branch only moves forward if that is cheap."""
         place = self._place_of(refs)
         present = place.look()
-        if present is None and not isinstance(place, FolderPlace) and self._api is not None:
-            self._api.check_organization(check_name(place.at)[0])
+        if present is None:
+            place.check_new(object_format(refs.refs.values()))
         return self._planned(refs, place, present)
 
     def _planned(self, refs: Refs, place: GitPlace, present: Listing | None) -> Sequence[Change]:
+        verdicts.check_format(refs, place, present)
         changes = verdicts.plan_refs(refs, place, present, self._run)
         moving = any(change.outcome is ChangeOutcome.MOVED for change in changes)
         # An audit against a lock has no bundles: it only needs the present state.
@@ -138,7 +139,14 @@ class GitDestination:
             now = verdicts.judge(verdicts.plan_refs(refs, place, before, self._run), repository)
             now = verdicts.since(plan, now)
             pusher = Pusher(repository, place)
-            pusher.push(verdicts.in_order(now, refs.head))
+            order = verdicts.in_order(now, refs.head)
+            if place.first_is_head and not verdicts.branches(before):
+                # Alone: a push of many branches is processed in parts, and any part may decide what HEAD is.
+                pusher.push([change for change in order if change.name == refs.head])
+                order = [change for change in order if change.name != refs.head]
+                if verdicts.branches(place.look() or Listing()):
+                    place.settle()
+            pusher.push(order)
             head = verdicts.plan_head(refs, place, before, now, self._run)
             problem = self._set_head(head, place, refs, new=not before.refs)
             after = place.look()

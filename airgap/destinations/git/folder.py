@@ -23,6 +23,7 @@ class FolderPlace:
     """A `Place` at `root`/`at`.git."""
 
     can_set_head = True
+    first_is_head = False
 
     def __init__(self, git: Git, root: Path, at: str) -> None:
         self.at = at
@@ -43,11 +44,18 @@ class FolderPlace:
             self._repository.refs(),
             self._repository.head(),
             self._repository.resolve_symbolic("HEAD"),
+            self._repository.object_format(),
         )
 
     def refuses(self, ref: str) -> str:
         """See `Place.refuses`."""
         return ""
+
+    def check_new(self, object_format: str) -> None:
+        """See `Place.check_new`. This git makes both formats."""
+
+    def settle(self) -> None:
+        """See `Place.settle`."""
 
     def ready(self, head: str, object_format: str) -> None:
         """See `Place.ready`. Made next to its place and moved there, so that an incomplete one is never visible."""

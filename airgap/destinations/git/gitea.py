@@ -22,6 +22,10 @@ MAX_PAGES = 10_000
 """Pages of one list."""
 WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between checks of `empty`, which Gitea updates some time after the push."""
+SHA256_GITEA, SHA256_GIT = (1, 22), (2, 42)
+"""The first versions that have repositories with SHA-256 ids. Gitea asks its git."""
+_NUMBER = re.compile(r"v?(\d{1,9})\.(\d{1,9})")
+_AGENT = re.compile(rb"agent=git/(\d{1,9})\.(\d{1,9})")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _RESERVED = (".git", ".wiki", ".rss", ".atom")
 
@@ -35,6 +39,8 @@ class Repo:
     has_actions: bool
     problem: str
     """Why it is not writable; `""` if it is writable."""
+    object_format: str = ""
+    """`sha1` or `sha256`, `""` before Gitea 1.22, which has `sha1` alone."""
 
 
 def check_name(at: str) -> tuple[str, str]:
@@ -67,6 +73,7 @@ class GiteaApi:
         self._auth = auth
         self._create_missing = create
         self._found: set[str] = set()
+        self._version: tuple[int, ...] = ()
 
     def there(self) -> bool:
         """True if the server is a Gitea. The request has no login, because that would need one more permission.
@@ -77,7 +84,11 @@ class GiteaApi:
         if answer.status not in (200, 401, 403) or answer.content_type != "application/json":
             return False
         document = answer.json()
-        return isinstance(document, dict) and bool(document.get("version") or document.get("message"))
+        if not isinstance(document, dict):
+            return False
+        found = _NUMBER.match(str(document.get("version", "")))
+        self._version = tuple(map(int, found.groups())) if found else ()
+        return bool(document.get("version") or document.get("message"))
 
     def repo(self, at: str) -> Repo | None:
         """The repository, or `None` if it is missing or hidden from this account (Gitea answers the same).
@@ -117,6 +128,37 @@ class GiteaApi:
         status = self._call("GET", f"/orgs/{name}", None, (200, 403, 404)).status
         return {200: True, 404: False}.get(status)
 
+    def check_new(self, at: str, object_format: str) -> None:
+        """Checks whether a missing repository could be created, as far as nothing has to be created to learn it.
+
+        Raises `UpstreamError` (`git-no-organization`, `git-object-format`), `InputError` (`bad-place`).
+        """
+        self.check_organization(check_name(at)[0])
+        if object_format == "sha1":
+            return
+        gitea, git = self._version, self._git_version()
+        if (gitea and gitea < SHA256_GITEA) or (git and git < SHA256_GIT):
+            raise _no_sha256(at, f"it is Gitea {_spelt(gitea)} with git {_spelt(git)}")
+
+    def _git_version(self) -> tuple[int, ...]:
+        """The version of the server's git, as it greets clients of any repository; empty if none can be seen."""
+        answer = self._call("GET", "/repos/search?limit=1", None, (200, 401, 403))
+        document = answer.json() if answer.status == 200 else {}
+        data = document.get("data") if isinstance(document, dict) else None
+        at = data[0].get("full_name") if isinstance(data, list) and data and isinstance(data[0], dict) else None
+        if not isinstance(at, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", at, re.ASCII):
+            return ()
+        greeting = self._client.request(
+            "GET",
+            f"{self._url.removesuffix('/api/v1')}/{at}.git/info/refs?service=git-upload-pack",
+            headers={"Git-Protocol": "version=2"},
+            auth=self._auth,
+            expect=None,
+            follow=False,
+        )
+        found = _AGENT.search(greeting.data) if greeting.status == 200 else None
+        return tuple(map(int, found.groups())) if found else ()
+
     def create(self, at: str, branch: str, object_format: str) -> None:
         """Creates a private repository, and its organization if that is missing, allowed (`create`) and permitted."""
         organization, name = check_name(at)
@@ -139,8 +181,10 @@ class GiteaApi:
                 409,
                 side="destination",
             )
+        if object_format != "sha1" and "object format" in _message(answer):
+            raise _no_sha256(at, f"it answers: {_message(answer)}")
         if answer.status not in (201, 409):
-            raise self._refused(answer, f"making {at}")
+            raise self._refused(answer, f"creating {at}")
 
     def _create(self, organization: str, body: dict[str, Any]) -> Response:
         # 500 is an answer here (a creation limit of 0, a git without sha256), and a retry would not change it.
@@ -266,6 +310,20 @@ def _list(document: Any) -> list[Any]:
     return document if isinstance(document, list) else []
 
 
+def _no_sha256(at: str, why: str) -> UpstreamError:
+    return UpstreamError(
+        "git-object-format",
+        f"{at}: this server cannot have a repository with sha256 ids: {why}",
+        f"update it to Gitea {_spelt(SHA256_GITEA)} and git {_spelt(SHA256_GIT)} or later; or carry the project's "
+        "repository with sha1 ids, if it has one",
+        side="destination",
+    )
+
+
+def _spelt(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version)) or "of an unknown version"
+
+
 def _message(answer: Response) -> str:
     try:
         document = answer.json()
@@ -291,4 +349,5 @@ def read_repo(document: dict[str, Any]) -> Repo:
         str(document.get("default_branch") or ""),
         bool(document.get("has_actions")),
         problem,
+        str(document.get("object_format_name") or ""),
     )

@@ -22,6 +22,8 @@ class Listing:
     refs: Mapping[str, str] = field(default_factory=dict)
     head: str = ""
     head_oid: str = ""
+    object_format: str = ""
+    """`sha1` or `sha256`, `""` if nothing tells it."""
 
 
 class GitPlace(Protocol):
@@ -30,6 +32,8 @@ class GitPlace(Protocol):
     at: str
     remote: Remote
     can_set_head: bool
+    first_is_head: bool
+    """True if the server takes its default branch from the first push with branches, some time after that push."""
 
     def look(self, *, to_write: bool = True) -> Listing | None:
         """The present content, or `None` if there is no repository. Raises `UpstreamError` if it is unusable: with
@@ -38,8 +42,14 @@ class GitPlace(Protocol):
     def refuses(self, ref: str) -> str:
         """Why the ref is not allowed there; `""` if it is allowed."""
 
+    def check_new(self, object_format: str) -> None:
+        """Checks whether the missing repository could be created. Raises `UpstreamError`."""
+
     def ready(self, head: str, object_format: str) -> None:
         """Creates the repository if it is missing, so that it can receive objects."""
+
+    def settle(self) -> None:
+        """Waits until the server has processed the first push with branches: it does not move HEAD after that."""
 
     def set_head(self, ref: str) -> None:
         """Points HEAD to an existing branch."""

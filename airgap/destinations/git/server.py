@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 from airgap.base.errors import RepositoryMissingError, UpstreamError
@@ -11,6 +12,7 @@ from airgap.content.ref_name import SERVERS_OWN
 from airgap.destinations.git.gitea import GiteaApi
 from airgap.destinations.git.place import Listing
 from airgap.tools.git import Git, Remote
+from airgap.tools.git_refs import object_format as format_of
 from airgap.tools.git_repository import list_refs
 from airgap.tools.lfs import LfsClient
 
@@ -23,7 +25,7 @@ class ServerPlace:
     def __init__(self, git: Git, at: str, remote: Remote, lfs: LfsClient, api: GiteaApi | None) -> None:
         self.at = at
         self.remote = remote
-        self.can_set_head = api is not None
+        self.can_set_head = self.first_is_head = api is not None
         self._git = git
         self._lfs = lfs
         self._api = api
@@ -39,24 +41,42 @@ class ServerPlace:
                 raise UpstreamError(
                     "git-read-only", f"{self.at}: {repo.problem}", "map it to another place", side="destination"
                 )
+        refs, head, head_oid = self._listed()
+        branches = any(name.startswith(_BRANCHES) for name in refs)
+        if self._api is not None and repo is not None and repo.empty and branches:
+            # It processes a push now, and what it is going to do to HEAD cannot be seen in HEAD yet.
+            repo = self._api.processed(self.at)
+            refs, head, head_oid = self._listed()
+        made = Listing(refs, head, head_oid, _format(refs) or ("" if repo is None else repo.object_format))
+        if repo is None or not branches:
+            return made
+        if repo.empty:
+            return replace(made, head=f"{head or 'no ref'} (but the server has not processed the push yet)")
+        shown = _BRANCHES + repo.default_branch
+        return made if shown == head else replace(made, head=f"{head or 'no ref'} (but the server shows {shown})")
+
+    def _listed(self) -> tuple[dict[str, str], str, str]:
         try:
-            refs, head, head_oid = list_refs(self._git, self.remote)
+            return list_refs(self._git, self.remote)
         except RepositoryMissingError as error:
             if self._api is not None:
                 raise
             raise error.with_hint("this server has no API to create repositories: create it there first") from error
-        branches = any(name.startswith(_BRANCHES) for name in refs)
-        if self._api is not None and repo is not None and repo.empty and branches:
-            repo = self._api.processed(self.at)
-        shown = "" if repo is None or repo.empty else _BRANCHES + repo.default_branch
-        if shown and shown != head and branches:
-            head = f"{head or 'no ref'} (but the server shows {shown})"
-        return Listing(refs, head, head_oid)
 
     def refuses(self, ref: str) -> str:
         """See `Place.refuses`."""
         own = next((prefix for prefix in SERVERS_OWN if ref.startswith(prefix)), "")
         return f"{own}* belongs to the server" if own else ""
+
+    def check_new(self, object_format: str) -> None:
+        """See `Place.check_new`."""
+        if self._api is not None:
+            self._api.check_new(self.at, object_format)
+
+    def settle(self) -> None:
+        """See `Place.settle`."""
+        if self._api is not None:
+            self._api.processed(self.at)
 
     def ready(self, head: str, object_format: str) -> None:
         """See `Place.ready`. Actions are switched off before the first push, which would queue a run for each ref."""
@@ -89,3 +109,8 @@ class ServerPlace:
         """See `Place.lfs_open`."""
         ((_, opener),) = self._lfs.openers([(descriptor.digest.hex, descriptor.size)])
         return opener(0)
+
+
+def _format(refs: Mapping[str, str]) -> str:
+    """The object format that the ids show, `""` if there are none."""
+    return format_of(refs.values()) if refs else ""

@@ -12,7 +12,26 @@ from airgap.base.errors import AirgapError, RaceError, UpstreamError
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.destinations.base import Run
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
+from airgap.tools.git_refs import object_format
 from airgap.tools.git_repository import BareRepository
+
+
+def branches(listing: Listing) -> list[str]:
+    """The names of its branches."""
+    return [name for name in listing.refs if name.startswith("refs/heads/")]
+
+
+def check_format(refs: Refs, place: GitPlace, present: Listing | None) -> None:
+    """Raises `UpstreamError` (`git-object-format`) if the repository there has ids of another kind."""
+    wanted = object_format(refs.refs.values())
+    found = present.object_format if present is not None else ""
+    if refs.refs and found and found != wanted:
+        raise UpstreamError(
+            "git-object-format",
+            f"{place.at}: the repository there has {found} ids, {refs.item!r} has {wanted} ids",
+            "map the item to another place: a repository keeps the kind of its ids for ever",
+            side="destination",
+        )
 
 
 def plan_refs(refs: Refs, place: GitPlace, present: Listing | None, run: Run) -> list[Change]:
