@@ -117,6 +117,17 @@ class TokenRealm:
             token = self._renew(challenge, scopes)
         return token.header
 
+    def granted(self, scope: str) -> frozenset[str] | None:
+        """The actions that the token for `scope` allows, by its own account; `None` if tokens do not say.
+
+        Nothing but the token is asked for. Raises `UpstreamError`, for a wrong login too.
+        """
+        kind, _, token = self.header((scope,)).partition(" ")
+        access = _claims(token).get("access") if kind == "Bearer" else None
+        if not isinstance(access, list):
+            return None
+        return frozenset(str(one) for entry in access for one in _actions(entry) or ())
+
     def refused(self, scopes: Scopes, response: Response) -> bool:
         """Evaluates a 401; true if `header(scopes)` now returns another value.
 

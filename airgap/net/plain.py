@@ -37,14 +37,14 @@ def is_plain_loopback(origin: Origin, config: HostConfig) -> bool:
     # This only looks whether there is TLS: the connection is closed, and the request's own one is verified.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with (
-            socket.create_connection((origin.host, origin.port), SECONDS) as raw,
-            context.wrap_socket(raw, server_hostname=origin.host),
-        ):
-            return False
-    except ssl.SSLError as error:
-        return error.reason in _NO_TLS or isinstance(error, ssl.SSLEOFError)
-    except (ConnectionResetError, BrokenPipeError):
-        return True
+        raw = socket.create_connection((origin.host, origin.port), SECONDS)
     except OSError:
         return False
+    with raw:
+        try:
+            context.wrap_socket(raw, server_hostname=origin.host).close()
+        except ssl.SSLError as error:
+            return error.reason in _NO_TLS or isinstance(error, ssl.SSLEOFError)
+        except OSError:  # it hung up, or it is silent: it waits for a line
+            return True
+    return False

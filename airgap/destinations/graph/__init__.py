@@ -23,6 +23,7 @@ from airgap.base.errors import (
     UnconfirmedError,
     UnreachableError,
 )
+from airgap.base.parallel import parallel
 from airgap.content.bound import check_attached, measure
 from airgap.content.copy import Copy
 from airgap.content.finding import Finding
@@ -107,6 +108,18 @@ class GraphDestination(Generic[PlaceT]):
         names = self._names(form)
         found = walk(names.source, names.root)
         return [one.descriptor for one in found if isinstance(one, Node)]
+
+    def missing(self, form: Graph) -> Mapping[Digest, int]:
+        """The blobs of a form that its repository lacks, each with its size in bytes. Asks for each blob."""
+        names = self._names(form)
+        repository = self.repository(names.at)
+        wanted: dict[Digest, Descriptor] = {}
+        for top in (names.root, *(one.descriptor for one in names.attached)):
+            for found in walk(names.source, top):
+                one = found.descriptor if isinstance(found, Node) else found
+                wanted[one.digest] = one
+        there = parallel(self.run.jobs, repository.has, wanted.values())
+        return {one.digest: one.size for one, has in zip(wanted.values(), there, strict=True) if not has}
 
     def plan(self, form: Graph) -> Sequence[Change]:
         """One change for the tag, one for each signature tag, and one for each referrer. A referrer has no name."""

@@ -18,6 +18,8 @@ from airgap.base.errors import (
 )
 from airgap.base.secrets import read_secret
 from airgap.net.config import Credentials
+from airgap.net.origin import Origin
+from airgap.net.probe import check_name
 from airgap.resources.sovereign import S3Config
 
 if TYPE_CHECKING:
@@ -71,9 +73,23 @@ def make_client(config: S3Config, connections: int) -> S3Client:
             # True, not None: None would read the environment.
             verify=True if ca_file is None else str(ca_file),
         )
+    client.meta.events.register("before-send.s3", _NameCheck(Origin.of(config.endpoint)))
     # The return value of the hook does count for this event.
     client.meta.events.register("needs-retry.s3.PutObject", _ask_again)  # type: ignore[arg-type]
     return client
+
+
+class _NameCheck:
+    """Looks up the name of the endpoint before the first request: the library would try again for many seconds."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._known = False
+
+    def __call__(self, **_request: Any) -> None:
+        if not self._known:
+            check_name(self._origin)
+            self._known = True
 
 
 def _ask_again(response: Any, attempts: int, **_more: Any) -> float | None:

@@ -1,0 +1,1 @@
+"""`doctor`: everything that resources name is tried, before anything moves. Changes nothing."""

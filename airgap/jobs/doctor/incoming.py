@@ -1,0 +1,153 @@
+"""A delivery that is to be imported: whether it would be accepted, and what it would meet at each destination."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airgap.acceptance.open import Opened, accept
+from airgap.base.errors import AbsentError, AirgapError, UpstreamError
+from airgap.base.probe import Probe, Probes
+from airgap.content.forms import ChangeOutcome, Graph, Refs
+from airgap.destinations.graph import GraphDestination
+from airgap.destinations.line import AnyLine
+from airgap.destinations.make import Destinations
+from airgap.jobs.as_locked import forms_of
+from airgap.jobs.doctor.destinations import Needs
+from airgap.jobs.importing.run import each
+from airgap.jobs.site import Site
+from airgap.station.names import NamesFile
+
+SHOWN = 3
+"""Names of items in a line."""
+
+
+@dataclass(slots=True)
+class Incoming:
+    """What a delivery would meet."""
+
+    probes: list[Probe] = field(default_factory=list)
+    """About the delivery itself."""
+    needs: dict[str, Needs] = field(default_factory=dict)
+    """By the URL of the destination."""
+    at: dict[str, Probes] = field(default_factory=dict)
+    """What the plan met at each destination, by URL."""
+
+    def unsaid(self, said: Collection[str]) -> list[Probe]:
+        """The probes, without failures of services whose problems were `said`: the cause is the same."""
+        planned = [(url in said, one) for url, found in self.at.items() for one in found.found]
+        return [
+            *self.probes,
+            *(one for known, one in planned if not (known and one.exit_code == UpstreamError.exit_code)),
+        ]
+
+
+def probe_delivery(folders: Sequence[Path], site: Site, down: Collection[str]) -> Incoming:
+    """Accepts a delivery as an import would, and plans it at every destination that is not `down`. Writes nothing."""
+    made = Incoming()
+    found = Probes(str(folders[0]))
+    with found.looking("delivery"):
+        ledger = site.ledger()
+        opened = accept(
+            folders,
+            site.trust,
+            ledger.known(),
+            sovereign=site.sovereign.name,
+            now=site.surroundings.clock(),
+            streams=site.sovereign.streams,
+            state_folder=site.state,
+        )
+        journey, items = opened.index.journey, len(opened.roots)
+        found.ok("delivery", f"accepted: number {journey.sequence} of stream {journey.stream}, {items} items")
+        missing = opened.volumes.missing()
+        if missing:
+            found.warn("volumes", f"not attached: {', '.join(missing[:SHOWN])}", "name their folders with --delivery")
+        _plan(made, opened, site, down)
+    made.probes += found.found
+    return made
+
+
+def _plan(made: Incoming, opened: Opened, site: Site, down: Collection[str]) -> None:
+    names, known = NamesFile(site.state, site.sovereign.name).load(), site.accepted()
+    with tempfile.TemporaryDirectory(prefix="airgap-doctor-") as work:
+        destinations = site.destinations(
+            create=False,
+            work=Path(work),
+            precedence=lambda url: names.precedence(url, opened.media.digest, known),
+        )
+        planned = destinations.work(forms_of(opened, site.jobs))
+        for share in planned.shares:
+            share.check()
+        lines = [line for line in planned.lines if line.destination.url not in down]
+        each(site.jobs, lambda line: line.plan(), lines)
+        for line in lines:
+            _tell(made, line)
+        _missing(made, destinations, lines)
+    for url in dict.fromkeys(line.destination.url for line in lines):
+        _summarize(made.at[url], [line for line in lines if line.destination.url == url])
+
+
+def _tell(made: Incoming, line: AnyLine) -> None:
+    url = line.destination.url
+    made.at.setdefault(url, Probes(url))
+    need = made.needs.setdefault(url, Needs())
+    moved = [one for one in line.changes if one.outcome is ChangeOutcome.MOVED]
+    need.graphs.moved += [one for one in moved if one.name] if line.destination.form == "graph" else []
+    if _complete(line):
+        return
+    size = sum(blob.size for blob in line.form.blobs()) if line.destination.form != "graph" else 0
+    need.size += 2 * size if isinstance(line.form, Refs) else size
+
+
+def _complete(line: AnyLine) -> bool:
+    return line.error is not None or all(one.outcome is ChangeOutcome.PRESENT for one in line.changes)
+
+
+def _missing(made: Incoming, destinations: Destinations, lines: Sequence[AnyLine]) -> None:
+    """Which blobs registries and layouts lack; each counts once in a project."""
+    places: list[GraphDestination[Any]] = [*destinations.registries, *destinations.layouts]
+    for registry in places:
+        for line in lines:
+            if line.destination.url != registry.url or not isinstance(line.form, Graph) or _complete(line):
+                continue
+            need = made.needs[registry.url]
+            try:
+                lacking = registry.missing(line.form)
+            except AirgapError as error:
+                line.error = error
+                continue
+            for at in {one.at for one in line.changes}:
+                project = need.graphs.missing.setdefault(at.partition("/")[0], {})
+                project |= {str(digest): size for digest, size in lacking.items()}
+        if registry.url in made.needs:
+            need = made.needs[registry.url]
+            need.size = sum(sum(blobs.values()) for blobs in need.graphs.missing.values())
+
+
+def _summarize(found: Probes, lines: Sequence[AnyLine]) -> None:
+    """One line for each cause."""
+    failed: dict[tuple[str, str], list[AnyLine]] = {}
+    refused: dict[str, list[str]] = {}
+    counts: Counter[str] = Counter()
+    for line in lines:
+        if line.error is not None and not isinstance(line.error, AbsentError):
+            failed.setdefault((line.error.code, str(line.error.hint)), []).append(line)
+        for one in line.changes if line.error is None else ():
+            counts[str(one.outcome)] += 1
+            if one.outcome is ChangeOutcome.REFUSED:
+                refused.setdefault(one.reason, []).append(f"{one.at} {one.name or one.digest[:19]}")
+    for same in failed.values():
+        error = same[0].error
+        if error is not None:
+            more = f" (and {len(same) - 1} more items)" if len(same) > 1 else ""
+            found.problem("plan", error.with_where(f"{same[0].form.item}{more}"))
+    for reason, names in refused.items():
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        said = f"{len(names)} refused: {', '.join(names[:SHOWN])}{more}: {reason}"
+        found.refused("plan", said, "see the rows about refused names in the runbook of imports")
+    if counts:
+        found.ok("plan", ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
