@@ -58,6 +58,7 @@ class _GitProbe:
                 "unauthorized",
                 "git has no credentials, and an import cannot push without",
                 "add credentials to git in the Sovereign resource",
+                side="destination",
             )
             self._found.problem("login", error)
             return None

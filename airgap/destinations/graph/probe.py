@@ -22,6 +22,8 @@ _NO_PROJECT = (
     "create it in Harbor (Projects, New Project), or correct it in the Sovereign resource; imports create no projects"
 )
 GIB = 1 << 30
+FORBIDDEN = 403
+"""Harbor's answer where a permission is missing."""
 
 
 @dataclass(slots=True)
@@ -67,7 +69,10 @@ def _system(found: Probes, harbor: Harbor) -> None:
     sick = harbor.sick()
     if sick:
         what = f"Harbor says that these of its parts do not work: {', '.join(sick)[:200]}"
-        found.problem("health", UpstreamError("upstream-failed", what, "see the logs of these parts, and restart them"))
+        found.problem(
+            "health",
+            UpstreamError("upstream-failed", what, "see the logs of these parts, and restart them", side="destination"),
+        )
     try:
         system = harbor.system()
     except AirgapError:
@@ -75,7 +80,10 @@ def _system(found: Probes, harbor: Harbor) -> None:
     found.ok("service", f"Harbor {system.version}".rstrip())
     if system.read_only:
         hint = "switch it off in Harbor (Administration, Configuration, System Settings, Repository Read Only)"
-        found.problem("read-only", UpstreamError("read-only", "Harbor is in read-only mode, and refuses pushes", hint))
+        found.problem(
+            "read-only",
+            UpstreamError("read-only", "Harbor is in read-only mode, and refuses pushes", hint, side="destination"),
+        )
 
 
 def probe_login(found: Probes, client: RegistryClient) -> None:
@@ -161,7 +169,7 @@ def _settings(found: Probes, harbor: Harbor, projects: Iterable[str], needs: Gra
             _project(found, harbor.project(name))
             quota = harbor.quota(name)
         except AirgapError as error:
-            if error.code == "no-rights":
+            if isinstance(error, UpstreamError) and error.status == FORBIDDEN:
                 unread.append(name)
             else:
                 found.problem(f"project {name}", error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from airgap.base.errors import AirgapError, NotFoundError
+from airgap.base.errors import AirgapError, InputError, NotFoundError, UnreachableError, UpstreamError
 from airgap.base.probe import Probes
 from airgap.destinations.s3.client import mapped
 from airgap.resources.sovereign import S3Config
@@ -17,6 +17,7 @@ from airgap.resources.sovereign import S3Config
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+FORBIDDEN = 403
 _KEY = ".airgap/doctor"
 """A key that no import writes."""
 _UPLOAD = "0" * 32
@@ -32,20 +33,23 @@ def probe_s3(found: Probes, config: S3Config, client: S3Client) -> None:
             good.append(f"{bucket} ({use})")
         else:
             failed.setdefault(error.code, (error, []))[1].append(bucket)
-    for code, (error, buckets) in failed.items():
+    for error, buckets in failed.values():
         named = ", ".join(dict.fromkeys(buckets))
         hint = (
             f"create it (`mc mb ALIAS/{buckets[0]}`, `aws s3 mb s3://{buckets[0]}`), or correct s3.buckets; an import "
             "creates no buckets"
         )
-        found.problem(_WHAT.get(code, f"bucket {named}"), error, hint if code == "no-bucket" else "")
+        # The only mistake in a resource that a server finds is a bucket that is missing.
+        found.problem(_about(error, named), error, hint if isinstance(error, InputError) else "")
     if good:
         found.ok("buckets", f"can be listed and read: {', '.join(good)}")
         found.unknown("rights", "whether objects may be written, and how much room there is, shows only by writing")
 
 
-_WHAT = {"bad-credentials": "login", "clock": "clock", "unreachable": "address", "tls": "certificate"}
-"""What a problem is about, where it is not about a bucket."""
+def _about(error: AirgapError, buckets: str) -> str:
+    if isinstance(error, UnreachableError):
+        return "address"
+    return "login" if isinstance(error, UpstreamError) and error.status == FORBIDDEN else f"bucket {buckets}"
 
 
 def _refusal(client: S3Client, endpoint: str, bucket: str) -> AirgapError | None:
@@ -61,7 +65,7 @@ def _refusal(client: S3Client, endpoint: str, bucket: str) -> AirgapError | None
     ]
     for trial in trials if error is None else ():
         refused = _tried(f"{endpoint}/{bucket}", trial)
-        if refused is not None and refused.code == "access-denied":
+        if refused is not None and isinstance(refused, UpstreamError) and refused.status == FORBIDDEN:
             return refused
     return error
 

@@ -62,7 +62,8 @@ def probe_delivery(folders: Sequence[Path], site: Site, down: Collection[str]) -
             state_folder=site.state,
         )
         journey, items = opened.index.journey, len(opened.roots)
-        found.ok("delivery", f"accepted: number {journey.sequence} of stream {journey.stream}, {items} items")
+        many = "1 item" if items == 1 else f"{items} items"
+        found.ok("delivery", f"would be accepted: number {journey.sequence} of stream {journey.stream}, {many}")
         missing = opened.volumes.missing()
         if missing:
             found.warn("volumes", f"not attached: {', '.join(missing[:SHOWN])}", "name their folders with --delivery")
