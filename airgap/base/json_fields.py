@@ -138,6 +138,14 @@ class Fields:
         except IntegrityError as error:
             raise self.refuse(f"{self.where}: {name}: {error.what}") from error
 
+    def digests(self, name: str) -> list[Digest]:
+        """A list of digests."""
+        refuse = self.refuse
+        return [
+            Fields({"digest": value}, f"{self.at(name)}[{index}]", refuse).digest("digest")
+            for index, value in enumerate(self.items(name))
+        ]
+
     def maybe_digest(self, name: str) -> Digest | None:
         """A digest or null."""
         return None if self.values[name] is None else self.digest(name)

@@ -41,6 +41,7 @@ STATEMENTS = {
     "receipt": "a receipt",
     "audit": "an audit statement",
     "accepted": "an accepted list",
+    "rollback": "a rollback",
 }
 """What a file with a statement is called, by the statement's kind."""
 _PREDICATE = re.compile(r"https://airgap\.openova\.io/([a-z]+)/v[0-9]+")

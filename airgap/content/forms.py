@@ -133,6 +133,8 @@ class ChangeOutcome(StrEnum):
     FAILED = "failed"
     WITHHELD = "withheld"
     """The name was not published, because something else of the delivery failed."""
+    STAYS = "stays"
+    """In a rollback: the name was new with the delivery. It keeps its content, because a rollback deletes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from airgap.base.errors import AirgapError
+from airgap.base.errors import AirgapError, UpstreamError
 from airgap.base.progress import Progress
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, Form, Graph, Refs, Signs, Tree
@@ -17,6 +17,7 @@ RESTORE = "--restore never moves a name"
 SETTLED = (
     "this delivery has published the name already, and it was changed since: remove it there first, or cut a new one"
 )
+ROLLED_BACK = "a rollback took this delivery's content off the name: cut a new delivery to bring it again"
 UNKNOWN = (
     "other deliveries were accepted after this one, and the records do not show that none of them wrote this name: "
     "finish those first, or cut a new delivery"
@@ -37,12 +38,16 @@ class Precedence:
     """Names that this delivery itself has published."""
     movable: frozenset[Key] | None = None
     """The only names that may move; `None` for all, if no delivery was accepted later."""
+    back: Mapping[Key, str] = field(default_factory=dict)
+    """What names hold since this delivery, or one that was accepted later, was rolled back. They get nothing else."""
 
-    def keeps(self, key: Key, *, there: bool, repair: bool) -> str:
-        """Why the name stays as it is; `""` if it may be written.
+    def keeps(self, key: Key, digest: str, *, there: bool, repair: bool) -> str:
+        """Why the name stays as it is; `""` if it may be written, with the content `digest`.
 
         `there` is false for a name that does not exist, `repair` true if the name is a file whose damage may be mended.
         """
+        if key in self.back:
+            return "" if digest == self.back[key] else ROLLED_BACK
         if key in self.later:
             return f"{self.later[key]}, which was accepted later, has written this name"
         if not there:
@@ -82,7 +87,9 @@ class Run:
         """
         if self.add_only and there:
             return RESTORE
-        return self.precedence.keeps((change.at, change.name), there=there, repair=unread or (file and self.deep))
+        return self.precedence.keeps(
+            (change.at, change.name), change.digest, there=there, repair=unread or (file and self.deep)
+        )
 
 
 FormT = TypeVar("FormT", bound=Form)
@@ -183,6 +190,24 @@ class Destination(Protocol[FormT_contra]):
 
         For content without a name, `name` is its digest. Raises the errors of the destination.
         """
+
+    def plan_back(self, lines: Sequence[Change], known: Sequence[Change], /) -> Sequence[Change]:
+        """Determines which names can go back to what they held: see `airgap.jobs.rollback`. Writes nothing.
+
+        Each line has the content that its name is to hold again as `digest`, and what it should hold now as `previous`.
+        The outcome is `MOVED`, `PRESENT` (it is back already) or `REFUSED` with a reason: it holds something else, or
+        the old content is not there completely any more. `known` are all lines of earlier receipts for this
+        destination. Raises the errors of `plan`.
+        """
+
+    def move_back(self, plan: Sequence[Change], known: Sequence[Change], /) -> Sequence[Change]:
+        """Moves the names that `plan_back` may move, and reads each back. Returns the plan with its outcomes."""
+
+
+def read_back(found: str, line: Change) -> AirgapError:
+    """The error for a name that does not hold what was just written."""
+    what = f"{line.at} {line.name}: read back {found or 'nothing'}, expected {line.digest}"
+    return UpstreamError("read-back", what, "another client writes there: find out which one", side="destination")
 
 
 AnyDestination = Destination[Graph] | Destination[Refs] | Destination[Tree]

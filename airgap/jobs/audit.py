@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -23,10 +23,14 @@ from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of
 from airgap.resources.load import load_sovereign, load_trust
 from airgap.resources.trust import Trust
-from airgap.statements.predicates import Audit
-from airgap.statements.trust import VerifiedStatement
+from airgap.statements.predicates import Audit, Placed, Receipt
+from airgap.statements.rollback import Rollback
 from airgap.station import brought, receipts
 from airgap.station.files import STATEMENTS, keeps
+from airgap.station.rollbacks import after
+
+KINDS = (Receipt.kind, Rollback.kind)
+"""The kinds of statements that an audit compares with the Sovereign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +131,13 @@ def _compare(options: AuditOptions, site: Site) -> Audited:
     if options.lock is not None:
         subject, findings = _of_lock(read_lock(options.lock), destinations, expected, progress)
     else:
-        read = receipts.read(options.receipt or Path(), site.trust, site.surroundings.clock(), site.accepted)
-        subject, findings = _of_receipt(read, destinations, expected, progress)
+        now = site.surroundings.clock()
+        read = receipts.read(options.receipt or Path(), site.trust, now, site.accepted, KINDS)
+        # What was rolled back holds what it held before: the later statement counts.
+        rolled = receipts.rollbacks(site.state, site.trust, now, site.accepted)
+        told = after(read, [one for _, one in rolled])
+        subject = read.statement.subject
+        findings = _of_receipt(told, destinations, expected, progress)
     # 1.
     listed = brought.listed(site.state, site.trust, site.surroundings.clock(), cache(site.accepted))
     for one in destinations.all():
@@ -147,14 +156,13 @@ def _compare(options: AuditOptions, site: Site) -> Audited:
 
 
 def _of_receipt(
-    read: VerifiedStatement, destinations: Destinations, expected: Expected, progress: Progress
-) -> tuple[Digest, list[Finding]]:
-    """The subject, and what is known without asking. A destination that is no longer configured is drift."""
-    receipt = receipts.receipt_of(read)
+    told: Sequence[Placed], destinations: Destinations, expected: Expected, progress: Progress
+) -> list[Finding]:
+    """What is known without asking. A destination that is no longer configured is drift."""
     known = {(one.url, one.form) for one in destinations.all()}
-    progress.start("audit", 0, sum(len(part.items) for part in receipt.destinations))
+    progress.start("audit", 0, sum(len(part.items) for part in told))
     findings: list[Finding] = []
-    for part in receipt.destinations:
+    for part in told:
         for item in part.items:
             if item.outcome not in receipts.PUT:
                 detail = f"the receipt says {item.outcome}: {item.reason or 'no reason'}"
@@ -167,7 +175,7 @@ def _of_receipt(
         findings += [_finding(part.url, change, State.UNKNOWN, detail) for change in changes]
     if not findings and not any(expected.values()):
         findings.append(Finding("", "", "", State.UNKNOWN, detail="the receipt lists nothing that can be checked"))
-    return read.statement.subject, findings
+    return findings
 
 
 def _finding(url: str, change: Change, state: State, detail: str) -> Finding:

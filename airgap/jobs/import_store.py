@@ -240,7 +240,7 @@ def _planned(opened: Opened, layout: Layout, written: Written, ledger: Ledger) -
             plan.append(replace(change, outcome=ChangeOutcome.PRESENT))
             continue
         there = held is not None
-        why = RESTORE if add_only and there else precedence.keeps(("", name), there=there, repair=False)
+        why = RESTORE if add_only and there else precedence.keeps(("", name), change.digest, there=there, repair=False)
         outcome = ChangeOutcome.MOVED if there else ChangeOutcome.WRITE
         plan.append(replace(change, outcome=ChangeOutcome.REFUSED if why else outcome, reason=why))
     return plan

@@ -56,15 +56,11 @@ class LogLine:
         """Reads a line without its end. Raises `IntegrityError` (`log-damaged`)."""
         names = {"time", "actor", "action", "subjects", "previous"}
         fields = Fields.parse(line, names, where, _damaged)
-        subjects = enumerate(fields.items("subjects"))
         return cls(
             time=fields.time("time"),
             actor=fields.text("actor"),
             action=fields.text("action"),
-            subjects=tuple(
-                Fields({"digest": value}, f"{where}: subjects[{index}]", _damaged).digest("digest")
-                for index, value in subjects
-            ),
+            subjects=tuple(fields.digests("subjects")),
             previous=fields.digest("previous"),
             digest=Digest.of(line),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
@@ -125,15 +126,15 @@ class Delivery:
 _CHANGE = frozenset({"item", "at", "name", "digest", "previous", "outcome", "reason"})
 
 
-def _change(fields: Fields) -> Change:
-    """Reads a line of a receipt. Its addresses are `sha256:` digests, or object ids in the form `refs`."""
+def _change(fields: Fields, outcomes: AbstractSet[str]) -> Change:
+    """Reads a line of a receipt or a rollback. Addresses are `sha256:` digests, or object ids in the form `refs`."""
     return Change(
         item=fields.text("item"),
         at=fields.text("at"),
         name=fields.text("name"),
         digest=_address(fields, "digest"),
         previous="" if fields.maybe_text("previous") is None else _address(fields, "previous"),
-        outcome=ChangeOutcome(fields.choice("outcome", WRITES)),
+        outcome=ChangeOutcome(fields.choice("outcome", outcomes)),
         reason=fields.maybe_text("reason") or "",
         signs=_signs(fields) if fields.has("signs") else None,
     )
@@ -164,6 +165,18 @@ class Placed:
             "form": self.form,
             "items": [item.as_dict() for item in self.items],
         }
+
+
+def read_placed(fields: Fields, outcomes: AbstractSet[str]) -> tuple[Placed, ...]:
+    """Reads the `destinations` of a receipt or a rollback, whose lines have one of these `outcomes`."""
+    return tuple(
+        Placed(
+            url=found.text("url"),
+            form=found.choice("form", FORMS),
+            items=tuple(_change(item, outcomes) for item in found.each("items", _CHANGE, {"signs"})),
+        )
+        for found in fields.each("destinations", {"url", "form", "items"})
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +215,7 @@ class Receipt:
             delivery=fields.text("delivery"),
             stream=fields.text("stream"),
             sequence=fields.number("sequence"),
-            destinations=tuple(
-                Placed(
-                    url=found.text("url"),
-                    form=found.choice("form", FORMS),
-                    items=tuple(_change(item) for item in found.each("items", _CHANGE, {"signs"})),
-                )
-                for found in fields.each("destinations", {"url", "form", "items"})
-            ),
+            destinations=read_placed(fields, WRITES),
             findings=tuple(
                 LockFinding(one.text("item"), one.text("code"), one.text("detail"))
                 for one in (fields.each("findings", {"item", "code", "detail"}) if fields.has("findings") else ())

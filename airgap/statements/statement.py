@@ -19,11 +19,12 @@ from airgap.base.times import utc_text
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.approval import Approval
 from airgap.statements.predicates import Audit, Delivery, Predicate, Pull, Receipt
+from airgap.statements.rollback import Rollback
 from airgap.statements.verdict import Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREFIX = "https://airgap.openova.io/"
-KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted")
+KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted", "rollback")
 """The kinds of statements; their predicate types are `https://airgap.openova.io/<kind>/v1`."""
 
 BODIES: Mapping[str, type[Predicate]] = {
@@ -34,6 +35,7 @@ BODIES: Mapping[str, type[Predicate]] = {
     "receipt": Receipt,
     "audit": Audit,
     "accepted": AcceptedList,
+    "rollback": Rollback,
 }
 """The kinds whose body this version can read. A kind that is missing here is refused, whoever signed it."""
 

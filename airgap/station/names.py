@@ -27,6 +27,8 @@ MAX_NAMES = 256 << 20
 """Bytes of the file: more than a million names."""
 FIELDS = frozenset({"apiVersion", "kind", "sovereign", "deliveries", "names", "checksum"})
 NAME = frozenset({"url", "at", "name", "delivery", "done"})
+ROLLED_BACK = "rolledBack"
+"""The field of a name that was rolled back: what it holds since then."""
 PLANNED = (ChangeOutcome.WRITE, ChangeOutcome.MOVED, ChangeOutcome.PRESENT)
 DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
 
@@ -43,6 +45,8 @@ class Writer:
     delivery: Digest
     done: bool
     """False while it is only known that it was about to."""
+    back: str = ""
+    """What the name holds since that delivery was rolled back; `""` if it was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Written:
             "deliveries": [{"digest": str(one), "complete": one in self.complete} for one in digests],
             "names": [
                 {"url": url, "at": at, "name": name, "delivery": number[one.delivery], "done": one.done}
+                | ({ROLLED_BACK: one.back} if one.back else {})
                 for (url, at, name), one in sorted(self.names.items())
             ],
         }
@@ -83,12 +88,13 @@ class Written:
         listed = fields.each("deliveries", {"digest", "complete"})
         digests = [one.digest("digest") for one in listed]
         names = {}
-        for one in fields.each("names", NAME):
+        for one in fields.each("names", NAME, {ROLLED_BACK}):
             number = one.number("delivery")
             if number >= len(digests):
                 raise _damaged(f"{one.at('delivery')}: got {number}, expected less than {len(digests)}")
             place = (one.text("url"), one.text("at"), one.text("name"))
-            names[place] = Writer(digests[number], one.flag("done"))
+            back = one.text(ROLLED_BACK) if one.has(ROLLED_BACK) else ""
+            names[place] = Writer(digests[number], one.flag("done"), back)
         complete = frozenset(digest for digest, one in zip(digests, listed, strict=True) if one.flag("complete"))
         made = cls(sovereign, complete, names)
         if made.encode() != data:
@@ -102,20 +108,33 @@ class Written:
             return Precedence()
         after = accepted.deliveries[order[delivery] + 1 :]
         later, settled, movable = dict[Key, str](), set[Key](), set[Key]()
+        back: dict[Key, str] = {}
         for (there, at, name), writer in self.names.items():
             if there != url:
                 continue
-            if writer.delivery == delivery:
+            if writer.back and order.get(writer.delivery, len(order)) >= order[delivery]:
+                back[at, name] = writer.back
+            elif writer.delivery == delivery:
                 (settled if writer.done else movable).add((at, name))
             elif order.get(writer.delivery, len(order)) > order[delivery]:
                 later[at, name] = _described(writer.delivery, after)
             else:
                 movable.add((at, name))
         if not after:
-            return Precedence(later, frozenset(settled))
+            return Precedence(later, frozenset(settled), back=back)
         if any(one.digest not in self.complete for one in after):
-            return Precedence(later, movable=frozenset())
-        return Precedence(later, frozenset(settled), frozenset(movable))
+            return Precedence(later, movable=frozenset(), back=back)
+        return Precedence(later, frozenset(settled), frozenset(movable), back)
+
+    def holder(self, place: Place, delivery: Digest, accepted: AcceptedState) -> str:
+        """Why a rollback of the delivery may not move the name, in words: another delivery has it; `""` if it may.
+
+        A delivery that was rolled back itself has let go of the name.
+        """
+        writer = self.names.get(place)
+        if writer is None or writer.back or writer.delivery == delivery:
+            return ""
+        return f"{_described(writer.delivery, accepted.deliveries)} has written this name since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +181,20 @@ class NamesFile:
         ours = Writer(delivery, done=False)
         done = {place: Writer(delivery, done=True) for place in _places(told, DONE) if written.names.get(place) == ours}
         self._save(written, replace(written, names={**written.names, **done}))
+
+    def roll_back(self, delivery: Digest, told: Told) -> None:
+        """Notes what the names of a delivery hold after its rollback, the digests of `told`; durable on return.
+
+        Call it before a name is moved. From then on no delivery up to this one writes other content there.
+        """
+        written = self.load()
+        names = dict(written.names)
+        for url, one in told:
+            place = (url, one.at, one.name)
+            writer = names.get(place)
+            if writer is None or writer.delivery == delivery or writer.back:
+                names[place] = replace(writer or Writer(delivery, done=True), back=one.digest)
+        self._save(written, replace(written, names=names))
 
     def _save(self, before: Written, after: Written) -> None:
         if after != before:

@@ -17,12 +17,13 @@ from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Placed, Receipt
+from airgap.statements.rollback import Rollback
 from airgap.statements.statement import article
 from airgap.statements.trust import Known, VerifiedStatement, authenticate, authorise, good_now, key_ring
-from airgap.station.files import SUFFIX, keep
+from airgap.station.files import STATEMENTS, SUFFIX, keep
 
 FOLDER = "receipts"
-DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT)
+DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT, ChangeOutcome.STAYS)
 PUT = (*DONE, ChangeOutcome.UNCONFIRMED)
 LINE = 120
 """Bytes of a line of a receipt, without what it names."""
@@ -44,8 +45,16 @@ def all_of(state: Path) -> list[Path]:
         return sorted(folder.glob(f"*{SUFFIX}"))
 
 
-def read(path: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> VerifiedStatement:
-    """Reads a signed receipt. Raises `InputError` if it cannot be read, `TrustError` if it is not trusted.
+def read(
+    path: Path,
+    trust: Trust,
+    now: datetime,
+    state: Callable[[], AcceptedState],
+    kinds: Collection[str] = (Receipt.kind,),
+) -> VerifiedStatement:
+    """Reads a signed receipt, or another of `kinds`.
+
+    Raises `InputError` if it cannot be read, `TrustError` if it is not trusted.
 
     Receipts outlive the key that signed them: if `state`, which is asked only then, contains the delivery, an expired
     key is good enough.
@@ -60,7 +69,7 @@ def read(path: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedSt
     authentic = authenticate(data, key_ring(trust), str(path), MAX_EVIDENCE_BUNDLE)
     known = not good_now(authentic.key, now) and state().find(authentic.statement.subject) is not None
     found = authorise(authentic, str(path), now=now, known=Known.SUBJECT if known else Known.NOTHING)
-    if found.statement.kind != "receipt":
+    if found.statement.kind not in kinds:
         raise InputError(
             "no-receipt",
             f"{path}: {article(found.statement.kind)} statement, expected a receipt",
@@ -69,44 +78,60 @@ def read(path: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedSt
     return found
 
 
-def believed(
-    folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]
-) -> list[tuple[Path, VerifiedStatement]]:
-    """The receipts in a state folder that are trusted, each with its path, from the oldest to the newest."""
-    found: list[tuple[Path, VerifiedStatement]] = []
-    for path in all_of(folder):
+Kept = list[tuple[Path, VerifiedStatement]]
+"""Statements that are trusted, each with its path, from the oldest to the newest."""
+
+
+def believed(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Kept:
+    """The receipts in a state folder that are trusted."""
+    return _trusted(all_of(folder), trust, now, state, Receipt.kind)
+
+
+def rollbacks(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Kept:
+    """The rollbacks in a state folder that are trusted."""
+    with disk_errors(folder):
+        paths = sorted((folder / STATEMENTS).glob(f"{Rollback.kind}-*{SUFFIX}"))
+    return _trusted(paths, trust, now, state, Rollback.kind)
+
+
+def _trusted(paths: Iterable[Path], trust: Trust, now: datetime, state: Callable[[], AcceptedState], kind: str) -> Kept:
+    found: Kept = []
+    for path in paths:
         try:
-            found.append((path, read(path, trust, now, state)))
+            found.append((path, read(path, trust, now, state, (kind,))))
         except (TrustError, InputError):
             continue
     return sorted(found, key=lambda one: one[1].statement.signed_at)
 
 
-def standing(new: Receipt, earlier: Iterable[Receipt]) -> int | None:
-    """Which of the `earlier` receipts of the same delivery stands, if `new` says nothing that they do not say.
+def standing(new: Sequence[Placed], earlier: Kept) -> Path | None:
+    """Which of the `earlier` statements about the same delivery stands, if `new` says nothing that they do not say.
 
     It is the newest one; `None` if `new` has to be kept: something was done or failed (a name that is `present` with a
     reason had its content mended), a name is in place that none of them has, or one was refused for the first time.
     """
-    before = list(earlier)
-    lines = [line for part in new.destinations for line in part.items]
-    if not before or not all(line.outcome is ChangeOutcome.REFUSED or _untouched(line) for line in lines):
+    before = [placed_of(verified) for _, verified in earlier]
+    lines = [line for part in new for line in part.items]
+    if not before or not all(line.outcome in _QUIET or _untouched(line) for line in lines):
         return None
     for outcomes in (DONE, (ChangeOutcome.REFUSED,)):
         if not _told(new, outcomes) <= {told for one in before for told in _told(one, outcomes)}:
             return None
-    return len(before) - 1
+    return earlier[-1][0]
+
+
+_QUIET = (ChangeOutcome.REFUSED, ChangeOutcome.STAYS)
 
 
 def _untouched(line: Change) -> bool:
     return line.outcome is ChangeOutcome.PRESENT and not line.reason
 
 
-def _told(receipt: Receipt, outcomes: Collection[ChangeOutcome]) -> set[tuple[object, ...]]:
+def _told(destinations: Sequence[Placed], outcomes: Collection[ChangeOutcome]) -> set[tuple[object, ...]]:
     """The lines of a receipt with these outcomes, without what may differ from run to run."""
     return {
         (part.url, part.form, line.item, line.at, line.name, line.digest, line.signs)
-        for part in receipt.destinations
+        for part in destinations
         for line in part.items
         if line.outcome in outcomes
     }
@@ -125,10 +150,10 @@ def ours(folder: Path, trust: Trust, now: datetime, state: Callable[[], Accepted
 
     A receipt that is not trusted does not count: then everything is checked again, which is only slower.
     """
-    found = [one for _, one in believed(folder, trust, now, state)]
+    found = [one for _, one in (*believed(folder, trust, now, state), *rollbacks(folder, trust, now, state))]
     table: dict[str, ReceiptLines] = {}
-    for verified in found:
-        for placed in receipt_of(verified).destinations:
+    for verified in sorted(found, key=lambda one: one.statement.signed_at):
+        for placed in placed_of(verified):
             known = table.setdefault(placed.url, ReceiptLines())
             for item in placed.items:
                 if item.outcome in DONE:
@@ -144,6 +169,14 @@ def receipt_of(verified: VerifiedStatement) -> Receipt:
     if not isinstance(body, Receipt):
         raise TypeError("not a receipt")
     return body
+
+
+def placed_of(verified: VerifiedStatement) -> tuple[Placed, ...]:
+    """What a receipt or a rollback says about each destination."""
+    body = verified.statement.body
+    if not isinstance(body, Receipt | Rollback):
+        raise TypeError("neither a receipt nor a rollback")
+    return body.destinations
 
 
 def placed(url: str, form: str, changes: Iterable[Change]) -> Placed:

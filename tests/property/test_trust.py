@@ -30,6 +30,7 @@ from airgap.statements.predicates import (
     PulledItem,
     Receipt,
 )
+from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement
 from airgap.statements.trust import Known, verify_bundle
 from tests.worlds.trust import DAY, NOW, SOVEREIGN, World, signed, signer
@@ -72,6 +73,9 @@ placed = st.builds(
     st.lists(placed_items, max_size=3).map(tuple),
 )
 receipts = st.builds(Receipt, texts, texts, numbers, st.lists(placed, max_size=2).map(tuple))
+rollbacks = st.builds(
+    Rollback, texts, texts, numbers, st.lists(digests, max_size=2).map(tuple), st.lists(placed, max_size=2).map(tuple)
+)
 findings = st.builds(
     Finding,
     texts,
@@ -90,7 +94,7 @@ approvals = st.one_of(
     st.builds(Approves, st.just(Approvable.TRUST), texts),
     st.sampled_from([Approvable.LOCK, Approvable.TRUST_ROOT, Approvable.WAIVER]).map(Approves),
 ).map(Approval)
-bodies = st.one_of(pulls, receipts, audits, st.just(Delivery()), approvals)
+bodies = st.one_of(pulls, receipts, audits, rollbacks, st.just(Delivery()), approvals)
 
 
 @untimed

@@ -190,6 +190,12 @@ class Drawer:
         self.held[tree.item] = self.hidden[tree.item]
         return [replace(one, outcome=ChangeOutcome.WRITTEN) for one in plan]
 
+    def plan_back(self, lines: Sequence[Change], _known: Sequence[Change]) -> Sequence[Change]:
+        return lines
+
+    def move_back(self, plan: Sequence[Change], _known: Sequence[Change]) -> Sequence[Change]:
+        return plan
+
     def contents(self, _known: Collection[str]) -> Iterator[Inside]:
         return (Inside("drawer", name) for name in self.held)
 

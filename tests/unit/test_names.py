@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airgap.base.digest import Digest
 from airgap.base.errors import StoreError
 from airgap.content.forms import Change, ChangeOutcome
-from airgap.destinations.base import SETTLED, UNKNOWN
+from airgap.destinations.base import ROLLED_BACK, SETTLED, UNKNOWN
 from airgap.statements.accepted_state import Accepted, AcceptedState
 from airgap.station.names import FILE, NamesFile, Written
 
@@ -41,7 +41,7 @@ def take(file: NamesFile, delivery: Digest, state: AcceptedState, *names: str, c
 
 def keeps(file: NamesFile, delivery: Digest, state: AcceptedState, name: str, *, there: bool = True) -> str:
     precedence = file.load().precedence(URL, delivery, state)
-    return precedence.keeps(("hub/app", name), there=there, repair=False)
+    return precedence.keeps(("hub/app", name), change(name).digest, there=there, repair=False)
 
 
 @pytest.fixture
@@ -118,3 +118,24 @@ def test_what_was_written_is_read_again(file: NamesFile) -> None:
     written = file.load()
     assert Written.decode(written.encode(), "there", "bank") == written
     assert file.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_name_that_was_rolled_back_gets_only_what_it_went_back_to(file: NamesFile) -> None:
+    take(file, ONE, accepted(ONE), "a", "b")
+    take(file, TWO, accepted(ONE, TWO), "a", "b")
+    old = Change("item", "hub/app", "a", str(Digest.of(b"old")), outcome=ChangeOutcome.WRITTEN)
+    both = accepted(ONE, TWO)
+    assert file.load().holder((URL, "hub/app", "a"), TWO, both) == ""
+    assert "delivery" in file.load().holder((URL, "hub/app", "a"), ONE, both)
+    file.roll_back(TWO, [(URL, old)])
+    for there in (True, False):  # neither the delivery itself nor one before it, not even where the name is gone
+        assert keeps(file, ONE, both, "a", there=there) == keeps(file, TWO, both, "a", there=there) == ROLLED_BACK
+        precedence = file.load().precedence(URL, ONE, both)
+        assert precedence.keeps(("hub/app", "a"), old.digest, there=there, repair=False) == ""
+    assert "delivery" in keeps(file, ONE, both, "b")
+    # The one before it may be rolled back as well, and the next delivery has the name again.
+    assert file.load().holder((URL, "hub/app", "a"), ONE, both) == ""
+    three = THREE
+    take(file, three, accepted(ONE, TWO, three), "a")
+    assert keeps(file, three, accepted(ONE, TWO, three), "a", there=False) == ""
+    assert "delivery" in keeps(file, TWO, accepted(ONE, TWO, three), "a")

@@ -1,14 +1,14 @@
 """Git repositories into Gitea, any Git server over HTTP(S), or a folder of bare repositories.
 
 Content is unpacked and checked here before any of it is sent. LFS objects go before refs. Refs are only created or
-moved forward: never forced, never deleted, never mirrored. A receipt lists every ref, `HEAD`, and every LFS object as
-`lfs/<id>`. A repository without refs is one line without a name.
+moved forward, never deleted, never mirrored; only a rollback moves one back, to what it held. A receipt lists every
+ref, `HEAD`, and every LFS object as `lfs/<id>`. A repository without refs is one line without a name.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -26,6 +26,7 @@ from airgap.content.ref_name import MAX_PART
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
+from airgap.destinations.git.back import move_refs_back, plan_refs_back, work_key
 from airgap.destinations.git.contents import GitContents
 from airgap.destinations.git.folder import FolderPlace
 from airgap.destinations.git.gitea import GiteaApi, check_name
@@ -158,6 +159,24 @@ class GitDestination:
             done = [verdicts.outcome(change, refs, after, pusher.failed) for change in now]
             if all(change.outcome is not ChangeOutcome.FAILED for change in done):
                 repository.remove()
+        return done
+
+    def plan_back(self, lines: Sequence[Change], _known: Sequence[Change]) -> Sequence[Change]:
+        """See `Destination.plan_back`."""
+        return self._back(lines, plan_refs_back)
+
+    def move_back(self, plan: Sequence[Change], _known: Sequence[Change]) -> Sequence[Change]:
+        """See `Destination.move_back`. This is the only push that is not a fast-forward."""
+        return self._back(plan, move_refs_back)
+
+    def _back(
+        self, lines: Sequence[Change], work: Callable[[Sequence[Change], GitPlace, Git, str], Sequence[Change]]
+    ) -> Sequence[Change]:
+        done: list[Change] = []
+        for at in dict.fromkeys(line.at for line in lines):
+            self._run.progress.item(at)
+            mine = [line for line in lines if line.at == at]
+            done += work(mine, self._place_at(at), self._git, work_key(at, self.url))
         return done
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:

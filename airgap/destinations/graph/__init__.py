@@ -34,6 +34,7 @@ from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, parse_reference
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
+from airgap.destinations.graph.back import move_tags, plan_tags
 from airgap.destinations.graph.contents import Lister
 from airgap.destinations.graph.place import Deep, GraphPlace
 from airgap.destinations.graph.shared import SharedPass
@@ -265,6 +266,14 @@ class GraphDestination(Generic[PlaceT]):
             return change.ended(ChangeOutcome.FAILED, error)
         done = ChangeOutcome.PRESENT if change.outcome is ChangeOutcome.PRESENT else ChangeOutcome.WRITTEN
         return replace(change, outcome=done, reason="")
+
+    def plan_back(self, lines: Sequence[Change], _known: Sequence[Change]) -> Sequence[Change]:
+        """See `Destination.plan_back`: a registry's clean-up may have taken what no tag named any more."""
+        return [change for change, _ in plan_tags(lines, self.repository, self.run.jobs)]
+
+    def move_back(self, plan: Sequence[Change], _known: Sequence[Change]) -> Sequence[Change]:
+        """See `Destination.move_back`."""
+        return move_tags(plan, self.repository, self.run.jobs)
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """Resolves every name, walks its graph and hashes every blob."""

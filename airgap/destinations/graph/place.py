@@ -28,6 +28,9 @@ class GraphPlace(Target, Protocol):
         Raises `UnconfirmedError` for a name that was written and that nobody may read.
         """
 
+    def node(self, digest: Digest) -> Descriptor:
+        """The manifest or index with this digest, even if no name reaches it. Raises as `resolve` does."""
+
     def tags(self) -> Sequence[str]:
         """All tags of the repository; none if it does not exist."""
 

@@ -22,6 +22,7 @@ from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import VerifiedStream
 from airgap.destinations.base import RESTORE, Inside, Moved, Run
+from airgap.destinations.trees.back import move_pointer, plan_pointer
 from airgap.destinations.trees.keys import check_keys, conflict
 
 _Thing = TypeVar("_Thing")
@@ -283,6 +284,22 @@ class TreeDestination:
         except AirgapError as error:
             return change.ended(ChangeOutcome.FAILED, error)
         return replace(change, outcome=ChangeOutcome.WRITTEN)
+
+    def plan_back(self, lines: Sequence[Change], known: Sequence[Change]) -> Sequence[Change]:
+        """See `Destination.plan_back`."""
+        return self._each(lambda line: plan_pointer(line, known, self._digest), lines)
+
+    def move_back(self, plan: Sequence[Change], known: Sequence[Change]) -> Sequence[Change]:
+        """See `Destination.move_back`."""
+        return self._each(lambda line: move_pointer(line, known, self._digest, self._replace), plan)
+
+    def _digest(self, bucket: str, key: str) -> str:
+        held = self._objects.look(bucket, key)
+        return "" if held is None else str(held.digest)
+
+    def _replace(self, bucket: str, key: str, descriptor: Descriptor, opener: Callable[[], BinaryIO]) -> None:
+        body = ObjectBody(descriptor, opener, self._run, self._stop)
+        self._objects.write(bucket, key, body, self._objects.look(bucket, key))
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """See `Destination.inspect`. Every object is read and hashed.

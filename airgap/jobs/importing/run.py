@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from airgap.acceptance.open import Opened
 from airgap.base.digest import Digest
@@ -27,7 +26,6 @@ from airgap.jobs.importing.needs import needs_of
 from airgap.kinds.table import kind_of
 from airgap.statements.accepted_state import Standing
 from airgap.statements.predicates import ALL_OR_NOTHING, Receipt
-from airgap.statements.trust import VerifiedStatement
 from airgap.station import receipts
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile
@@ -148,13 +146,12 @@ def run_import(
     # 6. Sign the receipt, unless those that are kept say the same.
     if station is not None:
         body, kept = _receipt(planned), _kept(planned, ledger, station)
-        index = receipts.standing(body, [receipts.receipt_of(verified) for _, verified in kept])
-        planned.standing = None if index is None else kept[index][0]
+        planned.standing = receipts.standing(body.destinations, kept)
         planned.receipt = station.sign(opened.media.digest, body) if planned.standing is None else None
     return planned
 
 
-def _kept(done: Imported, ledger: Ledger, station: Signatory) -> list[tuple[Path, VerifiedStatement]]:
+def _kept(done: Imported, ledger: Ledger, station: Signatory) -> receipts.Kept:
     """The receipts of earlier runs that are trusted, from the oldest to the newest."""
     every = receipts.believed(ledger.records.folder, ledger.trust, station.clock(), ledger.file.load)
     return [one for one in every if one[1].statement.subject == done.opened.media.digest]

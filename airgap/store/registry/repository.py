@@ -163,6 +163,10 @@ class RegistryRepository:
                 side=blocked.side,
             ) from error
 
+    def node(self, digest: Digest) -> Descriptor:
+        """The manifest or index with this digest: a registry keeps it without a tag, too."""
+        return self.resolve(str(digest))
+
     def manifest(self, wanted: str) -> tuple[Descriptor, bytes]:
         """A manifest or index by tag or digest, with its bytes: see `RegistryClient.manifest`."""
         return self.client.manifest(self.path, wanted)
