@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from airgap.content.known_kinds import ItemFields
 from airgap.kinds.kind import Kind
 from airgap.net.origin import redact
 from airgap.resources.fields import given, one_of, spec, spec_map
-from airgap.resources.parts import FILE, ITEM_NAME, SHA256
+from airgap.resources.parts import ALLOW_SECRETS, FILE, ITEM_NAME, SHA256
 from airgap.resources.problems import quoted
 from airgap.resources.references import path_complaint, plain_path_complaint, url_complaint
 from airgap.resources.shapes import Place, Text
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
+from airgap.store.tree_secrets import check_found, read_head, secret_in
 
 if TYPE_CHECKING:
     from airgap.net.http import Client
@@ -85,6 +87,7 @@ class FileRequest:
         "A relative path without `.` and `..`.",
     )
     name: str = spec(ITEM_NAME, "Default: the path.", default="")
+    allow_secrets: tuple[str, ...] = spec(ALLOW_SECRETS, name="allowSecrets", default=())
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> FileRequest:
@@ -99,6 +102,11 @@ class FileRequest:
                     at.bad(f"{quoted(folder)} is already a file ({at.reader.at(files[folder])})", "path")
             for steps in at.reader.taken((*section, "folder", self.path)).values():
                 at.reader.bad(steps, f"{quoted(self.path)} is already a file ({at.reader.at(here)})")
+        if self.allow_secrets and self.file is None:
+            at.bad("only for a local file: what a URL gives is not looked at", "allowSecrets")
+        for pattern in self.allow_secrets:
+            if not fnmatch.fnmatch(self.path, pattern):
+                at.bad(f"{quoted(pattern)} does not match the path {quoted(self.path)}", "allowSecrets")
         return replace(self, name=self.name or self.path)
 
 
@@ -110,7 +118,9 @@ class FileKind(Kind[FileRequest]):
     section = "files"
     section_title = "a list of plain files"
     request = FileRequest
-    item_fields = ItemFields(frozenset({"root", "bytes", "files", "path"}))
+    item_fields = ItemFields(
+        frozenset({"root", "bytes", "files", "path"}), frozenset({"asked"}), {"allowSecrets": list}
+    )
     path_prefixes = ("file:",)
 
     def origin(self, asked: FileRequest) -> str:
@@ -135,6 +145,8 @@ class FileKind(Kind[FileRequest]):
         if asked.file is not None:
             found, size = hash_local(asked.file)
             _agree(str(asked.file), found, expected)
+            if not asked.allow_secrets:
+                self._check_secret(asked, asked.file)
             source = f"file:{asked.file}"
         else:
             size, source = _size(reach.http, asked.url, expected), asked.url
@@ -142,6 +154,16 @@ class FileKind(Kind[FileRequest]):
         root = _graph(locked)[1]
         total = size + root.size + len(EMPTY_BLOB)
         return Item(asked.name, "file", source, root, total, files=(locked,), path=asked.path)
+
+    def unwritten(self, asked: FileRequest, reach: Reach) -> Mapping[str, str | list[str]]:
+        """That it may contain a secret."""
+        return {"allowSecrets": sorted(asked.allow_secrets)} if asked.allow_secrets else {}
+
+    def _check_secret(self, asked: FileRequest, file: Path) -> None:
+        """By its name here and by the one that it gets. Raises `InputError` (`secret-in-tree`)."""
+        head = read_head(file)
+        what = secret_in(file.name, head) or secret_in(asked.path, head)
+        check_found(f"file {asked.name!r}", [f"{file}: {what}"] if what else [])
 
     def source_complaint(self, source: str) -> str:
         """`file:` and a path, or a URL."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
@@ -30,12 +31,13 @@ from airgap.content.lock import check_path
 from airgap.kinds.kind import Kind
 from airgap.net.origin import Origin
 from airgap.resources.fields import given, one_of, spec, spec_map
-from airgap.resources.parts import FOLDER
+from airgap.resources.parts import ALLOW_SECRETS, FOLDER
 from airgap.resources.problems import quoted
 from airgap.resources.references import path_complaint, plain_path_complaint
 from airgap.resources.shapes import ListOf, Place, Text
 from airgap.store.gathered import Gathered, artifact, hash_local, open_file
 from airgap.store.memory import Memory
+from airgap.store.tree_secrets import check_tree
 
 if TYPE_CHECKING:
     from airgap.store.locate import Reach
@@ -48,6 +50,8 @@ MAX_SMALL = 64 << 20
 """Bytes of a file that is not in LFS: the Hub itself refuses more than 10 MiB."""
 MAX_FILES = 19_000
 """Files of a model: layers of one manifest, which holds 4 MiB."""
+TOOL_FOLDERS = frozenset({".git", ".cache"})
+"""What a clone and a download leave beside a model: the history, with tokens and all weights twice, and a cache."""
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
@@ -101,10 +105,22 @@ def _chosen(request: ModelRequest, paths: Iterable[str]) -> list[str]:
     return [check_path(path, request.name) for path in chosen]
 
 
-def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFile]:
+def _is_left_out(path: str) -> str:
+    """The folder of tools in which a file lies, `""` if there is none."""
+    return next((part for part in path.split("/") if part in TOOL_FOLDERS), "")
+
+
+def _directory(request: ModelRequest, folder: Path, reach: Reach) -> list[LockedFile]:
+    """The files of a folder, without those of tools, and without secrets unless the request allows them."""
     if not folder.is_dir():
         raise WrongItemError("no-such-path", f"{folder}: not a folder", "correct `directory:` in the request")
-    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    every = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    tools = Counter(_is_left_out(path.relative_to(folder).as_posix()) for path in every)
+    found = [path for path in every if not _is_left_out(path.relative_to(folder).as_posix())]
+    del tools[""]
+    if tools:
+        said = ", ".join(f"{count} in {name}" for name, count in sorted(tools.items()))
+        reach.progress.note(f"note: {request.name}: files of tools are left out: {said}")
     links = [path for path in found if path.is_symlink()]
     if links:
         raise InputError(
@@ -113,7 +129,12 @@ def _directory(request: ModelRequest, folder: Path, jobs: int) -> list[LockedFil
             "copy its target instead of the link (`cp -rL`)",
         )
     paths = _chosen(request, (path.relative_to(folder).as_posix() for path in found))
-    sums = parallel(jobs, lambda path: hash_local(folder / path), paths)
+    for pattern in request.allow_secrets:
+        if not fnmatch.filter(paths, pattern):
+            what = f"allowSecrets {pattern!r} matches no file of {request.name!r}"
+            raise WrongItemError("no-such-file", what, "correct the path, which starts below `directory:`")
+    check_tree(f"model {request.name!r}", folder, paths, request.allow_secrets)
+    sums = parallel(reach.jobs, lambda path: hash_local(folder / path), paths)
     return [LockedFile(path, digest, size) for path, (digest, size) in zip(paths, sums, strict=True)]
 
 
@@ -187,10 +208,13 @@ class ModelRequest:
         "Carry only files whose path matches one of them. `*` also matches `/`. Default: all files.",
         default=(),
     )
+    allow_secrets: tuple[str, ...] = spec(ALLOW_SECRETS, name="allowSecrets", default=())
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> ModelRequest:
-        """The entry; its name is the repository by default."""
+        """The entry; its name is the repository by default. What is on the Hub is public, and not looked at."""
+        if self.allow_secrets and self.directory is None:
+            at.bad("only for a directory: what is on the Hub is not looked at", "allowSecrets")
         name = self.name or self.repo
         if not name:
             at.bad("missing, expected the model's name, such as BAAI/bge-m3, with a directory", "name")
@@ -208,7 +232,7 @@ class ModelKind(Kind[ModelRequest]):
     item_fields = ItemFields(
         frozenset({"root", "bytes", "revision", "files"}),
         frozenset({"licence", "asked"}),
-        {"include": list, "revision": str},
+        {"include": list, "revision": str, "allowSecrets": list},
     )
     path_prefixes = ("directory:",)
 
@@ -219,7 +243,17 @@ class ModelKind(Kind[ModelRequest]):
     def unwritten(self, asked: ModelRequest, reach: Reach) -> Mapping[str, str | list[str]]:
         """The patterns, and for the Hub the requested revision."""
         revision = {"revision": asked.revision} if asked.repo else {}
-        return {"include": sorted(asked.include), **revision}
+        allowed = {"allowSecrets": sorted(asked.allow_secrets)} if asked.allow_secrets else {}
+        return {"include": sorted(asked.include), **revision, **allowed}
+
+    def said(self, asked: ModelRequest) -> Mapping[str, Any]:
+        """That files of tools are left out: earlier versions carried them, with the tokens in `.git/config`."""
+        return {"files of tools": "left out"}
+
+    def pinned(self, item: Item) -> Mapping[str, Any]:
+        """Whether they are left out."""
+        local = self.is_local(item) and any(_is_left_out(file.path) for file in item.files)
+        return {"files of tools": "carried" if local else "left out"}
 
     def resolve(self, asked: ModelRequest, reach: Reach) -> Item:
         """Pins a model: every file with its path, digest and size in bytes.
@@ -228,7 +262,7 @@ class ModelKind(Kind[ModelRequest]):
         """
         licence, revision = "", ""
         if asked.directory is not None:
-            files = _directory(asked, asked.directory, reach.jobs)
+            files = _directory(asked, asked.directory, reach)
         else:
             files, revision, licence = _on_hub(asked, reach)
         _, root = graph(asked.name, files)

@@ -34,6 +34,15 @@ def in_order(at: Place, before: datetime | None, after: datetime | None) -> None
         at.bad(f"got {quoted(at.value['notAfter'])}, expected a time after notBefore", "notAfter")
 
 
+ALLOW_SECRETS = ListOf(
+    Text("a path or a pattern, such as tests/*.key", least=1),
+    "a list of paths",
+    "Files that may contain a secret, such as a private key for tests. Without it, `airgap lock` refuses local files "
+    "with private keys, logins and tokens (`secret-in-tree`). The lock records it.",
+    least=1,
+    unique=True,
+)
+
 RESOURCE_NAME = Text(
     "a name of lower-case letters, digits, '-' and '.'", pattern="^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 )
