@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from airgap.acceptance.locks import SCAN_AGAIN
@@ -28,11 +29,26 @@ MAX_NOTES = 50
 class Beliefs:
     """The statements of one delivery, as `Acceptance` reads them. Each either counts or is noted with the reason."""
 
-    __slots__ = ("_digest", "_known", "_now", "_refused", "_ring", "counting", "delivery", "locks", "notes", "waivers")
+    __slots__ = (
+        "_digest",
+        "_known",
+        "_now",
+        "_refused",
+        "_restore",
+        "_ring",
+        "counting",
+        "delivery",
+        "locks",
+        "notes",
+        "waivers",
+    )
 
-    def __init__(self, ring: KeyRing, delivery: Digest, *, now: datetime, known: Known) -> None:
-        """`delivery` is the digest of AIRGAP.json, and `known` says whether it was accepted before."""
-        self._ring, self._digest, self._now, self._known = ring, delivery, now, known
+    def __init__(self, ring: KeyRing, delivery: Digest, *, now: datetime, known: Known, restore: bool = False) -> None:
+        """`delivery` is the digest of AIRGAP.json, and `known` says whether it was accepted before.
+
+        With `restore`, an approval of the restoring of the delivery counts as one of the delivery.
+        """
+        self._ring, self._digest, self._now, self._known, self._restore = ring, delivery, now, known, restore
         self._refused: list[tuple[Authentic | None, TrustError]] = []
         self.counting: list[VerifiedStatement] = []
         self.notes: list[str] = []
@@ -87,7 +103,7 @@ class Beliefs:
             statement = verified.statement
             try:
                 if isinstance(statement.body, Approval):
-                    needed = self._approvable(statement.subject)
+                    needed = self._approvable(statement.subject, statement.body)
                     # A waiver that a trusted verdict names was checked by its station, so an approval by an earlier
                     # version, without a kind, is enough: with the station's key, no waiver is needed to say "pass".
                     old = True if needed.kind is Approvable.WAIVER else None
@@ -99,7 +115,7 @@ class Beliefs:
                 kept.append(verified)
         self.counting = kept
 
-    def _approvable(self, subject: Digest) -> Approves:
+    def _approvable(self, subject: Digest, approval: Approval) -> Approves:
         """What an approval of one of the things here must say that it approves."""
         if subject in self.waivers:
             return Approves(Approvable.WAIVER)
@@ -107,7 +123,14 @@ class Beliefs:
             return Approves(Approvable.LOCK)
         if self.delivery is None:
             raise RuntimeError("approvals before the journey")
-        return self.delivery
+        restores = self._restore and approval.restores
+        return replace(self.delivery, kind=Approvable.RESTORE) if restores else self.delivery
+
+    @property
+    def vouched(self) -> bool:
+        """True if a security-officer approved that this delivery is restored."""
+        bodies = [one.body for one in self.about("approval", self._digest)]
+        return any(isinstance(body, Approval) and body.restores for body in bodies)
 
     def require_delivery(self) -> datetime:
         """The time of the oldest delivery statement that counts. Raises `TrustError` if there is none."""

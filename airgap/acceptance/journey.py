@@ -22,12 +22,12 @@ Ending a stream (2^53 - 1) by such steps would take more accepted deliveries tha
 _APPROVE = "have a security-officer approve this delivery: airgap sign DELIVERY --key KEY --trust FILE"
 
 
-def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:
+def check_due(journey: Journey, state: AcceptedState, now: datetime, *, vouched: bool = False) -> None:
     """Checks whether a new delivery is due. Raises `TrustError`.
 
     1. It was not cut in the future (`created-in-future`).
     2. The delivery that it continues was accepted here (`baseline-missing`).
-    3. It has not expired (`delivery-expired`).
+    3. It has not expired (`delivery-expired`), unless a security-officer `vouched` that it may be restored.
     """
     if journey.created > now + CLOCK_SKEW:
         raise TrustError(
@@ -39,13 +39,14 @@ def check_due(journey: Journey, state: AcceptedState, now: datetime) -> None:
         raise TrustError(
             "baseline-missing",
             f"the delivery is based on {journey.based_on}, which was not accepted here",
-            "import that delivery first, or have a full delivery cut",
+            "import that delivery first (after a loss: also with --restore), or have a full delivery cut",
         )
-    if now > journey.expires:
+    if now > journey.expires and not vouched:
         raise ExpiredError(
             "delivery-expired",
             f"the delivery expired at {utc_text(journey.expires)}; the local time is {utc_text(now)}",
-            f"check this machine's clock; if it is right, {CUT_AGAIN}",
+            f"check this machine's clock; if it is right, {CUT_AGAIN}. After a loss, a delivery from the safe may be "
+            "taken: have a security-officer run `airgap sign DELIVERY --restore`, then import it with --restore",
         )
 
 
@@ -83,19 +84,42 @@ def check_stream(journey: Journey, state: AcceptedState, streams: Sequence[str])
         )
 
 
-def check_new_times(journey: Journey, state: AcceptedState, statements: Sequence[Statement], *, approved: bool) -> None:
+def check_place(journey: Journey, state: AcceptedState, signed_at: datetime) -> None:
+    """Checks whether a delivery that is put before others of its stream is from before them. Raises `TrustError`.
+
+    Whoever cuts a delivery with an old number today has not cut one that came in before the loss.
+    """
+    after = state.after(journey.stream, journey.sequence)
+    if after is not None and signed_at > after.signed_at:
+        raise TrustError(
+            "older-sequence",
+            f"the delivery, number {journey.sequence} of stream {journey.stream!r:.100}, was signed at "
+            f"{utc_text(signed_at)}, after number {after.sequence} ({utc_text(after.signed_at)}): it cannot have come "
+            "before it",
+            "find out who cut it; have a new delivery cut from the same locks",
+        )
+
+
+def check_new_times(
+    journey: Journey,
+    state: AcceptedState,
+    statements: Sequence[Statement],
+    *,
+    approved: bool,
+    restore: bool = False,
+) -> None:
     """Checks that no statement about AIRGAP.json claims to be too old (`signed-too-early`). Raises `TrustError`.
 
     1. In a stream from which something was accepted, it is not older than the delivery before it. A stream that begins
        has no such delivery: then it is not older than the last one of any stream (but for the difference of two
-       clocks), unless a security-officer `approved` this delivery. Streams that run in parallel do not limit each
-       other: discs arrive in any order.
+       clocks), unless a security-officer `approved` this delivery, or it is put in its place by `restore`. Streams
+       that run in parallel do not limit each other: discs arrive in any order.
     2. It is not older than AIRGAP.json.
     """
     # 1. What was accepted already.
     before = state.before(journey.stream, journey.sequence)
     last, skew, or_else = before, timedelta(0), ""
-    if before is None and not approved:
+    if before is None and not approved and not restore:
         # Another stream is cut on another machine, whose clock may differ.
         last, skew, or_else = max(state.deliveries, key=_signed_at, default=None), CLOCK_SKEW, f", or {_APPROVE}"
     for one in statements:

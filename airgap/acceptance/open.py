@@ -117,6 +117,7 @@ def accept(
     streams: Sequence[str] | None = None,
     state_folder: Path | None = None,
     judges: bool = False,
+    vouched: bool = False,
 ) -> Opened:
     """Runs a delivery through every step of `Acceptance`. Writes nothing.
 
@@ -127,7 +128,9 @@ def accept(
     if state_folder is not None:
         folders = with_unfinished(folders, state_folder, state, restore=restore)
     media = open_media(folders)
-    acceptance = Acceptance(trust, state, sovereign=sovereign, now=now, restore=restore, streams=streams, judges=judges)
+    acceptance = Acceptance(
+        trust, state, sovereign=sovereign, now=now, restore=restore, streams=streams, judges=judges, vouched=vouched
+    )
     acceptance.check_signatures(media.index_bytes, media.signatures)
     index = acceptance.read_index(Index.decode)
     acceptance.check_journey(index.journey)

@@ -29,7 +29,7 @@ from enum import IntEnum
 from typing import TypeVar
 
 from airgap.acceptance.beliefs import Beliefs
-from airgap.acceptance.journey import check_due, check_new_times, check_stream, check_times
+from airgap.acceptance.journey import check_due, check_new_times, check_place, check_stream, check_times
 from airgap.acceptance.locks import carried_reports, check_findings, check_pull, check_verdict
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
@@ -42,7 +42,7 @@ from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Pull
-from airgap.statements.trust import Known, VerifiedStatement, key_ring
+from airgap.statements.trust import Known, VerifiedStatement, authenticate, authorise, key_ring
 
 MAX_INDEX = 64 << 20
 """Bytes of AIRGAP.json (docs/format.md): it is read completely before it is trusted."""
@@ -97,8 +97,12 @@ class Acceptance:
         restore: bool = False,
         streams: Sequence[str] | None = None,
         judges: bool = False,
+        vouched: bool = False,
     ) -> None:
-        """Step 1. `sovereign` is the name in the Sovereign resource; `restore` lets accepted deliveries in again.
+        """Step 1. `sovereign` is the name in the Sovereign resource; `restore` lets deliveries in again after a loss.
+
+        One that `state` does not know is then put where it belongs (`AcceptedState.adding`). `vouched` is true for the
+        security-officer who is about to approve that: then it may have expired, and so may its keys.
 
         `streams` are those that the Sovereign declares: see `check_stream`. With `None`, neither stream nor number is
         judged, for callers that have no state. `judges` is true for a station, which judges findings of locks itself.
@@ -122,7 +126,7 @@ class Acceptance:
                 "set the clock; with a wrong clock, expiry and key validity cannot be checked",
             )
         self._trust, self._state, self._now, self._restore, self._streams = trust, state, now, restore, streams
-        self._judges = judges
+        self._judges, self._vouched = judges, vouched
         self._next = _Step.SIGNATURES
         self._index = b""
         self._digest = Digest.of(b"")
@@ -155,10 +159,26 @@ class Acceptance:
                 )
             self._index, self._digest = index, Digest.of(index)
             known = Known.NOTHING if self._state.find(self._digest) is None else Known.CONTENT
-            self._beliefs = Beliefs(self._ring, self._digest, now=self._now, known=known)
+            if known is Known.NOTHING and self._restore and (self._vouched or self._find_voucher(bundles)):
+                known = Known.SUBJECT
+            self._beliefs = Beliefs(self._ring, self._digest, now=self._now, known=known, restore=self._restore)
             for name, data in sorted(bundles.items()):
                 self._beliefs.take(data, f"signatures/{name}", MAX_BUNDLE)
             self._signed_at = self._beliefs.require_delivery()
+
+    def _find_voucher(self, bundles: Mapping[str, bytes]) -> bool:
+        """True if a security-officer whose key is valid now approved that this AIRGAP.json is restored.
+
+        What is wrong with other bundles is said where all are taken. The digest fixes which delivery is meant.
+        """
+        for name, data in bundles.items():
+            try:
+                found = authorise(authenticate(data, self._ring, name), name, now=self._now).statement
+            except TrustError:
+                continue
+            if found.subject == self._digest and isinstance(found.body, Approval) and found.body.restores:
+                return True
+        return False
 
     def read_index(self, parse: Callable[[bytes], Parsed]) -> Parsed:
         """Step 3. Passes the bytes, whose signature is valid, to `parse`; returns the result."""
@@ -193,13 +213,18 @@ class Acceptance:
         # An approval by an earlier version names no stream and no number, so it allows neither.
         bodies = [one.body for one in self._beliefs.about("approval", self._digest)]
         approved = any(isinstance(body, Approval) and body.approves is not None for body in bodies)
+        vouched = self._vouched or self._beliefs.vouched
         # c. The next of its stream.
         if self._streams is not None and not approved:
             check_stream(journey, self._state, self._streams)
         # d. Creation, baseline and expiry. A delivery that was accepted in time stays accepted.
-        check_due(journey, self._state, self._now)
-        # e. No signature is older than AIRGAP.json, or than what was accepted already.
-        check_new_times(journey, self._state, [one.statement for one in self._beliefs.counting], approved=approved)
+        check_due(journey, self._state, self._now, vouched=vouched)
+        # e. No signature is older than AIRGAP.json, or than what was accepted already. One that is put before others is
+        # not younger than they are.
+        about = [one.statement for one in self._beliefs.counting]
+        check_new_times(journey, self._state, about, approved=approved, restore=self._restore)
+        if self._restore:
+            check_place(journey, self._state, self._signed_at)
 
     def check_locks(self, listed: Sequence[Digest], locks: Iterable[bytes]) -> tuple[Lock, ...]:
         """Step 5. `listed` is AIRGAP.json's `contents.locks`, `locks` the bytes of those in the evidence, in any order.

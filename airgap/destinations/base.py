@@ -13,7 +13,10 @@ from airgap.content.forms import Change, Form, Graph, Refs, Signs, Tree
 
 Key = tuple[str, str]
 """(at, name) of a line at one destination."""
-RESTORE = "--restore never moves a name"
+RESTORE = (
+    "--restore moves a name only if this Sovereign's records show that an earlier delivery wrote it: to move it, "
+    "import the last delivery that has it without --restore"
+)
 SETTLED = (
     "this delivery has published the name already, and it was changed since: remove it there first, or cut a new one"
 )
@@ -36,15 +39,18 @@ class Precedence:
     are gone: older content would be a step back."""
     settled: frozenset[Key] = frozenset()
     """Names that this delivery itself has published."""
-    movable: frozenset[Key] | None = None
-    """The only names that may move; `None` for all, if no delivery was accepted later."""
+    movable: frozenset[Key] = frozenset()
+    """Names that this delivery may move: an earlier one wrote them, or this one was about to."""
+    last: bool = True
+    """True if no delivery was accepted later: then all names may move."""
     back: Mapping[Key, str] = field(default_factory=dict)
     """What names hold since this delivery, or one that was accepted later, was rolled back. They get nothing else."""
 
-    def keeps(self, key: Key, digest: str, *, there: bool, repair: bool) -> str:
+    def keeps(self, key: Key, digest: str, *, there: bool, repair: bool, restore: bool = False) -> str:
         """Why the name stays as it is; `""` if it may be written, with the content `digest`.
 
         `there` is false for a name that does not exist, `repair` true if the name is a file whose damage may be mended.
+        With `restore`, even the last delivery moves only `movable` names.
         """
         if key in self.back:
             return "" if digest == self.back[key] else ROLLED_BACK
@@ -53,8 +59,10 @@ class Precedence:
         if not there:
             return ""
         if key in self.settled:
-            return "" if repair else SETTLED
-        return "" if self.movable is None or key in self.movable else UNKNOWN
+            return "" if repair and not restore else SETTLED
+        if key in self.movable or (self.last and not restore):
+            return ""
+        return RESTORE if restore else UNKNOWN
 
 
 @dataclass(slots=True)
@@ -67,7 +75,7 @@ class Run:
     """(at, name) → digest, from the last receipts of this Sovereign: such a signature tag may be replaced. Content
     without a name is listed under its digest."""
     add_only: bool = False
-    """`--restore`: no name is moved."""
+    """`--restore`: no name is moved back."""
     deep: bool = False
     """`--deep`: receipts are ignored, and existing content is hashed before it counts as present."""
     signed: Mapping[tuple[str, str, Signs], str] = field(default_factory=dict)
@@ -85,11 +93,8 @@ class Run:
         `there` is false if the name does not exist, `file` true if the name is that of a file: `--deep` repairs it.
         `unread` is true if nobody may read what the name holds: what this delivery published may be published again.
         """
-        if self.add_only and there:
-            return RESTORE
-        return self.precedence.keeps(
-            (change.at, change.name), change.digest, there=there, repair=unread or (file and self.deep)
-        )
+        key, repair = (change.at, change.name), unread or (file and self.deep)
+        return self.precedence.keeps(key, change.digest, there=there, repair=repair, restore=self.add_only)
 
 
 FormT = TypeVar("FormT", bound=Form)

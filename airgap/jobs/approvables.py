@@ -60,14 +60,18 @@ class Seen:
     """What a Trust resource changes in the one that was given."""
 
 
-def see(path: Path) -> Seen:
+def see(path: Path, *, restore: bool = False) -> Seen:
     """Reads one thing, and parses all of it. Raises `InputError` (`unknown-thing`, …), `IntegrityError`, `TrustError`.
 
     The kind is decided by the content, and for a delivery by its folder. A document that is another kind of thing, or
-    none that is known, is refused, whatever its file is called.
+    none that is known, is refused, whatever its file is called. With `restore`, it must be a delivery, and what is to
+    be approved is that it is restored.
     """
     if path.is_dir():
-        return _delivery(path)
+        return _delivery(path, Approvable.RESTORE if restore else Approvable.DELIVERY)
+    if restore:
+        what = f"{path} is not the folder of a delivery: only a delivery can be restored"
+        raise InputError("unknown-thing", what, "name the delivery's folder, or leave --restore out")
     data = read_input(path, MAX_LOCK, "resource-file")
     found = recognized(data)
     read = _READERS.get(found)
@@ -107,9 +111,17 @@ def check(seen: Seen, trust: Trust | None, now: datetime) -> Seen:
 
 def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
     require = tuple(kind for kind in trust.require if kind not in ("approval", DELIVERY_APPROVAL)) or ("delivery",)
-    state = AcceptedState(trust.sovereign)
+    state, restore = AcceptedState(trust.sovereign), seen.approves.kind is Approvable.RESTORE
     try:
-        opened = accept([seen.path], replace(trust, require=require), state, sovereign=trust.sovereign, now=now)
+        opened = accept(
+            [seen.path],
+            replace(trust, require=require),
+            state,
+            sovereign=trust.sovereign,
+            now=now,
+            restore=restore,
+            vouched=restore,
+        )
     except NotFoundError as error:
         # `verify` takes several folders. An approval is written next to one AIRGAP.json.
         hint = "copy it next to AIRGAP.json; or check all folders with `airgap verify`, then sign without --trust"
@@ -123,7 +135,7 @@ def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
     return UnpackedDelivery(opened.media, opened.index, opened.admitted.statements)
 
 
-def _delivery(folder: Path) -> Seen:
+def _delivery(folder: Path, kind: Approvable) -> Seen:
     media = open_media([folder])
     data = media.index_bytes
     if recognized(data) != "the index of a delivery":
@@ -131,7 +143,7 @@ def _delivery(folder: Path) -> Seen:
         raise InputError("unknown-thing", what, f"do not sign it as a delivery; what can be signed: {LIST}")
     index = Index.decode(data)
     journey = index.journey
-    approves = Approves(Approvable.DELIVERY, journey.sovereign, journey.stream, journey.sequence)
+    approves = Approves(kind, journey.sovereign, journey.stream, journey.sequence)
     return Seen(folder, UnpackedDelivery(media, index), approves, media.digest, len(data))
 
 

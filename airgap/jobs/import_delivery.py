@@ -47,7 +47,7 @@ class ImportOptions:
     dry_run: bool = False
     """Plan, and write nothing."""
     restore: bool = False
-    """Import an earlier accepted delivery again; moves no name back."""
+    """Import an earlier delivery again, or after a loss any delivery in any order; moves no name back."""
     deep: bool = False
     """Ignore receipts: hash the existing content, and send damaged content again."""
     keep_going: bool = False
@@ -163,7 +163,10 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
 
 def _precedence(site: Site, opened: Opened, ledger: Ledger) -> Callable[[str], Precedence]:
     """Which names this delivery may write at a URL, as deliveries were accepted up to now."""
-    written, accepted = NamesFile(site.state, site.sovereign.name).load(), ledger.known()
+    written = NamesFile(site.state, site.sovereign.name).load()
+    if ledger.rebuilds:
+        written = written.anew(ledger.known())
+    accepted = ledger.order(opened.admitted.record)
     return lambda url: written.precedence(url, opened.media.digest, accepted)
 
 

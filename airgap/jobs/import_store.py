@@ -24,7 +24,6 @@ from airgap.content.graph import Descriptor, Target
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.delivery.spool import Spool
-from airgap.destinations.base import RESTORE
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.place import Deep
 from airgap.jobs.as_locked import check_whole, forms_of
@@ -62,7 +61,7 @@ class StoreImportOptions:
     dry_run: bool = False
     """Plan only, write nothing."""
     restore: bool = False
-    """Import an earlier accepted delivery again; moves no name."""
+    """Import an earlier delivery again, or after a loss any delivery in any order; moves no name back."""
     deep: bool = False
     """Hash the existing content, and send damaged content again."""
     jobs: int = DEFAULT_JOBS
@@ -184,6 +183,8 @@ def take(
     forms_of(opened, jobs)
     # 1. Accepted, durably.
     delivery = opened.media.digest
+    if ledger.rebuilds:
+        names.forget(ledger.known())
     if opened.admitted.standing is Standing.NEW:
         names.begin(delivery)
     ledger.record(opened.admitted.record)
@@ -230,8 +231,7 @@ def _names(roots: Sequence[tuple[Item, Descriptor]]) -> dict[str, tuple[Item, De
 
 def _planned(opened: Opened, layout: Layout, written: Written, ledger: Ledger) -> list[Change]:
     """What becomes of each name of the store."""
-    precedence = written.precedence(STORE, opened.media.digest, ledger.known())
-    add_only = ledger.restore
+    precedence = written.precedence(STORE, opened.media.digest, ledger.order(opened.admitted.record))
     plan = []
     for name, (item, place) in _names(opened.roots).items():
         held = layout.find(name)
@@ -240,7 +240,7 @@ def _planned(opened: Opened, layout: Layout, written: Written, ledger: Ledger) -
             plan.append(replace(change, outcome=ChangeOutcome.PRESENT))
             continue
         there = held is not None
-        why = RESTORE if add_only and there else precedence.keeps(("", name), change.digest, there=there, repair=False)
+        why = precedence.keeps(("", name), change.digest, there=there, repair=False, restore=ledger.restore)
         outcome = ChangeOutcome.MOVED if there else ChangeOutcome.WRITE
         plan.append(replace(change, outcome=ChangeOutcome.REFUSED if why else outcome, reason=why))
     return plan

@@ -40,6 +40,8 @@ class SignOptions:
     """Sign only this: the digest that people saw when they looked at the thing."""
     dry_run: bool = False
     """Check and show, and sign nothing."""
+    restore: bool = False
+    """Approve that a delivery is restored, although it expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     `TrustError`, `StoreError`.
     """
     # 1.
-    seen = see(options.thing)
+    seen = see(options.thing, restore=options.restore)
     if options.digest is not None and options.digest != seen.digest:
         raise IntegrityError(
             "other-digest",
@@ -111,4 +113,6 @@ def _place(options: SignOptions, seen: Seen) -> tuple[Path, tuple[str, ...]]:
     """The folder that a person named, and the names below it."""
     if seen.approves.kind is Approvable.DELIVERY:
         return options.out or options.thing, (SIGNATURES, f"{options.role}.sigstore.json")
+    if seen.approves.kind is Approvable.RESTORE:  # next to the approval of before
+        return options.out or options.thing, (SIGNATURES, f"{options.role}-restore.sigstore.json")
     return options.out or options.thing.parent, (f"{options.thing.name}.{options.role}.sigstore.json",)

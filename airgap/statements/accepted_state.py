@@ -35,6 +35,7 @@ class Standing(StrEnum):
     """How a delivery relates to those that were accepted before."""
 
     NEW = "new"
+    """It is not known to have been accepted. With `restore`, it may belong before others (`AcceptedState.adding`)."""
     RESUME = "resume"
     """The stream's last delivery again: an interrupted import continues."""
     RESTORE = "restore"
@@ -101,7 +102,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedState:
-    """Everything that `sovereign` accepted, oldest first. In each stream the sequence increases."""
+    """Everything that `sovereign` accepted, oldest first. In each stream the sequence increases.
+
+    The order is that in which deliveries were accepted, or belong if they were accepted again after a loss. It decides
+    whose names are newer.
+    """
 
     sovereign: str
     deliveries: tuple[Accepted, ...] = ()
@@ -119,6 +124,10 @@ class AcceptedState:
         lower = (one for one in reversed(self.deliveries) if one.sequence < sequence)
         return next((one for one in lower if one.stream == stream), None)
 
+    def after(self, stream: str, sequence: int) -> Accepted | None:
+        """The stream's first accepted delivery with a higher number."""
+        return next((one for one in self.deliveries if one.stream == stream and one.sequence > sequence), None)
+
     def latest_time(self) -> datetime | None:
         """The latest time recorded in this state."""
         times = [moment for one in self.deliveries for moment in (one.signed_at, one.accepted_at)]
@@ -128,9 +137,9 @@ class AcceptedState:
         """How the delivery with this AIRGAP.json relates to this state.
 
         Raises `TrustError`: `delivery-replayed` for an accepted one that is not the last, unless `restore`;
-        `delivery-id-taken` for a different delivery with a known id; `sequence-taken` and `older-sequence` for a
-        different delivery with the last number or a lower one; `never-accepted` for a new one with `restore`, which
-        lets in only deliveries that were accepted before.
+        `delivery-id-taken` for a different delivery with a known id; `sequence-taken` for a different delivery with the
+        last number, and with `restore` with any number that was accepted; `older-sequence` for one with a lower number,
+        unless `restore`: after a loss, deliveries come in again in any order.
         """
         known, last = self.find(digest), self.last(one.stream)
         what = f"delivery {one.id}, number {one.sequence} of stream {one.stream!r}"
@@ -150,31 +159,38 @@ class AcceptedState:
                 f"{what}: a different delivery with this id was accepted",
                 "cut the delivery again",
             )
-        if last is not None and one.sequence == last.sequence:
+        same = (other for other in self.deliveries if (other.stream, other.sequence) == (one.stream, one.sequence))
+        taken = next(same, None)
+        if taken is not None and (restore or taken == last):
             raise TrustError(
                 "sequence-taken",
-                f"{what}: number {last.sequence} was already used by another delivery, {last.id}",
+                f"{what}: number {taken.sequence} was already used by another delivery, {taken.id}",
                 "two stores cut deliveries for this stream: give each store its own stream, then cut the delivery "
                 "again",
             )
-        if last is not None and one.sequence < last.sequence:
+        if last is not None and one.sequence < last.sequence and not restore:
             raise TrustError(
                 "older-sequence",
                 f"{what}: number {last.sequence} was accepted already, at {utc_text(last.accepted_at)}",
                 "cut a new delivery from the same locks; if its number is too low again, cut it for a new stream "
-                "(--stream)",
-            )
-        if restore:
-            raise TrustError(
-                "never-accepted",
-                f"{what} was never accepted here; --restore accepts only deliveries that were",
-                "import it without --restore",
+                "(--stream). If the site was lost and this comes from the safe: import it with --restore",
             )
         return Standing.NEW
 
-    def adding(self, one: Accepted) -> AcceptedState:
-        """The state with one more delivery."""
-        return AcceptedState(self.sovereign, (*self.deliveries, one))
+    def adding(self, one: Accepted, *, restore: bool = False) -> AcceptedState:
+        """The state with one more delivery, as the last one.
+
+        With `restore`, it is put where it belongs: after all of its stream with lower numbers, and else before the
+        first one with a higher number or, in another stream, that was signed later. So whatever is accepted with
+        `restore`, in whatever order, the state is the same: the order of signing, and in each stream of the numbers.
+        """
+        known = self.deliveries
+        if not restore:
+            return AcceptedState(self.sovereign, (*known, one))
+        mine = [at for at, other in enumerate(known) if other.stream == one.stream and other.sequence < one.sequence]
+        least = mine[-1] + 1 if mine else 0
+        place = next((at for at in range(least, len(known)) if _belongs_before(one, known[at])), len(known))
+        return AcceptedState(self.sovereign, (*known[:place], one, *known[place:]))
 
     def lacks(self, others: Iterable[Accepted]) -> list[Accepted]:
         """Those of `others` that are not in this state, by stream, number, id and digest."""
@@ -185,7 +201,8 @@ class AcceptedState:
         """This state and `others`, which are in the order of their acceptance, together, oldest first.
 
         If `others` contain this state, their order stands: it decides whose names are newer, and clocks may jump back.
-        Otherwise the numbers decide within a stream, and the times between streams.
+        Otherwise the numbers decide within a stream, and the times between streams; of two times at which a delivery
+        was accepted, the earlier one, because the other is that of a restore.
 
         Raises `TrustError` (`state-conflict`) if the two have different deliveries under one number or id.
         """
@@ -197,7 +214,9 @@ class AcceptedState:
         if mine.keys() <= {one.named for one in told}:
             made = AcceptedState(self.sovereign, tuple(mine.get(one.named, one) for one in told))
         else:
-            made = AcceptedState(self.sovereign, _by_time([*self.deliveries, *added]))
+            theirs = {one.named: one for one in told}
+            every = [min(one, theirs.get(one.named, one), key=_accepted_at) for one in self.deliveries]
+            made = AcceptedState(self.sovereign, _by_time([*every, *added]))
         odd = made.disorder()
         if odd:
             raise TrustError(
@@ -314,9 +333,19 @@ class StateFile:
             state = self.load()
             if state.standing(one, one.digest, restore=restore) is not Standing.NEW:
                 return state
-            state = state.adding(one)
+            state = state.adding(one, restore=restore)
             write_durably(self.path, state.encode(), 0o600)
             return state
+
+
+def _belongs_before(one: Accepted, other: Accepted) -> bool:
+    if one.stream == other.stream:
+        return one.sequence < other.sequence
+    return (one.signed_at, one.stream) < (other.signed_at, other.stream)
+
+
+def _accepted_at(one: Accepted) -> datetime:
+    return one.accepted_at
 
 
 def _by_time(deliveries: Iterable[Accepted]) -> tuple[Accepted, ...]:

@@ -19,6 +19,8 @@ class Approvable(StrEnum):
     """What can be approved: the kinds of subjects, by the names that statements have for them."""
 
     DELIVERY = "delivery"
+    RESTORE = "restore"
+    """A delivery that comes in again after a loss, although it expired or keys of it did: `import --restore`."""
     LOCK = "lock"
     TRUST_ROOT = "trust-root"
     TRUST = "trust-resource"
@@ -32,6 +34,7 @@ class Approvable(StrEnum):
 
 _WORDS: Mapping[Approvable, str] = {
     Approvable.DELIVERY: "a delivery",
+    Approvable.RESTORE: "the restoring of a delivery",
     Approvable.LOCK: "a lock",
     Approvable.TRUST_ROOT: "a trust root",
     Approvable.TRUST: "a Trust resource",
@@ -39,6 +42,7 @@ _WORDS: Mapping[Approvable, str] = {
 }
 _CONTEXT: Mapping[Approvable, frozenset[str]] = {
     Approvable.DELIVERY: frozenset({"sovereign", "stream", "sequence"}),
+    Approvable.RESTORE: frozenset({"sovereign", "stream", "sequence"}),
     Approvable.TRUST: frozenset({"sovereign"}),
 }
 """The context that an approval of a kind names. The other kinds have none: one lock or waiver may serve several."""
@@ -82,8 +86,9 @@ class Approves:
 
     def __str__(self) -> str:
         """For messages. Names may come from anyone, so they are cut."""
-        if self.kind is Approvable.DELIVERY:
-            return f"delivery {self.sequence} of stream {self.stream[:100]!r} for {self.sovereign[:100]!r}"
+        if self.kind in (Approvable.DELIVERY, Approvable.RESTORE):
+            what = "the restoring of " if self.kind is Approvable.RESTORE else ""
+            return f"{what}delivery {self.sequence} of stream {self.stream[:100]!r} for {self.sovereign[:100]!r}"
         return self.kind.words + (f" for {self.sovereign[:100]!r}" if self.sovereign else "")
 
 
@@ -107,6 +112,11 @@ class Approval:
         """Reads the body from a predicate."""
         return cls(Approves.read(fields, "approves") if fields.has("approves") else None)
 
+    @property
+    def restores(self) -> bool:
+        """True if it approves the restoring of a delivery."""
+        return self.approves is not None and self.approves.kind is Approvable.RESTORE
+
     def check(self, needed: Approves, where: str, *, without_kind: bool | None = None) -> None:
         """Raises `TrustError` unless the approval counts as one of `needed`, which the caller derived from the subject.
 
@@ -126,8 +136,8 @@ class Approval:
                 "an earlier version wrote it: move it away, and have the same thing approved again with `airgap sign`",
             )
         if found != needed:
-            raise TrustError(
-                "approval-of-other-kind",
-                f"{where} approves {found}, expected an approval of {needed}",
-                "do not use it; ask its signer what was signed, and have the right thing approved with `airgap sign`",
-            )
+            hint = "do not use it; ask its signer what was signed, and have the right thing approved with `airgap sign`"
+            if self.restores and needed.kind is Approvable.DELIVERY:
+                hint = "after a loss, import the delivery with --restore; else have it approved with `airgap sign`"
+            what = f"{where} approves {found}, expected an approval of {needed}"
+            raise TrustError("approval-of-other-kind", what, hint)

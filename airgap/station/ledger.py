@@ -44,7 +44,7 @@ class Ledger:
     diary: Diary
     note: Callable[[str], None]
     restore: bool = False
-    """True if earlier deliveries may be imported again, based on the lists."""
+    """True if earlier deliveries may be imported again, based on the lists, and others are put where they belong."""
     station: Signatory | None = None
     """Signs the list; without it, the list at the destinations stays unchanged."""
     unkept: dict[str, AirgapError] = field(default_factory=dict)
@@ -75,6 +75,19 @@ class Ledger:
         for found in self._believed().values():
             state = state.merged(found.deliveries)
         return state
+
+    def order(self, one: Accepted) -> AcceptedState:
+        """The accepted deliveries in their order, with one that a restore puts among them. Raises as `known` does."""
+        state = self.known()
+        return state.adding(one, restore=True) if self.restore and state.find(one.digest) is None else state
+
+    @property
+    def rebuilds(self) -> bool:
+        """True if `record` will make the state anew: what else the state folder says of names is not whole then."""
+        if not self.restore:
+            return False
+        state = self.file.load()
+        return not self.file.exists() or any(state.lacks(found.deliveries) for found in self._believed().values())
 
     def compare(self, gone: Mapping[str, AirgapError]) -> None:
         """Checks whether a destination's list has deliveries that the state lacks. Writes nothing.
@@ -110,7 +123,9 @@ class Ledger:
                 if lost:
                     self.diary.note(REBUILD, *dict.fromkeys(each.digest for each in lost))
                     state = self.file.rebuild(found.deliveries)
-        self.diary.note(ACTIONS[state.standing(one, one.digest, restore=self.restore)], one.digest)
+        standing = state.standing(one, one.digest, restore=self.restore)
+        placed = self.restore and standing is Standing.NEW
+        self.diary.note(ACTIONS[Standing.RESTORE if placed else standing], one.digest)
         state = self.file.record(one, restore=self.restore)
         if self.station is not None:
             self._keep(state, self.station)

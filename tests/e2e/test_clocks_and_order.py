@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.parts.need import require_part
+from tests.worlds.clock import at
 from tests.worlds.row import BLOBS, KEY, Row
 from tests.worlds.site import CUT, GAP
 
@@ -26,21 +23,6 @@ def row(tmp_path: Path) -> Row:
     row = Row(tmp_path)
     row.layout.tag("v1", row.layout.image({"a": b"a"}))
     return row
-
-
-def at(row: Row, clock: str, *arguments: str, expect: int = 0) -> Any:
-    """As `Site.run`, on a machine whose clock is elsewhere: `+3 days`."""
-    command = [str(require_part("faketime")), "-f", clock, sys.executable, "-m", "airgap.cli.main"]
-    done = subprocess.run(
-        [*command, *arguments, "--json"],
-        cwd=row.folder,
-        env={**os.environ, "AIRGAP_KEY_PASSWORD_FILE": "password"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return json.loads(done.stdout)
 
 
 def cut(row: Row, media: str, *more: str) -> None:
@@ -57,10 +39,10 @@ def test_a_delivery_that_expired_on_its_way_is_refused(row: Row) -> None:
     cut(row, "short", "--expires-in", "1")
     cut(row, "long", "--expires-in", "4")
     for line in (("verify", "short", "--trust", "trust.yaml"), ("import", "short", *GAP, *KEY)):
-        assert at(row, "+3d", *line, expect=4)["code"] == "delivery-expired"
+        assert at(row.site, "+3d", *line, expect=4)["code"] == "delivery-expired"
     assert not (row.folder / "inside").exists()
     assert not (row.folder / "state/accepted.json").exists()
-    at(row, "+3d", "import", "long", *GAP, *KEY)
+    at(row.site, "+3d", "import", "long", *GAP, *KEY)
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "3651", "x"])
@@ -75,11 +57,11 @@ def test_days_that_are_none_are_refused(row: Row, days: str) -> None:
 @pytest.mark.part("faketime")
 def test_a_clock_that_is_behind_lets_nothing_in(row: Row) -> None:
     media = row.deliver(1, {NAME: "v1"})
-    refused = at(row, "-3d", "import", media, *GAP, *KEY, expect=4)
+    refused = at(row.site, "-3d", "import", media, *GAP, *KEY, expect=4)
     assert refused["code"] in ("created-in-future", "signed-in-future")
     row.take(media)
-    assert at(row, "-3d", "import", media, *GAP, *KEY, expect=4)["code"] == "clock-behind"
-    assert at(row, "-3d", "import", media, *GAP, "--dry-run", expect=4)["code"] == "clock-behind"
+    assert at(row.site, "-3d", "import", media, *GAP, *KEY, expect=4)["code"] == "clock-behind"
+    assert at(row.site, "-3d", "import", media, *GAP, "--dry-run", expect=4)["code"] == "clock-behind"
 
 
 def test_each_stream_counts_for_itself(row: Row) -> None:
@@ -133,17 +115,20 @@ def _layer(row: Row, image: Mapping[str, Any]) -> Path:
     return row.folder / BLOBS / str(layer["digest"]).removeprefix("sha256:")
 
 
-def test_a_delivery_that_never_came_in_is_not_restored(row: Row) -> None:
-    row.deliver(1, {NAME: "v1"})
-    cut(row, "media2")
-    row.take("media2")
-    state = (row.folder / "state/accepted.json").read_bytes()
-    before = names(row)
-    assert row.take("media1", "--restore", expect=4)["code"] == "older-sequence"
+def test_a_delivery_that_never_came_in_is_put_in_its_place_and_moves_no_name_back(row: Row) -> None:
+    row.layout.tag("own", row.layout.image({"own": b"1"}))
+    row.deliver(1, {NAME: "v1", "demo.local/own:v1": "own"})
     row.layout.tag("v1", row.layout.image({"a": b"new"}))
-    media = row.deliver(3, {NAME: "v1"})
-    for more in ((), ("--dry-run",)):
-        assert row.take(media, "--restore", *more, expect=4)["code"] == "never-accepted"
-    assert names(row) == before
-    assert (row.folder / "state/accepted.json").read_bytes() == state
-    row.take(media)
+    row.take(row.deliver(2, {NAME: "v1"}))
+    before = names(row)
+    assert row.take("media1", expect=4)["code"] == "older-sequence"
+    for more in (("--dry-run",), ()):
+        done = row.take("media1", "--restore", *more, expect=3)
+        assert {change["item"]: change["outcome"] for change in done["changes"]} == {
+            NAME: "refused",
+            "demo.local/own:v1": "write" if more else "written",
+        }
+    assert {**names(row), **before} == names(row)
+    document = json.loads((row.folder / "state/accepted.json").read_bytes())
+    assert [one["sequence"] for one in document["deliveries"]] == [1, 2]
+    row.take("media2")

@@ -143,7 +143,6 @@ def test_what_the_station_refuses(site: Site) -> None:
         assert after == before
 
     refused("wrong-sovereign", "elsewhere", *STATION)
-    refused("never-accepted", "leg1", *STATION, "--restore")
     trust(site, "dmz", "strict.yaml", "exporter", "officer", require="[pull, delivery, verdict]")
     refused("statement-missing", "leg1", "--store", "dmz", "--trust", "strict.yaml")
     shutil.copytree(site.folder / "leg1", site.folder / "stripped")

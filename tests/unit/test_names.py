@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airgap.base.digest import Digest
 from airgap.base.errors import StoreError
 from airgap.content.forms import Change, ChangeOutcome
-from airgap.destinations.base import ROLLED_BACK, SETTLED, UNKNOWN
+from airgap.destinations.base import RESTORE, ROLLED_BACK, SETTLED, UNKNOWN
 from airgap.statements.accepted_state import Accepted, AcceptedState
 from airgap.station.names import FILE, NamesFile, Written
 
@@ -139,3 +139,25 @@ def test_a_name_that_was_rolled_back_gets_only_what_it_went_back_to(file: NamesF
     take(file, three, accepted(ONE, TWO, three), "a")
     assert keeps(file, three, accepted(ONE, TWO, three), "a", there=False) == ""
     assert "delivery" in keeps(file, TWO, accepted(ONE, TWO, three), "a")
+
+
+def test_after_a_rebuild_what_was_absent_then_moves_forward_and_nothing_else(file: NamesFile) -> None:
+    """The state was made anew from a list: of no delivery it is known which names it wrote."""
+    state = accepted(ONE, TWO, THREE)
+    file.forget(state)
+    file.plan(ONE, state, [(URL, change("absent")), (URL, change("there", ChangeOutcome.PRESENT))], complete=True)
+    assert keeps(file, TWO, state, "absent") == ""
+    assert keeps(file, TWO, state, "there") == keeps(file, TWO, state, "never seen") == UNKNOWN
+    assert Written.decode(file.load().encode(), "there", "bank") == file.load()
+    # But not if something came in that the file does not know: then it is a copy of before.
+    four = Digest.of(b"four")
+    assert keeps(file, TWO, accepted(ONE, TWO, THREE, four), "absent") == UNKNOWN
+
+
+def test_a_restore_moves_only_what_an_earlier_delivery_wrote(file: NamesFile) -> None:
+    take(file, ONE, accepted(ONE), "a")
+    file.begin(TWO)
+    precedence = file.load().precedence(URL, TWO, accepted(ONE, TWO))
+    told = {name: precedence.keeps(("hub/app", name), "", there=True, repair=False, restore=True) for name in "ab"}
+    assert told == {"a": "", "b": RESTORE}
+    assert precedence.keeps(("hub/app", "b"), "", there=False, repair=False, restore=True) == ""

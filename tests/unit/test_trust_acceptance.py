@@ -226,13 +226,13 @@ def test_replays_and_old_numbers(tmp_path: Path) -> None:
     with pytest.raises(TrustError) as caught:
         older.accept(file.load(), now=later)
     assert caught.value.code == "older-sequence"
-    # Only what was accepted before may be brought back, long after it expired.
+    # What was accepted before may be brought back, long after it expired.
     restored = first.accept(file.load(), now=NOW + 300 * DAY, restore=True)
     assert restored.standing is Standing.RESTORE
     file.record(restored.record, restore=True)
     with pytest.raises(TrustError) as caught:
         older.accept(file.load(), now=later, restore=True)
-    assert caught.value.code == "older-sequence"
+    assert caught.value.code == "sequence-taken"
     assert file.path.read_bytes() == before
 
 

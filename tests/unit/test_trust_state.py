@@ -52,8 +52,8 @@ def test_what_it_knows() -> None:
 STANDINGS: list[tuple[Accepted, bool, str]] = [
     (accepted(7), False, "new"),
     (accepted(70), False, "new"),
-    (accepted(7), True, "never-accepted"),
-    (accepted(1, "third"), True, "never-accepted"),
+    (accepted(7), True, "new"),
+    (accepted(1, "third"), True, "new"),
     (accepted(1, "third"), False, "new"),
     (SIX, False, "resume"),
     (SIX, True, "resume"),
@@ -61,8 +61,9 @@ STANDINGS: list[tuple[Accepted, bool, str]] = [
     (FIVE, False, "delivery-replayed"),
     (accepted(6, digest=Digest.of(b"x"), id="x"), False, "sequence-taken"),
     (accepted(4), False, "older-sequence"),
-    (accepted(4), True, "older-sequence"),
-    (accepted(5, digest=Digest.of(b"x"), id="x"), True, "older-sequence"),
+    (accepted(4), True, "new"),
+    (accepted(5, digest=Digest.of(b"x"), id="x"), True, "sequence-taken"),
+    (accepted(5, digest=Digest.of(b"x"), id="x"), False, "older-sequence"),
     (accepted(7, id="main-5"), False, "delivery-id-taken"),
     (accepted(7, "third", id="main-5"), False, "delivery-id-taken"),
 ]
@@ -77,7 +78,7 @@ def test_how_a_delivery_stands(tmp_path: Path, one: Accepted, restore: bool, exp
     if expected in set(Standing):
         assert STATE.standing(one, one.digest, restore=restore) == expected
         after = file.record(one, restore=restore)
-        assert after == (STATE.adding(one) if expected == "new" else STATE)
+        assert after == (STATE.adding(one, restore=restore) if expected == "new" else STATE)
         assert file.load() == after
         return
     for ask in (

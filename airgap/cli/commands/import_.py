@@ -45,7 +45,7 @@ interrupted, or a destination failed? run the same command again""",
     parser.add_argument(
         "--restore",
         action="store_true",
-        help="import an earlier accepted delivery again: adds what is missing, moves no name",
+        help="import earlier deliveries again, after a loss in any order: adds what is missing, moves no name back",
     )
     parser.add_argument(
         "--deep",

@@ -27,6 +27,7 @@ def add(subparsers: Any) -> None:
 airgap sign /media/usb/nov --trust trust.yaml --dry-run           check it, show it, print its digest
 airgap sign /media/usb/nov --trust trust.yaml --key officer.key   with --digest DIGEST: only what was looked at
 airgap sign /media/disc --key officer.key --role security-officer --out approvals     the disc is read-only
+airgap sign /safe/oct --restore --trust trust.yaml --key officer.key      after a loss: let it in, though expired
 airgap sign platform.lock.json --key officer.key --role security-officer --out approvals
 airgap sign waiver.yaml --key officer.key             let items pass despite a failed check (`airgap scan --waiver`)
 airgap sign trusted_root.json --key officer.key       accept publishers' signatures (`airgap trust pin`)
@@ -64,6 +65,11 @@ airgap sign trust-2027.yaml --key officer.key         accept new signing keys (`
         metavar="DIGEST",
         help="sign only if the thing has this digest, as --dry-run showed it",
     )
+    parser.add_argument(
+        "--restore",
+        action="store_true",
+        help="approve that a delivery which expired is restored after a loss (`airgap import --restore`)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check and show the thing, and sign nothing")
     add_key(parser, what="the approval")
 
@@ -92,6 +98,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         trust=arguments.trust,
         digest=arguments.digest,
         dry_run=arguments.dry_run,
+        restore=arguments.restore,
     )
 
     looked: dict[str, Any] = {}
@@ -124,6 +131,7 @@ def _next(options: SignOptions, seen: Seen, path: Path) -> list[str]:
     thing = options.thing
     commands = {
         Approvable.DELIVERY: f"airgap import {thing} {options.out} …",
+        Approvable.RESTORE: f"airgap import {thing} {options.out} --restore …",
         Approvable.TRUST_ROOT: f"airgap trust pin {thing} --approval {path} …",
         Approvable.TRUST: f"airgap keys rotate OLD {thing} --approval {path}",
         Approvable.WAIVER: f"airgap scan … --waiver {thing} --approval {path}",

@@ -102,6 +102,8 @@ def run_import(
     opened = planned.opened
     # 1. Record the acceptance durably.
     delivery = opened.media.digest
+    if ledger.rebuilds:
+        names.forget(ledger.known())
     if opened.admitted.standing is Standing.NEW:
         names.begin(delivery)
     ledger.record(opened.admitted.record)
