@@ -8,7 +8,7 @@ from airgap.acceptance.open import Opened
 from airgap.base.errors import AirgapError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.words import count, human, next_step, table
+from airgap.cli.words import and_others, count, human, next_step, table
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.lock_finding import LockFinding, finding_lines, findings_json
 from airgap.jobs.import_store import Taken
@@ -16,6 +16,8 @@ from airgap.jobs.importing.lines import Imported
 from airgap.signatures.scanner_report import VULNERABILITIES
 from airgap.statements.predicates import ALL_OR_NOTHING
 
+Problem = tuple[str, str, str, AirgapError]
+"""URL, item, name, and why it failed; no name if all of the item failed."""
 HEADING = ("OUTCOME", "AT", "NAME", "DIGEST", "BEFORE")
 
 
@@ -40,8 +42,8 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         "standingReceipt": None if done.standing is None else str(done.standing),
     }
     context.result(document, [*_tables(done), *finding_lines(_lacking(done.opened)), *_summary(done, dry_run=dry_run)])
-    for url, item, name, error in problems:
-        context.problem(f"airgap: {item}{name and f', {name},'} at {url}: {error}", next_step(error))
+    for (url, said), (names, error) in _causes(problems).items():
+        context.problem(f"airgap: {and_others(names)} at {url}: {said}", next_step(error))
     for url, error in done.unkept.items():
         hint = f"{error.hint or 'correct that'}; then run the same command again"
         context.problem(f"airgap: the list of accepted deliveries at {url}: {error}", hint)
@@ -57,13 +59,23 @@ def _error(error: AirgapError) -> dict[str, str]:
     return error.as_dict() | {"hint": next_step(error)}
 
 
-def _problems(done: Imported) -> list[tuple[str, str, str, AirgapError]]:
+def _problems(done: Imported) -> list[Problem]:
     """What failed, with URL, item and name: each line whose error is its own, and each name of the others."""
-    found = [(line.destination.url, line.form.item, "", line.error) for line in done.failed if line.error is not None]
+    found: list[Problem] = [
+        (line.destination.url, line.form.item, "", line.error) for line in done.failed if line.error is not None
+    ]
     lines = {(url, item) for url, item, _, _ in found}
     for url, change in done.changes:
         if change.error is not None and (url, change.item) not in lines:
             found.append((url, change.item, change.name or change.digest, change.error))
+    return found
+
+
+def _causes(problems: list[Problem]) -> dict[tuple[str, str], tuple[list[str], AirgapError]]:
+    """What failed for one reason at one destination, together: a service that is down is said once."""
+    found: dict[tuple[str, str], tuple[list[str], AirgapError]] = {}
+    for url, item, name, error in problems:
+        found.setdefault((url, str(error)), ([], error))[0].append(f"{item} ({name})" if name else item)
     return found
 
 

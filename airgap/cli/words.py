@@ -22,6 +22,11 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def and_others(names: Sequence[str]) -> str:
+    """`app`, `app and 1 other`, `app and 7 others`."""
+    return f"{names[0]} and {count(len(names) - 1, 'other')}" if len(names) > 1 else names[0]
+
+
 def human(size: float) -> str:
     """Bytes for people: `3.4 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from airgap.base.errors import AirgapError
+
 
 class State(StrEnum):
     """How content inside compares with what should be there."""
@@ -15,6 +17,11 @@ class State(StrEnum):
     EXTRA = "extra"
     UNKNOWN = "unknown"
     """Could not be checked. Counts as drift, because unknown is failure."""
+
+
+def because(error: AirgapError) -> str:
+    """The detail of what could not be checked: the error, and the next step if it has one."""
+    return f"{error}; next: {error.hint}" if error.hint else str(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError, UpstreamError
 from airgap.base.progress import Progress
 from airgap.base.results import ResultFile
-from airgap.content.finding import Finding, State
+from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change
 from airgap.content.lock import Lock
 from airgap.destinations.make import Destinations
@@ -196,5 +196,5 @@ def _of_lock(
         except UpstreamError as error:
             # A destination that cannot be asked is a finding; the findings of the others are kept.
             item = line.form.item
-            findings.append(Finding(item, item, "", State.UNKNOWN, detail=str(error), destination=there[0]))
+            findings.append(Finding(item, item, "", State.UNKNOWN, detail=because(error), destination=there[0]))
     return lock.digest, findings

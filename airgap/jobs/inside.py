@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from airgap.base.errors import AirgapError
-from airgap.content.finding import Finding, State
+from airgap.content.finding import Finding, State, because
 from airgap.destinations.accepted_list import record_name
 from airgap.destinations.base import AnyDestination, Inside, Key
 from airgap.resources.sovereign import Sovereign
@@ -27,7 +27,7 @@ class Beyond:
         places = {at for at, _ in listed}
         for one in destination.contents(places):
             if one.problem is not None:
-                yield _finding(one, State.UNKNOWN, str(one.problem))
+                yield _finding(one, State.UNKNOWN, because(one.problem))
             elif not self._known(one, destination.url, listed, places):
                 yield self._extra(destination, one)
 

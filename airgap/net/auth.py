@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from airgap.base.errors import LoginError, UpstreamError
+from airgap.base.errors import LoginError, UnreachableError, UpstreamError
 from airgap.base.strict_json import decode_json
 from airgap.net.credentials import Login
 from airgap.net.http import Client, Fixed, Response
@@ -28,6 +28,8 @@ MAX_SECONDS = 10 * 365 * 86400
 LEEWAY = 30.0
 """Seconds before its end at which a token counts as expired. A server checks a token when a request starts."""
 
+DOWN = "the registry is down behind its proxy: start it (Harbor: core), then run the same command again"
+"""The next step if a proxy answers for the registry."""
 _TOKEN = re.compile(r"[!-~]+\Z")
 """What goes into a header."""
 _PARAMETER = re.compile(r'(?<![A-Za-z_])([A-Za-z_]+)="([^"]*)"')
@@ -149,6 +151,8 @@ class TokenRealm:
         with self._lock:
             if self._challenge is None:
                 answer = self._http.request("GET", self._probe_url, expect=None)
+                if answer.status >= 500:
+                    raise self._down(answer)
                 header = answer.headers.get("Www-Authenticate") or ""
                 challenge = parse_challenge(header) if answer.status == 401 else None
                 self._challenge = challenge or NO_CHALLENGE
@@ -172,6 +176,8 @@ class TokenRealm:
         answer = self._http.request("GET", url, auth=auth, expect=None)
         if answer.status in (401, 403):
             raise self._login_failed(realm)
+        if answer.status >= 500:
+            raise self._down(answer)
         if not 200 <= answer.status < 300:
             raise answer.error()
         value = answer.json()
@@ -195,6 +201,10 @@ class TokenRealm:
         if answer.status == 401 and parse_challenge(answer.headers.get("Www-Authenticate") or "") == Challenge("basic"):
             raise self._login_failed(realm)
         self._login_checked = True
+
+    def _down(self, answer: Response) -> UpstreamError:
+        """Without its first answer and its tokens, nothing at the registry can be reached."""
+        return UnreachableError("unreachable", answer.error().what, DOWN, answer.status, side=self._http.side)
 
     def _login_failed(self, realm: str) -> UpstreamError:
         if self.login is None:

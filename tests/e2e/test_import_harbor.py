@@ -12,7 +12,9 @@ import pytest
 
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.harbor_state import Project
+from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.row import Row
+from tests.worlds.site import GAP
 
 pytestmark = pytest.mark.e2e
 
@@ -107,6 +109,34 @@ def test_what_nobody_can_read_back_is_unconfirmed(row: Row, harbor: HarborDouble
 def test_a_project_that_is_missing_is_named(row: Row, harbor: HarborDouble) -> None:
     done = row.take("media1", expect=5)
     assert "project" in _reasons(done)
+
+
+def test_a_project_that_somebody_deleted_is_missing(row: Row, harbor: HarborDouble) -> None:
+    harbor.project("p1")
+    row.take("media1")
+    del harbor.projects["p1"]
+    assert row.audit("media1", expect=3) == [("missing", "v1")]
+
+
+def test_a_harbor_that_is_down_is_waited_for_once(row: Row, harbor: HarborDouble) -> None:
+    harbor.project("p1")
+    more = {f"demo.local/app{number}:v1": "v1" for number in range(6)}
+    media = row.deliver(2, more)
+    harbor.core_down = True
+    for what in ("core", "registry"):
+        harbor.requests.clear()
+        done = row.take(media, "--dry-run", expect=5)
+        assert {error["code"] for error in done["errors"]} == {"unreachable"}
+        assert len(done["errors"]) == len(more)
+        asked = [path for _, path, _ in harbor.requests if "api" not in path]
+        assert len(set(asked)) <= 3, what
+        assert len(asked) < 10
+        harbor.core_down, harbor.registry_down = False, True
+    # Quiet is not silent about what failed, and says it once.
+    said = run_airgap(["import", media, *GAP, "--dry-run", "-q"], row.folder, PASSWORD)
+    assert said.code == 5
+    assert said.err.count("[unreachable]") == said.err.count("next: ") == 1
+    assert "app0:v1 and 5 others" in said.err
 
 
 def test_a_quota_that_is_too_small_is_named(row: Row, harbor: HarborDouble) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.base.errors import InputError, IntegrityError, UpstreamError
+from airgap.base.errors import InputError, IntegrityError, UnreachableError, UpstreamError
 from airgap.base.progress import Silent
 from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
@@ -18,13 +18,15 @@ from airgap.destinations.base import Inside as Listed
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
 from airgap.destinations.git.folder import FolderPlace
+from airgap.destinations.git.gitea import GiteaApi
 from airgap.destinations.git.place import Listing
 from airgap.destinations.git.push import BATCH
 from airgap.kinds.git.packer import GitPacker
 from airgap.kinds.git.request import GitRequest
-from airgap.net.http import Client
+from airgap.net.http import Client, Retries
 from airgap.resources.sovereign import GitConfig
 from airgap.store.memory import Memory
+from tests.parts.scripted import Answer, Scripted
 from tests.worlds.effort import cases
 from tests.worlds.git_sources import Work, git, refs
 
@@ -511,3 +513,11 @@ def test_audit_finds_damaged_and_missing_lfs_objects(inside: Inside, work: Work)
     assert states(inside.destination(), done)[lfs_line(content)] is State.MISSING
     # The next import mends it.
     assert verdicts(inside.carry(form))[lfs_line(content)] is ChangeOutcome.WRITTEN
+
+
+def test_a_server_that_is_down_behind_its_proxy_is_not_taken_for_one_without_an_api() -> None:
+    server = Scripted(Answer(502, b"<html>nginx</html>", {"Content-Type": "text/html"}))
+    http = Client({}, zone="gap", retries=Retries(attempts=2, base=0, jitter=0))
+    with pytest.raises(UnreachableError, match="502"):
+        GiteaApi(http, server.url, None).there()
+    server.stop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_trust, command
-from airgap.cli.words import count, table
+from airgap.cli.words import and_others, count, table
 
 if TYPE_CHECKING:
     from airgap.content.finding import Finding
@@ -89,8 +89,17 @@ def _drift(result: Audited) -> list[str]:
     for url, findings in found.items():
         rows = [("STATE", "ITEM", "AT", "NAME", "EXPECTED", "FOUND")]
         rows += [(str(f.state), f.item, f.at, f.name, f.expected[:19], _other(f)) for f in findings]
-        lines += [url, *table(rows), *(f"  {_named(f)}: {f.detail}" for f in findings if f.detail), ""]
+        lines += [url, *table(rows), *_details(findings), ""]
     return lines
+
+
+def _details(findings: list[Finding]) -> list[str]:
+    """What was found for one reason, together: a service that is down is said once."""
+    found: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.detail:
+            found.setdefault(finding.detail, []).append(_named(finding))
+    return [f"  {and_others(names)}: {detail}" for detail, names in found.items()]
 
 
 def _other(finding: Finding) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from airgap.base.digest import hash_stream
 from airgap.base.disk import disk_errors
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError
-from airgap.content.finding import Finding, State
+from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change
 from airgap.destinations.base import Run
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
@@ -42,7 +42,7 @@ class GitAuditor:
                 found += self._repository(self._place(at), lines)
                 self._run.progress.done(at, "looked at")
             except AirgapError as error:
-                found += [replace(_good(c), state=State.UNKNOWN, detail=str(error)) for c in lines]
+                found += [replace(_good(c), state=State.UNKNOWN, detail=because(error)) for c in lines]
         return found
 
     def _repository(self, place: GitPlace, lines: Sequence[Change]) -> Iterator[Finding]:
@@ -78,7 +78,7 @@ class GitAuditor:
         except IntegrityError as error:
             problem = (State.CHANGED, f"damaged: {error}")
         except AirgapError as error:
-            problem = (State.UNKNOWN, str(error))
+            problem = (State.UNKNOWN, because(error))
         for finding in findings:
             if problem is not None and finding.state is State.GOOD and finding.got:
                 finding = replace(finding, state=problem[0], detail=problem[1])  # noqa: PLW2901
@@ -114,7 +114,7 @@ class GitAuditor:
         except NotFoundError as error:
             return replace(finding, state=State.MISSING, detail=str(error))
         except AirgapError as error:
-            return replace(finding, state=State.UNKNOWN, detail=str(error))
+            return replace(finding, state=State.UNKNOWN, detail=because(error))
         if (digest, length) != (descriptor.digest, size):
             return replace(finding, state=State.CHANGED, got=str(digest))
         self._hashed.add(oid)

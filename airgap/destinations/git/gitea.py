@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airgap.base.errors import InputError, NotFoundError, UpstreamError
+from airgap.base.errors import InputError, NotFoundError, UnreachableError, UpstreamError
 from airgap.net.http import Auth, Client, RequestBody, Response
 
 MAX_NAME = 100
@@ -81,6 +81,10 @@ class GiteaApi:
         A Gitea that requires a login answers so in JSON; a plain Git server does not.
         """
         answer = self._client.request("GET", f"{self._url}/version", expect=None, follow=False)
+        if answer.status >= 500:
+            # Not taken for a plain Git server, which has no API, until it can answer.
+            hint = "the Git server is down behind its proxy: start it, then run the same command again"
+            raise UnreachableError("unreachable", answer.error().what, hint, answer.status, side="destination")
         if answer.status not in (200, 401, 403) or answer.content_type != "application/json":
             return False
         document = answer.json()

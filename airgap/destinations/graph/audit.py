@@ -16,7 +16,7 @@ from airgap.base.errors import (
     UnreachableError,
 )
 from airgap.base.parallel import parallel
-from airgap.content.finding import Finding, State
+from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change
 from airgap.content.graph import Descriptor, Node, check_sum, walk
 from airgap.destinations.base import Run
@@ -171,4 +171,4 @@ def _with(finding: Finding, problem: AirgapError | None, *, found: str) -> Findi
         return replace(finding, state=State.MISSING, detail=problem.what)
     if isinstance(problem, IntegrityError):
         return replace(finding, state=State.CHANGED, detail=problem.what)
-    return replace(finding, state=State.UNKNOWN, detail=str(problem))
+    return replace(finding, state=State.UNKNOWN, detail=because(problem))

@@ -169,6 +169,7 @@ FULL = "the server's disks are full: free space there, then run the import again
 _DRIVES = (
     "the server can write to too few of its drives (full, missing or read-only): check them, then run the import again"
 )
+_DOWN = "the store is down behind its proxy: start it, then run the same command again"
 _BROKEN = (
     "the server failed and gives no reason; SeaweedFS answers like this when its disks are full: "
     "check its disks and its log"
@@ -213,6 +214,8 @@ _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
     "SlowDownWrite": (UpstreamError, "not-writable", _DRIVES),
     "InternalError": (UpstreamError, "server-error", _BROKEN),
     "500": (UpstreamError, "server-error", _BROKEN),
+    "502": (UnreachableError, "unreachable", _DOWN),
+    "504": (UnreachableError, "unreachable", _DOWN),
     "IncompleteBody": (UpstreamError, "cut-request", _CUT),
     "BadDigest": (DamageError, "digest-mismatch", _DAMAGED),
     "XAmzContentChecksumMismatch": (DamageError, "digest-mismatch", _DAMAGED),

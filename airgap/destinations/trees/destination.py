@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol, TypeVar
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.errors import AbsentError, AirgapError, RaceError, StoreError, UpstreamError
 from airgap.base.parallel import parallel
-from airgap.content.finding import Finding, State
+from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import VerifiedStream
@@ -317,7 +317,7 @@ class TreeDestination:
         try:
             held = self._objects.look(bucket, key, deep=True)
         except AirgapError as error:
-            return replace(finding, state=State.UNKNOWN, detail=str(error))
+            return replace(finding, state=State.UNKNOWN, detail=because(error))
         if held is None:
             return replace(finding, state=State.MISSING)
         state = State.GOOD if held.digest == change.digest else State.CHANGED

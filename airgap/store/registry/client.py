@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, UpstreamError
+from airgap.base.errors import InputError, UnreachableError, UpstreamError
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     DOCKER_LIST,
@@ -26,7 +26,7 @@ from airgap.content.graph import (
     descriptor_from,
 )
 from airgap.content.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, check_repository, known_as
-from airgap.net.auth import ScopedAuth, TokenRealm
+from airgap.net.auth import DOWN, ScopedAuth, TokenRealm
 from airgap.net.config import HostConfig
 from airgap.net.credentials import docker_login, login_of
 from airgap.net.http import SUCCESS, Client, RequestBody, Response
@@ -45,6 +45,8 @@ MAX_REPOSITORIES = 1_000_000
 """Repositories of one registry."""
 MAX_IDLE = 10
 """Pages in a row without a new entry: a registry may skip what an account may not see."""
+NEEDED = frozenset({"core", "database", "redis", "registry"})
+"""The parts of Harbor without which it has no content."""
 PULL, PUSH = "pull", "pull,push"
 
 
@@ -120,17 +122,44 @@ class RegistryClient:
         body: RequestBody | None = None,
         **more: Any,
     ) -> Response:
-        """One request, with errors explained for registries; see `Client.request`."""
-        return self.http.request(
-            method,
-            url,
-            auth=auth,
-            expect=expect,
-            headers=headers,
-            body=body,
-            explain=self.explain,
-            **more,
-        )
+        """One request, with errors explained for registries; see `Client.request`.
+
+        Raises `UnreachableError` if not only this request fails: then the registry is not waited for again.
+        """
+        try:
+            return self.http.request(
+                method,
+                url,
+                auth=auth,
+                expect=expect,
+                headers=headers,
+                body=body,
+                explain=self.explain,
+                **more,
+            )
+        except UpstreamError as error:
+            if error.status < 500 or isinstance(error, UnreachableError):
+                raise
+            self.check_up(error)
+            raise
+
+    def check_up(self, error: UpstreamError) -> None:
+        """Raises `UnreachableError` if the registry is down as a whole, and not only for the request of `error`.
+
+        It is down if its first page fails too, or if Harbor says that a part of it does not work without which it has
+        no content.
+        """
+        try:
+            answer = self.http.request("GET", f"{self.api}/", expect=None, attempts=1)
+            why = f"GET {redact(self.api)}/: got {answer.status}" if answer.status >= 500 else ""
+        except UpstreamError as other:
+            why = str(other.what)
+        if not why and self.harbor.there():
+            parts = [part for part in self.harbor.sick() if part in NEEDED]
+            why = f"Harbor says that it does not work: {', '.join(parts)}" if parts else ""
+        if why:
+            what = f"{error.what}; {why}"
+            raise UnreachableError("unreachable", what, DOWN, error.status, side=self.http.side) from error
 
     def explain(self, response: Response) -> UpstreamError:
         """The error for an unexpected answer."""

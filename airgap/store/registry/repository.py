@@ -16,6 +16,7 @@ from airgap.base.errors import (
     NotFoundError,
     RaceError,
     UnconfirmedError,
+    UnreachableError,
     UpstreamError,
 )
 from airgap.base.streams import read_limited
@@ -96,13 +97,18 @@ class RegistryRepository:
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The bytes from `offset` on, in a stream that resumes after a broken connection. Not verified."""
         kind = "manifests" if descriptor.is_node else "blobs"
-        return self.client.http.open_stream(
-            self._url(f"{kind}/{descriptor.digest}"),
-            offset,
-            headers={"Accept": ACCEPT} if descriptor.is_node else None,
-            auth=self.client.auth(self.path, PULL),
-            explain=self.client.explain,
-        )
+        try:
+            return self.client.http.open_stream(
+                self._url(f"{kind}/{descriptor.digest}"),
+                offset,
+                headers={"Accept": ACCEPT} if descriptor.is_node else None,
+                auth=self.client.auth(self.path, PULL),
+                explain=self.client.explain,
+            )
+        except UpstreamError as error:
+            if error.status >= 500 and not isinstance(error, UnreachableError):
+                self.client.check_up(error)
+            raise
 
     def tags(self) -> list[str]:
         """All tags, in the registry's order; none for a missing repository. Raises `UpstreamError`."""
