@@ -64,7 +64,9 @@ class Refs:
     root: Descriptor
     """The graph in the store that contains all this; the receipt names it."""
     whole_lfs: bool = False
-    """True if `lfs` must be exactly the LFS objects that the refs reach."""
+    """True if `lfs` must be exactly the LFS objects that the refs reach, but for those of `lost_lfs`."""
+    lost_lfs: tuple[str, ...] = ()
+    """Ids of LFS objects that are left out, as findings of the lock say."""
 
     def blobs(self) -> Iterator[Descriptor]:
         """All blobs of the form."""

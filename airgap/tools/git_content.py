@@ -21,6 +21,8 @@ def differences(form: Refs, found: Mapping[str, str], repository: BareRepository
     if form.whole_lfs:
         carried = {layer.digest.hex: layer.size for layer in form.lfs}
         pointers = find_pointers(repository, form.refs.values())
+        for oid in form.lost_lfs:
+            pointers.pop(oid, None)
         for oid in sorted(carried.keys() | pointers.keys()):
             if oid not in carried or (oid in pointers and carried[oid] != pointers[oid]):
                 yield f"LFS object {oid} ({pointers[oid]} bytes) is not carried"

@@ -27,6 +27,8 @@ BATCH = 100
 """Objects in one batch request: as many as git-lfs sends, so every server accepts it (Gitea answers 413 to more)."""
 EXPIRED = frozenset({401, 403, 404, 410})
 """Answers of an href that has expired: servers sign them for minutes, and a queue can be longer."""
+LOST = frozenset({0, 404, 410})
+"""Errors of a server for one object that it does not have; 0 where it says nothing."""
 MAX_OBJECT = 1 << 40
 """Bytes of one object: a larger size is a mistake in a pointer."""
 
@@ -55,8 +57,23 @@ def find_pointers(repository: BareRepository, oids: Iterable[str]) -> dict[str, 
     Reads all blobs that are small enough; git walks the history. Raises `IntegrityError` (`lfs-pointer`) if two
     pointers give different sizes for one object.
     """
-    wanted = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
     found: dict[str, int] = {}
+    for _, pointer in small_blobs_of(repository, oids):
+        # An empty file needs no object.
+        if pointer is None or pointer[1] == 0:
+            continue
+        oid, size = pointer
+        if found.setdefault(oid, size) != size or size > MAX_OBJECT:
+            raise IntegrityError(
+                "lfs-pointer",
+                (f"LFS object {oid}: pointers disagree about its size: {found[oid]} and {size} bytes"),
+            )
+    return dict(sorted(found.items()))
+
+
+def small_blobs_of(repository: BareRepository, oids: Iterable[str]) -> Iterator[tuple[str, tuple[str, int] | None]]:
+    """Each blob in the complete history of `oids` that is small enough for a pointer, with what it points to."""
+    wanted = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
     with (
         repository.git.start(
             "rev-list",
@@ -72,29 +89,19 @@ def find_pointers(repository: BareRepository, oids: Iterable[str]) -> dict[str, 
         ) as walk,
         repository.git.start("cat-file", "--batch", "--buffer", repository=repository.path, stdin=walk.stdout) as blobs,
     ):
-        for data in _small_blobs(blobs.stdout):
-            pointer = parse_pointer(data)
-            # An empty file needs no object.
-            if pointer is None or pointer[1] == 0:
-                continue
-            oid, size = pointer
-            if found.setdefault(oid, size) != size or size > MAX_OBJECT:
-                raise IntegrityError(
-                    "lfs-pointer",
-                    (f"LFS object {oid}: pointers disagree about its size: {found[oid]} and {size} bytes"),
-                )
+        for blob, data in _small_blobs(blobs.stdout):
+            yield blob, parse_pointer(data)
         walk.finish()
         blobs.finish()
-    return dict(sorted(found.items()))
 
 
-def _small_blobs(stream: BinaryIO) -> Iterator[bytes]:
+def _small_blobs(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
     """The blobs under `MAX_POINTER` bytes in the output of `git cat-file --batch`; larger ones are skipped."""
     while header := stream.readline():
-        _, kind, size = header.split()
+        blob, kind, size = header.split()
         left = int(size)
         if kind == b"blob" and left < MAX_POINTER:
-            yield stream.read(left)
+            yield blob.decode(), stream.read(left)
         else:
             while left and (piece := stream.read(min(left, CHUNK))):
                 left -= len(piece)
@@ -222,17 +229,22 @@ class LfsClient:
             found |= {oid for oid, size in part if "download" in entries[oid].actions and entries[oid].size == size}
         return found
 
-    def openers(self, objects: Sequence[tuple[str, int]]) -> Iterator[tuple[Descriptor, Opener]]:
+    def openers(
+        self, objects: Sequence[tuple[str, int]], lost: list[str] | None = None
+    ) -> Iterator[tuple[Descriptor, Opener]]:
         """Each object with its opener, using one batch request for every `BATCH` objects.
 
-        Raises `NotFoundError` (`lfs-missing`) if the server lacks an object.
+        An object that the server lacks is added to `lost`; without that, raises `NotFoundError` (`lfs-missing`).
         """
         for start in range(0, len(objects), BATCH):
             part = objects[start : start + BATCH]
             entries = self.batch("download", part)
             for oid, size in part:
                 if "download" not in entries[oid].actions:
-                    raise missing_object(oid, self.url, entries[oid].message)
+                    if lost is None or entries[oid].error not in LOST:
+                        raise missing_object(oid, self.url, entries[oid].message)
+                    lost.append(oid)
+                    continue
                 yield lfs_descriptor(oid, size), self._opener(entries[oid], size)
 
     def _opener(self, entry: LfsObject, size: int) -> Opener:
@@ -291,11 +303,14 @@ class LfsClient:
             )
 
 
+PUSH_LOST = "push it to the origin (`git lfs push --all`), or carry the repository without `lfs: true`"
+
+
 def missing_object(oid: str, where: str, message: str = "") -> NotFoundError:
     """The error for an LFS object that its origin does not have."""
     return NotFoundError(
         "lfs-missing",
         f"{where}: LFS object {oid} is missing" + (f": {message}" if message else ""),
-        "push it to the origin (`git lfs push --all`), or carry the repository without `lfs: true`",
+        PUSH_LOST,
         side="origin",
     )

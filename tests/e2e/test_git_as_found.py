@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -15,6 +16,11 @@ from tests.worlds.site import CUT, GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git")]
 
+OFFICER = (
+    "  - {name: officer, role: security-officer, publicKeyFile: officer.pub, "
+    "notBefore: 2026-01-01T00:00:00Z, notAfter: 2036-01-01T00:00:00Z}\n  require:"
+)
+LATER = "2035-01-01T00:00:00Z"
 WHO = "A <a@example.org> 1300000000 +0000"
 # What importers of old have left in commits (fsck calls each by another name), and what none of it does to a reader.
 LINES = (
@@ -119,3 +125,38 @@ def test_a_fault_that_harms_readers_is_refused(site: Site) -> None:
     site.run("lock", "r.request.yaml")
     said = airgap(site, "pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
     said.refused(4, "git-corrupt", "hasDotgit")
+
+
+@pytest.mark.part("git", "git-lfs")
+def test_a_lost_lfs_object_is_left_out_with_a_waiver(site: Site) -> None:
+    work = Work(site.folder / "src")
+    first = work.lfs("lost.bin", b"old")
+    work.lfs("lost.bin", b"new")
+    lost, kept = (hashlib.sha256(content).hexdigest() for content in (b"old", b"new"))
+    objects = work.path / ".git/lfs/objects"
+    (objects / lost[:2] / lost[2:4] / lost).unlink()
+    ask(site, "refs/heads/*", more=", lfs: true")
+    site.run("lock", "r.request.yaml")
+    pull = ("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    airgap(site, *pull).refused(5, "lfs-missing", f"{lost} (lost.bin, commit {first})", "lostLFS", "--partial")
+    # It is left out on purpose only, and everybody is told.
+    ask(site, "refs/heads/*", more=f", lfs: true, lostLFS: [{lost}]")
+    airgap(site, "lock", "r.request.yaml").refused(2, "lfs-left-out", "--partial")
+    [found] = site.run("lock", "r.request.yaml", "--partial")["findings"]
+    assert (found["item"], found["code"], lost in found["detail"]) == ("demo.local/src", "lfs-left-out", True)
+    site.run(*pull)
+    airgap(site, *CUT, "media").refused(3, "finding-not-waived")
+    spec = (
+        f"{{digests: ['{found['digest']}'], checks: [finding], approver: A, reason: x, expires: 2035-01-01T00:00:00Z}}"
+    )
+    site.write("w.yaml", f"{HEAD}kind: Waiver\nmetadata: {{name: w}}\nspec: {spec}\n")
+    site.run("keys", "generate", "officer")
+    site.write("trust.yaml", (site.folder / "trust.yaml").read_text().replace("  require:", OFFICER))
+    site.run("sign", "w.yaml", "--key", "officer.key", "--role", "security-officer")
+    site.run(*CUT, "media", "--waiver", "w.yaml", "--trust", "trust.yaml")
+    done = site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    assert [one["code"] for one in done["findings"]] == ["lfs-left-out"]
+    assert {change["name"] for change in done["changes"]} == {"refs/heads/main", "HEAD", f"lfs/{kept}"}
+    site.run("audit", *GAP, "--receipt", "receipt.json", "--deep")
+    site.run("extract", "store", "demo.local/src", "--to", "out")
+    assert (site.folder / "out/lost.bin").read_bytes() == b"new"

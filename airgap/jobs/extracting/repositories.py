@@ -42,7 +42,8 @@ def write_repository(refs: Refs, to: Path, progress: Progress, *, bare: bool) ->
     progress.start("extract", sum(blob.size for blob in refs.blobs()), 1)
     progress.item(refs.item)
     with staged(to) as partial:
-        work, made = partial / "work", partial / "new"
+        folder = partial.absolute()  # git runs in another one
+        work, made = folder / "work", folder / "new"
         work.mkdir()
         git = Git(work)
         folder = made if bare else made / ".git"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,10 @@ from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
+from airgap.content.lock_finding import LockFinding
 from airgap.content.names import is_url, repository_name
 from airgap.content.ref_name import SERVERS_OWN
+from airgap.kinds.git.left_out import LEFT_OUT, check_left_out, left_out
 from airgap.kinds.git.request import GIT_TYPE, GitRequest, name_complaint
 from airgap.kinds.kind import Kind
 from airgap.resources.references import git_complaint, plain_path_complaint
@@ -38,7 +40,7 @@ class GitKind(Kind[GitRequest]):
     section = "git"
     section_title = "a list of Git repositories"
     request = GitRequest
-    item_fields = ItemFields(frozenset({"refs", "lfs"}), frozenset({"head", "asked"}), {"refs": list})
+    item_fields = ItemFields(frozenset({"refs", "lfs"}), frozenset({"head", "asked", LEFT_OUT}), {"refs": list})
     packed = True
     path_prefixes = ("",)
 
@@ -47,12 +49,12 @@ class GitKind(Kind[GitRequest]):
         return asked.url
 
     def said(self, asked: GitRequest) -> Mapping[str, Any]:
-        """Whether LFS objects are carried."""
-        return {"lfs": asked.lfs}
+        """Which LFS objects are carried."""
+        return {"lfs": asked.lfs, LEFT_OUT: _listed(asked.lost_lfs)}
 
     def pinned(self, item: Item) -> Mapping[str, Any]:
-        """Whether LFS objects are carried."""
-        return {"lfs": item.lfs}
+        """Which LFS objects are carried."""
+        return {"lfs": item.lfs, LEFT_OUT: _listed(left_out(item))}
 
     def unwritten(self, asked: GitRequest, reach: Reach) -> Mapping[str, str | list[str]]:
         """The names and patterns."""
@@ -60,7 +62,7 @@ class GitKind(Kind[GitRequest]):
 
     def resolve(self, asked: GitRequest, reach: Reach) -> Item:
         """Pins refs."""
-        return _packer(reach.spool, reach).resolve(asked)
+        return _packer(reach.spool, reach).resolve(asked, partial=reach.partial)
 
     def pack(self, item: Item, target: Target, work: Path, reach: Reach) -> Descriptor:
         """Makes the graph in `target`. A relative path in a lock is relative to its folder."""
@@ -79,6 +81,13 @@ class GitKind(Kind[GitRequest]):
             raise InputError("bad-lock", error.what, LOCK_AGAIN) from error
         if item.head not in ("", *item.refs):
             raise InputError("bad-lock", f"{where}: head: {item.head[:200]!r} is none of its refs", LOCK_AGAIN)
+        if LEFT_OUT in item.more:
+            check_left_out(item, where)
+
+    def findings(self, item: Item) -> list[LockFinding]:
+        """The LFS objects that are left out."""
+        what = "this LFS object is not carried: the request says that its origin has lost it"
+        return [LockFinding(item.name, "lfs-left-out", f"{oid}: {what}") for oid in left_out(item)]
 
     def check_content(self, item: Item, root: Descriptor, source: Source) -> list[str]:
         """Unpacks the bundle for real; needs no network."""
@@ -166,6 +175,10 @@ class GitKind(Kind[GitRequest]):
             for ref in sorted(old.keys() | new.keys())
             if old.get(ref) != new.get(ref)
         ]
+
+
+def _listed(oids: Sequence[str]) -> str:
+    return ", ".join(sorted(oids)) or "none"
 
 
 def _packer(work: Path, reach: Reach) -> GitPacker:

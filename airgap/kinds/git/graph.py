@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 
@@ -14,6 +14,7 @@ from airgap.content.forms import Refs
 from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target, read_node, read_verified
 from airgap.content.item import Item
 from airgap.content.names import is_url, repository_name, without_git
+from airgap.kinds.git.left_out import LEFT_OUT, is_lfs_oid, left_out
 from airgap.kinds.git.request import GIT_TYPE
 from airgap.tools.git_refs import check_refs, is_oid
 from airgap.tools.lfs import LFS_TYPE
@@ -31,6 +32,7 @@ def put_graph(target: Target, item: Item, bundles: Sequence[Descriptor], lfs: Se
         "lfs": [{"oid": layer.digest.hex, "size": layer.size} for layer in lfs],
         "prerequisites": [],
         "refs": dict(item.refs),
+        **({"lost": list(left_out(item))} if left_out(item) else {}),
     }
     described = _put(target, CONFIG_TYPE, canonical(config))
     manifest = {
@@ -57,7 +59,7 @@ def original_name(item: Item) -> str:
 def git_form(item: Item, root: Descriptor, source: Source) -> Refs:
     """A packed repository as `Refs`. Raises `IntegrityError` (`bad-git-graph`, …), `NotAsLockedError`."""
     found = git_refs(item.name, root, source)
-    _compare(item, found.refs, found.head, found.lfs)
+    _compare(item, found)
     return replace(found, original=original_name(item), whole_lfs=bool(item.lfs))
 
 
@@ -75,7 +77,8 @@ def git_refs(name: str, root: Descriptor, source: Source) -> Refs:
         refs = check_refs(document["refs"], name, IntegrityError)
         head = document["head"]
         named = [(entry["oid"], entry["size"]) for entry in document["lfs"]]
-        unknown = set(document) - {"head", "lfs", "prerequisites", "refs"}
+        lost = tuple(document.get("lost", ()))
+        unknown = set(document) - {"head", "lfs", "lost", "prerequisites", "refs"}
         whole = all(is_oid(oid) for oid in document["prerequisites"])
     except (KeyError, TypeError, AttributeError, IntegrityError) as error:
         why = error.what if isinstance(error, IntegrityError) else str(error)
@@ -84,20 +87,24 @@ def git_refs(name: str, root: Descriptor, source: Source) -> Refs:
         raise _bad_graph(root, "it has parts that this version of airgap does not know")
     if named != [(layer.digest.hex, layer.size) for layer in lfs]:
         raise _bad_graph(root, "its LFS objects differ from those in its config")
+    if not all(isinstance(oid, str) and is_lfs_oid(oid) for oid in lost):
+        raise _bad_graph(root, "an LFS object that it has lost is none")
     if not whole or head not in ("", *refs) or bool(refs) != bool(bundles):
         raise _bad_graph(root, "its refs, head and bundles are inconsistent")
-    return Refs(name, without_git(name), refs, head, bundles, lfs, source, root, whole_lfs=bool(lfs))
+    return Refs(name, without_git(name), refs, head, bundles, lfs, source, root, bool(lfs), lost)
 
 
-def _compare(item: Item, refs: Mapping[str, str], head: str, lfs: Sequence[Descriptor]) -> None:
+def _compare(item: Item, found: Refs) -> None:
     """Compares what a graph says of itself with the lock. Raises `NotAsLockedError`."""
-    for name in sorted(refs.keys() | item.refs.keys()):
-        if refs.get(name) != item.refs.get(name):
-            raise not_as_locked(item, f"refs: {name}", refs.get(name), item.refs.get(name))
-    if head != item.head:
-        raise not_as_locked(item, "head", head, item.head)
-    if lfs and not item.lfs:
-        raise not_as_locked(item, "lfs", f"{len(lfs)} LFS objects", "")
+    for name in sorted(found.refs.keys() | item.refs.keys()):
+        if found.refs.get(name) != item.refs.get(name):
+            raise not_as_locked(item, f"refs: {name}", found.refs.get(name), item.refs.get(name))
+    if found.head != item.head:
+        raise not_as_locked(item, "head", found.head, item.head)
+    if found.lfs and not item.lfs:
+        raise not_as_locked(item, "lfs", f"{len(found.lfs)} LFS objects", "")
+    if found.lost_lfs != left_out(item):
+        raise not_as_locked(item, LEFT_OUT, ", ".join(found.lost_lfs), ", ".join(left_out(item)))
 
 
 def _bad_graph(root: Descriptor, why: str) -> IntegrityError:

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.base.disk import disk_errors, locked
-from airgap.base.errors import AirgapError, InputError, IntegrityError, ObjectGoneError, UpstreamError
+from airgap.base.errors import (
+    AirgapError,
+    InputError,
+    IntegrityError,
+    NotFoundError,
+    ObjectGoneError,
+    UpstreamError,
+    WrongItemError,
+)
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Refs
 from airgap.content.graph import Descriptor, Opener, Source, Target
 from airgap.content.item import Item
 from airgap.kinds.git.graph import BUNDLE_TYPE, git_form, put_graph
+from airgap.kinds.git.left_out import LEFT_OUT, left_out
 from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
 from airgap.kinds.git.submodules import submodules
 from airgap.net.http import Client, Fixed
@@ -32,13 +41,16 @@ from airgap.tools.git_content import differences
 from airgap.tools.git_refs import check_refs, object_format
 from airgap.tools.git_remote import authorization, check_url, git_remote
 from airgap.tools.git_repository import BareRepository, list_refs
-from airgap.tools.lfs import LfsClient, endpoint, find_pointers, lfs_descriptor
+from airgap.tools.lfs import PUSH_LOST, LfsClient, endpoint, find_pointers, lfs_descriptor
+from airgap.tools.lfs_places import find_places
 
 if TYPE_CHECKING:
     from airgap.kinds.git.request import GitRequest
 
 MAX_SHOWN = 10
 """Submodules that a note lists."""
+MAX_LOST = 5
+"""LFS objects whose file and commit a message names."""
 MAX_LFS = 19_000
 """LFS objects of one repository: the layers of one manifest, which holds 4 MiB."""
 
@@ -68,12 +80,17 @@ class GitPacker:
     def _git(self) -> Git:
         return Git(self._workdir)
 
-    def resolve(self, request: GitRequest) -> Item:
+    def resolve(self, request: GitRequest, *, partial: bool = False) -> Item:
         """Asks the source for its refs and pins those that the request names. An empty repository has none.
 
-        Raises `InputError` (`git-no-ref`, `git-shallow`, `git-partial`, `bad-url`), `UpstreamError`.
+        `partial` allows that LFS objects are left out. Raises `InputError` (`git-no-ref`, `git-shallow`, `git-partial`,
+        `bad-url`, `lfs-left-out`), `UpstreamError`.
         """
         where = request.where or f"git {request.name!r}"
+        if request.lost_lfs and not partial:
+            raise WrongItemError(
+                "lfs-left-out", f"{where}: {len(request.lost_lfs)} LFS objects are left out as lost (lostLFS)"
+            )
         remote = self._remote(request.url, where)
         present, head, _ = list_refs(self._git, remote)
         if remote.url.startswith("/"):
@@ -90,6 +107,7 @@ class GitPacker:
             refs=refs,
             head=head if head in refs else "",
             lfs=request.lfs,
+            more={LEFT_OUT: sorted(request.lost_lfs)} if request.lost_lfs else {},
         )
 
     def pack(self, item: Item, target: Target) -> Descriptor:
@@ -233,21 +251,40 @@ class GitPacker:
                 f"{item.name}: {len(pointers)} LFS objects, at most {MAX_LFS}",
                 "split its refs over several items",
             )
-        layers = [lfs_descriptor(oid, size) for oid, size in pointers.items()]
+        without = set(left_out(item))
+        layers = [lfs_descriptor(oid, size) for oid, size in pointers.items() if oid not in without]
         missing = [layer for layer in layers if not target.has(layer)]
+        lost: list[str] = []
         if remote.url.startswith("/"):
             folder = check_whole_source(self._git, remote.url)
-            openers: Iterable[tuple[Descriptor, Opener]] = local_objects(folder, missing)
+            openers: Iterable[tuple[Descriptor, Opener]] = local_objects(folder, missing, lost)
         else:
             client = self._lfs_client(item, remote, repository)
-            openers = client.openers([(layer.digest.hex, layer.size) for layer in missing])
+            openers = client.openers([(layer.digest.hex, layer.size) for layer in missing], lost)
 
         def put(pair: tuple[Descriptor, Opener]) -> None:
             target.put(*pair)
             self._progress.advance(pair[0].size)
 
         parallel(self._jobs, put, openers)
+        if lost:
+            raise self._lost(item, remote, repository, sorted(lost))
         return layers
+
+    def _lost(self, item: Item, remote: Remote, repository: BareRepository, lost: Sequence[str]) -> NotFoundError:
+        """The error for LFS objects that the origin does not have, with the file and the commit of some of them."""
+        places = find_places(repository, item.refs.values(), lost[:MAX_LOST])
+        shown = "; ".join(f"{oid} ({places[oid]})" if oid in places else oid for oid in lost[:MAX_LOST])
+        more = f"; and {len(lost) - MAX_LOST} more" if len(lost) > MAX_LOST else ""
+        many = "LFS object is missing" if len(lost) == 1 else f"{len(lost)} LFS objects are missing"
+        fetch = "; run `git lfs fetch --all` there" if remote.url.startswith("/") else ""
+        return NotFoundError(
+            "lfs-missing",
+            f"{remote.url}: {many}: {shown}{more}{fetch}",
+            f"{PUSH_LOST}. If it is lost for good: list it under `lostLFS` of the repository in the request, and run "
+            "`airgap lock --partial`; it becomes a finding, which a waiver has to accept",
+            side="origin",
+        )
 
     def _lfs_client(self, item: Item, remote: Remote, repository: BareRepository) -> LfsClient:
         """The LFS server: that of `.lfsconfig` on the default branch, or else the repository's own."""

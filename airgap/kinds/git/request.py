@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from airgap.content.names import claimed_place, is_url, without_git
+from airgap.kinds.git.left_out import is_lfs_oid
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME, RELATIVE
 from airgap.resources.problems import quoted
@@ -24,6 +25,11 @@ def name_complaint(name: str) -> str:
     if usual and not complaint and usual != without_git(name):
         return f"got {quoted(name)}, expected {quoted(usual)}: inside, a local repository is stored under its name"
     return complaint
+
+
+def oid_complaint(oid: str) -> str:
+    """Checks the id of an LFS object."""
+    return "" if is_lfs_oid(oid) else f"got {quoted(oid)}, expected 64 lower-case hex digits"
 
 
 @spec_map("a map with the repository's url")
@@ -46,6 +52,17 @@ class GitRequest:
         default=("refs/heads/*", "refs/tags/*"),
     )
     lfs: bool = spec(Flag(), "true: also carry the LFS objects that the refs reach.", default=False)
+    lost_lfs: tuple[str, ...] = spec(
+        ListOf(
+            Text("the id of an LFS object, 64 lower-case hex digits", least=1, complaint=oid_complaint),
+            "a list of ids of LFS objects",
+            unique=True,
+        ),
+        "With `lfs: true`: objects that the origin has lost for good. Everything else is carried. `airgap lock "
+        "--partial` makes each a finding, which a waiver has to accept.",
+        default=(),
+        name="lostLFS",
+    )
     where: str = given("where", default="")
 
     def checked(self, at: Place) -> GitRequest:
@@ -54,6 +71,8 @@ class GitRequest:
         at.bad(complaint, "url")
         if complaint:
             return self
+        if self.lost_lfs and not self.lfs:
+            at.bad("is only for a repository with 'lfs: true'", "lostLFS")
         url = self.url if "://" in self.url else str(at.reader.path((*at.steps, "url"), self.url))
         name = self.name or without_git(PurePosixPath(url).name)
         if not re.match(r"\S{1,300}\Z", name):

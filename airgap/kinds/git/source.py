@@ -16,7 +16,7 @@ from airgap.content.graph import Descriptor, Opener
 from airgap.content.ref_name import pattern_fault
 from airgap.tools.git import Git
 from airgap.tools.git_refs import check_refs
-from airgap.tools.lfs import missing_object, object_path
+from airgap.tools.lfs import object_path
 
 # The refs that forges keep besides branches and tags. A pattern such as `refs/*` does not match them; one that begins
 # with such a prefix does.
@@ -139,13 +139,14 @@ def check_whole_source(git: Git, path: str) -> Path:
     return Path(folder)
 
 
-def local_objects(folder: Path, wanted: Sequence[Descriptor]) -> Iterator[tuple[Descriptor, Opener]]:
-    """Each LFS object with its opener, from the `.git` folder of a repository at a path."""
+def local_objects(folder: Path, wanted: Sequence[Descriptor], lost: list[str]) -> Iterator[tuple[Descriptor, Opener]]:
+    """Each LFS object with its opener, from the `.git` folder of a repository at a path. Absent ones go to `lost`."""
     for descriptor in wanted:
         path = object_path(folder, descriptor.digest.hex)
-        if not path.is_file():
-            raise missing_object(descriptor.digest.hex, str(folder), "run `git lfs fetch --all` there")
-        yield descriptor, file_opener(path)
+        if path.is_file():
+            yield descriptor, file_opener(path)
+        else:
+            lost.append(descriptor.digest.hex)
 
 
 def file_opener(path: Path) -> Opener:
