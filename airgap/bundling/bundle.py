@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
@@ -19,6 +19,7 @@ from airgap.bundling.gate import check_findings, check_pulled, check_scanned
 from airgap.content.graph import Descriptor, Node, by_platform, walk
 from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery import readme as people
 from airgap.delivery.index import (
     EVIDENCE_NAME,
@@ -143,11 +144,53 @@ def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundErro
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A delivery before its first byte is written: its content, its volumes, and its evidence."""
+
+    order: BundleOrder
+    selected: Selected
+    plan: Plan
+    evidence: bytes
+    statements: tuple[tuple[str, Digest], ...]
+
+    @property
+    def volume_bytes(self) -> int:
+        """The bytes of all volumes."""
+        return sum(volume.size for volume in self.plan.volumes)
+
+    def sizes(self, layout: Layout) -> list[tuple[Item, ItemSize]]:
+        """What each item takes, in the order of the locks."""
+        tally = Tally()
+        return [(item, tally.add(item_blobs(item, root, layout))) for item, root in self.selected.roots]
+
+
+def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now: datetime) -> Prepared:
+    """Finds all content of the locks, checks what the records say about it, and plans the volumes. Writes nothing.
+
+    A lock that is named twice counts once. Raises `InputError`, `PolicyError`, `IntegrityError`, `StoreError`.
+    """
+    if wrong := stream_complaint(order.stream):
+        raise InputError("bad-stream", wrong, "give the stream a shorter name with `--stream`")
+    order = replace(order, locks=tuple({lock.digest: lock for lock in order.locks}.values()))
+    _check_names(order.locks)
+    selected = select(order.locks, layout)
+    found = {item.name: root.digest for item, root in selected.roots}
+    check_pulled(order.locks, found, records)
+    check_scanned(order.locks, found, records, now, demanded=_judged(order, records, role))
+    given = [one.waiver for one in order.waivers]
+    check_findings(order.locks, records, given, now, unscanned=order.unscanned)
+    named = [(item.name, root) for item, root in selected.roots]
+    plan = plan_volumes(selected.blobs, named, order.volume_size)
+    evidence, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots, order.waivers)
+    return Prepared(order, selected, plan, evidence, statements)
+
+
 def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: Signatory, progress: Progress) -> Cut:
     """Cuts a delivery into `order.folder`; continues an interrupted one.
 
-    1. Find all content of the locks, and the pull statements and verdicts about it.
-    2. Plan the volumes.
+    1. and 2. Find all content of the locks, with the pull statements and verdicts about it; plan the volumes
+       (`prepare`).
     3. Check the free space.
     4. Write the volumes, hashing each blob.
     5. Write the evidence.
@@ -156,34 +199,21 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
 
     From step 3 on, the folder is locked: no other process cuts into it.
     """
-    # 1. The content. A lock that is named twice counts once.
-    if wrong := stream_complaint(order.stream):
-        raise InputError("bad-stream", wrong, "give the stream a shorter name with `--stream`")
-    order = replace(order, locks=tuple({lock.digest: lock for lock in order.locks}.values()))
-    _check_names(order.locks)
-    selected = select(order.locks, layout)
-    found = {item.name: root.digest for item, root in selected.roots}
-    check_pulled(order.locks, found, records)
-    judged = _judged(order, records, station)
-    check_scanned(order.locks, found, records, station.clock(), demanded=judged)
-    given = [one.waiver for one in order.waivers]
-    check_findings(order.locks, records, given, station.clock(), unscanned=order.unscanned)
-    # 2. Its place in the volumes.
-    named = [(item.name, root) for item, root in selected.roots]
-    plan = plan_volumes(selected.blobs, named, order.volume_size)
-    evidence_bytes, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots, order.waivers)
+    # 1. and 2. The content, and its place in the volumes.
+    prepared = prepare(order, layout, records, station.role, station.clock())
+    order, selected, plan = prepared.order, prepared.selected, prepared.plan
     with held(order.folder):
         # 3. Free space.
         journal = BundleJournal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
         check_unlinked(order.folder, (SIGNATURES,), "empty the folder, or pass a new one")
-        total = sum(volume.size for volume in plan.volumes)
+        total = prepared.volume_bytes
         done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
-        check_free(order.folder, total - done + len(evidence_bytes) + SLACK, "the delivery")
+        check_free(order.folder, total - done + len(prepared.evidence) + SLACK, "the delivery")
         # 4. Volumes.
         progress.start("bundle", total, len(plan.volumes))
         volumes = write_volumes(plan, layout, order.folder, journal, progress, _damage(layout, selected))
         # 5. Evidence.
-        evidence = _write(order.folder, EVIDENCE_NAME, evidence_bytes)
+        evidence = _write(order.folder, EVIDENCE_NAME, prepared.evidence)
         # 6. The journey.
         now = station.clock()
         contents = Contents(
@@ -200,7 +230,7 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
             sovereign=order.sovereign,
             created=made,
             expires=made + order.life,
-            evidence=Evidence(evidence, statements),
+            evidence=Evidence(evidence, prepared.statements),
         )
         # 7. Signature first, index last: a folder with AIRGAP.json is a complete delivery.
         index = Index(contents, journey)
@@ -217,9 +247,9 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
         return Cut(index, Digest.of(data), order.folder.joinpath(*names))
 
 
-def _judged(order: BundleOrder, records: Records, station: Signatory) -> bool:
+def _judged(order: BundleOrder, records: Records, role: str) -> bool:
     """True if each lock must have a verdict: a station cuts it, or a policy was applied in this store before."""
-    return not order.unscanned and (station.role == "station" or records.has("verdict"))
+    return not order.unscanned and (role == "station" or records.has("verdict"))
 
 
 def _named(number: int, plan: Plan) -> str:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from airgap.base.disk import check_free
 from airgap.base.errors import InputError, TrustError
 from airgap.base.places import check_folder
-from airgap.bundling.bundle import DEFAULT_LIFE, BundleOrder, Cut, cut_delivery, select
+from airgap.bundling.bundle import DEFAULT_LIFE, SLACK, BundleOrder, Cut, cut_delivery, prepare, select
 from airgap.bundling.evidence import Approved, beside, read_approval
+from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
+from airgap.content.sizes import ItemSize
+from airgap.delivery.index import volume_name
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
@@ -30,8 +35,8 @@ class BundleOptions:
 
     locks: tuple[Path, ...]
     store: Path
-    to: Path
-    """The delivery's folder: empty, absent, or with an unfinished delivery of the same content."""
+    to: Path | None
+    """The delivery's folder: empty, absent, or with an unfinished one of the same content. A dry run needs none."""
     sovereign: str
     """The name of the Sovereign that may accept it."""
     key: str | None
@@ -55,6 +60,41 @@ class BundleOptions:
     """Waivers of findings in locks without a verdict, each with its approval next to it; they require `trust`."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedBundle:
+    """The delivery that a bundle would cut."""
+
+    volumes: tuple[tuple[str, int], ...]
+    """Name and bytes of each."""
+    evidence: int
+    """Bytes of evidence.tar."""
+    items: tuple[tuple[Item, ItemSize], ...]
+    """What each item takes, in the order of the locks."""
+
+    @property
+    def bytes(self) -> int:
+        """What the medium takes, besides the index, the signatures and the texts for people."""
+        return sum(size for _, size in self.volumes) + self.evidence
+
+
+def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBundle:
+    """The delivery that `bundle` would cut, after the same checks of locks, content and records. Writes nothing.
+
+    Needs no key. Hashes no layer: damage in the store shows when it is cut. With `to`, checks the place and the free
+    space. Raises as `bundle`.
+    """
+    locks, trust = _locks(options), _trust(options)
+    layout, records = Layout(options.store), store_records(options.store)
+    order = _order(options, locks, trust, surroundings)
+    check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
+    prepared = prepare(order, layout, records, options.role, surroundings.clock())
+    if options.to is not None:
+        check_free(options.to, prepared.volume_bytes + len(prepared.evidence) + SLACK, "the delivery")
+    many = len(prepared.plan.volumes)
+    volumes = tuple((volume_name(n, many), volume.size) for n, volume in enumerate(prepared.plan.volumes, 1))
+    return PlannedBundle(volumes, len(prepared.evidence), tuple(prepared.sizes(layout)))
+
+
 def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     """Cuts a signed delivery; continues where an interrupted run stopped.
 
@@ -65,10 +105,28 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     Raises `InputError`, `PolicyError`, `IntegrityError`, `TrustError`, `StoreError`.
     """
     # 1.
-    locks = tuple(read_lock(path) for path in options.locks)
-    check_folder(options.to, "--to")
+    locks = _locks(options)
     layout, records = Layout(options.store), store_records(options.store)
     # 2.
+    trust = _trust(options)
+    signatory = signatory_of(options.key, options.role, records, surroundings, trust)
+    # 3.
+    order = _order(options, locks, trust, surroundings)
+    # 4.
+    check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
+    # 5.
+    return cut_delivery(order, layout, records, signatory, surroundings.progress())
+
+
+def _locks(options: BundleOptions) -> tuple[Lock, ...]:
+    """The locks. Checks that the delivery can be written, if a place for it is named."""
+    locks = tuple(read_lock(path) for path in options.locks)
+    if options.to is not None:
+        check_folder(options.to, "--to")
+    return locks
+
+
+def _trust(options: BundleOptions) -> Trust | None:
     trust = None if options.trust is None else load_trust(options.trust)
     if trust is not None and trust.sovereign != options.sovereign:
         raise TrustError(
@@ -76,13 +134,18 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
             f"{options.trust}: the Trust resource is for {trust.sovereign!r}, the delivery for {options.sovereign!r}",
             "pass the Trust resource of the receiving side",
         )
-    signatory = signatory_of(options.key, options.role, records, surroundings, trust)
-    # 3.
+    return trust
+
+
+def _order(
+    options: BundleOptions, locks: tuple[Lock, ...], trust: Trust | None, surroundings: Surroundings
+) -> BundleOrder:
+    """What is cut, with the approvals, the trust roots and the waivers to include. Says what the locks lack."""
     approvals = [*options.approvals, *(path for lock in options.locks for path in beside(lock))]
     order = BundleOrder(
         locks,
         options.sovereign,
-        options.to,
+        options.to or Path(),
         options.stream,
         options.volume_size,
         options.life,
@@ -94,10 +157,7 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     for lock in locks:
         if lock.findings:
             surroundings.note(f"note: {finding_note(lock.name, lock.findings)}")
-    # 4.
-    check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
-    # 5.
-    return cut_delivery(order, layout, records, signatory, surroundings.progress())
+    return order
 
 
 def _waivers(options: BundleOptions, trust: Trust | None, surroundings: Surroundings) -> list[Approved]:

@@ -6,13 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from airgap.acceptance.open import evidence_files
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected, recognized
 from airgap.base.strict_json import parse_json
+from airgap.content.graph import ANNOTATION_PLATFORMS, OCI_MANIFEST, Descriptor, Node, by_platform, read_node, walk
+from airgap.content.item import Item
 from airgap.content.lock import MAX_LOCK, Lock
+from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery.index import INDEX_NAME, Index
-from airgap.delivery.read import open_media
+from airgap.delivery.read import Media, Volumes, open_media
+from airgap.kinds.table import kind_of, kind_of_type
 from airgap.store.layout import Layout
 
 
@@ -21,12 +26,14 @@ class Listed:
     """An item of a lock, a delivery or a store, with the fields that are known there."""
 
     kind: str
-    """`""` in a store."""
+    """In a store, the kind of the graph; `""` for one that cannot be read."""
     name: str
     digest: str
     """The digest of its root; `""` where the lock does not know it yet."""
     bytes: int
-    """0 where it is not known."""
+    """Of all blobs of the item; in a store, without what is attached. 0 where it is not known: for Git in a lock."""
+    shared: int = 0
+    """Those of them that items before it have, too. A lock does not tell it of images."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape of `airgap ls`."""
@@ -65,14 +72,60 @@ def _unknown(thing: Path, data: bytes) -> InputError:
 
 
 def items(thing: Path) -> list[Listed]:
-    """The items of a lock, a delivery or a store.
+    """The items of a lock, a delivery or a store. Reads manifests, and verifies no signature.
 
     Raises `InputError` (`unknown-thing`) for another file, `IntegrityError`, `StoreError`.
     """
     if not thing.is_dir():
-        lock = lock_of(*read_thing(thing), thing)
-        return [Listed(i.kind, i.name, str(i.root.digest) if i.root else "", i.bytes) for i in lock.items]
+        return [_locked(item) for item in lock_of(*read_thing(thing), thing).items]
     if (thing / INDEX_NAME).exists():
-        index = Index.decode(open_media([thing]).index_bytes)
-        return [Listed(r.kind, r.item, str(r.digest), 0) for r in index.contents.roots]
-    return [Listed("", name, str(root.digest), 0) for name, root in Layout(thing).roots()]
+        return _delivered(thing)
+    layout, tally = Layout(thing), Tally()
+    return [_stored(name, root, layout, tally) for name, root in layout.roots()]
+
+
+def _locked(item: Item) -> Listed:
+    blobs = kind_of(item).blobs(item)
+    size = item.bytes if blobs is None else Tally().add(blobs).bytes
+    return Listed(item.kind, item.name, str(item.root.digest) if item.root else "", size)
+
+
+def _delivered(folder: Path) -> list[Listed]:
+    """By the locks and the manifests, which are in the first volume; without it, by the locks alone."""
+    media = open_media([folder])
+    index = Index.decode(media.index_bytes)
+    volumes, tally = Volumes(index.contents, media.folders), Tally()
+    locked = _locked_items(media, index)
+    rows = []
+    for one in index.contents.roots:
+        item = locked.get(one.item)
+        root = Descriptor(OCI_MANIFEST, one.digest, index.contents.size(one.digest))
+        size = ItemSize(0, 0)
+        if item is not None:
+            try:
+                size = tally.add(item_blobs(item, item.root or root, volumes))
+            except AirgapError:
+                size = ItemSize(_locked(item).bytes, _locked(item).bytes)
+        rows.append(Listed(one.kind, one.item, str(one.digest), size.bytes, size.shared))
+    return rows
+
+
+def _locked_items(media: Media, index: Index) -> dict[str, Item]:
+    """The items of the locks in the evidence, by name; none if it is on another disc, or damaged."""
+    try:
+        files = evidence_files(media, index)
+        locks = [Lock.decode(data, name) for name, data in files.items() if name.startswith("locks/")]
+    except AirgapError:
+        return {}
+    return {item.name: item for lock in locks for item in lock.items}
+
+
+def _stored(name: str, root: Descriptor, layout: Layout, tally: Tally) -> Listed:
+    platforms = tuple(filter(None, root.annotations.get(ANNOTATION_PLATFORMS, "").split(",")))
+    try:
+        node = read_node(layout, root)
+        found = [*walk(layout, root, by_platform(platforms))]
+    except AirgapError:
+        return Listed("", name, str(root.digest), 0)
+    size = tally.add(one.descriptor if isinstance(one, Node) else one for one in found)
+    return Listed(kind_of_type(node.artifact_type).name, name, str(root.digest), size.bytes, size.shared)

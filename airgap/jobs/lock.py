@@ -20,6 +20,7 @@ from airgap.base.progress import Progress
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import LockFinding
+from airgap.content.sizes import Tally
 from airgap.jobs.lock_partial import can_be_left_out, hinted, left_out, unusable
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in
@@ -61,6 +62,20 @@ class LockResult:
     before: Lock | None
     lock: Lock
     changes: list[dict[str, str]]
+    size: LockSize
+
+
+@dataclass(frozen=True, slots=True)
+class LockSize:
+    """What the items of a lock take on a medium."""
+
+    bytes: int
+    """Each blob once. If `exact` is false, items that were kept share blobs that are counted for each."""
+    apart: int
+    """The sum of the items, each by itself."""
+    exact: bool
+    unmeasured: int
+    """Items whose size only `pull` finds: Git repositories."""
 
 
 def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
@@ -105,7 +120,7 @@ def lock(options: LockOptions, surroundings: Surroundings) -> LockResult:
     data = encoded(made.lock, output)
     if not options.check:
         write_durably(output, data)
-    return LockResult(output, before, made.lock, changes)
+    return LockResult(output, before, made.lock, changes, made.size)
 
 
 def encoded(lock: Lock, where: Path) -> bytes:
@@ -134,6 +149,7 @@ class Locked:
 
     lock: Lock
     notes: tuple[str, ...]
+    size: LockSize
 
 
 def make_lock(
@@ -184,13 +200,27 @@ def make_lock(
         return replace(item, source=source, asked=kind.unwritten(asked, reach))
 
     results = parallel(jobs, one, entries)
-    raise_all(hinted([result for result in results if isinstance(result, AirgapError)]))
+    failed = [result for result in results if isinstance(result, AirgapError)]
+    raise_all(hinted(failed) if len(failed) < len(results) else failed)
     absent = [result for result in results if isinstance(result, LockFinding)]
     if absent and len(absent) == len(results):
         what = f"none of {len(absent)} items can be locked; the first: {absent[0].item}: {absent[0].detail}"
         raise InputError("nothing-to-lock", what, "run it without --partial, which shows every mistake with its place")
     lock = Lock.of(request.name, [result for result in results if isinstance(result, Item)], [*findings, *absent])
-    return Locked(lock, (*sorted(edited), *(note for item in lock.items for note in kind_of(item).notes(item))))
+    notes = (note for item in lock.items for note in kind_of(item).notes(item))
+    return Locked(lock, (*sorted(edited), *notes), _measure(lock, reach))
+
+
+def _measure(lock: Lock, reach: Reach) -> LockSize:
+    """The size of all items, each blob once as far as this run has read what items consist of."""
+    tally, apart, unread, unmeasured = Tally(), 0, 0, 0
+    for item in lock.items:
+        blobs = kind_of(item).blobs(item) or reach.blobs.get(item.name)
+        size = tally.add(blobs) if blobs is not None else tally.add_unread(item.bytes)
+        apart += size.bytes
+        unread += blobs is None and item.root is not None
+        unmeasured += item.root is None
+    return LockSize(tally.total, apart, unread == 0 or len(lock.items) == 1, unmeasured)
 
 
 def raise_all(errors: list[AirgapError]) -> None:

@@ -27,6 +27,7 @@ from airgap.content.graph import (
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
+from airgap.content.sizes import Tally, item_blobs
 from airgap.jobs.lock import raise_all
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in
@@ -111,6 +112,17 @@ def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
         if options.upstreams is not None:
             raise
         raise _with_upstreams(error) from error
+
+
+def size_of(results: Sequence[Pulled], store: Path) -> int:
+    """Bytes of everything that was fetched or found, each blob once. What failed counts as far as it is known."""
+    layout, tally = Layout(store), Tally()
+    for result in results:
+        try:
+            tally.add(item_blobs(result.item, result.root, layout))
+        except AirgapError:
+            tally.add_unread(result.bytes)
+    return tally.total
 
 
 def _with_upstreams(error: AirgapError) -> AirgapError:

@@ -211,6 +211,7 @@ class ChartKind(RegistryKind[ChartRequest]):
         nodes, blobs = measure(located.source, located.root)
         attached = sort_attached(find_attached(located.finder, nodes), nodes.keys(), located.source)
         blobs |= attached.blobs
+        reach.blobs[asked.name] = tuple(blobs.values())
         return Item(
             name=asked.name,
             kind="chart",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.errors import DamageError, InputError
-from airgap.content.bound import LOCK_AGAIN, check_derived, not_as_locked
+from airgap.content.bound import LOCK_AGAIN, check_derived, measure, not_as_locked
 from airgap.content.forms import Tree, named_layers
 from airgap.content.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descriptor, Opener, Source
 from airgap.content.item import Item, LockedFile
@@ -173,6 +173,11 @@ class FileKind(Kind[FileRequest]):
     def inside(self, item: Item) -> str:
         """The path in the bucket."""
         return item.path
+
+    def blobs(self, item: Item) -> Sequence[Descriptor]:
+        """Manifest, config and files."""
+        memory, root = _graph(_file(item))
+        return tuple(measure(memory, root)[1].values())
 
     def source(self, item: Item, reach: Reach) -> Source:
         """The source: the manifest from memory, the file from its place."""

@@ -126,6 +126,7 @@ class ImageKind(RegistryKind[ImageRequest]):
             raise about_children(error, located.source, located.root, asked.platforms) from error
         attached = sort_attached(find_attached(located.finder, nodes), nodes.keys(), located.source)
         blobs |= attached.blobs
+        reach.blobs[asked.name] = tuple(blobs.values())
         return Item(
             name=asked.name,
             kind="image",

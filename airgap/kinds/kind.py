@@ -88,6 +88,10 @@ class Kind(Protocol[Asked_contra]):
         """Checks an item of a lock beyond `item_fields`. Raises `InputError` (`bad-lock`)."""
         return
 
+    def blobs(self, item: Item) -> Sequence[Descriptor] | None:
+        """Every blob of an item, as its lock alone tells; `None` if only its graph does."""
+        return None
+
     def findings(self, item: Item) -> Sequence[LockFinding]:
         """What the item lacks of what was asked, as its own fields tell: only `lock --partial` makes such items."""
         return ()

@@ -22,7 +22,7 @@ from airgap.base.errors import InputError, IntegrityError, TooLargeError, WrongI
 from airgap.base.parallel import parallel
 from airgap.base.secrets import read_secret
 from airgap.base.streams import read_limited
-from airgap.content.bound import LOCK_AGAIN, check_derived, not_as_locked
+from airgap.content.bound import LOCK_AGAIN, check_derived, measure, not_as_locked
 from airgap.content.forms import Tree, named_layers
 from airgap.content.graph import Descriptor, Opener, Source
 from airgap.content.item import Item, LockedFile
@@ -276,6 +276,11 @@ class ModelKind(Kind[ModelRequest]):
             licence=licence,
             files=tuple(sorted(files, key=lambda file: file.path)),
         )
+
+    def blobs(self, item: Item) -> Sequence[Descriptor]:
+        """Manifest, config and files."""
+        memory, root = graph(item.name, item.files)
+        return tuple(measure(memory, root)[1].values())
 
     def source(self, item: Item, reach: Reach) -> Source:
         """The source: the manifest from memory, the files from their places."""

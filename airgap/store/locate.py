@@ -88,6 +88,8 @@ class Reach:
     proxies: Mapping[str, str] = field(default_factory=dict)
     hub_endpoint: str = "https://huggingface.co"
     jobs: int = 4
+    blobs: dict[str, Sequence[Descriptor]] = field(default_factory=dict)
+    """All blobs of what was resolved in this run, by item name, where the lock alone does not tell them."""
     partial: bool = False
     """True for `lock --partial`: a kind may pin an item that lacks something, and say so in `Kind.findings`."""
     _registries: dict[str, RegistryClient] = field(default_factory=dict)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_approval, add_key, add_signer_trust, add_store, command, number, resource_name, size
-from airgap.cli.words import count, human
+from airgap.cli.words import count, human, table
+
+if TYPE_CHECKING:
+    from airgap.jobs.bundle import BundleOptions
+
+MAX_SHOWN = 20
+"""The largest items that a dry run lists; --json lists all."""
 
 
 def add(subparsers: Any) -> None:
@@ -23,6 +30,7 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap bundle platform.lock.json --store /srv/store --to /media/usb/nov --for bankdhofar --key exporter.key
 airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key exporter.key --volume-size 25GB
+airgap bundle platform.lock.json --store /srv/store --for bankdhofar --volume-size 25GB --dry-run     how many discs?
 an approval that `airgap sign LOCK` wrote next to the lock is included; if it is elsewhere: --approval FILE
 interrupted? run the same command again: finished volumes are kept""",
     )
@@ -31,9 +39,8 @@ interrupted? run the same command again: finished volumes are kept""",
     parser.add_argument(
         "--to",
         type=Path,
-        required=True,
         metavar="DIR",
-        help="a new or empty folder, or one with an unfinished delivery of the same content",
+        help="a new or empty folder, or one with an unfinished delivery of the same content; a dry run needs none",
     )
     parser.add_argument(
         "--for",
@@ -93,6 +100,11 @@ interrupted? run the same command again: finished volumes are kept""",
         help="Waiver resource that accepts findings of a lock without a verdict (`airgap lock --partial`), with its "
         "approval next to it; requires --trust; may be given more than once",
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything and show volumes and sizes; write nothing, sign nothing, need no key",
+    )
     add_key(parser, what="the delivery")
     add_signer_trust(parser)
 
@@ -131,6 +143,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         unscanned=arguments.unscanned,
         waivers=tuple(arguments.waiver),
     )
+    if arguments.dry_run:
+        return _plan(options, context, arguments)
+    if options.to is None:
+        raise InputError("usage", "bundle: --to is required", "pass --to DIR; or see the sizes with --dry-run")
     cut = bundle(options, context.surroundings(arguments))
     volumes = cut.index.contents.volumes
     total = sum(volume.size for volume in volumes)
@@ -151,6 +167,42 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             f"{count(len(volumes), 'volume')}, {human(total)}; expires {utc_text(journey.expires)}"
         ),
         f"  {cut.digest}  signed by {options.role}",
+    ]
+    context.result(document, text)
+    return exits.DONE
+
+
+def _plan(options: BundleOptions, context: Context, arguments: argparse.Namespace) -> int:
+    """What would be cut: volumes, and what each item adds to them. Shared layers count for the first item."""
+    from airgap.jobs.bundle import plan_bundle
+
+    planned = plan_bundle(options, context.surroundings(arguments))
+    document = {
+        "dryRun": True,
+        "bytes": planned.bytes,
+        "volumes": [{"name": name, "size": size} for name, size in planned.volumes],
+        "evidence": planned.evidence,
+        "items": [
+            {"name": item.name, "kind": item.kind, "bytes": size.bytes, "shared": size.shared}
+            for item, size in planned.items
+        ],
+    }
+    volumes = [("VOLUME", "SIZE"), *((name, human(size)) for name, size in planned.volumes)]
+    largest = sorted(planned.items, key=lambda one: -one[1].bytes)
+    rows = [("KIND", "NAME", "SIZE", "SHARED")]
+    rows += [
+        (item.kind, item.name, human(size.bytes), human(size.shared) if size.shared else "")
+        for item, size in largest[:MAX_SHOWN]
+    ]
+    more = len(largest) - MAX_SHOWN
+    text = [
+        (
+            f"dry run, nothing was written: {count(len(planned.volumes), 'volume')}, {human(planned.bytes)}, "
+            f"{count(len(planned.items), 'item')}"
+        ),
+        *table(volumes),
+        *table(rows),
+        *([f"and {more} smaller items: --json lists them"] if more > 0 else ()),
     ]
     context.result(document, text)
     return exits.DONE

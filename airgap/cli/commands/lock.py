@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, command
 from airgap.cli.words import count, human, table
+
+if TYPE_CHECKING:
+    from airgap.jobs.lock import LockSize
 
 
 def add(subparsers: Any) -> None:
@@ -90,14 +93,14 @@ def run_lock(arguments: argparse.Namespace, context: Context) -> int:
         "digest": str(made.lock.digest),
         "items": items,
         "findings": findings_json(made.lock.findings),
+        "size": {"bytes": made.size.bytes, "exact": made.size.exact, "unmeasured": made.size.unmeasured},
         "changes": made.changes,
     }
     if options.check:
         lines = _rows(made.changes) if made.changes else ["upstream has not moved", *finding_lines(made.lock.findings)]
         context.result(document, lines if made.before is not None else f"{made.output} does not exist yet")
         return exits.NO if made.changes or made.before is None else exits.DONE
-    size = sum(item.bytes for item in made.lock.items)
-    summary = f"{made.output}: {count(len(made.lock.items), 'item')}, {human(size)} known, {made.lock.digest}"
+    summary = f"{made.output}: {count(len(made.lock.items), 'item')}, {_size(made.size)}, {made.lock.digest}"
     lines = [summary, *(_rows(made.changes) if made.changes else ()), *finding_lines(made.lock.findings)]
     context.result(document, lines)
     return exits.DONE
@@ -111,6 +114,14 @@ def run_diff(arguments: argparse.Namespace, context: Context) -> int:
     rows = diff_locks(read_lock(arguments.old), read_lock(arguments.new))
     context.result({"changes": rows}, _rows(rows) if rows else "no difference")
     return exits.DONE
+
+
+def _size(size: LockSize) -> str:
+    """What a medium takes. Layers that several items share are there once."""
+    said = f"{'' if size.exact else 'at most '}{human(size.bytes)}"
+    if size.exact and size.apart != size.bytes:
+        said += f" ({human(size.apart)} item by item)"
+    return said + (f" and {count(size.unmeasured, 'Git repository', 'Git repositories')}" if size.unmeasured else "")
 
 
 def _rows(rows: list[dict[str, str]]) -> list[str]:

@@ -34,7 +34,7 @@ interrupted? run the same command again: content that is already in the store is
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap pull`."""
-    from airgap.jobs.pull import PullOptions, pull
+    from airgap.jobs.pull import PullOptions, pull, size_of
 
     options = PullOptions(
         locks=tuple(arguments.locks),
@@ -62,8 +62,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         for finding in result.findings:
             context.problem(f"{result.item.kind} {result.item.name!r}: {finding}")
     written = sum(result.written for result in results)
-    total = sum(result.bytes for result in results)
+    total = size_of(results, options.store)
     signed = "signed a pull statement for each lock" if options.key else "signed no pull statement (no --key)"
     text = f"{options.store}: {count(len(results), 'item')}, {human(total)}, {human(written)} of it new; {signed}"
-    context.result({"store": str(options.store), "items": rows, "signed": options.key is not None}, text)
+    context.result(
+        {"store": str(options.store), "items": rows, "bytes": total, "signed": options.key is not None}, text
+    )
     return exits.NO if failed else exits.DONE

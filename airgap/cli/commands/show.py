@@ -50,7 +50,11 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.jobs.listing import items
 
     rows = items(arguments.thing)
-    lines = [("KIND", "NAME", "SIZE", "DIGEST")]
-    lines += [(row.kind, row.name, human(row.bytes) if row.bytes else "", row.digest) for row in rows]
+    lines = [("KIND", "NAME", "SIZE", "SHARED", "DIGEST")]
+    lines += [(row.kind, row.name, _size(row.bytes), _size(row.shared), row.digest) for row in rows]
     context.result({"items": [row.as_dict() for row in rows]}, table(lines))
     return exits.DONE
+
+
+def _size(size: int) -> str:
+    return human(size) if size else ""
