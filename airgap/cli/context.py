@@ -142,6 +142,17 @@ class Context:
         except StoreError as error:
             self.unheard = error
 
+    def event(self, document: Any, text: str) -> None:
+        """Says at once what happened: with `--json` a document on a line of stdout, otherwise as a note."""
+        if not self.as_json:
+            self.note(text)
+            return
+        self.log(text)
+        try:
+            write(visible_json(json.dumps(document, ensure_ascii=False, sort_keys=True)) + "\n")
+        except StoreError as error:
+            self.unheard = error
+
     def close(self) -> None:
         """Ends the bar and the log."""
         self.end_progress()

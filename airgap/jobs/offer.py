@@ -7,6 +7,7 @@ verified by a Trust resource first, as `verify` does it, unless the caller says 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,10 @@ from airgap.jobs.verify import open_verified
 from airgap.kinds.kind import Kind
 from airgap.kinds.table import kind_of, kind_of_type
 from airgap.store.layout import Layout
+from airgap.store.locate import LayoutFinder
+
+PINS = "airgap.git/"
+"""How names in a store begin that are not those of items (`pin_name`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,15 @@ class Offering:
     opened: Opened | None = None
     """For a delivery whose signatures were verified."""
     where: str = ""
+    source_folder: Path = Path()
+    finder: LayoutFinder | None = None
+    """For a store: finds what is attached, where no lock says it."""
+
+    @property
+    def plain_name(self) -> str:
+        """The name of the store's folder, as a repository may be called."""
+        plain = re.sub(r"[^a-z0-9]+", "-", self.source_folder.name.lower()).strip("-")
+        return plain or "layout"
 
     def find(self, name: str) -> Offered:
         """An item. One of a verified delivery is compared with its lock first, as `verify` and `import` do.
@@ -206,13 +220,21 @@ def _store(options: OfferOptions) -> Offering:
         def row(name: str) -> tuple[Descriptor, Item | None] | None:
             return (named[name], None) if name in named else None
 
-        return Offering(Watched(layout), [name for name in named if name], row, where=where)
+        return Offering(
+            Watched(layout),
+            [one for one in named if one and not one.startswith(PINS)],
+            row,
+            where=where,
+            source_folder=layout.path.resolve(),
+        )
     items = {item.name: item for item in read_lock(options.lock).items}
 
     def locked(name: str) -> tuple[Descriptor, Item | None] | None:
         return (item_root(items[name], layout), items[name]) if name in items else None
 
-    return Offering(Watched(layout), list(items), locked, where=f"{where} by {options.lock}")
+    return Offering(
+        Watched(layout), list(items), locked, where=f"{where} by {options.lock}", source_folder=layout.path.resolve()
+    )
 
 
 def _verified(opened: Opened, where: str) -> Offering:
