@@ -35,7 +35,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """Status, headers, and either a body or `length` bytes of a blob from `first` on."""
 
     status: int
@@ -48,13 +48,13 @@ class Answer:
     """What is wrong here, and not with the request: for the log."""
 
 
-def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None, fault: str = "") -> Answer:
+def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None, fault: str = "") -> Reply:
     """An error, in the form that clients show."""
     body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
-    return Answer(status, {"Content-Type": "application/json", **(headers or {})}, body, fault=fault)
+    return Reply(status, {"Content-Type": "application/json", **(headers or {})}, body, fault=fault)
 
 
-def answer(catalog: Catalog, asked: Asked) -> Answer:
+def answer(catalog: Catalog, asked: Asked) -> Reply:
     """The answer to a request."""
     if asked.method not in _READS:
         what = "this registry is read-only"
@@ -66,7 +66,7 @@ def answer(catalog: Catalog, asked: Asked) -> Answer:
     except ValueError:
         return refusal(400, "UNSUPPORTED", f"more than {MAX_FIELDS} parameters")
     if path in ("/v2", "/v2/"):
-        return Answer(200, {"Content-Type": "application/json"}, b"{}")
+        return Reply(200, {"Content-Type": "application/json"}, b"{}")
     if path == "/v2/_catalog":
         names = sorted(name for name, one in catalog.repositories.items() if one.tags)
         return _page("/v2/_catalog", query, names, lambda part: {"repositories": part})
@@ -99,7 +99,7 @@ def _digest(text: str) -> Digest | None:
         return None
 
 
-def _manifest(question: _Question) -> Answer:
+def _manifest(question: _Question) -> Reply:
     reference, repository = question.reference, question.repository
     if ":" in reference:
         digest = _digest(reference)
@@ -118,10 +118,10 @@ def _manifest(question: _Question) -> Answer:
         return refusal(404, "MANIFEST_UNKNOWN", "it is on a volume that is not attached", fault=str(error))
     except AirgapError as error:
         return refusal(500, "UNKNOWN", "it is damaged, or cannot be read", fault=str(error))
-    return Answer(200, headers, body)
+    return Reply(200, headers, body)
 
 
-def _blob(question: _Question) -> Answer:
+def _blob(question: _Question) -> Reply:
     digest = _digest(question.reference)
     if digest is None:
         return refusal(400, "DIGEST_INVALID", "expected sha256: and 64 hex digits")
@@ -139,13 +139,13 @@ def _blob(question: _Question) -> Answer:
     }
     wanted = _range(question.asked, found)
     if wanted is None:
-        return Answer(200, headers, blob=found, length=found.size)
+        return Reply(200, headers, blob=found, length=found.size)
     first, last = wanted
     if first > last:
         refused = {"Content-Range": f"bytes */{found.size}"}
         return refusal(416, "RANGE_INVALID", f"the blob has {found.size} bytes", refused)
     headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
-    return Answer(206, headers, blob=found, first=first, length=last - first + 1)
+    return Reply(206, headers, blob=found, first=first, length=last - first + 1)
 
 
 def _range(asked: Asked, blob: Descriptor) -> tuple[int, int] | None:
@@ -165,7 +165,7 @@ def _range(asked: Asked, blob: Descriptor) -> tuple[int, int] | None:
     return (first, min(last, end)) if first <= end else (1, 0)
 
 
-def _tags(question: _Question) -> Answer:
+def _tags(question: _Question) -> Reply:
     if question.reference != "list":
         return refusal(404, "UNSUPPORTED", "there is nothing at this path")
     name = question.path.removeprefix("/v2/").removesuffix("/tags/list")
@@ -175,7 +175,7 @@ def _tags(question: _Question) -> Answer:
 
 def _page(
     path: str, query: Mapping[str, str], names: Sequence[str], body: Callable[[list[str]], dict[str, Any]]
-) -> Answer:
+) -> Reply:
     """A sorted list, from the name after `last` on, at most `n` of them, with a link to the next part."""
     asked = query.get("n", "")
     if asked and not (asked.isascii() and asked.isdigit() and len(asked) < 10):
@@ -186,10 +186,10 @@ def _page(
     if part and len(part) < len(left):
         more = {**{key: value for key, value in query.items() if key == "ns"}, "n": asked, "last": part[-1]}
         headers["Link"] = f'<{quote(path)}?{urlencode(more)}>; rel="next"'
-    return Answer(200, headers, json.dumps(body(part)).encode())
+    return Reply(200, headers, json.dumps(body(part)).encode())
 
 
-def _referrers(question: _Question) -> Answer:
+def _referrers(question: _Question) -> Reply:
     subject = _digest(question.reference)
     if subject is None:
         return refusal(400, "DIGEST_INVALID", "expected sha256: and 64 hex digits")
@@ -200,7 +200,7 @@ def _referrers(question: _Question) -> Answer:
         listed = [entry for entry in listed if entry.get("artifactType") == wanted]
         headers["OCI-Filters-Applied"] = "artifactType"
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
-    return Answer(200, headers, json.dumps(document).encode())
+    return Reply(200, headers, json.dumps(document).encode())
 
 
 _HANDLERS = {"manifests": _manifest, "blobs": _blob, "tags": _tags, "referrers": _referrers}

@@ -22,7 +22,7 @@ from typing import Any
 from airgap.base.digest import CHUNK
 from airgap.base.errors import AirgapError
 from airgap.content.verified import verified
-from airgap.serving.answers import Answer, Asked, answer, refusal
+from airgap.serving.answers import Asked, Reply, answer, refusal
 from airgap.serving.catalog import Catalog
 
 MAX_CONNECTIONS = 64
@@ -42,7 +42,7 @@ POLL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessLine:
     """One request that was answered: for the log."""
 
     client: str
@@ -55,7 +55,7 @@ class Access:
     """Why the answer was cut, or what is wrong with what is served."""
 
 
-OnAccess = Callable[[Access], None]
+OnAccess = Callable[[AccessLine], None]
 
 
 class TooLongError(Exception):
@@ -140,7 +140,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
 
-    def _send(self, made: Answer, began: float) -> None:
+    def _send(self, made: Reply, began: float) -> None:
         length = made.length if made.blob is not None else len(made.body)
         sent, fault = 0, made.fault
         try:
@@ -167,9 +167,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection, fault = True, f"the client is gone: {error.strerror or type(error).__name__}"
         seconds = time.monotonic() - began
         client = str(self.client_address[0])
-        self.server.on_access(Access(client, self.command or "", self.path, made.status, sent, seconds, fault))
+        self.server.on_access(AccessLine(client, self.command or "", self.path, made.status, sent, seconds, fault))
 
-    def _pieces(self, made: Answer) -> Any:
+    def _pieces(self, made: Reply) -> Any:
         """The bytes to send. The last byte of a blob is sent only when all of the blob was hashed, and is right."""
         if made.blob is None:
             yield made.body
@@ -204,7 +204,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 left -= len(piece)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: `Access` says it."""
+        """Nothing: `AccessLine` says it."""
 
 
 class RegistryServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -237,7 +237,7 @@ class RegistryServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """The port that it listens on."""
         return int(self.server_address[1])
 
-    def on_access(self, access: Access) -> None:
+    def on_access(self, access: AccessLine) -> None:
         """Passes a request on, one at a time."""
         with self._lock:
             self.requests += 1
@@ -299,4 +299,4 @@ class RegistryServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            self.on_access(Access(str(client_address[0]), "", "", 0, 0, 0.0, f"bug: {error!r}"))
+            self.on_access(AccessLine(str(client_address[0]), "", "", 0, 0, 0.0, f"bug: {error!r}"))

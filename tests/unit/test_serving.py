@@ -21,10 +21,10 @@ from airgap.base.errors import InputError
 from airgap.content.graph import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Descriptor
 from airgap.content.item import Attached
 from airgap.serving import server as serving
-from airgap.serving.answers import Answer, Asked, answer
+from airgap.serving.answers import Asked, Reply, answer
 from airgap.serving.catalog import Catalog
 from airgap.serving.mirrors import configuration, hosts_toml
-from airgap.serving.server import Access, RegistryServer
+from airgap.serving.server import AccessLine, RegistryServer
 from airgap.store.memory import Memory
 
 LAYER = b"layer" * 1000
@@ -61,11 +61,11 @@ def catalog(store: Rotten) -> Catalog:
     return made
 
 
-def get(catalog: Catalog, target: str, **headers: str) -> Answer:
+def get(catalog: Catalog, target: str, **headers: str) -> Reply:
     return answer(catalog, Asked("GET", target, headers))
 
 
-def code(made: Answer) -> tuple[int, str]:
+def code(made: Reply) -> tuple[int, str]:
     return made.status, json.loads(made.body)["errors"][0]["code"]
 
 
@@ -203,8 +203,8 @@ def test_the_configuration_asks_nobody_else() -> None:
 
 
 @contextmanager
-def running(catalog: Catalog) -> Iterator[tuple[RegistryServer, list[Access]]]:
-    heard: list[Access] = []
+def running(catalog: Catalog) -> Iterator[tuple[RegistryServer, list[AccessLine]]]:
+    heard: list[AccessLine] = []
     server = RegistryServer(("127.0.0.1", 0), catalog, heard.append)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

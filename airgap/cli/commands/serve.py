@@ -16,7 +16,7 @@ from airgap.cli.words import count, human
 
 if TYPE_CHECKING:
     from airgap.jobs.serve import Serving
-    from airgap.serving.server import Access
+    from airgap.serving.server import AccessLine
 
 _LOCALHOST = "127.0.0.1"
 
@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE
 
 
-def _unheard(_access: Access) -> None:
+def _unheard(_access: AccessLine) -> None:
     """Nothing is served."""
 
 
@@ -150,7 +150,7 @@ def _started(made: Serving, context: Context) -> None:
         context.note(f"note: what is on these volumes is answered with 404: {', '.join(made.missing)}")
 
 
-def _accessed(access: Access, context: Context) -> None:
+def _accessed(access: AccessLine, context: Context) -> None:
     document = {
         "event": "access",
         "time": utc_text(context.now()),
