@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, UpstreamError
 from airgap.base.progress import Progress
 from airgap.base.results import ResultFile
+from airgap.base.times import utc_text
 from airgap.content.finding import Finding, State, because
-from airgap.content.forms import Change
+from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.lock import Lock
+from airgap.destinations.base import AnyDestination, Key
 from airgap.destinations.make import Destinations
-from airgap.jobs.inside import Beyond, own_records
+from airgap.jobs.inside import Survey
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.site import ROLE, Site, check_same_sovereign, open_site
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of
 from airgap.resources.load import load_sovereign, load_trust
+from airgap.resources.sovereign import Declaration
 from airgap.resources.trust import Trust
-from airgap.statements.predicates import Audit, Placed, Receipt
-from airgap.statements.rollback import Rollback
-from airgap.station import brought, receipts
+from airgap.statements.audited import Audit, Surveyed
+from airgap.statements.predicates import Placed, Receipt
+from airgap.station import receipts
+from airgap.station.brought import KINDS, Past, Place, spot
 from airgap.station.files import STATEMENTS, keeps
 from airgap.station.rollbacks import after
-
-KINDS = (Receipt.kind, Rollback.kind)
-"""The kinds of statements that an audit compares with the Sovereign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,44 @@ class Audited:
     subject: Digest
     findings: tuple[Finding, ...]
     deep: bool
+    listed: str
+    """Whether everything inside was listed: `all`, `partly` or `not`."""
+    receipts: str
+    """`verified`, or `unverified` without a Trust resource."""
+    declared: Sequence[tuple[Declaration, int]] = ()
+    """The declarations of the Sovereign resource, each with the number of things inside that it explains."""
+    others: int = 0
+    """Things that deliveries brought and that belong here, and that were not compared."""
+    strict: bool = False
+    """True if what left the locks counts as drift."""
 
     @property
     def drift(self) -> list[Finding]:
         """Every finding that is not as expected, including names that could not be checked."""
-        return [finding for finding in self.findings if finding.state is not State.GOOD]
+        return [one for one in self.findings if one.state.is_drift or (self.strict and one.state is State.REMOVED)]
+
+    def among(self, state: State) -> tuple[Finding, ...]:
+        """The findings with a state."""
+        return tuple(finding for finding in self.findings if finding.state is state)
+
+    @property
+    def checked(self) -> int:
+        """The number of names about which something was found; what left the locks is no such name."""
+        return len(self.findings) - len(self.among(State.REMOVED))
 
     def statement(self) -> Audit:
         """The body of the audit statement."""
         outcome = "fail" if self.drift else "pass"
-        return Audit(outcome, self.deep, checked=len(self.findings), findings=tuple(self.drift))
+        inside = Surveyed(
+            self.listed,
+            self.receipts,
+            sum(number for _, number in self.declared),
+            self.others,
+            self.among(State.REMOVED),
+            self.among(State.SUPERSEDED),
+        )
+        wrong = tuple(finding for finding in self.findings if finding.state.is_drift)
+        return Audit(outcome, self.deep, self.checked, wrong, inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +95,10 @@ class AuditOptions:
     """The Trust resource, to check who signed the receipt."""
     deep: bool = False
     """Hash every blob in every repository."""
+    only_listed: bool = False
+    """Compare what the receipt or the lock lists, and do not list what else is inside."""
+    strict: bool = False
+    """What left the locks and is still inside counts as drift."""
     report: Path | None = None
     """A file for the signed audit statement; requires a key."""
     key: str | None = None
@@ -117,42 +150,83 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
     return result
 
 
-Expected = dict[tuple[str, str], list[Change]]
+Expected = dict[Place, list[Change]]
 """The lines to compare, by the URL and the form of their destination."""
 
 
 def _compare(options: AuditOptions, site: Site) -> Audited:
-    """1. Compare the lines of the subject, by bytes. 2. Look for what no receipt lists, in everything that is there."""
+    """1. Read what all receipts say. 2. Compare the lines of the subject, by bytes. 3. List everything inside."""
     if options.lock is None and options.receipt is None:
         raise InputError("usage", "neither a receipt nor a lock was given", "use --receipt RECEIPT or --lock LOCK")
     destinations = site.destinations(create=False)
     expected: Expected = {}
     progress = site.surroundings.progress()
+    # 1.
+    past = site.past(destinations, verified=options.trust is not None)
     if options.lock is not None:
-        subject, findings = _of_lock(read_lock(options.lock), destinations, expected, progress)
+        lock = read_lock(options.lock)
+        past.close()
+        subject, findings = _of_lock(lock, destinations, expected, past, progress)
     else:
         now = site.surroundings.clock()
         read = receipts.read(options.receipt or Path(), site.trust, now, site.accepted, KINDS)
+        if isinstance(read.statement.body, Receipt):
+            past.add(read.statement.subject, read.statement.signed_at, read.statement.body)
+        past.close()
         # What was rolled back holds what it held before: the later statement counts.
         rolled = receipts.rollbacks(site.state, site.trust, now, site.accepted)
         told = after(read, [one for _, one in rolled])
-        subject = read.statement.subject
-        findings = _of_receipt(told, destinations, expected, progress)
-    # 1.
-    listed = brought.listed(site.state, site.trust, site.surroundings.clock(), cache(site.accepted))
-    for one in destinations.all():
-        changes = expected.get((one.url, one.form), [])
-        brought.add(listed, one.url, one.form, changes)
-        found = one.inspect(changes, deep=options.deep) if changes else []
-        findings += [replace(finding, destination=one.url) for finding in found]
+        subject, findings = read.statement.subject, _of_receipt(told, destinations, expected, progress)
     # 2.
-    beyond = Beyond(listed, own_records(site.sovereign))
     for one in destinations.all():
+        place = (one.url, one.form)
+        lines = {spot(one.form, change): change for change in expected.get(place, ())}
+        inspected = one.inspect(list(lines.values()), deep=options.deep) if lines else []
+        findings += [_told(finding, one, lines, past) for finding in inspected]
+    # 3.
+    compared = {place: {spot(place[1], change) for change in changes} for place, changes in expected.items()}
+    survey = Survey(past, site.sovereign, compared)
+    for one in () if options.only_listed else destinations.all():
         here = [finding for finding in findings if finding.destination == one.url]
         if here and all(finding.state is State.UNKNOWN for finding in here):
-            continue  # it does not answer, which was said for each of its lines
-        findings += [replace(finding, destination=one.url) for finding in beyond.findings(one)]
-    return Audited(subject, tuple(findings), options.deep)
+            survey.partly = True  # it does not answer, which was said for each of its lines
+            continue
+        findings += survey.findings(one)
+    return Audited(
+        subject,
+        tuple(findings),
+        options.deep,
+        "not" if options.only_listed else "partly" if survey.partly else "all",
+        "unverified" if options.trust is None else "verified",
+        [(one, survey.declared[one]) for one in site.sovereign.declared],
+        survey.others,
+        options.strict,
+    )
+
+
+def _told(finding: Finding, destination: AnyDestination, lines: Mapping[Key, Change], past: Past) -> Finding:
+    """A finding with its destination, with what the receipt said, and with the later delivery that explains it."""
+    finding = replace(finding, destination=destination.url)
+    if finding.state not in (State.CHANGED, State.MISSING):
+        return finding
+    place = (destination.url, destination.form)
+    named = Change(finding.item, finding.at, finding.name, finding.expected)
+    key = spot(destination.form, named)
+    line = lines.get(key)
+    if line is not None and line.outcome not in (*receipts.PUT, ChangeOutcome.WRITE):
+        said = f"the receipt says {line.outcome}: {line.reason or 'no reason'}"
+        finding = replace(finding, detail="; ".join(filter(None, (finding.detail, said))))
+    current = past.current(place, key) if finding.got and finding.name else None
+    if current is None or current.digest != finding.got or current.digest == finding.expected or not current.brought:
+        return finding
+    later = past.deliveries[current.delivery]
+    return replace(
+        finding,
+        state=State.SUPERSEDED,
+        detail=f"it holds what {later} brought, which counts there now",
+        delivery=str(later.digest),
+        since=utc_text(later.at),
+    )
 
 
 def _of_receipt(
@@ -163,16 +237,17 @@ def _of_receipt(
     progress.start("audit", 0, sum(len(part.items) for part in told))
     findings: list[Finding] = []
     for part in told:
+        if (part.url, part.form) not in known:
+            detail = "the Sovereign resource no longer has this destination"
+            findings += [_finding(part.url, change, State.UNKNOWN, detail) for change in part.items]
+            continue
         for item in part.items:
-            if item.outcome not in receipts.PUT:
+            if item.at == item.item and item.outcome is ChangeOutcome.FAILED:
+                # It failed before anything was planned: the receipt knows no place.
                 detail = f"the receipt says {item.outcome}: {item.reason or 'no reason'}"
                 findings.append(_finding(part.url, item, State.MISSING, detail))
-        changes = receipts.changes_of(part)
-        if (part.url, part.form) in known:
-            expected.setdefault((part.url, part.form), []).extend(changes)
-            continue
-        detail = "the Sovereign resource no longer has this destination"
-        findings += [_finding(part.url, change, State.UNKNOWN, detail) for change in changes]
+            else:
+                expected.setdefault((part.url, part.form), []).append(item)
     if not findings and not any(expected.values()):
         findings.append(Finding("", "", "", State.UNKNOWN, detail="the receipt lists nothing that can be checked"))
     return findings
@@ -184,9 +259,12 @@ def _finding(url: str, change: Change, state: State, detail: str) -> Finding:
 
 
 def _of_lock(
-    lock: Lock, destinations: Destinations, expected: Expected, progress: Progress
+    lock: Lock, destinations: Destinations, expected: Expected, past: Past, progress: Progress
 ) -> tuple[Digest, list[Finding]]:
-    """Every name that an import of the lock would write, and the destinations that cannot say which these are."""
+    """Every name that an import of the lock would write, and this Sovereign's signatures of it, as receipts list them.
+
+    A destination that cannot say which names these are is a finding.
+    """
     progress.start("audit", 0, len(lock.items))
     findings: list[Finding] = []
     for line in destinations.work(kind_of(item).expect(item) for item in lock.items).lines:
@@ -197,4 +275,7 @@ def _of_lock(
             # A destination that cannot be asked is a finding; the findings of the others are kept.
             item = line.form.item
             findings.append(Finding(item, item, "", State.UNKNOWN, detail=because(error), destination=there[0]))
+    items = {item.name for item in lock.items}
+    for place, changes in expected.items():
+        changes.extend(past.signatures(place, items))
     return lock.digest, findings

@@ -1,58 +1,123 @@
-"""Everything that is inside, and which of it no delivery ever brought."""
+"""Everything that is inside, and what deliveries have to do with it: who brought it, and whether it still belongs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from airgap.base.errors import AirgapError
+from airgap.base.times import utc_text
 from airgap.content.finding import Finding, State, because
 from airgap.destinations.accepted_list import record_name
 from airgap.destinations.base import AnyDestination, Inside, Key
-from airgap.resources.sovereign import Sovereign
-from airgap.station.brought import Listed
+from airgap.net.origin import Origin
+from airgap.resources.sovereign import Declaration, Sovereign
+from airgap.station.brought import Entry, Past, Place
+
+FOLDERS = {"graph": "oci", "refs": "git", "tree": "objects"}
+"""How names of content in folders begin, by form."""
 
 
 @dataclass(slots=True)
-class Beyond:
-    """Looks at everything inside one destination after another. `listed` is what receipts and the subject list."""
+class Survey:
+    """Looks at everything inside one destination after another, and counts what needs no finding."""
 
-    listed: Listed
-    own: Collection[tuple[str, Key]] = ()
-    """What airgap keeps there for itself: URL and spot."""
+    past: Past
+    sovereign: Sovereign
+    compared: Mapping[Place, Collection[Key]]
+    """What an audit has compared already."""
+    declared: Counter[Declaration] = field(default_factory=Counter)
+    """How many things each declaration explains."""
+    others: int = 0
+    """Things that deliveries brought and that belong here, and that nobody compared."""
+    partly: bool = False
+    """True if something could not be listed."""
 
     def findings(self, destination: AnyDestination) -> Iterator[Finding]:
-        """What no receipt lists, and what could not be listed."""
-        listed: Collection[Key] = self.listed.get((destination.url, destination.form), ())
-        places = {at for at, _ in listed}
-        for one in destination.contents(places):
+        """What no delivery brought, what left the locks, and what could not be listed."""
+        place = (destination.url, destination.form)
+        compared = self.compared.get(place, ())
+        own = self._own(destination.url)
+        known = {*self.past.places(place), *(at for at, _ in compared)}
+        for one in destination.contents(known):
             if one.problem is not None:
-                yield _finding(one, State.UNKNOWN, because(one.problem))
-            elif not self._known(one, destination.url, listed, places):
-                yield self._extra(destination, one)
+                self.partly = True
+                yield Finding("", one.at, "", State.UNKNOWN, detail=because(one.problem), destination=destination.url)
+                continue
+            key = (one.at, one.name or one.digest)
+            if key in compared or key in own or (one.at in own and not one.name):
+                continue
+            if not one.name and not one.digest and one.at in known:
+                continue
+            finding = self._judged(destination, one, self.past.entries(place, key))
+            if finding is not None:
+                yield finding
 
-    def _known(self, one: Inside, url: str, listed: Collection[Key], places: Collection[str]) -> bool:
-        if not one.name and not one.digest:
-            return one.at in places
-        key = (one.at, one.name or one.digest)
-        return key in listed or (url, key) in self.own
-
-    def _extra(self, destination: AnyDestination, one: Inside) -> Finding:
-        detail = "no receipt of this Sovereign lists it"
+    def _judged(self, destination: AnyDestination, one: Inside, entries: Collection[Entry]) -> Finding | None:
+        """The finding about one thing; `None` if it belongs here, or is declared."""
+        url, form = destination.url, destination.form
+        brought = [entry for entry in entries if entry.brought]
+        if any(self.past.is_current(entry) for entry in entries):
+            self.others += 1
+            return None
+        if not brought and self.past.named(url, (one.at, one.name)):
+            self.others += 1
+            return None
+        declaration = self._declared(url, form, one)
         digest = one.digest
-        if one.name and not digest:
+        if one.name and not digest and (brought or declaration is None):
             try:
                 digest = destination.address(one.at, one.name)
             except AirgapError as error:
-                detail += f"; what it holds cannot be read: {error}"
-        return Finding("", one.at, one.name, State.EXTRA, got=digest, detail=detail)
+                what = f"what it holds cannot be read: {because(error)}"
+                return Finding("", one.at, one.name, State.UNKNOWN, detail=what, destination=url)
+        same = [entry for entry in brought if entry.digest == digest]
+        if same:
+            return self._removed(url, one, digest, same)
+        if declaration is not None:
+            self.declared[declaration] += 1
+            return None
+        detail = "no receipt of this Sovereign lists it"
+        if brought:
+            before = self.past.deliveries[self.past.last(brought).delivery]
+            detail = f"{before} brought the name, but it holds content that no delivery brought"
+        return Finding("", one.at, one.name, State.EXTRA, got=digest, detail=detail, destination=url)
+
+    def _removed(self, url: str, one: Inside, digest: str, same: Collection[Entry]) -> Finding | None:
+        """What left the locks. A signature of this Sovereign leaves with what it signs, and is not told on its own."""
+        last = self.past.last(same)
+        if last.ours and not one.name:
+            self.others += 1
+            return None
+        before, left = self.past.deliveries[last.delivery], self.past.left(last)
+        detail = f"{before} brought it" + (f"; {left[0]}" if left else "")
+        return Finding(
+            last.item,
+            one.at,
+            one.name,
+            State.REMOVED,
+            got=digest,
+            detail=detail,
+            destination=url,
+            delivery=str(before.digest),
+            since=utc_text(left[1]) if left else "",
+        )
+
+    def _own(self, url: str) -> Collection[Key | str]:
+        """Where a registry keeps the signed list of accepted deliveries, whose earlier versions may have no tag."""
+        records = next((one.records for one in self.sovereign.registries if one.url == url), "")
+        return {records, (records, record_name(self.sovereign.name))} if records else ()
+
+    def _declared(self, url: str, form: str, one: Inside) -> Declaration | None:
+        names = declared_names(url, form, one.at, one.name, one.digest)
+        return next((each for each in self.sovereign.declared if each.matches(*names)), None)
 
 
-def _finding(one: Inside, state: State, detail: str) -> Finding:
-    return Finding("", one.at, one.name, state, got=one.digest, detail=detail)
-
-
-def own_records(sovereign: Sovereign) -> Collection[tuple[str, Key]]:
-    """Where registries keep the signed list of accepted deliveries. Its earlier versions may have no tag."""
-    name = record_name(sovereign.name)
-    return {(one.url, (one.records, name)) for one in sovereign.registries if one.records}
+def declared_names(url: str, form: str, at: str, name: str, digest: str) -> Collection[str]:
+    """The names by which a Sovereign resource may declare a thing inside: its place, and the thing itself."""
+    top = Origin.of(url).netloc if "://" in url else FOLDERS[form]
+    where = f"{top}/{at}"
+    if form == "tree":
+        return [f"{where}/{name}"]
+    return [where, f"{where}:{name}" if name else f"{where}@{digest}"]

@@ -23,8 +23,10 @@ from airgap.statements.accepted_state import AcceptedState, StateFile
 from airgap.statements.keys.open import open_key
 from airgap.statements.trust import key_ring
 from airgap.station import receipts
+from airgap.station.brought import Past, add_names, past
 from airgap.station.files import Records
 from airgap.station.ledger import Ledger
+from airgap.station.names import NamesFile
 from airgap.station.signatory import Diary, Signatory
 from airgap.version import USER_AGENT
 
@@ -126,6 +128,19 @@ class Site:
             return Run(progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url))
 
         return make(self.sovereign, run, http=self._client(), state=work or self.state, create=create)
+
+    def past(self, destinations: Destinations, *, verified: bool = True) -> Past:
+        """What all receipts of this Sovereign list, and names.json; without `verified`, nobody checks a signature.
+
+        The caller may add receipts from elsewhere, and closes it. Raises `StoreError`.
+        """
+        trust = self.trust if verified else None
+        made = past(self.state, trust, self.surroundings.clock(), cache(self.accepted))
+        for path in made.unread:
+            self.surroundings.note(f"note: {path}: it is not trusted, and does not count")
+        forms = {one.url: one.form for one in destinations.all()}
+        add_names(made, NamesFile(self.state, self.sovereign.name), forms)
+        return made
 
     def _client(self) -> Client:
         on_retry = self.surroundings.progress().note

@@ -42,6 +42,18 @@ def place_complaint(name: str) -> str:
     return _wildcards(name)
 
 
+def declared_complaint(name: str) -> str:
+    """The complaint about a name in `declared` of a Sovereign, `""` for none."""
+    if len(name) > MAX_NAME:
+        return f"got {len(name)} characters, expected at most {MAX_NAME}"
+    host, _, below = name.partition("/")
+    if not host or "*" in host or "://" in name:
+        return f"got {quoted(name)}, expected a host (or oci, git, objects), a / and a name, without scheme"
+    if not below.strip("*/"):
+        return f"got {quoted(name)}, which declares everything there; expected the beginning of a repository or key"
+    return _wildcards(name)
+
+
 def _wildcards(name: str) -> str:
     if re.search(r"[\s?\[\]{}\\^$]|\*\*\*", name):
         return f"got {quoted(name)}, expected a name without wildcards other than '*' and '**'"

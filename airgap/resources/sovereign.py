@@ -10,6 +10,8 @@ from typing import ClassVar
 from airgap.net.config import HostConfig
 from airgap.resources.fields import given, inline, one_of, spec, spec_map
 from airgap.resources.parts import FOLDER, PLACE, RELATIVE, RESOURCE_NAME, Access, S3Access
+from airgap.resources.patterns import name_matches
+from airgap.resources.policy_names import declared_complaint
 from airgap.resources.problems import quoted
 from airgap.resources.references import git_complaint, url_complaint
 from airgap.resources.resource import Resource
@@ -51,6 +53,9 @@ spec:
       files: airgap-files
     credentials:
       profile: import
+  declared:
+  - match: [harbor.hnmp.bankdhofar.local/dockerhub/tools/**]
+    reason: built inside by the platform team
 """
 _DIRECTORY = """\
 metadata:
@@ -135,6 +140,31 @@ class SignaturesConfig:
         if self.place == "side" and not self.repository:
             at.bad("repository is missing, expected one such as airgap/signatures, or 'place: beside'")
         return self
+
+
+@spec_map(
+    "a map with the names of content that airgap does not bring, and the reason for it",
+    "An audit counts what matches, and does not report it as `extra`. It never hides what a delivery brought.",
+)
+class Declaration:
+    """Content that is meant to be inside although no delivery brought it."""
+
+    match: tuple[str, ...] = spec(
+        ListOf(
+            Text("a name inside, such as harbor.example.org/dockerhub/tools/**", least=1, complaint=declared_complaint),
+            "a list of names inside, such as [harbor.example.org/dockerhub/tools/**]",
+            least=1,
+            unique=True,
+        ),
+        "The host of the service, and the repository or the bucket and key there; after a repository possibly `:` and "
+        "a tag or ref. `*` matches within a segment, `**` everything. In folders, names begin with `oci/`, `git/` or "
+        "`objects/` in place of a host.",
+    )
+    reason: str = spec(Text("the reason why it is there", pattern=r"\S", most=2000))
+
+    def matches(self, *names: str) -> bool:
+        """True if one of the names of a thing is declared."""
+        return any(name_matches(pattern, name) for pattern in self.match for name in names)
 
 
 @spec_map("a map with the registry's url and projects")
@@ -297,6 +327,12 @@ class Sovereign:
         FOLDER,
         "A folder in place of services: an OCI layout in `oci/`, bare repositories in `git/`, objects in `objects/`.",
         default=None,
+    )
+
+    declared: tuple[Declaration, ...] = spec(
+        ListOf(Declaration, "a list of declarations", least=1),
+        "What is inside on purpose although no delivery brought it. By default, an audit reports that as `extra`.",
+        default=(),
     )
 
     def checked(self, at: Place) -> Sovereign:

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Protocol, Self
 
 from airgap.base.digest import Digest
 from airgap.base.json_fields import Fields
-from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Signs
 from airgap.content.lock_finding import LockFinding
 
@@ -132,8 +131,8 @@ def _change(fields: Fields, outcomes: AbstractSet[str]) -> Change:
         item=fields.text("item"),
         at=fields.text("at"),
         name=fields.text("name"),
-        digest=_address(fields, "digest"),
-        previous="" if fields.maybe_text("previous") is None else _address(fields, "previous"),
+        digest=address_of(fields, "digest"),
+        previous="" if fields.maybe_text("previous") is None else address_of(fields, "previous"),
         outcome=ChangeOutcome(fields.choice("outcome", outcomes)),
         reason=fields.maybe_text("reason") or "",
         signs=_signs(fields) if fields.has("signs") else None,
@@ -180,12 +179,30 @@ def read_placed(fields: Fields, outcomes: AbstractSet[str]) -> tuple[Placed, ...
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedLock:
+    """A lock of the delivery, and its items: so a receipt shows which lock brought what."""
+
+    name: str
+    digest: Digest
+    items: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {"name": self.name, "digest": str(self.digest), "items": list(self.items)}
+
+    @classmethod
+    def read(cls, fields: Fields) -> CarriedLock:
+        """Reads one entry of `locks`."""
+        return cls(fields.text("name"), fields.digest("digest"), tuple(fields.texts("items", 0)))
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """By the Sovereign: what became of the delivery whose AIRGAP.json is the subject."""
 
     kind: ClassVar[str] = "receipt"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"delivery", "stream", "sequence", "destinations"})
-    MAYBE: ClassVar[frozenset[str]] = frozenset({"findings", "publish"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"findings", "publish", "locks"})
 
     delivery: str
     """The id of the journey."""
@@ -196,6 +213,8 @@ class Receipt:
     """What the locks lack of their requests: it was accepted, and is not here."""
     publish: str = ""
     """One of `PUBLISH`; `""` in the receipt of an earlier version, which always kept going."""
+    locks: tuple[CarriedLock, ...] = ()
+    """The locks of the delivery; none in the receipt of an earlier version."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -206,6 +225,7 @@ class Receipt:
             "destinations": [placed.as_dict() for placed in self.destinations],
             **({"findings": [one.as_dict() for one in self.findings]} if self.findings else {}),
             **({"publish": self.publish} if self.publish else {}),
+            **({"locks": [lock.as_dict() for lock in self.locks]} if self.locks else {}),
         }
 
     @classmethod
@@ -221,82 +241,15 @@ class Receipt:
                 for one in (fields.each("findings", {"item", "code", "detail"}) if fields.has("findings") else ())
             ),
             publish=fields.choice("publish", PUBLISH) if fields.has("publish") else "",
+            locks=tuple(
+                CarriedLock.read(one)
+                for one in (fields.each("locks", {"name", "digest", "items"}) if fields.has("locks") else ())
+            ),
         )
 
 
-_FINDING = frozenset({"destination", "item", "at", "name", "problem", "expected", "found"})
-_PROBLEM = {
-    State.MISSING: "missing",
-    State.CHANGED: "changed",
-    State.EXTRA: "extra",
-    State.UNKNOWN: "unreadable",
-}
-_STATE = {problem: state for state, problem in _PROBLEM.items()}
-PROBLEMS = frozenset(_STATE)
-
-
-def _finding_dict(finding: Finding) -> dict[str, Any]:
-    """One deviation, as an audit signs it: without its detail."""
-    return {
-        "destination": finding.destination,
-        "item": finding.item,
-        "at": finding.at,
-        "name": finding.name,
-        "problem": _PROBLEM[finding.state],
-        "expected": finding.expected or None,
-        "found": finding.got or None,
-    }
-
-
-def _finding(fields: Fields) -> Finding:
-    """Reads a finding from an audit. Its addresses are like those of a receipt."""
-    return Finding(
-        destination=fields.text("destination"),
-        item=fields.text("item"),
-        at=fields.text("at"),
-        name=fields.text("name"),
-        state=_STATE[fields.choice("problem", PROBLEMS)],
-        expected="" if fields.maybe_text("expected") is None else _address(fields, "expected"),
-        got="" if fields.maybe_text("found") is None else _address(fields, "found"),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """The content found inside, compared with the lock or the AIRGAP.json (the subject)."""
-
-    kind: ClassVar[str] = "audit"
-    FIELDS: ClassVar[frozenset[str]] = frozenset({"outcome", "deep", "checked", "findings"})
-
-    outcome: str
-    deep: bool
-    """True if every byte was hashed again, regardless of receipts."""
-    checked: int
-    """The number of names that were checked."""
-    findings: tuple[Finding, ...] = ()
-    """The deviations. A finding's detail is not signed."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON fields."""
-        return {
-            "outcome": self.outcome,
-            "deep": self.deep,
-            "checked": self.checked,
-            "findings": [_finding_dict(finding) for finding in self.findings],
-        }
-
-    @classmethod
-    def read(cls, fields: Fields) -> Audit:
-        """Reads the body from a predicate."""
-        return cls(
-            outcome=fields.choice("outcome", OUTCOMES),
-            deep=fields.flag("deep"),
-            checked=fields.number("checked"),
-            findings=tuple(_finding(found) for found in fields.each("findings", _FINDING)),
-        )
-
-
-def _address(fields: Fields, name: str) -> str:
+def address_of(fields: Fields, name: str) -> str:
+    """A digest, or a Git object id. Raises as `fields` does."""
     value = fields.text(name)
     if not _ADDRESS.match(value):
         raise fields.refuse(f"{fields.at(name)}: got {value[:100]!r}, expected a digest or a Git object id")

@@ -18,7 +18,8 @@ from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.approval import Approval
-from airgap.statements.predicates import Audit, Delivery, Predicate, Pull, Receipt
+from airgap.statements.audited import Audit
+from airgap.statements.predicates import Delivery, Predicate, Pull, Receipt
 from airgap.statements.rollback import Rollback
 from airgap.statements.verdict import Verdict
 
@@ -40,7 +41,7 @@ BODIES: Mapping[str, type[Predicate]] = {
 """The kinds whose body this version can read. A kind that is missing here is refused, whoever signed it."""
 
 _CLAIM = {"signedAt", "logHead", "role"}
-_MAYBE = {"verdict": Verdict.MAYBE, "approval": Approval.MAYBE, "receipt": Receipt.MAYBE}
+_MAYBE = {"verdict": Verdict.MAYBE, "approval": Approval.MAYBE, "receipt": Receipt.MAYBE, "audit": Audit.MAYBE}
 """The optional fields of a kind."""
 
 

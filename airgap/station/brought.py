@@ -1,21 +1,47 @@
-"""What the receipts of this Sovereign list, over all time: at each destination, whatever was ever brought there."""
+"""What deliveries brought to each destination, over all time, by the receipts of this Sovereign: and what left since.
+
+A lock of a delivery continues the earlier locks of the same *series*: those of the same stream, with the same name but
+for a date at its end. The newest delivery of a series says what belongs inside; what only earlier ones brought is
+removed. A delivery that was rolled back says nothing until it is imported again. Receipts of earlier versions name no
+locks: any later delivery of their stream continues them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
-from airgap.content.forms import Change
+from airgap.base.inputs import read_input
+from airgap.content.forms import Change, ChangeOutcome
 from airgap.destinations.base import Key
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.predicates import Receipt
+from airgap.statements.rollback import Rollback
+from airgap.statements.statement import Statement
 from airgap.station import receipts
+from airgap.station.names import NamesFile
 
-Listed = dict[tuple[str, str], set[Key]]
-"""At each destination, by its URL and form: where content is, as `spot` gives it."""
+_DATE = re.compile(r"[-_.]?(?:19|20)[0-9]{2}(?:[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?[0-3][0-9])?|[-_.]?[Ww][0-5][0-9])?\Z")
+NOT_BROUGHT = (ChangeOutcome.REFUSED, ChangeOutcome.WITHHELD)
+"""Outcomes of lines whose name does not hold what the delivery brought."""
+KINDS = (Receipt.kind, Rollback.kind)
+"""The kinds of statements that say what is inside."""
+Series = tuple[str, str | None]
+"""A stream, and the name that its locks share; `None` for receipts that name no lock."""
+Place = tuple[str, str]
+"""The URL and the form of a destination."""
+
+
+def series_name(lock: str) -> str:
+    """The name of a lock without a date at its end: `platform-2026-11` is in the series `platform`."""
+    return _DATE.sub("", lock)
 
 
 def spot(form: str, change: Change) -> Key:
@@ -26,26 +52,222 @@ def spot(form: str, change: Change) -> Key:
     return bucket, f"{prefix}{slash}{change.name}"
 
 
-def add(listed: Listed, url: str, form: str, changes: Iterable[Change]) -> None:
-    """Adds lines. What a registry keeps without a name is known by its digest, too: an earlier content of a tag."""
-    spots = listed.setdefault((url, form), set())
-    for change in changes:
-        spots.add(spot(form, change))
-        if form == "graph":
-            spots.add((change.at, change.digest))
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """One delivery, by its receipts."""
+
+    digest: Digest
+    stream: str
+    sequence: int
+    at: datetime
+    """When the first of its receipts was signed."""
+    last: datetime
+    """When the last of them was."""
+    series: Mapping[str, frozenset[str]]
+    """By item: the series of its locks. Empty if no receipt of the delivery names locks."""
+
+    def __str__(self) -> str:
+        return f"delivery {self.sequence} of stream {self.stream!r}"
+
+    def series_of(self, item: str) -> Collection[Series]:
+        """The series of an item in this delivery."""
+        if not self.series:
+            return {(self.stream, None)}
+        return {(self.stream, name) for name in self.series.get(item, ())} or {(self.stream, None)}
+
+    def every_series(self) -> Collection[Series]:
+        """Every series that the delivery continues."""
+        names = {name for names in self.series.values() for name in names}
+        return [(self.stream, None), *((self.stream, name) for name in names)]
 
 
-def listed(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Listed:
-    """What all receipts in a state folder list. `state` is what was accepted. One receipt is in memory at a time.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a receipt: what a delivery brought to one spot. `brought` is false if its name did not get it."""
 
-    A receipt that is not trusted does not count.
-    """
-    found: Listed = {}
-    for path in receipts.all_of(folder):
-        try:
-            receipt: Receipt = receipts.receipt_of(receipts.read(path, trust, now, state))
-        except (TrustError, InputError):
-            continue
+    delivery: int
+    digest: str
+    item: str
+    brought: bool
+    ours: bool = False
+    """True for a signature or attestation of this Sovereign."""
+
+
+@dataclass(slots=True)
+class Past:
+    """What all receipts list. Fill it with `add`, then `close` it, then ask."""
+
+    deliveries: list[Brought] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)
+    """Receipts of the state folder that are not trusted."""
+    _spots: dict[Place, dict[Key, tuple[Entry, ...]]] = field(default_factory=dict)
+    _signed: dict[Place, dict[Key, tuple[int, Change]]] = field(default_factory=dict)
+    _ats: dict[Place, set[str]] = field(default_factory=dict)
+    _numbers: dict[Digest, int] = field(default_factory=dict)
+    _newest: dict[Series, list[int]] = field(default_factory=dict)
+    """The deliveries of a series, in the order of their sequence."""
+    _rolled: dict[Digest, datetime] = field(default_factory=dict)
+    _named: dict[str, set[Key]] = field(default_factory=dict)
+    """By URL: the names that names.json lists, which imports without a key write, too."""
+
+    def add(self, subject: Digest, signed_at: datetime, receipt: Receipt) -> None:
+        """Adds a receipt. Adding it twice changes nothing."""
+        number = self._number(subject, signed_at, receipt)
         for part in receipt.destinations:
-            add(found, part.url, part.form, part.items)
-    return found
+            place = (part.url, part.form)
+            spots, ats = self._spots.setdefault(place, {}), self._ats.setdefault(place, set())
+            for line in part.items:
+                entry = Entry(
+                    number, line.digest, line.item, line.outcome not in NOT_BROUGHT, ours=line.signs is not None
+                )
+                key = spot(part.form, line)
+                ats.add(key[0])
+                # What a registry keeps without a name is known by its digest: an earlier content of a tag.
+                for one in {key, (line.at, line.digest)} if part.form == "graph" else {key}:
+                    spots[one] = self._with(spots.get(one, ()), entry)
+                if line.signs is not None and line.outcome in receipts.DONE:
+                    before = self._signed.setdefault(place, {}).get(key)
+                    if before is None or self._later(number, before[0]):
+                        self._signed[place][key] = (number, line)
+
+    def _with(self, entries: tuple[Entry, ...], new: Entry) -> tuple[Entry, ...]:
+        """Entries with a new one. Of one digest in the same series, the newest delivery's is enough."""
+        kept = []
+        for one in entries:
+            if (one.digest, one.item, self._series(one)) != (new.digest, new.item, self._series(new)):
+                kept.append(one)
+                continue
+            first, second = (one, new) if self._sequence(one) <= self._sequence(new) else (new, one)
+            new = replace(second, brought=first.brought or second.brought)
+        return (*kept, new)
+
+    def _series(self, entry: Entry) -> Collection[Series]:
+        return self.deliveries[entry.delivery].series_of(entry.item)
+
+    def _sequence(self, entry: Entry) -> int:
+        return self.deliveries[entry.delivery].sequence
+
+    def _number(self, subject: Digest, signed_at: datetime, receipt: Receipt) -> int:
+        series: dict[str, set[str]] = {}
+        for lock in receipt.locks:
+            for item in lock.items:
+                series.setdefault(item, set()).add(series_name(lock.name))
+        number = self._numbers.setdefault(subject, len(self.deliveries))
+        fixed = {item: frozenset(names) for item, names in series.items()}
+        made = Brought(subject, receipt.stream, receipt.sequence, signed_at, signed_at, fixed)
+        if number == len(self.deliveries):
+            self.deliveries.append(made)
+        else:
+            before = self.deliveries[number]
+            at, last = min(before.at, signed_at), max(before.last, signed_at)
+            self.deliveries[number] = replace(made, at=at, last=last, series=before.series or made.series)
+        return number
+
+    def roll_back(self, subject: Digest, at: datetime) -> None:
+        """Adds a rollback of a delivery."""
+        self._rolled[subject] = max(at, self._rolled.get(subject, at))
+
+    def rolled_back(self, one: Brought) -> datetime | None:
+        """When a delivery was rolled back; `None` if it was not, or was imported again since."""
+        at = self._rolled.get(one.digest)
+        return at if at is not None and at >= one.last else None
+
+    def close(self) -> None:
+        """Orders what was added."""
+        self._newest = {}
+        for number, one in enumerate(self.deliveries):
+            if self.rolled_back(one) is not None:
+                continue
+            for series in one.every_series():
+                self._newest.setdefault(series, []).append(number)
+        for numbers in self._newest.values():
+            numbers.sort(key=lambda number: self.deliveries[number].sequence)
+
+    def name(self, url: str, key: Key) -> None:
+        """Adds a name that names.json lists."""
+        self._named.setdefault(url, set()).add(key)
+
+    # asking
+
+    def places(self, place: Place) -> Collection[str]:
+        """The repositories or buckets that receipts list at a destination."""
+        return self._ats.get(place, set())
+
+    def entries(self, place: Place, key: Key) -> Collection[Entry]:
+        """Everything that receipts list at a spot."""
+        return self._spots.get(place, {}).get(key, ())
+
+    def named(self, url: str, key: Key) -> bool:
+        """True if names.json lists the name, by which delivery ever."""
+        return key in self._named.get(url, ())
+
+    def is_current(self, entry: Entry) -> bool:
+        """True if the newest delivery of a series lists it, in whatever way it ended there."""
+        return any(self._newest.get(series, [-1])[-1] == entry.delivery for series in self._series(entry))
+
+    def current(self, place: Place, key: Key) -> Entry | None:
+        """What belongs at a spot by the newest delivery that lists it; `None` if nothing does."""
+        found = [one for one in self.entries(place, key) if self.is_current(one)]
+        return max(found, key=lambda one: self._when(one.delivery), default=None)
+
+    def last(self, entries: Iterable[Entry]) -> Entry:
+        """The entry of the newest delivery."""
+        return max(entries, key=lambda one: self._when(one.delivery))
+
+    def left(self, entry: Entry) -> tuple[str, datetime] | None:
+        """Why what `entry` brought no longer belongs here, and since when: its delivery was rolled back, or the next
+        delivery of its series no longer lists it."""
+        mine = self.deliveries[entry.delivery]
+        at = self.rolled_back(mine)
+        if at is not None:
+            return "it was rolled back", at
+        found: list[Brought] = []
+        for series in self._series(entry):
+            numbers = self._newest[series]
+            found += [self.deliveries[number] for number in numbers[numbers.index(entry.delivery) + 1 :][:1]]
+        later = max(found, key=lambda one: one.at, default=None)
+        return None if later is None else (f"{later} no longer has it", later.at)
+
+    def signatures(self, place: Place, items: Collection[str]) -> Iterator[Change]:
+        """The signatures of this Sovereign about these items that belong to a destination."""
+        for key, (_, line) in self._signed.get(place, {}).items():
+            if line.item in items and self.current(place, key) is not None:
+                yield line
+
+    def _when(self, number: int) -> tuple[datetime, int]:
+        return self.deliveries[number].at, self.deliveries[number].sequence
+
+    def _later(self, one: int, other: int) -> bool:
+        return self._when(one) >= self._when(other)
+
+
+def past(folder: Path, trust: Trust | None, now: datetime, state: Callable[[], AcceptedState]) -> Past:
+    """What all receipts in a state folder list, and what names.json names. One receipt is in memory at a time.
+
+    `state` is what was accepted. With `trust`, a receipt that is not trusted does not count; without it, nobody checks
+    a signature. The caller may add receipts from elsewhere, and closes it. Raises `StoreError`.
+    """
+    made = Past()
+    for path in (*receipts.all_of(folder), *receipts.all_rollbacks(folder)):
+        try:
+            found = _unverified(path) if trust is None else receipts.read(path, trust, now, state, KINDS).statement
+        except (TrustError, InputError):
+            made.unread.append(path)
+            continue
+        if isinstance(found.body, Receipt):
+            made.add(found.subject, found.signed_at, found.body)
+        elif isinstance(found.body, Rollback):
+            made.roll_back(found.subject, found.signed_at)
+    return made
+
+
+def add_names(made: Past, names: NamesFile, forms: Mapping[str, str]) -> None:
+    """Adds what names.json names. `forms` are the forms of destinations, by URL. Raises `StoreError`."""
+    for url, at, name in names.load().names:
+        if url in forms:
+            made.name(url, spot(forms[url], Change("", at, name, "")))
+
+
+def _unverified(path: Path) -> Statement:
+    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
+    return Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))

@@ -45,6 +45,12 @@ def all_of(state: Path) -> list[Path]:
         return sorted(folder.glob(f"*{SUFFIX}"))
 
 
+def all_rollbacks(state: Path) -> list[Path]:
+    """The rollbacks in a state folder."""
+    with disk_errors(state):
+        return sorted((state / STATEMENTS).glob(f"{Rollback.kind}-*{SUFFIX}"))
+
+
 def read(
     path: Path,
     trust: Trust,
@@ -89,9 +95,7 @@ def believed(folder: Path, trust: Trust, now: datetime, state: Callable[[], Acce
 
 def rollbacks(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Kept:
     """The rollbacks in a state folder that are trusted."""
-    with disk_errors(folder):
-        paths = sorted((folder / STATEMENTS).glob(f"{Rollback.kind}-*{SUFFIX}"))
-    return _trusted(paths, trust, now, state, Rollback.kind)
+    return _trusted(all_rollbacks(folder), trust, now, state, Rollback.kind)
 
 
 def _trusted(paths: Iterable[Path], trust: Trust, now: datetime, state: Callable[[], AcceptedState], kind: str) -> Kept:
@@ -199,8 +203,3 @@ def check_room(changes: Iterable[Change]) -> None:
             f"the receipt would have more than {ROOM >> 20} MiB of lines, one for each name at each destination",
             "have the locks cut as several deliveries, or a lock with very many names split into several",
         )
-
-
-def changes_of(part: Placed) -> Sequence[Change]:
-    """The lines of a receipt that say that the content is in place, or that it was written and not seen."""
-    return [line for line in part.items if line.outcome in PUT]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.statements.audited import Audit
 from airgap.statements.dsse import open_bundle, sign_payload
 from airgap.statements.keys.open import open_key
-from airgap.statements.predicates import Audit
 from airgap.statements.statement import Statement
 from tests.parts.need import require_part
 from tests.worlds.cli_site import airgap, make_site

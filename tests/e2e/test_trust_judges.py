@@ -19,9 +19,10 @@ from airgap.signatures.write import sign_bundle, signature, vulnerabilities
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.accepted_state import Accepted
 from airgap.statements.approval import Approvable, Approval, Approves
+from airgap.statements.audited import Audit
 from airgap.statements.dsse import open_bundle, pae
 from airgap.statements.keys.file import FileSigner, generate, load_private, load_public
-from airgap.statements.predicates import Audit, Delivery, Predicate, Pull, PulledItem, Receipt
+from airgap.statements.predicates import Delivery, Predicate, Pull, PulledItem, Receipt
 from airgap.statements.statement import BODIES as KINDS
 from airgap.statements.statement import predicate_type
 from airgap.statements.trust import verify_bundle

@@ -19,10 +19,10 @@ from airgap.content.forms import Change, ChangeOutcome
 from airgap.resources.trust import Revocation
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
 from airgap.statements.approval import Approvable, Approval, Approves
+from airgap.statements.audited import Audit
 from airgap.statements.dsse import open_bundle, sign_payload
 from airgap.statements.predicates import (
     WRITES,
-    Audit,
     Delivery,
     Placed,
     Predicate,

@@ -392,9 +392,9 @@ class DestinationSuite:
         assert addresses["acme/other/r1/config.json"] == Digest.of(b"another's")
         assert destination.address(listed[0].at, "nothing") == ""
 
-    def test_what_a_restore_refused_is_no_drift(self, place: Place, run: Run) -> None:
+    def test_what_a_restore_refused_is_compared_like_everything_else(self, place: Place, run: Run) -> None:
         carry(place.make(run), tree())
         older = tree({"one": b"1"}, revision="r0")
         changes = carry(place.make(replace(run, add_only=True)), older)
         found = place.make(run).inspect(changes, deep=False)
-        assert [finding.state for finding in found] == [State.GOOD]
+        assert [finding.state for finding in found] == [State.GOOD, State.CHANGED]

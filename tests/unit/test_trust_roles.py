@@ -13,8 +13,9 @@ from airgap.base.digest import Digest
 from airgap.base.errors import EndedKeyError, InputError, TrustError
 from airgap.resources.trust import ROLES, Revocation, Trust
 from airgap.statements.approval import Approval
+from airgap.statements.audited import Audit
 from airgap.statements.dsse import sign_payload
-from airgap.statements.predicates import Audit, Delivery, Predicate, Pull, Receipt
+from airgap.statements.predicates import Delivery, Predicate, Pull, Receipt
 from airgap.statements.trust import (
     MAY_SIGN,
     Known,

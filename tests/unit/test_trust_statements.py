@@ -16,11 +16,11 @@ from airgap.base.errors import TrustError
 from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.statements.approval import Approvable, Approval, Approves
+from airgap.statements.audited import Audit
 from airgap.statements.dsse import MAX_BUNDLE, open_bundle, pae, sign_payload, verify
 from airgap.statements.keys.file import load_public
 from airgap.statements.log import EMPTY_HEAD
 from airgap.statements.predicates import (
-    Audit,
     Delivery,
     Placed,
     Predicate,

@@ -10,6 +10,7 @@ from tests.parts import images
 from tests.worlds.site import GAP, HEAD, Site
 
 KEY = ("--key", "sovereign.key")
+DRIFT = ("missing", "changed", "extra", "unknown")
 BLOBS = "inside/oci/blobs/sha256"
 
 
@@ -28,13 +29,13 @@ class Row:
             f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\nspec:\n  stateDir: state\n{spec}",
         )
 
-    def deliver(self, number: int, names: Mapping[str, str], more: str = "") -> str:
-        """Locks `oci:made:TAG` under each name, and cuts."""
-        refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{name}'{more}}}\n" for name, tag in names.items())
+    def deliver(self, number: int, names: Mapping[str, str], more: str = "", name: str = "r") -> str:
+        """Locks `oci:made:TAG` under each name, in a lock called `name`, and cuts."""
+        refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{item}'{more}}}\n" for item, tag in names.items())
         lock, media = f"r{number}.lock.json", f"media{number}"
         self.site.write(
             f"r{number}.request.yaml",
-            f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n{refs}",
+            f"{HEAD}kind: Request\nmetadata: {{name: {name}}}\nspec:\n  images:\n{refs}",
         )
         self.site.run("lock", f"r{number}.request.yaml")
         self.site.run("pull", lock, "--store", "store", "--key", "exporter.key")
@@ -47,9 +48,9 @@ class Row:
         return self.site.run("import", media, *GAP, *KEY, "--receipt", f"{media}.receipt", *more, expect=expect)
 
     def audit(self, media: str, expect: int = 0) -> list[tuple[str, str]]:
-        """(state, name or digest) of what is not good."""
+        """(state, name or digest) of what is drift."""
         found = self.site.run("audit", *GAP, "--receipt", f"{media}.receipt", expect=expect)
-        return [(f["state"], f["name"] or f["expected"]) for f in found["findings"] if f["state"] != "good"]
+        return [(f["state"], f["name"] or f["expected"]) for f in found["findings"] if f["state"] in DRIFT]
 
     def audit_deep(self, media: str) -> set[str]:
         """The states of names that a deep audit finds; they are not all good."""

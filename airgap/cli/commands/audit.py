@@ -10,6 +10,7 @@ from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_trust, command
 from airgap.cli.words import and_others, count, table
+from airgap.content.finding import State
 
 if TYPE_CHECKING:
     from airgap.content.finding import Finding
@@ -22,10 +23,10 @@ def add(subparsers: Any) -> None:
         subparsers,
         "audit",
         run,
-        summary="compare a receipt or a lock with the actual content of the Sovereign; exit 3 on drift",
+        summary="compare a receipt or a lock, and all receipts, with what is inside the Sovereign; exit 3 on drift",
         examples="""
 airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml
-airgap audit --sovereign sovereign.yaml --lock platform.lock.json
+airgap audit --sovereign sovereign.yaml --lock platform.lock.json --trust trust.yaml
 airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml --key s.key --report audit.json""",
     )
     parser.add_argument("--sovereign", type=Path, required=True, metavar="FILE", help="Sovereign resource")
@@ -34,6 +35,14 @@ airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yam
     chosen.add_argument("--lock", type=Path, metavar="LOCK", help="a lock, instead of a receipt")
     add_trust(parser, required=False)
     parser.add_argument("--deep", action="store_true", help="read and hash every blob in every repository")
+    parser.add_argument(
+        "--only-listed",
+        action="store_true",
+        help="compare what the receipt or lock lists, and do not look for anything else; the report says so",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit 3 also if content is inside that left the lock (removed)"
+    )
     parser.add_argument(
         "--report",
         type=Path,
@@ -54,6 +63,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         lock=arguments.lock,
         trust=arguments.trust,
         deep=arguments.deep,
+        only_listed=arguments.only_listed,
+        strict=arguments.strict,
         report=arguments.report,
         key=context.key_path(arguments),
         jobs=context.jobs(arguments),
@@ -63,28 +74,56 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _report(result: Audited, context: Context) -> None:
-    from airgap.content.finding import State
-
     document = {
         "subject": str(result.subject),
-        "checked": len(result.findings),
+        "checked": result.checked,
         "outcome": "fail" if result.drift else "pass",
         "findings": [finding.as_dict() for finding in result.findings],
+        "listed": result.listed,
+        "receipts": result.receipts,
+        "declared": [
+            {"match": list(one.match), "reason": one.reason, "count": number} for one, number in result.declared
+        ],
+        "others": result.others,
     }
-    end = f"{count(len(result.findings), 'name')} checked: " + (
-        f"{len(result.drift)} not as expected" if result.drift else "all as expected"
-    )
+    context.result(document, [*_tables(result), *_summary(result)])
+
+
+def _summary(result: Audited) -> list[str]:
+    """The last lines: what was counted, and what limits the answer."""
+    left, later = len(result.among(State.REMOVED)), len(result.among(State.SUPERSEDED))
+    wrong = len([one for one in result.findings if one.state.is_drift])
+    end = f"{count(result.checked, 'name')} checked: " + (f"{wrong} not as expected" if wrong else "all as expected")
     hidden = sum(finding.state is State.GOOD and bool(finding.detail) for finding in result.findings)
     if hidden:
         end += f"; {hidden} of them by the registry's own word, because a project policy forbids reading the bytes"
-    context.result(document, [*_drift(result), end])
+    lines = [end]
+    if result.listed == "not":
+        lines.append("not looked for: anything else that is inside (--only-listed)")
+    elif result.listed == "partly":
+        lines.append("not everything that is inside could be listed: there may be more")
+    if result.others:
+        lines.append(f"{count(result.others, 'name')} of other deliveries inside, not compared: audit their receipts")
+    if later:
+        lines.append(f"{count(later, 'name')} moved by later deliveries")
+    if left:
+        told = "" if result.strict else "; --strict exits 3 for that"
+        lines.append(f"{count(left, 'name')} removed from the locks, and still inside: see `airgap prune`{told}")
+    declared = sum(number for _, number in result.declared)
+    if result.declared:
+        lines.append(f"{declared} declared in the Sovereign resource")
+        lines += [f"  nothing matches {', '.join(one.match)}" for one, number in result.declared if not number]
+    if result.receipts == "unverified":
+        lines.append("no signature of a receipt was checked: pass --trust, or receipts are believed as they are")
+    return lines
 
 
-def _drift(result: Audited) -> list[str]:
+def _tables(result: Audited) -> list[str]:
     """One table per destination, followed by the details that do not fit into a table."""
     found: dict[str, list[Finding]] = {}
-    for finding in result.drift:
-        found.setdefault(finding.destination, []).append(finding)
+    for finding in result.findings:
+        if finding.state is not State.GOOD:
+            found.setdefault(finding.destination, []).append(finding)
     lines: list[str] = []
     for url, findings in found.items():
         rows = [("STATE", "ITEM", "AT", "NAME", "EXPECTED", "FOUND")]

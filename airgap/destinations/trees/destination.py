@@ -304,11 +304,9 @@ class TreeDestination:
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """See `Destination.inspect`. Every object is read and hashed.
 
-        `deep` finds no more, because each key has its own bytes. A refused object was not promised: only its name is
-        known, and it is not checked.
+        `deep` finds no more, because each key has its own bytes.
         """
-        asked = [change for change in changes if change.outcome is not ChangeOutcome.REFUSED]
-        return self._each(self._inspected, asked)
+        return self._each(self._inspected, changes)
 
     def _inspected(self, change: Change) -> Finding:
         bucket, _, prefix = change.at.partition("/")

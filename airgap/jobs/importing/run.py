@@ -25,7 +25,7 @@ from airgap.jobs.importing.lines import Imported
 from airgap.jobs.importing.needs import needs_of
 from airgap.kinds.table import kind_of
 from airgap.statements.accepted_state import Standing
-from airgap.statements.predicates import ALL_OR_NOTHING, Receipt
+from airgap.statements.predicates import ALL_OR_NOTHING, CarriedLock, Receipt
 from airgap.station import receipts
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile
@@ -201,4 +201,7 @@ def _receipt(done: Imported) -> Receipt:
         grouped.setdefault((line.destination.url, line.destination.form), []).extend(line.told)
     parts = tuple(receipts.placed(url, form, changes) for (url, form), changes in grouped.items())
     lacking = {one: None for lock in done.opened.locks for one in lock.findings}
-    return Receipt(journey.id, journey.stream, journey.sequence, parts, tuple(lacking), done.publish)
+    locks = tuple(
+        CarriedLock(lock.name, lock.digest, tuple(item.name for item in lock.items)) for lock in done.opened.locks
+    )
+    return Receipt(journey.id, journey.stream, journey.sequence, parts, tuple(lacking), done.publish, locks)
