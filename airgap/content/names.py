@@ -107,6 +107,32 @@ def without_git(name: str) -> str:
     return name[:-4] if name.lower().endswith(".git") else name
 
 
+MAX_REPOSITORY = 100
+"""Characters of a repository's name in Gitea."""
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_RESERVED = (".git", ".wiki", ".rss", ".atom")
+
+
+def repository_complaint(name: str) -> str:
+    """Why no Gitea takes the last part of a name as that of a repository; `""` if it does.
+
+    Tried with Gitea 1.23.8: names may begin and end with any of the characters (`.github`, `-x`, `a.`).
+    """
+    last = name.rpartition("/")[2]
+    good = (
+        _REPOSITORY.match(last)
+        and last not in (".", "..", "-")
+        and not last.lower().endswith(_RESERVED)
+        and len(last) <= MAX_REPOSITORY
+    )
+    if good:
+        return ""
+    expected = (
+        f"letters, digits and -_. in up to {MAX_REPOSITORY} characters, without {', '.join(_RESERVED)} at its end"
+    )
+    return f"got {last[:200]!a}, expected a repository's name as Gitea takes it: {expected}"
+
+
 def claimed_place(text: str) -> str:
     """Host and path of a text that is written like the full name of something in a registry, `""` for any other.
 

@@ -237,11 +237,15 @@ class GitConfig:
     organizations: Mapping[str, str] = spec(
         MapOf(
             PLACE,
-            Text("an organization, such as catalog", pattern="^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"),
+            Text(
+                "an organization, such as catalog, or organization/name",
+                pattern="^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(/[A-Za-z0-9._-]+)?$",
+            ),
             "a map from the beginning of an original name to an organization",
             least=1,
         ),
-        "Each must exist, unless `create` is true.",
+        "An organization must exist, unless `create` is true. For one repository, its whole original name is mapped to "
+        "`organization/name`, where it needs another name: `git.example.org/team/c++: catalog/cpp`.",
     )
     create: bool = spec(
         Flag(),
@@ -251,6 +255,11 @@ class GitConfig:
         default=False,
     )
     host: HostConfig = inline(Access, default=HostConfig())
+
+    @property
+    def organization_names(self) -> frozenset[str]:
+        """The organizations that airgap fills."""
+        return frozenset(value.partition("/")[0] for value in self.organizations.values())
 
     def checked(self, at: Place) -> GitConfig:
         """The configuration with a normalized URL or an absolute path. A folder needs no credentials."""

@@ -66,9 +66,9 @@ def site(tmp_path: Path) -> Site:
     return made
 
 
-def ask(site: Site, *patterns: str, more: str = "") -> None:
-    """A request for the repository `src`."""
-    entry = f"{{url: ./src, name: demo.local/src, refs: {json.dumps(patterns)}{more}}}"
+def ask(site: Site, *patterns: str, more: str = "", url: str = "./src", name: str = "demo.local/src") -> None:
+    """A request for one repository."""
+    entry = f"{{url: {url}, name: {name}, refs: {json.dumps(patterns)}{more}}}"
     site.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  git:\n  - {entry}\n")
 
 
@@ -160,3 +160,14 @@ def test_a_lost_lfs_object_is_left_out_with_a_waiver(site: Site) -> None:
     site.run("audit", *GAP, "--receipt", "receipt.json", "--deep")
     site.run("extract", "store", "demo.local/src", "--to", "out")
     assert (site.folder / "out/lost.bin").read_bytes() == b"new"
+
+
+def test_a_name_that_no_gitea_takes_is_said_when_locking(site: Site) -> None:
+    work = Work(site.folder / "c++")
+    work.commit()
+    ask(site, "refs/heads/*", url="./c++", name="demo.local/c++")
+    airgap(site, "lock", "r.request.yaml").refused(2, "bad-resource", "got 'c++'", "choose a 'name'")
+    ask(site, "refs/heads/*", url="./c++", name="demo.local/.github")
+    site.run("lock", "r.request.yaml")
+    carry(site)
+    assert refs(site.folder / "inside/git/demo.local/.github.git") == work.refs()

@@ -40,6 +40,7 @@ class Sovereign:
         self.tmp = tmp_path
         self.create = True
         self.org = f"org-{secrets.token_hex(4)}"
+        self.places = {"example.org": self.org}
         self.secret = gitea.token(scopes)
         (tmp_path / "token").write_text(self.secret + "\n")
         (tmp_path / "token").chmod(0o600)
@@ -49,7 +50,7 @@ class Sovereign:
         """As a new process would make it."""
         host = HostConfig(credentials or Credentials(token_file=self.tmp / "token"))
         client = Client({self.gitea.url.removeprefix("http://"): host}, zone="gap")
-        config = GitConfig(url=self.gitea.url, organizations={"example.org": self.org}, create=self.create, host=host)
+        config = GitConfig(url=self.gitea.url, organizations=self.places, create=self.create, host=host)
         return GitDestination(config, client, self.tmp / "inside", Run(Silent(), jobs=2))
 
     def form(self, work: Work, *names: str, lfs: bool = False) -> Refs:
@@ -337,12 +338,21 @@ def test_an_archived_repository_is_refused(inside: Sovereign, work: Work) -> Non
 
 @pytest.mark.parametrize(
     "original",
-    ["example.org/a/b", "example.org/a.wiki", "example.org/a b", "example.org/" + "x" * 101],
+    ["example.org/a/b", "example.org/a.wiki", "example.org/c++", "example.org/-", "example.org/" + "x" * 101],
 )
 def test_names_that_gitea_cannot_have(inside: Sovereign, work: Work, original: str) -> None:
     form = dataclasses.replace(inside.form(work), original=original)
-    with pytest.raises(InputError, match="bad-place"):
+    with pytest.raises(InputError, match="bad-place") as caught:
         inside.destination().plan(form)
+    assert f"{original}: ORGANIZATION/NAME" in caught.value.hint
+
+
+def test_a_name_that_gitea_cannot_have_gets_another(inside: Sovereign, work: Work) -> None:
+    inside.places = {"example.org": "nowhere", "example.org/a.wiki": f"{inside.org}/-a..wiki-"}
+    assert set(
+        outcomes(inside.carry(dataclasses.replace(inside.form(work), original="example.org/a.wiki"))).values()
+    ) == {ChangeOutcome.WRITTEN}
+    assert inside.refs("-a..wiki-")["refs/heads/main"] == work.oid("main")
 
 
 def test_sha256_where_the_server_can(inside: Sovereign, tmp_path: Path) -> None:

@@ -363,7 +363,7 @@ def test_an_increment_builds_on_what_is_there(inside: Inside, work: Work, tmp_pa
 
 @pytest.mark.parametrize(
     "original",
-    ["example.org/../../etc", "example.org/.git", "example.org/a.git/b", "example.org/-x", "example.org/a\\b",
+    ["example.org/../../etc", "example.org/.git", "example.org/a.git/b", "example.org/A.GIT/b", "example.org/a\\b",
      "example.org//b", "example.org/a\nb"],
 )  # fmt: skip
 def test_places_that_are_none(inside: Inside, work: Work, original: str) -> None:
@@ -521,3 +521,11 @@ def test_a_server_that_is_down_behind_its_proxy_is_not_taken_for_one_without_an_
     with pytest.raises(UnreachableError, match="502"):
         GiteaApi(http, server.url, None).there()
     server.stop()
+
+
+@pytest.mark.parametrize("name", [".github", "-x", "a..b", "a.", "c++", "a.wiki"])
+def test_names_that_forges_have_are_taken(inside: Inside, work: Work, name: str) -> None:
+    done = inside.carry(replace(inside.form(work), original=f"example.org/{name}"))
+    assert set(verdicts(done).values()) == {ChangeOutcome.WRITTEN}
+    assert refs(inside.root / f"catalog/{name}.git") == work.refs()
+    assert set(states(inside.destination(), done).values()) == {State.GOOD}

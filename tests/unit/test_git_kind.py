@@ -20,6 +20,7 @@ from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor, read_node, walk
 from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.kinds.git import KIND
 from airgap.kinds.git.graph import BUNDLE_TYPE, put_graph
 from airgap.kinds.git.packer import GitPacker
 from airgap.kinds.git.request import GitRequest
@@ -542,3 +543,11 @@ def test_an_interrupted_pull_leaves_nothing_in_the_way(work: Work, kind: GitPack
     store = Memory()
     assert kind.check(item, kind.pack(item, store), store) == []
     assert Digest(str(item.pin))
+
+
+def test_what_gitea_refuses_is_told_when_locking() -> None:
+    refs = {"refs/heads/main": "a" * 40, "refs/pull/1/head": "a" * 40, "refs/pull/2/head": "a" * 40}
+    pulls, name = KIND.notes(Item("x", "git", "https://example.org/team/a.wiki", refs=refs, lfs=False))
+    assert "refuse these 2 refs" in pulls
+    assert "`example.org/team/a.wiki: ORGANIZATION/NAME`" in name
+    assert KIND.notes(Item("x", "git", "https://example.org/team/.github", refs={}, lfs=False)) == []

@@ -191,7 +191,7 @@ class GitDestination:
             api = None if folder is not None else self._api
         except AirgapError as error:
             return iter([Inside("", problem=error)])
-        organizations = frozenset(self._config.organizations.values())
+        organizations = self._config.organization_names
         return GitContents(self._place_at, organizations, api, folder, self._run.jobs)(known)
 
     def address(self, at: str, name: str) -> str:
@@ -216,7 +216,12 @@ class GitDestination:
         return api if api.there() else None
 
     def _place_of(self, refs: Refs) -> GitPlace:
-        return self._place_at(self._at(refs))
+        at = self._at(refs)
+        try:
+            return self._place_at(at)
+        except InputError as error:
+            hint = f"give it another name there: `{refs.original}: ORGANIZATION/NAME` under git.organizations"
+            raise error.with_hint(hint) from error
 
     def _at(self, refs: Refs) -> str:
         """The place of a form. Raises `InputError` if it has none, or if another item has it (`git-collision`)."""
@@ -240,11 +245,11 @@ class GitDestination:
 
     def _make_place(self, at: str) -> GitPlace:
         check_path(at, "repository")
-        if any(part.startswith((".", "-")) or part.endswith(".git") for part in at.split("/")):
-            raise InputError("bad-place", f"{at!r} cannot be a repository path", "rename the item")
+        if any(part.lower().endswith(".git") for part in at.split("/")):
+            raise InputError("bad-place", f"{at!r} cannot be the path of a repository: a part ends in .git")
         if len(at.encode()) > MAX_AT or any(len(part.encode()) > MAX_PART for part in at.split("/")):
             what = f"{at!r:.300}: got {len(at.encode())} bytes, expected at most {MAX_AT}, and {MAX_PART} in each part"
-            raise InputError("bad-place", what, "rename the item, or map it to a shorter place")
+            raise InputError("bad-place", what)
         if self.url.startswith("/"):
             return FolderPlace(self._git, Path(self.url), at)
         if self._api is not None:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from airgap.base.errors import InputError, NotFoundError, UnreachableError, UpstreamError
+from airgap.content.names import repository_complaint
 from airgap.net.http import Auth, Client, RequestBody, Response
 
-MAX_NAME = 100
-"""Longest name of a repository, in characters."""
 PER_PAGE = 50
 """Repositories of a page: what Gitea allows by default."""
 MAX_PAGES = 10_000
@@ -27,7 +26,6 @@ SHA256_GITEA, SHA256_GIT = (1, 22), (2, 42)
 _NUMBER = re.compile(r"v?(\d{1,9})\.(\d{1,9})")
 _AGENT = re.compile(rb"agent=git/(\d{1,9})\.(\d{1,9})")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
-_RESERVED = (".git", ".wiki", ".rss", ".atom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +44,11 @@ class Repo:
 def check_name(at: str) -> tuple[str, str]:
     """Organization and repository of a place. Raises `InputError` (`bad-place`) if Gitea does not allow it."""
     organization, _, name = at.partition("/")
-    good = (
-        _NAME.match(organization)
-        and _NAME.match(name)
-        and name not in (".", "..")
-        and not name.lower().endswith(_RESERVED)
-        and len(name) <= MAX_NAME
-    )
-    if not good:
-        raise InputError(
-            "bad-place",
-            f"{at!r}: not a name that Gitea allows: expected organization/name, of letters, digits and `-_.`, up to"
-            f" {MAX_NAME} characters, and not ending in {', '.join(_RESERVED)}",
-            "map a longer prefix under git.organizations, so that one name is left, or rename the item",
-        )
+    complaint = repository_complaint(name)
+    if not _NAME.match(organization) or "/" in name:
+        complaint = "expected two parts, organization/name"
+    if complaint:
+        raise InputError("bad-place", f"{at!r} can be no repository in Gitea: {complaint}")
     return organization, name
 
 

@@ -94,7 +94,7 @@ def _git(found: Probes, config: GitConfig, http: Client) -> None:
     from airgap.tools.git_remote import authorization
 
     secret = authorization(config.host.credentials)
-    probe_git(found, config, http, Fixed(secret) if secret else None, config.organizations.values())
+    probe_git(found, config, http, Fixed(secret) if secret else None, config.organization_names)
 
 
 def _s3(found: Probes, config: S3Config) -> None:

@@ -16,7 +16,7 @@ from airgap.content.graph import OCI_MANIFEST, Descriptor, Source, Target
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.lock_finding import LockFinding
-from airgap.content.names import is_url, repository_name
+from airgap.content.names import is_url, repository_complaint, repository_name
 from airgap.content.ref_name import SERVERS_OWN
 from airgap.kinds.git.left_out import LEFT_OUT, check_left_out, left_out
 from airgap.kinds.git.request import GIT_TYPE, GitRequest, name_complaint
@@ -148,14 +148,20 @@ class GitKind(Kind[GitRequest]):
         return original_name(item)
 
     def notes(self, item: Item) -> list[str]:
-        """The refs that Gitea refuses."""
+        """The refs that Gitea refuses, and a name that it refuses."""
         kept = {prefix: sum(ref.startswith(prefix) for ref in item.refs) for prefix in SERVERS_OWN}
         return [
             f"{item.name}: {prefix}* belongs to the server: Gitea will refuse these {count} refs at every import. Take "
             "them out of `refs` in the request, unless they go into a folder"
             for prefix, count in kept.items()
             if count
-        ]
+        ] + self._name_note(item)
+
+    def _name_note(self, item: Item) -> list[str]:
+        name = self.inside(item)
+        complaint = repository_complaint(name)
+        way = f"map it in the Sovereign resource, under git.organizations: `{name}: ORGANIZATION/NAME`"
+        return [f"{item.name}: inside, {complaint}. For a Gitea, {way}"] if complaint else []
 
     def shown(self, item: Item) -> str:
         """The first refs."""

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from airgap.content.names import claimed_place, is_url, without_git
+from airgap.content.names import claimed_place, is_url, repository_complaint, without_git
 from airgap.kinds.git.left_out import is_lfs_oid
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME, RELATIVE
@@ -78,5 +78,6 @@ class GitRequest:
         if not re.match(r"\S{1,300}\Z", name):
             at.bad(f"{quoted(url)} gives no valid name, expected a 'name'")
         elif not is_url(url):
-            at.bad(name_complaint(name), "name" if self.name else "url")
+            odd = repository_complaint(without_git(name))
+            at.bad(name_complaint(name) or (f"{odd}; choose a 'name'" if odd else ""), "name" if self.name else "url")
         return replace(self, url=url, name=name)
