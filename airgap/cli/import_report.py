@@ -35,6 +35,17 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
         "errors": [
             *(_error(error) | {"item": item, "destination": url, "name": name} for url, item, name, error in problems),
             *(_error(error) | {"item": "", "destination": url, "name": ""} for url, error in done.unkept.items()),
+            *(
+                {
+                    "code": one.code,
+                    "error": one.said,
+                    "hint": one.hint,
+                    "item": "",
+                    "destination": one.place,
+                    "name": "",
+                }
+                for one in done.foreseen
+            ),
         ],
         "missingVolumes": done.missing_volumes,
         "findings": findings_json(_lacking(done.opened)),
@@ -44,6 +55,8 @@ def report(done: Imported, context: Context, *, dry_run: bool) -> int:
     context.result(document, [*_tables(done), *finding_lines(_lacking(done.opened)), *_summary(done, dry_run=dry_run)])
     for (url, said), (names, error) in _causes(problems).items():
         context.problem(f"airgap: {and_others(names)} at {url}: {said}", next_step(error))
+    for one in done.foreseen:
+        context.problem(f"airgap: the import would fail at {one.place}: {one.said} [{one.code}]", one.hint)
     for url, error in done.unkept.items():
         hint = f"{error.hint or 'correct that'}; then run the same command again"
         context.problem(f"airgap: the list of accepted deliveries at {url}: {error}", hint)
@@ -151,8 +164,9 @@ def _unpublished(done: Imported, *, dry_run: bool) -> list[str]:
 
 
 def _exit(done: Imported, *, dry_run: bool) -> int:
-    if done.errors or done.unkept:
-        return max(error.exit_code for error in (*done.errors, *done.unkept.values()))
+    if done.errors or done.unkept or done.foreseen:
+        codes = [error.exit_code for error in (*done.errors, *done.unkept.values())]
+        return max([*codes, *(one.exit_code for one in done.foreseen)])
     outcomes = {change.outcome for _, change in done.changes}
     if outcomes & {ChangeOutcome.FAILED, ChangeOutcome.UNCONFIRMED} or (done.waits and not dry_run):
         return exits.UPSTREAM

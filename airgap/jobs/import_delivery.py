@@ -13,9 +13,13 @@ from airgap.acceptance.open import Opened, accept
 from airgap.base.disk import locked
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
+from airgap.base.probe import Probe
 from airgap.base.results import ResultFile
 from airgap.delivery.spool import Spool
 from airgap.destinations.base import Precedence
+from airgap.destinations.make import Destinations
+from airgap.jobs.doctor.destinations import foreseen
+from airgap.jobs.doctor.incoming import needs_of
 from airgap.jobs.importing.lines import Imported
 from airgap.jobs.importing.run import plan_import, run_import
 from airgap.jobs.site import Site, check_same_sovereign, open_site
@@ -124,8 +128,18 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
         planned = plan_import(opened, destinations, site.jobs, options.publish)
         if countersigner is not None:
             countersigner.plan(planned.work.at_registries, opened.admitted.reports, site.jobs)
-    ledger.compare(planned.gone)
+        ledger.compare(planned.gone)
+        planned.foreseen = _foreseen(planned, destinations, site)
     return planned
+
+
+def _foreseen(planned: Imported, destinations: Destinations, site: Site) -> list[Probe]:
+    """What the import would meet besides what its plan says: missing rights, quotas, immutable tags, read-only mode."""
+    said: dict[str, set[str]] = {}
+    for line in planned.failed:
+        said.setdefault(line.destination.url, set()).add("" if line.error is None else line.error.code)
+    needs = {url: need for url, need in needs_of(destinations, planned.lines).items() if url not in planned.gone}
+    return foreseen(site.sovereign, site.client(), needs, said)
 
 
 def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) -> Imported:

@@ -68,7 +68,7 @@ class Site:
         """
         return Ledger(
             file=StateFile(self.state, self.sovereign.name),
-            shelves=shelves(self.sovereign, self._client()),
+            shelves=shelves(self.sovereign, self.client()),
             trust=self.trust,
             records=self.records,
             diary=Diary(self.records.log(), ROLE, self.surroundings.clock),
@@ -127,7 +127,7 @@ class Site:
             found = known.get(url, receipts.ReceiptLines())
             return Run(progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url))
 
-        return make(self.sovereign, run, http=self._client(), state=work or self.state, create=create)
+        return make(self.sovereign, run, http=self.client(), state=work or self.state, create=create)
 
     def past(self, destinations: Destinations, *, verified: bool = True) -> Past:
         """What all receipts of this Sovereign list, and names.json; without `verified`, nobody checks a signature.
@@ -142,7 +142,8 @@ class Site:
         add_names(made, NamesFile(self.state, self.sovereign.name), forms)
         return made
 
-    def _client(self) -> Client:
+    def client(self) -> Client:
+        """A new HTTP client for the services of the Sovereign."""
         on_retry = self.surroundings.progress().note
         return http_for(self.sovereign, jobs=self.jobs, user_agent=USER_AGENT, on_retry=on_retry)
 

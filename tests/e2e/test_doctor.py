@@ -14,7 +14,7 @@ from tests.parts.gitea import Gitea
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.s3 import S3Service
 from tests.worlds.row import Row
-from tests.worlds.site import HEAD, Site
+from tests.worlds.site import GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git")]
 
@@ -137,6 +137,9 @@ def test_harbor_s_refusals_are_foreseen(row: Row, harbor: HarborDouble) -> None:
         assert problem["code"] == code, problem
         assert word in problem["said"]
         assert problem["next"]
+        dry = row.site.run("import", "media1", *GAP, "--dry-run", expect=5)
+        told = {one["code"] for one in dry["errors"]}
+        assert code in told if change in (_quota, _proxy, _read_only, _pull_only) else told, told
     assert {method for method, _, _ in harbor.requests} <= READS
 
 

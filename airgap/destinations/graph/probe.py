@@ -5,7 +5,7 @@ What Harbor answers: /api/v2.0 of Harbor 2.15.2, and the claims of its tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airgap.base.errors import AirgapError, NotFoundError, UpstreamError
@@ -14,7 +14,7 @@ from airgap.content.forms import Change
 from airgap.net.http import Fixed
 from airgap.resources.sovereign import RegistryConfig
 from airgap.store.registry.client import RegistryClient
-from airgap.store.registry.harbor import Harbor, HarborProject
+from airgap.store.registry.harbor import Harbor, HarborProject, Quota
 
 NEEDED = ("pull", "push")
 """What an import does in a repository. With Harbor, push does not imply pull."""
@@ -30,8 +30,8 @@ FORBIDDEN = 403
 class GraphNeeds:
     """What a delivery would bring to one registry."""
 
-    missing: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Project → digest → bytes of what is missing in the repository where it belongs."""
+    missing: Callable[[str], int] = lambda _project: 0
+    """How many bytes a project lacks. It asks for each blob, and is called only where there is a limit."""
     moved: list[Change] = field(default_factory=list)
     """Names that would move."""
 
@@ -174,8 +174,7 @@ def _settings(found: Probes, harbor: Harbor, projects: Iterable[str], needs: Gra
             else:
                 found.problem(f"project {name}", error)
             continue
-        wanted = sum((needs.missing.get(name) or {}).values()) if needs is not None else 0
-        _room(found, name, quota.room, quota.limit, wanted)
+        _room(found, name, quota, needs)
     if unread:
         said = f"the account may not read the settings of {', '.join(unread)}: proxy cache, quota"
         found.unknown("settings", said, "give it project:read there, or look in Harbor (Projects, Summary)")
@@ -189,11 +188,13 @@ def _project(found: Probes, project: HarborProject) -> None:
         found.problem(f"project {project.name}", error)
 
 
-def _room(found: Probes, name: str, room: int | None, limit: int, wanted: int) -> None:
-    what = f"quota {name}"
+def _room(found: Probes, name: str, quota: Quota, needs: GraphNeeds | None) -> None:
+    what, room, limit = f"quota {name}", quota.room, quota.limit
     if room is None:
         found.ok(what, "no limit")
-    elif wanted > room or room == 0:
+        return
+    wanted = needs.missing(name) if needs is not None else 0
+    if wanted > room or room == 0:
         more = f", the delivery needs up to {_size(wanted)}" if wanted else ""
         said = f"project {name}: {_size(room)} of {_size(limit)} are left{more}"
         hint = f"raise the storage quota of {name} (Harbor: Administration, Project Quotas), or remove content there"

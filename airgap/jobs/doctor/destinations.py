@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from airgap.base.errors import AirgapError, UpstreamError
-from airgap.base.probe import Probes
+from airgap.base.probe import Probe, Probes
 from airgap.destinations.graph.probe import GraphNeeds, probe_registry
 from airgap.jobs.doctor.local import probe_folder
 from airgap.net.config import HostConfig
@@ -87,6 +88,19 @@ def probe_service(found: Probes, service: Service, http: Client, needs: Needs | 
                 _s3(found, config)
     except AirgapError as error:
         found.problem("service", error)
+
+
+def foreseen(
+    sovereign: Sovereign, http: Client, needs: Mapping[str, Needs], said: Mapping[str, set[str]]
+) -> list[Probe]:
+    """The problems that an import would meet at the services in `needs`, without the codes `said` of a service."""
+    found: list[Probe] = []
+    for service in services_of(sovereign):
+        if service.url in needs:
+            probes = Probes(service.url)
+            probe_service(probes, service, http, needs[service.url])
+            found += [one for one in probes.found if one.exit_code and one.code not in said.get(service.url, ())]
+    return found
 
 
 def _git(found: Probes, config: GitConfig, http: Client) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,48 +86,49 @@ def _plan(made: Incoming, opened: Opened, site: Site, down: Collection[str]) -> 
             share.check()
         lines = [line for line in planned.lines if line.destination.url not in down]
         each(site.jobs, lambda line: line.plan(), lines)
-        for line in lines:
-            _tell(made, line)
-        _missing(made, destinations, lines)
+        made.needs = needs_of(destinations, lines)
     for url in dict.fromkeys(line.destination.url for line in lines):
+        made.at[url] = Probes(url)
         _summarize(made.at[url], [line for line in lines if line.destination.url == url])
 
 
-def _tell(made: Incoming, line: AnyLine) -> None:
-    url = line.destination.url
-    made.at.setdefault(url, Probes(url))
-    need = made.needs.setdefault(url, Needs())
-    moved = [one for one in line.changes if one.outcome is ChangeOutcome.MOVED]
-    need.graphs.moved += [one for one in moved if one.name] if line.destination.form == "graph" else []
-    if _complete(line):
-        return
-    size = sum(blob.size for blob in line.form.blobs()) if line.destination.form != "graph" else 0
-    need.size += 2 * size if isinstance(line.form, Refs) else size
+def needs_of(destinations: Destinations, lines: Sequence[AnyLine]) -> dict[str, Needs]:
+    """What planned lines would bring to each destination, by its URL."""
+    found: dict[str, Needs] = {}
+    for line in lines:
+        need = found.setdefault(line.destination.url, Needs())
+        if isinstance(line.form, Graph):
+            need.graphs.moved += [one for one in line.changes if one.outcome is ChangeOutcome.MOVED and one.name]
+        elif not _complete(line):
+            size = sum(blob.size for blob in line.form.blobs())
+            need.size += 2 * size if isinstance(line.form, Refs) else size  # the bundle, and what is unpacked
+    for registry in destinations.registries:
+        if registry.url in found:
+            found[registry.url].graphs.missing = _lacking(registry, lines)
+    for layout in destinations.layouts:
+        if layout.url in found:
+            found[layout.url].size = _lacking(layout, lines)("")
+    return found
 
 
 def _complete(line: AnyLine) -> bool:
     return line.error is not None or all(one.outcome is ChangeOutcome.PRESENT for one in line.changes)
 
 
-def _missing(made: Incoming, destinations: Destinations, lines: Sequence[AnyLine]) -> None:
-    """Which blobs registries and layouts lack; each counts once in a project."""
-    places: list[GraphDestination[Any]] = [*destinations.registries, *destinations.layouts]
-    for registry in places:
+def _lacking(place: GraphDestination[Any], lines: Sequence[AnyLine]) -> Callable[[str], int]:
+    """Says how many bytes a project lacks (`""`: all of the place). A blob counts once, as Harbor counts it."""
+
+    def lacking(project: str) -> int:
+        blobs: dict[str, int] = {}
         for line in lines:
-            if line.destination.url != registry.url or not isinstance(line.form, Graph) or _complete(line):
+            if line.destination.url != place.url or not isinstance(line.form, Graph) or _complete(line):
                 continue
-            need = made.needs[registry.url]
-            try:
-                lacking = registry.missing(line.form)
-            except AirgapError as error:
-                line.error = error
-                continue
-            for at in {one.at for one in line.changes}:
-                project = need.graphs.missing.setdefault(at.partition("/")[0], {})
-                project |= {str(digest): size for digest, size in lacking.items()}
-        if registry.url in made.needs:
-            need = made.needs[registry.url]
-            need.size = sum(sum(blobs.values()) for blobs in need.graphs.missing.values())
+            if not project or any(one.at.partition("/")[0] == project for one in line.changes):
+                with suppress(AirgapError):  # the plan, or the import, will say it
+                    blobs |= {str(digest): size for digest, size in place.missing(line.form).items()}
+        return sum(blobs.values())
+
+    return lacking
 
 
 def _summarize(found: Probes, lines: Sequence[AnyLine]) -> None:

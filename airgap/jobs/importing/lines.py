@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.acceptance.open import Opened
 from airgap.base.errors import AbsentError, AirgapError, UnreachableError
+from airgap.base.probe import Probe
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Work
@@ -35,6 +36,8 @@ class Imported:
     """How names are published where something failed: see `airgap.jobs.importing.publish`."""
     needs: Needs = field(default_factory=dict)
     """By item, the items that it needs."""
+    foreseen: Sequence[Probe] = ()
+    """What a dry run found that would stop the import, and that is no error of a line."""
     unkept: Mapping[str, AirgapError] = field(default_factory=dict)
     """The destinations that did not accept the list of accepted deliveries, with the errors."""
 
