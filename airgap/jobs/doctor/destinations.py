@@ -99,7 +99,7 @@ def foreseen(
         if service.url in needs:
             probes = Probes(service.url)
             probe_service(probes, service, http, needs[service.url])
-            found += [one for one in probes.found if one.exit_code and one.code not in said.get(service.url, ())]
+            found += [one for one in probes.found if one.exit_code and not {one.code} & said.get(service.url, set())]
     return found
 
 
