@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from airgap.base.errors import AirgapError, UnreachableError, UpstreamError
@@ -17,6 +16,8 @@ from airgap.net.pools import tls_context
 
 SECONDS = 5.0
 """For a connection, and for a handshake on it: a host of the same site answers in milliseconds."""
+HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
+"""The form in which servers give the time (RFC 9110, section 5.6.7, IMF-fixdate)."""
 SKEW = timedelta(minutes=5)
 """A larger difference of clocks breaks tokens and signed requests (S3 allows 15 minutes, most token servers 5)."""
 DRIFT = timedelta(minutes=1)
@@ -146,9 +147,9 @@ def _read(origin: Origin) -> tuple[str, datetime, list[str]] | None:
 def probe_clock(found: Probes, date: str | None, now: datetime) -> None:
     """Compares this machine's clock with the `Date` of an answer. Does nothing without one."""
     try:
-        server = parsedate_to_datetime(date or "")
-        difference = now - (server if server.tzinfo else server.replace(tzinfo=UTC))
-    except (TypeError, ValueError, OverflowError):
+        server = datetime.strptime((date or "")[:64], HTTP_DATE).replace(tzinfo=UTC)
+        difference = now - server
+    except (ValueError, OverflowError):
         return
     seconds = round(abs(difference).total_seconds())
     said = f"this machine's clock is {seconds} s {'ahead of' if difference > timedelta() else 'behind'} the server's"
