@@ -16,6 +16,11 @@ REFRESH = 0.2
 QUIET = 30.0
 """Seconds between two lines where there is no terminal: the log shows progress and stays short."""
 
+BARS = (20, 10)
+"""Characters of the bar itself: the largest that fits."""
+SHORTEST = 12
+"""Characters of the current item that say something: a name that would be shorter is left out."""
+
 
 class Stream(Protocol):
     """The stream on which a bar is drawn."""
@@ -95,42 +100,65 @@ class Bar:
             with self._lock:
                 if self._stream is None or not self._what:
                     continue
-                line = self.line()
                 if self._terminal:
                     width = shutil.get_terminal_size().columns - 1
+                    line = self.line(width)
                     self._stream.write("\r" + line[:width].ljust(min(self._drawn, width)))
                     self._drawn = min(len(line), width)
                 else:
-                    self._stream.write(line + "\n")
+                    self._stream.write(self.line() + "\n")
                 self._stream.flush()
 
-    def line(self) -> str:
-        """The text that is shown: `pull  42 %  1.2 GiB of 2.9 GiB  310.0 MiB/s  0:05 left  3/12  docker.io/…`."""
+    def line(self, width: int = 0) -> str:
+        """The text that is shown: `pull  42 %  1.2 GiB of 2.9 GiB  310.0 MiB/s  0:00:05 left  3/12  docker.io/…`.
+
+        With `width`, it has at most so many characters: first the name is shortened and the bar left out, then whole
+        parts; no number is cut.
+        """
+        parts = self._parts()
+        while width and len(parts) > 1 and _length(parts) > width:
+            parts.pop(max(range(1, len(parts)), key=lambda n: (parts[n][0], n)))
+        texts = [text for _, text in parts]
+        spare = (width or 10_000) - _length(parts)
+        name = one_line(self._item) if self._item else ""
+        if name and spare - 2 >= min(len(name), SHORTEST):
+            texts.append(name if len(name) <= spare - 2 else f"…{name[len(name) - spare + 3 :]}")
+            spare -= len(texts[-1]) + 2
+        size = next((one for one in BARS if one + 3 <= spare), 0)
+        if self._total and not self._plain and size:
+            filled = self._share() * size // 100
+            texts[1] = f"[{'#' * filled}{'.' * (size - filled)}] {texts[1]}"
+        return "  ".join(texts)
+
+    def _share(self) -> int:
+        return min(100, 100 * self._done // self._total) if self._total else 0
+
+    def _parts(self) -> list[tuple[int, str]]:
+        """The parts but for the bar and the name, each with the order in which it is left out: the largest first."""
         from airgap.cli.words import human
 
-        elapsed = max(time.monotonic() - self._began, 0.001)
-        rate = self._done / elapsed
-        parts = [self._what]
+        rate = self._done / max(time.monotonic() - self._began, 0.001)
+        parts = [(0, self._what)]
         if self._total:
-            share = min(100, 100 * self._done // self._total)
-            filled = share // 5
-            bar = "" if self._plain else f"[{'#' * filled}{'.' * (20 - filled)}] "
-            parts.append(f"{bar}{share:3d} %  {human(self._done)} of {human(self._total)}")
+            parts.append((0, f"{self._share():3d} %"))
+            parts.append((1, f"{human(self._done)} of {human(self._total)}"))
         elif self._done or not self._items:
-            parts.append(human(self._done))
+            parts.append((1, human(self._done)))
         if self._total or self._done or not self._items:  # a phase that judges and moves no bytes counts items only
-            parts.append(f"{human(rate)}/s")
+            parts.append((4, f"{human(rate)}/s"))
         if self._total and rate > 0:
             left = max(0, int((self._total - self._done) / rate))
-            parts.append(f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left")
+            parts.append((2, f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"))
         if self._items:
-            parts.append(f"{self._items_done}/{self._items}")
-        if self._item:
-            parts.append(one_line(self._item))
-        return "  ".join(parts)
+            parts.append((3, f"{self._items_done}/{self._items}"))
+        return parts
 
     def _erase(self) -> None:
         if self._terminal and self._drawn and self._stream is not None:
             self._stream.write("\r" + " " * self._drawn + "\r")
             self._stream.flush()
             self._drawn = 0
+
+
+def _length(parts: list[tuple[int, str]]) -> int:
+    return sum(len(text) for _, text in parts) + 2 * (len(parts) - 1)

@@ -7,9 +7,11 @@ import getpass
 import json
 import os
 import re
+import shlex
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,8 +24,10 @@ from airgap.base.progress import Progress, Silent
 from airgap.base.text import Lines, visible, visible_json
 from airgap.base.text import message as shown
 from airgap.base.times import utc_text
+from airgap.cli import output
 from airgap.cli.bar import Bar
 from airgap.cli.output import Messages, write
+from airgap.cli.words import fitted
 from airgap.version import VERSION
 
 if TYPE_CHECKING:
@@ -31,6 +35,12 @@ if TYPE_CHECKING:
 
 _LOOK = 64 << 10
 """Bytes of a file in which is seen what it is."""
+_SECRETS = (
+    (re.compile(r"(pin-value=)[^&;?'\"\s]+"), r"\1…"),
+    (re.compile(r"(://)[^/\s'\"@]+@"), r"\1…@"),
+    (re.compile(r"(?i)([?&](?:[a-z_-]*token|[a-z_-]*key|[a-z_-]*signature|password|sig)=)[^&'\"\s]+"), r"\1…"),
+)
+"""What a word of a command may have that others must not read, and what the log has instead."""
 _LOG_LINE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z ")
 """How each line of a log file begins; the first may have been rotated away."""
 
@@ -47,17 +57,18 @@ class Context:
     """The error that kept the result from being written, if any."""
     _bar: Bar | None = None
     _notes: list[str] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def from_arguments(cls, arguments: argparse.Namespace) -> Context:
-        """Opens the log file, if one was asked for."""
+    def from_arguments(cls, arguments: argparse.Namespace, argv: Sequence[str] = ()) -> Context:
+        """Opens the log file, if one was asked for. It begins with the version and the command as it was typed."""
         made = cls(os.environ, arguments.json, arguments.quiet)
         if arguments.log_file is not None:
             try:
                 _check_log_file(arguments.log_file)
                 # Without a buffer, a line that cannot be written fails at once, and not again at the close.
                 made.log_file = arguments.log_file.open("ab", buffering=0)
-                made.log_file.write(made.log_line(f"airgap {VERSION}: {arguments.command}"))
+                made.log_file.write(made.log_line(f"airgap {VERSION}: {typed(argv) or arguments.command}"))
             except OSError as error:
                 made.close()
                 raise InputError(
@@ -121,11 +132,14 @@ class Context:
         must not change what the command does: the error is kept in `unheard` for the end.
         """
         self.end_progress()
+        self._log_delivery(document)
         try:
             if self.as_json:
                 write_json(document)
             elif text:
-                whole = Lines.of(text) if isinstance(text, list) else shown(text)
+                width = output.width()
+                lines = fitted(text, width) if isinstance(text, list) and width else text
+                whole: str = Lines.of(lines) if isinstance(lines, list) else shown(lines)
                 write(visible(whole if whole.endswith("\n") else whole + "\n"))
         except StoreError as error:
             self.unheard = error
@@ -152,6 +166,17 @@ class Context:
             write(visible_json(json.dumps(document, ensure_ascii=False, sort_keys=True)) + "\n")
         except StoreError as error:
             self.unheard = error
+
+    def _log_delivery(self, document: Any) -> None:
+        """Writes to the log which delivery the command was about, if it was about one."""
+        said = document if isinstance(document, dict) else {}
+        if "delivery" in said:
+            named = (said.get("id") or said["delivery"], said.get("digest"), said.get("receipt"))
+            self.log(f"delivery {', '.join(str(one) for one in named if isinstance(one, str))}")
+
+    def ended(self, code: int) -> None:
+        """Writes to the log how the command ended, and how long it took."""
+        self.log(f"exit {code} after {time.monotonic() - self._began:.1f} s")
 
     def close(self) -> None:
         """Ends the bar and the log."""
@@ -232,6 +257,14 @@ class Context:
         from airgap.net.proxies import proxies_in
 
         return proxies_in(self.environ)
+
+
+def typed(argv: Sequence[str]) -> str:
+    """A command as it was typed, without what may be a secret: a PIN in a token's URI, a login in an address."""
+    shown_words = shlex.join(argv)
+    for pattern, instead in _SECRETS:
+        shown_words = pattern.sub(instead, shown_words)
+    return shown_words
 
 
 def _check_log_file(path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 
 from airgap.base.errors import StoreError
@@ -49,6 +50,11 @@ def write(text: str) -> None:
             f"the result could not be written to stdout: {error.strerror}",
             "the command finished, but its output is lost: check where stdout goes",
         ) from error
+
+
+def width() -> int:
+    """Columns of the terminal that shows stdout; 0 if stdout is something else, such as a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _drop() -> None:

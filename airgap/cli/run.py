@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shlex
@@ -21,10 +22,28 @@ from airgap.cli.words import next_step
 def run(argv: Sequence[str]) -> int:
     """Runs `argv`; returns the exit code. Writes results to stdout and everything else to stderr."""
     context: Context | None = None
-    as_json = "--json" in argv
+    code = exits.BUG
     try:
         arguments = build().parse(argv)
-        context = Context.from_arguments(arguments)
+        context = Context.from_arguments(arguments, argv)
+        code = _handled(arguments, argv, context)
+    except AirgapError as error:  # what was typed cannot be understood, or the log file cannot be written
+        code = _failed(error, context, as_json="--json" in argv)
+    except KeyboardInterrupt:
+        return _interrupted(argv, context)
+    except Exception:  # noqa: BLE001
+        code = _bug(context)
+    finally:
+        if context is not None:
+            context.ended(code)
+            context.close()
+    return code
+
+
+def _handled(arguments: argparse.Namespace, argv: Sequence[str], context: Context) -> int:
+    """Runs the handler of a command; returns the exit code."""
+    as_json = "--json" in argv
+    try:
         process.prepare(arguments.command)
         with process.terminable():
             code = int(arguments.handler(arguments, context))
@@ -35,18 +54,11 @@ def run(argv: Sequence[str]) -> int:
         return code
     except AirgapError as error:
         return _failed(error, context, as_json=as_json)
-    except KeyboardInterrupt:
-        return _interrupted(argv, context)
     except OSError as error:
         if error.filename is None:
             return _bug(context)
         # The last place for disk errors that no closer code expected: a path that may not be read, a removed folder.
         return _failed(disk_error(error, _name(error.filename)), context, as_json=as_json)
-    except Exception:  # noqa: BLE001
-        return _bug(context)
-    finally:
-        if context is not None:
-            context.close()
 
 
 def _name(filename: object) -> str:
@@ -78,6 +90,7 @@ def _interrupted(argv: Sequence[str], context: Context | None) -> int:
     command = one_line(shlex.join(["airgap", *argv]))
     Messages().write(f"\nairgap: interrupted. Nothing is lost; to continue, run the same command:\n  {command}\n")
     if context is not None:
+        context.ended(exits.INTERRUPTED)
         context.close()
     # Threads may still be inside a read from the network. Everything on disk is crash-safe: leave at once.
     os._exit(exits.INTERRUPTED)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airgap.statements.statement import predicate_type
+from airgap.version import VERSION
 from tests.worlds.commands import PASSWORD, Said, run_airgap
 from tests.worlds.cosign import cosign
 from tests.worlds.row import KEY, Row
@@ -243,10 +245,16 @@ def test_a_log_file_gains_what_happened_and_keeps_what_it_had(row: Row) -> None:
     first = log.read_text()
     assert first.startswith("2026-11-30T10:00:00Z kept\n")
     assert ONE in first
+    begin, *_, about, end = first.splitlines()[1:]
+    assert f"airgap {VERSION}: import {media} --sovereign" in begin
+    index = json.loads((row.folder / media / "AIRGAP.json").read_bytes())
+    assert f"delivery {index['journey']['id']}, sha256:" in about
+    assert re.search(r"Z exit 0 after [0-9]+\.[0-9] s\Z", end)
     assert typed(row, "audit", "--sovereign", "none.yaml", "--lock", LOCK, "--log-file", "airgap.log").code == 2
     second = log.read_text()
     assert second.startswith(first)
     assert "error" in second[len(first) :]
+    assert "Z exit 2 after " in second[len(first) :]
     assert "for tests" not in second  # the password
 
 

@@ -194,3 +194,37 @@ def test_at_its_end_the_line_is_empty(terminal: Terminal, make: Make) -> None:
     terminal.stream.write("$")
     terminal.stream.flush()
     assert re.search(r"\r +\r\$\Z", terminal.until(r"\$"))
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 60, 79, 100, 120])
+def test_a_line_fits_and_no_number_is_cut(make: Make, width: int) -> None:
+    one = make(plain=False)
+    one.start("import", 1500 << 30, 1200)
+    one.advance(1023 << 20)
+    one.item("registry.example.org/some/long/path/application:1.0.0")
+    whole = one.line()
+    line = one.line(width)
+    assert len(line) <= width
+    assert line.startswith("import")
+    texts = [text for _, text in one._parts()[:-2]]  # the rate and the time left change as it is asked
+    assert all(text in line or text not in whole for text in texts[:2]), "the share is always there"
+    for part in line.split("  "):
+        assert (
+            part.startswith("…")
+            or part.strip("[#.] ") in whole
+            or re.fullmatch(r"[0-9.]+ [KMGT]?i?B/s|[0-9:]+ left", part)
+        )
+
+
+def test_eighty_columns_have_room_for_every_number(make: Make) -> None:
+    one = make(plain=False)
+    one.start("import", 999 << 30, 204)
+    one.advance(998 << 30)
+    line = one.line(79)
+    for part in ("import", " 99 %", "998.0 GiB of 999.0 GiB", "/s", "left", "0/204"):
+        assert part in line
+    assert one.line(120).endswith("0/204")
+    one.item("docker.io/library/alpine:3.20")
+    assert one.line(120).endswith("docker.io/library/alpine:3.20")
+    assert "…" in one.line(95)
+    assert one.line(95).endswith("alpine:3.20")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from airgap.base.errors import MAX_LINE, InputError
 from airgap.base.text import Lines, one_line, visible
 from airgap.cli.bar import Bar
-from airgap.cli.context import Context
+from airgap.cli.context import Context, typed
 from airgap.cli.demo import Demo
-from airgap.cli.words import table
+from airgap.cli.words import fitted, table
 
 
 def test_what_a_terminal_would_obey_is_spelled_out() -> None:
@@ -103,3 +103,53 @@ def test_work_without_bytes_shows_items_alone() -> None:
     bar.item("app\x1b[2J")
     assert bar.line() == r"judge  0/2  app\u001b[2J"
     bar.close()
+
+
+@given(
+    st.integers(1, 6).flatmap(
+        lambda columns: st.lists(
+            st.lists(st.text("abc:/@ 0", max_size=120), min_size=columns, max_size=columns), min_size=1, max_size=6
+        )
+    ),
+    st.integers(40, 120),
+)
+def test_a_table_fits_the_terminal_and_loses_nothing(rows: list[list[str]], width: int) -> None:
+    whole = table(rows)
+    lines = fitted(["before", *whole, "after"], width)
+    assert (lines[0], lines[-1]) == ("before", "after")
+    if all(len(line) <= width for line in whole):
+        assert lines[1:-1] == whole
+    assert all(len(line) <= width for line in lines)
+    folded, plain = ("".join("".join(some).split()) for some in (lines[1:-1], whole))
+    assert sorted(folded) == sorted(plain)
+
+
+def test_a_digest_in_a_table_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    digest = "sha256:" + "a" * 64
+    rows = [("KIND", "NAME", "SIZE", "DIGEST"), ("image", "docker.io/library/alpine:3.20", "3.4 MiB", digest)]
+    lines = fitted(table(rows), 80)
+    assert lines[1:] == ["    DIGEST", "image  docker.io/library/alpine:3.20  3.4 MiB", f"    {digest}"]
+    # Not where stdout is a file or a pipe: programs read lines.
+    Context({}).result({}, table(rows))
+    assert digest in capsys.readouterr().out.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("pkcs11:token=a;object=b?pin-value=1234&module-path=/m", "pin-value=…&module-path=/m"),
+        ("https://me:secret1@example.org/x", "https://…@example.org/x"),
+        ("https://secret1@example.org/x", "https://…@example.org/x"),
+        ("https://example.org/x?X-Amz-Signature=secret1&a=b", "X-Amz-Signature=…&a=b"),
+        ("https://example.org/x?access_token=secret1", "access_token=…"),
+        ("registry.example.org/a@sha256:00", "registry.example.org/a@sha256:00"),
+        ("/path/with spaces", "'/path/with spaces'"),
+    ],
+)
+def test_the_log_has_the_command_as_it_was_typed_without_secrets(word: str, kept: str) -> None:
+    said = typed(["show", word, "--log-file", "x"])
+    assert said.startswith("show ")
+    assert said.endswith(" --log-file x")
+    assert kept in said
+    assert "secret1" not in said
+    assert "1234" not in said
