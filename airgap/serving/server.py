@@ -1,4 +1,4 @@
-"""The HTTP server: sockets, threads, time limits and TLS around `answers`. See ADR 0017 on http.server.
+"""The HTTP server: sockets, threads, time limits and TLS around `answers`. See ADR 0019 on http.server.
 
 What http.server lacks is here: a limit on connections, on the bytes and the time of a request's head, on the time of
 each piece that is sent; TLS handshakes outside the loop that accepts; no look-up of host names.
