@@ -39,7 +39,9 @@ def take(row: Row, *numbers: int) -> None:
 
 
 def roll_back(row: Row, number: int) -> None:
-    """Brings the state of after that delivery back; 0 takes it away."""
+    """Brings the state of after that delivery back; 0 takes it away. The copies of receipts are gone, too."""
+    for receipt in row.folder.glob("*.receipt"):
+        receipt.unlink()
     shutil.rmtree(row.folder / "state")
     if number:
         shutil.copytree(row.folder / f"state{number}", row.folder / "state")
@@ -75,7 +77,7 @@ def test_the_list_grows_with_each_delivery_and_is_signed_once_for_each(row: Row)
     assert found["subject"] == found["deliveries"][-1]["digest"]
     take(row, 2)
     assert listed(row) == found
-    assert actions(row) == ["accept", "accepted", "receipt"] * 2 + ["resume", "receipt"]
+    assert actions(row) == ["accept", "accepted", "receipt"] * 2 + ["resume"]
 
 
 @pytest.mark.parametrize("place", ["embedded", "registry"])
