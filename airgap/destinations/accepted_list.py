@@ -23,10 +23,12 @@ from airgap.content.graph import (
     OCI_EMPTY,
     OCI_MANIFEST,
     Descriptor,
+    Node,
     Opener,
     parse_node,
     read_verified,
 )
+from airgap.store.memory import Memory
 from airgap.store.registry.repository import RegistryRepository
 
 ARTIFACT_TYPE = "application/vnd.airgap.accepted.v1"
@@ -34,6 +36,8 @@ BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 FILE = "accepted.sigstore.json"
 MAX_RECORD = 64 << 20
 """Largest record in bytes, the same limit as for every statement with many entries: some 190,000 deliveries."""
+OWN = 12
+"""Hex digits of its digest in the tag of a list that never moves."""
 MAX_TAG = 128
 """Longest tag in characters (OCI distribution-spec v1.1.1, "Pulling manifests")."""
 
@@ -83,20 +87,22 @@ class RegistryShelf:
     def read(self) -> bytes | None:
         """The layer of the artifact under the tag."""
         try:
-            descriptor, data = self.repository.manifest(self.tag)
+            node = parse_node(*self.repository.manifest(self.tag))
         except NotFoundError:
             return None
-        node = parse_node(descriptor, data)
-        layers = node.children[1:]
-        if node.artifact_type != ARTIFACT_TYPE or [one.media_type for one in layers] != [BUNDLE_TYPE]:
+        if not _is_list(node):
             raise self._bad(f"an artifact of type {node.artifact_type[:100]!r}, expected {ARTIFACT_TYPE}")
         try:
-            return read_verified(self.repository, layers[0], MAX_RECORD)
+            return read_verified(self.repository, node.children[1], MAX_RECORD)
         except NotFoundError as error:
             raise self._bad("an artifact without a layer") from error
 
     def write(self, data: bytes) -> None:
-        """Writes the blobs, then the manifest, then the tag. A registry does not detect two concurrent writers."""
+        """Writes the blobs, then the manifest, then the tag. A registry does not detect two concurrent writers.
+
+        Each list has a second tag, which never moves: a clean-up of what has no tag finds nothing, and the earlier
+        lists stay. One that an earlier version wrote without it gets it now.
+        """
         config = Descriptor.of(OCI_EMPTY, EMPTY_BLOB)
         layer = Descriptor.of(BUNDLE_TYPE, data)
         manifest = canonical(
@@ -111,8 +117,31 @@ class RegistryShelf:
         root = Descriptor.of(OCI_MANIFEST, manifest)
         for descriptor, content in ((config, EMPTY_BLOB), (layer, data), (root, manifest)):
             self.repository.put(descriptor, _opener(content))
-        self.repository.publish({self.tag: root})
+        source = Memory(self.where)
+        source.add(OCI_MANIFEST, manifest)
+        self.repository.publish({**self._before(), self._own_tag(root.digest): root, self.tag: root}, source)
         _check_kept(self, data)
+
+    def is_list(self, name: str) -> bool:
+        """True if a tag or digest in this repository is a list, whoever signed it: nothing that could be run."""
+        try:
+            return _is_list(parse_node(*self.repository.manifest(name)))
+        except (NotFoundError, IntegrityError):
+            return False
+
+    def _before(self) -> dict[str, Descriptor]:
+        """The list that will be replaced, under its own tag."""
+        try:
+            descriptor, data = self.repository.manifest(self.tag)
+            if _is_list(parse_node(descriptor, data)):
+                return {self._own_tag(descriptor.digest): descriptor}
+        except (NotFoundError, IntegrityError):
+            pass
+        return {}
+
+    def _own_tag(self, digest: Digest) -> str:
+        suffix = f"-{digest.hex[:OWN]}"
+        return self.tag[: MAX_TAG - len(suffix)] + suffix
 
     def _bad(self, what: str) -> IntegrityError:
         return IntegrityError("bad-record", f"{self.where}: {what}", "find out which client wrote it")
@@ -149,6 +178,10 @@ class FolderShelf:
         make_folder(self.path.parent)
         write_durably(self.path, data)
         _check_kept(self, data)
+
+
+def _is_list(node: Node) -> bool:
+    return node.artifact_type == ARTIFACT_TYPE and [one.media_type for one in node.children[1:]] == [BUNDLE_TYPE]
 
 
 def _check_kept(shelf: Shelf, data: bytes) -> None:

@@ -185,7 +185,7 @@ def _compare(options: AuditOptions, site: Site) -> Audited:
         findings += [_told(finding, one, lines, past) for finding in inspected]
     # 3.
     compared = {place: {spot(place[1], change) for change in changes} for place, changes in expected.items()}
-    survey = Survey(past, site.sovereign, compared)
+    survey = Survey(past, site.sovereign, compared, site.shelves())
     for one in () if options.only_listed else destinations.all():
         here = [finding for finding in findings if finding.destination == one.url]
         if here and all(finding.state is State.UNKNOWN for finding in here):

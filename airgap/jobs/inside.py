@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airgap.base.errors import AirgapError
 from airgap.base.times import utc_text
 from airgap.content.finding import Finding, State, because
-from airgap.destinations.accepted_list import record_name
+from airgap.destinations.accepted_list import RegistryShelf, Shelf
 from airgap.destinations.base import AnyDestination, Inside, Key
 from airgap.net.origin import Origin
 from airgap.resources.sovereign import Declaration, Sovereign
@@ -27,6 +27,8 @@ class Survey:
     sovereign: Sovereign
     compared: Mapping[Place, Collection[Key]]
     """What an audit has compared already."""
+    shelves: Sequence[Shelf] = ()
+    """Where airgap keeps lists for itself."""
     declared: Counter[Declaration] = field(default_factory=Counter)
     """How many things each declaration explains."""
     others: int = 0
@@ -38,7 +40,6 @@ class Survey:
         """What no delivery brought, what left the locks, and what could not be listed."""
         place = (destination.url, destination.form)
         compared = self.compared.get(place, ())
-        own = self._own(destination.url)
         known = {*self.past.places(place), *(at for at, _ in compared)}
         for one in destination.contents(known):
             if one.problem is not None:
@@ -46,9 +47,9 @@ class Survey:
                 yield Finding("", one.at, "", State.UNKNOWN, detail=because(one.problem), destination=destination.url)
                 continue
             key = (one.at, one.name or one.digest)
-            if key in compared or key in own or (one.at in own and not one.name):
+            if key in compared or (not one.name and not one.digest and one.at in known):
                 continue
-            if not one.name and not one.digest and one.at in known:
+            if self._is_list(one, destination.url):
                 continue
             finding = self._judged(destination, one, self.past.entries(place, key))
             if finding is not None:
@@ -104,10 +105,15 @@ class Survey:
             since=utc_text(left[1]) if left else "",
         )
 
-    def _own(self, url: str) -> Collection[Key | str]:
-        """Where a registry keeps the signed list of accepted deliveries, whose earlier versions may have no tag."""
-        records = next((one.records for one in self.sovereign.registries if one.url == url), "")
-        return {records, (records, record_name(self.sovereign.name))} if records else ()
+    def _is_list(self, one: Inside, url: str) -> bool:
+        """True for a list of accepted deliveries, of now or before, in the repository for them."""
+        for shelf in self.shelves:
+            if isinstance(shelf, RegistryShelf) and (shelf.url, shelf.repository.name) == (url, one.at):
+                try:
+                    return shelf.is_list(one.name or one.digest)
+                except AirgapError:
+                    return False  # it cannot be read, so nobody knows what it is
+        return False
 
     def _declared(self, url: str, form: str, one: Inside) -> Declaration | None:
         names = declared_names(url, form, one.at, one.name, one.digest)

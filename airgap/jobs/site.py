@@ -10,6 +10,7 @@ from pathlib import Path
 from airgap.base.disk import make_private
 from airgap.base.errors import InputError, TrustError
 from airgap.base.secrets import read_secret
+from airgap.destinations.accepted_list import Shelf
 from airgap.destinations.base import Precedence, Run
 from airgap.destinations.make import Destinations, http_for, make, shelves
 from airgap.jobs.importing.countersign import Countersigner
@@ -68,13 +69,17 @@ class Site:
         """
         return Ledger(
             file=StateFile(self.state, self.sovereign.name),
-            shelves=shelves(self.sovereign, self.client()),
+            shelves=self.shelves(),
             trust=self.trust,
             records=self.records,
             diary=Diary(self.records.log(), ROLE, self.surroundings.clock),
             note=self.surroundings.note,
             restore=restore,
         )
+
+    def shelves(self) -> list[Shelf]:
+        """Where the list of accepted deliveries is kept."""
+        return shelves(self.sovereign, self.client())
 
     def signatory(self, key: str) -> Signatory:
         """The Sovereign's own key, which signs receipts and lists. Raises what `signatory_of` raises."""

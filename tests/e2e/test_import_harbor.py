@@ -205,3 +205,19 @@ def test_a_list_of_deliveries_that_has_no_room_or_may_not_be_written_is_named(
     assert _listed(kept) == first
     row.take("media2")
     assert _listed(kept) != first
+
+
+def test_a_clean_up_of_what_has_no_tag_takes_no_record(row: Row, kept: Project, harbor: HarborDouble) -> None:
+    records = kept.repositories["records"]
+    first = _listed(kept)
+    records.tags = {"accepted-bank": first}  # as an earlier version left it
+    row.take("media2")
+    assert _listed(kept) != first
+    there = set(records.manifests)
+    records.delete_untagged()
+    assert {first, _listed(kept)} <= set(records.manifests) == there
+    assert row.audit("media2") == []
+    # Only lists are our own there.
+    records.tags["accepted-bank-0123456789ab"] = _held(harbor)
+    records.manifests[_held(harbor)] = harbor.projects["p1"].repositories["app"].manifests[_held(harbor)]
+    assert row.audit("media2", expect=3) == [("extra", "accepted-bank-0123456789ab")]
