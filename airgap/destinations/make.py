@@ -13,6 +13,7 @@ from airgap.destinations.base import AnyDestination, Destination, FormT, Run
 from airgap.destinations.graph import GraphDestination, SharedPass
 from airgap.destinations.graph.contents import LayoutContents, RegistryContents
 from airgap.destinations.graph.layout import LayoutPlace
+from airgap.destinations.graph.lists import Lists
 from airgap.destinations.line import AnyLine, AnyShare, Line, Share
 from airgap.net.config import HostConfig
 from airgap.net.http import Client
@@ -155,8 +156,8 @@ def _registry(config: RegistryConfig, site: _Site, shared: SharedPass) -> Regist
     def place(at: str) -> RegistryRepository:
         return RegistryRepository(client, at)
 
-    inside = RegistryContents(client, place, config.places, run.jobs)
-    return GraphDestination(config.url, place, run, dict(config.projects), shared, inside=inside)
+    inside, lists = RegistryContents(client, place, config.places, run.jobs), Lists(client.harbor)
+    return GraphDestination(config.url, place, run, dict(config.projects), shared, inside=inside, lists=lists)
 
 
 def _git(made: Destinations, site: _Site) -> None:

@@ -255,7 +255,7 @@ def _of_receipt(
 
 def _finding(url: str, change: Change, state: State, detail: str) -> Finding:
     """The finding for a line of a receipt that no destination was asked about."""
-    return Finding(change.item, change.at, change.name, state, change.digest, detail=detail, destination=url)
+    return Finding(change.item, change.at, change.name, state, change.digest, change.previous, detail, url)
 
 
 def _of_lock(

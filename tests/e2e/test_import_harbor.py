@@ -13,6 +13,7 @@ import pytest
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.harbor_state import Project
 from tests.worlds.commands import PASSWORD, run_airgap
+from tests.worlds.harbor import ROBOT
 from tests.worlds.row import Row
 from tests.worlds.site import GAP
 
@@ -137,6 +138,33 @@ def test_a_harbor_that_is_down_is_waited_for_once(row: Row, harbor: HarborDouble
     assert said.code == 5
     assert said.err.count("[unreachable]") == said.err.count("next: ") == 1
     assert "app0:v1 and 5 others" in said.err
+
+
+def test_a_robot_that_may_only_pull_or_only_push_is_known_before(row: Row, harbor: HarborDouble) -> None:
+    harbor.project("p1")
+    for rights in ("pull", "push"):
+        harbor.only(rights)
+        done = row.take("media1", "--dry-run", expect=5)
+        assert [error["code"] for error in done["errors"]] == ["no-rights"]
+        assert "push does not imply pull" in done["errors"][0]["hint"]
+    harbor.only("pull", "push")
+    row.take("media1")
+    harbor.expired.add(ROBOT)
+    done = row.take("media1", expect=5)
+    assert [error["code"] for error in done["errors"]] == ["login-failed"]
+    assert "expired or is disabled" in done["errors"][0]["error"]
+
+
+def test_an_import_again_asks_for_lists_and_not_for_names(row: Row, harbor: HarborDouble) -> None:
+    project = harbor.project("p1")
+    media = row.deliver(2, {f"demo.local/app{number}:v1": "v1" for number in range(8)})
+    row.take(media)
+    harbor.requests.clear()
+    assert set(_outcomes(row.take(media))) == {"present"}
+    assert len(harbor.requests) <= 6
+    # What the list does not confirm is looked at.
+    project.repositories["app7"].tags.clear()
+    assert sorted(_outcomes(row.take(media))) == ["present"] * 7 + ["written"]
 
 
 def test_a_quota_that_is_too_small_is_named(row: Row, harbor: HarborDouble) -> None:

@@ -36,6 +36,7 @@ from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.back import move_tags, plan_tags
 from airgap.destinations.graph.contents import Lister
+from airgap.destinations.graph.lists import Lists
 from airgap.destinations.graph.place import Deep, GraphPlace
 from airgap.destinations.graph.shared import SharedPass
 from airgap.destinations.mapping import map_prefix
@@ -71,6 +72,8 @@ class GraphDestination(Generic[PlaceT]):
     """The reading of the media that all destinations of graphs share."""
     inside: Lister = field(kw_only=True)
     """Lists what is inside."""
+    lists: Lists | None = None
+    """What the registry lists at once, if it can."""
     form: str = "graph"
     plan_suffices: bool = True
     _places: dict[str, PlaceT] = field(default_factory=dict)
@@ -80,6 +83,10 @@ class GraphDestination(Generic[PlaceT]):
     _known: dict[str, _Names] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _gone: AirgapError | None = None
+    _read: bool = False
+    """True once a name was read by its bytes."""
+    _wanted: dict[str, int] = field(default_factory=dict)
+    """By project: the number of names of an import that receipts list already."""
 
     def repository(self, at: str) -> PlaceT:
         """The repository at `at`. The object is made once."""
@@ -127,6 +134,8 @@ class GraphDestination(Generic[PlaceT]):
         names = self._names(form)
         repository = self.repository(names.at)
         plan = [self._planned(form.item, names.at, name, descriptor, repository) for name, descriptor in names.lines]
+        if any(change.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) for change in plan):
+            repository.check_writable()
         self._plans[form.item] = plan
         return plan
 
@@ -137,6 +146,8 @@ class GraphDestination(Generic[PlaceT]):
 
     def _planned(self, item: str, at: str, name: str, wanted: Descriptor, repository: GraphPlace) -> Change:
         change = Change(item, at, name, str(wanted.digest))
+        if self._listed(change):
+            return replace(change, previous=change.digest, outcome=ChangeOutcome.PRESENT)
         try:
             found = repository.holds(name or wanted.digest)
         except NotFoundError:
@@ -157,6 +168,19 @@ class GraphDestination(Generic[PlaceT]):
         kept = self.run.keeps(change)
         return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
 
+    def _listed(self, change: Change) -> bool:
+        """True if the registry's list confirms what a receipt lists. For a repair and after a loss, nothing does.
+
+        The first name is always read: a list may outlive the storage of its registry.
+        """
+        if self.lists is None or self.run.deep or self.run.add_only or not self.run.wrote(change):
+            return False
+        with self._lock:
+            first, self._read = not self._read, True
+        if first:
+            return False
+        return self.lists.has(change, self._wanted.get(change.at.partition("/")[0], 0))
+
     def check(self, forms: Sequence[Graph]) -> None:
         """Raises `InputError`: `bad-place` if no registry takes the name of a repository, and `name-collision` if two
         items want the same name, tag or signature tag for different content."""
@@ -166,6 +190,9 @@ class GraphDestination(Generic[PlaceT]):
                 what = f"{form.item}: {at!r:.300} cannot be the name of a repository at {self.url}"
                 raise InputError("bad-place", what, "map its prefix to a shorter project in lower case, under projects")
             for line in self.expected(form):
+                if self.run.wrote(line):
+                    project = line.at.partition("/")[0]
+                    self._wanted[project] = self._wanted.get(project, 0) + 1
                 other = taken.setdefault((line.at, line.name), line) if line.name else line
                 if other.digest != line.digest:
                     raise InputError(

@@ -56,7 +56,8 @@ class GraphAuditor:
         looked += self._each(self._look, changes[1:])
         wanted = self._wanted(looked)
         self._run.progress.grow(sum(blob.size for _, blob in wanted.values()))
-        problems = dict(zip(wanted, self._each(self._hash, wanted.values()), strict=True))
+        hashed = zip(wanted.items(), self._each(self._hash, wanted.values()), strict=True)
+        problems = {key: (at, problem) for (key, (at, _)), problem in hashed}
         return [self._settle(one, problems) for one in looked]
 
     def _each(self, work: Callable[[_Thing], _Made], things: Iterable[_Thing]) -> list[_Made]:
@@ -134,11 +135,13 @@ class GraphAuditor:
             self._run.progress.advance(blob.size)
         return None
 
-    def _settle(self, one: _Looked, problems: dict[tuple[str, Digest], AirgapError | None]) -> Finding:
+    def _settle(self, one: _Looked, problems: dict[tuple[str, Digest], tuple[str, AirgapError | None]]) -> Finding:
+        """The finding of a line. `problems` has where each leaf was read, and what was wrong with it."""
         problem: AirgapError | None = None
         for leaf in one.leaves:
             key = (one.change.at if self._deep else "", leaf.digest)
-            problem = problem or problems[key] or self._absent(one.change.at, leaf)
+            read, wrong = problems[key]
+            problem = problem or wrong or (None if read == one.change.at else self._absent(one.change.at, leaf))
         finding = _with(one.finding, problem, found=one.change.digest) if problem else one.finding
         self._run.progress.done(one.change.item, str(finding.state))
         return finding

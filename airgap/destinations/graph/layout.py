@@ -81,6 +81,9 @@ class LayoutPlace:
         check_bytes(node, data)
         return node
 
+    def check_writable(self) -> None:
+        """Does nothing: the disk says so when it is written."""
+
     def asks(self, _descriptor: Descriptor) -> bool:
         """False: `has` is cheap."""
         return False

@@ -31,6 +31,9 @@ class GraphPlace(Target, Protocol):
     def node(self, digest: Digest) -> Descriptor:
         """The manifest or index with this digest, even if no name reaches it. Raises as `resolve` does."""
 
+    def check_writable(self) -> None:
+        """Raises `UpstreamError` (`no-rights`) if it is already known that nothing may be written. Writes nothing."""
+
     def tags(self) -> Sequence[str]:
         """All tags of the repository; none if it does not exist."""
 

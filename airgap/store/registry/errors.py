@@ -28,6 +28,11 @@ class _Refusal:
     kind: type[UpstreamError] = UpstreamError
 
 
+RIGHTS = (
+    "give the account the right to do this in the project: an import needs repository:push and repository:pull (push "
+    "does not imply pull), an audit repository:pull"
+)
+"""The next step if an account lacks a right."""
 _REFUSALS = (
     _Refusal(
         403,
@@ -93,8 +98,7 @@ _REFUSALS = (
         401,
         ("unauthorized to access",),
         "no-rights",
-        "give the account the right to do this in the project: an import needs repository:push and repository:pull "
-        "(push does not imply pull), an audit repository:pull",
+        RIGHTS,
     ),
 )
 

@@ -188,6 +188,11 @@ class Harbor:
         needs = "artifact:list, tag:list and accessory:list"
         return self._listed(path, _WITH, needs, _artifact, lambda one: (one.repository, one.digest))
 
+    def size(self, project: str) -> int:
+        """The number of entries of `artifacts`. Needs artifact:list."""
+        path = f"projects/{quote(project, safe='')}/artifacts"
+        return self._page(path, self._get(f"{path}?page_size=1", "artifact:list"))[1]
+
     def artifact(self, repository: str, wanted: str) -> HarborArtifact:
         """What a tag or digest names in a repository. Needs artifact:read. Raises `NotFoundError`."""
         project, _, name = repository.partition("/")

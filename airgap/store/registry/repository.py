@@ -37,6 +37,7 @@ from airgap.net.http import RequestBody, Response
 from airgap.net.origin import redact
 from airgap.store.registry import referrers
 from airgap.store.registry.client import ACCEPT, PULL, PUSH, RegistryClient, stored_as
+from airgap.store.registry.errors import RIGHTS
 from airgap.store.registry.upload import Upload
 
 TAGS_PER_PAGE = 1000
@@ -197,6 +198,17 @@ class RegistryRepository:
         return referrers.lists(self.client, self.path, referrer, subject)
 
     # writing
+
+    def check_writable(self) -> None:
+        """Asks for the token that a write will need. Raises `UpstreamError` (`no-rights`) if it does not allow one.
+
+        Harbor gives everybody a token, and says in it what it allows. Other registries may not say.
+        """
+        auth = self.client.auth(self.path, PUSH)
+        missing = [action for action in ("push", "pull") if self.client.authority.denies(auth.scopes, action)]
+        if missing:
+            what = f"{self}: {self.client.authority.who} has no right to {' or '.join(missing)} here"
+            raise UpstreamError("no-rights", what, RIGHTS, side=self.client.http.side)
 
     def check_room(self, _blobs: Iterable[Descriptor]) -> None:
         """Does nothing: a registry reports that it is full only when it is."""
