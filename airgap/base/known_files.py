@@ -15,7 +15,7 @@ _OURS = re.compile(rb"^apiVersion:[ \t]+[\"']?airgap\.openova\.io/", re.MULTILIN
 _KIND = re.compile(rb"^kind:[ \t]+[\"']?([A-Z][A-Za-z]{1,30})\b", re.MULTILINE)
 _KIND_NAME = re.compile(r"[A-Z][A-Za-z]{1,30}")
 """The kind goes into a message, and the file may be hostile: nothing else is quoted from it."""
-_JSON_KINDS = {"Lock": "a lock", "Delivery": "the index of a delivery"}
+_JSON_KINDS = {"Lock": "a lock", "Delivery": "the index of a delivery", "Seed": "the list of a seed folder"}
 
 
 def recognized(data: bytes) -> str:

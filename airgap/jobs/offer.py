@@ -169,6 +169,8 @@ class Offering:
             names = ", ".join(self.contents.volumes[number - 1].name for number in numbers)
             placed = error.with_where(names or "the delivery")
             return placed.with_hint(error.hint or "copy it again from the original medium")
+        if isinstance(error, NotFoundError):
+            return error.with_hint("attach the disc that contains it, and name its folder, too: --volumes FOLDER")
         return error
 
 
@@ -245,7 +247,9 @@ def _verified(opened: Opened, where: str) -> Offering:
 def _unverified(media: Media, where: str) -> Offering:
     index = Index.decode(media.index_bytes)
     listed = {root.item: root for root in index.contents.roots}
-    locks = [Lock.decode(data, name) for name, data in evidence_files(media, index).items() if name[:6] == "locks/"]
+    locks = [
+        Lock.decode(data, name) for name, data in evidence_files(media, index).items() if name.startswith("locks/")
+    ]
     items = [item for lock in locks for item in lock.items]
 
     def row(name: str) -> tuple[Descriptor, Item | None] | None:

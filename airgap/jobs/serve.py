@@ -93,6 +93,9 @@ def serve(
         raise InputError("nothing-to-serve", what, "`airgap ls` lists what is there; other kinds: `airgap extract`")
     # 3.
     if options.only_config:
+        if not options.url and options.host in ANY:
+            what = f"--listen {options.host}: nodes cannot ask this address"
+            raise InputError("usage", what, "add --url with the address by which they reach this machine")
         on_start(_serving(options, options.port, offering, catalog, left_out))
         return Served(0)
     try:
@@ -146,7 +149,6 @@ def _serving(
 ) -> Serving:
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"{'https' if options.tls_cert else 'http'}://{host}:{port}"
-    shown = options.url or (url if options.host not in ANY else url.replace(host, "NODE-FACING-ADDRESS"))
     volumes = offering.source.source
     return Serving(
         url=url,
@@ -154,7 +156,7 @@ def _serving(
         left_out=tuple(left_out),
         missing=tuple(volumes.missing()) if isinstance(volumes, Volumes) else (),
         verified=offering.opened is not None,
-        config=configuration(catalog.hosts, shown.rstrip("/"), options.ca),
+        config=configuration(catalog.hosts, options.url or url, options.ca),
     )
 
 

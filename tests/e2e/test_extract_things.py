@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import tarfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import pytest
 from tests.parts.containerd import Containerd
 from tests.parts.fixtures import scratch
 from tests.parts.need import run
+from tests.parts.system import NetworkNamespace
 from tests.worlds.commands import run_airgap
 from tests.worlds.git_sources import git
+from tests.worlds.no_route import Inside
 from tests.worlds.site import CHECKED, Site, checked
 from tests.worlds.things import (
     APP,
@@ -27,11 +30,13 @@ from tests.worlds.things import (
     PAUSE,
     PROGRAM,
     WEIGHTS,
+    burn_things,
     deliver_things,
     packed_chart,
     root_of,
 )
 
+AMD64 = "linux/amd64"
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git-lfs")]
 
 
@@ -169,6 +174,35 @@ def test_a_seed_is_whole_or_not_there(things: Site, tmp_path: Path) -> None:
     said = things.run("extract", str(tmp_path / "media"), "--unverified", CHART, "--to", str(to), expect=4)
     assert volume.name in said["error"]
     assert sorted(os.listdir(tmp_path)) == ["media"]
+
+
+def test_discs_and_what_a_killed_run_left(things: Site, tmp_path: Path) -> None:
+    first, *others = burn_things(things)
+    (tmp_path / ".x.partial/new").mkdir(parents=True)
+    (tmp_path / ".x.partial/new/half").write_text("half")
+    line = ("extract", first, *CHECKED, "--phase", "seed", "--to", str(tmp_path / "x"))
+    said = things.run(*line, expect=5)
+    assert (said["code"], "--volumes FOLDER" in said["hint"]) == ("volume-missing", True)
+    assert list(tmp_path.iterdir()) == []
+    things.run(*line, *(word for other in others for word in ("--volumes", other)))
+    assert {path.name for path in tmp_path.iterdir()} == {"x"}
+    assert not list((tmp_path / "x").rglob("half"))
+
+
+def test_nothing_is_written_where_there_is_no_room(things: Site, tiny_tmpfs: Callable[[int], Path]) -> None:
+    small = tiny_tmpfs(8 << 10)
+    for words in (("--phase", "seed"), ("demo/work",), (MODEL,), (APP, "--as", "docker-archive", "--platform", AMD64)):
+        said = things.run("extract", "media", *CHECKED, *words, "--to", str(small / "x"), expect=5)
+        assert said["code"] == "disk-full"
+        assert list(small.iterdir()) == []
+
+
+@pytest.mark.part("iproute2")
+def test_the_seed_phase_needs_no_network(things: Site, netns: NetworkNamespace, tmp_path: Path) -> None:
+    inside = Inside(things, netns)
+    before = inside.asked()
+    inside.run("extract", "media", "--phase", "seed", *CHECKED, "--to", str(tmp_path / "seed"))
+    assert inside.asked() == before
 
 
 def test_what_makes_no_sense_is_refused_with_the_way_on(things: Site, tmp_path: Path) -> None:

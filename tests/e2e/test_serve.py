@@ -22,7 +22,7 @@ from tests.parts.tls import issue, make_authority
 from tests.worlds.commands import run_airgap
 from tests.worlds.served import ServedSite, start_serving
 from tests.worlds.site import CHECKED, Site
-from tests.worlds.things import APP, CHART, PAUSE, deliver_things, packed_chart, root_of
+from tests.worlds.things import APP, CHART, PAUSE, burn_things, deliver_things, packed_chart, root_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git-lfs")]
 REPOSITORY = "/v2/registry.local/team/app"
@@ -186,17 +186,37 @@ def test_who_sends_nonsense_is_answered_or_cut_off_and_others_go_on(served: Serv
     assert served.ask("GET", "/v2/")[0] == 200
 
 
-def test_tls_and_a_layout_of_another_tool(tmp_path: Path, stack: ExitStack) -> None:
-    root = make_image(tmp_path / "lay")
+@pytest.mark.part("containerd")
+def test_containerd_by_tls_from_a_layout_of_another_tool(tmp_path: Path, stack: ExitStack) -> None:
+    name = "quay.local/team/app:1"
+    root = make_image(tmp_path / "lay", name)
     authority = make_authority(tmp_path)
     server = issue(tmp_path, authority, "127.0.0.1")
-    tls = ("--tls-cert", str(server.cert_file), "--tls-key", str(server.key_file))
     server.key_file.chmod(0o600)
+    tls = ("--tls-cert", str(server.cert_file), "--tls-key", str(server.key_file))
     served = start_serving(stack, tmp_path, tmp_path / "log", "lay", *tls)
-    curl = ["curl", "-sS", "--cacert", str(authority.cert_file), f"{served.url}/v2/lay/manifests/v1", "-I"]
-    said = subprocess.run(curl, capture_output=True, text=True, check=True).stdout
-    assert root["digest"] in said
-    assert served.interrupt()["requests"] == 1
+    config = ("--print-config", "--url", served.url, "--ca", str(authority.cert_file), "--json")
+    files = json.loads(run_airgap(("serve", "lay", *config), tmp_path).out)["files"]
+    hosts = tmp_path / "certs.d/quay.local"
+    hosts.mkdir(parents=True)
+    (hosts / "hosts.toml").write_text(files["/etc/containerd/certs.d/quay.local/hosts.toml"])
+    containerd = Containerd(scratch(stack, "ctr"))
+    stack.callback(containerd.stop)
+    containerd.ctr("images", "pull", "--snapshotter", "native", "--hosts-dir", str(hosts.parent), name)
+    assert root["digest"] in containerd.ctr("images", "ls")
+    assert served.interrupt()["requests"] > 3
+
+
+def test_what_is_on_another_disc_is_answered_with_404(things: Site, tmp_path: Path, stack: ExitStack) -> None:
+    first, *others = burn_things(things)
+    served = start_serving(stack, things.folder, tmp_path / "log", first, *CHECKED)
+    assert len(served.events()[0]["missingVolumes"]) == len(others) > 0
+    app = Layout(things.folder / "app")
+    manifests = [one["digest"] for one in json.loads(app.read(root_of(things, APP)))["manifests"]]
+    assert {served.ask("GET", f"{REPOSITORY}/manifests/{one}")[0] for one in manifests} == {200}
+    layers = {layer["digest"] for one in manifests for layer in json.loads(app.read(one))["layers"]}
+    assert 404 in {served.ask("GET", f"{REPOSITORY}/blobs/{one}")[0] for one in layers}
+    assert any("not attached" in event.get("fault", "") for event in served.events())
 
 
 def test_what_is_not_served_is_said_before_anything_answers(things: Site, tmp_path: Path) -> None:
@@ -204,6 +224,7 @@ def test_what_is_not_served_is_said_before_anything_answers(things: Site, tmp_pa
         (("media",), 2, "no-trust"),
         (("media", *CHECKED, "--tls-cert", "r.lock.json"), 2, "usage"),
         (("media", *CHECKED, "--listen", "nowhere:5000"), 2, "usage"),
+        (("media", *CHECKED, "--listen", "0.0.0.0:5000", "--print-config"), 2, "usage"),
         (("media", *CHECKED, "--listen", "203.0.113.7:5000"), 2, "cannot-listen"),
         (("store", *CHECKED), 2, "usage"),
         (("model",), 2, "no-store"),

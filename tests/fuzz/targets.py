@@ -31,6 +31,8 @@ from airgap.net.faults import server_words
 from airgap.net.response import Response
 from airgap.resources.document import read_top_texts
 from airgap.resources.load import load
+from airgap.serving.answers import Asked, answer
+from airgap.serving.catalog import Catalog
 from airgap.signatures.formats.envelope import read_envelope
 from airgap.signatures.formats.intoto import parse_statement
 from airgap.signatures.record import SIGNATURE
@@ -166,6 +168,29 @@ def resources(data: bytes) -> object:
 @target(lambda: [b"docker.io/library/alpine:3.20@sha256:" + b"0" * 64, b"oci://ghcr.io/a/b:1", b"[::1]:5000/a/b:c"])
 def reference(data: bytes) -> object:
     return parse_reference(data.decode("utf-8", "surrogateescape"))
+
+
+@cache
+def _catalog() -> Catalog:
+    store = Memory()
+    made = Catalog(store)
+    config = store.add("application/vnd.oci.image.config.v1+json", b"{}")
+    document = {"schemaVersion": 2, "config": config.as_dict(), "layers": []}
+    made.add("docker.io/library/alpine", "1", store.add(OCI_MANIFEST, canonical(document)))
+    return made
+
+
+@target(
+    lambda: [
+        b"GET\n/v2/library/alpine/tags/list?n=1&last=a&ns=docker.io\n",
+        b"GET\n/v2/docker.io/library/alpine/blobs/" + Digest.of(b"{}").encode() + b"\nbytes=0-1",
+        b"HEAD\n/v2/library/alpine/manifests/1\n",
+        b"GET\n/v2/library/alpine/referrers/sha256:" + b"0" * 64 + b"?artifactType=a%2Fb\n",
+    ]
+)
+def request_of_a_node(data: bytes) -> object:
+    method, asked, wanted, *_ = [*data.decode("latin-1").split("\n"), "", ""]
+    return answer(_catalog(), Asked(method, asked, {"range": wanted}))
 
 
 # What strangers publish

@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import io
 import json
+import random
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -22,6 +24,8 @@ MODEL = "acme/tiny"
 CHART_YAML = b"apiVersion: v2\nname: hello\nversion: 0.1.0+build5\n"
 WEIGHTS = b"weights" * 1000
 LARGE = b"large file in LFS\n" * 500
+NOISE = random.Random(1).randbytes(100_000)
+"""Bytes that do not shrink, so that an image fills a volume."""
 PROGRAM = b"#!/bin/sh\necho k3s\n"
 
 
@@ -56,7 +60,7 @@ def put_chart(folder: Path) -> bytes:
 def deliver_things(folder: Path) -> Site:
     """A site with `media`, the delivery; `store`; and `r.lock.json`."""
     site = Site(folder)
-    make_image(folder / "app", platforms=PLATFORMS)
+    make_image(folder / "app", layers=[{"hello.txt": b"hello\n", "noise": NOISE}], platforms=PLATFORMS)
     layout = Layout(folder / "app")
     root = layout.entries()[0]
     signature = layout.artifact("application/vnd.example.signature", ("text/plain", b"ok"), subject=root)
@@ -87,6 +91,21 @@ def deliver_things(folder: Path) -> Site:
     site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
     site.run("bundle", "r.lock.json", "--store", "store", "--to", "media", "--for", "bank", "--key", "exporter.key")
     return site
+
+
+def burn_things(site: Site) -> list[str]:
+    """The same content in small volumes, each in a folder of its own; AIRGAP.json is in the first."""
+    to = ("--to", "small", "--for", "bank", "--key", "exporter.key", "--volume-size", "128KiB")
+    site.run("bundle", "r.lock.json", "--store", "store", *to)
+    discs = []
+    for number, volume in enumerate(sorted((site.folder / "small").glob("vol-*")), 1):
+        disc = site.folder / f"disc{number}"
+        if number == 1:
+            shutil.copytree(site.folder / "small", disc, ignore=shutil.ignore_patterns("vol-*"))
+        disc.mkdir(exist_ok=True)
+        volume.rename(disc / volume.name)
+        discs.append(disc.name)
+    return discs
 
 
 def root_of(site: Site, name: str) -> str:

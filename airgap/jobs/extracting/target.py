@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import CHUNK
-from airgap.base.disk import Filling, disk_errors, make_folder, mode_in, replacing, sync_folder, try_lock
+from airgap.base.disk import (
+    Filling,
+    disk_errors,
+    make_folder,
+    mode_in,
+    open_to_readers,
+    replacing,
+    sync_folder,
+    try_lock,
+)
 from airgap.base.errors import InputError, StoreError
 from airgap.base.places import check_file, check_folder
 from airgap.content.graph import Descriptor, Source
@@ -67,7 +76,7 @@ def write_file(source: Source, descriptor: Descriptor, path: Path) -> None:
             with disk_errors(path):
                 file.write(memoryview(piece))
         with disk_errors(path):
-            os.fchmod(fd, mode_in(path.parent))
+            open_to_readers(fd, mode_in(path.parent))
 
 
 @contextmanager
