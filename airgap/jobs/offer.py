@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 
 from airgap.acceptance.open import Opened, evidence_files
 from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError
+from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected
 from airgap.bundling.bundle import item_root
 from airgap.content.graph import (
     ANNOTATION_IMAGE_NAME,
@@ -26,7 +28,7 @@ from airgap.content.graph import (
     read_node,
 )
 from airgap.content.item import Item
-from airgap.content.lock import Lock
+from airgap.content.lock import MAX_LOCK, Lock
 from airgap.content.reference import full_name
 from airgap.delivery.index import INDEX_NAME, Contents, Index, Root
 from airgap.delivery.read import Media, Volumes, open_media
@@ -181,6 +183,11 @@ def open_offer(options: OfferOptions, surroundings: Surroundings) -> Offering:
     raises.
     """
     folders = (options.thing, *options.more)
+    for path in folders:
+        if not path.is_dir():
+            data = read_input(path, MAX_LOCK, "no-store")
+            what = not_expected(str(path), data, "the folder of a delivery or a store")
+            raise InputError("no-store", what, "name the folder of a delivery, a store or an OCI layout")
     # An index on any of the folders makes it a delivery.
     is_delivery = any((folder / INDEX_NAME).exists() for folder in folders)
     _check_options(options, is_delivery=is_delivery)

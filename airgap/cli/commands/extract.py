@@ -30,7 +30,7 @@ def add(subparsers: Any) -> None:
 airgap extract /media/usb/nov docker.io/library/alpine:3.20 --trust trust.yaml --to alpine.tar
                                                    for `ctr images import`, k3s; a folder becomes an OCI layout
 airgap extract /media/usb/nov A B C --trust trust.yaml --as docker-archive --to images.tar    for `docker load`
-airgap extract /media/usb/nov oci://ghcr.io/openova-io/bp-cilium:1.1.1 --trust trust.yaml --to charts    the .tgz
+airgap extract /media/usb/nov ghcr.io/openova-io/bp-cilium:1.1.1 --trust trust.yaml --to charts    the .tgz
 airgap extract /media/usb/nov openova --trust trust.yaml --to openova.git      bare; without .git, a work tree
 airgap extract /media/usb/nov BAAI/bge-m3 --trust trust.yaml --to bge-m3       the model's folder
 airgap extract /media/usb/nov --phase seed --trust trust.yaml --to seed        images/ and static/charts/ for k3s
