@@ -147,7 +147,7 @@ def _unpublished(done: Imported, *, dry_run: bool) -> list[str]:
     for url, (written, lost) in done.half.items():
         lines.append(
             f"half published at {url}: {count(written, 'name')} written, {lost} not. Correct what failed, and run the "
-            "same command again"
+            "same command again; or take back what was written: `airgap rollback` with the receipt"
         )
     withheld = dict.fromkeys(
         done.work.place(url) for url, change in done.changes if change.outcome is ChangeOutcome.WITHHELD
@@ -156,8 +156,11 @@ def _unpublished(done: Imported, *, dry_run: bool) -> list[str]:
         would = "would be withheld" if dry_run else "are withheld"
         whole = done.publish == ALL_OR_NOTHING
         why = "a delivery is published as a whole or not at all" if whole else "they belong with something that failed"
+        correct = "Correct what failed, and run the same command again"
+        if done.rolled_back:
+            correct = "It was rolled back: cut a new delivery"
         lines.append(
-            f"names {would} at {', '.join(withheld)}: {why}. Correct what failed, and run the same command again"
+            f"names {would} at {', '.join(withheld)}: {why}. {correct}"
             + ("; to publish the rest without it: --keep-going" if whole else "")
         )
     return lines

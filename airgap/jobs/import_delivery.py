@@ -125,7 +125,7 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
         destinations = site.destinations(
             create=False, restore=options.restore, deep=options.deep, work=Path(work), precedence=precedence
         )
-        planned = plan_import(opened, destinations, site.jobs, options.publish)
+        planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened))
         if countersigner is not None:
             countersigner.plan(planned.work.at_registries, opened.admitted.reports, site.jobs)
         ledger.compare(planned.gone)
@@ -152,7 +152,7 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
         # 5.
         precedence = _precedence(site, opened, ledger)
         destinations = site.destinations(create=True, restore=options.restore, deep=options.deep, precedence=precedence)
-        planned = plan_import(opened, destinations, site.jobs, options.publish)
+        planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened))
         ledger.compare(planned.gone)
         _let_sign(ledger, signatory, site)
         # 6.
@@ -182,6 +182,10 @@ def _precedence(site: Site, opened: Opened, ledger: Ledger) -> Callable[[str], P
         written = written.anew(ledger.known())
     accepted = ledger.order(opened.admitted.record)
     return lambda url: written.precedence(url, opened.media.digest, accepted)
+
+
+def _rolled_back(site: Site, opened: Opened) -> frozenset[str]:
+    return NamesFile(site.state, site.sovereign.name).load().rolled_back(opened.media.digest)
 
 
 def _let_sign(ledger: Ledger, signatory: Signatory | None, site: Site) -> None:

@@ -145,6 +145,11 @@ class Written:
         settles = frozenset(settled if known else ())
         return Precedence(later, settles, frozenset(movable), last=not after, back=back)
 
+    def rolled_back(self, delivery: Digest) -> frozenset[str]:
+        """The URLs at which a rollback took the delivery's content off a name."""
+        lost = (url for (url, _, _), writer in self.names.items() if writer.back and writer.delivery == delivery)
+        return frozenset(lost)
+
     def holder(self, place: Place, delivery: Digest, accepted: AcceptedState) -> str:
         """Why a rollback of the delivery may not move the name, in words: another delivery has it; `""` if it may.
 

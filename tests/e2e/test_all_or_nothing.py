@@ -126,6 +126,17 @@ def test_publishing_that_fails_half_way_says_half_and_the_same_command_completes
     done = row.take("media1")
     assert sorted(outcomes(done).values()) == ["present", "present", "written", "written"]
     assert done["half"] == []
+    # The next one stops half-way as well, and what came of it is taken back: then nothing more of it is published.
+    for tag in NAMES.values():
+        row.layout.tag(tag, row.layout.image({"new": tag.encode()}))
+    row.deliver(2, NAMES)
+    proxy.fault("PUT", "/manifests/v1", skip=2, status=403)
+    row.take("media2", "--jobs", "1", expect=5)
+    proxy.clear()
+    back = row.site.run("rollback", "media2.receipt", *GAP, *KEY)
+    assert len(back["changes"]) == 2
+    again = row.take("media2", "--receipt", "again.receipt", expect=3)
+    assert sorted(outcomes(again).values()) == ["refused", "refused", "withheld", "withheld"]
 
 
 def test_a_git_tag_that_is_something_else_inside_withholds_the_rest_there_and_the_dry_run_says_so(

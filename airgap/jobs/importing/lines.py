@@ -34,6 +34,8 @@ class Imported:
     """The receipt of an earlier run, if this one changed nothing, so that no receipt was signed."""
     publish: str = ALL_OR_NOTHING
     """How names are published where something failed: see `airgap.jobs.importing.publish`."""
+    rolled_back: frozenset[str] = frozenset()
+    """The URLs at which this delivery was rolled back."""
     needs: Needs = field(default_factory=dict)
     """By item, the items that it needs."""
     foreseen: Sequence[Probe] = ()
@@ -49,7 +51,7 @@ class Imported:
     @property
     def publication(self) -> Publication:
         """How the names of the lines are published."""
-        return Publication(self.work, self.needs, self.publish == KEEP_GOING)
+        return Publication(self.work, self.needs, self.publish == KEEP_GOING, self.rolled_back)
 
     @property
     def half(self) -> Mapping[str, tuple[int, int]]:

@@ -22,6 +22,7 @@ from operator import itemgetter
 from airgap.base.errors import AirgapError, InputError, StoreError
 from airgap.base.parallel import parallel
 from airgap.content.forms import ChangeOutcome
+from airgap.destinations.base import ROLLED_BACK
 from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Work
 from airgap.jobs.importing.needs import Needs
@@ -37,6 +38,8 @@ class Publication:
     work: Work
     needs: Needs
     keep_going: bool
+    rolled_back: frozenset[str] = frozenset()
+    """The URLs at which this delivery was rolled back: then no other name of it is published there, either."""
     _groups: dict[str, list[AnyLine]] = field(default_factory=dict)
     _items: dict[str, list[AnyLine]] = field(default_factory=dict)
 
@@ -57,6 +60,8 @@ class Publication:
                     cause = cause or next((line for line in lines if line.withheld), None)
                     if cause is not None:
                         changed |= _withhold(lines, _because(cause))
+                    if any(line.destination.url in self.rolled_back for line in lines):
+                        changed |= _withhold(lines, ROLLED_BACK)
             for line in self.work.lines:
                 lost = next((one for one in self._needed(line) if one.failed or one.withheld), None)
                 if lost is not None:

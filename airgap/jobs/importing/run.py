@@ -32,13 +32,20 @@ from airgap.station.names import NamesFile
 from airgap.station.signatory import Signatory
 
 
-def plan_import(opened: Opened, destinations: Destinations, jobs: int, publish: str = ALL_OR_NOTHING) -> Imported:
+def plan_import(
+    opened: Opened,
+    destinations: Destinations,
+    jobs: int,
+    publish: str = ALL_OR_NOTHING,
+    rolled_back: frozenset[str] = frozenset(),
+) -> Imported:
     """Plans an import. Writes nothing.
 
     Raises `InputError` for a form without a place or with a collision, and
     `NotAsLockedError` for content that its lock does not say, before any request. An unreachable destination is an
     error of its lines. More lines than a receipt can have are an `InputError`, before anything is sent. `publish` is
-    one of `airgap.statements.predicates.PUBLISH`; names that it withholds are in the plan.
+    one of `airgap.statements.predicates.PUBLISH`; names that it withholds are in the plan, also those at the URLs
+    where the delivery was `rolled_back`.
     """
     forms = forms_of(opened, jobs)
     # A delivery that was let in before is compared where something of it is not in place (`run_import`).
@@ -57,6 +64,7 @@ def plan_import(opened: Opened, destinations: Destinations, jobs: int, publish: 
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
     receipts.check_room(change for line in lines for change in line.told)
     planned = Imported(opened, work, opened.volumes.missing(), unread, publish=publish, needs=needs_of(opened, forms))
+    planned.rolled_back = rolled_back
     planned.publication.withhold()
     return planned
 
