@@ -124,6 +124,35 @@ def test_the_older_layout_beside_leaves_upstreams_tag_alone(start: Start) -> Non
     assert inside.verifies("admitted.pub", "hub/app", children[0])
 
 
+def test_the_older_layout_beside_a_bundle_is_refused(start: Start) -> None:
+    """cosign looks at bundles alone where there is one, so nobody would find it."""
+    inside = start(signed="bundle")
+    inside.sovereign("{place: beside, layout: legacy}")
+    assert [line["outcome"] for line in inside.take("--dry-run", expect=3)].count("refused") == 1
+    lines = inside.take(expect=3)
+    (refused,) = [line for line in lines if line["outcome"] == "refused"]
+    assert "cosign finds no signature of the older layout next to it" in refused["reason"]
+    index, *children = digests(inside)
+    assert inside.verifies("cosign.pub", "hub/app", index)
+    assert inside.verifies("admitted.pub", "hub/app", children[0])
+
+
+def test_a_signature_beside_what_a_project_blocks(start: Start) -> None:
+    inside = start("harbor", "bundle")
+    harbor = inside.inside
+    harbor.users, harbor.projects["hub"].policy = {"robot$import": "good"}, True
+    inside.sovereign("{place: beside}, credentials: {username: robot$import, passwordFile: robot}")
+    inside.site.write("robot", "good")
+    (inside.site.folder / "robot").chmod(0o600)
+    assert {line["outcome"] for line in inside.take()} == {"written"}
+    assert {line["outcome"] for line in inside.take()} == {"present"}
+    inside.site.run("audit", *GAP, "--receipt", "receipt.json")
+    harbor.projects["hub"].policy = False
+    index = digests(inside)[0]
+    assert inside.verifies("admitted.pub", "hub/app", index)
+    assert inside.verifies("cosign.pub", "hub/app", index)
+
+
 def test_a_statement_has_the_shape_of_cosigns(start: Start) -> None:
     inside = start()
     inside.sovereign(f"{{repository: {SIDE}}}")
