@@ -155,7 +155,8 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
         planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened))
         ledger.compare(planned.gone)
         _let_sign(ledger, signatory, site)
-        # 6.
+        # 6. Who signed the delivery is evidence, too: it is kept from the moment on in which it is accepted.
+        _receive(opened, site)
         progress = site.surroundings.progress()
         done = run_import(
             planned,
@@ -173,6 +174,14 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
             Spool.of(site.state, opened.media.digest).remove()
         forget_superseded(site.state, ledger.file.load(), opened.media.digest)
     return done
+
+
+def _receive(opened: Opened, site: Site) -> None:
+    """Keeps the statements that counted, about the delivery and its locks."""
+    about = sorted(opened.admitted.statements, key=lambda one: one.statement.signed_at, reverse=True)
+    for kind, subject in dict.fromkeys((one.statement.kind, one.statement.subject) for one in about):
+        bundles = [one.raw for one in about if (one.statement.kind, one.statement.subject) == (kind, subject)]
+        site.records.receive(kind, subject, bundles, replace=True)
 
 
 def _precedence(site: Site, opened: Opened, ledger: Ledger) -> Callable[[str], Precedence]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from airgap.delivery.read import open_media
 from airgap.jobs.listing import items, lock_of, read_thing
 from airgap.kinds.table import kind_of
 from airgap.report.judged import judged
+from airgap.report.statements import described
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement
 
@@ -29,10 +29,9 @@ def describe(thing: Path) -> tuple[Any, list[str]]:
     data, kind = read_thing(thing)
     if isinstance(kind, dict) and "dsseEnvelope" in kind:
         envelope = open_bundle(data, str(thing), MAX_EVIDENCE_BUNDLE)
-        statement = Statement.parse(envelope.payload, str(thing)).as_dict()
-        lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in statement.items()]
-        lines += [f"signed by hint {envelope.hint}", _who_checks(str(statement["kind"]))]
-        return {**statement, "hint": envelope.hint}, lines
+        statement = Statement.parse(envelope.payload, str(thing))
+        lines = [*described(statement, envelope.hint), _who_checks(statement.kind)]
+        return {**statement.as_dict(), "hint": envelope.hint}, lines
     lock = lock_of(data, kind, thing)
     lines = [f"lock {lock.name!r}, items: {len(lock.items)}, {lock.digest}", *finding_lines(lock.findings)]
     for item in lock.items:
@@ -48,6 +47,7 @@ def describe(thing: Path) -> tuple[Any, list[str]]:
 def _who_checks(kind: str) -> str:
     by = {
         "receipt": "`airgap audit --receipt` checks it",
+        "rollback": "`airgap audit --receipt` checks it",
         "accepted": "`airgap import` compares it with its state",
         "audit": "cosign verifies it, with the public key of the Sovereign",
     }

@@ -189,3 +189,34 @@ def test_real_services_take_it_back(forms: Forms, start_registry: Any, minio: An
 def moved(receipt: Path) -> list[tuple[str, Any]]:
     body = json.loads(base64.b64decode(json.loads(receipt.read_bytes())["dsseEnvelope"]["payload"]))["predicate"]
     return [(part["url"], line) for part in body["destinations"] for line in part["items"]]
+
+
+def test_the_history_of_a_row_of_deliveries(row: Row) -> None:
+    for number in (1, 2):
+        row.layout.tag("v", row.layout.image({"a": str(number).encode()}))
+        row.take(row.deliver(number, {"demo.local/app:v": "v"}))
+    row.site.run(*BACK, *KEY)
+    found = row.site.run("history", *GAP)["deliveries"]
+    assert [(one["stream"], one["sequence"], [run["counts"] for run in one["runs"]]) for one in found] == [
+        ("main", 1, [{"written": 1}]),
+        ("main", 2, [{"moved": 1}, {"moved": 1}]),
+    ]
+    assert found[0]["signedBy"] == [{"kind": "delivery", "role": "exporter", "key": "exporter"}]
+    assert (found[0]["rolledBackAt"], found[1]["rolledBackAt"]) == (None, found[1]["runs"][1]["signedAt"])
+    said = run_airgap(["history", *GAP, "--items", "--last", "1"], row.folder, PASSWORD).out
+    assert "exporter (exporter)" in said
+    assert "written demo.local/app:v" in said
+    # The receipts alone, and the lists of the destinations alone.
+    files = [str(path.relative_to(row.folder)) for path in (row.folder / "state/receipts").iterdir()]
+    assert [len(one["runs"]) for one in row.site.run("history", *files, *GAP[2:])["deliveries"]] == [1, 1]
+    (row.folder / "state").rename(row.folder / "gone")
+    assert row.site.run("history", *GAP)["deliveries"] == []
+    lists = row.site.run("history", *GAP, "--lists")["deliveries"]
+    assert [(one["sequence"], one["digest"], one["runs"]) for one in lists] == [
+        (one["sequence"], one["digest"], []) for one in found
+    ]
+    # People can read each statement.
+    for path in [*(row.folder / "gone").rglob("*.sigstore.json"), row.folder / "media2.receipt"]:
+        text = run_airgap(["show", str(path)], row.folder, PASSWORD).out
+        assert "{" not in text, text
+        assert "statement about sha256:" in text
