@@ -33,8 +33,8 @@ class ResultFile:
     file that airgap keeps in it (`OWN_FILES`)."""
     media: tuple[Path, ...] = ()
     """The folders of a delivery. On their media, no link is followed: it may lead anywhere on this machine."""
-    kept: Callable[[bytes], bool] = lambda _data: True
-    """True if another copy of what would be replaced is kept: a statement that exists only once is evidence."""
+    rescue: Callable[[bytes], None] = lambda _data: None
+    """Called with the file that is about to be replaced: a statement that exists only there is evidence."""
 
     def check(self) -> None:
         """Raises `InputError` (`bad-path`, `no-folder`, `other-file`) or `StoreError` if it cannot be written there."""
@@ -49,15 +49,8 @@ class ResultFile:
                 return
             data = read_plain(self.path, _MAX_OLD)
         found = "" if data is None else identified(data)
-        if data == b"" or (found == self.kind and self.kept(data or b"")):
+        if data == b"" or found == self.kind:
             return
-        if found == self.kind:
-            raise InputError(
-                "other-file",
-                f"{self.flag} {self.path}: this is {found} of which the state folder keeps no copy, and it would be "
-                "lost",
-                "name a new file, and keep this one",
-            )
         raise InputError(
             "other-file",
             f"{self.flag} {self.path}: this is {found or 'another file'}, and {self.kind} would replace it",
@@ -72,6 +65,10 @@ class ResultFile:
 
     def write(self, data: bytes) -> None:
         """Replaces the file, durably or not at all. Raises `StoreError`."""
+        with disk_errors(self.path):
+            before = read_plain(self.path, _MAX_OLD) if self.path.exists() else None
+        if before and before != data:
+            self.rescue(before)
         folder, names = self._place()
         write_below(folder, names, data)
 

@@ -231,6 +231,15 @@ def local_digest(ref: str) -> Digest | None:
     return split_local_digest(ref.partition(":")[2])[1] if local_scheme(ref) in LAYOUT_SCHEMES else None
 
 
+def own_tag(digest: Digest) -> str:
+    """The tag that an image or chart gets in a registry if upstream names it by digest alone.
+
+    Without one, a registry's clean-up of untagged content takes it. It has the whole digest, so it never moves, and
+    no client takes it for a tag of signatures or referrers (`sha256-…`).
+    """
+    return f"airgap-{referrers_tag(digest)}"
+
+
 def referrers_tag(digest: Digest) -> str:
     """The fallback tag for a subject's referrers. Source: distribution-spec v1.1, "Referrers tag schema"."""
     return digest.replace(":", "-")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from airgap.base.digest import Digest
@@ -30,7 +29,7 @@ from airgap.statements.audited import Audit, Surveyed
 from airgap.statements.predicates import Placed, Receipt
 from airgap.station import receipts
 from airgap.station.brought import KINDS, Past, Place, spot
-from airgap.station.files import STATEMENTS, keeps
+from airgap.station.files import STATEMENTS
 from airgap.station.rollbacks import after
 
 
@@ -132,8 +131,9 @@ def audit(options: AuditOptions, surroundings: Surroundings, told: Callable[[Aud
     site = open_site(sovereign, trust, surroundings, jobs=options.jobs)
     report = signatory = None
     if options.report is not None:
-        kept = partial(keeps, site.state / STATEMENTS)
-        report = ResultFile(options.report, "--report", "an audit statement", own=site.state, kept=kept)
+        report = ResultFile(
+            options.report, "--report", "an audit statement", own=site.state, rescue=site.rescuer(STATEMENTS)
+        )
         report.check()
         believed = trust if options.trust is not None else None
         signatory = signatory_of(options.key, ROLE, site.records, surroundings, believed)

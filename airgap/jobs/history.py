@@ -78,7 +78,7 @@ class PastSigner:
 
 
 @dataclass(slots=True)
-class Entry:
+class PastDelivery:
     """One delivery."""
 
     stream: str
@@ -98,7 +98,7 @@ class Entry:
         return max((run.signed_at for run in self.runs if isinstance(run.body, Rollback)), default=None)
 
 
-def history(options: HistoryOptions, surroundings: Surroundings) -> list[Entry]:
+def history(options: HistoryOptions, surroundings: Surroundings) -> list[PastDelivery]:
     """The deliveries, oldest first: by acceptance where that is known, else by stream and number.
 
     Raises `InputError`, `TrustError`, `StoreError`; with `lists` also the errors of `Ledger.known`.
@@ -111,12 +111,12 @@ def history(options: HistoryOptions, surroundings: Surroundings) -> list[Entry]:
         if options.lists:
             raise InputError("no-trust", "--lists requires --trust, to check who signed the lists", "use --trust FILE")
         surroundings.note("note: no signature was checked: pass --trust FILE to check them and to see the keys' names")
-    entries: dict[Digest, Entry] = {}
+    entries: dict[Digest, PastDelivery] = {}
     statements = [_read(path, trust) for path in options.receipts]
     if options.sovereign is not None:
         site = _site(options.sovereign, trust, options.trust, surroundings)
         for one in _accepted(site, options).deliveries:
-            entries[one.digest] = Entry(one.stream, one.sequence, one.id, one.digest, one.accepted_at)
+            entries[one.digest] = PastDelivery(one.stream, one.sequence, one.id, one.digest, one.accepted_at)
             entries[one.digest].signers = tuple(_signers(site, one.digest, trust))
         statements += _kept(site, trust, surroundings)
     seen: set[bytes] = set()
@@ -128,7 +128,7 @@ def history(options: HistoryOptions, surroundings: Surroundings) -> list[Entry]:
         if not isinstance(body, Receipt | Rollback):
             what = f"{path}: {article(statement.kind)} statement, expected a receipt or a rollback"
             raise InputError("no-receipt", what, "pass what `airgap import --receipt` or `rollback --report` wrote")
-        new = Entry(body.stream, body.sequence, body.delivery, statement.subject)
+        new = PastDelivery(body.stream, body.sequence, body.delivery, statement.subject)
         entries.setdefault(statement.subject, new).runs.append(PastRun(path, statement.signed_at, body, key))
     if options.sovereign is not None:
         return list(entries.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from airgap.acceptance.discs import forget_superseded
@@ -28,7 +27,6 @@ from airgap.resources.load import load_sovereign, load_trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import ALL_OR_NOTHING, KEEP_GOING
 from airgap.station import receipts
-from airgap.station.files import keeps
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile
 from airgap.station.signatory import Diary, Signatory
@@ -87,7 +85,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
             raise InputError(
                 "no-key", "--receipt requires a key, to sign the receipt", "use --key KEY, or set AIRGAP_KEY"
             )
-        _copy(options, site.state).check()
+        _copy(options, site).check()
     # 2.
     ledger = site.ledger(restore=options.restore)
     opened = accept(
@@ -168,7 +166,7 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
             countersigner=countersigner,
         )
         # 7.
-        _keep(done, site.state, options)
+        _keep(done, site, options)
         # 8.
         if done.whole:
             Spool.of(site.state, opened.media.digest).remove()
@@ -213,25 +211,25 @@ def _let_sign(ledger: Ledger, signatory: Signatory | None, site: Site) -> None:
     site.surroundings.note(f"note: the list of accepted deliveries is kept {where}")
 
 
-def _copy(options: ImportOptions, state: Path) -> ResultFile:
+def _copy(options: ImportOptions, site: Site) -> ResultFile:
     """The copy of the receipt, which may go to the medium that the delivery came on."""
     return ResultFile(
         options.receipt or Path(),
         "--receipt",
         "a receipt",
-        own=state,
+        own=site.state,
         media=options.delivery,
-        kept=partial(keeps, state / receipts.FOLDER),
+        rescue=site.rescuer(receipts.FOLDER),
     )
 
 
-def _keep(done: Imported, state: Path, options: ImportOptions) -> None:
+def _keep(done: Imported, site: Site, options: ImportOptions) -> None:
     """Keeps the receipt, and copies it. After a run that changed nothing, the copy is of the receipt that stands."""
     journey = done.opened.index.journey
     if done.receipt is not None:
-        receipts.save(state, journey.sequence, journey.stream, done.receipt)
+        receipts.save(site.state, journey.sequence, journey.stream, done.receipt)
     data = done.receipt
     if data is None and done.standing is not None:
         data = read_input(done.standing, MAX_EVIDENCE_BUNDLE, "no-receipt")
     if options.receipt is not None and data is not None:
-        _copy(options, state).write(data)
+        _copy(options, site).write(data)

@@ -24,7 +24,7 @@ from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Placed, Receipt
 from airgap.statements.rollback import Rollback
 from airgap.station import receipts
-from airgap.station.files import STATEMENTS, keeps
+from airgap.station.files import STATEMENTS
 from airgap.station.names import NamesFile
 from airgap.station.rollbacks import Undo, undo
 from airgap.station.signatory import Diary, Signatory
@@ -129,8 +129,7 @@ def rollback(options: RollbackOptions, surroundings: Surroundings) -> RolledBack
 def _report(options: RollbackOptions, site: Site) -> ResultFile | None:
     if options.report is None:
         return None
-    kept = partial(keeps, site.state / STATEMENTS)
-    report = ResultFile(options.report, "--report", "a rollback", own=site.state, kept=kept)
+    report = ResultFile(options.report, "--report", "a rollback", own=site.state, rescue=site.rescuer(STATEMENTS))
     report.check()
     return report
 

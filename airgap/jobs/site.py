@@ -53,6 +53,16 @@ class Site:
         """The state folder. It need not exist."""
         return self.records.folder
 
+    def rescuer(self, folder: str) -> Callable[[bytes], None]:
+        """For `ResultFile.rescue`: keeps what only the replaced file had, and says where. `folder` has the others."""
+
+        def rescue(data: bytes) -> None:
+            path = self.records.rescue(folder, data)
+            if path is not None:
+                self.surroundings.note(f"note: what the file held before was kept nowhere else; now it is in {path}")
+
+        return rescue
+
     def close_state(self) -> None:
         """Makes the state folder, or closes it to other accounts. Raises `StoreError` (`folder-open`)."""
         if make_private(self.state):

@@ -10,7 +10,8 @@ from airgap.base.text import one_line
 from airgap.base.times import utc_text
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.approval import Approval
-from airgap.statements.predicates import Audit, Placed, Predicate, Pull, Receipt
+from airgap.statements.audited import Audit
+from airgap.statements.predicates import Placed, Predicate, Pull, Receipt
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict
@@ -70,6 +71,11 @@ def _audit(body: Audit) -> Iterable[str]:
         got = f"expected {one.expected or 'nothing'}, got {one.got or 'nothing'}"
         yield f"  {one.state:<8} {one.destination} {one.at} {one.name}  {got}"
     yield from _more(len(body.findings))
+    if body.inside is not None:
+        inside = body.inside
+        yield f"  inside  listed {inside.listed}, receipts {inside.receipts}, {inside.declared} declared"
+        for one in (*inside.removed, *inside.superseded)[:MOST]:
+            yield f"  {one.state:<8} {one.destination} {one.at} {one.name}  {one.got or 'nothing'}"
 
 
 def _pull(body: Pull) -> Iterable[str]:

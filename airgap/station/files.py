@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 STATEMENTS = "statements"
 RECEIVED = "received"
+FOUND = "found"
 SUFFIX = ".sigstore.json"
 ACCEPTED = "accepted.sigstore.json"
 """The newest list of accepted deliveries that this station signed."""
@@ -61,6 +62,17 @@ class Records:
     def save_statement(self, kind: str, subject: Digest, bundle: bytes) -> Path:
         """Keeps this station's newest statement of a kind about a subject, besides the earlier ones."""
         return keep(self._made(STATEMENTS), f"{kind}-{subject.hex}", bundle)
+
+    def rescue(self, folder: str, data: bytes) -> Path | None:
+        """Keeps a statement that is about to be replaced elsewhere, unless `folder` has it already; gives its new path.
+
+        It is only kept: nothing reads it again. Its station may have been this one before its state was lost.
+        """
+        if keeps(self.folder / folder, data):
+            return None
+        path = self._made(FOUND) / f"{Digest.of(data).hex}{SUFFIX}"
+        self._write(path, data)
+        return path
 
     def save_accepted(self, bundle: bytes) -> None:
         """Stores the newest signed list of accepted deliveries."""

@@ -195,3 +195,21 @@ def test_a_dead_registry_is_waited_for_once_and_its_receipt_says_so(row: Row, st
     assert (row.folder / "import.log").read_text().count("trying again") <= 6
     states = [state for state, _ in row.audit(media, expect=3)]
     assert states == [*["missing"] * len(names), "unknown"]
+
+
+@pytest.mark.part("distribution2", "distribution3", "crane")
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_image_that_is_named_by_digest_alone_outlives_a_clean_up(
+    row: Row, start_registry: Any, version: int
+) -> None:
+    registry = start_registry(version=version)
+    _registry(row, registry)
+    image = row.layout.tag("v1", row.layout.image({"a": b"a"}))
+    name = f"demo.local/app@{image['digest']}"
+    own = f"airgap-{image['digest'].replace(':', '-')}"
+    row.take(row.deliver(1, {name: "v1"}))
+    assert need.run("crane", "ls", "--insecure", f"{registry.host}/in/app").split() == [own]
+    registry.clean_up()
+    assert row.audit("media1") == []
+    # Its tag can hold nothing else, so there is nothing to roll back.
+    assert row.site.run("rollback", "media1.receipt", *GAP, "--dry-run")["changes"] == []

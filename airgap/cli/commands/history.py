@@ -14,7 +14,7 @@ from airgap.cli.words import table
 from airgap.content.forms import ChangeOutcome
 
 if TYPE_CHECKING:
-    from airgap.jobs.history import Entry, PastRun
+    from airgap.jobs.history import PastDelivery, PastRun
 
 HEADING = ("STREAM", "NUMBER", "ACCEPTED", "SIGNED BY", "CHANGED")
 QUIET = (ChangeOutcome.PRESENT, ChangeOutcome.STAYS)
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.DONE
 
 
-def _row(one: Entry) -> tuple[str, ...]:
+def _row(one: PastDelivery) -> tuple[str, ...]:
     accepted = "" if one.accepted_at is None else utc_text(one.accepted_at)
     signed = ", ".join(dict.fromkeys(f"{who.key} ({who.role})" if who.key else who.role for who in one.signers))
     changed = "; ".join(_told(run) for run in one.runs) or "no receipt"
@@ -80,7 +80,7 @@ def _told(run: PastRun) -> str:
     return f"rolled back at {utc_text(run.signed_at)}: {counts}" if run.body.kind == "rollback" else counts
 
 
-def _items(one: Entry) -> list[str]:
+def _items(one: PastDelivery) -> list[str]:
     lines = ["", f"{one.stream} {one.sequence}, {one.digest}"]
     for run in one.runs:
         lines.append(f"  {run.body.kind} of {utc_text(run.signed_at)}, {run.path}")
@@ -93,7 +93,7 @@ def _items(one: Entry) -> list[str]:
     return lines
 
 
-def _document(one: Entry) -> dict[str, Any]:
+def _document(one: PastDelivery) -> dict[str, Any]:
     return {
         "stream": one.stream,
         "sequence": one.sequence,

@@ -31,7 +31,7 @@ from airgap.content.forms import Change, ChangeOutcome, Graph
 from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.item import Attached
 from airgap.content.platforms import arriving, narrow
-from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, parse_reference
+from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, own_tag, parse_reference
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.back import move_tags, plan_tags
@@ -96,7 +96,7 @@ class GraphDestination(Generic[PlaceT]):
             return self._places[at]
 
     def where(self, form: Graph) -> tuple[str, str]:
-        """Repository and tag of a form; the tag is `""` for references by digest. Raises `InputError`."""
+        """Repository and tag of a form, as upstream calls it; `""` for a reference by digest. Raises `InputError`."""
         reference = parse_reference(form.original)
         at = reference.name if self.projects is None else map_prefix(reference.name, self.projects, "projects")
         return at, reference.tag
@@ -107,6 +107,8 @@ class GraphDestination(Generic[PlaceT]):
             root, derived = narrow(form.source, form.root, form.platforms)
             source = form.source if derived is None else Overlay(_memory(derived), form.source)
             attached = arriving(form.attached, form.root.digest, root.digest)
+            if self.projects is not None:  # a layout names content by its digest in index.json
+                tag = tag or own_tag(root.digest)
             lines = ((tag, root), *((one.tag, one.descriptor) for one in attached))
             self._known[form.item] = _Names(at, lines, root, source, attached)
         return self._known[form.item]
