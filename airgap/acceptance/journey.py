@@ -9,7 +9,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import ExpiredError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.delivery.index import CUT_AGAIN, Journey
-from airgap.statements.accepted_state import Accepted, AcceptedState
+from airgap.statements.accepted_state import Accepted, AcceptedState, Numbered
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import again
 
@@ -50,7 +50,7 @@ def check_due(journey: Journey, state: AcceptedState, now: datetime, *, vouched:
         )
 
 
-def check_stream(journey: Journey, state: AcceptedState, streams: Sequence[str]) -> None:
+def check_stream(journey: Numbered, state: AcceptedState, streams: Sequence[str]) -> None:
     """Checks whether a new delivery that no security-officer approved may be the next of its stream.
 
     1. Its stream is one of `streams`, those that the Sovereign declares. If it declares none, it is a stream from which
@@ -141,8 +141,10 @@ def _signed_at(one: Accepted) -> datetime:
     return one.signed_at
 
 
-def check_times(journey: Journey, delivery: Digest, locks: Sequence[Digest], statements: Sequence[Statement]) -> None:
+def check_times(created: datetime, delivery: Digest, locks: Sequence[Digest], statements: Sequence[Statement]) -> None:
     """Checks that nothing claims to be older than what it speaks of (`signed-too-early`). Raises `TrustError`.
+
+    `created` is the time of AIRGAP.json, whose digest is `delivery`.
 
     1. A verdict is not older than the first pull of its lock. (An approval of a lock comes before its pull, and the
        lock itself has no time.)
@@ -159,7 +161,7 @@ def check_times(journey: Journey, delivery: Digest, locks: Sequence[Digest], sta
     # 2. The evidence, then AIRGAP.json, then its signatures.
     for made in (one for one in statements if one.subject != delivery):
         what = f"{article(made.kind)} statement in its evidence"
-        _check_order(made.signed_at, what, journey.created, "AIRGAP.json", "delivery")
+        _check_order(made.signed_at, what, created, "AIRGAP.json", "delivery")
         for one in (one for one in statements if one.subject == delivery):
             _check_order(made.signed_at, what, one.signed_at, f"{article(one.kind)} statement", one.kind)
 

@@ -30,7 +30,7 @@ from typing import TypeVar
 
 from airgap.acceptance.beliefs import Beliefs
 from airgap.acceptance.journey import check_due, check_new_times, check_place, check_stream, check_times
-from airgap.acceptance.locks import carried_reports, check_findings, check_pull, check_verdict
+from airgap.acceptance.lock_statements import check_lock
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
@@ -273,15 +273,10 @@ class Acceptance:
                 beliefs.require(kind)
             if self._standing is Standing.NEW and self._journey is not None:
                 about = [one.statement for one in beliefs.counting]
-                check_times(self._journey, self._digest, [lock.digest for lock in self._locks], about)
+                check_times(self._journey.created, self._digest, [lock.digest for lock in self._locks], about)
+            created = None if self._judges or self._journey is None else self._journey.created
             for lock in self._locks:
-                beliefs.require_good(lock)
-                check_pull(lock, beliefs.about("pull", lock.digest))
-                verdicts = beliefs.about("verdict", lock.digest)
-                check_verdict(lock, verdicts, roots, found, beliefs.require_approval)
-                if not self._judges and self._journey is not None:
-                    check_findings(lock, found, beliefs.require_approval, self._journey.created)
-                self._reports |= {one.subject: one for one in carried_reports(lock, verdicts, files)}
+                self._reports |= check_lock(lock, beliefs, roots, found, files, created)
 
     def admit(self) -> Admitted:
         """Step 7. The delivery may be imported once `Admitted.record` is written."""

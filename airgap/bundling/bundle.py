@@ -186,11 +186,22 @@ def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now
     return Prepared(order, selected, plan, evidence, statements)
 
 
-def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: Signatory, progress: Progress) -> Cut:
+def _unchecked(_prepared: Prepared) -> None:
+    """Asks nobody."""
+
+
+def cut_delivery(
+    order: BundleOrder,
+    layout: Layout,
+    records: Records,
+    station: Signatory,
+    progress: Progress,
+    check: Callable[[Prepared], None] = _unchecked,
+) -> Cut:
     """Cuts a delivery into `order.folder`; continues an interrupted one.
 
     1. and 2. Find all content of the locks, with the pull statements and verdicts about it; plan the volumes
-       (`prepare`).
+       (`prepare`). `check` may refuse it.
     3. Check the free space.
     4. Write the volumes, hashing each blob.
     5. Write the evidence.
@@ -201,6 +212,7 @@ def cut_delivery(order: BundleOrder, layout: Layout, records: Records, station: 
     """
     # 1. and 2. The content, and its place in the volumes.
     prepared = prepare(order, layout, records, station.role, station.clock())
+    check(prepared)
     order, selected, plan = prepared.order, prepared.selected, prepared.plan
     with held(order.folder):
         # 3. Free space.

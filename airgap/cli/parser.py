@@ -298,7 +298,7 @@ def add_signer_trust(parser: Parser) -> None:
         "--trust",
         type=Path,
         metavar="FILE",
-        help="Trust resource of the receiving side; refuse to sign with a key that it does not accept in this role",
+        help="Trust resource of the receiving side; refuse what it would refuse, such as a key of another role",
     )
 
 

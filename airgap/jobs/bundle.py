@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from airgap.base.disk import check_free
-from airgap.base.errors import InputError, TrustError
+from airgap.base.errors import InputError
 from airgap.base.places import check_folder
-from airgap.bundling.bundle import DEFAULT_LIFE, SLACK, BundleOrder, Cut, cut_delivery, prepare, select
+from airgap.bundling.bundle import DEFAULT_LIFE, SLACK, BundleOrder, Cut, Prepared, cut_delivery, prepare, select
 from airgap.bundling.evidence import Approved, beside, read_approval
 from airgap.content.item import Item
 from airgap.content.lock import Lock
@@ -19,13 +20,13 @@ from airgap.delivery.index import volume_name
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
+from airgap.jobs.receiving_side import UNCHECKED, check_receipt, rehearsal, stream_note, trust_of_receiver
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.jobs.trust_roots import carried_roots
 from airgap.judgement.waivers import read_waivers
-from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
-from airgap.station.files import store_records
+from airgap.station.files import Records, store_records
 from airgap.store.layout import Layout
 
 
@@ -54,6 +55,8 @@ class BundleOptions:
     """Trust roots to include: the name that policies use, and the file."""
     trust: Path | None = None
     """The Trust resource of the receiving side: a key that it does not accept in this role is refused."""
+    receipt: Path | None = None
+    """The newest receipt that came back from the Sovereign: the number of the delivery must follow it."""
     unscanned: bool = False
     """Accept locks without a verdict, for a station that will judge them."""
     waivers: tuple[Path, ...] = ()
@@ -83,11 +86,13 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     Needs no key. Hashes no layer: damage in the store shows when it is cut. With `to`, checks the place and the free
     space. Raises as `bundle`.
     """
-    locks, trust = _locks(options), _trust(options)
-    layout, records = Layout(options.store), store_records(options.store)
+    locks, layout, records = _locks(options), Layout(options.store), store_records(options.store)
+    trust = _receiver(options, records, surroundings)
     order = _order(options, locks, trust, surroundings)
     check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
     prepared = prepare(order, layout, records, options.role, surroundings.clock())
+    _checks(options, trust, "", surroundings)(prepared)
+    _tell_new(records, order, trust, surroundings)
     if options.to is not None:
         check_free(options.to, prepared.volume_bytes + len(prepared.evidence) + SLACK, "the delivery")
     many = len(prepared.plan.volumes)
@@ -100,7 +105,8 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
 
     1. Read the locks, and check that the delivery can be written. 2. Open the key, and ask the Trust resource about it.
     3. Read the approvals and the trust roots to include. 4. Compare the store's content with the locks: the far side
-    would refuse what differs. 5. Cut (`cut_delivery`): every blob is hashed, AIRGAP.json is written last.
+    would refuse what differs. 5. Cut (`cut_delivery`): what the far side would refuse of the statements is refused
+    before the first volume; every blob is hashed, AIRGAP.json is written last.
 
     Raises `InputError`, `PolicyError`, `IntegrityError`, `TrustError`, `StoreError`.
     """
@@ -108,14 +114,39 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     locks = _locks(options)
     layout, records = Layout(options.store), store_records(options.store)
     # 2.
-    trust = _trust(options)
-    signatory = signatory_of(options.key, options.role, records, surroundings, trust)
+    trust = _receiver(options, records, surroundings)
+    signatory = signatory_of(options.key, options.role, records, surroundings, trust, UNCHECKED)
     # 3.
     order = _order(options, locks, trust, surroundings)
     # 4.
     check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
     # 5.
-    return cut_delivery(order, layout, records, signatory, surroundings.progress())
+    _tell_new(records, order, trust, surroundings)
+    check = _checks(options, trust, signatory.signer.key_id, surroundings)
+    return cut_delivery(order, layout, records, signatory, surroundings.progress(), check)
+
+
+def _receiver(options: BundleOptions, records: Records, surroundings: Surroundings) -> Trust | None:
+    """The Trust resource of the receiving side, if it is at hand. Checks what it says of a receipt."""
+    trust = trust_of_receiver(options.trust, records, options.sovereign, surroundings)
+    if options.receipt is not None:
+        check_receipt(options.receipt, trust, records, options.stream, surroundings.clock())
+    return trust
+
+
+def _checks(
+    options: BundleOptions, trust: Trust | None, signer: str, surroundings: Surroundings
+) -> Callable[[Prepared], None]:
+    """What the receiving side would check, if its Trust resource is at hand."""
+    if trust is None:
+        return lambda _prepared: None
+    return rehearsal(trust, signer, surroundings.clock(), options.life, surroundings)
+
+
+def _tell_new(records: Records, order: BundleOrder, trust: Trust | None, surroundings: Surroundings) -> None:
+    note = stream_note(records, order.sovereign, order.stream, named=trust is not None)
+    if note:
+        surroundings.note(f"note: {note}")
 
 
 def _locks(options: BundleOptions) -> tuple[Lock, ...]:
@@ -124,17 +155,6 @@ def _locks(options: BundleOptions) -> tuple[Lock, ...]:
     if options.to is not None:
         check_folder(options.to, "--to")
     return locks
-
-
-def _trust(options: BundleOptions) -> Trust | None:
-    trust = None if options.trust is None else load_trust(options.trust)
-    if trust is not None and trust.sovereign != options.sovereign:
-        raise TrustError(
-            "wrong-trust",
-            f"{options.trust}: the Trust resource is for {trust.sovereign!r}, the delivery for {options.sovereign!r}",
-            "pass the Trust resource of the receiving side",
-        )
-    return trust
 
 
 def _order(

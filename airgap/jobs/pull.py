@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, StoreError, UpstreamError
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, StoreError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
@@ -31,10 +31,10 @@ from airgap.content.sizes import Tally, item_blobs
 from airgap.jobs.lock import raise_all
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in
+from airgap.jobs.receiving_side import trust_of_puller
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of, store_names
-from airgap.resources.load import load_trust
 from airgap.station.files import Records, pin_name, store_records
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
@@ -96,7 +96,13 @@ def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
     check_folder(options.store, "--store")
     records = store_records(options.store)
     # 2.
-    trust = None if options.trust is None else load_trust(options.trust)
+    trust = trust_of_puller(options.trust, records, surroundings)
+    if trust is not None and options.key is None and "pull" in trust.require:
+        raise InputError(
+            "no-key",
+            f"the Trust resource for {trust.sovereign!r} requires pull statements, and no key was given to sign them",
+            "use --key KEY, or set AIRGAP_KEY: the exporter's key",
+        )
     signatory = None if options.key is None else signatory_of(options.key, "exporter", records, surroundings, trust)
     # 3.
     layout = Layout(options.store, create=True, batch=True)

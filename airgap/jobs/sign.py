@@ -98,7 +98,7 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     signer = signer_of(options.key, surroundings)
     own = Records(surroundings.state_folder)
     log = StationLog(options.log) if options.log else own.log()
-    check_role(signer, options.role, log, surroundings, trust)
+    check_role(signer, options.role, log, surroundings, trust, "whether the receiving side would accept this")
     # 6.
     approval = Signatory(signer, options.role, log, surroundings.clock).sign(seen.digest, Approval(seen.approves))
     if not options.log:

@@ -24,19 +24,27 @@ def signer_of(key: str | None, surroundings: Surroundings) -> Signer:
 
 
 def signatory_of(
-    key: str | None, role: str, records: Records, surroundings: Surroundings, trust: Trust | None = None
+    key: str | None,
+    role: str,
+    records: Records,
+    surroundings: Surroundings,
+    trust: Trust | None = None,
+    besides: str = "",
 ) -> Signatory:
     """The key in its role, with the log of `records`.
 
     With a Trust resource, a key that it does not accept in this role is refused; without one, a note says that nobody
-    checked it. Raises `InputError` (`wrong-key`), and what `signer_of` raises.
+    checked it, and what else nobody checked (`besides`). Raises `InputError` (`wrong-key`), and what `signer_of`
+    raises.
     """
     signer, log = signer_of(key, surroundings), records.log()
-    check_role(signer, role, log, surroundings, trust)
+    check_role(signer, role, log, surroundings, trust, besides)
     return Signatory(signer, role, log, surroundings.clock)
 
 
-def check_role(signer: Signer, role: str, log: StationLog, surroundings: Surroundings, trust: Trust | None) -> None:
+def check_role(
+    signer: Signer, role: str, log: StationLog, surroundings: Surroundings, trust: Trust | None, besides: str = ""
+) -> None:
     """Checks the key by the Trust resource. Without one, says so, and what the log knows of the key.
 
     A private key does not say its role, and a statement in a wrong role counts for nothing at the receiving side.
@@ -47,4 +55,5 @@ def check_role(signer: Signer, role: str, log: StationLog, surroundings: Surroun
         return
     others = " and ".join(sorted(log.recent_roles(signer.key_id) - {role}))
     what = f"this key signed as {others} before, and a key has one role" if others else "the key's role was not checked"
-    surroundings.note(f"note: signing as {role}: {what}; pass --trust FILE")
+    more = f"; not checked either: {besides}" if besides else ""
+    surroundings.note(f"note: signing as {role}: {what}{more}; pass --trust FILE")

@@ -1,9 +1,10 @@
 """The files that a station keeps in its store, next to the content.
 
 In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the station's own statements about locks,
-deliveries and waivers, see `keep`), `airgap/received/` (statements that were included in deliveries),
-`airgap/locks/` (locks from deliveries), `airgap/waivers/`, `airgap/roots/` and `airgap/reports/` (those that verdicts
-name), `airgap/streams/` (sequence counters), `airgap/work/` (temporary and resumable work of kinds).
+deliveries and waivers, see `keep`), `airgap/received/` (statements that were included in deliveries), `airgap/locks/`
+(locks from deliveries), `airgap/waivers/`, `airgap/roots/` and `airgap/reports/` (those that verdicts name),
+`airgap/streams/` (sequence counters), `airgap/trust/` (Trust resources of receiving sides, which people put there),
+`airgap/work/` (temporary and resumable work of kinds).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,6 +166,20 @@ class Records:
             document = {"sovereign": sovereign, "stream": stream, "sequence": last + 1}
             self._write(path, json.dumps(document).encode())
         return last + 1
+
+    def streams(self) -> dict[tuple[str, str], int]:
+        """The streams in which this station numbered deliveries, (Sovereign, stream), with the last number of each.
+
+        A damaged counter is left out.
+        """
+        folder, found = self.folder / "streams", dict[tuple[str, str], int]()
+        with disk_errors(folder):
+            files = [_read(path) for path in sorted(folder.glob("*.json"))]
+        for data in files:
+            with suppress(ValueError, KeyError, TypeError):
+                document = decode_json(data)
+                found[str(document["sovereign"]), str(document["stream"])] = int(document["sequence"])
+        return found
 
     @staticmethod
     def _kept(path: Path, digest: Digest) -> bytes | None:

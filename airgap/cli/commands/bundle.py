@@ -31,6 +31,8 @@ def add(subparsers: Any) -> None:
 airgap bundle platform.lock.json --store /srv/store --to /media/usb/nov --for bankdhofar --key exporter.key
 airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key exporter.key --volume-size 25GB
 airgap bundle platform.lock.json --store /srv/store --for bankdhofar --volume-size 25GB --dry-run     how many discs?
+airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key e.key --trust trust.yaml
+with the receiving side's trust.yaml (or STORE/airgap/trust/*.yaml), what an import would refuse is refused here
 an approval that `airgap sign LOCK` wrote next to the lock is included; if it is elsewhere: --approval FILE
 interrupted? run the same command again: finished volumes are kept""",
     )
@@ -101,6 +103,12 @@ interrupted? run the same command again: finished volumes are kept""",
         "approval next to it; requires --trust; may be given more than once",
     )
     parser.add_argument(
+        "--receipt",
+        type=Path,
+        metavar="FILE",
+        help="newest receipt of the Sovereign: refuse a number that does not follow it; requires --trust",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="check everything and show volumes and sizes; write nothing, sign nothing, need no key",
@@ -139,6 +147,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         life=arguments.expires_in,
         approvals=tuple(arguments.approval),
         trust=arguments.trust,
+        receipt=arguments.receipt,
         trust_roots=tuple(arguments.trust_root),
         unscanned=arguments.unscanned,
         waivers=tuple(arguments.waiver),

@@ -1,0 +1,137 @@
+"""The Trust resource of who will receive what is signed here: what it would refuse is refused before it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airgap.acceptance.rehearsal import Next, Rehearsed, check_number, rehearse
+from airgap.base.errors import InputError, TrustError
+from airgap.bundling.bundle import Prepared
+from airgap.bundling.evidence import REPORTS, WAIVERS
+from airgap.delivery import tar as tape
+from airgap.delivery.index import MAX_EVIDENCE
+from airgap.jobs.surroundings import Surroundings
+from airgap.resources.load import load_trust
+from airgap.resources.trust import Trust
+from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.predicates import Receipt
+from airgap.station import receipts
+from airgap.station.files import Records
+
+FOLDER = "trust"
+"""The folder of Trust resources in a store's `airgap/`: one file `*.yaml` for each receiving side."""
+UNCHECKED = "the name of the Sovereign, what it requires, and whether the signers of pulls and verdicts count there"
+"""What nobody checks of a delivery that is cut without a Trust resource."""
+
+
+def trust_of_receiver(given: Path | None, records: Records, sovereign: str, surroundings: Surroundings) -> Trust | None:
+    """The Trust resource of a Sovereign: the one that was `given`, else that in the store; `None` if there is none.
+
+    Raises `TrustError` (`wrong-trust`) if the one that was given, or all that the store has, are for others.
+    """
+    if given is not None:
+        trust = load_trust(given)
+        if trust.sovereign != sovereign:
+            raise TrustError(
+                "wrong-trust",
+                f"{given}: the Trust resource is for {trust.sovereign!r}, the delivery for {sovereign!r}",
+                "pass the Trust resource of the receiving side, or correct --for",
+            )
+        return trust
+    kept = _kept(records)
+    for path, trust in kept:
+        if trust.sovereign == sovereign:
+            surroundings.note(f"note: checked against {path}")
+            return trust
+    if kept:
+        names = ", ".join(sorted({repr(trust.sovereign) for _, trust in kept}))
+        raise TrustError(
+            "wrong-trust",
+            f"{records.folder / FOLDER} has Trust resources for {names}, and none for {sovereign!r}",
+            "correct --for; if it is right, put the Trust resource of that Sovereign there, or name it with --trust",
+        )
+    return None
+
+
+def trust_of_puller(given: Path | None, records: Records, surroundings: Surroundings) -> Trust | None:
+    """The Trust resource for a pull: the one that was `given`, else the only one in the store.
+
+    With several there, which one counts is known only when a delivery is cut.
+    """
+    if given is not None:
+        return load_trust(given)
+    kept = _kept(records)
+    if len(kept) != 1:
+        return None
+    surroundings.note(f"note: checked against {kept[0][0]}")
+    return kept[0][1]
+
+
+def _kept(records: Records) -> list[tuple[Path, Trust]]:
+    return [(path, load_trust(path)) for path in sorted((records.folder / FOLDER).glob("*.yaml"))]
+
+
+def rehearsal(
+    trust: Trust, signer: str, now: datetime, life: timedelta, surroundings: Surroundings
+) -> Callable[[Prepared], None]:
+    """Checks a delivery that is about to be cut as the receiving side will. `signer` is the id of the key."""
+
+    def check(prepared: Prepared) -> None:
+        order = prepared.order
+        files = tape.read_archive(prepared.evidence, MAX_EVIDENCE)
+        one = Rehearsed(
+            sovereign=order.sovereign,
+            stream=order.stream,
+            locks=order.locks,
+            roots={item.name: root.digest for item, root in prepared.selected.roots},
+            statements={name: data for name, data in files.items() if name.startswith("statements/")},
+            waivers=[data for name, data in files.items() if name.startswith(WAIVERS)],
+            reports=[data for name, data in files.items() if name.startswith(REPORTS)],
+            signer=signer,
+            created=now,
+            expires=now + life,
+            judged=not order.unscanned,
+        )
+        for note in rehearse(one, trust):
+            surroundings.note(f"note: {note}")
+
+    return check
+
+
+def check_receipt(path: Path, trust: Trust | None, records: Records, stream: str, now: datetime) -> None:
+    """Checks the number of the next delivery by a receipt that came back from the Sovereign.
+
+    Raises `InputError` (`no-trust`, `no-receipt`), `TrustError`.
+    """
+    if trust is None:
+        raise InputError("no-trust", "--receipt requires --trust, to check who signed the receipt", "use --trust FILE")
+    state = AcceptedState(trust.sovereign)
+    statement = receipts.read(path, trust, now, lambda: state).statement
+    if isinstance(statement.body, Receipt):
+        number = records.streams().get((trust.sovereign, stream), 0) + 1
+        check_number(Next(stream, number), statement.body, statement.subject, statement.signed_at, trust.sovereign)
+
+
+def stream_note(records: Records, sovereign: str, stream: str, *, named: bool) -> str:
+    """What is new about where a delivery goes, by the counters of the store; `""` if nothing is.
+
+    `named` is true if a Trust resource says the Sovereign's name, too.
+
+    Only the receiving side knows which streams it expects, and a name that is new may be misspelt.
+    """
+    known = records.streams()
+    if (sovereign, stream) in known or not known:
+        return ""
+    others = sorted({name for name, _ in known})
+    if sovereign not in others and named:
+        return ""
+    if sovereign not in others:
+        return (
+            f"this is the first delivery for {sovereign!r} from this store; earlier ones were for {', '.join(others)}"
+        )
+    return (
+        f"this is the first delivery of stream {stream!r} for {sovereign!r}: it is accepted if `streams` of the "
+        "Sovereign lists it, or if a security-officer approves it (`airgap sign DELIVERY`)"
+    )
