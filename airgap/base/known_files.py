@@ -15,7 +15,12 @@ _OURS = re.compile(rb"^apiVersion:[ \t]+[\"']?airgap\.openova\.io/", re.MULTILIN
 _KIND = re.compile(rb"^kind:[ \t]+[\"']?([A-Z][A-Za-z]{1,30})\b", re.MULTILINE)
 _KIND_NAME = re.compile(r"[A-Z][A-Za-z]{1,30}")
 """The kind goes into a message, and the file may be hostile: nothing else is quoted from it."""
-_JSON_KINDS = {"Lock": "a lock", "Delivery": "the index of a delivery", "Seed": "the list of a seed folder"}
+_JSON_KINDS = {
+    "Lock": "a lock",
+    "Delivery": "the index of a delivery",
+    "Seed": "the list of a seed folder",
+    "PrunePlan": "a prune plan",
+}
 
 
 def recognized(data: bytes) -> str:
@@ -42,6 +47,7 @@ STATEMENTS = {
     "audit": "an audit statement",
     "accepted": "an accepted list",
     "rollback": "a rollback",
+    "prune": "a prune statement",
 }
 """What a file with a statement is called, by the statement's kind."""
 _PREDICATE = re.compile(r"https://airgap\.openova\.io/([a-z]+)/v[0-9]+")

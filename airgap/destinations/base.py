@@ -10,6 +10,7 @@ from airgap.base.errors import AirgapError, UpstreamError
 from airgap.base.progress import Progress
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, Form, Graph, Refs, Signs, Tree
+from airgap.content.removal import Removal
 
 Key = tuple[str, str]
 """(at, name) of a line at one destination."""
@@ -207,6 +208,15 @@ class Destination(Protocol[FormT_contra]):
 
     def move_back(self, plan: Sequence[Change], known: Sequence[Change], /) -> Sequence[Change]:
         """Moves the names that `plan_back` may move, and reads each back. Returns the plan with its outcomes."""
+
+    def remove(self, lines: Sequence[Removal], /) -> Iterator[Removal]:
+        """Deletes things that `contents` listed, one by one; gives each line with its outcome, in any order.
+
+        Each is looked at right before: what holds something else stays (`KEPT`), and so does what another name, an
+        index or a pointer needs. No pointer is left without what it names. An error of one line is its outcome. The
+        caller may stop at any line: what was done is whole. Only an approved prune plan may be passed here. Raises no
+        `AirgapError`.
+        """
 
 
 def read_back(found: str, line: Change) -> AirgapError:

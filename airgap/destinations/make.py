@@ -14,6 +14,7 @@ from airgap.destinations.graph import GraphDestination, SharedPass
 from airgap.destinations.graph.contents import LayoutContents, RegistryContents
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.lists import Lists
+from airgap.destinations.graph.remove import LayoutRemover, RegistryRemover
 from airgap.destinations.line import AnyLine, AnyShare, Line, Share
 from airgap.net.config import HostConfig
 from airgap.net.http import Client
@@ -157,7 +158,16 @@ def _registry(config: RegistryConfig, site: _Site, shared: SharedPass) -> Regist
         return RegistryRepository(client, at)
 
     inside, lists = RegistryContents(client, place, config.places, run.jobs), Lists(client.harbor)
-    return GraphDestination(config.url, place, run, dict(config.projects), shared, inside=inside, lists=lists)
+    return GraphDestination(
+        config.url,
+        place,
+        run,
+        dict(config.projects),
+        shared,
+        inside=inside,
+        lists=lists,
+        remover=RegistryRemover(client, place),
+    )
 
 
 def _git(made: Destinations, site: _Site) -> None:
@@ -194,8 +204,13 @@ def _layout(directory: Path, site: _Site, shared: SharedPass) -> GraphDestinatio
     folder, create = directory / "oci", site.create
     layout = Layout(folder, create=create, batch=create) if create or folder.exists() else None
     url = f"{directory}/oci"
-    inside = LayoutContents(layout)
-    return GraphDestination(url, lambda at: LayoutPlace(layout, at), site.run(url), shared=shared, inside=inside)
+    inside, remover = LayoutContents(layout), LayoutRemover(layout)
+    run = site.run(url)
+
+    def place(at: str) -> LayoutPlace:
+        return LayoutPlace(layout, at)
+
+    return GraphDestination(url, place, run, shared=shared, inside=inside, remover=remover)
 
 
 TABLE: Sequence[Callable[[Destinations, _Site], None]] = (_registries, _git, _s3, _directory)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airgap.acceptance.open import accept
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.errors import InputError, IntegrityError, NotFoundError, TrustError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected, recognized
 from airgap.base.times import utc_text
@@ -23,10 +23,11 @@ from airgap.resources.waiver import Waiver
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.approval import Approvable, Approves
+from airgap.statements.prune_plan import PrunePlan
 from airgap.statements.rotation import Rotation, check_rotation, trust_digest
 from airgap.statements.trust import DELIVERY_APPROVAL, VerifiedStatement, key_ring
 
-LIST = "a lock, a waiver, a trusted_root.json, a Trust resource, or the folder of a delivery"
+LIST = "a lock, a waiver, a trusted_root.json, a Trust resource, a prune plan, or the folder of a delivery"
 """Everything that can be approved."""
 _NAME_ONE = "name one of them, or the folder of a delivery"
 
@@ -40,7 +41,7 @@ class UnpackedDelivery:
     statements: tuple[VerifiedStatement, ...] = ()
 
 
-Thing = Lock | Waiver | Trust | TrustRoot | UnpackedDelivery
+Thing = Lock | Waiver | Trust | TrustRoot | PrunePlan | UnpackedDelivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,10 @@ def see(path: Path, *, restore: bool = False) -> Seen:
 def check(seen: Seen, trust: Trust | None, now: datetime) -> Seen:
     """Checks a thing as far as the receiving side will; with `trust`, all that needs no volume.
 
-    1. A waiver has not expired; a Trust resource is consistent (`key_ring`). 2. With `trust`: a delivery passes what
-    `verify --index-only` checks, except that it may lack the approval; a Trust resource is one that may replace
-    `trust`. Raises `InputError` (`waiver-expired`), `TrustError`, `IntegrityError`.
+    1. A waiver or a prune plan has not expired; a Trust resource is consistent (`key_ring`). 2. With `trust`: a
+    delivery passes what `verify --index-only` checks, except that it may lack the approval; a Trust resource is one
+    that may replace `trust`; a prune plan is for its Sovereign. Raises `InputError` (`waiver-expired`, `plan-expired`),
+    `TrustError`, `IntegrityError`.
     """
     thing = seen.thing
     # 1.
@@ -97,11 +99,23 @@ def check(seen: Seen, trust: Trust | None, now: datetime) -> Seen:
             f"{seen.path}: expired at {utc_text(thing.expires)}; the local time is {utc_text(now)}",
             "set a later `expires`, then sign it",
         )
+    if isinstance(thing, PrunePlan) and thing.expires <= now:
+        raise InputError(
+            "plan-expired",
+            f"{seen.path}: expired at {utc_text(thing.expires)}; the local time is {utc_text(now)}",
+            "have a new plan made: airgap prune --dry-run --plan FILE",
+        )
     if isinstance(thing, Trust):
         key_ring(thing)
     # 2.
     if trust is None:
         return seen
+    if isinstance(thing, PrunePlan) and thing.sovereign != trust.sovereign:
+        raise TrustError(
+            "wrong-sovereign",
+            f"{seen.path}: it is for {thing.sovereign[:100]!r}, but the Trust resource is for {trust.sovereign!r}",
+            "do not sign it; ask for the plan of this Sovereign",
+        )
     if isinstance(thing, Trust):
         return replace(seen, checked=True, rotation=check_rotation(trust, thing, None, now=now))
     if isinstance(thing, UnpackedDelivery):
@@ -157,9 +171,15 @@ def _root(path: Path, data: bytes) -> tuple[Thing, Approves, Digest]:
     return root, Approves(Approvable.TRUST_ROOT), root.digest
 
 
+def _prune(path: Path, data: bytes) -> tuple[Thing, Approves, Digest]:
+    plan = PrunePlan.decode(data, str(path))
+    return plan, Approves(Approvable.PRUNE, plan.sovereign), plan.digest
+
+
 _READERS: Mapping[str, Callable[[Path, bytes], tuple[Thing, Approves, Digest]]] = {
     "a lock": _lock,
     "a trusted_root.json": _root,
+    "a prune plan": _prune,
 }
 
 
@@ -182,5 +202,5 @@ def _resource(path: Path, data: bytes) -> tuple[Thing, Approves, Digest]:
 
 
 def _unknown(path: Path, data: bytes, hint: str) -> InputError:
-    what = not_expected(str(path), data, "a lock, a waiver, a trusted_root.json or a Trust resource")
+    what = not_expected(str(path), data, "a lock, a waiver, a trusted_root.json, a Trust resource or a prune plan")
     return InputError("unknown-thing", what, hint)

@@ -216,6 +216,10 @@ def _told(finding: Finding, destination: AnyDestination, lines: Mapping[Key, Cha
     if line is not None and line.outcome not in (*receipts.PUT, ChangeOutcome.WRITE):
         said = f"the receipt says {line.outcome}: {line.reason or 'no reason'}"
         finding = replace(finding, detail="; ".join(filter(None, (finding.detail, said))))
+    digest, plan, at = past.pruned.get((place, key), ("", None, None))
+    if finding.state is State.MISSING and plan is not None and at is not None and digest == finding.expected:
+        why = "deleted by an approved prune plan"
+        return replace(finding, state=State.SUPERSEDED, detail=why, delivery=str(plan), since=utc_text(at))
     current = past.current(place, key) if finding.got and finding.name else None
     if current is None or current.digest != finding.got or current.digest == finding.expected or not current.brought:
         return finding

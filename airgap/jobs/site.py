@@ -28,6 +28,7 @@ from airgap.station.brought import Past, add_names, past
 from airgap.station.files import Records
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile
+from airgap.station.prunes import kept_prunes
 from airgap.station.signatory import Diary, Signatory
 from airgap.version import USER_AGENT
 
@@ -153,6 +154,8 @@ class Site:
         made = past(self.state, trust, self.surroundings.clock(), cache(self.accepted))
         for path in made.unread:
             self.surroundings.note(f"note: {path}: it is not trusted, and does not count")
+        for one in kept_prunes(self.state, trust, self.surroundings.clock()):
+            made.add_prune(one)
         forms = {one.url: one.form for one in destinations.all()}
         add_names(made, NamesFile(self.state, self.sovereign.name), forms)
         return made

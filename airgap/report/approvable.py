@@ -15,6 +15,7 @@ from airgap.report.trust import described_root, described_trust
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
 from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.statements.prune_plan import EXTRA, PrunePlan
 
 MAX_LINES = 2000
 """Lines for people; `--json` has everything."""
@@ -57,8 +58,20 @@ def _content(seen: Seen) -> tuple[dict[str, Any], Iterable[str]]:
         document, lines = described_trust(thing)
         changes = None if seen.rotation is None else [change.as_dict() for change in seen.rotation.changes]
         return {**document, "changes": changes}, [*(f"  {line}" for line in lines), *_change_lines(seen)]
+    if isinstance(thing, PrunePlan):
+        return {"lines": [line.as_dict() for line in thing.lines]}, _prune_lines(thing)
     waiver = _waiver(thing)
     return waiver, [f"  {name}: {_words(value)}" for name, value in waiver.items()]
+
+
+def _prune_lines(plan: PrunePlan) -> Iterable[str]:
+    extra = sum(line.state == EXTRA for line in plan.lines)
+    yield f"  deletes {len(plan.lines)} things inside {plan.sovereign!r}, {extra} of which no delivery brought"
+    yield f"  created  {utc_text(plan.created)}, expires {utc_text(plan.expires)}"
+    for line in plan.lines:
+        yield f"  {line.state:<7} {line.destination} {line.at} {line.name}  {line.digest}"
+        if line.item:
+            yield f"          of {line.item}" + (f", since {line.since}" if line.since else "")
 
 
 def _words(value: Any) -> str:

@@ -12,6 +12,7 @@ from airgap.statements.accepted import AcceptedList
 from airgap.statements.approval import Approval
 from airgap.statements.audited import Audit
 from airgap.statements.predicates import Placed, Predicate, Pull, Receipt
+from airgap.statements.prune import Prune
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict
@@ -36,6 +37,7 @@ def _receipt(body: Receipt) -> Iterable[str]:
     yield _delivery(body)
     if body.publish:
         yield f"  publish {body.publish}"
+    yield from (f"  lock    {one.name}, {len(one.items)} items, {one.digest}" for one in body.locks)
     yield from _placed(body.destinations, "before")
     yield from (f"  finding {one.item}: {one.code}: {one.detail}" for one in body.findings)
 
@@ -76,6 +78,15 @@ def _audit(body: Audit) -> Iterable[str]:
         yield f"  inside  listed {inside.listed}, receipts {inside.receipts}, {inside.declared} declared"
         for one in (*inside.removed, *inside.superseded)[:MOST]:
             yield f"  {one.state:<8} {one.destination} {one.at} {one.name}  {one.got or 'nothing'}"
+
+
+def _prune(body: Prune) -> Iterable[str]:
+    yield f"  of      {body.sovereign}: {len(body.lines)} things, approved by {body.approval}"
+    for one in body.lines[:MOST]:
+        yield f"  {one.outcome:<11} {one.destination} {one.at} {one.name}  {one.digest}"
+        if one.reason:
+            yield f"              {one.reason}"
+    yield from _more(len(body.lines))
 
 
 def _pull(body: Pull) -> Iterable[str]:
@@ -120,6 +131,7 @@ def _more(number: int) -> Iterable[str]:
 _TELL: Mapping[type[Any], Callable[[Any], Iterable[str]]] = {
     Receipt: _receipt,
     Rollback: _rollback,
+    Prune: _prune,
     Audit: _audit,
     Pull: _pull,
     Verdict: _verdict,

@@ -25,6 +25,7 @@ class Approvable(StrEnum):
     TRUST_ROOT = "trust-root"
     TRUST = "trust-resource"
     WAIVER = "waiver"
+    PRUNE = "prune"
 
     @property
     def words(self) -> str:
@@ -39,11 +40,13 @@ _WORDS: Mapping[Approvable, str] = {
     Approvable.TRUST_ROOT: "a trust root",
     Approvable.TRUST: "a Trust resource",
     Approvable.WAIVER: "a waiver",
+    Approvable.PRUNE: "a prune plan",
 }
 _CONTEXT: Mapping[Approvable, frozenset[str]] = {
     Approvable.DELIVERY: frozenset({"sovereign", "stream", "sequence"}),
     Approvable.RESTORE: frozenset({"sovereign", "stream", "sequence"}),
     Approvable.TRUST: frozenset({"sovereign"}),
+    Approvable.PRUNE: frozenset({"sovereign"}),
 }
 """The context that an approval of a kind names. The other kinds have none: one lock or waiver may serve several."""
 WITHOUT_KIND = frozenset({Approvable.DELIVERY, Approvable.LOCK})
@@ -58,7 +61,7 @@ class Approves:
 
     kind: Approvable
     sovereign: str = ""
-    """The Sovereign of a delivery or a Trust resource."""
+    """The Sovereign of a delivery, a Trust resource or a prune plan."""
     stream: str = ""
     """Of a delivery."""
     sequence: int = 0

@@ -20,12 +20,13 @@ from airgap.statements.accepted import AcceptedList
 from airgap.statements.approval import Approval
 from airgap.statements.audited import Audit
 from airgap.statements.predicates import Delivery, Predicate, Pull, Receipt
+from airgap.statements.prune import Prune
 from airgap.statements.rollback import Rollback
 from airgap.statements.verdict import Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREFIX = "https://airgap.openova.io/"
-KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted", "rollback")
+KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted", "rollback", "prune")
 """The kinds of statements; their predicate types are `https://airgap.openova.io/<kind>/v1`."""
 
 BODIES: Mapping[str, type[Predicate]] = {
@@ -37,6 +38,7 @@ BODIES: Mapping[str, type[Predicate]] = {
     "audit": Audit,
     "accepted": AcceptedList,
     "rollback": Rollback,
+    "prune": Prune,
 }
 """The kinds whose body this version can read. A kind that is missing here is refused, whoever signed it."""
 

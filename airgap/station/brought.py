@@ -18,11 +18,13 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.content.forms import Change, ChangeOutcome
+from airgap.content.removal import RemovalOutcome
 from airgap.destinations.base import Key
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.predicates import Receipt
+from airgap.statements.prune import Prune
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement
 from airgap.station import receipts
@@ -107,6 +109,8 @@ class Past:
     _newest: dict[Series, list[int]] = field(default_factory=dict)
     """The deliveries of a series, in the order of their sequence."""
     _rolled: dict[Digest, datetime] = field(default_factory=dict)
+    pruned: dict[tuple[Place, Key], tuple[str, Digest, datetime]] = field(default_factory=dict)
+    """What approved prune plans deleted: its digest, that of the plan, and when."""
     _named: dict[str, set[Key]] = field(default_factory=dict)
     """By URL: the names that names.json lists, which imports without a key write, too."""
 
@@ -162,6 +166,14 @@ class Past:
             at, last = min(before.at, signed_at), max(before.last, signed_at)
             self.deliveries[number] = replace(made, at=at, last=last, series=before.series or made.series)
         return number
+
+    def add_prune(self, one: Statement) -> None:
+        """Adds what a prune deleted."""
+        if isinstance(one.body, Prune):
+            for line in one.body.lines:
+                if line.outcome is RemovalOutcome.DELETED:
+                    place = (line.destination, line.form)
+                    self.pruned[place, (line.at, line.name or line.digest)] = line.digest, one.subject, one.signed_at
 
     def roll_back(self, subject: Digest, at: datetime) -> None:
         """Adds a rollback of a delivery."""

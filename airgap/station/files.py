@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 STATEMENTS = "statements"
 RECEIVED = "received"
 FOUND = "found"
+PRUNES = "prunes"
 SUFFIX = ".sigstore.json"
 ACCEPTED = "accepted.sigstore.json"
 """The newest list of accepted deliveries that this station signed."""
@@ -75,6 +76,12 @@ class Records:
         path = self._made(FOUND) / f"{Digest.of(data).hex}{SUFFIX}"
         self._write(path, data)
         return path
+
+    def save_plan(self, digest: Digest, plan: bytes, approval: bytes) -> None:
+        """Stores an approved prune plan under its digest, and its approval."""
+        folder = self._made(PRUNES)
+        self._write(folder / f"{digest.hex}.json", plan)
+        self._write(folder / f"{digest.hex}.approval.sigstore.json", approval)
 
     def save_accepted(self, bundle: bytes) -> None:
         """Stores the newest signed list of accepted deliveries."""

@@ -71,6 +71,11 @@ class IndexFile:
             entries += [_Entry(_value(name, root), str(self.path)) for name, root in names.items()]
             self._write(entries)
 
+    def forget(self, name: str) -> None:
+        """Removes the entries with a name."""
+        with locked(self._lock):
+            self._write([one for one in self._load() if one.name != name])
+
     def _load(self) -> list[_Entry]:
         with disk_errors(self.path):
             version = _version(self.path.stat())

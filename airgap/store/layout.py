@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,9 +34,11 @@ from airgap.base.strict_json import parse_json
 from airgap.content.graph import (
     ANNOTATION_REF_NAME,
     Descriptor,
+    Node,
     Opener,
     PutResult,
     check_sum,
+    walk,
 )
 from airgap.store.commit import SMALL, GroupCommit
 from airgap.store.index_file import LOCK_FILE, IndexFile
@@ -241,6 +244,29 @@ class Layout:
         """
         self._commit.settle()
         self._index.name(names)
+
+    def forget(self, name: str, root: Descriptor) -> None:
+        """Removes a name from index.json, and then each blob below its root that no other root needs.
+
+        If the root is damaged, its blobs are not known and stay. Raises `IntegrityError` if another root is: then no
+        blob is removed.
+        """
+        mine: list[Digest] = []
+        with suppress(IntegrityError, NotFoundError):
+            mine = self._below(root)
+        self._index.forget(name)
+        others = {one.digest: one for one in self.entries()}
+        kept = {digest for one in others.values() for digest in self._below(one)}
+        for digest in mine:
+            if digest not in kept:
+                path = self.blob_path(digest)
+                with disk_errors(path):
+                    path.unlink(missing_ok=True)
+        with disk_errors(self._blobs):
+            sync_folder(self._blobs)
+
+    def _below(self, root: Descriptor) -> list[Digest]:
+        return [one.descriptor.digest if isinstance(one, Node) else one.digest for one in walk(self, root)]
 
 
 def _receive(fd: int, path: Path, descriptor: Descriptor, opener: Opener, kept: int) -> None:

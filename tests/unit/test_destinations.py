@@ -16,10 +16,12 @@ from airgap.content.finding import Finding, State
 from airgap.content.forms import Change, ChangeOutcome, Form, Graph, Tree
 from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, PutResult
 from airgap.content.item import Attached
+from airgap.content.removal import Removal
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.graph import GraphDestination, SharedPass
 from airgap.destinations.graph.contents import LayoutContents
 from airgap.destinations.graph.layout import LayoutPlace
+from airgap.destinations.graph.remove import LayoutRemover
 from airgap.destinations.line import Line, Share
 from airgap.destinations.make import Destinations
 from airgap.store.layout import Layout
@@ -57,7 +59,9 @@ def destination(
 ) -> GraphDestination[LayoutPlace]:
     layout = Layout(folder, create=True)
     run, inside = Run(Silent(), jobs=2), LayoutContents(layout)
-    return GraphDestination(str(folder), lambda at: place(layout, at), run, shared=shared, inside=inside)
+    return GraphDestination(
+        str(folder), lambda at: place(layout, at), run, shared=shared, inside=inside, remover=LayoutRemover(layout)
+    )
 
 
 def leaves(form: Graph) -> list[Descriptor]:
@@ -139,7 +143,8 @@ def test_what_a_receipt_knows_is_not_compared(tmp_path: Path) -> None:
     assert place.transfer([form]) == {}
     place.publish(form, place.plan(form))
     ours = {(one.at, one.name or one.digest): one.digest for one in place.expected(form)}
-    again = GraphDestination(place.url, place.place, replace(place.run, ours=ours), inside=place.inside)
+    run = replace(place.run, ours=ours)
+    again = GraphDestination(place.url, place.place, run, inside=place.inside, remover=place.remover)
     again.plan(form)
     assert again.transfer([form]) == {}
     assert again.moved(form) == Moved()
@@ -198,6 +203,9 @@ class Drawer:
 
     def contents(self, _known: Collection[str]) -> Iterator[Inside]:
         return (Inside("drawer", name) for name in self.held)
+
+    def remove(self, lines: Sequence[Removal]) -> Iterator[Removal]:
+        return iter(lines)
 
     def address(self, _at: str, name: str) -> str:
         return str(Digest.of(self.held[name])) if name in self.held else ""

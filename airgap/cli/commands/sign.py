@@ -22,7 +22,7 @@ def add(subparsers: Any) -> None:
         subparsers,
         "sign",
         run,
-        summary=("add an approval to a delivery, lock, waiver, trust root or Trust resource; change nothing else"),
+        summary=("add an approval to a delivery, lock, waiver, trust root, Trust resource or prune plan"),
         examples="""
 airgap sign /media/usb/nov --trust trust.yaml --dry-run           check it, show it, print its digest
 airgap sign /media/usb/nov --trust trust.yaml --key officer.key   with --digest DIGEST: only what was looked at
@@ -31,13 +31,14 @@ airgap sign /safe/oct --restore --trust trust.yaml --key officer.key      after 
 airgap sign platform.lock.json --key officer.key --role security-officer --out approvals
 airgap sign waiver.yaml --key officer.key             let items pass despite a failed check (`airgap scan --waiver`)
 airgap sign trusted_root.json --key officer.key       accept publishers' signatures (`airgap trust pin`)
+airgap sign prune.json --key officer.key              let `airgap prune --plan prune.json` delete what it lists
 airgap sign trust-2027.yaml --key officer.key         accept new signing keys (`airgap keys rotate`)""",
     )
     parser.add_argument(
         "thing",
         type=existing,
         metavar="FILE|DELIVERY",
-        help="a lock, a waiver, a trusted_root.json, a Trust resource, or the folder of a delivery",
+        help="a lock, a waiver, a trusted_root.json, a Trust resource, a prune plan, or the folder of a delivery",
     )
     parser.add_argument("--role", choices=("security-officer",), default="security-officer", help="role of the key")
     parser.add_argument(
@@ -135,6 +136,7 @@ def _next(options: SignOptions, seen: Seen, path: Path) -> list[str]:
         Approvable.TRUST_ROOT: f"airgap trust pin {thing} --approval {path} …",
         Approvable.TRUST: f"airgap keys rotate OLD {thing} --approval {path}",
         Approvable.WAIVER: f"airgap scan … --waiver {thing} --approval {path}",
+        Approvable.PRUNE: f"airgap prune --plan {thing} --approval {path} …",
         Approvable.LOCK: f"airgap bundle {thing} --approval {path} …",
     }
     return [f"  next: {commands[seen.approves.kind]}"]

@@ -23,6 +23,7 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
 from airgap.content.ref_name import MAX_PART
+from airgap.content.removal import Removal, RemovalOutcome
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
@@ -32,6 +33,7 @@ from airgap.destinations.git.folder import FolderPlace
 from airgap.destinations.git.gitea import GiteaApi, check_name
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
 from airgap.destinations.git.push import Pusher
+from airgap.destinations.git.remove import remove_refs
 from airgap.destinations.git.server import ServerPlace
 from airgap.destinations.mapping import map_prefix
 from airgap.net.http import Client, Fixed
@@ -193,6 +195,18 @@ class GitDestination:
             return iter([Inside("", problem=error)])
         organizations = self._config.organization_names
         return GitContents(self._place_at, organizations, api, folder, self._run.jobs)(known)
+
+    def remove(self, lines: Sequence[Removal]) -> Iterator[Removal]:
+        """See `Destination.remove`. LFS objects stay: the server's own clean-up takes what no ref needs."""
+        by_place: dict[str, list[Removal]] = {}
+        for line in lines:
+            by_place.setdefault(line.at, []).append(line)
+        for at, here in by_place.items():
+            try:
+                yield from remove_refs(here, self._place_at(at))
+            except AirgapError as error:
+                for line in here:
+                    yield replace(line, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)
 
     def address(self, at: str, name: str) -> str:
         """See `Destination.address`."""

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, hash_stream
 from airgap.base.disk import Filling, disk_errors, make_folder, replacing, sync_folder
-from airgap.base.errors import NotFoundError, UpstreamError
+from airgap.base.errors import AirgapError, NotFoundError, UpstreamError
 from airgap.content.graph import Descriptor, Opener
 from airgap.content.verified import verified
 from airgap.destinations.git.place import Listing
@@ -75,6 +75,11 @@ class FolderPlace:
     def set_head(self, ref: str) -> None:
         """See `Place.set_head`."""
         self._repository.set_head(ref)
+
+    def delete(self, ref: str, oid: str) -> AirgapError | None:
+        """See `Place.delete`."""
+        self._repository.git.run("update-ref", "-d", ref, oid, repository=self._repository.path)
+        return None
 
     def lfs_present(self, objects: Sequence[Descriptor]) -> set[str]:
         """See `Place.lfs_present`. The check hashes the objects, so a damaged object counts as absent."""

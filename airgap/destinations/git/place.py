@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
+from airgap.base.errors import AirgapError
 from airgap.content.graph import Descriptor, Opener
 from airgap.tools.git import Remote
 
@@ -53,6 +54,9 @@ class GitPlace(Protocol):
 
     def set_head(self, ref: str) -> None:
         """Points HEAD to an existing branch."""
+
+    def delete(self, ref: str, oid: str) -> AirgapError | None:
+        """Deletes a ref if it still has this value; returns why the place refuses that. Raises `AirgapError`."""
 
     def lfs_present(self, objects: Sequence[Descriptor]) -> set[str]:
         """The ids of the LFS objects that are present with the right size."""

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO
 
-from airgap.base.errors import RepositoryMissingError, UpstreamError
+from airgap.base.errors import AirgapError, RepositoryMissingError, UpstreamError
 from airgap.content.graph import Descriptor, Opener
 from airgap.content.ref_name import SERVERS_OWN
 from airgap.destinations.git.gitea import GiteaApi
 from airgap.destinations.git.place import Listing
+from airgap.destinations.git.remove import push_away
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_refs import object_format as format_of
 from airgap.tools.git_repository import list_refs
@@ -96,6 +97,10 @@ class ServerPlace:
         branches = [name for name in refs if name.startswith(_BRANCHES) and name != ref]
         others = [name.removeprefix(_BRANCHES) for name in branches]
         self._api.set_default_branch(self.at, ref.removeprefix(_BRANCHES), others)
+
+    def delete(self, ref: str, oid: str) -> AirgapError | None:
+        """See `Place.delete`."""
+        return push_away(self._git, self, ref, oid)
 
     def lfs_present(self, objects: Sequence[Descriptor]) -> set[str]:
         """See `Place.lfs_present`."""

@@ -32,12 +32,14 @@ from airgap.content.graph import Descriptor, Node, Source, read_node, walk
 from airgap.content.item import Attached
 from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, own_tag, parse_reference
+from airgap.content.removal import Removal
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.back import move_tags, plan_tags
 from airgap.destinations.graph.contents import Lister
 from airgap.destinations.graph.lists import Lists
 from airgap.destinations.graph.place import Deep, GraphPlace
+from airgap.destinations.graph.remove import Remover
 from airgap.destinations.graph.shared import SharedPass
 from airgap.destinations.mapping import map_prefix
 from airgap.store.memory import Memory
@@ -72,6 +74,8 @@ class GraphDestination(Generic[PlaceT]):
     """The reading of the media that all destinations of graphs share."""
     inside: Lister = field(kw_only=True)
     """Lists what is inside."""
+    remover: Remover = field(kw_only=True)
+    """Deletes what an approved prune plan lists."""
     lists: Lists | None = None
     """What the registry lists at once, if it can."""
     form: str = "graph"
@@ -311,6 +315,10 @@ class GraphDestination(Generic[PlaceT]):
     def contents(self, known: Collection[str]) -> Iterator[Inside]:
         """See `Destination.contents`."""
         return self.inside(known)
+
+    def remove(self, lines: Sequence[Removal]) -> Iterator[Removal]:
+        """See `Destination.remove`."""
+        return self.remover(lines)
 
     def address(self, at: str, name: str) -> str:
         """See `Destination.address`."""

@@ -192,6 +192,19 @@ class S3Objects:
         """See `Objects.buckets`."""
         return dict.fromkeys(self._config.buckets.values())
 
+    def delete(self, bucket: str, key: str, held: Held) -> str:
+        """See `Objects.delete`. A server that ignores the condition deletes what was read just before."""
+        with mapped(f"{bucket}/{key}"):
+            answer = self._client.delete_object(Bucket=bucket, Key=key, IfMatch=held.version)
+        if self._head(bucket, key) is not None:
+            what = f"{bucket}/{key}: it is still there after it was deleted"
+            raise RaceError("changed-meanwhile", what, "another client writes there", side="destination")
+        return (
+            "the bucket keeps earlier versions: they stay until its own rules remove them"
+            if (answer.get("DeleteMarker") or answer.get("VersionId"))
+            else ""
+        )
+
     def keys(self, bucket: str) -> Iterator[str]:
         """See `Objects.keys`."""
         with mapped(f"{self._config.endpoint}/{bucket}"):

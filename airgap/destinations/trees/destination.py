@@ -20,10 +20,12 @@ from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
+from airgap.content.removal import Removal
 from airgap.content.verified import VerifiedStream
 from airgap.destinations.base import RESTORE, Inside, Moved, Run
 from airgap.destinations.trees.back import move_pointer, plan_pointer
 from airgap.destinations.trees.keys import check_keys, conflict
+from airgap.destinations.trees.remove import TreeRemover
 
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")
@@ -98,6 +100,12 @@ class Objects(Protocol):
 
     def keys(self, bucket: str) -> Iterator[str]:
         """All keys of a bucket, one by one; none if there is no such bucket."""
+
+    def delete(self, bucket: str, key: str, held: Held) -> str:
+        """Deletes an object, and checks that it is gone. Returns what people should know, `""` for nothing.
+
+        Raises `UpstreamError` (`changed-meanwhile`) if the key no longer holds `held`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +343,10 @@ class TreeDestination:
                 yield Inside(bucket, key)
         except AirgapError as error:
             yield Inside(bucket, problem=error)
+
+    def remove(self, lines: Sequence[Removal]) -> Iterator[Removal]:
+        """See `Destination.remove`. Every object is read and hashed."""
+        return TreeRemover(lambda bucket, key: self._objects.look(bucket, key, deep=True), self._objects.delete)(lines)
 
     def address(self, at: str, name: str) -> str:
         """See `Destination.address`."""

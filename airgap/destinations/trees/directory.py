@@ -103,6 +103,32 @@ class DirectoryObjects:
                 _check_named(folder, name, descriptor, where)
             os.fsync(folder)
 
+    def delete(self, bucket: str, key: str, held: Held) -> str:
+        """See `Objects.delete`. Folders that become empty go, too."""
+        where = f"{bucket}/{key}" if key else bucket
+        parent, _, name = where.rpartition("/")
+        with self._mapped(where), self._folder(parent) as folder:
+            now = self.look(bucket, key)
+            if folder is None or now is None or now.digest != held.digest:
+                raise RaceError(
+                    "changed-meanwhile",
+                    f"{where}: got {now.digest if now else 'nothing'}, expected {held.digest}",
+                    "another program writes there; run the same command again",
+                    side="destination",
+                )
+            os.unlink(name, dir_fd=folder)
+            os.fsync(folder)
+        for above in reversed([*folders(key)]):
+            outer, _, inner = f"{bucket}/{above}".rpartition("/")
+            with self._mapped(outer), self._folder(outer) as folder:
+                try:
+                    os.rmdir(inner, dir_fd=folder)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST):
+                        raise
+                    break
+        return ""
+
     def buckets(self) -> Iterable[str]:
         """See `Objects.buckets`: whatever is in the folder of buckets."""
         with self._mapped(""):

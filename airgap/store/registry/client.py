@@ -47,7 +47,7 @@ MAX_IDLE = 10
 """Pages in a row without a new entry: a registry may skip what an account may not see."""
 NEEDED = frozenset({"core", "database", "redis", "registry"})
 """The parts of Harbor without which it has no content."""
-PULL, PUSH = "pull", "pull,push"
+PULL, PUSH, DELETE = "pull", "pull,push", "pull,delete"
 
 
 class RegistryClient:

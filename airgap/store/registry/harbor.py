@@ -1,4 +1,5 @@
-"""`Harbor`: what Harbor's own API says about projects, names and accessories. It writes nothing.
+"""`Harbor`: what Harbor's own API says about projects, names and accessories. It writes nothing, and deletes
+only what an approved prune plan lists.
 
 `/v2` hides what a project policy blocks, has no list of repositories for a robot, and does not tell a missing project
 from a missing right. Source: /api/v2.0 of Harbor, and the actual answers of Harbor 2.15.2.
@@ -195,12 +196,30 @@ class Harbor:
 
     def artifact(self, repository: str, wanted: str) -> HarborArtifact:
         """What a tag or digest names in a repository. Needs artifact:read. Raises `NotFoundError`."""
-        project, _, name = repository.partition("/")
-        # nginx decodes a path once before Harbor reads it.
-        path = f"projects/{quote(project, safe='')}/repositories/{quote(quote(name, safe=''), safe='')}"
-        path = f"{path}/artifacts/{quote(wanted, safe='')}"
+        path = _artifact_path(repository, wanted)
         found = self._document(f"{path}?{urlencode(_WITH)}", "artifact:read")
         return self._read(path, found, lambda one: _artifact({"repository_name": repository, **one}))
+
+    # deleting
+
+    def delete_tag(self, repository: str, digest: Digest, tag: str) -> None:
+        """Deletes a tag; the artifact stays. Needs tag:delete. Raises `UpstreamError` (`immutable-tag`, …)."""
+        self._delete(f"{_artifact_path(repository, digest)}/tags/{quote(tag, safe='')}", "tag:delete", (200, 404))
+
+    def delete_artifact(self, repository: str, digest: Digest) -> bool:
+        """Deletes an artifact, and everything attached to it. False if an index needs it. Needs artifact:delete."""
+        expect = (200, 404, 412)
+        return self._delete(_artifact_path(repository, digest), "artifact:delete", expect).status != 412
+
+    def _delete(self, path: str, needs: str, expect: tuple[int, ...]) -> Response:
+        return self._http.request(
+            "DELETE",
+            f"{self._url}/{path}",
+            auth=self._auth,
+            headers=_HEADERS,
+            expect=expect,
+            explain=lambda answer: self._refused(answer, needs),
+        )
 
     # requests
 
@@ -283,6 +302,13 @@ class Harbor:
 _HEADERS = {"Accept": JSON, "X-Is-Resource-Name": "true"}
 """A project may be named `123`: without the second header, Harbor takes that for a number of its own."""
 _WITH = {"with_tag": "true", "with_accessory": "true", "with_immutable_status": "true"}
+
+
+def _artifact_path(repository: str, wanted: str) -> str:
+    project, _, name = repository.partition("/")
+    # nginx decodes a path once before Harbor reads it.
+    path = f"projects/{quote(project, safe='')}/repositories/{quote(quote(name, safe=''), safe='')}"
+    return f"{path}/artifacts/{quote(wanted, safe='')}"
 
 
 def _artifact(entry: Any) -> HarborArtifact:

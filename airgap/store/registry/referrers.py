@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from airgap.base.digest import Digest
 from airgap.base.errors import ChildMissingError, IntegrityError, NotFoundError, RaceError, UpstreamError
@@ -28,6 +28,16 @@ MAX_MERGES = 5
 
 PutTag = Callable[[str, Descriptor, bytes], None]
 Has = Callable[[Descriptor], bool]
+
+
+class Leaving(Protocol):
+    """A repository whose fallback indexes are rewritten."""
+
+    client: RegistryClient
+    path: str
+
+    def put_tag(self, tag: str, descriptor: Descriptor, data: bytes) -> None:
+        """Writes a manifest under a tag and reads it back."""
 
 
 def find(client: RegistryClient, path: str, subject: Digest, *, api: bool = True) -> list[Descriptor]:
@@ -99,6 +109,20 @@ def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_ta
         "another client writes the same referrers; run the same command again",
         side=client.http.side,
     )
+
+
+def leave(repository: Leaving, subject: Digest, referrer: Digest) -> None:
+    """Takes a manifest out of the fallback index of a subject, before it is deleted. Without an index it does nothing.
+
+    Raises `UpstreamError`, `RaceError`.
+    """
+    client, path = repository.client, repository.path
+    with client.fallback_lock:
+        there = _fallback(client, path, subject)
+        left = [raw for entry, raw in there if entry.digest != referrer]
+        if len(left) < len(there):
+            data = _index(left)
+            repository.put_tag(referrers_tag(subject), Descriptor.of(OCI_INDEX, data), data)
 
 
 def _left_out(where: str, subject: Digest, lost: Sequence[Descriptor]) -> str:

@@ -33,10 +33,11 @@ from airgap.content.graph import (
 )
 from airgap.content.reference import check_tag
 from airgap.net.backoff import Backoff
+from airgap.net.faults import server_words
 from airgap.net.http import RequestBody, Response
 from airgap.net.origin import redact
 from airgap.store.registry import referrers
-from airgap.store.registry.client import ACCEPT, PULL, PUSH, RegistryClient, stored_as
+from airgap.store.registry.client import ACCEPT, DELETE, PULL, PUSH, RegistryClient, stored_as
 from airgap.store.registry.errors import RIGHTS
 from airgap.store.registry.upload import Upload
 
@@ -294,6 +295,31 @@ class RegistryRepository:
                 "another client writes the same tag",
                 side=self.client.http.side,
             )
+
+    def delete(self, name: str) -> bool:
+        """Deletes a tag, or a manifest with all of its tags, by its digest. True also if it was not there.
+
+        False if the registry deletes no tag alone: CNCF distribution before 3, for example. Raises `UpstreamError`
+        (`delete-disabled`, `no-rights`, …).
+        """
+        auth = self.client.auth(self.path, DELETE)
+        answer = self.client.call("DELETE", self._url(f"manifests/{name}"), auth, expect=None)
+        if answer.status in (200, 202, 204, 404):
+            return True
+        by_digest = name.startswith("sha256:")
+        words = server_words(answer.data, answer.content_type).lower()
+        if answer.status == 405 or (answer.status == 400 and "unsupported" in words and by_digest):
+            raise UpstreamError(
+                "delete-disabled",
+                f"DELETE {redact(answer.url)}: got {answer.status}: this registry does not allow to delete",
+                "have that switched on, for CNCF distribution with REGISTRY_STORAGE_DELETE_ENABLED=true, then run the "
+                "same command again",
+                answer.status,
+                side="destination",
+            )
+        if answer.status == 400 and not by_digest:
+            return False
+        raise self.client.explain(answer)
 
     def _read_back(self, root: Descriptor, source: Source | None) -> bytes:
         """The root's bytes as the registry has them; those of the source where a policy forbids reading them."""

@@ -1,0 +1,227 @@
+"""Deletes tags and manifests in registries and layouts: no tag that moved, no content that something else needs.
+
+A registry without Harbor's API deletes a manifest with all of its tags, so a manifest goes only when no other tag and
+no index of its repository needs it. Blobs stay until the registry's own garbage collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, RaceError, UnreachableError
+from airgap.content.graph import Descriptor, Node, read_node, walk
+from airgap.content.reference import is_referrers_tag, referrers_tag
+from airgap.content.removal import Removal, RemovalOutcome
+from airgap.store.layout import Layout
+from airgap.store.registry import referrers
+from airgap.store.registry.client import RegistryClient
+from airgap.store.registry.harbor import Harbor
+from airgap.store.registry.repository import RegistryRepository
+
+NEEDED = "another tag or index there needs it"
+STAYS = f"the tag is gone, and its content stays: {NEEDED}"
+
+
+class Remover(Protocol):
+    """Deletes things at one destination of graphs: see `Destination.remove`."""
+
+    def __call__(self, lines: Sequence[Removal], /) -> Iterator[Removal]:
+        """See `Destination.remove`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRemover:
+    """By Harbor's API, elsewhere by the distribution API."""
+
+    client: RegistryClient
+    repository: Callable[[str], RegistryRepository]
+
+    def __call__(self, lines: Sequence[Removal], /) -> Iterator[Removal]:
+        """See `Destination.remove`."""
+        by_place: dict[str, list[Removal]] = {}
+        for line in lines:
+            by_place.setdefault(line.at, []).append(line)
+        gone: AirgapError | None = None
+        for at, here in by_place.items():
+            if gone is not None:
+                yield from (failed(line, gone) for line in here)
+                continue
+            try:
+                remove = self._in_harbor if self.client.harbor.there() else self._in_registry
+                for done in remove(at, here):
+                    here.remove(next(one for one in here if (one.name, one.digest) == (done.name, done.digest)))
+                    yield done
+            except AirgapError as error:
+                gone = error if isinstance(error, UnreachableError) else None
+                yield from (failed(line, error) for line in list(here))
+
+    def _in_harbor(self, at: str, lines: Sequence[Removal]) -> Iterator[Removal]:
+        for line in sorted(lines, key=lambda one: not one.name):
+            yield guarded(line, lambda one: _from_harbor(self.client.harbor, at, one))
+
+    def _in_registry(self, at: str, lines: Sequence[Removal]) -> Iterator[Removal]:
+        place = _Repository(self.repository(at), {line.name: line.digest for line in lines if line.name})
+        place.look()
+        for line in sorted(lines, key=lambda one: not one.name):
+            yield guarded(line, place.remove)
+
+
+def _from_harbor(harbor: Harbor, at: str, line: Removal) -> Removal:
+    """A tag, and its artifact if that was its last tag; or an artifact that has no tag."""
+    try:
+        found = harbor.artifact(at, line.name or line.digest)
+    except NotFoundError:
+        return replace(line, outcome=RemovalOutcome.ABSENT)
+    if found.digest != line.digest:
+        return changed(line, str(found.digest))
+    if line.name:
+        harbor.delete_tag(at, found.digest, line.name)
+        found = harbor.artifact(at, line.digest)
+        if line.name in found.tags:
+            raise RaceError("tag-differs", f"{at}:{line.name}: it is still there", side="destination")
+    if found.tags:
+        reason = STAYS if line.name else NEEDED
+        return replace(line, outcome=RemovalOutcome.DELETED if line.name else RemovalOutcome.KEPT, reason=reason)
+    # Harbor refuses this for a child of an index, and deletes what is attached to the artifact with it.
+    if not harbor.delete_artifact(at, found.digest):
+        reason = STAYS if line.name else NEEDED
+        return replace(line, outcome=RemovalOutcome.DELETED if line.name else RemovalOutcome.KEPT, reason=reason)
+    return replace(line, outcome=RemovalOutcome.DELETED)
+
+
+@dataclass(slots=True)
+class _Repository:
+    """One repository of a plain registry: what its other tags need, and what is deleted there."""
+
+    repository: RegistryRepository
+    going: Mapping[str, str]
+    """The tags of the plan, and the digest of each there."""
+    needed: set[Digest] = field(default_factory=set)
+    tags: dict[str, Digest] = field(default_factory=dict)
+    """All tags but fallback indexes of referrers, as far as they were looked at."""
+
+    def look(self) -> None:
+        """Reads what each tag names that was not looked at yet, and everything below what stays."""
+        for tag in self.repository.tags():
+            if tag in self.tags:
+                continue
+            root = self.repository.find(tag)
+            if root is None or (is_referrers_tag(tag) and root.is_index):
+                continue
+            self.tags[tag] = root.digest
+            if self.going.get(tag) != root.digest:
+                self._need(root)
+
+    def _need(self, root: Descriptor) -> None:
+        self.needed |= {one.descriptor.digest for one in walk(self.repository, root) if isinstance(one, Node)}
+
+    def remove(self, line: Removal) -> Removal:
+        """Deletes one line."""
+        return self._tag(line) if line.name else self._content(line)
+
+    def _tag(self, line: Removal) -> Removal:
+        root = self.repository.find(line.name)
+        if root is None:
+            return replace(line, outcome=RemovalOutcome.ABSENT)
+        if root.digest != line.digest:
+            self._need(root)
+            return changed(line, str(root.digest))
+        others = {tag for tag, digest in self.tags.items() if digest == root.digest and tag != line.name}
+        keeps = root.digest in self.needed or bool(others)
+        if not self.repository.delete(line.name):
+            # It deletes no tag alone: the manifest goes with all of its tags, or nothing does.
+            if root.digest in self.needed or not others <= self.going.keys():
+                reason = "this registry deletes no tag alone, and another tag or index needs the same content"
+                return replace(line, outcome=RemovalOutcome.KEPT, reason=reason)
+            keeps = False
+        self.tags.pop(line.name, None)
+        self.look()  # somebody may have tagged it meanwhile
+        if keeps or root.digest in self.tags.values():
+            last = root.digest not in self.needed and others <= self.going.keys()
+            return replace(line, outcome=RemovalOutcome.DELETED, reason="" if last else STAYS)
+        below = self._below(root)
+        self._delete(root.digest)
+        for child in below:
+            self._delete(child)
+        self._forget_referrers(root.digest)
+        return replace(line, outcome=RemovalOutcome.DELETED)
+
+    def _content(self, line: Removal) -> Removal:
+        digest = Digest(line.digest)
+        if digest in self.needed or digest in self.tags.values():
+            return replace(line, outcome=RemovalOutcome.KEPT, reason=NEEDED)
+        try:
+            root, _ = self.repository.manifest(digest)
+        except NotFoundError:
+            return replace(line, outcome=RemovalOutcome.ABSENT)
+        node = read_node(self.repository, root)
+        if node.subject is not None:
+            referrers.leave(self.repository, node.subject.digest, digest)
+        self._delete(digest)
+        return replace(line, outcome=RemovalOutcome.DELETED)
+
+    def _below(self, root: Descriptor) -> list[Digest]:
+        """The manifests below a root that nothing else needs, parents first."""
+        try:
+            found = [one.descriptor.digest for one in walk(self.repository, root) if isinstance(one, Node)]
+        except (IntegrityError, NotFoundError):  # it is damaged: what is below it cannot be known
+            return []
+        mine = [one for one in reversed(found) if one != root.digest]
+        return [one for one in mine if one not in self.needed and one not in self.tags.values()]
+
+    def _delete(self, digest: Digest) -> None:
+        if digest not in self.needed and digest not in self.tags.values():
+            self.repository.delete(digest)
+
+    def _forget_referrers(self, subject: Digest) -> None:
+        """Deletes the fallback index of a subject that is gone, if it lists nothing any more."""
+        root = self.repository.find(referrers_tag(subject))
+        if root is not None and root.is_index and not read_node(self.repository, root).children:
+            self.repository.delete(root.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutRemover:
+    """Names in index.json, and the blobs that no other name needs. `layout` is `None` before the first import."""
+
+    layout: Layout | None
+
+    def __call__(self, lines: Sequence[Removal], /) -> Iterator[Removal]:
+        """See `Destination.remove`."""
+        for line in lines:
+            yield guarded(line, self._remove)
+
+    def _remove(self, line: Removal) -> Removal:
+        name = f"{line.at}:{line.name}" if line.name else f"{line.at}@{line.digest}"
+        if self.layout is None:
+            return replace(line, outcome=RemovalOutcome.ABSENT)
+        root = self.layout.find(name) or (None if line.name else self.layout.find(line.at))
+        if root is None:
+            return replace(line, outcome=RemovalOutcome.ABSENT)
+        if root.digest != line.digest:
+            return changed(line, str(root.digest))
+        self.layout.forget(name, root)
+        return replace(line, outcome=RemovalOutcome.DELETED)
+
+
+def guarded(line: Removal, remove: Callable[[Removal], Removal]) -> Removal:
+    """The outcome of `remove`, or its error as the outcome. Raises `UnreachableError`."""
+    try:
+        return remove(line)
+    except UnreachableError:
+        raise
+    except AirgapError as error:
+        return failed(line, error)
+
+
+def failed(line: Removal, error: AirgapError) -> Removal:
+    """A line that failed."""
+    return replace(line, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)
+
+
+def changed(line: Removal, found: str) -> Removal:
+    """A line that holds something else than the plan says."""
+    return replace(line, outcome=RemovalOutcome.KEPT, reason=f"it holds {found} now: it changed since the plan")

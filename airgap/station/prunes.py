@@ -1,0 +1,40 @@
+"""The prunes of this Sovereign that it keeps: what was deleted inside, by which approved plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from airgap.base.disk import disk_errors
+from airgap.base.errors import InputError, TrustError
+from airgap.base.inputs import read_input
+from airgap.resources.trust import Trust
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.prune import Prune
+from airgap.statements.statement import Statement
+from airgap.statements.trust import Known, authenticate, authorise, key_ring
+from airgap.station.files import STATEMENTS, SUFFIX
+
+
+def kept_prunes(folder: Path, trust: Trust | None, now: datetime) -> Sequence[Statement]:
+    """The prunes in a state folder that are trusted, from the oldest to the newest; without `trust`, all of them.
+
+    They outlive the key that signed them: one that was good then is good enough.
+    """
+    with disk_errors(folder):
+        paths = sorted((folder / STATEMENTS).glob(f"{Prune.kind}-*{SUFFIX}"))
+    found = []
+    for path in paths:
+        try:
+            data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-statement")
+            if trust is None:
+                statement = Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))
+            else:
+                authentic = authenticate(data, key_ring(trust), str(path), MAX_EVIDENCE_BUNDLE)
+                statement = authorise(authentic, str(path), now=now, known=Known.CONTENT).statement
+        except (TrustError, InputError):
+            continue
+        if isinstance(statement.body, Prune):
+            found.append(statement)
+    return sorted(found, key=lambda one: one.signed_at)
