@@ -128,6 +128,7 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
             countersigner.plan(planned.work.at_registries, opened.admitted.reports, site.jobs)
         ledger.compare(planned.gone)
         planned.foreseen = _foreseen(planned, destinations, site)
+        planned.publication.withhold({one.place: f"{one.what}: {one.said}" for one in planned.foreseen})
     return planned
 
 

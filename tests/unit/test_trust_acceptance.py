@@ -15,6 +15,7 @@ from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.content.lock import Lock
 from airgap.resources.trust import Revocation
 from airgap.statements.accepted_state import AcceptedState, Standing, StateFile
+from airgap.statements.approval import Approvable, Approval
 from airgap.statements.predicates import Delivery, Pull, PulledItem, Receipt
 from tests.worlds.trust import (
     DAY,
@@ -234,6 +235,43 @@ def test_replays_and_old_numbers(tmp_path: Path) -> None:
         older.accept(file.load(), now=later, restore=True)
     assert caught.value.code == "sequence-taken"
     assert file.path.read_bytes() == before
+
+
+def test_after_a_loss_an_officer_who_is_there_now_lets_in_what_expired() -> None:
+    """Also what a key signed that expired since, but nothing that a revoked key signed."""
+    late = NOW + 400 * DAY
+    world = good()
+    world.change_key("security-officer", not_after=late + DAY)
+    restore = replace(world.delivered, kind=Approvable.RESTORE)
+
+    def refused(code: str, *, restore: bool = True) -> None:
+        with pytest.raises(TrustError) as caught:
+            world.accept(now=late, restore=restore)
+        assert caught.value.code == code
+
+    refused("key-expired")
+    world.bundles["then"] = world.approve(world.digest)
+    refused("key-expired")
+    # The approval of another delivery, by another key, or of the time of the delivery: none of them counts.
+    for other in (
+        world.approve_as(restore, Digest.of(b"other"), at=late - HOUR),
+        signed(world.signers["exporter"], world.digest, Approval(restore), "exporter", at=late - HOUR),
+    ):
+        before = dict(world.bundles)
+        world.bundles["now"] = other
+        with pytest.raises(TrustError):
+            world.accept(now=late, restore=True)
+        world.bundles = before
+    world.bundles["now"] = world.approve_as(restore, world.digest, at=late - HOUR)
+    refused("key-expired", restore=False)
+    admitted = world.accept(now=late, restore=True)
+    assert (admitted.standing, admitted.record.digest) == (Standing.NEW, world.digest)
+    # It says which delivery it is for.
+    world.bundles["now"] = world.approve_as(replace(restore, sequence=1), world.digest, at=late - HOUR)
+    refused("delivery-expired")
+    world.bundles["now"] = world.approve_as(restore, world.digest, at=late - HOUR)
+    world.change_key("exporter", revoked=Revocation(at=late - DAY, accept=()))
+    refused("key-revoked")
 
 
 def test_a_backdated_delivery_is_refused() -> None:

@@ -49,8 +49,15 @@ class Publication:
             self._groups.setdefault(self.work.place(line.destination.url), []).append(line)
             self._items.setdefault(line.form.item, []).append(line)
 
-    def withhold(self) -> None:
-        """Withholds all names that must not be published, after what failed up to now. Writes nothing."""
+    def withhold(self, foreseen: Mapping[str, str] | None = None) -> None:
+        """Withholds all names that must not be published, after what failed up to now. Writes nothing.
+
+        `foreseen` are reasons, by URL, for which something will fail there, as far as a dry run knows.
+        """
+        for line in self.work.lines:
+            reason = (foreseen or {}).get(line.destination.url)
+            if reason is not None and not self.keep_going:
+                line.withhold(reason)
         changed = True
         while changed:
             changed = False
