@@ -68,7 +68,7 @@ def answer(catalog: Catalog, asked: Asked) -> Reply:
     if path in ("/v2", "/v2/"):
         return Reply(200, {"Content-Type": "application/json"}, b"{}")
     if path == "/v2/_catalog":
-        names = sorted(name for name, one in catalog.repositories.items() if one.tags)
+        names = sorted(catalog.repositories)
         return _page("/v2/_catalog", query, names, lambda part: {"repositories": part})
     route = _ROUTE.match(path)
     if route is None:
