@@ -110,8 +110,8 @@ def _tell(opened: Opened, surroundings: Surroundings) -> None:
     if seeds:
         many = "1 item" if len(seeds) == 1 else f"{len(seeds)} items"
         surroundings.note(
-            f"note: {many} of phase seed (first: {seeds[0]}) will be in the registry like all "
-            "others; for machines that start before the registry does, use `airgap extract --phase seed`"
+            f"note: {many} of phase seed (first: {seeds[0]}) will arrive like all others; for machines that start "
+            "before the registry does, use `airgap extract --phase seed`"
         )
 
 

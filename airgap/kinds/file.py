@@ -16,6 +16,7 @@ from airgap.content.graph import ANNOTATION_TITLE, EMPTY_BLOB, OCI_EMPTY, Descri
 from airgap.content.item import Item, LockedFile
 from airgap.content.known_kinds import ItemFields
 from airgap.kinds.kind import Kind
+from airgap.kinds.references import PHASE, phase_notes
 from airgap.net.origin import redact
 from airgap.resources.fields import given, one_of, spec, spec_map
 from airgap.resources.parts import ALLOW_SECRETS, FILE, ITEM_NAME, SHA256
@@ -66,6 +67,11 @@ def _graph(file: LockedFile) -> tuple[Memory, Descriptor]:
     return artifact(FILE_TYPE, (OCI_EMPTY, EMPTY_BLOB), [_layer(file)])
 
 
+def _phase(phase: str) -> str:
+    """The phase in a lock: only `seed` is written, so that locks of files without it stay as they are."""
+    return phase if phase == "seed" else ""
+
+
 def _file(item: Item) -> LockedFile:
     if len(item.files) != 1:
         raise InputError("bad-lock", f"file {item.name!r}: the lock lists {len(item.files)} files, expected one")
@@ -87,6 +93,7 @@ class FileRequest:
         "A relative path without `.` and `..`.",
     )
     name: str = spec(ITEM_NAME, "Default: the path.", default="")
+    phase: str = spec(PHASE, default="registry")
     allow_secrets: tuple[str, ...] = spec(ALLOW_SECRETS, name="allowSecrets", default=())
     where: str = given("where", default="")
 
@@ -119,7 +126,7 @@ class FileKind(Kind[FileRequest]):
     section_title = "a list of plain files"
     request = FileRequest
     item_fields = ItemFields(
-        frozenset({"root", "bytes", "files", "path"}), frozenset({"asked"}), {"allowSecrets": list}
+        frozenset({"root", "bytes", "files", "path"}), frozenset({"asked", "phase"}), {"allowSecrets": list}
     )
     path_prefixes = ("file:",)
 
@@ -128,12 +135,12 @@ class FileKind(Kind[FileRequest]):
         return asked.url or f"file:{asked.file}"
 
     def said(self, asked: FileRequest) -> Mapping[str, Any]:
-        """Digest and path."""
-        return {"sha256": asked.sha256, "path": asked.path}
+        """Digest, path and phase."""
+        return {"sha256": asked.sha256, "path": asked.path, "phase": _phase(asked.phase)}
 
     def pinned(self, item: Item) -> Mapping[str, Any]:
-        """Digest and path."""
-        return {"sha256": item.files[0].digest.hex if item.files else "", "path": item.path}
+        """Digest, path and phase."""
+        return {"sha256": item.files[0].digest.hex if item.files else "", "path": item.path, "phase": item.phase}
 
     def resolve(self, asked: FileRequest, reach: Reach) -> Item:
         """Pins a file: asks for its size in bytes; its digest is the one in the request.
@@ -153,7 +160,7 @@ class FileKind(Kind[FileRequest]):
         locked = LockedFile(asked.path, expected, size)
         root = _graph(locked)[1]
         total = size + root.size + len(EMPTY_BLOB)
-        return Item(asked.name, "file", source, root, total, files=(locked,), path=asked.path)
+        return Item(asked.name, "file", source, root, total, _phase(asked.phase), files=(locked,), path=asked.path)
 
     def unwritten(self, asked: FileRequest, reach: Reach) -> Mapping[str, str | list[str]]:
         """That it may contain a secret."""
@@ -192,8 +199,15 @@ class FileKind(Kind[FileRequest]):
         file = _file(item)
         if item.path != file.path:
             raise InputError("bad-lock", f"{where}: path: got {item.path!r}, but its file is {file.path!r}", LOCK_AGAIN)
+        if item.phase != _phase(item.phase):
+            what = f"{where}: phase: got {item.phase!r}, expected seed, or no phase for a file"
+            raise InputError("bad-lock", what, LOCK_AGAIN)
         made = _graph(file)[1]
         check_derived(item, made, file.size + made.size + len(EMPTY_BLOB), where)
+
+    def notes(self, item: Item) -> list[str]:
+        """A note on its phase."""
+        return phase_notes(item)
 
     def form(self, item: Item, root: Descriptor, source: Source) -> Tree:
         """A tree of one file at the bucket's root, without a pointer."""

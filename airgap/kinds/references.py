@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 PHASE = Choice(
     PHASES[::-1],
-    "`seed`: must run before the registry does, and is therefore also handed over as image files. "
-    "`registry`: everything else.",
+    "`seed`: nodes need it before the registry answers; `airgap extract --phase seed` writes it as files for them, and "
+    "the import brings it like everything else. `registry`: everything else.",
 )
 
 _ENGINE_NAME = re.compile(r"[^\s:@]\S*[:@]\S+\Z")
@@ -120,4 +120,4 @@ def phase_notes(item: Item) -> list[str]:
     if item.phase != "seed":
         return []
     how = "`airgap extract DELIVERY --phase seed --to DIR` writes it for the nodes"
-    return [f"{item.name}: `phase: seed`: {how}; the import writes it to the registry, too"]
+    return [f"{item.name}: `phase: seed`: {how}; the import brings it like everything else"]

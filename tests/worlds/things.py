@@ -85,7 +85,8 @@ def deliver_things(folder: Path) -> Site:
         f"  charts:\n  - {{ref: 'oci:chart:c', name: '{CHART}', phase: seed}}\n"
         "  git:\n  - {url: work, name: demo/work, refs: ['refs/heads/*', 'refs/tags/*'], lfs: true}\n"
         f"  models:\n  - {{directory: model, name: {MODEL}}}\n"
-        f"  files:\n  - {{file: k3s, path: bin/k3s, sha256: {hashlib.sha256(PROGRAM).hexdigest()}}}\n",
+        f"  files:\n  - {{file: k3s, path: bin/k3s, phase: seed, sha256: {hashlib.sha256(PROGRAM).hexdigest()}}}\n"
+        f"  - {{file: k3s, path: bin/later, sha256: {hashlib.sha256(PROGRAM).hexdigest()}}}\n",
     )
     site.run("lock", "r.request.yaml")
     site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
