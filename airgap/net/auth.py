@@ -125,23 +125,11 @@ class TokenRealm:
         Nothing but the token is asked for. Raises `UpstreamError`, for a wrong login too.
         """
         kind, _, token = self.header((scope,)).partition(" ")
-        access = _claims(token).get("access") if kind == "Bearer" else None
+        ours = self.login is None or bool(self.login.username)  # a token of somebody else is not for a scope
+        access = _claims(token).get("access") if kind == "Bearer" and ours else None
         if not isinstance(access, list):
             return None
         return frozenset(str(one) for entry in access for one in _actions(entry) or ())
-
-    def denies(self, scopes: Scopes, action: str) -> bool:
-        """True if the token for `scopes` says that it does not allow `action` in the first of them.
-
-        False if there is no token, or if it does not say. Raises `UpstreamError`.
-        """
-        scheme, _, token = self.header(scopes).partition(" ")
-        if scheme != "Bearer" or (self.login is not None and not self.login.username):
-            return False
-        access, name = _claims(token).get("access"), scopes[0].split(":")[1]
-        found = [one for one in access if isinstance(one, dict)] if isinstance(access, list) else []
-        given = [one.get("actions") for one in found if one.get("name") == name]
-        return bool(given) and not any(isinstance(one, list) and {action, "*"} & set(map(str, one)) for one in given)
 
     def refused(self, scopes: Scopes, response: Response) -> bool:
         """Evaluates a 401; true if `header(scopes)` now returns another value.

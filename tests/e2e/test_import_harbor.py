@@ -94,6 +94,11 @@ def test_a_tag_moves_back_where_reading_is_forbidden(row: Row, harbor: HarborDou
 
 def test_what_nobody_can_read_back_is_unconfirmed(row: Row, harbor: HarborDouble) -> None:
     harbor.project("p1", policy=True)
+    harbor.only("push", "pull", "project:read")
+    said = row.site.run("doctor", "sovereign.yaml", "trust.yaml", expect=5)
+    (foreseen,) = [one for one in said["probes"] if one["state"] == "problem"]
+    assert (foreseen["code"], "unconfirmed" in foreseen["said"]) == ("blocked-by-policy", True)
+    assert "artifact:read" in foreseen["next"]
     harbor.only("push", "pull")
     done = row.take("media1", expect=5)
     assert _outcomes(done) == ["unconfirmed"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from airgap.base.errors import AirgapError, NotFoundError, UpstreamError
+from airgap.base.errors import AirgapError, BlockedError, NotFoundError, UpstreamError
 from airgap.base.probe import Probes
 from airgap.content.forms import Change
 from airgap.net.http import Fixed
@@ -61,7 +61,7 @@ def probe_registry(found: Probes, config: RegistryConfig, client: RegistryClient
     with found.looking("rights"):
         _rights(found, client, there)
     if harbor is not None:
-        _settings(found, harbor, there, needs)
+        _settings(found, harbor, {name: projects[name] for name in there}, needs)
         _immutable(found, harbor, needs.moved if needs is not None else [])
 
 
@@ -161,12 +161,12 @@ def _rights(found: Probes, client: RegistryClient, projects: Iterable[str]) -> N
         )
 
 
-def _settings(found: Probes, harbor: Harbor, projects: Iterable[str], needs: GraphNeeds | None) -> None:
+def _settings(found: Probes, harbor: Harbor, projects: Mapping[str, Sequence[str]], needs: GraphNeeds | None) -> None:
     """What the projects' settings say. Projects that may not be read are one line."""
     unread: list[str] = []
     for name in projects:
         try:
-            _project(found, harbor.project(name))
+            _project(found, harbor, harbor.project(name), projects[name])
             quota = harbor.quota(name)
         except AirgapError as error:
             if isinstance(error, UpstreamError) and error.status == FORBIDDEN:
@@ -180,12 +180,34 @@ def _settings(found: Probes, harbor: Harbor, projects: Iterable[str], needs: Gra
         found.unknown("settings", said, "give it project:read there, or look in Harbor (Projects, Summary)")
 
 
-def _project(found: Probes, project: HarborProject) -> None:
+def _project(found: Probes, harbor: Harbor, project: HarborProject, fields: Sequence[str]) -> None:
     if project.proxy:
         what = f"project {project.name} is a proxy cache, which refuses pushes"
         hint = "map to an ordinary project in the Sovereign resource"
         error = UpstreamError("proxy-project", what, hint, side="destination")
         found.problem(f"project {project.name}", error)
+    if project.blocking:
+        _blocked(found, harbor, project, fields)
+
+
+def _blocked(found: Probes, harbor: Harbor, project: HarborProject, fields: Sequence[str]) -> None:
+    """A project whose images may not be read: only Harbor's own API confirms what a name holds there."""
+    what = f"project {project.name} blocks reading ({', '.join(project.blocking)})"
+    if "records" in fields:
+        said = f"{what}, so the list of accepted deliveries cannot be read"
+        hint = "switch that off there, or name another project under records"
+        found.problem(f"project {project.name}", BlockedError("blocked-by-policy", said, hint, side="destination"))
+        return
+    try:
+        harbor.artifact(f"{project.name}/airgap", "latest")
+    except NotFoundError:
+        pass
+    except UpstreamError as error:
+        said = f"{what}, and the account may not read artifacts: its names would stay unconfirmed"
+        hint = f"{error.hint or 'give the account artifact:read there'} (Harbor: Robot Accounts, Edit, Permissions)"
+        found.problem(f"project {project.name}", BlockedError("blocked-by-policy", said, hint, side="destination"))
+        return
+    found.ok(f"project {project.name}", f"{what}; Harbor's own API confirms names")
 
 
 def _room(found: Probes, name: str, quota: Quota, needs: GraphNeeds | None) -> None:

@@ -205,8 +205,8 @@ class RegistryRepository:
 
         Harbor gives everybody a token, and says in it what it allows. Other registries may not say.
         """
-        auth = self.client.auth(self.path, PUSH)
-        missing = [action for action in ("push", "pull") if self.client.authority.denies(auth.scopes, action)]
+        granted = self.client.authority.granted(*self.client.auth(self.path, PUSH).scopes)
+        missing = [] if granted is None or "*" in granted else sorted({*PUSH.split(",")} - granted)
         if missing:
             what = f"{self}: {self.client.authority.who} has no right to {' or '.join(missing)} here"
             raise UpstreamError("no-rights", what, RIGHTS, side=self.client.http.side)
