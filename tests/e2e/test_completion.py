@@ -18,7 +18,10 @@ pytestmark = pytest.mark.e2e
 CASES = [
     ("airgap impo", {"import"}),
     ("airgap keys ro", {"rotate"}),
-    ("airgap help keys ro", set()),
+    ("airgap help keys zz", set()),
+    ("airgap help roll", {"rollback"}),
+    ("airgap lock --par", {"--partial"}),
+    ("airgap bundle --dry", {"--dry-run"}),
     ("airgap help verify-i", {"verify-image"}),
     ("airgap completion f", {"fish"}),
     ("airgap bundle --ro", {"--role"}),

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import NoReturn
 from unittest import mock
 
+from tests.worlds.json_schemas import check_json
+
 ROOT = Path(__file__).parents[2]
 GUARD = 300
 """Seconds after which a process is thought to hang."""
@@ -69,7 +71,10 @@ def run_airgap(line: Sequence[str], cwd: Path, environ: Mapping[str, str] | None
             code = main(list(line))
         except SystemExit as ended:  # what argparse says of a line that it cannot read, or of --help
             code = ended.code if isinstance(ended.code, int) else 1
-        return Said(code, _text(out), _text(err))
+        said = Said(code, _text(out), _text(err))
+    if "--json" in line:
+        check_json(line, said.out)
+    return said
 
 
 @contextmanager
