@@ -40,6 +40,7 @@ class Beliefs:
         "delivery",
         "locks",
         "notes",
+        "rewrites",
         "waivers",
     )
 
@@ -56,6 +57,8 @@ class Beliefs:
         """What an approval of AIRGAP.json must say that it approves; `None` before that is known."""
         self.locks: tuple[Lock, ...] = ()
         self.waivers: Collection[Digest] = ()
+        self.rewrites: frozenset[str] = frozenset()
+        """The repositories whose rewritten history a security-officer approved for this delivery."""
 
     def take(self, data: bytes, where: str, limit: int) -> None:
         """Accepts a statement about AIRGAP.json, a lock or a waiver, or notes why it does not count."""
@@ -108,6 +111,9 @@ class Beliefs:
                     # version, without a kind, is enough: with the station's key, no waiver is needed to say "pass".
                     old = True if needed.kind is Approvable.WAIVER else None
                     statement.body.check(needed, f"the approval by {verified.key.name!r}", without_kind=old)
+                    if statement.body.rewrites:
+                        self.rewrites |= set(needed.items)
+                        continue  # it says nothing about the rest of the delivery
             except TrustError as error:
                 self._refused.append((Authentic(statement, verified.key, verified.public_key, verified.raw), error))
                 self._note(f"ignored: {error}")
@@ -123,6 +129,8 @@ class Beliefs:
             return Approves(Approvable.LOCK)
         if self.delivery is None:
             raise RuntimeError("approvals before the journey")
+        if approval.approves is not None and approval.rewrites:
+            return replace(self.delivery, kind=Approvable.REWRITE, items=approval.approves.items)
         restores = self._restore and approval.restores
         return replace(self.delivery, kind=Approvable.RESTORE) if restores else self.delivery
 

@@ -66,6 +66,8 @@ class Admitted:
     """Notes for people: signatures that do not count, statements about something else."""
     reports: Mapping[Digest, Report] = field(default_factory=dict, hash=False)
     """The scanner reports that trusted verdicts name, by the digest of the manifest that they are about."""
+    rewrites: frozenset[str] = frozenset()
+    """The repositories whose rewritten history a security-officer approved for this delivery."""
 
     def pull_of(self, lock: Digest) -> Pull | None:
         """The exporter's statement about a lock, which fixes the roots of its Git items; `None` if there is none."""
@@ -300,6 +302,7 @@ class Acceptance:
                 tuple(self._beliefs.counting),
                 tuple(self._beliefs.notes),
                 self._reports,
+                self._beliefs.rewrites,
             )
 
     @contextmanager

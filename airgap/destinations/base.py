@@ -83,6 +83,8 @@ class Run:
     """(at, name, what it signs) → digest of a signature of this Sovereign, from its last receipts."""
     precedence: Precedence = field(default_factory=Precedence)
     """What other deliveries wrote here."""
+    rewrites: Collection[str] = ()
+    """The items whose refs may move to a history that does not contain the present one."""
 
     def wrote(self, change: Change) -> bool:
         """True if a receipt of this Sovereign lists this line as complete."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -61,18 +62,20 @@ class Seen:
     """What a Trust resource changes in the one that was given."""
 
 
-def see(path: Path, *, restore: bool = False) -> Seen:
+def see(path: Path, *, restore: bool = False, rewrites: Sequence[str] = ()) -> Seen:
     """Reads one thing, and parses all of it. Raises `InputError` (`unknown-thing`, …), `IntegrityError`, `TrustError`.
 
     The kind is decided by the content, and for a delivery by its folder. A document that is another kind of thing, or
     none that is known, is refused, whatever its file is called. With `restore`, it must be a delivery, and what is to
-    be approved is that it is restored.
+    be approved is that it is restored; with `rewrites`, that the rewritten history of these repositories is taken.
     """
     if path.is_dir():
-        return _delivery(path, Approvable.RESTORE if restore else Approvable.DELIVERY)
-    if restore:
-        what = f"{path} is not the folder of a delivery: only a delivery can be restored"
-        raise InputError("unknown-thing", what, "name the delivery's folder, or leave --restore out")
+        seen = _delivery(path, Approvable.RESTORE if restore else Approvable.DELIVERY)
+        return _rewriting(seen, rewrites) if rewrites else seen
+    if restore or rewrites:
+        flag = "--restore" if restore else "--allow-rewrite"
+        what = f"{path} is not the folder of a delivery: {flag} is about a delivery"
+        raise InputError("unknown-thing", what, f"name the delivery's folder, or leave {flag} out")
     data = read_input(path, MAX_LOCK, "resource-file")
     found = recognized(data)
     read = _READERS.get(found)
@@ -159,6 +162,26 @@ def _delivery(folder: Path, kind: Approvable) -> Seen:
     journey = index.journey
     approves = Approves(kind, journey.sovereign, journey.stream, journey.sequence)
     return Seen(folder, UnpackedDelivery(media, index), approves, media.digest, len(data))
+
+
+def _rewriting(seen: Seen, names: Sequence[str]) -> Seen:
+    """The same delivery, of which the rewritten history of some repositories is to be approved."""
+    thing = seen.thing
+    roots = thing.index.contents.roots if isinstance(thing, UnpackedDelivery) else ()
+    check_repositories(names, [one.item for one in roots if one.kind == "git"], str(seen.path))
+    approves = replace(seen.approves, kind=Approvable.REWRITE, items=tuple(sorted(set(names))))
+    return replace(seen, approves=approves)
+
+
+def check_repositories(names: Sequence[str], known: Sequence[str], where: str) -> None:
+    """Raises `InputError` (`no-such-item`) for a name of --allow-rewrite that is none of the `known` repositories."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1) or known[:1]
+            hint = f"did you mean {near[0]!r}?" if near else "leave --allow-rewrite out"
+            raise InputError(
+                "no-such-item", f"--allow-rewrite {name}: {where} has no Git repository of that name", hint
+            )
 
 
 def _lock(path: Path, data: bytes) -> tuple[Thing, Approves, Digest]:

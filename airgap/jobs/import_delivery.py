@@ -20,6 +20,7 @@ from airgap.destinations.make import Destinations
 from airgap.jobs.doctor.destinations import foreseen
 from airgap.jobs.doctor.incoming import needs_of
 from airgap.jobs.importing.lines import Imported
+from airgap.jobs.importing.rewrites import check_rewrites
 from airgap.jobs.importing.run import plan_import, run_import
 from airgap.jobs.site import Site, check_same_sovereign, open_site
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
@@ -54,6 +55,8 @@ class ImportOptions:
     """Ignore receipts: hash the existing content, and send damaged content again."""
     keep_going: bool = False
     """Publish what did not fail, also at a destination where something failed."""
+    allow_rewrite: tuple[str, ...] = ()
+    """Names of Git repositories whose history was rewritten upstream, and may be replaced."""
     jobs: int = DEFAULT_JOBS
 
     @property
@@ -99,6 +102,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
         state_folder=site.state,
     )
     _tell(opened, surroundings)
+    check_rewrites(options.allow_rewrite, opened, surroundings, dry_run=options.dry_run)
     # 3. to 8.
     return _plan(options, site, opened, ledger) if options.dry_run else _import(options, site, opened, ledger)
 
@@ -121,7 +125,12 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
     precedence = _precedence(site, opened, ledger)
     with tempfile.TemporaryDirectory(prefix="airgap-dry-run-") as work:
         destinations = site.destinations(
-            create=False, restore=options.restore, deep=options.deep, work=Path(work), precedence=precedence
+            create=False,
+            restore=options.restore,
+            deep=options.deep,
+            work=Path(work),
+            precedence=precedence,
+            rewrites=options.allow_rewrite,
         )
         planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened))
         if countersigner is not None:
@@ -150,7 +159,13 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
     with locked(site.state / ".import.lock", wait=False):
         # 5.
         precedence = _precedence(site, opened, ledger)
-        destinations = site.destinations(create=True, restore=options.restore, deep=options.deep, precedence=precedence)
+        destinations = site.destinations(
+            create=True,
+            restore=options.restore,
+            deep=options.deep,
+            precedence=precedence,
+            rewrites=options.allow_rewrite,
+        )
         planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened))
         ledger.compare(planned.gone)
         _let_sign(ledger, signatory, site)

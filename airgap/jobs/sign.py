@@ -42,6 +42,8 @@ class SignOptions:
     """Check and show, and sign nothing."""
     restore: bool = False
     """Approve that a delivery is restored, although it expired."""
+    rewrites: tuple[str, ...] = ()
+    """Approve that the rewritten history of these repositories is taken from a delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     `TrustError`, `StoreError`.
     """
     # 1.
-    seen = see(options.thing, restore=options.restore)
+    seen = see(options.thing, restore=options.restore, rewrites=options.rewrites)
     if options.digest is not None and options.digest != seen.digest:
         raise IntegrityError(
             "other-digest",
@@ -115,4 +117,6 @@ def _place(options: SignOptions, seen: Seen) -> tuple[Path, tuple[str, ...]]:
         return options.out or options.thing, (SIGNATURES, f"{options.role}.sigstore.json")
     if seen.approves.kind is Approvable.RESTORE:  # next to the approval of before
         return options.out or options.thing, (SIGNATURES, f"{options.role}-restore.sigstore.json")
+    if seen.approves.kind is Approvable.REWRITE:
+        return options.out or options.thing, (SIGNATURES, f"{options.role}-rewrite.sigstore.json")
     return options.out or options.thing.parent, (f"{options.thing.name}.{options.role}.sigstore.json",)

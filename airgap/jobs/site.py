@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -129,19 +129,21 @@ class Site:
         deep: bool = False,
         work: Path | None = None,
         precedence: Callable[[str], Precedence] = lambda _url: Precedence(),
+        rewrites: Collection[str] = (),
     ) -> Destinations:
         """The destinations, each with what this Sovereign's receipts record about it.
 
         `create` lets the folders of an embedded Sovereign be made; without it nothing is written. With `restore` no
         name is moved back; with `deep` receipts are ignored. `work` is for unfinished work in place of the state
-        folder. `precedence` gives what other deliveries wrote at a URL.
+        folder. `precedence` gives what other deliveries wrote at a URL. `rewrites` are the Git repositories whose
+        history may be replaced.
         """
         progress = self.surroundings.progress()
         known = receipts.ours(self.state, self.trust, self.surroundings.clock(), cache(self.accepted))
 
         def run(url: str) -> Run:
             found = known.get(url, receipts.ReceiptLines())
-            return Run(progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url))
+            return Run(progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url), rewrites)
 
         return make(self.sovereign, run, http=self.client(), state=work or self.state, create=create)
 

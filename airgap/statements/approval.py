@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from airgap.base.errors import TrustError
 from airgap.base.json_fields import Fields
+from airgap.content.lock import MAX_ITEM_NAME
 
 
 class Approvable(StrEnum):
@@ -21,6 +22,9 @@ class Approvable(StrEnum):
     DELIVERY = "delivery"
     RESTORE = "restore"
     """A delivery that comes in again after a loss, although it expired or keys of it did: `import --restore`."""
+    REWRITE = "rewrite"
+    """That Git repositories of a delivery, whose history was rewritten upstream, are moved to it:
+    `import --allow-rewrite`."""
     LOCK = "lock"
     TRUST_ROOT = "trust-root"
     TRUST = "trust-resource"
@@ -36,6 +40,7 @@ class Approvable(StrEnum):
 _WORDS: Mapping[Approvable, str] = {
     Approvable.DELIVERY: "a delivery",
     Approvable.RESTORE: "the restoring of a delivery",
+    Approvable.REWRITE: "the rewritten histories of a delivery",
     Approvable.LOCK: "a lock",
     Approvable.TRUST_ROOT: "a trust root",
     Approvable.TRUST: "a Trust resource",
@@ -45,10 +50,16 @@ _WORDS: Mapping[Approvable, str] = {
 _CONTEXT: Mapping[Approvable, frozenset[str]] = {
     Approvable.DELIVERY: frozenset({"sovereign", "stream", "sequence"}),
     Approvable.RESTORE: frozenset({"sovereign", "stream", "sequence"}),
+    Approvable.REWRITE: frozenset({"sovereign", "stream", "sequence", "items"}),
     Approvable.TRUST: frozenset({"sovereign"}),
     Approvable.PRUNE: frozenset({"sovereign"}),
 }
 """The context that an approval of a kind names. The other kinds have none: one lock or waiver may serve several."""
+_OF_DELIVERY: Mapping[Approvable, str] = {
+    Approvable.DELIVERY: "",
+    Approvable.RESTORE: "the restoring of ",
+    Approvable.REWRITE: "the rewritten history of {} in ",
+}
 WITHOUT_KIND = frozenset({Approvable.DELIVERY, Approvable.LOCK})
 """The kinds as which an approval without a kind counts: earlier versions wrote none. Of these two, deliveries are on
 their way and in archives. A delivery is also signed by the one who cut it, and content is judged by its verdict. An
@@ -66,17 +77,19 @@ class Approves:
     """Of a delivery."""
     sequence: int = 0
     """Of a delivery."""
+    items: tuple[str, ...] = ()
+    """The names of the repositories whose history may be replaced, sorted."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape: the kind, and its context."""
-        given = {"sovereign": self.sovereign, "stream": self.stream, "sequence": self.sequence}
+        given = {"sovereign": self.sovereign, "stream": self.stream, "sequence": self.sequence, "items": [*self.items]}
         context = _CONTEXT.get(self.kind, frozenset())
         return {"kind": str(self.kind), **{name: value for name, value in given.items() if name in context}}
 
     @classmethod
     def read(cls, fields: Fields, name: str) -> Approves:
         """Reads the object `name` of a predicate. Raises as `fields` does."""
-        kinds = fields.inner(name, {"kind"}, frozenset({"sovereign", "stream", "sequence"}))
+        kinds = fields.inner(name, {"kind"}, frozenset({"sovereign", "stream", "sequence", "items"}))
         kind = Approvable(kinds.choice("kind", frozenset(Approvable)))
         context = _CONTEXT.get(kind, frozenset())
         found = fields.inner(name, {"kind"} | context)
@@ -85,12 +98,13 @@ class Approves:
             found.text("sovereign") if "sovereign" in context else "",
             found.text("stream") if "stream" in context else "",
             found.number("sequence") if "sequence" in context else 0,
+            tuple(found.texts("items", MAX_ITEM_NAME)) if "items" in context else (),
         )
 
     def __str__(self) -> str:
         """For messages. Names may come from anyone, so they are cut."""
-        if self.kind in (Approvable.DELIVERY, Approvable.RESTORE):
-            what = "the restoring of " if self.kind is Approvable.RESTORE else ""
+        if self.kind in _OF_DELIVERY:
+            what = _OF_DELIVERY[self.kind].format(", ".join(self.items)[:500])
             return f"{what}delivery {self.sequence} of stream {self.stream[:100]!r} for {self.sovereign[:100]!r}"
         return self.kind.words + (f" for {self.sovereign[:100]!r}" if self.sovereign else "")
 
@@ -114,6 +128,11 @@ class Approval:
     def read(cls, fields: Fields) -> Approval:
         """Reads the body from a predicate."""
         return cls(Approves.read(fields, "approves") if fields.has("approves") else None)
+
+    @property
+    def rewrites(self) -> bool:
+        """True if it approves that rewritten histories are taken."""
+        return self.approves is not None and self.approves.kind is Approvable.REWRITE
 
     @property
     def restores(self) -> bool:

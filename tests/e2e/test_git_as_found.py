@@ -20,6 +20,7 @@ OFFICER = (
     "  - {name: officer, role: security-officer, publicKeyFile: officer.pub, "
     "notBefore: 2026-01-01T00:00:00Z, notAfter: 2036-01-01T00:00:00Z}\n  require:"
 )
+INSIDE = "inside/git/demo.local/src.git"
 LATER = "2035-01-01T00:00:00Z"
 WHO = "A <a@example.org> 1300000000 +0000"
 # What importers of old have left in commits (fsck calls each by another name), and what none of it does to a reader.
@@ -81,6 +82,13 @@ def carry(site: Site) -> str:
     assert {change["outcome"] for change in done["changes"]} == {"written"}
     site.run("audit", *GAP, "--receipt", "receipt.json")
     return said.err
+
+
+def deliver(site: Site, name: str) -> None:
+    """Another delivery of what upstream has now."""
+    site.run("lock", "r.request.yaml", "--update")
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    site.run(*CUT, name)
 
 
 def test_old_histories_odd_names_and_submodules(site: Site) -> None:
@@ -171,3 +179,47 @@ def test_a_name_that_no_gitea_takes_is_said_when_locking(site: Site) -> None:
     site.run("lock", "r.request.yaml")
     carry(site)
     assert refs(site.folder / "inside/git/demo.local/.github.git") == work.refs()
+
+
+def test_a_rewritten_history_is_taken_with_an_approval_and_the_old_one_stays(site: Site) -> None:
+    work = Work(site.folder / "src")
+    work.commit()
+    work.git("tag", "v1")
+    ask(site, "refs/heads/*", "refs/tags/*")
+    site.run("lock", "r.request.yaml")
+    carry(site)
+    old = work.oid("main")
+    work.git("commit", "--quiet", "--amend", "--message", "another history")
+    work.git("tag", "--force", "v1")
+    new = work.oid("main")
+    deliver(site, "second")
+    into = ("import", "second", *GAP, "--key", "sovereign.key", "--receipt", "second.json")
+    refused = airgap(site, *into)
+    assert (refused.code, "not a fast-forward" in refused.out, "--allow-rewrite" in refused.out) == (3, True, True)
+    allowed = (*into, "--allow-rewrite", "demo.local/src")
+    airgap(site, *into, "--allow-rewrite", "src").refused(2, "no-such-item", "did you mean 'demo.local/src'?")
+    airgap(site, *allowed).refused(4, "rewrite-unapproved", "airgap sign DELIVERY --allow-rewrite demo.local/src")
+    site.run("keys", "generate", "officer")
+    site.write("trust.yaml", (site.folder / "trust.yaml").read_text().replace("  require:", OFFICER))
+    sign = ("sign", "second", "--key", "officer.key", "--trust", "trust.yaml")
+    site.run(*sign)  # an approval of the delivery alone does not say that this was seen
+    assert airgap(site, *allowed).code == 4
+    airgap(site, *sign, "--allow-rewrite", "demo.local/other").refused(2, "no-such-item")
+    assert (
+        "rewritten history of demo.local/src in delivery 2"
+        in airgap(site, *sign, "--allow-rewrite", "demo.local/src").err
+    )
+    assert airgap(site, *into).code == 3, "an approval alone changes nothing"
+    planned = site.run(*allowed, "--dry-run")["changes"]
+    assert {one["outcome"] for one in planned} == {"write", "moved"}
+    done = {one["name"]: one for one in site.run(*allowed)["changes"]}
+    kept = {f"refs/airgap/rewritten/{old}/{name}": old for name in ("heads/main", "tags/v1")}
+    assert refs(site.folder / INSIDE) == {"refs/heads/main": new, "refs/tags/v1": new, **kept}
+    assert {one["outcome"] for one in done.values()} == {"written"}
+    assert (done["refs/heads/main"]["previous"], done["HEAD"]["previous"]) == (old, old)
+    site.run("audit", *GAP, "--receipt", "second.json")
+    # The next delivery needs none of this, and the old history is still known to be ours.
+    work.commit("third")
+    deliver(site, "third")
+    site.run("import", "third", *GAP, "--key", "sovereign.key", "--receipt", "third.json")
+    site.run("audit", *GAP, "--receipt", "third.json")

@@ -41,6 +41,7 @@ class Sovereign:
         self.create = True
         self.org = f"org-{secrets.token_hex(4)}"
         self.places = {"example.org": self.org}
+        self.rewrites: tuple[str, ...] = ()
         self.secret = gitea.token(scopes)
         (tmp_path / "token").write_text(self.secret + "\n")
         (tmp_path / "token").chmod(0o600)
@@ -51,7 +52,7 @@ class Sovereign:
         host = HostConfig(credentials or Credentials(token_file=self.tmp / "token"))
         client = Client({self.gitea.url.removeprefix("http://"): host}, zone="gap")
         config = GitConfig(url=self.gitea.url, organizations=self.places, create=self.create, host=host)
-        return GitDestination(config, client, self.tmp / "inside", Run(Silent(), jobs=2))
+        return GitDestination(config, client, self.tmp / "inside", Run(Silent(), jobs=2, rewrites=self.rewrites))
 
     def form(self, work: Work, *names: str, lfs: bool = False) -> Refs:
         """A repository, locked and packed."""
@@ -188,6 +189,21 @@ def test_moving_forward_and_not_back(inside: Sovereign, work: Work) -> None:
     assert done == {"refs/heads/main": ChangeOutcome.WRITTEN, "HEAD": ChangeOutcome.WRITTEN}
     assert outcomes(inside.carry(first))["refs/heads/main"] is ChangeOutcome.REFUSED
     assert inside.refs()["refs/heads/main"] == new
+
+
+def test_a_rewritten_history_replaces_the_old_one_which_stays(inside: Sovereign, work: Work) -> None:
+    work.git("tag", "v1")
+    inside.carry(inside.form(work))
+    old = work.oid("main")
+    work.git("commit", "--quiet", "--amend", "--message", "another history")
+    work.git("tag", "--force", "v1")
+    form = inside.form(work)
+    assert outcomes(inside.carry(form))["refs/heads/main"] is ChangeOutcome.REFUSED
+    inside.rewrites = ("thing",)
+    done = inside.carry(form)
+    kept = {f"refs/airgap/rewritten/{old}/{name}": old for name in ("heads/main", "tags/v1")}
+    assert outcomes(done) == dict.fromkeys(["refs/heads/main", "refs/tags/v1", "HEAD", *kept], ChangeOutcome.WRITTEN)
+    assert inside.refs() == {"HEAD": work.oid("main"), **work.refs(), **kept}
 
 
 def test_another_default_branch(inside: Sovereign, work: Work) -> None:

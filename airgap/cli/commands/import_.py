@@ -57,6 +57,14 @@ interrupted, or a destination failed? run the same command again""",
         action="store_true",
         help="where something failed, publish all other names; default: no name of the delivery at that destination",
     )
+    parser.add_argument(
+        "--allow-rewrite",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="replace the history of this Git repository, which was rewritten upstream; keeps the old one under "
+        "refs/airgap/rewritten/; requires an approval (`airgap sign DELIVERY --allow-rewrite NAME`); once for each",
+    )
     add_jobs(parser)
 
 
@@ -77,6 +85,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         restore=arguments.restore,
         deep=arguments.deep,
         keep_going=arguments.keep_going,
+        allow_rewrite=tuple(arguments.allow_rewrite),
         jobs=context.jobs(arguments),
     )
     done = import_delivery(options, context.surroundings(arguments))
@@ -93,6 +102,9 @@ def _into_store(arguments: argparse.Namespace, context: Context) -> int:
             "--keep-going cannot be combined with --store: a station takes a delivery as a whole",
             "leave --keep-going out",
         )
+    if arguments.allow_rewrite:
+        what = "--allow-rewrite cannot be combined with --store: a station's store keeps no history to replace"
+        raise InputError("usage", what, "leave --allow-rewrite out")
     for flag in ("receipt", "key"):
         if getattr(arguments, flag):
             raise InputError(

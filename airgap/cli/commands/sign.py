@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_key, command, existing
@@ -71,6 +72,14 @@ airgap sign trust-2027.yaml --key officer.key         accept new signing keys (`
         action="store_true",
         help="approve that a delivery which expired is restored after a loss (`airgap import --restore`)",
     )
+    parser.add_argument(
+        "--allow-rewrite",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="approve that a delivery replaces the history of this Git repository, which was rewritten upstream "
+        "(`airgap import --allow-rewrite`); once for each",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check and show the thing, and sign nothing")
     add_key(parser, what="the approval")
 
@@ -100,7 +109,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         digest=arguments.digest,
         dry_run=arguments.dry_run,
         restore=arguments.restore,
+        rewrites=tuple(arguments.allow_rewrite),
     )
+    if options.restore and options.rewrites:
+        raise InputError(
+            "usage", "--allow-rewrite cannot be combined with --restore", "sign twice: they are two approvals"
+        )
 
     looked: dict[str, Any] = {}
 
@@ -133,6 +147,7 @@ def _next(options: SignOptions, seen: Seen, path: Path) -> list[str]:
     commands = {
         Approvable.DELIVERY: f"airgap import {thing} {options.out} …",
         Approvable.RESTORE: f"airgap import {thing} {options.out} --restore …",
+        Approvable.REWRITE: f"airgap import {thing} {options.out} --allow-rewrite NAME …",
         Approvable.TRUST_ROOT: f"airgap trust pin {thing} --approval {path} …",
         Approvable.TRUST: f"airgap keys rotate OLD {thing} --approval {path}",
         Approvable.WAIVER: f"airgap scan … --waiver {thing} --approval {path}",

@@ -102,12 +102,31 @@ class GitDestination:
         if moving and refs.bundles and sum(bundle.size for bundle in refs.bundles) <= CHEAP:
             # Content on another disc is judged when that disc is attached.
             with suppress(AbsentError), self._unpacked(refs, place) as repository:
-                changes = verdicts.judge(changes, repository)
+                changes = self._judged(refs, changes, repository, present)
         changes += verdicts.plan_head(refs, place, present, changes, self._run)
         stored = place.lfs_present(refs.lfs) if refs.lfs and present is not None else set()
         changes += verdicts.plan_lfs(refs, place, stored)
         self._plans[refs.item] = changes
         return changes
+
+    def _judged(
+        self, refs: Refs, changes: Sequence[Change], repository: BareRepository, present: Listing | None
+    ) -> list[Change]:
+        held = present.refs if present is not None else {}
+        return verdicts.judge(changes, repository, held, rewrites=refs.item in self._run.rewrites)
+
+    def _keep_old(
+        self, refs: Refs, changes: list[Change], pusher: Pusher, repository: BareRepository, place: GitPlace
+    ) -> list[Change]:
+        """Gives refs of airgap's own to old values that are about to be replaced, before anything moves."""
+        kept = verdicts.keeping(changes)
+        if not kept:
+            return changes
+        # A push needs the objects here.
+        repository.fetch(place.remote, {**refs.refs, **{change.name: change.digest for change in kept}})
+        pusher.push(kept)
+        repository.set_refs(refs.refs)
+        return verdicts.unless_lost(changes, pusher.failed)
 
     def announce(self, forms: Sequence[Refs]) -> int:
         """See `Destination.announce`."""
@@ -139,9 +158,10 @@ class GitDestination:
             before = place.look()
             if before is None:
                 raise _gone(place)
-            now = verdicts.judge(verdicts.plan_refs(refs, place, before, self._run), repository)
+            now = self._judged(refs, verdicts.plan_refs(refs, place, before, self._run), repository, before)
             now = verdicts.since(plan, now)
             pusher = Pusher(repository, place)
+            now = self._keep_old(refs, now, pusher, repository, place)
             order = verdicts.in_order(now, refs.head)
             if place.first_is_head and not verdicts.branches(before):
                 # Alone: a push of many branches is processed in parts, and any part may decide what HEAD is.

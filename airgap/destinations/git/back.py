@@ -1,6 +1,7 @@
 """Moves refs of one repository back to commits that they named before. Each push has a lease on the present value.
 
-A branch that airgap moved contains its old commit, so the commit comes with the branch, and no object is uploaded.
+A branch that airgap moved contains its old commit, so the commit comes with the branch, and no object is uploaded. If a
+rewritten history was taken, a ref of airgap's own keeps the old commit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from airgap.content.forms import Change, ChangeOutcome
 from airgap.destinations.base import read_back
 from airgap.destinations.git.place import HEAD, GitPlace, Listing
 from airgap.destinations.git.push import Pusher
+from airgap.destinations.git.verdicts import KEPT
 from airgap.tools.git import Git
 from airgap.tools.git_refs import object_format
 from airgap.tools.git_repository import BareRepository
@@ -29,7 +31,7 @@ def plan_refs_back(lines: Sequence[Change], place: GitPlace, git: Git, key: str)
     moving = {line.name: line.previous for line in refs if line.outcome is ChangeOutcome.MOVED}
     if moving:
         with locked(git.folder / f"{key}.lock"):
-            here = _fetched(git, key, place, moving)
+            here = _fetched(git, key, place, moving | _kept(refs, present))
             found = here.has(line.digest for line in refs)
             here.remove()
         refs = [
@@ -48,7 +50,8 @@ def move_refs_back(plan: Sequence[Change], place: GitPlace, git: Git, key: str) 
     failed: dict[str, AirgapError] = {}
     if moving:
         with locked(git.folder / f"{key}.lock"):
-            here = _fetched(git, key, place, {line.name: line.previous for line in moving})
+            refs = {line.name: line.previous for line in moving}
+            here = _fetched(git, key, place, refs | _kept(moving, place.look()))
             pusher = Pusher(here, place)
             pusher.push(moving)
             failed = pusher.failed
@@ -63,6 +66,12 @@ def move_refs_back(plan: Sequence[Change], place: GitPlace, git: Git, key: str) 
                 failed[HEAD] = error
             after = place.look() or Listing()
     return [_outcome(line, after, failed) for line in plan]
+
+
+def _kept(lines: Sequence[Change], present: Listing | None) -> dict[str, str]:
+    """The refs of airgap's own that keep old commits of these lines, where a history was replaced."""
+    wanted, held = {line.digest for line in lines}, present.refs if present is not None else {}
+    return {name: oid for name, oid in held.items() if name.startswith(KEPT) and oid in wanted}
 
 
 def _fetched(git: Git, key: str, place: GitPlace, wanted: Mapping[str, str]) -> BareRepository:

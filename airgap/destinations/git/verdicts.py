@@ -1,6 +1,7 @@
 """Decides the plan and the outcome of each name. Performs no action.
 
-A ref is created, or moves if its old value is in the history of the new one. A tag never moves. Nothing is deleted.
+A ref is created, or moves if its old value is in the history of the new one. A tag never moves. Nothing is deleted. If
+the rewriting of a history was approved, refs move all the same, and the old values stay under refs of airgap's own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,12 @@ from airgap.destinations.base import Run
 from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
 from airgap.tools.git_refs import object_format
 from airgap.tools.git_repository import BareRepository
+
+KEPT = "refs/airgap/rewritten/"
+"""Below it, and below the id of the old value, is the name of a ref whose history was replaced."""
+NOT_FORWARD = "not a fast-forward: the new commit's history does not contain the present one"
+_REWRITTEN = "; if upstream rewrote its history: --allow-rewrite, with an approval"
+_TAGS = "refs/tags/"
 
 
 def branches(listing: Listing) -> list[str]:
@@ -61,8 +68,8 @@ def _plan_ref(change: Change, place: GitPlace, held: Mapping[str, str], folders:
         why = why or run.keeps(change, there=False)
     elif not why and run.keeps(change):
         why = run.keeps(change)
-    elif not why and change.name.startswith("refs/tags/"):
-        why, conflict = "the tag exists with other content, and airgap never moves a tag", True
+    elif not why and change.name.startswith(_TAGS) and change.item not in run.rewrites:
+        why, conflict = f"the tag exists with other content, and airgap never moves a tag{_REWRITTEN}", True
     if why:
         return replace(change, outcome=ChangeOutcome.REFUSED, reason=why, conflict=conflict)
     return replace(change, outcome=ChangeOutcome.MOVED if change.previous else ChangeOutcome.WRITE)
@@ -73,19 +80,56 @@ def _folders(name: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(3, len(parts))]
 
 
-def judge(changes: Sequence[Change], repository: BareRepository) -> list[Change]:
-    """Refuses changes that do not only move forward. `repository` has the complete history of the new values."""
-    return [
-        replace(
-            change,
-            outcome=ChangeOutcome.REFUSED,
-            reason="not a fast-forward: the new commit's history does not contain the present one",
-            conflict=True,
-        )
-        if change.outcome is ChangeOutcome.MOVED and not repository.is_ancestor(change.previous, change.digest)
-        else change
-        for change in changes
-    ]
+def judge(
+    changes: Sequence[Change], repository: BareRepository, held: Mapping[str, str], *, rewrites: bool
+) -> list[Change]:
+    """Refuses changes that do not only move forward. `repository` has the complete history of the new values.
+
+    With `rewrites`, they are allowed, and for each the old value gets a ref of airgap's own, in front of the change.
+    `held` are the refs of the destination.
+    """
+    made: list[Change] = []
+    for change in changes:
+        if change.outcome is not ChangeOutcome.MOVED or _moves_forward(change, repository):
+            made.append(change)
+        elif not rewrites:
+            why = NOT_FORWARD + _REWRITTEN
+            made.append(replace(change, outcome=ChangeOutcome.REFUSED, reason=why, conflict=True))
+        else:
+            made += _rewritten(change, held)
+    return made
+
+
+def _moves_forward(change: Change, repository: BareRepository) -> bool:
+    return not change.name.startswith(_TAGS) and repository.is_ancestor(change.previous, change.digest)
+
+
+def _rewritten(change: Change, held: Mapping[str, str]) -> list[Change]:
+    """The change of a ref to another history, after one that keeps the old value."""
+    name = f"{KEPT}{change.previous}/{change.name.removeprefix('refs/')}"
+    found = held.get(name, "")
+    if found not in ("", change.previous):
+        why = f"the old value cannot be kept: {name} is {found}"
+        return [replace(change, outcome=ChangeOutcome.REFUSED, reason=why, conflict=True)]
+    outcome = ChangeOutcome.PRESENT if found else ChangeOutcome.WRITE
+    kept = replace(change, name=name, digest=change.previous, previous=found, outcome=outcome)
+    return [kept, replace(change, reason=f"rewritten upstream: {name} keeps the old value")]
+
+
+def keeping(changes: Sequence[Change]) -> list[Change]:
+    """The refs to push before any other: those that keep old values."""
+    return [one for one in changes if one.name.startswith(KEPT) and one.outcome is ChangeOutcome.WRITE]
+
+
+def unless_lost(changes: Sequence[Change], failed: Mapping[str, AirgapError]) -> list[Change]:
+    """`changes`, without moving a ref whose old value could not be kept."""
+    made: list[Change] = []
+    for change in changes:
+        name = f"{KEPT}{change.previous}/{change.name.removeprefix('refs/')}"
+        lost = name in failed and change.outcome is ChangeOutcome.MOVED
+        why = f"its old value could not be kept as {name}"
+        made.append(replace(change, outcome=ChangeOutcome.FAILED, reason=why) if lost else change)
+    return made
 
 
 def plan_head(
@@ -143,6 +187,7 @@ def _since(planned: Change | None, now: Change) -> Change:
 def in_order(changes: Sequence[Change], head: str) -> list[Change]:
     """The refs to push: sorted tags and branches, with the default branch last."""
     wanted = [c for c in changes if c.name and c.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED)]
+    wanted = [c for c in wanted if not c.name.startswith(KEPT)]
     return sorted(wanted, key=lambda change: (change.name == head, change.name))
 
 
