@@ -63,11 +63,14 @@ class TooLongError(Exception):
 
 
 class _Timed(io.RawIOBase):
-    """The reading side of a connection: limits the bytes and the time of one request's head."""
+    """The reading side of a connection: limits the bytes and the time of one request's head.
 
-    def __init__(self, connection: socket.socket) -> None:
+    A connection that waits for its next request gives its place to others when they are `crowded`.
+    """
+
+    def __init__(self, connection: socket.socket, crowded: threading.Event) -> None:
         super().__init__()
-        self._connection = connection
+        self._connection, self._crowded = connection, crowded
         self.begin()
 
     def begin(self) -> None:
@@ -78,15 +81,20 @@ class _Timed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
         if self._left <= 0:
             raise TooLongError
-        self._connection.settimeout(left)
-        count = self._connection.recv_into(memoryview(buffer)[: self._left])
-        self._left -= count
-        return count
+        is_idle = self._left == MAX_HEAD
+        while (left := self._until - time.monotonic()) > 0:
+            self._connection.settimeout(min(left, POLL) if is_idle else left)
+            try:
+                count = self._connection.recv_into(memoryview(buffer)[: self._left])
+            except TimeoutError:
+                if is_idle and self._crowded.is_set():
+                    raise
+                continue
+            self._left -= count
+            return count
+        raise TimeoutError
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -106,7 +114,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.request.do_handshake()
         super().setup()
         self.rfile.close()
-        self._timed = _Timed(self.connection)
+        self._timed = _Timed(self.connection, self.server.crowded)
         self.rfile = io.BufferedReader(self._timed, 8192)
         self.command, self.path = "", ""
 
@@ -142,6 +150,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, made: Reply, began: float) -> None:
         length = made.length if made.blob is not None else len(made.body)
+        self.close_connection |= self.server.crowded.is_set()
         sent, fault = 0, made.fault
         try:
             self.connection.settimeout(SEND_SECONDS)
@@ -226,6 +235,8 @@ class RegistryServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.catalog, self._heard, self._tls = catalog, on_access, tls
         self.stopping = threading.Event()
+        self.crowded = threading.Event()
+        """Set while a connection waits for a place: then no other is kept for a next request."""
         self.requests = 0
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._open: set[socket.socket] = set()
@@ -268,9 +279,11 @@ class RegistryServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Starts a thread for a connection when there is room for one; until then, nothing is accepted."""
         while not self._slots.acquire(timeout=POLL):
+            self.crowded.set()
             if self.stopping.is_set():
                 self.shutdown_request(request)
                 return
+        self.crowded.clear()
         with self._lock:
             self._open.add(request)
         super().process_request(request, client_address)

@@ -242,6 +242,18 @@ def test_a_damaged_manifest_is_not_given(catalog: Catalog, store: Rotten) -> Non
     assert code(get(catalog, "/v2/library/alpine/manifests/1")) == (500, "UNKNOWN")
 
 
+def test_a_connection_that_waits_gives_its_place_to_others(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(serving, "POLL", 0.05)
+    with running(catalog) as (server, _), closing(http.client.HTTPConnection("127.0.0.1", server.port)) as kept:
+        for _ in range(2):
+            kept.request("GET", "/v2/")
+            assert kept.getresponse().read() == b"{}"
+        began = time.monotonic()
+        assert fetch(server, "/v2/") == (200, b"{}")
+        assert time.monotonic() - began < 5
+
+
 def test_connections_and_heads_have_limits(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "MAX_CONNECTIONS", 2)
     monkeypatch.setattr(serving, "HEAD_SECONDS", 0.3)
