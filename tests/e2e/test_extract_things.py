@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from airgap.base.errors import InputError
+from airgap.cli.app import build
 from tests.parts.containerd import Containerd
 from tests.parts.fixtures import scratch
 from tests.parts.need import run
@@ -156,6 +158,18 @@ def test_the_seed_phase_in_one_run(things: Site, tmp_path: Path, stack: ExitStac
         index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]
     assert index["manifests"][0]["mediaType"].endswith("manifest.v1+json")
     assert things.run(*line, expect=2)["code"] == "not-empty"
+
+
+def test_names_may_stand_behind_options(tmp_path: Path) -> None:
+    parse = build().parse
+    found = parse(["extract", str(tmp_path), "--trust", "t", "A", "-q", "B", "--to=x", "C"])
+    assert (found.names, found.to, found.quiet) == (["A", "B", "C"], Path("x"), True)
+    found = parse(["extract", str(tmp_path), "--to", "x", "--", "--odd"])
+    assert found.names == ["--odd"]
+    found = parse(["verify", str(tmp_path), "-j4", str(tmp_path), "--trust", "t", str(tmp_path)])
+    assert (len(found.delivery), found.jobs) == (3, 4)
+    with pytest.raises(InputError, match="unknown option --odd"):
+        parse(["extract", str(tmp_path), "--odd", "A", "--to", "x", "B"])
 
 
 def test_a_seed_is_whole_or_not_there(things: Site, tmp_path: Path) -> None:
