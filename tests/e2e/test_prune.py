@@ -12,37 +12,22 @@ from airgap.base.digest import Digest
 from tests.parts import images
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.git_sources import Work
+from tests.worlds.officer import approve, with_officer
 from tests.worlds.row import Row
-from tests.worlds.site import GAP, HEAD
+from tests.worlds.site import GAP
 
 KEY = ("--key", "sovereign.key")
 PROPOSE = ("prune", *GAP, "--dry-run", "--plan", "prune.json")
 CARRY_OUT = ("prune", *GAP, "--plan", "prune.json", *KEY)
-OFFICER = """\
-  - name: officer
-    role: security-officer
-    publicKeyFile: officer.pub
-    notBefore: 2026-01-01T00:00:00Z
-    notAfter: 2036-01-01T00:00:00Z
-  require:"""
 
 
 @pytest.fixture
 def row(tmp_path: Path) -> Row:
     made = Row(tmp_path)
-    made.site.run("keys", "generate", "officer")
-    trust = tmp_path / "trust.yaml"
-    trust.write_text(trust.read_text().replace("  require:", OFFICER))
+    with_officer(made)
     for tag in ("v1", "v2"):
         made.layout.tag(tag, made.layout.image({"a": tag.encode()}, {"b": b"shared"}))
     return made
-
-
-def approve(row: Row, plan: str = "prune.json") -> None:
-    """The security-officer looks at the plan, and signs exactly that."""
-    seen = row.site.run("sign", plan, "--trust", "trust.yaml", "--dry-run")
-    assert seen["seen"]["approves"] == {"kind": "prune", "sovereign": "bank"}
-    row.site.run("sign", plan, "--trust", "trust.yaml", "--key", "officer.key", "--digest", seen["subject"])
 
 
 def ends(document: dict[str, Any]) -> dict[str, str]:
@@ -76,14 +61,7 @@ def deliver(row: Row, work: Work, number: int) -> None:
         f"  models:\n  - {{directory: model, name: demo/tiny}}\n"
         f"  files:\n  - {{file: plain.txt, name: plain, sha256: '{plain}', path: plain/{number}/plain.txt}}\n"
     )
-    lock, media = f"r{number}.lock.json", f"media{number}"
-    head = f"{HEAD}kind: Request\nmetadata: {{name: all-2026-{number:02d}}}\nspec:\n"
-    row.site.write(f"r{number}.request.yaml", head + spec)
-    row.site.run("lock", f"r{number}.request.yaml")
-    row.site.run("pull", lock, "--store", "store", "--key", "exporter.key")
-    cut = ("--store", "store", "--to", media, "--for", "bank", "--key", "exporter.key")
-    row.site.run("bundle", lock, *cut)
-    row.take(media)
+    row.take(row.cut_of(number, spec, f"all-2026-{number:02d}"))
 
 
 def test_what_left_the_locks_goes_in_every_form_and_nothing_else(row: Row) -> None:

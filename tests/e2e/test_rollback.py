@@ -16,7 +16,7 @@ from tests.parts import need
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.git_sources import Work
 from tests.worlds.row import Row
-from tests.worlds.site import GAP, HEAD
+from tests.worlds.site import GAP
 
 pytestmark = pytest.mark.e2e
 BACK = ("rollback", "media2.receipt", *GAP)
@@ -47,15 +47,6 @@ class Forms(Row):
             f"  files:\n  - {{file: plain.txt, name: plain, sha256: '{plain}', path: plain/plain.txt}}\n"
         )
         return self.cut_of(number, spec)
-
-    def cut_of(self, number: int, spec: str) -> str:
-        self.site.write(f"r{number}.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n{spec}")
-        lock, media = f"r{number}.lock.json", f"media{number}"
-        self.site.run("lock", f"r{number}.request.yaml")
-        self.site.run("pull", lock, "--store", "store", "--key", "exporter.key")
-        cut = ("--store", "store", "--to", media, "--for", "bank", "--key", "exporter.key")
-        self.site.run("bundle", lock, *cut)
-        return media
 
 
 @pytest.fixture

@@ -32,16 +32,15 @@ class HarborApi:
         self._user = ""
 
     def serve(self, path: str) -> None:
-        """Answers a GET or HEAD of `path`, which is not decoded."""
+        """Answers a GET, HEAD or DELETE of `path`, which is not decoded."""
         given = self._handler.basic()
         if given is not None:
             self._user = given[0] if self._harbor.knows(*given) else ""
         if self._handler.headers.get("Authorization") and not self._user:
             self._refuse(401, "UNAUTHORIZED", "unauthorized")
-        if self._handler.command not in ("GET", "HEAD"):
-            self._refuse(405, "METHOD_NOT_ALLOWED", "method not allowed")
         # nginx decodes a path once before core sees it: names with a slash have to be encoded twice.
         parts = urllib.parse.unquote(path.removeprefix(API)).split("/")
+        self._change(parts)
         match parts:
             case ["ping"]:
                 self._handler.reply(200, b"Pong", {"Content-Type": "text/plain; charset=utf-8"})
@@ -57,6 +56,40 @@ class HarborApi:
                 self._project(name, rest)
             case _:
                 self._handler.reply(200, HTML, {"Content-Type": "text/html"})
+
+    # --- deleting --------------------------------------------------------------------------
+
+    def _change(self, parts: list[str]) -> None:
+        """Answers what is no GET and no HEAD."""
+        if self._handler.command == "DELETE":
+            self._delete(parts)
+        if self._handler.command not in ("GET", "HEAD"):
+            self._refuse(405, "METHOD_NOT_ALLOWED", "method not allowed")
+
+    def _delete(self, parts: list[str]) -> None:
+        match parts:
+            case ["projects", name, "repositories", at, "artifacts", wanted, *rest] if name in self._harbor.projects:
+                project = self._harbor.projects[name]
+                self._need(name, "tag:delete" if rest else "artifact:delete")
+                found = project.repositories.get(urllib.parse.unquote(at))
+                digest = found.tags.get(wanted, wanted) if found else ""
+                if found is None or digest not in found.manifests:
+                    self._refuse(404, "NOT_FOUND", f"artifact {at}:{wanted} not found")
+                    return
+                fixed = [tag for tag, of in found.tags.items() if of == digest and tag in project.immutable]
+                if fixed and (not rest or rest[1] in fixed):
+                    self._refuse(412, "PRECONDITION", f"the tag {fixed[0]} configured as immutable, cannot be deleted")
+                if rest:
+                    if found.tags.get(rest[1]) != digest:
+                        self._refuse(404, "NOT_FOUND", f"tag {rest[1]} not found")
+                    del found.tags[rest[1]]
+                elif any(digest in found.children({other}) for other in found.manifests if other != digest):
+                    self._refuse(412, "PRECONDITION", "the deleting artifact is referenced by others")
+                else:
+                    found.delete(digest)
+                self._handler.reply(200)
+            case _:
+                self._refuse(405, "METHOD_NOT_ALLOWED", "method not allowed")
 
     # --- the system ------------------------------------------------------------------------
 

@@ -46,6 +46,17 @@ class Repository:
         hidden = self.children(set(self.manifests)) - tagged
         return sorted(set(self.manifests) - set(self.accessories()) - hidden)
 
+    def delete(self, digest: str) -> None:
+        """An artifact, its tags, what is attached to it, and its children that nothing else names."""
+        attached = [one for one, subject in self.accessories().items() if subject == digest]
+        children = [one["digest"] for one in json.loads(self.manifests[digest][1]).get("manifests") or []]
+        del self.manifests[digest]
+        self.tags = {tag: of for tag, of in self.tags.items() if of != digest}
+        named = self.children(set(self.manifests)) | set(self.tags.values())
+        for one in (*attached, *(child for child in children if child not in named)):
+            if one in self.manifests:
+                self.delete(one)
+
     def delete_untagged(self) -> None:
         """As a retention rule with "delete untagged" does: what was pushed by digest alone goes, with its accessories;
         an accessory without a subject here is itself an artifact without a tag."""

@@ -32,11 +32,13 @@ class Row:
     def deliver(self, number: int, names: Mapping[str, str], more: str = "", name: str = "r") -> str:
         """Locks `oci:made:TAG` under each name, in a lock called `name`, and cuts."""
         refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{item}'{more}}}\n" for item, tag in names.items())
+        return self.cut_of(number, f"  images:\n{refs}", name)
+
+    def cut_of(self, number: int, spec: str, name: str = "r") -> str:
+        """Locks what `spec` lists, in a lock called `name`, and cuts."""
+        request = f"{HEAD}kind: Request\nmetadata: {{name: {name}}}\nspec:\n{spec}"
         lock, media = f"r{number}.lock.json", f"media{number}"
-        self.site.write(
-            f"r{number}.request.yaml",
-            f"{HEAD}kind: Request\nmetadata: {{name: {name}}}\nspec:\n  images:\n{refs}",
-        )
+        self.site.write(f"r{number}.request.yaml", request)
         self.site.run("lock", f"r{number}.request.yaml")
         self.site.run("pull", lock, "--store", "store", "--key", "exporter.key")
         cut = ("--store", "store", "--to", media, "--for", "bank", "--key", "exporter.key")

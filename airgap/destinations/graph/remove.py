@@ -13,7 +13,7 @@ from typing import Protocol
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, RaceError, UnreachableError
 from airgap.content.graph import Descriptor, Node, read_node, walk
-from airgap.content.reference import is_referrers_tag, referrers_tag
+from airgap.content.reference import is_referrers_tag
 from airgap.content.removal import Removal, RemovalOutcome
 from airgap.store.layout import Layout
 from airgap.store.registry import referrers
@@ -59,10 +59,13 @@ class RegistryRemover:
                 yield from (failed(line, error) for line in list(here))
 
     def _in_harbor(self, at: str, lines: Sequence[Removal]) -> Iterator[Removal]:
-        for line in sorted(lines, key=lambda one: not one.name):
+        # What is attached goes before what it is attached to: Harbor would delete it along.
+        for line in sorted(lines, key=lambda one: bool(one.name)):
             yield guarded(line, lambda one: _from_harbor(self.client.harbor, at, one))
 
     def _in_registry(self, at: str, lines: Sequence[Removal]) -> Iterator[Removal]:
+        # Some registries delete tags even if they delete no content: asked with a digest that is nothing's.
+        self.repository(at).delete(Digest.of(b""))
         place = _Repository(self.repository(at), {line.name: line.digest for line in lines if line.name})
         place.look()
         for line in sorted(lines, key=lambda one: not one.name):
@@ -102,6 +105,8 @@ class _Repository:
     needed: set[Digest] = field(default_factory=set)
     tags: dict[str, Digest] = field(default_factory=dict)
     """All tags but fallback indexes of referrers, as far as they were looked at."""
+    gone: set[str] = field(default_factory=set)
+    """Tags that went with their manifest."""
 
     def look(self) -> None:
         """Reads what each tag names that was not looked at yet, and everything below what stays."""
@@ -125,28 +130,30 @@ class _Repository:
     def _tag(self, line: Removal) -> Removal:
         root = self.repository.find(line.name)
         if root is None:
-            return replace(line, outcome=RemovalOutcome.ABSENT)
+            mine = line.name in self.gone
+            return replace(line, outcome=RemovalOutcome.DELETED if mine else RemovalOutcome.ABSENT)
         if root.digest != line.digest:
             self._need(root)
             return changed(line, str(root.digest))
+        self.look()  # somebody may have tagged it meanwhile
         others = {tag for tag, digest in self.tags.items() if digest == root.digest and tag != line.name}
-        keeps = root.digest in self.needed or bool(others)
+        planned = root.digest not in self.needed and others <= self.going.keys()
         if not self.repository.delete(line.name):
             # It deletes no tag alone: the manifest goes with all of its tags, or nothing does.
-            if root.digest in self.needed or not others <= self.going.keys():
+            if not planned:
                 reason = "this registry deletes no tag alone, and another tag or index needs the same content"
                 return replace(line, outcome=RemovalOutcome.KEPT, reason=reason)
-            keeps = False
+            self.gone |= others
+            for tag in others:
+                self.tags.pop(tag)
+            others = set()
         self.tags.pop(line.name, None)
-        self.look()  # somebody may have tagged it meanwhile
-        if keeps or root.digest in self.tags.values():
-            last = root.digest not in self.needed and others <= self.going.keys()
-            return replace(line, outcome=RemovalOutcome.DELETED, reason="" if last else STAYS)
+        if others or root.digest in self.needed:
+            return replace(line, outcome=RemovalOutcome.DELETED, reason="" if planned else STAYS)
         below = self._below(root)
         self._delete(root.digest)
         for child in below:
             self._delete(child)
-        self._forget_referrers(root.digest)
         return replace(line, outcome=RemovalOutcome.DELETED)
 
     def _content(self, line: Removal) -> Removal:
@@ -175,12 +182,6 @@ class _Repository:
     def _delete(self, digest: Digest) -> None:
         if digest not in self.needed and digest not in self.tags.values():
             self.repository.delete(digest)
-
-    def _forget_referrers(self, subject: Digest) -> None:
-        """Deletes the fallback index of a subject that is gone, if it lists nothing any more."""
-        root = self.repository.find(referrers_tag(subject))
-        if root is not None and root.is_index and not read_node(self.repository, root).children:
-            self.repository.delete(root.digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,6 +289,9 @@ class Harbor:
         what = f"{answer.method} {redact(answer.url)}: got {answer.status}" + (f": {words}" if words else "")
         if answer.status == 404:
             return NotFoundError("not-found", what, status=404, side=answer.side)
+        if answer.status == 412 and "immutable" in words.lower():
+            hint = "exempt the tag from the project's rule for immutable tags, or leave it there"
+            return UpstreamError("immutable-tag", what, hint, 412, side=answer.side)
         if answer.status == 401:
             hint = "check the user name and the password, and that the account is neither expired nor disabled"
             return UpstreamError("login-failed", f"{what}: {self._who}", hint, 401, side=answer.side)

@@ -39,6 +39,9 @@ class Leaving(Protocol):
     def put_tag(self, tag: str, descriptor: Descriptor, data: bytes) -> None:
         """Writes a manifest under a tag and reads it back."""
 
+    def delete(self, name: str) -> bool:
+        """Deletes a manifest by its digest."""
+
 
 def find(client: RegistryClient, path: str, subject: Digest, *, api: bool = True) -> list[Descriptor]:
     """The manifests that refer to `subject`, each once, in the registry's order. Without `api`, the API is not asked.
@@ -112,7 +115,7 @@ def enter(client: RegistryClient, path: str, node: Node, subject: Digest, put_ta
 
 
 def leave(repository: Leaving, subject: Digest, referrer: Digest) -> None:
-    """Takes a manifest out of the fallback index of a subject, before it is deleted. Without an index it does nothing.
+    """Takes a manifest out of the fallback index of a subject, before it is deleted. An empty index goes, too.
 
     Raises `UpstreamError`, `RaceError`.
     """
@@ -120,9 +123,14 @@ def leave(repository: Leaving, subject: Digest, referrer: Digest) -> None:
     with client.fallback_lock:
         there = _fallback(client, path, subject)
         left = [raw for entry, raw in there if entry.digest != referrer]
-        if len(left) < len(there):
+        if len(left) == len(there):
+            return
+        if left:
             data = _index(left)
             repository.put_tag(referrers_tag(subject), Descriptor.of(OCI_INDEX, data), data)
+            return
+        found, _ = client.manifest(path, referrers_tag(subject))
+        repository.delete(found.digest)
 
 
 def _left_out(where: str, subject: Digest, lost: Sequence[Descriptor]) -> str:
