@@ -310,7 +310,7 @@ class GraphDestination(Generic[PlaceT]):
 
     def inspect(self, changes: Sequence[Change], *, deep: bool) -> Sequence[Finding]:
         """Resolves every name, walks its graph and hashes every blob."""
-        return GraphAuditor(self.repository, self.run, deep=deep).inspect(changes)
+        return GraphAuditor(self.repository, self.run, self.lists, deep=deep).inspect(changes)
 
     def contents(self, known: Collection[str]) -> Iterator[Inside]:
         """See `Destination.contents`."""

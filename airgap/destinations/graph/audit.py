@@ -20,6 +20,7 @@ from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change
 from airgap.content.graph import Descriptor, Node, check_sum, walk
 from airgap.destinations.base import Run
+from airgap.destinations.graph.lists import Lists
 from airgap.destinations.graph.place import GraphPlace
 
 HIDDEN = "by the registry's own word: a project policy forbids reading the bytes"
@@ -43,15 +44,21 @@ class GraphAuditor:
     An unreachable registry is waited for once. Its remaining lines are unknown for the same reason.
     """
 
-    def __init__(self, repository: Callable[[str], GraphPlace], run: Run, *, deep: bool) -> None:
+    def __init__(
+        self, repository: Callable[[str], GraphPlace], run: Run, lists: Lists | None = None, *, deep: bool
+    ) -> None:
         self._repository = repository
         self._run = run
+        self._lists = lists
+        """What the registry lists at once: for names whose bytes may not be read."""
+        self._count = 0
         self._deep = deep
         self._gone: AirgapError | None = None
 
     def inspect(self, changes: Sequence[Change]) -> list[Finding]:
         """One finding for each change."""
         # The first line goes ahead, so that not all of them wait for an unreachable registry.
+        self._count = len(changes)
         looked = [self._look(change) for change in changes[:1]]
         looked += self._each(self._look, changes[1:])
         wanted = self._wanted(looked)
@@ -103,7 +110,8 @@ class GraphAuditor:
             one.finding = replace(one.finding, state=State.UNKNOWN, detail=detail)
             return one
         try:
-            found = str(repository.holds(change.name or change.digest))
+            listed = self._lists is not None and self._lists.has(change, self._count)
+            found = change.digest if listed else str(repository.holds(change.name or change.digest))
         except AirgapError as error:
             one.finding = _with(one.finding, self._noted(error), found=change.digest)
             return one

@@ -149,6 +149,7 @@ class RegistryClient:
         It is down if its first page fails too, or if Harbor says that a part of it does not work without which it has
         no content.
         """
+        parts: list[str] = []
         try:
             answer = self.http.request("GET", f"{self.api}/", expect=None, attempts=1)
             why = f"GET {redact(self.api)}/: got {answer.status}" if answer.status >= 500 else ""
@@ -158,8 +159,8 @@ class RegistryClient:
             parts = [part for part in self.harbor.sick() if part in NEEDED]
             why = f"Harbor says that it does not work: {', '.join(parts)}" if parts else ""
         if why:
-            what = f"{error.what}; {why}"
-            raise UnreachableError("unreachable", what, DOWN, error.status, side=self.http.side) from error
+            what, hint = f"{error.what}; {why}", DOWN if not parts else "see the logs of these parts, and restart them"
+            raise UnreachableError("unreachable", what, hint, error.status, side=self.http.side) from error
 
     def explain(self, response: Response) -> UpstreamError:
         """The error for an unexpected answer."""
