@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.worlds.cli_site import airgap
 from tests.worlds.git_sources import Work, git, refs
+from tests.worlds.old_git import old_history, written
 from tests.worlds.site import CUT, GAP, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git")]
@@ -22,41 +22,8 @@ OFFICER = (
 )
 INSIDE = "inside/git/demo.local/src.git"
 LATER = "2035-01-01T00:00:00Z"
-WHO = "A <a@example.org> 1300000000 +0000"
-# What importers of old have left in commits (fsck calls each by another name), and what none of it does to a reader.
-LINES = (
-    "A <a@example.org> Thu Jan 1 2009",
-    "A a@example.org 1300000000 +0000",
-    "A <a <a@example.org>> 1300000000 +0000",
-    "<a@example.org> 1300000000 +0000",
-    "A<a@example.org> 1300000000 +0000",
-    "A <a@example.org> 18446744073709551616 +0000",
-    "A <a@example.org> 1300000000 +051800",
-    "A <a@example.org>1300000000 +0000",
-    "A <a@example.org> 01300000000 +0000",
-    f"{WHO}\nauthor {WHO}",
-)
 EMOJI = "refs/heads/feature/\U0001f469\u200d\U0001f4bb"
 NO_BREAK = "refs/heads/no\u00a0break"
-
-
-def old_history(work: Work) -> None:
-    """Adds to main a commit for each of `LINES`, and a tree with a mode in an old spelling."""
-    blob, tip = work.oid("HEAD:file"), work.oid("HEAD")
-    entry = b"0100644 f\0" + bytes.fromhex(blob)
-    tree = written(work, "tree", entry)
-    for line in LINES:
-        text = f"tree {tree}\nparent {tip}\nauthor {line}\ncommitter {WHO}\n\nold\n"
-        tip = written(work, "commit", text.encode())
-    work.git("update-ref", "refs/heads/main", tip)
-
-
-def written(work: Work, kind: str, content: bytes) -> str:
-    """An object, however odd it is."""
-    command = ["git", "hash-object", "-t", kind, "-w", "--stdin", "--literally"]
-    return (
-        subprocess.run(command, cwd=work.path, input=content, capture_output=True, check=True).stdout.decode().strip()
-    )
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from airgap.store.memory import Memory
 from tests.parts.gitea import Gitea
 from tests.worlds.effort import cases
 from tests.worlds.git_sources import Work, git
+from tests.worlds.old_git import old_history
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git", "git-lfs", "gitea")]
 
@@ -108,6 +109,9 @@ def test_everything_arrives_in_a_new_private_repository(inside: Sovereign, work:
     work.git("tag", "-a", "v1", "-m", "one")
     work.git("tag", "-a", "nested", "-m", "two", "v1")
     work.git("update-ref", "refs/notes/x", "HEAD")
+    work.git("update-ref", "refs/heads/feature/\U0001f469\u200d\U0001f4bb", "HEAD")
+    old_history(work)
+    work.git("reset", "--quiet", "--hard")
     work.lfs("weights.bin", CONTENT)
     work.git("switch", "--quiet", "--create", "develop")
     work.commit(".gitea/workflows/run.yaml", "on: push\njobs: {}\n")

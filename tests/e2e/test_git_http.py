@@ -30,6 +30,7 @@ from airgap.store.memory import Memory
 from tests.parts.fixtures import MakeProxy, StartGitServer
 from tests.parts.git_http import GitServer
 from tests.worlds.git_sources import Work, git, publish, refs
+from tests.worlds.old_git import old_history
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git", "git-lfs")]
 
@@ -292,6 +293,19 @@ def test_a_ref_that_the_server_refuses_does_not_stop_the_others(
     hook.unlink()
     assert ChangeOutcome.FAILED not in outcomes(carry(place(git_http, tmp_path), form)).values()
     assert refs(git_http.path("catalog/thing")) == work.refs()
+
+
+def test_a_server_that_checks_more_strictly_is_told_what_to_allow(
+    git_http: GitServer, work: Work, tmp_path: Path
+) -> None:
+    old_history(work)
+    _, form = pack(GitPacker(tmp_path / "outside", client(git_http, tmp_path), Silent()), publish(work, git_http, "up"))
+    git_http.new_repo("catalog/thing")
+    git("config", "receive.fsckObjects", "true", cwd=git_http.path("catalog/thing"))
+    done = carry(place(git_http, tmp_path), dataclasses.replace(form, original="example.org/thing"))
+    [error] = [change.error for change in done if change.name == "refs/heads/main"]
+    assert error is not None
+    assert (error.code, "set receive.fsck." in error.hint) == ("git-rejected", True)
 
 
 def test_answers_that_get_lost_on_the_way_do_not_matter(

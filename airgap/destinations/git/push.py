@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from airgap.base.errors import AirgapError, UpstreamError
@@ -13,6 +14,12 @@ from airgap.tools.git_repository import BareRepository
 
 BATCH = 250
 """Refs in one push. Each costs Gitea a process (0.09 s), and proxies in front of it give up after a minute."""
+
+_FAULT = re.compile(r"error: object [0-9a-f]{40,64}: ([a-zA-Z]{1,40}): ")
+_STRICT = (
+    "its git checks objects (receive.fsckObjects), and refuses an old fault that harms no reader: set "
+    "receive.fsck.{} to ignore in the server's git configuration, then run the same command again"
+)
 
 
 class Pusher:
@@ -82,9 +89,12 @@ class Pusher:
             return error
         if done.status == 0:
             return None
-        lines = done.stdout.decode(errors="replace").splitlines()
+        lines = done.stdout.decode(errors="replace").split("\n")
         rejected = [line.split("\t", 2)[-1] for line in lines if line.startswith("!\t")]
         if rejected:
             reason = shown("\n".join([*dict.fromkeys(rejected), done.stderr]))
-            return UpstreamError("git-rejected", f"{self._place.at}: the server refused: {reason}", side="destination")
+            fault = _FAULT.search(done.stderr)
+            hint = _STRICT.format(fault[1]) if fault else ""
+            what = f"{self._place.at}: the server refused: {reason}"
+            return UpstreamError("git-rejected", what, hint, side="destination")
         return failure("push", done.status, done.stderr, self._place.remote.url, "destination")
