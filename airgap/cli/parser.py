@@ -216,6 +216,7 @@ def command(
     *,
     summary: str,
     examples: str,
+    as_json: str = "print one JSON document on stdout",
 ) -> Parser:
     """Makes a command's parser, with the flags that every command has."""
     parser: Parser = subparsers.add_parser(
@@ -228,7 +229,7 @@ def command(
     )
     parser.set_defaults(handler=handler, parser=parser)
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    group.add_argument("--json", action="store_true", help=as_json)
     group.add_argument("--quiet", "-q", action="store_true", help="print no progress and no notes on stderr")
     group.add_argument("--log-file", type=Path, metavar="FILE", help="also append all messages to FILE")
     return parser

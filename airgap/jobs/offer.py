@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from airgap.content.graph import (
 )
 from airgap.content.item import Item
 from airgap.content.lock import MAX_LOCK, Lock
+from airgap.content.lock_finding import finding_note
 from airgap.content.reference import full_name
 from airgap.delivery.index import INDEX_NAME, Contents, Index, Root
 from airgap.delivery.read import Media, Volumes, open_media
@@ -192,10 +193,19 @@ def open_offer(options: OfferOptions, surroundings: Surroundings) -> Offering:
     is_delivery = any((folder / INDEX_NAME).exists() for folder in folders)
     _check_options(options, is_delivery=is_delivery)
     if not is_delivery:
-        return _store(options)
+        return _store(options, surroundings)
     if options.trust is not None:
-        return _verified(open_verified(folders, options.trust, options.at, surroundings), str(options.thing))
-    return _unverified(open_media(folders), str(options.thing))
+        return _verified(
+            open_verified(folders, options.trust, options.at, surroundings), str(options.thing), surroundings
+        )
+    return _unverified(open_media(folders), str(options.thing), surroundings)
+
+
+def _tell(locks: Iterable[Lock], surroundings: Surroundings) -> None:
+    """What locks lack of their requests: somebody accepted that, and it is not there."""
+    for lock in locks:
+        if lock.findings:
+            surroundings.note(f"note: {finding_note(lock.name, lock.findings)}")
 
 
 def _check_options(options: OfferOptions, *, is_delivery: bool) -> None:
@@ -220,7 +230,7 @@ def _check_options(options: OfferOptions, *, is_delivery: bool) -> None:
         raise InputError("usage", "--trust and --unverified exclude each other", "give one of them")
 
 
-def _store(options: OfferOptions) -> Offering:
+def _store(options: OfferOptions, surroundings: Surroundings) -> Offering:
     layout = Layout(options.thing)
     where = str(options.thing)
     if options.lock is None:
@@ -236,7 +246,9 @@ def _store(options: OfferOptions) -> Offering:
             where=where,
             source_folder=layout.path.resolve(),
         )
-    items = {item.name: item for item in read_lock(options.lock).items}
+    lock = read_lock(options.lock)
+    _tell([lock], surroundings)
+    items = {item.name: item for item in lock.items}
 
     def locked(name: str) -> tuple[Descriptor, Item | None] | None:
         return (item_root(items[name], layout), items[name]) if name in items else None
@@ -246,17 +258,19 @@ def _store(options: OfferOptions) -> Offering:
     )
 
 
-def _verified(opened: Opened, where: str) -> Offering:
+def _verified(opened: Opened, where: str, surroundings: Surroundings) -> Offering:
+    _tell(opened.locks, surroundings)
     roots = {item.name: (root, item) for item, root in opened.roots}
     return Offering(Watched(opened.volumes), list(roots), roots.get, opened.index.contents, opened, where)
 
 
-def _unverified(media: Media, where: str) -> Offering:
+def _unverified(media: Media, where: str, surroundings: Surroundings) -> Offering:
     index = Index.decode(media.index_bytes)
     listed = {root.item: root for root in index.contents.roots}
     locks = [
         Lock.decode(data, name) for name, data in evidence_files(media, index).items() if name.startswith("locks/")
     ]
+    _tell(locks, surroundings)
     items = [item for lock in locks for item in lock.items]
 
     def row(name: str) -> tuple[Descriptor, Item | None] | None:

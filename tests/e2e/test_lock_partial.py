@@ -66,6 +66,8 @@ def test_what_is_gone_needs_a_waiver_and_is_shown_by_every_step(site: Site) -> N
     verified = site.run("verify", "media", *CHECKED)["judged"]
     assert (verified["findings"], verified["waivers"][0]["checks"]) == (found, ["finding"])
     assert "demo.local/gone:1" in airgap(site, "show", "media").out
+    taken = airgap(site, "extract", "media", *CHECKED, "demo.local/a:1", "--to", "out", "--dry-run")
+    assert (taken.code, "lock 'r' has 2 findings" in taken.err) == (0, True)
     assert site.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "out.json")["findings"] == found
     receipt = site.run("show", "out.json")
     assert receipt["findings"] == [{key: one[key] for key in ("item", "code", "detail")} for one in found]

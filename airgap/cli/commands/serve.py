@@ -28,6 +28,7 @@ def add(subparsers: Any) -> None:
         "serve",
         run,
         summary="serve the images and charts of a delivery, a store or an OCI layout as a read-only registry",
+        as_json="print JSON on stdout, one document a line: the start, each request, the end",
         examples="""
 airgap serve /media/usb/nov --trust trust.yaml                          at http://127.0.0.1:5000, until Ctrl-C
 airgap serve /media/disc1 /media/disc2 --trust trust.yaml --listen 10.0.0.5:5000 --tls-cert s.pem --tls-key s.key
