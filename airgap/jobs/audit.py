@@ -182,7 +182,7 @@ def _compare(options: AuditOptions, site: Site) -> Audited:
         place = (one.url, one.form)
         lines = {spot(one.form, change): change for change in expected.get(place, ())}
         inspected = one.inspect(list(lines.values()), deep=options.deep) if lines else []
-        findings += [_told(finding, one, lines, past) for finding in inspected]
+        findings += [_told(finding, one, lines, past, believed=options.trust is not None) for finding in inspected]
     # 3.
     compared = {place: {spot(place[1], change) for change in changes} for place, changes in expected.items()}
     survey = Survey(past, site.sovereign, compared, site.shelves())
@@ -204,8 +204,14 @@ def _compare(options: AuditOptions, site: Site) -> Audited:
     )
 
 
-def _told(finding: Finding, destination: AnyDestination, lines: Mapping[Key, Change], past: Past) -> Finding:
-    """A finding with its destination, with what the receipt said, and with the later delivery that explains it."""
+def _told(
+    finding: Finding, destination: AnyDestination, lines: Mapping[Key, Change], past: Past, *, believed: bool
+) -> Finding:
+    """A finding with its destination, with what the receipt said, and with the later delivery that explains it.
+
+    What a later delivery moved is no drift, if the signatures of the receipts that say so were verified (`believed`).
+    Otherwise that only explains the drift.
+    """
     finding = replace(finding, destination=destination.url)
     if finding.state not in (State.CHANGED, State.MISSING):
         return finding
@@ -219,14 +225,15 @@ def _told(finding: Finding, destination: AnyDestination, lines: Mapping[Key, Cha
     digest, plan, at = past.pruned.get((place, key), ("", None, None))
     if finding.state is State.MISSING and plan is not None and at is not None and digest == finding.expected:
         why = "deleted by an approved prune plan"
-        return replace(finding, state=State.SUPERSEDED, detail=why, delivery=str(plan), since=utc_text(at))
+        state = State.SUPERSEDED if believed else finding.state
+        return replace(finding, state=state, detail=why, delivery=str(plan), since=utc_text(at))
     current = past.current(place, key) if finding.got and finding.name else None
     if current is None or current.digest != finding.got or current.digest == finding.expected or not current.brought:
         return finding
     later = past.deliveries[current.delivery]
     return replace(
         finding,
-        state=State.SUPERSEDED,
+        state=State.SUPERSEDED if believed else finding.state,
         detail=f"it holds what {later} brought, which counts there now",
         delivery=str(later.digest),
         since=utc_text(later.at),

@@ -94,9 +94,10 @@ def test_a_chart_as_publishers_make_it(tmp_path: Path) -> None:
 def test_a_repository_whose_name_is_too_long_for_its_place_stops_before_anything_is_accepted(tmp_path: Path) -> None:
     site = Site(tmp_path)
     Work(tmp_path / "work").commit()
-    entry = f"spec:\n  git:\n  - {{url: work, name: {'n' * 251}}}\n"
+    entry = "spec:\n  git:\n  - {url: work, name: group/app}\n"
     site.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\n{entry}")
-    spec = "spec:\n  stateDir: state\n  directory: inside\n"
+    mapped = f"{{group: {'n' * 253}}}"
+    spec = f"spec:\n  stateDir: state\n  git: {{url: inside, organizations: {mapped}}}\n"
     site.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\n{spec}")
     site.run("lock", "r.request.yaml")
     site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
