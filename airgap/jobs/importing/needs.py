@@ -10,6 +10,7 @@ not known.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from airgap.acceptance.open import Opened
@@ -18,6 +19,8 @@ from airgap.content.forms import Form, Graph, Refs
 from airgap.content.reference import Reference, parse_reference
 from airgap.kinds.table import kind_of
 
+MAX_PARTS = 32
+"""Parts of a URL's path in which a repository is looked for."""
 Needs = Mapping[str, frozenset[str]]
 """By item, the items without which it is of no use."""
 
@@ -27,32 +30,60 @@ def needs_of(opened: Opened, forms: Sequence[Form]) -> Needs:
 
     A config that cannot be read declares nothing: its item fails where its content is read.
     """
-    graphs = [form for form in forms if isinstance(form, Graph)]
-    repositories = [form for form in forms if isinstance(form, Refs)]
+    known = _Known.of(forms)
     made: dict[str, set[str]] = {}
     for item, root in opened.roots:
-        kind = kind_of(item)
         try:
-            declared = kind.declares(item, root, opened.volumes)
+            declared = kind_of(item).declares(item, root, opened.volumes)
         except AirgapError:
             continue
         for reference in declared.images:
-            made.setdefault(item.name, set()).update(_images(reference, graphs))
+            made.setdefault(item.name, set()).update(known.images(reference))
         for source in declared.sources:
-            for name in _repositories(source, repositories):
+            for name in known.repositories(source):
                 made.setdefault(item.name, set()).add(name)
                 made.setdefault(name, set()).add(item.name)
     return {name: frozenset(others - {name}) for name, others in made.items()}
 
 
-def _images(text: str, graphs: Sequence[Graph]) -> Iterator[str]:
-    wanted = _reference(text)
-    for form in graphs:
-        there = _reference(form.original)
-        if wanted is None or there is None or there.name != wanted.name:
-            continue
-        if wanted.digest in (form.root.digest, there.digest) if wanted.digest else wanted.tag == there.tag:
-            yield form.item
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The items of a delivery by what others call them: charts can declare many thousand things."""
+
+    graphs: Mapping[tuple[str, str], frozenset[str]]
+    """By (host/repository, tag or digest)."""
+    refs: Mapping[str, str]
+    """By host/path, in lower case."""
+
+    @classmethod
+    def of(cls, forms: Sequence[Form]) -> _Known:
+        graphs: dict[tuple[str, str], set[str]] = {}
+        refs = {}
+        for form in forms:
+            if isinstance(form, Refs):
+                refs[form.original.casefold()] = form.item
+            reference = _reference(form.original) if isinstance(form, Graph) else None
+            if reference is not None:
+                for wanted in (reference.tag, str(reference.digest), str(form.root.digest)):
+                    graphs.setdefault((reference.name, wanted), set()).add(form.item)
+        return cls({key: frozenset(items) for key, items in graphs.items()}, refs)
+
+    def images(self, text: str) -> frozenset[str]:
+        """The items that a reference means."""
+        reference = _reference(text)
+        return frozenset() if reference is None else self.graphs.get((reference.name, reference.wanted), frozenset())
+
+    def repositories(self, source: str) -> Iterator[str]:
+        """The items whose repository a URL names, or something in it."""
+        try:
+            url = urlsplit(source)
+        except ValueError:
+            return
+        parts = f"{url.netloc}{url.path}".casefold().split("/")[:MAX_PARTS]
+        for count in range(1, len(parts) + 1):
+            found = self.refs.get("/".join(parts[:count]).removesuffix(".git"))
+            if found is not None:
+                yield found
 
 
 def _reference(text: str) -> Reference | None:
@@ -63,15 +94,3 @@ def _reference(text: str) -> Reference | None:
         except InputError:
             continue
     return None
-
-
-def _repositories(source: str, repositories: Sequence[Refs]) -> Iterator[str]:
-    try:
-        url = urlsplit(source)
-    except ValueError:
-        return
-    path = f"{url.netloc}{url.path}".casefold() + "/"
-    for form in repositories:
-        original = form.original.casefold()
-        if path.startswith((f"{original}/", f"{original}.git/")):
-            yield form.item
