@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.base.disk import write_durably
-from airgap.base.errors import AirgapError, InputError
+from airgap.base.errors import AirgapError, InputError, UnreachableError
 from airgap.base.parallel import parallel
 from airgap.base.places import check_file
 from airgap.base.progress import Progress
@@ -224,10 +224,28 @@ def _measure(lock: Lock, reach: Reach) -> LockSize:
 
 
 def raise_all(errors: list[AirgapError]) -> None:
-    """Raises the first of `errors`, with the others in `also`, so that one run reports all mistakes."""
-    if errors:
-        errors[0].also = errors[1:]
-        raise errors[0]
+    """Raises the first of `errors`, with the others in `also`, so that one run reports all mistakes.
+
+    A host that does not answer is one mistake, however many items are there.
+    """
+    causes: dict[object, list[AirgapError]] = {}
+    for error in errors:
+        causes.setdefault(_cause(error), []).append(error)
+    told = [
+        same[0] if len(same) == 1 else same[0].with_where(f"{len(same)} items fail alike, the first is")
+        for same in causes.values()
+    ]
+    if told:
+        told[0].also = told[1:]
+        raise told[0]
+
+
+def _cause(error: AirgapError) -> object:
+    """What is equal for two errors with the same cause."""
+    root: AirgapError = error
+    while isinstance(root.__cause__, AirgapError):
+        root = root.__cause__
+    return str(root.what) if isinstance(root, UnreachableError) else id(error)
 
 
 def named(update: Collection[str], entries: list[tuple[str, Any]]) -> set[str]:

@@ -7,7 +7,7 @@ import ssl
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airgap.base.errors import AirgapError, UnreachableError, UpstreamError
+from airgap.base.errors import AirgapError, Side, UnreachableError, UpstreamError
 from airgap.base.probe import Probes
 from airgap.net.config import HostConfig
 from airgap.net.faults import NO_SUCH_HOST
@@ -40,14 +40,14 @@ def probe_origin(found: Probes, origin: Origin, config: HostConfig, now: datetim
     return False
 
 
-def check_name(origin: Origin) -> None:
+def check_name(origin: Origin, side: Side = "destination") -> None:
     """Raises `UnreachableError` (`unreachable`) if the name of a host does not resolve."""
     try:
         socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a name"
         what = f"the name {origin.host} does not resolve: {why}"
-        raise UnreachableError("unreachable", what, NO_SUCH_HOST, side="destination") from error
+        raise UnreachableError("unreachable", what, NO_SUCH_HOST, side=side) from error
 
 
 def _connected(origin: Origin) -> socket.socket:

@@ -72,3 +72,16 @@ def test_a_token_does_not_go_to_an_http_address_that_nobody_allowed(tmp_path: Pa
             assert said.code == 5
             assert any("authorization" in one.headers for one in proxy.asked)
         assert "s3cret" not in said.err
+
+
+def test_a_host_that_does_not_resolve_is_one_mistake(tmp_path: Path) -> None:
+    images = "".join(f"  - {{ref: 'registry.invalid/a/b{number}:1'}}\n" for number in range(3))
+    _request(
+        tmp_path,
+        f"  images:\n{images}  git:\n  - {{url: 'https://git.invalid/a/b'}}\n  - {{url: 'https://git.invalid/a/c'}}\n",
+    )
+    said = run_airgap(["lock", "r.yaml"], tmp_path)
+    told = [line for line in said.err.splitlines() if line.startswith("airgap: ")]
+    assert (said.code, len(told)) == (5, 2), said.err
+    assert "3 items fail alike" in told[0]
+    assert "2 items fail alike" in told[1]

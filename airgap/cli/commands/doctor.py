@@ -92,7 +92,8 @@ def _report(probes: Sequence[Probe]) -> list[str]:
         if one.health is Health.OK:
             continue
         code = f" [{one.code}]" if one.code else ""
-        lines += ["", f"{one.health}: {one.place}: {one.said}{code}"]
+        where = "" if one.said.startswith(f"{one.place}:") else f"{one.place}: "
+        lines += ["", f"{one.health}: {where}{one.said}{code}"]
         lines += [f"  next: {one.hint}"] if one.hint else []
     counts = {health: sum(one.health is health for one in probes) for health in Health}
     lines += ["", ", ".join(_counted(health, many) for health, many in counts.items() if many)]

@@ -67,7 +67,7 @@ def doctor(options: DoctorOptions, surroundings: Surroundings) -> list[Probe]:
     """
     # 1.
     found: list[Probe] = []
-    loaded = [one for path in options.resources for one in _read(path, found)]
+    loaded = [one for path in dict.fromkeys(options.resources) for one in _read(path, found)]
     sovereigns, trusts = _of(loaded, Sovereign), _of(loaded, Trust)
     broken = any(one.health is Health.PROBLEM for one in found)
     if options.delivery and not broken and not (len(sovereigns) == len(trusts) == 1):

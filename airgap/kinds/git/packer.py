@@ -35,6 +35,8 @@ from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener
 from airgap.kinds.git.submodules import submodules
 from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
+from airgap.net.probe import check_name
+from airgap.net.proxies import proxy_for
 from airgap.tools.git import Git, Remote
 from airgap.tools.git_bundle import copy_out, unpack_bundle, write_bundle
 from airgap.tools.git_content import differences
@@ -197,6 +199,8 @@ class GitPacker:
             check_url(url, where)
             host = self._client.host(Origin.of(url))
             secret = authorization(host.credentials)
+            if not proxy_for(Origin.of(url), self._proxies):
+                check_name(Origin.of(url), "origin")
             return git_remote(url.rstrip("/"), host, secret, self._proxies, redirects=True, side="origin")
         if not url.startswith("/") or not url.isprintable():
             raise InputError(
