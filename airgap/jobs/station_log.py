@@ -81,7 +81,7 @@ class LogVerified:
             return None
         first, many = self.missing[0], len(self.missing)
         return IntegrityError(
-            "statement-missing",
+            "statement-gone",
             f"{self.path}: {many} of the statements that the log names {'is' if many == 1 else 'are'} not kept; the "
             f"first is {article(first.action)} of {utc_text(first.time)} about {first.subjects[0]}",
             "look for copies (the file that was named with --receipt or --report, a backup) and pass them with "

@@ -119,19 +119,25 @@ class SignaturesConfig:
     """The separate repository; `""` if each signature is in the repository of its image."""
     place: str = spec(
         Choice(("side", "beside")),
-        "`side`: all signatures in one repository, so that no upstream signature is hidden. `beside`: in the "
-        "repository of each image. A bundle is then refused for an image that has only older upstream signatures, "
-        "because cosign would no longer find those.",
+        "`side`: all signatures in one repository, so that no upstream signature is touched. `beside`: in the "
+        "repository of each image, in the layout that upstream used for it (without upstream signatures: a bundle).",
         default="side",
     )
     """`side` or `beside`."""
     layout: str = spec(
         Choice(("bundle", "legacy")),
-        "`bundle`: cosign v3, an OCI referrer. `legacy`: a tag `sha256-….sig`, for verifiers "
-        "without support for bundles.",
-        default="bundle",
+        "Left out: `bundle`; with `place: beside`, that of upstream. `bundle`: cosign v3, an OCI referrer. `legacy`: a "
+        "tag `sha256-….sig`, for verifiers without support for bundles; beside upstream's signatures, one more layer "
+        "in their manifest. With `place: beside`, a layout other than upstream's is refused for that image, because "
+        "cosign looks at bundles alone where there is one.",
+        default="",
     )
-    """`bundle` (cosign v3) or `legacy` (a `.sig` tag)."""
+    """`bundle` (cosign v3) or `legacy` (a `.sig` tag); `""` if it was left out."""
+
+    @property
+    def follows(self) -> bool:
+        """True if each signature is in the layout of those that upstream made."""
+        return self.place == "beside" and not self.layout
 
     def checked(self, at: Place) -> SignaturesConfig:
         """The configuration. Checks that `repository` and `place` agree."""

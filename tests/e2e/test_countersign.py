@@ -6,12 +6,14 @@ import base64
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.jobs.importing.countersign import Countersigner
 from tests.worlds.cli_site import airgap
-from tests.worlds.countersign import SIDE, Inside, Start, ours
+from tests.worlds.countersign import QUIET, SIDE, Inside, Start, ours
 from tests.worlds.site import GAP
 
 pytestmark = [
@@ -70,9 +72,56 @@ def test_upstreams_signature_is_still_seen(start: Start, registry: str, signed: 
     assert inside.verifies("admitted.pub", SIDE, root)
 
 
+@pytest.mark.parametrize("registry", ["distribution3", "harbor"])
+def test_beside_an_older_signature_is_one_more_layer(start: Start, registry: str) -> None:
+    inside = start(registry, "legacy")
+    account = ""
+    if registry == "harbor":  # which tells nobody without an account about its projects
+        inside.inside.users = {"robot$import": "good"}
+        account = ", credentials: {username: robot$import, passwordFile: robot}"
+        inside.site.write("robot", "good")
+        (inside.site.folder / "robot").chmod(0o600)
+    inside.sovereign(f"{{place: beside}}{account}")
+    assert {line["outcome"] for line in inside.take("--dry-run")} == {"write"}
+    lines = inside.take()
+    index, *children = digests(inside)
+    tag = f"{index.replace(':', '-')}.sig"
+    assert {line["outcome"] for line in lines} == {"written"}
+    (own,) = [line for line in lines if line["name"].startswith("airgap-sha256-")]
+    for key in ("cosign.pub", "admitted.pub"):
+        assert inside.verifies(key, "hub/app", index)
+    for child in children:  # upstream signed the index alone, so these have bundles
+        assert inside.verifies("admitted.pub", "hub/app", child)
+    layers = inside.get(f"hub/app/manifests/{tag}")["layers"]
+    assert layers[:-1] == inside.get(f"hub/app/manifests/{own['digest']}")["layers"]
+    # Again: nothing changes, by receipt and by lock all is as it should be.
+    again = inside.site.run("import", "media", *GAP, "--key", "sovereign.key")
+    assert ({line["outcome"] for line in again["changes"]}, again["receipt"]) == ({"present"}, False)
+    inside.site.run("audit", *GAP, "--receipt", "receipt.json")
+    inside.site.run("audit", "--sovereign", "sovereign.yaml", "--lock", "r.lock.json", *GAP[2:])
+    assert inside.get(f"hub/app/manifests/{tag}")["layers"] == layers
+    # A lost state, or a run that ended before its receipt, takes nothing away either.
+    shutil.rmtree(inside.site.folder / "state/receipts")
+    assert {line["outcome"] for line in inside.take()} == {"present"}
+    # Somebody else adds a signature, as cosign does: nobody loses one.
+    assert inside.cosign("generate-key-pair", "--output-key-prefix", "team") == 0
+    sign = ("sign", "--key", "team.key", *QUIET, "--new-bundle-format=false")
+    assert inside.cosign(*sign, f"{inside.inside.host}/hub/app@{index}") == 0
+    lock = ("audit", "--sovereign", "sovereign.yaml", "--lock", "r.lock.json", *GAP[2:])
+    inside.site.run(*lock, expect=3)
+    lines = inside.take()
+    assert {line["outcome"] for line in lines} == {"present"}
+    assert [line["name"] for line in lines if "others added" in (line["reason"] or "")] == [tag]
+    inside.site.run(*lock)
+    for key in ("cosign.pub", "admitted.pub", "team.pub"):
+        assert inside.verifies(key, "hub/app", index)
+
+
 def test_a_bundle_beside_an_older_signature_is_refused(start: Start) -> None:
     inside = start(signed="legacy")
-    inside.sovereign("{place: beside}")
+    inside.sovereign("{place: beside, layout: bundle}")
+    planned = inside.take("--dry-run", expect=3)
+    assert [line["outcome"] for line in planned].count("refused") == 1
     lines = inside.take(expect=3)
     refused = [line for line in lines if line["outcome"] == "refused"]
     assert len(refused) == 1
@@ -114,14 +163,28 @@ def test_the_older_layout_in_a_side_repository(start: Start) -> None:
         assert inside.verifies(key, SIDE, digests(inside)[0])
 
 
-def test_the_older_layout_beside_leaves_upstreams_tag_alone(start: Start) -> None:
+def test_two_that_add_to_a_tag_at_once_lose_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = start(signed="legacy")
     inside.sovereign("{place: beside, layout: legacy}")
-    lines = inside.take(expect=3)
-    assert [line["outcome"] for line in lines].count("refused") == 1
-    index, *children = digests(inside)
-    assert inside.verifies("cosign.pub", "hub/app", index)
-    assert inside.verifies("admitted.pub", "hub/app", children[0])
+    index = json.loads((inside.site.folder / "r.lock.json").read_bytes())["items"][0]["root"]["digest"]
+    assert inside.cosign("generate-key-pair", "--output-key-prefix", "team") == 0
+    sign = ("sign", "--key", "team.key", *QUIET, "--new-bundle-format=false")
+    real = Countersigner._sign
+
+    def meanwhile(self: Countersigner, task: Any) -> Any:
+        made = real(self, task)
+        if task.claim.subject == index:
+            assert inside.cosign(*sign, f"{inside.inside.host}/hub/app@{index}") == 0
+        return made
+
+    monkeypatch.setattr(Countersigner, "_sign", meanwhile)
+    lines = inside.take(expect=5)
+    (failed,) = [line for line in lines if line["outcome"] == "failed"]
+    assert "changed-meanwhile" in failed["reason"]
+    monkeypatch.undo()
+    inside.take()
+    for key in ("cosign.pub", "admitted.pub", "team.pub"):
+        assert inside.verifies(key, "hub/app", index)
 
 
 def test_the_older_layout_beside_a_bundle_is_refused(start: Start) -> None:

@@ -103,7 +103,7 @@ def test_a_log_that_was_cut_with_all_that_its_station_kept_shows_by_what_others_
     keep(path, 1)
     for kept in (site.folder / "store/airgap/statements").iterdir():
         kept.unlink()
-    airgap(site, "log", "verify", *STORE).refused(4, "statement-missing", "a pull of ")
+    airgap(site, "log", "verify", *STORE).refused(4, "statement-gone", "a pull of ")
     handed = ("--statement", "media/signatures/exporter.sigstore.json")
     airgap(site, "log", "verify", *STORE, *handed).refused(4, "log-cut", "exporter.sigstore.json")
     path.unlink()
@@ -118,7 +118,7 @@ def test_every_statement_that_the_log_names_is_kept_or_missed(site: Site) -> Non
     for path, data in places.items():
         path.unlink()
         kind = "an a" if "receipts" not in str(path) else "a receipt"
-        airgap(site, "log", "verify", *INSIDE, *trust).refused(4, "statement-missing", kind)
+        airgap(site, "log", "verify", *INSIDE, *trust).refused(4, "statement-gone", kind)
         (site.folder / "copy.json").write_bytes(data)
         site.run("log", "verify", *INSIDE, *trust, "--statement", "copy.json")
         path.write_bytes(data)

@@ -34,6 +34,7 @@ from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, own_tag, parse_reference
 from airgap.content.removal import Removal
 from airgap.destinations.base import Inside, Moved, Run
+from airgap.destinations.graph.added import added_to
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.back import move_tags, plan_tags
 from airgap.destinations.graph.contents import Lister
@@ -139,7 +140,10 @@ class GraphDestination(Generic[PlaceT]):
         """One change for the tag, one for each signature tag, and one for each referrer. A referrer has no name."""
         names = self._names(form)
         repository = self.repository(names.at)
-        plan = [self._planned(form.item, names.at, name, descriptor, repository) for name, descriptor in names.lines]
+        source = names.source
+        plan = [
+            self._planned(form.item, names.at, name, descriptor, repository, source) for name, descriptor in names.lines
+        ]
         if any(change.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) for change in plan):
             repository.check_writable()
         self._plans[form.item] = plan
@@ -150,7 +154,9 @@ class GraphDestination(Generic[PlaceT]):
         names = self._names(form)
         return [Change(form.item, names.at, name, str(one.digest)) for name, one in names.lines]
 
-    def _planned(self, item: str, at: str, name: str, wanted: Descriptor, repository: GraphPlace) -> Change:
+    def _planned(
+        self, item: str, at: str, name: str, wanted: Descriptor, repository: GraphPlace, source: Source
+    ) -> Change:
         change = Change(item, at, name, str(wanted.digest))
         if self._listed(change):
             return replace(change, previous=change.digest, outcome=ChangeOutcome.PRESENT)
@@ -167,6 +173,10 @@ class GraphDestination(Generic[PlaceT]):
         change = replace(change, previous=str(found))
         if found == wanted.digest:
             return replace(change, outcome=ChangeOutcome.PRESENT)
+        if added_to(repository, name, found, wanted, source):  # nothing of it is missing, and nothing is taken away
+            told = self.run.ours.get((at, name)) == str(found)
+            reason = "" if told else "it has more signatures than the delivery and the receipts: others added them"
+            return replace(change, digest=str(found), outcome=ChangeOutcome.PRESENT, reason=reason)
         change = replace(change, outcome=ChangeOutcome.MOVED)
         if _kept(name) and self.run.ours.get((at, name)) != str(found):
             reason = "the signature tag holds other signatures, and no receipt of this Sovereign lists them"
@@ -297,8 +307,9 @@ class GraphDestination(Generic[PlaceT]):
             if isinstance(error, UnreachableError):  # it is not waited for again
                 self._gone = error
             return change.ended(ChangeOutcome.FAILED, error)
-        done = ChangeOutcome.PRESENT if change.outcome is ChangeOutcome.PRESENT else ChangeOutcome.WRITTEN
-        return replace(change, outcome=done, reason="")
+        if change.outcome is ChangeOutcome.PRESENT:
+            return change
+        return replace(change, outcome=ChangeOutcome.WRITTEN, reason="")
 
     def plan_back(self, lines: Sequence[Change], _known: Sequence[Change]) -> Sequence[Change]:
         """See `Destination.plan_back`: a registry's clean-up may have taken what no tag named any more."""
@@ -331,8 +342,8 @@ class GraphDestination(Generic[PlaceT]):
 def _look(repository: GraphPlace, change: Change, wanted: Descriptor, subject: Digest | None) -> None:
     """Raises `RaceError` unless the name holds what it should, and unless a referrer is found at its subject."""
     found = repository.holds(change.name or wanted.digest)
-    if found != wanted.digest:
-        what = f"{change.at}:{change.name}: read back {found}, expected {wanted.digest}"
+    if found != change.digest:
+        what = f"{change.at}:{change.name}: read back {found}, expected {change.digest}"
         raise RaceError("tag-differs", what, "another client writes the same tag", side="destination")
     if subject is not None and not repository.lists(wanted.digest, subject):
         what = (

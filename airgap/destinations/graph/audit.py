@@ -20,6 +20,7 @@ from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change
 from airgap.content.graph import Descriptor, Node, check_sum, walk
 from airgap.destinations.base import Run
+from airgap.destinations.graph.added import added_to
 from airgap.destinations.graph.lists import Lists
 from airgap.destinations.graph.place import GraphPlace
 
@@ -79,7 +80,7 @@ class GraphAuditor:
         try:
             self._check_there()
             found = repository.resolve(change.name or change.digest)
-            if str(found.digest) != change.digest:
+            if str(found.digest) != change.digest and not self._added(repository, change, found):
                 detail = "the name holds other content"
                 one.finding = replace(one.finding, state=State.CHANGED, got=str(found.digest), detail=detail)
                 return one
@@ -121,6 +122,15 @@ class GraphAuditor:
             detail = "the name holds other content"
             one.finding = replace(one.finding, state=State.CHANGED, got=found, detail=detail)
         return one
+
+    def _added(self, repository: GraphPlace, change: Change, found: Descriptor) -> bool:
+        """True for a tag of signatures that holds what the line says and what a receipt of this Sovereign added."""
+        if self._run.ours.get((change.at, change.name)) != str(found.digest):
+            return False
+        try:
+            return added_to(repository, change.name, found.digest, repository.node(Digest(change.digest)), repository)
+        except AirgapError:
+            return False
 
     def _wanted(self, looked: Sequence[_Looked]) -> dict[tuple[str, Digest], tuple[str, Descriptor]]:
         """The blobs to read, each once for each repository in which it must be checked."""

@@ -19,6 +19,7 @@ from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Change, ChangeOutcome, Graph, Signs
 from airgap.content.graph import Descriptor, Opener, read_node
+from airgap.content.reference import own_tag
 from airgap.destinations.line import Line
 from airgap.destinations.make import Registry
 from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, found_again, look, payload_of, tagged
@@ -84,6 +85,7 @@ class Countersigner:
         # 4.
         looked |= {task.key: change for task, change in zip(fresh, _published(fresh, made, jobs), strict=True)}
         _tell(wanted, looked)
+        _retell(wanted, looked)
 
     # what there is to do
 
@@ -113,7 +115,7 @@ class Countersigner:
             for claim in claims:
                 statement = str(Digest.of(claim.statement))
                 signs = Signs(str(node.digest), claim.predicate_type, statement, self.signer.key_id)
-                older = config.layout == "legacy"
+                older = config.layout == "legacy" or (config.follows and upstream.older)
                 yield Task(side, image, node, claim, signs, older, registry.run, upstream)
 
     def _looked(self, wanted: Sequence[tuple[Line[Graph], Sequence[Task]]], jobs: int) -> dict[tuple[int, str], Change]:
@@ -188,7 +190,7 @@ def _published(tasks: Sequence[Task], made: Sequence[_Made], jobs: int) -> list[
         if isinstance(signature, AirgapError):
             return _failed(task, signature)
         descriptor = signature.manifest
-        why = _publish(task.side, {task.name: descriptor}, signature) if task.older else entered[id(task.side)]
+        why = _publish_older(task, signature) if task.older else entered[id(task.side)]
         try:
             if why is None and not found_again(task, descriptor.digest):
                 why = _lost(task, descriptor.digest)
@@ -199,6 +201,25 @@ def _published(tasks: Sequence[Task], made: Sequence[_Made], jobs: int) -> list[
         return task.change(descriptor.digest, ChangeOutcome.WRITTEN) if why is None else _failed(task, why)
 
     return parallel(jobs, publish, list(zip(tasks, made, strict=True)), "sign")
+
+
+def _publish_older(task: Task, made: cosign.Artifact) -> AirgapError | None:
+    """Points the tag to the manifest with one more layer, and keeps a tag on upstream's own manifest.
+
+    A registry cannot compare and swap. So the tag is looked at again just before: if somebody else added to it, their
+    signature would be lost.
+    """
+    try:
+        found = tagged(task.side, task.name)
+    except AirgapError as error:
+        return error
+    if (cosign.older_layers(found[1]) if found else []) != cosign.older_layers(made.data)[:-1]:
+        what = f"{task.side}:{task.name}: another client added to it meanwhile"
+        return RaceError("changed-meanwhile", what, "run the same command again", side="destination")
+    names = {task.name: made.manifest}
+    if found is not None and task.keeps == found[0].digest:
+        names = {own_tag(found[0].digest): found[0], **names}
+    return _publish(task.side, names, made)
 
 
 def _publish(
@@ -225,11 +246,29 @@ def _tell(wanted: Sequence[tuple[Line[Graph], Sequence[Task]]], looked: Mapping[
         line.signed = [replace(looked[task.key], item=line.form.item) for task in tasks]
 
 
+def _retell(wanted: Sequence[tuple[Line[Graph], Sequence[Task]]], looked: Mapping[tuple[int, str], Change]) -> None:
+    """Says of upstream's tag that it holds our signatures, too, and under which tag upstream's manifest is kept."""
+    for line, tasks in wanted:
+        for task in tasks:
+            signed = looked[task.key]
+            if task.keeps is None or signed.outcome not in DONE:
+                continue
+            line.changes = [
+                replace(one, digest=signed.digest, outcome=signed.outcome if one.outcome in DONE else one.outcome)
+                if (one.at, one.name) == (task.side.name, task.name)
+                else one
+                for one in line.changes
+            ]
+            kept = Change(line.form.item, task.side.name, own_tag(task.keeps), str(task.keeps), outcome=signed.outcome)
+            if signed.outcome is ChangeOutcome.WRITTEN or task.side.find(kept.name) is not None:
+                line.signed = [*line.signed, kept]
+
+
 def _upstream(form: Graph, subject: Digest) -> Upstream:
     attached = [one for one in form.attached if one.subject == subject]
     nodes = [read_node(form.source, one.descriptor) for one in attached if one.how == "referrer"]
     bundles = any(layer.media_type.startswith(BUNDLES) for node in nodes for layer in node.children)
-    return Upstream(frozenset(one.tag for one in attached if one.tag), bundles)
+    return Upstream({one.tag: one.descriptor.digest for one in attached if one.tag}, bundles)
 
 
 def _failed(task: Task, error: AirgapError) -> Change:

@@ -6,8 +6,9 @@ and by `--deep`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airgap.base.digest import Digest
@@ -28,8 +29,14 @@ BUNDLES = "application/vnd.dev.sigstore.bundle"
 class Upstream:
     """Signatures that one delivery contains for an image. A plan needs them before they are in the registry."""
 
-    tags: frozenset[str] = frozenset()
+    tags: Mapping[str, Digest] = field(default_factory=dict)
+    """The tags of the older layout, and the manifests that they name."""
     bundles: bool = False
+
+    @property
+    def older(self) -> bool:
+        """True if all of them are in the older layout."""
+        return bool(self.tags) and not self.bundles
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,11 @@ class Task:
     def key(self) -> tuple[int, str]:
         """A claim for two repositories is one task in a side repository, and two tasks next to the images."""
         return id(self.side), self.signs.statement
+
+    @property
+    def keeps(self) -> Digest | None:
+        """Upstream's manifest under the same tag, to which the signature is added; `None` if there is none."""
+        return self.upstream.tags.get(self.name) if self.older and self.beside else None
 
     @property
     def beside(self) -> bool:
@@ -117,8 +129,8 @@ def _look_bundle(task: Task, key: PublicKey) -> Change:
     tag = _older_tag(task) if task.beside and not bundles else ""
     if tag:
         reason = (
-            f"upstream signed it as {tag}, which cosign would no longer find next to a bundle of this Sovereign: "
-            "use a side repository, or layout: legacy"
+            f"it was signed as {tag}, which cosign would no longer find next to a bundle of this Sovereign: "
+            "use a side repository, layout: legacy, or leave layout out"
         )
         return task.change(None, ChangeOutcome.REFUSED, reason)
     return task.change(None, ChangeOutcome.WRITE)
@@ -135,9 +147,9 @@ def _look_older(task: Task, key: PublicKey) -> Change:
     for layer in () if found is None else cosign.older_layers(found[1]):
         if _is_ours(task, layer, key):
             return task.change(found and found[0].digest, ChangeOutcome.PRESENT)
-    if task.beside and (found is not None or task.name in task.upstream.tags):
-        reason = "the tag holds other signatures, which airgap does not change: use a side repository"
-        return task.change(found and found[0].digest, ChangeOutcome.REFUSED, reason)
+    if found is not None and not cosign.older_layers(found[1]):
+        reason = "the tag holds something else than signatures of the older layout: use a side repository"
+        return task.change(found[0].digest, ChangeOutcome.REFUSED, reason)
     return task.change(None, ChangeOutcome.WRITE)
 
 
