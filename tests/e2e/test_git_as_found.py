@@ -51,11 +51,13 @@ def carry(site: Site) -> str:
     return said.err
 
 
-def deliver(site: Site, name: str) -> None:
-    """Another delivery of what upstream has now."""
+def deliver(site: Site, name: str) -> str:
+    """Another delivery of what upstream has now; gives what `pull` said."""
     site.run("lock", "r.request.yaml", "--update")
-    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    said = airgap(site, "pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    assert said.code == 0, said.err
     site.run(*CUT, name)
+    return said.err
 
 
 def test_old_histories_odd_names_and_submodules(site: Site) -> None:
@@ -159,7 +161,7 @@ def test_a_rewritten_history_is_taken_with_an_approval_and_the_old_one_stays(sit
     work.git("commit", "--quiet", "--amend", "--message", "another history")
     work.git("tag", "--force", "v1")
     new = work.oid("main")
-    deliver(site, "second")
+    assert "rewrote its history since the last pull: refs/heads/main and 1 more" in deliver(site, "second")
     into = ("import", "second", *GAP, "--key", "sovereign.key", "--receipt", "second.json")
     refused = airgap(site, *into)
     assert (refused.code, "not a fast-forward" in refused.out, "--allow-rewrite" in refused.out) == (3, True, True)
@@ -187,6 +189,6 @@ def test_a_rewritten_history_is_taken_with_an_approval_and_the_old_one_stays(sit
     site.run("audit", *GAP, "--receipt", "second.json")
     # The next delivery needs none of this, and the old history is still known to be ours.
     work.commit("third")
-    deliver(site, "third")
+    assert "rewrote" not in deliver(site, "third")
     site.run("import", "third", *GAP, "--key", "sovereign.key", "--receipt", "third.json")
     site.run("audit", *GAP, "--receipt", "third.json")

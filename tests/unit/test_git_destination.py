@@ -263,6 +263,21 @@ def test_a_server_that_chooses_its_head_gets_it_first(
     assert refs(inside.path) == work.refs()
 
 
+def test_a_head_that_the_server_may_still_move_is_not_claimed(
+    inside: Inside, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Busy(FolderPlace):
+        """Does not end processing the push."""
+
+        def look(self, *, to_write: bool = True) -> Listing | None:
+            found = super().look(to_write=to_write)
+            return None if found is None else replace(found, unsettled=True)
+
+    monkeypatch.setattr("airgap.destinations.git.FolderPlace", Busy)
+    done = verdicts(inside.carry(inside.form(work)))
+    assert done == {"refs/heads/main": ChangeOutcome.WRITTEN, "HEAD": ChangeOutcome.UNCONFIRMED}
+
+
 def test_ids_of_another_kind_have_no_place_there(inside: Inside, work: Work, tmp_path: Path) -> None:
     inside.carry(inside.form(work))
     other = Work(tmp_path / "sha256", object_format="sha256")

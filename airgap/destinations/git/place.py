@@ -25,6 +25,8 @@ class Listing:
     head_oid: str = ""
     object_format: str = ""
     """`sha1` or `sha256`, `""` if nothing tells it."""
+    unsettled: bool = False
+    """True while the server still processes a push, after which it may move HEAD."""
 
 
 class GitPlace(Protocol):

@@ -52,7 +52,7 @@ class ServerPlace:
         if repo is None or not branches:
             return made
         if repo.empty:
-            return replace(made, head=f"{head or 'no ref'} (but the server has not processed the push yet)")
+            return replace(made, unsettled=True)
         shown = _BRANCHES + repo.default_branch
         return made if shown == head else replace(made, head=f"{head or 'no ref'} (but the server shows {shown})")
 

@@ -21,6 +21,7 @@ KEPT = "refs/airgap/rewritten/"
 NOT_FORWARD = "not a fast-forward: the new commit's history does not contain the present one"
 _REWRITTEN = "; if upstream rewrote its history: --allow-rewrite, with an approval"
 _TAGS = "refs/tags/"
+_WAIT = "wait until Gitea's queue push_update is empty (Site Administration, Monitoring), then run the import again"
 
 
 def branches(listing: Listing) -> list[str]:
@@ -197,6 +198,9 @@ def outcome(change: Change, refs: Refs, after: Listing, failed: Mapping[str, Air
         return change
     if change.name == HEAD:
         got = after.head_oid if after.head == refs.head else f"{after.head or 'no ref'}"
+        if after.unsettled:
+            what = f"{change.at}: the server still processes the push, and may move HEAD after that"
+            return change.ended(ChangeOutcome.UNCONFIRMED, UpstreamError("read-back", what, _WAIT, side="destination"))
     elif change.name == "" or change.name.startswith(LFS_PREFIX):
         got = change.digest  # looked at before the refs were pushed
     else:

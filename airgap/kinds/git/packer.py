@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 10
 """Submodules that a note lists."""
+MAX_COMPARED = 200
+"""Refs that are compared with the last pull; each costs a process."""
 MAX_LOST = 5
 """LFS objects whose file and commit a message names."""
 MAX_LFS = 19_000
@@ -132,6 +134,21 @@ class GitPacker:
             self._tell_submodules(item, repository)
         return put_graph(target, item, bundles, lfs)
 
+    def _tell_rewritten(self, item: Item, repository: BareRepository, before: Mapping[str, str]) -> None:
+        """Says what an import will refuse: refs that do not move forward from where they were at the last pull."""
+        moved = [name for name, oid in item.refs.items() if before.get(name, oid) != oid]
+        found = [
+            name
+            for name in moved[:MAX_COMPARED]
+            if name.startswith("refs/tags/") or not repository.is_ancestor(before[name], item.refs[name])
+        ]
+        if found:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            self._progress.note(
+                f"{item.name}: upstream rewrote its history since the last pull: {found[0]}{more}. An import takes it "
+                f"only with an approval: see `airgap help import`, --allow-rewrite {item.name}"
+            )
+
     def _tell_submodules(self, item: Item, repository: BareRepository) -> None:
         found = submodules(repository, item.refs.values())
         if found:
@@ -148,7 +165,9 @@ class GitPacker:
         """Fetches and bundles; returns the bundle and the LFS objects that its history names."""
         for new in (repository.create(object_format(item.refs.values())), True):
             try:
+                before = repository.refs()
                 self._fetch(item, remote, repository)
+                self._tell_rewritten(item, repository, before)
                 pointers = find_pointers(repository, item.refs.values())
                 bundle = [self._put_bundle(item, repository, target)] if item.refs else []
             except IntegrityError:
