@@ -27,6 +27,7 @@ from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.kind import Kind
 from airgap.kinds.table import kind_named, kind_of, wanted
+from airgap.net.faults import NoSuchHostError
 from airgap.resources.load import load_partial_request, load_request
 from airgap.resources.request import Request, Unusable
 from airgap.resources.upstreams import Upstreams
@@ -174,7 +175,7 @@ def make_lock(
     entries = list(wanted(request))
     update = named(update, entries)
     kept = {(item.kind, item.name): item for item in old.items} if old else {}
-    edited = list[str]()
+    edited, reached, hostless = list[str](), list[str](), list[AirgapError]()
     progress.start("lock", 0, len(entries))
 
     def one(entry: tuple[str, Any]) -> Item | AirgapError | LockFinding:
@@ -192,14 +193,21 @@ def make_lock(
             item = kind.resolve(asked, reach)
         except AirgapError as error:
             progress.done(asked.name, "failed")
+            if reach.partial and isinstance(error, NoSuchHostError):
+                hostless.append(error.with_where(f"{kind.name} {asked.name!r}"))
+                return left_out(asked.name, error, reach)
             if reach.partial and can_be_left_out(error):
                 return left_out(asked.name, error, reach)
             return error.with_where(f"{asked.where + ': ' if asked.where else ''}{kind.name} {asked.name!r}")
         progress.done(asked.name, "locked")
+        if not kind.is_local(item):
+            reached.append(item.name)
         source = _relative(item.source, kind, folder)
         return replace(item, source=source, asked=kind.unwritten(asked, reach))
 
     results = parallel(jobs, one, entries)
+    if not reached:  # it may as well be this machine that resolves no name at all
+        raise_all(hostless)
     failed = [result for result in results if isinstance(result, AirgapError)]
     raise_all(hinted(failed) if len(failed) < len(results) else failed)
     absent = [result for result in results if isinstance(result, LockFinding)]

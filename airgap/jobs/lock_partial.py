@@ -14,6 +14,7 @@ from airgap.base.errors import (
     WrongItemError,
 )
 from airgap.content.lock_finding import LockFinding
+from airgap.net.faults import NoSuchHostError
 from airgap.resources.request import Unusable
 from airgap.store.locate import Reach
 
@@ -47,7 +48,7 @@ def unusable(entries: Sequence[Unusable]) -> list[LockFinding]:
 
 def hinted(errors: list[AirgapError]) -> list[AirgapError]:
     """The same errors. The first that could be left out names --partial, if all of them could."""
-    if errors and all(map(can_be_left_out, errors)):
+    if errors and all(can_be_left_out(one) or isinstance(one, NoSuchHostError) for one in errors):
         hint = errors[0].hint
         return [errors[0].with_hint(f"{hint}; {PARTIAL}" if hint else PARTIAL), *errors[1:]]
     return errors

@@ -52,6 +52,10 @@ class NoConnectionError(TransportError, UnreachableError):
     sent = False
 
 
+class NoSuchHostError(NoConnectionError):
+    """The name of the host does not resolve, and nothing has answered under it in this run."""
+
+
 def transport_error(
     error: Exception, method: str, url: str, request_id: str, side: Side = "", *, known: bool = False
 ) -> TransportError:
@@ -90,7 +94,8 @@ def transport_error(
             side=side,
         )
     if isinstance(cause, socket.gaierror):
-        return NoConnectionError(
+        kind = NoConnectionError if known else NoSuchHostError
+        return kind(
             "unreachable",
             f"{where}: the name of the host does not resolve: {_short(cause)}",
             NO_SUCH_HOST,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from airgap.content.lock import Lock
-from tests.parts.images import make_image
+from tests.parts.fake_sigstore import attach
+from tests.parts.images import Layout, make_image
+from tests.parts.registry import Registry
 from tests.worlds.cli_site import airgap
+from tests.worlds.commands import run_airgap
 from tests.worlds.site import CHECKED, CUT, GAP, HEAD, Site
 
 pytestmark = pytest.mark.e2e
@@ -79,3 +83,25 @@ def test_when_nothing_is_there_the_mistakes_are_shown_instead(site: Site) -> Non
     said = airgap(site, "lock", "r.request.yaml", "--partial")
     assert (said.code, "nothing-to-lock" in said.err) == (2, True)
     assert not (site.folder / "r.lock.json").exists()
+
+
+@pytest.mark.part("distribution3")
+def test_a_host_that_does_not_resolve_is_a_finding_where_another_one_answers(
+    tmp_path: Path, start_registry: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    registry, layout = start_registry(), Layout(tmp_path / "made")
+    layout.tag("v1", layout.image({"a": b"a"}))
+    attach.push(layout, registry.url, "team/app")
+    head = f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n  - ref: nosuch.invalid/gone:1\n"
+    (tmp_path / "r.request.yaml").write_text(head)
+    line = ["lock", "r.request.yaml", "--partial", "--json"]
+    assert "does not resolve" in run_airgap(line, tmp_path).refused(5, "unreachable").err
+    (tmp_path / "r.request.yaml").write_text(f"{head}  - ref: {registry.host}/team/app:v1\n")
+    said = run_airgap(line, tmp_path)
+    assert said.code == 0, said
+    assert [one["item"] for one in json.loads(said.out)["findings"]] == ["nosuch.invalid/gone:1"]
+    (tmp_path / "r.lock.json").unlink()
+    assert "add --partial" in run_airgap(["lock", "r.request.yaml"], tmp_path).err
