@@ -65,22 +65,22 @@ class Brought:
     """When the first of its receipts was signed."""
     last: datetime
     """When the last of them was."""
-    series: Mapping[str, frozenset[str]]
-    """By item: the series of its locks. Empty if no receipt of the delivery names locks."""
+    series: frozenset[str]
+    """The series of its locks. Empty if no receipt of the delivery names locks."""
+    of_items: Mapping[str, frozenset[str]]
+    """By item: the series of its locks; empty if there is only one series, which then is that of all items."""
 
     def __str__(self) -> str:
         return f"delivery {self.sequence} of stream {self.stream!r}"
 
     def series_of(self, item: str) -> Collection[Series]:
         """The series of an item in this delivery."""
-        if not self.series:
-            return {(self.stream, None)}
-        return {(self.stream, name) for name in self.series.get(item, ())} or {(self.stream, None)}
+        names = self.of_items.get(item, frozenset()) if self.of_items else self.series
+        return {(self.stream, name) for name in names} or {(self.stream, None)}
 
     def every_series(self) -> Collection[Series]:
         """Every series that the delivery continues."""
-        names = {name for names in self.series.values() for name in names}
-        return [(self.stream, None), *((self.stream, name) for name in names)]
+        return [(self.stream, None), *((self.stream, name) for name in self.series)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,7 @@ class Past:
     _newest: dict[Series, list[int]] = field(default_factory=dict)
     """The deliveries of a series, in the order of their sequence."""
     _rolled: dict[Digest, datetime] = field(default_factory=dict)
+    _texts: dict[str, str] = field(default_factory=dict)
     pruned: dict[tuple[Place, Key], tuple[str, Digest, datetime]] = field(default_factory=dict)
     """What approved prune plans deleted: its digest, that of the plan, and when."""
     _named: dict[str, set[Key]] = field(default_factory=dict)
@@ -121,9 +122,9 @@ class Past:
             place = (part.url, part.form)
             spots, ats = self._spots.setdefault(place, {}), self._ats.setdefault(place, set())
             for line in part.items:
-                entry = Entry(
-                    number, line.digest, line.item, line.outcome not in NOT_BROUGHT, ours=line.signs is not None
-                )
+                # The same texts are in every receipt: each is kept once.
+                item, digest = (self._texts.setdefault(text, text) for text in (line.item, line.digest))
+                entry = Entry(number, digest, item, line.outcome not in NOT_BROUGHT, ours=line.signs is not None)
                 key = spot(part.form, line)
                 ats.add(key[0])
                 # What a registry keeps without a name is known by its digest: an earlier content of a tag.
@@ -135,15 +136,22 @@ class Past:
                         self._signed[place][key] = (number, line)
 
     def _with(self, entries: tuple[Entry, ...], new: Entry) -> tuple[Entry, ...]:
-        """Entries with a new one. Of one digest in the same series, the newest delivery's is enough."""
+        """Entries with a new one. Of one digest in the same series, the newest delivery's is enough.
+
+        What a delivery lists that was rolled back is kept apart: the earlier one may count again.
+        """
         kept = []
         for one in entries:
-            if (one.digest, one.item, self._series(one)) != (new.digest, new.item, self._series(new)):
+            if self._alike(one) != self._alike(new):
                 kept.append(one)
                 continue
             first, second = (one, new) if self._sequence(one) <= self._sequence(new) else (new, one)
             new = replace(second, brought=first.brought or second.brought)
         return (*kept, new)
+
+    def _alike(self, entry: Entry) -> tuple[object, ...]:
+        rolled = entry.delivery if self.deliveries[entry.delivery].digest in self._rolled else None
+        return entry.digest, entry.item, self._series(entry), rolled
 
     def _series(self, entry: Entry) -> Collection[Series]:
         return self.deliveries[entry.delivery].series_of(entry.item)
@@ -152,19 +160,22 @@ class Past:
         return self.deliveries[entry.delivery].sequence
 
     def _number(self, subject: Digest, signed_at: datetime, receipt: Receipt) -> int:
-        series: dict[str, set[str]] = {}
-        for lock in receipt.locks:
-            for item in lock.items:
-                series.setdefault(item, set()).add(series_name(lock.name))
+        every = frozenset(series_name(lock.name) for lock in receipt.locks)
+        of_items: dict[str, frozenset[str]] = {}
+        if len(every) > 1:
+            shared: dict[frozenset[str], frozenset[str]] = {}
+            for lock in receipt.locks:
+                for item in lock.items:
+                    names = of_items.get(item, frozenset()) | {series_name(lock.name)}
+                    of_items[item] = shared.setdefault(names, names)
         number = self._numbers.setdefault(subject, len(self.deliveries))
-        fixed = {item: frozenset(names) for item, names in series.items()}
-        made = Brought(subject, receipt.stream, receipt.sequence, signed_at, signed_at, fixed)
+        made = Brought(subject, receipt.stream, receipt.sequence, signed_at, signed_at, every, of_items)
         if number == len(self.deliveries):
             self.deliveries.append(made)
-        else:
-            before = self.deliveries[number]
-            at, last = min(before.at, signed_at), max(before.last, signed_at)
-            self.deliveries[number] = replace(made, at=at, last=last, series=before.series or made.series)
+            return number
+        before = self.deliveries[number]
+        known = before if before.series else made
+        self.deliveries[number] = replace(known, at=min(before.at, signed_at), last=max(before.last, signed_at))
         return number
 
     def add_prune(self, one: Statement) -> None:
@@ -176,7 +187,7 @@ class Past:
                     self.pruned[place, (line.at, line.name or line.digest)] = line.digest, one.subject, one.signed_at
 
     def roll_back(self, subject: Digest, at: datetime) -> None:
-        """Adds a rollback of a delivery."""
+        """Adds a rollback of a delivery. Add all of them before the receipts."""
         self._rolled[subject] = max(at, self._rolled.get(subject, at))
 
     def rolled_back(self, one: Brought) -> datetime | None:
@@ -260,7 +271,7 @@ def past(folder: Path, trust: Trust | None, now: datetime, state: Callable[[], A
     a signature. The caller may add receipts from elsewhere, and closes it. Raises `StoreError`.
     """
     made = Past()
-    for path in (*receipts.all_of(folder), *receipts.all_rollbacks(folder)):
+    for path in (*receipts.all_rollbacks(folder), *receipts.all_of(folder)):
         try:
             found = _unverified(path) if trust is None else receipts.read(path, trust, now, state, KINDS).statement
         except (TrustError, InputError):

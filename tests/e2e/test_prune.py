@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.base.progress import Silent
+from airgap.jobs.prune import PruneOptions, prune
 from tests.parts import images
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.git_sources import Work
 from tests.worlds.officer import approve, with_officer
 from tests.worlds.row import Row
 from tests.worlds.site import GAP
+from tests.worlds.surroundings import quiet
 
 KEY = ("--key", "sovereign.key")
 PROPOSE = ("prune", *GAP, "--dry-run", "--plan", "prune.json")
@@ -192,3 +196,31 @@ def test_each_mistake_has_its_own_answer(row: Row) -> None:
         assert row.site.run(*line, expect=2)["code"] == code
     told = run_airgap(("prune", *GAP, "--dry-run"), row.folder, PASSWORD).out
     assert "nothing to delete" in told
+
+
+class Interrupting(Silent):
+    """A progress that is Ctrl-C after the first thing."""
+
+    def done(self, name: str, outcome: str) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_signs_what_was_done_and_the_same_plan_continues(row: Row) -> None:
+    row.take(row.deliver(1, {f"demo.local/old{number}:v1": "v1" for number in range(3)} | {"demo.local/app:v1": "v1"}))
+    row.take(row.deliver(2, {"demo.local/app:v1": "v1"}))
+    row.site.run(*PROPOSE)
+    approve(row)
+    folder = row.folder
+    key = str(folder / "sovereign.key")
+    options = PruneOptions(folder / "sovereign.yaml", folder / "trust.yaml", folder / "prune.json", key=key)
+    password = (folder / "password").read_bytes().strip()
+    surroundings = replace(quiet(folder), progress=Interrupting, password=lambda _asked: password)
+    with pytest.raises(KeyboardInterrupt):
+        prune(options, surroundings)
+    [statement] = (folder / "state/statements").glob("prune-*.sigstore.json")
+    lines = row.site.run("show", str(statement))["lines"]
+    assert sorted(one["outcome"] for one in lines) == ["deleted", "not-reached", "not-reached"]
+    row.site.run("log", "verify", *GAP)
+    done = row.site.run(*CARRY_OUT)
+    assert sorted(ends(done).values()) == ["absent", "deleted", "deleted"]
+    assert "an interrupted run" in next(one["reason"] for one in done["lines"] if one["outcome"] == "absent")

@@ -1,0 +1,48 @@
+"""Statements about what is inside, as this version and earlier ones wrote them: read, and written again alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airgap.content.finding import State
+from airgap.statements.audited import Audit
+from airgap.statements.predicates import Receipt
+from airgap.statements.prune_plan import PrunePlan
+from airgap.statements.statement import Statement
+
+FOLDER = Path(__file__).parents[1] / "golden" / "statements"
+
+
+def read(name: str) -> Statement:
+    return Statement.parse((FOLDER / f"{name}.json").read_bytes().rstrip(b"\n"), name)
+
+
+@pytest.mark.parametrize("name", ["audit", "audit-earlier", "receipt", "receipt-earlier", "prune"])
+def test_a_statement_is_read_and_written_again_alike(name: str) -> None:
+    found = read(name)
+    again = Statement.of(found.subject, found.body, signed_at=found.signed_at, log_head=found.log_head, role=found.role)
+    assert again.payload == found.payload
+
+
+def test_what_earlier_versions_left_out_is_not_there() -> None:
+    audit, receipt = read("audit-earlier").body, read("receipt-earlier").body
+    assert isinstance(audit, Audit)
+    assert isinstance(receipt, Receipt)
+    assert (audit.inside, receipt.locks) == (None, ())
+
+
+def test_what_is_inside_is_read() -> None:
+    audit = read("audit").body
+    assert isinstance(audit, Audit)
+    assert audit.inside is not None
+    assert (audit.inside.listed, audit.inside.declared, audit.inside.others) == ("all", 12, 4)
+    assert [one.state for one in (*audit.inside.removed, *audit.inside.superseded)] == [State.REMOVED, State.SUPERSEDED]
+
+
+def test_a_prune_plan_has_one_spelling() -> None:
+    data = (FOLDER / "prune-plan.json").read_bytes()
+    plan = PrunePlan.decode(data, "plan")
+    assert plan.encode() == data
+    assert [one.state for one in plan.lines] == ["removed", "extra"]
