@@ -15,6 +15,7 @@ from airgap.report.trust import described_root, described_trust
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
 from airgap.signatures.roots.trust_root import TrustRoot
+from airgap.statements.approval import Approvable
 from airgap.statements.prune_plan import EXTRA, PrunePlan
 
 MAX_LINES = 2000
@@ -40,7 +41,8 @@ def described(seen: Seen) -> tuple[dict[str, Any], list[str]]:
 
 def _head(seen: Seen) -> Iterable[str]:
     of_what = " of AIRGAP.json" if isinstance(seen.thing, UnpackedDelivery) else ""
-    yield f"{seen.path} is {seen.approves}"
+    restores = seen.approves.kind is Approvable.RESTORE
+    yield f"{seen.path}: {seen.approves}" if restores else f"{seen.path} is {seen.approves}"
     yield f"  {seen.digest}, {seen.size} bytes{of_what}"
 
 

@@ -116,8 +116,7 @@ def _approval(body: Approval) -> Iterable[str]:
     if approves is None:
         yield "  of      a lock or a delivery: an earlier version wrote it"
         return
-    number = f" {approves.sequence} of stream {approves.stream!r}" if approves.stream else ""
-    yield f"  of      {approves.kind.words}{number}" + (f" for {approves.sovereign}" if approves.sovereign else "")
+    yield f"  of      {approves}"
 
 
 def _plain(body: Predicate) -> Iterable[str]:
