@@ -128,8 +128,9 @@ class HarborApi:
         self._listed([self._described(name) for name in sorted(names) if not wanted or wanted in name])
 
     def _project(self, name: str, rest: list[str]) -> None:
-        self._signed_in()
         project = self._harbor.projects.get(name)
+        if project is None:
+            self._signed_in()
         if project is None and self._user in self._harbor.admins:
             self._refuse(404, "NOT_FOUND", f"project {name} not found")
         if project is None:
@@ -219,6 +220,7 @@ class HarborApi:
 
     def _need(self, project: str, action: str) -> None:
         if not self._may(project, action):
+            self._signed_in()  # anonymous people may read what is public
             self._refuse(403, "FORBIDDEN", "forbidden")
 
     def _refuse(self, status: int, code: str, message: str) -> None:

@@ -73,20 +73,27 @@ class RegistryContents:
     def _in_harbor(self, known: Collection[str]) -> Iterator[Inside]:
         for project in dict.fromkeys(place.partition("/")[0] for place in self.places):
             try:
-                # Of a project that is not there, Harbor says only that this account may not list it.
-                there = self.client.harbor.has_project(project)
-                artifacts = self.client.harbor.artifacts(project) if there else []
+                artifacts = self.client.harbor.artifacts(project)
             except NotFoundError:
                 continue
             except UnreachableError:
                 raise
             except AirgapError as error:
+                if self._is_gone(project):
+                    continue
                 yield Inside(project, problem=error.with_where("what is in the project cannot be listed"))
                 yield from self._listed(sorted(at for at in known if is_below(at, [project])))
                 continue
             for one in artifacts:
                 if is_below(one.repository, self.places):
                     yield from _artifact(one)
+
+    def _is_gone(self, project: str) -> bool:
+        """True if the project does not exist. Harbor says then only that this account may not list it."""
+        try:
+            return not self.client.harbor.has_project(project)
+        except AirgapError:
+            return False
 
     def _listed(self, repositories: Iterable[str]) -> Iterator[Inside]:
         every = iter(repositories)
