@@ -250,9 +250,11 @@ def raise_all(errors: list[AirgapError]) -> None:
 
 def _cause(error: AirgapError) -> object:
     """What is equal for two errors with the same cause."""
-    root: AirgapError = error
-    while isinstance(root.__cause__, AirgapError):
+    root, seen = error, {id(error)}
+    # `raise error from error` makes a circle.
+    while isinstance(root.__cause__, AirgapError) and id(root.__cause__) not in seen:
         root = root.__cause__
+        seen.add(id(root))
     return str(root.what) if isinstance(root, UnreachableError) else id(error)
 
 
