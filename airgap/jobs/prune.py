@@ -28,6 +28,7 @@ from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of
 from airgap.resources.load import load_sovereign, load_trust
 from airgap.resources.patterns import name_matches
+from airgap.resources.policy_names import declared_complaint
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE
 from airgap.statements.prune import Prune, Pruned
@@ -96,6 +97,7 @@ def prune(options: PruneOptions, surroundings: Surroundings) -> PruneResult:
 
 def _propose(options: PruneOptions, site: Site) -> PruneResult:
     """1. Read what receipts say, and the locks. 2. List everything inside. 3. Write the plan, if there is one."""
+    _check_patterns((*options.only, *options.extra))
     out = None if options.plan is None else ResultFile(options.plan, "--plan", "a prune plan", own=site.state)
     if out is not None:
         out.check()
@@ -124,6 +126,13 @@ def _propose(options: PruneOptions, site: Site) -> PruneResult:
     if out is not None and lines:
         out.write(result.plan.encode())
     return result
+
+
+def _check_patterns(patterns: Sequence[str]) -> None:
+    for pattern in patterns:
+        complaint = declared_complaint(pattern)
+        if complaint:
+            raise InputError("bad-pattern", complaint, "see `declared` in `airgap help resources`")
 
 
 def _kept(items: Sequence[object], destinations: Destinations) -> Mapping[Place, set[Key]]:

@@ -68,7 +68,7 @@ def _content(seen: Seen) -> tuple[dict[str, Any], Iterable[str]]:
 
 def _prune_lines(plan: PrunePlan) -> Iterable[str]:
     extra = sum(line.state == EXTRA for line in plan.lines)
-    yield f"  deletes {len(plan.lines)} things inside {plan.sovereign!r}, {extra} of which no delivery brought"
+    yield f"  deletes  {len(plan.lines)} inside {plan.sovereign!r}; of these, no delivery brought {extra}"
     yield f"  created  {utc_text(plan.created)}, expires {utc_text(plan.expires)}"
     for line in plan.lines:
         yield f"  {line.state:<7} {line.destination} {line.at} {line.name}  {line.digest}"

@@ -48,6 +48,9 @@ def test_everything_admitted_is_signed_once_in_a_side_repository(start: Start, r
     audited = inside.site.run("audit", *GAP, "--receipt", "receipt.json", expect=3 if registry == "harbor" else 0)
     unlisted = {"hub", "airgap"} if registry == "harbor" else set()
     assert {one["at"] for one in audited["findings"] if one["state"] != "good"} == unlisted
+    # So does an audit by the lock, which is of upstream's things alone; and the signatures are nobody else's.
+    by_lock = inside.site.run("audit", *GAP, "--lock", "r.lock.json", expect=3 if registry == "harbor" else 0)
+    assert by_lock["findings"] == audited["findings"]
 
 
 def test_signatures_that_are_gone_are_missed_and_made_again(start: Start) -> None:

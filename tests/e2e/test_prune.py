@@ -192,6 +192,8 @@ def test_each_mistake_has_its_own_answer(row: Row) -> None:
         (("prune", *GAP, "--plan", "r1.lock.json"), "bad-plan"),
         (("prune", *GAP, "--dry-run", "--plan", "trust.yaml"), "other-file"),
         (("prune", *GAP, "--dry-run", "--lock", "trust.yaml"), "bad-lock"),
+        (("prune", *GAP, "--dry-run", "--only", "**"), "bad-pattern"),
+        (("prune", *GAP, "--dry-run", "--extra", "https://harbor.example/x"), "bad-pattern"),
     ):
         assert row.site.run(*line, expect=2)["code"] == code
     told = run_airgap(("prune", *GAP, "--dry-run"), row.folder, PASSWORD).out

@@ -105,7 +105,7 @@ def _summary(result: Audited) -> list[str]:
     if result.others:
         lines.append(f"{count(result.others, 'name')} of other deliveries inside, not compared: audit their receipts")
     if later:
-        lines.append(f"{count(later, 'name')} moved by later deliveries")
+        lines.append(f"{count(later, 'name')} moved by later deliveries, rolled back or pruned")
     if left:
         told = "" if result.strict else "; --strict exits 3 for that"
         lines.append(f"{count(left, 'name')} removed from the locks, and still inside: see `airgap prune`{told}")

@@ -115,7 +115,9 @@ def _proposed(result: PruneResult, options: PruneOptions) -> list[str]:
             "lock that counts"
         )
     if not plan.lines:
-        return [*lines, "nothing to delete: everything that deliveries brought is in the newest locks"]
+        patterns = options.only or options.extra
+        why = "nothing matches" if patterns else "everything that deliveries brought is in the newest locks"
+        return [*lines, f"nothing to delete: {why}"]
     lines.append(f"dry run, nothing was deleted: {count(len(plan.lines), 'thing')} would be")
     if options.plan is None:
         return [*lines, "  next: write the plan with --plan FILE, and have it approved"]
