@@ -134,6 +134,7 @@ def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
             [seen.path],
             replace(trust, require=require),
             state,
+            judges=True,  # who signs sees the findings, and an import looks for their waivers
             sovereign=trust.sovereign,
             now=now,
             restore=restore,

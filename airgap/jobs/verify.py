@@ -56,7 +56,7 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     over, `EndedKeyError` for a key whose time is), `IntegrityError` (`not-as-locked`, …).
     """
     # 1.
-    opened = open_verified(options.delivery, options.trust, options.at, surroundings)
+    opened = open_verified(options.delivery, options.trust, options.at, surroundings, judges=True)
     # 2.
     if options.index_only:
         return Verified(opened, ())
@@ -69,9 +69,16 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
 
 
 def open_verified(
-    delivery: Sequence[Path], trust_file: Path, at: datetime | None, surroundings: Surroundings
+    delivery: Sequence[Path],
+    trust_file: Path,
+    at: datetime | None,
+    surroundings: Surroundings,
+    *,
+    judges: bool = False,
 ) -> Opened:
     """Accepts a delivery by a Trust resource alone, as of `at` or now. Reads no volume, and writes nothing.
+
+    `judges` is as in `Acceptance`: the caller says what no waiver accepts.
 
     Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is over, `EndedKeyError` for a key whose
     time is), `IntegrityError`.
@@ -81,7 +88,8 @@ def open_verified(
         raise InputError("usage", f"--at {utc_text(at)} is in the future", "give a time in the past")
     trust = load_trust(trust_file)
     try:
-        opened = accept(delivery, trust, AcceptedState(trust.sovereign), sovereign=trust.sovereign, now=at or now)
+        state = AcceptedState(trust.sovereign)
+        opened = accept(delivery, trust, state, sovereign=trust.sovereign, now=at or now, judges=judges)
     except (ExpiredError, EndedKeyError) as error:
         hint = f"{error.hint}; for a delivery from an archive that was accepted in time, pass --at TIME"
         raise error.with_hint(hint) from error

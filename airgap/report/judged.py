@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from airgap.acceptance.locks import read_waiver
@@ -12,7 +13,7 @@ from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.bundling.evidence import WAIVERS, root_names
 from airgap.content.lock import Lock
-from airgap.content.lock_finding import LockFinding, finding_lines, findings_json
+from airgap.content.lock_finding import CHECK, LockFinding, finding_lines, findings_json
 from airgap.delivery.index import Index
 from airgap.delivery.read import Media
 from airgap.report.verdict import finding_answers, passed, passed_lines, refused, refused_lines
@@ -35,6 +36,11 @@ class Judged:
     """Trust roots, by name."""
     findings: tuple[LockFinding, ...] = ()
     """What the locks lack of their requests."""
+
+    def unwaived(self, created: datetime) -> list[LockFinding]:
+        """The findings that no waiver accepts which was valid at `created`: a Sovereign refuses the delivery."""
+        valid = [one for one in self.waivers if not one.expired(created)]
+        return [one for one in self.findings if not any(waiver.covers(CHECK, one.digest) for waiver in valid)]
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""

@@ -77,6 +77,40 @@ def test_what_is_gone_needs_a_waiver_and_is_shown_by_every_step(site: Site) -> N
     assert receipt["findings"] == [{key: one[key] for key in ("item", "code", "detail")} for one in found]
 
 
+def test_a_station_judges_findings_and_its_waiver_goes_on(site: Site) -> None:
+    site.run("keys", "generate", "station")
+    trust = (site.folder / "trust.yaml").read_text()
+    station = OFFICER.replace("officer", "station").replace("security-station", "station")
+    site.write("trust.yaml", trust.replace("  require:", station).replace("[pull,", "[pull, verdict,"))
+    site.write("dmz.yaml", trust.replace("sovereign: bank", "sovereign: dmz"))
+    rule = "{approver: officer, reason: tests, local: true, expires: 2036-01-01T00:00:00Z}"
+    spec = f'spec:\n  rules:\n  - match: ["**"]\n    digestOnly: {rule}\n'
+    site.write("policy.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: p}}\n{spec}")
+    found = site.run("lock", "r.request.yaml", "--partial")["findings"]
+    site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    site.run(*CUT[:-3], "--for", "dmz", "--to", "leg", "--unscanned")
+    # A Sovereign would refuse it; the station takes it, and judges.
+    assert site.run("verify", "leg", "--trust", "dmz.yaml", expect=3)["outcome"] == "fail"
+    assert site.run("sign", "leg", "--key", "officer.key", "--trust", "dmz.yaml", "--dry-run")
+    taken = site.run("import", "leg", "--store", "dmz", "--trust", "dmz.yaml")
+    assert taken["findings"] == found
+    [lock] = taken["locks"]
+    scan = ("scan", lock, "--store", "dmz", "--policy", "policy.yaml", "--key", "station.key", *CHECKED)
+    [judged] = site.run(*scan, expect=3)["locks"]
+    assert (judged["outcome"], [one["outcome"] for one in judged["findings"]]) == ("fail", ["fail", "fail"])
+    cut = ("bundle", lock, "--store", "dmz", "--key", "station.key", "--role", "station", "--for", "bank", "--to")
+    assert site.run(*cut, "media", expect=3)["code"] == "verdict-failed"
+    named = ", ".join(f"'{one['digest']}'" for one in found)
+    spec = f"{{digests: [{named}], checks: [finding], approver: A, reason: gone, expires: 2035-01-01T00:00:00Z}}"
+    site.write("w.yaml", f"{HEAD}kind: Waiver\nmetadata: {{name: w}}\nspec: {spec}\n")
+    site.run("sign", "w.yaml", "--key", "officer.key", "--role", "security-officer")
+    [judged] = site.run(*scan, "--waiver", "w.yaml")["locks"]
+    assert (judged["outcome"], len(judged["waivers"])) == ("pass", 1)
+    site.run(*cut, "media")
+    assert site.run("verify", "media", *CHECKED)["outcome"] == "pass"
+    assert site.run("import", "media", *GAP, "--key", "sovereign.key")["findings"] == found
+
+
 def test_when_nothing_is_there_the_mistakes_are_shown_instead(site: Site) -> None:
     text = (site.folder / "r.request.yaml").read_text().replace("oci:made:v1", "oci:made:v2")
     site.write("r.request.yaml", text)

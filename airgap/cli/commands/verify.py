@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     opened = found.opened
     journey = opened.index.journey
     said = judged(opened.media, opened.index, [one.statement for one in opened.admitted.statements])
+    lacking = said.unwaived(journey.created)
     document = {
         "delivery": journey.id,
         "digest": str(opened.media.digest),
@@ -64,10 +65,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "signedBy": [{"key": v.key.name, "role": v.role, "kind": v.statement.kind} for v in opened.admitted.statements],
         "judged": said.as_dict(),
         "files": [{"name": one.name, "state": one.state, "detail": one.detail} for one in found.files],
-        "outcome": "fail" if found.bad else "pass",
+        "outcome": "fail" if found.bad or lacking else "pass",
     }
-    context.result(document, _text(found, said.lines(), index_only=options.index_only))
-    return exits.TRUST if found.bad else exits.DONE
+    lines = _text(found, said.lines(), index_only=options.index_only)
+    if lacking:
+        lines.append(
+            f"not waived: {count(len(lacking), 'finding')}; a Sovereign refuses this delivery, and only the station "
+            "that will scan it lets it in (airgap import --store)"
+        )
+    context.result(document, lines)
+    return exits.TRUST if found.bad else exits.NO if lacking else exits.DONE
 
 
 def _text(found: Verified, judged: list[str], *, index_only: bool) -> list[str]:
