@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from airgap.base.digest import Digest
+from airgap.destinations.graph import GraphDestination
 from tests.parts import need
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.git_sources import Work
@@ -211,3 +212,29 @@ def test_the_history_of_a_row_of_deliveries(row: Row) -> None:
         text = run_airgap(["show", str(path)], row.folder, PASSWORD).out
         assert "{" not in text, text
         assert "statement about sha256:" in text
+
+
+def test_the_newest_first_and_again_after_an_interruption(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, tags in ((1, ("a",)), (2, ("a",)), (3, ("a", "b"))):
+        made = row.layout.image({"a": str(min(number, 2)).encode()})
+        for tag in tags:
+            row.layout.tag(tag, made)
+        row.take(row.deliver(number, {f"demo.local/app:{tag}": tag for tag in tags}))
+    # The third delivery has the same content as the second: it goes first, and lets go of the name.
+    refused = row.site.run(*BACK, *KEY, expect=3)
+    assert refused["stopped"]
+    third = row.site.run("rollback", "media3.receipt", *GAP, *KEY)
+    assert outcomes(third) == {"b": "stays"}
+    with monkeypatch.context() as patch:
+        patch.setattr(GraphDestination, "move_back", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            row.site.run(*BACK, *KEY)
+    assert outcomes(row.take("media3")) == {"a": "present", "b": "present"}  # nothing was moved yet
+    assert outcomes(row.site.run(*BACK, *KEY)) == {"a": "written"}
+    assert row.audit("media2") == []
+    assert outcomes(row.take("media3", expect=3))["a"] == "refused"
+    row.site.run("log", "verify", *GAP)
+
+
+def _interrupt(*_arguments: object) -> None:
+    raise KeyboardInterrupt
