@@ -23,7 +23,6 @@ from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import authenticate, key_ring
 from airgap.station import receipts
-from airgap.station.files import STATEMENTS, SUFFIX
 
 SIGNED = ("delivery", "approval")
 """The kinds of statements about a delivery that others make, in the order in which they are told."""
@@ -161,7 +160,7 @@ def _accepted(site: Site, options: HistoryOptions) -> AcceptedState:
 
 
 def _kept(site: Site, trust: Trust | None, surroundings: Surroundings) -> list[Found]:
-    paths = [*receipts.all_of(site.state), *sorted((site.state / STATEMENTS).glob(f"{Rollback.kind}-*{SUFFIX}"))]
+    paths = [*receipts.all_of(site.state), *receipts.all_rollbacks(site.state)]
     found = []
     for path in paths:
         try:

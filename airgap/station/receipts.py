@@ -35,7 +35,12 @@ def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
     """Keeps a receipt in the state folder, besides those of earlier runs of the same import. Returns its path."""
     folder = state / FOLDER
     make_folder(folder, 0o700)
-    return keep(folder, f"{quote(stream, safe='')}-{sequence:06d}", data)
+    return keep(folder, _stem(stream, sequence), data)
+
+
+def _stem(stream: str, sequence: int) -> str:
+    """How the file names of a delivery's receipts begin."""
+    return f"{quote(stream, safe='')}-{sequence:06d}"
 
 
 def all_of(state: Path) -> list[Path]:
@@ -91,6 +96,15 @@ Kept = list[tuple[Path, VerifiedStatement]]
 def believed(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Kept:
     """The receipts in a state folder that are trusted."""
     return _trusted(all_of(folder), trust, now, state, Receipt.kind)
+
+
+def of_delivery(
+    folder: Path, stream: str, sequence: int, trust: Trust, now: datetime, state: Callable[[], AcceptedState]
+) -> Kept:
+    """The receipts of one delivery that are trusted. Reads those alone: there is one for each import of all times."""
+    with disk_errors(folder):
+        paths = sorted((folder / FOLDER).glob(f"{_stem(stream, sequence)}.*"))
+    return _trusted([path for path in paths if path.name.endswith(SUFFIX)], trust, now, state, Receipt.kind)
 
 
 def rollbacks(folder: Path, trust: Trust, now: datetime, state: Callable[[], AcceptedState]) -> Kept:

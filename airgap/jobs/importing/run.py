@@ -163,7 +163,10 @@ def run_import(
 
 def _kept(done: Imported, ledger: Ledger, station: Signatory) -> receipts.Kept:
     """The receipts of earlier runs that are trusted, from the oldest to the newest."""
-    every = receipts.believed(ledger.records.folder, ledger.trust, station.clock(), ledger.file.load)
+    state, journey = ledger.records.folder, done.opened.index.journey
+    every = receipts.of_delivery(
+        state, journey.stream, journey.sequence, ledger.trust, station.clock(), ledger.file.load
+    )
     return [one for one in every if one[1].statement.subject == done.opened.media.digest]
 
 
