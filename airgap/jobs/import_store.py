@@ -15,7 +15,7 @@ from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, locked
-from airgap.base.errors import AbsentError, AirgapError
+from airgap.base.errors import AbsentError, AirgapError, StoreError
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
 from airgap.content.copy import Copied, Copy, copy_graph
@@ -219,6 +219,7 @@ def take(
     refused = {change.name for change in taken.kept}
     layout.publish({name: place for name, (_, place) in _names(roots).items() if name not in refused})
     done = [replace(change, outcome=ChangeOutcome.WRITTEN) for change in plan if change.name not in refused]
+    _check_names(done, layout)
     names.settle(delivery, ((STORE, change) for change in done))
     for item in taken.items:
         progress.done(item.name, "pass")
@@ -227,6 +228,15 @@ def take(
 
 def _names(roots: Sequence[tuple[Item, Descriptor]]) -> dict[str, tuple[Item, Descriptor]]:
     return {name: (item, place) for item, root in roots for name, place in store_names(item, root).items()}
+
+
+def _check_names(done: Sequence[Change], layout: Layout) -> None:
+    """Reads names back. Raises `StoreError` (`read-back`)."""
+    for change in done:
+        held = layout.find(change.name)
+        if held is None or str(held.digest) != change.digest:
+            what = f"{change.name}: got {held.digest if held else 'nothing'} after writing it, expected {change.digest}"
+            raise StoreError("read-back", what, "find out which program writes this store, then import again")
 
 
 def _planned(opened: Opened, layout: Layout, written: Written, ledger: Ledger) -> list[Change]:
