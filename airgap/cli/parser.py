@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from airgap.base.errors import InputError
+from airgap.base.shipped import shipped
 from airgap.base.times import utc_time
 from airgap.cli.output import write
 
@@ -209,6 +210,12 @@ def _behind(flag: str) -> str:
     return f"write flags after the command: airgap COMMAND … {flag}"
 
 
+def _more(name: str) -> str:
+    """Where the runbook of a command is, if it has one."""
+    there = shipped("docs", "runbooks", f"{name}.md").is_file()
+    return f"\n\nmore: airgap help runbooks/{name}" if there else ""
+
+
 def command(
     subparsers: Any,
     name: str,
@@ -223,7 +230,7 @@ def command(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
-        epilog="examples:\n" + "\n".join("  " + line for line in examples.strip().splitlines()),
+        epilog="examples:\n" + "\n".join("  " + line for line in examples.strip().splitlines()) + _more(name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -42,8 +42,10 @@ def lock(site: Site, spec: str, name: str = "r") -> str:
 
 
 def pulled(site: Site) -> dict[str, Any]:
-    """The items of the only pull statement in the store."""
-    [path] = (site.folder / "store/airgap/statements").glob("pull-*")
+    """The items of the newest pull statement in the store."""
+    [path, *_] = sorted(
+        (site.folder / "store/airgap/statements").glob("pull-*.sigstore.json"), key=lambda one: len(one.name)
+    )
     payload = json.loads(path.read_bytes())["dsseEnvelope"]["payload"]
     items = json.loads(base64.b64decode(payload))["predicate"]["items"]
     assert isinstance(items, dict)

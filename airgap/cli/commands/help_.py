@@ -42,22 +42,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         parser = root
         for word in words:
             parser = parser.child(word)
-        text = parser.format_help() + _more(words)
+        text = parser.format_help()
         context.result({"command": parser.prog, "help": text}, Lines(text))
     elif words == ["topics"]:
         _list(context)
     else:
         _show(" ".join(words), root.commands(), context)
     return exits.DONE
-
-
-def _more(words: list[str]) -> str:
-    from airgap.cli.manual import topics
-
-    if not words:
-        return ""
-    name = f"runbooks/{words[0]}"
-    return f"\nmore: airgap help {name}\n" if any(one.name == name for one in topics()) else ""
 
 
 def _list(context: Context) -> None:

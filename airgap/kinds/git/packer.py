@@ -93,7 +93,9 @@ class GitPacker:
         where = request.where or f"git {request.name!r}"
         if request.lost_lfs and not partial:
             raise WrongItemError(
-                "lfs-left-out", f"{where}: {len(request.lost_lfs)} LFS objects are left out as lost (lostLFS)"
+                "lfs-left-out",
+                f"{where}: lostLFS leaves out {len(request.lost_lfs)} LFS objects of the repository",
+                "add --partial: they become findings of the lock, which a waiver has to accept; or remove lostLFS",
             )
         remote = self._remote(request.url, where)
         present, head, _ = list_refs(self._git, remote)
