@@ -15,6 +15,8 @@ import pytest
 
 from airgap.base.errors import InputError
 from airgap.cli.app import build
+from airgap.jobs.extracting.target import check_staged, write_file
+from airgap.store.memory import Memory
 from tests.parts.containerd import Containerd
 from tests.parts.fixtures import scratch
 from tests.parts.need import run
@@ -22,7 +24,7 @@ from tests.parts.system import NetworkNamespace
 from tests.worlds.commands import run_airgap
 from tests.worlds.git_sources import git
 from tests.worlds.no_route import Inside
-from tests.worlds.site import CHECKED, Site, checked
+from tests.worlds.site import CHECKED, HEAD, Site, checked
 from tests.worlds.things import (
     APP,
     CHART,
@@ -158,6 +160,53 @@ def test_the_seed_phase_in_one_run(things: Site, tmp_path: Path, stack: ExitStac
         index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]
     assert index["manifests"][0]["mediaType"].endswith("manifest.v1+json")
     assert things.run(*line, expect=2)["code"] == "not-empty"
+
+
+def test_files_with_names_of_hidden_files(tmp_path: Path) -> None:
+    """An item may have a file under any name that a program could choose while it writes."""
+    site = Site(tmp_path)
+    (tmp_path / "model").mkdir()
+    names = ["config.json", ".config.json.partial", "w.safetensors"]
+    for name in names:
+        (tmp_path / "model" / name).write_text(name)
+    (tmp_path / "one").write_bytes(b"one")
+    (tmp_path / "two").write_bytes(b"two")
+    paths = {"bin/.k3s.partial": b"one", "bin/k3s": b"two", "acme": b"one"}
+    files = "".join(
+        f"  - {{file: {data.decode()}, path: {path}, phase: seed, sha256: {hashlib.sha256(data).hexdigest()}}}\n"
+        for path, data in paths.items()
+    )
+    models = "  models:\n  - {directory: model, name: acme/tiny}\n"
+    site.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n{models}  files:\n{files}")
+    site.run("lock", "r.request.yaml")
+    site.run("pull", "r.lock.json", "--store", "store")
+    site.run("extract", "store", "acme/tiny", "--to", "tiny")
+    assert {path.name: path.read_text() for path in (tmp_path / "tiny").iterdir()} == {name: name for name in names}
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/.other.partial").write_text("mine")
+    site.run("extract", "store", *paths, "--to", "bin")
+    assert sorted(os.listdir(tmp_path / "bin")) == [".k3s.partial", ".other.partial", "acme", "k3s"]
+    assert (tmp_path / "bin/.k3s.partial").read_bytes() == b"one"
+    seed = ("extract", "store", "--lock", "r.lock.json", "--phase", "seed")
+    site.run(*seed, "--to", "seed")
+    assert (tmp_path / "seed/files/bin/.k3s.partial").read_bytes() == b"one"
+    # The model would be in a folder that has the name of a file.
+    assert site.run(*seed, "acme/tiny", "--to", "more", expect=2)["code"] == "key-conflict"
+
+
+def test_a_disk_that_takes_two_names_for_one(tmp_path: Path) -> None:
+    blob = Memory("here").add("", b"new")
+    (tmp_path / "README").write_bytes(b"there")
+    with pytest.raises(InputError, match="takes two names for one"):
+        write_file(Memory("here"), blob, tmp_path / "README")
+    assert (tmp_path / "README").read_bytes() == b"there"
+
+
+def test_the_current_folder_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for to in (Path(), tmp_path):
+        with pytest.raises(InputError, match="would take the place of this one"):
+            check_staged(to)
 
 
 def test_names_may_stand_behind_options(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def write_repository(refs: Refs, to: Path, progress: Progress, *, bare: bool) ->
             made.rmdir()  # git makes it
         repository.create(object_format(refs.refs.values()))
         _unpack(refs, repository, work / "bundle", progress)
-        for layer in refs.lfs:
+        for layer in {layer.digest: layer for layer in refs.lfs}.values():
             path = object_path(folder, layer.digest.hex)
             make_folder(path.parent)
             write_file(refs.source, layer, path)

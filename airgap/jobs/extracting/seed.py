@@ -15,6 +15,7 @@ from airgap.base.progress import Progress
 from airgap.content.forms import Refs, Tree
 from airgap.content.graph import Descriptor
 from airgap.delivery.plan import Plan
+from airgap.destinations.trees.keys import folders
 from airgap.jobs.extracting.images import Image, plan_archive, prepare, write_archive
 from airgap.jobs.extracting.target import OutputFile, check_staged, staged, write_file
 from airgap.jobs.offer import Offered, Offering
@@ -57,7 +58,8 @@ class Seed:
 def plan_seed(offer: Offering, offered: Iterable[Offered], to: Path, platform: str) -> Seed:
     """Decides what is written where, and checks the place. Reads manifests only.
 
-    Raises `InputError` (`not-empty`, `no-image-name`, `no-seed-form`, `key-collision`), `StoreError` (`disk-full`).
+    Raises `InputError` (`not-empty`, `no-image-name`, `no-seed-form`, `key-collision`, `key-conflict`), `StoreError`
+    (`disk-full`).
     """
     check_staged(to)
     taken, parts = dict[str, str](), list[SeedPart]()
@@ -71,6 +73,11 @@ def plan_seed(offer: Offering, offered: Iterable[Offered], to: Path, platform: s
             if other != one.name:
                 what = f"{other!r} and {one.name!r} would both be {path}"
                 raise InputError("key-collision", what, "leave one of them out, or rename it in the request")
+    for path, name in taken.items():
+        for folder in folders(path):
+            if folder in taken:
+                what = f"{taken[folder]!r} would be {folder}, a file, and {name!r} would be in a folder of that name"
+                raise InputError("key-conflict", what, "leave one of them out, or rename it in the request")
     check_free(to, sum(part.size for part in parts) + 8192 * len(parts) + (1 << 20), "the seed phase")
     return Seed(to, tuple(parts), platform)
 

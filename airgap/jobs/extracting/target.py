@@ -56,10 +56,13 @@ def check_new_folder(to: Path) -> None:
 
 
 def check_staged(to: Path) -> None:
-    """As `check_new_folder`, for a folder that is `staged`: the top of a disk cannot be replaced by a new folder."""
+    """As `check_new_folder`, for a folder that is `staged`: a new one takes its place, which must be possible."""
     check_new_folder(to)
     if os.path.ismount(to):
         raise InputError("not-empty", f"{to} is the top of a disk", f"name a new folder in it, such as {to / 'out'}")
+    if to.name in ("", "..") or (to.is_dir() and to.samefile(".")):
+        what = f"--to {to}: a new folder would take the place of this one, and nothing would be in it from here"
+        raise InputError("bad-path", what, f"name a new folder, such as {to / 'out'}")
 
 
 def exists(to: Path) -> InputError:
@@ -68,9 +71,15 @@ def exists(to: Path) -> InputError:
 
 
 def write_file(source: Source, descriptor: Descriptor, path: Path) -> None:
-    """Writes a blob to a file, hashed on the way; it has its name only if it is right. Raises `IntegrityError`."""
-    partial = path.with_name(f".{path.name[:50]}.partial")
-    with replacing(path, partial=partial) as fd, verified(source.open(descriptor), descriptor) as stream:
+    """Writes a blob to a new file, hashed on the way; it has its name only if it is right.
+
+    Its hidden name is new each time: an item may have a file of any name, such as `.x.partial` next to `x`. Raises
+    `InputError` (`key-collision`) if the disk has the name, as one without upper and lower case may; `IntegrityError`.
+    """
+    if os.path.lexists(path):
+        what = f"{path} was written already: this disk takes two names for one, such as upper and lower case"
+        raise InputError("key-collision", what, "extract to a disk of Linux (ext4, xfs, btrfs)")
+    with replacing(path) as fd, verified(source.open(descriptor), descriptor) as stream:
         file = Filling(fd)
         while piece := stream.read(CHUNK):
             with disk_errors(path):
