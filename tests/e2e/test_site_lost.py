@@ -13,6 +13,7 @@ import requests
 
 from tests.parts import images
 from tests.worlds.clock import later
+from tests.worlds.effort import cases
 from tests.worlds.git_sources import Work, refs
 from tests.worlds.root_site import OFFICER
 from tests.worlds.row import KEY, Row
@@ -103,13 +104,13 @@ def test_any_order_of_the_safe_leads_to_the_newest_state(tmp_path: Path, place: 
         ("s1", "side", ("tool",)),
         ("m2", "main", ("app",)),
         ("s2", "side", ("tool", "app")),
-    ):
+    )[: 4 if place == "services" else 3]:
         safe.cut(name, stream, apps)
         safe.take(name)
     inside, accepted = safe.inside(), safe.accepted()
     assert len(inside) > 5
-    mixed = ["m2", "s1", "m1", "s2"]
-    for order in (safe.kept[::-1], mixed) if place == "services" else (mixed,):
+    orders = (safe.kept[::-1], ["m2", "s1", "m1", "s2"]) if place == "services" else (["m2", "m1", "s1"],)
+    for order in orders[: cases(1, 2)]:  # all orders: tests/property/test_restore_orders.py
         new_site()
         for name in order:
             done = safe.take(name, "--restore", expect=None)
