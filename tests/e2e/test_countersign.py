@@ -44,12 +44,10 @@ def test_everything_admitted_is_signed_once_in_a_side_repository(start: Start, r
     again = ours(inside.take())
     assert [line["outcome"] for line in again] == ["present"] * 3
     assert [line["digest"] for line in again] == [line["digest"] for line in first]
-    # It is in the receipt, so an audit knows of it. Without a login, Harbor does not list what else is in a project.
-    audited = inside.site.run("audit", *GAP, "--receipt", "receipt.json", expect=3 if registry == "harbor" else 0)
-    unlisted = {"hub", "airgap"} if registry == "harbor" else set()
-    assert {one["at"] for one in audited["findings"] if one["state"] != "good"} == unlisted
+    # It is in the receipt, so an audit knows of it. Anybody may list what anybody may read.
+    audited = inside.site.run("audit", *GAP, "--receipt", "receipt.json")
     # So does an audit by the lock, which is of upstream's things alone; and the signatures are nobody else's.
-    by_lock = inside.site.run("audit", *GAP, "--lock", "r.lock.json", expect=3 if registry == "harbor" else 0)
+    by_lock = inside.site.run("audit", *GAP, "--lock", "r.lock.json")
     assert by_lock["findings"] == audited["findings"]
 
 
