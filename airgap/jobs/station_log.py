@@ -17,7 +17,7 @@ from airgap.statements.log import LOST, LogLine, StationLog
 from airgap.statements.statement import article
 from airgap.station.accounts import Accounts
 from airgap.station.files import Records, store_records
-from airgap.station.log_heads import Heads, kept, read_heads
+from airgap.station.log_heads import Heads, interrupted, kept, read_heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,14 @@ def verify_log(options: LogOptions, surroundings: Surroundings) -> LogVerified:
         surroundings.note(f"note: {note}")
     if not log.path.exists() and not heads.named:
         raise _no_log(log)
-    accounts = Accounts(heads.read)
+    late = () if options.log is not None else read_heads(interrupted(log.path.parent), trust).read
+    accounts = Accounts((*heads.read, *late))
     lines = log.verify(heads.named, accounts.see)
     for one in accounts.unlogged:
+        where = heads.named.get(one.log_head, "a statement")
         raise IntegrityError(
             "statement-not-logged",
-            f"{log.path}: {heads.named[one.log_head]} names a line of the log that records something else",
+            f"{log.path}: {where} names a line of the log that records something else",
             "the statement was not made by this station as it is now: keep it and the log as evidence",
         )
     if options.log is not None:

@@ -82,8 +82,16 @@ class StationLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, *, time: datetime, actor: str, action: str, subjects: Sequence[Digest] = ()) -> Appended:
-        """Adds a line; it is durable on return.
+    def append(
+        self,
+        *,
+        time: datetime,
+        actor: str,
+        action: str,
+        subjects: Sequence[Digest] = (),
+        before: Callable[[Digest], None] = lambda _head: None,
+    ) -> Appended:
+        """Adds a line; it is durable on return. `before` is called with the head to be; if it fails, nothing is added.
 
         If the last line has no end, the machine stopped while writing it. Its digest was not given to anyone, so it is
         cut off, and a line of its own (`log-repaired`) records that. Raises `IntegrityError` (`log-damaged`) if the
@@ -101,6 +109,7 @@ class StationLog:
             if repaired is not None:
                 lines, head = _line(time, actor, REPAIR, [repaired], head)
             line, head = _line(time, actor, action, subjects, head)
+            before(head)
             file.truncate(size)
             file.seek(size)
             file.write(lines + line)

@@ -37,6 +37,11 @@ RECEIVED = "received"
 FOUND = "found"
 PRUNES = "prunes"
 SUFFIX = ".sigstore.json"
+LOG = "log.jsonl"
+LAST_SIGNED = ".last-signed"
+"""The statement that was signed last, next to the log: its caller may not have kept it yet."""
+UNKEPT = "unkept"
+"""The folder of those that nobody kept, because the machine stopped."""
 ACCEPTED = "accepted.sigstore.json"
 """The newest list of accepted deliveries that this station signed."""
 
@@ -56,7 +61,7 @@ class Records:
         """The station's log."""
         from airgap.statements.log import StationLog  # imported here, because not every command signs
 
-        return StationLog(self.folder / "log.jsonl")
+        return StationLog(self.folder / LOG)
 
     def work(self) -> Path:
         """A folder for work that a later run may continue."""
@@ -238,6 +243,19 @@ def keeps(folder: Path, data: bytes) -> bool:
     with disk_errors(folder):
         same = (path for path in folder.glob(f"*{SUFFIX}") if path.stat().st_size == len(data))
         return any(_read(path) == data for path in same)
+
+
+def keep_signed(folder: Path, data: bytes) -> None:
+    """Keeps what was just signed, until its caller does; the one before it goes to `UNKEPT` if nobody kept it."""
+    last = folder / LAST_SIGNED
+    with disk_errors(last):
+        before = _read(last) if last.exists() else b""
+        newest = folder / ACCEPTED
+        kept = newest.exists() and _read(newest) == before
+    if before and not kept and not any(keeps(folder / name, before) for name in (STATEMENTS, "receipts")):
+        make_folder(folder / UNKEPT)
+        _write_in_mode(folder / UNKEPT / f"{Digest.of(before).hex}{SUFFIX}", before)
+    write_durably(last, data, 0o600)
 
 
 def _write_in_mode(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ from airgap.resources.trust import Trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import KeyRing, authenticate, key_ring
-from airgap.station.files import ACCEPTED, STATEMENTS, SUFFIX
+from airgap.station.files import ACCEPTED, LAST_SIGNED, STATEMENTS, SUFFIX, UNKEPT
 from airgap.station.receipts import FOLDER
 
 
@@ -39,6 +39,12 @@ def kept(folder: Path) -> list[Path]:
     found = [*own, *(folder / FOLDER).glob(f"*{SUFFIX}")]
     newest = folder / ACCEPTED
     return sorted([*found, newest] if newest.exists() else found)
+
+
+def interrupted(folder: Path) -> list[Path]:
+    """The statements that were signed, and that a station may not have kept because its machine stopped."""
+    last = folder / LAST_SIGNED
+    return [*sorted((folder / UNKEPT).glob(f"*{SUFFIX}")), *([last] if last.exists() else [])]
 
 
 def read_heads(paths: Sequence[Path], trust: Trust | None) -> Heads:

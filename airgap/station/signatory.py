@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, TrustError
+from airgap.base.errors import TrustError
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle, sign_payload, verify
 from airgap.statements.keys.file import Signer, load_public
-from airgap.statements.log import LOST, StationLog
+from airgap.statements.log import StationLog
 from airgap.statements.predicates import Predicate
 from airgap.statements.statement import Statement, said
 from airgap.statements.trust import check_may_sign
+from airgap.station.files import LOG, keep_signed
 
 Clock = Callable[[], datetime]
 
@@ -57,22 +58,23 @@ class Signatory:
         return (found.subject, found.body, found.role) == (subject, body, self.role)
 
     def sign(self, subject: Digest, body: Predicate) -> bytes:
-        """Makes one statement: logs it first, then signs it with the log's head in it. Returns the bundle's bytes.
+        """Makes one statement: signs it with the head that the log is about to have, then logs it. Returns the bundle.
 
-        The line names the subject, and what is said about it (`said`). If the key does not sign (a token that was
-        removed), another line records that. Raises `InputError` (`role-may-not`), `StoreError`, and the key's errors.
+        The line names the subject, and what is said about it (`said`). Nobody gets the bundle before the line is
+        durable. The last one is kept next to a station's own log from before that on: if the machine stops before its
+        caller keeps it, the line still has its statement. Raises `InputError` (`role-may-not`), `StoreError`, and the
+        key's errors.
         """
         check_may_sign(self.role, body.kind)
         now = self.clock()
-        head = self.log.append(
-            time=now,
-            actor=self.actor,
-            action=body.kind,
-            subjects=[subject, said(body)],
-        ).head
-        statement = Statement.of(subject, body, signed_at=now, log_head=head, role=self.role)
-        try:
-            return sign_payload(statement.payload, self.signer)
-        except AirgapError:
-            self.log.append(time=self.clock(), actor=self.actor, action=LOST, subjects=[head])
-            raise
+        made: list[bytes] = []
+
+        def sign(head: Digest) -> None:
+            statement = Statement.of(subject, body, signed_at=now, log_head=head, role=self.role)
+            made.append(sign_payload(statement.payload, self.signer))
+            if self.log.path.name == LOG:
+                keep_signed(self.log.path.parent, made[0])
+
+        subjects = [subject, said(body)]
+        self.log.append(time=now, actor=self.actor, action=body.kind, subjects=subjects, before=sign)
+        return made[0]
