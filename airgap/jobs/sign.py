@@ -1,4 +1,4 @@
-"""`sign`: an approval of a delivery, a lock, a waiver, a trust root or a Trust resource. Changes nothing else."""
+"""`sign`: an approval of a delivery, lock, waiver, trust root, Trust resource or prune plan. Changes nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SignOptions:
     """What is approved, by whom, and where the approval goes."""
 
     thing: Path
-    """A lock, a waiver, a trusted_root.json or a Trust resource, or the folder of a delivery."""
+    """A lock, a waiver, a trusted_root.json, a Trust resource or a prune plan, or the folder of a delivery."""
     key: str | None
     """Signs the approval: a path, or a `pkcs11:` URI. A dry run needs none."""
     role: str = "security-officer"

@@ -173,7 +173,10 @@ def test_what_is_called_airgap_json_and_is_something_else_is_not_signed(world: W
     refused = world.run(*SIGN, "evil", expect=2)
     assert refused["code"] == "unknown-thing"
     assert words in refused["error"]
-    assert "a lock, a waiver, a trusted_root.json, a Trust resource, or the folder of a delivery" in refused["hint"]
+    assert (
+        "a lock, a waiver, a trusted_root.json, a Trust resource, a prune plan, or the folder of a delivery"
+        in refused["hint"]
+    )
     assert [path.name for path in (world.folder / "evil").iterdir()] == ["AIRGAP.json"]
     assert not (world.folder / "officer.jsonl").exists()
 
