@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from airgap.base.errors import AirgapError
 
+NOT_OURS = "the Sovereign resource does not let airgap fill this place"
+"""Why a thing is left alone that no plan by airgap lists."""
+
 
 class RemovalOutcome(StrEnum):
     """How a line of an approved prune plan ended."""

@@ -166,7 +166,7 @@ def _registry(config: RegistryConfig, site: _Site, shared: SharedPass) -> Regist
         shared,
         inside=inside,
         lists=lists,
-        remover=RegistryRemover(client, place),
+        remover=RegistryRemover(client, place, config.places),
     )
 
 

@@ -223,7 +223,8 @@ def _told(
         said = f"the receipt says {line.outcome}: {line.reason or 'no reason'}"
         finding = replace(finding, detail="; ".join(filter(None, (finding.detail, said))))
     digest, plan, at = past.pruned.get((place, key), ("", None, None))
-    if finding.state is State.MISSING and plan is not None and at is not None and digest == finding.expected:
+    known = finding.state is State.MISSING and digest == finding.expected
+    if known and plan is not None and at is not None and past.is_gone(place, key, digest, at):
         why = "deleted by an approved prune plan"
         state = State.SUPERSEDED if believed else finding.state
         return replace(finding, state=state, detail=why, delivery=str(plan), since=utc_text(at))

@@ -55,6 +55,13 @@ class Survey:
             if finding is not None:
                 yield finding
 
+    def still(self, destination: AnyDestination, one: Inside) -> Finding | None:
+        """The finding about a thing that is what `one` says; `None` if it belongs here, is declared or is a list."""
+        if self._is_list(one, destination.url):
+            return None
+        place = (destination.url, destination.form)
+        return self._judged(destination, one, self.past.entries(place, (one.at, one.name or one.digest)))
+
     def _judged(self, destination: AnyDestination, one: Inside, entries: Collection[Entry]) -> Finding | None:
         """The finding about one thing; `None` if it belongs here, or is declared."""
         url, form = destination.url, destination.form

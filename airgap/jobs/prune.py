@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from glob import escape
 from pathlib import Path
 
 from airgap.base.digest import Digest
@@ -19,7 +20,7 @@ from airgap.base.results import ResultFile
 from airgap.base.times import utc_text
 from airgap.content.finding import Finding, State
 from airgap.content.removal import Removal, RemovalOutcome
-from airgap.destinations.base import AnyDestination, Key
+from airgap.destinations.base import AnyDestination, Inside, Key
 from airgap.destinations.make import Destinations
 from airgap.jobs.inside import Survey, declared_names
 from airgap.jobs.named_files import read_lock
@@ -79,6 +80,8 @@ class PruneResult:
     """What could not be listed for the plan."""
     unnamed: int = 0
     """Things that left, by receipts that name no locks: proposed only with `locks`."""
+    untold: int = 0
+    """Things that a delivery without a receipt here may have brought: proposed only with `locks`."""
     statement: bytes | None = None
 
 
@@ -89,6 +92,8 @@ def prune(options: PruneOptions, surroundings: Surroundings) -> PruneResult:
     """
     site = open_site(load_sovereign(options.sovereign), load_trust(options.trust), surroundings, jobs=options.jobs)
     check_same_sovereign(site.sovereign, options.sovereign, site.trust, options.trust)
+    # What a state folder from an older backup does not know would be deleted as if no delivery had brought it.
+    site.ledger().compare({})
     return _propose(options, site) if options.dry_run else _carry_out(options, site)
 
 
@@ -108,7 +113,7 @@ def _propose(options: PruneOptions, site: Site) -> PruneResult:
     locks = [read_lock(path) for path in options.locks]
     kept = _kept([item for lock in locks for item in lock.items], destinations)
     # 2.
-    survey = Survey(past, site.sovereign, kept)
+    survey = Survey(past, site.sovereign, kept, site.shelves())
     site.surroundings.progress().start("prune", 0)
     lines, result = list[PruneLine](), PruneResult(_plan(site, [], ()))
     for one in destinations.all():
@@ -119,6 +124,8 @@ def _propose(options: PruneOptions, site: Site) -> PruneResult:
                 named = _is_named(finding, one, past)
                 if finding.state is State.REMOVED and not named and not locks:
                     result.unnamed += 1
+                elif not locks and _untold(_line(finding, one.form), past):
+                    result.untold += 1
                 elif finding.got:
                     lines.append(_line(finding, one.form))
     result.plan = _plan(site, lines, tuple(lock.digest for lock in locks))
@@ -229,7 +236,7 @@ def _check(plan: PrunePlan, path: Path, site: Site) -> None:
 def _approval(plan: PrunePlan, options: PruneOptions, site: Site) -> bytes:
     """The bytes of an approval that counts. Raises `TrustError` (`prune-unapproved`, …)."""
     path = options.plan or Path()
-    beside = sorted(path.parent.glob(f"{path.name}.*.sigstore.json"))
+    beside = sorted(path.parent.glob(f"{escape(path.name)}.*.sigstore.json"))
     found = [options.approval] if options.approval is not None else beside
     for one in found:
         data = read_input(one, MAX_BUNDLE, "bad-approval")
@@ -273,7 +280,7 @@ def _delete(plan: PrunePlan, approval: bytes, site: Site, signatory: Signatory, 
     progress = site.surroundings.progress()
     progress.start("prune", 0, len(plan.lines))
     try:
-        for line, removal in _removals(plan, known, past):
+        for line, removal in _removals(plan, known, Survey(past, site.sovereign, {}, site.shelves())):
             reason = removal.reason
             if removal.outcome is RemovalOutcome.ABSENT and began:
                 reason = "not there; an interrupted run of this plan may have deleted it"
@@ -288,14 +295,17 @@ def _delete(plan: PrunePlan, approval: bytes, site: Site, signatory: Signatory, 
 
 
 def _removals(
-    plan: PrunePlan, known: Mapping[Place, AnyDestination], past: Past
+    plan: PrunePlan, known: Mapping[Place, AnyDestination], survey: Survey
 ) -> Iterator[tuple[PruneLine, Removal]]:
-    """Each line with what became of it. What the receipts say by now is asked again: the plan may be old."""
+    """Each line with what became of it. What the receipts say by now is asked again: the plan may be old, or no plan
+    that airgap made."""
     due: dict[Place, list[PruneLine]] = {}
     for line in plan.lines:
-        why = _again(line, past) if (line.destination, line.form) in known else ""
-        if (line.destination, line.form) not in known:
+        place = (line.destination, line.form)
+        if place not in known:
             why = "the Sovereign resource has no such destination"
+        else:
+            why = _again(line, survey.past) or _since(line, plan, survey.past) or _now(line, known[place], survey)
         if why:
             yield line, replace(_removal(line), outcome=RemovalOutcome.KEPT, reason=why)
         else:
@@ -318,6 +328,24 @@ def _again(line: PruneLine, past: Past) -> str:
     if line.state == REMOVED and not brought:
         return "no receipt here shows that a delivery brought it"
     return ""
+
+
+def _untold(line: PruneLine, past: Past, since: datetime | None = None) -> str:
+    """The delivery without a receipt that may have brought what a line lists, in words; `""` for none."""
+    brought = [one for one in past.entries((line.destination, line.form), _key(line)) if one.brought]
+    return past.untold(past.last(brought) if brought else None, since)
+
+
+def _since(line: PruneLine, plan: PrunePlan, past: Past) -> str:
+    """Why a line must not be deleted after an import that left no receipt. With locks, the plan judged the others."""
+    untold = _untold(line, past, plan.created if plan.locks else None)
+    return f"{untold} may have brought it: it was accepted, and there is no receipt of it here" if untold else ""
+
+
+def _now(line: PruneLine, destination: AnyDestination, survey: Survey) -> str:
+    """Why a new plan would not list a line."""
+    inside = Inside(line.at, line.name, line.digest)
+    return "" if survey.still(destination, inside) else "it belongs here: a new plan would not list it"
 
 
 def _key(line: PruneLine) -> Key:

@@ -9,7 +9,7 @@ locks: any later delivery of their stream continues them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.removal import RemovalOutcome
 from airgap.destinations.base import Key
 from airgap.resources.trust import Trust
-from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.accepted_state import Accepted, AcceptedState
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.predicates import Receipt
 from airgap.statements.prune import Prune
@@ -111,9 +111,11 @@ class Past:
     _rolled: dict[Digest, datetime] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
     pruned: dict[tuple[Place, Key], tuple[str, Digest, datetime]] = field(default_factory=dict)
-    """What approved prune plans deleted: its digest, that of the plan, and when."""
+    """What approved prune plans deleted, or was gone when they came to it (a run of the same plan that was interrupted
+    may have deleted it): its digest, that of the plan, and when."""
     _named: dict[str, set[Key]] = field(default_factory=dict)
     """By URL: the names that names.json lists, which imports without a key write, too."""
+    _accepted: Sequence[Accepted] = ()
 
     def add(self, subject: Digest, signed_at: datetime, receipt: Receipt) -> None:
         """Adds a receipt. Adding it twice changes nothing."""
@@ -182,7 +184,7 @@ class Past:
         """Adds what a prune deleted."""
         if isinstance(one.body, Prune):
             for line in one.body.lines:
-                if line.outcome is RemovalOutcome.DELETED:
+                if line.outcome in (RemovalOutcome.DELETED, RemovalOutcome.ABSENT):
                     place = (line.destination, line.form)
                     self.pruned[place, (line.at, line.name or line.digest)] = line.digest, one.subject, one.signed_at
 
@@ -194,6 +196,10 @@ class Past:
         """When a delivery was rolled back; `None` if it was not, or was imported again since."""
         at = self._rolled.get(one.digest)
         return at if at is not None and at >= one.last else None
+
+    def accept(self, accepted: AcceptedState) -> None:
+        """Adds which deliveries were accepted: of some there may be no receipt."""
+        self._accepted = accepted.deliveries
 
     def close(self) -> None:
         """Orders what was added."""
@@ -227,6 +233,26 @@ class Past:
     def is_current(self, entry: Entry) -> bool:
         """True if the newest delivery of a series lists it, in whatever way it ended there."""
         return any(self._newest.get(series, [-1])[-1] == entry.delivery for series in self._series(entry))
+
+    def untold(self, after: Entry | None = None, since: datetime | None = None) -> str:
+        """The newest delivery that was accepted and of which no receipt counts here, in words; `""` for none.
+
+        What it brought is not known: an import without a key, one that was interrupted, or a receipt that was lost.
+        With `after`, only what was accepted after that entry's delivery; with `since`, after that time.
+        """
+        order = [one.digest for one in self._accepted]
+        first = 0
+        if after is not None and self.deliveries[after.delivery].digest in order:
+            first = order.index(self.deliveries[after.delivery].digest) + 1
+        for one in reversed(self._accepted[first:]):
+            if one.digest not in self._numbers and (since is None or one.accepted_at > since):
+                return f"delivery {one.sequence} of stream {one.stream!r}"
+        return ""
+
+    def is_gone(self, place: Place, key: Key, digest: str, at: datetime) -> bool:
+        """True if what a prune deleted at this time does not belong here, and no delivery brought it since."""
+        same = [one for one in self.entries(place, key) if one.digest == digest]
+        return not any(self.is_current(one) or self.deliveries[one.delivery].last > at for one in same)
 
     def current(self, place: Place, key: Key) -> Entry | None:
         """What belongs at a spot by the newest delivery that lists it; `None` if nothing does."""
@@ -271,6 +297,7 @@ def past(folder: Path, trust: Trust | None, now: datetime, state: Callable[[], A
     a signature. The caller may add receipts from elsewhere, and closes it. Raises `StoreError`.
     """
     made = Past()
+    made.accept(state())
     for path in (*receipts.all_rollbacks(folder), *receipts.all_of(folder)):
         try:
             found = _unverified(path) if trust is None else receipts.read(path, trust, now, state, KINDS).statement

@@ -98,6 +98,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "lines": [line.as_dict() for line in result.lines],
         "unlisted": [finding.as_dict() for finding in result.unlisted],
         "unnamed": result.unnamed,
+        "untold": result.untold,
         "signed": result.statement is not None,
     }
     lines = _proposed(result, options) if options.dry_run else _done(result)
@@ -114,6 +115,13 @@ def _proposed(result: PruneResult, options: PruneOptions) -> list[str]:
             f"{count(result.unnamed, 'thing')} left by receipts that name no locks, not proposed: pass --lock for each "
             "lock that counts"
         )
+    if result.untold:
+        lines.append(
+            f"{count(result.untold, 'thing')} not proposed: a delivery that was accepted, and of which there is no "
+            "receipt here, may have brought it: pass --lock for each lock that counts"
+        )
+    if not plan.lines and (result.untold or result.unnamed):
+        return [*lines, "nothing is proposed"]
     if not plan.lines:
         patterns = options.only or options.extra
         why = "nothing matches" if patterns else "everything that deliveries brought is in the newest locks"

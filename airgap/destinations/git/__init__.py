@@ -23,7 +23,7 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
 from airgap.content.ref_name import MAX_PART
-from airgap.content.removal import Removal, RemovalOutcome
+from airgap.content.removal import NOT_OURS, Removal, RemovalOutcome
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
@@ -219,8 +219,12 @@ class GitDestination:
     def remove(self, lines: Sequence[Removal]) -> Iterator[Removal]:
         """See `Destination.remove`. LFS objects stay: the server's own clean-up takes what no ref needs."""
         by_place: dict[str, list[Removal]] = {}
+        ours = self._config.organization_names
         for line in lines:
-            by_place.setdefault(line.at, []).append(line)
+            if ours and line.at.partition("/")[0] not in ours:
+                yield replace(line, outcome=RemovalOutcome.KEPT, reason=NOT_OURS)
+            else:
+                by_place.setdefault(line.at, []).append(line)
         for at, here in by_place.items():
             try:
                 yield from remove_refs(here, self._place_at(at))

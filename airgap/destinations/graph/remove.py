@@ -6,7 +6,7 @@ no index of its repository needs it. Blobs stay until the registry's own garbage
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -14,7 +14,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, RaceError, UnreachableError
 from airgap.content.graph import Descriptor, Node, read_node, walk
 from airgap.content.reference import is_referrers_tag
-from airgap.content.removal import Removal, RemovalOutcome
+from airgap.content.removal import NOT_OURS, Removal, RemovalOutcome
+from airgap.destinations.graph.contents import is_below
 from airgap.store.layout import Layout
 from airgap.store.registry import referrers
 from airgap.store.registry.client import RegistryClient
@@ -38,12 +39,17 @@ class RegistryRemover:
 
     client: RegistryClient
     repository: Callable[[str], RegistryRepository]
+    places: Collection[str]
+    """The projects and repositories that airgap fills. In others, it deletes nothing."""
 
     def __call__(self, lines: Sequence[Removal], /) -> Iterator[Removal]:
         """See `Destination.remove`."""
         by_place: dict[str, list[Removal]] = {}
         for line in lines:
-            by_place.setdefault(line.at, []).append(line)
+            if is_below(line.at, self.places):
+                by_place.setdefault(line.at, []).append(line)
+            else:
+                yield replace(line, outcome=RemovalOutcome.KEPT, reason=NOT_OURS)
         gone: AirgapError | None = None
         for at, here in by_place.items():
             if gone is not None:
@@ -135,6 +141,8 @@ class _Repository:
         if root.digest != line.digest:
             self._need(root)
             return changed(line, str(root.digest))
+        if is_referrers_tag(line.name) and root.is_index:
+            return replace(line, outcome=RemovalOutcome.KEPT, reason="clients find signatures by it")
         self.look()  # somebody may have tagged it meanwhile
         others = {tag for tag, digest in self.tags.items() if digest == root.digest and tag != line.name}
         planned = root.digest not in self.needed and others <= self.going.keys()
@@ -196,10 +204,12 @@ class LayoutRemover:
             yield guarded(line, self._remove)
 
     def _remove(self, line: Removal) -> Removal:
-        name = f"{line.at}:{line.name}" if line.name else f"{line.at}@{line.digest}"
         if self.layout is None:
             return replace(line, outcome=RemovalOutcome.ABSENT)
-        root = self.layout.find(name) or (None if line.name else self.layout.find(line.at))
+        # Somebody's own name may have no tag.
+        names = [f"{line.at}:{line.name}"] if line.name else [f"{line.at}@{line.digest}", line.at]
+        name = next((one for one in names if self.layout.find(one) is not None), "")
+        root = self.layout.find(name) if name else None
         if root is None:
             return replace(line, outcome=RemovalOutcome.ABSENT)
         if root.digest != line.digest:

@@ -159,6 +159,8 @@ class DirectoryObjects:
             try:
                 descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 for part in path.split("/"):
+                    if part in (".", ".."):  # no name of a folder: it would lead out of this one
+                        raise OSError(errno.EINVAL, f"{part!r} is not the name of a folder")
                     above, descriptor = descriptor, _step(descriptor, part, make=make)
                     os.close(above)
             except (FileNotFoundError, NotADirectoryError):

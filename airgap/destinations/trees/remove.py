@@ -43,7 +43,7 @@ class TreeRemover(Generic[H]):
                 yield self._remove(line)
             except AirgapError as error:
                 gone = error if isinstance(error, UnreachableError) else None
-                yield replace(line, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)
+                yield failed(line, error)
 
     def _remove(self, line: Removal) -> Removal:
         held = self.look(line.at, line.name)
@@ -75,3 +75,8 @@ class TreeRemover(Generic[H]):
             if self._pointers[place] == Digest.of(revision.encode()):
                 return pointer
         return ""
+
+
+def failed(line: Removal, error: AirgapError) -> Removal:
+    """A line that failed."""
+    return replace(line, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)
