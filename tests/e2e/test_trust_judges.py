@@ -23,6 +23,8 @@ from airgap.statements.audited import Audit
 from airgap.statements.dsse import open_bundle, pae
 from airgap.statements.keys.file import FileSigner, generate, load_private, load_public
 from airgap.statements.predicates import Delivery, Predicate, Pull, PulledItem, Receipt
+from airgap.statements.prune import Prune
+from airgap.statements.rollback import Rollback
 from airgap.statements.statement import BODIES as KINDS
 from airgap.statements.statement import predicate_type
 from airgap.statements.trust import verify_bundle
@@ -47,6 +49,8 @@ BODIES: list[Predicate] = [
     Receipt(ID, "main", 42, ()),
     AcceptedList("bank", (Accepted("main", 42, ID, ROOT, NOW - HOUR, NOW),)),
     Audit("pass", deep=True, checked=0),
+    Rollback(ID, "main", 42, (ROOT,), ()),
+    Prune("bank", ROOT, ()),
 ]
 
 
