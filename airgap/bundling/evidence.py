@@ -19,8 +19,9 @@ from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE
 from airgap.resources.waiver import Waiver
 from airgap.statements.approval import Approvable, Approval, Approves
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
-from airgap.statements.statement import Statement, article, predicate_type
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
+from airgap.statements.statement import article, predicate_type
+from airgap.statements.trust import unverified
 from airgap.statements.verdict import Verdict
 from airgap.station.files import Records
 
@@ -73,7 +74,7 @@ def read_approval(path: Path, locks: Sequence[Lock]) -> ApprovalFile:
     hint = "have exactly this lock approved: airgap sign LOCK --key KEY --role security-officer"
     data = read_input(path, MAX_EVIDENCE_BUNDLE, "bad-approval")
     try:
-        statement = Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))
+        statement = unverified(data, str(path))
     except InputError:
         raise
     except AirgapError as error:

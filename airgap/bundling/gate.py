@@ -16,9 +16,9 @@ from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import CHECK
 from airgap.resources.waiver import Waiver
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.predicates import Predicate, Pull
 from airgap.statements.statement import Statement
+from airgap.statements.trust import unverified
 from airgap.statements.verdict import Verdict, finding_objection, objection
 from airgap.station.files import Records
 
@@ -165,7 +165,7 @@ def _recorded(records: Records, lock: Lock, kind: type[Predicate]) -> Statement 
         return None
     where = f"the {kind.kind} statement in the store, {kind.kind}-{lock.digest.hex}.sigstore.json"
     try:
-        found = Statement.parse(open_bundle(data, where, MAX_EVIDENCE_BUNDLE).payload, where)
+        found = unverified(data, where)
     except AirgapError as error:
         raise StoreError("bad-statement", f"{where}: {error.what}", _AGAIN[kind.kind]) from error
     if not isinstance(found.body, kind) or found.subject != lock.digest:

@@ -17,11 +17,11 @@ from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_sovereign, load_trust
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Receipt
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement, article
-from airgap.statements.trust import authenticate, key_ring
+from airgap.statements.trust import authenticate, key_ring, unverified
 from airgap.station import receipts
 
 SIGNED = ("delivery", "approval")
@@ -180,7 +180,7 @@ def _read(path: Path, trust: Trust | None) -> Found:
 
 def _checked(data: bytes, where: str, trust: Trust | None) -> tuple[Statement, str]:
     if trust is None:
-        return Statement.parse(open_bundle(data, where, MAX_EVIDENCE_BUNDLE).payload, where), ""
+        return unverified(data, where), ""
     authentic = authenticate(data, key_ring(trust), where, MAX_EVIDENCE_BUNDLE)
     return authentic.statement, authentic.key.name
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
-from airgap.base.disk import locked
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
 from airgap.base.probe import Probe
@@ -28,6 +27,7 @@ from airgap.resources.load import load_sovereign, load_trust
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import ALL_OR_NOTHING, KEEP_GOING
 from airgap.station import receipts
+from airgap.station.files import alone
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile
 from airgap.station.signatory import Diary, Signatory
@@ -156,7 +156,7 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
     countersigner = site.countersigner()
     # 4.
     site.close_state()
-    with locked(site.state / ".import.lock", wait=False):
+    with alone(site.state):
         # 5.
         precedence = _precedence(site, opened, ledger)
         destinations = site.destinations(

@@ -14,7 +14,7 @@ from pathlib import Path
 from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, locked
+from airgap.base.disk import disk_errors
 from airgap.base.errors import AbsentError, AirgapError, StoreError
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
@@ -33,7 +33,7 @@ from airgap.kinds.table import store_names
 from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import Standing, StateFile
-from airgap.station.files import Records, store_records
+from airgap.station.files import Records, alone, store_records
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile, Written
 from airgap.station.signatory import Diary
@@ -119,7 +119,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
     # 3.
     with disk_errors(state):
         state.mkdir(parents=True, exist_ok=True)
-    with locked(state / ".import.lock", wait=False):
+    with alone(state):
         # 4.
         progress = surroundings.progress()
         taken = take(opened, layout, ledger, names, jobs=options.jobs, deep=options.deep, progress=progress)

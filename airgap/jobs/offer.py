@@ -39,11 +39,9 @@ from airgap.jobs.surroundings import Surroundings
 from airgap.jobs.verify import open_verified
 from airgap.kinds.kind import Kind
 from airgap.kinds.table import kind_of, kind_of_type
+from airgap.station.files import PINS
 from airgap.store.layout import Layout
 from airgap.store.locate import LayoutFinder
-
-PINS = "airgap.git/"
-"""How names in a store begin that are not those of items (`pin_name`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from glob import escape
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import locked
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected, recognized
@@ -37,6 +36,7 @@ from airgap.statements.prune_plan import EXTRA, MAX_PLAN, REMOVED, PruneLine, Pr
 from airgap.statements.statement import article
 from airgap.statements.trust import verify_bundle
 from airgap.station.brought import Past, Place, spot
+from airgap.station.files import alone
 from airgap.station.prunes import kept_prunes
 from airgap.station.signatory import Diary, Signatory
 
@@ -207,7 +207,7 @@ def _carry_out(options: PruneOptions, site: Site) -> PruneResult:
     signatory = site.signatory(options.key)
     # 4.
     site.close_state()
-    with locked(site.state / ".import.lock", wait=False):
+    with alone(site.state):
         # 5.
         began = _check_once(plan, options.plan, site)
         # 6.

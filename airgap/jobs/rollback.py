@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import locked
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.inputs import read_input
 from airgap.base.results import ResultFile
@@ -24,7 +23,7 @@ from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Placed, Receipt
 from airgap.statements.rollback import Rollback
 from airgap.station import receipts
-from airgap.station.files import STATEMENTS
+from airgap.station.files import STATEMENTS, alone
 from airgap.station.names import NamesFile
 from airgap.station.rollbacks import Undo, undo
 from airgap.station.signatory import Diary, Signatory
@@ -107,7 +106,7 @@ def rollback(options: RollbackOptions, surroundings: Surroundings) -> RolledBack
     signatory = site.signatory(options.key)
     # 2.
     site.close_state()
-    with locked(site.state / ".import.lock", wait=False):
+    with alone(site.state):
         # 3.
         parts = _plan(result.subject, ours, others, site)
         result.changes = _told(parts)

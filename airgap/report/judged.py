@@ -19,8 +19,8 @@ from airgap.delivery.read import Media
 from airgap.report.verdict import finding_answers, passed, passed_lines, refused, refused_lines
 from airgap.resources.waiver import Waiver
 from airgap.statements.approval import Approval
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement
+from airgap.statements.trust import unverified
 from airgap.statements.verdict import Verdict
 
 
@@ -100,11 +100,7 @@ def judged(media: Media, index: Index, statements: Iterable[Statement] | None = 
     """
     files = evidence_files(media, index)
     if statements is None:
-        statements = [
-            Statement.parse(open_bundle(data, name, MAX_EVIDENCE_BUNDLE).payload, name)
-            for name, data in files.items()
-            if name.startswith("statements/")
-        ]
+        statements = [unverified(data, name) for name, data in files.items() if name.startswith("statements/")]
     verdicts = [(one.subject, one.body) for one in statements if isinstance(one.body, Verdict)]
     named = {waiver.digest: None for _, verdict in verdicts for waiver in verdict.waivers}
     # Do not parse a file that nobody approved.

@@ -17,7 +17,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import EndedKeyError, InputError, TrustError, UnknownKeyError, UselessKeyError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.resources.trust import ROLES, Trust, TrustedKey
-from airgap.statements.dsse import MAX_BUNDLE, open_bundle, verify
+from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE, open_bundle, verify
 from airgap.statements.keys.file import PublicKey, load_public
 from airgap.statements.statement import Statement, article
 
@@ -200,6 +200,14 @@ def authenticate(data: bytes, ring: KeyRing, where: str, limit: int = MAX_BUNDLE
     # 3. Parse the signed content.
     statement = Statement.parse(envelope.payload, where)
     return Authentic(statement, *found, data)
+
+
+def unverified(data: bytes, where: str) -> Statement:
+    """The statement in a signed file, whoever signed it: for what is only shown or looked up, and decides nothing.
+
+    Raises `TrustError` for a file that is damaged, or is no statement.
+    """
+    return Statement.parse(open_bundle(data, where, MAX_EVIDENCE_BUNDLE).payload, where)
 
 
 def authorise(

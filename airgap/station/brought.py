@@ -22,11 +22,12 @@ from airgap.content.removal import RemovalOutcome
 from airgap.destinations.base import Key
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import Accepted, AcceptedState
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Receipt
 from airgap.statements.prune import Prune
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement
+from airgap.statements.trust import unverified
 from airgap.station import receipts
 from airgap.station.names import NamesFile
 
@@ -300,7 +301,7 @@ def past(folder: Path, trust: Trust | None, now: datetime, state: Callable[[], A
     made.accept(state())
     for path in (*receipts.all_rollbacks(folder), *receipts.all_of(folder)):
         try:
-            found = _unverified(path) if trust is None else receipts.read(path, trust, now, state, KINDS).statement
+            found = _read(path) if trust is None else receipts.read(path, trust, now, state, KINDS).statement
         except (TrustError, InputError):
             made.unread.append(path)
             continue
@@ -318,6 +319,5 @@ def add_names(made: Past, names: NamesFile, forms: Mapping[str, str]) -> None:
             made.name(url, spot(forms[url], Change("", at, name, "")))
 
 
-def _unverified(path: Path) -> Statement:
-    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
-    return Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))
+def _read(path: Path) -> Statement:
+    return unverified(read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt"), str(path))

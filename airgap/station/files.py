@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,9 @@ RECEIVED = "received"
 FOUND = "found"
 PRUNES = "prunes"
 SUFFIX = ".sigstore.json"
+"""The end of the name of every statement."""
+PINS = "airgap.git/"
+"""The beginning of the names of a store that are not those of items."""
 LOG = "log.jsonl"
 LAST_SIGNED = ".last-signed"
 """The statement that was signed last, next to the log: its caller may not have kept it yet."""
@@ -48,7 +51,7 @@ ACCEPTED = "accepted.sigstore.json"
 
 def pin_name(item: Item) -> str:
     """The store's name for a locked Git item, whose root is known only after packing."""
-    return f"airgap.git/{item.pin.hex}"
+    return f"{PINS}{item.pin.hex}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Records:
         """Stores an approved prune plan under its digest, and its approval."""
         folder = self._made(PRUNES)
         self._write(folder / f"{digest.hex}.json", plan)
-        self._write(folder / f"{digest.hex}.approval.sigstore.json", approval)
+        self._write(folder / f"{digest.hex}.approval{SUFFIX}", approval)
 
     def save_accepted(self, bundle: bytes) -> None:
         """Stores the newest signed list of accepted deliveries."""
@@ -94,7 +97,7 @@ class Records:
 
     def statement(self, kind: str, subject: Digest) -> bytes | None:
         """The newest statement of a kind about a subject: this station's own, else a received one, else `None`."""
-        own = self.folder / STATEMENTS / f"{kind}-{subject.hex}.sigstore.json"
+        own = self.folder / STATEMENTS / f"{kind}-{subject.hex}{SUFFIX}"
         with disk_errors(own):
             if own.exists():
                 return _read(own)
@@ -112,13 +115,13 @@ class Records:
         ordered = list(dict.fromkeys([*bundles, *kept]))
         # Write the last one first: the file with the first name, the newest, is then always complete.
         for number, bundle in reversed([*enumerate(ordered)]):
-            self._write(folder / f"{stem}.{number:04d}.sigstore.json", bundle)
+            self._write(folder / f"{stem}.{number:04d}{SUFFIX}", bundle)
 
     def received(self, kind: str, subject: Digest) -> list[bytes]:
         """The received statements of a kind about a subject, newest first."""
         folder = self.folder / RECEIVED
         with disk_errors(folder):
-            found = sorted(folder.glob(f"{kind}-{subject.hex}.*.sigstore.json"))
+            found = sorted(folder.glob(f"{kind}-{subject.hex}.*{SUFFIX}"))
             return [_read(path) for path in found]
 
     def save_lock(self, lock: Lock) -> Path:
@@ -130,9 +133,7 @@ class Records:
 
     def has(self, kind: str) -> bool:
         """True if this station made a statement of this kind, whatever its subject."""
-        folder = self.folder / STATEMENTS
-        with disk_errors(folder):
-            return any(folder.glob(f"{kind}-*.sigstore.json"))
+        return bool(made_of(self.folder, kind))
 
     def save_waiver(self, data: bytes) -> None:
         """Stores the file of a waiver under its digest."""
@@ -216,6 +217,19 @@ class Records:
 def store_records(store: Path) -> Records:
     """The records in a store."""
     return Records(store / "airgap")
+
+
+def made_of(folder: Path, kind: str) -> list[Path]:
+    """The statements of a kind that a station itself made, in its `folder`. Raises `StoreError`."""
+    with disk_errors(folder):
+        return sorted((folder / STATEMENTS).glob(f"{kind}-*{SUFFIX}"))
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Holds a station's `folder`: one import, prune or rollback at a time. Raises `StoreError` (`locked`)."""
+    with locked(folder / ".import.lock", wait=False):
+        yield
 
 
 def keep(folder: Path, stem: str, data: bytes) -> Path:

@@ -10,9 +10,9 @@ from airgap.base.digest import Digest
 from airgap.base.errors import UnknownKeyError
 from airgap.base.inputs import read_input
 from airgap.resources.trust import Trust
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.statement import Statement, article
-from airgap.statements.trust import KeyRing, authenticate, key_ring
+from airgap.statements.trust import KeyRing, authenticate, key_ring, unverified
 from airgap.station.files import ACCEPTED, LAST_SIGNED, STATEMENTS, SUFFIX, UNKEPT
 from airgap.station.receipts import FOLDER
 
@@ -76,4 +76,4 @@ def _read(path: Path, ring: KeyRing | None) -> Statement:
     data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-statement", absent="pass a signed statement")
     if ring is not None:
         return authenticate(data, ring, str(path), MAX_EVIDENCE_BUNDLE).statement
-    return Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))
+    return unverified(data, str(path))

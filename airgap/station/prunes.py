@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from airgap.base.disk import disk_errors
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.resources.trust import Trust
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.prune import Prune
 from airgap.statements.statement import Statement
-from airgap.statements.trust import Known, authenticate, authorise, key_ring
-from airgap.station.files import STATEMENTS, SUFFIX
+from airgap.statements.trust import Known, authenticate, authorise, key_ring, unverified
+from airgap.station.files import made_of
 
 
 def kept_prunes(folder: Path, trust: Trust | None, now: datetime) -> Sequence[Statement]:
@@ -22,14 +21,12 @@ def kept_prunes(folder: Path, trust: Trust | None, now: datetime) -> Sequence[St
 
     They outlive the key that signed them: one that was good then is good enough.
     """
-    with disk_errors(folder):
-        paths = sorted((folder / STATEMENTS).glob(f"{Prune.kind}-*{SUFFIX}"))
     found = []
-    for path in paths:
+    for path in made_of(folder, Prune.kind):
         try:
             data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-statement")
             if trust is None:
-                statement = Statement.parse(open_bundle(data, str(path), MAX_EVIDENCE_BUNDLE).payload, str(path))
+                statement = unverified(data, str(path))
             else:
                 authentic = authenticate(data, key_ring(trust), str(path), MAX_EVIDENCE_BUNDLE)
                 statement = authorise(authentic, str(path), now=now, known=Known.CONTENT).statement

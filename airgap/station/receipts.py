@@ -20,7 +20,7 @@ from airgap.statements.predicates import Placed, Receipt
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import article
 from airgap.statements.trust import Known, VerifiedStatement, authenticate, authorise, good_now, key_ring
-from airgap.station.files import STATEMENTS, SUFFIX, keep
+from airgap.station.files import SUFFIX, keep, made_of
 
 FOLDER = "receipts"
 DONE = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT, ChangeOutcome.STAYS)
@@ -52,8 +52,7 @@ def all_of(state: Path) -> list[Path]:
 
 def all_rollbacks(state: Path) -> list[Path]:
     """The rollbacks in a state folder."""
-    with disk_errors(state):
-        return sorted((state / STATEMENTS).glob(f"{Rollback.kind}-*{SUFFIX}"))
+    return made_of(state, Rollback.kind)
 
 
 def read(
