@@ -34,6 +34,7 @@ class Probe:
     what: str
     health: Health
     said: str
+    """One line, unless it is `Lines`: a resource with several faults."""
     hint: str = ""
     """The command or the click that mends it."""
     code: str = ""
@@ -82,7 +83,7 @@ class Probes:
     def problem(self, what: str, error: AirgapError, hint: str = "") -> None:
         """Adds an error that an import would meet. `hint` replaces its next step."""
         hint = hint or error.hint
-        self.found.append(Probe(self.place, what, Health.PROBLEM, str(error.what), hint, error.code, error.exit_code))
+        self.found.append(Probe(self.place, what, Health.PROBLEM, error.what, hint, error.code, error.exit_code))
 
     @contextmanager
     def looking(self, what: str) -> Iterator[None]:

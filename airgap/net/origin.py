@@ -73,9 +73,14 @@ class Origin:
 
 
 def redact(url: str) -> str:
-    """`url` for messages: without user, password, query and fragment, which may contain secrets."""
+    """`url` for messages: without user, password, query and fragment, which may contain secrets.
+
+    A password with an unescaped `/`, `?` or `#` ends what is read as the host: then all before the last `@` goes.
+    """
     try:
         parts = urlsplit(url)
+        if parts.scheme in PORTS and "@" in url and not _AUTHORITY.match(parts.netloc):
+            parts = urlsplit(f"{parts.scheme}://{url.rpartition('@')[2]}")
         netloc = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "(unreadable URL)"

@@ -40,13 +40,18 @@ def proxy_for(origin: Origin, proxies: Mapping[str, str]) -> str:
     if not proxy or origin.loopback or any(_names(entry, origin) for entry in _entries(proxies)):
         return ""
     url = proxy if "://" in proxy else f"http://{proxy}"
+    shown = redact(url)
     try:
         Origin.of(url)
+        if "@" in shown:  # in the path: `user:12/3@proxy` is host `user`, port 12
+            shown = f"{shown.partition('://')[0]}://{shown.rpartition('@')[2]}"
+            raise InputError("bad-url", shown)
     except InputError as error:
         raise InputError(
             "bad-proxy",
-            f"proxy {redact(url)!r} for {origin}: not an http or https URL",
-            "correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name the host in NO_PROXY",
+            f"proxy {shown!r} for {origin}: not an http or https URL",
+            "correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (in a password, write / as %2F, ? as %3F, # as %23, @ as "
+            "%40), or name the host in NO_PROXY",
         ) from error
     return url
 

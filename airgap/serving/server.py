@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.server
 import io
+import re
 import socket
 import socketserver
 import ssl
@@ -39,6 +40,8 @@ MAX_LINGER = 1 << 20
 STOP_SECONDS = 5.0
 """Seconds for the threads to end when the server stops."""
 POLL = 0.2
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+"""The name of a header (RFC 9110, section 5.1): without it, `Content-Length : 5` is no `Content-Length` here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.close()
         self._timed = _Timed(self.connection, self.server.crowded)
         self.rfile = io.BufferedReader(self._timed, 8192)
-        self.command, self.path = "", ""
+        self.command, self.path, self.request_version = "", "", self.default_request_version
 
     def handle_one_request(self) -> None:
         """As in http.server, with limits."""
@@ -138,8 +141,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         began = time.monotonic()
+        if self.headers.defects or not all(_FIELD.match(name) for name in self.headers):
+            # Another program may see a body here. What it takes for the body would be the next request.
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        has_body = "transfer-encoding" in headers or self.headers.get_all("content-length", ["0"]) != ["0"]
         if has_body:
             self.close_connection = True  # nobody reads it
         self._send(answer(self.server.catalog, Asked(self.command, self.path, headers)), began)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from tests.parts.fault_proxy import FaultProxy
 from tests.parts.gitea import Gitea
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.s3 import S3Service
+from tests.parts.web import Handler, Server
+from tests.worlds.commands import run_airgap
 from tests.worlds.row import Row
 from tests.worlds.site import GAP, HEAD, Site
 
@@ -230,6 +234,35 @@ def test_a_git_server_s_organizations_and_rights(tmp_path: Path, gitea: Gitea, f
     assert "may not push" in found(reader, f"a.b: {org}", expect=5)["git-no-rights"]["said"]
     assert "git-unauthorized" in found("0" * 40, f"a.b: {org}", expect=5)
     assert {one.method for one in proxy.requests} <= READS
+
+
+class _Odd(Handler):
+    """A Git server whose list of repositories is not one."""
+
+    repositories: object = [1]
+
+    def do_GET(self) -> None:
+        at = self.path.partition("?")[0].rpartition("/")[2]
+        found = {"version": {"version": "1.23"}, "repos": self.repositories}.get(at, {})
+        self.answer(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
+
+
+def test_a_git_server_that_answers_with_something_else(tmp_path: Path, stack: ExitStack) -> None:
+    server, site = Server(_Odd), Site(tmp_path)
+    stack.callback(server.stop)
+    _secret(site, "token", "good")
+    git = f"  git:\n    url: '{server.url}'\n    organizations: {{a.b: c}}\n    credentials: {{tokenFile: token}}\n"
+    _resource(site, git)
+    for _Odd.repositories in ([1], ["x"], [None], {"a": 1}):
+        assert set(_doctor(site)) == {"rights"}
+
+
+def test_each_fault_of_a_resource_has_a_line(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    _resource(site, "  strems: [a]\n  direktory: x\n")
+    said = run_airgap(["doctor", "sovereign.yaml"], tmp_path)
+    assert (said.code, "\\n" in said.out) == (2, False)
+    assert [line for line in said.out.splitlines() if "direktory" in line][-1].endswith("[bad-resource]")
 
 
 def test_a_store_s_buckets_and_keys(tmp_path: Path, any_s3: S3Service, fault_proxy: MakeProxy) -> None:

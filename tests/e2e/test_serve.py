@@ -182,6 +182,14 @@ def test_who_sends_nonsense_is_answered_or_cut_off_and_others_go_on(served: Serv
     assert b" 431 " in say(b"GET /v2/ HTTP/1.1\r\n" + b"X: " + b"y" * 40_000)
     assert b" 400 " in say(b"\x16\x03\x01nonsense\r\n\r\n")
     assert b" 405 " in say(b"PUT /v2/x/blobs/uploads/1 HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n" + b"z" * 100_000)
+    assert b" 431 " in say(b"GET /" + b"y" * 70_000 + b" HTTP/1.1\r\n\r\n")
+    # Where another program, such as a proxy, may see a body, what follows is not taken for the next request.
+    odd = (b"Content-Length : 25", b"X\r\nContent-Length: 25", b" Content-Length: 25", b"X y: z")
+    for header in odd:
+        answer = say(b"GET /v2/ HTTP/1.1\r\n" + header + b"\r\n\r\nGET /v2/smuggled HTTP/1.1\r\n\r\n")
+        assert (answer.count(b"HTTP/1.1 "), b" 400 " in answer) == (1, True), header
+    twice = b"GET /v2/ HTTP/1.1\r\nContent-Length: 25\r\nContent-Length: 0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\n\r\n"
+    assert say(twice).count(b"HTTP/1.1 ") == 1
     assert b" 405 " in say(b"PUT /v2/ HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
     assert served.ask("GET", "/v2/")[0] == 200
 

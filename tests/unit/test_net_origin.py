@@ -89,6 +89,10 @@ def test_rubbish_is_refused(location: str) -> None:
 def test_what_people_see_has_no_secrets() -> None:
     assert redact("https://me:pw@h:1/p?sig=s#f") == "https://h:1/p"
     assert "pw" not in redact("https://me:pw@[broken/p")
+    for url in ("http://me:p/w@h:1/p", "https://me:p#w@h:1/p?x", "https://me:p?w@h:1/p", "http:/me:pw@h:1/p"):
+        assert redact(url).endswith("://h:1/p")
+    assert redact("https://h:80/@scope/p@1") == "https://h:80/@scope/p@1"
+    assert redact("git@h:p") == "git@h:p"
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,14 @@ def test_a_proxy_of_another_kind_is_refused_where_it_would_be_used() -> None:
     assert proxy_for(Origin.of("https://quay.io"), {**proxies, "no": "quay.io"}) == ""
 
 
+@pytest.mark.parametrize("password", ["se/cret", "se#cret", "se?cret", "12/secret", "12/se@cret"])
+def test_a_password_of_a_proxy_that_is_not_escaped_is_not_shown(password: str) -> None:
+    with pytest.raises(InputError) as caught:
+        proxy_for(Origin.of("https://quay.io"), {"https": f"http://user:{password}@proxy.example.org:3128"})
+    assert "'http://proxy.example.org:3128'" in str(caught.value)
+    assert "%2F" in caught.value.hint
+
+
 def test_git_follows_the_same_rule(tmp_path: Path) -> None:
     git = Git(tmp_path / "git")
     for entry, used in (("10.0.0.0/8", False), ("10.1.2.3:80", False), ("10.1.2.3:5000", True)):

@@ -87,13 +87,15 @@ def _report(probes: Sequence[Probe]) -> list[str]:
     """The table, and below it the next step of everything that is not as it should be."""
     from airgap.base.probe import Health
 
-    lines = table([HEADING, *((str(one.health), one.place, one.what, _short(one.said)) for one in probes)])
+    lines = table([HEADING, *((str(one.health), one.place, one.what, _short(_parts(one)[0])) for one in probes)])
     for one in probes:
         if one.health is Health.OK:
             continue
         code = f" [{one.code}]" if one.code else ""
         where = "" if one.said.startswith(f"{one.place}:") else f"{one.place}: "
-        lines += ["", f"{one.health}: {where}{one.said}{code}"]
+        first, *more = _parts(one)
+        lines += ["", f"{one.health}: {where}{first}", *more]
+        lines[-1] += code
         lines += [f"  next: {one.hint}"] if one.hint else []
     counts = {health: sum(one.health is health for one in probes) for health in Health}
     lines += ["", ", ".join(_counted(health, many) for health, many in counts.items() if many)]
@@ -102,6 +104,12 @@ def _report(probes: Sequence[Probe]) -> list[str]:
 
 def _counted(health: str, many: int) -> str:
     return count(many, health) if health in ("warning", "problem") else f"{many} {health}"
+
+
+def _parts(one: Probe) -> list[str]:
+    from airgap.base.text import Lines
+
+    return one.said.split("\n") if isinstance(one.said, Lines) else [one.said]
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
@@ -80,7 +81,13 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+/?", text):
+    from airgap.net.origin import Origin
+
+    try:
+        good = re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+/?", text) and Origin.of(text)
+    except InputError:
+        good = None
+    if not good:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected such as https://10.0.0.5:5000")
     return text.rstrip("/")
 

@@ -128,7 +128,8 @@ class _GitProbe:
         """Tries the right to push in one repository, by reading the refs as a push does. True if there is one."""
         answer = self._get(f"/orgs/{quote(name)}/repos?limit=1")
         listed = answer.json() if answer.status == 200 else []
-        at = str(listed[0].get("full_name") or "") if isinstance(listed, list) and listed else ""
+        one = listed[0] if isinstance(listed, list) and listed else None
+        at = str(one.get("full_name") or "") if isinstance(one, dict) else ""
         if answer.status == 403:
             said = f"the token may not list repositories ({_required(answer) or answer.status})"
             self._found.unknown("rights", said, _SCOPES)
