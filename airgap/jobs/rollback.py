@@ -95,6 +95,8 @@ def rollback(options: RollbackOptions, surroundings: Surroundings) -> RolledBack
     site = open_site(load_sovereign(options.sovereign), load_trust(options.trust), surroundings, jobs=options.jobs)
     check_same_sovereign(site.sovereign, options.sovereign, site.trust, options.trust)
     report = _report(options, site)
+    # What a state folder from an older backup does not know would be moved back as if no delivery had it.
+    site.ledger().compare({})
     ours, others = _receipts(options, site)
     body = receipts.receipt_of(ours[-1][1])
     result = RolledBack(ours[-1][1].statement.subject, body)
@@ -148,7 +150,9 @@ def _receipts(options: RollbackOptions, site: Site) -> tuple[receipts.Kept, rece
 
 def _plan(subject: Digest, ours: receipts.Kept, others: receipts.Kept, site: Site) -> list[_Part]:
     written = NamesFile(site.state, site.sovereign.name).load()
-    wanted = undo(subject, [one for _, one in ours], [one for _, one in others], written, site.accepted())
+    kept = receipts.rollbacks(site.state, site.trust, site.surroundings.clock(), site.accepted)
+    undone = {one.statement.subject for _, one in kept}
+    wanted = undo(subject, [one for _, one in ours], [one for _, one in others], written, site.accepted(), undone)
     there = {(one.url, one.form): one for one in site.destinations(create=False).all()}
     site.surroundings.progress().start("rollback", 0, sum(len(one.lines) for one in wanted))
     parts = []

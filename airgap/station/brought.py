@@ -2,8 +2,8 @@
 
 A lock of a delivery continues the earlier locks of the same *series*: those of the same stream, with the same name but
 for a date at its end. The newest delivery of a series says what belongs inside; what only earlier ones brought is
-removed. A delivery that was rolled back says nothing until it is imported again. Receipts of earlier versions name no
-locks: any later delivery of their stream continues them.
+removed. A delivery that was rolled back says nothing until all of it is imported again. Receipts of earlier versions
+name no locks: any later delivery of their stream continues them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airgap.base.digest import Digest
@@ -32,6 +32,7 @@ from airgap.station import receipts
 from airgap.station.names import NamesFile
 
 _DATE = re.compile(r"[-_.]?(?:19|20)[0-9]{2}(?:[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?[0-3][0-9])?|[-_.]?[Ww][0-5][0-9])?\Z")
+NEVER = datetime.min.replace(tzinfo=UTC)
 NOT_BROUGHT = (ChangeOutcome.REFUSED, ChangeOutcome.WITHHELD)
 """Outcomes of lines whose name does not hold what the delivery brought."""
 KINDS = (Receipt.kind, Rollback.kind)
@@ -66,6 +67,8 @@ class Brought:
     """When the first of its receipts was signed."""
     last: datetime
     """When the last of them was."""
+    whole: datetime
+    """When the last of them was by which everything was in place; `NEVER` if there is none."""
     series: frozenset[str]
     """The series of its locks. Empty if no receipt of the delivery names locks."""
     of_items: Mapping[str, frozenset[str]]
@@ -172,13 +175,17 @@ class Past:
                     names = of_items.get(item, frozenset()) | {series_name(lock.name)}
                     of_items[item] = shared.setdefault(names, names)
         number = self._numbers.setdefault(subject, len(self.deliveries))
-        made = Brought(subject, receipt.stream, receipt.sequence, signed_at, signed_at, every, of_items)
+        lines = (line for part in receipt.destinations for line in part.items)
+        whole = signed_at if all(line.outcome in receipts.PUT for line in lines) else NEVER
+        made = Brought(subject, receipt.stream, receipt.sequence, signed_at, signed_at, whole, every, of_items)
         if number == len(self.deliveries):
             self.deliveries.append(made)
             return number
         before = self.deliveries[number]
         known = before if before.series else made
-        self.deliveries[number] = replace(known, at=min(before.at, signed_at), last=max(before.last, signed_at))
+        self.deliveries[number] = replace(
+            known, at=min(before.at, signed_at), last=max(before.last, signed_at), whole=max(before.whole, whole)
+        )
         return number
 
     def add_prune(self, one: Statement) -> None:
@@ -194,9 +201,12 @@ class Past:
         self._rolled[subject] = max(at, self._rolled.get(subject, at))
 
     def rolled_back(self, one: Brought) -> datetime | None:
-        """When a delivery was rolled back; `None` if it was not, or was imported again since."""
+        """When a delivery was rolled back; `None` if it was not, or was imported again since.
+
+        An import that brought only a part of it again, or nothing, leaves it rolled back.
+        """
         at = self._rolled.get(one.digest)
-        return at if at is not None and at >= one.last else None
+        return at if at is not None and at >= one.whole else None
 
     def accept(self, accepted: AcceptedState) -> None:
         """Adds which deliveries were accepted: of some there may be no receipt."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from airgap.base.digest import Digest
@@ -42,8 +42,12 @@ def undo(
     others: Sequence[VerifiedStatement],
     written: Written,
     accepted: AcceptedState,
+    undone: Collection[Digest] = (),
 ) -> list[Undo]:
-    """What a rollback of the delivery has to do. `ours` are its receipts, from the oldest to the newest."""
+    """What a rollback of the delivery has to do. `ours` are its receipts, from the oldest to the newest.
+
+    `undone` are the deliveries that were rolled back before.
+    """
     known: dict[tuple[str, str], list[Change]] = {}
     for part in (part for one in others for part in placed_of(one)):
         known.setdefault((part.url, part.form), []).extend(line for line in part.items if line.outcome in DONE)
@@ -55,6 +59,7 @@ def undo(
                 last[place] = line
                 if line.outcome is not ChangeOutcome.PRESENT:
                     first.setdefault(place, line)
+    later = _later(delivery, others, accepted, undone)
     brought = {(*place, line.at, line.name, line.digest) for place, lines in known.items() for line in lines}
     made: dict[tuple[str, str], Undo] = {}
     for place, line in last.items():
@@ -70,9 +75,30 @@ def undo(
         else:
             back = replace(line, digest=wrote.previous, previous=line.digest, outcome=ChangeOutcome.MOVED, reason="")
             foreign = "" if (*place, back.digest) in brought else FOREIGN
-            why = written.holder((url, at, name), delivery, accepted) or foreign
+            held = written.holder((url, at, name), delivery, accepted) or later.get(place, "")
+            why = held or foreign
             one.lines.append(replace(back, outcome=ChangeOutcome.REFUSED, reason=why) if why else back)
     return list(made.values())
+
+
+def _later(
+    delivery: Digest, others: Sequence[VerifiedStatement], accepted: AcceptedState, undone: Collection[Digest]
+) -> dict[tuple[str, str, str, str], str]:
+    """The names that a delivery accepted later has in place, by its receipt, and which: names.json may be lost."""
+    order = {one.digest: at for at, one in enumerate(accepted.deliveries)}
+    mine = order.get(delivery, len(order))
+    found = {}
+    for one in others:
+        subject = one.statement.subject
+        if subject in undone or order.get(subject, -1) <= mine:
+            continue
+        which = accepted.deliveries[order[subject]]
+        for part in placed_of(one):
+            for line in part.items:
+                if line.outcome in PUT:
+                    what = f"delivery {which.sequence} of stream {which.stream!r} has this name in place"
+                    found[part.url, part.form, line.at, line.name] = what
+    return found
 
 
 def after(receipt: VerifiedStatement, rollbacks: Iterable[VerifiedStatement]) -> tuple[Placed, ...]:

@@ -142,3 +142,27 @@ def test_a_name_without_a_tag_goes_and_a_plan_may_have_any_name(row: Row) -> Non
     approve(row, plan)
     assert ends(row.site.run("prune", *GAP, "--plan", plan, *KEY)) == ["deleted", "deleted"]
     assert "stray" not in (row.folder / "inside/oci/index.json").read_text()
+
+
+def test_what_a_rollback_brought_back_belongs_also_after_a_refused_import(row: Row) -> None:
+    row.layout.tag("v2", row.layout.image({"a": b"v2"}))
+    row.take(row.deliver(1, OLD))
+    row.take(row.deliver(2, {"demo.local/app:v1": "v2"}))
+    row.site.run("rollback", "media2.receipt", *GAP, *KEY)
+    row.take("media2", expect=3)
+    assert row.site.run("prune", *GAP, "--dry-run")["proposed"] == []
+
+
+def test_a_rollback_leaves_what_a_later_delivery_has_whatever_the_state_has_lost(row: Row) -> None:
+    row.layout.tag("v2", row.layout.image({"a": b"v2"}))
+    row.take(row.deliver(1, APP))
+    row.take(row.deliver(2, {"demo.local/app:v1": "v2"}))
+    shutil.copytree(row.folder / "state", row.folder / "backup")
+    row.take(row.deliver(3, {"demo.local/app:v1": "v2"}))
+    back = ("rollback", "media2.receipt", *GAP, *KEY)
+    (row.folder / "state/names.json").unlink()
+    [line] = row.site.run(*back, expect=3)["changes"]
+    assert (line["outcome"], line["reason"]) == ("refused", "delivery 3 of stream 'main' has this name in place")
+    shutil.rmtree(row.folder / "state")
+    (row.folder / "backup").rename(row.folder / "state")
+    assert row.site.run(*back, expect=4)["code"] == "state-rolled-back"
