@@ -2,7 +2,7 @@
 
 Nothing of the user's git setup affects these runs: no configuration, hooks, credential helpers, prompts, netrc, proxies
 or GIT_* variables. Every setting of a run is passed explicitly, and secrets go through GIT_CONFIG_COUNT, never through
-argv. Source: git(1) "Environment Variables", git-config(1).
+argv. What every run gets is in `git_settings`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from airgap.net.origin import Origin
 from airgap.net.proxies import for_libcurl
 from airgap.tools.git_faults import failure
 from airgap.tools.git_limits import Limits
+from airgap.tools.git_settings import CONFIG, ENVIRONMENT, INHERITED
 
 MINIMUM = (2, 32)
 """The minimum version. git 2.32 introduced GIT_CONFIG_GLOBAL, 2.31 GIT_CONFIG_COUNT."""
@@ -47,90 +48,6 @@ MAX_OUTPUT = 256 << 20
 """Bytes of output that are kept: a million refs with long names. A server that sends more is hostile."""
 MAX_STDERR = 64 << 10
 """Bytes of stderr that are kept, from its end, where git reports why it failed."""
-
-_INHERITED = frozenset({"PATH", "TMPDIR", "LD_LIBRARY_PATH"})
-_ENVIRONMENT = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "https:http:file",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_PROTOCOL_FROM_USER": "0",
-    "GIT_OPTIONAL_LOCKS": "0",
-    # If HOME is unset, libcurl takes the home folder from the password file, and reads its .netrc.
-    "HOME": "/dev/null",
-    "XDG_CONFIG_HOME": "/dev/null",
-    "LANGUAGE": "C",
-    "LC_ALL": "C",
-}
-TOLERATED = (
-    "badDate",
-    "badDateOverflow",
-    "badEmail",
-    "badFilemode",
-    "badName",
-    "badTimezone",
-    "missingEmail",
-    "missingNameBeforeEmail",
-    "missingSpaceBeforeDate",
-    "missingSpaceBeforeEmail",
-    "missingTaggerEntry",
-    "multipleAuthors",
-    "nulInCommit",
-    "zeroPaddedDate",
-    "zeroPaddedFilemode",
-)
-"""Faults of old but sound histories, which importers and editors of commits have made: names, addresses, dates, time
-zones, and modes in another spelling. Nobody can correct a history without changing every commit after it, and none of
-these faults harms a reader. Every fault that could (.git, `.` and `..` in trees, tricks in .gitmodules, unsorted or
-doubled entries, …) stays an error. This list counts wherever git checks objects: for fetching, receiving and unpacking.
-Source: git-fsck(1), "FSCK MESSAGES"; each of them is known to git 2.32."""
-
-# Settings go into this file and not into the command, because git starts upload-pack and receive-pack of a local
-# repository without the latter. safe.directory may be `*` here: these runs touch only repositories that were named.
-_CONFIG = """\
-[core]
-	hooksPath = /dev/null
-	askPass =
-	fsync = committed,loose-object
-	bigFileThreshold = 512m
-	deltaBaseCacheLimit = 96m
-[credential]
-	helper =
-[safe]
-	directory = *
-[transfer]
-	fsckObjects = true
-	bundleURI = false
-	unpackLimit = 1
-[fetch]
-	unpackLimit = 1
-	writeCommitGraph = false
-[receive]
-	unpackLimit = 1
-	autogc = false
-	shallowUpdate = false
-[gc]
-	auto = 0
-[maintenance]
-	auto = false
-[pack]
-	threads = 1
-	windowMemory = 64m
-	deltaCacheSize = 16m
-[http]
-	sslVerify = true
-	lowSpeedLimit = 1
-	lowSpeedTime = 300
-[init]
-	defaultBranch = main
-[advice]
-	detachedHead = false
-""" + "".join(
-    f'[{section} "fsck"]\n' + "".join(f"\t{fault} = ignore\n" for fault in TOLERATED)
-    for section in ("fetch", "receive")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +140,11 @@ class Git:
         self.version = self._check_version()
 
     def _write_config(self) -> None:
-        if self._config.exists() and self._config.read_text() == _CONFIG:
+        if self._config.exists() and self._config.read_text() == CONFIG:
             return
         handle, name = tempfile.mkstemp(dir=self.folder, prefix=".gitconfig.")
         with os.fdopen(handle, "w") as file:
-            file.write(_CONFIG)
+            file.write(CONFIG)
         Path(name).replace(self._config)
 
     def _check_version(self) -> tuple[int, ...]:
@@ -325,7 +242,7 @@ class Git:
 def _environment(file: Path, remote: Remote | None, config: Mapping[str, str]) -> dict[str, str]:
     """The variables of one run: the fixed ones, the run's numbered settings, and the proxies for the remote."""
     settings = {**(remote.config if remote else {}), **config}
-    env = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ENVIRONMENT
+    env = {name: os.environ[name] for name in INHERITED if name in os.environ} | ENVIRONMENT
     # Without a ceiling, git reads the settings of a repository that contains the folder, for example a checkout.
     env["GIT_CEILING_DIRECTORIES"] = str(file.parent.resolve().parent)
     env |= {"GIT_CONFIG_GLOBAL": str(file), "GIT_CONFIG_COUNT": str(len(settings))}

@@ -20,11 +20,12 @@ from airgap.base.disk import disk_errors
 from airgap.base.errors import IntegrityError, PrerequisiteError, StoreError, TooLargeError
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import verified
-from airgap.tools.git import LONG, TOLERATED
+from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_limits import Limits
 from airgap.tools.git_refs import check_refs, is_oid
 from airgap.tools.git_repository import BareRepository
+from airgap.tools.git_settings import TOLERATED
 
 MAX_HEADER = 64 << 20
 """Bytes of a bundle's header: 200,000 refs with long names."""
