@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 _Thing = TypeVar("_Thing")
@@ -25,3 +26,12 @@ def parallel(jobs: int, work: Callable[[_Thing], _Made], things: Iterable[_Thing
         raise
     finally:
         pool.shutdown(wait=wait, cancel_futures=True)
+
+
+def in_batches(
+    jobs: int, work: Callable[[_Thing], _Made], things: Iterable[_Thing], batch: int, name: str = "work"
+) -> Iterator[_Made]:
+    """As `parallel`, for things of which nobody knows how many they are: `batch` results are in memory at a time."""
+    every = iter(things)
+    while some := list(islice(every, batch)):
+        yield from parallel(jobs, work, some, name)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from airgap.base.disk import disk_errors
 from airgap.base.errors import AirgapError, NotFoundError, UnreachableError, UpstreamError
-from airgap.base.parallel import parallel
+from airgap.base.parallel import in_batches
 from airgap.destinations.base import Inside
 from airgap.destinations.git.gitea import GiteaApi
 from airgap.destinations.git.place import GitPlace
@@ -77,10 +76,8 @@ class GitContents:
                     yield Inside(at, name)
 
     def _looked(self, repositories: Iterable[str]) -> Iterator[Inside]:
-        every = iter(repositories)
-        while batch := list(islice(every, BATCH)):
-            for found in parallel(self.jobs, self._repository, batch, "list"):
-                yield from found
+        for found in in_batches(self.jobs, self._repository, repositories, BATCH, "list"):
+            yield from found
 
     def _repository(self, at: str) -> Sequence[Inside]:
         try:

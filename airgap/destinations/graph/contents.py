@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
 from airgap.base.errors import AirgapError, IntegrityError, NotFoundError, UnreachableError
-from airgap.base.parallel import parallel
+from airgap.base.parallel import in_batches
 from airgap.content.graph import parse_node
 from airgap.content.reference import is_referrers_tag
 from airgap.destinations.base import Inside
@@ -96,10 +95,8 @@ class RegistryContents:
             return False
 
     def _listed(self, repositories: Iterable[str]) -> Iterator[Inside]:
-        every = iter(repositories)
-        while batch := list(islice(every, BATCH)):
-            for found in parallel(self.jobs, self._repository, batch, "list"):
-                yield from found
+        for found in in_batches(self.jobs, self._repository, repositories, BATCH, "list"):
+            yield from found
 
     def _repository(self, at: str) -> Sequence[Inside]:
         try:
