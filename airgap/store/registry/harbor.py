@@ -8,7 +8,7 @@ from a missing right. Source: /api/v2.0 of Harbor, and the actual answers of Har
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -204,22 +204,13 @@ class Harbor:
 
     def delete_tag(self, repository: str, digest: Digest, tag: str) -> None:
         """Deletes a tag; the artifact stays. Needs tag:delete. Raises `UpstreamError` (`immutable-tag`, …)."""
-        self._delete(f"{_artifact_path(repository, digest)}/tags/{quote(tag, safe='')}", "tag:delete", (200, 404))
+        path = f"{_artifact_path(repository, digest)}/tags/{quote(tag, safe='')}"
+        self._ask("DELETE", path, "tag:delete", (200, 404))
 
     def delete_artifact(self, repository: str, digest: Digest) -> bool:
         """Deletes an artifact, and everything attached to it. False if an index needs it. Needs artifact:delete."""
-        expect = (200, 404, 412)
-        return self._delete(_artifact_path(repository, digest), "artifact:delete", expect).status != 412
-
-    def _delete(self, path: str, needs: str, expect: tuple[int, ...]) -> Response:
-        return self._http.request(
-            "DELETE",
-            f"{self._url}/{path}",
-            auth=self._auth,
-            headers=_HEADERS,
-            expect=expect,
-            explain=lambda answer: self._refused(answer, needs),
-        )
+        answer = self._ask("DELETE", _artifact_path(repository, digest), "artifact:delete", (200, 404, 412))
+        return answer.status != 412
 
     # requests
 
@@ -265,12 +256,16 @@ class Harbor:
         return entries, int(said)
 
     def _get(self, path: str, needs: str) -> Response:
+        return self._ask("GET", path, needs, SUCCESS)
+
+    def _ask(self, method: str, path: str, needs: str, expect: Collection[int]) -> Response:
+        """Sends a request for which the account `needs` a permission."""
         return self._http.request(
-            "GET",
+            method,
             f"{self._url}/{path}",
             auth=self._auth,
             headers=_HEADERS,
-            expect=SUCCESS,
+            expect=expect,
             explain=lambda answer: self._refused(answer, needs),
         )
 
