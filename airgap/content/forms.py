@@ -191,6 +191,10 @@ class Change:
         """This change with an outcome that `error` explains."""
         return replace(self, outcome=outcome, reason=str(error), error=error)
 
+    def refused(self, why: str) -> Change:
+        """This change, which is not made because of `why`."""
+        return replace(self, outcome=ChangeOutcome.REFUSED, reason=why)
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of the receipt."""
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from airgap.base.errors import AirgapError
@@ -36,3 +36,19 @@ class Removal:
     """What people should know, or why it was left alone or failed."""
     error: AirgapError | None = None
     """Why it failed."""
+
+    def ended(self, outcome: RemovalOutcome, reason: str = "") -> Removal:
+        """This one with an outcome, and what people should know about it."""
+        return replace(self, outcome=outcome, reason=reason)
+
+    def kept(self, why: str) -> Removal:
+        """This one, which is left alone because of `why`."""
+        return self.ended(RemovalOutcome.KEPT, why)
+
+    def changed(self, held: object) -> Removal:
+        """This one, which is left alone because it holds something else by now."""
+        return self.kept(f"it holds {held} now: it changed since the plan")
+
+    def failed(self, error: AirgapError) -> Removal:
+        """This one, which `error` stopped."""
+        return replace(self, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)

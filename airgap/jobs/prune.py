@@ -6,7 +6,7 @@ First a dry run writes the plan. Then its bytes are approved (`airgap sign`), an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from glob import escape
 from pathlib import Path
@@ -307,7 +307,7 @@ def _removals(
         else:
             why = _again(line, survey.past) or _since(line, plan, survey.past) or _now(line, known[place], survey)
         if why:
-            yield line, replace(_removal(line), outcome=RemovalOutcome.KEPT, reason=why)
+            yield line, _removal(line).kept(why)
         else:
             due.setdefault((line.destination, line.form), []).append(line)
     for place, lines in due.items():

@@ -162,7 +162,7 @@ def _plan(subject: Digest, ours: receipts.Kept, others: receipts.Kept, site: Sit
         planned = [line for line in one.lines if line.outcome is not ChangeOutcome.MOVED]
         if destination is None:
             why = "the Sovereign resource no longer has this destination"
-            planned += [replace(line, outcome=ChangeOutcome.REFUSED, reason=why) for line in asked]
+            planned += [line.refused(why) for line in asked]
         elif asked:
             try:
                 planned += destination.plan_back(asked, one.known)

@@ -77,7 +77,7 @@ def undo(
             foreign = "" if (*place, back.digest) in brought else FOREIGN
             held = written.holder((url, at, name), delivery, accepted) or later.get(place, "")
             why = held or foreign
-            one.lines.append(replace(back, outcome=ChangeOutcome.REFUSED, reason=why) if why else back)
+            one.lines.append(back.refused(why) if why else back)
     return list(made.values())
 
 

@@ -23,7 +23,7 @@ from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
 from airgap.content.ref_name import MAX_PART
-from airgap.content.removal import NOT_OURS, Removal, RemovalOutcome
+from airgap.content.removal import NOT_OURS, Removal
 from airgap.destinations.base import Inside, Moved, Run
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
@@ -222,7 +222,7 @@ class GitDestination:
         ours = self._config.organization_names
         for line in lines:
             if ours and line.at.partition("/")[0] not in ours:
-                yield replace(line, outcome=RemovalOutcome.KEPT, reason=NOT_OURS)
+                yield line.kept(NOT_OURS)
             else:
                 by_place.setdefault(line.at, []).append(line)
         for at, here in by_place.items():
@@ -230,7 +230,7 @@ class GitDestination:
                 yield from remove_refs(here, self._place_at(at))
             except AirgapError as error:
                 for line in here:
-                    yield replace(line, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)
+                    yield line.failed(error)
 
     def address(self, at: str, name: str) -> str:
         """See `Destination.address`."""

@@ -35,7 +35,7 @@ def plan_refs_back(lines: Sequence[Change], place: GitPlace, git: Git, key: str)
             found = here.has(line.digest for line in refs)
             here.remove()
         refs = [
-            _refused(line, f"{line.digest} is not in the history of the branch any more")
+            line.refused(f"{line.digest} is not in the history of the branch any more")
             if line.outcome is ChangeOutcome.MOVED and line.digest not in found
             else line
             for line in refs
@@ -83,12 +83,12 @@ def _fetched(git: Git, key: str, place: GitPlace, wanted: Mapping[str, str]) -> 
 
 def _compared(line: Change, present: Listing | None) -> Change:
     if present is None:
-        return _refused(line, "the repository does not exist any more")
+        return line.refused("the repository does not exist any more")
     found = present.refs.get(line.name, "")
     if found == line.digest:
         return replace(line, outcome=ChangeOutcome.PRESENT)
     if found != line.previous:
-        return _refused(line, f"it holds {found or 'nothing'} now, not what the delivery wrote: somebody moved it")
+        return line.refused(f"it holds {found or 'nothing'} now, not what the delivery wrote: somebody moved it")
     return replace(line, outcome=ChangeOutcome.MOVED)
 
 
@@ -102,12 +102,12 @@ def _head(line: Change, refs: Sequence[Change], present: Listing, place: GitPlac
         same = present.head_oid == line.digest
         return replace(line, outcome=ChangeOutcome.PRESENT if same else ChangeOutcome.MOVED), present.head
     if present.head_oid not in (line.previous, line.digest):
-        return _refused(line, f"HEAD names {present.head or 'nothing'} now: somebody moved it"), ""
+        return line.refused(f"HEAD names {present.head or 'nothing'} now: somebody moved it"), ""
     fitting = [name for name, oid in after.items() if name.startswith(_BRANCHES) and oid == line.digest]
     if len(fitting) != 1:
-        return _refused(line, f"{len(fitting)} branches hold what HEAD named before: set it by hand"), ""
+        return line.refused(f"{len(fitting)} branches hold what HEAD named before: set it by hand"), ""
     if not place.can_set_head:
-        return _refused(line, f"the server has no API to set HEAD to {fitting[0]}: set it by hand"), ""
+        return line.refused(f"the server has no API to set HEAD to {fitting[0]}: set it by hand"), ""
     return replace(line, outcome=ChangeOutcome.MOVED), fitting[0]
 
 
@@ -118,10 +118,6 @@ def _outcome(line: Change, after: Listing, failed: Mapping[str, AirgapError]) ->
     if found == line.digest:
         return replace(line, outcome=ChangeOutcome.WRITTEN)
     return line.ended(ChangeOutcome.FAILED, failed.get(line.name) or read_back(found, line))
-
-
-def _refused(line: Change, reason: str) -> Change:
-    return replace(line, outcome=ChangeOutcome.REFUSED, reason=reason)
 
 
 def work_key(at: str, url: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from airgap.base.disk import disk_errors
@@ -24,19 +23,17 @@ def remove_refs(lines: Sequence[Removal], place: GitPlace) -> Iterator[Removal]:
     """
     listing = place.look()
     if listing is None:
-        yield from (replace(line, outcome=RemovalOutcome.ABSENT) for line in lines)
+        yield from (line.ended(RemovalOutcome.ABSENT) for line in lines)
         return
     whole = listing.refs.keys() <= {line.name for line in lines}
     for line in sorted(lines, key=lambda one: one.name == listing.head):
         found = listing.refs.get(line.name, "")
         if not found:
-            yield replace(line, outcome=RemovalOutcome.ABSENT)
+            yield line.ended(RemovalOutcome.ABSENT)
         elif found != line.digest:
-            reason = f"it holds {found} now: it changed since the plan"
-            yield replace(line, outcome=RemovalOutcome.KEPT, reason=reason)
+            yield line.changed(found)
         elif line.name == listing.head and not whole:
-            reason = "HEAD names it: point HEAD to another branch first"
-            yield replace(line, outcome=RemovalOutcome.KEPT, reason=reason)
+            yield line.kept("HEAD names it: point HEAD to another branch first")
         else:
             yield _remove(line, place)
 
@@ -46,14 +43,14 @@ def _remove(line: Removal, place: GitPlace) -> Removal:
         problem = place.delete(line.name, line.digest)
         after = place.look(to_write=False)
     except AirgapError as error:
-        return _failed(line, error)
+        return line.failed(error)
     held = "" if after is None else after.refs.get(line.name, "")
     if not held:
-        return replace(line, outcome=RemovalOutcome.DELETED)
+        return line.ended(RemovalOutcome.DELETED)
     if held != line.digest:
-        return replace(line, outcome=RemovalOutcome.KEPT, reason=f"it holds {held} now: it changed since the plan")
+        return line.changed(held)
     what = f"{place.at}: {line.name} is still there"
-    return _failed(line, problem or UpstreamError("git-rejected", what, side="destination"))
+    return line.failed(problem or UpstreamError("git-rejected", what, side="destination"))
 
 
 def push_away(git: Git, place: GitPlace, ref: str, oid: str) -> AirgapError | None:
@@ -75,7 +72,3 @@ def push_away(git: Git, place: GitPlace, ref: str, oid: str) -> AirgapError | No
     what = f"{place.at}: the server refused: {shown(chr(10).join([*dict.fromkeys(rejected), done.stderr]))}"
     hint = "a default or protected branch cannot go otherwise: delete it, or the repository, in the server"
     return UpstreamError("git-rejected", what, hint, side="destination")
-
-
-def _failed(line: Removal, error: AirgapError) -> Removal:
-    return replace(line, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)

@@ -146,10 +146,10 @@ def plan_head(
         return [head]
     kept = run.keeps(head, there=bool(held.head_oid))
     if kept:
-        return [replace(head, outcome=ChangeOutcome.REFUSED, reason=kept)]
+        return [head.refused(kept)]
     if held.head and not place.can_set_head:
         reason = f"it names {held.head}, but the server has no API to set it"
-        return [replace(head, outcome=ChangeOutcome.REFUSED, reason=reason)]
+        return [head.refused(reason)]
     return [replace(head, outcome=ChangeOutcome.MOVED if held.head_oid else ChangeOutcome.WRITE)]
 
 

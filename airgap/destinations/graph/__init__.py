@@ -164,11 +164,11 @@ class GraphDestination(Generic[PlaceT]):
             found = repository.holds(name or wanted.digest)
         except NotFoundError:
             kept = self.run.keeps(change, there=False) if name else ""
-            return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
+            return change.refused(kept) if kept else change
         except BlockedError:
             reason = "the content is there, but a project policy forbids reading it"
             if self.run.keeps(change, unread=True) or (_kept(name) and not self.run.wrote(change)):
-                return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
+                return change.refused(reason)
             return replace(change, reason=reason)
         change = replace(change, previous=str(found))
         if found == wanted.digest:
@@ -180,9 +180,9 @@ class GraphDestination(Generic[PlaceT]):
         change = replace(change, outcome=ChangeOutcome.MOVED)
         if _kept(name) and self.run.ours.get((at, name)) != str(found):
             reason = "the signature tag holds other signatures, and no receipt of this Sovereign lists them"
-            return replace(change, outcome=ChangeOutcome.REFUSED, reason=reason)
+            return change.refused(reason)
         kept = self.run.keeps(change)
-        return replace(change, outcome=ChangeOutcome.REFUSED, reason=kept) if kept else change
+        return change.refused(kept) if kept else change
 
     def _listed(self, change: Change) -> bool:
         """True if the registry's list confirms what a receipt lists. For a repair and after a loss, nothing does.

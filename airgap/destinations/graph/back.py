@@ -26,17 +26,17 @@ def plan_tags(
         try:
             found = str(place.holds(line.name))
         except NotFoundError:
-            return _refused(line, "the tag does not exist any more"), None
+            return line.refused("the tag does not exist any more"), None
         except BlockedError:
-            return _refused(line, f"what it holds cannot be compared: {BLOCKED}"), None
+            return line.refused(f"what it holds cannot be compared: {BLOCKED}"), None
         if found not in (line.digest, line.previous):
-            return _refused(line, f"it holds {found} now, not what the delivery wrote: somebody moved it"), None
+            return line.refused(f"it holds {found} now, not what the delivery wrote: somebody moved it"), None
         try:
             old = _whole(place, line.digest)
         except NotFoundError as error:
-            return _refused(line, f"what it held before is not there completely any more: {error.what}"), None
+            return line.refused(f"what it held before is not there completely any more: {error.what}"), None
         except BlockedError:
-            return _refused(line, f"what it held before cannot be checked: {BLOCKED}"), None
+            return line.refused(f"what it held before cannot be checked: {BLOCKED}"), None
         outcome = ChangeOutcome.PRESENT if found == line.digest else ChangeOutcome.MOVED
         return replace(line, outcome=outcome), old
 
@@ -81,7 +81,3 @@ def _whole(place: GraphPlace, digest: str) -> Descriptor:
         if not isinstance(found, Node) and not place.has(found):
             raise NotFoundError("blob-missing", f"{found.digest} is missing in the repository")
     return root
-
-
-def _refused(line: Change, reason: str) -> Change:
-    return replace(line, outcome=ChangeOutcome.REFUSED, reason=reason)

@@ -7,7 +7,7 @@ no index of its repository needs it. Blobs stay until the registry's own garbage
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from airgap.base.digest import Digest
@@ -49,11 +49,11 @@ class RegistryRemover:
             if is_below(line.at, self.places):
                 by_place.setdefault(line.at, []).append(line)
             else:
-                yield replace(line, outcome=RemovalOutcome.KEPT, reason=NOT_OURS)
+                yield line.kept(NOT_OURS)
         gone: AirgapError | None = None
         for at, here in by_place.items():
             if gone is not None:
-                yield from (failed(line, gone) for line in here)
+                yield from (line.failed(gone) for line in here)
                 continue
             try:
                 remove = self._in_harbor if self.client.harbor.there() else self._in_registry
@@ -62,7 +62,7 @@ class RegistryRemover:
                     yield done
             except AirgapError as error:
                 gone = error if isinstance(error, UnreachableError) else None
-                yield from (failed(line, error) for line in list(here))
+                yield from (line.failed(error) for line in list(here))
 
     def _in_harbor(self, at: str, lines: Sequence[Removal]) -> Iterator[Removal]:
         # What is attached goes before what it is attached to: Harbor would delete it along.
@@ -83,22 +83,18 @@ def _from_harbor(harbor: Harbor, at: str, line: Removal) -> Removal:
     try:
         found = harbor.artifact(at, line.name or line.digest)
     except NotFoundError:
-        return replace(line, outcome=RemovalOutcome.ABSENT)
+        return line.ended(RemovalOutcome.ABSENT)
     if found.digest != line.digest:
-        return changed(line, str(found.digest))
+        return line.changed(found.digest)
     if line.name:
         harbor.delete_tag(at, found.digest, line.name)
         found = harbor.artifact(at, line.digest)
         if line.name in found.tags:
             raise RaceError("tag-differs", f"{at}:{line.name}: it is still there", side="destination")
-    if found.tags:
-        reason = STAYS if line.name else NEEDED
-        return replace(line, outcome=RemovalOutcome.DELETED if line.name else RemovalOutcome.KEPT, reason=reason)
-    # Harbor refuses this for a child of an index, and deletes what is attached to the artifact with it.
-    if not harbor.delete_artifact(at, found.digest):
-        reason = STAYS if line.name else NEEDED
-        return replace(line, outcome=RemovalOutcome.DELETED if line.name else RemovalOutcome.KEPT, reason=reason)
-    return replace(line, outcome=RemovalOutcome.DELETED)
+    # Harbor does not delete a child of an index, and deletes what is attached to the artifact with it.
+    if found.tags or not harbor.delete_artifact(at, found.digest):
+        return line.ended(RemovalOutcome.DELETED, STAYS) if line.name else line.kept(NEEDED)
+    return line.ended(RemovalOutcome.DELETED)
 
 
 @dataclass(slots=True)
@@ -137,12 +133,12 @@ class _Repository:
         root = self.repository.find(line.name)
         if root is None:
             mine = line.name in self.gone
-            return replace(line, outcome=RemovalOutcome.DELETED if mine else RemovalOutcome.ABSENT)
+            return line.ended(RemovalOutcome.DELETED if mine else RemovalOutcome.ABSENT)
         if root.digest != line.digest:
             self._need(root)
-            return changed(line, str(root.digest))
+            return line.changed(root.digest)
         if is_referrers_tag(line.name) and root.is_index:
-            return replace(line, outcome=RemovalOutcome.KEPT, reason="clients find signatures by it")
+            return line.kept("clients find signatures by it")
         self.look()  # somebody may have tagged it meanwhile
         others = {tag for tag, digest in self.tags.items() if digest == root.digest and tag != line.name}
         planned = root.digest not in self.needed and others <= self.going.keys()
@@ -150,33 +146,33 @@ class _Repository:
             # It deletes no tag alone: the manifest goes with all of its tags, or nothing does.
             if not planned:
                 reason = "this registry deletes no tag alone, and another tag or index needs the same content"
-                return replace(line, outcome=RemovalOutcome.KEPT, reason=reason)
+                return line.kept(reason)
             self.gone |= others
             for tag in others:
                 self.tags.pop(tag)
             others = set()
         self.tags.pop(line.name, None)
         if others or root.digest in self.needed:
-            return replace(line, outcome=RemovalOutcome.DELETED, reason="" if planned else STAYS)
+            return line.ended(RemovalOutcome.DELETED, "" if planned else STAYS)
         below = self._below(root)
         self._delete(root.digest)
         for child in below:
             self._delete(child)
-        return replace(line, outcome=RemovalOutcome.DELETED)
+        return line.ended(RemovalOutcome.DELETED)
 
     def _content(self, line: Removal) -> Removal:
         digest = Digest(line.digest)
         if digest in self.needed or digest in self.tags.values():
-            return replace(line, outcome=RemovalOutcome.KEPT, reason=NEEDED)
+            return line.kept(NEEDED)
         try:
             root, _ = self.repository.manifest(digest)
         except NotFoundError:
-            return replace(line, outcome=RemovalOutcome.ABSENT)
+            return line.ended(RemovalOutcome.ABSENT)
         node = read_node(self.repository, root)
         if node.subject is not None:
             referrers.leave(self.repository, node.subject.digest, digest)
         self._delete(digest)
-        return replace(line, outcome=RemovalOutcome.DELETED)
+        return line.ended(RemovalOutcome.DELETED)
 
     def _below(self, root: Descriptor) -> list[Digest]:
         """The manifests below a root that nothing else needs, parents first."""
@@ -205,17 +201,17 @@ class LayoutRemover:
 
     def _remove(self, line: Removal) -> Removal:
         if self.layout is None:
-            return replace(line, outcome=RemovalOutcome.ABSENT)
+            return line.ended(RemovalOutcome.ABSENT)
         # Somebody's own name may have no tag.
         names = [f"{line.at}:{line.name}"] if line.name else [f"{line.at}@{line.digest}", line.at]
         name = next((one for one in names if self.layout.find(one) is not None), "")
         root = self.layout.find(name) if name else None
         if root is None:
-            return replace(line, outcome=RemovalOutcome.ABSENT)
+            return line.ended(RemovalOutcome.ABSENT)
         if root.digest != line.digest:
-            return changed(line, str(root.digest))
+            return line.changed(root.digest)
         self.layout.forget(name, root)
-        return replace(line, outcome=RemovalOutcome.DELETED)
+        return line.ended(RemovalOutcome.DELETED)
 
 
 def guarded(line: Removal, remove: Callable[[Removal], Removal]) -> Removal:
@@ -225,14 +221,4 @@ def guarded(line: Removal, remove: Callable[[Removal], Removal]) -> Removal:
     except UnreachableError:
         raise
     except AirgapError as error:
-        return failed(line, error)
-
-
-def failed(line: Removal, error: AirgapError) -> Removal:
-    """A line that failed."""
-    return replace(line, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)
-
-
-def changed(line: Removal, found: str) -> Removal:
-    """A line that holds something else than the plan says."""
-    return replace(line, outcome=RemovalOutcome.KEPT, reason=f"it holds {found} now: it changed since the plan")
+        return line.failed(error)

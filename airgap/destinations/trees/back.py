@@ -31,14 +31,14 @@ def plan_pointer(line: Change, known: Sequence[Change], look: Looks) -> Change:
     """See `Destination.plan_back`, for one line."""
     found = _pointed(line, known)
     if found is None:
-        return _refused(line, IN_PLACE)
+        return line.refused(IN_PLACE)
     held = look(line.at, line.name)
     if held not in (line.digest, line.previous):
-        return _refused(line, f"it holds {held or 'nothing'} now, not what the delivery wrote: somebody changed it")
+        return line.refused(f"it holds {held or 'nothing'} now, not what the delivery wrote: somebody changed it")
     for one in found[1]:
         bucket, _, prefix = one.at.partition("/")
         if look(bucket, f"{prefix}/{one.name}") != one.digest:
-            return _refused(line, f"what it named before is not there completely any more: {one.at}/{one.name}")
+            return line.refused(f"what it named before is not there completely any more: {one.at}/{one.name}")
     return replace(line, outcome=ChangeOutcome.PRESENT if held == line.digest else ChangeOutcome.MOVED)
 
 
@@ -73,7 +73,3 @@ def _pointed(line: Change, known: Sequence[Change]) -> tuple[bytes, Sequence[Cha
         if above and line.name.startswith(f"{above}/") and str(Digest.of(data)) == line.digest:
             return data, [one for one in known if one.at == at]
     return None
-
-
-def _refused(line: Change, reason: str) -> Change:
-    return replace(line, outcome=ChangeOutcome.REFUSED, reason=reason)

@@ -20,12 +20,12 @@ from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
-from airgap.content.removal import NOT_OURS, Removal, RemovalOutcome
+from airgap.content.removal import NOT_OURS, Removal
 from airgap.content.verified import VerifiedStream
 from airgap.destinations.base import RESTORE, Inside, Moved, Run
 from airgap.destinations.trees.back import move_pointer, plan_pointer
 from airgap.destinations.trees.keys import check_keys, conflict
-from airgap.destinations.trees.remove import TreeRemover, failed
+from airgap.destinations.trees.remove import TreeRemover
 
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")
@@ -189,7 +189,7 @@ class TreeDestination:
             why = self._run.keeps(change, there=there, file=line.late)
         else:
             why = RESTORE if self._run.add_only and there else ""
-        return replace(change, outcome=ChangeOutcome.REFUSED, reason=why) if why else None
+        return change.refused(why) if why else None
 
     def announce(self, trees: Sequence[Tree]) -> int:
         """See `Destination.announce`."""
@@ -349,12 +349,12 @@ class TreeDestination:
         try:
             buckets = frozenset(self._objects.buckets())
         except AirgapError as error:
-            yield from (failed(line, error) for line in lines)
+            yield from (line.failed(error) for line in lines)
             return
         remover = TreeRemover(lambda bucket, key: self._objects.look(bucket, key, deep=True), self._objects.delete)
         for line in lines:
             if line.at not in buckets:
-                yield replace(line, outcome=RemovalOutcome.KEPT, reason=NOT_OURS)
+                yield line.kept(NOT_OURS)
         yield from remover([line for line in lines if line.at in buckets])
 
     def address(self, at: str, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from airgap.base.digest import Digest
@@ -43,23 +43,21 @@ class TreeRemover(Generic[H]):
                 yield self._remove(line)
             except AirgapError as error:
                 gone = error if isinstance(error, UnreachableError) else None
-                yield failed(line, error)
+                yield line.failed(error)
 
     def _remove(self, line: Removal) -> Removal:
         held = self.look(line.at, line.name)
         if held is None:
-            return replace(line, outcome=RemovalOutcome.ABSENT)
+            return line.ended(RemovalOutcome.ABSENT)
         if held.digest != line.digest:
-            return replace(
-                line, outcome=RemovalOutcome.KEPT, reason=f"it holds {held.digest} now: it changed since the plan"
-            )
+            return line.changed(held.digest)
         pointer = self._pointer(line)
         if pointer:
-            return replace(line, outcome=RemovalOutcome.KEPT, reason=f"{pointer} names it")
+            return line.kept(f"{pointer} names it")
         said = self.delete(line.at, line.name, held)
         if line.name.endswith(f"/{POINTER}"):
             self._pointers[line.at, line.name] = None
-        return replace(line, outcome=RemovalOutcome.DELETED, reason=said)
+        return line.ended(RemovalOutcome.DELETED, said)
 
     def _pointer(self, line: Removal) -> str:
         """The key of the pointer that names the revision in which a file is; `""` for none."""
@@ -75,8 +73,3 @@ class TreeRemover(Generic[H]):
             if self._pointers[place] == Digest.of(revision.encode()):
                 return pointer
         return ""
-
-
-def failed(line: Removal, error: AirgapError) -> Removal:
-    """A line that failed."""
-    return replace(line, outcome=RemovalOutcome.FAILED, reason=str(error), error=error)
