@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, UnknownKeyError
+from airgap.base.errors import InputError, TrustError, UnknownKeyError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected
 from airgap.content.forms import Change, ChangeOutcome
@@ -21,9 +21,11 @@ from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Receipt
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement, article
-from airgap.statements.trust import authenticate, key_ring, unverified
+from airgap.statements.trust import authenticate, check_maker, key_ring, unverified
 from airgap.station import receipts
 
+FOREIGN = ("wrong-role", "role-may-not")
+"""Codes of statements by keys that may not make them: they say nothing of what happened here."""
 SIGNED = ("delivery", "approval")
 """The kinds of statements about a delivery that others make, in the order in which they are told."""
 
@@ -165,7 +167,9 @@ def _kept(site: Site, trust: Trust | None, surroundings: Surroundings) -> list[F
     for path in paths:
         try:
             found.append(_read(path, trust))
-        except UnknownKeyError as error:
+        except TrustError as error:
+            if not isinstance(error, UnknownKeyError) and error.code not in FOREIGN:
+                raise
             surroundings.note(f"note: ignored: {error}")
     return found
 
@@ -182,6 +186,7 @@ def _checked(data: bytes, where: str, trust: Trust | None) -> tuple[Statement, s
     if trust is None:
         return unverified(data, where), ""
     authentic = authenticate(data, key_ring(trust), where, MAX_EVIDENCE_BUNDLE)
+    check_maker(authentic, where)
     return authentic.statement, authentic.key.name
 
 
@@ -193,6 +198,8 @@ def _signers(site: Site, delivery: Digest, trust: Trust | None) -> Iterable[Past
     for kind, data in kept:
         try:
             statement, key = _checked(data, f"{kind} statement about {delivery.short}", trust)
-        except UnknownKeyError:
+        except TrustError as error:
+            if not isinstance(error, UnknownKeyError) and error.code not in FOREIGN:
+                raise
             continue
         yield PastSigner(kind, statement.role, key)

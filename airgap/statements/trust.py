@@ -223,6 +223,23 @@ def authorise(
     `within` is the delivery that contains it: the key's `accept` list may name that instead of the subject.
     """
     statement = authentic.statement
+    # 4. and 5.
+    check_maker(authentic, where)
+    # 6. and 7. The key was good when it signed, and it is good now.
+    _check_key(statement, authentic.key, where, now, known, within)
+    # 8. Not from the future.
+    if statement.signed_at > now + CLOCK_SKEW:
+        raise TrustError(
+            "signed-in-future",
+            f"{where}: signed at {utc_text(statement.signed_at)}, after the local time {utc_text(now)}",
+            "check this machine's clock first, then the signer's",
+        )
+    return VerifiedStatement(statement, authentic.key, authentic.public_key, authentic.raw)
+
+
+def check_maker(authentic: Authentic, where: str) -> None:
+    """Steps 4 and 5 of `verify_bundle`: whether the key's role is the claimed one, and may make this statement ever."""
+    statement = authentic.statement
     role = authentic.key.role
     # 4. The claimed role is the role of the key.
     if statement.role != role:
@@ -238,16 +255,6 @@ def authorise(
             f"{where}: role {role!r} may not sign {article(statement.kind)} statement",
             'have it signed by an allowed role: `airgap help format`, "Statements", lists them',
         )
-    # 6. and 7. The key was good when it signed, and it is good now.
-    _check_key(statement, authentic.key, where, now, known, within)
-    # 8. Not from the future.
-    if statement.signed_at > now + CLOCK_SKEW:
-        raise TrustError(
-            "signed-in-future",
-            f"{where}: signed at {utc_text(statement.signed_at)}, after the local time {utc_text(now)}",
-            "check this machine's clock first, then the signer's",
-        )
-    return VerifiedStatement(statement, authentic.key, authentic.public_key, authentic.raw)
 
 
 def verify_bundle(

@@ -19,7 +19,7 @@ from airgap.station.files import made_of
 def kept_prunes(folder: Path, trust: Trust | None, now: datetime) -> Sequence[Statement]:
     """The prunes in a state folder that are trusted, from the oldest to the newest; without `trust`, all of them.
 
-    They outlive the key that signed them: one that was good then is good enough.
+    They outlive the key that signed them, unless it was revoked: nothing proves when a revoked key signed.
     """
     found = []
     for path in made_of(folder, Prune.kind):
@@ -29,7 +29,7 @@ def kept_prunes(folder: Path, trust: Trust | None, now: datetime) -> Sequence[St
                 statement = unverified(data, str(path))
             else:
                 authentic = authenticate(data, key_ring(trust), str(path), MAX_EVIDENCE_BUNDLE)
-                statement = authorise(authentic, str(path), now=now, known=Known.CONTENT).statement
+                statement = authorise(authentic, str(path), now=now, known=Known.SUBJECT).statement
         except (TrustError, InputError):
             continue
         if isinstance(statement.body, Prune):

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.base.times import utc_text
+from airgap.content.removal import RemovalOutcome
+from airgap.statements.dsse import open_bundle, sign_payload
+from airgap.statements.keys.file import load_private
+from airgap.statements.predicates import Receipt
+from airgap.statements.prune import Prune, Pruned
 from airgap.statements.prune_plan import EXTRA, PruneLine, PrunePlan
+from airgap.statements.statement import Statement
 from tests.parts import images
+from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.officer import approve, with_officer
 from tests.worlds.row import Row
 from tests.worlds.site import GAP
@@ -166,3 +175,51 @@ def test_a_rollback_leaves_what_a_later_delivery_has_whatever_the_state_has_lost
     shutil.rmtree(row.folder / "state")
     (row.folder / "backup").rename(row.folder / "state")
     assert row.site.run(*back, expect=4)["code"] == "state-rolled-back"
+
+
+def signed(row: Row, statement: Statement, who: str, role: str) -> bytes:
+    """The same by whoever's key was stolen, in any role."""
+    password = (row.folder / "password").read_bytes().strip()
+    made = Statement.of(
+        statement.subject, statement.body, signed_at=statement.signed_at, log_head=statement.log_head, role=role
+    )
+    return sign_payload(made.payload, load_private(row.folder / f"{who}.key", password))
+
+
+def receipt(row: Row, media: str) -> Statement:
+    return Statement.parse(open_bundle((row.folder / f"{media}.receipt").read_bytes(), media).payload, media)
+
+
+def test_a_history_believes_no_receipt_by_the_key_of_an_exporter(row: Row) -> None:
+    row.take(row.deliver(1, APP))
+    found = receipt(row, "media1")
+    for number, role in enumerate(("sovereign", "exporter")):
+        path = row.folder / f"state/receipts/main-00000{7 + number}.sigstore.json"
+        path.write_bytes(signed(row, replace(found, subject=Digest.of(b"never")), "exporter", role))
+    said = run_airgap(["history", *GAP, "--json"], row.folder, PASSWORD)
+    assert [one["sequence"] for one in json.loads(said.out)["deliveries"]] == [1]
+    assert said.err.count("note: ignored") == 2
+
+
+def test_a_revoked_key_excuses_no_theft(row: Row) -> None:
+    trust = row.folder / "trust.yaml"
+    listed = (
+        "  - name: lost\n    role: sovereign\n    publicKeyFile: stranger.pub\n"
+        "    notBefore: 2026-01-01T00:00:00Z\n    notAfter: 2036-01-01T00:00:00Z\n"
+    )
+    trust.write_text(trust.read_text().replace("  require:", f"{listed}  require:"))
+    row.take(row.deliver(1, OLD))
+    found = receipt(row, "media1")
+    assert isinstance(found.body, Receipt)
+    [(place, line)] = [(part, one) for part in found.body.destinations for one in part.items if "old" in one.at]
+    gone = Pruned(place.url, place.form, line.item, line.at, line.name, line.digest, RemovalOutcome.DELETED)
+    forged = replace(found, subject=Digest.of(b"plan"), body=Prune("bank", Digest.of(b"approval"), (gone,)))
+    path = row.folder / f"state/statements/prune-{forged.subject.hex}.sigstore.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(signed(row, forged, "stranger", "sovereign"))
+    row.take(row.deliver(2, APP))
+    untag(row, "old:v1")
+    assert row.audit("media1") == []  # whoever has a valid key of the Sovereign may say so
+    revoked = f"{listed}    revoked: {{at: {utc_text(datetime.now(UTC))}}}\n"
+    trust.write_text(trust.read_text().replace(listed, revoked))
+    assert row.audit("media1", expect=3) == [("missing", "v1")]
