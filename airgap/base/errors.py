@@ -172,6 +172,10 @@ class EndedKeyError(UselessKeyError):
     """A signature by a key that is no longer valid (`key-expired`, `key-revoked`), over something new."""
 
 
+class WrongMakerError(TrustError):
+    """A listed key signed what its role may not say, or as another role."""
+
+
 class UnknownKeyError(UselessKeyError):
     """The key that made the signature is not in the Trust resource (`unknown-key`)."""
 

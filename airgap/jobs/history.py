@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.errors import InputError, TrustError, UnknownKeyError
+from airgap.base.errors import InputError, UnknownKeyError, WrongMakerError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected
 from airgap.content.forms import Change, ChangeOutcome
@@ -24,8 +24,6 @@ from airgap.statements.statement import Statement, article
 from airgap.statements.trust import authenticate, check_maker, key_ring, unverified
 from airgap.station import receipts
 
-FOREIGN = ("wrong-role", "role-may-not")
-"""Codes of statements by keys that may not make them: they say nothing of what happened here."""
 SIGNED = ("delivery", "approval")
 """The kinds of statements about a delivery that others make, in the order in which they are told."""
 
@@ -167,9 +165,7 @@ def _kept(site: Site, trust: Trust | None, surroundings: Surroundings) -> list[F
     for path in paths:
         try:
             found.append(_read(path, trust))
-        except TrustError as error:
-            if not isinstance(error, UnknownKeyError) and error.code not in FOREIGN:
-                raise
+        except (UnknownKeyError, WrongMakerError) as error:
             surroundings.note(f"note: ignored: {error}")
     return found
 
@@ -198,8 +194,6 @@ def _signers(site: Site, delivery: Digest, trust: Trust | None) -> Iterable[Past
     for kind, data in kept:
         try:
             statement, key = _checked(data, f"{kind} statement about {delivery.short}", trust)
-        except TrustError as error:
-            if not isinstance(error, UnknownKeyError) and error.code not in FOREIGN:
-                raise
+        except (UnknownKeyError, WrongMakerError):
             continue
         yield PastSigner(kind, statement.role, key)

@@ -305,7 +305,7 @@ def _removals(
         if place not in known:
             why = "the Sovereign resource has no such destination"
         else:
-            why = _again(line, survey.past) or _since(line, plan, survey.past) or _now(line, known[place], survey)
+            why = why_kept(line, survey.past) or _since(line, plan, survey.past) or _now(line, known[place], survey)
         if why:
             yield line, _removal(line).kept(why)
         else:
@@ -316,12 +316,17 @@ def _removals(
             yield by_key[removal.at, removal.name, removal.digest], removal
 
 
-def _again(line: PruneLine, past: Past) -> str:
+def why_kept(line: PruneLine, past: Past) -> str:
     """Why a line must not be deleted any more; `""` if it may be."""
     entries = past.entries((line.destination, line.form), _key(line))
     current = [one for one in entries if past.is_current(one)]
     if current:
         return f"it belongs here again: {past.deliveries[past.last(current).delivery]} lists it"
+    content = past.entries((line.destination, line.form), (line.at, line.digest))
+    bare = [one for one in content if one.bare and past.is_current(one)]
+    if line.form == "graph" and bare:
+        # Earlier versions gave no tag to what has no name: it would go with the last tag of the same content.
+        return f"{past.deliveries[past.last(bare).delivery]} lists its content without a name: import that again first"
     brought = [one for one in entries if one.brought and one.digest == line.digest]
     if line.state == EXTRA and brought:
         return f"a delivery has brought it since: {past.deliveries[past.last(brought).delivery]}"

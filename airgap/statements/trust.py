@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from airgap.base.digest import Digest
-from airgap.base.errors import EndedKeyError, InputError, TrustError, UnknownKeyError, UselessKeyError
+from airgap.base.errors import EndedKeyError, InputError, TrustError, UnknownKeyError, UselessKeyError, WrongMakerError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.resources.trust import ROLES, Trust, TrustedKey
 from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE, open_bundle, verify
@@ -243,14 +243,14 @@ def check_maker(authentic: Authentic, where: str) -> None:
     role = authentic.key.role
     # 4. The claimed role is the role of the key.
     if statement.role != role:
-        raise TrustError(
+        raise WrongMakerError(
             "wrong-role",
             f"{where}: signed as {statement.role!r}, but key {authentic.key.name!r} has role {role!r}",
             "sign with the key of that role, or correct --role",
         )
     # 5. That role may make this statement.
     if statement.kind not in MAY_SIGN[role]:
-        raise TrustError(
+        raise WrongMakerError(
             "role-may-not",
             f"{where}: role {role!r} may not sign {article(statement.kind)} statement",
             'have it signed by an allowed role: `airgap help format`, "Statements", lists them',

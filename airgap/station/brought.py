@@ -97,6 +97,8 @@ class Entry:
     brought: bool
     ours: bool = False
     """True for a signature or attestation of this Sovereign."""
+    bare: bool = False
+    """True for content without a name."""
 
 
 @dataclass(slots=True)
@@ -130,7 +132,9 @@ class Past:
             for line in part.items:
                 # The same texts are in every receipt: each is kept once.
                 item, digest = (self._texts.setdefault(text, text) for text in (line.item, line.digest))
-                entry = Entry(number, digest, item, line.outcome not in NOT_BROUGHT, ours=line.signs is not None)
+                entry = Entry(
+                    number, digest, item, line.outcome not in NOT_BROUGHT, line.signs is not None, not line.name
+                )
                 key = spot(part.form, line)
                 ats.add(key[0])
                 # What a registry keeps without a name is known by its digest: an earlier content of a tag.
@@ -152,7 +156,7 @@ class Past:
                 kept.append(one)
                 continue
             first, second = (one, new) if self._sequence(one) <= self._sequence(new) else (new, one)
-            new = replace(second, brought=first.brought or second.brought)
+            new = replace(second, brought=first.brought or second.brought, bare=first.bare or second.bare)
         return (*kept, new)
 
     def _alike(self, entry: Entry) -> tuple[object, ...]:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from airgap.base.digest import Digest
 from airgap.content.forms import Change, ChangeOutcome
+from airgap.jobs.prune import why_kept
 from airgap.statements.predicates import CarriedLock, Placed, Receipt
+from airgap.statements.prune_plan import REMOVED, PruneLine
 from airgap.station.brought import Past, series_name
 
 PLACE = ("https://harbor.example", "graph")
@@ -135,3 +137,14 @@ def test_what_is_removed_is_what_no_newest_lock_has(deliveries: list[dict[str, l
         newest |= of
     brought = {item for locks in deliveries for items in locks.values() for item in items}
     assert removed(made) == brought - {item for items in newest.values() for item in items}
+
+
+def test_a_tag_is_not_the_last_name_of_what_another_item_has_without_a_name() -> None:
+    named = Change("a", "hub/a", "1", digest("same"), outcome=ChangeOutcome.WRITTEN)
+    bare = Change("b", "hub/a", "", digest("same"), outcome=ChangeOutcome.WRITTEN)
+    carried = (CarriedLock("r", Digest.of(b"r"), ("a", "b")),)
+    first = Receipt("id", "main", 1, (Placed(*PLACE, (named, bare)),), locks=carried)
+    for more, expected in (((bare,), True), ((), False)):
+        made = past(first, Receipt("id", "main", 2, (Placed(*PLACE, more),), locks=carried))
+        line = PruneLine(*PLACE, "hub/a", "1", digest("same"), REMOVED)
+        assert bool(why_kept(line, made)) is expected
