@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import tarfile
 import tempfile
@@ -81,7 +82,7 @@ def pack(options: PackOptions, surroundings: Surroundings) -> Packed:
 
 def _check(output: Path) -> None:
     check_file(output, "--output")
-    if output.exists():
+    if os.path.lexists(output):
         what = f"--output {output}: the file exists, and nothing replaces it"
         raise InputError("other-file", what, "name a new file, or remove this one")
 

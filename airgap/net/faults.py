@@ -138,6 +138,10 @@ def _short(cause: BaseException) -> str:
         return "the server closed the connection in the middle of the answer"
     if isinstance(cause, http.client.RemoteDisconnected):
         return "the server closed the connection without an answer"
+    if isinstance(cause, http.client.BadStatusLine):
+        return "the answer is not HTTP: another service may listen at this port"
+    if isinstance(cause, http.client.HTTPException | lib.InvalidHeader):
+        return "the head of the answer is too long, or is not as HTTP has it"
     return type(cause).__name__
 
 

@@ -15,6 +15,7 @@ from tests.parts.fault_proxy import FaultProxy
 from tests.parts.gitea import Gitea
 from tests.parts.harbor_double import HarborDouble
 from tests.parts.s3 import S3Service
+from tests.parts.scripted import Answer, Scripted
 from tests.parts.web import Handler, Server
 from tests.worlds.commands import run_airgap
 from tests.worlds.row import Row
@@ -255,6 +256,17 @@ def test_a_git_server_that_answers_with_something_else(tmp_path: Path, stack: Ex
     _resource(site, git)
     for _Odd.repositories in ([1], ["x"], [None], {"a": 1}):
         assert set(_doctor(site)) == {"rights"}
+
+
+def test_a_store_that_redirects(tmp_path: Path, stack: ExitStack) -> None:
+    server, site = Scripted(Answer(302, headers={"Location": "/elsewhere"})), Site(tmp_path)
+    stack.callback(server.stop)
+    _secret(site, "key", "good")
+    keys = "credentials: {accessKeyFile: key, secretKeyFile: key}"
+    _resource(site, f"  s3:\n    endpoint: '{server.url}'\n    buckets: {{models: aaa}}\n    {keys}\n")
+    found = _doctor(site, expect=5)
+    assert "s3.endpoint" in found["redirect-refused"]["next"]
+    assert len(server.asked) < 10
 
 
 def test_each_fault_of_a_resource_has_a_line(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_it_says_which_python_and_processor_it_is_for(archive: Path, tmp_path: P
     tool = tmp_path / TOOL
     env = {"PATH": f"{sys.base_prefix}/bin:{BARE['PATH']}"}
     for name, word, said in (("ARCHITECTURES", "riscv64", "--arch"), ("PYTHONS", "3.99", "--python")):
-        was = (tool / name).read_text()
+        was, kept = (tool / name).read_text(), (tool / "SHA256SUMS").read_text()
         (tool / name).write_text(f"{word}\n")
         sums = "".join(
             f"{hashlib.sha256((tool / line[66:]).read_bytes()).hexdigest()}  {line[66:]}\n"
@@ -106,6 +106,10 @@ def test_it_says_which_python_and_processor_it_is_for(archive: Path, tmp_path: P
         assert said in sh(["sh", "install", tmp_path / "opt"], tool, env, expect=1)
         assert not (tmp_path / "opt").exists()
         (tool / name).write_text(was)
+        (tool / "SHA256SUMS").write_text(kept)
+    # A link that is made in a folder of that name would lead nowhere.
+    (tmp_path / "opt/current").mkdir(parents=True)
+    assert "remove it" in sh(["sh", "install", tmp_path / "opt"], tool, env, expect=1)
 
 
 def test_a_package_that_is_not_the_locked_one_stops_it(tmp_path: Path) -> None:

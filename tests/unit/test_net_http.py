@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -210,6 +212,31 @@ def test_silence_is_a_timeout(start: Start) -> None:
     with pytest.raises(TransportError) as caught:
         one.request("GET", slow.url, attempts=1)
     assert caught.value.code == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
+        (b"HTTP/1.1 99999 x\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 2\r\n\r\n{}", "head"),
+    ],
+)
+def test_what_is_not_http_is_said_so(said: bytes, word: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(TransportError, match=word):
+            client().request("GET", f"http://127.0.0.1:{server.getsockname()[1]}/", attempts=1)
+        thread.join()
 
 
 def test_nobody_there_is_said_so() -> None:

@@ -74,6 +74,7 @@ def make_client(config: S3Config, connections: int) -> S3Client:
             verify=True if ca_file is None else str(ca_file),
         )
     client.meta.events.register("before-send.s3", _NameCheck(Origin.of(config.endpoint)))
+    client.meta.events.register_last("before-parameter-build.s3", _ask_once)
     # The return value of the hook does count for this event.
     client.meta.events.register("needs-retry.s3.PutObject", _ask_again)  # type: ignore[arg-type]
     return client
@@ -90,6 +91,15 @@ class _NameCheck:
         if not self._known:
             check_name(self._origin)
             self._known = True
+
+
+def _ask_once(model: Any, context: Any, **_more: Any) -> None:
+    """After a redirect, the library asks by HeadBucket for the bucket's region; after a redirect of that, by another.
+
+    The mark ends that: airgap itself asks no HeadBucket.
+    """
+    if model.name == "HeadBucket":
+        context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _ask_again(response: Any, attempts: int, **_more: Any) -> float | None:
@@ -182,8 +192,14 @@ _DAMAGED = "the server received different bytes than were sent: run the import a
 _ARCHIVED = (
     "a life-cycle rule moved it into an archive, where it cannot be read: restore it, and keep the rule off this bucket"
 )
+_ELSEWHERE = "correct s3.endpoint, and s3.region, to what the server redirects to"
 _RACE = "another client writes the same key; run the import again"
 _MEANINGS: dict[str, tuple[type[AirgapError], str, str]] = {
+    "301": (UpstreamError, "redirect-refused", _ELSEWHERE),
+    "302": (UpstreamError, "redirect-refused", _ELSEWHERE),
+    "303": (UpstreamError, "redirect-refused", _ELSEWHERE),
+    "307": (UpstreamError, "redirect-refused", _ELSEWHERE),
+    "308": (UpstreamError, "redirect-refused", _ELSEWHERE),
     "AccessDenied": (UpstreamError, "access-denied", _RIGHTS),
     "403": (UpstreamError, "access-denied", _RIGHTS),
     "AllAccessDisabled": (UpstreamError, "access-denied", _RIGHTS),
