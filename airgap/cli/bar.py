@@ -135,7 +135,7 @@ class Bar:
 
     def _parts(self) -> list[tuple[int, str]]:
         """The parts but for the bar and the name, each with the order in which it is left out: the largest first."""
-        from airgap.cli.words import human
+        from airgap.base.amounts import human
 
         rate = self._done / max(time.monotonic() - self._began, 0.001)
         parts = [(0, self._what)]

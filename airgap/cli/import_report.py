@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from airgap.acceptance.open import Opened
+from airgap.base.amounts import count, human
 from airgap.base.errors import AirgapError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.words import and_others, count, human, next_step, table
+from airgap.cli.words import and_others, next_step, table
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.lock_finding import LockFinding, finding_lines, findings_json
 from airgap.jobs.import_store import Taken

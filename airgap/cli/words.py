@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from airgap.base.amounts import count
 from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError, UpstreamError
 from airgap.base.text import one_line
 
@@ -73,23 +74,9 @@ def _folded(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     return lines
 
 
-def count(number: int, one: str, many: str = "") -> str:
-    """`1 volume`, `2 volumes`; `many` is the plural, if it is not formed with an s."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
 def and_others(names: Sequence[str]) -> str:
     """`app`, `app and 1 other`, `app and 7 others`."""
     return f"{names[0]} and {count(len(names) - 1, 'other')}" if len(names) > 1 else names[0]
-
-
-def human(size: float) -> str:
-    """Bytes for people: `3.4 MiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size) < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def next_step(error: AirgapError) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from airgap.base.amounts import count
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.json_fields import plain_complaint
@@ -58,7 +59,7 @@ def finding_lines(findings: Sequence[LockFinding]) -> list[str]:
     """The findings for people: a heading with their number, and two lines each."""
     if not findings:
         return []
-    many = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    many = count(len(findings), "finding")
     lines = [f"{many}: the lock lacks this of its request, and only an approved waiver lets it pass"]
     for one in findings:
         lines += [f"  {one.item}: {one.detail} [{one.code}]", f"    {one.digest}"]
@@ -73,5 +74,5 @@ def findings_json(findings: Sequence[LockFinding]) -> list[dict[str, str]]:
 def finding_note(name: str, findings: Sequence[LockFinding]) -> str:
     """One line about a lock with findings, for every step that goes on with it."""
     first = findings[0]
-    many = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    many = count(len(findings), "finding")
     return f"lock {name!r} has {many} (first: {first.item}: {first.code}): `airgap show` lists what it lacks"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
+from airgap.base.amounts import count
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
 from airgap.base.probe import Probe
@@ -112,7 +113,7 @@ def _tell(opened: Opened, surroundings: Surroundings) -> None:
         surroundings.note(f"note: {note}")
     seeds = [item.name for lock in opened.locks for item in lock.items if item.phase == "seed"]
     if seeds:
-        many = "1 item" if len(seeds) == 1 else f"{len(seeds)} items"
+        many = count(len(seeds), "item")
         surroundings.note(
             f"note: {many} of phase seed (first: {seeds[0]}) will arrive like all others; for machines that start "
             "before the registry does, use `airgap extract --phase seed`"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from airgap.base.amounts import count
 from airgap.base.errors import AirgapError
 from airgap.base.times import utc_text
 from airgap.content.lock import Lock
@@ -124,7 +125,7 @@ def _delivery_lines(seen: Seen, thing: UnpackedDelivery, judgement: Sequence[str
     if journey.based_on:
         yield f"  based on {journey.based_on}"
     yield f"  volumes  {len(contents.volumes)}, {sum(one.size for one in contents.volumes)} bytes, not read"
-    yield f"  items    {len(contents.roots)}, of {len(contents.locks)} lock{'' if len(contents.locks) == 1 else 's'}"
+    yield f"  items    {len(contents.roots)}, of {count(len(contents.locks), 'lock')}"
     yield from (f"  {one.kind:<6} {one.item}  {one.digest}" for one in contents.roots)
     yield from (f"  {line}" for line in judgement)
     for one in thing.statements:

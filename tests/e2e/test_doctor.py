@@ -119,7 +119,7 @@ def _registry_down(harbor: HarborDouble) -> None:
 
 def test_harbor_s_refusals_are_foreseen(row: Row, harbor: HarborDouble) -> None:
     cases: list[tuple[Callable[[HarborDouble], None], str, str]] = [
-        (_quota, "quota-exceeded", "500 bytes of 500 bytes are left, the delivery needs up to "),
+        (_quota, "quota-exceeded", "500 B of 500 B are left, the delivery needs up to "),
         (_proxy, "proxy-project", "p1"),
         (_read_only, "read-only", "read-only"),
         (_pull_only, "no-rights", "lacks repository:push in p1"),

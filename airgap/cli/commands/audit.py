@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_trust, command
-from airgap.cli.words import and_others, count, table
+from airgap.cli.words import and_others, table
 from airgap.content.finding import State
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count, human
 from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_approval, add_key, add_signer_trust, add_store, command, number, resource_name, size
-from airgap.cli.words import count, human, table
+from airgap.cli.words import table
 
 if TYPE_CHECKING:
     from airgap.jobs.bundle import BundleOptions

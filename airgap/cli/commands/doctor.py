@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, command, existing, number
-from airgap.cli.words import count, table
+from airgap.cli.words import table
 
 if TYPE_CHECKING:
     from airgap.base.probe import Probe

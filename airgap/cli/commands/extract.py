@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_at, add_lock, add_trust_or_not, command, existing
-from airgap.cli.words import count, human, table
+from airgap.cli.words import table
 
 if TYPE_CHECKING:
     from airgap.jobs.extract import Extracted, ExtractOptions

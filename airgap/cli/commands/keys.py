@@ -7,10 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import Parser, add_key, add_trust, command, existing, number
-from airgap.cli.words import count, table
+from airgap.cli.words import table
 
 if TYPE_CHECKING:
     from airgap.jobs.keys import OpenedKey, TrustedKeys

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, command
-from airgap.cli.words import count, human, table
+from airgap.cli.words import table
 
 if TYPE_CHECKING:
     from airgap.jobs.lock import LockSize

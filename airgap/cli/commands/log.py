@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import Parser, add_trust, command, existing, number
-from airgap.cli.words import count, table
+from airgap.cli.words import table
 
 if TYPE_CHECKING:
     from airgap.statements.log import LogLine

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import command
-from airgap.cli.words import count, human
 
 PYTHONS = ("3.11", "3.12", "3.13")
 ARCHITECTURES = ("x86_64", "aarch64")

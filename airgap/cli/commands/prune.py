@@ -7,10 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_trust, command, existing
-from airgap.cli.words import count, table
+from airgap.cli.words import table
 from airgap.content.removal import RemovalOutcome
 
 if TYPE_CHECKING:

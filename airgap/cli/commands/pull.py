@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_jobs, add_key, add_signer_trust, add_store, command
-from airgap.cli.words import count, human
 
 
 def add(subparsers: Any) -> None:

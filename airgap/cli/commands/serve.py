@@ -8,12 +8,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count, human
 from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_at, add_lock, add_trust_or_not, command, existing, number
-from airgap.cli.words import count, human
 
 if TYPE_CHECKING:
     from airgap.jobs.serve import Serving

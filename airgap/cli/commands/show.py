@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from airgap.base.amounts import human
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import command, existing
-from airgap.cli.words import human, table
+from airgap.cli.words import table
 
 
 def add(subparsers: Any) -> None:

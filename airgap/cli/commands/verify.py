@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from airgap.base.amounts import count
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import add_at, add_jobs, add_trust, command, existing
-from airgap.cli.words import count, table
+from airgap.cli.words import table
 
 if TYPE_CHECKING:
     from airgap.jobs.verify import Verified

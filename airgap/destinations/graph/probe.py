@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from airgap.base.amounts import human
 from airgap.base.errors import AirgapError, BlockedError, NotFoundError, UpstreamError
 from airgap.base.probe import Probes
 from airgap.content.forms import Change
@@ -21,7 +22,6 @@ NEEDED = ("pull", "push")
 _NO_PROJECT = (
     "create it in Harbor (Projects, New Project), or correct it in the Sovereign resource; imports create no projects"
 )
-GIB = 1 << 30
 FORBIDDEN = 403
 """Harbor's answer where a permission is missing."""
 
@@ -216,14 +216,14 @@ def _room(found: Probes, name: str, quota: Quota, needs: GraphNeeds | None) -> N
         found.ok(what, "no limit")
         return
     wanted = needs.missing(name) if needs is not None else 0
+    said = f"{human(room)} of {human(limit)} are left"
+    said += f", the delivery needs up to {human(wanted)}" if wanted else ""
     if wanted > room or room == 0:
-        more = f", the delivery needs up to {_size(wanted)}" if wanted else ""
-        said = f"project {name}: {_size(room)} of {_size(limit)} are left{more}"
         hint = f"raise the storage quota of {name} (Harbor: Administration, Project Quotas), or remove content there"
-        found.problem(what, UpstreamError("quota-exceeded", said, hint, side="destination"))
+        error = UpstreamError("quota-exceeded", f"project {name}: {said}", hint, side="destination")
+        found.problem(what, error)
     else:
-        more = f", the delivery needs up to {_size(wanted)}" if wanted else ""
-        found.ok(what, f"{_size(room)} of {_size(limit)} are left{more}")
+        found.ok(what, said)
 
 
 def _immutable(found: Probes, harbor: Harbor, moved: Sequence[Change]) -> None:
@@ -247,7 +247,3 @@ def _immutable(found: Probes, harbor: Harbor, moved: Sequence[Change]) -> None:
     if unread:
         said = f"{unread} tags would move, and the account may not read whether they are immutable"
         found.unknown("tags", said, "give it artifact:read and immutable-tag:list, or look in Harbor")
-
-
-def _size(count: int) -> str:
-    return f"{count / GIB:.2f} GiB" if count >= GIB // 100 else f"{count} bytes"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.acceptance.open import Opened, accept
+from airgap.base.amounts import count
 from airgap.base.errors import AbsentError, AirgapError, UpstreamError
 from airgap.base.probe import Probe, Probes
 from airgap.content.forms import ChangeOutcome, Graph, Refs
@@ -62,8 +63,7 @@ def probe_delivery(folders: Sequence[Path], site: Site, down: Collection[str]) -
             streams=site.sovereign.streams,
             state_folder=site.state,
         )
-        journey, items = opened.index.journey, len(opened.roots)
-        many = "1 item" if items == 1 else f"{items} items"
+        journey, many = opened.index.journey, count(len(opened.roots), "item")
         found.ok("delivery", f"would be accepted: number {journey.sequence} of stream {journey.stream}, {many}")
         missing = opened.volumes.missing()
         if missing:
@@ -146,7 +146,7 @@ def _summarize(found: Probes, lines: Sequence[AnyLine]) -> None:
     for same in failed.values():
         error = same[0].error
         if error is not None:
-            more = f" (and {len(same) - 1} more items)" if len(same) > 1 else ""
+            more = f" (and {count(len(same) - 1, 'more item')})" if len(same) > 1 else ""
             found.problem("plan", error.with_where(f"{same[0].form.item}{more}"))
     for reason, names in refused.items():
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

@@ -9,6 +9,7 @@ import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from airgap.base.amounts import human
 from airgap.base.disk import disk_error
 from airgap.base.errors import EndedKeyError, StoreError, TrustError
 from airgap.base.probe import Probe, Probes
@@ -23,8 +24,7 @@ from airgap.statements.keys.open import open_key
 from airgap.statements.rotation import expiring
 from airgap.statements.trust import check_signer, key_ring
 
-GIB = 1 << 30
-LITTLE = GIB
+LITTLE = 1 << 30
 """Bytes. A state folder with less room is a warning: Git repositories and parts of split blobs are unpacked there."""
 
 
@@ -67,9 +67,9 @@ def probe_folder(found: Probes, folder: Path, needed: int) -> None:
         return
     disk = os.statvfs(there)
     free = disk.f_bavail * disk.f_frsize
-    said = f"{free / GIB:.1f} GiB free" + ("" if folder.exists() else "; it will be made")
+    said = f"{human(free)} free" + ("" if folder.exists() else "; it will be made")
     if needed > free:
-        what = f"{said}, the delivery needs {needed / GIB:.1f} GiB"
+        what = f"{said}, the delivery needs {human(needed)}"
         found.problem("folder", StoreError("disk-full", what, "free space there, or use another disk"))
     elif free < LITTLE:
         found.warn("folder", said, "free space there before a large import")
