@@ -57,7 +57,7 @@ class Survey:
 
     def still(self, destination: AnyDestination, one: Inside) -> Finding | None:
         """The finding about a thing that is what `one` says; `None` if it belongs here, is declared or is a list."""
-        if self._is_list(one, destination.url):
+        if self._is_list(one, destination.url, unread=True):
             return None
         place = (destination.url, destination.form)
         return self._judged(destination, one, self.past.entries(place, (one.at, one.name or one.digest)))
@@ -112,14 +112,17 @@ class Survey:
             since=utc_text(left[1]) if left else "",
         )
 
-    def _is_list(self, one: Inside, url: str) -> bool:
-        """True for a list of accepted deliveries, of now or before, in the repository for them."""
+    def _is_list(self, one: Inside, url: str, *, unread: bool = False) -> bool:
+        """True for a list of accepted deliveries, of now or before, in the repository for them.
+
+        `unread` is the answer about what cannot be read.
+        """
         for shelf in self.shelves:
             if isinstance(shelf, RegistryShelf) and (shelf.url, shelf.repository.name) == (url, one.at):
                 try:
                     return shelf.is_list(one.name or one.digest)
                 except AirgapError:
-                    return False  # it cannot be read, so nobody knows what it is
+                    return unread
         return False
 
     def _declared(self, url: str, form: str, one: Inside) -> Declaration | None:

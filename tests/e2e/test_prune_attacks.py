@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.base.errors import UpstreamError
 from airgap.base.times import utc_text
 from airgap.content.removal import RemovalOutcome
+from airgap.destinations.accepted_list import RegistryShelf
 from airgap.statements.dsse import open_bundle, sign_payload
 from airgap.statements.keys.file import load_private
 from airgap.statements.predicates import Receipt
@@ -95,7 +97,12 @@ def test_a_plan_names_nothing_outside_the_folder_or_the_buckets(row: Row) -> Non
 
 
 @pytest.mark.part("distribution3")
-def test_the_lists_of_accepted_deliveries_are_in_no_plan(row: Row, start_registry: Any) -> None:
+def test_the_lists_of_accepted_deliveries_are_in_no_plan(
+    row: Row, start_registry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_shelf: RegistryShelf, _name: str) -> bool:
+        raise UpstreamError("no-rights", "it cannot be read")
+
     registry = start_registry()
     row.inside(f"  registries:\n  - {{url: '{registry.url}', projects: {{demo.local: in}}, records: rec/lists}}\n")
     two(row)
@@ -107,6 +114,8 @@ def test_the_lists_of_accepted_deliveries_are_in_no_plan(row: Row, start_registr
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     digest = requests.head(listed, headers=accept, timeout=10).headers["Docker-Content-Digest"]
     forge(row, registry.url, "graph", "rec/lists", "accepted-bank", digest)
+    # It stays even if it cannot be read.
+    monkeypatch.setattr(RegistryShelf, "is_list", unreadable)
     assert ends(row.site.run(*CARRY_OUT, expect=3)) == ["kept"]
     assert requests.head(listed, headers=accept, timeout=10).status_code == 200
     # Nor is what airgap does not fill.
