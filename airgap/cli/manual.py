@@ -59,7 +59,7 @@ def _title(text: str, path: Path) -> str:
     first = text.lstrip().partition("\n")[0]
     if not first.startswith("#") or path.suffix not in (".md", ".yaml"):
         return path.name
-    return textwrap.shorten(first.lstrip("# ").partition(". ")[0].rstrip("."), 76, placeholder=" …")
+    return textwrap.shorten(first.lstrip("# ").partition(". ")[0].removesuffix("."), 76, placeholder=" …")
 
 
 def topic(word: str, commands: Sequence[str] = ()) -> Topic:

@@ -21,7 +21,7 @@ RESTORE = (
 SETTLED = (
     "this delivery has published the name already, and it was changed since: remove it there first, or cut a new one"
 )
-ROLLED_BACK = "a rollback took this delivery's content off the name: cut a new delivery to bring it again"
+ROLLED_BACK = "this delivery was rolled back here: cut a new delivery to bring the name again"
 UNKNOWN = (
     "other deliveries were accepted after this one, and the records do not show that none of them wrote this name: "
     "finish those first, or cut a new delivery"

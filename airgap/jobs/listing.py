@@ -63,11 +63,16 @@ def lock_of(data: bytes, document: Any, thing: Path) -> Lock:
     return Lock.decode(data, str(thing))
 
 
+_APPROVED = ("a Trust resource", "a Waiver resource", "a prune plan", "a trusted_root.json")
+"""What `airgap sign` describes before it approves it."""
+
+
 def _unknown(thing: Path, data: bytes) -> InputError:
+    next_step = "name a lock file, a signed statement, or the folder of a delivery or a store"
+    if recognized(data) in _APPROVED:
+        next_step = f"`airgap sign {thing} --dry-run` shows what would be approved"
     return InputError(
-        "unknown-thing",
-        not_expected(str(thing), data, "a lock, a signed statement, a delivery or a store"),
-        "name a lock file, a signed statement, or the folder of a delivery or a store",
+        "unknown-thing", not_expected(str(thing), data, "a lock, a signed statement, a delivery or a store"), next_step
     )
 
 

@@ -81,7 +81,8 @@ def _audit(body: Audit) -> Iterable[str]:
 
 
 def _prune(body: Prune) -> Iterable[str]:
-    yield f"  of      {body.sovereign}: {len(body.lines)} things, approved by {body.approval}"
+    many = "1 thing" if len(body.lines) == 1 else f"{len(body.lines)} things"
+    yield f"  of      {body.sovereign}: {many}, approved by {body.approval}"
     for one in body.lines[:MOST]:
         yield f"  {one.outcome:<11} {one.destination} {one.at} {one.name}  {one.digest}"
         if one.reason:

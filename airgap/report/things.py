@@ -49,7 +49,9 @@ def _who_checks(kind: str) -> str:
         "receipt": "`airgap audit --receipt` checks it",
         "rollback": "`airgap audit --receipt` checks it",
         "accepted": "`airgap import` compares it with its state",
-        "audit": "cosign verifies it, with the public key of the Sovereign",
+        "audit": "`airgap log verify --statement` checks it, with --trust",
+        "prune": "`airgap log verify --statement` checks it, with --trust",
+        "approval": "the command that takes what it approves checks it",
     }
     return "not checked: " + by.get(kind, "`airgap verify` checks it with the delivery that it belongs to")
 

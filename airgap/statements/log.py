@@ -180,9 +180,8 @@ class StationLog:
             raise IntegrityError(
                 "log-cut",
                 f"{self.path}: {lost}, the log head in {who}, is not in the log ({count} lines)",
-                "lines were removed or rewritten, or the statement is from another station: keep this file as "
-                "evidence, "
-                "and look for a copy of the log",
+                "is the statement from another station? Name its log (--sovereign, --store or --log). If not, lines "
+                "were removed or rewritten: keep this file as evidence, and look for a copy of the log",
             )
         if torn is not None:
             raise torn

@@ -299,6 +299,14 @@ def test_a_store_s_buckets_and_keys(tmp_path: Path, any_s3: S3Service, fault_pro
     assert f"{bucket}-x" not in {one["Name"] for one in any_s3.client().list_buckets()["Buckets"]}
 
 
+def test_one_cause_is_one_line_also_with_a_delivery(row: Row, harbor: HarborDouble) -> None:
+    resource = row.folder / "sovereign.yaml"
+    store = f"  s3:\n    endpoint: '{harbor.url}'\n    buckets: {{models: one, files: two}}\n"
+    resource.write_text(f"{resource.read_text()}{store}    credentials: {{profile: nobody}}\n")
+    said = row.site.run("doctor", "sovereign.yaml", "trust.yaml", "--delivery", "media1", expect=2)
+    assert [one["code"] for one in said["probes"] if one["state"] == "problem"] == ["no-credentials"]
+
+
 def test_the_hosts_of_a_request_are_tried(tmp_path: Path, harbor: HarborDouble) -> None:
     site = Site(tmp_path)
     _secret(site, "robot", "wrong")

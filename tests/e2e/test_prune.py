@@ -87,6 +87,7 @@ def test_what_left_the_locks_goes_in_every_form_and_nothing_else(row: Row) -> No
     assert {f"{one['at']}:{one['name']}" for one in proposed["proposed"]} == gone
     assert {one["state"] for one in proposed["proposed"]} == {"removed"}
     # Nothing without an approval.
+    assert "airgap sign" in row.site.run("show", "prune.json", expect=2)["hint"]
     assert row.site.run(*CARRY_OUT, expect=4)["code"] == "prune-unapproved"
     approve(row)
     done = row.site.run(*CARRY_OUT)
@@ -104,6 +105,7 @@ def test_what_left_the_locks_goes_in_every_form_and_nothing_else(row: Row) -> No
     [statement] = (row.folder / "state/statements").glob("prune-*.sigstore.json")
     shown = row.site.run("show", str(statement))
     assert {one["outcome"] for one in shown["lines"]} == {"deleted"}
+    assert "`airgap verify`" not in run_airgap(["show", str(statement)], row.folder).out
     row.site.run("log", "verify", *GAP)
     assert row.site.run(*CARRY_OUT, expect=2)["code"] == "plan-done"
     assert row.site.run(*PROPOSE)["proposed"] == []

@@ -148,4 +148,4 @@ def _other(finding: Finding) -> str:
 
 
 def _named(finding: Finding) -> str:
-    return " ".join(part for part in (finding.at, finding.name) if part) or finding.item
+    return " ".join(part for part in (finding.at, finding.name) if part) or finding.item or "what is inside"

@@ -127,7 +127,7 @@ def _summary(done: RolledBack, *, dry_run: bool) -> list[str]:
     if done.stopped:
         lines.append("nothing was moved, because not every name can go back; --keep-going moves the others")
     if "stays" in counts:
-        lines.append("names that were new with the delivery stay: a rollback deletes nothing")
+        lines.append("names that were new with the delivery stay, and were not looked at: a rollback deletes nothing")
     if done.standing is not None:
         lines.append(f"nothing changed, so nothing was signed: the rollback {done.standing} stands")
     return lines

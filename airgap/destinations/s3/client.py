@@ -143,7 +143,7 @@ def _keys(credentials: Credentials | None) -> tuple[str, str, str | None]:
     return access.strip(), secret.strip(), None
 
 
-_PROFILE = "add its keys to ~/.aws/credentials"
+_PROFILE = "add a section with its name and keys to ~/.aws/credentials; AWS_SHARED_CREDENTIALS_FILE is not read"
 
 
 def _profile_keys(name: str) -> tuple[str, str, str | None]:

@@ -39,11 +39,14 @@ class Incoming:
     at: dict[str, Probes] = field(default_factory=dict)
     """What the plan met at each destination, by URL."""
 
-    def unsaid(self, said: Collection[str]) -> list[Probe]:
-        """The probes, without failures of services whose problems were `said`: the cause is the same."""
-        planned = [(url in said, one) for url, found in self.at.items() for one in found.found]
+    def unsaid(self, looked: Sequence[Probes]) -> list[Probe]:
+        """The probes, without failures of services that were found broken, and without what was said of a service: the
+        cause is the same."""
+        broken = {one.place for one in looked if one.broken}
+        said = {(one.code, one.said) for probes in looked for one in probes.found if one.code}
+        planned = [(url in broken, one) for url, found in self.at.items() for one in found.found]
         return [
-            *self.probes,
+            *(one for one in self.probes if (one.code, one.said) not in said),
             *(one for known, one in planned if not (known and one.exit_code == UpstreamError.exit_code)),
         ]
 

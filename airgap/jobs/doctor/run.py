@@ -133,7 +133,7 @@ def _sovereign(
     folders = probe_folders(sovereign, needs)
     for probe in [*looked, *folders]:
         probes += probe.found
-    return [*probes, *incoming.unsaid({probe.place for probe in looked if probe.broken})]
+    return [*probes, *incoming.unsaid(looked)]
 
 
 def _upstreams(loaded: list[_Loaded], options: DoctorOptions, surroundings: Surroundings) -> list[Probe]:
