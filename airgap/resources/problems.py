@@ -18,6 +18,7 @@ MAX_SHOWN = 20
 MAX_QUOTED = 80
 """Characters of a value that a message shows."""
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+_LOGIN = re.compile(r"(?:(?<=://)|\A)[^\s/@:]*:[^\s/@]*@(?!sha256:)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,7 +74,8 @@ def spell(steps: Steps) -> str:
 
 
 def quoted(text: str) -> str:
-    """`text` in quotes, shortened, with control characters escaped."""
+    """`text` in quotes, shortened, with control characters escaped, and without `user:password@` of a URL or a host."""
+    text = _LOGIN.sub("…@", text)
     if len(text) > MAX_QUOTED:
         text = text[: MAX_QUOTED - 1] + "…"
     return repr(text)

@@ -64,7 +64,8 @@ def _bad_key(error: ValidationError, document: Document, steps: Steps) -> Found:
 
 
 def _without_scheme(key: str) -> str:
-    bare = key.partition("://")[2].rstrip("/") if "://" in key else key.rstrip("/").lower()
+    bare = key.rpartition("://")[2].rpartition("@")[2].rstrip("/")
+    bare = bare if "://" in key else bare.lower()
     return f"; write {quoted(bare)}" if bare and bare != key else ""
 
 

@@ -115,7 +115,9 @@ def _manifest(question: _Question) -> Reply:
     try:
         body = read_verified(question.catalog.source, found)
     except NotFoundError as error:
-        return refusal(404, "MANIFEST_UNKNOWN", "it is on a volume that is not attached", fault=str(error))
+        return refusal(
+            404, "MANIFEST_UNKNOWN", "it is on a volume that is not attached, or that is cut off", fault=str(error)
+        )
     except AirgapError as error:
         return refusal(500, "UNKNOWN", "it is damaged, or cannot be read", fault=str(error))
     return Reply(200, headers, body)
@@ -129,7 +131,7 @@ def _blob(question: _Question) -> Reply:
     if found is None:
         return refusal(404, "BLOB_UNKNOWN", "no such blob in this repository")
     if not question.catalog.source.has(found):
-        what = "it is on a volume that is not attached"
+        what = "it is on a volume that is not attached, or that is cut off"
         return refusal(404, "BLOB_UNKNOWN", what, fault=f"{digest}: {what}")
     headers = {
         "Content-Type": "application/octet-stream",

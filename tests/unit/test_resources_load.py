@@ -26,6 +26,7 @@ from airgap.resources.load import (
     load_trust,
     load_upstreams,
 )
+from airgap.resources.problems import quoted
 from airgap.resources.request import Request
 from airgap.resources.sovereign import GitConfig, RegistryConfig, S3Config, Sovereign
 from airgap.resources.trust import Revocation, Trust
@@ -321,6 +322,19 @@ def test_one_file_may_hold_one_of_each(tmp_path: Path) -> None:
 def test_a_mistake_in_a_document_that_was_not_asked_for_is_one_all_the_same() -> None:
     text = f"{REQUEST}spec: {{images: []}}\n---\nkind: Sovereign\nspec: {{directry: /srv}}\n"
     assert refused(text.encode()) == "f:7:8: spec.directry: unknown field, did you mean 'directory'?"
+
+
+def test_a_login_in_place_of_a_host_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "upstreams.yaml"
+    hosts = "{'user:hunter2@quay.io': {}, ghcr.io: {allowedHosts: ['https://user:hunter2@cdn.io']}}"
+    file.write_text(
+        f"apiVersion: airgap.openova.io/v1alpha1\nkind: Upstreams\nmetadata: {{name: u}}\nspec: {{hosts: {hosts}}}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        load(file)
+    assert "hunter2" not in str(caught.value)
+    assert "write 'quay.io'" in str(caught.value)
+    assert quoted("alpine:3@sha256:00") == "'alpine:3@sha256:00'"
 
 
 def test_paths_begin_at_the_folder_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
