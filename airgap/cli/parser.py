@@ -1,20 +1,17 @@
-"""The argument parser: one sub-parser per command. A flag has the same meaning in every command."""
+"""The argument parser: one sub-parser per command."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
 from airgap.base.errors import InputError
 from airgap.base.shipped import shipped
-from airgap.base.times import utc_time
 from airgap.cli.output import write
 
 
@@ -240,144 +237,3 @@ def command(
     group.add_argument("--quiet", "-q", action="store_true", help="print no progress and no notes on stderr")
     group.add_argument("--log-file", type=Path, metavar="FILE", help="also append all messages to FILE")
     return parser
-
-
-def add_jobs(parser: Parser) -> None:
-    """`--jobs`."""
-    parser.add_argument("--jobs", "-j", type=_jobs, default=0, metavar="N", help="number of parallel tasks (default 8)")
-
-
-def _jobs(text: str) -> int:
-    if not 1 <= number(text) <= 64:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 to 64")
-    return number(text)
-
-
-def number(text: str) -> int:
-    """Reads a number in ASCII digits; -1 for anything else. Other scripts also have digits, and `²` counts as one."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else -1
-
-
-def resource_name(text: str) -> str:
-    """Reads a name as in `metadata.name`. Names are signed, shown and compared: plain characters only."""
-    from airgap.resources.parts import RESOURCE_NAME
-
-    if not re.fullmatch(RESOURCE_NAME.pattern, text):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected {RESOURCE_NAME.title}")
-    return text
-
-
-def add_store(parser: Parser) -> None:
-    """`--store`."""
-    parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: $AIRGAP_STORE)")
-
-
-def add_key(parser: Parser, *, what: str = "") -> None:
-    """`--key` and `--key-password-file`; `what` names what the key signs, if anything."""
-    signs = f" to sign {what}" if what else ""
-    parser.add_argument(
-        "--key",
-        metavar="KEY",
-        help=f"private key{signs}: a key file of airgap or cosign, or a token's key (pkcs11:token=…;object=…) "
-        "(default: $AIRGAP_KEY)",
-    )
-    parser.add_argument(
-        "--key-password-file",
-        type=Path,
-        metavar="FILE",
-        help="file with the key's password or PIN (default: $AIRGAP_KEY_PASSWORD_FILE)",
-    )
-
-
-def add_trust(parser: argparse._ActionsContainer, *, required: bool) -> None:
-    """`--trust`."""
-    parser.add_argument(
-        "--trust",
-        type=Path,
-        metavar="FILE",
-        required=required,
-        help="Trust resource: the keys whose signatures are accepted",
-    )
-
-
-def add_signer_trust(parser: Parser) -> None:
-    """`--trust`, where only the signer's own key is checked."""
-    parser.add_argument(
-        "--trust",
-        type=Path,
-        metavar="FILE",
-        help="Trust resource of the receiving side; refuse what it would refuse, such as a key of another role",
-    )
-
-
-def add_trust_or_not(parser: Parser) -> None:
-    """`--trust`, or `--unverified`, for commands that take content out of a delivery or a store."""
-    trust = parser.add_mutually_exclusive_group()
-    add_trust(trust, required=False)
-    trust.add_argument(
-        "--unverified",
-        action="store_true",
-        help="do not check who signed the delivery; --trust or --unverified is required for one",
-    )
-
-
-def add_lock(parser: Parser) -> None:
-    """`--lock`, where a store does not say itself which items it has."""
-    parser.add_argument(
-        "--lock", type=Path, metavar="LOCK", help="for a store: the lock that says which items it has, and their phases"
-    )
-
-
-def add_at(parser: Parser) -> None:
-    """`--at`, for a delivery from an archive."""
-    parser.add_argument(
-        "--at",
-        type=_moment,
-        metavar="TIME",
-        help="judge as of this past time, for a delivery from an archive",
-    )
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return utc_time(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def add_approval(parser: Parser, what: str) -> None:
-    """`--approval`, given once for each approval; `what` says which approvals."""
-    parser.add_argument("--approval", type=Path, action="append", default=[], metavar="FILE", help=what)
-
-
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "tib": 1 << 40,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-}
-
-
-def size(text: str) -> int:
-    """Reads a size such as `4095MiB`, `25GB` or `1048576`; returns bytes."""
-    digits = text.rstrip("bBkKmMgGtTiI")
-    unit = text[len(digits) :].lower()
-    if number(digits) < 0 or unit not in _UNITS:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576")
-    return number(digits) * _UNITS[unit]
-
-
-def existing(text: str) -> Path:
-    """Reads the path of an existing file or folder. Raises `InputError` (`usage`)."""
-    try:
-        os.lstat(text)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError("usage", f"{text}: there is no such file or folder", "check the path") from error
-    except ValueError as error:
-        raise InputError("usage", f"{text!r} is not a path: {error}", "check the path") from error
-    return Path(text)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, add_key, add_trust, command
+from airgap.cli.flags import add_jobs, add_key, add_sovereign, add_trust
+from airgap.cli.parser import command
 from airgap.cli.words import and_others, table
 from airgap.content.finding import State
 
@@ -30,7 +31,7 @@ airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yam
 airgap audit --sovereign sovereign.yaml --lock platform.lock.json --trust trust.yaml
 airgap audit --sovereign sovereign.yaml --receipt receipt.json --trust trust.yaml --key s.key --report audit.json""",
     )
-    parser.add_argument("--sovereign", type=Path, required=True, metavar="FILE", help="Sovereign resource")
+    add_sovereign(parser)
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--receipt", type=Path, metavar="RECEIPT", help="the receipt that an import signed")
     chosen.add_argument("--lock", type=Path, metavar="LOCK", help="a lock, instead of a receipt")

@@ -11,7 +11,8 @@ from airgap.base.amounts import count, human
 from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_approval, add_key, add_signer_trust, add_store, command, number, resource_name, size
+from airgap.cli.flags import add_approval, add_key, add_signer_trust, add_store, number, resource_name, size
+from airgap.cli.parser import command
 from airgap.cli.words import table
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from airgap.base.errors import InputError
 from airgap.base.text import Lines
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import Parser, command, existing
+from airgap.cli.flags import existing
+from airgap.cli.parser import Parser, command
 
 SHELLS = ("bash", "zsh", "fish")
 

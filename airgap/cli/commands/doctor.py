@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.base.amounts import count
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, add_key, command, existing, number
+from airgap.cli.flags import add_jobs, add_key, existing, number
+from airgap.cli.parser import command
 from airgap.cli.words import table
 
 if TYPE_CHECKING:

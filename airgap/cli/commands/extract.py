@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_at, add_lock, add_trust_or_not, command, existing
+from airgap.cli.flags import add_at, add_lock, add_trust_or_not, existing
+from airgap.cli.parser import command
 from airgap.cli.words import table
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_trust, command, existing
+from airgap.cli.flags import add_trust, existing
+from airgap.cli.parser import command
 from airgap.cli.words import table
 from airgap.content.forms import ChangeOutcome
 
@@ -47,7 +48,7 @@ airgap history receipts/*.json --trust trust.yaml --json""",
 
 
 def _last(text: str) -> int:
-    from airgap.cli.parser import number
+    from airgap.cli.flags import number
 
     if number(text) < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of at least 1")

@@ -8,7 +8,8 @@ from typing import Any
 
 from airgap.base.errors import InputError
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, add_key, add_trust, command, existing
+from airgap.cli.flags import add_jobs, add_key, add_trust, existing
+from airgap.cli.parser import command
 
 
 def add(subparsers: Any) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import Parser, add_key, add_trust, command, existing, number
+from airgap.cli.flags import add_key, add_trust, existing, number
+from airgap.cli.parser import Parser, command
 from airgap.cli.words import table
 
 if TYPE_CHECKING:

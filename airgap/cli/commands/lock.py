@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, command
+from airgap.cli.flags import add_jobs
+from airgap.cli.parser import command
 from airgap.cli.words import table
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from airgap.base.errors import IntegrityError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import Parser, add_trust, command, existing, number
+from airgap.cli.flags import add_trust, existing, number
+from airgap.cli.parser import Parser, command
 from airgap.cli.words import table
 
 if TYPE_CHECKING:

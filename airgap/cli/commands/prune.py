@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, add_key, add_trust, command, existing
+from airgap.cli.flags import add_jobs, add_key, add_sovereign, add_trust, existing
+from airgap.cli.parser import command
 from airgap.cli.words import table
 from airgap.content.removal import RemovalOutcome
 
@@ -33,9 +34,7 @@ airgap prune --sovereign sovereign.yaml --trust trust.yaml --plan prune.json --k
 … --dry-run --plan prune.json --only 'harbor.example.org/dockerhub/library/nginx**'      only what matches
 … --dry-run --plan prune.json --extra 'harbor.example.org/dockerhub/stray/**'            also what nobody brought""",
     )
-    parser.add_argument(
-        "--sovereign", type=Path, required=True, metavar="FILE", help="Sovereign resource: the destinations"
-    )
+    add_sovereign(parser)
     add_trust(parser, required=True)
     parser.add_argument(
         "--plan", type=Path, metavar="FILE", help="with --dry-run: write the plan to FILE; else: the approved plan"

@@ -9,7 +9,8 @@ from typing import Any
 from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, add_key, add_signer_trust, add_store, command
+from airgap.cli.flags import add_jobs, add_key, add_signer_trust, add_store
+from airgap.cli.parser import command
 
 
 def add(subparsers: Any) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_jobs, add_key, add_trust, command, existing
+from airgap.cli.flags import add_jobs, add_key, add_sovereign, add_trust, existing
+from airgap.cli.parser import command
 from airgap.cli.words import table
 from airgap.content.forms import Change, ChangeOutcome
 
@@ -33,9 +34,7 @@ several deliveries? roll back the newest first
 a name that a later delivery has, or that somebody changed, does not go back: then nothing is moved (exit 3)""",
     )
     parser.add_argument("receipt", type=existing, metavar="RECEIPT", help="a receipt of the delivery to roll back")
-    parser.add_argument(
-        "--sovereign", type=Path, required=True, metavar="FILE", help="Sovereign resource: the destinations"
-    )
+    add_sovereign(parser)
     add_trust(parser, required=True)
     add_key(parser, what="the rollback")
     parser.add_argument(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_approval, add_jobs, add_key, add_store, add_trust, command
+from airgap.cli.flags import add_approval, add_jobs, add_key, add_store, add_trust
+from airgap.cli.parser import command
 
 if TYPE_CHECKING:
     from airgap.jobs.scan import Scanned, ScanOptions, ScanResult

@@ -13,7 +13,8 @@ from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_at, add_lock, add_trust_or_not, command, existing, number
+from airgap.cli.flags import add_at, add_lock, add_trust_or_not, existing, number
+from airgap.cli.parser import command
 
 if TYPE_CHECKING:
     from airgap.jobs.serve import Serving

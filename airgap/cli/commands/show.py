@@ -8,7 +8,8 @@ from typing import Any
 from airgap.base.amounts import human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import command, existing
+from airgap.cli.flags import existing
+from airgap.cli.parser import command
 from airgap.cli.words import table
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_key, command, existing
+from airgap.cli.flags import add_key, existing
+from airgap.cli.parser import command
 
 if TYPE_CHECKING:
     from airgap.base.digest import Digest

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import Parser, add_approval, add_trust, command, existing, resource_name
+from airgap.cli.flags import add_approval, add_trust, existing, resource_name
+from airgap.cli.parser import Parser, command
 
 if TYPE_CHECKING:
     from airgap.jobs.trust_roots import AddOptions, Pinned

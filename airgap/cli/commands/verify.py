@@ -9,7 +9,8 @@ from airgap.base.amounts import count
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.parser import add_at, add_jobs, add_trust, command, existing
+from airgap.cli.flags import add_at, add_jobs, add_trust, existing
+from airgap.cli.parser import command
 from airgap.cli.words import table
 
 if TYPE_CHECKING:
