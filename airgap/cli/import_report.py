@@ -9,7 +9,7 @@ from airgap.base.amounts import count, human
 from airgap.base.errors import AirgapError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.words import and_others, next_step, table
+from airgap.cli.words import and_others, next_step, outcomes, table
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.lock_finding import LockFinding, finding_lines, findings_json
 from airgap.jobs.import_store import Taken
@@ -121,11 +121,7 @@ def _row(change: Change) -> tuple[str, ...]:
 
 
 def _summary(done: Imported, *, dry_run: bool) -> list[str]:
-    counts: dict[str, int] = {}
-    for _, change in done.changes:
-        counts[str(change.outcome)] = counts.get(str(change.outcome), 0) + 1
-    said = ", ".join(f"{found} {outcome}" for outcome, found in sorted(counts.items()))
-    lines = [("dry run, nothing was written: " if dry_run else "") + said]
+    lines = [outcomes((change.outcome for _, change in done.changes), dry_run=dry_run)]
     if done.missing_volumes:
         what = "volumes not attached" if dry_run else "volumes still missing"
         lines.append(f"{what}: {', '.join(done.missing_volumes)}")

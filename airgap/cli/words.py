@@ -1,8 +1,9 @@
-"""Numbers, sizes, tables and next steps for people."""
+"""Tables, lists, outcomes and next steps for people."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from airgap.base.amounts import count
@@ -77,6 +78,13 @@ def _folded(rows: Sequence[Sequence[str]], width: int) -> list[str]:
 def and_others(names: Sequence[str]) -> str:
     """`app`, `app and 1 other`, `app and 7 others`."""
     return f"{names[0]} and {count(len(names) - 1, 'other')}" if len(names) > 1 else names[0]
+
+
+def outcomes(found: Iterable[object], *, dry_run: bool) -> str:
+    """How many lines ended how: `3 refused, 12 written`."""
+    counts = sorted(Counter(map(str, found)).items())
+    said = ", ".join(f"{number} {outcome}" for outcome, number in counts)
+    return ("dry run, nothing was written: " if dry_run else "") + said
 
 
 def next_step(error: AirgapError) -> str:

@@ -14,7 +14,7 @@ from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.flags import add_trust, existing, number
 from airgap.cli.parser import Parser, command
-from airgap.cli.words import table
+from airgap.cli.words import next_step, table
 
 if TYPE_CHECKING:
     from airgap.statements.log import LogLine
@@ -175,8 +175,7 @@ def verify(arguments: argparse.Namespace, context: Context) -> int:
             context.note(f"note: {count(len(lines), 'statement')} that the log names: {why}")
     if found.error is None:
         return exits.DONE
-    context.note(f"airgap: {found.error}")
-    context.note(f"  next: {found.error.hint}")
+    context.problem(f"airgap: {found.error}", next_step(found.error))
     return found.error.exit_code
 
 

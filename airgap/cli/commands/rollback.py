@@ -10,7 +10,7 @@ from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.flags import add_jobs, add_key, add_sovereign, add_trust, existing
 from airgap.cli.parser import command
-from airgap.cli.words import table
+from airgap.cli.words import next_step, outcomes, table
 from airgap.content.forms import Change, ChangeOutcome
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     }
     context.result(document, [*_tables(done), *_summary(done, dry_run=options.dry_run)])
     for error in dict.fromkeys(change.error for _, change in done.changes if change.error is not None):
-        context.note(f"airgap: {error}")
-        if error.hint:
-            context.note(f"  next: {error.hint}")
+        context.problem(f"airgap: {error}", next_step(error))
     return _exit(done)
 
 
@@ -118,14 +116,10 @@ def _row(change: Change) -> tuple[str, ...]:
 def _summary(done: RolledBack, *, dry_run: bool) -> list[str]:
     if not done.changes:
         return ["this delivery moved no name: nothing to roll back"]
-    counts: dict[str, int] = {}
-    for _, change in done.changes:
-        counts[str(change.outcome)] = counts.get(str(change.outcome), 0) + 1
-    said = ", ".join(f"{found} {outcome}" for outcome, found in sorted(counts.items()))
-    lines = [("dry run, nothing was written: " if dry_run else "") + said]
+    lines = [outcomes((change.outcome for _, change in done.changes), dry_run=dry_run)]
     if done.stopped:
         lines.append("nothing was moved, because not every name can go back; --keep-going moves the others")
-    if "stays" in counts:
+    if any(change.outcome is ChangeOutcome.STAYS for _, change in done.changes):
         lines.append("names that were new with the delivery stay, and were not looked at: a rollback deletes nothing")
     if done.standing is not None:
         lines.append(f"nothing changed, so nothing was signed: the rollback {done.standing} stands")
