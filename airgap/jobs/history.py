@@ -9,8 +9,6 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, UnknownKeyError, WrongMakerError
-from airgap.base.inputs import read_input
-from airgap.base.known_files import not_expected
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.jobs.site import Site, check_same_sovereign, open_site
 from airgap.jobs.surroundings import Surroundings
@@ -171,10 +169,7 @@ def _kept(site: Site, trust: Trust | None, surroundings: Surroundings) -> list[F
 
 
 def _read(path: Path, trust: Trust | None) -> Found:
-    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
-    if b'"dsseEnvelope"' not in data:
-        raise InputError("no-receipt", not_expected(str(path), data, "a receipt"), "name receipts and rollbacks")
-    statement, key = _checked(data, str(path), trust)
+    statement, key = _checked(receipts.read_signed(path), str(path), trust)
     return path, statement, key
 
 

@@ -29,6 +29,7 @@ LINE = 120
 """Bytes of a line of a receipt, without what it names."""
 ROOM = 40 << 20
 """Bytes of the lines of a receipt: as base64, and with reasons, they fit into what is read of one (64 MiB)."""
+_WROTE = "pass the file that `airgap import --receipt` wrote"
 
 
 def save(state: Path, sequence: int, stream: str, data: bytes) -> Path:
@@ -55,6 +56,14 @@ def all_rollbacks(state: Path) -> list[Path]:
     return made_of(state, Rollback.kind)
 
 
+def read_signed(path: Path) -> bytes:
+    """A file with a signed statement. Raises `InputError` (`no-receipt`) for anything else."""
+    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
+    if b'"dsseEnvelope"' not in data:
+        raise InputError("no-receipt", not_expected(str(path), data, "a receipt"), _WROTE)
+    return data
+
+
 def read(
     path: Path,
     trust: Trust,
@@ -69,13 +78,7 @@ def read(
     Receipts outlive the key that signed them: if `state`, which is asked only then, contains the delivery, an expired
     key is good enough.
     """
-    data = read_input(path, MAX_EVIDENCE_BUNDLE, "no-receipt")
-    if b'"dsseEnvelope"' not in data:
-        raise InputError(
-            "no-receipt",
-            not_expected(str(path), data, "a receipt"),
-            "pass the file that `airgap import --receipt` wrote",
-        )
+    data = read_signed(path)
     authentic = authenticate(data, key_ring(trust), str(path), MAX_EVIDENCE_BUNDLE)
     known = not good_now(authentic.key, now) and state().find(authentic.statement.subject) is not None
     found = authorise(authentic, str(path), now=now, known=Known.SUBJECT if known else Known.NOTHING)
@@ -83,7 +86,7 @@ def read(
         raise InputError(
             "no-receipt",
             f"{path}: {article(found.statement.kind)} statement, expected a receipt",
-            "pass the file that `airgap import --receipt` wrote",
+            _WROTE,
         )
     return found
 
