@@ -69,8 +69,9 @@ def topic(word: str, commands: Sequence[str] = ()) -> Topic:
     Raises `InputError` (`usage`) if there is none, or several.
     """
     known = topics()
-    exact = [one for one in known if one.name == word]
-    last = exact or [one for one in known if one.name.rpartition("/")[2] == word]
+    name = word.removeprefix("docs/").removesuffix(".md")  # as documents name each other
+    exact = [one for one in known if one.name == name]
+    last = exact or [one for one in known if one.name.rpartition("/")[2] == name]
     if len(last) == 1:
         return last[0]
     if last:
