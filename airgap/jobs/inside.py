@@ -130,10 +130,14 @@ class Survey:
         return next((each for each in self.sovereign.declared if each.matches(*names)), None)
 
 
+def declared_top(url: str, form: str) -> str:
+    """What stands before the first `/` of the names of a destination: its host, or its folder."""
+    return Origin.of(url).netloc if "://" in url else FOLDERS[form]
+
+
 def declared_names(url: str, form: str, at: str, name: str, digest: str) -> Collection[str]:
     """The names by which a Sovereign resource may declare a thing inside: its place, and the thing itself."""
-    top = Origin.of(url).netloc if "://" in url else FOLDERS[form]
-    where = f"{top}/{at}"
+    where = f"{declared_top(url, form)}/{at}"
     if form == "tree":
         return [f"{where}/{name}"]
     return [where, f"{where}:{name}" if name else f"{where}@{digest}"]

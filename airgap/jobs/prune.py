@@ -21,7 +21,7 @@ from airgap.content.finding import Finding, State
 from airgap.content.removal import Removal, RemovalOutcome
 from airgap.destinations.base import AnyDestination, Inside, Key
 from airgap.destinations.make import Destinations
-from airgap.jobs.inside import Survey, declared_names
+from airgap.jobs.inside import Survey, declared_names, declared_top
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.site import Site, check_same_sovereign, open_site
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
@@ -29,6 +29,7 @@ from airgap.kinds.table import kind_of
 from airgap.resources.load import load_sovereign, load_trust
 from airgap.resources.patterns import name_matches
 from airgap.resources.policy_names import declared_complaint
+from airgap.resources.problems import quoted
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE
 from airgap.statements.prune import Prune, Pruned
@@ -102,12 +103,12 @@ def prune(options: PruneOptions, surroundings: Surroundings) -> PruneResult:
 
 def _propose(options: PruneOptions, site: Site) -> PruneResult:
     """1. Read what receipts say, and the locks. 2. List everything inside. 3. Write the plan, if there is one."""
-    _check_patterns((*options.only, *options.extra))
+    destinations = site.destinations(create=False)
+    _check_patterns((*options.only, *options.extra), destinations)
     out = None if options.plan is None else ResultFile(options.plan, "--plan", "a prune plan", own=site.state)
     if out is not None:
         out.check()
     # 1.
-    destinations = site.destinations(create=False)
     past = site.past(destinations)
     past.close()
     locks = [read_lock(path) for path in options.locks]
@@ -135,11 +136,15 @@ def _propose(options: PruneOptions, site: Site) -> PruneResult:
     return result
 
 
-def _check_patterns(patterns: Sequence[str]) -> None:
+def _check_patterns(patterns: Sequence[str], destinations: Destinations) -> None:
+    tops = list(dict.fromkeys(declared_top(one.url, one.form) for one in destinations.all()))
     for pattern in patterns:
         complaint = declared_complaint(pattern)
+        if not complaint and pattern.partition("/")[0] not in tops:
+            complaint = f"got {quoted(pattern)}, which begins with no service of the Sovereign resource"
         if complaint:
-            raise InputError("bad-pattern", complaint, "see `declared` in `airgap help resources`")
+            step = f"begin it with {', '.join(tops)}; `declared` in `airgap help resources` says more"
+            raise InputError("bad-pattern", complaint, step)
 
 
 def _kept(items: Sequence[object], destinations: Destinations) -> Mapping[Place, set[Key]]:

@@ -196,6 +196,7 @@ def test_each_mistake_has_its_own_answer(row: Row) -> None:
         (("prune", *GAP, "--dry-run", "--lock", "trust.yaml"), "bad-lock"),
         (("prune", *GAP, "--dry-run", "--only", "**"), "bad-pattern"),
         (("prune", *GAP, "--dry-run", "--extra", "https://harbor.example/x"), "bad-pattern"),
+        (("prune", *GAP, "--dry-run", "--only", "demo.local/app"), "bad-pattern"),  # as the table has it, without oci/
     ):
         assert row.site.run(*line, expect=2)["code"] == code
     told = run_airgap(("prune", *GAP, "--dry-run"), row.folder, PASSWORD).out

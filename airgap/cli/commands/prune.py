@@ -151,7 +151,7 @@ def _done(result: PruneResult) -> list[str]:
     counts = Counter(str(line.outcome) for line in result.lines)
     lines.append(", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())))
     if RemovalOutcome.FAILED in counts:
-        lines.append("  next: correct the cause, then run the same command again: a plan that failed in part still counts")
+        lines.append("  next: correct the cause, then run the same command again: the plan still counts")
     return lines
 
 
