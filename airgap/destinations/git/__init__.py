@@ -31,8 +31,8 @@ from airgap.destinations.git.back import move_refs_back, plan_refs_back, work_ke
 from airgap.destinations.git.contents import GitContents
 from airgap.destinations.git.folder import FolderPlace
 from airgap.destinations.git.gitea import GiteaApi, check_name
-from airgap.destinations.git.place import HEAD, LFS_PREFIX, GitPlace, Listing
-from airgap.destinations.git.push import Pusher
+from airgap.destinations.git.place import LFS_PREFIX, GitPlace, Listing
+from airgap.destinations.git.push import Pusher, set_head
 from airgap.destinations.git.remove import remove_refs
 from airgap.destinations.git.server import ServerPlace
 from airgap.destinations.mapping import map_prefix
@@ -171,7 +171,7 @@ class GitDestination:
                     place.settle()
             pusher.push(order)
             head = verdicts.plan_head(refs, place, before, now, self._run)
-            problem = self._set_head(head, place, refs, new=not before.refs)
+            problem = set_head(head, place, refs, new=not before.refs)
             after = place.look()
             if after is None:
                 raise _gone(place)
@@ -382,26 +382,6 @@ class GitDestination:
                 "check the server's LFS storage, then run the import again",
                 side="destination",
             )
-
-    def _set_head(self, head: Sequence[Change], place: GitPlace, refs: Refs, *, new: bool) -> dict[str, AirgapError]:
-        """Points HEAD to its ref if required. Returns the error, by name.
-
-        In a `new` repository, HEAD named the right branch from its creation, but the first push may have changed it.
-        """
-        now = place.look() or Listing()
-        wanted = bool(head) and new
-        wanted |= any(change.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) for change in head)
-        if not wanted or now.head == refs.head or refs.head not in now.refs:
-            return {}
-        if not place.can_set_head:
-            what = f"{place.at}: HEAD names {now.head or 'no ref'}, expected {refs.head}"
-            hint = "set it there by hand: the server has no API for it"
-            return {HEAD: UpstreamError("git-head", what, hint, side="destination")}
-        try:
-            place.set_head(refs.head)
-        except AirgapError as error:
-            return {HEAD: error}
-        return {}
 
 
 def _gone(place: GitPlace) -> UpstreamError:

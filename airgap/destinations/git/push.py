@@ -1,4 +1,4 @@
-"""Pushes refs in batches, each ref with a lease on its old value. The actual refs are read back after every failure."""
+"""Pushes refs in batches, each ref with a lease on its old value, and sets HEAD. After a failure, refs are read back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from airgap.base.errors import AirgapError, UpstreamError
-from airgap.content.forms import Change
-from airgap.destinations.git.place import GitPlace
+from airgap.content.forms import Change, ChangeOutcome, Refs
+from airgap.destinations.git.place import HEAD, GitPlace, Listing
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_repository import BareRepository
@@ -98,3 +98,24 @@ class Pusher:
             what = f"{self._place.at}: the server refused: {reason}"
             return UpstreamError("git-rejected", what, hint, side="destination")
         return failure("push", done.status, done.stderr, self._place.remote.url, "destination")
+
+
+def set_head(head: Sequence[Change], place: GitPlace, refs: Refs, *, new: bool) -> dict[str, AirgapError]:
+    """Points HEAD to its ref if required by the changes `head`. Returns the error, by name.
+
+    In a `new` repository, HEAD named the right branch from its creation, but the first push may have changed it.
+    """
+    now = place.look() or Listing()
+    wanted = bool(head) and new
+    wanted |= any(change.outcome in (ChangeOutcome.WRITE, ChangeOutcome.MOVED) for change in head)
+    if not wanted or now.head == refs.head or refs.head not in now.refs:
+        return {}
+    if not place.can_set_head:
+        what = f"{place.at}: HEAD names {now.head or 'no ref'}, expected {refs.head}"
+        hint = "set it there by hand: the server has no API for it"
+        return {HEAD: UpstreamError("git-head", what, hint, side="destination")}
+    try:
+        place.set_head(refs.head)
+    except AirgapError as error:
+        return {HEAD: error}
+    return {}

@@ -18,8 +18,9 @@ from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFound
 from airgap.destinations.base import Run
 from airgap.destinations.s3.client import make_client, mapped
 from airgap.destinations.s3.parts import PART_SIZE, Journals, abort, upload
-from airgap.destinations.trees.destination import Held, ObjectBody, TreeDestination
+from airgap.destinations.trees.destination import TreeDestination
 from airgap.destinations.trees.keys import folders
+from airgap.destinations.trees.objects import Held, ObjectBody
 from airgap.resources.sovereign import S3Config
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from airgap.base.disk import locked
 from airgap.base.errors import DamageError, IntegrityError, NotFoundError, StoreError, UpstreamError
 from airgap.base.strict_json import decode_json
 from airgap.destinations.s3.client import FULL, mapped
-from airgap.destinations.trees.destination import ObjectBody
+from airgap.destinations.trees.objects import ObjectBody
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

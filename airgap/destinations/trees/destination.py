@@ -9,103 +9,25 @@ in `publish`: writing a key is atomic at both destinations, and no store can ren
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Event, Lock
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, TypeVar
 
-from airgap.base.digest import CHUNK, Digest
-from airgap.base.errors import AbsentError, AirgapError, RaceError, StoreError, UpstreamError
+from airgap.base.errors import AbsentError, AirgapError, RaceError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
 from airgap.content.removal import NOT_OURS, Removal
-from airgap.content.verified import VerifiedStream
 from airgap.destinations.base import RESTORE, Inside, Moved, Run
 from airgap.destinations.trees.back import move_pointer, plan_pointer
 from airgap.destinations.trees.keys import check_keys, conflict
+from airgap.destinations.trees.objects import Held, ObjectBody, Objects
 from airgap.destinations.trees.remove import TreeRemover
 
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The present content of a key. `version` is the store's own mark of it (an ETag); `""` if the store has none."""
-
-    digest: Digest
-    size: int
-    version: str = ""
-
-
-class ObjectBody:
-    """The bytes of one object. They can be read repeatedly from the source, and are hashed while they are sent."""
-
-    def __init__(self, descriptor: Descriptor, opener: Callable[[], BinaryIO], run: Run, stop: Event) -> None:
-        self.descriptor = descriptor
-        self._opener = opener
-        self._run = run
-        self._stop = stop
-        self._told = 0
-
-    def pieces(self) -> Iterator[memoryview]:
-        """The bytes in pieces of up to 1 MiB. A piece is valid until the next one is requested.
-
-        The last piece is given only after size and digest have been checked. A body without its last piece is
-        incomplete, and no store keeps it. Raises `IntegrityError`, or the errors of the source.
-        """
-        self._run.progress.advance(-self._told)
-        self._told = 0
-        buffer = memoryview(bytearray(min(CHUNK, self.descriptor.size)))
-        try:
-            with VerifiedStream(self._opener(), self.descriptor) as stream:
-                while count := stream.readinto(buffer):
-                    if self._stop.is_set():
-                        raise StoreError("interrupted", f"{self.descriptor.digest}: stopped")
-                    self._tell(count)
-                    yield buffer[:count]
-        except OSError as error:
-            raise StoreError("cannot-read", f"{self.descriptor.digest}: {error}") from error
-
-    def _tell(self, count: int) -> None:
-        self._told += count
-        self._run.progress.advance(count)
-
-
-class Objects(Protocol):
-    """A store of objects under keys, in buckets. Each write is atomic."""
-
-    def bucket(self, name: str) -> str:
-        """The bucket for a tree's `bucket`. Raises `InputError` (`no-mapping`)."""
-
-    def ready(self, bucket: str) -> None:
-        """Raises `InputError` or `UpstreamError` unless the bucket exists and is usable. Never creates a bucket."""
-
-    def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
-        """The content of the key, or `None`. With `deep`, the object is read and hashed."""
-
-    def in_the_way(self, bucket: str, key: str) -> str:
-        """Another existing key that is a folder of `key`, or has `key` as a folder; `""` for none."""
-
-    def write(self, bucket: str, key: str, body: ObjectBody, replaces: Held | None) -> None:
-        """Writes an object completely or not at all, and reads back what the store recorded.
-
-        Raises `UpstreamError` (`changed-meanwhile`) if the key no longer holds `replaces`.
-        """
-
-    def buckets(self) -> Iterable[str]:
-        """The buckets that trees go to."""
-
-    def keys(self, bucket: str) -> Iterator[str]:
-        """All keys of a bucket, one by one; none if there is no such bucket."""
-
-    def delete(self, bucket: str, key: str, held: Held) -> str:
-        """Deletes an object, and checks that it is gone. Returns what people should know, `""` for nothing.
-
-        Raises `UpstreamError` (`changed-meanwhile`) if the key no longer holds `held`.
-        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from airgap.base.disk import Filling, mode_in, open_to_readers, try_lock
 from airgap.base.errors import InputError, RaceError, StoreError
 from airgap.content.lock import check_path
 from airgap.destinations.base import Run
-from airgap.destinations.trees.destination import Held, ObjectBody, TreeDestination
+from airgap.destinations.trees.destination import TreeDestination
 from airgap.destinations.trees.keys import folders
+from airgap.destinations.trees.objects import Held, ObjectBody
 
 OBJECTS = "objects"
 """The folder of buckets, next to `oci/` and `git/`."""
