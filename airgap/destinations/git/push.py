@@ -1,4 +1,4 @@
-"""Pushes refs in batches, each ref with a lease on its old value, and sets HEAD. After a failure, refs are read back."""
+"""Pushes refs in batches, each ref with a lease on its old value, and sets HEAD. What a failure left is read back."""
 
 from __future__ import annotations
 
