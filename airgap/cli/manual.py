@@ -59,7 +59,10 @@ def _title(text: str, path: Path) -> str:
     first = text.lstrip().partition("\n")[0]
     if not first.startswith("#") or path.suffix not in (".md", ".yaml"):
         return path.name
-    return textwrap.shorten(first.lstrip("# ").partition(". ")[0].removesuffix("."), 76, placeholder=" …")
+    title = first.lstrip("# ").strip()
+    if path.suffix == ".yaml":
+        title = title.partition(". ")[0].removesuffix(".")
+    return textwrap.shorten(title, 76, placeholder=" …")
 
 
 def topic(word: str, commands: Sequence[str] = ()) -> Topic:
