@@ -170,7 +170,7 @@ def test_the_resource_says_where_and_by_which_key(tmp_path: Path) -> None:
     made = sovereign("{file: a.key, passwordFile: pw}", "{repository: airgap/signatures}", tmp_path)
     assert made.signing_key == SigningKey(str(tmp_path / "a.key"), tmp_path / "pw")
     assert [one.signatures for one in made.registries] == [
-        SignaturesConfig(repository="airgap/signatures", layout="bundle"),
+        SignaturesConfig(repository="airgap/signatures", layout=""),
         None,
     ]
     uri = "pkcs11:token=bank;object=admitted"
