@@ -10,6 +10,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SHIPPED = PACKAGE / "shipped"
+PYTHONS = ("3.11", "3.12", "3.13")
+"""The versions of Python for which the lock files were made."""
+ARCHITECTURES = ("x86_64", "aarch64")
+"""The processors for which `airgap pack` packs, as `uname -m` names them."""
 
 
 def shipped(*names: str) -> Path:

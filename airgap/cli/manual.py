@@ -65,13 +65,13 @@ def _title(text: str, path: Path) -> str:
     return textwrap.shorten(title, 76, placeholder=" …")
 
 
-def topic(word: str, commands: Sequence[str] = ()) -> Topic:
-    """The topic with this name. The last part of a name is enough if it is unique, and so is a resource or a code.
+def topic(word: str, known: list[Topic], commands: Sequence[str] = ()) -> Topic:
+    """The topic of `known` with this name; the last part of a name is enough if it is unique. Or a resource or a code.
+
     `commands` may be what was meant as well.
 
     Raises `InputError` (`usage`) if there is none, or several.
     """
-    known = topics()
     name = word.removeprefix("docs/").removesuffix(".md")  # as documents name each other
     exact = [one for one in known if one.name == name]
     last = exact or [one for one in known if one.name.rpartition("/")[2] == name]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from airgap.base.disk import Filling, disk_errors, replacing
 from airgap.base.errors import DamageError, InputError
 from airgap.base.places import check_file
-from airgap.base.shipped import shipped
+from airgap.base.shipped import PYTHONS, shipped
 from airgap.jobs import own_wheel
 from airgap.jobs.surroundings import Surroundings
 from airgap.tools import pip
@@ -25,9 +25,6 @@ from airgap.version import VERSION
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-PYTHONS = ("3.11", "3.12", "3.13")
-"""The versions of Python for which the lock files were made."""
-ARCHITECTURES = ("x86_64", "aarch64")
 FOLDER = f"airgap-tool-{VERSION}"
 """The folder in the archive."""
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")

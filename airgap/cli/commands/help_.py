@@ -66,8 +66,9 @@ def _show(word: str, commands: list[str], context: Context) -> None:
     from airgap.cli.manual import topic, topics
     from airgap.cli.markdown import Page, render
 
-    found = topic(word, commands)
+    known = topics()
+    found = topic(word, known, commands)
     width = shutil.get_terminal_size().columns
-    page = Page(found.page, frozenset(one.name for one in topics()))
+    page = Page(found.page, frozenset(one.name for one in known))
     text = found.text if found.plain else "\n".join(render(found.text, page, width))
     context.result({"topic": found.name, "title": found.title, "text": found.text}, Lines(text))

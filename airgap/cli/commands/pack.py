@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from airgap.base.amounts import count, human
+from airgap.base.shipped import ARCHITECTURES, PYTHONS
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.parser import command
-
-PYTHONS = ("3.11", "3.12", "3.13")
-ARCHITECTURES = ("x86_64", "aarch64")
 
 
 def add(subparsers: Any) -> None:
