@@ -21,7 +21,7 @@ from airgap.base.progress import Silent
 from airgap.content.forms import ChangeOutcome, Tree
 from airgap.destinations.base import Run
 from airgap.destinations.s3 import S3Destination
-from airgap.destinations.s3.client import ATTEMPTS
+from airgap.destinations.s3 import client as s3_client
 from tests.parts.fixtures import MakeProxy
 from tests.parts.need import require_root
 from tests.parts.s3 import S3Service, start_minio, start_seaweedfs
@@ -105,7 +105,8 @@ def test_whatever_is_left_of_the_disk_it_is_said_to_be_full(
     form = tree({"weights": big(size)})
     [error] = destination.transfer([form]).values()
     assert isinstance(error, UpstreamError)
-    assert error.code == "destination-full"
+    # MinIO may call each attempt incomplete, if it never looks at its disk in time: then the hint names the disks.
+    assert error.code in ("destination-full", "cut-request")
     assert "free space" in error.hint
     assert "acme/mini/r1/weights" not in place.listing("models")
     full_disk.make_room()
@@ -152,7 +153,9 @@ def test_a_full_seaweedfs_gives_no_reason_and_is_told_to_be_looked_at(
     assert "disks are full" in error.hint
 
 
-def test_a_put_that_is_called_incomplete_is_sent_again(full_disk: FullDisk, fault_proxy: MakeProxy) -> None:
+def test_a_put_that_is_called_incomplete_is_sent_again(
+    full_disk: FullDisk, fault_proxy: MakeProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proxy = fault_proxy(full_disk.place.service.endpoint)
     body = b"<Error><Code>IncompleteBody</Code><Message>short</Message></Error>"
     proxy.fault("PUT", r"/one$", times=1, status=400, body=body)
@@ -160,7 +163,8 @@ def test_a_put_that_is_called_incomplete_is_sent_again(full_disk: FullDisk, faul
     destination = place.in_parts(endpoint=proxy.url)
     assert outcomes(carry(destination, tree({"one": big(PART)}))) == {ChangeOutcome.WRITTEN}
     assert place.read("models", "acme/mini/r1/one") == big(PART)
+    monkeypatch.setattr(s3_client, "ASK_AGAIN", 0.1)
     proxy.fault("PUT", r"/two$", status=400, body=body)
     [error] = destination.transfer([tree({"two": big(PART)})]).values()
     assert error.code == "cut-request"
-    assert proxy.count("PUT", r"/two$") == ATTEMPTS
+    assert proxy.count("PUT", r"/two$") == s3_client.ATTEMPTS

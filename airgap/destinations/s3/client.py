@@ -30,7 +30,7 @@ CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 300
 """Seconds without a byte: a store may be silent while it assembles the parts of a large object."""
 ASK_AGAIN = 1.5
-"""Seconds until an incomplete PUT is sent again: longer than MinIO caches its disk status."""
+"""Seconds until an incomplete PUT is sent again, more at each attempt: longer than MinIO caches its disk status."""
 ATTEMPTS = 5
 """Requests in total, with the library's own back-off: 5 of them outlast a restart of the service."""
 
@@ -109,7 +109,7 @@ def _ask_again(response: Any, attempts: int, **_more: Any) -> float | None:
     reports that the disk is full. A PUT that was truncated on the way succeeds the second time.
     """
     code = None if response is None else response[1].get("Error", {}).get("Code")
-    return ASK_AGAIN if code == "IncompleteBody" and attempts < ATTEMPTS else None
+    return ASK_AGAIN * attempts if code == "IncompleteBody" and attempts < ATTEMPTS else None
 
 
 def _session(config_file: str, credentials_file: str, profile: str | None = None) -> Any:
@@ -186,7 +186,7 @@ _BROKEN = (
 )
 _CUT = (
     "the complete object was sent: something on the way truncated it, or the server could not store it; "
-    "check the server's disks, then run the import again"
+    "check the free space of the server's disks, then run the import again"
 )
 _DAMAGED = "the server received different bytes than were sent: run the import again"
 _ARCHIVED = (
