@@ -1,0 +1,1 @@
+"""Looks into content: scanners behind one protocol, run once for each subject, with results that are kept."""

@@ -1,0 +1,34 @@
+"""`Scanner`: the interface of everything that looks into content. To add one, write a module and a line in `table`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from airgap.content.scan_result import ScannerIdentity, ScanResult
+from airgap.content.scan_subject import ScanSubject
+
+
+class Scanner(Protocol):
+    """One scanner, ready to run. Several threads may call `scan` at once."""
+
+    @property
+    def name(self) -> str:
+        """The name in verdicts and policies: `trivy`, `clamav`."""
+
+    def identity(self) -> ScannerIdentity:
+        """Which program with which databases will run: checked, and then fixed for the whole scan.
+
+        Raises `AirgapError` if it may not or cannot run (missing, another sha256, a refused version, no database): then
+        every subject that it takes is not-run, with the error's code.
+        """
+
+    def takes(self, subject: ScanSubject) -> bool:
+        """True if this scanner has anything to say about it."""
+
+    def scan(self, subject: ScanSubject, work: Path) -> ScanResult:
+        """Scans one subject. `work` is a private empty folder that the caller removes.
+
+        A scan that did not come to its end is a result with `not_run`, and never one without findings. Raises only
+        errors of the store (`StoreError`, `IntegrityError` of damaged content).
+        """
