@@ -2,6 +2,40 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+_SIZES = {
+    "": 1,
+    "b": 1,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "tib": 1 << 40,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+}
+_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MAX_DIGITS = 18
+
+
+def read_size(text: str) -> int:
+    """Bytes of `4095MiB`, `25GB` or `1048576`; -1 for anything else."""
+    digits = text.rstrip("bBkKmMgGtTiI")
+    unit = _SIZES.get(text[len(digits) :].lower(), -1)
+    return int(digits) * unit if unit > 0 and _is_number(digits) else -1
+
+
+def read_span(text: str) -> timedelta | None:
+    """The time of `90s`, `30m`, `12h` or `7d`; `None` for anything else, and for more than ten years."""
+    unit = _SPANS.get(text[-1:], 0)
+    made = int(text[:-1]) * unit if unit and _is_number(text[:-1]) else -1
+    return timedelta(seconds=made) if 0 <= made <= 3650 * 86400 else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
+
 
 def count(number: int, one: str, many: str = "") -> str:
     """`1 volume`, `2 volumes`; `many` is the plural, if it is not formed with an s."""

@@ -8,6 +8,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+from airgap.base.amounts import read_size
 from airgap.base.errors import InputError
 from airgap.base.times import utc_time
 from airgap.cli.parser import Parser
@@ -128,26 +129,12 @@ def add_approval(parser: Parser, what: str) -> None:
     parser.add_argument("--approval", type=Path, action="append", default=[], metavar="FILE", help=what)
 
 
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "tib": 1 << 40,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-}
-
-
 def size(text: str) -> int:
     """Reads a size such as `4095MiB`, `25GB` or `1048576`; returns bytes."""
-    digits = text.rstrip("bBkKmMgGtTiI")
-    unit = text[len(digits) :].lower()
-    if number(digits) < 0 or unit not in _UNITS:
+    made = read_size(text)
+    if made < 0:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576")
-    return number(digits) * _UNITS[unit]
+    return made
 
 
 def existing(text: str) -> Path:

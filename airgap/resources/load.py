@@ -25,12 +25,13 @@ from airgap.resources.reader import DocumentReader
 from airgap.resources.request import NAMING, Request, Unusable
 from airgap.resources.shapes import Place
 from airgap.resources.sovereign import Sovereign
+from airgap.resources.station import Station
 from airgap.resources.trust import Trust
 from airgap.resources.upstreams import Upstreams
 from airgap.resources.validate import MAX_FOUND, mistakes
 from airgap.resources.waiver import Waiver
 
-T = TypeVar("T", Request, Upstreams, Sovereign, Trust, Policy, Waiver)
+T = TypeVar("T", Request, Upstreams, Sovereign, Trust, Policy, Waiver, Station)
 
 TAKEN_BY = {kind: one.resource.taken_by for kind, one in RESOURCES.items()} | {
     "Lock": "`airgap pull`, `airgap scan` and `airgap bundle` take a Lock",
@@ -110,6 +111,11 @@ def load_policy(source: Path | bytes, *, base_dir: Path | None = None, label: st
 def load_waiver(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Waiver:
     """The Waiver of a file. Arguments and errors: `load`."""
     return _only(_load(_File.of(source, base_dir, label), ("Waiver",), ("Waiver",)), Waiver)
+
+
+def load_station(source: Path | bytes, *, base_dir: Path | None = None, label: str = "") -> Station:
+    """The Station of a file. Arguments and errors: `load`."""
+    return _only(_load(_File.of(source, base_dir, label), ("Station",), ("Station",)), Station)
 
 
 def position(source: Path, kind: str, steps: Steps) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from airgap.base.amounts import read_size, read_span
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.net.config import Credentials, HostConfig
@@ -25,6 +26,13 @@ def _time(at: Place) -> datetime:
         at.bad(made)
         return UNKNOWN_TIME
     return made
+
+
+def _duration(at: Place) -> timedelta:
+    made = read_span(at.value)
+    if not made:
+        at.bad(f"got {quoted(at.value)}, expected more than nothing and at most ten years")
+    return made or timedelta(0)
 
 
 def in_order(at: Place, before: datetime | None, after: datetime | None) -> None:
@@ -60,6 +68,17 @@ TIME = Text(
     "RFC 3339, with or without quotes.",
     format="date-time",
     reads=_time,
+)
+SIZE = Text(
+    "a size with its unit, such as 4GiB, 512MiB or 25GB",
+    pattern="^[0-9]{1,9}([KMGT]i?)B$",
+    complaint=lambda text: "" if read_size(text) > 0 else f"got {quoted(text)}, expected more than nothing",
+    reads=lambda at: read_size(at.value),
+)
+DURATION = Text(
+    "a time with its unit, such as 90s, 30m, 12h or 7d",
+    pattern="^[0-9]{1,9}[smhd]$",
+    reads=_duration,
 )
 HOST = Text(
     "a host or host:port in lower case, without a scheme and a path",

@@ -44,11 +44,21 @@ Found = tuple[Steps, Problem]
 """The steps to an unsound value (`()` if all values can be used), and the problem."""
 
 
+MAX_DIGITS = 15
+"""Digits of a whole number: every reader of JSON represents it exactly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A YAML number, kept as written. No field accepts a number, so `1.10` never becomes 1.1."""
+    """A YAML number, kept as written: only a field for a whole number accepts one, so `1.10` never becomes 1.1."""
 
     text: str
+
+    @property
+    def whole(self) -> bool:
+        """True for digits alone, without a sign, a point or a leading zero."""
+        text = self.text
+        return text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS and text == str(int(text))
 
 
 def answer(label: str, problems: Iterable[Problem], hint: str = "") -> InputError:

@@ -8,6 +8,7 @@ from typing import Any
 from airgap.content.lock import API_VERSION
 from airgap.resources.document import read_documents
 from airgap.resources.parts import RESOURCE_NAME
+from airgap.resources.problems import Number
 
 _ID = "https://airgap.openova.io/schemas/v1alpha1"
 
@@ -33,7 +34,7 @@ def resource_schema(kind: type[Any]) -> dict[str, Any]:
         "$id": f"{_ID}/{kind.__name__.lower()}.json",
         "title": kind.__name__,
         "description": kind.resource.doc,
-        "examples": [head | read_documents(one.encode(), "example")[0].value for one in kind.resource.examples],
+        "examples": [head | _plain(read_documents(one.encode(), "example")[0].value) for one in kind.resource.examples],
         "type": "object",
         "additionalProperties": False,
         "required": ["apiVersion", "kind", "metadata", "spec"],
@@ -50,3 +51,15 @@ def resource_schema(kind: type[Any]) -> dict[str, Any]:
             "spec": kind.spec.schema(),
         },
     }
+
+
+def _plain(value: Any) -> Any:
+    """A document's value as JSON has it: numbers are numbers."""
+    match value:
+        case dict():
+            return {key: _plain(one) for key, one in value.items()}
+        case list():
+            return [_plain(one) for one in value]
+        case Number(text):
+            return int(text)
+    return value

@@ -139,6 +139,28 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """A whole number from `least` to `most`; `most` of 0 is no limit. `title` follows "expected" in messages."""
+
+    title: str
+    doc: str = ""
+    least: int = 0
+    most: int = 0
+
+    def schema(self, doc: str = "") -> dict[str, Any]:
+        """The JSON Schema."""
+        most = {"maximum": self.most} if self.most else {}
+        return {"type": "integer"} | words(self.title, doc or self.doc) | {"minimum": self.least} | most
+
+    def read(self, at: Place) -> Any:
+        """The number."""
+        made = int(at.value.text)
+        if made < self.least or made > self.most > 0:
+            at.bad(f"got {made}, expected {self.title}")
+        return made
+
+
+@dataclass(frozen=True, slots=True)
 class ListOf:
     """A list with at least `least` entries. `unique`: no text occurs twice. `into` makes the value: tuple, frozenset.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from airgap.resources.catalog import schema
 from airgap.resources.document import Document
@@ -34,6 +35,15 @@ MAX_FOUND = 1000
 """The most mistakes collected from one document: a file of another format would give one for each of its nodes."""
 
 
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, Number) and value.whole
+    ),
+)
+"""The numbers of a document are kept as they are written. `WholeNumber` compares them with its limits."""
+
+
 def mistakes(document: Document, kind: str) -> list[Found]:
     """The mistakes of a document of `kind`."""
     errors = _validator(kind, Table.changes).iter_errors(document.value)
@@ -41,9 +51,9 @@ def mistakes(document: Document, kind: str) -> list[Found]:
 
 
 @cache
-def _validator(kind: str, _changes: int) -> Draft202012Validator:
+def _validator(kind: str, _changes: int) -> Any:
     """`_changes` counts the changes of all tables, so that no validator is older than a table."""
-    return Draft202012Validator(schema(kind))
+    return _Validator(schema(kind))
 
 
 def _words(error: ValidationError, document: Document) -> Iterator[Found]:

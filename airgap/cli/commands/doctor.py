@@ -39,7 +39,7 @@ nothing is changed: it asks, and writes nothing. Exit 0: no problem""",
         nargs="+",
         type=existing,
         metavar="RESOURCE",
-        help="file with a Sovereign, Trust, Upstreams, Request, Policy or Waiver resource",
+        help="file with a Sovereign, Trust, Upstreams, Request, Policy, Waiver or Station resource",
     )
     parser.add_argument(
         "--delivery",

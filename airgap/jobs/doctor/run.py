@@ -38,7 +38,7 @@ class DoctorOptions:
     """Which resources are looked at, and with what else."""
 
     resources: tuple[Path, ...]
-    """Files with Sovereign, Trust, Upstreams, Request, Policy or Waiver resources."""
+    """Files with Sovereign, Trust, Upstreams, Request, Policy, Waiver or Station resources."""
     key: str | None = None
     """The key with which an import signs: a path, or a `pkcs11:` URI."""
     delivery: tuple[Path, ...] = ()
