@@ -89,7 +89,7 @@ class Scanned:
 
 
 @dataclass(frozen=True, slots=True)
-class ScanResult:
+class ScanOutcome:
     """The result of judging some locks by a policy."""
 
     policy: Policy
@@ -102,7 +102,7 @@ class ScanResult:
         return items + sum(not one.good for lock in self.locks for one in lock.findings)
 
 
-def scan(options: ScanOptions, surroundings: Surroundings) -> ScanResult:
+def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     """Judges locks that were pulled, and signs a verdict for each.
 
     1. Read the locks, the policy with its trust roots, the Trust resource, the waivers and the reports. 2. Open the
@@ -124,7 +124,7 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanResult:
         signatory = signatory_of(options.key, "station", records, surroundings, trust)
     # 3.
     order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports))
-    return ScanResult(policy, tuple(scan_locks(order, layout, records, signatory, surroundings.progress())))
+    return ScanOutcome(policy, tuple(scan_locks(order, layout, records, signatory, surroundings.progress())))
 
 
 def _trust(options: ScanOptions) -> Trust | None:

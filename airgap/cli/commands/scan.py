@@ -14,7 +14,7 @@ from airgap.cli.flags import add_approval, add_jobs, add_key, add_store, add_tru
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
-    from airgap.jobs.scan import Scanned, ScanOptions, ScanResult
+    from airgap.jobs.scan import Scanned, ScanOptions, ScanOutcome
 
 
 def add(subparsers: Any) -> None:
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return exits.NO if result.failed else exits.DONE
 
 
-def _document(result: ScanResult, options: ScanOptions) -> dict[str, Any]:
+def _document(result: ScanOutcome, options: ScanOptions) -> dict[str, Any]:
     return {
         "policy": {"file": str(options.policy), "digest": str(result.policy.digest)},
         "locks": [
@@ -98,7 +98,7 @@ def _document(result: ScanResult, options: ScanOptions) -> dict[str, Any]:
     }
 
 
-def _text(result: ScanResult, options: ScanOptions) -> list[str]:
+def _text(result: ScanOutcome, options: ScanOptions) -> list[str]:
     return [line for one in result.locks for line in _lock_lines(one, options)]
 
 
