@@ -113,6 +113,15 @@ MAX_TEXT = 2048
 """Characters of every other text of a finding."""
 
 
+def read_kinds(fields: Fields, name: str) -> frozenset[FindingKind]:
+    """A list of kinds of finding in a JSON object."""
+    found, allowed = fields.texts(name, MAX_ID), frozenset(FindingKind)
+    for one in found:
+        if one not in allowed:
+            raise fields.refuse(f"{fields.at(name)}: got {one!r}, expected {' or '.join(sorted(allowed))}")
+    return frozenset(map(FindingKind, found))
+
+
 def _names(fields: Fields) -> frozenset[str]:
     found = fields.values["severities"]
     return frozenset(found) if isinstance(found, dict) else frozenset()

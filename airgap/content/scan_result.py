@@ -12,7 +12,7 @@ from airgap.base.errors import IntegrityError
 from airgap.base.json_fields import Fields
 from airgap.base.strict_json import parse_json
 from airgap.base.times import utc_text
-from airgap.content.scan_finding import ScanFinding
+from airgap.content.scan_finding import FindingKind, ScanFinding, read_kinds
 
 MAX_RESULT = 64 << 20
 """Bytes of one result: some 100,000 findings."""
@@ -102,9 +102,11 @@ class ScanResult:
     """The stable code of the reason why there is no answer: `scanner-missing`, `scanner-timeout` …"""
     detail: str = ""
     """The same in words, with the next step."""
+    looked_for: frozenset[FindingKind] = frozenset()
+    """The kinds of finding that it looked for in this subject: a policy may demand some. Empty in a not-run."""
 
     FIELDS: ClassVar[frozenset[str]] = frozenset({"subject", "scanner"})
-    MAYBE: ClassVar[frozenset[str]] = frozenset({"findings", "packages", "sbom", "notRun", "detail"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"lookedFor", "findings", "packages", "sbom", "notRun", "detail"})
 
     @classmethod
     def failed(cls, subject: Digest, scanner: ScannerIdentity, code: str, detail: str) -> ScanResult:
@@ -114,6 +116,7 @@ class ScanResult:
     def as_dict(self) -> dict[str, Any]:
         """The JSON object; empty fields are left out."""
         made: dict[str, Any] = {
+            "lookedFor": sorted(map(str, self.looked_for)),
             "findings": [one.as_dict() for one in self.findings],
             "packages": self.packages,
             "sbom": str(self.sbom or ""),
@@ -148,6 +151,7 @@ class ScanResult:
             sbom=fields.digest("sbom") if fields.has("sbom") else None,
             not_run=fields.text("notRun", 100) if fields.has("notRun") else "",
             detail=fields.text("detail", 4096) if fields.has("detail") else "",
+            looked_for=read_kinds(fields, "lookedFor") if fields.has("lookedFor") else frozenset(),
         )
 
 

@@ -17,7 +17,10 @@ from airgap.base.times import utc_text
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import CHECK
+from airgap.content.scan_result import ScannerIdentity
+from airgap.statements.gate import Gate
 from airgap.statements.predicates import OUTCOMES
+from airgap.statements.scans import FindingName, Scan, read_scanners, read_scans
 
 YES = "pass"
 WAIVED = "waived"
@@ -121,10 +124,13 @@ class CheckResult:
     """The required predicate type, if the check is about an attestation."""
     waiver: Digest | None = None
     """The digest of the file of the waiver that let it pass; set exactly if the outcome is `waived`."""
+    finding: FindingName | None = None
+    """The finding of a scanner that the check is about."""
 
     FIELDS: ClassVar[frozenset[str]] = frozenset(
         {"check", "predicateType", "outcome", "subject", "rule", "by", "reason", "waiver"}
     )
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"finding"})
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
@@ -137,6 +143,7 @@ class CheckResult:
             "by": None if self.by is None else self.by.as_dict(),
             "reason": self.reason,
             "waiver": None if self.waiver is None else str(self.waiver),
+            **({} if self.finding is None else {"finding": self.finding.as_dict()}),
         }
 
     @classmethod
@@ -154,7 +161,27 @@ class CheckResult:
             reason=fields.maybe_text("reason"),
             predicate_type=fields.maybe_text("predicateType"),
             waiver=waiver,
+            finding=_finding(fields) if fields.has("finding") else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CountedVex:
+    """An OpenVEX document that counted, and who signed it. The digest is that of its file."""
+
+    digest: Digest
+    by: PassedBy
+
+    FIELDS: ClassVar[frozenset[str]] = frozenset({"digest", "by"})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {"digest": str(self.digest), "by": self.by.as_dict()}
+
+    @classmethod
+    def read(cls, fields: Fields) -> CountedVex:
+        """Reads it from a verdict."""
+        return cls(fields.digest("digest"), PassedBy.read(fields.inner("by", frozenset(), PassedBy.FIELDS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +211,7 @@ class JudgedItem:
             root=fields.digest("root"),
             outcome=fields.choice("outcome", OUTCOMES),
             reason=fields.maybe_text("reason"),
-            checks=tuple(CheckResult.read(one) for one in fields.each("checks", CheckResult.FIELDS)),
+            checks=tuple(CheckResult.read(one) for one in fields.each("checks", CheckResult.FIELDS, CheckResult.MAYBE)),
         )
 
     def why_not(self) -> str:
@@ -207,7 +234,7 @@ class Verdict:
 
     kind: ClassVar[str] = "verdict"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"policy", "trustRoots", "waivers", "items"})
-    MAYBE: ClassVar[frozenset[str]] = frozenset({"reports", "findings"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"reports", "findings", "scanners", "scans", "vex", "gate"})
 
     policy: Named
     trust_roots: tuple[Named, ...]
@@ -218,6 +245,14 @@ class Verdict:
     """At most one for each subject, sorted by subject."""
     findings: tuple[CheckResult, ...] = ()
     """One answer for each finding of the lock, whose digest is the subject; only a waiver lets it pass."""
+    scanners: tuple[ScannerIdentity, ...] = ()
+    """Those that were asked, sorted by name."""
+    scans: tuple[Scan, ...] = ()
+    """Sorted by subject and the scanner's name."""
+    vex: tuple[CountedVex, ...] = ()
+    """Sorted by digest."""
+    gate: Gate | None = None
+    """What the policy says about findings; `None` if it says nothing, and nothing was scanned."""
 
     @property
     def outcome(self) -> str:
@@ -234,11 +269,16 @@ class Verdict:
             "items": {name: item.as_dict() for name, item in self.items.items()},
             **({"reports": [one.as_dict() for one in self.reports]} if self.reports else {}),
             **({"findings": [one.as_dict() for one in self.findings]} if self.findings else {}),
+            **({"scanners": [one.as_dict() for one in self.scanners]} if self.scanners else {}),
+            **({"scans": [one.as_dict() for one in self.scans]} if self.scans else {}),
+            **({"vex": [one.as_dict() for one in self.vex]} if self.vex else {}),
+            **({} if self.gate is None else {"gate": self.gate.as_dict()}),
         }
 
     @classmethod
     def read(cls, fields: Fields) -> Verdict:
         """Reads the body from a predicate. The listed waivers must be those that the checks name."""
+        scanners = read_scanners(fields)
         made = cls(
             policy=Named.read(fields.inner("policy", {"name", "digest"})),
             trust_roots=tuple(map(Named.read, fields.each("trustRoots", {"name", "digest"}))),
@@ -246,6 +286,10 @@ class Verdict:
             items={name: JudgedItem.read(item) for name, item in fields.named("items", JudgedItem.FIELDS).items()},
             reports=_reports(fields) if fields.has("reports") else (),
             findings=_findings(fields) if fields.has("findings") else (),
+            scanners=scanners,
+            scans=read_scans(fields, scanners),
+            vex=_vex(fields) if fields.has("vex") else (),
+            gate=Gate.read(fields.inner("gate", Gate.FIELDS)) if fields.has("gate") else None,
         )
         used = {one.waiver for item in made.items.values() for one in item.checks if one.waiver}
         used |= {one.waiver for one in made.findings if one.waiver}
@@ -260,6 +304,18 @@ def _reports(fields: Fields) -> tuple[Reported, ...]:
     subjects = [one.subject for one in found]
     if not subjects or subjects != sorted(set(subjects)):
         raise fields.refuse(f"{fields.at('reports')}: expected one report per subject, sorted, or no such field")
+    return found
+
+
+def _finding(fields: Fields) -> FindingName:
+    return FindingName.read(fields.inner("finding", FindingName.FIELDS, FindingName.MAYBE))
+
+
+def _vex(fields: Fields) -> tuple[CountedVex, ...]:
+    found = tuple(map(CountedVex.read, fields.each("vex", CountedVex.FIELDS)))
+    digests = [one.digest for one in found]
+    if not digests or digests != sorted(set(digests)):
+        raise fields.refuse(f"{fields.at('vex')}: expected each document once, sorted, or no such field")
     return found
 
 

@@ -49,6 +49,7 @@ RESULTS = st.builds(
     sbom=st.none() | DIGESTS,
     not_run=TEXTS,
     detail=TEXTS,
+    looked_for=st.frozensets(st.sampled_from(FindingKind)),
 )
 
 
