@@ -98,6 +98,9 @@ class GateRule:
         )
 
 
+_NO_RULE = GateRule("findings: no rule", ("**",), (), frozenset(FindingKind), dict.fromkeys(Severity, Effect.BLOCK))
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What one finding does in one item, and by which rule."""
@@ -173,12 +176,11 @@ class Gate:
             Decision(finding, severity, rule.effect(finding, severity), rule.label)
             for rule in self._rules(kind, names, finding.kind)
         ]
-        nobody = Decision(finding, severity, Effect.BLOCK, "findings: no rule")
-        return min(found, key=lambda one: one.effect.rank, default=nobody)
+        return min(found, key=lambda one: one.effect.rank)
 
     def _rules(self, kind: str, names: RuleNames, finding: FindingKind) -> Iterator[GateRule]:
         for name in names.deciding:
-            for rule in self.rules:
+            for rule in (*self.rules, _NO_RULE):
                 if finding in rule.findings and rule.speaks_of(kind, name):
                     yield rule
                     if rule.writes(name):
