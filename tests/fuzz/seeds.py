@@ -118,6 +118,30 @@ def older_signatures() -> list[bytes]:
     return [compact({"blob": blob.decode(), "annotations": dict(annotations)}) for blob, annotations in made]
 
 
+def vexes() -> list[bytes]:
+    """A document alone, and one in an attestation."""
+    component = {"@id": "pkg:apk/alpine/libssl3@3.0.8-r3?arch=x86_64", "identifiers": {"cpe23": "cpe:2.3:a:*"}}
+    said = {
+        "vulnerability": {"name": "CVE-2023-3446", "aliases": ["GHSA-1"], "description": "x"},
+        "timestamp": "2026-07-17T18:28:47.696004345-06:00",
+        "products": [component | {"hashes": {"sha-256": "0" * 64}, "subcomponents": [component]}],
+        "status": "not_affected",
+        "justification": "vulnerable_code_not_present",
+        "impact_statement": "patched",
+    }
+    document = {
+        "@context": "https://openvex.dev/ns/v0.2.0",
+        "@id": "https://openvex.dev/docs/public/vex-1",
+        "author": "x",
+        "timestamp": "2026-07-17T18:28:47Z",
+        "version": 1,
+        "statements": [said, {**said, "status": "fixed", "justification": None, "impact_statement": None}],
+    }
+    subject = [{"name": "x", "digest": {"sha256": "0" * 64}}]
+    outside = {"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://openvex.dev/ns"}
+    return [compact(document), compact({**outside, "subject": subject, "predicate": document})]
+
+
 def sboms() -> list[bytes]:
     checksum = {"algorithm": "SHA256", "checksumValue": "0"}
     spdx = {

@@ -40,6 +40,7 @@ from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.signatures.sbom import CYCLONEDX, SPDX, check_sbom
 from airgap.signatures.scanner_report import Report
 from airgap.signatures.verify import Demand, verify
+from airgap.signatures.vex import read_vex
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, PAYLOAD_TYPE, open_bundle
 from airgap.statements.keys.file import load_public
@@ -70,6 +71,7 @@ from tests.fuzz.seeds import (
     repositories,
     resource_files,
     sboms,
+    vexes,
 )
 from tests.parts.fake_sigstore import How
 from tests.worlds import chart_bombs, keyless
@@ -347,3 +349,8 @@ def trust_root(data: bytes) -> object:
 @target(inside(".json"))
 def report(data: bytes) -> object:
     return Report.read(Digest.of(b""), data, "a report")
+
+
+@target(vexes)
+def vex(data: bytes) -> object:
+    return read_vex(data)
