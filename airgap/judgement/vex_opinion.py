@@ -21,7 +21,7 @@ _CVE = "CVE-"
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ScannedImage:
     """An image or chart, by everything that names it in a product."""
 
     manifest: Digest
@@ -48,7 +48,7 @@ class Opinion:
         return self.statement.status is VexStatus.NOT_AFFECTED
 
 
-def opinion(documents: Iterable[VexDocument], finding: ScanFinding, image: Image) -> Opinion | None:
+def opinion(documents: Iterable[VexDocument], finding: ScanFinding, image: ScannedImage) -> Opinion | None:
     """The newest statement about a finding in an image, by `documents` that are trusted for it; `None` if none is."""
     found: list[Opinion] = []
     package = Purl.parse(finding.purl)
@@ -75,7 +75,7 @@ def newest(documents: Iterable[VexDocument]) -> Sequence[VexDocument]:
 
 
 def _speaks_of(
-    statement: VexStatement, finding: ScanFinding, package: Purl | None, document: VexDocument, image: Image
+    statement: VexStatement, finding: ScanFinding, package: Purl | None, document: VexDocument, image: ScannedImage
 ) -> bool:
     if not _same_vulnerability(statement.names, frozenset({finding.id, *finding.aliases})):
         return False
@@ -99,7 +99,7 @@ def _same_vulnerability(said: frozenset[str], found: frozenset[str]) -> bool:
     return bool(cves[0] & cves[1]) if all(cves) else bool(said & found)
 
 
-def _is_product(product: Product, package: Purl | None, image: Image) -> bool:
+def _is_product(product: Product, package: Purl | None, image: ScannedImage) -> bool:
     if _is_image(product.itself, image):
         return _in_product(product, package)
     # A package with components of its own: whether the finding's package is one of these is not known.
@@ -117,11 +117,11 @@ def _is_package(component: Component, package: Purl) -> bool:
     return any(one.covers(package) for one in component.purls)
 
 
-def _is_image(component: Component, image: Image) -> bool:
+def _is_image(component: Component, image: ScannedImage) -> bool:
     return bool(component.digests & image.digests) or any(_names_image(one, image) for one in component.purls)
 
 
-def _names_image(purl: Purl, image: Image) -> bool:
+def _names_image(purl: Purl, image: ScannedImage) -> bool:
     """True if a purl of type `oci` names the image: by digest, or by its repository. Unknown qualifiers match nothing.
 
     Source: purl-spec, types/oci: the name is the last part of the repository, the version is the digest.

@@ -11,12 +11,12 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.content.purl import Purl
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
-from airgap.judgement.vex_opinion import Image, Opinion, opinion
+from airgap.judgement.vex_opinion import Opinion, ScannedImage, opinion
 from airgap.signatures.record import Refusal
 from airgap.signatures.vex import CONTEXT, OPENVEX, VexDocument, read_vex
 
 MANIFEST, INDEX = Digest.of(b"manifest"), Digest.of(b"index")
-IMAGE = Image(MANIFEST, frozenset({MANIFEST, INDEX}), "docker.io/library/alpine", "3.17", "amd64")
+IMAGE = ScannedImage(MANIFEST, frozenset({MANIFEST, INDEX}), "docker.io/library/alpine", "3.17", "amd64")
 LIBSSL = "pkg:apk/alpine/libssl3@3.0.8-r3?arch=x86_64&distro=3.17.3"
 FOUND = ScanFinding(FindingKind.VULNERABILITY, "CVE-2023-3446", Severity.HIGH, purl=LIBSSL, aliases=("DSA-1-1",))
 
@@ -56,12 +56,12 @@ def attested(made: Mapping[str, Any], digest: Digest = MANIFEST, name: str = "re
     return read({**outside, "predicate": made})
 
 
-def about(*documents: VexDocument, finding: ScanFinding = FOUND, image: Image = IMAGE) -> Opinion | None:
+def about(*documents: VexDocument, finding: ScanFinding = FOUND, image: ScannedImage = IMAGE) -> Opinion | None:
     """What documents say about the finding."""
     return opinion(documents, finding, image)
 
 
-def lifted(*statements: Mapping[str, Any], image: Image = IMAGE, finding: ScanFinding = FOUND) -> bool:
+def lifted(*statements: Mapping[str, Any], image: ScannedImage = IMAGE, finding: ScanFinding = FOUND) -> bool:
     """True if a document with these statements lifts the finding."""
     found = about(read(document(*statements)), image=image, finding=finding)
     return found is not None and found.lifts
