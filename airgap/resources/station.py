@@ -96,9 +96,10 @@ class ScannerDatabases:
     )
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Those that are named."""
-        return tuple(one for one in (self.vulnerabilities, self.java, self.checks) if one)
+    def by_type(self) -> dict[str, str]:
+        """Those that are named, by what they are (`airgap.content.scanner_database`)."""
+        found = {"trivy-db": self.vulnerabilities, "trivy-java-db": self.java, "trivy-checks": self.checks}
+        return {kind: name for kind, name in found.items() if name}
 
 
 @spec_map("a map with clamd's socket", "ClamAV's daemon on this machine. Content is streamed to it; it opens no file.")
@@ -196,6 +197,6 @@ class Station:
         """The station. Reports databases that nothing uses, and Trivy without its most important one."""
         if self.trivy is not None and not self.databases.vulnerabilities:
             at.bad("databases.vulnerabilities: missing, expected a name without spaces: 'trivy' needs it")
-        if self.trivy is None and self.databases.names:
+        if self.trivy is None and self.databases.by_type:
             at.bad("databases: only 'trivy' uses them, and there is none")
         return self

@@ -16,10 +16,19 @@ from airgap.base.digest import Digest
 from airgap.base.errors import UpstreamError
 from airgap.base.known_files import recognized
 from airgap.base.strict_json import parse_json
-from airgap.content.graph import OCI_INDEX, OCI_MANIFEST, Descriptor, parse_node, platform_name
+from airgap.content.graph import (
+    EMPTY_BLOB,
+    OCI_EMPTY,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    parse_node,
+    platform_name,
+)
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.reference import parse_reference
+from airgap.content.scanner_database import TRIVY_DB
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.tar import read_archive
 from airgap.destinations.git.gitea import read_repo
@@ -31,6 +40,7 @@ from airgap.net.faults import server_words
 from airgap.net.response import Response
 from airgap.resources.document import read_top_texts
 from airgap.resources.load import load
+from airgap.scanning.databases.read import artifact_at, read_info
 from airgap.serving.answers import Asked, answer
 from airgap.serving.catalog import Catalog
 from airgap.signatures.formats.envelope import read_envelope
@@ -74,7 +84,8 @@ from tests.fuzz.seeds import (
     vexes,
 )
 from tests.parts.fake_sigstore import How
-from tests.worlds import chart_bombs, keyless
+from tests.parts.images import tar_layer, zipped
+from tests.worlds import chart_bombs, keyless, scanner_databases
 from tests.worlds.commands import run_airgap
 
 JUDGED = GOLDEN / "delivery-judged"
@@ -201,6 +212,20 @@ def request_of_a_node(data: bytes) -> object:
 @target(lambda: [chart_bombs.helm_like(), *(packed for _, packed, _ in chart_bombs.bombs() if len(packed) < 10_000)])
 def chart(data: bytes) -> object:
     return read_chart_yaml(io.BytesIO(data), "a chart")
+
+
+@target(lambda: [zipped(tar_layer(scanner_databases.vulnerabilities()))])
+def scanner_database(data: bytes) -> object:
+    store = Memory()
+    layer = Descriptor.of(TRIVY_DB.media_type, data)
+    config = Descriptor.of(OCI_EMPTY, EMPTY_BLOB)
+    edges = {"config": config.as_dict(), "layers": [layer.as_dict()]}
+    node = canonical({"schemaVersion": 2, "mediaType": OCI_MANIFEST, **edges})
+    root = Descriptor.of(OCI_MANIFEST, node)
+    for one, content in ((layer, data), (root, node)):
+        store.put(one, lambda offset, content=content: io.BytesIO(content[offset:]))  # type: ignore[misc]
+    artifact = artifact_at(store, root)
+    return None if artifact is None else read_info(artifact, store)
 
 
 @target(lambda: [chart_bombs.GOOD.encode(), chart_bombs.LAUGHS.encode(), chart_bombs.PUBLISHED.encode()])

@@ -32,7 +32,7 @@ def test_a_station_names_its_scanners_and_their_limits() -> None:
     assert (made.trivy.program, made.trivy.sha256) == (Path("/etc/airgap/bin/trivy"), SHA)
     assert (made.trivy.time_limit, made.trivy.memory_limit) == (timedelta(seconds=90), 512 << 20)
     assert made.trivy.refuse == ("0.70.0",)
-    assert made.databases.names == ("ghcr.io/aquasecurity/trivy-db:2", "javadb")
+    assert made.databases.by_type == {"trivy-db": "ghcr.io/aquasecurity/trivy-db:2", "trivy-java-db": "javadb"}
     assert made.clamd is not None
     assert made.clamd.signature_max_age == timedelta(days=2)
     assert (made.archives.size, made.archives.depth) == (1 << 40, 0)
@@ -40,7 +40,7 @@ def test_a_station_names_its_scanners_and_their_limits() -> None:
 
 def test_a_station_with_nothing_has_the_scanners_that_are_part_of_airgap() -> None:
     made = load_station(b"apiVersion: airgap.openova.io/v1alpha1\nkind: Station\nmetadata: {name: a}\nspec: {}\n")
-    assert (made.trivy, made.clamd, made.databases.names, made.parallel) == (None, None, (), 0)
+    assert (made.trivy, made.clamd, made.databases.by_type, made.parallel) == (None, None, {}, 0)
 
 
 @pytest.mark.parametrize(

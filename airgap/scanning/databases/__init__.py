@@ -1,0 +1,1 @@
+"""Databases of scanners, read straight from the store: found, unpacked, dated."""
