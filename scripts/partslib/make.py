@@ -145,7 +145,9 @@ def build_go(part: GoPart) -> None:
     go = go_program()
     with cache.making(part) as folder:
         env = go_environment(GOBIN=str(folder))
-        run([go, "install", "-ldflags=-s -w", f"{part.package}@{part.version}"], env=env)
+        if part.experiments:
+            env["GOEXPERIMENT"] = part.experiments
+        run([go, "install", f"-ldflags=-s -w {part.ldflags}".strip(), f"{part.package}@{part.version}"], env=env)
 
 
 def build_gitea(part: GiteaPart) -> None:
@@ -197,6 +199,8 @@ def unpack_wheel(part: WheelPart) -> None:
             for info in archive.infolist():
                 if info.is_dir() or not info.filename.startswith(prefix):
                     continue
+                if info.filename.removeprefix(prefix) in part.leaves:
+                    continue
                 target = folder / info.filename.removeprefix(prefix)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as source, target.open("wb") as sink:
@@ -222,7 +226,8 @@ def download(part: WheelPart | SdistPart, sha256: tuple[str, ...], folder: Path,
     """`pip download` of exactly one file whose hash is one of these."""
     hashes = " ".join(f"--hash=sha256:{value}" for value in sha256)
     wanted, got = folder / "wanted.txt", folder / "got"
-    wanted.write_text(f"{part.project}=={part.version} {hashes}\n")
+    version = (isinstance(part, WheelPart) and part.project_version) or part.version
+    wanted.write_text(f"{part.project}=={version} {hashes}\n")
     pip_download([wanted], got, kind)
     (file,) = got.iterdir()
     return file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tarfile
 import urllib.error
@@ -21,6 +22,7 @@ from tests.parts.need import run
 from tests.parts.registry import Auth, Registry
 from tests.parts.s3 import S3Service
 from tests.parts.system import NetworkNamespace
+from tests.parts.trivy import Trivy, trivy_cache
 
 pytestmark = pytest.mark.e2e
 
@@ -170,3 +172,22 @@ def test_clients(name: str) -> None:
 @pytest.mark.parametrize(("name", "option"), [("buildah", "version"), ("containerd", "--version"), ("nginx", "-v")])
 def test_programs(name: str, option: str) -> None:
     run(name, option)
+
+
+def test_trivy(any_trivy: Trivy, tmp_path: Path) -> None:
+    """Both versions find a published vulnerability without a network."""
+    layout = Layout(tmp_path / "images")
+    apk = b"P:apk-tools\nV:2.10.4-r2\nA:x86_64\no:apk-tools\n\n"
+    image = layout.tag("v1", layout.image({"etc/alpine-release": b"3.10.0\n", "lib/apk/db/installed": apk}))
+    done = subprocess.run(
+        [
+            *(any_trivy.program, "image", "--cache-dir", trivy_cache(tmp_path / "cache"), "--skip-db-update"),
+            *("--offline-scan", "--scanners", "vuln", "--format", "json", "--quiet"),
+            *("--input", f"{layout.folder}@{image['digest']}"),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    assert b'"CVE-2021-36159"' in done.stdout
+    said = subprocess.run([any_trivy.program, "--version"], capture_output=True, check=True, text=True).stdout
+    assert said.split() == ["Version:", any_trivy.version]

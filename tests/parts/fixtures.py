@@ -27,6 +27,7 @@ from tests.parts.need import require_part
 from tests.parts.registry import Auth, Registry, Storage
 from tests.parts.s3 import S3Service, start_minio, start_seaweedfs
 from tests.parts.system import NetworkNamespace, mount_tmpfs, unmount
+from tests.parts.trivy import PARTS, Trivy
 
 
 class StartRegistry(Protocol):
@@ -239,6 +240,21 @@ def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hsm]:
     require_part("softhsm2")
     with start_hsm(tmp_path_factory.mktemp("hsm")) as made:
         yield made
+
+
+# --- scanners ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def trivy() -> Trivy:
+    """The scanner: .program, .version. Its database: tests.parts.trivy.DATABASE."""
+    return Trivy.of("trivy")
+
+
+@pytest.fixture(scope="session", params=PARTS)
+def any_trivy(request: pytest.FixtureRequest) -> Trivy:
+    """Each version of the scanner in turn."""
+    return Trivy.of(request.param)
 
 
 # --- what only root may do ---------------------------------------------------------------------
