@@ -27,8 +27,8 @@ from airgap.base.streams import read_limited
 from airgap.net.origin import Origin
 from airgap.net.proxies import for_libcurl
 from airgap.tools.git_faults import failure
-from airgap.tools.git_limits import Limits
 from airgap.tools.git_settings import CONFIG, ENVIRONMENT, INHERITED
+from airgap.tools.limits import Limits
 
 MINIMUM = (2, 32)
 """The minimum version. git 2.32 introduced GIT_CONFIG_GLOBAL, 2.31 GIT_CONFIG_COUNT."""

@@ -22,10 +22,10 @@ from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import verified
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
-from airgap.tools.git_limits import Limits
 from airgap.tools.git_refs import check_refs, is_oid
 from airgap.tools.git_repository import BareRepository
 from airgap.tools.git_settings import TOLERATED
+from airgap.tools.limits import Limits
 
 MAX_HEADER = 64 << 20
 """Bytes of a bundle's header: 200,000 refs with long names."""

@@ -27,10 +27,10 @@ from airgap.net.config import Credentials
 from airgap.tools.git import Git, Remote, scrub
 from airgap.tools.git_bundle import unpack_bundle
 from airgap.tools.git_faults import failure, shown
-from airgap.tools.git_limits import LEAST, MOST, Limits
 from airgap.tools.git_refs import check_refs
 from airgap.tools.git_remote import authorization, check_url
 from airgap.tools.git_repository import BareRepository, list_refs
+from airgap.tools.limits import LEAST, MOST, Limits
 from tests.worlds import bombs
 from tests.worlds.git_sources import Work
 

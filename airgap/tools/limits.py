@@ -1,8 +1,8 @@
-"""What a run of git may use of the machine: memory, processor time and the size of a file.
+"""What a program may use of the machine: memory, processor time and the size of a file.
 
-A pack of a few kilobytes can contain an object of any size, as a delta, and git builds it in memory. So git runs under
-limits of the kernel, which its own helper processes inherit. Memory is what a process allocates (RLIMIT_DATA, Linux 4.7
-and later); files that it maps do not count.
+A Git pack of a few kilobytes can contain an object of any size, as a delta, and git builds it in memory. Scanners read
+what anybody wrote. So both run under limits of the kernel, which their helper processes inherit. Memory is what a
+process allocates (RLIMIT_DATA, Linux 4.7 and later); files that it maps do not count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ MOST = 8 << 30
 """Bytes of memory for any pack. Measured: 150 bytes an object, so it suffices for fifty million of them."""
 
 # Only the shell can set limits before git runs: a hook of `subprocess` is not safe in a process with threads.
-_SCRIPT = 'ulimit -c 0 && ulimit -d "$1" && ulimit -S -t "$2" && ulimit -f "$3" && shift 3 && exec "$@"'
+# A program in Go ignores the signal of the soft limit of time, so there is a hard one behind it.
+_SCRIPT = (
+    'ulimit -c 0 && ulimit -d "$1" && ulimit -S -t "$2" && ulimit -H -t "$3" && ulimit -f "$4" && shift 4 && exec "$@"'
+)
+GRACE = 10
+"""Seconds of processor time between the signal that asks a program to end, and the one that ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,14 @@ class Limits:
         numbers = (
             _below(resource.RLIMIT_DATA, self.memory, 1024),
             _below(resource.RLIMIT_CPU, self.seconds, 1),
+            _below(resource.RLIMIT_CPU, self.seconds and self.seconds + GRACE, 1, hard=True),
             _below(resource.RLIMIT_FSIZE, self.file, 512),
         )
-        return ("/bin/sh", "-c", _SCRIPT, "git", *numbers, *command)
+        return ("/bin/sh", "-c", _SCRIPT, "limits", *numbers, *command)
 
 
-def _below(which: int, limit: int, unit: int) -> str:
+def _below(which: int, limit: int, unit: int, *, hard: bool = False) -> str:
     """The limit as the shell takes it, or the one that this process has already, if that is lower."""
-    own = resource.getrlimit(which)[0]
+    own = resource.getrlimit(which)[hard]
     known = [one for one in (limit, 0 if own == resource.RLIM_INFINITY else own) if one]
     return str(min(known) // unit) if known else "unlimited"
