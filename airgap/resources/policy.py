@@ -10,6 +10,7 @@ from airgap.content.names import RuleNames
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import DIGEST
 from airgap.resources.patterns import check_pattern, pattern_matches
+from airgap.resources.policy_findings import Findings
 from airgap.resources.policy_rules import PolicyKey, RootFile, Rule, shadow
 from airgap.resources.problems import quoted
 from airgap.resources.resource import Resource
@@ -64,6 +65,21 @@ spec:
   - match: [docker.io/stolen/**]
     deny:
       reason: The account was taken over in March.
+  findings:
+    rules:
+    - match: [docker.io/library/*]
+      kinds: [image]
+      findings: [vulnerability]
+      severity: {critical: block, high: block, medium: warn}
+      ignoreUnfixed: true
+    - match: [ghcr.io/openova-io/static]
+      findings: [coverage]
+      effect: warn
+    severityFrom: [debian, alpine, ghsa, nvd]
+    databaseMaxAge: 3d
+    required:
+      image: [vulnerability, secret, malware, archive]
+      model: [model, malware]
 """
 
 
@@ -146,6 +162,8 @@ class Policy:
     )
     deny: Deny = spec(Deny, default=Deny())
     rules: tuple[Rule, ...] = spec(ListOf(Rule, "a list of rules", least=1), "The first rule that matches decides.")
+    findings: Findings | None = spec(Findings, default=None)
+    """`None`: nothing is scanned."""
     raw: bytes = given("raw", default=b"")
     """The file's bytes, kept as evidence."""
 

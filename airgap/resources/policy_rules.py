@@ -24,7 +24,7 @@ MAX_TRUST_ROOT = 4 << 20
 """Bytes of a trusted_root.json: Sigstore's own has 10 KiB."""
 
 
-class _KindName:
+class KindName:
     """A `Shape`: the name of a kind of content. The table of kinds is read when a schema is made."""
 
     def schema(self, doc: str = "") -> dict[str, Any]:
@@ -281,10 +281,17 @@ class _Denied:
         return self.reason
 
 
-def _names(example: str, complaint: Callable[[str], str]) -> ListOf:
+def rule_names(example: str, complaint: Callable[[str], str]) -> ListOf:
+    """A list of names as rules have them in `match`."""
     return ListOf(
         Text(f"a name, such as {example}", least=1, most=300, complaint=complaint), "a list of names", least=1
     )
+
+
+def rule_label(number: int, match: Sequence[str]) -> str:
+    """The name of a rule in messages and verdicts: `rule 2 (ghcr.io/acme/* and 1 more)`."""
+    more = f" and {len(match) - 1} more" if len(match) > 1 else ""
+    return f"rule {number} ({match[0]}{more})"
 
 
 @spec_map("a map with match and one of require, digestOnly and deny", one_of=one_of("require", "digestOnly", "deny"))
@@ -294,7 +301,7 @@ class Rule:
     number: int = given("number")
     """From 1, in the order of the file."""
     match: tuple[str, ...] = spec(
-        _names("ghcr.io/acme/*", name_complaint),
+        rule_names("ghcr.io/acme/*", name_complaint),
         "Where the item comes from, without scheme, tag and digest: `ghcr.io/acme/app`, "
         "`huggingface.co/BAAI/bge-m3`, `git.example.org/acme/app`. `*` matches anything within a segment, `**` matches "
         "anything. Hosts are in lower case. Items read from the machine that locks are matched by the names that they "
@@ -303,14 +310,14 @@ class Rule:
         "upper or lower case decides, and lets in nothing that differs in case.",
     )
     inside: tuple[str, ...] = spec(
-        _names("BAAI/*", place_complaint),
+        rule_names("BAAI/*", place_complaint),
         "Other names that these items may get inside: `BAAI/bge-m3` for a model, `k3s/**` for the paths of files, "
         "`registry.local/team/app` for an image or a chart whose name in the lock is such a name. Default: none, so "
         "that an item keeps the name that it has upstream (of a file: host and path); in a rule for `**`, any name "
         "about which no earlier rule speaks.",
         default=(),
     )
-    kinds: tuple[str, ...] = spec(ListOf(_KindName(), "a list of kinds", least=1), "Default: every kind.", default=())
+    kinds: tuple[str, ...] = spec(ListOf(KindName(), "a list of kinds", least=1), "Default: every kind.", default=())
     require: Require | None = spec(Require, default=None)
     digest_only: DigestOnly | None = spec(DigestOnly, default=None)
     deny: str = spec(_Denied, default="")
@@ -319,8 +326,7 @@ class Rule:
     @property
     def label(self) -> str:
         """The name of the rule in messages and verdicts."""
-        more = f" and {len(self.match) - 1} more" if len(self.match) > 1 else ""
-        return f"rule {self.number} ({self.match[0]}{more})"
+        return rule_label(self.number, self.match)
 
     def checked(self, at: Place) -> Rule:
         """The rule. `deny` needs no `inside`: its `match` is about both names."""

@@ -208,7 +208,7 @@ class ListOf:
 class MapOf:
     """A map with at least `least` keys, which the author of the resource chooses."""
 
-    key: Text
+    key: Shape
     value: Declared
     title: str
     doc: str = ""

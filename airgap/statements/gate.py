@@ -16,15 +16,27 @@ from airgap.base.json_fields import Fields
 from airgap.content.names import RuleNames
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity, read_kinds
 from airgap.resources.patterns import name_matches
+from airgap.resources.policy_findings import HIGHEST, SCANNER, FindingRule, Findings
 
-HIGHEST = "highest"
-"""The source of a severity that is no source: the worst that any of them says."""
 MAX_NAME = 500
 """Characters of a name in a gate."""
 MAX_AGE = 100 * 366 * 24 * 3600
 """Seconds of an age: longer than anybody keeps anything."""
 WITHOUT_FIX = frozenset({"affected", "will_not_fix", "fix_deferred"})
 """What a vendor says where there is no fix to install. `end_of_life` is none of them: there, the fix is to leave it."""
+
+
+_FLAWS = {"critical": "block", "high": "warn", "medium": "inform", "low": "inform", "unknown": "warn"}
+_ALL = dict.fromkeys(map(str, Severity), "block")
+_DEFAULTS: Mapping[FindingKind, Mapping[str, str]] = {
+    FindingKind.VULNERABILITY: _FLAWS,
+    FindingKind.MISCONFIGURATION: _FLAWS,
+    FindingKind.SECRET: _ALL,
+    FindingKind.MALWARE: _ALL,
+    FindingKind.MODEL: _ALL | {"low": "inform"},
+    FindingKind.ARCHIVE: _ALL | {"low": "inform"},
+}
+"""What findings do by default (docs/reference/resources.md, "Policy"). `coverage` has a field of its own."""
 
 
 class Effect(StrEnum):
@@ -124,33 +136,50 @@ class Gate:
     not_run: Effect = Effect.BLOCK
     """What it does that a scanner did not come to its end."""
     database_max_age: timedelta = timedelta(days=7)
+    database_max_ages: Mapping[str, timedelta] = field(default_factory=dict, hash=False)
+    """For single databases, by name."""
     required: Mapping[str, frozenset[FindingKind]] = field(default_factory=dict, hash=False)
     """By kind of content: what must have been looked for in each of its subjects."""
 
-    FIELDS: ClassVar[frozenset[str]] = frozenset({"rules", "severityFrom", "notRun", "databaseMaxAge", "required"})
+    FIELDS: ClassVar[frozenset[str]] = frozenset(
+        {"rules", "severityFrom", "notRun", "databaseMaxAge", "databaseMaxAges", "required"}
+    )
+
+    @classmethod
+    def of(cls, findings: Findings) -> Gate:
+        """What a policy says about findings."""
+        required = {kind: frozenset(map(FindingKind, found)) for kind, found in findings.what_is_required.items()}
+        return cls(
+            rules=tuple(_gate_rules(findings)),
+            severity_from=findings.severity_from,
+            not_run=Effect(findings.not_run),
+            database_max_age=findings.database_max_age,
+            database_max_ages=findings.max_ages,
+            required=required,
+        )
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON shape; the age is in seconds."""
+        """The JSON shape; ages are in seconds."""
         return {
             "rules": [rule.as_dict() for rule in self.rules],
             "severityFrom": list(self.severity_from),
             "notRun": str(self.not_run),
             "databaseMaxAge": int(self.database_max_age.total_seconds()),
+            "databaseMaxAges": {name: int(age.total_seconds()) for name, age in sorted(self.database_max_ages.items())},
             "required": {kind: sorted(map(str, found)) for kind, found in sorted(self.required.items())},
         }
 
     @classmethod
     def read(cls, fields: Fields) -> Gate:
         """Reads it from a verdict. The subjects of `required` are kinds of content, which may be newer than this."""
-        given = fields.values["required"]
-        names = frozenset(given) if isinstance(given, dict) else frozenset[str]()
-        required = fields.inner("required", names)
+        required, ages = _free(fields, "required"), _free(fields, "databaseMaxAges")
         return cls(
             rules=tuple(map(GateRule.read, fields.each("rules", GateRule.FIELDS))),
             severity_from=tuple(fields.texts("severityFrom", MAX_NAME)),
             not_run=_effect(fields, "notRun"),
-            database_max_age=timedelta(seconds=_seconds(fields, "databaseMaxAge")),
-            required={name: read_kinds(required, name) for name in sorted(names)},
+            database_max_age=_age(fields, "databaseMaxAge"),
+            database_max_ages={name: _age(ages, name) for name in sorted(ages.values)},
+            required={name: read_kinds(required, name) for name in sorted(required.values)},
         )
 
     def severity_of(self, finding: ScanFinding) -> Severity:
@@ -160,7 +189,7 @@ class Gate:
         it is the worst that any source or the scanner says: a source that is silent makes nothing better.
         """
         for source in self.severity_from:
-            said = finding.severities.get(source, Severity.UNKNOWN)
+            said = finding.severity if source == SCANNER else finding.severities.get(source, Severity.UNKNOWN)
             if said is not Severity.UNKNOWN:
                 return said
         return min((finding.severity, *finding.severities.values()), key=lambda one: one.rank)
@@ -191,8 +220,51 @@ def _effect(fields: Fields, name: str) -> Effect:
     return Effect(fields.choice(name, frozenset(Effect)))
 
 
-def _seconds(fields: Fields, name: str) -> int:
+def _age(fields: Fields, name: str) -> timedelta:
     found = fields.number(name)
     if found > MAX_AGE:
         raise fields.refuse(f"{fields.at(name)}: got {found}, expected at most {MAX_AGE}")
-    return found
+    return timedelta(seconds=found)
+
+
+def _free(fields: Fields, name: str) -> Fields:
+    """An object with any names."""
+    found = fields.values[name]
+    return fields.inner(name, frozenset(found) if isinstance(found, dict) else frozenset())
+
+
+def _gate_rules(findings: Findings) -> Iterator[GateRule]:
+    """The rules of a policy, each with all severities written out, then the defaults of those that are left."""
+    for rule in findings.rules:
+        tables = {kind: _table(rule, kind, findings.coverage) for kind in map(FindingKind, rule.findings)}
+        yield from _grouped(rule.label, rule.match, rule.kinds, tables, rule.ignore_unfixed)
+    tables = {kind: _default(kind, findings.coverage) for kind in FindingKind}
+    yield from _grouped("findings default", ("**",), (), tables, ignore_unfixed=False)
+
+
+def _grouped(
+    label: str,
+    match: tuple[str, ...],
+    kinds: tuple[str, ...],
+    tables: Mapping[FindingKind, Mapping[Severity, Effect]],
+    ignore_unfixed: bool,
+) -> Iterator[GateRule]:
+    """One rule for all kinds of finding that do the same."""
+    left = dict(tables)
+    while left:
+        table = next(iter(left.values()))
+        same = frozenset(kind for kind, other in left.items() if other == table)
+        yield GateRule(label, match, kinds, same, table, ignore_unfixed)
+        left = {kind: other for kind, other in left.items() if kind not in same}
+
+
+def _table(rule: FindingRule, kind: FindingKind, coverage: str) -> dict[Severity, Effect]:
+    if rule.effect:
+        return dict.fromkeys(Severity, Effect(rule.effect))
+    given = {one: getattr(rule.severity, one, "") for one in Severity}
+    return {one: Effect(given[one]) if given[one] else effect for one, effect in _default(kind, coverage).items()}
+
+
+def _default(kind: FindingKind, coverage: str) -> dict[Severity, Effect]:
+    said = _DEFAULTS.get(kind)
+    return {one: Effect(coverage if said is None else said[one]) for one in Severity}

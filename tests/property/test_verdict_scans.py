@@ -43,6 +43,7 @@ GATES = st.builds(
     severity_from=st.lists(NAMES, min_size=1, max_size=2).map(tuple),
     not_run=EFFECTS,
     database_max_age=st.integers(0, 10**8).map(lambda seconds: timedelta(seconds=seconds)),
+    database_max_ages=st.dictionaries(NAMES, st.integers(0, 10**8).map(lambda seconds: timedelta(seconds=seconds))),
     required=st.dictionaries(NAMES, st.frozensets(st.sampled_from(FindingKind)), max_size=2),
 )
 SCANNERS = st.lists(IDENTITIES, min_size=1, max_size=3, unique_by=lambda one: one.name)
