@@ -175,6 +175,7 @@ PARTS: tuple[Part, ...] = (
         "images and package mirrors made of real Debian packages",
     ),
     AptPart("nginx", ("nginx-light",), ("nginx",), "a reverse proxy in front of services"),
+    AptPart("clamav", ("clamav-daemon",), ("clamd",), "malware in content, by its daemon"),
     AptPart("zsh", ("zsh",), ("zsh",), "a shell that completes our commands"),
     AptPart("fish", ("fish",), ("fish",), "a shell that completes our commands"),
     AptPart("mandoc", ("mandoc",), ("mandoc",), "judge of the man page"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,16 @@ def oci_archive() -> bytes:
     document = {"schemaVersion": 2, "manifests": [_descriptor(OCI_MANIFEST)]}
     blob = chart_bombs.tar_member("blobs/sha256/" + "0" * 64, b"x" * 600)
     return chart_bombs.tar_member("index.json", compact(document)) + blob + bytes(1024)
+
+
+def zips() -> list[bytes]:
+    """One with everything short, and one with a zip64 field and bytes before it."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/b.txt", "x" * 300)
+        with archive.open("c", "w", force_zip64=True) as member:
+            member.write(b"y")
+    return [made.getvalue(), b"#!/bin/sh\n" + made.getvalue()]
 
 
 def _descriptor(media_type: str, **more: Any) -> dict[str, Any]:

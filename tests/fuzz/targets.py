@@ -6,6 +6,7 @@ import gzip
 import io
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import UpstreamError
 from airgap.base.known_files import recognized
 from airgap.base.strict_json import parse_json
+from airgap.base.unzip import BadZipError, ZipReader
 from airgap.content.graph import (
     EMPTY_BLOB,
     OCI_EMPTY,
@@ -82,6 +84,7 @@ from tests.fuzz.seeds import (
     resource_files,
     sboms,
     vexes,
+    zips,
 )
 from tests.parts.fake_sigstore import How
 from tests.parts.images import tar_layer, zipped
@@ -241,6 +244,17 @@ def archive(data: bytes) -> object:
         opened = Archive(Path(file.name), Path(tempfile.gettempdir()))
         opened.close()
         return opened
+
+
+@target(zips)
+def zip_archive(data: bytes) -> object:
+    found = []
+    with suppress(BadZipError):
+        reader = ZipReader(io.BytesIO(data), len(data), entries=1000)
+        for one in reader:
+            with suppress(BadZipError):
+                found.append(reader.open(one).read(1 << 20))
+    return found
 
 
 @target(manifests)
