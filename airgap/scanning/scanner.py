@@ -9,6 +9,11 @@ from typing import Protocol
 from airgap.content.scan_result import ScannerIdentity, ScanResult
 from airgap.content.scan_subject import ScanSubject
 
+SBOM_FILE = "sbom.cdx.json"
+"""The name in `work` of the CycloneDX document whose sha256 is `ScanResult.sbom`; the caller keeps it."""
+REPORT_FILE = "cosign-vuln.json"
+"""The name in `work` of the report in the format `cosign-vuln`, of an image; the caller keeps it."""
+
 
 class Scanner(Protocol):
     """One scanner, ready to run. Several threads may call `scan` at once."""
@@ -35,7 +40,8 @@ class Scanner(Protocol):
         """
 
     def scan(self, subject: ScanSubject, work: Path) -> ScanResult:
-        """Scans one subject. `work` is a private empty folder that the caller removes.
+        """Scans one subject. `work` is a private empty folder that the caller removes, after it has taken what it keeps
+        (`SBOM_FILE`, `REPORT_FILE`).
 
         A scan that did not come to its end is a result with `not_run`, and never one without findings. Raises only
         errors of the store (`StoreError`, `IntegrityError` of damaged content).
