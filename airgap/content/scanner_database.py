@@ -8,11 +8,20 @@ ones have the artifact type as the media type of their config, newer ones as `ar
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from airgap.base.json_fields import plain_complaint
+from airgap.base.errors import AirgapError, InputError
+from airgap.base.json_fields import Fields, plain_complaint
+from airgap.base.times import utc_text
+from airgap.content.bound import LOCK_AGAIN
 from airgap.content.graph import Descriptor, Node
+from airgap.content.item import Item
+
+DATABASE = "database"
+"""The field of an item in a lock: which database it is, and when it was pushed."""
 
 ANNOTATION_CREATED = "org.opencontainers.image.created"
 ANNOTATION_VERSION = "org.opencontainers.image.version"
@@ -88,3 +97,38 @@ def said_version(node: Node) -> str:
     """The version of a release; `""` if it says none that can be shown."""
     text = node.annotations.get(ANNOTATION_VERSION)
     return text if isinstance(text, str) and not plain_complaint(text, 60) else ""
+
+
+def is_database_layer(blobs: Iterable[Descriptor]) -> bool:
+    """True if one of these blobs is the layer of a database."""
+    types = {one.media_type for one in DATABASE_TYPES}
+    return any(blob.media_type in types for blob in blobs)
+
+
+def database_field(node: Node) -> Mapping[str, Any]:
+    """The field of an item with this root, for `Item.more`; nothing if it is no database."""
+    found, when = database_type(node), created(node)
+    if found is None:
+        return {}
+    return {DATABASE: {"name": found.name} | ({"created": utc_text(when)} if when else {})}
+
+
+def check_database_field(item: Item, where: str) -> None:
+    """Checks the field of an item. Raises `InputError` (`bad-lock`)."""
+    if DATABASE not in item.more:
+        return
+    fields = Fields(item.more, where, _bad).inner(DATABASE, frozenset({"name"}), frozenset({"created"}))
+    fields.choice("name", frozenset(one.name for one in DATABASE_TYPES))
+    if fields.has("created"):
+        fields.time("created")
+
+
+def shown_database(said: Mapping[str, str] | None) -> str:
+    """The field in words: `trivy-db, created 2026-11-29T06:12:33Z`; `""` if there is none."""
+    if not said:
+        return ""
+    return ", ".join((said["name"], *(f"created {said[name]}" for name in ("created",) if name in said)))
+
+
+def _bad(what: str) -> AirgapError:
+    return InputError("bad-lock", what, LOCK_AGAIN)

@@ -9,18 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.content.attached import LEFT_OUT, left_out_field, left_out_notes, sort_attached
-from airgap.content.bound import LOCK_AGAIN, check_graph, measure, total
+from airgap.content.bound import LOCK_AGAIN, check_graph, measure, not_as_locked, total
 from airgap.content.forms import Graph
 from airgap.content.graph import (
     ANNOTATION_IMAGE_NAME,
     ANNOTATION_PLATFORMS,
     Descriptor,
     Source,
+    read_node,
 )
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.platforms import about_children, arriving, check_platform, narrow
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, full_name, local_scheme
+from airgap.content.scanner_database import (
+    DATABASE,
+    check_database_field,
+    database_field,
+    is_database_layer,
+    shown_database,
+)
 from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_complaint, local_reference, phase_notes
 from airgap.resources.fields import given, spec, spec_map
 from airgap.resources.parts import ITEM_NAME
@@ -94,7 +102,7 @@ class ImageKind(RegistryKind[ImageRequest]):
     request = ImageRequest
     item_fields = ItemFields(
         frozenset({"root", "bytes", "phase"}),
-        frozenset({"platforms", "inside", "attached", "converted", "asked", LEFT_OUT}),
+        frozenset({"platforms", "inside", "attached", "converted", "asked", LEFT_OUT, DATABASE}),
         {"referrers": str},
     )
 
@@ -125,6 +133,7 @@ class ImageKind(RegistryKind[ImageRequest]):
         except (IntegrityError, NotFoundError) as error:
             raise about_children(error, located.source, located.root, asked.platforms) from error
         attached = sort_attached(find_attached(located.finder, nodes), nodes.keys(), located.source)
+        more = database_field(read_node(located.source, inside)) if is_database_layer(blobs.values()) else {}
         blobs |= attached.blobs
         reach.blobs[asked.name] = tuple(blobs.values())
         return Item(
@@ -138,7 +147,7 @@ class ImageKind(RegistryKind[ImageRequest]):
             inside=None if inside.digest == located.root.digest else inside,
             attached=attached.kept,
             converted=located.converted,
-            more=left_out_field(attached.left_out),
+            more={**left_out_field(attached.left_out), **more},
         )
 
     def source_complaint(self, source: str) -> str:
@@ -148,6 +157,7 @@ class ImageKind(RegistryKind[ImageRequest]):
     def check_item(self, item: Item, where: str) -> None:
         """Its platforms are those that a request can ask for, each once. Only an engine's image is converted."""
         super().check_item(item, where)
+        check_database_field(item, where)
         good = all(re.fullmatch(PLATFORM.pattern, one) for one in item.platforms)
         if not good or len(set(item.platforms)) != len(item.platforms):
             got = quoted(", ".join(map(str, item.platforms)))
@@ -166,6 +176,10 @@ class ImageKind(RegistryKind[ImageRequest]):
     def form(self, item: Item, root: Descriptor, source: Source) -> Graph:
         """A graph. Its original name is the reference, or the item's name where the source is local."""
         blobs = check_graph(item, root, source)
+        if DATABASE in item.more:
+            found = database_field(read_node(source, item.inside or root)).get(DATABASE)
+            if found != item.more[DATABASE]:
+                raise not_as_locked(item, DATABASE, shown_database(found), shown_database(item.more[DATABASE]))
         return replace(self._graph(item, root, source), walked=tuple(blobs.values()))
 
     def expect(self, item: Item) -> Graph:
@@ -180,6 +194,8 @@ class ImageKind(RegistryKind[ImageRequest]):
     def notes(self, item: Item) -> list[str]:
         """Notes on what conversion and the choice of platforms did, and on its phase."""
         notes = []
+        if DATABASE in item.more:
+            notes.append(f"{item.name}: a database of a scanner: {shown_database(item.more[DATABASE])}")
         if item.converted:
             notes.append(
                 f"{item.name}: converted: an engine's image has no digest of its own, so airgap gave it {item.root}"
@@ -193,6 +209,16 @@ class ImageKind(RegistryKind[ImageRequest]):
                 " platform is left out, and so are BuildKit's attestation manifests (`unknown/unknown`)"
             )
         return notes + left_out_notes(item) + phase_notes(item)
+
+    def shown(self, item: Item) -> str:
+        """The digest; of a database, also which one it is, and of what date."""
+        return "  ".join(filter(None, (super().shown(item), shown_database(item.more.get(DATABASE)))))
+
+    def changed(self, field: str, before: Any, after: Any) -> list[str]:
+        """The change in one field, in words."""
+        if field != DATABASE:
+            return super().changed(field, before, after)
+        return [f"database: {shown_database(before) or 'none'} → {shown_database(after) or 'none'}"]
 
     def _graph(self, item: Item, root: Descriptor, source: Source) -> Graph:
         return Graph(item.name, str(self.original(item)), root, source, item.platforms, item.attached)
