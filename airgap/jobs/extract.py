@@ -11,6 +11,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.places import check_folder
 from airgap.content.forms import Form, Graph, Refs, Tree
+from airgap.jobs.extracting.databases import check_databases, database_of, list_databases, write_databases
 from airgap.jobs.extracting.files import place_files, write_files
 from airgap.jobs.extracting.images import check_room, plan_archive, prepare, single, write_archive, write_layout
 from airgap.jobs.extracting.repositories import check_repository, write_repository
@@ -24,6 +25,8 @@ FILES, BARE, WORKTREE = "files", "bare", "worktree"
 FORMATS = (LAYOUT, ARCHIVE, DOCKER, FILES, BARE, WORKTREE)
 """What an item can become, by the names that skopeo and git have for it."""
 SEED = "seed"
+DATABASES = "databases"
+"""`FILES` of scanner databases, which are unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,9 @@ def _form(things: Things, options: ExtractOptions) -> str:
         raise InputError("usage", what, "leave it out")
     if options.form in (LAYOUT, ARCHIVE):
         return options.form
+    wanted = options.form or (ARCHIVE if options.to.suffix == ".tar" else FILES)
+    if not options.platform and wanted == FILES and all(database_of(thing) for _, thing in things):
+        return DATABASES
     fits = {_FITTING[type(thing)] for _, thing in things}
     if len(fits) > 1:
         what = "these items are of different kinds"
@@ -196,6 +202,15 @@ def _files(options: ExtractOptions, _offer: Offering, things: Things, surroundin
     return replace(made, present=write_files(files, surroundings.progress()))
 
 
+def _databases(options: ExtractOptions, _offer: Offering, things: Things, surroundings: Surroundings) -> Extracted:
+    found = [one for _, thing in things if (one := database_of(thing))]
+    check_databases(found, options.to)
+    progress = surroundings.progress()
+    files = list_databases(found, progress) if options.dry_run else write_databases(found, options.to, progress)
+    sizes = {one.item: (one.artifact.digest, one.artifact.layer.size) for one in found}
+    return Extracted(FILES, _items(things, sizes), sum(file.size for file in files), files)
+
+
 def _repository(options: ExtractOptions, _offer: Offering, things: Things, surroundings: Surroundings) -> Extracted:
     if len(things) > 1:
         raise InputError("usage", "several repositories are no one folder", "extract them one after the other")
@@ -230,6 +245,7 @@ _WRITERS = {
     ARCHIVE: _graphs,
     DOCKER: _graphs,
     FILES: _files,
+    DATABASES: _databases,
     BARE: _repository,
     WORKTREE: _repository,
 }

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from airgap.acceptance.open import evidence_files
-from airgap.base.errors import AirgapError, InputError
+from airgap.base.errors import AirgapError, InputError, IntegrityError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected, recognized
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import ANNOTATION_PLATFORMS, OCI_MANIFEST, Descriptor, Node, by_platform, read_node, walk
 from airgap.content.item import Item
 from airgap.content.lock import MAX_LOCK, Lock
+from airgap.content.scanner_database import DATABASE
 from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.kinds.table import kind_of, kind_of_type
+from airgap.scanning.databases.dates import database_info
 from airgap.store.layout import Layout
 
 
@@ -34,10 +38,13 @@ class Listed:
     """Of all blobs of the item; in a store, without what is attached. 0 where it is not known: for Git in a lock."""
     shared: int = 0
     """Those of them that items before it have, too. A lock does not tell it of images."""
+    database: Mapping[str, str] | None = None
+    """Of a scanner's database: in a store what it says itself (`updated` …), in a lock what its manifest says."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape of `airgap ls`."""
-        return asdict(self)
+        made = asdict(self)
+        return made if self.database else {name: value for name, value in made.items() if name != "database"}
 
 
 def read_thing(thing: Path) -> tuple[bytes, Any]:
@@ -92,7 +99,8 @@ def items(thing: Path) -> list[Listed]:
 def _locked(item: Item) -> Listed:
     blobs = kind_of(item).blobs(item)
     size = item.bytes if blobs is None else Tally().add(blobs).bytes
-    return Listed(item.kind, item.name, str(item.root.digest) if item.root else "", size)
+    root = str(item.root.digest) if item.root else ""
+    return Listed(item.kind, item.name, root, size, database=item.more.get(DATABASE))
 
 
 def _delivered(folder: Path) -> list[Listed]:
@@ -111,7 +119,8 @@ def _delivered(folder: Path) -> list[Listed]:
                 size = tally.add(item_blobs(item, item.root or root, volumes))
             except AirgapError:
                 size = ItemSize(_locked(item).bytes, _locked(item).bytes)
-        rows.append(Listed(one.kind, one.item, str(one.digest), size.bytes, size.shared))
+        said = item.more.get(DATABASE) if item is not None else None
+        rows.append(Listed(one.kind, one.item, str(one.digest), size.bytes, size.shared, said))
     return rows
 
 
@@ -133,4 +142,8 @@ def _stored(name: str, root: Descriptor, layout: Layout, tally: Tally) -> Listed
     except AirgapError:
         return Listed("", name, str(root.digest), 0)
     size = tally.add(one.descriptor if isinstance(one, Node) else one for one in found)
-    return Listed(kind_of_type(node.artifact_type).name, name, str(root.digest), size.bytes, size.shared)
+    said = None
+    with suppress(IntegrityError):
+        info = database_info(layout, node)
+        said = info.as_dict() if info else None
+    return Listed(kind_of_type(node.artifact_type).name, name, str(root.digest), size.bytes, size.shared, said)

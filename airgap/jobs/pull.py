@@ -22,11 +22,13 @@ from airgap.content.graph import (
     PutResult,
     Source,
     Target,
+    read_node,
     walk,
 )
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
+from airgap.content.scanner_database import DATABASE
 from airgap.content.sizes import Tally, item_blobs
 from airgap.jobs.lock import raise_all
 from airgap.jobs.named_files import read_lock
@@ -35,6 +37,8 @@ from airgap.jobs.receiving_side import trust_of_puller
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of, store_names
+from airgap.scanning.databases.dates import database_info
+from airgap.scanning.databases.read import DatabaseInfo
 from airgap.station.files import Records, pin_name, store_records
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
@@ -56,6 +60,8 @@ class Pulled:
     written: int = 0
     findings: tuple[str, ...] = ()
     error: AirgapError | None = None
+    database: DatabaseInfo | None = None
+    """Of a scanner's database, what it says about itself."""
 
     @property
     def outcome(self) -> str:
@@ -193,6 +199,7 @@ def pull_locks(
     for result in results:
         progress.done(result.item.name, result.outcome)
     raise_all([_explain(result) for result in results if result.error is not None])
+    _date(results, layout, progress)
     # 5. One statement per lock.
     if station is not None:
         for lock, _ in locks:
@@ -316,6 +323,17 @@ def _check(result: Pulled, layout: Layout) -> None:
             result.findings = tuple(kind_of(result.item).check(result.item, result.root, layout))
         except AirgapError as error:
             result.error = error
+
+
+def _date(results: Iterable[Pulled], layout: Layout, progress: Progress) -> None:
+    """Reads the dates of scanner databases, and notes them in the store. What cannot be read is only said."""
+    for result in results:
+        if result.outcome == "pass" and result.root is not None and DATABASE in result.item.more:
+            progress.item(result.item.name)
+            try:
+                result.database = database_info(layout, read_node(layout, result.root), note=True)
+            except IntegrityError as error:
+                progress.note(f"{result.item.name}: {error}: no station can use this database")
 
 
 def _descriptor(found: Node | Descriptor) -> Descriptor:

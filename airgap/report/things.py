@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,24 @@ from airgap.content.attached import left_out_notes
 from airgap.content.lock_finding import finding_lines
 from airgap.delivery.index import INDEX_NAME, Index
 from airgap.delivery.read import open_media
-from airgap.jobs.listing import items, lock_of, read_thing
+from airgap.jobs.listing import Listed, items, lock_of, read_thing
 from airgap.kinds.table import kind_of
 from airgap.report.judged import judged
 from airgap.report.statements import described
+from airgap.scanning.databases.dates import shown_date
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.statement import Statement
 
 NOT_CHECKED = "not checked: `airgap verify` checks the signatures"
 
 
-def describe(thing: Path) -> tuple[Any, list[str]]:
-    """A JSON document and lines about a lock, a delivery, a statement or a store. Raises `InputError`."""
+def describe(thing: Path, now: datetime) -> tuple[Any, list[str]]:
+    """A JSON document and lines about a lock, a delivery, a statement or a store.
+
+    `now` is for the age of databases. Raises `InputError`.
+    """
     if thing.is_dir():
-        return _delivery(thing) if (thing / INDEX_NAME).exists() else _store(thing)
+        return _delivery(thing) if (thing / INDEX_NAME).exists() else _store(thing, now)
     data, kind = read_thing(thing)
     if isinstance(kind, dict) and "dsseEnvelope" in kind:
         envelope = open_bundle(data, str(thing), MAX_EVIDENCE_BUNDLE)
@@ -80,7 +85,11 @@ def _delivery(folder: Path) -> tuple[Any, list[str]]:
     return document, [*lines, NOT_CHECKED]
 
 
-def _store(folder: Path) -> tuple[Any, list[str]]:
+def _store(folder: Path, now: datetime) -> tuple[Any, list[str]]:
     rows = items(folder)
-    lines = [f"store {folder}, {len(rows)} names", *(f"  {row.name}  {row.digest}" for row in rows)]
+    lines = [f"store {folder}, {len(rows)} names", *(f"  {row.name}  {row.digest}{_dated(row, now)}" for row in rows)]
     return {"store": str(folder), "items": [row.as_dict() for row in rows]}, lines
+
+
+def _dated(row: Listed, now: datetime) -> str:
+    return f"  {shown_date(row.database, now)}" if row.database else ""

@@ -3,7 +3,8 @@
 In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the station's own statements about locks,
 deliveries and waivers, see `keep`), `airgap/received/` (statements that were included in deliveries), `airgap/locks/`
 (locks from deliveries), `airgap/waivers/`, `airgap/roots/` and `airgap/reports/` (those that verdicts name),
-`airgap/streams/` (sequence counters), `airgap/trust/` (Trust resources of receiving sides, which people put there),
+`airgap/database-info/` (what scanner databases say of themselves), `airgap/streams/` (sequence counters),
+`airgap/trust/` (Trust resources of receiving sides, which people put there),
 `airgap/work/` (temporary and resumable work of kinds).
 """
 
@@ -158,6 +159,16 @@ class Records:
     def report(self, digest: Digest) -> bytes | None:
         """A scanner report; `None` if it is missing or changed."""
         return self._kept(self.folder / "reports" / f"{digest.hex}.json", digest)
+
+    def save_database_info(self, digest: Digest, data: bytes) -> None:
+        """Notes what a scanner's database says about itself, under the digest of its artifact."""
+        self._write(self._made("database-info") / f"{digest.hex}.json", data)
+
+    def database_info(self, digest: Digest) -> bytes | None:
+        """That note; `None` if there is none."""
+        path = self.folder / "database-info" / f"{digest.hex}.json"
+        with disk_errors(path):
+            return _read(path) if path.exists() else None
 
     def next_sequence(self, sovereign: str, stream: str) -> int:
         """Increments the stream's sequence durably and returns it: a number is never given twice."""

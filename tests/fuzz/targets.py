@@ -26,6 +26,7 @@ from airgap.content.graph import (
     Descriptor,
     parse_node,
     platform_name,
+    read_node,
 )
 from airgap.content.item import Item
 from airgap.content.lock import Lock
@@ -42,7 +43,7 @@ from airgap.net.faults import server_words
 from airgap.net.response import Response
 from airgap.resources.document import read_top_texts
 from airgap.resources.load import load
-from airgap.scanning.databases.read import artifact_at, read_info
+from airgap.scanning.databases.read import artifact_of, read_info
 from airgap.serving.answers import Asked, answer
 from airgap.serving.catalog import Catalog
 from airgap.signatures.formats.envelope import read_envelope
@@ -227,7 +228,7 @@ def scanner_database(data: bytes) -> object:
     root = Descriptor.of(OCI_MANIFEST, node)
     for one, content in ((layer, data), (root, node)):
         store.put(one, lambda offset, content=content: io.BytesIO(content[offset:]))  # type: ignore[misc]
-    artifact = artifact_at(store, root)
+    artifact = artifact_of(read_node(store, root))
     return None if artifact is None else read_info(artifact, store)
 
 

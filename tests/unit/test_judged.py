@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_delivery_says_which_verdicts_waivers_and_trust_roots_it_has() -> None
     assert [one.outcome for _, one in found.verdicts] == ["pass", "pass"]
     assert [one.name for one in found.waivers] == ["tool"]
     assert set(found.roots) == {"acme", "other"}
-    document, lines = describe(DELIVERY)
+    document, lines = describe(DELIVERY, datetime.now(UTC))
     text = "\n".join(lines)
     assert document["judged"] == found.as_dict()
     assert document["judged"]["trustRoots"][0] == {"name": "acme", "digest": str(found.roots["acme"])}
@@ -100,7 +101,7 @@ def test_a_delivery_without_its_evidence_is_shown_all_the_same(tmp_path: Path) -
     (tmp_path / "media/evidence.tar").unlink()
     with pytest.raises(NotFoundError):
         look(tmp_path / "media")
-    document, lines = describe(tmp_path / "media")
+    document, lines = describe(tmp_path / "media", datetime.now(UTC))
     text = "\n".join(lines)
     assert "judged" not in document
     assert "evidence.tar is in none of the folders" in text

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from airgap.base.errors import AirgapError
+from airgap.content.graph import read_node
 from airgap.scanning.databases import read, unpacked
-from airgap.scanning.databases.read import artifact_at, read_info
+from airgap.scanning.databases.read import artifact_of, read_info
 from airgap.scanning.databases.unpacked import Databases
 from airgap.store.layout import Layout as Store
 from tests.parts.images import Layout, zipped
@@ -262,6 +263,6 @@ def test_the_date_without_unpacking_to_a_folder(made: Layout) -> None:
     """What `show` says of a store."""
     store = Store(made.folder)
     for name, root in store.roots():
-        artifact = artifact_at(store, root)
+        artifact = artifact_of(read_node(store, root))
         assert artifact is not None, name
         assert read_info(artifact, store).updated == world.WHEN

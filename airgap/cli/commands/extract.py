@@ -35,6 +35,8 @@ airgap extract /media/usb/nov A B C --trust trust.yaml --as docker-archive --to 
 airgap extract /media/usb/nov ghcr.io/openova-io/bp-cilium:1.1.1 --trust trust.yaml --to charts    the .tgz
 airgap extract /media/usb/nov openova --trust trust.yaml --to openova.git      bare; without .git, a work tree
 airgap extract /media/usb/nov BAAI/bge-m3 --trust trust.yaml --to bge-m3       the model's folder
+airgap extract /media/usb/nov ghcr.io/aquasecurity/trivy-db:2 --trust trust.yaml --to trivy-cache
+                                                   its files, for `trivy --cache-dir trivy-cache --skip-db-update`
 airgap extract /media/usb/nov --phase seed --trust trust.yaml --to seed        images/ and static/charts/ for k3s
 airgap extract /archive/nov k3s --trust trust.yaml --at 2026-11-23T10:00:00Z --to k3s
 airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar""",
@@ -54,9 +56,9 @@ airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar""",
         choices=FORMS,
         metavar="FORM",
         help="what to write: oci (a layout folder) or oci-archive (a tar for containerd, k3s, skopeo and podman) for "
-        "everything; docker-archive for an image; files for a chart, a model or a file; bare or worktree for a Git "
-        "repository. Default: an image is oci-archive if PATH ends in .tar, else oci; a repository is bare if PATH "
-        "ends in .git, else worktree; everything else is files",
+        "everything; docker-archive for an image; files for a chart, a model, a file or a scanner's database; bare or "
+        "worktree for a Git repository. Default: an image is oci-archive if PATH ends in .tar, else oci; a repository "
+        "is bare if PATH ends in .git, else worktree; everything else is files",
     )
     parser.add_argument(
         "--phase",

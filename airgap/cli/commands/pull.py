@@ -36,6 +36,7 @@ interrupted? run the same command again: content that is already in the store is
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap pull`."""
     from airgap.jobs.pull import PullOptions, pull, size_of
+    from airgap.scanning.databases.dates import dated
 
     options = PullOptions(
         locks=tuple(arguments.locks),
@@ -55,6 +56,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             "bytes": r.bytes,
             "written": r.written,
             "findings": list(r.findings),
+            **({"database": r.database.as_dict()} if r.database else {}),
         }
         for r in results
     ]
@@ -66,7 +68,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     total = size_of(results, options.store)
     signed = "signed a pull statement for each lock" if options.key else "signed no pull statement (no --key)"
     text = f"{options.store}: {count(len(results), 'item')}, {human(total)}, {human(written)} of it new; {signed}"
-    context.result(
-        {"store": str(options.store), "items": rows, "bytes": total, "signed": options.key is not None}, text
-    )
+    dates = [f"  {r.item.name}: {dated(r.database, context.now())}" for r in results if r.database]
+    document = {"store": str(options.store), "items": rows, "bytes": total, "signed": options.key is not None}
+    context.result(document, [text, *dates])
     return exits.NO if failed else exits.DONE

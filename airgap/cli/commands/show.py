@@ -42,7 +42,7 @@ def run_show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap show`."""
     from airgap.report.things import describe
 
-    document, lines = describe(arguments.thing)
+    document, lines = describe(arguments.thing, context.now())
     context.result(document, lines)
     return exits.DONE
 
@@ -50,10 +50,14 @@ def run_show(arguments: argparse.Namespace, context: Context) -> int:
 def run_ls(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap ls`."""
     from airgap.jobs.listing import items
+    from airgap.scanning.databases.dates import shown_date
 
     rows = items(arguments.thing)
-    lines = [("KIND", "NAME", "SIZE", "SHARED", "DIGEST")]
-    lines += [(row.kind, row.name, _size(row.bytes), _size(row.shared), row.digest) for row in rows]
+    dated = any(row.database for row in rows)
+    lines = [("KIND", "NAME", "SIZE", "SHARED", "DIGEST", *(("DATABASE",) if dated else ()))]
+    for row in rows:
+        cells = (row.kind, row.name, _size(row.bytes), _size(row.shared), row.digest)
+        lines.append((*cells, *((shown_date(row.database, context.now()),) if dated else ())))
     context.result({"items": [row.as_dict() for row in rows]}, table(lines))
     return exits.DONE
 

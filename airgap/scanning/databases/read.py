@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors
 from airgap.base.errors import IntegrityError
 from airgap.base.gunzip import BadGzipError, Gunzip
+from airgap.base.streams import read_limited
 from airgap.base.strict_json import parse_json
 from airgap.base.times import utc_text
 from airgap.base.untar import BadTarError, TarEntry, TarReader
-from airgap.content.graph import Descriptor, Node, Source, read_node
+from airgap.content.graph import Descriptor, Node, Source
 from airgap.content.scan_result import Database
 from airgap.content.scanner_database import (
     METADATA,
@@ -80,11 +85,8 @@ class DatabaseInfo:
         return {name: value for name, value in made.items() if value}
 
 
-def artifact_at(source: Source, root: Descriptor) -> DatabaseArtifact | None:
-    """The artifact below `root`; `None` if that is no database. Raises `IntegrityError`, and what the source raises."""
-    if root.is_index:
-        return None
-    node = read_node(source, root)
+def artifact_of(node: Node) -> DatabaseArtifact | None:
+    """The artifact with this manifest; `None` if it is no database."""
     found, layer = database_type(node), database_layer(node)
     return DatabaseArtifact(found, node, layer) if found is not None and layer is not None else None
 
@@ -125,11 +127,56 @@ def read_files(artifact: DatabaseArtifact, source: Source, take: Taker) -> Datab
     return info_of(artifact, metadata)
 
 
+@dataclass(frozen=True, slots=True)
+class FileWriter:
+    """Writes the files of a database below `folder`, which nobody else uses; without one, it only hashes them."""
+
+    folder: Path | None
+    files: dict[str, tuple[int, str]]
+    """Gets size and sha256 (hex) of each, by its path."""
+
+    def take(self, path: str, size: int, pieces: Iterator[bytes]) -> None:
+        """A `Taker`. Raises `StoreError`."""
+        hasher = sha256()
+        with self._opened(path) as fd:
+            for piece in pieces:
+                hasher.update(piece)
+                if fd is not None:
+                    with disk_errors(path):
+                        _write(fd, piece)
+        self.files[path] = (size, hasher.hexdigest())
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[int | None]:
+        if self.folder is None:
+            yield None
+            return
+        target = self.folder / path
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
 def read_info(artifact: DatabaseArtifact, source: Source) -> DatabaseInfo:
     """What a database says about itself. Unpacks all of it, some 300 MB a second, and keeps nothing."""
     if not artifact.type.schema:
         return info_of(artifact, b"")
     return read_files(artifact, source, lambda _path, _size, pieces: _drain(pieces))
+
+
+def unpacked_size(artifact: DatabaseArtifact, source: Source) -> int:
+    """What a gzip file says of its unpacked size, in its last four bytes; the layer's own size, if that is more.
+
+    It is a claim, and wrong above 4 GiB. It only says early what the disk would say later.
+    """
+    if artifact.layer.size < 4:
+        return artifact.layer.size
+    with source.open(artifact.layer, artifact.layer.size - 4) as stream:
+        return max(int.from_bytes(read_limited(stream, 4), "little"), artifact.layer.size)
 
 
 def refuse(artifact: DatabaseArtifact, what: str) -> IntegrityError:
@@ -153,6 +200,12 @@ def _unpacked(artifact: DatabaseArtifact, source: Source) -> Iterator[TarReader]
             # Damage is the cause that counts, and shows at the end of the layer.
             _drain(iter(lambda: stream.read(_PIECE), b""))
             raise refuse(artifact, f"its layer is not a tar.gz within the limits: {error}") from error
+
+
+def _write(fd: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def _pieces(tar: TarReader) -> Iterator[bytes]:

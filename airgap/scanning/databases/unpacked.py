@@ -7,11 +7,10 @@ import json
 import os
 import shutil
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 from airgap.base.digest import Digest, hash_stream
@@ -21,15 +20,18 @@ from airgap.base.inputs import open_plain, read_plain
 from airgap.base.progress import Progress, Silent
 from airgap.base.strict_json import decode_json
 from airgap.base.times import CLOCK_SKEW, utc_text
+from airgap.content.graph import read_node
 from airgap.content.scan_result import Database
 from airgap.content.scanner_database import DATABASE_TYPES, METADATA, DatabaseType
 from airgap.scanning.databases.read import (
     MAX_METADATA,
     DatabaseArtifact,
     DatabaseInfo,
-    artifact_at,
+    FileWriter,
+    artifact_of,
     info_of,
     read_files,
+    unpacked_size,
 )
 from airgap.store.layout import Layout
 
@@ -161,14 +163,14 @@ class Databases:
         digest = artifact.digest
         folder, partial = self._folder / digest.hex, self._folder / f".{digest.hex}.partial"
         _remove(partial)
-        check_free(self._folder, _unpacked_size(artifact, self._store), f"{artifact.type.name}, unpacked,")
+        check_free(self._folder, unpacked_size(artifact, self._store), f"{artifact.type.name}, unpacked,")
         files = dict[str, tuple[int, str]]()
         self._progress.start("unpack", artifact.layer.size, 1)
         self._progress.item(artifact.type.name)
         try:
             with disk_errors(partial):
                 partial.mkdir(0o700)
-            info = read_files(artifact, self._store, _taker(partial, files))
+            info = read_files(artifact, self._store, FileWriter(partial, files).take)
         except BaseException as error:
             _remove(partial)
             if isinstance(error, DamageError | NotFoundError):
@@ -218,7 +220,7 @@ def _find(store: Layout, kind: DatabaseType, name: str) -> DatabaseArtifact:
             f"{store.path}: there is no {name!r}, which the Station resource names as its {kind.name}",
             f"add it to the request's `images:`, then lock and pull it; `airgap ls {store.path}` lists what is there",
         )
-    found = artifact_at(store, root)
+    found = artifact_of(read_node(store, root))
     if found is None or found.type != kind:
         is_what = f"a {found.type.name}" if found else "no database of a scanner"
         raise InputError(
@@ -227,39 +229,6 @@ def _find(store: Layout, kind: DatabaseType, name: str) -> DatabaseArtifact:
             "correct the name in the Station resource",
         )
     return found
-
-
-def _unpacked_size(artifact: DatabaseArtifact, store: Layout) -> int:
-    """What a gzip file says of its unpacked size, in its last four bytes; the layer's own size, if that is more.
-
-    It is a claim, and wrong above 4 GiB. It only says early what the disk would say later.
-    """
-    if artifact.layer.size < 4:
-        return artifact.layer.size
-    with store.open(artifact.layer, artifact.layer.size - 4) as stream:
-        return max(int.from_bytes(stream.read(4), "little"), artifact.layer.size)
-
-
-def _taker(folder: Path, files: dict[str, tuple[int, str]]) -> Callable[[str, int, Iterator[bytes]], None]:
-    def take(path: str, size: int, pieces: Iterator[bytes]) -> None:
-        target, hasher = folder / path, sha256()
-        with disk_errors(target):
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb", buffering=0) as file:
-            for piece in pieces:
-                hasher.update(piece)
-                with disk_errors(target):
-                    _write(file.fileno(), piece)
-        files[path] = (size, hasher.hexdigest())
-
-    return take
-
-
-def _write(fd: int, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _intact(one: UnpackedDatabase) -> bool:
