@@ -1,0 +1,154 @@
+"""Databases of scanners the whole way: from their registry to the Sovereign's, where a real Trivy uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.fixtures import StartRegistry
+from tests.parts.images import Layout
+from tests.parts.need import run
+from tests.parts.system import NetworkNamespace
+from tests.parts.trivy import DATABASE, Trivy
+from tests.worlds import scanner_databases as world
+from tests.worlds.no_route import Inside
+from tests.worlds.site import CUT, GAP, HEAD, Site, sovereign_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo")]
+NAMES = ("trivy-db:2", "trivy-java-db:1", "trivy-checks:2")
+PULL = ("pull", "r.lock.json", "--store", "store", "--upstreams", "r.request.yaml")
+WHEN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
+APK = b"P:musl\nV:1.1.22-r2\nA:x86_64\no:musl\n\nP:apk-tools\nV:2.10.4-r2\nA:x86_64\no:apk-tools\n\n"
+ALPINE = {"etc/alpine-release": b"3.10.0\n", "lib/apk/db/installed": APK}
+
+
+def publish(folder: Path, host: str, **more: Any) -> None:
+    """Pushes the three and an image with known vulnerabilities to a real registry, as their makers do."""
+    layout = Layout(folder / "made")
+    files = {"trivy.db": (DATABASE / "trivy.db").read_bytes(), "metadata.json": world.metadata(WHEN)}
+    layout.tag(NAMES[0], world.artifact(layout, world.DB_LAYER, files, created=WHEN, **more))
+    layout.tag(NAMES[1], world.artifact(layout, world.JAVA_LAYER, world.java(WHEN), created=WHEN, older=True))
+    layout.tag(NAMES[2], world.artifact(layout, world.CHECKS_LAYER, world.CHECK_FILES, created=WHEN))
+    layout.tag("alpine:3.10", layout.image(ALPINE))
+    for name in (*NAMES, "alpine:3.10"):
+        push(layout, name, host)
+
+
+def push(layout: Layout, name: str, host: str) -> None:
+    """Pushes one."""
+    run("skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout.folder}:{name}", f"docker://{host}/up/{name}")
+
+
+def request(site: Site, host: str) -> None:
+    """A request for all of it."""
+    refs = "".join(f"  - ref: {host}/up/{name}\n    name: {name}\n" for name in (*NAMES, "alpine:3.10"))
+    plain = f"---\n{HEAD}kind: Upstreams\nmetadata: {{name: u}}\nspec: {{hosts: {{'{host}': {{plainHTTP: true}}}}}}\n"
+    site.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n{refs}{plain}")
+
+
+def found(trivy: Trivy, netns: NetworkNamespace, folder: Path, *arguments: str) -> set[str]:
+    """The vulnerabilities that Trivy finds, where no route leads out."""
+    line = [str(trivy.program), "image", "--cache-dir", str(folder), "--format", "json", "--quiet", *arguments]
+    environ = {**os.environ, "HOME": str(folder)}
+    done = subprocess.run([*netns.argv(), *line], capture_output=True, check=False, env=environ)
+    assert done.returncode == 0, done.stderr.decode()
+    results = json.loads(done.stdout).get("Results") or []
+    return {one["VulnerabilityID"] for result in results for one in result.get("Vulnerabilities", [])}
+
+
+@pytest.mark.part("distribution3", "iproute2", "trivy", "trivy-old")
+def test_from_their_registry_to_a_scanner_inside(
+    tmp_path: Path, start_registry: StartRegistry, netns: NetworkNamespace
+) -> None:
+    site = Site(tmp_path)
+    inside = Inside(site, netns)
+    with netns.entered():
+        registry = start_registry(storage="inmemory")
+        publish(tmp_path, registry.host)
+        request(site, registry.host)
+        # lock says what they are, and pull of what date.
+        inside.run("lock", "r.request.yaml")
+    lock = json.loads((tmp_path / "r.lock.json").read_bytes())
+    said = {item["name"]: item.get("database") for item in lock["items"]}
+    created = WHEN.isoformat()[:19] + "Z"
+    assert said == {name: {"name": name.split(":")[0], "created": created} for name in NAMES} | {"alpine:3.10": None}
+    with netns.entered():
+        pulled = inside.run(*PULL, "--key", "exporter.key")
+    dates = {row["name"]: row.get("database", {}).get("updated") for row in pulled["items"]}
+    assert dates == dict.fromkeys(NAMES, created) | {"alpine:3.10": None}
+    listed = site.run("ls", "store")["items"]
+    assert {row["name"]: row.get("database", {}).get("updated") for row in listed} == dates
+    # They cross like everything else.
+    site.run(*CUT, "media")
+    site.write("sovereign.yaml", sovereign_of(registry.host).replace("{ORIGIN}", registry.host))
+    assert {row["name"]: row.get("database", {}).get("created") for row in site.run("ls", "media")["items"]} == dates
+    with netns.entered():
+        inside.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "receipt.json")
+    # Both versions work from there, and from what extract writes.
+    hub = f"{registry.host}/hub/up"
+    site.run("extract", "media", *NAMES, "--trust", "trust.yaml", "--to", "cache")
+    for part in ("trivy", "trivy-old"):
+        trivy = Trivy.of(part)
+        online = ("--insecure", "--db-repository", f"{hub}/{NAMES[0]}", "--java-db-repository", f"{hub}/{NAMES[1]}")
+        both = {"CVE-2020-28928", "CVE-2021-36159"}
+        assert found(trivy, netns, tmp_path / part, *online, f"{hub}/alpine:3.10") == both
+        offline = ("--skip-db-update", "--offline-scan", "--insecure")
+        assert found(trivy, netns, tmp_path / "cache", *offline, f"{hub}/alpine:3.10") == both
+
+
+@pytest.mark.part("distribution3")
+def test_what_lock_says_is_bound(tmp_path: Path, start_registry: StartRegistry) -> None:
+    """A lock that calls a database newer than it is does not pass; one that lists another thing as one is no lock."""
+    registry = start_registry(storage="inmemory")
+    site = Site(tmp_path)
+    publish(tmp_path, registry.host)
+    request(site, registry.host)
+    site.run("lock", "r.request.yaml")
+    lock = tmp_path / "r.lock.json"
+    text = lock.read_text()
+    lock.write_text(text.replace(str(WHEN.isoformat())[:19], str((WHEN + timedelta(hours=1)).isoformat())[:19]))
+    assert {row["outcome"] for row in site.run(*PULL, expect=3)["items"] if row["name"] in NAMES} == {"fail"}
+    lock.write_text(text.replace('"name":"trivy-db"', '"name":"trivy"'))
+    assert site.run(*PULL, expect=2)["code"] == "bad-lock"
+    lock.write_text(text)
+    assert site.run(*PULL)["items"]
+    # `extract` takes databases apart, and only them.
+    done = site.run("extract", "store", "trivy-db:2", "--to", "x", "--dry-run")
+    assert [file["path"] for file in done["files"]] == ["db/metadata.json", "db/trivy.db"]
+    assert not (tmp_path / "x").exists()
+    assert site.run("extract", "store", "trivy-db:2", "alpine:3.10", "--to", "both")["as"] == "oci"
+    assert site.run("extract", "store", "trivy-db:2", "--to", "a.tar")["as"] == "oci-archive"
+    assert site.run("extract", "store", "alpine:3.10", "--as", "files", "--to", "y", expect=2)["code"] == "usage"
+    assert site.run("extract", "store", "trivy-db:2", "--to", "both", expect=2)["code"] == "not-empty"
+
+
+@pytest.mark.part("distribution3")
+def test_a_database_that_is_none(tmp_path: Path, start_registry: StartRegistry) -> None:
+    """It is carried like any other content, and `pull` says that no station can use it."""
+    registry = start_registry(storage="inmemory")
+    site = Site(tmp_path)
+    publish(tmp_path, registry.host)
+    layout = Layout(tmp_path / "made")
+    layout.tag(NAMES[0], world.artifact(layout, world.DB_LAYER, b"not a tar.gz"))
+    run(
+        "skopeo",
+        "copy",
+        "-q",
+        "--dest-tls-verify=false",
+        f"oci:{layout.folder}:{NAMES[0]}",
+        f"docker://{registry.host}/up/{NAMES[0]}",
+    )
+    request(site, registry.host)
+    site.run("lock", "r.request.yaml")
+    rows = site.run(*PULL)["items"]
+    assert {row["name"] for row in rows if "database" in row} == {*NAMES[1:]}
+    assert {row["outcome"] for row in rows} == {"pass"}
+    assert {row["name"] for row in site.run("ls", "store")["items"] if "database" in row} == {*NAMES[1:]}
+    assert site.run("extract", "store", NAMES[0], "--to", "x", expect=4)["code"] == "database-schema"
+    assert sorted(path.name for path in tmp_path.glob("*x*")) == ["exporter.key", "exporter.pub"]
