@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor, Source
+from airgap.content.scan_finding import ScanFinding
 
 
 class SubjectForm(StrEnum):
@@ -17,19 +18,30 @@ class SubjectForm(StrEnum):
     IMAGE = "image"
     """An image manifest: scanners read its layers from the store."""
     FILES = "files"
-    """A tree of files: an unpacked chart, the tree of a Git ref, a model, a file."""
+    """A tree of files: an unpacked chart, the trees of Git refs, a model, a file, the layers of another artifact."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectFile:
-    """One file of a tree. `path` is relative, with `/`, and never leaves the tree."""
+    """One file of a tree.
+
+    `path` is relative, with `/`, has no part `.`, `..` or empty one, and occurs once in a tree. It may have any other
+    character, and parts of any length: what is no UTF-8 is escaped.
+    """
 
     path: str
     size: int
     open: Callable[[], BinaryIO]
-    """Opens it to be read once, from its beginning; the caller closes it."""
+    """Opens it to be read once, from its beginning, before the next file is taken; the caller closes it.
+
+    The end is reached only if the bytes are those of the store (`DamageError`)."""
     digest: Digest | None = None
     """The blob, where the file is one of the store."""
+
+
+def covered() -> Iterator[ScanFinding]:
+    """The `coverage` of a subject in which everything can be read."""
+    return iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +54,15 @@ class ScanSubject:
     """The name of the kind of content: `image`, `chart`, `git`, `model`, `file`."""
     form: SubjectForm
     title: str
-    """For people: the item's name, and its platform or ref where there are several."""
+    """For people: the item's name, and its platform where there are several."""
     source: Source
     node: Descriptor
     """The manifest in `source`."""
+    size: int
+    """Bytes of its blobs in the store: how much there is to read, and about how much space is needed to unpack it."""
     files: Callable[[], Iterator[SubjectFile]] | None = None
-    """The files of a tree; `None` for an image."""
+    """The files of a tree, one pass for each call; `None` for an image. Several threads may call it at once.
+
+    Raises `AirgapError` if it cannot be unpacked (`bad-chart`, `git-corrupt`, …): then it was not scanned."""
+    coverage: Callable[[], Iterator[ScanFinding]] = covered
+    """What no scanner can look into, as its kind knows: findings of the kind `coverage`. Raises as `files` does."""

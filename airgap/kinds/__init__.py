@@ -10,8 +10,9 @@ How to add one:
      answer for most of it: the list in a Request (`section`, `request`), what its items have in a lock (`item_fields`;
      a field that `Item` does not have is kept in `Item.more`, and `check_item` checks it), how a request becomes an
      item (`resolve`), how the graph is read (`source`) or made (`pack`), what digests do not fix (`check`), in which
-     form it arrives (`form`, `expect`), how policies call it (`is_local`, `source_complaint`, `address`, `inside`,
-     `upstream`), and what people are told (`notes`, `shown`, `identity`, `changed`).
+     form it arrives (`form`, `expect`), what scanners are given (`subjects`), how policies call it (`is_local`,
+     `source_complaint`, `address`, `inside`, `upstream`), and what people are told (`notes`, `shown`, `identity`,
+     `changed`).
 
 2. Its `KIND` in `table.py`.
 3. Its tests, its row in docs/format.md, an example in the Request's reference (`airgap.resources.request`), and the

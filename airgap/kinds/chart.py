@@ -12,9 +12,12 @@ import posixpath
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airgap.base.digest import CHUNK, Digest
@@ -29,6 +32,7 @@ from airgap.content.graph import Descriptor, Node, Source, read_node, read_verif
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
 from airgap.content.reference import CHART_SCHEME, LAYOUT_SCHEMES, local_scheme
+from airgap.content.scan_subject import ScanSubject, SubjectFile, SubjectForm, covered
 from airgap.content.verified import verified
 from airgap.kinds.kind import Declared
 from airgap.kinds.references import PHASE, RegistryKind, check_inside, local_complaint, local_reference, phase_notes
@@ -112,18 +116,14 @@ def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, str]:
     Helm reads every Chart.yaml that it finds, one over the other: a second one is refused. Raises `IntegrityError`.
     """
     found: bytes | None = None
-    try:
-        with stream:
-            unpacked = io.BufferedReader(Gunzip(stream, MAX_UNPACKED), PIECE)
-            archive = TarReader(unpacked, entries=MAX_ENTRIES, total=MAX_UNPACKED)
-            for member in archive:
-                if not _is_chart_yaml(member.name):
-                    continue
-                if found is not None or member.type != "file":
-                    raise IntegrityError("bad-chart", f"{name}: got two files Chart.yaml, or one that is a link")
-                found = archive.read(MAX_CHART_YAML + 1)
-    except (BadTarError, BadGzipError) as error:
-        raise IntegrityError("bad-chart", f"{name}: the chart cannot be unpacked: {error}") from error
+    with _bad_archive(name), stream:
+        archive = _opened(stream)
+        for member in archive:
+            if not _is_chart_yaml(member.name):
+                continue
+            if found is not None or member.type != "file":
+                raise IntegrityError("bad-chart", f"{name}: got two files Chart.yaml, or one that is a link")
+            found = archive.read(MAX_CHART_YAML + 1)
     if found is None:
         raise IntegrityError("bad-chart", f"{name}: there is no Chart.yaml in the chart")
     if len(found) > MAX_CHART_YAML:
@@ -132,6 +132,46 @@ def read_chart_yaml(stream: BinaryIO, name: str) -> dict[str, str]:
         return read_top_texts(found, "Chart.yaml")
     except InputError as error:
         raise IntegrityError("bad-chart", f"{name}: {error.what}") from error
+
+
+def _opened(stream: BinaryIO) -> TarReader:
+    unpacked = io.BufferedReader(Gunzip(stream, MAX_UNPACKED), PIECE)
+    return TarReader(unpacked, entries=MAX_ENTRIES, total=MAX_UNPACKED)
+
+
+def _files(node: Node, source: Source, name: str) -> Iterator[SubjectFile]:
+    """The files of a chart with their content, in the order of the archive. Raises `IntegrityError` (`bad-chart`)."""
+    from airgap.kinds.subjects import Paths, blob_file, piece
+
+    paths = Paths()
+    for layer in node.children[1:]:
+        if layer.media_type == PROVENANCE:
+            yield blob_file(source, paths.plain("provenance.prov"), layer)
+    with _copy(source, _layers(node, name)) as stream:
+        archive = _opened(stream)
+        members = iter(archive)
+
+        def read(size: int) -> bytes:
+            with _bad_archive(name):
+                return archive.read(size)
+
+        while True:
+            with _bad_archive(name):
+                member = next(members, None)
+            if member is None:
+                return
+            if member.type == "file":
+                content, opened = piece(read, member.size)
+                yield SubjectFile(paths.plain(member.name), member.size, opened)
+                content.end()
+
+
+@contextmanager
+def _bad_archive(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (BadTarError, BadGzipError) as error:
+        raise IntegrityError("bad-chart", f"{name}: the chart cannot be unpacked: {error}") from error
 
 
 def _shown(value: object) -> str:
@@ -302,6 +342,15 @@ class ChartKind(RegistryKind[ChartRequest]):
         entries = {file: packed}
         entries |= {f"{file}.prov": layer for layer in node.children[1:] if layer.media_type == PROVENANCE}
         return Tree(name, "files", "", entries, root, source)
+
+    def subjects(self, item: Item, root: Descriptor, source: Source, work: Path) -> Iterable[ScanSubject]:
+        """The unpacked chart, and its provenance."""
+        from airgap.kinds.subjects import manifest_subject
+
+        node = read_node(source, root)
+        files = partial(_files, node, source, item.name)
+        subject = manifest_subject(item, node, source, item.name)
+        return (replace(subject, form=SubjectForm.FILES, files=files, coverage=covered),)
 
     def claims(self, node: Node) -> bool:
         """True if something in it has the type of a chart's config: Helm takes a layer of that type for the config."""

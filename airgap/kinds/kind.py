@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, NotAsLockedError
-from airgap.content.forms import Form, Graph
+from airgap.content.forms import Form, Graph, Tree
 from airgap.content.graph import Descriptor, Node, Source, Target
 from airgap.content.item import Item
 from airgap.content.known_kinds import ItemFields
@@ -17,6 +17,7 @@ from airgap.content.lock_finding import LockFinding
 from airgap.content.names import RuleNames, claimed_place, url_name
 
 if TYPE_CHECKING:
+    from airgap.content.scan_subject import ScanSubject
     from airgap.store.locate import Reach
 
 Asked_contra = TypeVar("Asked_contra", contravariant=True)
@@ -163,6 +164,20 @@ class Kind(Protocol[Asked_contra]):
         Raises `InputError`, `IntegrityError` for a graph that is not of this kind.
         """
         return Graph(name, name, root, source)
+
+    # From a store to scanners.
+
+    def subjects(self, item: Item, root: Descriptor, source: Source, work: Path) -> Iterable[ScanSubject]:
+        """Everything that is to be scanned of an item, each digest once; an item without one was not scanned.
+
+        `work` is a folder of this item's own, which need not exist; what the subjects unpack stays there until the
+        caller removes it. The caller has compared the item with its graph. Raises any error of reading nodes. Most
+        kinds: the files of the tree in which the item arrives, else each manifest of its graph.
+        """
+        from airgap.kinds.subjects import graph_subjects, tree_subject
+
+        form = self.form(item, root, source)
+        return (tree_subject(item, form),) if isinstance(form, Tree) else graph_subjects(item, root, source)
 
     # What people and policies call it.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.base.errors import InputError
 from airgap.content.attached import check_left_out
-from airgap.content.graph import Source
+from airgap.content.graph import Descriptor, Source
 from airgap.content.item import PHASES, Item
 from airgap.content.reference import (
     CHART_SCHEME,
@@ -26,6 +27,7 @@ from airgap.resources.references import image_complaint
 from airgap.resources.shapes import Choice, Place
 
 if TYPE_CHECKING:
+    from airgap.content.scan_subject import ScanSubject
     from airgap.store.locate import Reach
 
 PHASE = Choice(
@@ -51,6 +53,12 @@ class RegistryKind(Kind[Asked_contra]):
         """How attached artifacts were looked up, if Upstreams limits it: their absence then proves nothing."""
         how = reach.attached_at(self.origin(asked))
         return {"referrers": how} if how else {}
+
+    def subjects(self, item: Item, root: Descriptor, source: Source, work: Path) -> Iterable[ScanSubject]:
+        """Each manifest that is carried."""
+        from airgap.kinds.subjects import graph_subjects
+
+        return graph_subjects(item, root, source)
 
     def is_local(self, item: Item) -> bool:
         """True for a layout, an archive or an engine."""

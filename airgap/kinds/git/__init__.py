@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from airgap.content.known_kinds import ItemFields
 from airgap.content.lock_finding import LockFinding
 from airgap.content.names import is_url, repository_complaint, repository_name
 from airgap.content.ref_name import SERVERS_OWN
+from airgap.content.scan_subject import ScanSubject, SubjectForm
 from airgap.kinds.git.left_out import LEFT_OUT, check_left_out, left_out
 from airgap.kinds.git.request import GIT_TYPE, GitRequest, name_complaint
 from airgap.kinds.kind import Kind
@@ -112,6 +113,27 @@ class GitKind(Kind[GitRequest]):
         from airgap.kinds.git.graph import git_refs
 
         return git_refs(name, root, source)
+
+    def subjects(self, item: Item, root: Descriptor, source: Source, work: Path) -> Iterable[ScanSubject]:
+        """The files in the trees of the refs, unpacked below `work`."""
+        from airgap.kinds.git.tree import GitTrees
+
+        form = self.form(item, root, source)
+        trees = GitTrees(form, work)
+        size = sum({blob.digest: blob.size for blob in form.blobs()}.values())
+        return (
+            ScanSubject(
+                digest=root.digest,
+                kind=self.name,
+                form=SubjectForm.FILES,
+                title=item.name,
+                source=source,
+                node=root,
+                size=size,
+                files=trees.files,
+                coverage=trees.coverage,
+            ),
+        )
 
     def expect(self, item: Item) -> Refs:
         """The refs as the lock alone tells them."""
