@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from airgap.scanning.databases.unpacked import Databases
+from airgap.store.layout import Layout as Store
 from tests.parts.fixtures import StartRegistry
 from tests.parts.images import Layout
 from tests.parts.need import run
@@ -23,6 +25,7 @@ from tests.worlds.site import CUT, GAP, HEAD, Site, sovereign_of
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo")]
 NAMES = ("trivy-db:2", "trivy-java-db:1", "trivy-checks:2")
 PULL = ("pull", "r.lock.json", "--store", "store", "--upstreams", "r.request.yaml")
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {securityContext: {runAsUser: 0}}\n"
 WHEN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
 APK = b"P:musl\nV:1.1.22-r2\nA:x86_64\no:musl\n\nP:apk-tools\nV:2.10.4-r2\nA:x86_64\no:apk-tools\n\n"
 ALPINE = {"etc/alpine-release": b"3.10.0\n", "lib/apk/db/installed": APK}
@@ -100,6 +103,21 @@ def test_from_their_registry_to_a_scanner_inside(
         assert found(trivy, netns, tmp_path / part, *online, f"{hub}/alpine:3.10") == both
         offline = ("--skip-db-update", "--offline-scan", "--insecure")
         assert found(trivy, netns, tmp_path / "cache", *offline, f"{hub}/alpine:3.10") == both
+
+
+@pytest.mark.part("trivy")
+def test_trivy_takes_what_a_station_unpacked(tmp_path: Path, netns: NetworkNamespace) -> None:
+    """Through links, because other accounts cannot read it: the checks are those of the artifact, and no others."""
+    layout = world.three(tmp_path / "store")
+    databases = Databases.open(Store(layout.folder), {"trivy-checks": world.CHECKS}, tmp_path / "databases")
+    databases.link_into(tmp_path / "cache")
+    (tmp_path / "pod.yaml").write_text(POD)
+    line = [str(Trivy.of("trivy").program), "fs", "--cache-dir", str(tmp_path / "cache"), "--skip-check-update"]
+    line += ["--scanners", "misconfig", "--format", "json", "--quiet", str(tmp_path / "pod.yaml")]
+    done = subprocess.run([*netns.argv(), *line], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    [result] = json.loads(done.stdout)["Results"]
+    assert [one["ID"] for one in result["Misconfigurations"]] == ["KSV-9001"]
 
 
 @pytest.mark.part("distribution3")

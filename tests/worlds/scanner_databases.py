@@ -26,17 +26,25 @@ WHEN = datetime(2026, 11, 29, 6, 12, 33, tzinfo=UTC)
 """When they were made, unless a test says otherwise."""
 CHECK = b"""\
 # METADATA
-# title: "Containers must not run as root"
+# title: Pods do not run as root
+# schemas:
+# - input: schema["kubernetes"]
 # custom:
-#   id: TEST-0001
+#   id: KSV-9001
+#   aliases: ["AVD-KSV-9001"]
+#   avd_id: AVD-KSV-9001
 #   severity: HIGH
 #   input:
 #     selector:
 #     - type: kubernetes
-package user.test0001
+package builtin.kubernetes.KSV9001
 import rego.v1
-deny contains "runs as root" if input.spec.securityContext.runAsUser == 0
+deny contains found if {
+  input.spec.securityContext.runAsUser == 0
+  found := {"msg": "it runs as root"}
+}
 """
+"""A check that Trivy's own program does not have, in the form of trivy-checks."""
 
 
 def metadata(updated: datetime = WHEN, version: int = 2, **more: Any) -> bytes:

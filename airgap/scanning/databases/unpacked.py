@@ -120,12 +120,16 @@ class Databases:
         return tuple(self._kept[one.digest] for one in self._artifacts)
 
     def link_into(self, cache: Path) -> None:
-        """Makes `cache`, a new folder, a cache folder of Trivy that has the databases. Raises like `ready`."""
+        """Makes `cache`, a new folder, a cache folder of Trivy that has the databases. Raises like `ready`.
+
+        Every file is a link, and every folder is one: Trivy does not look for checks behind a link to a folder.
+        """
         for one in self.ready():
-            link = cache / one.info.type.place
-            with disk_errors(link):
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(one.folder.absolute())
+            place, folder = cache / one.info.type.place, one.folder.absolute()
+            with disk_errors(place):
+                for path in one.files:
+                    (place / path).parent.mkdir(parents=True, exist_ok=True)
+                    (place / path).symlink_to(folder / path)
 
     # The files of one database are FOLDER/<hex of the artifact>/, its seal FOLDER/<hex>.json; FOLDER/<hex>.lock is
     # locked by everybody who uses it. All of it changes only under FOLDER/.lock.
