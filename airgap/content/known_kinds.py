@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from airgap.content.item import Item
     from airgap.content.lock_finding import LockFinding
+    from airgap.content.names import RuleNames
 
 TABLE = "airgap.kinds.table"
 
@@ -47,6 +48,9 @@ class LockedKind(Protocol):
 
     def check_item(self, item: Item, where: str) -> None:
         """Checks what `item_fields` cannot express. Raises `InputError` (`bad-lock`)."""
+
+    def rule_names(self, item: Item) -> RuleNames:
+        """The names of an item that the rules of a policy are matched against."""
 
     def findings(self, item: Item) -> Sequence[LockFinding]:
         """What an item of a lock lacks of what was asked, as its own fields tell."""

@@ -19,6 +19,7 @@ from airgap.bundling.bundle import select
 from airgap.bundling.evidence import Approved
 from airgap.bundling.gate import check_pulled
 from airgap.content.lock import Lock
+from airgap.content.scan_run import ScanRun
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
@@ -32,7 +33,11 @@ from airgap.judgement.waivers import read_waivers
 from airgap.resources.load import load_trust
 from airgap.resources.policy import Policy
 from airgap.resources.trust import Trust
+from airgap.resources.waiver import Waiver
 from airgap.signatures.scanner_report import Report
+from airgap.statements.gate import Gate
+from airgap.statements.scan_answers import SCAN
+from airgap.statements.scans import Scan, sort_scans
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
 from airgap.station.files import Records, store_records
 from airgap.station.signatory import Signatory
@@ -72,6 +77,8 @@ class ScanOrder:
     jobs: int = 4
     reports: tuple[Report, ...] = ()
     """Reports of scanners about manifests below the locks; included, but not judged."""
+    run: ScanRun | None = None
+    """What the scanners of the Station answered; `None` if nothing was scanned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,8 @@ class ScanOutcome:
 
     policy: Policy
     locks: tuple[Scanned, ...]
+    unused: tuple[Waiver, ...] = ()
+    """Waivers that were passed, and that no check needed."""
 
     @property
     def failed(self) -> int:
@@ -124,7 +133,9 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
         signatory = signatory_of(options.key, "station", records, surroundings, trust)
     # 3.
     order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports))
-    return ScanOutcome(policy, tuple(scan_locks(order, layout, records, signatory, surroundings.progress())))
+    found = tuple(scan_locks(order, layout, records, signatory, surroundings.progress()))
+    used = {waiver.digest for one in found for waiver in one.verdict.waivers}
+    return ScanOutcome(policy, found, tuple(one.waiver for one in waivers if one.waiver.digest not in used))
 
 
 def _trust(options: ScanOptions) -> Trust | None:
@@ -169,13 +180,13 @@ def scan_locks(
     check_subjects(order.reports, about)
     # 2.
     waivers = [one.waiver for one in order.waivers]
-    judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress))
+    judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress, order.run))
     found = []
     for (digest, lock), mine in zip(named.items(), roots, strict=True):
         judgements = tuple(islice(judged, len(lock.items)))
         reports = [one for one in order.reports if one.subject in about[digest]]
         lacking = judge_findings(lock.findings, waivers, order.now)
-        verdict = _verdict(judgements, lacking, mine, order.policy, reports)
+        verdict = _verdict(lock, judgements, lacking, mine, order, reports)
         found.append(Scanned(lock, digest, judgements, verdict, findings=lacking))
     # 3.
     if station is not None:
@@ -184,12 +195,14 @@ def scan_locks(
 
 
 def _verdict(
+    lock: Lock,
     judged: Sequence[Judgement],
     lacking: Sequence[Answer],
     roots: Mapping[str, Digest],
-    policy: Policy,
+    order: ScanOrder,
     reports: Sequence[Report],
 ) -> Verdict:
+    policy = order.policy
     answers = [*(check for one in judged for check in one.answers), *lacking]
     used = {check.waiver.digest: check.waiver.expires for check in answers if check.waiver is not None}
     return Verdict(
@@ -199,7 +212,22 @@ def _verdict(
         items={one.item: _item(one, roots[one.item]) for one in judged},
         reports=tuple(Reported(one.subject, one.digest) for one in sorted(reports, key=lambda one: one.subject)),
         findings=tuple(_checked(one, "") for one in lacking),
+        scanners=order.run.scanners if order.run is not None and policy.findings is not None else (),
+        scans=_scans(lock, order.run) if order.run is not None and policy.findings is not None else (),
+        gate=None if policy.findings is None else Gate.of(policy.findings),
     )
+
+
+def _scans(lock: Lock, run: ScanRun) -> tuple[Scan, ...]:
+    """The results about a lock's items. One of another run is no answer, and the judge has said so."""
+    about = (subject for item in lock.items for subject in run.items.get(item.pin, ()))
+    found = [
+        Scan(subject.digest, result.scanner.own_digest, result.digest)
+        for subject in about
+        for result in subject.results
+        if result.scanner in run.scanners and result.subject == subject.digest
+    ]
+    return sort_scans(found, run.scanners)
 
 
 def _item(one: Judgement, root: Digest) -> JudgedItem:
@@ -217,10 +245,11 @@ def _checked(check: Answer, rule: str) -> CheckResult:
         predicate_type=check.predicate_type or None,
         outcome=str(check.outcome),
         subject=check.subject,
-        rule=rule,
+        rule=check.rule or rule,
         by=_by(check),
-        reason=f"{check.reason}: {check.detail}" if check.reason else None,
+        reason=f"{check.reason}: {check.detail}" if check.reason else check.detail if check.check == SCAN else None,
         waiver=None if check.waiver is None else check.waiver.digest,
+        finding=check.named,
     )
 
 

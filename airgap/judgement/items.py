@@ -18,6 +18,7 @@ from airgap.content.item import PHASES, Item
 from airgap.content.lock import Lock
 from airgap.content.names import claimed_place
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme, split_reference
+from airgap.content.scan_run import ScanRun
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.judge import Judgement, judge
 from airgap.kinds.table import kind_of, kind_of_graph, rule_names, signed_kinds
@@ -124,8 +125,11 @@ def judge_locks(
     waivers: Sequence[Waiver] = (),
     jobs: int = 4,
     progress: Progress | None = None,
+    run: ScanRun | None = None,
 ) -> list[Judgement]:
     """Judges every item of the locks by its content in the store, in the order of the locks.
+
+    `run` is what scanners answered, if the policy asks for that.
 
     An item whose content is missing or damaged is `not-run`; the others are still judged. Raises
     `TrustError` for a trust root that is not the pinned one, `StoreError` for disk errors.
@@ -137,7 +141,7 @@ def judge_locks(
 
     def one(item: Item) -> Judgement:
         watch.item(item.name)
-        made = _judge(item, layout, policy, trust_roots, now, waivers)
+        made = _judge(item, layout, policy, trust_roots, now, waivers, run or ScanRun((), {}))
         watch.done(item.name, made.outcome)
         return made
 
@@ -151,6 +155,7 @@ def _judge(
     trust_roots: Mapping[str, TrustRoot],
     now: datetime,
     waivers: Sequence[Waiver],
+    run: ScanRun,
 ) -> Judgement:
     root = item.root if item.root is not None else layout.find(pin_name(item))
     if root is None or not layout.has(root):
@@ -161,7 +166,7 @@ def _judge(
         if found != item.kind:  # the kind decides the rule
             what = f"the lock calls it {item.kind}, but clients take a {found} from it: list that in the request"
             return _not_run(item, root, policy, "not-as-locked", what)
-        return judge(item, layout, policy, trust_roots, now, waivers, root)
+        return judge(item, layout, policy, trust_roots, now, waivers, root, run)
     except (IntegrityError, NotFoundError) as error:
         return _not_run(item, root, policy, error.code, error.what)
 

@@ -15,13 +15,16 @@ from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.content.graph import Descriptor, Source
 from airgap.content.item import Item
+from airgap.content.scan_run import ScanRun
 from airgap.judgement.checks.base import DENIED, Answer, Case, Check, Outcome
 from airgap.judgement.checks.table import CHECKS
+from airgap.judgement.worst import bounded
 from airgap.kinds.table import rule_names
 from airgap.resources.policy import Policy
 from airgap.resources.waiver import Waiver
 from airgap.signatures.explain import finding_dict
 from airgap.signatures.record import VerificationResult
+from airgap.statements.scan_answers import SCAN, SCAN_CHECKS, waives
 
 if TYPE_CHECKING:
     from airgap.signatures.roots.trust_root import TrustRoot
@@ -76,6 +79,7 @@ def judge(
     now: datetime,
     waivers: Sequence[Waiver] = (),
     root: Descriptor | None = None,
+    run: ScanRun | None = None,
 ) -> Judgement:
     """Judges `item` by `policy`. Its content is read from `source`.
 
@@ -83,23 +87,27 @@ def judge(
     account; after a failed final check no further check is asked. 3. The item passes if there is at least one answer,
     and every answer is passed or waived.
 
-    `trust_roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store. Raises
+    `trust_roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store.
+    `run` is what scanners answered; with `None`, nothing is asked about findings of scanners. Raises
     `IntegrityError`, `StoreError`, `UpstreamError` if the content cannot be read: then there is no judgement.
     """
-    top = item.root or root
-    case = Case(item, policy.choose(item.kind, rule_names(item)), source, policy, trust_roots, now, top)
+    top, names = item.root or root, rule_names(item)
+    case = Case(item, policy.choose(item.kind, names), source, policy, trust_roots, now, top, run)
     answers = _by_subject(_asked(case, waivers))
-    failed = next((answer for answer in answers if not answer.good), None)
+    failed = next(
+        (answer for outcome in (Outcome.FAILED, Outcome.NOT_RUN) for answer in answers if answer.outcome is outcome),
+        None,
+    )
     return Judgement(
         item=item.name,
         kind=item.kind,
         root=top.digest if top else None,
         pin=item.pin,
-        outcome=Outcome.PASSED if answers and failed is None else Outcome.FAILED,
+        outcome=Outcome.PASSED if answers and failed is None else failed.outcome if failed else Outcome.FAILED,
         rule=case.rule.label if case.rule else "",
         reason=failed.reason if failed else "",
-        detail=_failure(failed, top) if failed else "; ".join(dict.fromkeys(answer.detail for answer in answers)),
-        answers=tuple(answers),
+        detail=_failure(failed, top) if failed else "; ".join(dict.fromkeys(one.detail for one in _told(answers))),
+        answers=tuple(bounded(answers)),
         findings=tuple(case.findings),
     )
 
@@ -107,7 +115,7 @@ def judge(
 def _asked(case: Case, waivers: Sequence[Waiver]) -> Iterator[Answer]:
     """The answers of the checks, in the order of the table."""
     for check in CHECKS:
-        answers = [_waived(check, answer, waivers, case.now) for answer in check.ask(case)]
+        answers = [_waived(check, answer, waivers, case) for answer in check.ask(case)]
         yield from answers
         if check.final and not all(answer.good for answer in answers):
             return
@@ -121,12 +129,14 @@ def _by_subject(answers: Iterable[Answer]) -> list[Answer]:
     return [answer for some in found.values() for answer in some]
 
 
-def _waived(check: Check, answer: Answer, waivers: Sequence[Waiver], now: datetime) -> Answer:
+def _waived(check: Check, answer: Answer, waivers: Sequence[Waiver], case: Case) -> Answer:
     """The answer after waivers are applied. No waiver lifts a denial."""
-    if not check.waivable or answer.outcome is not Outcome.FAILED or answer.reason == DENIED:
+    if not check.waivable or answer.good or answer.reason == DENIED:
         return answer
-    mine = [one for one in waivers if one.covers(check.name, answer.subject)]
-    holds = next((one for one in mine if not one.expired(now)), None)
+    if answer.outcome is Outcome.NOT_RUN and answer.check != SCAN:  # what is there is not known
+        return answer
+    mine = [one for one in waivers if _covers(one, answer, case)]
+    holds = next((one for one in mine if not one.expired(case.now)), None)
     if holds is not None:
         what = f"waived until {utc_text(holds.expires)} by {holds.approver} ({holds.name}): {answer.detail}"
         return replace(answer, outcome=Outcome.WAIVED, detail=what, waiver=holds)
@@ -134,6 +144,17 @@ def _waived(check: Check, answer: Answer, waivers: Sequence[Waiver], now: dateti
         what = f"{answer.detail}; the waiver {mine[0].name!r} expired at {utc_text(mine[0].expires)}"
         return replace(answer, detail=what)
     return answer
+
+
+def _covers(waiver: Waiver, answer: Answer, case: Case) -> bool:
+    if answer.check not in SCAN_CHECKS:
+        return waiver.covers(answer.check, answer.subject)
+    return waives(waiver, answer.check, answer.subject, answer.named, case.subject, case.names)
+
+
+def _told(answers: Sequence[Answer]) -> Sequence[Answer]:
+    """The answers that say why an item passed: not each scan that found nothing."""
+    return [one for one in answers if one.check not in SCAN_CHECKS or one.outcome is Outcome.WAIVED] or answers
 
 
 def _failure(answer: Answer, root: Descriptor | None) -> str:

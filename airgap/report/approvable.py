@@ -11,10 +11,9 @@ from airgap.base.times import utc_text
 from airgap.content.lock import Lock
 from airgap.jobs.approvables import Seen, UnpackedDelivery
 from airgap.kinds.table import kind_of
-from airgap.report.judged import judged
+from airgap.report.judged import judged, waived_finding, waiver_dict
 from airgap.report.trust import described_root, described_trust
 from airgap.resources.trust import Trust
-from airgap.resources.waiver import Waiver
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.statements.approval import Approvable
 from airgap.statements.prune_plan import EXTRA, PrunePlan
@@ -63,8 +62,9 @@ def _content(seen: Seen) -> tuple[dict[str, Any], Iterable[str]]:
         return {**document, "changes": changes}, [*(f"  {line}" for line in lines), *_change_lines(seen)]
     if isinstance(thing, PrunePlan):
         return {"lines": [line.as_dict() for line in thing.lines]}, _prune_lines(thing)
-    waiver = _waiver(thing)
-    return waiver, [f"  {name}: {_words(value)}" for name, value in waiver.items()]
+    waiver = waiver_dict(thing)
+    shown = waiver | {"findings": [waived_finding(one) for one in thing.findings]}
+    return waiver, [f"  {name}: {_words(value)}" for name, value in shown.items() if value]
 
 
 def _prune_lines(plan: PrunePlan) -> Iterable[str]:
@@ -141,14 +141,3 @@ def _judged(thing: UnpackedDelivery) -> tuple[dict[str, Any] | None, Sequence[st
     except AirgapError as error:
         return None, [f"evidence {error}"]
     return found.as_dict(), found.lines()
-
-
-def _waiver(waiver: Waiver) -> dict[str, Any]:
-    return {
-        "name": waiver.name,
-        "digests": [str(digest) for digest in waiver.digests],
-        "checks": list(waiver.checks),
-        "approver": waiver.approver,
-        "reason": waiver.reason,
-        "expires": utc_text(waiver.expires),
-    }

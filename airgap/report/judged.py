@@ -16,8 +16,8 @@ from airgap.content.lock import Lock
 from airgap.content.lock_finding import CHECK, LockFinding, finding_lines, findings_json
 from airgap.delivery.index import Index
 from airgap.delivery.read import Media
-from airgap.report.verdict import finding_answers, passed, passed_lines, refused, refused_lines
-from airgap.resources.waiver import Waiver
+from airgap.report.verdict import FEW, finding_answers, passed, passed_lines, refused, refused_lines
+from airgap.resources.waiver import WaivedFinding, Waiver
 from airgap.statements.approval import Approval
 from airgap.statements.statement import Statement
 from airgap.statements.trust import unverified
@@ -46,18 +46,7 @@ class Judged:
         """For `--json`."""
         return {
             "verdicts": [_verdict(lock, verdict) for lock, verdict in self.verdicts],
-            "waivers": [
-                {
-                    "name": one.name,
-                    "digest": str(one.digest),
-                    "digests": [str(digest) for digest in one.digests],
-                    "checks": list(one.checks),
-                    "approver": one.approver,
-                    "reason": one.reason,
-                    "expires": utc_text(one.expires),
-                }
-                for one in self.waivers
-            ],
+            "waivers": [waiver_dict(one) | {"digest": str(one.digest)} for one in self.waivers],
             "trustRoots": [{"name": name, "digest": str(one)} for name, one in self.roots.items()],
             "findings": findings_json(self.findings),
         }
@@ -72,12 +61,41 @@ class Judged:
             if verdict.reports:
                 lines.append(f"  scanner reports, not judged: {len(verdict.reports)}")
         for one in self.waivers:
-            what = f"{' and '.join(one.checks)} may fail, digests: {len(one.digests)}"
+            what = waived_words(one)
             until = f"{one.approver}, until {utc_text(one.expires)}: {one.reason}"
             lines.append(f"waiver {one.name!r}: {what}; {until}")
         if not self.verdicts:
             lines.append("verdict: none; it was not judged by a policy")
         return [*lines, *(f"trust root {name!r}, {digest}" for name, digest in self.roots.items())]
+
+
+def waiver_dict(waiver: Waiver) -> dict[str, Any]:
+    """What a waiver says, for `--json`."""
+    return {
+        "name": waiver.name,
+        "digests": [str(digest) for digest in waiver.digests],
+        "match": list(waiver.match),
+        "checks": list(waiver.checks),
+        "findings": [{"id": one.id, "package": one.package, "path": one.path} for one in waiver.findings],
+        "approver": waiver.approver,
+        "reason": waiver.reason,
+        "expires": utc_text(waiver.expires),
+    }
+
+
+def waived_finding(one: WaivedFinding) -> str:
+    """`CVE-2021-36159 in apk-tools`."""
+    return f"{one.id} in {one.package or one.path}" if one.package or one.path else one.id
+
+
+def waived_words(waiver: Waiver) -> str:
+    """What a waiver lets pass, and where, in one line."""
+    found = [waived_finding(one) for one in waiver.findings]
+    more = [f"{len(found) - FEW} more findings"] if len(found) > FEW else []
+    what = [f"{' and '.join(waiver.checks)} may fail"] if waiver.checks else []
+    what += [f"{', '.join([*found[:FEW], *more])} may be there"] if found else []
+    where = f"in {', '.join(waiver.match)}" if waiver.match else f"digests: {len(waiver.digests)}"
+    return f"{'; '.join(what)}, {where}"
 
 
 def _verdict(lock: Digest, verdict: Verdict) -> dict[str, Any]:

@@ -125,7 +125,8 @@ class Findings:
     )
     not_run: str = spec(
         Choice(("block", "warn")),
-        "What it does that a scanner did not come to its end. What was not scanned is not clean.",
+        "What it does that a scanner did not come to its end. What was not scanned is not clean: what is `required` "
+        "must have been looked for in any case.",
         default="block",
     )
     coverage: str = spec(

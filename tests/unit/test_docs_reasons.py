@@ -22,6 +22,10 @@ HANDED_ON = {
 }
 """Reasons out of one of the calls above, or of another finding."""
 
+SCANS = ("judgement/checks/findings.py", "statements/scan_answers.py")
+NO_REASONS = {"not-run", "no-packages"}
+"""An outcome, and the id of a finding."""
+
 
 def rows() -> list[str]:
     """The reasons in the first cells of the runbook's table."""
@@ -39,6 +43,18 @@ def test_every_reason_has_a_row_and_every_row_is_one() -> None:
 
 def test_the_source_is_read_whole() -> None:
     assert sorted(source()[1]) == sorted(HANDED_ON)
+
+
+def test_what_the_judge_says_of_scans_has_a_row_in_their_runbook() -> None:
+    text = (ROOT / "docs/runbooks/scan.md").read_text("utf-8").partition("| reason |")[2].partition("\n\n")[0]
+    listed = {
+        reason
+        for line in text.splitlines()
+        for reason in re.findall(r"`([^`]+)`", line.partition("|")[2].partition("|")[0])
+    }
+    source = "".join((ROOT / "airgap" / name).read_text("utf-8") for name in SCANS)
+    given = {one for one in re.findall(r'"([a-z]+(?:-[a-z]+)+)"', source) if one not in NO_REASONS}
+    assert listed == given
 
 
 def test_what_is_told_first_is_told_of_reasons_that_there_are() -> None:

@@ -10,6 +10,7 @@ from airgap.base.digest import Digest
 from airgap.content.bound import measure, total
 from airgap.content.graph import Descriptor
 from airgap.content.item import Item
+from airgap.content.scan_run import ScanRun
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.items import load_roots
 from airgap.judgement.judge import Judgement, judge
@@ -110,10 +111,11 @@ class World:
         more: str = "",
         item: Item | None = None,
         waivers: tuple[Waiver, ...] = (),
+        run: ScanRun | None = None,
     ) -> Judgement:
         policy = load_policy(policy_text(rules, more), base_dir=self.folder)
         layout = Layout(self.files.folder)
-        return judge(item or self.item(), layout, policy, load_roots(policy), NOW, waivers)
+        return judge(item or self.item(), layout, policy, load_roots(policy), NOW, waivers, run=run)
 
 
 def waiver(*digests: str, checks: tuple[str, ...] = ("signature",), days: int = 1) -> Waiver:

@@ -82,6 +82,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 def _document(result: ScanOutcome, options: ScanOptions) -> dict[str, Any]:
     return {
         "policy": {"file": str(options.policy), "digest": str(result.policy.digest)},
+        "unusedWaivers": [{"name": one.name, "digest": str(one.digest)} for one in result.unused],
         "locks": [
             {
                 "name": one.lock.name,
@@ -99,7 +100,8 @@ def _document(result: ScanOutcome, options: ScanOptions) -> dict[str, Any]:
 
 
 def _text(result: ScanOutcome, options: ScanOptions) -> list[str]:
-    return [line for one in result.locks for line in _lock_lines(one, options)]
+    lines = [line for one in result.locks for line in _lock_lines(one, options)]
+    return lines + [f"waiver {one.name!r} was not needed: {one.digest}" for one in result.unused]
 
 
 def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:

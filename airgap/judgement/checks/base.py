@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.item import Item
+from airgap.content.names import RuleNames
+from airgap.content.scan_run import ScanRun
 from airgap.judgement.examination import Examination, examine
-from airgap.kinds.table import kind_of
+from airgap.kinds.table import kind_of, rule_names
 from airgap.resources.policy import Policy, Ruling
 from airgap.resources.policy_rules import Rule
 from airgap.resources.waiver import Waiver
 from airgap.signatures.record import VerificationResult
+from airgap.statements.scans import FindingName
 
 if TYPE_CHECKING:
     from airgap.signatures.roots.trust_root import TrustRoot
@@ -60,6 +63,10 @@ class Answer:
     """The waiver that let it pass."""
     says_where: bool = False
     """True if `detail` itself names the part of the item that it is about."""
+    rule: str = ""
+    """What in the policy decided, if it is not the item's rule."""
+    named: FindingName | None = None
+    """The finding of a scanner that it is about."""
 
     @property
     def good(self) -> bool:
@@ -77,6 +84,8 @@ class Answer:
             "detail": self.detail,
             "approver": self.approver,
             "waiver": self.waiver.name if self.waiver else "",
+            "rule": self.rule,
+            "finding": self.named.as_dict() if self.named else None,
         }
         return {key: value for key, value in made.items() if value}
 
@@ -96,6 +105,13 @@ class Case:
     now: datetime
     root: Descriptor | None
     """Where the item's content begins, `None` if it is unknown."""
+    run: ScanRun | None
+    """What scanners answered; `None` if nothing is asked about findings: `verify-image` scans nothing."""
+
+    @property
+    def names(self) -> RuleNames:
+        """The names of the item that rules are matched against."""
+        return rule_names(self.item)
 
     @property
     def rule(self) -> Rule | None:
@@ -140,11 +156,11 @@ class Check(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in verdicts and waivers."""
+        """The name; answers about findings of scanners have the names of their kinds."""
 
     @property
     def waivable(self) -> bool:
-        """True if a waiver may lift a failed answer, except for the reason `DENIED`."""
+        """True if a waiver may lift an answer that is not good, except for the reason `DENIED`."""
 
     @property
     def final(self) -> bool:
