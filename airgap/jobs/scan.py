@@ -19,7 +19,6 @@ from airgap.bundling.bundle import select
 from airgap.bundling.evidence import Approved
 from airgap.bundling.gate import check_pulled
 from airgap.content.lock import Lock
-from airgap.content.scan_run import ScanRun
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.signing import signatory_of
@@ -37,6 +36,7 @@ from airgap.resources.waiver import Waiver
 from airgap.signatures.scanner_report import Report
 from airgap.statements.gate import Gate
 from airgap.statements.scan_answers import SCAN
+from airgap.statements.scan_run import ScanRun
 from airgap.statements.scans import Scan, sort_scans
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
 from airgap.station.files import Records, store_records
@@ -220,13 +220,8 @@ def _verdict(
 
 def _scans(lock: Lock, run: ScanRun) -> tuple[Scan, ...]:
     """The results about a lock's items. One of another run is no answer, and the judge has said so."""
-    about = (subject for item in lock.items for subject in run.items.get(item.pin, ()))
-    found = [
-        Scan(subject.digest, result.scanner.own_digest, result.digest)
-        for subject in about
-        for result in subject.results
-        if result.scanner in run.scanners and result.subject == subject.digest
-    ]
+    names = {one.own_digest for one in run.scanners}
+    found = [one for item in lock.items for one in run.scans(item) if one.scanner in names]
     return sort_scans(found, run.scanners)
 
 

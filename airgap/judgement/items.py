@@ -18,7 +18,6 @@ from airgap.content.item import PHASES, Item
 from airgap.content.lock import Lock
 from airgap.content.names import claimed_place
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme, split_reference
-from airgap.content.scan_run import ScanRun
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.judge import Judgement, judge
 from airgap.kinds.table import kind_of, kind_of_graph, rule_names, signed_kinds
@@ -26,6 +25,7 @@ from airgap.resources.load import load_policy
 from airgap.resources.policy import Policy
 from airgap.resources.problems import listed, quoted
 from airgap.resources.waiver import Waiver
+from airgap.statements.scan_run import ScanRun
 from airgap.station.files import pin_name
 from airgap.store.attached import find_attached
 from airgap.store.layout import Layout
@@ -129,11 +129,13 @@ def judge_locks(
 ) -> list[Judgement]:
     """Judges every item of the locks by its content in the store, in the order of the locks.
 
-    `run` is what scanners answered, if the policy asks for that.
+    `run` is what scanners answered; a policy with `findings` needs it.
 
     An item whose content is missing or damaged is `not-run`; the others are still judged. Raises
     `TrustError` for a trust root that is not the pinned one, `StoreError` for disk errors.
     """
+    if policy.findings is not None and run is None:
+        raise ValueError("the policy has findings, and nothing was scanned")
     trust_roots = load_roots(policy)
     watch = progress or Silent()
     items = [item for lock in locks for item in lock.items]
@@ -141,7 +143,7 @@ def judge_locks(
 
     def one(item: Item) -> Judgement:
         watch.item(item.name)
-        made = _judge(item, layout, policy, trust_roots, now, waivers, run or ScanRun((), {}))
+        made = _judge(item, layout, policy, trust_roots, now, waivers, run)
         watch.done(item.name, made.outcome)
         return made
 
@@ -155,7 +157,7 @@ def _judge(
     trust_roots: Mapping[str, TrustRoot],
     now: datetime,
     waivers: Sequence[Waiver],
-    run: ScanRun,
+    run: ScanRun | None,
 ) -> Judgement:
     root = item.root if item.root is not None else layout.find(pin_name(item))
     if root is None or not layout.has(root):

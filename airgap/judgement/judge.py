@@ -15,7 +15,6 @@ from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.content.graph import Descriptor, Source
 from airgap.content.item import Item
-from airgap.content.scan_run import ScanRun
 from airgap.judgement.checks.base import DENIED, Answer, Case, Check, Outcome
 from airgap.judgement.checks.table import CHECKS
 from airgap.judgement.worst import bounded
@@ -25,6 +24,7 @@ from airgap.resources.waiver import Waiver
 from airgap.signatures.explain import finding_dict
 from airgap.signatures.record import VerificationResult
 from airgap.statements.scan_answers import SCAN, SCAN_CHECKS, waives
+from airgap.statements.scan_run import ScanRun
 
 if TYPE_CHECKING:
     from airgap.signatures.roots.trust_root import TrustRoot

@@ -16,9 +16,9 @@ from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.names import RuleNames
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import Database, ScannerIdentity, ScanResult
-from airgap.content.scan_run import SubjectScans
 from airgap.resources.waiver import Waiver
 from airgap.statements.gate import Decision, Effect, Gate
+from airgap.statements.scan_run import SubjectScans
 from airgap.statements.scans import FindingName
 
 SCAN = "scan"

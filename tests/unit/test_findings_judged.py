@@ -10,14 +10,14 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import ScanResult
-from airgap.content.scan_run import ScanRun, SubjectScans
 from airgap.judgement.checks.base import Answer, Outcome
 from airgap.judgement.judge import Judgement
 from airgap.judgement.worst import MOST
 from airgap.resources.load import load_waiver
 from airgap.resources.waiver import Waiver
+from airgap.statements.scan_run import SubjectScans
 from tests.worlds.policy import LOCKED, NOW, World
-from tests.worlds.scans import CLAMAV, days, flaw, result, run_of, trivy
+from tests.worlds.scans import CLAMAV, GivenRun, days, flaw, result, run_of, trivy
 
 FRESH = trivy(NOW - days(2))
 FAIL, PASS, NOT_RUN, WAIVED = Outcome.FAILED, Outcome.PASSED, Outcome.NOT_RUN, Outcome.WAIVED
@@ -34,7 +34,7 @@ def ask(
     findings: str = "{}",
     waivers: tuple[Waiver, ...] = (),
     rules: str = LOCKED,
-    run: ScanRun | None = None,
+    run: GivenRun | None = None,
 ) -> Judgement:
     """The judgement of the image whose first child has these results."""
     subject = child(world)
@@ -210,20 +210,20 @@ def test_a_result_of_another_run_or_about_something_else_is_none(world: World) -
     good = trivy_said(world)
     scans = (SubjectScans(child(world), "app", (good,)),)
     newer = replace(FRESH, version="0.75.0")
-    other = ask(world, run=ScanRun((newer,), {world.item().pin: scans}))
+    other = ask(world, run=GivenRun((newer,), {world.item().pin: scans}))
     assert (other.outcome, about(other, "scan")[0].reason) == (FAIL, "scan-of-other-run")
     elsewhere = (SubjectScans(child(world), "app", (result(child(world, 1), FRESH),)),)
-    assert ask(world, run=ScanRun((FRESH,), {world.item().pin: elsewhere})).outcome is FAIL
+    assert ask(world, run=GivenRun((FRESH,), {world.item().pin: elsewhere})).outcome is FAIL
 
 
 def test_an_item_of_which_nothing_was_scanned_is_not_run(world: World) -> None:
-    for run in (ScanRun((FRESH,), {}), ScanRun((FRESH,), {world.item().pin: ()})):
+    for run in (GivenRun((FRESH,), {}), GivenRun((FRESH,), {world.item().pin: ()})):
         made = ask(world, run=run)
         assert (made.outcome, made.reason) == (NOT_RUN, "not-scanned")
-    empty = ScanRun((FRESH,), {world.item().pin: (SubjectScans(child(world), "app", ()),)})
+    empty = GivenRun((FRESH,), {world.item().pin: (SubjectScans(child(world), "app", ()),)})
     assert ask(world, run=empty, findings="{required: {image: [vulnerability]}}").reason == "not-scanned"
     # A policy without findings asks nothing.
-    assert world.judge(LOCKED, run=ScanRun((), {})).outcome is PASS
+    assert world.judge(LOCKED, run=GivenRun((), {})).outcome is PASS
 
 
 def test_children_of_an_index_fail_together(world: World) -> None:

@@ -10,12 +10,12 @@ from airgap.base.digest import Digest
 from airgap.content.bound import measure, total
 from airgap.content.graph import Descriptor
 from airgap.content.item import Item
-from airgap.content.scan_run import ScanRun
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.items import load_roots
 from airgap.judgement.judge import Judgement, judge
 from airgap.resources.load import load_policy
 from airgap.resources.waiver import Waiver
+from airgap.statements.scan_run import ScanRun
 from airgap.store.attached import find_attached
 from airgap.store.layout import Layout
 from airgap.store.locate import LayoutFinder

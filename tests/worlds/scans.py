@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,8 @@ from airgap.base.digest import Digest
 from airgap.content.item import Item
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import Database, ScannerIdentity, ScanResult
-from airgap.content.scan_run import ScanRun, SubjectScans
+from airgap.statements.scan_run import SubjectScans
+from airgap.statements.scans import Scan
 
 VULNERABILITY, SECRET, MALWARE = FindingKind.VULNERABILITY, FindingKind.SECRET, FindingKind.MALWARE
 
@@ -46,11 +47,31 @@ def result(
     return replace(made, **more)
 
 
-def run_of(item: Item, *subjects: tuple[Digest, Sequence[ScanResult]]) -> ScanRun:
+@dataclass(frozen=True, slots=True)
+class GivenRun:
+    """A run whose answers are given, by the pins of items."""
+
+    scanners: tuple[ScannerIdentity, ...]
+    items: Mapping[Digest, tuple[SubjectScans, ...]] = field(default_factory=dict)
+
+    def scans(self, item: Item) -> Sequence[Scan]:
+        """See `ScanRun.scans`."""
+        return [
+            Scan(subject.digest, result.scanner.own_digest, result.digest)
+            for subject in self.answers(item)
+            for result in subject.results
+        ]
+
+    def answers(self, item: Item) -> Sequence[SubjectScans]:
+        """See `ScanRun.answers`."""
+        return self.items.get(item.pin, ())
+
+
+def run_of(item: Item, *subjects: tuple[Digest, Sequence[ScanResult]]) -> GivenRun:
     """A run that scanned one item."""
     scanners = {one.scanner.name: one.scanner for _, results in subjects for one in results}
     scans = tuple(SubjectScans(digest, item.name, tuple(results)) for digest, results in subjects)
-    return ScanRun(tuple(scanners[name] for name in sorted(scanners)), {item.pin: scans})
+    return GivenRun(tuple(scanners[name] for name in sorted(scanners)), {item.pin: scans})
 
 
 def days(number: float) -> timedelta:

@@ -13,13 +13,13 @@ from airgap.base.digest import Digest
 from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.item import Item
 from airgap.content.names import RuleNames
-from airgap.content.scan_run import ScanRun
 from airgap.judgement.examination import Examination, examine
 from airgap.kinds.table import kind_of, rule_names
 from airgap.resources.policy import Policy, Ruling
 from airgap.resources.policy_rules import Rule
 from airgap.resources.waiver import Waiver
 from airgap.signatures.record import VerificationResult
+from airgap.statements.scan_run import ScanRun
 from airgap.statements.scans import FindingName
 
 if TYPE_CHECKING:

@@ -22,11 +22,9 @@ class FindingsCheck:
         """See `Check.ask`. An item of which nothing was scanned fails, whatever its kind."""
         if case.policy.findings is None or case.run is None:
             return
-        gate, subjects = Gate.of(case.policy.findings), case.run.items.get(case.item.pin, ())
-        if not subjects:
-            what = "nothing of it was scanned"
-            yield Answer(self.name, Outcome.NOT_RUN, case.subject, reason="not-scanned", detail=what, rule="findings")
-        for subject in subjects:
+        gate, nothing = Gate.of(case.policy.findings), True
+        for subject in case.run.answers(case.item):
+            nothing = False
             for one in answers(gate, case.item.kind, case.names, subject, case.run.scanners, case.now):
                 yield Answer(
                     check=one.check,
@@ -37,3 +35,6 @@ class FindingsCheck:
                     rule=one.rule or "findings",
                     named=one.name,
                 )
+        if nothing:
+            what = "nothing of it was scanned"
+            yield Answer(self.name, Outcome.NOT_RUN, case.subject, reason="not-scanned", detail=what, rule="findings")
