@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from airgap.base.errors import AirgapError, StoreError
+from airgap.base.errors import AirgapError, DiskFullError, StoreError
 
 GIB = 1 << 30
 HELD = ".airgap.lock"
@@ -29,7 +29,7 @@ def disk_error(error: OSError, path: Path | str) -> StoreError:
     """The `StoreError` for an `OSError`: code, path and next step."""
     name = os.fspath(path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(
+        return DiskFullError(
             "disk-full",
             f"{name}: no space left on the disk",
             "free space or use another disk, then run the same command again",
@@ -378,7 +378,7 @@ def check_free(folder: Path, needed: int, what: str) -> None:
         disk = os.statvfs(probe)
     free = disk.f_bavail * disk.f_frsize
     if free < needed:
-        raise StoreError(
+        raise DiskFullError(
             "disk-full",
             f"{folder}: {what} needs {needed / GIB:.2f} GiB ({needed} bytes), {free / GIB:.2f} GiB ({free}) are free",
             "free space or use another disk; nothing was written",

@@ -190,6 +190,10 @@ class StoreError(AirgapError):
     exit_code = 5
 
 
+class DiskFullError(StoreError):
+    """There is no space left, or not enough for what is to be written (`disk-full`)."""
+
+
 class UpstreamError(AirgapError):
     """An origin or a destination refused, gave a wrong answer or could not be reached.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -16,6 +17,8 @@ from airgap.content.scan_finding import FindingKind, ScanFinding, read_kinds
 
 MAX_RESULT = 64 << 20
 """Bytes of one result: some 100,000 findings."""
+MAX_SBOM = 64 << 20
+"""Bytes of one SBOM: some 50,000 components."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ class ScannerIdentity:
             options=fields.text("options", 2048) if fields.has("options") else "",
         )
 
+    @classmethod
+    def unknown(cls, name: str) -> ScannerIdentity:
+        """For a scanner of which nothing more is known, because it is missing or may not run."""
+        return cls(name, "unknown", Digest.of(b""))
+
     @property
     def own_digest(self) -> Digest:
         """sha256 of the canonical JSON object: with the subject it is the key under which results are kept."""
@@ -93,11 +101,13 @@ class ScanResult:
     """The manifest of an image or chart; for other kinds the root of the item's graph."""
     scanner: ScannerIdentity
     findings: tuple[ScanFinding, ...] = ()
-    """Sorted and without repetition (`of`)."""
+    """Sorted and without repetition (`ordered`)."""
     packages: int = 0
     """How many packages it read; 0 is no proof that there are none."""
     sbom: Digest | None = None
     """sha256 of the CycloneDX document of the same run."""
+    report: Digest | None = None
+    """sha256 of the report for cosign of the same run (`airgap.signatures.scanner_report`)."""
     not_run: str = ""
     """The stable code of the reason why there is no answer: `scanner-missing`, `scanner-timeout` …"""
     detail: str = ""
@@ -106,7 +116,9 @@ class ScanResult:
     """The kinds of finding that it looked for in this subject: a policy may demand some. Empty in a not-run."""
 
     FIELDS: ClassVar[frozenset[str]] = frozenset({"subject", "scanner"})
-    MAYBE: ClassVar[frozenset[str]] = frozenset({"lookedFor", "findings", "packages", "sbom", "notRun", "detail"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset(
+        {"lookedFor", "findings", "packages", "sbom", "report", "notRun", "detail"}
+    )
 
     @classmethod
     def failed(cls, subject: Digest, scanner: ScannerIdentity, code: str, detail: str) -> ScanResult:
@@ -120,6 +132,7 @@ class ScanResult:
             "findings": [one.as_dict() for one in self.findings],
             "packages": self.packages,
             "sbom": str(self.sbom or ""),
+            "report": str(self.report or ""),
             "notRun": self.not_run,
             "detail": self.detail,
         }
@@ -149,10 +162,17 @@ class ScanResult:
             else (),
             packages=fields.number("packages") if fields.has("packages") else 0,
             sbom=fields.digest("sbom") if fields.has("sbom") else None,
+            report=fields.digest("report") if fields.has("report") else None,
             not_run=fields.text("notRun", 100) if fields.has("notRun") else "",
             detail=fields.text("detail", 4096) if fields.has("detail") else "",
             looked_for=read_kinds(fields, "lookedFor") if fields.has("lookedFor") else frozenset(),
         )
+
+
+def ordered(findings: Iterable[ScanFinding]) -> tuple[ScanFinding, ...]:
+    """Findings in the order of a result, the worst first, each once."""
+    unique = {canonical(one.as_dict()): one for one in findings}
+    return tuple(unique[key] for key in sorted(unique, key=lambda key: (unique[key].severity.rank, key)))
 
 
 def _refuse(what: str) -> IntegrityError:

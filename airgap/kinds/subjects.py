@@ -15,6 +15,7 @@ from airgap.content.item import Item
 from airgap.content.platforms import CONFIG_TYPES
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_subject import ScanSubject, SubjectFile, SubjectForm, covered
+from airgap.content.scanner_database import DATABASE_TYPES
 from airgap.content.verified import verified
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ _READABLE = frozenset(
         "application/spdx+json",
         "text/spdx+json",
         "text/plain",
+        *(one.media_type for one in DATABASE_TYPES),
     }
 )
-"""Layers that are texts: whoever reads their bytes has read everything. BuildKit puts attestations in an index."""
+"""Layers that are texts: whoever reads their bytes has read everything. BuildKit puts attestations in an index.
+And the databases of scanners, which are data for the scanners of a station and of a Sovereign."""
 
 
 def tree_subject(item: Item, tree: Tree) -> ScanSubject:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from airgap.base.errors import (
     AirgapError,
+    DiskFullError,
     IntegrityError,
     ObjectGoneError,
     RepositoryMissingError,
     Side,
-    StoreError,
     TooLargeError,
     ToolError,
     UpstreamError,
@@ -37,7 +37,7 @@ class _Fault:
 _FAULTS = (
     _Fault(
         r"No space left on device|Disk quota exceeded",
-        StoreError,
+        DiskFullError,
         "disk-full",
         "no space left on the disk",
         "free space, then run the same command again",

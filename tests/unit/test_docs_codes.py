@@ -22,6 +22,7 @@ HANDED_ON = {
     "judgement/report_folder.py: error.code",
     "store/registry/errors.py: code",
     "store/registry/errors.py: known.code",
+    "scanning/run.py: result.not_run",
     "tools/git_faults.py: fault.code",
     "acceptance/locks.py: code",
     "acceptance/locks.py: found.code",

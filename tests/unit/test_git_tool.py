@@ -13,11 +13,11 @@ import pytest
 
 from airgap.base.errors import (
     AirgapError,
+    DiskFullError,
     InputError,
     IntegrityError,
     ObjectGoneError,
     RepositoryMissingError,
-    StoreError,
     TooLargeError,
     ToolError,
     UpstreamError,
@@ -223,7 +223,7 @@ def test_hooks_do_not_run(git: Git, tmp_path: Path) -> None:
         ("error: RPC failed; HTTP 504 curl 22", UpstreamError, "git-unreachable"),
         ("fatal: unable to access 'x': The requested URL returned error: 301", UpstreamError, "git-redirected"),
         ("fatal: unable to access 'x': server certificate verification failed", UpstreamError, "tls-untrusted"),
-        ("fatal: write error: No space left on device", StoreError, "disk-full"),
+        ("fatal: write error: No space left on device", DiskFullError, "disk-full"),
         ("fatal: fsck error in packed object", IntegrityError, "git-corrupt"),
         ("fatal: remote error: upload-pack: not our ref " + OID, ObjectGoneError, "git-object-gone"),
         ("fatal: something else", ToolError, "git-failed"),

@@ -20,6 +20,7 @@ ARGUMENTS: Mapping[str, int] = {
     "read_input": 2,
     "_waiver_refused": 0,
     "Objection": 0,
+    "ScanResult.failed": 2,
 }
 """What makes errors besides their classes, and which argument is the code."""
 TABLES: Mapping[str, int] = {"_CODES": 0, "_MEANINGS": 1}

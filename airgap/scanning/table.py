@@ -1,0 +1,42 @@
+"""The table of scanners: which of them a Station has. To add one, write a module and a line in `TABLE`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.base.progress import Progress
+from airgap.resources.station import Station
+from airgap.scanning.scanner import Scanner
+from airgap.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerSetup:
+    """What a scanner is made of."""
+
+    station: Station
+    store: Layout
+    folder: Path
+    """A folder of the station's own that stays between runs, and need not exist: unpacked databases are there."""
+    progress: Progress
+
+
+def _coverage(_setup: ScannerSetup) -> Scanner | None:
+    from airgap.scanning.coverage import CoverageScanner
+
+    return CoverageScanner()
+
+
+TABLE: tuple[Callable[[ScannerSetup], Scanner | None], ...] = (_coverage,)
+"""Makes each scanner; `None` if the Station does not configure it. Each imports its module when it is called.
+
+Making one costs nothing and raises nothing: `Scanner.identity` looks whether it can run.
+"""
+
+
+def scanners_of(setup: ScannerSetup) -> tuple[Scanner, ...]:
+    """The scanners that a Station has, sorted by name."""
+    made = (make(setup) for make in TABLE)
+    return tuple(sorted((one for one in made if one is not None), key=lambda one: one.name))
