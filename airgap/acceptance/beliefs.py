@@ -88,6 +88,9 @@ class Beliefs:
             )
         if any(statement.subject == lock.digest for lock in self.locks):
             return True
+        # Of a full lock, only what was pulled is of interest: its verdict said fail.
+        if statement.kind == "pull" and any(statement.subject in lock.pulled_as for lock in self.locks):
+            return True
         if statement.subject in self.waivers:
             return True
         self._note(f"{where}: {article(statement.kind)} statement about {statement.subject}, which is not here")
@@ -160,6 +163,12 @@ class Beliefs:
         found = [one for one in found if one.kind == kind and one.subject == subject]
         return sorted(found, key=lambda one: one.signed_at, reverse=True)
 
+    def about_lock(self, kind: str, lock: Lock) -> list[Statement]:
+        """The trusted statements of a kind about a lock, newest first; those about the pull of its full lock, too."""
+        subjects = lock.pulled_as if kind == "pull" else (lock.digest,)
+        found = [one for subject in subjects for one in self.about(kind, subject)]
+        return sorted(found, key=lambda one: one.signed_at, reverse=True)
+
     def require_approval(self, waiver: Digest) -> None:
         """Raises `TrustError` unless a security-officer signed this waiver.
 
@@ -179,10 +188,11 @@ class Beliefs:
     def require_good(self, lock: Lock) -> None:
         """Refuses a pull statement or a verdict by a key that ended, even if none is required: it may say fail."""
         for authentic, error in self._refused:
-            if authentic is None or not isinstance(error, EndedKeyError) or authentic.statement.subject != lock.digest:
+            if authentic is None or not isinstance(error, EndedKeyError):
                 continue
-            kind = authentic.statement.kind
-            if kind in ("pull", "verdict") and not self.about(kind, lock.digest):
+            kind, subject = authentic.statement.kind, authentic.statement.subject
+            mine = subject == lock.digest or (kind == "pull" and subject in lock.pulled_as)
+            if mine and kind in ("pull", "verdict") and not self.about_lock(kind, lock):
                 raise error
 
     def require(self, kind: str) -> None:
@@ -194,7 +204,7 @@ class Beliefs:
         kind = "approval" if only_delivery else kind
         if kind in ("delivery", "approval") and self.about(kind, self._digest):
             return
-        lost = next((lock for lock in self.locks if not self.about(kind, lock.digest)), None)
+        lost = next((lock for lock in self.locks if not self.about_lock(kind, lock)), None)
         if lost is None and not only_delivery:
             return
         who = "the delivery itself" if only_delivery or lost is None else f"lock {lost.name!r} ({lost.digest})"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from airgap.base.digest import Digest
 from airgap.base.errors import ExpiredError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
+from airgap.content.lock import Lock
 from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.statements.accepted_state import Accepted, AcceptedState, Numbered
 from airgap.statements.statement import Statement, article
@@ -141,7 +142,7 @@ def _signed_at(one: Accepted) -> datetime:
     return one.signed_at
 
 
-def check_times(created: datetime, delivery: Digest, locks: Sequence[Digest], statements: Sequence[Statement]) -> None:
+def check_times(created: datetime, delivery: Digest, locks: Sequence[Lock], statements: Sequence[Statement]) -> None:
     """Checks that nothing claims to be older than what it speaks of (`signed-too-early`). Raises `TrustError`.
 
     `created` is the time of AIRGAP.json, whose digest is `delivery`.
@@ -153,11 +154,12 @@ def check_times(created: datetime, delivery: Digest, locks: Sequence[Digest], st
     """
     # 1. Pull, then verdict.
     for lock in locks:
-        about = [one for one in statements if one.subject == lock]
+        about = [one for one in statements if one.subject in lock.pulled_as]
         pulled = min((one.signed_at for one in about if one.kind == "pull"), default=None)
         for one in about:
-            if pulled is not None and one.kind == "verdict":
-                _check_order(pulled, f"the pull statement of lock {lock}", one.signed_at, "its verdict", one.kind)
+            if pulled is not None and one.kind == "verdict" and one.subject == lock.digest:
+                what = f"the pull statement of lock {lock.digest}"
+                _check_order(pulled, what, one.signed_at, "its verdict", one.kind)
     # 2. The evidence, then AIRGAP.json, then its signatures.
     for made in (one for one in statements if one.subject != delivery):
         what = f"{article(made.kind)} statement in its evidence"

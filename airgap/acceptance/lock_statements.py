@@ -26,9 +26,9 @@ def check_lock(
     Raises `TrustError`.
     """
     beliefs.require_good(lock)
-    check_pull(lock, beliefs.about("pull", lock.digest))
+    check_pull(lock, beliefs.about_lock("pull", lock))
     verdicts = beliefs.about("verdict", lock.digest)
     check_verdict(lock, verdicts, roots, waivers, beliefs.require_approval)
     if created is not None:
-        check_findings(lock, waivers, beliefs.require_approval, created)
+        check_findings(lock, waivers, beliefs.require_approval, created, verdicts)
     return {one.subject: one for one in carried_reports(lock, verdicts, reports)}

@@ -15,7 +15,7 @@ from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.signatures.scanner_report import Report
 from airgap.statements.predicates import Pull
 from airgap.statements.statement import Statement
-from airgap.statements.verdict import WAIVED, CheckResult, Verdict, finding_objection, objection
+from airgap.statements.verdict import WAIVED, CheckResult, Verdict, allows, finding_objection, objection
 
 SCAN_AGAIN = "have the station scan the lock and cut the delivery again: airgap scan, then airgap bundle"
 
@@ -122,13 +122,20 @@ def _check_covered(checks: Sequence[CheckResult], of: str, found: Mapping[Digest
 
 
 def check_findings(
-    lock: Lock, files: Mapping[Digest, bytes], approved: Callable[[Digest], None], created: datetime
+    lock: Lock,
+    files: Mapping[Digest, bytes],
+    approved: Callable[[Digest], None],
+    created: datetime,
+    verdicts: Sequence[Statement] = (),
 ) -> None:
     """Checks that waivers in the evidence accept everything that a lock lacks of its request, verdict or not.
 
     `files` are waivers by their digest. One counts if it is approved (`approved` raises an error otherwise) and was
-    valid when the delivery was `created`. Raises `TrustError` (`finding-not-waived`).
+    valid when the delivery was `created`. What a promoted lock left out needs none if the newest of `verdicts` allows
+    that. Raises `TrustError` (`finding-not-waived`).
     """
+    newest = [one.body for one in verdicts if one.signed_at == verdicts[0].signed_at]
+    bodies = [one for one in newest if isinstance(one, Verdict)]
     counting, refused = list[Waiver](), list[str]()
     for digest, data in files.items() if lock.findings else ():
         try:
@@ -140,6 +147,8 @@ def check_findings(
         if not waiver.expired(created):
             counting.append(waiver)
     for finding in lock.findings:
+        if bodies and all(allows(one, finding) for one in bodies):
+            continue
         if not any(one.covers(CHECK, finding.digest) for one in counting):
             why = "".join(f"; {one}" for one in refused[:1])
             raise TrustError(

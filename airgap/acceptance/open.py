@@ -67,7 +67,7 @@ def _roots(index: Index, admitted: Admitted) -> list[tuple[Item, Descriptor]]:
     # The pull statement fixes the bytes of items without a root in their lock: Git bundles.
     pulled: dict[str, Digest] = {}
     for lock in admitted.locks:
-        statement = admitted.pull_of(lock.digest)
+        statement = admitted.pull_of(lock)
         entries = statement.items.items() if statement is not None else ()
         pulled |= {name: entry.root for name, entry in entries if entry.root is not None}
     found = {}
@@ -138,7 +138,8 @@ def accept(
     locks = [data for name, data in files.items() if name.startswith("locks/")]
     statements = {name: data for name, data in files.items() if name.startswith("statements/")}
     _check_list(index, statements)
-    acceptance.check_locks(index.contents.locks, locks)
+    full = [data for name, data in files.items() if name.startswith("full/")]
+    acceptance.check_locks(index.contents.locks, locks, full)
     acceptance.check_statements(
         statements,
         roots={root.item: root.digest for root in index.contents.roots},

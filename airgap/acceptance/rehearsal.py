@@ -77,7 +77,7 @@ def rehearse(one: Rehearsed, trust: Trust) -> list[str]:
                 raise error.with_hint(_NEXT.get(kind, error.hint)) from error
     # 2. The order.
     about = [verified.statement for verified in beliefs.counting]
-    check_times(one.created, _NOTHING, [lock.digest for lock in one.locks], about)
+    check_times(one.created, _NOTHING, one.locks, about)
     # 3. The locks.
     reports = {Digest.of(data): data for data in one.reports}
     for lock in one.locks:

@@ -31,6 +31,7 @@ from typing import TypeVar
 from airgap.acceptance.beliefs import Beliefs
 from airgap.acceptance.journey import check_due, check_new_times, check_place, check_stream, check_times
 from airgap.acceptance.lock_statements import check_lock
+from airgap.acceptance.promoted import check_promoted
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
@@ -69,10 +70,10 @@ class Admitted:
     rewrites: frozenset[str] = frozenset()
     """The repositories whose rewritten history a security-officer approved for this delivery."""
 
-    def pull_of(self, lock: Digest) -> Pull | None:
+    def pull_of(self, lock: Lock) -> Pull | None:
         """The exporter's statement about a lock, which fixes the roots of its Git items; `None` if there is none."""
         made = [verified.statement for verified in self.statements]
-        made = sorted((one for one in made if one.subject == lock), key=lambda one: one.signed_at)
+        made = sorted((one for one in made if one.subject in lock.pulled_as), key=lambda one: one.signed_at)
         return next((one.body for one in reversed(made) if isinstance(one.body, Pull)), None)
 
 
@@ -228,10 +229,13 @@ class Acceptance:
         if self._restore:
             check_place(journey, self._state, self._signed_at)
 
-    def check_locks(self, listed: Sequence[Digest], locks: Iterable[bytes]) -> tuple[Lock, ...]:
+    def check_locks(
+        self, listed: Sequence[Digest], locks: Iterable[bytes], full: Iterable[bytes] = ()
+    ) -> tuple[Lock, ...]:
         """Step 5. `listed` is AIRGAP.json's `contents.locks`, `locks` the bytes of those in the evidence, in any order.
 
-        Returns them in the order listed. Raises `TrustError`: `locks-mismatch`, `bad-lock`.
+        `full` are the bytes of the locks from which some were promoted. Returns the locks in the order listed. Raises
+        `TrustError`: `locks-mismatch`, `bad-lock`, the errors of `check_promoted`.
         """
         with self._step(_Step.LOCKS, _Step.STATEMENTS):
             found = {Digest.of(data): data for data in locks}
@@ -247,6 +251,7 @@ class Acceptance:
                 self._locks = tuple(Lock.decode(found[digest], f"lock {digest.short}") for digest in listed)
             except InputError as error:
                 raise TrustError(error.code, error.what, error.hint) from error
+            check_promoted(self._locks, full)
             self._beliefs.locks = self._locks
             return self._locks
 
@@ -275,7 +280,7 @@ class Acceptance:
                 beliefs.require(kind)
             if self._standing is Standing.NEW and self._journey is not None:
                 about = [one.statement for one in beliefs.counting]
-                check_times(self._journey.created, self._digest, [lock.digest for lock in self._locks], about)
+                check_times(self._journey.created, self._digest, self._locks, about)
             created = None if self._judges or self._journey is None else self._journey.created
             for lock in self._locks:
                 self._reports |= check_lock(lock, beliefs, roots, found, files, created)

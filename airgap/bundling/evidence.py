@@ -13,7 +13,7 @@ from airgap.base.inputs import read_input
 from airgap.base.json_fields import Fields
 from airgap.base.known_files import not_expected
 from airgap.base.strict_json import parse_json
-from airgap.bundling.gate import recorded
+from airgap.bundling.gate import full_lock, recorded
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE
@@ -29,6 +29,8 @@ SUFFIX = ".sigstore.json"
 RECORDED = ("pull", "verdict", "approval")
 """Kinds of statements that a station keeps next to its store, in their order in the evidence."""
 
+FULL = "full/"
+"""The folder of locks from which others were promoted, each named by its digest."""
 WAIVERS = "waivers/"
 """The folder of waivers in evidence.tar, each named by its digest."""
 ROOTS = "roots/"
@@ -144,16 +146,19 @@ def make_evidence(
     """Builds evidence.tar, and the list of its statements for the index.
 
     For each verdict it includes the waivers that the verdict names, with their approvals, because the reader judges
-    them again; its trust roots, so that the far side can add them; and the scanner reports that it names. `accepted`
-    are waivers of findings in locks without a verdict. Raises `InputError` (`evidence-too-large`).
+    them again; its trust roots, so that the far side can add them; and the scanner reports that it names. With a
+    promoted lock go its full lock and the pull statements about that. `accepted` are waivers of findings in locks
+    without a verdict. Raises `InputError` (`evidence-too-large`).
     """
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
+    for full in filter(None, (full_lock(lock, records) for lock in locks)):
+        files[f"{FULL}{full.digest.hex}.json"] = full.encode()
     statements: dict[Digest, str] = {}
     verdicts = [recorded(records, lock, Verdict) for lock in locks]
     given = {one.waiver.digest: one for one in accepted}
     waivers = list({used.digest: None for one in verdicts if one for used in one.waivers} | dict.fromkeys(given))
     for kind in RECORDED:
-        subjects = [lock.digest for lock in locks]
+        subjects = [one for lock in locks for one in (lock.pulled_as if kind == "pull" else (lock.digest,))]
         for subject in [*subjects, *waivers] if kind == "approval" else subjects:
             found = [records.statement(kind, subject)]
             if kind == "approval":

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, PolicyError, StoreError
+from airgap.base.errors import AirgapError, InputError, PolicyError, StoreError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import CHECK
+from airgap.content.promotion import difference
 from airgap.resources.waiver import Waiver
 from airgap.statements.predicates import Predicate, Pull
 from airgap.statements.statement import Statement
@@ -26,13 +27,31 @@ B = TypeVar("B", bound=Predicate)
 _AGAIN = {"pull": "run `airgap pull` again with --key", "verdict": "run `airgap scan` again"}
 
 
+def full_lock(lock: Lock, records: Records) -> Lock | None:
+    """The lock from which a lock was promoted, compared with it; `None` for one that was not promoted.
+
+    Raises `InputError` (`full-lock-missing`, `promotion-mismatch`), `StoreError`.
+    """
+    if lock.promoted_from is None:
+        return None
+    full = records.lock(lock.promoted_from)
+    again = "promote the full lock again: `airgap scan LOCK --promote FILE`"
+    if full is None:
+        what = f"lock {lock.name!r} was promoted from {lock.promoted_from}, which the store's records do not contain"
+        raise InputError("full-lock-missing", what, again)
+    if wrong := difference(lock, full):
+        raise InputError("promotion-mismatch", f"lock {lock.name!r}: {wrong}", again)
+    return full
+
+
 def check_pulled(locks: Sequence[Lock], roots: Mapping[str, Digest], records: Records) -> None:
     """Checks that the newest pull statements in the store say that every root in the store was fetched and passed.
 
     `roots` are the roots in the store, by item name. A lock without a statement passes: only the Trust resource knows
-    whether it must have one. Raises `PolicyError` (`pull-incomplete`), `StoreError`.
+    whether it must have one. Raises `PolicyError` (`pull-incomplete`), `StoreError`, and as `full_lock`.
     """
     for lock in locks:
+        full_lock(lock, records)
         body = recorded(records, lock, Pull)
         if body is None:
             continue
@@ -160,15 +179,20 @@ def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:
 
 
 def _recorded(records: Records, lock: Lock, kind: type[Predicate]) -> Statement | None:
-    data = records.statement(kind.kind, lock.digest)
-    if data is None:
-        return None
-    where = f"the {kind.kind} statement in the store, {kind.kind}-{lock.digest.hex}.sigstore.json"
+    for subject in lock.pulled_as if kind is Pull else (lock.digest,):
+        data = records.statement(kind.kind, subject)
+        if data is not None:
+            return _read(data, subject, kind)
+    return None
+
+
+def _read(data: bytes, subject: Digest, kind: type[Predicate]) -> Statement:
+    where = f"the {kind.kind} statement in the store, {kind.kind}-{subject.hex}.sigstore.json"
     try:
         found = unverified(data, where)
     except AirgapError as error:
         raise StoreError("bad-statement", f"{where}: {error.what}", _AGAIN[kind.kind]) from error
-    if not isinstance(found.body, kind) or found.subject != lock.digest:
+    if not isinstance(found.body, kind) or found.subject != subject:
         what = f"a {found.kind} statement about {found.subject}"
         raise StoreError("bad-statement", f"{where}: {what}", _AGAIN[kind.kind])
     return found

@@ -21,7 +21,7 @@ from airgap.content import known_kinds
 from airgap.content.bound import check_locked
 from airgap.content.graph import MAX_MEDIA_TYPE, Descriptor
 from airgap.content.item import PHASES, Attached, Item, LockedFile
-from airgap.content.lock_finding import CODE, MAX_DETAIL, MAX_FINDINGS, MAX_FOUND_ITEM, LockFinding
+from airgap.content.lock_finding import CODE, MAX_DETAIL, MAX_FINDINGS, MAX_FOUND_ITEM, QUARANTINED, LockFinding
 from airgap.content.reference import check_tag
 
 API_VERSION = "airgap.openova.io/v1alpha1"
@@ -47,10 +47,19 @@ class Lock:
     name: str
     items: tuple[Item, ...]
     findings: tuple[LockFinding, ...] = ()
-    """What the request asks for and the lock lacks, sorted. A waiver has to accept each of them."""
+    """What the request asks for and the lock lacks, sorted. A waiver has to accept each of them, or the policy allows
+    what is in quarantine."""
+    promoted_from: Digest | None = None
+    """The full lock, of which this one has what passed (`content/promotion.py`); `None` for a lock of `airgap lock`."""
 
     @classmethod
-    def of(cls, name: str, items: Iterable[Item], findings: Iterable[LockFinding] = ()) -> Lock:
+    def of(
+        cls,
+        name: str,
+        items: Iterable[Item],
+        findings: Iterable[LockFinding] = (),
+        promoted_from: Digest | None = None,
+    ) -> Lock:
         """Sorts `items` and `findings`, and adds what kinds find in the items.
 
         Raises `InputError` (`duplicate-name`) if two items have the same name, (`too-many-findings`). Names are unique
@@ -71,7 +80,7 @@ class Lock:
         if len(every) > MAX_FINDINGS:
             what = f"lock {name!r}: {len(every)} findings, at most {MAX_FINDINGS}"
             raise InputError("too-many-findings", what, "correct the request, or leave out what cannot be locked")
-        return cls(name, tuple(ordered), every)
+        return cls(name, tuple(ordered), every, promoted_from)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
@@ -82,7 +91,18 @@ class Lock:
             "metadata": {"name": self.name},
             "items": items,
             **({"findings": [one.as_dict() for one in self.findings]} if self.findings else {}),
+            **({} if self.promoted_from is None else {"promotedFrom": str(self.promoted_from)}),
         }
+
+    @property
+    def pulled_as(self) -> tuple[Digest, ...]:
+        """The locks whose pull statements speak of these items: this one, and the full lock."""
+        return (self.digest,) if self.promoted_from is None else (self.digest, self.promoted_from)
+
+    @property
+    def quarantined(self) -> tuple[LockFinding, ...]:
+        """What did not pass, and was left out when the lock was promoted."""
+        return tuple(one for one in self.findings if one.quarantined)
 
     def encode(self) -> bytes:
         """The signed bytes: canonical JSON and one newline, so that text tools show it completely."""
@@ -143,16 +163,20 @@ def _kind_findings(item: Item) -> Iterable[LockFinding]:
     return () if kind is None else kind.findings(item)
 
 
-def _document(document: Any, where: str) -> tuple[str, list[Item], list[LockFinding]]:
+def _document(document: Any, where: str) -> tuple[str, list[Item], list[LockFinding], Digest | None]:
     if not isinstance(document, dict) or document.get("kind") != "Lock":
         raise ValueError("its kind is not Lock")
-    top = _fields(document, {"apiVersion", "kind", "metadata", "items"}, {"findings"}, where)
+    top = _fields(document, {"apiVersion", "kind", "metadata", "items"}, {"findings", "promotedFrom"}, where)
     version = top.text("apiVersion", MAX_NAME)
     if version != API_VERSION:
         raise InputError("bad-lock", f"{where}: got {version:.80} Lock, expected {API_VERSION} Lock", _NEWER)
     name = _fields(top.values["metadata"], {"name"}, frozenset(), f"{where}: metadata").text("name", MAX_NAME)
     items = [_item(value, where) for value in top.items("items")]
-    return name, items, _findings(top, items, where) if top.has("findings") else []
+    findings = _findings(top, items, where) if top.has("findings") else []
+    promoted = top.digest("promotedFrom") if top.has("promotedFrom") else None
+    if (promoted is not None) != any(one.quarantined for one in findings):
+        raise _bad(f"{where}: promotedFrom: expected exactly where findings say {QUARANTINED}")
+    return name, items, findings, promoted
 
 
 def _findings(top: Fields, items: Sequence[Item], where: str) -> list[LockFinding]:

@@ -18,6 +18,8 @@ from airgap.base.text import one_line
 
 CHECK = "finding"
 """The name of the check, in waivers and verdicts. Its subject is the digest of the finding."""
+QUARANTINED = "quarantined"
+"""The code of an item that did not pass, and was left out of a promoted lock."""
 MAX_FINDINGS = 10_000
 """Findings of a lock: more than the items of a large one."""
 MAX_DETAIL = 2048
@@ -45,6 +47,11 @@ class LockFinding:
         name = one_line(item)[:MAX_FOUND_ITEM] if plain_complaint(item, MAX_FOUND_ITEM) else item
         return cls(name, code, short)
 
+    @property
+    def quarantined(self) -> bool:
+        """True for an item that did not pass, and was left out when the lock was promoted."""
+        return self.code == QUARANTINED
+
     def as_dict(self) -> dict[str, str]:
         """The JSON object."""
         return {"item": self.item, "code": self.code, "detail": self.detail}
@@ -59,8 +66,12 @@ def finding_lines(findings: Sequence[LockFinding]) -> list[str]:
     """The findings for people: a heading with their number, and two lines each."""
     if not findings:
         return []
-    many = count(len(findings), "finding")
+    many, held = count(len(findings), "finding"), sum(one.quarantined for one in findings)
     lines = [f"{many}: the lock lacks this of its request, and only an approved waiver lets it pass"]
+    if held == len(findings):
+        lines = [f"{many}: left out, in quarantine at the scan station; its policy and verdict have to allow that"]
+    elif held:
+        lines.append(f"  of these, the scan station's policy and verdict may allow what is in quarantine: {held}")
     for one in findings:
         lines += [f"  {one.item}: {one.detail} [{one.code}]", f"    {one.digest}"]
     return lines

@@ -15,18 +15,20 @@ from pathlib import Path
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.base.progress import Progress
+from airgap.base.results import ResultFile
 from airgap.bundling.bundle import select
 from airgap.bundling.evidence import Approved
 from airgap.bundling.gate import check_pulled
 from airgap.content.lock import Lock
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
+from airgap.jobs.promote import Promotion, promote_judged
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
-from airgap.judgement.checks.base import Answer
+from airgap.judgement.checks.base import Answer, Outcome
 from airgap.judgement.items import judge_locks, open_policy
 from airgap.judgement.judge import Judgement
-from airgap.judgement.lock_findings import judge_findings
+from airgap.judgement.lock_findings import PARTIAL, judge_findings
 from airgap.judgement.report_folder import check_subjects, read_reports, subjects
 from airgap.judgement.waivers import read_waivers
 from airgap.resources.load import load_trust
@@ -64,6 +66,8 @@ class ScanOptions:
     reports: Path | None = None
     """A folder of vulnerability reports to include."""
     jobs: int = DEFAULT_JOBS
+    promote: Path | None = None
+    """Where to write a lock of what passed, signed for as well. It needs exactly one lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,13 @@ class ScanOutcome:
     locks: tuple[Scanned, ...]
     unused: tuple[Waiver, ...] = ()
     """Waivers that were passed, and that no check needed."""
+    promoted: Promotion | None = None
+    """What passed, if that was asked for."""
+
+    @property
+    def goes_on(self) -> bool:
+        """True if everything passed, or a lock of what passed was promoted."""
+        return not self.failed or (self.promoted is not None and not self.promoted.refused)
 
     @property
     def failed(self) -> int:
@@ -115,7 +126,7 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     """Judges locks that were pulled, and signs a verdict for each.
 
     1. Read the locks, the policy with its trust roots, the Trust resource, the waivers and the reports. 2. Open the
-    key, unless nothing is signed. 3. Judge and sign (`scan_locks`).
+    key, unless nothing is signed. 3. Judge and sign (`scan_locks`). 4. Sign for a lock of what passed, and write it.
 
     A rejection is a result. Raises `InputError`, and what `scan_locks` raises.
     """
@@ -127,6 +138,7 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
         waivers = read_waivers(options.waivers, options.approvals, trust, now())
     reports = read_reports(options.reports) if options.reports is not None else ()
     layout, records = Layout(options.store), store_records(options.store)
+    out = _promoted_file(options, locks)
     # 2.
     signatory = None
     if not options.dry_run:
@@ -135,7 +147,42 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports))
     found = tuple(scan_locks(order, layout, records, signatory, surroundings.progress()))
     used = {waiver.digest for one in found for waiver in one.verdict.waivers}
-    return ScanOutcome(policy, found, tuple(one.waiver for one in waivers if one.waiver.digest not in used))
+    unused = tuple(one.waiver for one in waivers if one.waiver.digest not in used)
+    # 4.
+    if out is None:
+        return ScanOutcome(policy, found, unused)
+    only = found[0]
+    promoted = promote_judged(only.lock, only.judgements, policy, [one.waiver for one in waivers], order.now)
+    if signatory is not None and not promoted.refused:
+        _promote(only, promoted, order, records, signatory)
+        out.write(promoted.lock.encode())
+    return ScanOutcome(policy, found, unused, promoted)
+
+
+def _promoted_file(options: ScanOptions, locks: Sequence[Lock]) -> ResultFile | None:
+    if options.promote is None:
+        return None
+    if len({lock.digest for lock in locks}) > 1:
+        raise InputError("usage", "scan: --promote takes one lock", "scan one lock after the other")
+    out = ResultFile(options.promote, "--promote", "a lock")
+    out.check()
+    if any(options.promote.resolve() == path.resolve() for path in options.locks):
+        what = f"--promote {options.promote}: this is the lock that is scanned"
+        raise InputError("bad-path", what, "name another file: the full lock is needed for the next scan")
+    return out
+
+
+def _promote(one: Scanned, promoted: Promotion, order: ScanOrder, records: Records, station: Signatory) -> None:
+    """Signs for a promoted lock. Its full lock is kept first: without it, nobody takes the promoted one."""
+    if promoted.lock == one.lock:
+        return
+    if one.lock.promoted_from is None:
+        records.save_lock(one.lock)
+    roots = {name: item.root for name, item in one.verdict.items.items()}
+    named = {report.digest for report in one.verdict.reports}
+    reports = [report for report in order.reports if report.digest in named]
+    verdict = _verdict(promoted.lock, promoted.judgements, promoted.answers, roots, order, reports)
+    _sign(Scanned(promoted.lock, promoted.lock.digest, promoted.judgements, verdict), order, records, station)
 
 
 def _trust(options: ScanOptions) -> Trust | None:
@@ -185,7 +232,8 @@ def scan_locks(
     for (digest, lock), mine in zip(named.items(), roots, strict=True):
         judgements = tuple(islice(judged, len(lock.items)))
         reports = [one for one in order.reports if one.subject in about[digest]]
-        lacking = judge_findings(lock.findings, waivers, order.now)
+        partial = order.policy.findings is not None and order.policy.findings.partial
+        lacking = judge_findings(lock.findings, waivers, order.now, partial=partial)
         verdict = _verdict(lock, judgements, lacking, mine, order, reports)
         found.append(Scanned(lock, digest, judgements, verdict, findings=lacking))
     # 3.
@@ -211,7 +259,7 @@ def _verdict(
         waivers=tuple(UsedWaiver(digest, used[digest].replace(microsecond=0)) for digest in sorted(used)),
         items={one.item: _item(one, roots[one.item]) for one in judged},
         reports=tuple(Reported(one.subject, one.digest) for one in sorted(reports, key=lambda one: one.subject)),
-        findings=tuple(_checked(one, "") for one in lacking),
+        findings=tuple(_checked(one, PARTIAL if one.outcome is Outcome.PASSED else "") for one in lacking),
         scanners=order.run.scanners if order.run is not None and policy.findings is not None else (),
         scans=_scans(lock, order.run) if order.run is not None and policy.findings is not None else (),
         gate=None if policy.findings is None else Gate.of(policy.findings),

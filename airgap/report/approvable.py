@@ -9,6 +9,7 @@ from airgap.base.amounts import count
 from airgap.base.errors import AirgapError
 from airgap.base.times import utc_text
 from airgap.content.lock import Lock
+from airgap.content.lock_finding import finding_lines
 from airgap.jobs.approvables import Seen, UnpackedDelivery
 from airgap.kinds.table import kind_of
 from airgap.report.judged import judged, waived_finding, waiver_dict
@@ -52,7 +53,8 @@ def _content(seen: Seen) -> tuple[dict[str, Any], Iterable[str]]:
         judgement, said = _judged(thing)
         return {**_delivery(thing), "judged": judgement}, _delivery_lines(seen, thing, said)
     if isinstance(thing, Lock):
-        return thing.as_dict(), [f"  lock {thing.name!r}, items: {len(thing.items)}", *_lock_lines(thing)]
+        head = f"  lock {thing.name!r}, items: {len(thing.items)}"
+        return thing.as_dict(), [head, *(f"  {line}" for line in finding_lines(thing.findings)), *_lock_lines(thing)]
     if isinstance(thing, TrustRoot):
         document, lines = described_root(thing)
         return document, [f"  {line}" for line in lines]

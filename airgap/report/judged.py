@@ -21,7 +21,7 @@ from airgap.resources.waiver import WaivedFinding, Waiver
 from airgap.statements.approval import Approval
 from airgap.statements.statement import Statement
 from airgap.statements.trust import unverified
-from airgap.statements.verdict import Verdict
+from airgap.statements.verdict import Verdict, allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,10 @@ class Judged:
     """What the locks lack of their requests."""
 
     def unwaived(self, created: datetime) -> list[LockFinding]:
-        """The findings that no waiver accepts which was valid at `created`: a Sovereign refuses the delivery."""
+        """The findings that no waiver accepts which was valid at `created`, and no verdict: they refuse it."""
         valid = [one for one in self.waivers if not one.expired(created)]
-        return [one for one in self.findings if not any(waiver.covers(CHECK, one.digest) for waiver in valid)]
+        open_ones = [one for one in self.findings if not any(waiver.covers(CHECK, one.digest) for waiver in valid)]
+        return [one for one in open_ones if not any(allows(verdict, one) for _, verdict in self.verdicts)]
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""

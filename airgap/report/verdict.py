@@ -51,10 +51,14 @@ def refused_lines(verdict: Verdict) -> list[str]:
 def finding_answers(verdict: Verdict) -> list[str]:
     """What the verdict says of the findings of its lock: waived by whom, or not."""
     lines = [f"findings of the lock: {len(verdict.findings)}"] if verdict.findings else []
-    for one in verdict.findings:
-        by = f"waived by {one.by.approver}" if one.outcome == WAIVED and one.by else "not waived"
-        lines.append(f"  {one.subject}: {by}: {one.reason}")
-    return lines
+    return [*lines, *(f"  {one.subject}: {_accepted(one)}" for one in verdict.findings)]
+
+
+def _accepted(one: CheckResult) -> str:
+    if one.outcome == YES:
+        return f"left out, as the policy allows ({one.rule})"
+    by = f"waived by {one.by.approver}" if one.outcome == WAIVED and one.by else "not waived"
+    return f"{by}: {one.reason}"
 
 
 def _way(item: JudgedItem) -> str:

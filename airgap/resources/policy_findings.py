@@ -13,6 +13,7 @@ from airgap.resources.parts import DURATION
 from airgap.resources.patterns import name_covers
 from airgap.resources.policy_names import name_complaint
 from airgap.resources.policy_rules import KindName, rule_label, rule_names
+from airgap.resources.policy_vex import VexSigner
 from airgap.resources.problems import quoted
 from airgap.resources.shapes import Choice, Flag, ListOf, MapOf, Place, Text
 
@@ -145,6 +146,18 @@ class Findings:
         MapOf(Text("the name of a database", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$"), DURATION, "a map from databases"),
         "The same for single databases, by their names in the verdict. Default: `trivy-checks: 180d`.",
         default={},
+    )
+    partial: bool = spec(
+        Flag(),
+        "true: what passed may go on without what did not: `airgap scan --promote` writes a lock of it, which names "
+        "what stays in quarantine, and needs no waiver for that. Approvers and the Sovereign see what was left out.",
+        default=False,
+    )
+    vex: tuple[VexSigner, ...] = spec(
+        ListOf(VexSigner, "a list of signers of OpenVEX documents"),
+        "Whose OpenVEX documents (specification 0.2.0) may say `not_affected` of a vulnerability: those that are "
+        "attached to images as attestations, and files passed with `--vex`. Default: nobody's.",
+        default=(),
     )
     required: Mapping[str, tuple[str, ...]] = spec(
         MapOf(KindName(), ListOf(_FINDING, "a list of kinds of finding", unique=True), "a map from kinds"),

@@ -140,10 +140,13 @@ class Gate:
     """For single databases, by name."""
     required: Mapping[str, frozenset[FindingKind]] = field(default_factory=dict, hash=False)
     """By kind of content: what must have been looked for in each of its subjects."""
+    partial: bool = False
+    """True: what passed may go on without what did not (`airgap scan --promote`)."""
 
     FIELDS: ClassVar[frozenset[str]] = frozenset(
         {"rules", "severityFrom", "notRun", "databaseMaxAge", "databaseMaxAges", "required"}
     )
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"partial"})
 
     @classmethod
     def of(cls, findings: Findings) -> Gate:
@@ -156,6 +159,7 @@ class Gate:
             database_max_age=findings.database_max_age,
             database_max_ages=findings.max_ages,
             required=required,
+            partial=findings.partial,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -167,6 +171,7 @@ class Gate:
             "databaseMaxAge": int(self.database_max_age.total_seconds()),
             "databaseMaxAges": {name: int(age.total_seconds()) for name, age in sorted(self.database_max_ages.items())},
             "required": {kind: sorted(map(str, found)) for kind, found in sorted(self.required.items())},
+            **({"partial": True} if self.partial else {}),
         }
 
     @classmethod
@@ -180,6 +185,7 @@ class Gate:
             database_max_age=_age(fields, "databaseMaxAge"),
             database_max_ages={name: _age(ages, name) for name in sorted(ages.values)},
             required={name: read_kinds(required, name) for name in sorted(required.values)},
+            partial=fields.flag("partial") if fields.has("partial") else False,
         )
 
     def severity_of(self, finding: ScanFinding) -> Severity:

@@ -16,7 +16,7 @@ from airgap.base.json_fields import Fields
 from airgap.base.times import utc_text
 from airgap.content.item import Item
 from airgap.content.lock import Lock
-from airgap.content.lock_finding import CHECK
+from airgap.content.lock_finding import CHECK, LockFinding
 from airgap.content.scan_result import ScannerIdentity
 from airgap.statements.gate import Gate
 from airgap.statements.predicates import OUTCOMES
@@ -244,7 +244,8 @@ class Verdict:
     reports: tuple[Reported, ...] = ()
     """At most one for each subject, sorted by subject."""
     findings: tuple[CheckResult, ...] = ()
-    """One answer for each finding of the lock, whose digest is the subject; only a waiver lets it pass."""
+    """One answer for each finding of the lock, whose digest is the subject. Only a waiver lets it pass; an item in
+    quarantine also passes if the gate allows partial deliveries."""
     scanners: tuple[ScannerIdentity, ...] = ()
     """Those that were asked, sorted by name."""
     scans: tuple[Scan, ...] = ()
@@ -256,9 +257,9 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """`pass` if every item may go on, and every finding of the lock is waived."""
+        """`pass` if every item may go on, and every finding of the lock is waived, or in quarantine with permission."""
         good = self.items and not any(one.why_not() for one in self.items.values())
-        return YES if good and all(one.outcome == WAIVED for one in self.findings) else "fail"
+        return YES if good and all(one.outcome in (YES, WAIVED) for one in self.findings) else "fail"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -289,8 +290,10 @@ class Verdict:
             scanners=scanners,
             scans=read_scans(fields, scanners),
             vex=_vex(fields) if fields.has("vex") else (),
-            gate=Gate.read(fields.inner("gate", Gate.FIELDS)) if fields.has("gate") else None,
+            gate=Gate.read(fields.inner("gate", Gate.FIELDS, Gate.MAYBE)) if fields.has("gate") else None,
         )
+        if any(one.outcome == YES for one in made.findings) and (made.gate is None or not made.gate.partial):
+            raise fields.refuse(f"{fields.at('findings')}: one passed, but the gate allows no partial deliveries")
         used = {one.waiver for item in made.items.values() for one in item.checks if one.waiver}
         used |= {one.waiver for one in made.findings if one.waiver}
         listed = [waiver.digest for waiver in made.waivers]
@@ -321,8 +324,8 @@ def _vex(fields: Fields) -> tuple[CountedVex, ...]:
 
 def _findings(fields: Fields) -> tuple[CheckResult, ...]:
     found = tuple(CheckResult.read(one) for one in fields.each("findings", CheckResult.FIELDS))
-    if not found or any(one.check != CHECK or one.subject is None or one.outcome == YES for one in found):
-        raise fields.refuse(f"{fields.at('findings')}: expected checks {CHECK!r}, each of a digest and none passed")
+    if not found or any(one.check != CHECK or one.subject is None for one in found):
+        raise fields.refuse(f"{fields.at('findings')}: expected checks {CHECK!r}, each of a digest")
     return found
 
 
@@ -350,13 +353,26 @@ def objection(verdict: Verdict, item: Item, root: Digest | None) -> Objection | 
 
 
 def finding_objection(verdict: Verdict, lock: Lock) -> Objection | None:
-    """The objection to what a lock lacks of its request; `None` if each of its findings is waived."""
+    """The objection to what a lock lacks of its request; `None` if each of its findings is waived.
+
+    What was left out of a promoted lock may also be in quarantine with the policy's permission (`allows`).
+    """
     judged = {one.subject: one for one in verdict.findings}
     for finding in lock.findings:
         found = judged.get(finding.digest)
         what = f"finding {finding.digest} ({finding.item}: {finding.code})"
         if found is None:
             return Objection("verdict-mismatch", f"the verdict does not cover {what}")
-        if found.outcome != WAIVED:
+        if found.outcome != WAIVED and not allows(verdict, finding):
             return Objection("verdict-failed", f"the verdict says {found.outcome} of {what}")
     return None
+
+
+def allows(verdict: Verdict, finding: LockFinding) -> bool:
+    """True if a verdict lets a lock go on without an item that is in quarantine: its policy allows partial deliveries.
+
+    This holds for no other finding: of these, somebody has to say that they do not matter.
+    """
+    partial = verdict.gate is not None and verdict.gate.partial
+    passed = any(one.outcome == YES and one.subject == finding.digest for one in verdict.findings)
+    return finding.quarantined and partial and passed

@@ -2,8 +2,9 @@
 
 A lock of a delivery continues the earlier locks of the same *series*: those of the same stream, with the same name but
 for a date at its end. The newest delivery of a series says what belongs inside; what only earlier ones brought is
-removed. A delivery that was rolled back says nothing until all of it is imported again. Receipts of earlier versions
-name no locks: any later delivery of their stream continues them.
+removed, unless that delivery says that it lacks it (`Receipt.findings`): it is still wanted, and was in quarantine or
+gone upstream. A delivery that was rolled back says nothing until all of it is imported again. Receipts of earlier
+versions name no locks: any later delivery of their stream continues them.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class Brought:
     """The series of its locks. Empty if no receipt of the delivery names locks."""
     of_items: Mapping[str, frozenset[str]]
     """By item: the series of its locks; empty if there is only one series, which then is that of all items."""
+    lacks: frozenset[str] = frozenset()
+    """The items that its locks name and do not have."""
 
     def __str__(self) -> str:
         return f"delivery {self.sequence} of stream {self.stream!r}"
@@ -181,7 +184,9 @@ class Past:
         number = self._numbers.setdefault(subject, len(self.deliveries))
         lines = (line for part in receipt.destinations for line in part.items)
         whole = signed_at if all(line.outcome in receipts.PUT for line in lines) else NEVER
-        made = Brought(subject, receipt.stream, receipt.sequence, signed_at, signed_at, whole, every, of_items)
+        there = {item for lock in receipt.locks for item in lock.items}
+        lacks = frozenset(one.item for one in receipt.findings) - there
+        made = Brought(subject, receipt.stream, receipt.sequence, signed_at, signed_at, whole, every, of_items, lacks)
         if number == len(self.deliveries):
             self.deliveries.append(made)
             return number
@@ -246,8 +251,16 @@ class Past:
         return key in self._named.get(url, ())
 
     def is_current(self, entry: Entry) -> bool:
-        """True if the newest delivery of a series lists it, in whatever way it ended there."""
-        return any(self._newest.get(series, [-1])[-1] == entry.delivery for series in self._series(entry))
+        """True if the newest delivery of a series lists it, in whatever way it ended there.
+
+        A delivery that lacks an item says nothing about it: the one before it counts.
+        """
+        return any(self._counting(series, entry.item) == entry.delivery for series in self._series(entry))
+
+    def _counting(self, series: Series, item: str) -> int:
+        """The newest delivery of a series that does not lack the item; -1 if there is none."""
+        numbers = self._newest.get(series, ())
+        return next((one for one in reversed(numbers) if item not in self.deliveries[one].lacks), -1)
 
     def untold(self, after: Entry | None = None, since: datetime | None = None) -> str:
         """The newest delivery that was accepted and of which no receipt counts here, in words; `""` for none.
@@ -288,9 +301,10 @@ class Past:
         found: list[Brought] = []
         for series in self._series(entry):
             numbers = self._newest[series]
-            found += [self.deliveries[number] for number in numbers[numbers.index(entry.delivery) + 1 :][:1]]
-        later = max(found, key=lambda one: one.at, default=None)
-        return None if later is None else (f"{later} no longer has it", later.at)
+            later = [self.deliveries[number] for number in numbers[numbers.index(entry.delivery) + 1 :]]
+            found += [one for one in later if entry.item not in one.lacks][:1]
+        last = max(found, key=lambda one: one.at, default=None)
+        return None if last is None else (f"{last} no longer has it", last.at)
 
     def signatures(self, place: Place, items: Collection[str]) -> Iterator[Change]:
         """The signatures of this Sovereign about these items that belong to a destination."""

@@ -2,9 +2,9 @@
 
 In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the station's own statements about locks,
 deliveries and waivers, see `keep`), `airgap/received/` (statements that were included in deliveries), `airgap/locks/`
-(locks from deliveries), `airgap/waivers/`, `airgap/roots/` and `airgap/reports/` (those that verdicts name),
-`airgap/database-info/` (what scanner databases say of themselves), `airgap/streams/` (sequence counters),
-`airgap/trust/` (Trust resources of receiving sides, which people put there),
+(locks from deliveries, and those from which others were promoted), `airgap/waivers/`, `airgap/roots/` and
+`airgap/reports/` (those that verdicts name), `airgap/database-info/` (what scanner databases say of themselves),
+`airgap/streams/` (sequence counters), `airgap/trust/` (Trust resources of receiving sides, which people put there),
 `airgap/work/` (temporary and resumable work of kinds).
 """
 
@@ -26,7 +26,7 @@ from airgap.base.inputs import read_plain
 from airgap.base.json_fields import MAX_NUMBER
 from airgap.base.strict_json import decode_json
 from airgap.content.item import Item
-from airgap.content.lock import Lock
+from airgap.content.lock import MAX_LOCK, Lock
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 
 if TYPE_CHECKING:
@@ -126,11 +126,22 @@ class Records:
             return [_read(path) for path in found]
 
     def save_lock(self, lock: Lock) -> Path:
-        """Stores a lock from a delivery, under its name and the beginning of its digest."""
+        """Stores a lock from a delivery, or one that was promoted, under its name and the beginning of its digest."""
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", lock.name)[:100].lstrip(".") or "lock"
         path = self._made("locks") / f"{plain}-{lock.digest.hex[:12]}.json"
         self._write(path, lock.encode())
         return path
+
+    def lock(self, digest: Digest) -> Lock | None:
+        """A lock from a delivery, or one from which another was promoted; `None` if it is missing or changed."""
+        folder = self.folder / "locks"
+        with disk_errors(folder):
+            found = sorted(folder.glob(f"*-{digest.hex[:12]}.json"))
+            for path in found:
+                data = read_plain(path, MAX_LOCK) or b""
+                if Digest.of(data) == digest:
+                    return Lock.decode(data, str(path))
+        return None
 
     def has(self, kind: str) -> bool:
         """True if this station made a statement of this kind, whatever its subject."""

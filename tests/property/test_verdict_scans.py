@@ -116,7 +116,7 @@ VERDICT = Verdict(
         lambda p: p["scans"][0].pop("result"),
         lambda p: p["vex"].append(p["vex"][0]),
         lambda p: p["vex"].clear(),
-        lambda p: p["gate"].update(partial=True),
+        lambda p: p["gate"].update(lenient=True),
         lambda p: p["gate"].update(notRun="ignore"),
         lambda p: p["gate"].update(databaseMaxAge=2**53 - 1),
         lambda p: p["gate"].update(required={"image": ["viruses"]}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from airgap.base.digest import Digest
 from airgap.content.forms import Change, ChangeOutcome
+from airgap.content.lock_finding import LockFinding
 from airgap.jobs.prune import why_kept
 from airgap.statements.predicates import CarriedLock, Placed, Receipt
 from airgap.statements.prune_plan import REMOVED, PruneLine
@@ -88,6 +90,22 @@ def test_an_item_of_two_locks_stays_as_long_as_one_of_them_has_it() -> None:
     both = receipt(1, {"platform": "ab", "models": "bc"})
     assert removed(past(both, receipt(2, {"platform": "a"}))) == set()
     assert removed(past(both, receipt(2, {"platform": "a"}), receipt(3, {"models": "c"}))) == {"b"}
+
+
+def test_what_a_lock_names_and_lacks_is_not_removed() -> None:
+    """It is in quarantine, or gone upstream: people still ask for it."""
+    lacking = replace(receipt(2, {"platform-2026-02": "ab"}), findings=(LockFinding("c", "quarantined", "CVE-1"),))
+    full = receipt(1, {"platform-2026-01": "abcd"})
+    made = past(full, lacking)
+    assert removed(made) == {"d"}
+    # Then it comes, with other content; or people no longer ask for it.
+    later = past(full, lacking, receipt(3, {"platform-2026-03": "abc"}, content="!"))
+    assert later.current(PLACE, ("hub/c", "1")) is not None
+    assert later.current(PLACE, ("hub/c", digest("c"))) is None
+    gone = past(full, lacking, receipt(3, {"platform-2026-03": "ab"}))
+    assert removed(gone) == {"c", "d"}
+    [entry] = gone.entries(PLACE, ("hub/c", "1"))
+    assert gone.left(entry) == ("delivery 3 of stream 'main' no longer has it", DAY + timedelta(days=2))
 
 
 def test_a_rollback_lets_the_earlier_delivery_count_again() -> None:

@@ -27,6 +27,7 @@ HANDED_ON = {
     "acceptance/locks.py: code",
     "acceptance/locks.py: found.code",
     "acceptance/locks.py: lacking.code",
+    "acceptance/promoted.py: error.code",
     "acceptance/steps.py: error.code",
     "signatures/formats/strict.py: reason",
 }

@@ -30,7 +30,7 @@ def written() -> set[str]:
     named = {one.name for one in fields(Item)} - {"more"}
     named |= {f"attached[].{key}" for key in attached.as_dict()}
     named |= {f"files[].{key}" for key in LockedFile("a", DIGEST, 1).as_dict()}
-    named |= {"findings", "leftOut", "lostLFS", "database"}
+    named |= {"findings", "leftOut", "lostLFS", "database", "promotedFrom"}
     return named | {f"findings[].{key}" for key in LockFinding("a", "b", "c").as_dict()}
 
 

@@ -52,8 +52,8 @@ def test_a_good_delivery_goes_in_and_is_written_down(tmp_path: Path) -> None:
         ("exporter", "pull"),
     ]
     assert admitted.notes == ()
-    assert admitted.pull_of(world.lock.digest) == pull_of(world.lock)
-    assert admitted.pull_of(OTHER.digest) is None
+    assert admitted.pull_of(world.lock) == pull_of(world.lock)
+    assert admitted.pull_of(OTHER) is None
     state = file.record(admitted.record)
     assert state.last("main") == admitted.record
     assert admitted.record.digest == world.digest
@@ -373,7 +373,7 @@ def test_the_newest_pull_statement_counts() -> None:
                 world.accept()
             assert caught.value.code == code
         else:
-            assert world.accept().pull_of(world.lock.digest) == pull_of(world.lock)
+            assert world.accept().pull_of(world.lock) == pull_of(world.lock)
 
 
 def test_a_baseline_that_was_accepted_is_known() -> None:

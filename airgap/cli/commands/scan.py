@@ -14,6 +14,7 @@ from airgap.cli.flags import add_approval, add_jobs, add_key, add_store, add_tru
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
+    from airgap.jobs.promote import Promotion
     from airgap.jobs.scan import Scanned, ScanOptions, ScanOutcome
 
 
@@ -29,6 +30,7 @@ airgap scan platform.lock.json --store /srv/store --policy policy.yaml --key sta
 airgap scan platform.lock.json --store /srv/store --policy policy.yaml --dry-run          judge only, sign nothing
 airgap scan platform.lock.json --policy policy.yaml --key station.key --waiver alpine.yaml --trust trust.yaml
 airgap scan platform.lock.json --policy policy.yaml --key station.key --reports trivy/    include a scanner's reports
+airgap scan full.lock.json --policy policy.yaml --key station.key --promote good.lock.json    what passed goes on
 a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses that lock""",
     )
     parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks whose content was pulled")
@@ -52,6 +54,13 @@ a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses
         help="folder with vulnerability reports, sha256-<hex>.json each, as `trivy image --format cosign-vuln` writes "
         "them; they are included, and attested inside, but not judged",
     )
+    parser.add_argument(
+        "--promote",
+        type=Path,
+        metavar="FILE",
+        help="write a lock of what passed, and sign a verdict on it; what did not pass stays in quarantine, and the "
+        "lock names it. The policy has to allow it (findings.partial). Takes one LOCK",
+    )
     parser.add_argument("--dry-run", action="store_true", help="judge, but sign nothing")
     add_trust(parser, required=False)
     add_key(parser, what="the verdicts")
@@ -73,10 +82,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         approvals=tuple(arguments.approval),
         reports=arguments.reports,
         jobs=context.jobs(arguments),
+        promote=arguments.promote,
     )
     result = scan(options, context.surroundings(arguments))
     context.result(_document(result, options), _text(result, options))
-    return exits.NO if result.failed else exits.DONE
+    return exits.DONE if result.goes_on else exits.NO
 
 
 def _document(result: ScanOutcome, options: ScanOptions) -> dict[str, Any]:
@@ -96,12 +106,41 @@ def _document(result: ScanOutcome, options: ScanOptions) -> dict[str, Any]:
             }
             for one in result.locks
         ],
+        **({} if result.promoted is None else {"promoted": _promoted(result.promoted, options)}),
+    }
+
+
+def _promoted(made: Promotion, options: ScanOptions) -> dict[str, Any]:
+    return {
+        "lock": None if made.refused or options.dry_run else str(options.promote),
+        "digest": None if made.refused else str(made.lock.digest),
+        "items": [] if made.refused else [item.name for item in made.lock.items],
+        "quarantined": [one.as_dict() for one in made.left_out],
+        "refused": made.refused,
     }
 
 
 def _text(result: ScanOutcome, options: ScanOptions) -> list[str]:
     lines = [line for one in result.locks for line in _lock_lines(one, options)]
-    return lines + [f"waiver {one.name!r} was not needed: {one.digest}" for one in result.unused]
+    lines += [f"waiver {one.name!r} was not needed: {one.digest}" for one in result.unused]
+    return lines if result.promoted is None else [*lines, *_promoted_lines(result.promoted, options)]
+
+
+def _promoted_lines(made: Promotion, options: ScanOptions) -> Iterator[str]:
+    """What goes on, and what stays."""
+    if made.refused:
+        yield f"nothing was promoted: {made.refused}"
+        return
+    written = "nothing was written" if options.dry_run else f"written: {options.promote}"
+    if not made.left_out:
+        yield f"promoted: all {count(len(made.lock.items), 'item')}, the lock as it is; {written}"
+        return
+    yield f"promoted: {count(len(made.lock.items), 'item')}, lock {made.lock.digest}; {written}"
+    yield f"in quarantine: {count(len(made.left_out), 'item')}"
+    yield from (f"  {one.item}: {one.detail}" for one in made.left_out)
+    if not options.dry_run:
+        command = f"airgap bundle {options.promote} --store {options.store} --to FOLDER --for SOVEREIGN --role station"
+        yield f"next: {command}"
 
 
 def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
