@@ -21,7 +21,9 @@ REST = (
     "    digestOnly: {approver: officer, reason: tests, local: true, expires: 2036-01-01T00:00:00Z}\n"
 )
 SCAN = ("scan", "r.lock.json", "--store", "store", "--key", "station.key", "--trust", "trust.yaml", "--policy")
-PROMOTE = (*SCAN, "partial.yaml", "--promote", "good.lock.json")
+PARTIAL = ("partial.yaml", "--waiver", "unscanned.yaml")
+"""No scanner runs in these stories, and an officer says that this does not matter."""
+PROMOTE = (*SCAN, *PARTIAL, "--promote", "good.lock.json")
 
 
 def write_policy(world: World, name: str, *rules: str, partial: bool = False) -> None:
@@ -39,6 +41,13 @@ def pulled(world: World, name: str, *images: str) -> None:
     world.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: {name}}}\nspec:\n  images:\n{refs}{git}")
     world.run("lock", "r.request.yaml", *(("--update",) if (world.folder / "r.lock.json").exists() else ()))
     world.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+    judged = world.run(*SCAN, "partial.yaml", "--dry-run", expect=3)["locks"][0]["items"]
+    about = sorted({check["subject"] for item in judged for check in item["checks"]})
+    spec = f"{{digests: {about}, checks: [scan, coverage], approver: o, reason: x, expires: 2036-01-01T00:00:00Z}}"
+    world.write("unscanned.yaml", f"{HEAD}kind: Waiver\nmetadata: {{name: w}}\nspec: {spec}\n")
+    for old in world.folder.glob("unscanned.yaml.*"):
+        old.unlink()
+    world.run("sign", "unscanned.yaml", "--key", "officer.key", "--role", "security-officer")
 
 
 @pytest.fixture
@@ -50,8 +59,8 @@ def world(tmp_path: Path) -> World:
     for tag in ("bad", "other"):
         layout.tag(tag, layout.image({tag: tag.encode()}))
     Work(made.folder / "shop").commit()
-    pulled(made, "platform-2026-11", f"{GOOD}=v1", f"{BAD}=bad")
     write_policy(made, "partial.yaml", DENY, REST, partial=True)
+    pulled(made, "platform-2026-11", f"{GOOD}=v1", f"{BAD}=bad")
     write_policy(made, "whole.yaml", DENY, REST)
     write_policy(made, "all.yaml", REST)
     return made
@@ -115,18 +124,18 @@ def test_what_stops_it(world: World) -> None:
     assert world.run(*SCAN, "none.yaml", "--promote", out.name, expect=3)["promoted"]["refused"] == "no item passed"
     assert world.run(*PROMOTE, "--dry-run")["promoted"]["lock"] is None
     assert not out.exists()
-    assert world.run(*SCAN, "partial.yaml", "--promote", "r.lock.json", expect=2)["code"] == "bad-path"
-    assert world.run(*SCAN, "partial.yaml", "--promote", "trust.yaml", expect=2)["code"] == "other-file"
+    assert world.run(*SCAN, *PARTIAL, "--promote", "r.lock.json", expect=2)["code"] == "bad-path"
+    assert world.run(*SCAN, *PARTIAL, "--promote", "trust.yaml", expect=2)["code"] == "other-file"
     # Another store does not know the full lock. This one does not take a promoted lock by another policy.
     world.run(*PROMOTE)
     again = (SCAN[0], out.name, *SCAN[2:])
-    [judged] = world.run(*again, "partial.yaml")["locks"]
+    [judged] = world.run(*again, *PARTIAL)["locks"]
     assert [one["outcome"] for one in judged["findings"]] == ["pass"]
     assert world.run(*again, "whole.yaml", expect=3)["locks"][0]["findings"][0]["outcome"] == "fail"
     assert cut(world, "media", expect=3)["code"] == "verdict-failed"
     for path in (world.folder / "store/airgap/locks").iterdir():
         path.unlink()
-    assert world.run(*again, "partial.yaml", expect=2)["code"] == "full-lock-missing"
+    assert world.run(*again, *PARTIAL, expect=2)["code"] == "full-lock-missing"
 
 
 def test_evidence_without_the_full_lock_is_refused(world: World) -> None:
