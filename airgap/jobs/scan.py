@@ -35,6 +35,7 @@ from airgap.resources.load import load_trust
 from airgap.resources.policy import Policy
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
+from airgap.scanning.run import ScannedContent
 from airgap.signatures.scanner_report import Report
 from airgap.statements.gate import Gate
 from airgap.statements.scan_answers import SCAN
@@ -42,6 +43,7 @@ from airgap.statements.scan_run import ScanRun
 from airgap.statements.scans import Scan, sort_scans
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
 from airgap.station.files import Records, store_records
+from airgap.station.scans import ScanRecords
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
 
@@ -146,7 +148,7 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     # 3.
     order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports))
     if policy.findings is not None:
-        order = replace(order, run=ScanRun((), {}))  # nothing was scanned, which lets nothing pass
+        order = replace(order, run=_nothing(records))
     found = tuple(scan_locks(order, layout, records, signatory, surroundings.progress()))
     used = {waiver.digest for one in found for waiver in one.verdict.waivers}
     unused = tuple(one.waiver for one in waivers if one.waiver.digest not in used)
@@ -159,6 +161,11 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
         _promote(only, promoted, order, records, signatory)
         out.write(promoted.lock.encode())
     return ScanOutcome(policy, found, unused, promoted)
+
+
+def _nothing(records: Records) -> ScanRun:
+    """A run in which nothing was scanned, which lets nothing pass."""
+    return ScannedContent((), {}, 0, 0, ScanRecords(records.folder))
 
 
 def _promoted_file(options: ScanOptions, locks: Sequence[Lock]) -> ResultFile | None:
