@@ -19,7 +19,9 @@ from airgap.base.results import ResultFile
 from airgap.bundling.bundle import select
 from airgap.bundling.evidence import Approved
 from airgap.bundling.gate import check_pulled
+from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.content.scan_result import ScannerIdentity
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.promote import Promotion, promote_judged
@@ -35,15 +37,13 @@ from airgap.resources.load import load_trust
 from airgap.resources.policy import Policy
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
-from airgap.scanning.run import ScannedContent
 from airgap.signatures.scanner_report import Report
 from airgap.statements.gate import Gate
 from airgap.statements.scan_answers import SCAN
-from airgap.statements.scan_run import ScanRun
+from airgap.statements.scan_run import ScanRun, SubjectScans
 from airgap.statements.scans import Scan, sort_scans
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
 from airgap.station.files import Records, store_records
-from airgap.station.scans import ScanRecords
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
 
@@ -148,7 +148,7 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     # 3.
     order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports))
     if policy.findings is not None:
-        order = replace(order, run=_nothing(records))
+        order = replace(order, run=_NothingScanned())
     found = tuple(scan_locks(order, layout, records, signatory, surroundings.progress()))
     used = {waiver.digest for one in found for waiver in one.verdict.waivers}
     unused = tuple(one.waiver for one in waivers if one.waiver.digest not in used)
@@ -163,9 +163,19 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     return ScanOutcome(policy, found, unused, promoted)
 
 
-def _nothing(records: Records) -> ScanRun:
-    """A run in which nothing was scanned, which lets nothing pass."""
-    return ScannedContent((), {}, 0, 0, ScanRecords(records.folder))
+@dataclass(frozen=True, slots=True)
+class _NothingScanned:
+    """A `ScanRun` in which nothing was scanned, which lets nothing pass."""
+
+    scanners: tuple[ScannerIdentity, ...] = ()
+
+    def scans(self, _item: Item) -> Sequence[Scan]:
+        """None."""
+        return ()
+
+    def answers(self, _item: Item) -> Sequence[SubjectScans]:
+        """None."""
+        return ()
 
 
 def _promoted_file(options: ScanOptions, locks: Sequence[Lock]) -> ResultFile | None:
