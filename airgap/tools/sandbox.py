@@ -10,6 +10,7 @@ setpriv(1), pid_namespaces(7).
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -30,6 +31,10 @@ MAX_STDERR = 64 << 10
 """Bytes of stderr that are kept, from its end, where a program reports why it failed."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where a program finds others. It is not the user's: a folder of the user's might come first there."""
+MAX_NOTED = 200
+"""Lines of stderr that are kept because they were asked for; more are counted."""
+MAX_LINE = 2000
+"""Bytes of such a line."""
 TICK = 0.5
 """Seconds after which it is checked whether the program has ended, although a child of it holds its output open."""
 _PIECE = 1 << 16
@@ -66,6 +71,10 @@ class SandboxRun:
     """The end of it, without control characters other than line feeds."""
     memory: int
     """Bytes: the most that one of its processes had in memory."""
+    noted: tuple[str, ...] = ()
+    """The lines of stderr that `Sandbox.noted` asks for, wherever in it they are, without control characters."""
+    more_noted: int = 0
+    """How many further ones there were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,8 @@ class Sandbox:
     """Seconds, on the clock."""
     max_output: int
     """Bytes of stdout that are kept; a program that prints more is ended."""
+    noted: re.Pattern[bytes] | None = None
+    """What lines of stderr are kept besides its end: the program may print millions that do not matter."""
 
     @property
     def isolated(self) -> bool:
@@ -107,16 +118,20 @@ class Sandbox:
         except OSError as error:
             what = f"{os.fspath(command[0])} cannot be started: {error.strerror}"
             raise ToolError("scanner-missing", what, "install a shell") from error
-        with _Watched(process, time.monotonic() + self.timeout, self.max_output) as watched:
+        with _Watched(process, time.monotonic() + self.timeout, self.max_output, self.noted) as watched:
             return watched.wait(self.limits)
 
 
 class _Watched:
     """A running program whose output is read, until it ends or is ended. Leaving the block kills what still runs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], deadline: float, most: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], deadline: float, most: int, noted: re.Pattern[bytes] | None
+    ) -> None:
         self._process, self._deadline, self._most = process, deadline, most
         self._out, self._tail = bytearray(), b""
+        self._wanted, self._line = noted, b""
+        self._noted, self._more_noted = list[str](), 0
         self._why: Ending | None = None
 
     def __enter__(self) -> _Watched:
@@ -142,9 +157,9 @@ class _Watched:
         self._process.returncode = os.waitstatus_to_exitcode(code)
         used, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
         ending, status = self._ending(limits, used)
-        text = self._tail.decode(errors="replace")
-        said = "".join(char if char.isprintable() or char == "\n" else "?" for char in text).strip()
-        return SandboxRun(ending, status, bytes(self._out), said, memory)
+        self._note(b"\n")
+        said = _plain(self._tail).strip()
+        return SandboxRun(ending, status, bytes(self._out), said, memory, tuple(self._noted), self._more_noted)
 
     def _ending(self, limits: Limits, used: float) -> tuple[Ending, int]:
         code = self._process.returncode
@@ -176,8 +191,27 @@ class _Watched:
                         self._keep(piece)
                     else:
                         self._tail = (self._tail + piece)[-MAX_STDERR:]
+                        self._note(piece)
                 if not ready and self._ended():
                     return  # what holds its output open is a child that it left behind
+
+    def _note(self, piece: bytes) -> None:
+        """Keeps the wanted ones among the lines that end in this piece."""
+        if self._wanted is None:
+            return
+        whole, _, rest = piece.rpartition(b"\n")
+        if not whole and piece[:1] != b"\n":
+            self._line = (self._line + piece)[:MAX_LINE]
+            return
+        lines, self._line = self._line + whole, rest[:MAX_LINE]
+        if self._wanted.search(lines) is None:
+            return
+        for line in lines.split(b"\n"):
+            if self._wanted.search(line):
+                if len(self._noted) < MAX_NOTED:
+                    self._noted.append(_plain(line[:MAX_LINE]))
+                else:
+                    self._more_noted += 1
 
     def _keep(self, piece: bytes) -> None:
         self._out += piece
@@ -196,6 +230,10 @@ class _Watched:
         """True once the program has ended. Its number stays taken."""
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._process.pid, options) is not None
+
+
+def _plain(data: bytes) -> str:
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in data.decode(errors="replace"))
 
 
 @cache

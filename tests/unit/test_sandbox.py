@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from airgap.tools import sandbox
 from airgap.tools.limits import Limits
-from airgap.tools.sandbox import Ending, Sandbox, SandboxRun
+from airgap.tools.sandbox import MAX_NOTED, Ending, Sandbox, SandboxRun
 
 
 @pytest.fixture(params=["namespaces", "none"])
@@ -125,3 +126,20 @@ def _running() -> bytes:
         except OSError:
             continue
     return found
+
+
+def test_wanted_lines_are_kept_wherever_they_are(tmp_path: Path) -> None:
+    """A program may print more than is kept; what matters may be in the middle, split, or too long."""
+    noise = "print('x' * 99, file=sys.stderr);" * 3
+    wanted = "print('Analysis error\\x1b ' + 'y' * 5000, file=sys.stderr);"
+    last = "print('Walk error', end='', file=sys.stderr)"
+    code = f"import sys\nfor n in range(3000):\n {noise}\n if n % 10 == 0:\n  {wanted}\n{last}"
+    sandbox = Sandbox(Limits(0), 60, 1000, re.compile(rb"(Analysis|Walk) error"))
+    run = sandbox.run((sys.executable, "-c", code), tmp_path, {})
+    assert run.ending is Ending.EXIT
+    assert len(run.noted) == MAX_NOTED
+    assert run.more_noted == 300 + 1 - MAX_NOTED
+    assert {line[:16] for line in run.noted} == {"Analysis error? "}
+    assert {len(line) for line in run.noted} <= set(range(100, 2001))
+    quiet = Sandbox(Limits(0), 60, 1000).run((sys.executable, "-c", code), tmp_path, {})
+    assert (quiet.noted, quiet.more_noted) == ((), 0)
