@@ -38,6 +38,16 @@ def recognized(data: bytes) -> str:
     return ""
 
 
+_REPORT = re.compile(
+    rb"<!doctype html>.{0,1000}<meta name=\"generator\" content=\"airgap report "
+    rb"|\{\"apiVersion\":\"airgap\.openova\.io/v1alpha1\",\"kind\":\"Report\""
+    rb"|\{\"\$schema\":\"[^\"]{1,200}\",\"version\":\"2\.1\.0\",\"runs\":\[\{\"tool\":\{\"driver\":\{\"name\":\"airgap\""
+    rb"|\{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1\.6\",\"metadata\":\{\"tools\":\{\"components\":"
+    rb"\[\{\"type\":\"application\",\"name\":\"airgap\""
+    rb"|\{\"fingerprint\":\"[0-9a-f]{64}\",\"item\":\"",
+    re.DOTALL,
+)
+"""How each format of `airgap report` begins: a report may be too large to be parsed for this."""
 STATEMENTS = {
     "pull": "a pull statement",
     "verdict": "a verdict",
@@ -54,7 +64,12 @@ _PREDICATE = re.compile(r"https://airgap\.openova\.io/([a-z]+)/v[0-9]+")
 
 
 def identified(data: bytes) -> str:
-    """As `recognized`, but a signed statement of airgap is named by its kind: `a receipt`, `an approval`, …"""
+    """As `recognized`, but a signed statement of airgap is named by its kind: `a receipt`, `an approval`, …
+
+    What `airgap report` wrote is `a report`.
+    """
+    if _REPORT.match(data[:_HEAD]):
+        return "a report"
     found = recognized(data)
     if found != "a signed statement":
         return found

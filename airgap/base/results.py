@@ -33,6 +33,8 @@ class ResultFile:
     file that airgap keeps in it (`OWN_FILES`)."""
     media: tuple[Path, ...] = ()
     """The folders of a delivery. On their media, no link is followed: it may lead anywhere on this machine."""
+    most: int = _MAX_OLD
+    """Bytes of a file that may be replaced."""
     rescue: Callable[[bytes], None] = lambda _data: None
     """Called with the file that is about to be replaced: a statement that exists only there is evidence."""
 
@@ -47,7 +49,7 @@ class ResultFile:
         with disk_errors(self.path):
             if not self.path.exists():
                 return
-            data = read_plain(self.path, _MAX_OLD)
+            data = read_plain(self.path, self.most)
         found = "" if data is None else identified(data)
         if data == b"" or found == self.kind:
             return
@@ -66,7 +68,7 @@ class ResultFile:
     def write(self, data: bytes) -> None:
         """Replaces the file, durably or not at all. Raises `StoreError`."""
         with disk_errors(self.path):
-            before = read_plain(self.path, _MAX_OLD) if self.path.exists() else None
+            before = read_plain(self.path, self.most) if self.path.exists() else None
         if before and before != data:
             self.rescue(before)
         folder, names = self._place()

@@ -68,6 +68,12 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     return done
 
 
+def check_past(at: datetime | None, now: datetime) -> None:
+    """Raises `InputError` (`usage`) for a time to judge by that has not come yet."""
+    if at is not None and at > now:
+        raise InputError("usage", f"--at {utc_text(at)} is in the future", "give a time in the past")
+
+
 def open_verified(
     delivery: Sequence[Path],
     trust_file: Path,
@@ -84,8 +90,7 @@ def open_verified(
     time is), `IntegrityError`.
     """
     now = surroundings.clock()
-    if at is not None and at > now:
-        raise InputError("usage", f"--at {utc_text(at)} is in the future", "give a time in the past")
+    check_past(at, now)
     trust = load_trust(trust_file)
     try:
         state = AcceptedState(trust.sovereign)

@@ -179,6 +179,12 @@ PARTS: tuple[Part, ...] = (
     AptPart("zsh", ("zsh",), ("zsh",), "a shell that completes our commands"),
     AptPart("fish", ("fish",), ("fish",), "a shell that completes our commands"),
     AptPart("mandoc", ("mandoc",), ("mandoc",), "judge of the man page"),
+    AptPart(
+        "chromium",
+        ("chromium", "chromium-driver"),
+        ("chromium", "chromedriver"),
+        "shows the HTML report, headless",
+    ),
     GoPart(
         "distribution3",
         "v3.1.0",
@@ -294,6 +300,27 @@ PARTS: tuple[Part, ...] = (
             ),
         ),
         proves="judge of bundles: Sigstore's verifier in JavaScript",
+    ),
+    NpmPart(
+        name="sarif-schema",
+        version="1.0.0-beta.0",
+        packages=(
+            (
+                "@microsoft/jest-sarif",
+                "1.0.0-beta.0",
+                "A1fOhPd6Ic5iDk4F9YPw1qNB4XF+7+IviR7xl8r2F6QzQkx5cpY9LsGk2rExiFIEcBbjpVnSmwWGBukASkiQ9A==",
+            ),
+        ),
+        proves="judge of SARIF: its JSON Schema, as OASIS published it",
+    ),
+    WheelPart(
+        name="cyclonedx-schema",
+        version="11.12.0",
+        project="cyclonedx-python-lib",
+        sha256=("0e807521a921a5c3cb8ce1153f8a61d29eedfe76a46aac2796b7c6b573391a54",),
+        inside="cyclonedx/schema/_res",
+        programs=(),
+        proves="judge of CycloneDX: its JSON Schemas",
     ),
     LockedPart(
         name="wheels",

@@ -5,12 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from referencelib import commands, man, resources
+from referencelib import commands, man, reports, resources
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference"
 SCHEMAS = ROOT / "airgap" / "resources" / "schemas"
-PAGES = {"commands.md": commands.render, "resources.md": resources.render, "airgap.1": man.render}
+PAGES = {
+    "commands.md": commands.render,
+    "resources.md": resources.render,
+    "reports.md": reports.render,
+    "report.schema.json": reports.schema,
+    "airgap.1": man.render,
+}
 
 
 def main(arguments: list[str], folder: Path = FOLDER, schemas: Path = SCHEMAS) -> int:
