@@ -41,6 +41,8 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+WITHOUT_FIX = frozenset({"affected", "will_not_fix", "fix_deferred"})
+"""What a vendor says where there is no fix to install. `end_of_life` is none of them: there, the fix is to leave it."""
 _TEXTS = ("title", "source", "package", "purl", "installed", "fixed", "status", "path", "reference")
 
 
@@ -78,6 +80,11 @@ class ScanFinding:
 
     FIELDS: ClassVar[frozenset[str]] = frozenset({"kind", "id", "severity"})
     MAYBE: ClassVar[frozenset[str]] = frozenset({*_TEXTS, "severities", "aliases", "layer", "line"})
+
+    @property
+    def unfixed(self) -> bool:
+        """True if the vendor says that there is no fix. With another status or none, nobody says so."""
+        return not self.fixed and self.status in WITHOUT_FIX
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object; empty fields are left out."""

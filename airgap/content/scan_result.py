@@ -14,6 +14,7 @@ from airgap.base.json_fields import Fields
 from airgap.base.strict_json import parse_json
 from airgap.base.times import utc_text
 from airgap.content.scan_finding import FindingKind, ScanFinding, read_kinds
+from airgap.content.scan_subject import SubjectForm
 
 MAX_RESULT = 64 << 20
 """Bytes of one result: some 100,000 findings."""
@@ -114,10 +115,12 @@ class ScanResult:
     """The same in words, with the next step."""
     looked_for: frozenset[FindingKind] = frozenset()
     """The kinds of finding that it looked for in this subject: a policy may demand some. Empty in a not-run."""
+    form: SubjectForm | None = None
+    """How its content was read: an artifact in an index that is no image is read as files. `None` in a not-run."""
 
     FIELDS: ClassVar[frozenset[str]] = frozenset({"subject", "scanner"})
     MAYBE: ClassVar[frozenset[str]] = frozenset(
-        {"lookedFor", "findings", "packages", "sbom", "report", "notRun", "detail"}
+        {"lookedFor", "findings", "packages", "sbom", "report", "notRun", "detail", "form"}
     )
 
     @classmethod
@@ -135,6 +138,7 @@ class ScanResult:
             "report": str(self.report or ""),
             "notRun": self.not_run,
             "detail": self.detail,
+            "form": str(self.form or ""),
         }
         kept = {name: value for name, value in made.items() if value}
         return {"subject": str(self.subject), "scanner": self.scanner.as_dict()} | kept
@@ -166,6 +170,7 @@ class ScanResult:
             not_run=fields.text("notRun", 100) if fields.has("notRun") else "",
             detail=fields.text("detail", 4096) if fields.has("detail") else "",
             looked_for=read_kinds(fields, "lookedFor") if fields.has("lookedFor") else frozenset(),
+            form=SubjectForm(fields.choice("form", frozenset(SubjectForm))) if fields.has("form") else None,
         )
 
 

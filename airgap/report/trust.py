@@ -149,8 +149,18 @@ def _trust(trust: Trust) -> Look:
             f"      {_times(entry)}{revoked}",
             *(f"      accepts {digest} after its end" for digest in entry["accept"]),
         ]
-    document = {"sovereign": trust.sovereign, "require": list(trust.require), "keys": keys}
+    limits = {} if trust.verdicts is None else trust.verdicts.as_dict()
+    lines += [f"verdicts: {name}: {_limit(name, value)}" for name, value in limits.items()]
+    document = {"sovereign": trust.sovereign, "require": list(trust.require), "keys": keys, "verdicts": limits}
     return Look({"trust": document}, lines)
+
+
+def _limit(name: str, value: Any) -> str:
+    if name.endswith("Age"):
+        return f"{value // 3600} h"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {', '.join(one) if isinstance(one, list) else one}" for key, one in value.items())
+    return str(value)
 
 
 def _times(key: dict[str, str | None]) -> str:

@@ -13,7 +13,7 @@ from airgap.net.origin import Origin
 from airgap.resources.fields import spec, spec_map
 from airgap.resources.problems import quoted
 from airgap.resources.references import parse_time
-from airgap.resources.shapes import Flag, ListOf, Place, Text, path
+from airgap.resources.shapes import Flag, ListOf, MapOf, Place, Text, path
 
 RELATIVE = "Relative paths start at the folder of the resource file."
 UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
@@ -79,6 +79,14 @@ DURATION = Text(
     "a time with its unit, such as 90s, 30m, 12h or 7d",
     pattern="^[0-9]{1,9}[smhd]$",
     reads=_duration,
+)
+RULES_AGE = timedelta(days=180)
+"""Checks for misconfigurations are released a few times a year, and do not spoil as lists of vulnerabilities do."""
+DATABASE_AGES = MapOf(
+    Text("the name of a database", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$"),
+    DURATION,
+    "a map from databases to ages",
+    "The same for single databases, by their names in the verdict. Default: `trivy-checks: 180d`.",
 )
 HOST = Text(
     "a host or host:port in lower case, without a scheme and a path",

@@ -9,7 +9,7 @@ from itertools import product
 from airgap.content import known_kinds
 from airgap.content.scan_finding import FindingKind
 from airgap.resources.fields import given, spec, spec_map
-from airgap.resources.parts import DURATION
+from airgap.resources.parts import DATABASE_AGES, DURATION, RULES_AGE
 from airgap.resources.patterns import name_covers
 from airgap.resources.policy_names import name_complaint
 from airgap.resources.policy_rules import KindName, rule_label, rule_names
@@ -95,10 +95,9 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "image": ("vulnerability", "secret"),
     "chart": ("misconfiguration", "secret"),
     "git": ("secret",),
+    "file": ("secret",),
     "model": ("model",),
 }
-RULES_AGE = timedelta(days=180)
-"""Checks for misconfigurations are released a few times a year, and do not spoil as lists of vulnerabilities do."""
 
 
 @spec_map(
@@ -142,11 +141,7 @@ class Findings:
         "(`database-old`). Default: 7d.",
         default=timedelta(days=7),
     )
-    database_max_ages: Mapping[str, timedelta] = spec(
-        MapOf(Text("the name of a database", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$"), DURATION, "a map from databases"),
-        "The same for single databases, by their names in the verdict. Default: `trivy-checks: 180d`.",
-        default={},
-    )
+    database_max_ages: Mapping[str, timedelta] = spec(DATABASE_AGES, default={})
     partial: bool = spec(
         Flag(),
         "true: what passed may go on without what did not: `airgap scan --promote` writes a lock of it, which names "
@@ -163,8 +158,9 @@ class Findings:
         MapOf(KindName(), ListOf(_FINDING, "a list of kinds of finding", unique=True), "a map from kinds"),
         "For kinds of content, what must have been looked for in each subject, so that a Station without clamd does "
         "not satisfy a policy that demands `malware`. An empty list demands nothing. Default: `image: [vulnerability, "
-        "secret]`, `chart: [misconfiguration, secret]`, `git: [secret]`, `model: [model]`; a kind without an entry "
-        "needs the answer of at least one scanner.",
+        "secret]`, `chart: [misconfiguration, secret]`, `git: [secret]`, `file: [secret]`, `model: [model]`; a kind "
+        "without an entry needs that at least one kind of finding was looked for. What is in an image and is none "
+        "itself, such as an attestation in an index, counts as `file`.",
         default={},
     )
 

@@ -10,6 +10,7 @@ from airgap.resources.keys import KEY_NAME, public_key_file
 from airgap.resources.parts import DIGEST, RESOURCE_NAME, TIME, in_order
 from airgap.resources.resource import Resource
 from airgap.resources.shapes import Choice, ListOf, Place, Text
+from airgap.resources.trust_verdicts import VerdictLimits
 
 _EXAMPLE = """\
 metadata:
@@ -32,6 +33,11 @@ spec:
       at: '2026-02-01T00:00:00Z'
       accept: ['sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08']
   require: [pull, verdict, delivery]
+  verdicts:
+    maxAge: 30d
+    databaseMaxAge: 10d
+    required: {image: [vulnerability, secret]}
+    blocks: {vulnerability: critical, secret: unknown, malware: unknown}
 """
 
 ROLES = ("exporter", "station", "security-officer", "sovereign")
@@ -95,6 +101,7 @@ class Trust:
         "never ends. `delivery-approval` is an approval of the delivery itself.",
         default=("delivery",),
     )
+    verdicts: VerdictLimits | None = spec(VerdictLimits, default=None)
     raw: bytes = given("raw", default=b"")
     """The file's bytes, kept as evidence."""
 
@@ -103,4 +110,9 @@ class Trust:
         if "delivery" not in self.require:
             # Without it AIRGAP.json would need no signature, and every other check depends on that file.
             at.bad("'delivery' is missing, but every list must contain it", "require")
+        if self.verdicts is not None and "verdict" not in self.require:
+            at.bad(
+                "limits for verdicts, but 'require' does not contain 'verdict': without one, nothing is asked",
+                "verdicts",
+            )
         return self

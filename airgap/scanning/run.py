@@ -250,7 +250,7 @@ class _Run:
             return ScanResult.failed(subject, identity, "scanner-mismatch", what)
         if result.not_run:
             return ScanResult.failed(subject, identity, result.not_run, _short(result.detail))
-        result = replace(result, findings=ordered(result.findings), report=self._report(task))
+        result = replace(result, findings=ordered(result.findings), report=self._report(task), form=task.subject.form)
         try:
             ScanResult.decode(result.encode(), "the scanner's answer")
         except IntegrityError as error:

@@ -22,10 +22,6 @@ MAX_NAME = 500
 """Characters of a name in a gate."""
 MAX_AGE = 100 * 366 * 24 * 3600
 """Seconds of an age: longer than anybody keeps anything."""
-WITHOUT_FIX = frozenset({"affected", "will_not_fix", "fix_deferred"})
-"""What a vendor says where there is no fix to install. `end_of_life` is none of them: there, the fix is to leave it."""
-
-
 _FLAWS = {"critical": "block", "high": "warn", "medium": "inform", "low": "inform", "unknown": "warn"}
 _ALL = dict.fromkeys(map(str, Severity), "block")
 _DEFAULTS: Mapping[FindingKind, Mapping[str, str]] = {
@@ -82,8 +78,7 @@ class GateRule:
 
     def effect(self, finding: ScanFinding, severity: Severity) -> Effect:
         """What a finding of this severity does."""
-        unfixed = not finding.fixed and finding.status in WITHOUT_FIX
-        return Effect.INFORM if self.ignore_unfixed and unfixed else self.severity[severity]
+        return Effect.INFORM if self.ignore_unfixed and finding.unfixed else self.severity[severity]
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""

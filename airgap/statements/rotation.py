@@ -31,11 +31,11 @@ _LEAP = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class TrustChange:
-    """One difference in the new Trust resource: `what` is added, ends, revoked, accepts or requires."""
+    """One difference in the new Trust resource: `what` is added, ends, revoked, accepts, requires or limits."""
 
     what: str
     key: str
-    """The key's name; `""` for `requires`."""
+    """The key's name; `""` for `requires` and `limits`."""
     detail: str
 
     def as_dict(self) -> dict[str, str]:
@@ -66,7 +66,9 @@ def trust_bytes(trust: Trust) -> bytes:
         "keys": [_key(key) for key in sorted(trust.keys, key=lambda key: key.name)],
         "require": sorted(trust.require),
     }
-    return canonical(document)
+    # Left out if there are none: resources without them keep the digest under which they were approved.
+    limits = {} if trust.verdicts is None else {"verdicts": trust.verdicts.as_dict()}
+    return canonical(document | limits)
 
 
 def _key(key: TrustedKey) -> Mapping[str, Any]:
@@ -97,6 +99,7 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
        revocation stays, or begins earlier. A key that must no longer be trusted is ended, or revoked.
     4. A key that is added is valid for at most a year (`bad-rotation`).
     5. What was required is still required (`bad-rotation`).
+    6. Limits for verdicts that there were are still there; other values are approved with the rest (`bad-rotation`).
     """
     # 1. Each of the two.
     key_ring(old), key_ring(new)
@@ -121,7 +124,27 @@ def check_rotation(old: Trust, new: Trust, approval: bytes | None, *, now: datet
             f"keep {', '.join(gone)} in `require`; further statements may stand next to it",
         )
     changes += [TrustChange("requires", "", kind) for kind in sorted(set(new.require) - set(old.require))]
+    # 6. The limits for verdicts.
+    changes += _limits(old, new)
     return Rotation(tuple(changes), (*_gaps(new, now), *_late(changes)), approved)
+
+
+def _limits(old: Trust, new: Trust) -> Iterator[TrustChange]:
+    before = {} if old.verdicts is None else old.verdicts.as_dict()
+    after = {} if new.verdicts is None else new.verdicts.as_dict()
+    for name in sorted(before.keys() | after.keys()):
+        was, now_is = before.get(name), after.get(name)
+        lost = sorted(was.keys() - (now_is or {}).keys()) if isinstance(was, dict) else []
+        if name not in after or lost:
+            what = f"verdicts.{name}{''.join(f': {one}' for one in lost[:1])}"
+            raise _refuse(f"{what} was a limit and is missing", "keep it; its value may be another one")
+        if was != now_is:
+            said = "" if was is None else f"{_plain(was)} -> "
+            yield TrustChange("limits", "", f"verdicts.{name}: {said}{_plain(now_is)}")
+
+
+def _plain(value: Any) -> str:
+    return canonical(value).decode()
 
 
 def expiring(trust: Trust, now: datetime, within: timedelta = SOON) -> Iterator[tuple[str, datetime | None]]:

@@ -16,6 +16,7 @@ from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.names import RuleNames
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import Database, ScannerIdentity, ScanResult
+from airgap.content.scan_subject import SubjectForm
 from airgap.resources.waiver import Waiver
 from airgap.statements.gate import Decision, Effect, Gate
 from airgap.statements.scan_run import SubjectScans
@@ -115,6 +116,9 @@ def _trouble(
     if result.not_run:
         outcome = "not-run" if gate.not_run is Effect.BLOCK else "pass"
         return ScanAnswer(SCAN, outcome, subject.digest, f"{name}: {result.detail}", "findings notRun", result.not_run)
+    if FindingKind.VULNERABILITY in result.looked_for and not result.scanner.databases:
+        what = f"{name}: it looked for vulnerabilities, and names no database"
+        return ScanAnswer(SCAN, "not-run", subject.digest, what, "findings databaseMaxAge", "database-missing")
     for database in result.scanner.databases:
         code, what = ("", "") if now is None else _age(gate, database, now)
         if code:
@@ -173,16 +177,27 @@ def _words(one: Decision) -> str:
     return f"{finding.id} is {one.severity}" + (f": {where}" if where else "") + fix + no_fix + title
 
 
+def looked_for(results: Iterable[ScanResult]) -> frozenset[FindingKind]:
+    """What was looked for by those of the scanners that came to their end."""
+    return frozenset[FindingKind]().union(*(one.looked_for for one in results if not one.not_run))
+
+
+def counts_as(kind: str, results: Iterable[ScanResult]) -> str:
+    """The kind of content as which a subject counts: in an image, what was read as files is a file."""
+    forms = {one.form for one in results if not one.not_run}
+    return "file" if kind == "image" and forms == {SubjectForm.FILES} else kind
+
+
 def _missing(gate: Gate, kind: str, subject: SubjectScans, good: Sequence[ScanResult]) -> Iterator[ScanAnswer]:
-    required = gate.required.get(kind)
-    looked = frozenset[FindingKind]().union(*(one.looked_for for one in good))
+    kind = counts_as(kind, good)
+    required, looked = gate.required.get(kind), looked_for(good)
     rule = f"findings required ({kind})"
     for one in sorted(required - looked) if required is not None else ():
         what = (
             f"no scanner that came to its end looked for the kind {one}, which the policy requires for the kind {kind}"
         )
         yield ScanAnswer(COVERAGE, "fail", subject.digest, what, rule, "not-scanned")
-    if required is None and not good:
+    if required is None and not looked - {FindingKind.COVERAGE}:
         what = "no scanner that came to its end looked into it"
         yield ScanAnswer(COVERAGE, "fail", subject.digest, what, rule, "not-scanned")
 

@@ -13,6 +13,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import Database, ScannerIdentity, ScanResult
+from airgap.content.scan_subject import SubjectForm
 
 DIGESTS = st.binary(max_size=4).map(Digest.of)
 TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, categories=["L", "N", "P"]), max_size=12)
@@ -50,6 +51,7 @@ RESULTS = st.builds(
     not_run=TEXTS,
     detail=TEXTS,
     looked_for=st.frozensets(st.sampled_from(FindingKind)),
+    form=st.none() | st.sampled_from(SubjectForm),
 )
 
 

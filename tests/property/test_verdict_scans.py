@@ -15,9 +15,9 @@ from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.content.names import RuleNames
-from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
+from airgap.content.scan_finding import WITHOUT_FIX, FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import ScannerIdentity
-from airgap.statements.gate import WITHOUT_FIX, Effect, Gate, GateRule
+from airgap.statements.gate import Effect, Gate, GateRule
 from airgap.statements.scans import FindingName, Scan, sort_scans
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import CheckResult, CountedVex, JudgedItem, Named, PassedBy, Verdict

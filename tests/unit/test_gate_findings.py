@@ -56,6 +56,7 @@ def test_every_kind_has_a_default_for_every_severity(kind: FindingKind) -> None:
         "image": {"vulnerability", "secret"},
         "chart": {"misconfiguration", "secret"},
         "git": {"secret"},
+        "file": {"secret"},
         "model": {"model"},
     }
 

@@ -11,6 +11,7 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.resources.trust import Revocation, Trust, TrustedKey
+from airgap.resources.trust_verdicts import VerdictLimits
 from airgap.statements.predicates import Receipt
 from airgap.statements.rotation import check_rotation, expiring, trust_digest
 from tests.worlds.trust import DAY, HOUR, NOW, World, signed, signer, trusted
@@ -197,11 +198,33 @@ def test_the_digest_is_of_what_is_said_and_not_of_the_text(world: World) -> None
 
 def test_the_digest_covers_every_field() -> None:
     """A field that is added to the resource must be added to its digest, or an approval would not be about it."""
-    assert {one.name for one in fields(Trust)} - {"raw"} == {"sovereign", "keys", "require"}
+    assert {one.name for one in fields(Trust)} - {"raw"} == {"sovereign", "keys", "require", "verdicts"}
     assert {one.name for one in fields(TrustedKey)} == {
         "name", "role", "public_key_pem", "not_before", "not_after", "revoked", "accept",
     }  # fmt: skip
     assert {one.name for one in fields(Revocation)} == {"at", "accept"}
+    limits = VerdictLimits(
+        max_age=DAY, database_max_age=DAY, database_max_ages={"trivy-db": DAY}, required={"image": ("secret",)},
+        blocks={"secret": "low"}, ignore_unfixed=True,
+    )  # fmt: skip
+    assert len(limits.as_dict()) == len(fields(VerdictLimits))
+
+
+def test_limits_for_verdicts_stay_and_their_values_are_approved(world: World) -> None:
+    limits = VerdictLimits(max_age=30 * DAY, blocks={"vulnerability": "critical", "secret": "low"})
+    old = replace(world.trust, verdicts=limits)
+    assert trust_digest(old) != trust_digest(world.trust)
+    told = check_rotation(world.trust, old, None, now=NOW).changes
+    assert [one.detail for one in told] == [
+        'verdicts.blocks: {"secret":"low","vulnerability":"critical"}', "verdicts.maxAge: 2592000",
+    ]  # fmt: skip
+    more = replace(old, verdicts=replace(limits, max_age=DAY))
+    (change,) = check_rotation(old, more, None, now=NOW).changes
+    assert (change.what, change.key, change.detail) == ("limits", "", "verdicts.maxAge: 2592000 -> 86400")
+    less = (replace(limits, max_age=None), replace(limits, blocks={"vulnerability": "critical"}), None)
+    for one, said in zip(less, ("verdicts.maxAge was", "verdicts.blocks: secret was", "verdicts.blocks"), strict=True):
+        with pytest.raises(TrustError, match=said):
+            check_rotation(old, replace(old, verdicts=one), None, now=NOW)
 
 
 def test_a_role_without_a_successor_is_told_in_time(world: World) -> None:
