@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from airgap.base.digest import Digest
@@ -83,7 +84,12 @@ LockedRoot = tuple[Digest, Item, Descriptor]
 
 
 def scan_content(
-    roots: Sequence[LockedRoot], store: Layout, station: Station, records: Records, progress: Progress
+    roots: Sequence[LockedRoot],
+    store: Layout,
+    station: Station,
+    records: Records,
+    progress: Progress,
+    now: datetime,
 ) -> ScannedContent:
     """Scans the items of locks. The caller has compared them with the store.
 
@@ -98,7 +104,7 @@ def scan_content(
     with scan_folder(base / "work") as folder:
         run = _Run(station, store, records, progress, folder)
         # 1.
-        scanners = scanners_of(ScannerSetup(station, store, base / "kept", progress))
+        scanners = scanners_of(ScannerSetup(station, store, base / "kept", progress, now))
         asked = [_Asked.of(one) for one in scanners]
         # 2.
         items = {(lock, item.name): run.subjects(item, root) for lock, item, root in roots}

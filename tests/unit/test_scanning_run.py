@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ from airgap.station.files import Records
 from airgap.station.scans import ScanRecords
 from airgap.store.layout import Layout
 from tests.worlds.policy import World
+
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 LOCK = Digest.of(b"lock")
 HEAD = "apiVersion: airgap.openova.io/v1alpha1\nkind: Station\nmetadata: {name: dmz}\n"
@@ -80,7 +83,7 @@ class Bench:
         assert item.root is not None
         station = load_station(f"{HEAD}spec: {spec}\n".encode(), base_dir=self.folder)
         roots: list[tuple[Digest, object, Descriptor]] = [(LOCK, one, item.root) for one in (item, other)]
-        return scan_content(roots, self.layout, station, self.records, Silent())  # type: ignore[arg-type]
+        return scan_content(roots, self.layout, station, self.records, Silent(), NOW)  # type: ignore[arg-type]
 
     def left(self) -> list[str]:
         return [str(path.relative_to(self.folder)) for path in (self.records.folder / "scanning/work").glob("run-*")]
