@@ -13,11 +13,11 @@ from pathlib import Path
 from airgap.acceptance.locks import read_waiver
 from airgap.acceptance.open import evidence_files
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, EndedKeyError, InputError, IntegrityError, TooLargeError
+from airgap.base.errors import AirgapError, EndedKeyError, InputError, IntegrityError
 from airgap.base.inputs import read_input, read_plain
 from airgap.base.known_files import not_expected
 from airgap.base.strict_json import decode_json
-from airgap.base.unpacked import unzstd
+from airgap.base.zstd import unpacked
 from airgap.bundling.evidence import WAIVERS
 from airgap.content.lock import Lock
 from airgap.content.scan_result import MAX_RESULT, ScanResult
@@ -31,15 +31,17 @@ from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
+from airgap.statements.scans import Scan
 from airgap.statements.statement import Statement
 from airgap.statements.trust import VerifiedStatement, verify_bundle
 from airgap.statements.verdict import Verdict
 from airgap.station.files import SUFFIX, Records, made_of, store_records
+from airgap.station.scans import SUFFIX as SCAN_SUFFIX
+from airgap.station.scans import ScanRecords
 from airgap.store.layout import Layout
 
 SCANS = "scans/"
-"""The folder of scan results in evidence.tar and in a store's records, each named by its digest."""
-ENDINGS = (".json", ".json.zst")
+"""The folder of scan results in evidence.tar, each named by its digest."""
 MAX_RESULTS = 1 << 30
 """Bytes of all results of a report together."""
 
@@ -115,8 +117,8 @@ class ReportMaterial:
         }
 
 
-Reader = Callable[[str], bytes | None]
-"""Gives a file by its name without an ending, as it is stored, or `None`."""
+Reader = Callable[[Scan], bytes | None]
+"""Gives the result of a scan as it is stored, compressed, or `None`."""
 
 
 def gather(options: ReportOptions, surroundings: Surroundings) -> ReportMaterial:
@@ -224,7 +226,7 @@ def _verdicts(options: ReportOptions, signed: Sequence[SignedStatement], place: 
         for digest, lock in locks.items()
         if digest not in about
     ]
-    results = _results(bodies, lambda name: _read_from(place, name), faults)
+    results = _results(bodies, lambda scan: _read_from(place, scan), faults)
     waivers = _waivers(bodies, lambda digest: None if records is None else records.waiver(digest), faults)
     is_store = options.thing.is_dir()
     return ReportMaterial(
@@ -249,17 +251,15 @@ def _kept_locks(records: Records) -> Iterable[Lock]:
             continue
 
 
-def _read_from(place: Path | None, name: str) -> bytes | None:
-    """A result in a store's records or in a plain folder."""
+def _read_from(place: Path | None, scan: Scan) -> bytes | None:
+    """A result in a store's records, or in a folder with the files of evidence."""
     if place is None:
         return None
-    for folder in (store_records(place).folder / SCANS, place):
-        for ending in ENDINGS:
-            path = folder / f"{name}{ending}"
-            if path.is_file() and not path.is_symlink():
-                data = read_plain(path, MAX_RESULT)
-                return unzstd(data or b"", MAX_RESULT, str(path)) if ending.endswith(".zst") else data
-    return None
+    kept = ScanRecords(store_records(place).folder).packed_result(scan.subject, scan.scanner, scan.result)
+    path = place / f"{scan.result.hex}{SCAN_SUFFIX}"
+    if kept is None and path.is_file() and not path.is_symlink():
+        return read_plain(path, MAX_RESULT)
+    return kept
 
 
 def _sizes(place: Path | None) -> dict[tuple[str, str], int]:
@@ -309,21 +309,13 @@ def _evidence(options: ReportOptions, media: Media, index: Index, signed: Sequen
         tuple(signed),
         str(options.trust or ""),
         tuple(Lock.decode(data, name) for name, data in files.items() if name.startswith("locks/")),
-        _results(bodies, lambda name: _carried(files, name), faults),
+        _results(bodies, lambda scan: files.get(f"{SCANS}{scan.result.hex}{SCAN_SUFFIX}"), faults),
         _waivers(bodies, lambda digest: files.get(f"{WAIVERS}{digest.hex}.yaml"), faults),
         _sizes(options.thing),
         index,
         media.digest,
         tuple(faults),
     )
-
-
-def _carried(files: Mapping[str, bytes], name: str) -> bytes | None:
-    for ending in ENDINGS:
-        data = files.get(f"{SCANS}{name}{ending}")
-        if data is not None:
-            return unzstd(data, MAX_RESULT, f"{SCANS}{name}{ending}") if ending.endswith(".zst") else data
-    return None
 
 
 # What verdicts name
@@ -333,26 +325,29 @@ def _results(verdicts: Iterable[Verdict], read: Reader, faults: list[Fault]) -> 
     """The results that verdicts name, each hashed first and read then. What is missing or differs is a fault."""
     found: dict[Digest, ScanResult] = {}
     left = MAX_RESULTS
-    named = {(scan.result, scan.subject): None for verdict in verdicts for scan in verdict.scans}
-    for digest, subject in named:
-        where = f"scan result {digest} about {subject}"
+    for scan in {scan: None for verdict in verdicts for scan in verdict.scans}:
+        where = f"scan result {scan.result} about {scan.subject}"
         try:
-            data = read(digest.hex)
-            if data is None:
+            packed = read(scan)
+            if packed is None:
                 raise IntegrityError("scan-missing", "it is not there")
+            data = unpacked(packed, min(left, MAX_RESULT))
             left -= len(data)
-            if left < 0:
-                raise TooLargeError("too-large", f"all results together have more than {MAX_RESULTS} bytes")
-            if Digest.of(data) != digest:
-                raise IntegrityError("scan-mismatch", "its content has another digest")
-            result = ScanResult.decode(data, "it")
-            if result.subject != subject:
-                raise IntegrityError("scan-mismatch", f"it is about {result.subject}")
+            found[scan.result] = _result(scan, data)
         except AirgapError as error:
             faults.append(Fault(error.code, f"{where}: {error.what}"))
-            continue
-        found[digest] = result
+        except ValueError as error:
+            faults.append(Fault("bad-scan-result", f"{where}: {error}"))
     return found
+
+
+def _result(scan: Scan, data: bytes) -> ScanResult:
+    if Digest.of(data) != scan.result:
+        raise IntegrityError("scan-mismatch", "its content has another digest")
+    result = ScanResult.decode(data, "it")
+    if (result.subject, result.scanner.own_digest) != (scan.subject, scan.scanner):
+        raise IntegrityError("scan-mismatch", f"it is about {result.subject}, by {result.scanner.name}")
+    return result
 
 
 def _waivers(

@@ -17,10 +17,10 @@ from airgap.content.scan_finding import Severity
 from airgap.report.scans.build import build
 from airgap.report.scans.declared import object_schema
 from airgap.report.scans.formats import FORMATS, form_of, written
-from airgap.report.scans.model import ReportFinding, ScanReport
+from airgap.report.scans.model import FindingEffect, ReportFinding, ScanReport
 from tests.parts.need import require_part
 from tests.worlds.commands import Said, run_airgap
-from tests.worlds.scanned import HOSTILE, ScannedWorld, usual, vulnerability
+from tests.worlds.scanned import HOSTILE, OFFICER, ScannedWorld, usual, vulnerability
 from tests.worlds.surroundings import quiet
 
 CHECKED = ("--trust", "trust.yaml", "--at", "2026-11-23T12:00:00Z", "--lock", "platform.lock.json")
@@ -100,7 +100,9 @@ def test_a_verdict_finds_the_records_that_it_lies_in_or_that_are_named(shared: P
     assert (inside.code, inside.out.count("\n")) == (0, 7)
     copy = tmp_path / "verdict.sigstore.json"
     copy.write_bytes(verdict.read_bytes())
-    for place in ("store", "store/airgap/scans"):
+    for path in (shared / "store/airgap/scans").iterdir():
+        (tmp_path / f"{path.name.split('.')[2]}.json.zst").write_bytes(path.read_bytes())  # as evidence has them
+    for place in ("store", str(tmp_path)):
         named = run_airgap(["report", str(copy), "--results", place, "--format", "jsonl"], shared)
         assert named.out.count("\n") == 7
     alone = run_airgap(["report", str(copy), "--json"], shared)
@@ -114,7 +116,7 @@ def test_what_is_missing_or_differs_is_said_and_the_rest_is_shown(tmp_path: Path
     first.unlink()
     second.write_bytes(b"not zstd")
     report = made(tmp_path, expect=4)
-    assert sorted(one["code"] for one in report["problems"]) == ["bad-zstd", "scan-missing"]
+    assert sorted(one["code"] for one in report["problems"]) == ["bad-scan-result", "scan-missing"]
     assert [one["code"] for one in report["notScanned"]].count("scan-missing") == 2
     (tmp_path / "r.html").write_bytes(b"")
     said = run_airgap(["report", "store", *CHECKED, "-o", "r.html"], tmp_path)
@@ -256,6 +258,30 @@ def test_json_and_lines_are_as_declared(tmp_path: Path) -> None:
     assert [error for one in lines for error in line.iter_errors(json.loads(one))] == []
 
 
+def test_of_many_that_stop_an_item_the_verdict_lists_the_worst_and_the_report_all(tmp_path: Path) -> None:
+    found = tuple(vulnerability(number, Severity.CRITICAL) for number in range(10, 20))
+    world = ScannedWorld(findings={"demo:1": found}, listed=3)
+    effects = {one.decision for one in report_of(world, tmp_path).findings}
+    assert effects == {FindingEffect.BLOCKS}
+    (tmp_path / "waived").mkdir()
+    world = ScannedWorld(findings={"demo:1": found}, waived=found, listed=3)
+    report = report_of(world, tmp_path / "waived")
+    assert {(one.decision, one.waived_by, one.reason) for one in report.findings} == {
+        (FindingEffect.WAIVED, OFFICER, "patched by hand")
+    }
+
+
+def test_what_nobody_looked_for_is_not_scanned(tmp_path: Path) -> None:
+    said = "not-scanned: no scanner that came to its end looked for the kind secret"
+    none = "finding-blocks: no-packages is unknown: no package was found in it"
+    report = report_of(ScannedWorld(coverage={"demo:1": said, "alpine:3.20": none}), tmp_path)
+    assert [(one.item, one.code, one.detail, one.decision) for one in report.not_scanned] == [
+        ("alpine:3.20", "finding-blocks", none.partition(": ")[2], FindingEffect.BLOCKS),
+        ("demo:1", "not-scanned", said.partition(": ")[2], FindingEffect.BLOCKS),
+    ]
+    assert report.summary == "2 of 3 items must not enter."
+
+
 def test_more_findings_than_a_report_lists_are_counted(tmp_path: Path) -> None:
     world = ScannedWorld(findings={"demo:1": tuple(vulnerability(n, Severity.LOW) for n in range(10, 160))})
     report = report_of(world, tmp_path)
@@ -270,6 +296,17 @@ def test_fingerprints_stay_and_differ(tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     again = report_of(usual(), tmp_path / "again")
     assert [one.fingerprint for one in again.findings] == [one.fingerprint for one in report.findings]
+
+
+def test_a_verdict_that_nobody_checked_is_not_shown_as_good(tmp_path: Path) -> None:
+    ScannedWorld().write(tmp_path)
+    pages = {}
+    for name, flags in (("checked", CHECKED), ("unchecked", ())):
+        assert run_airgap(["report", "store", *flags, "-o", f"{name}.html"], tmp_path).code == 0
+        pages[name] = (tmp_path / f"{name}.html").read_text()
+    assert 'class="verdict pass"' in pages["checked"]
+    assert 'class="verdict none"' in pages["unchecked"]
+    assert "May enter, says an unchecked signature</h1>" in pages["unchecked"]
 
 
 def test_every_format_is_written(tmp_path: Path) -> None:

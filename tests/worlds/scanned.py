@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-
-import zstandard
 
 from airgap.base.digest import Digest
 from airgap.content.lock import Lock
@@ -17,6 +14,7 @@ from airgap.statements.gate import Effect, Gate, GateRule
 from airgap.statements.scans import FindingName, Scan, sort_scans
 from airgap.statements.verdict import CheckResult, CountedVex, JudgedItem, Named, PassedBy, UsedWaiver, Verdict
 from airgap.station.files import store_records
+from airgap.station.scans import ScanRecords
 from airgap.store.layout import LAYOUT_FILE
 from tests.worlds.trust import DAY, HOUR, NOW, SOVEREIGN, World, image, signed
 
@@ -86,6 +84,10 @@ class ScannedWorld:
     lifted: tuple[ScanFinding, ...] = ()
     not_run: dict[str, str] = field(default_factory=dict)
     """By name, the code for which ClamAV gave no answer."""
+    coverage: dict[str, str] = field(default_factory=dict)
+    """By name, why not everything was looked at."""
+    listed: int = 50
+    """How many findings with one end the verdict names; the rest share a check."""
     trust: World = field(default_factory=World)
 
     def __post_init__(self) -> None:
@@ -139,8 +141,18 @@ class ScannedWorld:
                 checks.append(replace(said, outcome="pass", by=PassedBy(key="vendor"), reason=reason))
             elif one.severity is Severity.CRITICAL:
                 checks.append(said)
+        named = [one for one in checks if one.finding is not None]
+        rest = [replace(one, finding=None) for one in named[self.listed : self.listed + 1]]
+        checks = [one for one in checks if one not in named[self.listed :]] + rest
+        if name in self.coverage:
+            no = FindingName("no-packages") if "no-packages" in self.coverage[name] else None
+            checks.append(CheckResult("coverage", "fail", root, "findings", reason=self.coverage[name], finding=no))
         if name in self.not_run:
-            checks.append(CheckResult("scan", "not-run", root, "findings: default", reason=self.not_run[name]))
+            checks.append(
+                CheckResult(
+                    "scan", "not-run", root, "findings: default", reason=f"{self.not_run[name]}: clamav: start clamd"
+                )
+            )
         bad = any(one.outcome in ("fail", "not-run") for one in checks)
         return JudgedItem(root, "fail" if bad else "pass", "vulnerability: stops it" if bad else None, tuple(checks))
 
@@ -156,7 +168,9 @@ class ScannedWorld:
         (store / "index.json").write_text('{"schemaVersion":2,"manifests":[]}')
         (store / "airgap").mkdir()
         records = store_records(store)
-        write_results(store / "airgap" / "scans", self.results())
+        kept = ScanRecords(store / "airgap")
+        for one in self.results():
+            kept.save(one)
         if self.waived:
             records.save_waiver(self.waiver())
         (folder / "platform.lock.json").write_bytes(self.lock.encode())
@@ -171,14 +185,6 @@ class ScannedWorld:
             lines += [f"  - {{name: {key.name}, role: {key.role}, publicKeyFile: {key.name}.pub,"]
             lines += ["     notBefore: '2026-01-01T00:00:00Z', notAfter: '2027-01-01T00:00:00Z'}"]
         (folder / "trust.yaml").write_text("\n".join(lines) + "\n")
-
-
-def write_results(folder: Path, results: Sequence[ScanResult]) -> None:
-    """The files of results, as records keep them."""
-    folder.mkdir(parents=True)
-    for one in results:
-        data = one.encode()
-        (folder / f"{Digest.of(data).hex}.json.zst").write_bytes(zstandard.compress(data))
 
 
 def usual() -> ScannedWorld:

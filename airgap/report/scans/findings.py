@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from airgap.base.canonical import canonical
@@ -15,17 +15,17 @@ from airgap.content.scan_finding import FindingKind, ScanFinding
 from airgap.content.scan_result import ScannerIdentity, ScanResult
 from airgap.jobs.report import ReportMaterial, SignedStatement
 from airgap.kinds.table import rule_names
-from airgap.report.scans.items import SCAN, subjects_of
+from airgap.report.scans.items import subjects_of
 from airgap.report.scans.model import (
     Carried,
     FindingEffect,
-    NotScanned,
     ReportDatabase,
     ReportFinding,
     ReportOutcome,
     ReportScanner,
 )
 from airgap.report.scans.words import by_words
+from airgap.resources.waiver import Waiver
 from airgap.statements.gate import Effect
 from airgap.statements.scans import FindingName
 from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, Verdict
@@ -35,7 +35,6 @@ EFFECTS: Mapping[Effect, FindingEffect] = {
     Effect.WARN: FindingEffect.WARNS,
     Effect.INFORM: FindingEffect.INFORMS,
 }
-RESULT_MISSING = "scan-missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class JoinedFindings:
             results = _by_subject(verdict, self.gathered.results)
             items = {item.name: item for item in self.locks[lock].items} if lock in self.locks else {}
             for name, judged in verdict.items.items():
-                item = _OneItem(lock, verdict, name, judged, items.get(name), signed[lock], self.about)
+                item = _OneItem(lock, verdict, name, judged, items.get(name), signed[lock], self)
                 for subject in subjects_of(judged):
                     for digest, result in results.get(subject, ()):
                         yield from item.findings(digest, result)
@@ -81,9 +80,10 @@ class _OneItem:
         judged: JudgedItem,
         item: Item | None,
         signed: SignedStatement,
-        about: str,
+        joined: JoinedFindings,
     ) -> None:
-        self.lock, self.verdict, self.judged, self.about = lock, verdict, judged, about
+        self.lock, self.verdict, self.judged = lock, verdict, judged
+        self.about, self.gathered = joined.about, joined.gathered
         self.name = one_line(name)
         self.kind = "" if item is None else item.kind
         self.signed_at = signed.statement.signed_at
@@ -95,6 +95,8 @@ class _OneItem:
             except AirgapError:  # of a kind that a newer version knows: its effects are those that checks name
                 self._names = None
         self._checks = {(one.check, one.subject, one.finding): one for one in judged.checks if one.finding is not None}
+        kinds = frozenset(map(str, FindingKind))
+        self._rest = [one for one in judged.checks if one.finding is None and one.check in kinds]
 
     def findings(self, digest: Digest, result: ScanResult) -> Iterator[ReportFinding]:
         """The findings of one result."""
@@ -102,12 +104,9 @@ class _OneItem:
             yield self._finding(digest, result, one)
 
     def _finding(self, digest: Digest, result: ScanResult, one: ScanFinding) -> ReportFinding:
-        check = self._check(result.subject, one)
         gate = self.verdict.gate
-        decision, rule = _decided(check)
-        if gate is not None and self._names is not None and decision is FindingEffect.UNDECIDED:
-            by_gate = gate.decide(self.kind, self._names, one)
-            decision, rule = EFFECTS[by_gate.effect], by_gate.rule
+        decision, rule, check = self._decided(result.subject, one)
+        waiver = self.gathered.waivers.get(check.waiver) if check is not None and check.waiver is not None else None
         return ReportFinding(
             fingerprint=_fingerprint(self.name, one),
             item=self.name,
@@ -135,7 +134,7 @@ class _OneItem:
             reference=one_line(one.reference),
             decision=decision,
             rule=one_line(rule),
-            reason="" if check is None else one_line(check.reason or ""),
+            reason=one_line(_why(decision, check, waiver)),
             waiver=None if check is None else check.waiver,
             waived_by="" if check is None else one_line(by_words(check.by)),
             scanner=one_line(result.scanner.name),
@@ -145,25 +144,41 @@ class _OneItem:
             report_about=one_line(self.about),
         )
 
-    def _check(self, subject: Digest, one: ScanFinding) -> CheckResult | None:
-        return self._checks.get((str(one.kind), subject, FindingName.of(one)))
+    def _decided(self, subject: Digest, one: ScanFinding) -> tuple[FindingEffect, str, CheckResult | None]:
+        """What the verdict says of a finding, or else its gate; the judge lists only the worst that stop an item."""
+        check = self._checks.get((str(one.kind), subject, FindingName.of(one)))
+        if check is not None:
+            return of_check(check), check.rule, check
+        gate = self.verdict.gate
+        if gate is None or self._names is None:
+            return FindingEffect.UNDECIDED, "", None
+        by_gate = gate.decide(self.kind, self._names, one)
+        if by_gate.effect is not Effect.BLOCK:
+            return EFFECTS[by_gate.effect], by_gate.rule, None
+        # Those that are not listed share checks that name no finding; what stops the item comes first.
+        rest = [two for two in self._rest if (two.check, two.subject) == (str(one.kind), subject)]
+        shared = min(rest, key=lambda two: of_check(two).rank, default=None)
+        return (FindingEffect.BLOCKS if shared is None else of_check(shared)), by_gate.rule, shared
 
 
-def _decided(check: CheckResult | None) -> tuple[FindingEffect, str]:
-    if check is None:
-        return FindingEffect.UNDECIDED, ""
+def of_check(check: CheckResult) -> FindingEffect:
+    """What a check about a scan or a finding comes to."""
     if check.outcome == WAIVED:
-        return FindingEffect.WAIVED, check.rule
-    return (FindingEffect.NOT_AFFECTED if check.outcome == YES else FindingEffect.BLOCKS), check.rule
+        return FindingEffect.WAIVED
+    return FindingEffect.NOT_AFFECTED if check.outcome == YES else FindingEffect.BLOCKS
+
+
+def _why(effect: FindingEffect, check: CheckResult | None, waiver: Waiver | None) -> str:
+    """Why something does not stop an item that otherwise would."""
+    if effect is FindingEffect.WAIVED and waiver is not None:
+        return waiver.reason
+    return (check.reason or "") if effect is FindingEffect.NOT_AFFECTED and check is not None else ""
 
 
 def _fingerprint(item: str, one: ScanFinding) -> str:
     """The tag of an image is not in it, nor a version: next month's scan gives the same finding the same one."""
     place = [item.rpartition(":")[0] or item, one.kind, one.id, one.package, one.path, one.line]
     return Digest.of(canonical([str(part) for part in place])).hex
-
-
-# Who looked, and what nobody looked at
 
 
 def report_scanners(gathered: ReportMaterial, verdicts: Mapping[Digest, Verdict]) -> tuple[ReportScanner, ...]:
@@ -189,62 +204,6 @@ def report_scanners(gathered: ReportMaterial, verdicts: Mapping[Digest, Verdict]
             not_run=len(failed.get(own, ())),
         )
         for own, one in sorted(found.items(), key=lambda pair: (pair[1].name, pair[0]))
-    )
-
-
-def not_scanned(
-    gathered: ReportMaterial, verdicts: Mapping[Digest, Verdict], findings: Sequence[ReportFinding]
-) -> tuple[NotScanned, ...]:
-    """What no scanner looked at: not-run results, results that are not there, items without a subject, coverage."""
-    rows = [row for verdict in verdicts.values() for row in _not_run(gathered, verdict)]
-    rows += [
-        NotScanned(one.item, one.subject, one.scanner, "coverage", _coverage(one), one.decision)
-        for one in findings
-        if one.kind is FindingKind.COVERAGE
-    ]
-    return tuple(sorted(dict.fromkeys(rows), key=lambda one: (one.decision.rank, one.item, one.scanner)))
-
-
-def _coverage(one: ReportFinding) -> str:
-    where = f"{one.path}: " if one.path else ""
-    return f"{where}{one.title or one.id}"
-
-
-def _not_run(gathered: ReportMaterial, verdict: Verdict) -> Iterator[NotScanned]:
-    names = {one.own_digest: one_line(one.name) for one in verdict.scanners}
-    effect = FindingEffect.UNDECIDED if verdict.gate is None else EFFECTS[verdict.gate.not_run]
-    scans = _scans(verdict)
-    for item, judged in verdict.items.items():
-        subjects = subjects_of(judged)
-        if not subjects and verdict.gate is not None:
-            what = "no scanner was asked about it"
-            yield NotScanned(one_line(item), judged.root, "", "coverage", what, FindingEffect.UNDECIDED)
-        for subject in subjects:
-            for scanner, digest in scans.get(subject, ()):
-                result = gathered.results.get(digest)
-                if result is None:
-                    what = f"the verdict names result {digest}, which could not be read"
-                    yield NotScanned(
-                        one_line(item), subject, names[scanner], RESULT_MISSING, what, FindingEffect.UNDECIDED
-                    )
-                elif result.not_run:
-                    waived = _is_waived(judged, subject, names[scanner])
-                    what = one_line(result.detail)
-                    decision = FindingEffect.WAIVED if waived else effect
-                    yield NotScanned(one_line(item), subject, names[scanner], one_line(result.not_run), what, decision)
-
-
-def _scans(verdict: Verdict) -> Mapping[Digest, list[tuple[Digest, Digest]]]:
-    found: dict[Digest, list[tuple[Digest, Digest]]] = {}
-    for scan in verdict.scans:
-        found.setdefault(scan.subject, []).append((scan.scanner, scan.result))
-    return found
-
-
-def _is_waived(judged: JudgedItem, subject: Digest, scanner: str) -> bool:
-    return any(
-        one.check == SCAN and one.subject == subject and one.outcome == WAIVED and scanner in (one.reason or "")
-        for one in judged.checks
     )
 
 

@@ -13,10 +13,8 @@ from airgap.content.scan_finding import Severity
 from airgap.jobs.report import ReportMaterial
 from airgap.report.scans.model import FindingEffect, ReportCheck, ReportFinding, ReportItem, ReportOutcome
 from airgap.report.scans.words import by_words
+from airgap.statements.scan_answers import SCAN
 from airgap.statements.verdict import JudgedItem, Verdict
-
-SCAN = "scan"
-"""The check that says how one scanner's look at one subject ended."""
 
 
 def subjects_of(item: JudgedItem) -> tuple[Digest, ...]:

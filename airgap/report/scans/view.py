@@ -95,8 +95,10 @@ def _words(report: ScanReport) -> dict[str, Any]:
     stopped = [one for one in report.items if one.outcome in (ReportOutcome.FAIL, ReportOutcome.NOT_RUN)]
     items_more = max(0, len(report.items) - max(LIMITS["items"], len(stopped)))
     total = sum(one.bytes for one in report.items)
+    believed = bool(report.trust) or report.outcome is not ReportOutcome.PASS
     return {
-        "outcome": OUTCOMES[report.outcome],
+        "outcome": OUTCOMES[report.outcome] + ("" if believed else ", says an unchecked signature"),
+        "tone": report.outcome if believed else ReportOutcome.NONE,
         "title": title(report),
         "about": title(report),
         "databases": _databases(report),
