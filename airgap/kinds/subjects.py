@@ -15,7 +15,6 @@ from airgap.content.item import Item
 from airgap.content.platforms import CONFIG_TYPES
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_subject import ScanSubject, SubjectFile, SubjectForm, covered
-from airgap.content.scanner_database import DATABASE_TYPES
 from airgap.content.verified import verified
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ _READABLE = frozenset(
         "application/spdx+json",
         "text/spdx+json",
         "text/plain",
-        *(one.media_type for one in DATABASE_TYPES),
     }
 )
 """Layers that are texts: whoever reads their bytes has read everything. BuildKit puts attestations in an index.

@@ -10,11 +10,15 @@ import tarfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airgap.base.errors import AirgapError
-from airgap.content.graph import read_node
+from airgap.content.graph import Descriptor, read_node
+from airgap.content.item import Item
+from airgap.kinds.subjects import graph_subjects
+from airgap.scanning.coverage import CoverageScanner
 from airgap.scanning.databases import read, unpacked
 from airgap.scanning.databases.read import artifact_of, read_info
 from airgap.scanning.databases.unpacked import Databases
@@ -267,3 +271,35 @@ def test_the_date_without_unpacking_to_a_folder(made: Layout) -> None:
         artifact = artifact_of(read_node(store, root))
         assert artifact is not None, name
         assert read_info(artifact, store).updated == world.WHEN
+
+
+BOLT, SQLITE = b"0" * 16 + b"\xed\xda\x0c\xed" + b"0" * 100, b"SQLite format 3\0" + b"0" * 100
+
+
+@pytest.mark.parametrize(
+    ("layer", "files", "good"),
+    [
+        (world.DB_LAYER, world.vulnerabilities(content=BOLT), True),
+        (world.DB_LAYER, world.vulnerabilities(content=SQLITE), False),
+        (world.DB_LAYER, world.vulnerabilities(content=BOLT) | {"malware": b"x"}, False),
+        (world.DB_LAYER, world.vulnerabilities(content=BOLT) | {"a/trivy.db": BOLT}, False),
+        (world.JAVA_LAYER, world.java(content=SQLITE), True),
+        (world.JAVA_LAYER, world.java(content=b"MZ"), False),
+        (world.CHECKS_LAYER, world.CHECK_FILES, True),
+        (world.CHECKS_LAYER, {**world.CHECK_FILES, "bin/tool": b"x"}, False),
+        (world.CHECKS_LAYER, {**world.CHECK_FILES, "a.yaml": b"\0x"}, False),
+        (world.CHECKS_LAYER, b"not a tar.gz", False),
+    ],
+)
+def test_only_a_whole_database_is_looked_through(tmp_path: Path, layer: str, files: Any, good: bool) -> None:
+    """Whoever gives another artifact the media type of one is told that nobody can look into it."""
+    layout = Layout(tmp_path / "store")
+    layout.tag("it", world.artifact(layout, layer, files))
+    store = Store(layout.folder)
+    root = store.find("it")
+    assert root is not None
+    artifact = Descriptor(root.media_type, root.digest, root.size)
+    item = Item("it", "image", "registry.test/it:1", artifact, bytes=1, phase="registry")
+    [subject] = graph_subjects(item, artifact, store)
+    result = CoverageScanner().scan(subject, tmp_path)
+    assert [one.id for one in result.findings] == ([] if good else ["artifact"])
