@@ -271,3 +271,11 @@ class ToolError(AirgapError):
     """A program that airgap started failed, is missing, or took too long."""
 
     exit_code = 5
+
+
+class DaemonLateError(ToolError):
+    """A daemon did not answer in time (`scanner-timeout`)."""
+
+
+class DaemonGoneError(ToolError):
+    """A daemon ended a connection without an answer (`scanner-crashed`)."""

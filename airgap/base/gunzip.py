@@ -17,16 +17,16 @@ class BadGzipError(ValueError):
 
 
 class Gunzip(io.RawIOBase):
-    """The unpacked bytes of `stream`, at most `limit`. Raises `BadGzipError`, and what the stream raises.
+    """The unpacked bytes of `stream`, at most `limit`, of at most `parts` gzip files one after the other.
 
-    The stream is not closed.
+    Raises `BadGzipError`, and what the stream raises. The stream is not closed.
     """
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
+    def __init__(self, stream: BinaryIO, limit: int, parts: int = MAX_PARTS) -> None:
         super().__init__()
         self._stream, self._left, self._limit = stream, limit, limit
         self._unpacker = zlib.decompressobj(_GZIP)
-        self._parts = 1
+        self._parts = parts - 1
         self._packed = b""
 
     def readable(self) -> bool:
@@ -64,8 +64,8 @@ class Gunzip(io.RawIOBase):
             if not self._packed:
                 return False
         self._packed = rest
-        self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise BadGzipError(f"it consists of more than {MAX_PARTS} gzip files")
+        self._parts -= 1
+        if self._parts < 0:
+            raise BadGzipError("it consists of too many gzip files")
         self._unpacker = zlib.decompressobj(_GZIP)
         return True

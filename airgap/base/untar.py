@@ -23,6 +23,8 @@ MAX_EXTENSIONS = 8
 """Extension headers before one member: GNU tar writes three."""
 
 _SKIP = 1 << 20
+_ATTRIBUTES = (b"SCHILY.xattr.", b"LIBARCHIVE.xattr.")
+"""What keywords of extended attributes begin with: tar's and bsdtar's."""
 _NUMBER = re.compile(rb" *([0-7]+)[ \0]*")
 _RECORD = re.compile(rb"([1-9][0-9]{0,6}) ([^=]{1,200})=")
 _SIZE = re.compile(rb"[0-9]{1,19}")
@@ -47,6 +49,14 @@ class TarEntry:
     size: int
     offset: int
     link: str = ""
+    mode: int = 0
+    """Permissions, with setuid, setgid and sticky bit; 0 if they are no number."""
+    flag: str = "0"
+    """The type as the header says: `3` and `4` are devices, `6` is a pipe."""
+    attributes: tuple[str, ...] = ()
+    """Names of extended attributes, such as `security.capability`."""
+    utf8: bool = True
+    """False if the name or the target of a link is no UTF-8: then it is shown with escapes."""
 
 
 class TarReader:
@@ -138,7 +148,17 @@ class TarReader:
         self._end = self._at + self._left + -self._left % BLOCK
         if self._left and (name or short).endswith(b"/"):
             raise BadTarError("a folder in the way of old archives has content, where others find headers")
-        return TarEntry(_text(name or short), _OTHERS.get(kind, "file"), self._left, self._at, _text(target))
+        return TarEntry(
+            _text(name or short),
+            _OTHERS.get(kind, "file"),
+            self._left,
+            self._at,
+            _text(target),
+            _mode(block[100:108]),
+            chr(kind or 0x30),
+            tuple(_attributes(said)) if said else (),
+            _is_utf8(name or short) and _is_utf8(target),
+        )
 
     def _extension(self, size: int, limit: int) -> bytes:
         if size > limit:
@@ -202,6 +222,29 @@ def _pax_size(text: bytes) -> int:
     if not _SIZE.fullmatch(text):
         raise BadTarError("the size in a pax header is not a number")
     return int(text)
+
+
+def _mode(field: bytes) -> int:
+    """Permissions; other programs ignore it if they are no number, and so does this."""
+    found = _NUMBER.fullmatch(field)
+    return int(found[1], 8) & 0o7777 if found else 0
+
+
+def _attributes(said: Mapping[bytes, bytes]) -> Iterator[str]:
+    for key in said:
+        for prefix in _ATTRIBUTES:
+            if key.startswith(prefix):
+                yield _text(key.removeprefix(prefix))
+
+
+def _is_utf8(name: bytes) -> bool:
+    if name.isascii():
+        return True
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _text(name: bytes) -> str:

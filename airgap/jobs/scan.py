@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
@@ -19,12 +20,18 @@ from airgap.base.results import ResultFile
 from airgap.bundling.bundle import select
 from airgap.bundling.evidence import Approved
 from airgap.bundling.gate import check_pulled
-from airgap.content.item import Item
 from airgap.content.lock import Lock
-from airgap.content.scan_result import ScannerIdentity
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.promote import Promotion, promote_judged
+from airgap.jobs.scan_contents import (
+    FindingTotals,
+    check_station,
+    find_totals,
+    reports_about,
+    scan_contents,
+    scanner_reports,
+)
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.judgement.checks.base import Answer, Outcome
@@ -33,19 +40,22 @@ from airgap.judgement.judge import Judgement
 from airgap.judgement.lock_findings import PARTIAL, judge_findings
 from airgap.judgement.report_folder import check_subjects, read_reports, subjects
 from airgap.judgement.waivers import read_waivers
-from airgap.resources.load import load_trust
+from airgap.resources.load import load_station, load_trust
 from airgap.resources.policy import Policy
+from airgap.resources.station import Station
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
 from airgap.signatures.scanner_report import Report
 from airgap.statements.gate import Gate
 from airgap.statements.scan_answers import SCAN
-from airgap.statements.scan_run import ScanRun, SubjectScans
 from airgap.statements.scans import Scan, sort_scans
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
 from airgap.station.files import Records, store_records
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
+
+if TYPE_CHECKING:
+    from airgap.scanning.run import ScannedContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class ScanOptions:
     """Approvals of waivers that are not next to their waiver."""
     reports: Path | None = None
     """A folder of vulnerability reports to include."""
+    station: Path | None = None
+    """The Station resource: the scanners. Required if the policy has `findings`, and otherwise not used."""
     jobs: int = DEFAULT_JOBS
     promote: Path | None = None
     """Where to write a lock of what passed, signed for as well. It needs exactly one lock."""
@@ -83,8 +95,8 @@ class ScanOrder:
     jobs: int = 4
     reports: tuple[Report, ...] = ()
     """Reports of scanners about manifests below the locks; included, but not judged."""
-    run: ScanRun | None = None
-    """What the scanners of the Station answered; `None` if nothing was scanned."""
+    station: Station | None = None
+    """Its scanners look into the content, if the policy has `findings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,8 @@ class Scanned:
     path: Path | None = None
     findings: tuple[Answer, ...] = ()
     """The answers about what the lock lacks of its request."""
+    run: ScannedContent | None = None
+    """What the scanners of the Station answered about all locks; `None` if nothing was scanned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +125,8 @@ class ScanOutcome:
     """Waivers that were passed, and that no check needed."""
     promoted: Promotion | None = None
     """What passed, if that was asked for."""
+    totals: FindingTotals | None = None
+    """What the scanners found; `None` if the policy does not ask for that."""
 
     @property
     def goes_on(self) -> bool:
@@ -127,14 +143,17 @@ class ScanOutcome:
 def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     """Judges locks that were pulled, and signs a verdict for each.
 
-    1. Read the locks, the policy with its trust roots, the Trust resource, the waivers and the reports. 2. Open the
-    key, unless nothing is signed. 3. Judge and sign (`scan_locks`). 4. Sign for a lock of what passed, and write it.
+    1. Read the locks, the policy with its trust roots, the Station, the Trust resource, the waivers and the reports.
+    2. Open the key, unless nothing is signed. 3. Scan, judge and sign (`scan_locks`). 4. Sign for a lock of what
+    passed, and write it.
 
     A rejection is a result. Raises `InputError`, and what `scan_locks` raises.
     """
     # 1.
     locks = tuple(read_lock(path) for path in options.locks)
     policy, _ = open_policy(options.policy)
+    station = load_station(options.station) if options.station is not None else None
+    check_station(policy, station, str(options.policy))
     trust, waivers, now = _trust(options), list[Approved](), surroundings.clock
     if trust is not None:
         waivers = read_waivers(options.waivers, options.approvals, trust, now())
@@ -146,36 +165,20 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     if not options.dry_run:
         signatory = signatory_of(options.key, "station", records, surroundings, trust)
     # 3.
-    order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports))
-    if policy.findings is not None:
-        order = replace(order, run=_NothingScanned())
+    order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports), station)
     found = tuple(scan_locks(order, layout, records, signatory, surroundings.progress()))
+    totals = find_totals(policy, found[0].run, [item for one in found for item in one.lock.items])
     used = {waiver.digest for one in found for waiver in one.verdict.waivers}
     unused = tuple(one.waiver for one in waivers if one.waiver.digest not in used)
     # 4.
     if out is None:
-        return ScanOutcome(policy, found, unused)
+        return ScanOutcome(policy, found, unused, totals=totals)
     only = found[0]
     promoted = promote_judged(only.lock, only.judgements, policy, [one.waiver for one in waivers], order.now)
     if signatory is not None and not promoted.refused:
         _promote(only, promoted, order, records, signatory)
         out.write(promoted.lock.encode())
-    return ScanOutcome(policy, found, unused, promoted)
-
-
-@dataclass(frozen=True, slots=True)
-class _NothingScanned:
-    """A `ScanRun` in which nothing was scanned, which lets nothing pass."""
-
-    scanners: tuple[ScannerIdentity, ...] = ()
-
-    def scans(self, _item: Item) -> Sequence[Scan]:
-        """None."""
-        return ()
-
-    def answers(self, _item: Item) -> Sequence[SubjectScans]:
-        """None."""
-        return ()
+    return ScanOutcome(policy, found, unused, promoted, totals)
 
 
 def _promoted_file(options: ScanOptions, locks: Sequence[Lock]) -> ResultFile | None:
@@ -198,9 +201,8 @@ def _promote(one: Scanned, promoted: Promotion, order: ScanOrder, records: Recor
     if one.lock.promoted_from is None:
         records.save_lock(one.lock)
     roots = {name: item.root for name, item in one.verdict.items.items()}
-    named = {report.digest for report in one.verdict.reports}
-    reports = [report for report in order.reports if report.digest in named]
-    verdict = _verdict(promoted.lock, promoted.judgements, promoted.answers, roots, order, reports)
+    reports = reports_about(one.run, promoted.lock.items, one.verdict.reports)
+    verdict = _verdict(promoted.lock, promoted.judgements, promoted.answers, roots, order, reports, one.run)
     _sign(Scanned(promoted.lock, promoted.lock.digest, promoted.judgements, verdict), order, records, station)
 
 
@@ -225,8 +227,9 @@ def scan_locks(
 
     1. Everything that the locks name is in the store, and was found good when it was pulled; nodes are hashed again,
        and compared with the locks.
-    2. Each item is judged; what is attached to it is hashed again on the way, and where that is damaged it is not-run.
-    3. With a station, one verdict a lock is signed and kept, with the waivers and the trust roots that it rests on, and
+    2. If the policy asks what is in the content, the scanners of the Station look into it.
+    3. Each item is judged; what is attached to it is hashed again on the way, and where that is damaged it is not-run.
+    4. With a station, one verdict a lock is signed and kept, with the waivers and the trust roots that it rests on, and
        the reports that it names.
 
     Raises `InputError` (`not-pulled`, `report-unasked`), `IntegrityError` (`not-as-locked`, …), `PolicyError`
@@ -245,17 +248,22 @@ def scan_locks(
     about = subjects(locks, selected.roots, layout) if order.reports else {}
     check_subjects(order.reports, about)
     # 2.
+    run: ScannedContent | None = None
+    if order.policy.findings is not None and order.station is not None:
+        run = scan_contents(selected.roots, layout, order.station, records, progress, order.now)
+    # 3.
     waivers = [one.waiver for one in order.waivers]
-    judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress, order.run))
+    judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress, run))
     found = []
     for (digest, lock), mine in zip(named.items(), roots, strict=True):
         judgements = tuple(islice(judged, len(lock.items)))
-        reports = [one for one in order.reports if one.subject in about[digest]]
+        given = {one.subject: one.digest for one in order.reports if one.subject in about[digest]}
+        reports = scanner_reports(run, lock.items, given, records, progress)
         partial = order.policy.findings is not None and order.policy.findings.partial
         lacking = judge_findings(lock.findings, waivers, order.now, partial=partial)
-        verdict = _verdict(lock, judgements, lacking, mine, order, reports)
-        found.append(Scanned(lock, digest, judgements, verdict, findings=lacking))
-    # 3.
+        verdict = _verdict(lock, judgements, lacking, mine, order, reports, run)
+        found.append(Scanned(lock, digest, judgements, verdict, findings=lacking, run=run))
+    # 4.
     if station is not None:
         found = [_sign(one, order, records, station) for one in found]
     return found
@@ -267,7 +275,8 @@ def _verdict(
     lacking: Sequence[Answer],
     roots: Mapping[str, Digest],
     order: ScanOrder,
-    reports: Sequence[Report],
+    reports: Mapping[Digest, Digest],
+    run: ScannedContent | None,
 ) -> Verdict:
     policy = order.policy
     answers = [*(check for one in judged for check in one.answers), *lacking]
@@ -277,15 +286,15 @@ def _verdict(
         trust_roots=tuple(Named(one.name, one.digest) for one in policy.trust_roots),
         waivers=tuple(UsedWaiver(digest, used[digest].replace(microsecond=0)) for digest in sorted(used)),
         items={one.item: _item(one, roots[one.item]) for one in judged},
-        reports=tuple(Reported(one.subject, one.digest) for one in sorted(reports, key=lambda one: one.subject)),
+        reports=tuple(Reported(subject, reports[subject]) for subject in sorted(reports)),
         findings=tuple(_checked(one, PARTIAL if one.outcome is Outcome.PASSED else "") for one in lacking),
-        scanners=order.run.scanners if order.run is not None and policy.findings is not None else (),
-        scans=_scans(lock, order.run) if order.run is not None and policy.findings is not None else (),
+        scanners=run.scanners if run is not None else (),
+        scans=_scans(lock, run) if run is not None else (),
         gate=None if policy.findings is None else Gate.of(policy.findings),
     )
 
 
-def _scans(lock: Lock, run: ScanRun) -> tuple[Scan, ...]:
+def _scans(lock: Lock, run: ScannedContent) -> tuple[Scan, ...]:
     """The results about a lock's items. One of another run is no answer, and the judge has said so."""
     names = {one.own_digest for one in run.scanners}
     found = [one for item in lock.items for one in run.scans(item) if one.scanner in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airgap.statements.scan_answers import SCAN_CHECKS
 from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, PassedBy, Verdict
 
 MAX_REFUSED = 50
@@ -43,9 +44,16 @@ def refused_lines(verdict: Verdict) -> list[str]:
         rule = next((check.rule for check in item.checks if check.rule), "no rule")
         lines.append(f"  {name}: {rule}: {item.why_not()}")
         bad = [check for check in item.checks if check.outcome not in (YES, WAIVED)]
-        lines += [f"    {_name(check)}, {check.subject}: {check.outcome}" for check in bad]
+        lines += [_bad(check) for check in bad[:FEW]]
+        lines += [f"    and {len(bad) - FEW} more" for _ in bad[FEW : FEW + 1]]
     more = len(names) - MAX_REFUSED
     return [*lines, f"  and {more} more: --json lists them"] if more > 0 else lines
+
+
+def _bad(check: CheckResult) -> str:
+    if check.check in SCAN_CHECKS:
+        return f"    {check.reason} ({check.rule}), {check.subject}"
+    return f"    {_name(check)}, {check.subject}: {check.outcome}"
 
 
 def finding_answers(verdict: Verdict) -> list[str]:

@@ -102,26 +102,53 @@ class ScannerDatabases:
         return {kind: name for kind, name in found.items() if name}
 
 
-@spec_map("a map with clamd's socket", "ClamAV's daemon on this machine. Content is streamed to it; it opens no file.")
+@spec_map(
+    "a map with clamd's socket",
+    "ClamAV's daemon. Content is streamed to it; it opens no file. clamd.conf needs `AlertExceedsMax yes`: without it "
+    "clamd says OK to what is beyond its limits, and is not used (`clamd-limit`).",
+)
 class ClamdConfig:
     """Where clamd listens, and within which limits it is asked."""
 
-    socket: Path = spec(path("the path of a Unix socket", "`LocalSocket` in clamd.conf. " + RELATIVE))
+    socket: Path | None = spec(
+        path("the path of a Unix socket", "`LocalSocket` in clamd.conf. " + RELATIVE),
+        "One of `socket` and `host` is required.",
+        default=None,
+    )
+    host: str = spec(
+        Text("a host name or an IP address", pattern=r"^[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}$"),
+        "In place of `socket`, for a clamd with `TCPSocket`. Nothing protects this connection, so the host must be "
+        "this one, or on a network in which nobody else is.",
+        default="",
+    )
+    port: int = spec(WholeNumber("a port", least=1, most=65535), "Of `host`. Default: 3310.", default=3310)
     signature_max_age: timedelta = spec(
         DURATION,
-        "How old the signatures may be, by their own date. Older ones make every scan not-run (`clamd-old`). "
-        "Default: 7d.",
+        "How old the signatures may be, by the date of clamd's database `daily`. With older ones every scan is not-run "
+        "(`clamd-old`). Default: 7d.",
         default=timedelta(days=7),
     )
     size_limit: int = spec(
         SIZE,
-        "The largest file that is sent, at most `StreamMaxLength` in clamd.conf. A larger one makes the scan not-run "
-        "(`clamd-limit`). Default: 4000MiB, the largest that ClamAV scans is 2 GiB to 4 GiB, by its version.",
-        default=4000 << 20,
+        "The largest file that is sent. What is larger, or beyond a limit of clamd (`StreamMaxLength`, `MaxFileSize`, "
+        "`MaxScanSize` …), is a finding of the kind `coverage` (`clamd-limit`). Default: 2GiB, the largest file that "
+        "ClamAV scans.",
+        default=2 << 30,
     )
     time_limit: timedelta = spec(
         DURATION, "How long clamd may take for one file. Default: 10m.", default=timedelta(minutes=10)
     )
+
+    def checked(self, at: Place) -> ClamdConfig:
+        """The configuration. It has one address."""
+        if (self.socket is None) == (not self.host):
+            at.bad("expected one of socket and host")
+        return self
+
+    @property
+    def address(self) -> Path | tuple[str, int]:
+        """The socket, or host and port."""
+        return self.socket or (self.host, self.port)
 
 
 @spec_map("a map with the limits for models", "Files of models are always looked at, within these limits.")

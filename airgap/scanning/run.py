@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
+from airgap.base.amounts import count
 from airgap.base.digest import Digest
 from airgap.base.disk import check_free, disk_errors
 from airgap.base.errors import AirgapError, DiskFullError, IntegrityError, StoreError, TrustError
@@ -18,7 +20,6 @@ from airgap.base.progress import Progress
 from airgap.base.text import one_line
 from airgap.content.graph import Descriptor
 from airgap.content.item import Item
-from airgap.content.scan_finding import FindingKind, Severity
 from airgap.content.scan_result import MAX_SBOM, ScannerIdentity, ScanResult, ordered
 from airgap.content.scan_subject import ScanSubject
 from airgap.kinds.table import kind_of
@@ -27,6 +28,7 @@ from airgap.scanning.scanner import REPORT_FILE, SBOM_FILE, Scanner
 from airgap.scanning.table import ScannerSetup, scanners_of
 from airgap.scanning.work import remove_tree, scan_folder
 from airgap.signatures.scanner_report import MAX_REPORT, Report
+from airgap.statements.scan_run import SubjectScans
 from airgap.statements.scans import Scan, sort_scans
 from airgap.station.files import Records
 from airgap.station.scans import ScanRecords
@@ -40,52 +42,59 @@ WORK = "scanning"
 
 @dataclass(frozen=True, slots=True)
 class ScannedSubject:
-    """One subject, and each scanner's answer about it. The answers themselves are in the records (`results`)."""
+    """One subject, and each scanner's answer about it by its digest. The answers themselves are in the records."""
 
     digest: Digest
-    kind: str
-    """The name of the kind of content."""
     title: str
+    """For people: the item's name, and its platform where there are several."""
     scans: tuple[Scan, ...]
     """Sorted by the scanner's name; empty if no scanner takes it."""
-    counts: Mapping[tuple[FindingKind, Severity], int] = field(hash=False)
-    """How many findings of each kind and severity there are, by the scanners' own severities."""
-    not_run: Mapping[str, str] = field(hash=False)
-    """The code of the reason, by the names of the scanners that did not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedContent:
-    """What the scanners of a station said about the items of some locks."""
+    """A `ScanRun`: what the scanners of a station said about the items of some locks."""
 
     scanners: tuple[ScannerIdentity, ...]
     """Those that were asked, sorted by name; one that may not run has an unknown identity."""
-    items: Mapping[tuple[Digest, str], tuple[ScannedSubject, ...]] = field(hash=False)
-    """The subjects of each item, by the digest of its lock and its name."""
+    items: Mapping[Digest, tuple[ScannedSubject, ...]] = field(hash=False)
+    """The subjects of each item, by its pin."""
     started: int
     """How many scans ran."""
     kept: int
     """How many answers are of an earlier run."""
     records: ScanRecords
 
-    def results(self, subject: ScannedSubject) -> tuple[ScanResult, ...]:
-        """The answers about a subject, in the order of its scans. Raises `IntegrityError` if one was damaged since."""
-        found = tuple(self.records.result(one.subject, one.scanner, one.result) for one in subject.scans)
-        for scan, result in zip(subject.scans, found, strict=True):
-            if result is None:
-                what = f"the result {scan.result} about {scan.subject} is missing or damaged"
-                raise IntegrityError("bad-scan-result", what, "run `airgap scan` again")
-        return tuple(one for one in found if one is not None)
+    def subjects(self, item: Item) -> tuple[ScannedSubject, ...]:
+        """The subjects of an item; none if it was not scanned."""
+        return self.items.get(item.pin, ())
 
+    def scans(self, item: Item) -> Sequence[Scan]:
+        """See `ScanRun.scans`."""
+        return [scan for subject in self.subjects(item) for scan in subject.scans]
 
-LockedRoot = tuple[Digest, Item, Descriptor]
-"""An item with the digest of its lock, and the root of its graph."""
+    def answers(self, item: Item) -> Iterator[SubjectScans]:
+        """See `ScanRun.answers`."""
+        for subject in self.subjects(item):
+            yield SubjectScans(subject.digest, subject.title, tuple(map(self._result, subject.scans)))
+
+    def _result(self, scan: Scan) -> ScanResult:
+        found = self.records.result(scan.subject, scan.scanner, scan.result)
+        if found is None:
+            what = f"the result {scan.result} about {scan.subject} is missing or damaged"
+            raise IntegrityError("bad-scan-result", what, "run `airgap scan` again")
+        return found
 
 
 def scan_content(
-    roots: Sequence[LockedRoot], store: Layout, station: Station, records: Records, progress: Progress
+    roots: Sequence[tuple[Item, Descriptor]],
+    store: Layout,
+    station: Station,
+    records: Records,
+    progress: Progress,
+    now: datetime,
 ) -> ScannedContent:
-    """Scans the items of locks. The caller has compared them with the store.
+    """Scans items with the roots of their graphs. The caller has compared them with the store.
 
     1. Each scanner says who it is; one that may not run makes every subject that it takes not-run. 2. Each kind names
     its subjects; one that several items have counts once. 3. Answers of an earlier run by the same scanner are taken. A
@@ -98,16 +107,16 @@ def scan_content(
     with scan_folder(base / "work") as folder:
         run = _Run(station, store, records, progress, folder)
         # 1.
-        scanners = scanners_of(ScannerSetup(station, store, base / "kept", progress))
+        scanners = scanners_of(ScannerSetup(station, store, base / "kept", progress, now))
         asked = [_Asked.of(one) for one in scanners]
         # 2.
-        items = {(lock, item.name): run.subjects(item, root) for lock, item, root in roots}
+        items = {item.pin: run.subjects(item, root) for item, root in roots}
         # 3. and 4.
         run.answer(asked)
     named = tuple(one.identity for one in asked)
     return ScannedContent(
         scanners=named,
-        items={key: tuple(run.scanned(one, named) for one in found) for key, found in items.items()},
+        items={pin: tuple(run.scanned(one, named) for one in found) for pin, found in items.items()},
         started=run.started,
         kept=run.kept,
         records=run.results,
@@ -229,7 +238,7 @@ class _Run:
                 remove_tree(unpacked)
         self._progress.advance(subject.size)
         if done:
-            self._progress.done(subject.title, _outcome(self._answers[subject.digest]))
+            self._progress.done(subject.title, ", ".join(one.outcome for one in self._answers[subject.digest]))
 
     def _result(self, task: _Task) -> ScanResult:
         """The scanner's answer, whatever happens while it is found."""
@@ -292,11 +301,8 @@ class _Run:
 
     def scanned(self, subject: ScanSubject, scanners: Sequence[ScannerIdentity]) -> ScannedSubject:
         """A subject with what was answered about it."""
-        answers = self._answers.get(subject.digest, [])
-        counts = sum((one.counts for one in answers), Counter[tuple[FindingKind, Severity]]())
-        not_run = {one.name: one.not_run for one in answers if one.not_run}
-        scans = sort_scans([one.scan for one in answers], scanners)
-        return ScannedSubject(subject.digest, subject.kind, subject.title, scans, counts, not_run)
+        scans = [one.scan for one in self._answers.get(subject.digest, ())]
+        return ScannedSubject(subject.digest, subject.title, sort_scans(scans, scanners))
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,21 +310,14 @@ class _Answer:
     """What stays in memory of a result: there may be many findings."""
 
     scan: Scan
-    name: str
-    not_run: str
-    counts: Counter[tuple[FindingKind, Severity]]
+    outcome: str
+    """In words, for the progress."""
 
     @classmethod
     def of(cls, result: ScanResult) -> _Answer:
-        counts = Counter((one.kind, one.severity) for one in result.findings)
-        scan = Scan(result.subject, result.scanner.own_digest, result.digest)
-        return cls(scan, result.scanner.name, result.not_run, counts)
-
-
-def _outcome(answers: Sequence[_Answer]) -> str:
-    failed = [f"{one.name} not-run ({one.not_run})" for one in answers if one.not_run]
-    found = sum(count for one in answers for count in one.counts.values())
-    return ", ".join([*failed, f"{found} findings"])
+        name, found = result.scanner.name, len(result.findings)
+        outcome = f"{name} not-run ({result.not_run})" if result.not_run else f"{name} {count(found, 'finding')}"
+        return cls(Scan(result.subject, result.scanner.own_digest, result.digest), outcome)
 
 
 def _failed(subject: ScanSubject, identity: ScannerIdentity, error: AirgapError) -> ScanResult:

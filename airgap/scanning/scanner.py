@@ -43,6 +43,6 @@ class Scanner(Protocol):
         """Scans one subject. `work` is a private empty folder that the caller removes, after it has taken what it keeps
         (`SBOM_FILE`, `REPORT_FILE`).
 
-        A scan that did not come to its end is a result with `not_run`, and never one without findings. Raises only
-        errors of the store (`StoreError`, `IntegrityError` of damaged content).
+        A scan that did not come to its end is a result with `not_run`, and never one without findings; or it raises
+        `AirgapError`, whose code is then the reason.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from airgap.base.progress import Progress
@@ -21,6 +22,15 @@ class ScannerSetup:
     folder: Path
     """A folder of the station's own that stays between runs, and need not exist: unpacked databases are there."""
     progress: Progress
+    now: datetime
+    """When the run began."""
+
+
+def _clamav(setup: ScannerSetup) -> Scanner | None:
+    from airgap.scanning.clamav import ClamavScanner
+
+    station = setup.station
+    return None if station.clamd is None else ClamavScanner(station.clamd, station.archives, setup.now)
 
 
 def _coverage(_setup: ScannerSetup) -> Scanner | None:
@@ -29,7 +39,7 @@ def _coverage(_setup: ScannerSetup) -> Scanner | None:
     return CoverageScanner()
 
 
-TABLE: tuple[Callable[[ScannerSetup], Scanner | None], ...] = (_coverage,)
+TABLE: tuple[Callable[[ScannerSetup], Scanner | None], ...] = (_clamav, _coverage)
 """Makes each scanner; `None` if the Station does not configure it. Each imports its module when it is called.
 
 Making one costs nothing and raises nothing: `Scanner.identity` looks whether it can run.

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.base.errors import DiskFullError, InputError, StoreError, ToolError
 from airgap.base.progress import Silent
-from airgap.content.graph import Descriptor
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import ScannerIdentity, ScanResult
 from airgap.content.scan_subject import ScanSubject
@@ -23,12 +23,13 @@ from airgap.scanning import table
 from airgap.scanning.run import ScannedContent, scan_content
 from airgap.scanning.scanner import SBOM_FILE
 from airgap.scanning.work import remove_tree, scan_folder
+from airgap.statements.scan_run import SubjectScans
 from airgap.station.files import Records
 from airgap.station.scans import ScanRecords
 from airgap.store.layout import Layout
 from tests.worlds.policy import World
 
-LOCK = Digest.of(b"lock")
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 HEAD = "apiVersion: airgap.openova.io/v1alpha1\nkind: Station\nmetadata: {name: dmz}\n"
 BAD = ScanFinding(FindingKind.SECRET, "aws", Severity.CRITICAL, path="a")
 SBOM = b'{"bomFormat": "CycloneDX"}'
@@ -76,11 +77,10 @@ class Bench:
         made = [lambda _setup, one=one: one for one in scanners]
         self.monkeypatch.setattr(table, "TABLE", tuple(made))
         item = self.world.item()
-        other = replace(item, name="ghcr.io/acme/same:1")
         assert item.root is not None
+        roots = [(one, item.root) for one in (item, replace(item, name="ghcr.io/acme/same:1"))]
         station = load_station(f"{HEAD}spec: {spec}\n".encode(), base_dir=self.folder)
-        roots: list[tuple[Digest, object, Descriptor]] = [(LOCK, one, item.root) for one in (item, other)]
-        return scan_content(roots, self.layout, station, self.records, Silent())  # type: ignore[arg-type]
+        return scan_content(roots, self.layout, station, self.records, Silent(), NOW)
 
     def left(self) -> list[str]:
         return [str(path.relative_to(self.folder)) for path in (self.records.folder / "scanning/work").glob("run-*")]
@@ -93,9 +93,21 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def only(found: ScannedContent, number: int = 0) -> ScanResult:
     """The answer about the first image, or about another one."""
-    (subjects, _) = found.items.values()
-    (result,) = found.results(subjects[number])
+    (result,) = answers(found)[number].results
     return result
+
+
+def answers(found: ScannedContent) -> list[SubjectScans]:
+    """The answers about the first item."""
+    pin = next(iter(found.items))
+    return list(found.answers(Named(pin)))  # type: ignore[arg-type]
+
+
+@dataclass
+class Named:
+    """An item that has nothing but its pin."""
+
+    pin: Digest
 
 
 def test_what_two_items_share_is_scanned_once_and_never_again(bench: Bench) -> None:
@@ -144,7 +156,6 @@ def test_whatever_happens_is_not_run_and_asked_again(bench: Bench, error: Except
         result = only(found)
         assert (result.not_run, result.findings, found.started, found.kept) == (code, (), 2, 0)
         assert result.detail.isprintable()
-        assert found.items[LOCK, "ghcr.io/acme/app:1.0"][0].not_run == {"fake": code}
     assert bench.scan(Fake()).started == 2
     assert bench.left() == []
 
@@ -153,8 +164,8 @@ def test_a_scanner_that_may_not_run_makes_all_not_run(bench: Bench) -> None:
     good, bad = Fake(), Fake("other", error=InputError("scanner-changed", "another sha256", "check it"))
     found = bench.scan(good, bad)
     assert [(one.name, one.version) for one in found.scanners] == [("fake", "1"), ("other", "unknown")]
-    for subject in found.items[LOCK, "ghcr.io/acme/app:1.0"]:
-        fake, other = found.results(subject)
+    for subject in answers(found):
+        fake, other = subject.results
         assert (fake.not_run, other.not_run, other.detail) == ("", "scanner-changed", "another sha256; next: check it")
     assert bad.seen == []
 

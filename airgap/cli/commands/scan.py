@@ -16,6 +16,7 @@ from airgap.cli.parser import command
 if TYPE_CHECKING:
     from airgap.jobs.promote import Promotion
     from airgap.jobs.scan import Scanned, ScanOptions, ScanOutcome
+    from airgap.jobs.scan_contents import FindingTotals
 
 
 def add(subparsers: Any) -> None:
@@ -24,11 +25,13 @@ def add(subparsers: Any) -> None:
         subparsers,
         "scan",
         run,
-        summary="verify the signatures in a store, judge each item by a policy, and sign a verdict for each lock",
+        summary="verify the signatures in a store, look into the content, judge each item by a policy, and sign a "
+        "verdict for each lock",
         examples="""
 airgap scan platform.lock.json --store /srv/store --policy policy.yaml --key station.key
 airgap scan platform.lock.json --store /srv/store --policy policy.yaml --dry-run          judge only, sign nothing
 airgap scan platform.lock.json --policy policy.yaml --key station.key --waiver alpine.yaml --trust trust.yaml
+airgap scan platform.lock.json --policy policy.yaml --station station.yaml --key station.key    look into the content
 airgap scan platform.lock.json --policy policy.yaml --key station.key --reports trivy/    include a scanner's reports
 airgap scan full.lock.json --policy policy.yaml --key station.key --promote good.lock.json    what passed goes on
 a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses that lock""",
@@ -37,6 +40,13 @@ a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses
     add_store(parser)
     parser.add_argument(
         "--policy", type=Path, required=True, metavar="FILE", help="Policy resource: the rules for what may come in"
+    )
+    parser.add_argument(
+        "--station",
+        type=Path,
+        metavar="FILE",
+        help="Station resource: the scanners that look into the content; required if the policy has `findings`. A "
+        "scanner is not asked again what it answered before, unless it or a database changed",
     )
     parser.add_argument(
         "--waiver",
@@ -81,6 +91,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         waivers=tuple(arguments.waiver),
         approvals=tuple(arguments.approval),
         reports=arguments.reports,
+        station=arguments.station,
         jobs=context.jobs(arguments),
         promote=arguments.promote,
     )
@@ -93,6 +104,7 @@ def _document(result: ScanOutcome, options: ScanOptions) -> dict[str, Any]:
     return {
         "policy": {"file": str(options.policy), "digest": str(result.policy.digest)},
         "unusedWaivers": [{"name": one.name, "digest": str(one.digest)} for one in result.unused],
+        "scanned": None if result.totals is None else _scanned(result.totals),
         "locks": [
             {
                 "name": one.lock.name,
@@ -120,9 +132,24 @@ def _promoted(made: Promotion, options: ScanOptions) -> dict[str, Any]:
     }
 
 
+def _scanned(totals: FindingTotals) -> dict[str, Any]:
+    return {
+        "scanners": [one.as_dict() for one in totals.scanners],
+        "started": totals.started,
+        "known": totals.kept,
+        "severities": {str(one): number for one, number in totals.severities.items()},
+        "effects": {str(one): number for one, number in totals.effects.items()},
+        "notRun": dict(totals.not_run),
+    }
+
+
 def _text(result: ScanOutcome, options: ScanOptions) -> list[str]:
     lines = [line for one in result.locks for line in _lock_lines(one, options)]
     lines += [f"waiver {one.name!r} was not needed: {one.digest}" for one in result.unused]
+    if result.totals is None:
+        lines.append("the policy has no `findings`: nobody looked into the content")
+    else:
+        lines = [*_scan_lines(result.totals), *lines]
     return lines if result.promoted is None else [*lines, *_promoted_lines(result.promoted, options)]
 
 
@@ -141,6 +168,19 @@ def _promoted_lines(made: Promotion, options: ScanOptions) -> Iterator[str]:
     if not options.dry_run:
         command = f"airgap bundle {options.promote} --store {options.store} --to FOLDER --for SOVEREIGN --role station"
         yield f"next: {command}"
+
+
+def _scan_lines(totals: FindingTotals) -> Iterator[str]:
+    """Who looked into the content, with what, and what was found in all of it."""
+    for one in totals.scanners:
+        databases = [f"{base.name} of {base.updated:%Y-%m-%d}" for base in one.databases]
+        yield f"scanner {one.name} {one.version}" + (f" with {', '.join(databases)}" if databases else "")
+    failed = sum(totals.not_run.values())
+    codes = ", ".join(f"{code} {number}" for code, number in totals.not_run.items())
+    yield f"scans: {totals.started} run, {totals.kept} known" + (f", {failed} not-run ({codes})" if failed else "")
+    severities = ", ".join(f"{number} {one}" for one, number in totals.severities.items())
+    effects = ", ".join(f"{totals.effects[one]} {one}" for one in totals.effects)
+    yield f"findings: {severities} ({effects})" if severities else "findings: none"
 
 
 def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
