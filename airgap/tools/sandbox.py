@@ -233,7 +233,8 @@ class _Watched:
 
 
 def _plain(data: bytes) -> str:
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in data.decode(errors="replace"))
+    text = data.decode(errors="replace").replace("\t", " ")
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 @cache

@@ -24,6 +24,7 @@ HANDED_ON = {
     "store/registry/errors.py: known.code",
     "scanning/run.py: result.not_run",
     "tools/git_faults.py: fault.code",
+    "tools/trivy.py: code",
     "acceptance/locks.py: code",
     "acceptance/locks.py: found.code",
     "acceptance/locks.py: lacking.code",

@@ -1,0 +1,46 @@
+"""What Trivy could not read, or reads less well: "0 vulnerabilities" of it is not the same as clean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
+from airgap.scanning.trivy.image import ImageFacts
+from airgap.scanning.trivy.report import TrivyReport
+
+_UNLISTED = re.compile(r"This OS version is not on the EOL list")
+_UNSUPPORTED = re.compile(r"Unsupported os")
+_CHART = re.compile(r"Skipping chart|Failed to render|failed to parse.{0,60}chart|chart file", re.IGNORECASE)
+
+
+def of_image(report: TrivyReport, facts: ImageFacts, warnings: str, *, java: bool) -> Iterator[ScanFinding]:
+    """What the findings of an image do not cover. `java`: there is a database of Java archives."""
+    system = f"{report.os_family} {report.os_name}".strip()
+    if not report.os_family:
+        yield _said("os-unknown", "no operating system that the scanner knows: packages of one were not looked for")
+    elif report.end_of_life:
+        yield _said("os-end-of-life", f"{system} is at its end of life: new vulnerabilities are no longer published")
+    elif _UNSUPPORTED.search(warnings):
+        yield _said("os-unsupported", f"the scanner has no advisories for {system}")
+    elif _UNLISTED.search(warnings):
+        yield _said("os-unlisted", f"the scanner does not know this version of {system}: it may lack its advisories")
+    if report.os_family and not report.os_packages:
+        yield _said("packages-none", f"{system} without a package database: its packages were not found")
+    elif not report.packages:
+        yield _said("packages-none", "no package was found")
+    if facts.java and not java:
+        title = "it has Java archives, and the station has no database for them (trivy-java-db): they were left out"
+        yield _said("java-without-database", title)
+    if facts.complaint:
+        yield _said("config-contradicts-layers", facts.complaint)
+
+
+def of_chart(warnings: str, *, rendered: bool) -> Iterator[ScanFinding]:
+    """What the findings of a chart do not cover: templates that do not render have no configuration to check."""
+    if _CHART.search(warnings) or not rendered:
+        yield _said("chart-not-rendered", "the templates were not rendered: the configuration was not checked")
+
+
+def _said(name: str, title: str) -> ScanFinding:
+    return ScanFinding(FindingKind.COVERAGE, name, Severity.UNKNOWN, title=title)

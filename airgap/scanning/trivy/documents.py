@@ -1,0 +1,91 @@
+"""The SBOM and the report for cosign, out of the report of the same run: nothing is analysed again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors
+from airgap.base.strict_json import decode_json
+from airgap.content.scan_subject import ScanSubject
+from airgap.scanning.scanner import REPORT_FILE, SBOM_FILE
+from airgap.scanning.trivy.image import ImageFacts
+from airgap.scanning.trivy.report import TrivyReport
+from airgap.tools.trivy import Trivy, failure, garbage
+
+FORMAT = "cyclonedx"
+
+
+def write_sbom(
+    report: TrivyReport, subject: ScanSubject, facts: ImageFacts, trivy: Trivy, cache: Path, work: Path
+) -> Digest:
+    """Writes the CycloneDX document of an image into `work`; returns its digest. Raises `ToolError`, `StoreError`."""
+    shown = about(report.document, subject, facts)
+    shown["Results"] = [_without(result, "Vulnerabilities", "Secrets") for result in shown["Results"]]
+    source = work / "report.json"
+    with disk_errors(source):
+        source.write_text(json.dumps(shown))
+    run = trivy.convert(source, FORMAT, cache, work)
+    failed = failure(run, f"convert --format {FORMAT}")
+    if failed is not None:
+        raise failed
+    try:
+        document = decode_json(run.stdout)
+    except ValueError as error:
+        raise garbage("convert", f"not valid JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("bomFormat") != "CycloneDX":
+        raise garbage("convert", "expected a CycloneDX document")
+    listed = document.get("components") or []
+    if report.packages and not listed:
+        raise garbage("convert", f"the SBOM has no components, expected those of {report.packages} packages")
+    with disk_errors(source):
+        source.unlink()
+        (work / SBOM_FILE).write_bytes(run.stdout)
+    return Digest.of(run.stdout)
+
+
+def write_cosign_report(report: TrivyReport, subject: ScanSubject, facts: ImageFacts, trivy: Trivy, work: Path) -> None:
+    """Writes the report into `work`, as `trivy image --format cosign-vuln` does.
+
+    Secrets stay out, because everybody inside may read it.
+
+    Source: Trivy, pkg/report/predicate/vuln.go; cosign, specs/COSIGN_VULN_ATTESTATION_SPEC.md.
+    """
+    shown = about(report.document, subject, facts)
+    results = [_without(one, "Packages", "Secrets") for one in shown["Results"] if one.get("Class") != "secret"]
+    shown["Results"] = results
+    document = {
+        "invocation": {"parameters": None, "uri": "", "event_id": "", "builder.id": ""},
+        "scanner": {
+            "uri": f"pkg:github/aquasecurity/trivy@{trivy.version}",
+            "version": trivy.version,
+            "db": {"uri": "", "version": ""},
+            "result": shown,
+        },
+        "metadata": {"scanStartedOn": shown.get("CreatedAt"), "scanFinishedOn": shown.get("CreatedAt")},
+    }
+    with disk_errors(work):
+        (work / REPORT_FILE).write_text(json.dumps(document))
+
+
+def about(document: Mapping[str, Any], subject: ScanSubject, facts: ImageFacts) -> dict[str, Any]:
+    """The report with the image's own name and ids in the place of those that were made for the scanner."""
+    made = dict(document)
+    metadata = {name: value for name, value in made.get("Metadata", {}).items() if name in ("OS", "Size", "Layers")}
+    metadata["ImageID"] = str(facts.config)
+    metadata["DiffIDs"] = [str(layer.diff_id) for layer in facts.layers]
+    metadata["ImageConfig"] = {"architecture": facts.architecture, "os": facts.os}
+    made["Metadata"] = metadata
+    name = made["ArtifactName"]
+    made["ArtifactName"] = f"{subject.title}@{subject.digest}"
+    made["Results"] = [
+        dict(one, Target=str(one.get("Target", "")).replace(name, subject.title)) for one in made.get("Results") or []
+    ]
+    return made
+
+
+def _without(result: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name not in names}

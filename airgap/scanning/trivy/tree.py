@@ -1,0 +1,116 @@
+"""Writes the files of a subject where Trivy reads them, so that nothing in the content decides what is looked at.
+
+Tried with 0.59.1 and 0.74.0: Trivy skips the folders `.git`, and `proc`, `sys` and `dev` at the top; a comment
+`trivy:ignore:ID` in a chart hides a misconfiguration. Settings of the content (trivy.yaml, .trivyignore,
+trivy-secret.yaml) count only in the folder in which it runs, which is another one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from airgap.base.disk import GIB, check_free, disk_errors
+from airgap.base.text import one_line
+from airgap.content.scan_subject import ScanSubject
+
+TOP = "content"
+"""The folder in the tree that has the files: so none of them is at the top."""
+MAX_NAME = 200
+"""Bytes of a part of a path; file systems take 255."""
+MAX_DEPTH = 60
+"""Parts of a path. A file deeper down is written below `deep/` with its own name."""
+HEAD = 8192
+"""Bytes by which a file is taken for a text: Trivy looks for secrets in no other."""
+_IGNORE = re.compile(rb"(?i)(trivy|tfsec):(?=ignore)")
+MAX_CONFIGURATION = 32 << 20
+"""Bytes of a file in a chart whose comments are changed: helm itself takes 5 MiB."""
+_PIECE = 1 << 20
+
+
+@dataclass(slots=True)
+class WrittenTree:
+    """What was written. `name` gives the path in the content for one in the scanner's report."""
+
+    folder: Path
+    files: int = 0
+    size: int = 0
+    """Bytes."""
+    largest: int = 0
+    templates: bool = False
+    """True if it has templates of a chart."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The path in the content, where another one was written."""
+
+    def name(self, written: str) -> str:
+        """The path in the content."""
+        path = written.lstrip("/")
+        path = path.removeprefix(f"{self.folder}/".lstrip("/")).removeprefix(f"{TOP}/")
+        return self.names.get(path, path)
+
+
+def write_tree(subject: ScanSubject, folder: Path, *, chart: bool) -> WrittenTree:
+    """Writes the texts among the files of a subject below `folder`, which is new.
+
+    Raises `StoreError`, `IntegrityError` (damage), and what reading the files raises.
+    """
+    made = WrittenTree(folder)
+    with disk_errors(folder):
+        (folder / TOP).mkdir(parents=True)
+    for one in subject.files() if subject.files else ():
+        if chart and "/templates/" in f"/{one.path}":
+            made.templates = True
+        with one.open() as stream:
+            head = stream.read(HEAD)
+            if b"\0" in head:
+                while stream.read(_PIECE):  # to its end, where it is verified
+                    pass
+                continue
+            if one.size > GIB // 4:
+                check_free(folder, one.size, "a file to scan")
+            path = _safe(one.path, made.files)
+            if path != one.path:
+                made.names[path] = one_line(one.path)
+            with disk_errors(folder):
+                size = _write(folder / TOP / path, head, stream, chart=chart)
+        made.files += 1
+        made.size += size
+        made.largest = max(made.largest, size)
+    return made
+
+
+def _write(place: Path, head: bytes, stream: BinaryIO, *, chart: bool) -> int:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("xb") as sink:
+        if chart:
+            data = head + stream.read(MAX_CONFIGURATION - len(head))
+            while len(data) < MAX_CONFIGURATION and (piece := stream.read(_PIECE)):
+                data += piece
+            sink.write(_IGNORE.sub(rb"\1_", data))
+        else:
+            sink.write(head)
+        while piece := stream.read(_PIECE):
+            sink.write(piece)
+        return sink.tell()
+
+
+def _safe(path: str, number: int) -> str:
+    """A path that file systems take and the scanner does not skip; the usual one stays as it is."""
+    parts = [_part(part) for part in path.split("/") if part not in ("", ".", "..")] or ["unnamed"]
+    if len(parts) > MAX_DEPTH:
+        parts = ["deep", str(number), parts[-1]]
+    return "/".join(parts)
+
+
+def _part(part: str) -> str:
+    shown = one_line(part)
+    if shown == ".git":
+        return "dot-git"
+    data = os.fsencode(shown)
+    if len(data) <= MAX_NAME:
+        return shown
+    # The end stays: the scanner goes by it.
+    return f"{data[:100].decode(errors='ignore')}~{data[-80:].decode(errors='ignore')}"

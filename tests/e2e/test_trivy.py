@@ -1,0 +1,174 @@
+"""Real Trivy, in both versions: what it finds, what it cannot read, and that content cannot silence it."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from airgap.content.scan_finding import FindingKind, Severity
+from airgap.scanning.scanner import REPORT_FILE, SBOM_FILE
+from airgap.signatures.scanner_report import Report
+from tests.parts.images import digest_of, tar_layer
+from tests.parts.trivy import Trivy
+from tests.worlds.trivy_station import ALPINE, KEY, SECRET, TrivyStation, ids, the, tree, work_folder
+
+pytestmark = pytest.mark.e2e
+CHART = {
+    "app/Chart.yaml": b"apiVersion: v2\nname: app\nversion: 1.0.0\n",
+    "app/values.yaml": b"image: nginx\nprivileged: true\n",
+    "app/templates/pod.yaml": b"""\
+{{- if .Values.privileged }}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  #trivy:ignore:KSV-9001
+  securityContext: #trivy:ignore:KSV-9001
+    runAsUser: 0 #trivy:ignore:AVD-KSV-9001
+  containers:
+  - name: app
+    image: {{ .Values.image }}
+{{- end }}
+""",
+}
+
+
+@pytest.fixture
+def station(any_trivy: Trivy, tmp_path: Path) -> TrivyStation:
+    return TrivyStation.of(tmp_path, any_trivy)
+
+
+@pytest.fixture
+def newer(trivy: Trivy, tmp_path: Path) -> TrivyStation:
+    """Where both versions do the same."""
+    return TrivyStation.of(tmp_path, trivy)
+
+
+def test_vulnerabilities_and_secrets_with_their_layers(station: TrivyStation, tmp_path: Path) -> None:
+    image = station.image(ALPINE, SECRET, config={"config": {"Env": ["AWS_ACCESS_KEY_ID=" + KEY.decode()]}})
+    scanner = station.scanner()
+    before = set(os.listdir("/tmp"))
+    with work_folder(tmp_path / "work") as work:
+        result = scanner.scan(image, work)
+        sbom, report = (work / SBOM_FILE).read_bytes(), (work / REPORT_FILE).read_bytes()
+    base, top = (json.loads(station.layout.read(image.digest))["layers"][at]["digest"] for at in (0, 1))
+    assert ids(result) == ["CVE-2020-28928", "CVE-2021-36159"]
+    found = the(result, "CVE-2021-36159")
+    assert (found.severity, found.source, found.package) == (Severity.CRITICAL, "nvd", "apk-tools")
+    assert (found.installed, found.fixed, found.layer) == ("2.10.4-r2", "2.10.7-r0", base)
+    assert found.purl.startswith("pkg:apk/alpine/apk-tools@2.10.4-r2")
+    secrets = [(one.path, one.layer) for one in result.findings if one.kind is FindingKind.SECRET]
+    assert sorted(secrets) == [("app/settings.ini", top), ("config", None)]
+    assert ids(result, FindingKind.COVERAGE) == ["os-end-of-life"]
+    assert result.packages == 2
+    # No document has the secret, and each is about the image of the store.
+    assert KEY not in result.encode() + sbom + report
+    assert digest_of(sbom) == result.sbom
+    about = json.loads(sbom)["metadata"]["component"]
+    assert about["name"] == f"{image.title}@{image.digest}"
+    assert {one["name"] for one in json.loads(sbom)["components"]} >= {"apk-tools", "musl"}
+    assert b"CVE-2021-36159" in Report.read(image.digest, report, "report").data
+    assert str(tmp_path).encode() not in sbom + report
+    # Nothing is left behind.
+    assert set(os.listdir("/tmp")) == before
+
+
+def test_content_cannot_silence_the_scanner(newer: TrivyStation) -> None:
+    silent = {
+        ".trivyignore": b"CVE-2021-36159\nCVE-2020-28928\naws-access-key-id\n",
+        "trivy.yaml": b"severity: [LOW]\nscan:\n  scanners: [vuln]\n",
+        "trivy-secret.yaml": b"disable-rules: [aws-access-key-id]\n# aws_access_key_id = " + KEY + b"\n",
+    }
+    history = [{"created_by": "ADD"}, {"created_by": "CMD sh", "empty_layer": True}, {"created_by": "COPY"}]
+    image = newer.image({**ALPINE, **silent, **SECRET}, {"x": b"x"}, config={"history": history})
+    (found,) = newer.scan(image)
+    assert ids(found) == ["CVE-2020-28928", "CVE-2021-36159"]
+    paths = {one.path for one in found.findings if one.kind is FindingKind.SECRET}
+    assert paths == {"app/settings.ini", "trivy-secret.yaml"}
+
+
+def test_the_config_cannot_hide_a_layer(newer: TrivyStation) -> None:
+    base, base_id = newer.layer(ALPINE)
+    top, top_id = newer.layer(SECRET)
+    honest = newer.odd_image([base, top], [base_id, top_id])
+    lies = [
+        newer.odd_image([base, top], [base_id, base_id]),
+        newer.odd_image([base, top], [base_id, digest_of(b"other")]),
+        newer.odd_image([base, top], [base_id]),
+    ]
+    clean, *found = newer.scan(honest, *lies)
+    assert "config-contradicts-layers" not in ids(clean, FindingKind.COVERAGE)
+    for one in found:
+        assert ids(one, FindingKind.SECRET) == ["aws-access-key-id"]
+        assert "config-contradicts-layers" in ids(one, FindingKind.COVERAGE)
+
+
+@pytest.mark.parametrize("packed", ["zstd", "plain", "parts"])
+def test_layers_in_other_forms(newer: TrivyStation, packed: str) -> None:
+    import gzip
+
+    zstandard = pytest.importorskip("zstandard")
+    tar = tar_layer({**ALPINE, **SECRET})
+    data = {"zstd": zstandard.compress(tar), "plain": tar, "parts": gzip.compress(tar[:700]) + gzip.compress(tar[700:])}
+    layer = newer.layout.blob(data[packed], "application/vnd.docker.image.rootfs.diff.tar.gzip")
+    (result,) = newer.scan(newer.odd_image([layer], [digest_of(tar)]))
+    assert ids(result) == ["CVE-2020-28928", "CVE-2021-36159"]
+    assert ids(result, FindingKind.COVERAGE) == ["os-end-of-life"]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"etc/os-release": b'ID=other\nVERSION_ID="1"\n', "x": b"1"}, ["os-unknown", "packages-none"]),
+        ({"etc/alpine-release": b"3.19.0\n"}, ["os-end-of-life", "packages-none"]),
+        ({**ALPINE, "etc/alpine-release": b"3.99.0\n"}, ["os-unlisted"]),
+    ],
+)
+def test_what_is_not_covered_is_said(newer: TrivyStation, files: Mapping[str, bytes], expected: list[str]) -> None:
+    (result,) = newer.scan(newer.image(files))
+    assert ids(result, FindingKind.COVERAGE) == expected
+
+
+def test_java_archives_without_their_database(newer: TrivyStation) -> None:
+    jar = BytesIO()
+    with zipfile.ZipFile(jar, "w") as archive:
+        archive.writestr("META-INF/maven/org.x/y/pom.properties", "groupId=org.x\nartifactId=y\nversion=1.0\n")
+    (result,) = newer.scan(newer.image(ALPINE, {"opt/app.jar": jar.getvalue()}))
+    assert ids(result) == ["CVE-2020-28928", "CVE-2021-36159"]
+    assert ids(result, FindingKind.COVERAGE) == ["java-without-database", "os-end-of-life"]
+
+
+def test_a_package_that_is_there_twice_is_one_finding(newer: TrivyStation) -> None:
+    metadata = b"Metadata-Version: 2.1\nName: PyYAML\nVersion: 5.3\n"
+    places = [f"{top}/site-packages/PyYAML-5.3.dist-info/METADATA" for top in ("usr/lib/python3", "opt/venv")]
+    (result,) = newer.scan(newer.image({**ALPINE, **dict.fromkeys(places, metadata)}))
+    assert ids(result) == ["CVE-2020-14343", "CVE-2020-28928", "CVE-2021-36159"]
+    assert the(result, "CVE-2020-14343").path == min(places)
+
+
+def test_a_chart_is_rendered_and_its_comments_hide_nothing(station: TrivyStation) -> None:
+    broken = {**CHART, "app/templates/other.yaml": b'{{ fail "no" }}'}
+    databases = station.checks()
+    chart, bad = station.scan(tree("chart", CHART), tree("chart", broken), databases=databases)
+    assert ids(chart, FindingKind.COVERAGE) == []
+    found = [one for one in chart.findings if one.kind is FindingKind.MISCONFIGURATION]
+    assert [(one.path, one.id, one.severity) for one in found] == [
+        ("app/templates/pod.yaml", "KSV-9001", Severity.HIGH)
+    ]
+    assert ids(bad, FindingKind.COVERAGE) == ["chart-not-rendered"]
+
+
+def test_secrets_in_any_folder_of_a_tree(station: TrivyStation) -> None:
+    line = b"aws_access_key_id = " + KEY + b"\n"
+    paths = ["dev/a.ini", "proc/b.ini", ".git/c.ini", "d" * 300 + ".ini", "trivy-secret.yaml", "ok/e\udcff.ini"]
+    (result,) = station.scan(tree("git", {**dict.fromkeys(paths, line), ".trivyignore": b"aws-access-key-id\n"}))
+    found = {one.path for one in result.findings if one.kind is FindingKind.SECRET}
+    assert found == {*paths[:5], "ok/e\\udcff.ini"}
+    assert KEY not in result.encode()
