@@ -16,6 +16,7 @@ from airgap.content.lock import Lock
 from airgap.content.lock_finding import CHECK, LockFinding, finding_lines, findings_json
 from airgap.delivery.index import Index
 from airgap.delivery.read import Media
+from airgap.report.scanned import scanner_lines
 from airgap.report.verdict import FEW, finding_answers, passed, passed_lines, refused, refused_lines
 from airgap.resources.waiver import WaivedFinding, Waiver
 from airgap.statements.approval import Approval
@@ -57,6 +58,7 @@ class Judged:
         lines = finding_lines(self.findings)
         for lock, verdict in self.verdicts:
             lines.append(f"verdict {verdict.outcome} on lock {lock}, policy {verdict.policy.name!r}")
+            lines += [f"  {line}" for line in scanner_lines(verdict)]
             lines += [*passed_lines(verdict), *refused_lines(verdict)]
             lines += [f"  {line}" for line in finding_answers(verdict)]
             if verdict.reports:

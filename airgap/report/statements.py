@@ -8,6 +8,7 @@ from typing import Any
 
 from airgap.base.text import one_line
 from airgap.base.times import utc_text
+from airgap.report.scanned import scanner_lines
 from airgap.statements.accepted import AcceptedList
 from airgap.statements.approval import Approval
 from airgap.statements.audited import Audit
@@ -98,6 +99,7 @@ def _pull(body: Pull) -> Iterable[str]:
 
 def _verdict(body: Verdict) -> Iterable[str]:
     yield f"  policy  {body.policy.name} {body.policy.digest}"
+    yield from (f"  {line}" for line in scanner_lines(body))
     yield from (f"  waiver  {one.digest}, until {utc_text(one.expires)}" for one in body.waivers)
     for name, one in [*body.items.items()][:MOST]:
         yield f"  {one.outcome:<8} {name}  {one.root or '-'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airgap.report.scanned import let_pass, of_scans, stopped_lines, stopped_words
 from airgap.statements.scan_answers import SCAN_CHECKS
 from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, PassedBy, Verdict
 
@@ -42,18 +43,17 @@ def refused_lines(verdict: Verdict) -> list[str]:
     for name in names[:MAX_REFUSED]:
         item = verdict.items[name]
         rule = next((check.rule for check in item.checks if check.rule), "no rule")
-        lines.append(f"  {name}: {rule}: {item.why_not()}")
         bad = [check for check in item.checks if check.outcome not in (YES, WAIVED)]
-        lines += [_bad(check) for check in bad[:FEW]]
-        lines += [f"    and {len(bad) - FEW} more" for _ in bad[FEW : FEW + 1]]
+        scans = of_scans(bad)
+        others = [check for check in bad if check not in scans]
+        # The first reason says it, unless it is the first of many findings.
+        why = item.why_not() if others or not bad else f"{item.outcome}: {stopped_words(scans)}"
+        lines.append(f"  {name}: {rule}: {why}")
+        lines += [f"    {_name(check)}, {check.subject}: {check.outcome}" for check in others[:FEW]]
+        lines += [f"    and {len(others) - FEW} more" for _ in others[FEW : FEW + 1]]
+        lines += stopped_lines(scans)
     more = len(names) - MAX_REFUSED
     return [*lines, f"  and {more} more: --json lists them"] if more > 0 else lines
-
-
-def _bad(check: CheckResult) -> str:
-    if check.check in SCAN_CHECKS:
-        return f"    {check.reason} ({check.rule}), {check.subject}"
-    return f"    {_name(check)}, {check.subject}: {check.outcome}"
 
 
 def finding_answers(verdict: Verdict) -> list[str]:
@@ -70,7 +70,8 @@ def _accepted(one: CheckResult) -> str:
 
 
 def _way(item: JudgedItem) -> str:
-    ways = list(dict.fromkeys(_said(check) for check in item.checks))
+    others = [check for check in item.checks if check.check not in SCAN_CHECKS]
+    ways = [*dict.fromkeys(map(_said, others)), *let_pass(item)]
     return f"{item.checks[0].rule}: {', '.join(ways)}"
 
 

@@ -12,6 +12,7 @@ from airgap.base.text import one_line
 from airgap.content.lock import Lock
 from airgap.content.scan_finding import FindingKind
 from airgap.jobs.report import ReportMaterial
+from airgap.report.scanned import counted_words
 from airgap.report.scans.findings import JoinedFindings, carried, report_scanners
 from airgap.report.scans.items import report_items
 from airgap.report.scans.model import (
@@ -110,22 +111,11 @@ def _summary(
         return f"All {count(len(items), 'item')} may enter.{_lifted(findings)}{looked}"
     if not bad:
         return f"All items may enter, but the lock lacks something of its request that no waiver accepts.{looked}"
-    stops = Counter(one.kind for one in findings if one.decision is FindingEffect.BLOCKS)
-    why = ", ".join(count(stops[kind], *_KIND_WORDS[kind]) for kind in FindingKind if stops[kind])
+    stops = Counter(str(one.kind) for one in findings if one.decision is FindingEffect.BLOCKS)
+    why = counted_words(stops)
     return (
         f"{len(bad)} of {count(len(items), 'item')} must not enter.{f' What stops them: {why}.' if why else ''}{looked}"
     )
-
-
-_KIND_WORDS: Mapping[FindingKind, tuple[str, str]] = {
-    FindingKind.VULNERABILITY: ("vulnerability", "vulnerabilities"),
-    FindingKind.SECRET: ("secret", "secrets"),
-    FindingKind.MISCONFIGURATION: ("misconfiguration", "misconfigurations"),
-    FindingKind.MALWARE: ("malware finding", "malware findings"),
-    FindingKind.MODEL: ("unsafe model", "unsafe models"),
-    FindingKind.ARCHIVE: ("bad archive", "bad archives"),
-    FindingKind.COVERAGE: ("thing that could not be read", "things that could not be read"),
-}
 
 
 def _lifted(findings: Sequence[ReportFinding]) -> str:

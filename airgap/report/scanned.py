@@ -1,0 +1,97 @@
+"""What a verdict says about scans, in words for a terminal: who looked, what stops an item, what was let pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from airgap.base.amounts import count
+from airgap.base.digest import Digest
+from airgap.content.scan_finding import FindingKind
+from airgap.statements.scan_answers import SCAN, SCAN_CHECKS
+from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, Verdict
+
+MOST_STOPS = 5
+"""Findings of one item that are named: `airgap report` has all."""
+WIDTH = 80
+KIND_WORDS: Mapping[str, tuple[str, str]] = {
+    FindingKind.VULNERABILITY: ("vulnerability", "vulnerabilities"),
+    FindingKind.SECRET: ("secret", "secrets"),
+    FindingKind.MISCONFIGURATION: ("misconfiguration", "misconfigurations"),
+    FindingKind.MALWARE: ("malware finding", "malware findings"),
+    FindingKind.MODEL: ("unsafe model", "unsafe models"),
+    FindingKind.ARCHIVE: ("bad archive", "bad archives"),
+    FindingKind.COVERAGE: ("thing that could not be read", "things that could not be read"),
+    SCAN: ("scan that is no answer", "scans that are no answer"),
+}
+"""What a number of findings of a kind, or of scans, is called."""
+
+
+def counted_words(numbers: Mapping[str, int]) -> str:
+    """`2 vulnerabilities, 1 secret`; kinds in their order, without zeros."""
+    return ", ".join(count(numbers[kind], *KIND_WORDS[kind]) for kind in KIND_WORDS if numbers.get(kind))
+
+
+def of_scans(checks: Sequence[CheckResult]) -> list[CheckResult]:
+    """Those about scans and their findings."""
+    return [one for one in checks if one.check in SCAN_CHECKS]
+
+
+def stopped_words(bad: Sequence[CheckResult]) -> str:
+    """How many findings and scans stop an item; findings that share a check count once."""
+    return counted_words(Counter(one.check for one in bad))
+
+
+def stopped_lines(bad: Sequence[CheckResult]) -> list[str]:
+    """The findings and scans that stop an item, each in its own words, as far as they fit a screen.
+
+    Above them the digest that a waiver names, and the rule.
+    """
+    lines, before = [], ("", "")
+    for one in bad[:MOST_STOPS]:
+        here = (str(one.subject or "the item"), one.rule)
+        if here != before:
+            lines.append(f"    {here[0]}, by {here[1]}:")
+            before = here
+        lines.append(short(f"      {reason(one)}"))
+    more = len(bad) - MOST_STOPS
+    return [*lines, f"      and {more} more: `airgap report` has all"] if more > 0 else lines
+
+
+def reason(check: CheckResult) -> str:
+    """Why a check about a scan says no: for a finding without its code, which is always the same."""
+    return (check.reason or f"{check.check} {check.outcome}").removeprefix("finding-blocks: ")
+
+
+def let_pass(item: JudgedItem) -> list[str]:
+    """What of a scan was needed to let an item pass: `scanned`, waivers, VEX."""
+    scans = of_scans(item.checks)
+    words = ["scanned"] if any(one.check == SCAN and one.outcome == YES for one in scans) else []
+    waived = Counter(_by(one) for one in scans if one.outcome == WAIVED)
+    lifted = Counter(_by(one) for one in scans if one.outcome == YES and one.finding is not None)
+    words += [f"{count(number, 'finding')} waived by {by}" for by, number in sorted(waived.items())]
+    words += [f"{count(number, 'finding')} not affected, says {by}" for by, number in sorted(lifted.items())]
+    return words
+
+
+def _by(check: CheckResult) -> str:
+    by = check.by
+    return "nobody" if by is None else by.approver or (f"key {by.key!r}" if by.key else by.identity)
+
+
+def scanner_lines(verdict: Verdict) -> list[str]:
+    """Which scanners looked, with which databases of what date; that nobody did, if nobody did."""
+    if verdict.gate is None:
+        return ["scanners: none; nobody looked into the content"]
+    asked: dict[Digest, int] = Counter(one.scanner for one in verdict.scans)
+    lines = []
+    for one in verdict.scanners:
+        databases = ", ".join(f"{base.name} of {base.updated:%Y-%m-%d}" for base in one.databases)
+        with_what = f" with {databases}" if databases else ""
+        lines.append(f"scanner {one.name} {one.version}{with_what}: {count(asked.get(one.own_digest, 0), 'scan')}")
+    return lines or ["scanners: none ran"]
+
+
+def short(line: str) -> str:
+    """A line that fits a terminal."""
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
