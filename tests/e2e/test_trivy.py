@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
+import time
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from airgap.base.errors import AirgapError
 from airgap.content.scan_finding import FindingKind, Severity
 from airgap.scanning.scanner import REPORT_FILE, SBOM_FILE
 from airgap.signatures.scanner_report import Report
@@ -172,3 +177,38 @@ def test_secrets_in_any_folder_of_a_tree(station: TrivyStation) -> None:
     found = {one.path for one in result.findings if one.kind is FindingKind.SECRET}
     assert found == {*paths[:5], "ok/e\\udcff.ini"}
     assert KEY not in result.encode()
+
+
+def test_limits_of_a_real_run(station: TrivyStation) -> None:
+    image = station.image(ALPINE)
+    (hungry,) = station.other(memory_limit=320 << 20).scan(image)
+    assert hungry.not_run == ""
+    with pytest.raises(AirgapError) as raised:
+        station.other(memory_limit=48 << 20).scan(image)
+    assert raised.value.code == "scanner-memory"
+
+
+def test_a_real_run_that_is_killed(newer: TrivyStation, tmp_path: Path) -> None:
+    """As the kernel does it when memory is short. The next scan is not concerned."""
+    image = newer.image(ALPINE)
+    scanner = newer.scanner()
+    scanner.identity()
+    watcher = threading.Thread(target=_kill_scan, args=(str(tmp_path),))
+    watcher.start()
+    with work_folder(tmp_path / "work") as work, pytest.raises(AirgapError) as raised:
+        scanner.scan(image, work)
+    watcher.join()
+    assert raised.value.code == "scanner-crashed"
+    with work_folder(tmp_path / "work2") as work:
+        assert scanner.scan(image, work).packages == 2
+
+
+def _kill_scan(mark: str) -> None:
+    for _ in range(5000):
+        for number in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError):
+                line = Path("/proc", number, "cmdline").read_bytes()
+                if line.startswith(b"/proc/self/fd/") and b"--input" in line and mark.encode() in line:
+                    os.kill(int(number), signal.SIGKILL)
+                    return
+        time.sleep(0.001)

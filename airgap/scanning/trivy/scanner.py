@@ -61,7 +61,7 @@ class TrivyScanner:
         config, folder = self._config, self._setup.folder
         limits = TrivyLimits(config.time_limit.total_seconds(), config.memory_limit)
         make_private(folder)
-        with disk_errors(folder), tempfile.TemporaryDirectory(dir=folder, prefix="trivy-") as work:
+        with disk_errors(folder), tempfile.TemporaryDirectory(dir=folder.absolute(), prefix="trivy-") as work:
             self._trivy = Trivy.open(config.program, config.sha256, config.refuse, limits, Path(work))
         self._databases = open_databases(self._setup)
         route = "none" if self._trivy.isolated else "not separated: offline by its options only"
@@ -81,12 +81,13 @@ class TrivyScanner:
         """Finds out which layers images share."""
         if self._databases is None:
             return
-        caches = Caches(self._databases, self._layers, work)
+        caches = Caches(self._databases, self._layers, work.absolute())
         caches.plan([one for one in subjects if one.form is SubjectForm.IMAGE])
         self._caches = caches
 
     def scan(self, subject: ScanSubject, work: Path) -> ScanResult:
         """Scans one subject. Raises the error for a scan that did not run, with its code."""
+        work = work.absolute()  # Trivy runs in it
         identity, trivy, databases = self.identity(), self._trivy, self._databases
         if trivy is None or databases is None:
             raise RuntimeError("identity() did not open the scanner")
@@ -140,7 +141,13 @@ class _Run:
         found = findings(report, layers, lambda path: _image_path(path, shown))
         found += coverage.of_image(report, facts, warnings, java=self._java)
         return ScanResult(
-            subject.digest, self._identity, ordered(found), report.packages, sbom, looked_for=_IMAGE_KINDS
+            subject.digest,
+            self._identity,
+            ordered(found),
+            report.packages,
+            sbom,
+            form=subject.form,
+            looked_for=_IMAGE_KINDS,
         )
 
     def tree(self) -> ScanResult:
@@ -160,7 +167,9 @@ class _Run:
         if chart:
             found += coverage.of_chart(warnings, rendered=not tree.templates or _configurations(report) > 0)
         kinds = _CHART_KINDS if chart else _TREE_KINDS
-        return ScanResult(subject.digest, self._identity, ordered(found), report.packages, looked_for=kinds)
+        return ScanResult(
+            subject.digest, self._identity, ordered(found), report.packages, form=subject.form, looked_for=kinds
+        )
 
     def _scanned(
         self, what: str, expected: Expected, options: Sequence[str], largest: int, cache: Path
