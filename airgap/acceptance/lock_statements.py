@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from airgap.acceptance.beliefs import Beliefs
-from airgap.acceptance.locks import carried_reports, check_findings, check_pull, check_verdict
+from airgap.acceptance.locks import carried_reports, check_findings, check_pull, check_verdict, check_vex
 from airgap.base.digest import Digest
 from airgap.content.lock import Lock
 from airgap.signatures.scanner_report import Report
@@ -29,6 +29,7 @@ def check_lock(
     check_pull(lock, beliefs.about_lock("pull", lock))
     verdicts = beliefs.about("verdict", lock.digest)
     check_verdict(lock, verdicts, roots, waivers, beliefs.require_approval)
+    check_vex(lock, verdicts, reports)
     if created is not None:
         check_findings(lock, waivers, beliefs.require_approval, created, verdicts)
     return {one.subject: one for one in carried_reports(lock, verdicts, reports)}

@@ -160,6 +160,23 @@ def check_findings(
             )
 
 
+def check_vex(lock: Lock, statements: Sequence[Statement], files: Mapping[Digest, bytes]) -> None:
+    """Checks that the OpenVEX documents are there that the newest verdicts of a lock name.
+
+    The station verified who signed them, and the verdict says it. `statements` are newest first. Raises `TrustError`
+    (`vex-missing`).
+    """
+    bodies = [one.body for one in statements if one.signed_at == statements[0].signed_at]
+    for named in (one for body in bodies if isinstance(body, Verdict) for one in body.vex):
+        if named.digest not in files:
+            raise TrustError(
+                "vex-missing",
+                f"lock {lock.name!r}: the verdict lets findings pass by the OpenVEX document {named.digest}, but the "
+                "evidence does not contain it",
+                f"{SCAN_AGAIN}; the document may have been removed on the way",
+            )
+
+
 def carried_reports(lock: Lock, statements: Sequence[Statement], files: Mapping[Digest, bytes]) -> Iterator[Report]:
     """The scanner reports that verdicts about a lock name, those of the newest verdict last.
 

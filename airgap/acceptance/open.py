@@ -144,7 +144,7 @@ def accept(
         statements,
         roots={root.item: root.digest for root in index.contents.roots},
         waivers=[data for name, data in files.items() if name.startswith("waivers/")],
-        reports=[data for name, data in files.items() if name.startswith("reports/")],
+        reports=[data for name, data in files.items() if name.startswith(("reports/", "vex/"))],
     )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)
     volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)

@@ -263,11 +263,12 @@ class Acceptance:
         waivers: Iterable[bytes] = (),
         reports: Iterable[bytes] = (),
     ) -> None:
-        """Step 6. `evidence` are the bundles in the evidence, by name; `waivers` and `reports` are the other files.
+        """Step 6. `evidence` are the bundles in the evidence, by name; `waivers` and `reports` are the other files;
+        OpenVEX documents are among the reports.
 
         `roots` are AIRGAP.json's `contents.roots`, by item name. A verdict counts even if none is required. Raises
         `TrustError`: the errors of `verify_bundle`, `statement-missing`, `pull-incomplete`, the errors of
-        `check_times`, `check_verdict`, `check_findings` and `carried_reports`.
+        `check_times`, `check_verdict`, `check_findings`, `check_vex` and `carried_reports`.
         """
         with self._step(_Step.STATEMENTS, _Step.ADMIT):
             beliefs, found = self._beliefs, {Digest.of(data): data for data in waivers}

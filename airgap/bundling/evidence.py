@@ -39,6 +39,9 @@ ROOT_NAMES = f"{ROOTS}names.json"
 REPORTS = "reports/"
 """The folder of scanner reports in evidence.tar, each named by its digest."""
 
+VEX = "vex/"
+"""The folder of OpenVEX documents in evidence.tar, each named by its digest; with the signatures of those in files."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalFile:
@@ -136,6 +139,16 @@ def _judged_by(verdicts: Sequence[Verdict | None], records: Records) -> list[Car
     return [CarriedRoot(name, data) for name, data in found if data is not None]
 
 
+def _vex_files(verdicts: Sequence[Verdict | None], records: Records) -> dict[str, bytes]:
+    """The OpenVEX documents that verdicts name, and the signatures of those that came in files."""
+    files: dict[str, bytes] = {}
+    for document in {named.digest: None for one in verdicts if one for named in one.vex}:
+        files[f"{VEX}{document.hex}.json"] = records.vex(document) or b""
+        signature = records.vex_signature(document)
+        files |= {} if signature is None else {f"{VEX}{document.hex}{SUFFIX}": signature}
+    return files
+
+
 def make_evidence(
     locks: Sequence[Lock],
     records: Records,
@@ -146,9 +159,9 @@ def make_evidence(
     """Builds evidence.tar, and the list of its statements for the index.
 
     For each verdict it includes the waivers that the verdict names, with their approvals, because the reader judges
-    them again; its trust roots, so that the far side can add them; and the scanner reports that it names. With a
-    promoted lock go its full lock and the pull statements about that. `accepted` are waivers of findings in locks
-    without a verdict. Raises `InputError` (`evidence-too-large`).
+    them again; its trust roots, so that the far side can add them; and the OpenVEX documents and scanner reports that
+    it names. With a promoted lock go its full lock and the pull statements about that. `accepted` are waivers of
+    findings in locks without a verdict. Raises `InputError` (`evidence-too-large`).
     """
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
     for full in filter(None, (full_lock(lock, records) for lock in locks)):
@@ -174,6 +187,7 @@ def make_evidence(
         own = given[waiver].waiver.raw if waiver in given else records.waiver(waiver)
         files[f"{WAIVERS}{waiver.hex}.yaml"] = own or b""
     files |= root_files([*trust_roots, *_judged_by(verdicts, records)])
+    files |= _vex_files(verdicts, records)
     for report in {named.digest: None for one in verdicts if one for named in one.reports}:
         files[f"{REPORTS}{report.hex}.json"] = records.report(report) or b""
     packed = tape.pack(files.items())

@@ -83,7 +83,8 @@ def check_scanned(
 
     With `demanded`, each lock must have a verdict. An expired waiver blocks the delivery, even if it was valid when the
     verdict was signed. Raises `PolicyError` (`not-scanned`, `verdict-failed`, `verdict-mismatch`, `waiver-expired`,
-    `waiver-missing`, `report-missing`), `StoreError`. A verdict that is older than the pull counts as none.
+    `waiver-missing`, `vex-missing`, `report-missing`), `StoreError`. A verdict that is older than the pull counts as
+    none.
     """
     for lock in locks:
         body = recorded(records, lock, Verdict)
@@ -159,6 +160,13 @@ def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) ->
                 "waiver-missing",
                 f"lock {lock.name!r}: the store's records no longer contain waiver {waiver.digest} or its approval",
                 _AGAIN["verdict"],
+            )
+    for document in body.vex:
+        if records.vex(document.digest) is None:
+            raise PolicyError(
+                "vex-missing",
+                f"lock {lock.name!r}: the store's records no longer contain the OpenVEX document {document.digest}",
+                f"{_AGAIN['verdict']}, with --vex",
             )
     for report in body.reports:
         if records.report(report.digest) is None:

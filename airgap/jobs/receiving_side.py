@@ -9,7 +9,7 @@ from pathlib import Path
 from airgap.acceptance.rehearsal import Next, Rehearsed, check_number, rehearse
 from airgap.base.errors import InputError, TrustError
 from airgap.bundling.bundle import Prepared
-from airgap.bundling.evidence import REPORTS, WAIVERS
+from airgap.bundling.evidence import REPORTS, VEX, WAIVERS
 from airgap.delivery import tar as tape
 from airgap.delivery.index import MAX_EVIDENCE
 from airgap.jobs.surroundings import Surroundings
@@ -88,7 +88,7 @@ def rehearsal(
             roots={item.name: root.digest for item, root in prepared.selected.roots},
             statements={name: data for name, data in files.items() if name.startswith("statements/")},
             waivers=[data for name, data in files.items() if name.startswith(WAIVERS)],
-            reports=[data for name, data in files.items() if name.startswith(REPORTS)],
+            reports=[data for name, data in files.items() if name.startswith((REPORTS, VEX))],
             signer=signer,
             created=now,
             expires=now + life,

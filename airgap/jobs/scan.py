@@ -6,7 +6,7 @@ damaged in its manifests, is an error, and then there is no verdict; of a signat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -32,13 +32,15 @@ from airgap.jobs.scan_contents import (
     scan_contents,
     scanner_reports,
 )
+from airgap.jobs.scan_verdict import make_verdict, vex_of
 from airgap.jobs.signing import signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
-from airgap.judgement.checks.base import Answer, Outcome
+from airgap.judgement.checks.base import Answer
 from airgap.judgement.items import judge_locks, open_policy
 from airgap.judgement.judge import Judgement
-from airgap.judgement.lock_findings import PARTIAL, judge_findings
+from airgap.judgement.lock_findings import judge_findings
 from airgap.judgement.report_folder import check_subjects, read_reports, subjects
+from airgap.judgement.vex import VexFiles, VexNote, read_vex_files
 from airgap.judgement.waivers import read_waivers
 from airgap.resources.load import load_station, load_trust
 from airgap.resources.policy import Policy
@@ -46,10 +48,9 @@ from airgap.resources.station import Station
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
 from airgap.signatures.scanner_report import Report
-from airgap.statements.gate import Gate
-from airgap.statements.scan_answers import SCAN
-from airgap.statements.scans import Scan, sort_scans
-from airgap.statements.verdict import CheckResult, JudgedItem, Named, PassedBy, Reported, UsedWaiver, Verdict
+from airgap.statements.verdict import (
+    Verdict,
+)
 from airgap.station.files import Records, store_records
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
@@ -79,6 +80,8 @@ class ScanOptions:
     """A folder of vulnerability reports to include."""
     station: Path | None = None
     """The Station resource: the scanners. Required if the policy has `findings`, and otherwise not used."""
+    vex: tuple[Path, ...] = ()
+    """OpenVEX documents, each with its signature next to it."""
     jobs: int = DEFAULT_JOBS
     promote: Path | None = None
     """Where to write a lock of what passed, signed for as well. It needs exactly one lock."""
@@ -97,6 +100,8 @@ class ScanOrder:
     """Reports of scanners about manifests below the locks; included, but not judged."""
     station: Station | None = None
     """Its scanners look into the content, if the policy has `findings`."""
+    vex: VexFiles | None = None
+    """OpenVEX documents in files, verified, and whom the policy lets speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,8 @@ class ScanOutcome:
     """What passed, if that was asked for."""
     totals: FindingTotals | None = None
     """What the scanners found; `None` if the policy does not ask for that."""
+    vex: tuple[VexNote, ...] = ()
+    """The OpenVEX documents in files, and whether they count."""
 
     @property
     def goes_on(self) -> bool:
@@ -151,13 +158,14 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     """
     # 1.
     locks = tuple(read_lock(path) for path in options.locks)
-    policy, _ = open_policy(options.policy)
+    policy, roots = open_policy(options.policy)
     station = load_station(options.station) if options.station is not None else None
     check_station(policy, station, str(options.policy))
     trust, waivers, now = _trust(options), list[Approved](), surroundings.clock
     if trust is not None:
         waivers = read_waivers(options.waivers, options.approvals, trust, now())
     reports = read_reports(options.reports) if options.reports is not None else ()
+    vex = VexFiles.of(read_vex_files(options.vex, now()), policy, roots, now())
     layout, records = Layout(options.store), store_records(options.store)
     out = _promoted_file(options, locks)
     # 2.
@@ -165,20 +173,20 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     if not options.dry_run:
         signatory = signatory_of(options.key, "station", records, surroundings, trust)
     # 3.
-    order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports), station)
+    order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports), station, vex)
     found = tuple(scan_locks(order, layout, records, signatory, surroundings.progress()))
     totals = find_totals(policy, found[0].run, [item for one in found for item in one.lock.items])
     used = {waiver.digest for one in found for waiver in one.verdict.waivers}
     unused = tuple(one.waiver for one in waivers if one.waiver.digest not in used)
     # 4.
     if out is None:
-        return ScanOutcome(policy, found, unused, totals=totals)
+        return ScanOutcome(policy, found, unused, totals=totals, vex=vex.notes)
     only = found[0]
     promoted = promote_judged(only.lock, only.judgements, policy, [one.waiver for one in waivers], order.now)
     if signatory is not None and not promoted.refused:
         _promote(only, promoted, order, records, signatory)
         out.write(promoted.lock.encode())
-    return ScanOutcome(policy, found, unused, promoted, totals)
+    return ScanOutcome(policy, found, unused, promoted, totals, vex.notes)
 
 
 def _promoted_file(options: ScanOptions, locks: Sequence[Lock]) -> ResultFile | None:
@@ -202,7 +210,7 @@ def _promote(one: Scanned, promoted: Promotion, order: ScanOrder, records: Recor
         records.save_lock(one.lock)
     roots = {name: item.root for name, item in one.verdict.items.items()}
     reports = reports_about(one.run, promoted.lock.items, one.verdict.reports)
-    verdict = _verdict(promoted.lock, promoted.judgements, promoted.answers, roots, order, reports, one.run)
+    verdict = make_verdict(promoted.lock, promoted.judgements, promoted.answers, roots, order.policy, reports, one.run)
     _sign(Scanned(promoted.lock, promoted.lock.digest, promoted.judgements, verdict), order, records, station)
 
 
@@ -253,7 +261,9 @@ def scan_locks(
         run = scan_contents(selected.roots, layout, order.station, records, progress, order.now)
     # 3.
     waivers = [one.waiver for one in order.waivers]
-    judged = iter(judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress, run))
+    judged = iter(
+        judge_locks(locks, layout, order.policy, order.now, waivers, order.jobs, progress, run, vex=order.vex)
+    )
     found = []
     for (digest, lock), mine in zip(named.items(), roots, strict=True):
         judgements = tuple(islice(judged, len(lock.items)))
@@ -261,79 +271,12 @@ def scan_locks(
         reports = scanner_reports(run, lock.items, given, records, progress)
         partial = order.policy.findings is not None and order.policy.findings.partial
         lacking = judge_findings(lock.findings, waivers, order.now, partial=partial)
-        verdict = _verdict(lock, judgements, lacking, mine, order, reports, run)
+        verdict = make_verdict(lock, judgements, lacking, mine, order.policy, reports, run)
         found.append(Scanned(lock, digest, judgements, verdict, findings=lacking, run=run))
     # 4.
     if station is not None:
         found = [_sign(one, order, records, station) for one in found]
     return found
-
-
-def _verdict(
-    lock: Lock,
-    judged: Sequence[Judgement],
-    lacking: Sequence[Answer],
-    roots: Mapping[str, Digest],
-    order: ScanOrder,
-    reports: Mapping[Digest, Digest],
-    run: ScannedContent | None,
-) -> Verdict:
-    policy = order.policy
-    answers = [*(check for one in judged for check in one.answers), *lacking]
-    used = {check.waiver.digest: check.waiver.expires for check in answers if check.waiver is not None}
-    return Verdict(
-        policy=Named(policy.name, policy.digest),
-        trust_roots=tuple(Named(one.name, one.digest) for one in policy.trust_roots),
-        waivers=tuple(UsedWaiver(digest, used[digest].replace(microsecond=0)) for digest in sorted(used)),
-        items={one.item: _item(one, roots[one.item]) for one in judged},
-        reports=tuple(Reported(subject, reports[subject]) for subject in sorted(reports)),
-        findings=tuple(_checked(one, PARTIAL if one.outcome is Outcome.PASSED else "") for one in lacking),
-        scanners=run.scanners if run is not None else (),
-        scans=_scans(lock, run) if run is not None else (),
-        gate=None if policy.findings is None else Gate.of(policy.findings),
-    )
-
-
-def _scans(lock: Lock, run: ScannedContent) -> tuple[Scan, ...]:
-    """The results about a lock's items. One of another run is no answer, and the judge has said so."""
-    names = {one.own_digest for one in run.scanners}
-    found = [one for item in lock.items for one in run.scans(item) if one.scanner in names]
-    return sort_scans(found, run.scanners)
-
-
-def _item(one: Judgement, root: Digest) -> JudgedItem:
-    return JudgedItem(
-        root=root,
-        outcome=str(one.outcome),
-        reason=None if one.passed else f"{one.reason}: {one.detail}",
-        checks=tuple(_checked(check, one.rule) for check in one.answers),
-    )
-
-
-def _checked(check: Answer, rule: str) -> CheckResult:
-    return CheckResult(
-        check=check.check,
-        predicate_type=check.predicate_type or None,
-        outcome=str(check.outcome),
-        subject=check.subject,
-        rule=check.rule or rule,
-        by=_by(check),
-        reason=f"{check.reason}: {check.detail}" if check.reason else check.detail if check.check == SCAN else None,
-        waiver=None if check.waiver is None else check.waiver.digest,
-        finding=check.named,
-    )
-
-
-def _by(check: Answer) -> PassedBy | None:
-    """The role or person who made it pass."""
-    proof = check.finding.proof if check.finding is not None and check.finding.verified else None
-    if proof is not None and proof.identity:
-        return PassedBy(identity=proof.identity, issuer=proof.issuer, key_digest=proof.key)
-    if proof is not None:
-        return PassedBy(key=proof.key_name, key_digest=proof.key)
-    if check.approver:
-        return PassedBy(approver=check.approver)
-    return PassedBy(approver=check.waiver.approver) if check.waiver is not None else None
 
 
 def _sign(one: Scanned, order: ScanOrder, records: Records, station: Signatory) -> Scanned:
@@ -344,6 +287,8 @@ def _sign(one: Scanned, order: ScanOrder, records: Records, station: Signatory) 
             records.save_statement("approval", approved.waiver.digest, approved.approval)
     for root in order.policy.trust_roots:
         records.save_root(root.data)
+    for document in vex_of(check for judgement in one.judgements for check in judgement.answers):
+        records.save_vex(document.data, document.bundle)
     named = {report.digest for report in one.verdict.reports}
     for report in order.reports:
         if report.digest in named:

@@ -131,8 +131,8 @@ class _Work:
         require = self.require
         return Demand(
             want=attest.predicate_type,
-            identities=_identities(attest.by),
-            keys=_keys(attest.by),
+            identities=identities_of(attest.by),
+            keys=keys_of(attest.by),
             root=self.trust_roots[require.trust_root] if require.trust_root else None,
             logged={"required": True, "optional": False}.get(require.log),
             now=self.now,
@@ -143,7 +143,7 @@ class _Work:
         finding = verify(thing, demand)
         if not finding.verified:
             return finding
-        why = _denied(self.deny, finding.proof)
+        why = denial(self.deny, finding.proof)
         if why:
             return replace(finding, status=Status.FAILED, reason="denied", detail=why)
         if attest.content == "sbom":
@@ -154,7 +154,7 @@ class _Work:
         return finding
 
 
-def _denied(deny: Deny, proof: Proof | None) -> str:
+def denial(deny: Deny, proof: Proof | None) -> str:
     """Why a valid signature does not count, `""` if it counts."""
     if proof is None:
         return "verified, but without a proof"
@@ -171,11 +171,13 @@ def _may_answer(thing: Signed | Unread, want: str) -> bool:
     return want == SIGNATURE or isinstance(thing, Unread) or thing.attestation
 
 
-def _identities(by: SignedBy) -> tuple[Identity, ...]:
+def identities_of(by: SignedBy) -> tuple[Identity, ...]:
+    """The identities of a policy, as engines take them."""
     return tuple(Identity(one.issuer, one.identity, one.pattern, one.issuer_pattern) for one in by.signers)
 
 
-def _keys(by: SignedBy) -> tuple[UpstreamKey, ...]:
+def keys_of(by: SignedBy) -> tuple[UpstreamKey, ...]:
+    """The keys of a policy, as engines take them."""
     return tuple(
         UpstreamKey(one.name, one.pem, one.not_before, one.not_after, one.hash_algorithm, one.rsa_padding)
         for one in by.keys

@@ -20,6 +20,7 @@ from airgap.content.names import claimed_place
 from airgap.content.reference import CHART_SCHEME, ENGINE_SCHEME, LAYOUT_SCHEMES, local_scheme, split_reference
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.judge import Judgement, judge
+from airgap.judgement.vex import VexFiles
 from airgap.kinds.table import kind_of, kind_of_graph, rule_names, signed_kinds
 from airgap.resources.load import load_policy
 from airgap.resources.policy import Policy
@@ -126,6 +127,8 @@ def judge_locks(
     jobs: int = 4,
     progress: Progress | None = None,
     run: ScanRun | None = None,
+    *,
+    vex: VexFiles | None = None,
 ) -> list[Judgement]:
     """Judges every item of the locks by its content in the store, in the order of the locks.
 
@@ -143,7 +146,7 @@ def judge_locks(
 
     def one(item: Item) -> Judgement:
         watch.item(item.name)
-        made = _judge(item, layout, policy, trust_roots, now, waivers, run)
+        made = _judge(item, layout, policy, trust_roots, now, waivers, run, vex)
         watch.done(item.name, made.outcome)
         return made
 
@@ -158,6 +161,7 @@ def _judge(
     now: datetime,
     waivers: Sequence[Waiver],
     run: ScanRun | None,
+    vex: VexFiles | None,
 ) -> Judgement:
     root = item.root if item.root is not None else layout.find(pin_name(item))
     if root is None or not layout.has(root):
@@ -168,7 +172,7 @@ def _judge(
         if found != item.kind:  # the kind decides the rule
             what = f"the lock calls it {item.kind}, but clients take a {found} from it: list that in the request"
             return _not_run(item, root, policy, "not-as-locked", what)
-        return judge(item, layout, policy, trust_roots, now, waivers, root, run)
+        return judge(item, layout, policy, trust_roots, now, waivers, root, run, vex=vex)
     except (IntegrityError, NotFoundError) as error:
         return _not_run(item, root, policy, error.code, error.what)
 

@@ -17,6 +17,7 @@ from airgap.content.graph import Descriptor, Source
 from airgap.content.item import Item
 from airgap.judgement.checks.base import DENIED, Answer, Case, Check, Outcome
 from airgap.judgement.checks.table import CHECKS
+from airgap.judgement.vex import VexFiles, VexNote
 from airgap.judgement.worst import bounded
 from airgap.kinds.table import rule_names
 from airgap.resources.policy import Policy
@@ -49,6 +50,8 @@ class Judgement:
     """The reason in words."""
     answers: tuple[Answer, ...] = ()
     findings: tuple[VerificationResult, ...] = ()
+    vex: tuple[VexNote, ...] = ()
+    """The OpenVEX documents that are attached, if a finding blocked without them."""
 
     @property
     def passed(self) -> bool:
@@ -68,6 +71,7 @@ class Judgement:
             "detail": self.detail,
             "checks": [answer.as_dict() for answer in self.answers],
             "findings": [finding_dict(finding) for finding in self.findings],
+            **({"vex": [one.as_dict() for one in self.vex]} if self.vex else {}),
         }
 
 
@@ -80,6 +84,8 @@ def judge(
     waivers: Sequence[Waiver] = (),
     root: Descriptor | None = None,
     run: ScanRun | None = None,
+    *,
+    vex: VexFiles | None = None,
 ) -> Judgement:
     """Judges `item` by `policy`. Its content is read from `source`.
 
@@ -88,11 +94,12 @@ def judge(
     and every answer is passed or waived.
 
     `trust_roots` are the policy's trust roots by name; `root` is where a Git item's content begins in the store.
-    `run` is what scanners answered; with `None`, nothing is asked about findings of scanners. Raises
+    `run` is what scanners answered; with `None`, nothing is asked about findings of scanners. `vex` are OpenVEX
+    documents, and whom the policy lets speak. Raises
     `IntegrityError`, `StoreError`, `UpstreamError` if the content cannot be read: then there is no judgement.
     """
     top, names = item.root or root, rule_names(item)
-    case = Case(item, policy.choose(item.kind, names), source, policy, trust_roots, now, top, run)
+    case = Case(item, policy.choose(item.kind, names), source, policy, trust_roots, now, top, run, vex)
     answers = _by_subject(_asked(case, waivers))
     failed = next(
         (answer for outcome in (Outcome.FAILED, Outcome.NOT_RUN) for answer in answers if answer.outcome is outcome),
@@ -109,6 +116,7 @@ def judge(
         detail=_failure(failed, top) if failed else "; ".join(dict.fromkeys(one.detail for one in _told(answers))),
         answers=tuple(bounded(answers)),
         findings=tuple(case.findings),
+        vex=tuple(case.vex_notes),
     )
 
 

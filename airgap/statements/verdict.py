@@ -126,11 +126,13 @@ class CheckResult:
     """The digest of the file of the waiver that let it pass; set exactly if the outcome is `waived`."""
     finding: FindingName | None = None
     """The finding of a scanner that the check is about."""
+    vex: tuple[Digest, ...] = ()
+    """The OpenVEX documents that lifted the finding, sorted; the outcome is `pass` then."""
 
     FIELDS: ClassVar[frozenset[str]] = frozenset(
         {"check", "predicateType", "outcome", "subject", "rule", "by", "reason", "waiver"}
     )
-    MAYBE: ClassVar[frozenset[str]] = frozenset({"finding"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"finding", "vex"})
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
@@ -144,6 +146,7 @@ class CheckResult:
             "reason": self.reason,
             "waiver": None if self.waiver is None else str(self.waiver),
             **({} if self.finding is None else {"finding": self.finding.as_dict()}),
+            **({"vex": [str(one) for one in self.vex]} if self.vex else {}),
         }
 
     @classmethod
@@ -162,6 +165,7 @@ class CheckResult:
             predicate_type=fields.maybe_text("predicateType"),
             waiver=waiver,
             finding=_finding(fields) if fields.has("finding") else None,
+            vex=_lifted(fields, outcome) if fields.has("vex") else (),
         )
 
 
@@ -296,6 +300,9 @@ class Verdict:
             raise fields.refuse(f"{fields.at('findings')}: one passed, but the gate allows no partial deliveries")
         used = {one.waiver for item in made.items.values() for one in item.checks if one.waiver}
         used |= {one.waiver for one in made.findings if one.waiver}
+        lifted = {digest for item in made.items.values() for one in item.checks for digest in one.vex}
+        if not lifted <= {one.digest for one in made.vex}:
+            raise fields.refuse(f"{fields.at('vex')}: a check names another document")
         listed = [waiver.digest for waiver in made.waivers]
         if set(listed) != used or len(listed) != len(used):
             raise fields.refuse(f"{fields.at('waivers')}: differs from the waivers that the checks name")
@@ -307,6 +314,13 @@ def _reports(fields: Fields) -> tuple[Reported, ...]:
     subjects = [one.subject for one in found]
     if not subjects or subjects != sorted(set(subjects)):
         raise fields.refuse(f"{fields.at('reports')}: expected one report per subject, sorted, or no such field")
+    return found
+
+
+def _lifted(fields: Fields, outcome: str) -> tuple[Digest, ...]:
+    found = tuple(fields.digests("vex"))
+    if outcome != YES or not found or list(found) != sorted(set(found)):
+        raise fields.refuse(f"{fields.at('vex')}: expected digests, sorted, and only with outcome {YES}")
     return found
 
 

@@ -2,10 +2,10 @@
 
 In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the station's own statements about locks,
 deliveries and waivers, see `keep`), `airgap/received/` (statements that were included in deliveries), `airgap/locks/`
-(locks from deliveries, and those from which others were promoted), `airgap/waivers/`, `airgap/roots/` and
-`airgap/reports/` (those that verdicts name), `airgap/database-info/` (what scanner databases say of themselves),
-`airgap/streams/` (sequence counters), `airgap/trust/` (Trust resources of receiving sides, which people put there),
-`airgap/work/` (temporary and resumable work of kinds).
+(locks from deliveries, and those from which others were promoted), `airgap/waivers/`, `airgap/roots/`,
+`airgap/reports/` and `airgap/vex/` (those that verdicts name), `airgap/database-info/` (what scanner databases say of
+themselves), `airgap/streams/` (sequence counters), `airgap/trust/` (Trust resources of receiving sides, which people
+put there), `airgap/work/` (temporary and resumable work of kinds).
 """
 
 from __future__ import annotations
@@ -162,6 +162,23 @@ class Records:
     def root(self, digest: Digest) -> bytes | None:
         """A trust root; `None` if it is missing or changed."""
         return self._kept(self.folder / "roots" / f"{digest.hex}.json", digest)
+
+    def save_vex(self, data: bytes, bundle: bytes) -> None:
+        """Stores an OpenVEX document that a verdict names, under its digest, and its signature if it has one."""
+        name = Digest.of(data).hex
+        self._write(self._made("vex") / f"{name}.json", data)
+        if bundle:
+            self._write(self._made("vex") / f"{name}{SUFFIX}", bundle)
+
+    def vex(self, digest: Digest) -> bytes | None:
+        """An OpenVEX document; `None` if it is missing or changed."""
+        return self._kept(self.folder / "vex" / f"{digest.hex}.json", digest)
+
+    def vex_signature(self, digest: Digest) -> bytes | None:
+        """The signature of a document that came in a file; `None` if there is none. Nothing here reads it again."""
+        path = self.folder / "vex" / f"{digest.hex}{SUFFIX}"
+        with disk_errors(path):
+            return _read(path) if path.exists() else None
 
     def save_report(self, data: bytes) -> None:
         """Stores a scanner report that a verdict names, under its digest."""

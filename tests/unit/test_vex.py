@@ -11,9 +11,9 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.content.purl import Purl
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
-from airgap.judgement.vex_opinion import Opinion, ScannedImage, opinion
 from airgap.signatures.record import Refusal
 from airgap.signatures.vex import CONTEXT, OPENVEX, VexDocument, read_vex
+from airgap.signatures.vex_opinion import Opinion, ScannedImage, opinion
 
 MANIFEST, INDEX = Digest.of(b"manifest"), Digest.of(b"index")
 IMAGE = ScannedImage(MANIFEST, frozenset({MANIFEST, INDEX}), "docker.io/library/alpine", "3.17", "amd64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from airgap.content.item import Item
 from airgap.judgement.checks.base import Outcome
 from airgap.judgement.items import load_roots
 from airgap.judgement.judge import Judgement, judge
+from airgap.judgement.vex import VexFiles, read_vex_files
 from airgap.resources.load import load_policy
 from airgap.resources.waiver import Waiver
 from airgap.statements.scan_run import ScanRun
@@ -112,10 +114,12 @@ class World:
         item: Item | None = None,
         waivers: tuple[Waiver, ...] = (),
         run: ScanRun | None = None,
+        vex: Sequence[Path] = (),
     ) -> Judgement:
         policy = load_policy(policy_text(rules, more), base_dir=self.folder)
-        layout = Layout(self.files.folder)
-        return judge(item or self.item(), layout, policy, load_roots(policy), NOW, waivers, run=run)
+        layout, roots = Layout(self.files.folder), load_roots(policy)
+        files = VexFiles.of(read_vex_files(vex, NOW), policy, roots, NOW)
+        return judge(item or self.item(), layout, policy, roots, NOW, waivers, run=run, vex=files)
 
 
 def waiver(*digests: str, checks: tuple[str, ...] = ("signature",), days: int = 1) -> Waiver:

@@ -33,6 +33,7 @@ airgap scan platform.lock.json --store /srv/store --policy policy.yaml --dry-run
 airgap scan platform.lock.json --policy policy.yaml --key station.key --waiver alpine.yaml --trust trust.yaml
 airgap scan platform.lock.json --policy policy.yaml --station station.yaml --key station.key    look into the content
 airgap scan platform.lock.json --policy policy.yaml --key station.key --reports trivy/    include a scanner's reports
+airgap scan platform.lock.json --policy policy.yaml --station station.yaml --key station.key --vex vendor.vex.json
 airgap scan full.lock.json --policy policy.yaml --key station.key --promote good.lock.json    what passed goes on
 a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses that lock""",
     )
@@ -57,6 +58,15 @@ a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses
         help="Waiver resource, with its approval next to it; requires --trust; may be given more than once",
     )
     add_approval(parser, "approval of a waiver, if it is not next to the waiver; may be given more than once")
+    parser.add_argument(
+        "--vex",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="OpenVEX document, with its Sigstore bundle next to it (FILE.sigstore.json); it counts only if somebody "
+        "signed it whom the policy names (findings.vex); may be given more than once",
+    )
     parser.add_argument(
         "--reports",
         type=Path,
@@ -94,6 +104,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         station=arguments.station,
         jobs=context.jobs(arguments),
         promote=arguments.promote,
+        vex=tuple(arguments.vex),
     )
     result = scan(options, context.surroundings(arguments))
     context.result(_document(result, options), _text(result, options))
@@ -118,6 +129,7 @@ def _document(result: ScanOutcome, options: ScanOptions) -> dict[str, Any]:
             }
             for one in result.locks
         ],
+        "vex": [one.as_dict() for one in result.vex],
         **({} if result.promoted is None else {"promoted": _promoted(result.promoted, options)}),
     }
 
@@ -146,11 +158,20 @@ def _scanned(totals: FindingTotals) -> dict[str, Any]:
 def _text(result: ScanOutcome, options: ScanOptions) -> list[str]:
     lines = [line for one in result.locks for line in _lock_lines(one, options)]
     lines += [f"waiver {one.name!r} was not needed: {one.digest}" for one in result.unused]
+    lines += _vex_lines(result)
     if result.totals is None:
         lines.append("the policy has no `findings`: nobody looked into the content")
     else:
         lines = [*_scan_lines(result.totals), *lines]
     return lines if result.promoted is None else [*lines, *_promoted_lines(result.promoted, options)]
+
+
+def _vex_lines(result: ScanOutcome) -> Iterator[str]:
+    """Each OpenVEX document that was met, and whether it counts."""
+    attached = (note for lock in result.locks for one in lock.judgements for note in one.vex)
+    for note in (*result.vex, *attached):
+        counts = "counts" if note.counts else "does not count"
+        yield f"OpenVEX {note.where}: {counts}: {note.detail}"
 
 
 def _promoted_lines(made: Promotion, options: ScanOptions) -> Iterator[str]:

@@ -14,6 +14,7 @@ from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.item import Item
 from airgap.content.names import RuleNames
 from airgap.judgement.examination import Examination, examine
+from airgap.judgement.vex import TrustedVex, VexCase, VexFiles, VexNote
 from airgap.kinds.table import kind_of, rule_names
 from airgap.resources.policy import Policy, Ruling
 from airgap.resources.policy_rules import Rule
@@ -67,6 +68,8 @@ class Answer:
     """What in the policy decided, if it is not the item's rule."""
     named: FindingName | None = None
     """The finding of a scanner that it is about."""
+    vex: tuple[TrustedVex, ...] = ()
+    """The OpenVEX documents that lifted the finding."""
 
     @property
     def good(self) -> bool:
@@ -86,6 +89,7 @@ class Answer:
             "waiver": self.waiver.name if self.waiver else "",
             "rule": self.rule,
             "finding": self.named.as_dict() if self.named else None,
+            "vex": [str(one.document.digest) for one in self.vex],
         }
         return {key: value for key, value in made.items() if value}
 
@@ -107,6 +111,8 @@ class Case:
     """Where the item's content begins, `None` if it is unknown."""
     run: ScanRun | None
     """What scanners answered; `None` if nothing is asked about findings: `verify-image` scans nothing."""
+    vex_files: VexFiles | None = None
+    """The OpenVEX documents in files, and whom the policy lets speak."""
 
     @property
     def names(self) -> RuleNames:
@@ -143,6 +149,19 @@ class Case:
         if require is None or self.root is None or not kind_of(self.item).signed:
             return Examination()
         return examine(self.item, self.source, self.root, require, self.policy.deny, self.trust_roots, self.now)
+
+    @cached_property
+    def vex(self) -> VexCase | None:
+        """The OpenVEX documents that count for the item, read when the first finding blocks; `None` if none can."""
+        if self.vex_files is None or self.root is None:
+            return None
+        return self.vex_files.case(self.item, self.source, self.root, self.names)
+
+    @property
+    def vex_notes(self) -> Sequence[VexNote]:
+        """The documents that are attached, if a check asked for them."""
+        made: VexCase | None = vars(self).get("vex")
+        return made.notes if made is not None else ()
 
     @property
     def findings(self) -> Sequence[VerificationResult]:

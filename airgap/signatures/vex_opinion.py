@@ -33,6 +33,8 @@ class ScannedImage:
     tag: str = ""
     arch: str = ""
     """Of the manifest, as OCI names it: `amd64`; `""` if it is not known."""
+    claimed: bool = False
+    """True if only the request says where it comes from: then a product has to name its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def _names_image(purl: Purl, image: ScannedImage) -> bool:
     parent, _, name = image.repository.rpartition("/")
     if purl.type != "oci" or purl.namespace or purl.subpath or purl.name != name.lower():
         return False
-    if purl.version not in {"", *map(str, image.digests)}:
+    if purl.version not in {"" if not image.claimed else image.manifest, *image.digests}:
         return False
     said = dict(purl.qualifiers)
     url = said.pop("repository_url", "")
