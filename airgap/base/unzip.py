@@ -100,9 +100,9 @@ class ZipReader:
             raise BadZipError(f"a member is packed by method {entry.method}, which is not supported")
         return cast("BinaryIO", io.BufferedReader(_Member(self._file, self._begin(entry), entry), _PIECE))
 
-    def check(self, entry: ZipEntry) -> None:
-        """Raises `BadZipError` unless the local header says the same as the directory."""
-        self._begin(entry)
+    def check(self, entry: ZipEntry) -> int:
+        """Where the packed content begins. Raises `BadZipError` unless the member's own header says the same."""
+        return self._begin(entry)
 
     def _directory(self) -> tuple[int, int, int, int]:
         """Count of members, place and length of the directory, and how many bytes stand before the archive."""

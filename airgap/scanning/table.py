@@ -39,13 +39,19 @@ def _coverage(_setup: ScannerSetup) -> Scanner | None:
     return CoverageScanner()
 
 
+def _models(setup: ScannerSetup) -> Scanner | None:
+    from airgap.scanning.models.scanner import ModelScanner
+
+    return ModelScanner(setup.station.models)
+
+
 def _trivy(setup: ScannerSetup) -> Scanner | None:
     from airgap.scanning.trivy.scanner import TrivyScanner
 
     return None if setup.station.trivy is None else TrivyScanner(setup.station.trivy, setup)
 
 
-TABLE: tuple[Callable[[ScannerSetup], Scanner | None], ...] = (_clamav, _coverage, _trivy)
+TABLE: tuple[Callable[[ScannerSetup], Scanner | None], ...] = (_clamav, _coverage, _models, _trivy)
 """Makes each scanner; `None` if the Station does not configure it. Each imports its module when it is called.
 
 Making one costs nothing and raises nothing: `Scanner.identity` looks whether it can run.

@@ -14,7 +14,7 @@ from airgap.content.graph import OCI_INDEX, OCI_MANIFEST
 from airgap.delivery.index import MAX_EVIDENCE
 from airgap.delivery.tar import read_archive
 from tests.parts.fake_sigstore.goods import goods
-from tests.worlds import chart_bombs, keyless
+from tests.worlds import chart_bombs, keyless, model_files
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 Seeds = Callable[[], Sequence[bytes]]
@@ -179,3 +179,39 @@ def sboms() -> list[bytes]:
         "@graph": [{"type": "SpdxDocument", "name": "a", "rootElement": ["x"]}],
     }
     return [compact({"predicate": one}) for one in (spdx, cyclonedx, graph, {"Data": json.dumps(spdx)})]
+
+
+def model_seeds(which: str) -> Seeds:
+    """Files of models, by their reader."""
+    patterns = {"safetensors": "*.safetensors", "gguf": "*.gguf", "graphs": "*.onnx", "arrays": "*.np[yz]"}
+
+    def found() -> list[bytes]:
+        if which in patterns:
+            return [path.read_bytes() for path in sorted(GOLDEN.glob(f"models/{patterns[which]}"))]
+        return _model_seeds()[which]
+
+    return found
+
+
+def _model_seeds() -> dict[str, list[bytes]]:
+    pickles = [
+        (GOLDEN / "models/ndarray.pkl").read_bytes(),
+        model_files.STATE_DICT,
+        model_files.SYSTEM,
+        model_files.old_reduced("os", "system"),
+        model_files.TORCH_START + model_files.STATE_DICT,
+    ]
+    configs: list[Any] = [
+        {
+            "auto_map": {"AutoModel": ["a.B", None]},
+            "custom_pipelines": {"x": {"impl": "a.B"}},
+        },
+        [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}],
+        {"unet": ["diffusers", "UNet"], "auto_mapping": {"parent_library": "x"}, "base_model_name_or_path": "a/b"},
+        {"weight_map": {"a": "model-1.safetensors"}},
+        {"module": "keras", "class_name": "Sequential", "config": {"layers": [model_files.LAMBDA, model_files.DENSE]}},
+        {"chat_template": [{"name": "a", "template": "{{ messages[0]['role'] }}"}]},
+    ]
+    templates = [b"{% for m in messages %}{{ m['role'] ~ \"\\x5f\" }}{% endfor %}", b"{{ x | attr('__class__') }}"]
+    archives = [model_files.torch(), model_files.keras(model_files.DENSE), model_files.tarred({"pickle": pickles[1]})]
+    return {"pickles": pickles, "configs": [compact(one) for one in configs], "templates": templates, "files": archives}

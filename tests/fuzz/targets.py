@@ -44,6 +44,18 @@ from airgap.net.response import Response
 from airgap.resources.document import read_top_texts
 from airgap.resources.load import load
 from airgap.scanning.databases.read import artifact_of, read_info
+from airgap.scanning.models.arrays import check_array
+from airgap.scanning.models.blob import Blob, Budget
+from airgap.scanning.models.configs import check_config, check_index
+from airgap.scanning.models.gguf import check_gguf
+from airgap.scanning.models.graphs import check_onnx, check_tensorflow
+from airgap.scanning.models.keras import check_keras_config
+from airgap.scanning.models.pickles import read_pickles
+from airgap.scanning.models.rules import finding
+from airgap.scanning.models.safetensors import check_safetensors
+from airgap.scanning.models.stream import BoundedStream
+from airgap.scanning.models.templates import check_template
+from airgap.scanning.models.walk import Thing, Walk
 from airgap.serving.answers import Asked, answer
 from airgap.serving.catalog import Catalog
 from airgap.signatures.formats.envelope import read_envelope
@@ -78,6 +90,7 @@ from tests.fuzz.seeds import (
     lfs_answers,
     line,
     manifests,
+    model_seeds,
     oci_archive,
     older_signatures,
     pretty,
@@ -394,3 +407,68 @@ def report(data: bytes) -> object:
 @target(vexes)
 def vex(data: bytes) -> object:
     return read_vex(data)
+
+
+# Models: every reader only reports, and each finding can be written down
+
+
+def _reported(rule: str, detail: str) -> None:
+    finding(rule, "a", detail).as_dict()
+
+
+def _blob(data: bytes) -> Blob:
+    return Blob(len(data), lambda: io.BytesIO(data))
+
+
+@target(model_seeds("pickles"))
+def pickled(data: bytes) -> object:
+    return read_pickles(BoundedStream(io.BytesIO(data)), _reported, expected=True)
+
+
+@target(model_seeds("safetensors"))
+def safetensors(data: bytes) -> object:
+    check_safetensors(_blob(data), 1 << 20, _reported)
+    return None
+
+
+@target(model_seeds("gguf"))
+def gguf(data: bytes) -> object:
+    return check_gguf(_blob(data), 1 << 20, _reported)
+
+
+@target(model_seeds("graphs"))
+def graph(data: bytes) -> object:
+    return (
+        check_onnx(_blob(data), _reported),
+        check_tensorflow(_blob(data), _reported, saved=True),
+        check_tensorflow(_blob(data), _reported, saved=False),
+    )
+
+
+@target(model_seeds("arrays"))
+def array(data: bytes) -> object:
+    return check_array(_blob(data), _reported)
+
+
+@target(model_seeds("configs"))
+def config(data: bytes) -> object:
+    check_index(data, _reported)
+    check_keras_config(data, _reported)
+    for name in ("config.json", "modules.json", "model_index.json", "adapter_config.json"):
+        check_config(name, data, _reported)
+    return None
+
+
+@target(model_seeds("templates"))
+def template(data: bytes) -> object:
+    check_template(data.decode("utf-8", "replace"), _reported)
+    return None
+
+
+@target(model_seeds("files"))
+def model_file(data: bytes) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        walk = Walk(Path(folder), 1 << 20, budget=Budget(16 << 20))
+        for name in ("model.bin", "a.onnx", "a.safetensors"):
+            walk.look(Thing.of(name, _blob(data)))
+        return walk.findings

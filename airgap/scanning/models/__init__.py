@@ -1,0 +1,1 @@
+"""Looks into models: which formats are only data, whether headers are right, and what runs code when it is loaded."""
