@@ -21,8 +21,8 @@ KIND_WORDS: Mapping[str, tuple[str, str]] = {
     FindingKind.MALWARE: ("malware finding", "malware findings"),
     FindingKind.MODEL: ("unsafe model", "unsafe models"),
     FindingKind.ARCHIVE: ("bad archive", "bad archives"),
-    FindingKind.COVERAGE: ("thing that could not be read", "things that could not be read"),
-    SCAN: ("scan that is no answer", "scans that are no answer"),
+    FindingKind.COVERAGE: ("thing that nobody could read", "things that nobody could read"),
+    SCAN: ("scan without an answer", "scans without an answer"),
 }
 """What a number of findings of a kind, or of scans, is called."""
 

@@ -44,7 +44,9 @@ def test_the_verdict_comes_first_and_each_finding_has_its_effect(shared: Path) -
     report = made(shared)
     assert list(report)[:6] == ["apiVersion", "kind", "airgap", "madeAt", "outcome", "summary"]
     assert report["outcome"] == "fail"
-    assert report["summary"] == "1 of 3 items must not enter. What stops them: 1 vulnerability, 1 secret."
+    assert report["summary"] == (
+        "1 of 3 items must not enter. What stops them: 1 vulnerability, 1 secret, 1 scan without an answer."
+    )
     effects = {(one["item"], one["id"], one["decision"], one["rule"]) for one in report["findings"]}
     rule = "findings: default"
     assert effects == {
@@ -279,7 +281,7 @@ def test_what_nobody_looked_for_is_not_scanned(tmp_path: Path) -> None:
         ("alpine:3.20", "finding-blocks", none.partition(": ")[2], FindingEffect.BLOCKS),
         ("demo:1", "not-scanned", said.partition(": ")[2], FindingEffect.BLOCKS),
     ]
-    assert report.summary == "2 of 3 items must not enter."
+    assert report.summary == "2 of 3 items must not enter. What stops them: 1 thing that nobody could read."
 
 
 def test_more_findings_than_a_report_lists_are_counted(tmp_path: Path) -> None:

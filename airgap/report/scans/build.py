@@ -38,8 +38,9 @@ from airgap.report.scans.model import (
 from airgap.report.scans.unscanned import not_scanned
 from airgap.report.scans.words import by_words
 from airgap.statements.gate import Gate
+from airgap.statements.scan_answers import COVERAGE, SCAN
 from airgap.statements.statement import Statement
-from airgap.statements.verdict import YES, Verdict
+from airgap.statements.verdict import WAIVED, YES, CheckResult, Verdict
 from airgap.version import VERSION
 
 MOST_FINDINGS = 50_000
@@ -112,10 +113,16 @@ def _summary(
     if not bad:
         return f"All items may enter, but the lock lacks something of its request that no waiver accepts.{looked}"
     stops = Counter(str(one.kind) for one in findings if one.decision is FindingEffect.BLOCKS)
+    checks = [check for one in verdicts.values() for item in one.items.values() for check in item.checks]
+    stops.update(one.check for one in checks if one.finding is None and one.check in (SCAN, COVERAGE) and _stops(one))
     why = counted_words(stops)
     return (
         f"{len(bad)} of {count(len(items), 'item')} must not enter.{f' What stops them: {why}.' if why else ''}{looked}"
     )
+
+
+def _stops(check: CheckResult) -> bool:
+    return check.outcome not in (YES, WAIVED)
 
 
 def _lifted(findings: Sequence[ReportFinding]) -> str:

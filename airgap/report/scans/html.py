@@ -19,6 +19,7 @@ from airgap.base.times import utc_text
 from airgap.content.scan_finding import Severity
 from airgap.report.scans import view
 from airgap.report.scans.model import ScanReport
+from airgap.statements.gate import Effect
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -93,7 +94,8 @@ def _environment() -> Environment:
             count(seconds // 86_400, "day") if seconds >= 86_400 else count(seconds // 3600, "hour")
         ),
         "said_by": _said_by,
-        "given": _given,
+        "effects": _effects,
+        "plain_reason": lambda reason: reason.removeprefix("fail: ").removeprefix("finding-blocks: "),
         "is_web": lambda text: text.startswith(("https://", "http://")),
     }
     return made
@@ -107,6 +109,7 @@ def _said_by(severities: Mapping[str, str]) -> str:
     return ", ".join(f"{name}: {one}" for name, one in severities.items())
 
 
-def _given(severity: Mapping[str, str], effect: str) -> list[str]:
-    """The severities that have this effect, worst first."""
-    return [str(one) for one in Severity if severity.get(one) == effect]
+def _effects(severity: Mapping[str, str]) -> str:
+    """`critical → stops it; high → warns`: severities by their effect, the strictest first, the worst first."""
+    given = {effect: [str(one) for one in Severity if severity.get(one) == effect] for effect in Effect}
+    return "; ".join(f"{', '.join(those)} → {view.NAMES[effect]}" for effect, those in given.items() if those)

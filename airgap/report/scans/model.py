@@ -202,7 +202,8 @@ class NotScanned:
     subject: Annotated[Digest, "What was to be scanned."]
     scanner: Annotated[str, "Which scanner did not run."]
     code: Annotated[
-        str, "The reason: `scanner-timeout`, `database-old`, `result-missing` …; `coverage` for a part of it."
+        str,
+        "`scanner-timeout`, `database-old`, `scan-missing` …; the id of the finding for a part that nobody read.",
     ]
     detail: Annotated[str, "The same in words."]
     decision: Annotated[FindingEffect, "`blocks` if it stops the item."]

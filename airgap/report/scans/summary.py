@@ -9,13 +9,13 @@ from airgap.base.amounts import count
 from airgap.base.times import utc_text
 from airgap.content.scan_counts import severity_words
 from airgap.content.scan_finding import FindingKind, Severity
+from airgap.report.scanned import short
 from airgap.report.scans.model import Count, FindingEffect, NotScanned, ReportFinding, ReportOutcome, ScanReport
 
 FEW = 10
 """Items, and things that were not scanned, that are named."""
 FEW_FINDINGS = 3
 """Findings of an item that are named."""
-WIDTH = 80
 
 
 def summary_lines(report: ScanReport) -> Iterator[str]:
@@ -34,7 +34,7 @@ def summary_lines(report: ScanReport) -> Iterator[str]:
 def _databases(report: ScanReport) -> Iterator[str]:
     for one in report.scanners:
         dates = ", ".join(f"{base.name} of {utc_text(base.updated)}" for base in one.databases)
-        yield _short(f"scanner {one.name} {one.version}" + (f", {dates}" if dates else ""))
+        yield short(f"scanner {one.name} {one.version}" + (f", {dates}" if dates else ""))
 
 
 def _stops(report: ScanReport) -> Iterator[str]:
@@ -47,15 +47,19 @@ def _stops(report: ScanReport) -> Iterator[str]:
         yield f"  {item.name}"
         found = blocking.get((item.name, item.digest), [])
         if not found:
-            yield _short(f"    {item.reason}")
+            yield short(f"    {item.reason}")
         for one in found[:FEW_FINDINGS]:
-            where = f"{one.package} {one.installed}".strip() or one.path
-            fix = f", fixed in {one.fixed}" if one.fixed else ""
-            yield _short(f"    {one.severity} {one.id} in {where}{fix}")
+            yield short(f"    {one.severity} {one.id}{_where(one)}")
         if len(found) > FEW_FINDINGS:
             yield f"    and {len(found) - FEW_FINDINGS} more"
     if len(stopped) > FEW:
         yield f"  and {count(len(stopped) - FEW, 'more item', 'more items')}"
+
+
+def _where(one: ReportFinding) -> str:
+    place = f"{one.package} {one.installed}".strip() or one.path
+    fix = f", fixed in {one.fixed}" if one.fixed else ""
+    return f" in {place}{fix}" if place else f": {one.title}" if one.title else ""
 
 
 def _numbers(counts: Sequence[Count]) -> Iterator[str]:
@@ -77,10 +81,6 @@ def _not_scanned(rows: Sequence[NotScanned]) -> Iterator[str]:
         return
     yield f"not scanned, and so not clean: {len(rows)}"
     for one in rows[:FEW]:
-        yield _short(f"  {one.item}: {one.scanner or 'no scanner'}: {one.code}")
+        yield short(f"  {one.item}: {one.scanner or 'no scanner'}: {one.code}")
     if len(rows) > FEW:
         yield f"  and {len(rows) - FEW} more"
-
-
-def _short(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"

@@ -81,4 +81,4 @@ def _results(
 
 def _unread(one: ReportFinding) -> NotScanned:
     where = f"{one.path}: " if one.path else ""
-    return NotScanned(one.item, one.subject, one.scanner, COVERAGE, f"{where}{one.title or one.id}", one.decision)
+    return NotScanned(one.item, one.subject, one.scanner, one.id, f"{where}{one.title or one.id}", one.decision)
