@@ -12,9 +12,12 @@ import pytest
 import yaml
 
 from airgap.cli.app import build
+from airgap.resources.load import load_policy, load_request, load_station
 
 STAGES = Path(__file__).parents[2] / "stages"
-RESOURCES = sorted(STAGES.rglob("*.yaml"))
+OURS = sorted(path for path in STAGES.rglob("*.yaml") if "airgap.openova.io/" in path.read_text())
+"""Resources of airgap; the others are Kubernetes'."""
+RESOURCES = sorted({*STAGES.rglob("*.yaml")} - {*OURS})
 SERVICES = sorted(STAGES.rglob("*.service"))
 TIMERS = sorted(STAGES.rglob("*.timer"))
 
@@ -86,12 +89,24 @@ def test_every_zone_has_its_commands() -> None:
         "audit/airgap-audit.service": {"audit"},
         "audit/cronjob.yaml": {"audit"},
         "connected/airgap-export.service": {"lock", "pull", "bundle"},
+        "connected/airgap-scanner.service": {"lock", "pull"},
         "connected/cronjob.yaml": {"lock", "pull", "bundle"},
         "dmz/airgap-scan.service": {"scan", "bundle"},
         "dmz/cronjob.yaml": {"scan", "bundle"},
         "sovereign/airgap-import@.service": {"import"},
         "sovereign/job.yaml": {"import"},
     }
+
+
+def test_the_station_its_policy_and_its_databases_belong_together() -> None:
+    station = load_station(STAGES / "dmz" / "station.yaml")
+    policy = load_policy(STAGES / "dmz" / "policy.yaml")
+    request, _ = load_request(STAGES / "connected" / "scanner.request.yaml")
+    assert OURS == [STAGES / "connected" / "scanner.request.yaml", *sorted((STAGES / "dmz").glob("[ps]*.yaml"))]
+    assert set(station.databases.by_type.values()) == {one.name for one in request.of("images")}
+    assert policy.findings is not None
+    assert station.clamd is not None
+    assert all("malware" in wanted for wanted in policy.findings.required.values())
 
 
 @pytest.mark.parametrize("path", RESOURCES, ids=name)
