@@ -102,7 +102,7 @@ def test_the_station_its_policy_and_its_databases_belong_together() -> None:
     station = load_station(STAGES / "dmz" / "station.yaml")
     policy = load_policy(STAGES / "dmz" / "policy.yaml")
     request, _ = load_request(STAGES / "connected" / "scanner.request.yaml")
-    assert OURS == [STAGES / "connected" / "scanner.request.yaml", *sorted((STAGES / "dmz").glob("[ps]*.yaml"))]
+    assert [STAGES / "connected" / "scanner.request.yaml", *sorted((STAGES / "dmz").glob("[ps]*.yaml"))] == OURS
     assert set(station.databases.by_type.values()) == {one.name for one in request.of("images")}
     assert policy.findings is not None
     assert station.clamd is not None
