@@ -20,10 +20,12 @@ from airgap.delivery.index import MAX_EVIDENCE
 from airgap.resources.waiver import Waiver
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
+from airgap.statements.scans import PACKED, SBOMS, SCANS
 from airgap.statements.statement import article, predicate_type
 from airgap.statements.trust import unverified
 from airgap.statements.verdict import Verdict
 from airgap.station.files import Records
+from airgap.station.scans import ScanRecords
 
 SUFFIX = ".sigstore.json"
 RECORDED = ("pull", "verdict", "approval")
@@ -149,6 +151,17 @@ def _vex_files(verdicts: Sequence[Verdict | None], records: Records) -> dict[str
     return files
 
 
+def scan_files(verdicts: Sequence[Verdict], scans: ScanRecords) -> dict[str, bytes]:
+    """The results that verdicts name, and the SBOMs that those name, compressed as the records have them."""
+    results, sboms = dict[str, bytes](), dict[str, bytes]()
+    for scan in {scan.result: scan for one in verdicts for scan in one.scans}.values():
+        data, sbom = scans.named(scan) or (b"", None)
+        results[f"{SCANS}{scan.result.hex}{PACKED}"] = data
+        if sbom is not None:
+            sboms[f"{SBOMS}{sbom.hex}{PACKED}"] = scans.packed_sbom(sbom) or b""
+    return results | sboms
+
+
 def make_evidence(
     locks: Sequence[Lock],
     records: Records,
@@ -159,9 +172,9 @@ def make_evidence(
     """Builds evidence.tar, and the list of its statements for the index.
 
     For each verdict it includes the waivers that the verdict names, with their approvals, because the reader judges
-    them again; its trust roots, so that the far side can add them; and the OpenVEX documents and scanner reports that
-    it names. With a promoted lock go its full lock and the pull statements about that. `accepted` are waivers of
-    findings in locks without a verdict. Raises `InputError` (`evidence-too-large`).
+    them again; its trust roots, so that the far side can add them; and the OpenVEX documents, scanner reports and scan
+    results that it names, with their SBOMs. With a promoted lock go its full lock and the pull statements about that.
+    `accepted` are waivers of findings in locks without a verdict. Raises `InputError` (`evidence-too-large`).
     """
     files = {f"locks/{lock.digest.hex}.json": lock.encode() for lock in locks}
     for full in filter(None, (full_lock(lock, records) for lock in locks)):
@@ -190,11 +203,12 @@ def make_evidence(
     files |= _vex_files(verdicts, records)
     for report in {named.digest: None for one in verdicts if one for named in one.reports}:
         files[f"{REPORTS}{report.hex}.json"] = records.report(report) or b""
+    files |= scan_files([one for one in verdicts if one], ScanRecords(records.folder))
     packed = tape.pack(files.items())
     if len(packed) > MAX_EVIDENCE:
         raise InputError(
             "evidence-too-large",
             f"the evidence would have {len(packed)} bytes, but an import reads at most {MAX_EVIDENCE}",
-            "bundle fewer locks at once, or scan with smaller --reports",
+            "bundle fewer locks at once, or scan with smaller --reports; scan results and SBOMs count, too",
         )
     return packed, tuple((kind, digest) for digest, kind in statements.items())

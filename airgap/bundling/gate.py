@@ -22,6 +22,7 @@ from airgap.statements.statement import Statement
 from airgap.statements.trust import unverified
 from airgap.statements.verdict import Verdict, finding_objection, objection
 from airgap.station.files import Records
+from airgap.station.scans import ScanRecords
 
 B = TypeVar("B", bound=Predicate)
 _AGAIN = {"pull": "run `airgap pull` again with --key", "verdict": "run `airgap scan` again"}
@@ -82,9 +83,9 @@ def check_scanned(
     """Checks that the newest verdicts in the store let every item pass, with the roots that are in the store.
 
     With `demanded`, each lock must have a verdict. An expired waiver blocks the delivery, even if it was valid when the
-    verdict was signed. Raises `PolicyError` (`not-scanned`, `verdict-failed`, `verdict-mismatch`, `waiver-expired`,
-    `waiver-missing`, `vex-missing`, `report-missing`), `StoreError`. A verdict that is older than the pull counts as
-    none.
+    verdict was signed. Raises `PolicyError` (`not-scanned`, `verdict-failed`, `verdict-mismatch`, `waiver-expired`, and
+    `waiver-missing`, `vex-missing`, `report-missing`, `scan-missing`, `sbom-missing`), `StoreError`. A verdict that
+    is older than the pull counts as none.
     """
     for lock in locks:
         body = recorded(records, lock, Verdict)
@@ -175,6 +176,19 @@ def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) ->
                 f"lock {lock.name!r}: the store's records no longer contain the report about {report.subject}",
                 f"{_AGAIN['verdict']}, with --reports",
             )
+    if body.scans:
+        _check_scans(lock, body, ScanRecords(records.folder))
+
+
+def _check_scans(lock: Lock, body: Verdict, scans: ScanRecords) -> None:
+    """Checks that the records contain the results that a verdict names, and the SBOMs that these name."""
+    for scan in body.scans:
+        found, lost = scans.named(scan), f"lock {lock.name!r}: the store's records no longer contain"
+        if found is None:
+            what = f"{lost} the scan result {scan.result} about {scan.subject}"
+            raise PolicyError("scan-missing", what, _AGAIN["verdict"])
+        if found[1] is not None and scans.sbom(found[1]) is None:
+            raise PolicyError("sbom-missing", f"{lost} the SBOM {found[1]} of {scan.subject}", _AGAIN["verdict"])
 
 
 def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:

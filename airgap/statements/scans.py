@@ -11,6 +11,13 @@ from airgap.base.json_fields import Fields
 from airgap.content.scan_finding import MAX_ID, MAX_TEXT, ScanFinding
 from airgap.content.scan_result import ScannerIdentity
 
+SCANS = "scans/"
+"""The folder of scan results in evidence.tar, each named by its digest."""
+SBOMS = "sboms/"
+"""The folder of SBOMs in evidence.tar, each named by its digest."""
+PACKED = ".json.zst"
+"""The end of the names of both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:

@@ -15,8 +15,10 @@ from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, make_folder, mode_in, write_durably
 from airgap.base.errors import IntegrityError
 from airgap.base.inputs import read_plain
+from airgap.base.strict_json import decode_json
 from airgap.base.zstd import packed, unpacked
 from airgap.content.scan_result import MAX_RESULT, MAX_SBOM, ScannerIdentity, ScanResult
+from airgap.statements.scans import Scan
 
 SUFFIX = ".json.zst"
 NOT_RUN = ".not-run"
@@ -71,6 +73,16 @@ class ScanRecords:
         """The same, compressed and not yet checked, as evidence carries it. `None` if missing."""
         stem = f"{subject.hex}.{scanner.hex}.{result.hex}"
         return _bytes(self._scans / f"{stem}{SUFFIX}") or _bytes(self._scans / f"{stem}{NOT_RUN}{SUFFIX}")
+
+    def named(self, scan: Scan) -> tuple[bytes, Digest | None] | None:
+        """A result that a verdict names, compressed, and the SBOM that it names. `None` if missing or damaged."""
+        data = self.packed_result(scan.subject, scan.scanner, scan.result)
+        with suppress(ValueError):
+            plain = unpacked(data or b"", MAX_RESULT)
+            if Digest.of(plain) == scan.result:
+                sbom = decode_json(plain).get("sbom")
+                return data or b"", None if sbom is None else Digest(sbom)
+        return None
 
     def save_sbom(self, data: bytes) -> Digest:
         """Keeps an SBOM durably, under its digest. Raises `StoreError`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tarfile
 from copy import copy
 from pathlib import Path
 
@@ -81,14 +82,16 @@ def text(site: Site, *arguments: str) -> str:
 
 def test_everything_is_scanned_once_and_the_verdict_names_it(site: Site) -> None:
     judged = site.run(*SCAN, *LOOK)
+    assert (judged["scanned"]["known"], judged["scanned"]["notRun"]) == (0, {})
+    checks = [check for item in judged["locks"][0]["items"] for check in item["checks"] if check["check"] == "scan"]
     # Two manifests of the image, the repository and the file.
-    assert (judged["scanned"]["started"], judged["scanned"]["known"], judged["scanned"]["notRun"]) == (4, 0, {})
-    assert "coverage" in [one["name"] for one in judged["scanned"]["scanners"]]
+    assert [check["detail"].split()[0] for check in checks].count("coverage") == 4
+    started = judged["scanned"]["started"]
     assert judged["locks"][0]["outcome"] == "pass"
     kept = len(list((site.folder / "store/airgap/scans").iterdir()))
     again = site.run(*SCAN, *LOOK)["scanned"]
-    assert (again["started"], again["known"], kept) == (0, 4, 4)
-    assert "scans: 0 run, 4 known" in text(site, *LOOK)
+    assert (again["started"], again["known"], kept) == (0, started, started)
+    assert f"scans: 0 run, {started} known" in text(site, *LOOK)
     assert not list((site.folder / "store/airgap/scanning/work").glob("run-*"))
 
 
@@ -114,8 +117,23 @@ def test_what_nobody_looked_for_stops_the_image(site: Site) -> None:
 
 
 def test_it_goes_the_whole_way(site: Site) -> None:
-    site.run(*SCAN, *LOOK)
+    started = site.run(*SCAN, *LOOK)["scanned"]["started"]
     line = ("bundle", "r.lock.json", "--store", "store", "--to", "media", "--for", "bank", "--role", "station")
     site.run(*line, "--key", "station.key", "--trust", "trust.yaml")
     site.run("verify", "media", "--trust", "trust.yaml")
+    with tarfile.open(site.folder / "media/evidence.tar") as evidence:
+        carried = [name for name in evidence.getnames() if name.startswith("scans/")]
+    assert len(carried) == started
     site.run("import", "media", *GAP, "--key", "sovereign.key")
+
+
+def test_what_a_verdict_stands_on_must_be_there(site: Site) -> None:
+    """A result that was lost or damaged stops the delivery; scanning again asks the scanner again."""
+    site.run(*SCAN, *LOOK)
+    line = ("bundle", "r.lock.json", "--store", "store", "--to", "media", "--for", "bank", "--role", "station")
+    lost, damaged, *_ = sorted((site.folder / "store/airgap/scans").iterdir())
+    lost.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:-4])
+    assert site.run(*line, "--key", "station.key", expect=3)["code"] == "scan-missing"
+    assert site.run(*SCAN, *LOOK)["scanned"]["started"] == 2
+    site.run(*line, "--key", "station.key")
