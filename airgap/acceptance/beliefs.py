@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from airgap.acceptance.locks import SCAN_AGAIN
+from airgap.acceptance.scans import SCAN_AGAIN
 from airgap.base.digest import Digest
 from airgap.base.errors import EndedKeyError, TrustError, UselessKeyError
 from airgap.content.lock import Lock

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from airgap.acceptance.beliefs import Beliefs
-from airgap.acceptance.locks import carried_reports, check_findings, check_pull, check_verdict, check_vex
+from airgap.acceptance.locks import EvidenceFiles, carried_reports, check_findings, check_pull, check_verdict, check_vex
+from airgap.acceptance.scans import Demands
 from airgap.base.digest import Digest
 from airgap.content.lock import Lock
 from airgap.signatures.scanner_report import Report
@@ -15,9 +15,8 @@ from airgap.signatures.scanner_report import Report
 def check_lock(
     lock: Lock,
     beliefs: Beliefs,
-    roots: Mapping[str, Digest],
-    waivers: Mapping[Digest, bytes],
-    reports: Mapping[Digest, bytes],
+    carried: EvidenceFiles,
+    demands: Demands,
     created: datetime | None,
 ) -> dict[Digest, Report]:
     """Checks the pull statement, the verdict and the findings of a lock; returns the reports that its verdict names.
@@ -28,8 +27,8 @@ def check_lock(
     beliefs.require_good(lock)
     check_pull(lock, beliefs.about_lock("pull", lock))
     verdicts = beliefs.about("verdict", lock.digest)
-    check_verdict(lock, verdicts, roots, waivers, beliefs.require_approval)
-    check_vex(lock, verdicts, reports)
+    check_verdict(lock, verdicts, carried, beliefs.require_approval, demands)
+    check_vex(lock, verdicts, carried.reports)
     if created is not None:
-        check_findings(lock, waivers, beliefs.require_approval, created, verdicts)
-    return {one.subject: one for one in carried_reports(lock, verdicts, reports)}
+        check_findings(lock, carried.waivers, beliefs.require_approval, created, verdicts)
+    return {one.subject: one for one in carried_reports(lock, verdicts, carried.reports)}

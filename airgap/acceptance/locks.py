@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from airgap.acceptance.scans import SCAN_AGAIN, Demands, Stands, check_scans
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import utc_text
+from airgap.content import known_kinds
+from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import CHECK
 from airgap.resources.load import load_waiver
 from airgap.resources.waiver import MAX_WAIVER, Waiver
 from airgap.signatures.scanner_report import Report
 from airgap.statements.predicates import Pull
+from airgap.statements.scan_answers import SCAN_CHECKS, waives
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import WAIVED, CheckResult, Verdict, allows, finding_objection, objection
 
-SCAN_AGAIN = "have the station scan the lock and cut the delivery again: airgap scan, then airgap bundle"
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFiles:
+    """What a delivery carries besides statements; what a trusted statement names of it counts."""
+
+    roots: Mapping[str, Digest] = field(hash=False)
+    """Those of the delivery, by item name."""
+    waivers: Mapping[Digest, bytes] = field(hash=False)
+    """Files by their digest."""
+    reports: Mapping[Digest, bytes] = field(hash=False)
+    """Files by their digest."""
+    scans: Mapping[str, bytes] = field(hash=False)
+    """Scan results, by their names in the evidence."""
 
 
 def check_pull(lock: Lock, statements: Sequence[Statement]) -> None:
@@ -42,20 +59,20 @@ def check_pull(lock: Lock, statements: Sequence[Statement]) -> None:
 def check_verdict(
     lock: Lock,
     statements: Sequence[Statement],
-    roots: Mapping[str, Digest],
-    waivers: Mapping[Digest, bytes],
+    carried: EvidenceFiles,
     approved: Callable[[Digest], None],
+    demands: Demands,
 ) -> None:
     """Checks that the newest verdict, if there is one, lets every item of the lock in.
 
-    `statements` are newest first; `roots` are those of the delivery, by item name; `waivers` are files by their digest;
-    `approved` raises an error unless a trusted security-officer signed one.
+    `statements` are newest first; `approved` raises an error unless a trusted security-officer signed a waiver.
 
     1. Each item has a judgement that says pass, and each of its checks passed or is lifted by a waiver, as is each
        finding of the lock: `verdict-failed`.
     2. The judgement is about the root that the lock has and the delivery contains: `verdict-mismatch`.
     3. Each waiver that it names is in the evidence (`waiver-missing`), is approved (`waiver-unapproved`), was valid
        when the verdict was signed (`waiver-expired`), and applies to those checks of those items (`waiver-mismatch`).
+    4. It stands on the scan results that it names, and they meet what is asked here (`check_scans`).
 
     Raises `TrustError`. If two verdicts claim the same second, both must pass, because it is unknown which is newer.
     """
@@ -67,7 +84,7 @@ def check_verdict(
             continue
         for item in lock.items:
             # 1. and 2.
-            found = objection(body, item, roots.get(item.name))
+            found = objection(body, item, carried.roots.get(item.name))
             if found is not None:
                 raise TrustError(
                     found.code,
@@ -78,7 +95,9 @@ def check_verdict(
         if lacking is not None:
             raise TrustError(lacking.code, f"lock {lock.name!r}: {lacking.what}", SCAN_AGAIN)
         # 3.
-        _check_waivers(lock, body, statement.signed_at, waivers, approved)
+        used = _check_waivers(lock, body, statement.signed_at, carried.waivers, approved)
+        # 4.
+        check_scans(Stands(lock, body, statement.signed_at, used, carried.scans), demands)
 
 
 def _check_waivers(
@@ -87,7 +106,8 @@ def _check_waivers(
     signed_at: datetime,
     files: Mapping[Digest, bytes],
     approved: Callable[[Digest], None],
-) -> None:
+) -> Sequence[Waiver]:
+    """The waivers that a verdict names, each of which applies to what the verdict says of it."""
     found: dict[Digest, Waiver] = {}
     for used in verdict.waivers:
         data = files.get(used.digest)
@@ -108,17 +128,27 @@ def _check_waivers(
             )
             raise _waiver_refused("waiver-mismatch", used.digest, what)
     for item in lock.items:
-        _check_covered(verdict.items[item.name].checks, f"{item.kind} {item.name!r}", found)
-    _check_covered(verdict.findings, f"lock {lock.name!r}", found)
+        for check in verdict.items[item.name].checks:
+            _check_covered(check, f"{item.kind} {item.name!r}", found, verdict.items[item.name].root, item)
+    for check in verdict.findings:
+        _check_covered(check, f"lock {lock.name!r}", found)
+    return tuple(found.values())
 
 
-def _check_covered(checks: Sequence[CheckResult], of: str, found: Mapping[Digest, Waiver]) -> None:
-    for check in checks:
-        if check.outcome != WAIVED or check.waiver is None:
-            continue
-        if check.subject is None or not found[check.waiver].covers(check.check, check.subject):
-            what = f"it does not waive the check {check.check!r} of {of}"
-            raise _waiver_refused("waiver-mismatch", check.waiver, what)
+def _check_covered(
+    check: CheckResult, of: str, found: Mapping[Digest, Waiver], root: Digest | None = None, item: Item | None = None
+) -> None:
+    if check.outcome != WAIVED or check.waiver is None:
+        return
+    waiver, kind = found[check.waiver], None if item is None else known_kinds.find(item.kind)
+    if check.subject is None:
+        good = False
+    elif item is not None and kind is not None and check.check in SCAN_CHECKS:
+        good = waives(waiver, check.check, check.subject, check.finding, root, kind.rule_names(item))
+    else:
+        good = waiver.covers(check.check, check.subject)
+    if not good:
+        raise _waiver_refused("waiver-mismatch", check.waiver, f"it does not waive the check {check.check!r} of {of}")
 
 
 def check_findings(

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.acceptance.discs import plan_blobs, with_unfinished
+from airgap.acceptance.scans import SCANS, Earlier, nothing_earlier
 from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, TooLargeError, TrustError
@@ -118,10 +119,11 @@ def accept(
     state_folder: Path | None = None,
     judges: bool = False,
     vouched: bool = False,
+    earlier: Earlier = nothing_earlier,
 ) -> Opened:
     """Runs a delivery through every step of `Acceptance`. Writes nothing.
 
-    `state_folder` may contain a spool of an unfinished import; `streams` and `judges` are as in `Acceptance`. Reads
+    `state_folder` may contain a spool of an unfinished import; the other arguments are as in `Acceptance`. Reads
     AIRGAP.json, the signatures and evidence.tar: small files, whatever the delivery's size. Raises `TrustError`,
     `IntegrityError`, `InputError`, `NotFoundError`.
     """
@@ -145,6 +147,8 @@ def accept(
         roots={root.item: root.digest for root in index.contents.roots},
         waivers=[data for name, data in files.items() if name.startswith("waivers/")],
         reports=[data for name, data in files.items() if name.startswith(("reports/", "vex/"))],
+        scans={name: data for name, data in files.items() if name.startswith(SCANS)},
+        earlier=earlier,
     )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)
     volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)

@@ -13,6 +13,8 @@ from datetime import datetime
 from airgap.acceptance.beliefs import Beliefs
 from airgap.acceptance.journey import check_stream, check_times
 from airgap.acceptance.lock_statements import check_lock
+from airgap.acceptance.locks import EvidenceFiles
+from airgap.acceptance.scans import Demands
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.base.times import utc_text
@@ -46,6 +48,8 @@ class Rehearsed:
     """The bundles of the evidence, by name."""
     waivers: Sequence[bytes]
     reports: Sequence[bytes]
+    scans: Mapping[str, bytes]
+    """By name."""
     signer: str
     """The id of the key that will sign it."""
     created: datetime
@@ -79,9 +83,10 @@ def rehearse(one: Rehearsed, trust: Trust) -> list[str]:
     about = [verified.statement for verified in beliefs.counting]
     check_times(one.created, _NOTHING, one.locks, about)
     # 3. The locks.
-    reports = {Digest.of(data): data for data in one.reports}
+    carried = EvidenceFiles(one.roots, waivers, {Digest.of(data): data for data in one.reports}, one.scans)
+    demands = Demands(one.created, trust.verdicts)
     for lock in one.locks:
-        check_lock(lock, beliefs, one.roots, waivers, reports, one.created if one.judged else None)
+        check_lock(lock, beliefs, carried, demands, one.created if one.judged else None)
     return [*_still(one, trust, beliefs), *_ending(one, trust, beliefs)]
 
 

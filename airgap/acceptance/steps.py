@@ -31,7 +31,9 @@ from typing import TypeVar
 from airgap.acceptance.beliefs import Beliefs
 from airgap.acceptance.journey import check_due, check_new_times, check_place, check_stream, check_times
 from airgap.acceptance.lock_statements import check_lock
+from airgap.acceptance.locks import EvidenceFiles
 from airgap.acceptance.promoted import check_promoted
+from airgap.acceptance.scans import Demands, Earlier, nothing_earlier
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
@@ -262,18 +264,27 @@ class Acceptance:
         roots: Mapping[str, Digest],
         waivers: Iterable[bytes] = (),
         reports: Iterable[bytes] = (),
+        scans: Mapping[str, bytes] | None = None,
+        earlier: Earlier = nothing_earlier,
     ) -> None:
         """Step 6. `evidence` are the bundles in the evidence, by name; `waivers` and `reports` are the other files;
         OpenVEX documents are among the reports.
 
-        `roots` are AIRGAP.json's `contents.roots`, by item name. A verdict counts even if none is required. Raises
+        `roots` are AIRGAP.json's `contents.roots`, by item name; `scans` are scan results, by their names in the
+        evidence; `earlier` gives the verdicts about a lock that were accepted before, newest first. A verdict counts
+        even if none is required. Raises
         `TrustError`: the errors of `verify_bundle`, `statement-missing`, `pull-incomplete`, the errors of
         `check_times`, `check_verdict`, `check_findings`, `check_vex` and `carried_reports`.
         """
         with self._step(_Step.STATEMENTS, _Step.ADMIT):
-            beliefs, found = self._beliefs, {Digest.of(data): data for data in waivers}
-            beliefs.waivers = found.keys()
-            files = {Digest.of(data): data for data in reports}
+            beliefs = self._beliefs
+            carried = EvidenceFiles(
+                roots,
+                {Digest.of(data): data for data in waivers},
+                {Digest.of(data): data for data in reports},
+                scans or {},
+            )
+            beliefs.waivers = carried.waivers.keys()
             for name, data in sorted(evidence.items()):
                 beliefs.take(data, f"evidence: {name}", MAX_EVIDENCE_BUNDLE)
             beliefs.sort_out_approvals()
@@ -283,8 +294,15 @@ class Acceptance:
                 about = [one.statement for one in beliefs.counting]
                 check_times(self._journey.created, self._digest, self._locks, about)
             created = None if self._judges or self._journey is None else self._journey.created
+            demands = self._demands(earlier)
             for lock in self._locks:
-                self._reports |= check_lock(lock, beliefs, roots, found, files, created)
+                self._reports |= check_lock(lock, beliefs, carried, demands, created)
+
+    def _demands(self, earlier: Earlier) -> Demands:
+        """What is asked of verdicts. A delivery that was accepted stays accepted, and an officer may restore one."""
+        if self._standing is not Standing.NEW or self._vouched or self._beliefs.vouched:
+            return Demands(self._now)
+        return Demands(self._now, self._trust.verdicts, nothing_earlier if self._restore else earlier)
 
     def admit(self) -> Admitted:
         """Step 7. The delivery may be imported once `Admitted.record` is written."""

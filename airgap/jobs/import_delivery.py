@@ -101,6 +101,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
         restore=options.restore,
         streams=site.sovereign.streams,
         state_folder=site.state,
+        earlier=lambda lock: site.records.received("verdict", lock),
     )
     _tell(opened, surroundings)
     check_rewrites(options.allow_rewrite, opened, surroundings, dry_run=options.dry_run)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airgap.acceptance.rehearsal import Next, Rehearsed, check_number, rehearse
+from airgap.acceptance.scans import SCANS
 from airgap.base.errors import InputError, TrustError
 from airgap.bundling.bundle import Prepared
 from airgap.bundling.evidence import REPORTS, VEX, WAIVERS
@@ -89,6 +90,7 @@ def rehearsal(
             statements={name: data for name, data in files.items() if name.startswith("statements/")},
             waivers=[data for name, data in files.items() if name.startswith(WAIVERS)],
             reports=[data for name, data in files.items() if name.startswith((REPORTS, VEX))],
+            scans={name: data for name, data in files.items() if name.startswith(SCANS)},
             signer=signer,
             created=now,
             expires=now + life,

@@ -15,8 +15,9 @@ MOST = 50
 def bounded(answers: Sequence[Answer]) -> Iterator[Answer]:
     """The answers; of those about findings of one subject with one kind and one end, `MOST` and one for the rest.
 
-    What a waiver lets pass is bounded for itself, so that every waiver that was needed is named. The answers of a
-    subject have the worst finding first.
+    What a waiver lets pass is bounded for itself, so that every waiver that was needed is named. What a VEX document
+    lifted is not bounded, because nothing else says which findings these are. The answers of a subject have the worst
+    finding first.
     """
     numbers: dict[tuple[object, ...], int] = {}
     for one in answers:
@@ -24,7 +25,7 @@ def bounded(answers: Sequence[Answer]) -> Iterator[Answer]:
             numbers[_like(one)] = numbers.get(_like(one), 0) + 1
     seen: dict[tuple[object, ...], int] = {}
     for one in answers:
-        if one.named is None:
+        if one.named is None or one.outcome is Outcome.PASSED:
             yield one
             continue
         seen[_like(one)] = nth = seen.get(_like(one), 0) + 1

@@ -193,9 +193,7 @@ def _missing(gate: Gate, kind: str, subject: SubjectScans, good: Sequence[ScanRe
     required, looked = gate.required.get(kind), looked_for(good)
     rule = f"findings required ({kind})"
     for one in sorted(required - looked) if required is not None else ():
-        what = (
-            f"no scanner that came to its end looked for the kind {one}, which the policy requires for the kind {kind}"
-        )
+        what = f"no scanner that came to its end looked for {one}, which the policy requires for the kind {kind}"
         yield ScanAnswer(COVERAGE, "fail", subject.digest, what, rule, "not-scanned")
     if required is None and not looked - {FindingKind.COVERAGE}:
         what = "no scanner that came to its end looked into it"

@@ -26,6 +26,7 @@ HANDED_ON = {
     "tools/git_faults.py: fault.code",
     "tools/trivy.py: code",
     "acceptance/locks.py: code",
+    "acceptance/scans.py: code",
     "acceptance/locks.py: found.code",
     "acceptance/locks.py: lacking.code",
     "acceptance/promoted.py: error.code",

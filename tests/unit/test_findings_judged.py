@@ -10,6 +10,7 @@ import pytest
 from airgap.base.digest import Digest
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import ScanResult
+from airgap.content.scan_subject import SubjectForm
 from airgap.judgement.checks.base import Answer, Outcome
 from airgap.judgement.judge import Judgement
 from airgap.judgement.worst import MOST
@@ -182,7 +183,7 @@ def test_what_no_scanner_looked_for_is_not_clean(world: World) -> None:
     made = ask(world, half)
     (answer,) = about(made, "coverage")
     assert (made.outcome, made.reason, answer.rule) == (FAIL, "not-scanned", "findings required (image)")
-    assert "looked for the kind secret" in answer.detail
+    assert "looked for secret, which the policy requires for the kind image" in answer.detail
     # A Station without clamd does not satisfy a policy that demands malware.
     demand = "{required: {image: [vulnerability, secret, malware]}}"
     assert ask(world, findings=demand).reason == "not-scanned"
@@ -191,6 +192,22 @@ def test_what_no_scanner_looked_for_is_not_clean(world: World) -> None:
     # What did not run looked for nothing.
     assert ask(world, trivy_said(world), not_run(world), findings=demand).outcome is FAIL
     assert ask(world, half, findings="{required: {image: []}}").outcome is PASS
+
+
+def test_an_artifact_in_an_image_counts_as_a_file(world: World) -> None:
+    read = result(child(world), FRESH, looked_for=["secret"], packages=0, form=SubjectForm.FILES)
+    assert ask(world, read).outcome is PASS
+    assert ask(world, replace(read, form=SubjectForm.IMAGE)).outcome is FAIL
+    assert ask(world, replace(read, form=None)).outcome is FAIL
+    assert ask(world, read, findings="{required: {file: [malware]}}").reason == "not-scanned"
+    # One scanner that read it as an image is enough to count as one.
+    both = (read, result(child(world), CLAMAV, looked_for=["malware"], form=SubjectForm.IMAGE))
+    assert ask(world, *both).reason == "not-scanned"
+
+
+def test_a_scanner_of_vulnerabilities_names_its_database(world: World) -> None:
+    made = ask(world, result(child(world), replace(FRESH, databases=())))
+    assert about(made, "scan")[0].reason == "database-missing"
 
 
 def test_no_package_is_not_the_same_as_clean(world: World) -> None:

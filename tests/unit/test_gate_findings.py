@@ -13,24 +13,16 @@ from airgap.content.names import RuleNames
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.resources.load import load_policy
 from airgap.statements.gate import Effect, Gate
+from tests.worlds.scans import gate_of
 
-HEAD = "apiVersion: airgap.openova.io/v1alpha1\nkind: Policy\nmetadata: {name: p}\nspec:\n"
-RULES = "  rules: [{match: ['**'], digestOnly: {approver: a, reason: r, expires: 2036-01-01T00:00:00Z}}]\n"
 APP = RuleNames("ghcr.io/acme/app", (("team/app",),))
 BLOCK, WARN, INFORM = Effect
 ACME = "{{match: [ghcr.io/acme/*], findings: [vulnerability], effect: {}}}"
 FLAW = ScanFinding(FindingKind.VULNERABILITY, "CVE-1", Severity.HIGH, package="zlib", status="affected")
 
 
-def gate(findings: str) -> Gate:
-    """The gate of a policy with these findings."""
-    policy = load_policy(f"{HEAD}{RULES}  findings: {findings}\n".encode(), base_dir=Path(), label="policy.yaml")
-    assert policy.findings is not None
-    return Gate.of(policy.findings)
-
-
 def effect(findings: str, finding: ScanFinding = FLAW, kind: str = "image", names: RuleNames = APP) -> Effect:
-    return gate(findings).decide(kind, names, finding).effect
+    return gate_of(findings).decide(kind, names, finding).effect
 
 
 DEFAULTS = {
@@ -46,7 +38,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("kind", FindingKind)
 def test_every_kind_has_a_default_for_every_severity(kind: FindingKind) -> None:
-    made = gate("{}")
+    made = gate_of("{}")
     got = [made.decide("image", APP, ScanFinding(kind, "x", severity)) for severity in Severity]
     assert tuple(one.effect for one in got) == DEFAULTS[kind]
     assert {one.rule for one in got} == {"findings default"}
@@ -92,7 +84,7 @@ def test_one_rule_may_be_about_kinds_with_other_defaults() -> None:
     ):  # fmt: skip
         finding = ScanFinding(FindingKind(kind), "x", Severity(severity))
         assert effect(made, finding) is expected
-        assert gate(made).decide("image", APP, finding).rule == "findings rule 1 (**)"
+        assert gate_of(made).decide("image", APP, finding).rule == "findings rule 1 (**)"
 
 
 def test_coverage_has_a_field_and_rules() -> None:
@@ -131,12 +123,12 @@ def test_unfixed_is_what_a_vendor_says_has_no_fix() -> None:
 def test_the_source_of_the_severity_is_written_in_the_policy(sources: str, expected: str) -> None:
     said: dict[str, Any] = {"debian": Severity.LOW, "nvd": Severity.CRITICAL, "ghsa": Severity.UNKNOWN}
     finding = replace(FLAW, severities=said, source="debian")
-    assert gate(f"{{severityFrom: {sources}}}").decide("image", APP, finding).severity == expected
-    assert gate("{}").severity_of(finding) is Severity.CRITICAL
+    assert gate_of(f"{{severityFrom: {sources}}}").decide("image", APP, finding).severity == expected
+    assert gate_of("{}").severity_of(finding) is Severity.CRITICAL
 
 
 def test_what_is_required_is_said_for_each_kind_of_content() -> None:
-    made = gate("{required: {image: [malware], file: []}, databaseMaxAges: {trivy-db: 1d}, databaseMaxAge: 2d}")
+    made = gate_of("{required: {image: [malware], file: []}, databaseMaxAges: {trivy-db: 1d}, databaseMaxAge: 2d}")
     assert made.required["image"] == {"malware"}
     assert made.required["file"] == frozenset()
     assert made.required["git"] == {"secret"}

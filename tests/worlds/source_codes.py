@@ -19,6 +19,7 @@ ARGUMENTS: Mapping[str, int] = {
     "_Refusal": 2,
     "read_input": 2,
     "_waiver_refused": 0,
+    "_verdict_refused": 0,
     "Objection": 0,
     "ScanResult.failed": 2,
 }

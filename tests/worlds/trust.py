@@ -83,6 +83,9 @@ class World:
     evidence: dict[str, bytes] = field(default_factory=dict)
     waivers: list[bytes] = field(default_factory=list)
     reports: list[bytes] = field(default_factory=list)
+    scans: dict[str, bytes] = field(default_factory=dict)
+    earlier: list[bytes] = field(default_factory=list)
+    """Verdicts about the lock that were accepted before, newest first."""
     journey: Journey = field(
         default_factory=lambda: Journey(
             id="0193570e-0000-7000-8000-000000000042",
@@ -164,7 +167,14 @@ class World:
         acceptance.check_journey(self.journey)
         carried = {self.lock.digest: self.lock.encode()} if locks is None else locks
         acceptance.check_locks([self.lock.digest], carried.values())
-        acceptance.check_statements(self.evidence, roots=self.roots, waivers=self.waivers, reports=self.reports)
+        acceptance.check_statements(
+            self.evidence,
+            roots=self.roots,
+            waivers=self.waivers,
+            reports=self.reports,
+            scans=self.scans,
+            earlier=lambda _lock: self.earlier,
+        )
         return acceptance.admit()
 
     def next_delivery(self, sequence: int = 43, **more: object) -> None:

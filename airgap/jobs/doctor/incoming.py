@@ -65,6 +65,7 @@ def probe_delivery(folders: Sequence[Path], site: Site, down: Collection[str]) -
             now=site.surroundings.clock(),
             streams=site.sovereign.streams,
             state_folder=site.state,
+            earlier=lambda lock: site.records.received("verdict", lock),
         )
         journey, many = opened.index.journey, count(len(opened.roots), "item")
         found.ok("delivery", f"would be accepted: number {journey.sequence} of stream {journey.stream}, {many}")
