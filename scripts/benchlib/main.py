@@ -19,7 +19,8 @@ from benchlib.rounds import Runner, World
 from benchlib.rows import Table, rows_of
 from benchlib.shapes import DEFAULT, SHAPES, Shape
 
-SIGNED = "K"
+SIGNED, SCANNED = "K", "F"
+OWN_TABLES = (SIGNED, SCANNED)
 CLONE = Path(__file__).resolve().parents[2]
 EPILOG = """\
 shapes:
@@ -27,6 +28,7 @@ shapes:
   S2   2 GiB in blobs of 512 MiB                     L    4 GiB in blobs of 512 MiB
   S3   1,200 small blobs in 60 images                M    peak memory: one blob of 256 MiB, one of 2 GiB, no peers
   K    1,000 signed images: what verifying adds to their pull
+  F    200 images that share layers: what looking for vulnerabilities and secrets takes
 
 examples:
   scripts/bench                                      S1 and S3, three rounds each
@@ -48,7 +50,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    names = f"{', '.join((*SHAPES, SIGNED))} (default: {' '.join(DEFAULT)})"
+    names = f"{', '.join((*SHAPES, *OWN_TABLES))} (default: {' '.join(DEFAULT)})"
     add("shapes", nargs="*", metavar="SHAPE", help=names)
     add("--small", action="store_true", help="a sixteenth of big layers, a tenth of many images")
     add("--repeat", type=int, metavar="N", help="rounds (default: 3 for S1 and S3, else 1)")
@@ -57,9 +59,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--dir", type=Path, metavar="DIR", help="where data lies (default: temporary folder)")
     add("--json", type=Path, metavar="FILE", help="write all that was measured there as well")
     arguments = parser.parse_args(argv)
-    unknown = [name for name in arguments.shapes if name not in (*SHAPES, SIGNED)]
+    unknown = [name for name in arguments.shapes if name not in (*SHAPES, *OWN_TABLES)]
     if unknown:
-        parser.error(f"no shape {unknown[0]!r}: there are {', '.join((*SHAPES, SIGNED))}")
+        parser.error(f"no shape {unknown[0]!r}: there are {', '.join((*SHAPES, *OWN_TABLES))}")
     if arguments.repeat is not None and arguments.repeat < 1:
         parser.error("--repeat: at least 1")
     return arguments
@@ -67,7 +69,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def shapes_of(arguments: argparse.Namespace) -> list[Shape]:
     """The shapes to measure, in the order they were named."""
-    names = [name for name in arguments.shapes or DEFAULT if name != SIGNED]
+    names = [name for name in arguments.shapes or DEFAULT if name not in OWN_TABLES]
     chosen = [shape for name in names for shape in SHAPES[name]]
     return [shape.small() if arguments.small else shape for shape in chosen]
 
@@ -136,6 +138,10 @@ def main() -> None:
         from benchlib import signed  # it wants what tests want
 
         print(signed.table(folder, small=arguments.small), flush=True)
+    if SCANNED in arguments.shapes:
+        from benchlib import scanned
+
+        print(scanned.table(folder, small=arguments.small), flush=True)
     if arguments.json:
         arguments.json.write_text(render.as_json(tables, versions))
 
