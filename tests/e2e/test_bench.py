@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.worlds import effort
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {
     "airgap pull",
@@ -109,6 +111,19 @@ def test_each_way_of_signing_is_pulled_and_verified(tmp_path: Path) -> None:
     done = bench("--small", "K", "--dir", tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("certificate, bundle, log v1", "certificate, legacy tag, log v1", "key, bundle"):
+        assert f"| {name} |" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+@pytest.mark.part("trivy")
+@pytest.mark.skipif(effort.VARIABLE not in os.environ, reason="--thorough: takes half a minute")
+def test_scans_by_the_station_and_by_trivy_itself(tmp_path: Path) -> None:
+    """Each row is there: a scan that did not run would end the run."""
+    done = bench("--small", "F", "--dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("airgap scan", "airgap scan again, nothing new", "airgap scan again, one new image"):
         assert f"| {name} |" in done.stdout
     assert not list(tmp_path.iterdir())
 
