@@ -103,7 +103,8 @@ def scan_content(
 
     Raises `StoreError` (`scan-disk-full`, `folder-open`, …), and any error of reading manifests.
     """
-    base = records.folder / WORK if station.work_dir is None else station.work_dir
+    # Absolute, because a scanner may run in another folder.
+    base = (records.folder / WORK if station.work_dir is None else station.work_dir).absolute()
     with scan_folder(base / "work") as folder:
         run = _Run(station, store, records, progress, folder)
         # 1.

@@ -130,6 +130,16 @@ def test_another_identity_is_asked_again(bench: Bench) -> None:
     assert (found.started, only(found).scanner.version) == (2, "2")
 
 
+def test_a_scanner_gets_a_folder_that_it_finds_from_any_other(bench: Bench) -> None:
+    def look(_subject: ScanSubject, work: Path, result: ScanResult) -> ScanResult:
+        assert work.is_absolute()
+        return result
+
+    bench.monkeypatch.chdir(bench.folder)
+    bench.records = Records(Path("records"))
+    assert only(bench.scan(Fake(does=look))).not_run == ""
+
+
 def test_a_record_that_was_changed_is_no_answer(bench: Bench) -> None:
     bench.scan(Fake())
     for path in (bench.records.folder / "scans").iterdir():
