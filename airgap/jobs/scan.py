@@ -203,11 +203,9 @@ def _promoted_file(options: ScanOptions, locks: Sequence[Lock]) -> ResultFile | 
 
 
 def _promote(one: Scanned, promoted: Promotion, order: ScanOrder, records: Records, station: Signatory) -> None:
-    """Signs for a promoted lock. Its full lock is kept first: without it, nobody takes the promoted one."""
+    """Signs for a promoted lock. Its full lock was kept: without it, nobody takes the promoted one."""
     if promoted.lock == one.lock:
         return
-    if one.lock.promoted_from is None:
-        records.save_lock(one.lock)
     roots = {name: item.root for name, item in one.verdict.items.items()}
     reports = reports_about(one.run, promoted.lock.items, one.verdict.reports)
     verdict = make_verdict(promoted.lock, promoted.judgements, promoted.answers, roots, order.policy, reports, one.run)
@@ -293,5 +291,6 @@ def _sign(one: Scanned, order: ScanOrder, records: Records, station: Signatory) 
     for report in order.reports:
         if report.digest in named:
             records.save_report(report.data)
+    records.save_lock(one.lock)
     bundle = station.sign(one.digest, one.verdict)
     return replace(one, path=records.save_statement("verdict", one.digest, bundle))

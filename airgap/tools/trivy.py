@@ -128,6 +128,16 @@ class Trivy:
         )
         return self._start(line, sandbox, work)
 
+    def sbom(self, file: Path, cache: Path, work: Path) -> SandboxRun:
+        """Compares the packages of an SBOM with the database; the report is JSON, on stdout."""
+        sandbox = self.limits.sandbox(0)
+        options = (one for one in self._options if one != "--skip-check-update")  # `sbom` does not know it
+        line = (
+            *("sbom", "--cache-dir", str(cache), *options, "--scanners", "vuln", "--format", "json"),
+            *("--list-all-pkgs", "--timeout", f"{int(sandbox.timeout) + 60}s", str(file)),
+        )
+        return self._start(line, sandbox, work)
+
     def convert(self, report: Path, form: str, cache: Path, work: Path) -> SandboxRun:
         """A report that it made, in another format, on stdout."""
         line = ("convert", "--cache-dir", str(cache), "--format", form, str(report))

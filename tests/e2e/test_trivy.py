@@ -212,3 +212,27 @@ def _kill_scan(mark: str) -> None:
                     os.kill(int(number), signal.SIGKILL)
                     return
         time.sleep(0.001)
+
+
+def test_an_sbom_gives_the_vulnerabilities_of_its_image(station: TrivyStation, tmp_path: Path) -> None:
+    """A month later, where the image is no longer there."""
+    scanner = station.scanner()
+    image = station.image(ALPINE)
+    scanner.identity()
+    with work_folder(tmp_path / "work") as work:
+        first = scanner.scan(image, work)
+        data = (work / SBOM_FILE).read_bytes()
+    with work_folder(tmp_path / "again") as work:
+        again = scanner.sbom(image.digest, data, work)
+    assert ids(again) == ids(first)
+    assert ids(again)
+    assert again.packages == first.packages
+    same = [
+        [
+            (one.id, one.package, one.purl, one.installed, one.fixed, one.severity)
+            for one in found.findings
+            if one.kind is FindingKind.VULNERABILITY
+        ]
+        for found in (first, again)
+    ]
+    assert same[0] == same[1]

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from airgap.base.digest import Digest
 from airgap.base.disk import check_free, disk_errors, make_private
 from airgap.base.errors import StoreError
 from airgap.content.scan_finding import FindingKind
@@ -95,6 +96,28 @@ class TrivyScanner:
             caches = self._caches = self._caches or Caches(databases, self._layers, work / "caches")
         run = _Run(identity, trivy, caches, self._layers, subject, work, java=bool(self._setup.station.databases.java))
         return run.image() if subject.form is SubjectForm.IMAGE else run.tree()
+
+    def sbom(self, subject: Digest, data: bytes, work: Path) -> ScanResult:
+        """Compares the packages of an image's SBOM with the database, without the image: vulnerabilities only.
+
+        Raises the error for a scan that did not run, with its code.
+        """
+        work = work.absolute()
+        identity, trivy, databases = self.identity(), self._trivy, self._databases
+        if trivy is None or databases is None:
+            raise RuntimeError("identity() did not open the scanner")
+        file, cache = work / "sbom.json", work / "cache"
+        with disk_errors(file):
+            file.write_bytes(data)
+        databases.link_into(cache)
+        run = trivy.sbom(file, cache, work)
+        failed = failure(run, "sbom")
+        if failed is not None:
+            raise failed
+        report = read_report(run.stdout, Expected("cyclonedx", str(file)))
+        found = ordered(findings(report, {}, str))
+        kinds = frozenset({FindingKind.VULNERABILITY})
+        return ScanResult(subject, identity, found, report.packages, form=SubjectForm.IMAGE, looked_for=kinds)
 
 
 class _Run:

@@ -1,0 +1,334 @@
+"""`rescan`: what was delivered, against today's databases: what is new since the verdict, and who has it.
+
+It signs nothing, and needs no network: it runs in the DMZ or in the connected zone. Content that is in the store is
+scanned again; of an image that is not, its SBOM is compared with today's database, which finds vulnerabilities only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airgap.base.digest import Digest
+from airgap.base.disk import make_private
+from airgap.base.errors import AirgapError, InputError, StoreError
+from airgap.content.graph import Descriptor, Node, walk
+from airgap.content.item import Item
+from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
+from airgap.content.scan_result import ScanResult
+from airgap.jobs.delivered import Delivered, Holder, holders, read_delivered
+from airgap.jobs.scan_contents import check_station, scan_contents
+from airgap.jobs.surroundings import Surroundings
+from airgap.judgement.items import open_policy
+from airgap.kinds.table import rule_names
+from airgap.resources.load import load_station, load_trust
+from airgap.resources.policy import Policy
+from airgap.resources.station import Station
+from airgap.statements.gate import Decision, Effect, Gate
+from airgap.statements.scans import FindingName
+from airgap.statements.verdict import WAIVED, YES, JudgedItem, Verdict
+from airgap.station.files import Records, pin_name, store_records
+from airgap.store.layout import Layout
+
+if TYPE_CHECKING:
+    from airgap.scanning.trivy.scanner import TrivyScanner
+
+CONTENT, SBOM, NOTHING = "content", "sbom", "nothing"
+"""By what an item was scanned again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RescanOptions:
+    """What was delivered, and by what it is asked again."""
+
+    things: tuple[Path, ...]
+    """Locks, and folders of deliveries; none: the newest lock of each series that passed in the store."""
+    store: Path
+    policy: Path
+    station: Path
+    receipts: tuple[Path, ...] = ()
+    """Receipts that came back: which Sovereign has what, and under which name."""
+    trusts: tuple[Path, ...] = ()
+    """Trust resources by which receipts are verified, besides those in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rescanned:
+    """One item, scanned again."""
+
+    item: str
+    kind: str
+    lock: str
+    root: Digest | None
+    by: str
+    """`content`, `sbom` or `nothing`."""
+    new: tuple[Decision, ...]
+    """What the scan behind the verdict did not find, the worst first."""
+    blocks: tuple[Decision, ...]
+    """What now blocks: new findings, and earlier ones that nothing lets pass any longer."""
+    not_run: tuple[str, ...] = ()
+    """Why there is no answer, in words."""
+    holders: tuple[Holder, ...] = ()
+
+    @property
+    def bad(self) -> bool:
+        """True if it would not pass today."""
+        return bool(self.blocks or self.not_run)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape."""
+        return {
+            "item": self.item,
+            "kind": self.kind,
+            "lock": self.lock,
+            "root": None if self.root is None else str(self.root),
+            "by": self.by,
+            "new": [_decision(one) for one in self.new],
+            "blocks": [_decision(one) for one in self.blocks],
+            "notRun": list(self.not_run),
+            "holders": [one.as_dict() for one in self.holders],
+        }
+
+
+def _decision(one: Decision) -> dict[str, Any]:
+    return one.finding.as_dict() | {"severity": str(one.severity), "effect": str(one.effect), "rule": one.rule}
+
+
+@dataclass(frozen=True, slots=True)
+class RescanOutcome:
+    """Everything that was scanned again."""
+
+    policy: Policy
+    items: tuple[Rescanned, ...]
+    scanners: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def bad(self) -> tuple[Rescanned, ...]:
+        """What would not pass today."""
+        return tuple(one for one in self.items if one.bad)
+
+
+@dataclass(slots=True)
+class _Again:
+    """One item, with what is known about it."""
+
+    item: Item
+    of: Delivered
+    root: Descriptor | None
+    judged: JudgedItem | None
+    there: bool = False
+    found: list[ScanResult] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
+    """Scans what was delivered again.
+
+    1. Read the policy, the Station and what was delivered, with its verdicts. 2. Scan what is in the store. 3. Compare
+    the SBOMs of other images with today's database. 4. Judge what is new, and what no longer passes.
+
+    That something now blocks is a result. Raises `InputError` (`not-delivered`, …), `TrustError`, `StoreError`.
+    """
+    # 1.
+    policy, _ = open_policy(options.policy)
+    station, now = load_station(options.station), surroundings.clock()
+    if policy.findings is None:
+        what = f"{options.policy}: the policy has no `findings`, so nothing would block"
+        raise InputError("usage", what, "pass the policy by which content is judged today")
+    check_station(policy, station, str(options.policy))
+    layout, records = Layout(options.store), store_records(options.store)
+    delivered = read_delivered(options.things, records)
+    trusts = [load_trust(path) for path in options.trusts]
+    held = holders(options.receipts, trusts, records, now, surroundings.note)
+    again = [one for of in delivered for one in _items(of, layout)]
+    # 2.
+    scanners = _contents(again, layout, station, records, surroundings, now)
+    # 3.
+    _sboms([one for one in again if not one.there], layout, station, records, surroundings, now)
+    # 4.
+    gate = Gate.of(policy.findings)
+    found = [_rescanned(one, gate, records, held, now) for one in again]
+    return RescanOutcome(policy, tuple(found), scanners)
+
+
+def _items(of: Delivered, layout: Layout) -> Iterator[_Again]:
+    for item in of.lock.items:
+        judged = of.verdict.items.get(item.name) if of.verdict is not None else None
+        root = item.root or layout.find(pin_name(item))
+        made = _Again(item, of, root, judged)
+        made.there = root is not None and _whole(item, root, layout)
+        yield made
+
+
+def _whole(item: Item, root: Descriptor, layout: Layout) -> bool:
+    """True if all of an item's own content is in the store."""
+    with suppress(AirgapError):
+        top, keep = item.graphs(root)[0]
+        found = (one.descriptor if isinstance(one, Node) else one for one in walk(layout, top, keep))
+        return all(layout.has(one) for one in found)
+    return False
+
+
+def _contents(
+    again: Sequence[_Again],
+    layout: Layout,
+    station: Station,
+    records: Records,
+    surroundings: Surroundings,
+    now: datetime,
+) -> tuple[dict[str, Any], ...]:
+    """Scans what is in the store; answers of today's databases that are known already are taken."""
+    mine = [one for one in again if one.there]
+    roots = {one.item.pin: (one.item, one.root) for one in mine if one.root is not None}
+    run = scan_contents(list(roots.values()), layout, station, records, surroundings.progress(), now)
+    for one in mine:
+        for subject in run.answers(one.item):
+            one.found += subject.results
+    return tuple(scanner.as_dict() for scanner in run.scanners)
+
+
+def _sboms(
+    again: Sequence[_Again],
+    layout: Layout,
+    station: Station,
+    records: Records,
+    surroundings: Surroundings,
+    now: datetime,
+) -> None:
+    """Compares SBOMs of the images that are not in the store."""
+    wanted: dict[Digest, tuple[Digest, bytes]] = {}
+    for one in again:
+        for subject, digest in _named_sboms(one, records):
+            data = one.of.sbom(digest, records)
+            if data is None:
+                one.errors.append(f"the SBOM {digest} of {subject} is missing")
+            else:
+                wanted.setdefault(subject, (digest, data))
+    if not wanted or station.trivy is None:
+        return
+    found, error = _compare(wanted, layout, station, records, surroundings, now)
+    for one in again:
+        for subject, _ in _named_sboms(one, records):
+            if subject in found:
+                one.found.append(found[subject])
+            elif subject in wanted:
+                one.errors.append(error)
+
+
+def _compare(
+    wanted: Mapping[Digest, tuple[Digest, bytes]],
+    layout: Layout,
+    station: Station,
+    records: Records,
+    surroundings: Surroundings,
+    now: datetime,
+) -> tuple[dict[Digest, ScanResult], str]:
+    from airgap.scanning.run import WORK
+    from airgap.scanning.table import ScannerSetup
+    from airgap.scanning.trivy.scanner import TrivyScanner
+    from airgap.scanning.work import scan_folder
+
+    base = records.folder / WORK if station.work_dir is None else station.work_dir
+    progress, found = surroundings.progress(), dict[Digest, ScanResult]()
+    if station.trivy is None:
+        return {}, ""
+    scanner = TrivyScanner(station.trivy, ScannerSetup(station, layout, base / "kept", progress, now))
+    with scan_folder(base / "work") as folder:
+        try:
+            scanner.identity()
+        except AirgapError as error:
+            return {}, f"{error.what} [{error.code}]"
+        progress.start("rescan", sum(len(data) for _, data in wanted.values()), len(wanted))
+        for number, (subject, (_, data)) in enumerate(wanted.items()):
+            progress.item(str(subject))
+            found[subject] = _one_sbom(scanner, subject, data, folder / f"sbom-{number}")
+            progress.advance(len(data))
+            progress.done(str(subject), found[subject].not_run or "pass")
+    return found, ""
+
+
+def _one_sbom(scanner: TrivyScanner, subject: Digest, data: bytes, work: Path) -> ScanResult:
+    make_private(work)
+    try:
+        return scanner.sbom(subject, data, work)
+    except StoreError:
+        raise
+    except AirgapError as error:
+        return ScanResult.failed(subject, scanner.identity(), error.code, error.what)
+
+
+def _named_sboms(one: _Again, records: Records) -> Iterator[tuple[Digest, Digest]]:
+    """The subjects of an item, each with the SBOM of the scan behind the verdict."""
+    for result in _earlier(one, records):
+        if result.sbom is not None:
+            yield result.subject, result.sbom
+
+
+def _earlier(one: _Again, records: Records) -> list[ScanResult]:
+    """The results behind the verdict about the subjects of an item."""
+    subjects = {check.subject for check in one.judged.checks} if one.judged is not None else set[Digest | None]()
+    verdict = one.of.verdict
+    scans = [scan for scan in (verdict.scans if verdict is not None else ()) if scan.subject in subjects]
+    found = (one.of.result(scan, records) for scan in scans)
+    return [result for result in found if result is not None]
+
+
+def _rescanned(one: _Again, gate: Gate, records: Records, held: Sequence[Holder], now: datetime) -> Rescanned:
+    names, earlier = rule_names(one.item), _earlier(one, records)
+    known = {_key(result.subject, finding) for result in earlier for finding in result.findings}
+    lets = _let_pass(one, now)
+    new, blocks = list[Decision](), list[Decision]()
+    errors = list(one.errors)
+    for result in one.found:
+        if result.not_run:
+            errors.append(f"{result.scanner.name}: {result.detail} [{result.not_run}]")
+        for finding in result.findings:
+            decision = gate.decide(one.item.kind, names, finding)
+            if _key(result.subject, finding) not in known:
+                new.append(decision)
+            if decision.effect is Effect.BLOCK and (result.subject, FindingName.of(finding)) not in lets:
+                blocks.append(decision)
+    image = any(FindingKind.VULNERABILITY in result.looked_for for result in earlier) or one.item.kind == "image"
+    if not one.found and not errors and image:
+        errors.append("neither its content nor an SBOM of it is here: pull it again, or name the delivery that had it")
+    by = CONTENT if one.there else SBOM if one.found else NOTHING
+    return Rescanned(
+        one.item.name,
+        one.item.kind,
+        one.of.lock.name,
+        None if one.root is None else one.root.digest,
+        by,
+        _worst_first(new),
+        _worst_first(blocks),
+        tuple(dict.fromkeys(errors)) if gate.not_run is Effect.BLOCK else (),
+        tuple(holder for holder in held if holder.has(one.item, one.of.lock)),
+    )
+
+
+def _key(subject: Digest, finding: ScanFinding) -> tuple[Digest, FindingKind, FindingName]:
+    return subject, finding.kind, FindingName.of(finding)
+
+
+def _worst_first(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Each finding once."""
+    found = {(one.finding.kind, FindingName.of(one.finding)): one for one in decisions}
+    order = list(Severity)
+    return tuple(sorted(found.values(), key=lambda one: (order.index(one.severity), one.finding.id)))
+
+
+def _let_pass(one: _Again, now: datetime) -> set[tuple[Digest, FindingName]]:
+    """What the verdict let pass, by waivers that have not ended and by OpenVEX documents."""
+    verdict: Verdict | None = one.of.verdict
+    ends = {waiver.digest: waiver.expires for waiver in verdict.waivers} if verdict is not None else {}
+    found = set[tuple[Digest, FindingName]]()
+    for check in one.judged.checks if one.judged is not None else ():
+        if check.finding is None or check.subject is None:
+            continue
+        waived = check.outcome == WAIVED and check.waiver in ends and now < ends[check.waiver]
+        if waived or (check.outcome == YES and check.vex):
+            found.add((check.subject, check.finding))
+    return found
