@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Receipt
 from airgap.statements.scans import PACKED, SBOMS, SCANS, Scan
+from airgap.statements.statement import article
 from airgap.statements.trust import unverified
 from airgap.statements.verdict import YES, Verdict
 from airgap.station import receipts
@@ -85,13 +87,14 @@ class Holder:
         """True if its receipt lists the item of this lock."""
         return item.name in self.names and (not self.locks or lock.digest in self.locks)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON shape."""
+    def as_dict(self, item: str) -> dict[str, Any]:
+        """The JSON shape, with the names of one item."""
         return {
             "sovereign": self.sovereign,
             "verified": self.verified,
             "stream": self.stream,
             "sequence": self.sequence,
+            "names": list(self.names.get(item, ())),
         }
 
 
@@ -158,16 +161,16 @@ def holders(
     for path in paths:
         statement, name = None, ""
         for trust in known:
-            state = AcceptedState(trust.sovereign)
             with suppress(TrustError):
-                statement, name = receipts.read(path, trust, now, lambda state=state: state).statement, trust.sovereign
+                state = partial(AcceptedState, trust.sovereign)
+                statement, name = receipts.read(path, trust, now, state).statement, trust.sovereign
                 break
         if statement is None:
             statement = unverified(receipts.read_signed(path), str(path))
             note(f"note: {path}: no Trust resource verifies this receipt; pass --trust FILE")
         if not isinstance(statement.body, Receipt):
             raise InputError(
-                "no-receipt", f"{path}: a {statement.kind} statement, expected a receipt", "name a receipt"
+                "no-receipt", f"{path}: got {article(statement.kind)} statement, expected a receipt", "name a receipt"
             )
         found.append(_holder(statement.body, name))
     return found

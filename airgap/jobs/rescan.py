@@ -90,7 +90,7 @@ class Rescanned:
             "new": [_decision(one) for one in self.new],
             "blocks": [_decision(one) for one in self.blocks],
             "notRun": list(self.not_run),
-            "holders": [one.as_dict() for one in self.holders],
+            "holders": [one.as_dict(self.item) for one in self.holders],
         }
 
 

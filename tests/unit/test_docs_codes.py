@@ -14,6 +14,7 @@ RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 
 HANDED_ON = {
     "jobs/keys.py: error.code",
+    "jobs/rescan.py: error.code",
     "destinations/s3/client.py: ours",
     "base/inputs.py: code",
     "bundling/bundle.py: error.code",

@@ -29,7 +29,7 @@ def add(subparsers: Any) -> None:
         run,
         summary="scan what was delivered against today's databases: what is new since the verdict, and who has it",
         examples="""
-airgap rescan --store /srv/store --policy policy.yaml --station station.yaml                the newest lock of each series
+airgap rescan --store /srv/store --policy policy.yaml --station station.yaml    the newest lock of each series
 airgap rescan platform.lock.json --store /srv/store --policy policy.yaml --station station.yaml --receipt bank.receipt
 airgap rescan /srv/deliveries/nov --store /srv/store --policy policy.yaml --station station.yaml --json
 content that is in the store is scanned again; of other images, the SBOM of the earlier scan is compared
@@ -99,10 +99,8 @@ def _document(result: RescanOutcome) -> dict[str, Any]:
 
 def _text(result: RescanOutcome) -> list[str]:
     by = {way: sum(one.by == way for one in result.items) for way in ("content", "sbom", "nothing")}
-    lines = [
-        f"{count(len(result.items), 'item')}: {by['content']} by their content, {by['sbom']} by their SBOM, "
-        f"{by['nothing']} not scanned again"
-    ]
+    ways = f"{by['content']} by their content, {by['sbom']} by their SBOM, {by['nothing']} not scanned again"
+    lines = [f"{count(len(result.items), 'item')}: {ways}"]
     for scanner in result.scanners:
         dates = ", ".join(f"{one['name']} of {one['updated'][:10]}" for one in scanner.get("databases", ()))
         lines.append(f"scanner {scanner['name']} {scanner['version']}" + (f" with {dates}" if dates else ""))

@@ -1,0 +1,104 @@
+"""`rescan`: last month's delivery against today's databases and policy, with real Trivy."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts import images
+from tests.parts.trivy import DATABASE, Trivy
+from tests.worlds import scanner_databases
+from tests.worlds.attacks import World, make_world
+from tests.worlds.site import CHECKED, GAP, HEAD
+from tests.worlds.trivy_station import ALPINE, sha256_of
+
+pytestmark = pytest.mark.e2e
+
+APP, DB = "docker.io/acme/app:1", scanner_databases.DB
+CVE = "CVE-2021-36159"
+RULES = (
+    '  rules:\n  - match: ["**"]\n'
+    "    digestOnly: {approver: officer, reason: tests, local: true, expires: 2036-01-01T00:00:00Z}\n"
+)
+AGE = "databaseMaxAge: 3650d, coverage: inform"
+TODAY = ("--policy", "today.yaml", "--station", "station.yaml", "--store", "store")
+
+
+def write_policy(world: World, name: str, findings: str) -> None:
+    """A policy with these findings."""
+    head = f"{HEAD}kind: Policy\nmetadata: {{name: p}}\nspec:\n"
+    world.write(name, f"{head}  findings: {{{AGE}{findings}}}\n{RULES}")
+
+
+@pytest.fixture
+def world(trivy: Trivy, tmp_path: Path) -> World:
+    """An image with a critical vulnerability and the database that knows it, scanned by a lenient policy, delivered."""
+    made = make_world(tmp_path / "world", None)
+    made.trust(require="pull, verdict, delivery")
+    layout = images.Layout(made.folder / "made")
+    layout.tag("app", layout.image(ALPINE))
+    files = {path.name: path.read_bytes() for path in DATABASE.iterdir() if path.suffix in (".db", ".json")}
+    layout.tag("db", scanner_databases.artifact(layout, scanner_databases.DB_LAYER, files))
+    made.lock("db", **{DB: "db"})
+    made.lock("r", **{APP: "app"})
+    program = f"trivy: {{program: '{trivy.program}', sha256: {sha256_of(trivy.program)}}}"
+    spec = f"{{{program}, databases: {{vulnerabilities: '{DB}'}}}}"
+    made.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {spec}\n")
+    write_policy(made, "lenient.yaml", ", rules: [{findings: [vulnerability], effect: warn}]")
+    write_policy(made, "today.yaml", "")
+    line = ("scan", "r.lock.json", "--store", "store", "--station", "station.yaml", *CHECKED)
+    assert made.run(*line, "--policy", "lenient.yaml", "--key", "station.key")["locks"][0]["outcome"] == "pass"
+    cut = ("bundle", "r.lock.json", "--store", "store", "--to", "media", "--for", "bank", "--role", "station")
+    made.run(*cut, "--key", "station.key", *CHECKED)
+    made.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "bank.receipt")
+    return made
+
+
+def only(answer: Any) -> Any:
+    """The one item of the answer."""
+    [item] = answer["items"]
+    return item
+
+
+def test_what_blocks_today_is_said_with_who_has_it_with_and_without_the_content(world: World) -> None:
+    """By the store's own records, by a lock, and by the delivery alone."""
+    receipt = ("--receipt", "bank.receipt", "--trust", "trust.yaml")
+    answer = world.run("rescan", *TODAY, *receipt, expect=3)
+    item = only(answer)
+    assert (item["item"], item["by"], item["new"]) == (APP, "content", [])
+    assert [one["id"] for one in item["blocks"]] == [CVE]
+    [holder] = item["holders"]
+    assert (holder["sovereign"], holder["verified"], holder["sequence"]) == ("bank", True, 1)
+    assert any("app" in name for name in holder["names"])
+    # The content is gone: the SBOM of the earlier scan says the same.
+    for path in (world.folder / "store/blobs/sha256").iterdir():
+        if path.stat().st_size and path.name in item["root"]:
+            path.unlink()
+    without = only(world.run("rescan", "r.lock.json", *TODAY, expect=3))
+    assert (without["by"], without["holders"]) == ("sbom", [])
+    assert [one["id"] for one in without["blocks"]] == [CVE]
+    # Even the records are gone: the delivery has the verdict, the results and the SBOMs.
+    shutil.rmtree(world.folder / "store/airgap/scans")
+    shutil.rmtree(world.folder / "store/airgap/sboms")
+    assert only(world.run("rescan", "media", *TODAY, expect=3))["blocks"] == without["blocks"]
+    lost = only(world.run("rescan", "r.lock.json", *TODAY, expect=3))
+    assert (lost["by"], lost["blocks"]) == ("nothing", [])
+    assert "neither its content nor an SBOM" in lost["notRun"][0]
+
+
+def test_mistakes_in_its_arguments(tmp_path: Path) -> None:
+    """A policy that blocks nothing, a folder that is no delivery, a store in which nothing was judged."""
+    world = make_world(tmp_path / "world", None)
+    world.lock("r")
+    world.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {{}}\n")
+    world.write("none.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: p}}\nspec:\n{RULES}")
+    write_policy(world, "today.yaml", "")
+    assert world.run("rescan", *TODAY[2:], "--policy", "none.yaml", expect=2)["code"] == "usage"
+    assert world.run("rescan", "made", *TODAY, expect=2)["code"] == "unknown-thing"
+    assert world.run("rescan", "trust.yaml", *TODAY, expect=2)["code"] == "bad-lock"
+    assert world.run("rescan", *TODAY, expect=2)["code"] == "not-delivered"
+    line = ("rescan", "r.lock.json", *TODAY, "--receipt", "trust.yaml")
+    assert world.run(*line, expect=2)["code"] == "no-receipt"
