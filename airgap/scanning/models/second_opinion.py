@@ -42,7 +42,7 @@ def library() -> tuple[str, Digest] | None:
 
 def ask(copies: Sequence[Path], work: Path) -> list[list[tuple[str, str]]]:
     """The imports of each pickle that the library calls dangerous. Raises `ToolError` if it came to no end."""
-    folder = work / PICKLES
+    folder = (work / PICKLES).absolute()  # the program runs in another folder
     sandbox = Sandbox(Limits(MEMORY, SECONDS, MAX_OUTPUT), SECONDS, MAX_OUTPUT)
     run = sandbox.run((sys.executable, "-I", Path(second_reader.__file__), folder), work, {})
     _check(run)
