@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.scanning.trivy.image import ImageFacts
@@ -32,6 +33,7 @@ def of_image(report: TrivyReport, facts: ImageFacts, warnings: str, *, java: boo
     if facts.java and not java:
         title = "it has Java archives, and the station has no database for them (trivy-java-db): they were left out"
         yield _said("java-without-database", title)
+    yield from _unread(facts)
     if facts.complaint:
         yield _said("config-contradicts-layers", facts.complaint)
 
@@ -40,6 +42,15 @@ def of_chart(warnings: str, *, rendered: bool) -> Iterator[ScanFinding]:
     """What the findings of a chart do not cover: templates that do not render have no configuration to check."""
     if _CHART.search(warnings) or not rendered:
         yield _said("chart-not-rendered", "the templates were not rendered: the configuration was not checked")
+
+
+def _unread(facts: ImageFacts) -> Iterator[ScanFinding]:
+    for layer in facts.layers:
+        for one in layer.unread:
+            title = f"the scanner leaves it out: {one.why}"
+            yield replace(_said("file-unread", title), path=one.path, layer=layer.digest)
+        if layer.more_unread:
+            yield replace(_said("file-unread", f"{layer.more_unread} more files are left out"), layer=layer.digest)
 
 
 def _said(name: str, title: str) -> ScanFinding:

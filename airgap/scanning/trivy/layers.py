@@ -21,6 +21,7 @@ from airgap.base.untar import BadTarError, TarReader
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import verified
 from airgap.scanning.memo import Memo
+from airgap.scanning.trivy.unread import UnreadFile, UnreadFiles
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -52,24 +53,25 @@ class LayerFacts:
     """Bytes."""
     java: bool
     """True if it has Java archives, or if nobody can tell."""
+    unread: tuple[UnreadFile, ...]
+    """Files by which packages are found, and that the scanner leaves out."""
+    more_unread: int
+    """How many there are besides."""
 
 
 class Layers:
-    """Looks through layers, each once in a run. Thread-safe: whoever needs a layer that another looks through waits.
+    """Looks through layers, each once in a run. Thread-safe: whoever needs a layer that another looks through waits."""
 
-    `java`: find out whether there are Java archives, which takes longer; else `java` is false for all.
-    """
-
-    def __init__(self, limit: int, *, java: bool) -> None:
-        self._limit, self._java = limit, java
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._known = Memo[Digest, LayerFacts]()
 
     def facts(self, source: Source, layer: Descriptor) -> LayerFacts:
         """The facts of a layer. Raises `IntegrityError` (damage; `layer-unreadable`), and what the source raises."""
-        return self._known.get(layer.digest, lambda: look_through(source, layer, self._limit, java=self._java))
+        return self._known.get(layer.digest, lambda: look_through(source, layer, self._limit))
 
 
-def look_through(source: Source, layer: Descriptor, limit: int, *, java: bool) -> LayerFacts:
+def look_through(source: Source, layer: Descriptor, limit: int) -> LayerFacts:
     """Reads a layer to its end. It may unpack to `limit` bytes. Raises as `Layers.facts`."""
     with verified(source.open(layer), layer) as stream:
         buffered = io.BufferedReader(cast("io.RawIOBase", stream), _PIECE)
@@ -78,7 +80,7 @@ def look_through(source: Source, layer: Descriptor, limit: int, *, java: bool) -
         packed = cast("BinaryIO", buffered)
         unpacked = _Hashed(cast("BinaryIO", Unpacked(packed, form, bounds)) if form in _TYPES else packed, limit)
         try:
-            found = java and _has_java(unpacked)
+            entries = _entries(unpacked)
             while unpacked.read(_PIECE):
                 pass
         except BadPackedError as error:
@@ -86,7 +88,16 @@ def look_through(source: Source, layer: Descriptor, limit: int, *, java: bool) -
             hint = "build the image again at its origin"
             raise IntegrityError("layer-unreadable", f"layer {layer.digest}: {error}", hint) from error
         _drain(packed)
-    return LayerFacts(layer.digest, layer.size, _TYPES.get(form, PLAIN), unpacked.digest, unpacked.size, found)
+    return LayerFacts(
+        digest=layer.digest,
+        size=layer.size,
+        media_type=_TYPES.get(form, PLAIN),
+        diff_id=unpacked.digest,
+        unpacked=unpacked.size,
+        java=entries.java,
+        unread=entries.found,
+        more_unread=entries.more,
+    )
 
 
 def _drain(stream: BinaryIO) -> None:
@@ -120,10 +131,13 @@ class _Hashed(io.RawIOBase):
         return count
 
 
-def _has_java(unpacked: _Hashed) -> bool:
-    stream = cast("BinaryIO", io.BufferedReader(unpacked, _PIECE))
+def _entries(unpacked: _Hashed) -> UnreadFiles:
+    """Looks at each entry of a layer. The rest of it is still to be read."""
+    made = UnreadFiles()
+    tar = TarReader(cast("BinaryIO", io.BufferedReader(unpacked, _PIECE)), entries=MAX_ENTRIES, total=1 << 62)
     try:
-        entries = TarReader(stream, entries=MAX_ENTRIES, total=1 << 62)
-        return any(entry.name.lower().endswith(JAVA) for entry in entries if entry.type == "file")
-    except BadTarError:
-        return True
+        for entry in tar:
+            made.see(entry, tar)
+    except BadTarError as error:
+        made.give_up(f"it could not be checked to its end: {error}")
+    return made

@@ -27,7 +27,7 @@ from airgap.scanning.trivy.report import Expected, TrivyReport, findings, read_r
 from airgap.scanning.trivy.tree import write_tree
 from airgap.tools.trivy import Trivy, TrivyLimits, failure
 
-RULES = 1
+RULES = 2
 """Changes whenever the answers do, so that results of older rules are not taken."""
 CHART = "chart"
 _IMAGE_KINDS = frozenset({FindingKind.VULNERABILITY, FindingKind.SECRET, FindingKind.COVERAGE})
@@ -48,7 +48,7 @@ class TrivyScanner:
         self._databases: Databases | None = None
         self._identity: ScannerIdentity | None = None
         self._caches: Caches | None = None
-        self._layers = Layers(setup.station.archives.size, java=not setup.station.databases.java)
+        self._layers = Layers(setup.station.archives.size)
         self._lock = threading.Lock()
 
     def identity(self) -> ScannerIdentity:
