@@ -41,6 +41,8 @@ from airgap.content.lock import Lock
 from airgap.delivery.index import CUT_AGAIN, Journey
 from airgap.resources.trust import Trust
 from airgap.signatures.scanner_report import Report
+from airgap.signatures.scanner_sbom import ScannerSbom
+from airgap.signatures.write import Claim, components, vulnerabilities
 from airgap.statements.accepted_state import Accepted, AcceptedState, Standing
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.dsse import MAX_BUNDLE, MAX_EVIDENCE_BUNDLE
@@ -69,8 +71,20 @@ class Admitted:
     """Notes for people: signatures that do not count, statements about something else."""
     reports: Mapping[Digest, Report] = field(default_factory=dict, hash=False)
     """The scanner reports that trusted verdicts name, by the digest of the manifest that they are about."""
+    sboms: Mapping[Digest, ScannerSbom] = field(default_factory=dict, hash=False)
+    """The scanner's SBOMs that results of trusted verdicts name, by the digest of the manifest that was scanned."""
     rewrites: frozenset[str] = frozenset()
     """The repositories whose rewritten history a security-officer approved for this delivery."""
+
+    @property
+    def claims(self) -> Mapping[Digest, Sequence[Claim]]:
+        """What scanners said of each manifest, to be attested inside."""
+        found: dict[Digest, list[Claim]] = {}
+        for subject, report in self.reports.items():
+            found.setdefault(subject, []).append(vulnerabilities(report))
+        for subject, sbom in self.sboms.items():
+            found.setdefault(subject, []).append(components(sbom))
+        return found
 
     def pull_of(self, lock: Lock) -> Pull | None:
         """The exporter's statement about a lock, which fixes the roots of its Git items; `None` if there is none."""
@@ -140,6 +154,7 @@ class Acceptance:
         self._signed_at = now
         self._locks: tuple[Lock, ...] = ()
         self._reports: dict[Digest, Report] = {}
+        self._sboms: dict[Digest, ScannerSbom] = {}
         self._beliefs = Beliefs(self._ring, self._digest, now=now, known=Known.NOTHING)
 
     def check_signatures(self, index: bytes, bundles: Mapping[str, bytes]) -> None:
@@ -326,6 +341,7 @@ class Acceptance:
                 tuple(self._beliefs.counting),
                 tuple(self._beliefs.notes),
                 self._reports,
+                self._sboms,
                 self._beliefs.rewrites,
             )
 

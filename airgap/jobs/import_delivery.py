@@ -136,7 +136,7 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
         )
         planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened))
         if countersigner is not None:
-            countersigner.plan(planned.work.at_registries, opened.admitted.reports, site.jobs)
+            countersigner.plan(planned.work.at_registries, opened.admitted.claims, site.jobs)
         ledger.compare(planned.gone)
         planned.foreseen = _foreseen(planned, destinations, site)
         planned.publication.withhold({one.place: f"{one.what}: {one.said}" for one in planned.foreseen})

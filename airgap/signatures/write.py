@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,9 @@ from airgap.content.reference import referrers_tag
 from airgap.signatures.formats.envelope import DSSE_ENVELOPE
 from airgap.signatures.formats.simple_signing import SIGNATURE, SIMPLE_SIGNING
 from airgap.signatures.record import COSIGN_SIGN
+from airgap.signatures.sbom import CYCLONEDX
 from airgap.signatures.scanner_report import VULNERABILITIES, Report
+from airgap.signatures.scanner_sbom import ScannerSbom
 from airgap.statements.dsse import (
     BUNDLE_TYPE,
     MAX_BUNDLE,
@@ -55,8 +57,8 @@ class Claim:
 
     subject: Digest
     predicate_type: str
-    predicate: bytes
-    """JSON, copied into the statement byte for byte."""
+    predicate: Callable[[], bytes]
+    """Gives JSON, which is copied into the statement byte for byte."""
 
     @property
     def statement(self) -> bytes:
@@ -66,7 +68,7 @@ class Claim:
             "subject": [{"digest": {"sha256": self.subject.hex}}],
         }
         head = b'{"_type":' + canonical(STATEMENT_TYPE) + b',"predicate":'
-        return head + self.predicate + b"," + canonical(rest)[1:]
+        return head + self.predicate() + b"," + canonical(rest)[1:]
 
     @property
     def is_signature(self) -> bool:
@@ -86,12 +88,17 @@ class Claim:
 
 def signature(subject: Digest) -> Claim:
     """Claims that the key's holder approves this digest, and nothing else about it, as `cosign sign` (v3) does."""
-    return Claim(subject, COSIGN_SIGN, b"{}")
+    return Claim(subject, COSIGN_SIGN, lambda: b"{}")
 
 
 def vulnerabilities(report: Report) -> Claim:
     """Claims what a scanner reported, with its report unchanged, as `cosign attest --type vuln` does."""
-    return Claim(report.subject, VULNERABILITIES, report.data.strip())
+    return Claim(report.subject, VULNERABILITIES, report.data.strip)
+
+
+def components(sbom: ScannerSbom) -> Claim:
+    """Claims of what it consists, with the scanner's SBOM unchanged, as `cosign attest --type cyclonedx` does."""
+    return Claim(sbom.subject, CYCLONEDX, sbom.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Signs admitted content after an import, once, with the Sovereign's own key, so that admission inside finds it.
 
-If a scanner's report was delivered with the content, the report is attested too, in the same place and layout.
+If a scanner's report or SBOM was delivered with the content, it is attested too, in the same place and layout.
 Upstream's signatures stay unchanged. cosign ignores older signatures of an image as soon as any bundle refers to it.
 Therefore the Sovereign's signatures go to a side repository, with the image's digest as subject, unless the Sovereign
 resource says otherwise. A bundle next to an image that upstream signed only in the older layout is refused. Each
@@ -25,7 +25,6 @@ from airgap.destinations.make import Registry
 from airgap.jobs.importing.countersigned import BUNDLES, Task, Upstream, found_again, look, payload_of, tagged
 from airgap.resources.sovereign import SignaturesConfig
 from airgap.signatures import write as cosign
-from airgap.signatures.scanner_report import Report
 from airgap.statements.keys.file import Signer, load_public
 from airgap.station.signatory import Diary
 from airgap.store.memory import Memory
@@ -40,8 +39,8 @@ ACTION = "countersign"
 SUBJECTS = 1000
 """Most digests in one line of the log. A line has at most one MiB."""
 
-Reports = Mapping[Digest, Report]
-"""Each report by the digest of its manifest."""
+Claims = Mapping[Digest, Sequence[cosign.Claim]]
+"""What is attested besides the signature, by the digest of the manifest: scanners' reports and SBOMs."""
 RegistryLine = tuple[Registry, Line[Graph]]
 
 
@@ -53,19 +52,19 @@ class Countersigner:
     places: Mapping[str, SignaturesConfig]
     diary: Diary
 
-    def plan(self, lines: Sequence[RegistryLine], reports: Reports, jobs: int) -> None:
+    def plan(self, lines: Sequence[RegistryLine], claims: Claims, jobs: int) -> None:
         """Adds to each line what `run` would sign after the import. Writes nothing."""
-        wanted = self._wanted(lines, reports, DUE)
+        wanted = self._wanted(lines, claims, DUE)
         _tell(wanted, self._looked(wanted, jobs))
 
-    def run(self, lines: Sequence[RegistryLine], reports: Reports, jobs: int, progress: Progress) -> None:
+    def run(self, lines: Sequence[RegistryLine], claims: Claims, jobs: int, progress: Progress) -> None:
         """Signs the root of each line that is in place, and every manifest below it. Adds the outcome to the line.
 
         1. Check whether the Sovereign's signature is there already. 2. Record in the log what will be signed. 3. Sign.
         4. Make the signature findable. A failure is a failed change of its line; running the same import again repairs
         it.
         """
-        wanted = self._wanted(lines, reports, DONE)
+        wanted = self._wanted(lines, claims, DONE)
         # 1.
         every = {task.key: task for _, tasks in wanted for task in tasks}
         progress.start("sign", 0, len(every))
@@ -90,7 +89,7 @@ class Countersigner:
     # what there is to do
 
     def _wanted(
-        self, lines: Sequence[RegistryLine], reports: Reports, outcomes: Sequence[ChangeOutcome]
+        self, lines: Sequence[RegistryLine], claims: Claims, outcomes: Sequence[ChangeOutcome]
     ) -> list[tuple[Line[Graph], list[Task]]]:
         """The lines of registries that get signatures and whose root is (or will be) in place, with their tasks."""
         found = []
@@ -99,20 +98,15 @@ class Countersigner:
             if config is None or line.error is not None:
                 continue
             if line.changes and line.changes[0].outcome in outcomes:
-                found.append((line, list(self._tasks(registry, line, config, reports))))
+                found.append((line, list(self._tasks(registry, line, config, claims))))
         return found
 
-    def _tasks(
-        self, registry: Registry, line: Line[Graph], config: SignaturesConfig, reports: Reports
-    ) -> Iterator[Task]:
+    def _tasks(self, registry: Registry, line: Line[Graph], config: SignaturesConfig, claims: Claims) -> Iterator[Task]:
         image = registry.repository(line.changes[0].at)
         side = registry.repository(config.repository) if config.repository else image
         for node in registry.nodes(line.form):
-            claims = [cosign.signature(node.digest)]
-            if node.digest in reports:
-                claims.append(cosign.vulnerabilities(reports[node.digest]))
             upstream = _upstream(line.form, node.digest)
-            for claim in claims:
+            for claim in (cosign.signature(node.digest), *claims.get(node.digest, ())):
                 statement = str(Digest.of(claim.statement))
                 signs = Signs(str(node.digest), claim.predicate_type, statement, self.signer.key_id)
                 older = config.layout == "legacy" or (config.follows and upstream.older)

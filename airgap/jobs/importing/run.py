@@ -152,7 +152,7 @@ def run_import(
     names.settle(delivery, planned.changes)
     # 5. Add the Sovereign's signatures to those of upstream.
     if countersigner is not None:
-        countersigner.run(planned.work.at_registries, opened.admitted.reports, jobs, progress)
+        countersigner.run(planned.work.at_registries, opened.admitted.claims, jobs, progress)
     # 6. Sign the receipt, unless those that are kept say the same.
     if station is not None:
         body, kept = _receipt(planned), _kept(planned, ledger, station)
