@@ -34,7 +34,7 @@ class EvidenceFiles:
     reports: Mapping[Digest, bytes] = field(hash=False)
     """Files by their digest."""
     scans: Mapping[str, bytes] = field(hash=False)
-    """Scan results, by their names in the evidence."""
+    """Scan results and SBOMs, by their names in the evidence."""
 
 
 def check_pull(lock: Lock, statements: Sequence[Statement]) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.acceptance.discs import plan_blobs, with_unfinished
-from airgap.acceptance.scans import SCANS, Earlier, nothing_earlier
+from airgap.acceptance.scans import Earlier, nothing_earlier
 from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, TooLargeError, TrustError
@@ -21,6 +21,7 @@ from airgap.delivery.read import Media, Volumes, open_media, read_evidence
 from airgap.delivery.spool import Spool
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.scans import SBOMS, SCANS
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def accept(
         roots={root.item: root.digest for root in index.contents.roots},
         waivers=[data for name, data in files.items() if name.startswith("waivers/")],
         reports=[data for name, data in files.items() if name.startswith(("reports/", "vex/"))],
-        scans={name: data for name, data in files.items() if name.startswith(SCANS)},
+        scans={name: data for name, data in files.items() if name.startswith((SCANS, SBOMS))},
         earlier=earlier,
     )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)

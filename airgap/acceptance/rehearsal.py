@@ -6,6 +6,7 @@ exist yet (AIRGAP.json and its signature, an approval of the delivery).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from airgap.acceptance.beliefs import Beliefs
 from airgap.acceptance.journey import check_stream, check_times
 from airgap.acceptance.lock_statements import check_lock
 from airgap.acceptance.locks import EvidenceFiles
+from airgap.acceptance.sboms import carried_sboms
 from airgap.acceptance.scans import Demands
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
@@ -87,6 +89,7 @@ def rehearse(one: Rehearsed, trust: Trust) -> list[str]:
     demands = Demands(one.created, trust.verdicts)
     for lock in one.locks:
         check_lock(lock, beliefs, carried, demands, one.created if one.judged else None)
+        deque(carried_sboms(lock, beliefs.about("verdict", lock.digest), carried.scans), 0)
     return [*_still(one, trust, beliefs), *_ending(one, trust, beliefs)]
 
 

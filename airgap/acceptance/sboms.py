@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from airgap.acceptance.scans import SCAN_AGAIN
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.base.strict_json import decode_json
@@ -14,8 +15,6 @@ from airgap.signatures.scanner_sbom import ScannerSbom
 from airgap.statements.scans import PACKED, SBOMS, SCANS, Scan
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict
-
-SCAN_AGAIN = "have the station scan the lock and cut the delivery again: airgap scan, then airgap bundle"
 
 
 def carried_sboms(lock: Lock, statements: Sequence[Statement], files: Mapping[str, bytes]) -> Iterator[ScannerSbom]:

@@ -20,13 +20,10 @@ from airgap.resources.waiver import Waiver
 from airgap.statements.gate import Gate
 from airgap.statements.scan_answers import COVERAGE, SCAN, answers, counts_as, looked_for, waives
 from airgap.statements.scan_run import SubjectScans
-from airgap.statements.scans import FindingName, Scan
+from airgap.statements.scans import PACKED, SCANS, FindingName, Scan
 from airgap.statements.trust import unverified
 from airgap.statements.verdict import YES, JudgedItem, Verdict
 
-SCANS = "scans/"
-"""The folder of scan results in evidence.tar, each named by its digest."""
-SUFFIX = ".json.zst"
 SCAN_AGAIN = "have the station scan the lock and cut the delivery again: airgap scan, then airgap bundle"
 _LIMITS = "the Trust resource limits it (`verdicts`)"
 
@@ -64,7 +61,7 @@ class Stands:
 
     def result(self, scan: Scan) -> ScanResult:
         """A result that the verdict names. Raises `TrustError` (`scan-missing`, `scan-mismatch`)."""
-        name = f"{SCANS}{scan.result.hex}{SUFFIX}"
+        name = f"{SCANS}{scan.result.hex}{PACKED}"
         data = self.files.get(name)
         if data is None:
             what = f"the verdict names the scan result {scan.result} about {scan.subject}, and the evidence lacks it"

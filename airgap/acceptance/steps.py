@@ -33,6 +33,7 @@ from airgap.acceptance.journey import check_due, check_new_times, check_place, c
 from airgap.acceptance.lock_statements import check_lock
 from airgap.acceptance.locks import EvidenceFiles
 from airgap.acceptance.promoted import check_promoted
+from airgap.acceptance.sboms import carried_sboms
 from airgap.acceptance.scans import Demands, Earlier, nothing_earlier
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
@@ -312,6 +313,8 @@ class Acceptance:
             demands = self._demands(earlier)
             for lock in self._locks:
                 self._reports |= check_lock(lock, beliefs, carried, demands, created)
+                verdicts = beliefs.about("verdict", lock.digest)
+                self._sboms |= {one.subject: one for one in carried_sboms(lock, verdicts, carried.scans)}
 
     def _demands(self, earlier: Earlier) -> Demands:
         """What is asked of verdicts. A delivery that was accepted stays accepted, and an officer may restore one."""

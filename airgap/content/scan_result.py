@@ -18,8 +18,8 @@ from airgap.content.scan_subject import SubjectForm
 
 MAX_RESULT = 64 << 20
 """Bytes of one result: some 100,000 findings."""
-MAX_SBOM = 64 << 20
-"""Bytes of one SBOM: some 50,000 components."""
+MAX_SBOM = 32 << 20
+"""Bytes of one SBOM: some 30,000 components. As an attestation it is 1.8 times as long."""
 
 
 @dataclass(frozen=True, slots=True)

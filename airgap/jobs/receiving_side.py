@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airgap.acceptance.rehearsal import Next, Rehearsed, check_number, rehearse
-from airgap.acceptance.scans import SCANS
 from airgap.base.errors import InputError, TrustError
 from airgap.bundling.bundle import Prepared
 from airgap.bundling.evidence import REPORTS, VEX, WAIVERS
@@ -18,6 +17,7 @@ from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.predicates import Receipt
+from airgap.statements.scans import SBOMS, SCANS
 from airgap.station import receipts
 from airgap.station.files import Records
 
@@ -90,7 +90,7 @@ def rehearsal(
             statements={name: data for name, data in files.items() if name.startswith("statements/")},
             waivers=[data for name, data in files.items() if name.startswith(WAIVERS)],
             reports=[data for name, data in files.items() if name.startswith((REPORTS, VEX))],
-            scans={name: data for name, data in files.items() if name.startswith(SCANS)},
+            scans={name: data for name, data in files.items() if name.startswith((SCANS, SBOMS))},
             signer=signer,
             created=now,
             expires=now + life,

@@ -224,6 +224,6 @@ class Station:
         """The station. Reports databases that nothing uses, and Trivy without its most important one."""
         if self.trivy is not None and not self.databases.vulnerabilities:
             at.bad("databases.vulnerabilities: missing, expected a name without spaces: 'trivy' needs it")
-        if self.trivy is None and self.databases.by_type:
+        if "trivy" not in at.value and self.databases.by_type:
             at.bad("databases: only 'trivy' uses them, and there is none")
         return self

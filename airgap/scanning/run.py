@@ -266,11 +266,20 @@ class _Run:
         except IntegrityError as error:
             return ScanResult.failed(subject, identity, "scanner-garbage", _short(error.what))
         if result.sbom is not None:
-            data = _left_file(task.work / SBOM_FILE, MAX_SBOM)
-            if data is None or Digest.of(data) != result.sbom:
-                what = f"the SBOM is not the one that the scanner named, or has more than {MAX_SBOM} bytes"
-                return ScanResult.failed(subject, identity, "scanner-garbage", what)
-            self.results.save_sbom(data)
+            return self._with_sbom(task, result)
+        return result
+
+    def _with_sbom(self, task: _Task, result: ScanResult) -> ScanResult:
+        """Keeps the SBOM. One that is too large is left out, because nobody could attest it."""
+        path = task.work / SBOM_FILE
+        data = _left_file(path, MAX_SBOM)
+        if data is None and path.is_file():
+            self._progress.note(f"{task.subject.title}: its SBOM has more than {MAX_SBOM} bytes, and is left out")
+            return replace(result, sbom=None)
+        if data is None or Digest.of(data) != result.sbom:
+            what = "the SBOM is not the one that the scanner named"
+            return ScanResult.failed(result.subject, result.scanner, "scanner-garbage", what)
+        self.results.save_sbom(data)
         return result
 
     def _report(self, task: _Task) -> Digest | None:

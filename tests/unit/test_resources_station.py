@@ -69,6 +69,12 @@ def test_a_mistake_is_named(old: str, new: str, said: str) -> None:
     assert said in caught.value.what
 
 
+def test_a_mistake_in_trivy_is_reported_once() -> None:
+    with pytest.raises(InputError) as caught:
+        load_station(TEXT.replace(SHA, "beef").encode(), label="station.yaml")
+    assert "\n" not in caught.value.what
+
+
 def test_databases_without_trivy_are_reported() -> None:
     lines = [line for line in TEXT.splitlines() if "trivy:" not in line]
     with pytest.raises(InputError, match="only 'trivy' uses them"):
