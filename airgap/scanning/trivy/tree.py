@@ -53,7 +53,7 @@ class WrittenTree:
 
 
 def write_tree(subject: ScanSubject, folder: Path, *, chart: bool) -> WrittenTree:
-    """Writes the texts among the files of a subject below `folder`, which is new.
+    """Writes the texts among the files of a subject below `folder`, which is new; of a chart all of them.
 
     Raises `StoreError`, `IntegrityError` (damage), and what reading the files raises.
     """
@@ -65,7 +65,7 @@ def write_tree(subject: ScanSubject, folder: Path, *, chart: bool) -> WrittenTre
             made.templates = True
         with one.open() as stream:
             head = stream.read(HEAD)
-            if b"\0" in head:
+            if b"\0" in head and not chart:
                 while stream.read(_PIECE):  # to its end, where it is verified
                     pass
                 continue
@@ -89,7 +89,7 @@ def _write(place: Path, head: bytes, stream: BinaryIO, *, chart: bool) -> int:
             data = head + stream.read(MAX_CONFIGURATION - len(head))
             while len(data) < MAX_CONFIGURATION and (piece := stream.read(_PIECE)):
                 data += piece
-            sink.write(_IGNORE.sub(rb"\1_", data))
+            sink.write(data if b"\0" in head else _IGNORE.sub(rb"\1_", data))
         else:
             sink.write(head)
         while piece := stream.read(_PIECE):
