@@ -31,17 +31,14 @@ from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
-from airgap.statements.scans import Scan
+from airgap.statements.scans import PACKED, SCANS, Scan
 from airgap.statements.statement import Statement
 from airgap.statements.trust import VerifiedStatement, verify_bundle
 from airgap.statements.verdict import Verdict
 from airgap.station.files import SUFFIX, Records, made_of, store_records
-from airgap.station.scans import SUFFIX as SCAN_SUFFIX
 from airgap.station.scans import ScanRecords
 from airgap.store.layout import Layout
 
-SCANS = "scans/"
-"""The folder of scan results in evidence.tar, each named by its digest."""
 MAX_RESULTS = 1 << 30
 """Bytes of all results of a report together."""
 
@@ -256,7 +253,7 @@ def _read_from(place: Path | None, scan: Scan) -> bytes | None:
     if place is None:
         return None
     kept = ScanRecords(store_records(place).folder).packed_result(scan.subject, scan.scanner, scan.result)
-    path = place / f"{scan.result.hex}{SCAN_SUFFIX}"
+    path = place / f"{scan.result.hex}{PACKED}"
     if kept is None and path.is_file() and not path.is_symlink():
         return read_plain(path, MAX_RESULT)
     return kept
@@ -309,7 +306,7 @@ def _evidence(options: ReportOptions, media: Media, index: Index, signed: Sequen
         tuple(signed),
         str(options.trust or ""),
         tuple(Lock.decode(data, name) for name, data in files.items() if name.startswith("locks/")),
-        _results(bodies, lambda scan: files.get(f"{SCANS}{scan.result.hex}{SCAN_SUFFIX}"), faults),
+        _results(bodies, lambda scan: files.get(f"{SCANS}{scan.result.hex}{PACKED}"), faults),
         _waivers(bodies, lambda digest: files.get(f"{WAIVERS}{digest.hex}.yaml"), faults),
         _sizes(options.thing),
         index,

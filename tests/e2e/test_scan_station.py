@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tarfile
 from copy import copy
@@ -76,8 +77,13 @@ def site(base: Site, tmp_path: Path) -> Site:
 
 
 def text(site: Site, *arguments: str) -> str:
-    """What the command prints."""
-    return run_airgap([*SCAN, *arguments], site.folder, PASSWORD).out
+    """What the scan prints."""
+    return text_of(site, *SCAN, *arguments)
+
+
+def text_of(site: Site, *line: str) -> str:
+    """What a command prints."""
+    return run_airgap(line, site.folder, PASSWORD).out
 
 
 def test_everything_is_scanned_once_and_the_verdict_names_it(site: Site) -> None:
@@ -124,6 +130,12 @@ def test_it_goes_the_whole_way(site: Site) -> None:
     with tarfile.open(site.folder / "media/evidence.tar") as evidence:
         carried = [name for name in evidence.getnames() if name.startswith("scans/")]
     assert len(carried) == started
+    report = json.loads(text_of(site, "report", "media", "--trust", "trust.yaml", "--format", "json"))
+    assert (report["outcome"], report["problems"], len(report["items"])) == ("pass", [], 3)
+    assert {one["statement"]: one["verified"] for one in report["signers"]}["verdict"]
+    assert all(one["bytes"] and one["subjects"] for one in report["items"])
+    assert sum(one["subjects"] for one in report["scanners"]) == started
+    assert site.run("report", "media", expect=2)["code"] == "no-trust"
     site.run("import", "media", *GAP, "--key", "sovereign.key")
 
 

@@ -13,15 +13,18 @@ from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator
 from referencing import Registry, Resource
 
 from airgap.base.known_files import identified
+from airgap.content.lock import Lock
 from airgap.content.scan_finding import Severity
 from airgap.report.scans.build import build
 from airgap.report.scans.declared import object_schema
 from airgap.report.scans.formats import FORMATS, form_of, written
 from airgap.report.scans.model import FindingEffect, ReportFinding, ScanReport
+from airgap.station.files import store_records
 from tests.parts.need import require_part
 from tests.worlds.commands import Said, run_airgap
 from tests.worlds.scanned import HOSTILE, OFFICER, ScannedWorld, usual, vulnerability
 from tests.worlds.surroundings import quiet
+from tests.worlds.trust import signed
 
 CHECKED = ("--trust", "trust.yaml", "--at", "2026-11-23T12:00:00Z", "--lock", "platform.lock.json")
 
@@ -271,6 +274,19 @@ def test_of_many_that_stop_an_item_the_verdict_lists_the_worst_and_the_report_al
     assert {(one.decision, one.waived_by, one.reason) for one in report.findings} == {
         (FindingEffect.WAIVED, OFFICER, "patched by hand")
     }
+
+
+def test_an_item_of_two_locks_counts_once_and_by_the_stricter_verdict(tmp_path: Path) -> None:
+    from airgap.jobs.report import ReportOptions, gather
+
+    world = usual()
+    world.write(tmp_path)
+    other = Lock.of("other", world.lock.items)
+    verdict = signed(world.trust.signers["station"], other.digest, world.verdict(), "station")
+    store_records(tmp_path / "store").save_statement("verdict", other.digest, verdict)
+    outside = quiet(tmp_path)
+    report = build(gather(ReportOptions(tmp_path / "store"), outside), outside.clock())
+    assert (len(report.verdicts), len(report.items), len(report.findings)) == (2, 3, 7)
 
 
 def test_what_nobody_looked_for_is_not_scanned(tmp_path: Path) -> None:

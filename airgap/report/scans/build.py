@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from airgap.base.amounts import count
@@ -37,6 +37,7 @@ from airgap.report.scans.model import (
 )
 from airgap.report.scans.unscanned import not_scanned
 from airgap.report.scans.words import by_words
+from airgap.statements.approval import Approval
 from airgap.statements.gate import Gate
 from airgap.statements.scan_answers import COVERAGE, SCAN
 from airgap.statements.statement import Statement
@@ -53,7 +54,7 @@ def build(gathered: ReportMaterial, made_at: datetime, most: int = MOST_FINDINGS
     signed = {one.statement.subject: one.statement for one in gathered.statements if one.statement.kind == "verdict"}
     locks = {lock.digest: lock for lock in gathered.locks}
     found = JoinedFindings(gathered, verdicts, locks, str(gathered.digest or next(iter(verdicts), gathered.path)))
-    every = sorted(found.all(), key=_worst)
+    every = _once(sorted(found.all(), key=_worst))
     items = report_items(gathered, verdicts, locks, every)
     problems = [ReportProblem(one.code, one_line(one.what)) for one in gathered.faults]
     unscanned = not_scanned(gathered, verdicts, every)
@@ -64,7 +65,7 @@ def build(gathered: ReportMaterial, made_at: datetime, most: int = MOST_FINDINGS
         airgap=VERSION,
         made_at=made_at.replace(microsecond=0),
         outcome=outcome,
-        summary=_summary(outcome, items, every, verdicts),
+        summary=_summary(outcome, items, every, verdicts) + _left_out(gathered.locks),
         about=_about(gathered, verdicts),
         trust=one_line(gathered.trust),
         problems=tuple(problems),
@@ -83,6 +84,15 @@ def build(gathered: ReportMaterial, made_at: datetime, most: int = MOST_FINDINGS
         findings=tuple(every[:most]),
         more=max(0, len(every) - most),
     )
+
+
+def _once(findings: Iterable[ReportFinding]) -> list[ReportFinding]:
+    """Each finding of an item once, though several locks have the item: the first, which is the strictest answer."""
+    found: dict[tuple[str, ...], ReportFinding] = {}
+    for one in findings:
+        key = (one.fingerprint, one.item_digest, one.subject, one.scanner, one.installed, one.purl, str(one.layer))
+        found.setdefault(key, one)
+    return list(found.values())
 
 
 def _worst(one: ReportFinding) -> tuple[int, int, str, str, str, str]:
@@ -119,6 +129,12 @@ def _summary(
     return (
         f"{len(bad)} of {count(len(items), 'item')} must not enter.{f' What stops them: {why}.' if why else ''}{looked}"
     )
+
+
+def _left_out(locks: Sequence[Lock]) -> str:
+    """A lock that lacks something may look complete to who reads only its items."""
+    lacking = sum(len(lock.findings) for lock in locks)
+    return f" {count(lacking, 'item')} of the request left out." if lacking else ""
 
 
 def _stops(check: CheckResult) -> bool:
@@ -192,15 +208,28 @@ def _lock(lock: Lock, verdict: Verdict | None) -> ReportLock:
         Lacking(one_line(one.item), one.code, one_line(one.detail), one.digest, answers.get(one.digest, ""))
         for one in lock.findings
     )
-    return ReportLock(one_line(lock.name), lock.digest, len(lock.items), lacking)
+    return ReportLock(one_line(lock.name), lock.digest, len(lock.items), lock.promoted_from, lacking)
 
 
 def _signers(gathered: ReportMaterial) -> Iterator[ReportSigner]:
     for one in gathered.statements:
         said = one.statement
         yield ReportSigner(
-            said.kind, said.subject, one.digest, one_line(said.role), one_line(one.key), said.signed_at, one.verified
+            statement=said.kind,
+            of=_subject_kind(said),
+            subject=said.subject,
+            digest=one.digest,
+            role=one_line(said.role),
+            key=one_line(one.key),
+            signed_at=said.signed_at,
+            verified=one.verified,
         )
+
+
+def _subject_kind(statement: Statement) -> str:
+    if isinstance(statement.body, Approval):
+        return "" if statement.body.approves is None else str(statement.body.approves.kind)
+    return {"pull": "lock", "verdict": "lock", "delivery": "delivery"}.get(statement.kind, "")
 
 
 def _waivers(gathered: ReportMaterial, verdicts: Mapping[Digest, Verdict]) -> Iterator[ReportWaiver]:

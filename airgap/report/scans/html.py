@@ -1,7 +1,7 @@
 """A report as one HTML file: it loads nothing, and nothing in it is markup but the template's own.
 
 Jinja2 escapes every value; style and script are files of airgap, and their hashes are all that the page's
-Content-Security-Policy allows. docs/adr/0021-a-report-is-one-file.md.
+Content-Security-Policy allows. docs/adr/0023-a-report-is-one-file.md.
 """
 
 from __future__ import annotations

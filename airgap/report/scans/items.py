@@ -29,9 +29,9 @@ def report_items(
     findings: Sequence[ReportFinding],
 ) -> tuple[ReportItem, ...]:
     """Refused items first, then those with the worst findings; without a verdict, those of the locks."""
-    mine: Mapping[tuple[str, str, Digest], list[ReportFinding]] = defaultdict(list)
+    mine: Mapping[tuple[str, Digest], list[ReportFinding]] = defaultdict(list)
     for one in findings:
-        mine[one.lock, one.item, one.item_digest].append(one)
+        mine[one.item, one.item_digest].append(one)
     packages = Counter[Digest]()
     for result in gathered.results.values():
         packages[result.subject] = max(packages[result.subject], result.packages)
@@ -39,12 +39,16 @@ def report_items(
     for lock, verdict in verdicts.items():
         named = {item.name: item for item in locks[lock].items} if lock in locks else {}
         for name, judged in verdict.items.items():
-            found = mine.get((lock, one_line(name), judged.root), [])
+            found = mine.get((one_line(name), judged.root), [])
             rows.append(_row(gathered, lock, name, judged, named.get(name), found, packages))
     for lock, content in locks.items():
         if lock not in verdicts:
             rows += [_unjudged(gathered, lock, item) for item in content.items if item.root is not None]
-    return tuple(sorted(rows, key=_order))
+    # Several locks may have one item: the strictest answer counts.
+    unique: dict[tuple[str, Digest], ReportItem] = {}
+    for row in sorted(rows, key=_order):
+        unique.setdefault((row.name, row.digest), row)
+    return tuple(unique.values())
 
 
 def _order(one: ReportItem) -> tuple[bool, list[int], str]:

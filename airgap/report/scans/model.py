@@ -73,7 +73,8 @@ class ReportSigner:
     """A signed statement, and who signed it."""
 
     statement: Annotated[str, "Its kind: `pull`, `verdict`, `approval`, `delivery`."]
-    subject: Annotated[Digest, "What it is about."]
+    of: Annotated[str, "What kind of thing it is about: `lock`, `delivery`, `waiver` …; empty where it does not say."]
+    subject: Annotated[Digest, "That thing."]
     digest: Annotated[Digest, "sha256 of the signed file."]
     role: Annotated[str, "The signer's role, as the statement says."]
     key: Annotated[str, "The key's name in the Trust resource; without one, the hint that the signature gives."]
@@ -160,6 +161,7 @@ class ReportLock:
     name: Annotated[str, "Its name."]
     digest: Annotated[Digest, "By which statements name it."]
     items: Annotated[int, "How many items it has."]
+    promoted_from: Annotated[Digest | None, "The full lock, if this one has only what passed."]
     lacking: Annotated[tuple[Lacking, ...], "What it lacks of its request."]
 
 

@@ -104,6 +104,7 @@ def _words(report: ScanReport) -> dict[str, Any]:
         "databases": _databases(report),
         "signer": {one.subject: f"{one.key} ({one.role})" for one in report.signers if one.statement == "verdict"},
         "stops": _stops(report, stopped),
+        "left_out": [*dict.fromkeys(one for lock in report.locks for one in lock.lacking)],
         "stops_more": max(0, len(stopped) - LIMITS["stops"]),
         "items_more": items_more,
         "total": f"{count(len(report.items), 'item')}, {human(total)} before what they share is counted once."
@@ -115,9 +116,11 @@ def _words(report: ScanReport) -> dict[str, Any]:
 
 
 def _contents(report: ScanReport, stopped: int) -> list[tuple[str, str, int | None]]:
+    left_out = sum(len(lock.lacking) for lock in report.locks)
     return [
         ("stops", "What stops it", stopped),
         ("unscanned", "Not scanned", len(report.not_scanned)),
+        *([("left-out", "Left out", left_out)] if left_out else []),
         ("numbers", "What was found", None),
         ("findings", "Findings", len(report.findings) + report.more),
         ("items", "Items", len(report.items)),
