@@ -57,7 +57,7 @@ MEMO = (
 def look(tmp_path: Path, name: str, data: bytes, *, model: bool = True, **more: object) -> Walk:
     path = tmp_path / "file"
     path.write_bytes(data)
-    walk = Walk(tmp_path, 1 << 20, is_model=model, **more)  # type: ignore[arg-type]
+    walk = Walk(tmp_path, 4 << 20, is_model=model, **more)  # type: ignore[arg-type]
     walk.look(Thing.of(name, Blob(len(data), lambda: path.open("rb", buffering=0))))
     return walk
 
@@ -202,6 +202,10 @@ CASES: dict[str, tuple[str, bytes, str]] = {
     "after-a-comment": ("a.jinja", b"{# {{ #}{{ cycler }}", "template-unsafe"),
     "spaced": ("a.jinja", b"{{ x | \n attr ('y') }}", "template-unsafe"),
     "underscores": ("a.jinja", b"{{ x['_' * 2 + 'class__'] }}", "template-unsafe"),
+    "a-piece-of-a-text": ("a.jinja", b"{{ x['a_'[1] ~ 'a_' [1] ~ 'class'] }}", "template-unsafe"),
+    "the-first-of-a-text": ("a.jinja", b"{% set u = '_a' | first %}{{ x[u] }}", "template-unsafe"),
+    "a-character-by-number": ("a.jinja", b"{{ x['%c' % 95] }}", "template-unsafe"),
+    "header-of-many-values": ("a.safetensors", safetensors(b"[" + b"[]," * 800_000 + b"0]"), "safetensors-header"),
     "included": ("a.jinja", b"{%- include '/etc/passwd' -%}", "template-unsafe"),
     "never-closed": ("a.jinja", b"{{ x._private", "template-unsafe"),
     "python": ("modeling_x.py", b"import os\n", "code"),

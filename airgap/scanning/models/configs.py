@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airgap.base.strict_json import decode_json
+from airgap.scanning.models.documents import read_document
 from airgap.scanning.models.rules import Report
 from airgap.scanning.models.templates import check_template
 
@@ -41,7 +41,7 @@ _MAX_NOTED = 50
 def check_config(name: str, data: bytes, report: Report) -> None:
     """Reports what a configuration makes a loader fetch or run. `name` is the file's, without folders."""
     try:
-        value = decode_json(data)
+        value = read_document(data)
     except ValueError as error:
         report("config-broken", str(error))
         return
@@ -59,7 +59,7 @@ def check_config(name: str, data: bytes, report: Report) -> None:
 def check_index(data: bytes, report: Report) -> None:
     """Reports an index of weights (`*.index.json`) that names files elsewhere."""
     try:
-        value = decode_json(data)
+        value = read_document(data)
     except ValueError as error:
         report("config-broken", str(error))
         return

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from airgap.base.streams import read_limited
-from airgap.base.strict_json import decode_json
 from airgap.scanning.models.blob import Blob
+from airgap.scanning.models.documents import read_document
 from airgap.scanning.models.rules import Report
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -46,7 +46,7 @@ _CLASS = re.compile(rb'"class_name"\s*:\s*("(?:[^"\\]|\\.){0,300}")|__lambda__')
 def check_keras_config(data: bytes, report: Report) -> bool:
     """Reports what a Keras configuration names besides harmless classes; true if there is something."""
     try:
-        config = decode_json(data)
+        config = read_document(data)
     except ValueError as error:
         report("keras-broken", str(error))
         return True

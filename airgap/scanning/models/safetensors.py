@@ -9,11 +9,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from airgap.base.strict_json import decode_json
 from airgap.scanning.models.blob import Blob
+from airgap.scanning.models.documents import read_document
 from airgap.scanning.models.rules import Report
 
-MAX_TENSORS = 500_000
+MAX_TENSORS = 100_000
 """Tensors of a file: large models have some thousands in each."""
 MAX_DIMENSIONS = 64
 
@@ -61,7 +61,7 @@ def check_safetensors(blob: Blob, limit: int, report: Report) -> None:
         report("not-read-limit", f"a header of {length} bytes, expected at most {limit}")
         return
     try:
-        header = decode_json(blob.read(8, length))
+        header = read_document(blob.read(8, length))
     except ValueError as error:
         report("safetensors-header", str(error))
         return

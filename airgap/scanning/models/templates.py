@@ -72,6 +72,7 @@ def _reasons(text: str) -> Iterator[str]:
                     at = match.start() + 1  # the end of another block is only an operator here
                 if match.lastgroup == "text":
                     yield from _reason_of_text(match[0])
+                    yield from _reason_of_use(match[0], _FOLLOWS.match(text, at))
                 elif match.lastgroup == "word":
                     yield from _reason_of_name(match[0], before, first=first)
                 if match.lastgroup != "space" and match[0] not in ("-", "+"):
@@ -88,9 +89,25 @@ def _reason_of_name(word: str, before: str, *, first: bool) -> list[str]:
     return [word] if word in _NAMES and before not in (".", "|") else []
 
 
+def _reason_of_use(word: str, follows: re.Match[str] | None) -> list[str]:
+    """A piece of a text, from which names could be put together."""
+    if follows is None:
+        return []
+    taken = follows[0] == "[" or (follows[1] in _PIECES and "_" in word)
+    return [f"a piece of the text {word}"] if taken else []
+
+
+_FOLLOWS = re.compile(r"\s*(?:\[|\|\s*(\w+))")
+_PIECES = frozenset({"first", "last", "list", "slice", "batch", "random", "reverse", "replace", "format"})
+
+
 def _reason_of_text(word: str) -> list[str]:
     plain = _ESCAPE.sub(_unescaped, word[1:-1])
-    return [word] if re.search(r"__[a-z]", plain) or (plain and not plain.strip("_")) or plain in _REACH else []
+    return (
+        [word]
+        if re.search(r"__[a-z]", plain) or (plain and not plain.strip("_")) or plain in _REACH or "%c" in plain
+        else []
+    )
 
 
 _ESCAPE = re.compile(
