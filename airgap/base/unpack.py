@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import re
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -31,6 +32,7 @@ _MAGIC = (
 )
 _SKIPPABLE = b"\x2a\x4d\x18"
 """Frames of zstd that hold no content begin with 0x50 to 0x5f and this."""
+_CHECKSUM = re.compile(rb" *([0-7]{1,7})[ \0]{0,7}")
 _PIECE = 1 << 16
 _ZSTD_PIECE = 1 << 10
 """A block of zstd of 4 bytes can become 128 KiB, so this gives at most 32 MiB at once."""
@@ -68,7 +70,13 @@ def packed_as(head: bytes) -> str:
             return form
     if len(head) > 4 and 0x50 <= head[0] <= 0x5F and head.startswith(_SKIPPABLE, 1):
         return "zstd"
-    return "tar" if head[257:262] == b"ustar" else ""
+    return "tar" if head[257:262] == b"ustar" or _is_old_tar(head) else ""
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """True for a header of before POSIX, which has no magic: its checksum is right."""
+    said = _CHECKSUM.fullmatch(head[148:156]) if len(head) == HEAD else None
+    return said is not None and int(said[1], 8) == sum(head) - sum(head[148:156]) + 8 * ord(" ")
 
 
 class Unpacked(io.RawIOBase):

@@ -23,8 +23,8 @@ MAX_EXTENSIONS = 8
 """Extension headers before one member: GNU tar writes three."""
 
 _SKIP = 1 << 20
-_ATTRIBUTES = (b"SCHILY.xattr.", b"LIBARCHIVE.xattr.")
-"""What keywords of extended attributes begin with: tar's and bsdtar's."""
+_CAPABILITY = b"SCHILY.xattr.security.capability"
+"""The keyword of GNU tar and Go. bsdtar also writes one of its own, in base64, beside it."""
 _NUMBER = re.compile(rb" *([0-7]+)[ \0]*")
 _RECORD = re.compile(rb"([1-9][0-9]{0,6}) ([^=]{1,200})=")
 _SIZE = re.compile(rb"[0-9]{1,19}")
@@ -53,8 +53,12 @@ class TarEntry:
     """Permissions, with setuid, setgid and sticky bit; 0 if they are no number."""
     flag: str = "0"
     """The type as the header says: `3` and `4` are devices, `6` is a pipe."""
-    attributes: tuple[str, ...] = ()
-    """Names of extended attributes, such as `security.capability`."""
+    uid: int = 0
+    """The number of the owner; 0 if it is no number."""
+    device: tuple[int, int] = (0, 0)
+    """Major and minor number of a device."""
+    capability: bytes = b""
+    """The extended attribute `security.capability`."""
     utf8: bool = True
     """False if the name or the target of a link is no UTF-8: then it is shown with escapes."""
 
@@ -154,9 +158,11 @@ class TarReader:
             self._left,
             self._at,
             _text(target),
-            _mode(block[100:108]),
+            _loose(block[100:108]) & 0o7777,
             chr(kind or 0x30),
-            tuple(_attributes(said)) if said else (),
+            _loose(block[108:116]) if b"uid" not in said else _loose_text(said[b"uid"]),
+            (_loose(block[329:337]), _loose(block[337:345])) if kind in b"34" else (0, 0),
+            said.get(_CAPABILITY, b""),
             _is_utf8(name or short) and _is_utf8(target),
         )
 
@@ -224,17 +230,16 @@ def _pax_size(text: bytes) -> int:
     return int(text)
 
 
-def _mode(field: bytes) -> int:
-    """Permissions; other programs ignore it if they are no number, and so does this."""
+def _loose(field: bytes) -> int:
+    """A number on which nothing depends but what is said of the member; 0 if it is none."""
     found = _NUMBER.fullmatch(field)
-    return int(found[1], 8) & 0o7777 if found else 0
+    if found is None:
+        return int.from_bytes(field[1:]) if field[:1] == b"\x80" else 0
+    return int(found[1], 8)
 
 
-def _attributes(said: Mapping[bytes, bytes]) -> Iterator[str]:
-    for key in said:
-        for prefix in _ATTRIBUTES:
-            if key.startswith(prefix):
-                yield _text(key.removeprefix(prefix))
+def _loose_text(text: bytes) -> int:
+    return int(text) if _SIZE.fullmatch(text) else 0
 
 
 def _is_utf8(name: bytes) -> bool:

@@ -177,7 +177,9 @@ class ArchiveLimits:
 
     size: int = spec(SIZE, "Bytes when unpacked. Default: 200GiB.", default=200 << 30)
     files: int = spec(
-        WholeNumber("a number of files", least=1), "Files in one layer or archive. Default: 5000000.", default=5_000_000
+        WholeNumber("a number of files", least=1),
+        "Files in one layer or archive, with those in archives in it. Default: 1000000.",
+        default=1_000_000,
     )
     ratio: int = spec(
         WholeNumber("a whole number", least=2),

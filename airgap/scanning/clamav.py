@@ -29,7 +29,7 @@ from airgap.content.scan_finding import MAX_TEXT, FindingKind, ScanFinding, Seve
 from airgap.content.scan_result import Database, ScannerIdentity, ScanResult
 from airgap.content.scan_subject import ScanSubject, SubjectForm
 from airgap.resources.station import ArchiveLimits, ClamdConfig
-from airgap.scanning.layers import drain, layers_of, open_blob, opened
+from airgap.scanning.layers import buffered, drain, layers_of, open_blob, unpacked
 from airgap.scanning.memo import Memo
 from airgap.tools.clamd import Clamd, ClamdAnswer, ClamdSession, Said
 
@@ -122,20 +122,18 @@ class ClamavScanner:
         return found
 
     def _layer(self, source: Source, blob: Descriptor) -> tuple[ScanFinding, ...]:
-        """The files of a layer; what is no tar archive is sent as it is."""
+        """The files of a layer."""
         look = _Look(self._daemon, self._config.size_limit)
         limits = self._limits
         bounds = Bounds(limits.size, limits.ratio, 1 << 30, limits.files)
         try:
-            with opened(open_blob(source, blob), bounds) as content, look:
-                if content.head[257:262] == b"ustar":
-                    archive = TarReader(content.stream, entries=limits.files, total=limits.size)
-                    for one in archive:
-                        if one.type == "file" and one.size:
-                            look.at(one.name, one.size, archive.read)
-                    drain(content.stream)
-                else:
-                    look.at("", blob.size, content.stream.read)
+            with open_blob(source, blob) as stream, look:
+                content = buffered(unpacked(stream, bounds)[0])
+                archive = TarReader(content, entries=limits.files, total=limits.size)
+                for one in archive:
+                    if one.type == "file" and one.size:
+                        look.at(one.name, one.size, archive.read)
+                drain(content)
         except (BadTarError, BadPackedError) as error:
             look.missed(UNREADABLE, f"the layer cannot be read further, so not all of it was scanned: {error}", "")
         return tuple(replace(one, layer=blob.digest) for one in look.findings())

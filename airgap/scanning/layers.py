@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
-from airgap.base.streams import read_limited
+from airgap.base.streams import read_limited, with_head
 from airgap.base.strict_json import parse_json
 from airgap.base.unpack import HEAD, Bounds, Unpacked, packed_as
 from airgap.content.graph import Descriptor, Source, read_node, read_verified
@@ -59,32 +57,18 @@ def _diff_ids(config: Any) -> list[str] | None:
     return found if isinstance(found, list) and all(isinstance(one, str) for one in found) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """An opened file. `stream` gives its unpacked bytes, `head` shows the first of them, which are still to be read."""
-
-    stream: BinaryIO
-    head: bytes
-    packed: str
-    """How it was packed: one of `STREAMS`, or `""`."""
-
-
-@contextmanager
-def opened(stream: BinaryIO, bounds: Bounds) -> Iterator[Content]:
-    """Opens a stream, unpacks it if it is packed, and closes it at the end. Raises what `Unpacked` and `stream` do."""
-    with stream:
-        buffered = io.BufferedReader(cast("io.RawIOBase", stream), PIECE)
-        form = packed_as(peek(buffered))
-        if form in STREAMS:
-            inner = io.BufferedReader(Unpacked(cast("BinaryIO", buffered), form, bounds), PIECE)
-            yield Content(cast("BinaryIO", inner), peek(inner), form)
-        else:
-            yield Content(cast("BinaryIO", buffered), peek(buffered), "")
+def unpacked(stream: BinaryIO, bounds: Bounds) -> tuple[BinaryIO, str]:
+    """The unpacked bytes of a stream, and how it was packed: one of `STREAMS`, or `""`. Raises what `Unpacked` does."""
+    head, whole = with_head(stream, HEAD)
+    form = packed_as(head)
+    if form not in STREAMS:
+        return whole, ""
+    return cast("BinaryIO", Unpacked(whole, form, bounds)), form
 
 
-def peek(stream: io.BufferedReader[Any]) -> bytes:
-    """The first bytes, which stay in the stream."""
-    return stream.peek(HEAD)[:HEAD]
+def buffered(stream: BinaryIO) -> BinaryIO:
+    """A stream that is read in large pieces, for a reader that asks for small ones."""
+    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", stream), PIECE))
 
 
 def open_blob(source: Source, blob: Descriptor) -> BinaryIO:

@@ -26,6 +26,12 @@ class ScannerSetup:
     """When the run began."""
 
 
+def _archives(setup: ScannerSetup) -> Scanner | None:
+    from airgap.scanning.archives.scanner import ArchiveScanner
+
+    return ArchiveScanner(setup.station.archives)
+
+
 def _clamav(setup: ScannerSetup) -> Scanner | None:
     from airgap.scanning.clamav import ClamavScanner
 
@@ -51,7 +57,7 @@ def _trivy(setup: ScannerSetup) -> Scanner | None:
     return None if setup.station.trivy is None else TrivyScanner(setup.station.trivy, setup)
 
 
-TABLE: tuple[Callable[[ScannerSetup], Scanner | None], ...] = (_clamav, _coverage, _models, _trivy)
+TABLE: tuple[Callable[[ScannerSetup], Scanner | None], ...] = (_archives, _clamav, _coverage, _models, _trivy)
 """Makes each scanner; `None` if the Station does not configure it. Each imports its module when it is called.
 
 Making one costs nothing and raises nothing: `Scanner.identity` looks whether it can run.

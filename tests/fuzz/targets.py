@@ -43,6 +43,8 @@ from airgap.net.faults import server_words
 from airgap.net.response import Response
 from airgap.resources.document import read_top_texts
 from airgap.resources.load import load
+from airgap.resources.station import ArchiveLimits
+from airgap.scanning.archives.walk import ArchiveWalk
 from airgap.scanning.databases.read import artifact_of, read_info
 from airgap.scanning.models.arrays import check_array
 from airgap.scanning.models.blob import Blob, Budget
@@ -104,6 +106,7 @@ from tests.parts.fake_sigstore import How
 from tests.parts.images import tar_layer, zipped
 from tests.worlds import chart_bombs, keyless, scanner_databases
 from tests.worlds.commands import run_airgap
+from tests.worlds.hostile_layers import usual
 
 JUDGED = GOLDEN / "delivery-judged"
 TARGETS: dict[str, Target] = {}
@@ -258,6 +261,15 @@ def archive(data: bytes) -> object:
         opened = Archive(Path(file.name), Path(tempfile.gettempdir()))
         opened.close()
         return opened
+
+
+@target(lambda: [usual(), gzip.compress(usual(), 1)])
+def layer(data: bytes) -> object:
+    """Whatever a layer is, the walk through it ends with findings."""
+    with tempfile.TemporaryDirectory() as name:
+        walk = ArchiveWalk(ArchiveLimits(size=1 << 28, files=1000), Path(name))
+        walk.layer(io.BytesIO(data))
+    return walk.notes.findings(None)
 
 
 @target(zips)
