@@ -223,9 +223,8 @@ class _Item:
         root, names = self.judged.root, self.names
         if any(waives(waiver, check, subject, finding, root, names) for waiver in self.one.waivers):
             return True
-        by = [vex.by for vex in self.one.verdict.vex]
         return finding is not None and any(
-            (one.check, one.outcome, one.subject, one.finding) == (check, YES, subject, finding) and one.by in by
+            (one.check, one.outcome, one.subject, one.finding) == (check, YES, subject, finding) and bool(one.vex)
             for one in self.judged.checks
         )
 

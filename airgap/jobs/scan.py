@@ -6,6 +6,7 @@ damaged in its manifests, is an error, and then there is no verdict; of a signat
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,7 @@ from airgap.base.results import ResultFile
 from airgap.bundling.bundle import select
 from airgap.bundling.evidence import Approved
 from airgap.bundling.gate import check_pulled
+from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock
@@ -48,6 +50,7 @@ from airgap.resources.station import Station
 from airgap.resources.trust import Trust
 from airgap.resources.waiver import Waiver
 from airgap.signatures.scanner_report import Report
+from airgap.statements.scan_run import SubjectScans
 from airgap.statements.verdict import (
     Verdict,
 )
@@ -187,6 +190,28 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
         _promote(only, promoted, order, records, signatory)
         out.write(promoted.lock.encode())
     return ScanOutcome(policy, found, unused, promoted, totals, vex.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedContent:
+    """One item, judged, with what scanners answered about it."""
+
+    item: Item
+    judgement: Judgement
+    subjects: tuple[SubjectScans, ...]
+
+
+def pick_judged(result: ScanOutcome, name: str) -> JudgedContent:
+    """One item of a scan. Raises `InputError` (`no-such-item`)."""
+    for one in result.locks:
+        for item, judgement in zip(one.lock.items, one.judgements, strict=True):
+            if item.name == name:
+                subjects = () if one.run is None else tuple(one.run.answers(item))
+                return JudgedContent(item, judgement, subjects)
+    names = [item.name for one in result.locks for item in one.lock.items]
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else "`airgap ls LOCK` lists the names"
+    raise InputError("no-such-item", f"no item {name!r} in these locks", hint)
 
 
 def _promoted_file(options: ScanOptions, locks: Sequence[Lock]) -> ResultFile | None:

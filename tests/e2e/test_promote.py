@@ -83,6 +83,9 @@ def test_what_passed_goes_the_whole_way_and_everybody_sees_what_did_not(world: W
     assert (left["item"], left["code"]) == (BAD, "quarantined")
     assert "fail: denied: denied" in left["detail"]
     assert "taken over in March" in left["detail"]
+    [row] = world.run("ls", "store", "--quarantine")["quarantined"]
+    assert (row["name"], row["lock"]) == (BAD, "platform-2026-11")
+    assert "taken over in March" in row["reason"]
     # The full lock does not go; the promoted one does, and its delivery says what is missing.
     assert cut(world, "full", "r.lock.json", expect=3)["code"] == "verdict-failed"
     cut(world, "media")
@@ -100,6 +103,7 @@ def test_what_passed_goes_the_whole_way_and_everybody_sees_what_did_not(world: W
     whole = world.run(*SCAN, "all.yaml", "--promote", "good.lock.json")
     assert whole["promoted"]["quarantined"] == []
     assert (world.folder / "good.lock.json").read_bytes() == (world.folder / "r.lock.json").read_bytes()
+    assert world.run("ls", "store", "--quarantine")["quarantined"] == []
     cut(world, "media2")
     take(world, "media2")
     # The month after, an item fails again: what is inside of it stays, and is not called removed.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.base.amounts import count
+from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.flags import add_approval, add_jobs, add_key, add_store, add_trust
@@ -35,6 +36,7 @@ airgap scan platform.lock.json --policy policy.yaml --station station.yaml --key
 airgap scan platform.lock.json --policy policy.yaml --key station.key --reports trivy/    include a scanner's reports
 airgap scan platform.lock.json --policy policy.yaml --station station.yaml --key station.key --vex vendor.vex.json
 airgap scan full.lock.json --policy policy.yaml --key station.key --promote good.lock.json    what passed goes on
+airgap scan platform.lock.json --policy policy.yaml --station station.yaml --explain docker.io/library/alpine:3.20
 a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses that lock""",
     )
     parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks whose content was pulled")
@@ -81,6 +83,12 @@ a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses
         help="write a lock of what passed, and sign a verdict on it; what did not pass stays in quarantine, and the "
         "lock names it. The policy has to allow it (findings.partial). Takes one LOCK",
     )
+    parser.add_argument(
+        "--explain",
+        metavar="NAME",
+        help="explain one item: rule, signatures, scans, each finding, what lets it pass, and what to do, with a "
+        "waiver to complete; signs nothing",
+    )
     parser.add_argument("--dry-run", action="store_true", help="judge, but sign nothing")
     add_trust(parser, required=False)
     add_key(parser, what="the verdicts")
@@ -91,12 +99,15 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap scan`."""
     from airgap.jobs.scan import ScanOptions, scan
 
+    if arguments.explain is not None and arguments.promote is not None:
+        raise InputError("usage", "scan: --explain and --promote exclude each other", "run one after the other")
+
     options = ScanOptions(
         locks=tuple(arguments.locks),
         store=context.store(arguments),
         policy=arguments.policy,
         key=context.key_path(arguments),
-        dry_run=arguments.dry_run,
+        dry_run=arguments.dry_run or arguments.explain is not None,
         trust=arguments.trust,
         waivers=tuple(arguments.waiver),
         approvals=tuple(arguments.approval),
@@ -107,8 +118,21 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         vex=tuple(arguments.vex),
     )
     result = scan(options, context.surroundings(arguments))
+    if arguments.explain is not None:
+        return _explain(arguments.explain, result, options, context)
     context.result(_document(result, options), _text(result, options))
     return exits.DONE if result.goes_on else exits.NO
+
+
+def _explain(name: str, result: ScanOutcome, options: ScanOptions, context: Context) -> int:
+    """`--explain`: one item."""
+    from airgap.jobs.scan import pick_judged
+    from airgap.report.explain import Explanation
+
+    found = pick_judged(result, name)
+    made = Explanation.of(found.item, found.judgement, found.subjects, result.policy, context.now())
+    context.result({**_document(result, options), "explained": made.as_dict()}, list(made.lines()))
+    return exits.DONE if found.judgement.passed else exits.NO
 
 
 def _document(result: ScanOutcome, options: ScanOptions) -> dict[str, Any]:

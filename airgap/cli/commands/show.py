@@ -33,9 +33,14 @@ airgap show receipt.json --json""",
         "ls",
         run_ls,
         summary="list the items of a lock, a delivery or a store",
-        examples="airgap ls /media/usb/nov\nairgap ls /srv/store --json",
+        examples="airgap ls /media/usb/nov\nairgap ls /srv/store --json\nairgap ls /srv/store --quarantine",
     )
     parser.add_argument("thing", type=existing, metavar="THING", help="a lock, a delivery or a store")
+    parser.add_argument(
+        "--quarantine",
+        action="store_true",
+        help="of a station's store: only what the newest verdicts stop, since when and why",
+    )
 
 
 def run_show(arguments: argparse.Namespace, context: Context) -> int:
@@ -49,6 +54,8 @@ def run_show(arguments: argparse.Namespace, context: Context) -> int:
 
 def run_ls(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap ls`."""
+    if arguments.quarantine:
+        return _quarantine(arguments, context)
     from airgap.jobs.listing import items
     from airgap.scanning.databases.dates import shown_date
 
@@ -59,6 +66,18 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
         cells = (row.kind, row.name, _size(row.bytes), _size(row.shared), row.digest)
         lines.append((*cells, *((shown_date(row.database, context.now()),) if dated else ())))
     context.result({"items": [row.as_dict() for row in rows]}, table(lines))
+    return exits.DONE
+
+
+def _quarantine(arguments: argparse.Namespace, context: Context) -> int:
+    from airgap.base.times import utc_text
+    from airgap.jobs.quarantine import quarantined
+
+    rows = quarantined(arguments.thing)
+    lines = [("KIND", "NAME", "LOCK", "SINCE", "WHY")]
+    lines += [(row.kind, row.name, row.lock, utc_text(row.since), row.reason) for row in rows]
+    document = {"items": [], "quarantined": [row.as_dict() for row in rows]}
+    context.result(document, table(lines) if rows else ["nothing is in quarantine"])
     return exits.DONE
 
 
