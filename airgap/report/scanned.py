@@ -9,7 +9,7 @@ from airgap.base.amounts import count
 from airgap.base.digest import Digest
 from airgap.content.scan_finding import FindingKind
 from airgap.statements.scan_answers import SCAN, SCAN_CHECKS
-from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, Verdict
+from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, PassedBy, Verdict
 
 MOST_STOPS = 5
 """Findings of one item that are named: `airgap report` has all."""
@@ -63,20 +63,32 @@ def reason(check: CheckResult) -> str:
     return (check.reason or f"{check.check} {check.outcome}").removeprefix("finding-blocks: ")
 
 
-def let_pass(item: JudgedItem) -> list[str]:
+def let_pass(item: JudgedItem, verdict: Verdict) -> list[str]:
     """What of a scan was needed to let an item pass: `scanned`, waivers, VEX."""
     scans = of_scans(item.checks)
     words = ["scanned"] if any(one.check == SCAN and one.outcome == YES for one in scans) else []
-    waived = Counter(_by(one) for one in scans if one.outcome == WAIVED)
-    lifted = Counter(_by(one) for one in scans if one.outcome == YES and one.finding is not None)
+    waived = Counter(answered_by(one, verdict) for one in scans if one.outcome == WAIVED)
+    lifted = Counter(answered_by(one, verdict) for one in scans if one.outcome == YES and one.finding is not None)
     words += [f"{count(number, 'finding')} waived by {by}" for by, number in sorted(waived.items())]
     words += [f"{count(number, 'finding')} not affected, says {by}" for by, number in sorted(lifted.items())]
     return words
 
 
-def _by(check: CheckResult) -> str:
-    by = check.by
-    return "nobody" if by is None else by.approver or (f"key {by.key!r}" if by.key else by.identity)
+def answered_by(check: CheckResult, verdict: Verdict) -> str:
+    """Who let a finding pass: the approver of the waiver, or who signed the OpenVEX documents; empty for nobody."""
+    signers = [one.by for one in verdict.vex if one.digest in check.vex]
+    return " and ".join(dict.fromkeys(map(by_words, signers))) or by_words(check.by)
+
+
+def by_words(by: PassedBy | None) -> str:
+    """Who made a check pass: `key 'x'`, an identity with its issuer, an approver; empty if nobody is named."""
+    if by is None:
+        return ""
+    if by.key:
+        return f"key {by.key!r}"
+    if by.identity:
+        return f"{by.identity} ({by.issuer})" if by.issuer else by.identity
+    return by.approver
 
 
 def scanner_lines(verdict: Verdict) -> list[str]:

@@ -17,7 +17,7 @@ def passed(verdict: Verdict) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, item in verdict.items.items():
         if not item.why_not():
-            found.setdefault(_way(item), []).append(name)
+            found.setdefault(_way(item, verdict), []).append(name)
     return dict(sorted(found.items(), key=lambda one: -len(one[1])))
 
 
@@ -69,9 +69,9 @@ def _accepted(one: CheckResult) -> str:
     return f"{by}: {one.reason}"
 
 
-def _way(item: JudgedItem) -> str:
+def _way(item: JudgedItem, verdict: Verdict) -> str:
     others = [check for check in item.checks if check.check not in SCAN_CHECKS]
-    ways = [*dict.fromkeys(map(_said, others)), *let_pass(item)]
+    ways = [*dict.fromkeys(map(_said, others)), *let_pass(item, verdict)]
     return f"{item.checks[0].rule}: {', '.join(ways)}"
 
 

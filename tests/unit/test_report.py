@@ -64,6 +64,7 @@ def test_the_verdict_comes_first_and_each_finding_has_its_effect(shared: Path) -
     assert [one["decision"] for one in report["findings"]][:4] == ["blocks", "blocks", "waived", "not-affected"]
     lifted = next(one for one in report["findings"] if one["decision"] == "not-affected")
     assert (lifted["waivedBy"], lifted["reason"][:25]) == ("key 'vendor'", "vulnerable_code_not_in_ex")
+    assert lifted["vex"] == [one["digest"] for one in report["vex"]]
 
 
 def test_who_answers_for_what_is_in_it(shared: Path) -> None:

@@ -12,7 +12,7 @@ from airgap.base.text import one_line
 from airgap.content.lock import Lock
 from airgap.content.scan_finding import FindingKind
 from airgap.jobs.report import ReportMaterial
-from airgap.report.scanned import counted_words
+from airgap.report.scanned import by_words, counted_words
 from airgap.report.scans.findings import JoinedFindings, carried, report_scanners
 from airgap.report.scans.items import report_items
 from airgap.report.scans.model import (
@@ -36,7 +36,6 @@ from airgap.report.scans.model import (
     ScanReport,
 )
 from airgap.report.scans.unscanned import not_scanned
-from airgap.report.scans.words import by_words
 from airgap.statements.approval import Approval
 from airgap.statements.gate import Gate
 from airgap.statements.scan_answers import COVERAGE, SCAN

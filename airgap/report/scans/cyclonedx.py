@@ -136,6 +136,7 @@ def _vulnerability(number: int, each: list[ReportFinding]) -> dict[str, Any]:
                 ("airgap:layer", one.layer or ""),
                 ("airgap:path", one.path),
                 ("airgap:waiver", one.waiver or ""),
+                *(("airgap:vex", document) for document in one.vex),
             ]
         ),
     }

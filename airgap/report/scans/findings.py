@@ -15,6 +15,7 @@ from airgap.content.scan_finding import FindingKind, ScanFinding
 from airgap.content.scan_result import ScannerIdentity, ScanResult
 from airgap.jobs.report import ReportMaterial, SignedStatement
 from airgap.kinds.table import rule_names
+from airgap.report.scanned import answered_by
 from airgap.report.scans.items import subjects_of
 from airgap.report.scans.model import (
     Carried,
@@ -24,7 +25,6 @@ from airgap.report.scans.model import (
     ReportOutcome,
     ReportScanner,
 )
-from airgap.report.scans.words import by_words
 from airgap.resources.waiver import Waiver
 from airgap.statements.gate import Effect
 from airgap.statements.scans import FindingName
@@ -136,7 +136,8 @@ class _OneItem:
             rule=one_line(rule),
             reason=one_line(_why(decision, check, waiver)),
             waiver=None if check is None else check.waiver,
-            waived_by="" if check is None else one_line(by_words(check.by)),
+            vex=() if check is None else check.vex,
+            waived_by="" if check is None else one_line(answered_by(check, self.verdict)),
             scanner=one_line(result.scanner.name),
             scanner_version=one_line(result.scanner.version),
             result=digest,

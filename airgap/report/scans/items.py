@@ -11,8 +11,8 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.scan_finding import Severity
 from airgap.jobs.report import ReportMaterial
+from airgap.report.scanned import by_words
 from airgap.report.scans.model import FindingEffect, ReportCheck, ReportFinding, ReportItem, ReportOutcome
-from airgap.report.scans.words import by_words
 from airgap.statements.scan_answers import SCAN
 from airgap.statements.verdict import JudgedItem, Verdict
 

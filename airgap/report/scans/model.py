@@ -275,6 +275,7 @@ class ReportFinding:
     rule: Annotated[str, "The policy's rule that decided."]
     reason: Annotated[str, "In words, where the verdict has them: the VEX justification, for one."]
     waiver: Annotated[Digest | None, "The waiver that lets it pass."]
+    vex: Annotated[tuple[Digest, ...], "The OpenVEX documents that say that it does not matter here."]
     waived_by: Annotated[str, "Who approved the waiver, or signed the VEX document."]
     scanner: Annotated[str, "Which scanner found it."]
     scanner_version: Annotated[str, "Its version."]

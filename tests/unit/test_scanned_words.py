@@ -1,0 +1,59 @@
+"""What a verdict says about scans, in lines of a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from airgap.content.scan_finding import Severity
+from airgap.report.scanned import scanner_lines
+from airgap.report.verdict import passed_lines, refused_lines
+from airgap.statements.verdict import CheckResult
+from tests.worlds.scanned import ScannedWorld, usual, vulnerability
+
+ROOT = usual().root["postgres:16"]
+
+
+def test_what_stops_an_item_is_counted_and_said_below_the_digest_that_a_waiver_names() -> None:
+    assert refused_lines(usual().verdict()) == [
+        "  postgres:16: rule 1: fail: 1 vulnerability, 1 secret, 1 scan without an answer",
+        f"    {ROOT}, by findings: default:",
+        "      vulnerability fail",
+        "      secret fail",
+        "      clamd-unreachable: clamav: start clamd",
+    ]
+
+
+def test_of_many_findings_the_first_are_said_in_their_own_words() -> None:
+    found = tuple(vulnerability(number, Severity.CRITICAL) for number in range(10, 20))
+    verdict = ScannedWorld(findings={"demo:1": found}).verdict()
+    item = verdict.items["demo:1"]
+
+    def worded(check: CheckResult) -> CheckResult:
+        why = f"finding-blocks: {check.finding.id} is critical: {'x' * 90}" if check.finding else None
+        return replace(check, reason=why)
+
+    made = replace(item, checks=tuple(map(worded, item.checks)))
+    heading, place, *lines = refused_lines(replace(verdict, items={"demo:1": made}))
+    assert heading == "  demo:1: rule 1: fail: 10 vulnerabilities"
+    assert place.endswith(", by findings: default:")
+    assert [line[:29] for line in lines[:5]] == [f"      CVE-2026-000{n} is criti" for n in range(10, 15)]
+    assert all(len(line) == 80 and line.endswith("…") for line in lines[:5])
+    assert lines[5:] == ["      and 5 more: `airgap report` has all"]
+
+
+def test_what_let_an_item_pass_is_said() -> None:
+    assert passed_lines(usual().verdict()) == [
+        "  1 by rule 1: rule, scanned",
+        "    alpine:3.20",
+        "  1 by rule 1: rule, scanned, 1 finding waived by Amina al-Harthy, 1 finding not affected, says key 'vendor'",
+        "    demo:1",
+    ]
+
+
+def test_who_looked_is_said_and_that_nobody_did() -> None:
+    verdict = usual().verdict()
+    assert scanner_lines(verdict) == [
+        "scanner clamav 1.4.3: 3 scans",
+        "scanner trivy 0.74.0 with trivy-db of 2026-11-22: 3 scans",
+    ]
+    assert scanner_lines(replace(verdict, gate=None)) == ["scanners: none; nobody looked into the content"]
