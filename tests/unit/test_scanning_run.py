@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -228,6 +229,24 @@ def test_scans_run_at_once_and_no_more_than_the_station_allows(bench: Bench) -> 
     found = bench.scan(Fake(version="2", does=exclude), spec="{parallel: 1, workDir: elsewhere}")
     assert [only(found, number).not_run for number in (0, 1)] == ["", ""]
     assert list((bench.folder / "elsewhere/work").glob("run-*")) == []
+
+
+def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
+    ended = threading.Event()
+
+    def interrupt(_subject: ScanSubject, _work: Path, result: ScanResult) -> ScanResult:
+        if len(fake.seen) > 1:
+            signal.raise_signal(signal.SIGINT)
+            ended.wait(5)
+            raise ToolError("scanner-crashed", "it was ended")
+        return result
+
+    fake = Fake(does=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bench.scan(fake, spec="{parallel: 1}")
+    ended.set()
+    found = bench.scan(Fake())
+    assert (found.started, found.kept, bench.left()) == (1, 1, [])
 
 
 def test_free_space_is_asked_before(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
