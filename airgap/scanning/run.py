@@ -176,6 +176,8 @@ class _Run:
 
     def answer(self, asked: Sequence[_Asked]) -> None:
         """Takes what is known, and scans the rest."""
+        if not self.results.is_trusted:
+            self._progress.note("answers of earlier scans are not taken: other accounts may write where they are kept")
         tasks = list[_Task]()
         for subject in self._subjects.values():
             for one in asked:

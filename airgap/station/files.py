@@ -3,7 +3,8 @@
 In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the station's own statements about locks,
 deliveries and waivers, see `keep`), `airgap/received/` (statements that were included in deliveries), `airgap/locks/`
 (locks from deliveries, and those from which others were promoted), `airgap/waivers/`, `airgap/roots/`,
-`airgap/reports/` and `airgap/vex/` (those that verdicts name), `airgap/database-info/` (what scanner databases say of
+`airgap/reports/` and `airgap/vex/` (those that verdicts name), `airgap/scans/` and `airgap/sboms/` (see `scans`),
+`airgap/scanning/` (what scanners keep, and where they work), `airgap/database-info/` (what scanner databases say of
 themselves), `airgap/streams/` (sequence counters), `airgap/trust/` (Trust resources of receiving sides, which people
 put there), `airgap/work/` (temporary and resumable work of kinds).
 """

@@ -8,6 +8,7 @@ The result of a scan that did not run ends with `.not-run.json.zst`, and is neve
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,8 +36,20 @@ class ScanRecords:
         self._remembered = dict[Digest, ScanResult]()
         self._room = MAX_REMEMBERED
 
+    @property
+    def is_trusted(self) -> bool:
+        """False if another account may have written answers here: then none is taken. A store may be shared."""
+        with disk_errors(self._scans):
+            if not os.path.lexists(self._scans):
+                return True
+            found = os.lstat(self._scans)
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
     def answer(self, subject: Digest, scanner: ScannerIdentity) -> ScanResult | None:
-        """What this scanner answered about this subject before, `None` if it did not run, or the file is damaged."""
+        """What this scanner answered about this subject before.
+
+        `None` if it did not run, if the file is damaged, or if another account may have written it.
+        """
         if self._answers is None:
             self._answers = self._listed()
         key = f"{subject.hex}.{scanner.own_digest.hex}"
@@ -105,7 +118,7 @@ class ScanRecords:
     def _listed(self) -> dict[str, str]:
         """The name of each answer, by subject and scanner."""
         with disk_errors(self._scans):
-            names = os.listdir(self._scans) if self._scans.is_dir() else []
+            names = os.listdir(self._scans) if self._scans.is_dir() and self.is_trusted else []
         parts = ((name, name.removesuffix(SUFFIX).split(".")) for name in names if name.endswith(SUFFIX))
         return {f"{key[0]}.{key[1]}": name for name, key in parts if len(key) == 3}
 
@@ -129,7 +142,7 @@ def _bytes(path: Path) -> bytes | None:
 
 def _write(path: Path, data: bytes) -> None:
     """A file as open as its store. Writing the same again is harmless: the name says the content."""
-    make_folder(path.parent)
+    make_folder(path.parent, 0o755)
     with disk_errors(path):
         mode = mode_in(path.parent)
     write_durably(path, data, mode)

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +78,9 @@ class Bench:
     def scan(self, *scanners: Fake, spec: str = "{parallel: 2}") -> ScannedContent:
         made = [lambda _setup, one=one: one for one in scanners]
         self.monkeypatch.setattr(table, "TABLE", tuple(made))
+        return self.run(spec)
+
+    def run(self, spec: str = "{parallel: 2}") -> ScannedContent:
         item = self.world.item()
         assert item.root is not None
         roots = [(one, item.root) for one in (item, replace(item, name="ghcr.io/acme/same:1"))]
@@ -146,6 +150,36 @@ def test_a_record_that_was_changed_is_no_answer(bench: Bench) -> None:
     for path in (bench.records.folder / "scans").iterdir():
         path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert bench.scan(Fake()).started == 2
+
+
+def test_an_answer_that_another_account_may_have_written_is_not_taken(bench: Bench) -> None:
+    """A store may be shared with the connected zone, where somebody could write that everything is clean."""
+    bench.scan(Fake())
+    folder = bench.records.folder / "scans"
+    folder.chmod(0o775)
+    assert bench.scan(Fake()).started == 2
+    folder.chmod(0o755)
+    assert bench.scan(Fake()).started == 0
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+    assert bench.scan(Fake()).started == 2
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(bench: Bench) -> None:
+    both = threading.Barrier(4, timeout=10)
+
+    def meet(_subject: ScanSubject, work: Path, result: ScanResult) -> ScanResult:
+        both.wait()
+        (work / SBOM_FILE).write_bytes(SBOM)
+        return replace(result, sbom=Digest.of(SBOM))
+
+    bench.monkeypatch.setattr(table, "TABLE", (lambda _setup: Fake(does=meet),))
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(bench.run) for _ in range(2)]
+        found = [one.result() for one in runs]
+    assert [one.started for one in found] == [2, 2]
+    assert only(found[0]) == only(found[1])
+    assert (bench.run().started, bench.left()) == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -277,7 +311,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> No
 
 def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
     top = tmp_path / "top"
-    for depth in range(1900):
+    for depth in range(1100):
         os.mkdir(f"{top}{'/a' * depth}")
     remove_tree(top)
     remove_tree(top)
