@@ -15,23 +15,24 @@ from tests.worlds.commands import ROOT
 from tests.worlds.git_sources import Work
 from tests.worlds.model_files import SYSTEM, reduced, safetensors, tensor, torch
 from tests.worlds.site import HEAD, Site
+from tests.worlds.things import CHART, put_chart
 
 RULES = (
     'spec:\n  rules:\n  - match: ["**"]\n'
     "    digestOnly: {approver: officer, reason: tests, local: true, expires: 2036-01-01T00:00:00Z}\n"
 )
+REQUIRED = "{required: {git: [], chart: []}"
+"""To be closed: nobody looks for secrets and misconfigurations here."""
 SCAN = ("scan", "r.lock.json", "--store", "store", "--policy", "policy.yaml", "--station", "station.yaml", "--dry-run")
 GOLDEN = ROOT / "tests/golden/models"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """Three models, a repository and a file, pulled."""
+    """Three models, a repository, a chart and a file, pulled."""
     tmp_path = tmp_path_factory.mktemp("models")
     made = Site(tmp_path)
-    made.write(
-        "policy.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: p}}\n{RULES}  findings: {{required: {{git: []}}}}\n"
-    )
+    made.write("policy.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: p}}\n{RULES}  findings: {REQUIRED}}}\n")
     made.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {{}}\n")
     weights = (GOLDEN / "model.safetensors").read_bytes()
     models = {
@@ -51,11 +52,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (tmp_path / "shop/data.json").write_bytes(SYSTEM)
     (tmp_path / "shop/setup.py").write_bytes(b"import os\n")
     shop.commit()
+    put_chart(tmp_path / "chart", model=SYSTEM)
     made.write("cache.db", "")
     (tmp_path / "cache.db").write_bytes(reduced("acme.models", "Model"))
     sha = hashlib.sha256((tmp_path / "cache.db").read_bytes()).hexdigest()
     spec = (
         f"  models: [{', '.join(f'{{directory: {name}, name: acme/{name}}}' for name in models)}]\n"
+        f"  charts: [{{ref: 'oci:chart:c', name: '{CHART}'}}]\n"
         f"  git: [{{url: '{tmp_path}/shop', name: git.local/acme/shop}}]\n"
         f"  files: [{{file: cache.db, sha256: {sha}, path: cache.db}}]\n"
     )
@@ -91,6 +94,7 @@ def test_what_runs_code_is_refused_and_tensors_pass(site: Site) -> None:
             ("safetensors-size", "model.safetensors"),
         ],
         "git.local/acme/shop": [("pickle-import-unsafe", "refs/heads/main/data.json")],
+        CHART: [("pickle-import-unsafe", "hello/model")],
         "cache.db": [("pickle-import-unknown", "cache.db")],
     }
     assert [one["outcome"] for one in judged["locks"][0]["items"] if one["item"] == "acme/good"] == ["pass"]
@@ -103,7 +107,7 @@ def test_what_runs_code_is_refused_and_tensors_pass(site: Site) -> None:
 @pytest.mark.e2e
 @pytest.mark.part("git")
 def test_a_policy_says_what_severity_of_a_model_blocks(site: Site) -> None:
-    findings = "  findings: {required: {git: []}, rules: [{findings: [model], severity: {medium: warn}}]}\n"
+    findings = f"  findings: {REQUIRED}, rules: [{{findings: [model], severity: {{medium: warn}}}}]}}\n"
     site.write("lenient.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: p}}\n{RULES}{findings}")
     judged = site.run(*[word.replace("policy.yaml", "lenient.yaml") for word in SCAN], expect=3)
     stopped = items(judged)

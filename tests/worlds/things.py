@@ -29,20 +29,21 @@ NOISE = random.Random(1).randbytes(100_000)
 PROGRAM = b"#!/bin/sh\necho k3s\n"
 
 
-def packed_chart() -> bytes:
-    """The .tgz of a chart, as `helm package` makes it."""
+def packed_chart(**more: bytes) -> bytes:
+    """The .tgz of a chart, as `helm package` makes it; `more` are files besides."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, data in (("hello/Chart.yaml", CHART_YAML), ("hello/templates/x.yaml", b"kind: ConfigMap\n")):
-            info = tarfile.TarInfo(name)
+        files = {"Chart.yaml": CHART_YAML, "templates/x.yaml": b"kind: ConfigMap\n", **more}
+        for name, data in files.items():
+            info = tarfile.TarInfo(f"hello/{name}")
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     return gzip.compress(buffer.getvalue(), mtime=0)
 
 
-def put_chart(folder: Path) -> bytes:
+def put_chart(folder: Path, **more: bytes) -> bytes:
     """A layout with the chart and its provenance; returns the .tgz."""
-    layout, packed = Layout(folder), packed_chart()
+    layout, packed = Layout(folder), packed_chart(**more)
     helm = "application/vnd.cncf.helm"
     config = {"apiVersion": "v2", "name": "hello", "version": "0.1.0+build5"}
     manifest = {
