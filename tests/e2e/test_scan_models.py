@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from airgap.scanning.models.blob import Blob
-from airgap.scanning.models.walk import Thing, Walk
+from airgap.scanning.models.thing import Thing
+from airgap.scanning.models.walk import Walk
 from tests.worlds.commands import ROOT
 from tests.worlds.git_sources import Work
 from tests.worlds.model_files import SYSTEM, reduced, safetensors, tensor, torch

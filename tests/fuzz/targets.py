@@ -57,7 +57,8 @@ from airgap.scanning.models.rules import finding
 from airgap.scanning.models.safetensors import check_safetensors
 from airgap.scanning.models.stream import BoundedStream
 from airgap.scanning.models.templates import check_template
-from airgap.scanning.models.walk import Thing, Walk
+from airgap.scanning.models.thing import Thing
+from airgap.scanning.models.walk import Walk
 from airgap.serving.answers import Asked, answer
 from airgap.serving.catalog import Catalog
 from airgap.signatures.formats.envelope import read_envelope

@@ -18,7 +18,8 @@ import pytest
 from airgap.content.scan_finding import Severity
 from airgap.scanning.models.blob import Blob, Budget
 from airgap.scanning.models.rules import RULES
-from airgap.scanning.models.walk import SlowScanError, Thing, Walk
+from airgap.scanning.models.thing import Thing
+from airgap.scanning.models.walk import SlowScanError, Walk
 from tests.worlds.commands import ROOT
 from tests.worlds.model_files import (
     DENSE,
@@ -272,11 +273,13 @@ def test_an_import_is_named_with_its_module(tmp_path: Path) -> None:
 
 
 def test_a_file_of_data_that_an_onnx_model_names_is_no_finding(tmp_path: Path) -> None:
-    walk = look(tmp_path, "a.onnx", (GOLDEN / "inside.onnx").read_bytes())
-    path = tmp_path / "weights.bin"
-    path.write_bytes(bytes(range(256)))
-    walk.look(Thing.of("weights.bin", Blob(256, lambda: path.open("rb"))))
-    assert walk.findings == []
+    (tmp_path / "weights").write_bytes(bytes(range(256)))
+    walk = Walk(tmp_path, 1 << 20)
+    for name, path in (("a/weights.bin", tmp_path / "weights"), ("a/m.onnx", GOLDEN / "inside.onnx")):
+        blob = Blob(path.stat().st_size, lambda path=path: path.open("rb"))  # type: ignore[misc]
+        walk.look(Thing.of(name, blob))
+    assert [one.path for one in walk.findings] == ["a/weights.bin"]
+    assert walk.found() == []
 
 
 def test_elsewhere_only_what_may_run_is_said(tmp_path: Path) -> None:

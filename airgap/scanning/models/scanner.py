@@ -21,7 +21,8 @@ from airgap.scanning.models import second_opinion
 from airgap.scanning.models.blob import Blob, unpacked
 from airgap.scanning.models.formats import HEAD
 from airgap.scanning.models.rules import finding
-from airgap.scanning.models.walk import PickleFile, SlowScanError, Thing, Walk
+from airgap.scanning.models.thing import PickleFile, Thing
+from airgap.scanning.models.walk import SlowScanError, Walk
 from airgap.version import VERSION
 
 NAME = "models"
@@ -87,7 +88,7 @@ def _thing(file: SubjectFile, stream: BinaryIO, subject: ScanSubject, walk: Walk
 
 def _with_second_opinion(walk: Walk, work: Path) -> tuple[ScanFinding, ...]:
     """The findings, with what the library says about pickles."""
-    findings = dict.fromkeys(walk.findings)
+    findings = dict.fromkeys(walk.found())
     asked = [(one, one.copy) for one in walk.pickles if one.copy is not None]
     if asked:
         if second_opinion.library() is None:

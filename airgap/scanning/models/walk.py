@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import io
+import posixpath
 import shutil
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from airgap.scanning.models.rules import Report, finding
 from airgap.scanning.models.safetensors import check_safetensors
 from airgap.scanning.models.stream import BoundedStream
 from airgap.scanning.models.templates import MAX_TEMPLATE, check_template
+from airgap.scanning.models.thing import PickleFile, Thing
 
 MAX_ARCHIVE_DEPTH = 5
 """Archives in one another."""
@@ -66,50 +68,6 @@ class SlowScanError(ValueError):
     """The files take longer than they may."""
 
 
-@dataclass(frozen=True, slots=True)
-class PickleFile:
-    """A pickle that was found, and the copy of it for the second opinion; `None` if it is beyond a limit."""
-
-    path: str
-    copy: Path | None
-    seen: PickleSeen
-
-
-@dataclass(slots=True)
-class Thing:
-    """A file, or what is in one: read in order by `stream`, or from any place by `blob`, which unpacks it once."""
-
-    path: str
-    size: int
-    head: bytes
-    """Its first `HEAD` bytes."""
-    make: Callable[[], Blob]
-    opener: Callable[[], BinaryIO] | None = None
-    """Opens it to be read in order, where that needs no copy."""
-    made: Blob | None = None
-
-    @classmethod
-    def of(cls, path: str, blob: Blob) -> Thing:
-        """A file that can be read from any place."""
-        return cls(path, blob.size, blob.read(0, HEAD), lambda: blob, made=blob)
-
-    @property
-    def name(self) -> str:
-        """The last part of the path, in small letters."""
-        return self.path.rsplit("!", 1)[-1].rsplit("/", 1)[-1].lower()
-
-    def blob(self) -> Blob:
-        """Its bytes. Raises `TooMuchError`, `BadPackedError`, `BadZipError`, and what the store raises."""
-        if self.made is None:
-            self.made = self.make()
-            self.size = self.made.size
-        return self.made
-
-    def stream(self) -> BinaryIO:
-        """Its bytes in order."""
-        return self.opener() if self.opener is not None else self.blob().open()
-
-
 @dataclass(slots=True)
 class Walk:
     """One look at the files of a subject. `is_model`: every file that is not known as data is a finding."""
@@ -122,12 +80,16 @@ class Walk:
     findings: list[ScanFinding] = field(default_factory=list)
     pickles: list[PickleFile] = field(default_factory=list)
     data_files: set[str] = field(default_factory=set)
-    """Files that ONNX models keep tensors in."""
+    """Paths of the files that ONNX models keep tensors in."""
     deadline: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def look(self, thing: Thing) -> None:
         """Looks at one file. Raises `SlowScanError`, and what the store raises."""
         self._look(thing, 0)
+
+    def found(self) -> list[ScanFinding]:
+        """The findings of all files: what an ONNX model keeps its tensors in is known, whichever came first."""
+        return [one for one in self.findings if one.id != "format-unlisted" or one.path not in self.data_files]
 
     def report(self, path: str, rule: str, detail: str) -> None:
         """Adds a finding. Beyond `MAX_FINDINGS`, the last one says that there are more."""
@@ -188,7 +150,9 @@ class Walk:
     def _by_name(self, thing: Thing, found: Format, report: Report) -> bool:
         """What only a name tells."""
         if thing.name.endswith(".onnx"):
-            self.data_files |= graphs.check_onnx(thing.blob(), report)
+            folder = posixpath.dirname(thing.path)
+            places = graphs.check_onnx(thing.blob(), report)
+            self.data_files |= {posixpath.normpath(posixpath.join(folder, place)) for place in places}
         elif thing.name.endswith(".pb"):
             return self._graph(thing, report)
         elif found is Format.TEXT:
@@ -210,7 +174,7 @@ class Walk:
         elif formats.is_code(name, found):
             report("code", "")
         elif wanted is None:
-            if not known and thing.size and thing.path.rsplit("/", 1)[-1] not in self.data_files:
+            if not known and thing.size:
                 report("format-unlisted", "")
         elif thing.size and (found not in wanted or (known and found in (Format.TEXT, Format.DATA))):
             report("format-mismatch", "a pickle" if known else found.name.lower())
