@@ -146,7 +146,7 @@ class Trivy:
     def _start(self, line: Sequence[str], sandbox: Sandbox, work: Path) -> SandboxRun:
         # Its runtime collects garbage less often as long as there is memory: a start takes a tenth less.
         memory = sandbox.limits.memory * 3 // 4
-        environment = {"GOMEMLIMIT": f"{memory}B", "GOGC": "200"} if memory else {}
+        environment = {"GOMEMLIMIT": f"{memory}B", "GOGC": "400"} if memory else {}
         program = f"/proc/self/fd/{self._descriptor}"
         return sandbox.run((program, *line), work, environment, (self._descriptor,))
 
