@@ -155,7 +155,7 @@ class _Run:
         with self._caches.cache() as cache:
             diff_ids = tuple(one.diff_id for one in facts.layers)
             expected = Expected("container_image", shown.name, shown.config, diff_ids)
-            options = (*self._image_options(1), "--input", shown.name)
+            options = (*self._image_options(), "--input", shown.name)
             report, warnings = self._scanned("image", expected, options, facts.largest, cache)
             # 4.
             sbom = write_sbom(report, subject, facts, self._trivy, cache, self._work)
@@ -206,11 +206,11 @@ class _Run:
     def _analyse(self, shown: ShownImage, cache: Path) -> None:
         """Fills the cache. What goes wrong is said when the images are scanned, each for itself."""
         largest = max(layer.unpacked for layer in shown.layers)
-        jobs = os.cpu_count() or 1
-        options = (*self._image_options(jobs), "--input", shown.name)
+        options = (*self._image_options(), "--input", shown.name)
         self._trivy.scan("image", options, cache, self._work, self._trivy.limits.sandbox(largest + _SPARE, 2))
 
-    def _image_options(self, jobs: int) -> tuple[str, ...]:
+    def _image_options(self) -> tuple[str, ...]:
+        jobs = os.cpu_count() or 1  # in each scan: while another one starts or ends, a processor is free
         scanners = ("--scanners", "vuln,secret", "--image-config-scanners", "secret", "--parallel", str(jobs))
         if self._java:
             return scanners
