@@ -76,6 +76,8 @@ class Admitted:
     """The scanner's SBOMs that results of trusted verdicts name, by the digest of the manifest that was scanned."""
     rewrites: frozenset[str] = frozenset()
     """The repositories whose rewritten history a security-officer approved for this delivery."""
+    full: tuple[Lock, ...] = ()
+    """The locks from which some were promoted: they are not delivered, but compared with."""
 
     @property
     def claims(self) -> Mapping[Digest, Sequence[Claim]]:
@@ -154,6 +156,7 @@ class Acceptance:
         self._standing = Standing.NEW
         self._signed_at = now
         self._locks: tuple[Lock, ...] = ()
+        self._full: tuple[Lock, ...] = ()
         self._reports: dict[Digest, Report] = {}
         self._sboms: dict[Digest, ScannerSbom] = {}
         self._beliefs = Beliefs(self._ring, self._digest, now=now, known=Known.NOTHING)
@@ -269,7 +272,7 @@ class Acceptance:
                 self._locks = tuple(Lock.decode(found[digest], f"lock {digest.short}") for digest in listed)
             except InputError as error:
                 raise TrustError(error.code, error.what, error.hint) from error
-            check_promoted(self._locks, full)
+            self._full = check_promoted(self._locks, full)
             self._beliefs.locks = self._locks
             return self._locks
 
@@ -346,6 +349,7 @@ class Acceptance:
                 self._reports,
                 self._sboms,
                 self._beliefs.rewrites,
+                self._full,
             )
 
     @contextmanager

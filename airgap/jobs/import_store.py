@@ -212,6 +212,10 @@ def take(
     for lock in opened.locks:
         _receive(lock, opened, ledger.records, newest=accepted.deliveries[-1].digest == delivery)
         taken.locks.append(ledger.records.save_lock(lock))
+    for lock in opened.admitted.full:
+        # A promoted lock is judged here with its full lock, of which the pull statements speak.
+        _receive(lock, opened, ledger.records, newest=accepted.deliveries[-1].digest == delivery)
+        ledger.records.save_lock(lock)
     # 6. Publish the names that may be written.
     plan = _planned(opened, layout, names.load(), ledger)
     taken.kept = [change for change in plan if change.outcome is ChangeOutcome.REFUSED]

@@ -24,6 +24,7 @@ from airgap.bundling.gate import check_pulled
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.jobs.as_locked import check_nodes
+from airgap.jobs.importing.needs import needs_of
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.promote import Promotion, promote_judged
 from airgap.jobs.scan_contents import (
@@ -185,7 +186,10 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     if out is None:
         return ScanOutcome(policy, found, unused, totals=totals, vex=vex.notes)
     only = found[0]
-    promoted = promote_judged(only.lock, only.judgements, policy, [one.waiver for one in waivers], order.now)
+    roots = select([only.lock], layout).roots
+    needs = needs_of(roots, layout, check_nodes(roots, layout, options.jobs))
+    given = [one.waiver for one in waivers]
+    promoted = promote_judged(only.lock, only.judgements, policy, given, order.now, needs)
     if signatory is not None and not promoted.refused:
         _promote(only, promoted, order, records, signatory)
         out.write(promoted.lock.encode())

@@ -116,6 +116,21 @@ def test_what_passed_goes_the_whole_way_and_everybody_sees_what_did_not(world: W
     assert world.run("prune", "--dry-run", *GAP)["lines"] == []
 
 
+def test_a_promoted_lock_goes_over_another_station(world: World) -> None:
+    """It arrives there with its full lock and the exporter's statement about that, and is judged again."""
+    world.run(*PROMOTE)
+    text = (world.folder / "trust.yaml").read_text()
+    world.write("dmz.yaml", text.replace("sovereign: bank", "sovereign: dmz"))
+    line = ("bundle", "good.lock.json", "--store", "store", "--to", "leg", "--for", "dmz", "--role", "station")
+    world.run(*line, "--key", "station.key", "--trust", "dmz.yaml")
+    [lock] = world.run("import", "leg", "--store", "dmz", "--trust", "dmz.yaml")["locks"]
+    scan = ("scan", lock, "--store", "dmz", "--key", "station.key", *CHECKED, "--station", "station.yaml")
+    assert world.run(*scan, "--policy", *PARTIAL)["locks"][0]["outcome"] == "pass"
+    again = ("bundle", lock, "--store", "dmz", "--to", "media", "--for", "bank", "--role", "station", *CHECKED)
+    world.run(*again, "--key", "station.key")
+    assert take(world, "media")["findings"][0]["item"] == BAD
+
+
 def test_what_stops_it(world: World) -> None:
     """A policy that does not allow it, nothing that passes, mistakes in arguments: no lock is written."""
     out = world.folder / "good.lock.json"

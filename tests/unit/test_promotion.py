@@ -14,6 +14,7 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import LockFinding
 from airgap.content.promotion import difference, promote
+from airgap.jobs.promote import _needing
 
 
 def item(name: str, content: str = "") -> Item:
@@ -87,3 +88,10 @@ def test_finding_quarantined_and_the_full_lock_belong_together() -> None:
     for wrong in (replace(PROMOTED, promoted_from=None), replace(FULL, promoted_from=FULL.digest)):
         with pytest.raises(InputError, match="promotedFrom"):
             Lock.decode(wrong.encode(), "x")
+
+
+def test_what_belongs_with_something_in_quarantine_is_left_out_too() -> None:
+    """A chart needs its image, its repository needs the chart; another image needs nothing."""
+    found = _needing({"image"}, {"chart": frozenset({"image", "git"}), "git": frozenset({"chart"}), "x": frozenset()})
+    assert found.keys() == {"chart", "git"}
+    assert found["git"] == "it belongs with 'chart', which did not pass"

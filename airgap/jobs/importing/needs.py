@@ -1,4 +1,4 @@
-"""Which items of a delivery need others to be of use, as far as their content declares it.
+"""Which items of a lock or a delivery need others to be of use, as far as their content declares it.
 
 A lock has no field for it, so it is derived. A graph with its children and what is attached is one item anyway. Of a
 chart, its config says more, which `lock`, `pull` and `import` compare with the chart: the images that it lists in the
@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from airgap.acceptance.open import Opened
 from airgap.base.errors import AirgapError, InputError
 from airgap.content.forms import Form, Graph, Refs
+from airgap.content.graph import Descriptor, Source
+from airgap.content.item import Item
 from airgap.content.reference import Reference, parse_reference
 from airgap.kinds.table import kind_of
 
@@ -25,22 +26,22 @@ Needs = Mapping[str, frozenset[str]]
 """By item, the items without which it is of no use."""
 
 
-def needs_of(opened: Opened, forms: Sequence[Form]) -> Needs:
+def needs_of(roots: Sequence[tuple[Item, Descriptor]], source: Source, forms: Sequence[Form]) -> Needs:
     """What each item needs. A chart and the repository that it names need each other; a chart needs its images.
 
     A config that cannot be read declares nothing: its item fails where its content is read.
     """
     known = _Known.of(forms)
     made: dict[str, set[str]] = {}
-    for item, root in opened.roots:
+    for item, root in roots:
         try:
-            declared = kind_of(item).declares(item, root, opened.volumes)
+            declared = kind_of(item).declares(item, root, source)
         except AirgapError:
             continue
         for reference in declared.images:
             made.setdefault(item.name, set()).update(known.images(reference))
-        for source in declared.sources:
-            for name in known.repositories(source):
+        for address in declared.sources:
+            for name in known.repositories(address):
                 made.setdefault(item.name, set()).add(name)
                 made.setdefault(name, set()).add(item.name)
     return {name: frozenset(others - {name}) for name, others in made.items()}
