@@ -186,8 +186,8 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     if out is None:
         return ScanOutcome(policy, found, unused, totals=totals, vex=vex.notes)
     only = found[0]
-    roots = select([only.lock], layout).roots
-    needs = needs_of(roots, layout, check_nodes(roots, layout, options.jobs))
+    tops = select([only.lock], layout).roots
+    needs = needs_of(tops, layout, check_nodes(tops, layout, options.jobs))
     given = [one.waiver for one in waivers]
     promoted = promote_judged(only.lock, only.judgements, policy, given, order.now, needs)
     if signatory is not None and not promoted.refused:

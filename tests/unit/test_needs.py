@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -41,8 +40,7 @@ def needs(*forms: Form, manifest: Any = None, **config: Any) -> set[str]:
     }
     root = store.add(OCI_MANIFEST, json.dumps(made).encode())
     item = Item(name="demo.local/c:1", kind="chart", source="oci://demo.local/c:1", root=root)
-    opened = SimpleNamespace(roots=[(item, root)], volumes=store)
-    return set(needs_of(cast("Any", opened), forms).get(item.name, ()))
+    return set(needs_of([(item, root)], store, forms).get(item.name, ()))
 
 
 @pytest.mark.parametrize(

@@ -63,14 +63,8 @@ def plan_import(
             line.error = error
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
     receipts.check_room(change for line in lines for change in line.told)
-    planned = Imported(
-        opened,
-        work,
-        opened.volumes.missing(),
-        unread,
-        publish=publish,
-        needs=needs_of(opened.roots, opened.volumes, forms),
-    )
+    needs = needs_of(opened.roots, opened.volumes, forms)
+    planned = Imported(opened, work, opened.volumes.missing(), unread, publish=publish, needs=needs)
     planned.rolled_back = rolled_back
     planned.publication.withhold()
     return planned
