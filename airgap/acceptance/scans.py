@@ -147,6 +147,8 @@ def _check_earlier(one: Stands, earlier: Earlier) -> None:
         if not isinstance(before.body, Verdict) or before.body.gate is None:
             continue
         why = f"signed at {utc_text(before.signed_at)}" if before.signed_at > one.signed_at else ""
+        if one.verdict.gate is None:
+            why = "after scans, and this one names none"
         known = {database.name: database.updated for database in _databases(one.verdict)}
         for database in _databases(before.body):
             mine = known.get(database.name)

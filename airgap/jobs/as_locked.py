@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from airgap.acceptance.open import Opened
 from airgap.base.errors import (
@@ -10,6 +11,7 @@ from airgap.base.errors import (
     AirgapError,
     IntegrityError,
     NotAsLockedError,
+    TrustError,
 )
 from airgap.base.parallel import parallel
 from airgap.base.text import Lines
@@ -17,6 +19,8 @@ from airgap.content.forms import Form
 from airgap.content.graph import Descriptor, Source
 from airgap.content.item import Item
 from airgap.kinds.table import kind_of
+from airgap.statements.scan_answers import SCAN
+from airgap.statements.verdict import Verdict
 
 Roots = Sequence[tuple[Item, Descriptor]]
 """Items, each with the root of its content."""
@@ -75,7 +79,8 @@ def _raise(found: Sequence[tuple[Item, Sequence[str]]]) -> None:
 def forms_of(opened: Opened, jobs: int) -> list[Form]:
     """The form of each item, in the order of the locks. All content is in the delivery, if not on the attached volumes.
 
-    Raises `NotFoundError` (`volume-missing`), `IntegrityError`; `NotAsLockedError` where nodes differ from the lock.
+    Raises `NotFoundError` (`volume-missing`), `IntegrityError`; `NotAsLockedError` where nodes differ from the lock;
+    `TrustError` (`verdict-contradicted`) if something of them was not scanned, and the verdict says that all was.
     """
     roots = opened.roots
     for _, root in roots:
@@ -83,7 +88,32 @@ def forms_of(opened: Opened, jobs: int) -> list[Form]:
             opened.volumes.open(root)  # its error names the missing volume
     forms = check_nodes(roots, opened.volumes, jobs)
     _check_listed(forms, opened)
+    _check_scanned(opened)
     return forms
+
+
+def _check_scanned(opened: Opened) -> None:
+    """Raises `TrustError` (`verdict-contradicted`) if an index contains something that its verdict's scans left out."""
+    for lock in opened.locks:
+        said = [one.statement for one in opened.admitted.statements if one.statement.subject == lock.digest]
+        last = max((one.signed_at for one in said if isinstance(one.body, Verdict)), default=None)
+        for body in (one.body for one in said if one.signed_at == last):
+            if not isinstance(body, Verdict) or body.gate is None:
+                continue
+            for item, root in opened.roots:
+                if root.is_index and item in lock.items:
+                    _check_subjects(item, root, body, opened)
+
+
+def _check_subjects(item: Item, root: Descriptor, verdict: Verdict, opened: Opened) -> None:
+    scanned = {check.subject for check in verdict.items[item.name].checks if check.check == SCAN}
+    for subject in kind_of(item).subjects(item, root, opened.volumes, Path()):
+        if subject.digest not in scanned:
+            raise TrustError(
+                "verdict-contradicted",
+                f"{item.kind} {item.name!r}: the verdict lets it pass, but nobody scanned {subject.digest} in it",
+                "tell the security-officer: the station's verdict does not cover what it names; have it scanned again",
+            )
 
 
 def _check_listed(forms: Sequence[Form], opened: Opened) -> None:

@@ -59,7 +59,7 @@ class ScanRecords:
         digest = Digest(f"sha256:{name.split('.')[2]}")
         data = _bytes(self._scans / name)
         found = None if data is None else _decoded(data, digest)
-        if found is None or (found.subject, found.scanner) != (subject, scanner):
+        if found is None or found.not_run or (found.subject, found.scanner) != (subject, scanner):
             return None
         self._remember(digest, found)
         return found

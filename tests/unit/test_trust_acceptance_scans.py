@@ -238,14 +238,15 @@ def test_a_not_run_that_is_waived_is_let_in() -> None:
 def test_what_the_verdict_says_a_vex_document_lifted_is_let_in() -> None:
     one = Scanned(found(flaw()))
     checks = one.verdict.items[one.item.name].checks
-    vendor = PassedBy(key="vendor")
-    lifted = tuple(replace(c, outcome="pass", by=vendor) if c.finding else c for c in checks)
+    vendor, vex = PassedBy(key="vendor"), Digest.of(b"vex")
+    lifted = tuple(replace(c, outcome="pass", by=vendor, vex=(vex,)) if c.finding else c for c in checks)
     judged = JudgedItem(SUBJECT, "pass", None, lifted)
-    one.say(replace(one.verdict, items={one.item.name: judged}, vex=(CountedVex(Digest.of(b"vex"), vendor),)))
+    one.say(replace(one.verdict, items={one.item.name: judged}, vex=(CountedVex(vex, vendor),)))
     assert one.refused() == "vex-missing"
     one.world.reports = [b"vex"]
     one.world.accept()
-    one.say(replace(one.verdict, vex=()))
+    judged = replace(judged, checks=tuple(replace(c, vex=()) for c in lifted))
+    one.say(replace(one.verdict, items={one.item.name: judged}, vex=()))
     assert one.refused() == "verdict-contradicted"
 
 
@@ -333,7 +334,8 @@ def test_a_verdict_without_scans_does_not_replace_one_with_scans() -> None:
     one = Scanned()
     earlier(one, one.run, SIGNED - DAY)
     one.say(replace(one.verdict, scanners=(), scans=(), gate=None))
-    assert one.refused() == "verdict-replaced"
+    error = refused(one.world)
+    assert (error.code, "this one names none" in error.what) == ("verdict-replaced", True)
     one.world.earlier = [
         signed(one.world.signers["station"], one.world.lock.digest, one.verdict, "station", at=SIGNED + HOUR)
     ]
