@@ -250,6 +250,7 @@ def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
     for waiver in verdict.waivers:
         yield f"waiver {waiver.digest} was used"
     if verdict.reports:
-        yield f"scanner reports: {len(verdict.reports)}, included but not judged"
+        judged = "" if verdict.gate is not None else "; nobody judged them"
+        yield f"scanner reports for admission inside: {len(verdict.reports)}{judged}"
     end = "nothing was signed" if options.dry_run else f"signed: {one.path}"
     yield f"verdict {verdict.outcome}; {end}"
