@@ -26,6 +26,7 @@ from airgap.store.memory import Memory
 from tests.parts.clamd import EICAR, FOUND, WORM, WORM_FOUND, reload, running_clamd, write_signatures
 from tests.parts.images import Layout as Images
 from tests.parts.images import digest_of, tar_layer, zipped
+from tests.parts.process import LOOPBACK, free_ports
 from tests.worlds.chart_bombs import add_chart, tar_member
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("clamav")]
@@ -164,6 +165,14 @@ def test_a_daemon_that_does_not_look_is_not_used(
         with pytest.raises(ToolError) as caught:
             scanner(socket).identity()
         assert caught.value.code == code
+
+
+def test_a_daemon_at_a_host_and_a_port(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    config = f"AlertExceedsMax yes\nTCPSocket {port}\nTCPAddr {LOOPBACK}\n"
+    with running_clamd(tmp_path / "c", FRESH, config):
+        asked = ClamavScanner(ClamdConfig(host=LOOPBACK, port=port), ArchiveLimits(), NOW)
+        assert found(asked.scan(tree({"a": EICAR, "b": bytes(3 << 20)}), tmp_path)) == [("malware", FOUND, "a")]
 
 
 def test_a_daemon_that_reloads_or_ends_during_the_run(tmp_path: Path) -> None:
