@@ -42,25 +42,19 @@ class DatabaseType:
     """Files that must be in it."""
     schema: int
     """The version of the format that Trivy reads; 0 if it has none."""
-    ages: bool
-    """True if it is worth less each day: advisories are. Rules are as good as on the day of their release."""
 
 
 METADATA = "metadata.json"
 """The file in which a database says its version and its date."""
 TRIVY_DB = DatabaseType(
-    *("trivy-db", "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip", "db", ("trivy.db", METADATA)), 2, ages=True
+    *("trivy-db", "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip", "db", ("trivy.db", METADATA), 2)
 )
 TRIVY_JAVA_DB = DatabaseType(
-    "trivy-java-db",
-    "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip",
-    "java-db",
-    ("trivy-java.db", METADATA),
-    1,
-    ages=True,
+    *("trivy-java-db", "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip", "java-db"),
+    *(("trivy-java.db", METADATA), 1),
 )
 TRIVY_CHECKS = DatabaseType(
-    *("trivy-checks", "application/vnd.cncf.openpolicyagent.layer.v1.tar+gzip", "policy/content", (), 0), ages=False
+    *("trivy-checks", "application/vnd.cncf.openpolicyagent.layer.v1.tar+gzip", "policy/content", (), 0)
 )
 DATABASE_TYPES = (TRIVY_DB, TRIVY_JAVA_DB, TRIVY_CHECKS)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import Digest, hash_stream
+from airgap.base.disk import disk_errors
 from airgap.base.errors import AirgapError, PolicyError, ToolError, TrustError
 from airgap.base.inputs import NotPlainError, open_plain
 from airgap.tools.limits import Limits
@@ -30,6 +31,13 @@ OFFLINE = (
 """Nothing is fetched, and no service is asked."""
 KNOWN_TO_SOME = ("--skip-version-check", "--disable-telemetry")
 """The same, in later versions: 0.59.1 does neither of it, and does not know the options."""
+TREE_SECRETS = """\
+disable-allow-rules: [dist-info, vendor, usr-dirs, locale-dir, markdown, node.js, golang, python, rubygems, wordpress,
+  anaconda-log]
+"""
+"""Settings for secrets in trees. By default Trivy looks for none where distributions put what is not theirs, and in no
+Markdown: right for images, but a Git repository has its own text in such places. What is left out by the names of tests
+and examples stays so. The names of the rules are the same in 0.59.1 and 0.74.0; an unknown one is no error."""
 MAX_OUTPUT = 256 << 20
 """Bytes of a report: one of 100,000 packages with as many vulnerabilities."""
 LEAST_FILE = 4 << 30
@@ -121,6 +129,9 @@ class Trivy:
         """One scan (`what` is `image` or `fs`), with `cache` as its cache folder; the report is JSON, on stdout."""
         # In the content, a file of the name of the settings for secrets would not be looked at: nobody can guess this.
         settings = work / f"{secrets.token_hex(16)}.yaml"
+        if what == "fs":
+            with disk_errors(settings):
+                settings.write_text(TREE_SECRETS)
         line = (
             *(what, "--cache-dir", str(cache), *self._options),
             *("--secret-config", str(settings), "--module-dir", str(settings), "--format", "json", "--list-all-pkgs"),

@@ -181,9 +181,12 @@ def test_a_chart_is_rendered_and_its_comments_hide_nothing(station: TrivyStation
 def test_secrets_in_any_folder_of_a_tree(station: TrivyStation) -> None:
     line = b"aws_access_key_id = " + KEY + b"\n"
     paths = ["dev/a.ini", "proc/b.ini", ".git/c.ini", "d" * 300 + ".ini", "trivy-secret.yaml", "ok/e\udcff.ini"]
-    (result,) = station.scan(tree("git", {**dict.fromkeys(paths, line), ".trivyignore": b"aws-access-key-id\n"}))
+    # Where Trivy looks for none by default: README.md, what is vendored, what a distribution has in such folders.
+    others = ["README.md", "app/vendor/a.ini", "usr/lib/a.ini", "node_modules/a/b.ini", "a.svg", "in .git/c.ini"]
+    texts = {**dict.fromkeys([*paths, *others], line), "w.ps1": line.decode().encode("utf-16")}
+    (result,) = station.scan(tree("git", {**texts, ".trivyignore": b"aws-access-key-id\n", "dev": b"a file"}))
     found = {one.path for one in result.findings if one.kind is FindingKind.SECRET}
-    assert found == {*paths[:5], "ok/e\\udcff.ini"}
+    assert found == {*paths[:5], "ok/e\\udcff.ini", *others, "w.ps1"}
     assert KEY not in result.encode()
 
 

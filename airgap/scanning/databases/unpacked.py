@@ -10,16 +10,14 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.disk import check_free, disk_errors, locked, make_private, open_lock, try_lock, write_durably
-from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError, PolicyError
+from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError
 from airgap.base.inputs import open_plain, read_plain
 from airgap.base.progress import Progress, Silent
 from airgap.base.strict_json import decode_json
-from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.graph import read_node
 from airgap.content.scan_result import Database
 from airgap.content.scanner_database import DATABASE_TYPES, METADATA, DatabaseType
@@ -87,22 +85,6 @@ class Databases:
     def records(self) -> tuple[Database, ...]:
         """How a `ScannerIdentity` names them, sorted by name."""
         return tuple(sorted((one.record for one in self.infos), key=lambda one: one.name))
-
-    def check_dates(self, now: datetime, max_age: timedelta) -> None:
-        """Raises `PolicyError` if one is older than `max_age` (`database-old`) or of the future (`database-in-future`).
-
-        Rules for misconfigurations do not age: each release of them is as good as on its first day.
-        """
-        for info in self.infos:
-            age = now - info.updated
-            said = f"{info.type.name} {info.digest} is of {utc_text(info.updated)}"
-            if age < -CLOCK_SKEW:
-                what = f"{said}, but the time here is {utc_text(now)}"
-                raise PolicyError("database-in-future", what, "correct the clock of this machine, or lock it again")
-            if info.type.ages and age > max_age:
-                what = f"{said}: {_days(age)} old, and the policy allows {_days(max_age)}"
-                hint = "lock and pull it again in the connected zone, bring it here, and scan again"
-                raise PolicyError("database-old", what, hint)
 
     def ready(self) -> tuple[UnpackedDatabase, ...]:
         """The databases, with every file hashed since this object was made; a changed one is unpacked again.
@@ -271,8 +253,3 @@ def _remove(path: Path) -> None:
         for top, _, _ in os.walk(path):
             os.chmod(top, 0o700)
         shutil.rmtree(path)
-
-
-def _days(span: timedelta) -> str:
-    hours = int(span.total_seconds() // 3600)
-    return f"{hours // 24} days" if hours % 24 == 0 or hours >= 72 else f"{hours} hours"

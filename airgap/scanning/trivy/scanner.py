@@ -27,7 +27,7 @@ from airgap.scanning.trivy.report import Expected, TrivyReport, findings, read_r
 from airgap.scanning.trivy.tree import write_tree
 from airgap.tools.trivy import Trivy, TrivyLimits, failure
 
-RULES = 2
+RULES = 3
 """Changes whenever the answers do, so that results of older rules are not taken."""
 CHART = "chart"
 _IMAGE_KINDS = frozenset({FindingKind.VULNERABILITY, FindingKind.SECRET, FindingKind.COVERAGE})

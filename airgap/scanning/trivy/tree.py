@@ -7,6 +7,7 @@ trivy-secret.yaml) count only in the folder in which it runs, which is another o
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from dataclasses import dataclass, field
@@ -28,6 +29,12 @@ HEAD = 8192
 _IGNORE = re.compile(rb"(?i)(trivy|tfsec):(?=ignore)")
 MAX_CONFIGURATION = 32 << 20
 """Bytes of a file in a chart whose comments are changed: helm itself takes 5 MiB."""
+_SKIPPED = (
+    *(".jpg", ".png", ".gif", ".doc", ".pdf", ".bin", ".svg", ".socket"),
+    *(".deb", ".rpm", ".zip", ".gz", ".gzip", ".tar"),
+)
+"""Ends of names of files in which Trivy looks for no secrets, even if they are texts."""
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PIECE = 1 << 20
 
 
@@ -65,13 +72,13 @@ def write_tree(subject: ScanSubject, folder: Path, *, chart: bool) -> WrittenTre
             made.templates = True
         with one.open() as stream:
             head = stream.read(HEAD)
-            if b"\0" in head and not chart:
+            if b"\0" in head and not chart and head[:2] not in _UTF16:
                 while stream.read(_PIECE):  # to its end, where it is verified
                     pass
                 continue
             if one.size > GIB // 4:
                 check_free(folder, one.size, "a file to scan")
-            path = _safe(one.path, made.files)
+            path = _free(folder / TOP, _safe(one.path, made.files), made.files)
             if path != one.path:
                 made.names[path] = one_line(one.path)
             with disk_errors(folder):
@@ -83,8 +90,9 @@ def write_tree(subject: ScanSubject, folder: Path, *, chart: bool) -> WrittenTre
 
 
 def _write(place: Path, head: bytes, stream: BinaryIO, *, chart: bool) -> int:
-    place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("xb") as sink:
+        if head[:2] in _UTF16 and not chart:
+            return _write_text(sink, head, stream)
         if chart:
             data = head + stream.read(MAX_CONFIGURATION - len(head))
             while len(data) < MAX_CONFIGURATION and (piece := stream.read(_PIECE)):
@@ -97,6 +105,31 @@ def _write(place: Path, head: bytes, stream: BinaryIO, *, chart: bool) -> int:
         return sink.tell()
 
 
+def _write_text(sink: BinaryIO, head: bytes, stream: BinaryIO) -> int:
+    """UTF-16 as UTF-8: the scanner takes it for a binary, and editors of Windows write it."""
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    piece = head
+    while piece:
+        sink.write(decoder.decode(piece).encode("utf-8", "replace"))
+        piece = stream.read(_PIECE)
+    return sink.tell()
+
+
+def _free(folder: Path, path: str, number: int) -> str:
+    """The path, or another one if the tree has it already: as a folder, or by the name of a file that was renamed."""
+    with disk_errors(folder):
+        try:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            taken = os.path.lexists(folder / path)
+        except (FileExistsError, NotADirectoryError):
+            taken = True
+        if not taken:
+            return path
+        again = f"again/{number}/{path.rpartition('/')[2]}"
+        (folder / again).parent.mkdir(parents=True, exist_ok=True)
+    return again
+
+
 def _safe(path: str, number: int) -> str:
     """A path that file systems take and the scanner does not skip; the usual one stays as it is."""
     parts = [_part(part) for part in path.split("/") if part not in ("", ".", "..")] or ["unnamed"]
@@ -107,8 +140,10 @@ def _safe(path: str, number: int) -> str:
 
 def _part(part: str) -> str:
     shown = one_line(part)
-    if shown == ".git":
-        return "dot-git"
+    if shown in (".git", "node_modules"):
+        return f"in {shown}"
+    if shown.endswith(_SKIPPED):
+        shown += ".txt"
     data = os.fsencode(shown)
     if len(data) <= MAX_NAME:
         return shown
