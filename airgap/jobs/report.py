@@ -190,8 +190,8 @@ def _records_of(options: ReportOptions) -> Path | None:
 
 
 def _store(options: ReportOptions, surroundings: Surroundings) -> ReportMaterial:
-    _refuse(options, "a store", volumes=options.volumes, unverified=options.unverified, results=options.results)
     layout, records = Layout(options.thing), store_records(options.thing)
+    _refuse(options, "a store", volumes=options.volumes, unverified=options.unverified, results=options.results)
     trust = None if options.trust is None else load_trust(options.trust)
     now = options.at or surroundings.clock()
     wanted = {read_lock(path).digest for path in options.locks}

@@ -28,7 +28,11 @@ in UTC. Texts of others are one line, and what is not printable in them is escap
 FORMATS = (
     ("html", ".html", "one page for people, which loads nothing: it opens from a USB stick, and prints"),
     ("json", ".json", "the whole model, `ScanReport` below"),
-    ("jsonl", ".jsonl", "one `ReportFinding` a line, for a SIEM; without findings the file is empty"),
+    (
+        "jsonl",
+        ".jsonl",
+        "one `ReportFinding` a line, for a SIEM; first those for scans without an answer",
+    ),
     (
         "sarif",
         ".sarif",

@@ -96,21 +96,21 @@ def test_without_lock_and_trust_it_says_so(shared: Path) -> None:
     document = json.loads(said.out)
     assert (document["outcome"], document["verified"], document["complete"]) == ("fail", False, True)
     text = run_airgap(["report", "store"], shared).out
-    assert "no signature was checked" in text
+    assert text.startswith("fail, says an unchecked signature: 1 of 3 items must not enter.")
     assert "  postgres:16: clamav: clamd-unreachable\n" in text
 
 
 def test_a_verdict_finds_the_records_that_it_lies_in_or_that_are_named(shared: Path, tmp_path: Path) -> None:
     [verdict] = (shared / "store/airgap/statements").iterdir()
     inside = run_airgap(["report", str(verdict), "--format", "jsonl"], shared)
-    assert (inside.code, inside.out.count("\n")) == (0, 7)
+    assert (inside.code, inside.out.count("\n")) == (0, 8)
     copy = tmp_path / "verdict.sigstore.json"
     copy.write_bytes(verdict.read_bytes())
     for path in (shared / "store/airgap/scans").iterdir():
         (tmp_path / f"{path.name.split('.')[2]}.json.zst").write_bytes(path.read_bytes())  # as evidence has them
     for place in ("store", str(tmp_path)):
         named = run_airgap(["report", str(copy), "--results", place, "--format", "jsonl"], shared)
-        assert named.out.count("\n") == 7
+        assert named.out.count("\n") == 8
     alone = run_airgap(["report", str(copy), "--json"], shared)
     assert (alone.code, json.loads(alone.out)["complete"]) == (4, False)
     assert "[scan-missing]" in alone.err
@@ -260,7 +260,12 @@ def test_json_and_lines_are_as_declared(tmp_path: Path) -> None:
     whole, line = Draft202012Validator(object_schema(ScanReport)), Draft202012Validator(object_schema(ReportFinding))
     assert list(whole.iter_errors(json.loads(written(report, "json")))) == []
     lines = written(report, "jsonl").splitlines()
-    assert len(lines) == len(report.findings) == 7
+    assert len(lines) == len(report.findings) + 1 == 8
+    # Who reads only lines must not take a scan without an answer for a clean one.
+    first = json.loads(lines[0])
+    assert (first["item"], first["kind"], first["id"], first["decision"], first["scanner"]) == (
+        *("postgres:16", "coverage", "clamd-unreachable", "blocks", "clamav"),
+    )
     assert [error for one in lines for error in line.iter_errors(json.loads(one))] == []
 
 
@@ -326,6 +331,20 @@ def test_a_verdict_that_nobody_checked_is_not_shown_as_good(tmp_path: Path) -> N
     assert 'class="verdict pass"' in pages["checked"]
     assert 'class="verdict none"' in pages["unchecked"]
     assert "May enter, says an unchecked signature</h1>" in pages["unchecked"]
+
+
+def test_deliveries_of_earlier_versions_have_a_report() -> None:
+    golden = Path(__file__).parents[1] / "golden"
+    line = ["report", "--unverified", "--format", "json"]
+    judged = json.loads(run_airgap([*line, "delivery-judged/delivery"], golden).out)
+    assert (judged["outcome"], len(judged["items"]), judged["verdicts"][0]["gate"]) == ("pass", 6, None)
+    assert "No scanner looked into it" in judged["summary"]
+    plain = json.loads(run_airgap([*line, "delivery-v1alpha1/delivery"], golden).out)
+    assert (plain["outcome"], plain["summary"]) == ("none", "No verdict says what may enter.")
+    assert {one["outcome"] for one in plain["items"]} == {"none"}
+    for name in ("delivery-judged", "delivery-v1alpha1"):
+        page = run_airgap(["report", "--unverified", "--format", "html", f"{name}/delivery"], golden)
+        assert page.out.endswith("</html>\n")
 
 
 def test_every_format_is_written(tmp_path: Path) -> None:

@@ -168,6 +168,6 @@ def _text(report: ScanReport, to: Path | None, size: int) -> Iterator[str]:
 
     yield from summary_lines(report)
     if not report.trust:
-        yield "no signature was checked: --trust FILE checks who signed"
+        yield "--trust FILE checks who signed"
     if to is not None:
         yield f"{to}: {human(size)}"

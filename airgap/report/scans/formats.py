@@ -10,6 +10,7 @@ from typing import Any
 from airgap.report.scans.cyclonedx import cyclonedx
 from airgap.report.scans.declared import as_json
 from airgap.report.scans.html import html_page
+from airgap.report.scans.lines import finding_lines
 from airgap.report.scans.model import ScanReport
 from airgap.report.scans.sarif import sarif
 
@@ -43,7 +44,7 @@ def _document(value: Any) -> Iterator[bytes]:
 
 
 def _lines(report: ScanReport) -> Iterator[bytes]:
-    for one in report.findings:
+    for one in finding_lines(report):
         yield from _document(as_json(one))
 
 

@@ -43,7 +43,7 @@ def report_items(
             rows.append(_row(gathered, lock, name, judged, named.get(name), found, packages))
     for lock, content in locks.items():
         if lock not in verdicts:
-            rows += [_unjudged(gathered, lock, item) for item in content.items if item.root is not None]
+            rows += [_unjudged(gathered, lock, item) for item in content.items]
     # Several locks may have one item: the strictest answer counts.
     unique: dict[tuple[str, Digest], ReportItem] = {}
     for row in sorted(rows, key=_order):

@@ -243,7 +243,7 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class ReportFinding:
-    """One finding of a scanner in one item: one line of `--format jsonl`."""
+    """One finding of a scanner in one item, or in `jsonl` a scan without an answer (kind `coverage`)."""
 
     fingerprint: Annotated[
         str, "Stays the same from run to run for the same finding at the same place of the same item."
@@ -279,7 +279,7 @@ class ReportFinding:
     waived_by: Annotated[str, "Who approved the waiver, or signed the VEX document."]
     scanner: Annotated[str, "Which scanner found it."]
     scanner_version: Annotated[str, "Its version."]
-    result: Annotated[Digest, "The scan result that has it."]
+    result: Annotated[Digest | None, "The scan result that has it; `null` for a scan without an answer."]
     signed_at: Annotated[datetime | None, "When the verdict was signed."]
     report_about: Annotated[str, "The digest of the delivery or lock that the report is about; for a store, its path."]
 

@@ -20,7 +20,7 @@ FEW_FINDINGS = 3
 
 def summary_lines(report: ScanReport) -> Iterator[str]:
     """The report in words, the outcome first."""
-    yield f"{report.outcome}: {report.summary}"
+    yield f"{report.outcome}{'' if report.trust else ', says an unchecked signature'}: {report.summary}"
     for one in report.verdicts:
         name = f"{one.lock_name!r}, " if one.lock_name else ""
         yield f"verdict {one.outcome} on lock {name}{one.lock}"

@@ -93,7 +93,7 @@ def title(report: ScanReport) -> str:
 
 def _words(report: ScanReport) -> dict[str, Any]:
     stopped = [one for one in report.items if one.outcome in (ReportOutcome.FAIL, ReportOutcome.NOT_RUN)]
-    items_more = max(0, len(report.items) - max(LIMITS["items"], len(stopped)))
+    items_more = max(0, len(report.items) - LIMITS["items"])
     total = sum(one.bytes for one in report.items)
     believed = bool(report.trust) or report.outcome is not ReportOutcome.PASS
     return {
