@@ -7,6 +7,7 @@ import io
 import pickle
 import pickletools
 import struct
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from airgap.scanning.models.imports import is_harmless
 from airgap.scanning.models.pickles import read_pickles
 from airgap.scanning.models.safetensors import check_safetensors
 from airgap.scanning.models.stream import BoundedStream, EndsTooEarlyError
-from tests.worlds.model_files import safetensors, tensor
+from tests.worlds.model_files import safetensors, tensor, text
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=300)
 VALUES = st.recursive(
@@ -82,6 +83,59 @@ def test_what_pickletools_reads_as_an_import_is_reported(codes: list[bytes], res
             assert {"pickle-import-unsafe", "pickle-import-unknown"} & set(found)
         if name in ("EXT1", "EXT2", "EXT4"):
             assert "pickle-hidden-import" in found
+
+
+_SINGLE = b"012(tld]})NRbaesuoQ.\x93\x94\x81\x92\x85\x86\x91"
+PIECES = st.sampled_from(
+    (
+        *(bytes([one]) for one in _SINGLE),
+        *(b"cos\nsystem\n", b"ios\nsystem\n", b"ctorch\nFloatStorage\n", text("os"), text("system"), b"\x80\x04"),
+        *(b"q\x00", b"h\x00", b"q\x01", b"h\x01", b"p0\n", b"g0\n", b"P1\n", b"K\x01", b"C\x02os", b"B\x04\0\0\0abcd"),
+        *(b"Vos\n", b"S'os'\n", b"U\x06system", b"\x95\x05" + bytes(7), b"\x95\x10" + bytes(7)),
+    )
+)
+
+
+class _Made:
+    """What stands for everything that is imported: it can be called and changed, and does nothing."""
+
+    def __new__(cls, *_: object, **__: object) -> _Made:
+        return object.__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _imports(reader: Any, data: bytes) -> list[tuple[str, str]]:
+    """What a reader of CPython imports; it gets a class that does nothing."""
+    seen: list[tuple[str, str]] = []
+
+    class Watched(reader):  # type: ignore[misc]
+        def find_class(self, module: str, name: str) -> type:
+            seen.append((module, name))
+            return _Made
+
+        def persistent_load(self, key: object) -> object:
+            return key
+
+    with contextlib.suppress(Exception):
+        Watched(io.BytesIO(data)).load()
+    return seen
+
+
+@given(st.lists(PIECES, max_size=30))
+def test_what_either_reader_of_cpython_imports_is_reported(pieces: list[bytes]) -> None:
+    data = b"".join(pieces) + b"."
+    found: list[tuple[str, str]] = []
+    read_pickles(BoundedStream(io.BytesIO(data)), lambda rule, detail: found.append((rule, detail)), expected=True)
+    rules, details = {rule for rule, _ in found}, {detail for _, detail in found}
+    for reader in (pickle.Unpickler, pickle._Unpickler):
+        for module, name in _imports(reader, data):
+            hidden = rules & {"pickle-hidden-import", "pickle-frame"}
+            assert is_harmless(module, name) or f"{module}.{name}" in details or hidden
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0, 80), max_size=12))

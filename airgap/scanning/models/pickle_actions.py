@@ -119,7 +119,7 @@ def _unicode_line(machine: Machine) -> None:
 
 @_on("c")
 def _global(machine: Machine) -> None:
-    machine.import_(*_two_names(machine))
+    machine.push(machine.import_(*_two_names(machine)))
 
 
 def _two_names(machine: Machine) -> tuple[str, str]:
@@ -140,7 +140,7 @@ def _two_names(machine: Machine) -> tuple[str, str]:
 def _stack_global(machine: Machine) -> None:
     name, module = machine.pop(), machine.pop()
     if isinstance(module, str) and isinstance(name, str):
-        machine.import_(module, name)
+        machine.push(machine.import_(module, name))
         return
     machine.fault("pickle-hidden-import", f"at byte {machine.stream.at - 1}")
     machine.seen.calls += 1
@@ -150,10 +150,10 @@ def _stack_global(machine: Machine) -> None:
 
 @_on("i")
 def _inst(machine: Machine) -> None:
-    module, name = _two_names(machine)
+    # CPython's reader in Python imports before it looks for the mark, the one in C afterwards.
+    imported = machine.import_(*_two_names(machine))
+    machine.call(imported)
     machine.pop_mark()
-    machine.import_(module, name)
-    machine.call(machine.pop())
     machine.push(OTHER)
 
 

@@ -177,8 +177,8 @@ class Machine:
 
     # What decides.
 
-    def import_(self, module: str, name: str) -> None:
-        """Pushes an import, and notes it."""
+    def import_(self, module: str, name: str) -> Import:
+        """Notes an import."""
         if is_harmless(module, name):
             if len(self.seen.harmless) < MAX_IMPORTS and f"{module}.{name}" not in self.seen.harmless:
                 self.seen.harmless.append(f"{module}.{name}")
@@ -187,7 +187,7 @@ class Machine:
                 raise PickleLimitError(f"more than {MAX_IMPORTS} imports")
             self.seen.imports.append((module, name))
         self.seen.reached |= all(part.isidentifier() for part in f"{module}.{name}".split("."))
-        self.push(Import(module, name))
+        return Import(module, name)
 
     def call(self, what: Value) -> None:
         """Notes a call. An import is judged where it is imported."""
