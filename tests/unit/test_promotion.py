@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +96,10 @@ def test_what_belongs_with_something_in_quarantine_is_left_out_too() -> None:
     found = _needing({"image"}, {"chart": frozenset({"image", "git"}), "git": frozenset({"chart"}), "x": frozenset()})
     assert found.keys() == {"chart", "git"}
     assert found["git"] == "it belongs with 'chart', which did not pass"
+
+
+def test_a_promoted_lock_of_the_first_version_stays_readable() -> None:
+    """Its bytes are what stations sign for."""
+    data = (Path(__file__).parents[1] / "golden/promoted/lock.json").read_bytes()
+    assert Lock.decode(data, "golden") == PROMOTED
+    assert PROMOTED.encode() == data

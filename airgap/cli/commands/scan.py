@@ -35,7 +35,7 @@ airgap scan platform.lock.json --policy policy.yaml --key station.key --waiver a
 airgap scan platform.lock.json --policy policy.yaml --station station.yaml --key station.key    look into the content
 airgap scan platform.lock.json --policy policy.yaml --key station.key --reports trivy/    include a scanner's reports
 airgap scan platform.lock.json --policy policy.yaml --station station.yaml --key station.key --vex vendor.vex.json
-airgap scan full.lock.json --policy policy.yaml --key station.key --promote good.lock.json    what passed goes on
+airgap scan full.lock.json --policy policy.yaml --station station.yaml --key station.key --promote good.lock.json
 airgap scan platform.lock.json --policy policy.yaml --station station.yaml --explain docker.io/library/alpine:3.20
 a verdict of fail is also signed, with exit code 3; `airgap bundle` then refuses that lock""",
     )
