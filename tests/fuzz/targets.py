@@ -31,6 +31,7 @@ from airgap.content.graph import (
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.reference import parse_reference
+from airgap.content.scan_result import ScanResult
 from airgap.content.scanner_database import TRIVY_DB
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.tar import read_archive
@@ -67,6 +68,7 @@ from airgap.signatures.record import SIGNATURE
 from airgap.signatures.roots.trust_root import TrustRoot
 from airgap.signatures.sbom import CYCLONEDX, SPDX, check_sbom
 from airgap.signatures.scanner_report import Report
+from airgap.signatures.scanner_sbom import ScannerSbom
 from airgap.signatures.verify import Demand, verify
 from airgap.signatures.vex import read_vex
 from airgap.statements.accepted_state import AcceptedState
@@ -415,6 +417,17 @@ def trust_root(data: bytes) -> object:
 @target(inside(".json"))
 def report(data: bytes) -> object:
     return Report.read(Digest.of(b""), data, "a report")
+
+
+@target(files("scans/*.json"))
+def scan_result(data: bytes) -> object:
+    return ScanResult.decode(data, "a scan result").as_dict()
+
+
+@target(files("scans/*.json.zst"))
+def scanner_sbom(data: bytes) -> object:
+    """A frame that may unpack to anything: a changed one has another digest, or is none."""
+    return ScannerSbom.read(Digest.of(b""), Digest.of(b"{}"), data, "an SBOM")
 
 
 @target(vexes)
