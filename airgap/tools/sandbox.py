@@ -3,8 +3,8 @@
 Where the machine allows it, the program has a network namespace of its own, in which there is nothing but a loopback
 device that is down, and a process namespace, which ends with it. Neither needs root where the kernel allows user
 namespaces. Where it allows none (some containers), the program still runs within limits and in a process group of its
-own, and `isolated` is false: whoever starts it says so, and passes flags that keep it offline. Sources: unshare(1),
-setpriv(1), pid_namespaces(7).
+own, and `namespaces` gives nothing: whoever starts it says so, and passes flags that keep it offline.
+Sources: unshare(1), setpriv(1), pid_namespaces(7).
 """
 
 from __future__ import annotations
@@ -88,11 +88,6 @@ class Sandbox:
     """Bytes of stdout that are kept; a program that prints more is ended."""
     noted: re.Pattern[bytes] | None = None
     """What lines of stderr are kept besides its end: the program may print millions that do not matter."""
-
-    @property
-    def isolated(self) -> bool:
-        """True if programs run in a network namespace without a route."""
-        return bool(namespaces())
 
     def run(
         self, command: Sequence[str | Path], work: Path, environment: Mapping[str, str], files: Sequence[int] = ()

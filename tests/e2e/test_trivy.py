@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -9,7 +10,6 @@ import signal
 import threading
 import time
 import zipfile
-from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -123,30 +123,26 @@ def test_the_config_cannot_hide_a_layer(newer: TrivyStation) -> None:
         assert "config-contradicts-layers" in ids(one, FindingKind.COVERAGE)
 
 
-@pytest.mark.parametrize("packed", ["zstd", "plain", "parts"])
-def test_layers_in_other_forms(newer: TrivyStation, packed: str) -> None:
-    import gzip
-
+def test_layers_in_other_forms(newer: TrivyStation) -> None:
+    """Zstandard, not packed, and gzip in two parts; the manifest says the same of each."""
     zstandard = pytest.importorskip("zstandard")
-    tar = tar_layer({**ALPINE, **SECRET})
-    data = {"zstd": zstandard.compress(tar), "plain": tar, "parts": gzip.compress(tar[:700]) + gzip.compress(tar[700:])}
-    layer = newer.layout.blob(data[packed], "application/vnd.docker.image.rootfs.diff.tar.gzip")
-    (result,) = newer.scan(newer.odd_image([layer], [digest_of(tar)]))
+    base, top, last = (tar_layer(files) for files in (ALPINE, SECRET, {"etc/x.ini": SECRET["app/settings.ini"]}))
+    forms = zstandard.compress(base), top, gzip.compress(last[:700]) + gzip.compress(last[700:])
+    layers = [newer.layout.blob(data, "application/vnd.docker.image.rootfs.diff.tar.gzip") for data in forms]
+    (result,) = newer.scan(newer.odd_image(layers, [digest_of(tar) for tar in (base, top, last)]))
     assert ids(result) == ["CVE-2020-28928", "CVE-2021-36159"]
+    assert ids(result, FindingKind.SECRET) == ["aws-access-key-id"] * 2
     assert ids(result, FindingKind.COVERAGE) == ["os-end-of-life"]
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"etc/os-release": b'ID=other\nVERSION_ID="1"\n', "x": b"1"}, ["os-unknown", "packages-none"]),
-        ({"etc/alpine-release": b"3.19.0\n"}, ["os-end-of-life", "packages-none"]),
-        ({**ALPINE, "etc/alpine-release": b"3.99.0\n"}, ["os-unlisted"]),
-    ],
-)
-def test_what_is_not_covered_is_said(newer: TrivyStation, files: Mapping[str, bytes], expected: list[str]) -> None:
-    (result,) = newer.scan(newer.image(files))
-    assert ids(result, FindingKind.COVERAGE) == expected
+def test_what_is_not_covered_is_said(newer: TrivyStation) -> None:
+    expected = {
+        ("os-unknown", "packages-none"): {"etc/os-release": b'ID=other\nVERSION_ID="1"\n', "x": b"1"},
+        ("os-end-of-life", "packages-none"): {"etc/alpine-release": b"3.19.0\n"},
+        ("os-unlisted",): {**ALPINE, "etc/alpine-release": b"3.99.0\n"},
+    }
+    found = newer.scan(*(newer.image(files) for files in expected.values()))
+    assert [tuple(ids(result, FindingKind.COVERAGE)) for result in found] == list(expected)
 
 
 def test_java_archives_without_their_database(newer: TrivyStation) -> None:
@@ -167,15 +163,17 @@ def test_a_package_that_is_there_twice_is_one_finding(newer: TrivyStation) -> No
 
 
 def test_a_chart_is_rendered_and_its_comments_hide_nothing(station: TrivyStation) -> None:
-    broken = {**CHART, "app/templates/other.yaml": b'{{ fail "no" }}'}
-    databases = station.checks()
-    chart, bad = station.scan(tree("chart", CHART), tree("chart", broken), databases=databases)
+    (chart,) = station.scan(tree("chart", CHART), databases=station.checks())
     assert ids(chart, FindingKind.COVERAGE) == []
     found = [one for one in chart.findings if one.kind is FindingKind.MISCONFIGURATION]
-    assert [(one.path, one.id, one.severity) for one in found] == [
-        ("app/templates/pod.yaml", "KSV-9001", Severity.HIGH)
-    ]
-    assert ids(bad, FindingKind.COVERAGE) == ["chart-not-rendered"]
+    where = [(one.path, one.id, one.severity) for one in found]
+    assert where == [("app/templates/pod.yaml", "KSV-9001", Severity.HIGH)]
+
+
+def test_a_chart_that_does_not_render_was_not_checked(newer: TrivyStation) -> None:
+    broken = {**CHART, "app/templates/other.yaml": b'{{ fail "no" }}'}
+    (result,) = newer.scan(tree("chart", broken), databases=newer.checks())
+    assert ids(result, FindingKind.COVERAGE) == ["chart-not-rendered"]
 
 
 def test_secrets_in_any_folder_of_a_tree(station: TrivyStation) -> None:
@@ -190,12 +188,12 @@ def test_secrets_in_any_folder_of_a_tree(station: TrivyStation) -> None:
     assert KEY not in result.encode()
 
 
-def test_limits_of_a_real_run(station: TrivyStation) -> None:
-    image = station.image(ALPINE)
-    (hungry,) = station.other(memory_limit=320 << 20).scan(image)
+def test_limits_of_a_real_run(newer: TrivyStation) -> None:
+    image = newer.image(ALPINE)
+    (hungry,) = newer.other(memory_limit=320 << 20).scan(image)
     assert hungry.not_run == ""
     with pytest.raises(AirgapError) as raised:
-        station.other(memory_limit=48 << 20).scan(image)
+        newer.other(memory_limit=48 << 20).scan(image)
     assert raised.value.code == "scanner-memory"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,12 @@ def tree(kind: str, files: Mapping[str, bytes]) -> ScanSubject:
 
 def sha256_of(path: Path) -> str:
     """As a Station names a program."""
+    info = path.stat()
+    return _sha256_of(path, info.st_ino, info.st_mtime_ns)
+
+
+@cache
+def _sha256_of(path: Path, _number: int, _changed: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
