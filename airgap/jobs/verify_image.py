@@ -60,6 +60,8 @@ def verify_image(options: VerifyImageOptions, surroundings: Surroundings) -> Ima
     if options.known_as and options.lock is not None:
         raise InputError("usage", "--as cannot be combined with --lock", "omit --as: the lock gives the item's name")
     policy, roots = open_policy(options.policy)
+    if policy.findings is not None:
+        surroundings.note("note: what scanners find is not asked here: `airgap scan --station FILE` judges it")
     upstreams = upstreams_in(options.upstreams)
     base = Path() if options.lock is None else options.lock.parent
     with (

@@ -209,6 +209,32 @@ def test_a_verdict_that_is_less_than_the_sovereign_asks(world: World) -> None:
     world.run("verify", "media", "--trust", "trust.yaml")
 
 
+def test_a_waiver_of_another_finding_and_one_that_was_removed(world: World) -> None:
+    """What blocks is waived by its id, for items by name. A waiver of another id lifts nothing, and is listed."""
+    layout = world.layout()
+    layout.tag("v1", layout.artifact("application/vnd.acme.thing", ("application/vnd.acme.blob", b"\0 not an image")))
+    world.lock()
+    world.trust(require="pull, verdict, delivery")
+    line = ("scan", "r.lock.json", *SCAN, "--trust", "trust.yaml")
+    for name, id_ in (("other", "unknown-os"), ("waiver", "artifact")):
+        spec = (
+            f"match: [demo.local/*], findings: [{{id: {id_}}}], approver: A, reason: r, expires: 2035-01-01T00:00:00Z"
+        )
+        world.write(f"{name}.yaml", f"{HEAD}kind: Waiver\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
+        world.run("sign", f"{name}.yaml", "--key", "officer.key", "--role", "security-officer")
+    other = world.run(*line, "--waiver", "other.yaml", expect=3)
+    assert ([one["name"] for one in other["unusedWaivers"]], other["locks"][0]["outcome"]) == (["other"], "fail")
+    judged = world.run(*line, "--waiver", "waiver.yaml")
+    (waived,) = [one for one in judged["locks"][0]["items"][0]["checks"] if one["outcome"] == "waived"]
+    assert (waived["check"], waived["finding"]["id"], waived["waiver"]) == ("coverage", "artifact", "waiver")
+    cut(world, "waived")
+    without = world.forge(
+        "waived", "without", evidence=lambda files: {n: d for n, d in files.items() if "waivers/" not in n}
+    )
+    assert refused(world, without) == "waiver-missing"
+    world.run("import", "waived", *GAP, "--key", "sovereign.key")
+
+
 def test_results_that_another_account_planted_in_a_shared_store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that two zones share: a clean result waits there for content that is not clean."""
     layout = world.layout()
