@@ -96,18 +96,7 @@ class Clamd:
         line = self._connection()
         with line:
             line.send(b"zVERSION\0")
-            text = one_line(line.answer().decode("utf-8", "backslashreplace"))
-        found = _VERSION.match(text)
-        if found is None:
-            raise self.garbage(text)
-        if found[2] is None:
-            return ClamdVersion(found[1], text=text)
-        try:
-            # ctime(3) on the daemon's machine, which is this one.
-            local = datetime.strptime(found[3], "%a %b %d %H:%M:%S %Y")  # noqa: DTZ007
-        except ValueError as error:
-            raise self.garbage(text) from error
-        return ClamdVersion(found[1], found[2], local.astimezone(UTC), text)
+            return read_version(line.answer(), self.where)
 
     def scan(self, stream: BinaryIO) -> ClamdAnswer:
         """Sends a stream to its end. Raises also what the stream raises."""
@@ -120,8 +109,8 @@ class Clamd:
                 line.send(bytes(4))
             except _BrokenError:
                 # It says why before it ends the connection, unless it was killed.
-                return self._read(line.last_words())
-            return self._read(line.answer())
+                return read_answer(line.last_words(), self.where)
+            return read_answer(line.answer(), self.where)
 
     def session(self, answered: Callable[[Key, ClamdAnswer], None]) -> ClamdSession[Key]:
         """Begins to ask about many small files."""
@@ -130,25 +119,47 @@ class Clamd:
     def _connection(self) -> _Line:
         return _Line(self, self._timeout)
 
-    def _read(self, answer: bytes) -> ClamdAnswer:
-        text = one_line(answer.decode("utf-8", "backslashreplace"))
-        if text == "stream: OK":
-            return ClamdAnswer(Said.OK)
-        if found := _FOUND.match(text):
-            return ClamdAnswer(Said.FOUND, found[1])
-        if text.startswith(_LIMIT):
-            return ClamdAnswer(Said.LIMIT)
-        if text.endswith(" ERROR") or text == "COMMAND READ TIMED OUT":
-            raise ToolError("scanner-crashed", f"{self.where} could not look at a file: {text[:200]}", _RESTART)
-        raise self.garbage(text)
 
-    def garbage(self, text: str) -> ToolError:
-        """The error that an answer is none."""
-        return ToolError(
-            "scanner-garbage",
-            f"{self.where}: got the answer {text[:200]!r}, expected one of ClamAV",
-            "check in the Station resource that the socket is that of clamd",
-        )
+def read_version(answer: bytes, where: str) -> ClamdVersion:
+    """Reads the answer to VERSION. Raises `ToolError` (`scanner-garbage`)."""
+    text = _shown(answer)
+    found = _VERSION.match(text)
+    if found is None:
+        raise _garbage(where, text)
+    if found[2] is None:
+        return ClamdVersion(found[1], text=text)
+    try:
+        # ctime(3) on the daemon's machine, which is this one.
+        local = datetime.strptime(found[3], "%a %b %d %H:%M:%S %Y")  # noqa: DTZ007
+        return ClamdVersion(found[1], found[2], local.astimezone(UTC), text)
+    except (ValueError, OverflowError) as error:
+        raise _garbage(where, text) from error
+
+
+def read_answer(answer: bytes, where: str) -> ClamdAnswer:
+    """Reads the answer about a stream. Raises `ToolError` (`scanner-garbage`, `scanner-crashed`)."""
+    text = _shown(answer)
+    if text == "stream: OK":
+        return ClamdAnswer(Said.OK)
+    if found := _FOUND.match(text):
+        return ClamdAnswer(Said.FOUND, found[1])
+    if text.startswith(_LIMIT):
+        return ClamdAnswer(Said.LIMIT)
+    if text.endswith(" ERROR") or text == "COMMAND READ TIMED OUT":
+        raise ToolError("scanner-crashed", f"{where} could not look at a file: {text[:200]}", _RESTART)
+    raise _garbage(where, text)
+
+
+def _garbage(where: str, text: str) -> ToolError:
+    return ToolError(
+        "scanner-garbage",
+        f"{where}: got the answer {text[:200]!r}, expected one of ClamAV",
+        "check in the Station resource that the socket is that of clamd",
+    )
+
+
+def _shown(answer: bytes) -> str:
+    return one_line(answer.decode("utf-8", "backslashreplace"))
 
 
 class ClamdSession(Generic[Key]):
@@ -203,13 +214,13 @@ class ClamdSession(Generic[Key]):
             if answer.startswith(_LIMIT.encode()):
                 self._alone()
                 return
-            raise self._daemon.garbage(one_line(answer.decode("utf-8", "backslashreplace")))
+            raise _garbage(self._daemon.where, _shown(answer))
         if found[2].startswith(_LIMIT.encode()):
             self._alone()
             return
         key, data = self._flying.pop(number)
         self._bytes -= len(data)
-        self._answered(key, self._daemon._read(found[2]))  # noqa: SLF001  (the same module)
+        self._answered(key, read_answer(found[2], self._daemon.where))
 
     def _alone(self) -> None:
         """The session broke off: asks about each file that was not answered, on a connection of its own."""
@@ -285,7 +296,7 @@ class _Line:
         """The next answer. Raises `ToolError`."""
         while b"\0" not in self._got:
             if len(self._got) > MAX_ANSWER:
-                raise self._daemon.garbage(one_line(self._got[:100].decode("latin-1")))
+                raise _garbage(self._daemon.where, _shown(self._got[:100]))
             try:
                 self._socket.settimeout(self._left())
                 piece = self._socket.recv(1 << 16)

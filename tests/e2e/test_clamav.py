@@ -6,6 +6,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -23,7 +24,7 @@ from airgap.resources.station import ArchiveLimits, ClamdConfig
 from airgap.scanning.clamav import ClamavScanner
 from airgap.store.layout import Layout
 from airgap.store.memory import Memory
-from tests.parts.clamd import EICAR, FOUND, WORM, WORM_FOUND, reload, running_clamd, write_signatures
+from tests.parts.clamd import EICAR, FOUND, WORM, WORM_FOUND, ask, reload, running_clamd, write_signatures
 from tests.parts.images import Layout as Images
 from tests.parts.images import digest_of, tar_layer, zipped
 from tests.parts.process import LOOPBACK, free_ports
@@ -59,14 +60,17 @@ def image(folder: Path, *layers: bytes) -> ScanSubject:
     return subject
 
 
-def tree(files: dict[str, bytes]) -> ScanSubject:
-    listed = [
+def listed(files: dict[str, bytes]) -> list[SubjectFile]:
+    return [
         SubjectFile(name, len(data), lambda data=data: cast("BinaryIO", io.BytesIO(data)))  # type: ignore[misc]
         for name, data in files.items()
     ]
+
+
+def tree(files: dict[str, bytes]) -> ScanSubject:
     root = Digest.of(b"x")
     node = Descriptor("application/x", root, 1)
-    return ScanSubject(root, "git", SubjectForm.FILES, "x", Memory(), node, 1, lambda: iter(listed))
+    return ScanSubject(root, "git", SubjectForm.FILES, "x", Memory(), node, 1, lambda: iter(listed(files)))
 
 
 def nested(name: str, data: bytes) -> bytes:
@@ -185,8 +189,7 @@ def test_a_daemon_that_reloads_or_ends_during_the_run(tmp_path: Path) -> None:
             reload(socket)
             yield from ()
 
-        subject = tree({})
-        again = ScanSubject(subject.digest, "git", SubjectForm.FILES, "x", subject.source, subject.node, 1, files=newer)
+        again = replace(tree({}), files=newer)
         with pytest.raises(ToolError) as caught:
             asked.scan(again, tmp_path)
         assert caught.value.code == "scanner-changed"
@@ -195,3 +198,19 @@ def test_a_daemon_that_reloads_or_ends_during_the_run(tmp_path: Path) -> None:
     with pytest.raises(ToolError) as caught:
         asked.scan(tree({"a": b"x"}), tmp_path)
     assert caught.value.code == "clamd-unreachable"
+
+
+def test_a_daemon_that_is_gone_in_the_middle(tmp_path: Path) -> None:
+    with running_clamd(tmp_path / "c", FRESH) as socket:
+        asked = scanner(socket)
+        asked.identity()
+
+        def gone() -> Iterator[SubjectFile]:
+            yield from listed({"a": b"x"})
+            ask(socket, b"SHUTDOWN")
+            yield from listed({"b": EICAR, "c": bytes(3 << 20)})
+
+        subject = replace(tree({}), files=gone)
+        with pytest.raises(ToolError) as caught:
+            asked.scan(subject, tmp_path)
+        assert caught.value.code in ("clamd-unreachable", "scanner-crashed")

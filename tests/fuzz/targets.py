@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.errors import UpstreamError
+from airgap.base.errors import ToolError, UpstreamError
 from airgap.base.known_files import recognized
 from airgap.base.strict_json import parse_json
 from airgap.base.unzip import BadZipError, ZipReader
@@ -79,6 +79,7 @@ from airgap.statements.statement import Statement
 from airgap.store.archive import Archive
 from airgap.store.memory import Memory
 from airgap.store.registry.client import entries, media_type
+from airgap.tools.clamd import read_answer, read_version
 from airgap.tools.git_bundle import read_header
 from airgap.tools.hub import read_model
 from airgap.tools.lfs import parse_pointer, read_batch
@@ -264,6 +265,20 @@ def archive(data: bytes) -> object:
         opened = Archive(Path(file.name), Path(tempfile.gettempdir()))
         opened.close()
         return opened
+
+
+@target(
+    lambda: [
+        *(b"stream: OK", b"stream: Eicar-Signature FOUND", b"stream: Can't allocate memory ERROR"),
+        *(b"INSTREAM size limit exceeded. ERROR", b"ClamAV 1.4.6/27999/Sun Nov 29 12:00:00 2026", b"ClamAV 1.4.6"),
+    ]
+)
+def clamd_answer(data: bytes) -> object:
+    found: list[object] = []
+    for read in (read_answer, read_version):
+        with suppress(ToolError):
+            found.append(read(data, "clamd"))
+    return found
 
 
 @target(lambda: [usual(), gzip.compress(usual(), 1)])
