@@ -21,7 +21,7 @@ from airgap.statements.gate import Effect, Gate, GateRule
 from airgap.statements.scans import FindingName, Scan, sort_scans
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import CheckResult, CountedVex, JudgedItem, Named, PassedBy, Verdict
-from tests.property.test_scan_results import DIGESTS, FINDINGS, IDENTITIES, NAMES, TEXTS
+from tests.worlds.scan_strategies import DIGESTS, FINDINGS, IDENTITIES, NAMES, TEXTS
 from tests.worlds.trust import statement
 
 EFFECTS = st.sampled_from(Effect)
