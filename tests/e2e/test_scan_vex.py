@@ -110,8 +110,7 @@ def test_what_stops_an_image_is_explained_and_what_its_vendor_says_lets_it_in(wo
     assert world.run(*taken, expect=4)["code"] == "vex-missing"
     world.run("import", "media", *GAP, "--key", "sovereign.key")
     # A stranger's word counts for nothing, and is reported.
-    assert cosign("generate-key-pair", "--output-key-prefix", "stranger", home=world.folder).returncode == 0
-    (world.folder / "cosign.pub").write_bytes((world.folder / "stranger.pub").read_bytes())
+    (world.folder / "cosign.pub").write_bytes((world.folder / "officer.pub").read_bytes())
     answer = world.run(*SCAN, "--dry-run", "--vex", "vendor.json", expect=3)
     assert [(one["counts"], one["detail"].partition(":")[0]) for one in answer["vex"]] == [(False, "wrong-key")]
     assert world.run(*EXPLAIN[:-1], "acme/app", expect=2)["code"] == "no-such-item"
