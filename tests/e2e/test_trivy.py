@@ -245,3 +245,31 @@ def test_an_sbom_gives_the_vulnerabilities_of_its_image(station: TrivyStation, t
         for found in (first, again)
     ]
     assert same[0] == same[1]
+
+
+def test_what_images_share_does_not_change_their_answers(newer: TrivyStation) -> None:
+    """Also where a shared layer is damaged, and where one image calls a layer with a secret part of its base."""
+    base, base_id = newer.layer(ALPINE)
+    top, top_id = newer.layer(SECRET)
+    bad, bad_id = newer.layer({"x": b"damaged"})
+    path = newer.layout.path(bad["digest"])
+    path.write_bytes(path.read_bytes()[:-9] + b"\0" * 9)
+    history = [
+        {"created_by": "ADD"},
+        {"created_by": "ADD"},
+        {"created_by": "CMD x", "empty_layer": True},
+        {"created_by": "x"},
+    ]
+    images = [
+        newer.odd_image([base, top, base], [base_id, top_id, base_id], {"history": history}),
+        newer.odd_image([base, top], [base_id, top_id]),
+        newer.odd_image([base, bad], [base_id, bad_id]),
+        newer.odd_image([bad, top], [bad_id, top_id]),
+    ]
+    first, second, *damaged = newer.scan(*images)
+    assert [one.not_run for one in damaged] == ["digest-mismatch"] * 2
+    for result in (first, second):
+        assert ids(result) == ["CVE-2020-28928", "CVE-2021-36159"]
+        assert the(result, "aws-access-key-id").layer == top["digest"]
+    (alone,) = newer.scan(images[1])
+    assert alone.findings == second.findings
