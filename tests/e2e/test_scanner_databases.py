@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -170,3 +171,43 @@ def test_a_database_that_is_none(tmp_path: Path, start_registry: StartRegistry) 
     assert {row["name"] for row in site.run("ls", "store")["items"] if "database" in row} == {*NAMES[1:]}
     assert site.run("extract", "store", NAMES[0], "--to", "x", expect=4)["code"] == "database-schema"
     assert sorted(path.name for path in tmp_path.glob("*x*")) == ["exporter.key", "exporter.pub"]
+
+
+POLICY = """\
+kind: Policy
+metadata: {name: p}
+spec:
+  rules: [{match: ["**"], digestOnly: {reason: a test, approver: me, expires: 2036-01-01T00:00:00Z}}]
+  findings: {required: {image: [vulnerability]}}
+"""
+
+
+@pytest.mark.part("trivy")
+def test_a_station_judges_nothing_with_a_bad_database(tmp_path: Path) -> None:
+    """Too old, of another format, not there: each says so, and nothing passes. Exit 3."""
+    layout, site = Layout(tmp_path / "made"), Site(tmp_path)
+    now, content = datetime.now(UTC).replace(microsecond=0), (DATABASE / "trivy.db").read_bytes()
+    said = {"good": (0, 2), "old": (-8, 2), "schema": (0, 1)}
+    for name, (days, version) in said.items():
+        files = {"trivy.db": content, "metadata.json": world.metadata(now + timedelta(days=days), version=version)}
+        layout.tag(name, world.artifact(layout, world.DB_LAYER, files))
+    clean = b"P:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\n"
+    layout.tag("app", layout.image({"etc/alpine-release": b"3.21.0\n", "lib/apk/db/installed": clean}))
+    for lock, names in (("app", ["app"]), ("databases", [*said])):
+        refs = "".join(f"  - {{ref: 'oci:made:{name}', name: 'registry.test/{name}:1'}}\n" for name in names)
+        site.write(f"{lock}.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: {lock}}}\nspec:\n  images:\n{refs}")
+        site.run("lock", f"{lock}.request.yaml")
+        site.run("pull", f"{lock}.lock.json", "--store", "store")
+    site.write("policy.yaml", HEAD + POLICY)
+    program, found = Trivy.of("trivy").program, {}
+    with program.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    for name in (*said, "missing"):
+        spec = f"  trivy: {{program: {program}, sha256: {sha256}}}\n"
+        spec += f"  databases: {{vulnerabilities: 'registry.test/{name}:1'}}\n"
+        site.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec:\n{spec}")
+        scan = ("scan", "app.lock.json", "--store", "store", "--policy", "policy.yaml", "--station", "station.yaml")
+        found[name] = json.dumps(site.run(*scan, "--dry-run", expect=3))  # what is local passes by no rule
+    codes = {name: f"database-{name}" for name in ("old", "schema", "missing")}
+    for name, text in found.items():
+        assert [code for code in codes.values() if code in text] == [code for key, code in codes.items() if key == name]

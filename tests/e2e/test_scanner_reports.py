@@ -5,6 +5,7 @@ The numbers are those of issues of github.com/aquasecurity/trivy. Each is tried 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import resource
@@ -19,6 +20,7 @@ import pytest
 from airgap.content.scan_finding import FindingKind, Severity
 from airgap.content.scan_result import ScanResult
 from airgap.resources.station import ScannerDatabases
+from tests.parts.images import LAYER
 from tests.parts.trivy import Trivy
 from tests.parts.trivy_db import advisories, java_db, trivy_db
 from tests.worlds import effort, scanner_databases
@@ -235,3 +237,36 @@ def test_a_layer_of_400_000_files(tmp_path: Path) -> None:
     assert "CVE-2023-0464" in ids(result)
     assert time.monotonic() - began < 600
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2 << 20, "KiB"
+
+
+@pytest.mark.part("trivy")
+@pytest.mark.skipif(not effort.cases(0, 1), reason="a minute: --thorough")
+def test_an_image_of_15_gib(tmp_path: Path) -> None:
+    """1796, 1834: it comes to its end, in bounded memory, with room on the disk for its largest file."""
+    station = TrivyStation.of(tmp_path, Trivy.of("trivy"))
+    zeros, hasher = io.BytesIO(), hashlib.sha256()
+    with gzip.GzipFile(fileobj=zeros, mode="wb", compresslevel=1, mtime=0) as packed:
+        for _ in range(1024):
+            packed.write(bytes(1 << 20))
+    first = layer(*files(WHOLE)).rstrip(b"\0")
+    first += bytes(-len(first) % 512)
+    parts = []
+    for head in (first, *(_head(f"data/{number}.bin", 1 << 30) for number in range(15)), bytes(1024)):
+        parts.append(gzip.compress(head, 1, mtime=0))
+        hasher.update(head)
+        if head[:5] == b"data/":
+            parts.append(zeros.getvalue())
+            for _ in range(1024):
+                hasher.update(bytes(1 << 20))
+    blob = station.layout.blob(b"".join(parts), LAYER)
+    (result,) = station.scan(station.odd_image([blob], [f"sha256:{hasher.hexdigest()}"]))
+    assert "CVE-2023-0464" in ids(result)
+    assert ids(result, FindingKind.COVERAGE) == []
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2 << 20, "KiB"
+
+
+def _head(name: str, size: int) -> bytes:
+    """The header of a file in a tar."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
