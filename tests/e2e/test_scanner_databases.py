@@ -59,7 +59,7 @@ def request(site: Site, host: str) -> None:
 def found(trivy: Trivy, netns: NetworkNamespace, folder: Path, *arguments: str) -> set[str]:
     """The vulnerabilities that Trivy finds, where no route leads out."""
     line = [str(trivy.program), "image", "--cache-dir", str(folder), "--format", "json", "--quiet", *arguments]
-    environ = {**os.environ, "HOME": str(folder)}
+    environ = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder.parent)}  # /tmp is watched by other tests
     done = subprocess.run([*netns.argv(), *line], capture_output=True, check=False, env=environ)
     assert done.returncode == 0, done.stderr.decode()
     results = json.loads(done.stdout).get("Results") or []
@@ -115,7 +115,8 @@ def test_trivy_takes_what_a_station_unpacked(tmp_path: Path, netns: NetworkNames
     (tmp_path / "pod.yaml").write_text(POD)
     line = [str(Trivy.of("trivy").program), "fs", "--cache-dir", str(tmp_path / "cache"), "--skip-check-update"]
     line += ["--scanners", "misconfig", "--format", "json", "--quiet", str(tmp_path / "pod.yaml")]
-    done = subprocess.run([*netns.argv(), *line], capture_output=True, check=False)
+    environ = {**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([*netns.argv(), *line], capture_output=True, check=False, env=environ)
     assert done.returncode == 0, done.stderr.decode()
     [result] = json.loads(done.stdout)["Results"]
     assert [one["ID"] for one in result["Misconfigurations"]] == ["KSV-9001"]
