@@ -18,7 +18,7 @@ def test_each_id_of_coverage_has_a_row() -> None:
     given = {name for match in GIVEN.finditer(source) for name in match.groups() if name}
     given |= set(NAMED.findall(source))
     assert {"os-unknown", "file-unread", "artifact", "lfs-not-carried", "not-read-limit", "no-packages"} < given
-    text = (ROOT / "docs" / "runbooks" / "scan.md").read_text()
+    text = (ROOT / "docs" / "runbooks" / "scanner.md").read_text()
     rows = {
         name for cell in re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE) for name in re.findall("`([^`]+)`", cell)
     }

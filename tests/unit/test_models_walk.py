@@ -342,7 +342,7 @@ def test_each_rule_is_used_and_found_by_a_case() -> None:
 
 
 def test_the_runbook_has_a_row_for_each_rule() -> None:
-    page = (ROOT / "docs/runbooks/scan.md").read_text()
+    page = (ROOT / "docs/runbooks/scanner.md").read_text()
     table = page.split("| finding | severity |")[1].split("\n\n")[0]
     listed: dict[str, str] = {}
     for row in table.splitlines()[2:]:
