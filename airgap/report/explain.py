@@ -150,7 +150,7 @@ class Explanation:
             yield "  it is denied by the policy: no waiver lets it in"
             return
         if any(one.outcome is Outcome.NOT_RUN for one in made.answers):
-            yield "  mend what keeps the scanner from an answer (docs/runbooks/scanner.md has each code), and scan again"
+            yield "  correct what keeps the scanner from an answer (`airgap help CODE` says how), and scan again"
         if self.waiver:
             yield "  or have a waiver approved: complete this, save it as waiver.yaml, then"
             yield "    airgap sign waiver.yaml --key officer.key --role security-officer"
