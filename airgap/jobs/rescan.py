@@ -6,9 +6,9 @@ scanned again; of an image that is not, its SBOM is compared with today's databa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from airgap.base.errors import AirgapError, InputError, StoreError
 from airgap.content.graph import Descriptor, Node, walk
 from airgap.content.item import Item
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
-from airgap.content.scan_result import ScanResult
+from airgap.content.scan_result import ScannerIdentity, ScanResult
 from airgap.jobs.delivered import Delivered, Holder, holders, read_delivered
 from airgap.jobs.scan_contents import check_station, scan_contents
 from airgap.jobs.surroundings import Surroundings
@@ -29,7 +29,9 @@ from airgap.resources.load import load_station, load_trust
 from airgap.resources.policy import Policy
 from airgap.resources.station import Station
 from airgap.statements.gate import Decision, Effect, Gate
-from airgap.statements.scans import FindingName
+from airgap.statements.scan_answers import BLOCKS, NO_PACKAGES, answers
+from airgap.statements.scan_run import SubjectScans
+from airgap.statements.scans import FindingName, Scan
 from airgap.statements.verdict import WAIVED, YES, JudgedItem, Verdict
 from airgap.station.files import Records, pin_name, store_records
 from airgap.store.layout import Layout
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 CONTENT, SBOM, NOTHING = "content", "sbom", "nothing"
 """By what an item was scanned again."""
+_PULL = "pull it again, or name the delivery that had it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ class _Again:
     root: Descriptor | None
     judged: JudgedItem | None
     there: bool = False
-    found: list[ScanResult] = field(default_factory=list)
+    found: list[SubjectScans] = field(default_factory=list)
+    scanners: list[ScannerIdentity] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
@@ -186,8 +190,8 @@ def _contents(
     roots = {one.item.pin: (one.item, one.root) for one in mine if one.root is not None}
     run = scan_contents(list(roots.values()), layout, station, records, surroundings.progress(), now)
     for one in mine:
-        for subject in run.answers(one.item):
-            one.found += subject.results
+        one.found += run.answers(one.item)
+        one.scanners += run.scanners
     return tuple(scanner.as_dict() for scanner in run.scanners)
 
 
@@ -202,6 +206,7 @@ def _sboms(
     """Compares SBOMs of the images that are not in the store."""
     wanted: dict[Digest, tuple[Digest, bytes]] = {}
     for one in again:
+        one.errors += _without_sbom(one, records)
         for subject, digest in _named_sboms(one, records):
             data = one.of.sbom(digest, records)
             if data is None:
@@ -214,7 +219,8 @@ def _sboms(
     for one in again:
         for subject, _ in _named_sboms(one, records):
             if subject in found:
-                one.found.append(found[subject])
+                one.found.append(SubjectScans(subject, one.item.name, (found[subject],)))
+                one.scanners.append(found[subject].scanner)
             elif subject in wanted:
                 one.errors.append(error)
 
@@ -268,12 +274,28 @@ def _named_sboms(one: _Again, records: Records) -> Iterator[tuple[Digest, Digest
             yield result.subject, result.sbom
 
 
-def _earlier(one: _Again, records: Records) -> list[ScanResult]:
-    """The results behind the verdict about the subjects of an item."""
+def _without_sbom(one: _Again, records: Records) -> Iterator[str]:
+    """What the SBOMs that are there leave out: a platform without one is not clean because another one is."""
+    for scan in _scans(one):
+        if one.of.result(scan, records) is None:
+            yield f"the scan result {scan.result} about {scan.subject} is missing: {_PULL}"
+    named = {subject for subject, _ in _named_sboms(one, records)}
+    for result in _earlier(one, records):
+        if FindingKind.VULNERABILITY in result.looked_for and result.subject not in named:
+            named.add(result.subject)
+            yield f"neither the content of {result.subject} nor an SBOM of it is here: {_PULL}"
+
+
+def _scans(one: _Again) -> list[Scan]:
+    """The scans of the verdict about the subjects of an item."""
     subjects = {check.subject for check in one.judged.checks} if one.judged is not None else set[Digest | None]()
     verdict = one.of.verdict
-    scans = [scan for scan in (verdict.scans if verdict is not None else ()) if scan.subject in subjects]
-    found = (one.of.result(scan, records) for scan in scans)
+    return [scan for scan in (verdict.scans if verdict is not None else ()) if scan.subject in subjects]
+
+
+def _earlier(one: _Again, records: Records) -> list[ScanResult]:
+    """The results behind the verdict about the subjects of an item."""
+    found = (one.of.result(scan, records) for scan in _scans(one))
     return [result for result in found if result is not None]
 
 
@@ -283,18 +305,17 @@ def _rescanned(one: _Again, gate: Gate, records: Records, held: Sequence[Holder]
     lets = _let_pass(one, now)
     new, blocks = list[Decision](), list[Decision]()
     errors = list(one.errors)
-    for result in one.found:
-        if result.not_run:
-            errors.append(f"{result.scanner.name}: {result.detail} [{result.not_run}]")
-        for finding in result.findings:
+    for subject in one.found:
+        for finding in (finding for result in subject.results for finding in result.findings):
             decision = gate.decide(one.item.kind, names, finding)
-            if _key(result.subject, finding) not in known:
+            if _key(subject.digest, finding) not in known:
                 new.append(decision)
-            if decision.effect is Effect.BLOCK and (result.subject, FindingName.of(finding)) not in lets:
+            if decision.effect is Effect.BLOCK and (subject.digest, FindingName.of(finding)) not in lets:
                 blocks.append(decision)
+        errors += _unanswered(one, subject, gate, now, lets)
     image = any(FindingKind.VULNERABILITY in result.looked_for for result in earlier) or one.item.kind == "image"
     if not one.found and not errors and image:
-        errors.append("neither its content nor an SBOM of it is here: pull it again, or name the delivery that had it")
+        errors.append(f"neither its content nor an SBOM of it is here: {_PULL}")
     by = CONTENT if one.there else SBOM if one.found else NOTHING
     return Rescanned(
         one.item.name,
@@ -304,9 +325,24 @@ def _rescanned(one: _Again, gate: Gate, records: Records, held: Sequence[Holder]
         by,
         _worst_first(new),
         _worst_first(blocks),
-        tuple(dict.fromkeys(errors)) if gate.not_run is Effect.BLOCK else (),
+        tuple(dict.fromkeys(errors)),
         tuple(holder for holder in held if holder.has(one.item, one.of.lock)),
     )
+
+
+def _unanswered(one: _Again, subject: SubjectScans, gate: Gate, now: datetime, lets: _Lets) -> Iterator[str]:
+    """Why there is no answer about a subject, as the judge says it: an old database gives none.
+
+    Of an SBOM only vulnerabilities are asked, and whether it has packages at all was judged with the content.
+    """
+    if not one.there:
+        seen = {kind: found & {FindingKind.VULNERABILITY} for kind, found in gate.required.items()}
+        gate = replace(gate, required=seen)
+    for answer in answers(gate, one.item.kind, rule_names(one.item), subject, one.scanners, now):
+        nothing = answer.finding is NO_PACKAGES and one.there
+        let = (subject.digest, answer.name or answer.check) in lets
+        if not answer.good and (answer.finding is None or nothing) and not let:
+            yield f"{answer.detail} [{answer.reason}]"
 
 
 def _key(subject: Digest, finding: ScanFinding) -> tuple[Digest, FindingKind, FindingName]:
@@ -320,15 +356,20 @@ def _worst_first(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
     return tuple(sorted(found.values(), key=lambda one: (order.index(one.severity), one.finding.id)))
 
 
-def _let_pass(one: _Again, now: datetime) -> set[tuple[Digest, FindingName]]:
+_Lets = Set[tuple[Digest, FindingName | str]]
+"""What may be there: a finding of a subject, or the name of a check of it that has no finding."""
+
+
+def _let_pass(one: _Again, now: datetime) -> _Lets:
     """What the verdict let pass, by waivers that have not ended and by OpenVEX documents."""
     verdict: Verdict | None = one.of.verdict
     ends = {waiver.digest: waiver.expires for waiver in verdict.waivers} if verdict is not None else {}
-    found = set[tuple[Digest, FindingName]]()
+    found = set[tuple[Digest, FindingName | str]]()
     for check in one.judged.checks if one.judged is not None else ():
-        if check.finding is None or check.subject is None:
+        # A check that stands for many findings is no answer about the whole.
+        if check.subject is None or (check.finding is None and (check.reason or "").startswith(BLOCKS)):
             continue
         waived = check.outcome == WAIVED and check.waiver in ends and now < ends[check.waiver]
         if waived or (check.outcome == YES and check.vex):
-            found.add((check.subject, check.finding))
+            found.add((check.subject, check.finding or check.check))
     return found

@@ -84,9 +84,16 @@ def test_what_blocks_today_is_said_with_who_has_it_with_and_without_the_content(
     shutil.rmtree(world.folder / "store/airgap/scans")
     shutil.rmtree(world.folder / "store/airgap/sboms")
     assert only(world.run("rescan", "media", *TODAY, expect=3))["blocks"] == without["blocks"]
-    lost = only(world.run("rescan", "r.lock.json", *TODAY, expect=3))
+    # An old database gives no answer, and neither does a lost record, whatever the policy says with `notRun`.
+    text = (world.folder / "lenient.yaml").read_text()
+    world.write("warn.yaml", text.replace("3650d", "1d, notRun: warn"))
+    lenient = ("--policy", "warn.yaml", *TODAY[2:])
+    old = only(world.run("rescan", "media", *lenient, expect=3))
+    assert (old["by"], old["blocks"]) == ("sbom", [])
+    assert "[database-old]" in old["notRun"][0]
+    lost = only(world.run("rescan", "r.lock.json", *lenient, expect=3))
     assert (lost["by"], lost["blocks"]) == ("nothing", [])
-    assert "neither its content nor an SBOM" in lost["notRun"][0]
+    assert "is missing" in lost["notRun"][0]
 
 
 def test_mistakes_in_its_arguments(tmp_path: Path) -> None:

@@ -108,8 +108,9 @@ def _text(result: RescanOutcome) -> list[str]:
         lines += _item(one)
     fresh = sum(len(one.new) for one in result.items)
     lines.append(f"new since the verdicts: {count(fresh, 'finding')}")
+    what = f"what was scanned again, {by['content'] + by['sbom']} of them," if by["nothing"] else "all of it"
     lines.append(
-        f"would not pass today: {count(len(result.bad), 'item')}" if result.bad else "all of it would pass today"
+        f"would not pass today: {count(len(result.bad), 'item')}" if result.bad else f"{what} would pass today"
     )
     return lines
 
