@@ -150,7 +150,7 @@ def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
     held = holders(options.receipts, trusts, records, now, surroundings.note)
     again = [one for of in delivered for one in _items(of, layout)]
     # 2.
-    scanners = _contents(again, layout, station, records, surroundings, now)
+    scanners = _contents(again, layout, station, records, surroundings, now, policy)
     # 3.
     _sboms([one for one in again if not one.there], layout, station, records, surroundings, now)
     # 4.
@@ -184,11 +184,12 @@ def _contents(
     records: Records,
     surroundings: Surroundings,
     now: datetime,
+    policy: Policy,
 ) -> tuple[dict[str, Any], ...]:
     """Scans what is in the store; answers of today's databases that are known already are taken."""
     mine = [one for one in again if one.there]
     roots = {one.item.pin: (one.item, one.root) for one in mine if one.root is not None}
-    run = scan_contents(list(roots.values()), layout, station, records, surroundings.progress(), now)
+    run = scan_contents(list(roots.values()), layout, station, records, surroundings.progress(), now, policy)
     for one in mine:
         one.found += run.answers(one.item)
         one.scanners += run.scanners
@@ -238,7 +239,7 @@ def _compare(
     from airgap.scanning.trivy.scanner import TrivyScanner
     from airgap.scanning.work import scan_folder
 
-    base = records.folder / WORK if station.work_dir is None else station.work_dir
+    base = (records.folder / WORK if station.work_dir is None else station.work_dir).absolute()
     progress, found = surroundings.progress(), dict[Digest, ScanResult]()
     if station.trivy is None:
         return {}, ""

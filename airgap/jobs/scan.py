@@ -285,7 +285,7 @@ def scan_locks(
     # 2.
     run: ScannedContent | None = None
     if order.policy.findings is not None and order.station is not None:
-        run = scan_contents(selected.roots, layout, order.station, records, progress, order.now)
+        run = scan_contents(selected.roots, layout, order.station, records, progress, order.now, order.policy)
     # 3.
     waivers = [one.waiver for one in order.waivers]
     judged = iter(

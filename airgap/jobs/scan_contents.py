@@ -61,11 +61,13 @@ def scan_contents(
     records: Records,
     progress: Progress,
     now: datetime,
+    policy: Policy,
 ) -> ScannedContent:
     """Scans the items with the scanners of the Station. Raises as `scan_content` does."""
     from airgap.scanning.run import scan_content
 
-    return scan_content(roots, layout, station, records, progress, now)
+    gate = None if policy.findings is None else Gate.of(policy.findings)
+    return scan_content(roots, layout, station, records, progress, now, gate)
 
 
 def find_totals(policy: Policy, run: ScannedContent | None, items: Sequence[Item]) -> FindingTotals | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from airgap.base.amounts import count
 from airgap.base.digest import Digest
 from airgap.base.disk import check_free, disk_errors
-from airgap.base.errors import AirgapError, DiskFullError, IntegrityError, StoreError, TrustError
+from airgap.base.errors import AirgapError, DiskFullError, IntegrityError, PolicyError, StoreError, TrustError
 from airgap.base.inputs import read_plain
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
@@ -28,6 +28,8 @@ from airgap.scanning.scanner import REPORT_FILE, SBOM_FILE, Scanner
 from airgap.scanning.table import ScannerSetup, scanners_of
 from airgap.scanning.work import remove_tree, scan_folder
 from airgap.signatures.scanner_report import MAX_REPORT, Report
+from airgap.statements.gate import Gate
+from airgap.statements.scan_answers import database_age
 from airgap.statements.scan_run import SubjectScans
 from airgap.statements.scans import Scan, sort_scans
 from airgap.station.files import Records
@@ -93,10 +95,12 @@ def scan_content(
     records: Records,
     progress: Progress,
     now: datetime,
+    gate: Gate | None = None,
 ) -> ScannedContent:
     """Scans items with the roots of their graphs. The caller has compared them with the store.
 
-    1. Each scanner says who it is; one that may not run makes every subject that it takes not-run. 2. Each kind names
+    1. Each scanner says who it is; one that may not run, or whose databases are too old for the gate, makes every
+    subject that it takes not-run. 2. Each kind names
     its subjects; one that several items have counts once. 3. Answers of an earlier run by the same scanner are taken. A
     not-run is none. 4. The rest is scanned, several at once. Each answer is kept at once, so that an interrupted run
     goes on where it was.
@@ -109,7 +113,7 @@ def scan_content(
         run = _Run(station, store, records, progress, folder)
         # 1.
         scanners = scanners_of(ScannerSetup(station, store, base / "kept", progress, now))
-        asked = [_Asked.of(one) for one in scanners]
+        asked = [_Asked.of(one, gate, now) for one in scanners]
         # 2.
         items = {item.pin: run.subjects(item, root) for item, root in roots}
         # 3. and 4.
@@ -133,11 +137,14 @@ class _Asked:
     error: AirgapError | None = None
 
     @classmethod
-    def of(cls, scanner: Scanner) -> _Asked:
+    def of(cls, scanner: Scanner, gate: Gate | None, now: datetime) -> _Asked:
         try:
-            return cls(scanner, scanner.identity())
+            identity = scanner.identity()
         except AirgapError as error:
             return cls(scanner, ScannerIdentity.unknown(scanner.name), error)
+        # Nobody waits an hour for answers that then do not count.
+        code, what = ("", "") if gate is None else database_age(gate, identity, now)
+        return cls(scanner, identity, PolicyError(code, what) if code else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,17 +113,22 @@ def _trouble(
     if result.subject != subject.digest or result.scanner not in scanners:
         what = f"{name}: the result is about {result.subject}, or of another run of the scanner: scan again"
         return ScanAnswer(SCAN, "not-run", subject.digest, what, "findings notRun", "scan-of-other-run")
+    code, what = ("", "") if now is None else database_age(gate, result.scanner, now)
+    if code:
+        return ScanAnswer(SCAN, "not-run", subject.digest, f"{name}: {what}", "findings databaseMaxAge", code)
     if result.not_run:
         outcome = "not-run" if gate.not_run is Effect.BLOCK else "pass"
         return ScanAnswer(SCAN, outcome, subject.digest, f"{name}: {result.detail}", "findings notRun", result.not_run)
     if FindingKind.VULNERABILITY in result.looked_for and not result.scanner.databases:
         what = f"{name}: it looked for vulnerabilities, and names no database"
         return ScanAnswer(SCAN, "not-run", subject.digest, what, "findings databaseMaxAge", "database-missing")
-    for database in result.scanner.databases:
-        code, what = ("", "") if now is None else _age(gate, database, now)
-        if code:
-            return ScanAnswer(SCAN, "not-run", subject.digest, f"{name}: {what}", "findings databaseMaxAge", code)
     return None
+
+
+def database_age(gate: Gate, scanner: ScannerIdentity, now: datetime) -> tuple[str, str]:
+    """The code and the words if one of its databases is older than the gate allows, or of the future; else `""`."""
+    found = (_age(gate, database, now) for database in scanner.databases)
+    return next((one for one in found if one[0]), ("", ""))
 
 
 def _age(gate: Gate, database: Database, now: datetime) -> tuple[str, str]:

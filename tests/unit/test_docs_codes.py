@@ -23,6 +23,7 @@ HANDED_ON = {
     "judgement/report_folder.py: error.code",
     "store/registry/errors.py: code",
     "store/registry/errors.py: known.code",
+    "scanning/run.py: code",
     "scanning/run.py: result.not_run",
     "tools/git_faults.py: fault.code",
     "tools/trivy.py: code",

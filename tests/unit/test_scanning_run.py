@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import DiskFullError, InputError, StoreError, ToolError
 from airgap.base.progress import Silent
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
-from airgap.content.scan_result import ScannerIdentity, ScanResult
+from airgap.content.scan_result import Database, ScannerIdentity, ScanResult
 from airgap.content.scan_subject import ScanSubject
 from airgap.resources.load import load_station
 from airgap.scanning import run as running
@@ -25,6 +25,7 @@ from airgap.scanning import table
 from airgap.scanning.run import ScannedContent, scan_content
 from airgap.scanning.scanner import SBOM_FILE
 from airgap.scanning.work import remove_tree, scan_folder
+from airgap.statements.gate import Gate
 from airgap.statements.scan_run import SubjectScans
 from airgap.station.files import Records
 from airgap.station.scans import ScanRecords
@@ -44,6 +45,7 @@ class Fake:
     name: str = "fake"
     version: str = "1"
     error: Exception | None = None
+    databases: tuple[Database, ...] = ()
     does: Callable[[ScanSubject, Path, ScanResult], ScanResult] = lambda _subject, _work, result: result
     seen: list[str] = field(default_factory=list)
     prepared: list[int] = field(default_factory=list)
@@ -51,7 +53,7 @@ class Fake:
     def identity(self) -> ScannerIdentity:
         if self.error is not None:
             raise self.error
-        return ScannerIdentity(self.name, self.version, Digest.of(b"program"))
+        return ScannerIdentity(self.name, self.version, Digest.of(b"program"), self.databases)
 
     def takes(self, subject: ScanSubject) -> bool:
         return subject.kind == "image"
@@ -75,17 +77,17 @@ class Bench:
         self.records = Records(folder / "records")
         self.layout = Layout(self.world.files.folder)
 
-    def scan(self, *scanners: Fake, spec: str = "{parallel: 2}") -> ScannedContent:
+    def scan(self, *scanners: Fake, spec: str = "{parallel: 2}", gate: Gate | None = None) -> ScannedContent:
         made = [lambda _setup, one=one: one for one in scanners]
         self.monkeypatch.setattr(table, "TABLE", tuple(made))
-        return self.run(spec)
+        return self.run(spec, gate)
 
-    def run(self, spec: str = "{parallel: 2}") -> ScannedContent:
+    def run(self, spec: str = "{parallel: 2}", gate: Gate | None = None) -> ScannedContent:
         item = self.world.item()
         assert item.root is not None
         roots = [(one, item.root) for one in (item, replace(item, name="ghcr.io/acme/same:1"))]
         station = load_station(f"{HEAD}spec: {spec}\n".encode(), base_dir=self.folder)
-        return scan_content(roots, self.layout, station, self.records, Silent(), NOW)
+        return scan_content(roots, self.layout, station, self.records, Silent(), NOW, gate)
 
     def left(self) -> list[str]:
         return [str(path.relative_to(self.folder)) for path in (self.records.folder / "scanning/work").glob("run-*")]
@@ -143,6 +145,14 @@ def test_a_scanner_gets_a_folder_that_it_finds_from_any_other(bench: Bench) -> N
     bench.monkeypatch.chdir(bench.folder)
     bench.records = Records(Path("records"))
     assert only(bench.scan(Fake(does=look))).not_run == ""
+
+
+@pytest.mark.parametrize(("age", "started"), [(7, 2), (8, 0)])
+def test_a_scanner_whose_database_is_too_old_is_not_started(bench: Bench, age: int, started: int) -> None:
+    fake = Fake(databases=(Database("trivy-db", Digest.of(b"db"), NOW - timedelta(days=age)),))
+    found = bench.scan(fake, gate=Gate(()))
+    assert (found.started, len(fake.seen), only(found).scanner) == (started, started, fake.identity())
+    assert only(found).not_run == ("" if started else "database-old")
 
 
 def test_a_record_that_was_changed_is_no_answer(bench: Bench) -> None:
