@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import socket
-from collections.abc import Iterator
 from copy import copy
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +14,8 @@ from airgap.base.errors import AbsentError, AirgapError, NotFoundError, Unreacha
 from airgap.net.faults import NoConnectionError, TransportError
 from airgap.net.http import Client, Retries
 from airgap.net.origin import Zone, resolve_hop
+from tests.worlds.source_codes import PACKAGE, trees
 
-PACKAGE = Path(__file__).parents[2] / "airgap"
 CLASSES = {
     "blocked-by-policy": "BlockedError",
     "changed-meanwhile": "RaceError",
@@ -47,15 +45,10 @@ KNOWN = {
 NOT_ERRORS = {"Refusal", "_Refusal", "Objection"}
 
 
-def trees() -> Iterator[tuple[Path, ast.AST]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE), ast.parse(path.read_text("utf-8"))
-
-
 def test_nobody_reacts_to_a_code() -> None:
     found = [
-        f"{path}:{node.lineno}"
-        for path, tree in trees()
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr == "code"
     ]
@@ -65,7 +58,7 @@ def test_nobody_reacts_to_a_code() -> None:
 
 def test_a_code_that_somebody_reacts_to_has_its_class() -> None:
     wrong = []
-    for path, tree in trees():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             parts = node.elts if isinstance(node, ast.Tuple) else []
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in NOT_ERRORS:
@@ -74,7 +67,7 @@ def test_a_code_that_somebody_reacts_to_has_its_class() -> None:
             codes = [part.value for part in parts if isinstance(part, ast.Constant) and part.value in CLASSES]
             classes = {KNOWN[name] for name in names}
             wrong += [
-                f"{path}: {', '.join(names)} with {code!r}"
+                f"{path.relative_to(PACKAGE)}: {', '.join(names)} with {code!r}"
                 for code in codes
                 if classes and not any(issubclass(one, KNOWN[CLASSES[code]]) for one in classes)
             ]
@@ -127,8 +120,9 @@ def test_a_room_that_knows_its_side_says_it_in_each_error(room: str) -> None:
     classes = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, UpstreamError)}
     silent = [
         f"{path.name}:{call.lineno}"
-        for path in sorted((Path(errors.__file__).parents[1] / room).rglob("*.py"))
-        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        for path, tree in trees().items()
+        if path.is_relative_to(PACKAGE / room)
+        for call in ast.walk(tree)
         if isinstance(call, ast.Call)
         and ast.unparse(call.func) in classes - {"AbsentError"}  # it is about a disc, and not about a side
         and ast.unparse(call.args[0]) != "'blob-missing'"  # a store, which may be on either side

@@ -280,7 +280,7 @@ def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
 
     def interrupt(_subject: ScanSubject, _work: Path, result: ScanResult) -> ScanResult:
         if len(fake.seen) > 1:
-            signal.raise_signal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)  # to the process, whose main thread waits
             ended.wait(5)
             raise ToolError("scanner-crashed", "it was ended")
         return result
@@ -321,8 +321,14 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> No
 
 def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
     top = tmp_path / "top"
-    for depth in range(1100):
-        os.mkdir(f"{top}{'/a' * depth}")
+    top.mkdir()
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("a", dir_fd=folder)
+        deeper = os.open("a", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = deeper
+    os.close(folder)
     remove_tree(top)
     remove_tree(top)
     assert not top.exists()

@@ -31,13 +31,18 @@ SECRETS = ("key", "password", "secret")
 
 
 @cache
+def trees() -> Mapping[Path, ast.Module]:
+    """The syntax of every file of the package: reading it takes longer than what tests ask of it."""
+    return {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@cache
 def source() -> tuple[frozenset[str], frozenset[str]]:
     """All codes of the package, and the places where none could be read: `file: expression`."""
-    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
-    classes = error_classes(trees.values())
+    classes = error_classes(trees().values())
     found: set[str] = set()
     unread: set[str] = set()
-    for path, tree in trees.items():
+    for path, tree in trees().items():
         for body in (tree, *functions(tree)):
             for expression in expressions(body, classes):
                 said = values(expression, body)
@@ -51,8 +56,7 @@ def source() -> tuple[frozenset[str], frozenset[str]]:
 def exits() -> Mapping[str, set[int]]:
     """The exit codes of each code that is given to an error class by name; other codes are not in it."""
     found: dict[str, set[int]] = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text("utf-8"))
+    for tree in trees().values():
         for body in (tree, *functions(tree)):
             for call in (one for one in own(body) if isinstance(one, ast.Call) and one.args):
                 made = getattr(errors, ast.unparse(call.func), None)
@@ -62,18 +66,19 @@ def exits() -> Mapping[str, set[int]]:
     return found
 
 
-def error_classes(trees: Iterable[ast.Module]) -> set[str]:
+def error_classes(modules: Iterable[ast.Module]) -> set[str]:
     """The names of AirgapError and of all classes below it."""
     found, before = {"AirgapError"}, 0
-    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    classes = [node for tree in modules for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     while len(found) > before:
         before = len(found)
         found |= {one.name for one in classes if found & {ast.unparse(base) for base in one.bases}}
     return found
 
 
-def functions(tree: ast.Module) -> Iterator[ast.AST]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+@cache
+def functions(tree: ast.Module) -> tuple[ast.AST, ...]:
+    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
 def expressions(body: ast.AST, classes: set[str]) -> Iterator[ast.expr]:
@@ -90,21 +95,22 @@ def expressions(body: ast.AST, classes: set[str]) -> Iterator[ast.expr]:
 
 def where(call: ast.Call, classes: set[str]) -> slice:
     """Which argument of a call is a code; an empty slice for none."""
-    name = ast.unparse(call.func).removeprefix("fault.")
     if len(call.args) < 2:  # an error has a code and what was wrong
         return slice(0)
+    name = ast.unparse(call.func).removeprefix("fault.")
     if name in classes or (name == "super().__init__" and isinstance(call.args[0], ast.Constant)):
         return slice(1)
     place = ARGUMENTS.get(name)
     return slice(0) if place is None else slice(place, place + 1)
 
 
-def own(body: ast.AST) -> Iterator[ast.AST]:
+@cache
+def own(body: ast.AST) -> tuple[ast.AST, ...]:
     """The nodes of a function or module, without those of the functions in it."""
-    for child in ast.iter_child_nodes(body):
-        if not isinstance(child, ast.FunctionDef):
-            yield child
-            yield from own(child)
+    found = [body]
+    for node in found:  # grows meanwhile
+        found += (child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.FunctionDef))
+    return tuple(found[1:])
 
 
 def values(expression: ast.AST, body: ast.AST) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from tests.worlds.source_codes import functions, own, values
+from tests.worlds.source_codes import functions, own, trees, values
 
 ROOT = Path(__file__).parents[2]
 PLACES = tuple(
@@ -35,7 +35,7 @@ def source() -> tuple[frozenset[str], frozenset[str]]:
     found: set[str] = set()
     unread: set[str] = set()
     for path in PLACES:
-        tree = ast.parse(path.read_text("utf-8"))
+        tree = trees()[path]
         for body in (tree, *functions(tree)):
             for expression in expressions(body):
                 said = {one for part in (body, tree) for one in values(expression, part) if one}
