@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from airgap.base.streams import with_head
 from airgap.base.text import one_line
+from airgap.base.unpack import HEAD, packed_as
 from airgap.content.forms import Tree
 from airgap.content.graph import ANNOTATION_TITLE, Descriptor, Node, Source, by_platform, walk
 from airgap.content.item import Item
@@ -41,8 +43,8 @@ _READABLE = frozenset(
         "text/plain",
     }
 )
-"""Layers that are texts: whoever reads their bytes has read everything. BuildKit puts attestations in an index.
-And the databases of scanners, which are data for the scanners of a station and of a Sovereign."""
+"""Layers that are texts, if their bytes are: whoever reads them has read everything. BuildKit puts attestations in an
+index."""
 
 
 def tree_subject(item: Item, tree: Tree) -> ScanSubject:
@@ -90,7 +92,7 @@ def manifest_subject(item: Item, node: Node, source: Source, title: str) -> Scan
         node=node.descriptor,
         size=sum({child.digest: child.size for child in node.children}.values()),
         files=None if image else partial(_layer_files, node, source),
-        coverage=covered if image or readable else partial(_artifact, node),
+        coverage=covered if image else partial(_texts if readable else _artifact, node, source),
     )
 
 
@@ -101,7 +103,19 @@ def _layer_files(node: Node, source: Source) -> Iterator[SubjectFile]:
         yield blob_file(source, paths.plain(said or layer.digest.hex), layer)
 
 
-def _artifact(node: Node) -> Iterator[ScanFinding]:
+def _texts(node: Node, source: Source) -> Iterator[ScanFinding]:
+    """Nothing, if each blob is a text: there are engines that unpack a layer of any type into a container."""
+    for blob in node.children:
+        with verified(source.open(blob), blob) as stream:
+            head, whole = with_head(stream, HEAD)
+            text = not packed_as(head)
+            while piece := whole.read(_SKIP):
+                text = text and b"\0" not in piece
+        if not text:
+            yield not_read("artifact", f"{blob.digest} has the type {blob.media_type}, and is no text")
+
+
+def _artifact(node: Node, _source: Source) -> Iterator[ScanFinding]:
     yield not_read(
         "artifact",
         f"this artifact is no image: its layers were read as plain files (type {node.artifact_type or 'unknown'})",

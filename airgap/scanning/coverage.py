@@ -1,6 +1,6 @@
 """The scanner that says what no scanner can look into: it asks the kind of the content.
 
-It reads no content itself, but for databases of scanners, whose media type anybody may write.
+It reads no content itself, but for databases of scanners and texts, whose media types anybody may write.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airgap.content.scan_subject import ScanSubject, SubjectForm
 from airgap.scanning.databases.known import check_database
 from airgap.scanning.databases.read import artifact_of
 
-RULES = b"coverage 2: artifacts that are neither images nor databases of scanners; LFS objects that are not carried"
+RULES = b"coverage 3: artifacts that are neither images, texts nor databases of scanners; LFS objects that are not carried"
 """Changes whenever the answers do, so that results of older rules are not taken."""
 
 
@@ -45,7 +45,7 @@ class CoverageScanner:
 
     def identity(self) -> ScannerIdentity:
         """The rules."""
-        return ScannerIdentity(self.name, "2", Digest.of(RULES))
+        return ScannerIdentity(self.name, "3", Digest.of(RULES))
 
     def takes(self, subject: ScanSubject) -> bool:
         """Everything."""

@@ -87,18 +87,23 @@ def test_an_artifact_is_its_layers_as_files_and_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "form", "said"),
+    ("layer", "data", "form", "said"),
     [
-        ("application/vnd.oci.image.layer.v1.tar+zstd", SubjectForm.IMAGE, 0),
-        ("application/vnd.docker.image.rootfs.diff.tar.gzip", SubjectForm.IMAGE, 0),
-        ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", SubjectForm.FILES, 1),
-        ("application/vnd.in-toto+json", SubjectForm.FILES, 0),
+        ("application/vnd.oci.image.layer.v1.tar+zstd", b"{}", SubjectForm.IMAGE, 0),
+        ("application/vnd.docker.image.rootfs.diff.tar.gzip", b"{}", SubjectForm.IMAGE, 0),
+        ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", b"{}", SubjectForm.FILES, 1),
+        ("application/vnd.in-toto+json", b"{}", SubjectForm.FILES, 0),
+        ("application/vnd.in-toto+json", images.zipped(images.tar_layer({"a": b"b"})), SubjectForm.FILES, 1),
+        ("text/plain", images.tar_layer({"a": b"b"}), SubjectForm.FILES, 1),
+        ("text/plain", b"a" * 2000 + b"\0", SubjectForm.FILES, 1),
     ],
 )
-def test_what_engines_do_not_unpack_is_no_image(layer: str, form: SubjectForm, said: int, tmp_path: Path) -> None:
-    """BuildKit's attestations are texts in an image's manifest; nobody can read an encrypted layer."""
+def test_what_is_no_image_is_a_text_or_says_so(
+    layer: str, data: bytes, form: SubjectForm, said: int, tmp_path: Path
+) -> None:
+    """BuildKit's attestations are texts in an image's manifest. Podman and CRI-O unpack layers of any type."""
     store = Memory()
-    root = manifest(store, put(store, b"{}", images.CONFIG), put(store, b"{}", layer))
+    root = manifest(store, put(store, b"{}", images.CONFIG), put(store, data, layer))
     (only,) = subjects_of_image(store, root, tmp_path)
     assert (only.form, len(list(only.coverage()))) == (form, said)
 
