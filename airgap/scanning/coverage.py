@@ -17,7 +17,9 @@ from airgap.content.scan_subject import ScanSubject, SubjectForm
 from airgap.scanning.databases.known import check_database
 from airgap.scanning.databases.read import artifact_of
 
-RULES = b"coverage 3: artifacts that are neither images, texts nor databases of scanners; LFS objects that are not carried"
+RULES = (
+    b"coverage 3: artifacts that are neither images, texts nor databases of scanners; LFS objects that are not carried"
+)
 """Changes whenever the answers do, so that results of older rules are not taken."""
 
 

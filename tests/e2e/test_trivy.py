@@ -25,6 +25,7 @@ from tests.parts.trivy import Trivy
 from tests.worlds.trivy_station import ALPINE, KEY, SECRET, TrivyStation, ids, the, tree, work_folder
 
 pytestmark = pytest.mark.e2e
+DPKG = b"Package: zlib1g\nStatus: install ok installed\nVersion: 1:1.2.13.dfsg-1\nArchitecture: amd64\n"
 CHART = {
     "app/Chart.yaml": b"apiVersion: v2\nname: app\nversion: 1.0.0\n",
     "app/values.yaml": b"image: nginx\nprivileged: true\n",
@@ -140,6 +141,7 @@ def test_what_is_not_covered_is_said(newer: TrivyStation) -> None:
         ("os-unknown", "packages-none"): {"etc/os-release": b'ID=other\nVERSION_ID="1"\n', "x": b"1"},
         ("os-end-of-life", "packages-none"): {"etc/alpine-release": b"3.19.0\n"},
         ("os-unlisted",): {**ALPINE, "etc/alpine-release": b"3.99.0\n"},
+        ("os-end-of-life", "packages-foreign"): {**ALPINE, "var/lib/dpkg/status.d/base": DPKG},
     }
     found = newer.scan(*(newer.image(files) for files in expected.values()))
     assert [tuple(ids(result, FindingKind.COVERAGE)) for result in found] == list(expected)
@@ -149,7 +151,7 @@ def test_java_archives_without_their_database(newer: TrivyStation) -> None:
     jar = BytesIO()
     with zipfile.ZipFile(jar, "w") as archive:
         archive.writestr("META-INF/maven/org.x/y/pom.properties", "groupId=org.x\nartifactId=y\nversion=1.0\n")
-    (result,) = newer.scan(newer.image(ALPINE, {"opt/app.jar": jar.getvalue()}))
+    (result,) = newer.scan(newer.image(ALPINE, {"opt/app.jar": jar.getvalue(), "opt/APP.War": jar.getvalue()}))
     assert ids(result) == ["CVE-2020-28928", "CVE-2021-36159"]
     assert ids(result, FindingKind.COVERAGE) == ["java-without-database", "os-end-of-life"]
 
@@ -163,11 +165,16 @@ def test_a_package_that_is_there_twice_is_one_finding(newer: TrivyStation) -> No
 
 
 def test_a_chart_is_rendered_and_its_comments_hide_nothing(station: TrivyStation) -> None:
-    (chart,) = station.scan(tree("chart", CHART), databases=station.checks())
-    assert ids(chart, FindingKind.COVERAGE) == []
+    pod = CHART["app/templates/pod.yaml"]
+    listed = b"kind: List\napiVersion: v1\nitems: []\n"
+    more = {"app/templates/pod.txt": pod, "app/templates/more": pod, "app/templates/all.yml": listed}
+    (chart,) = station.scan(tree("chart", CHART | more), databases=station.checks())
+    assert the(chart, "chart-list").path == "app/templates/all.yml"
+    assert ids(chart, FindingKind.COVERAGE) == ["chart-list"]
     found = [one for one in chart.findings if one.kind is FindingKind.MISCONFIGURATION]
     where = [(one.path, one.id, one.severity) for one in found]
-    assert where == [("app/templates/pod.yaml", "KSV-9001", Severity.HIGH)]
+    names = ("more", "pod.txt", "pod.yaml")
+    assert where == [(f"app/templates/{name}", "KSV-9001", Severity.HIGH) for name in names]
 
 
 def test_a_chart_that_does_not_render_was_not_checked(newer: TrivyStation) -> None:

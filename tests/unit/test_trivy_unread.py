@@ -78,6 +78,7 @@ def test_package_json_that_is_read(content: bytes) -> None:
         b'{"name":"lodash","version":"1","devDependencies":{"a":1}}',
         b'{"name":"no spaces"}',
         b"[" * 100_000,
+        b"[" + b"[],[]," * 400_000 + b"0]",
         b"[]",
         b"x",
     ],

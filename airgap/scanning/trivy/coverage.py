@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.scanning.trivy.image import ImageFacts
 from airgap.scanning.trivy.report import TrivyReport
+from airgap.scanning.trivy.unread import MAX_PATH
 
+_MANAGERS = {
+    **dict.fromkeys(("alpine", "chainguard", "minimos", "wolfi"), "apk"),
+    **dict.fromkeys(("debian", "echo", "ubuntu"), "dpkg"),
+    "activestate": "",
+}
+"""The package manager of each family of systems; of all others it is rpm. In `activestate`, the scanner looks at no
+packages of the system."""
 _UNLISTED = re.compile(r"This OS version is not on the EOL list")
 _UNSUPPORTED = re.compile(r"Unsupported os")
 _CHART = re.compile(r"Skipping chart|Failed to render|failed to parse.{0,60}chart|chart file", re.IGNORECASE)
@@ -30,6 +38,10 @@ def of_image(report: TrivyReport, facts: ImageFacts, warnings: str, *, java: boo
         yield _said("packages-none", f"{system} without a package database: its packages were not found")
     elif not report.packages:
         yield _said("packages-none", "no package was found")
+    foreign = {name for layer in facts.layers for name in layer.systems} - {_MANAGERS.get(report.os_family, "rpm")}
+    if report.os_family and foreign:
+        title = f"it has a package database of {', '.join(sorted(foreign))}, which {report.os_family} does not use"
+        yield _said("packages-foreign", f"{title}: advisories for these packages were not asked")
     if facts.java and not java:
         title = "it has Java archives, and the station has no database for them (trivy-java-db): they were left out"
         yield _said("java-without-database", title)
@@ -38,8 +50,11 @@ def of_image(report: TrivyReport, facts: ImageFacts, warnings: str, *, java: boo
         yield _said("config-contradicts-layers", facts.complaint)
 
 
-def of_chart(warnings: str, *, rendered: bool) -> Iterator[ScanFinding]:
-    """What the findings of a chart do not cover: templates that do not render have no configuration to check."""
+def of_chart(warnings: str, lists: Sequence[str], *, rendered: bool) -> Iterator[ScanFinding]:
+    """What the findings of a chart do not cover: templates that do not render have no configuration to check, and into
+    the files in `lists` the scanner does not look."""
+    for path in lists:
+        yield replace(_said("chart-list", "the scanner does not look into a list of resources"), path=path[:MAX_PATH])
     if _CHART.search(warnings) or not rendered:
         yield _said("chart-not-rendered", "the templates were not rendered: the configuration was not checked")
 

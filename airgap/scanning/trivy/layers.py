@@ -57,6 +57,8 @@ class LayerFacts:
     """Files by which packages are found, and that the scanner leaves out."""
     more_unread: int
     """How many there are besides."""
+    systems: frozenset[str] = frozenset()
+    """Whose package databases it has: of `apk`, `dpkg`, `rpm`."""
 
 
 class Layers:
@@ -97,6 +99,7 @@ def look_through(source: Source, layer: Descriptor, limit: int) -> LayerFacts:
         java=entries.java,
         unread=entries.found,
         more_unread=entries.more,
+        systems=frozenset(entries.systems),
     )
 
 

@@ -27,7 +27,7 @@ from airgap.scanning.trivy.report import Expected, TrivyReport, findings, read_r
 from airgap.scanning.trivy.tree import write_tree
 from airgap.tools.trivy import Trivy, TrivyLimits, failure
 
-RULES = 3
+RULES = 4
 """Changes whenever the answers do, so that results of older rules are not taken."""
 CHART = "chart"
 _IMAGE_KINDS = frozenset({FindingKind.VULNERABILITY, FindingKind.SECRET, FindingKind.COVERAGE})
@@ -188,7 +188,7 @@ class _Run:
             )
         found = findings(report, {}, tree.name)
         if chart:
-            found += coverage.of_chart(warnings, rendered=not tree.templates or _configurations(report) > 0)
+            found += coverage.of_chart(warnings, tree.lists, rendered=not tree.templates or _configurations(report) > 0)
         kinds = _CHART_KINDS if chart else _TREE_KINDS
         return ScanResult(
             subject.digest, self._identity, ordered(found), report.packages, form=subject.form, looked_for=kinds
@@ -214,7 +214,9 @@ class _Run:
         scanners = ("--scanners", "vuln,secret", "--image-config-scanners", "secret", "--parallel", str(jobs))
         if self._java:
             return scanners
-        return (*scanners, "--skip-files", ",".join(f"**/*{end}" for end in JAVA))
+        # In any case: Trivy takes `.JAR` for one, too.
+        anyhow = ("".join(f"[{char}{char.upper()}]" if char != "." else char for char in end) for end in JAVA)
+        return (*scanners, "--skip-files", ",".join(f"**/*{end}" for end in anyhow))
 
     def _check_room(self, size: int) -> None:
         try:

@@ -2,7 +2,8 @@
 
 Tried with 0.59.1 and 0.74.0: Trivy skips the folders `.git`, and `proc`, `sys` and `dev` at the top; a comment
 `trivy:ignore:ID` in a chart hides a misconfiguration. Settings of the content (trivy.yaml, .trivyignore,
-trivy-secret.yaml) count only in the folder in which it runs, which is another one.
+trivy-secret.yaml) count only in the folder in which it runs, which is another one. Of what helm renders, Trivy checks
+files with some ends of names only, and no list of resources; helm installs all of it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,14 @@ MAX_DEPTH = 60
 """Parts of a path. A file deeper down is written below `deep/` with its own name."""
 HEAD = 8192
 """Bytes by which a file is taken for a text: Trivy looks for secrets in no other."""
+_TEMPLATE = re.compile(r"(.*/)?templates/(.*/)?(?!_)[^/]*", re.DOTALL)
+_CHECKED = (".yaml", ".yml", ".json", ".tpl", "NOTES.txt")
+"""Ends of names of templates that Trivy checks; helm installs no notes."""
+_LIST = re.compile(
+    rb"""(?m)^[ \t-]*["']?kind["']?[ \t]*:[ \t]*["']?[A-Za-z]*List["']?[ \t\r]*(?:#.*)?$"""
+    rb"""|["']kind["']\s*:\s*["'][A-Za-z]*List["']"""
+)
+"""Where a resource begins that holds others (`kind: List`): who installs it installs each of them."""
 _IGNORE = re.compile(rb"(?i)(trivy|tfsec):(?=ignore)")
 MAX_CONFIGURATION = 32 << 20
 """Bytes of a file in a chart whose comments are changed: helm itself takes 5 MiB."""
@@ -49,6 +58,8 @@ class WrittenTree:
     largest: int = 0
     templates: bool = False
     """True if it has templates of a chart."""
+    lists: list[str] = field(default_factory=list)
+    """The files of a chart with a list of resources, into which the scanner does not look."""
     names: dict[str, str] = field(default_factory=dict)
     """The path in the content, where another one was written."""
 
@@ -78,11 +89,13 @@ def write_tree(subject: ScanSubject, folder: Path, *, chart: bool) -> WrittenTre
                 continue
             if one.size > GIB // 4:
                 check_free(folder, one.size, "a file to scan")
-            path = _free(folder / TOP, _safe(one.path, made.files), made.files)
+            path = _free(folder / TOP, _safe(one.path, made.files, chart=chart), made.files)
             if path != one.path:
                 made.names[path] = one_line(one.path)
             with disk_errors(folder):
                 size = _write(folder / TOP / path, head, stream, chart=chart)
+                if chart and _installed(one.path) and _holds_list(folder / TOP / path):
+                    made.lists.append(one_line(one.path))
         made.files += 1
         made.size += size
         made.largest = max(made.largest, size)
@@ -103,6 +116,17 @@ def _write(place: Path, head: bytes, stream: BinaryIO, *, chart: bool) -> int:
         while piece := stream.read(_PIECE):
             sink.write(piece)
         return sink.tell()
+
+
+def _installed(path: str) -> bool:
+    """True for what helm renders or takes as it is, and not only keeps."""
+    return not {"templates", "crds"}.isdisjoint(path.split("/"))
+
+
+def _holds_list(path: Path) -> bool:
+    """True for a file of a chart that is, or becomes, a list of resources."""
+    with path.open("rb") as stream:
+        return _LIST.search(stream.read(MAX_CONFIGURATION)) is not None
 
 
 def _write_text(sink: BinaryIO, head: bytes, stream: BinaryIO) -> int:
@@ -130,8 +154,10 @@ def _free(folder: Path, path: str, number: int) -> str:
     return again
 
 
-def _safe(path: str, number: int) -> str:
+def _safe(path: str, number: int, *, chart: bool) -> str:
     """A path that file systems take and the scanner does not skip; the usual one stays as it is."""
+    if chart and _TEMPLATE.fullmatch(path) and not path.endswith(_CHECKED):
+        path += ".yaml"
     parts = [_part(part) for part in path.split("/") if part not in ("", ".", "..")] or ["unnamed"]
     if len(parts) > MAX_DEPTH:
         parts = ["deep", str(number), parts[-1]]

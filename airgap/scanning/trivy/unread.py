@@ -24,6 +24,8 @@ MAX_LISTED = 20
 """Files of a layer that are named; more are counted."""
 MAX_DOCUMENT = 64 << 20
 """Bytes of a package file in JSON that is parsed: the largest known have some MiB."""
+MAX_VALUES = 2_000_000
+"""Values in it, as far as that is seen before: where JSON needs three bytes, Python needs 60."""
 MAX_PATH = 300
 """Characters of a path that is named."""
 _PIECE = 1 << 20
@@ -49,6 +51,8 @@ _KINDS = tuple(
     )
 )
 """The files in images by which Trivy finds packages, and what each is taken for."""
+SYSTEMS = frozenset({"apk", "dpkg", "rpm"})
+"""Those of a whole system."""
 _ENDS = (
     ".json",
     "METADATA",
@@ -79,6 +83,8 @@ class UnreadFiles:
         self._found = dict[str, UnreadFile]()
         self.java = False
         """True if there was a Java archive."""
+        self.systems = set[str]()
+        """Whose package databases there are: of `apk`, `dpkg`, `rpm`."""
 
     @property
     def found(self) -> tuple[UnreadFile, ...]:
@@ -105,6 +111,8 @@ class UnreadFiles:
             return
         if entry.type == "file":
             self.java = self.java or kind == "jar"
+            if kind in SYSTEMS and entry.size:
+                self.systems.add(kind)
             # What comes later in a layer takes the place of what came before.
             self._found.pop(path, None)
             why = _CHECKS[kind](entry, tar) if kind in _CHECKS and entry.size else ""
@@ -155,6 +163,8 @@ def _document(entry: TarEntry, tar: TarReader, *, strict: bool) -> Any:
     data = bytearray()
     while piece := tar.read(_PIECE):
         data += piece
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
     text = data.decode("utf-8", "strict" if strict else "replace").lstrip(" \t\r\n")
     decoder = strict_decoder() if strict else json.JSONDecoder(parse_constant=_no_constant)
     try:
