@@ -85,7 +85,7 @@ def check_scanned(
     With `demanded`, each lock must have a verdict. An expired waiver blocks the delivery, even if it was valid when the
     verdict was signed. Raises `PolicyError` (`not-scanned`, `verdict-failed`, `verdict-mismatch`, `waiver-expired`, and
     `waiver-missing`, `vex-missing`, `report-missing`, `scan-missing`, `sbom-missing`), `StoreError`. A verdict that
-    is older than the pull counts as none.
+    is older than the pull counts as none; one about a promoted lock, only until its full lock is judged again.
     """
     for lock in locks:
         body = recorded(records, lock, Verdict)
@@ -112,6 +112,7 @@ def check_scanned(
         if lacking is not None:
             hint = f"have a waiver approved that accepts it, then {_AGAIN['verdict']} with --waiver"
             raise PolicyError(lacking.code, f"lock {lock.name!r}: {lacking.what}", hint)
+        _check_full(lock, roots, records)
         _check_needed(lock, body, records, now)
         judged, pulled = _recorded(records, lock, Verdict), _recorded(records, lock, Pull)
         if judged is not None and pulled is not None and judged.signed_at + CLOCK_SKEW < pulled.signed_at:
@@ -143,6 +144,28 @@ def check_findings(
                     "have a Waiver approved with `checks: [finding]` and this digest, and pass it with --waiver; "
                     "or correct the request, and lock it again without --partial",
                 )
+
+
+def _check_full(lock: Lock, roots: Mapping[str, Digest], records: Records) -> None:
+    """Checks that no later verdict about the full lock refuses what a lock was promoted with, or to go on in part."""
+    full, mine = full_lock(lock, records), _recorded(records, lock, Verdict)
+    later = None if full is None else _recorded(records, full, Verdict)
+    if mine is None or later is None or later.signed_at < mine.signed_at or not isinstance(later.body, Verdict):
+        return
+    found = (
+        f"{item.kind} {item.name!r}: {no.what}"
+        for item in lock.items
+        if (no := objection(later.body, item, roots[item.name]))
+    )
+    partial = later.body.gate is not None and later.body.gate.partial
+    why = next(found, "" if partial else "its policy allows no partial deliveries (findings.partial: true)")
+    if why:
+        raise PolicyError(
+            "verdict-failed",
+            f"lock {lock.name!r} was promoted at {utc_text(mine.signed_at)}; its full lock was judged again at "
+            f"{utc_text(later.signed_at)}: {why}",
+            "promote the full lock again: `airgap scan LOCK --promote FILE`",
+        )
 
 
 def _check_needed(lock: Lock, body: Verdict, records: Records, now: datetime) -> None:

@@ -142,8 +142,11 @@ def test_what_stops_it(world: World) -> None:
     assert not out.exists()
     assert world.run(*SCAN, *PARTIAL, "--promote", "r.lock.json", expect=2)["code"] == "bad-path"
     assert world.run(*SCAN, *PARTIAL, "--promote", "trust.yaml", expect=2)["code"] == "other-file"
-    # Another store does not know the full lock. This one does not take a promoted lock by another policy.
+    # A later verdict on the full lock counts for what was promoted before it.
     world.run(*PROMOTE)
+    world.run(*SCAN, "whole.yaml", expect=3)
+    assert "judged again" in str(cut(world, "media", expect=3))
+    # Another store does not know the full lock. This one does not take a promoted lock by another policy.
     again = (SCAN[0], out.name, *SCAN[2:])
     [judged] = world.run(*again, *PARTIAL)["locks"]
     assert [one["outcome"] for one in judged["findings"]] == ["pass"]
