@@ -141,8 +141,11 @@ def _check_age(one: Stands, limits: VerdictLimits, now: datetime) -> None:
 
 
 def _check_earlier(one: Stands, earlier: Earlier) -> None:
-    """Refuses a verdict in the place of one about the same lock which was signed later, or with newer databases."""
-    for data in earlier(one.lock.digest):
+    """Refuses a verdict in the place of one about the same lock which was signed later, or with newer databases.
+
+    Locks that were promoted from one full lock are the same lock here: each is what passed of it at its time.
+    """
+    for data in (data for lock in one.lock.pulled_as for data in earlier(lock)):
         before = unverified(data, "a verdict that was accepted before")
         if not isinstance(before.body, Verdict) or before.body.gate is None:
             continue
@@ -158,6 +161,7 @@ def _check_earlier(one: Stands, earlier: Earlier) -> None:
         if why:
             what = (
                 f"its verdict was signed at {utc_text(one.signed_at)}; one about this lock was accepted before, {why}"
+                + ("" if before.subject == one.lock.digest else f" (lock {before.subject}, of the same full lock)")
             )
             raise _verdict_refused("verdict-replaced", one, what, f"take the newer one, or {SCAN_AGAIN}")
 

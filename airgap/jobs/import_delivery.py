@@ -193,11 +193,18 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
 
 
 def _receive(opened: Opened, site: Site) -> None:
-    """Keeps the statements that counted, about the delivery and its locks."""
+    """Keeps the statements that counted, about the delivery and its locks.
+
+    A verdict about a promoted lock is kept under its full lock, too: no older one may come in its place.
+    """
+    full = {lock.digest: lock.promoted_from for lock in opened.locks}
     about = sorted(opened.admitted.statements, key=lambda one: one.statement.signed_at, reverse=True)
     for kind, subject in dict.fromkeys((one.statement.kind, one.statement.subject) for one in about):
         bundles = [one.raw for one in about if (one.statement.kind, one.statement.subject) == (kind, subject)]
         site.records.receive(kind, subject, bundles, replace=True)
+        above = full.get(subject) if kind == "verdict" else None
+        if above is not None:
+            site.records.receive(kind, above, bundles, replace=True)
 
 
 def _precedence(site: Site, opened: Opened, ledger: Ledger) -> Callable[[str], Precedence]:

@@ -68,12 +68,12 @@ class VerdictLimits:
     @property
     def scanned(self) -> bool:
         """True if a verdict without scans is not enough."""
-        return bool(self.required or self.blocks or self.database_max_age)
+        return bool(self.required or self.blocks or self.database_max_age or self.database_max_ages)
 
     def max_age_of(self, database: str) -> timedelta | None:
         """How old this database may have been, `None` for no limit."""
-        known = {"trivy-checks": RULES_AGE, **self.database_max_ages}
-        return self.database_max_age and known.get(database, self.database_max_age)
+        default = {} if self.database_max_age is None else {"trivy-checks": RULES_AGE}
+        return {**default, **self.database_max_ages}.get(database, self.database_max_age)
 
     def forbids(self, finding: ScanFinding, severity: Severity) -> bool:
         """True if a finding of this severity may not come in."""

@@ -135,7 +135,7 @@ def _limits(old: Trust, new: Trust) -> Iterator[TrustChange]:
     for name in sorted(before.keys() | after.keys()):
         was, now_is = before.get(name), after.get(name)
         lost = sorted(was.keys() - (now_is or {}).keys()) if isinstance(was, dict) else []
-        if name not in after or lost:
+        if (name not in after and name != "ignoreUnfixed") or lost:  # without that one, more is blocked
             what = f"verdicts.{name}{''.join(f': {one}' for one in lost[:1])}"
             raise _refuse(f"{what} was a limit and is missing", "keep it; its value may be another one")
         if was != now_is:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airgap.base.digest import Digest
 from tests.worlds.attacks import Files, World, make_world
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.git_sources import Work
@@ -96,6 +97,8 @@ def test_what_passed_goes_the_whole_way_and_everybody_sees_what_did_not(world: W
     assert "in quarantine" in run_airgap(["show", "good.lock.json"], world.folder, PASSWORD).out
     # Inside, it is not missing, and the receipt says that it was left out.
     assert take(world, "media")["findings"][0]["item"] == BAD
+    full = Digest.of((world.folder / "r.lock.json").read_bytes())
+    assert len(list(world.folder.rglob(f"received/verdict-{full.hex}.*"))) == 1
     assert world.run("audit", "--receipt", "media.receipt", *GAP)["outcome"] == "pass"
     assert world.run("audit", "--lock", "good.lock.json", *GAP)["outcome"] == "pass"
     # Next month all of it passes: the promoted lock is the lock, and a new delivery goes on with the series.

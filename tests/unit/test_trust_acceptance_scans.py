@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from airgap.acceptance.scans import Demands, Stands, check_scans
 from airgap.base.digest import Digest
+from airgap.base.errors import TrustError
 from airgap.base.zstd import packed
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import ScanResult
@@ -261,6 +263,8 @@ def test_what_the_verdict_says_a_vex_document_lifted_is_let_in() -> None:
         ({"database_max_age": 3 * DAY}, ""),
         ({"database_max_age": DAY}, "database-old"),
         ({"database_max_age": DAY, "database_max_ages": {"trivy-db": 3 * DAY}}, ""),
+        ({"database_max_ages": {"trivy-db": DAY}}, "database-old"),
+        ({"database_max_ages": {"trivy-java-db": DAY}}, ""),
         ({"required": {"image": ("vulnerability", "secret")}}, ""),
         ({"required": {"image": ("malware",)}}, "not-scanned"),
         ({"required": {"git": ("malware",)}}, ""),
@@ -292,7 +296,11 @@ def test_what_the_sovereign_blocks_may_be_waived() -> None:
 
 
 def test_a_verdict_without_scans_is_not_enough_where_they_are_required() -> None:
-    for limits in ({"required": {"image": ("secret",)}}, {"blocks": {"secret": "low"}}, {"database_max_age": DAY}):
+    for limits in (
+        {"required": {"image": ("secret",)}},
+        {"blocks": {"secret": "low"}},
+        {"database_max_ages": {"a": DAY}},
+    ):
         one = Scanned(limits=VerdictLimits(**limits))
         one.say(replace(one.verdict, scanners=(), scans=(), gate=None))
         assert one.refused() == "not-scanned"
@@ -328,6 +336,17 @@ def test_a_verdict_with_an_older_database_does_not_replace_one_with_a_newer_one(
         assert "one about this lock was accepted before" in error.what
     # With --restore, older deliveries come in again; they move no name back.
     one.world.accept(restore=True)
+
+
+def test_a_promoted_lock_does_not_replace_a_later_one_of_the_same_full_lock() -> None:
+    one, full = Scanned(), Digest.of(b"full")
+    lock, later = replace(one.world.lock, promoted_from=full), Digest.of(b"later")
+    other = signed(one.world.signers["station"], later, one.verdict, "station", at=SIGNED + HOUR)
+    demands = Demands(SIGNED + HOUR, earlier=lambda asked: [other] if asked == full else [])
+    with pytest.raises(TrustError, match="of the same full lock") as caught:
+        check_scans(Stands(lock, one.verdict, SIGNED, (), one.world.scans), demands)
+    assert caught.value.code == "verdict-replaced"
+    check_scans(Stands(one.world.lock, one.verdict, SIGNED, (), one.world.scans), demands)
 
 
 def test_a_verdict_without_scans_does_not_replace_one_with_scans() -> None:

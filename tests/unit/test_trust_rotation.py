@@ -221,6 +221,10 @@ def test_limits_for_verdicts_stay_and_their_values_are_approved(world: World) ->
     more = replace(old, verdicts=replace(limits, max_age=DAY))
     (change,) = check_rotation(old, more, None, now=NOW).changes
     assert (change.what, change.key, change.detail) == ("limits", "", "verdicts.maxAge: 2592000 -> 86400")
+    # What makes a limit weaker may go.
+    weak = replace(old, verdicts=replace(limits, ignore_unfixed=True))
+    [change] = check_rotation(weak, old, None, now=NOW).changes
+    assert change.detail == "verdicts.ignoreUnfixed: true -> null"
     less = (replace(limits, max_age=None), replace(limits, blocks={"vulnerability": "critical"}), None)
     for one, said in zip(less, ("verdicts.maxAge was", "verdicts.blocks: secret was", "verdicts.blocks"), strict=True):
         with pytest.raises(TrustError, match=said):
