@@ -6,22 +6,24 @@ signatures count. Here, the signers of the records are not checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from airgap.base.digest import Digest
+from airgap.base.digest import Digest, is_digest
 from airgap.base.errors import AirgapError, InputError, PolicyError, StoreError
+from airgap.base.inputs import read_input
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import CHECK
 from airgap.content.promotion import difference
 from airgap.resources.waiver import Waiver
+from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Predicate, Pull
 from airgap.statements.statement import Statement
 from airgap.statements.trust import unverified
-from airgap.statements.verdict import Verdict, finding_objection, objection
-from airgap.station.files import Records
+from airgap.statements.verdict import Objection, Verdict, finding_objection, objection
+from airgap.station.files import Records, made_of
 from airgap.station.scans import ScanRecords
 
 B = TypeVar("B", bound=Predicate)
@@ -152,18 +154,15 @@ def _check_full(lock: Lock, roots: Mapping[str, Digest], records: Records) -> No
     later = None if full is None else _recorded(records, full, Verdict)
     if mine is None or later is None or later.signed_at < mine.signed_at or not isinstance(later.body, Verdict):
         return
-    found = (
-        f"{item.kind} {item.name!r}: {no.what}"
-        for item in lock.items
-        if (no := objection(later.body, item, roots[item.name]))
-    )
     partial = later.body.gate is not None and later.body.gate.partial
-    why = next(found, "" if partial else "its policy allows no partial deliveries (findings.partial: true)")
-    if why:
+    found = next(filter(None, (objection(later.body, item, roots[item.name]) for item in lock.items)), None)
+    if found is None and not partial:
+        found = Objection("verdict-failed", "its policy allows no partial deliveries (findings.partial: true)")
+    if found is not None:
         raise PolicyError(
-            "verdict-failed",
+            found.code,
             f"lock {lock.name!r} was promoted at {utc_text(mine.signed_at)}; its full lock was judged again at "
-            f"{utc_text(later.signed_at)}: {why}",
+            f"{utc_text(later.signed_at)}: {found.what}",
             "promote the full lock again: `airgap scan LOCK --promote FILE`",
         )
 
@@ -221,6 +220,25 @@ def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:
     """
     found = _recorded(records, lock, kind)
     return found.body if found is not None and isinstance(found.body, kind) else None
+
+
+def kept_verdicts(records: Records) -> Iterator[tuple[Statement, Verdict, Lock | None]]:
+    """All verdicts of a station, earlier ones too, each with its lock, or `None` if the records lack that.
+
+    Raises `StoreError` (`bad-statement`): one that cannot be read may stop something.
+    """
+    for path in made_of(records.folder, Verdict.kind):
+        subject = path.name.removeprefix(f"{Verdict.kind}-").partition(".")[0]
+        if is_digest(f"sha256:{subject}"):
+            data = read_input(path, MAX_EVIDENCE_BUNDLE, "bad-statement")
+            try:
+                found = _read(data, Digest(f"sha256:{subject}"), Verdict)
+            except StoreError as error:
+                raise error.with_hint(
+                    f"restore {path} from a backup, or move it away and scan its lock again"
+                ) from error
+            if isinstance(found.body, Verdict):
+                yield found, found.body, records.lock(found.subject)
 
 
 def _recorded(records: Records, lock: Lock, kind: type[Predicate]) -> Statement | None:

@@ -15,10 +15,9 @@ from typing import Any
 
 from airgap.acceptance.open import evidence_files
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, InputError, IntegrityError, TrustError
-from airgap.base.inputs import read_input
+from airgap.base.errors import InputError, IntegrityError, TrustError
 from airgap.base.zstd import unpacked
-from airgap.bundling.gate import recorded
+from airgap.bundling.gate import kept_verdicts, recorded
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.scan_result import MAX_RESULT, MAX_SBOM, ScanResult
@@ -29,7 +28,6 @@ from airgap.jobs.receiving_side import FOLDER
 from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
 from airgap.statements.predicates import Receipt
 from airgap.statements.scans import PACKED, SBOMS, SCANS, Scan
 from airgap.statements.statement import article
@@ -37,7 +35,7 @@ from airgap.statements.trust import unverified
 from airgap.statements.verdict import YES, Verdict
 from airgap.station import receipts
 from airgap.station.brought import series_name
-from airgap.station.files import Records, made_of
+from airgap.station.files import Records
 from airgap.station.scans import ScanRecords
 
 
@@ -137,15 +135,15 @@ def _delivery(folder: Path) -> list[Delivered]:
 def _judged_here(records: Records) -> dict[Digest, Delivered]:
     """Of each series the newest lock with a verdict that says pass."""
     newest: dict[str, tuple[datetime, Delivered]] = {}
-    for path in made_of(records.folder, Verdict.kind):
-        with suppress(AirgapError):
-            statement = unverified(read_input(path, MAX_EVIDENCE_BUNDLE, "bad-statement"), str(path))
-            lock = records.lock(statement.subject)
-            if lock is None or not isinstance(statement.body, Verdict) or statement.body.outcome != YES:
-                continue
-            series, before = series_name(lock.name), newest.get(series_name(lock.name))
-            if before is None or before[0] < statement.signed_at:
-                newest[series] = (statement.signed_at, Delivered(lock, statement.body))
+    for statement, verdict, lock in kept_verdicts(records):
+        if verdict.outcome != YES:
+            continue
+        if lock is None:
+            what = f"the records of {records.folder.parent} have a verdict about lock {statement.subject}, not the lock"
+            raise InputError("not-delivered", what, "name locks, or folders of deliveries")
+        series, before = series_name(lock.name), newest.get(series_name(lock.name))
+        if before is None or before[0] < statement.signed_at:
+            newest[series] = (statement.signed_at, Delivered(lock, verdict))
     return {one.lock.digest: one for _, one in newest.values()}
 
 

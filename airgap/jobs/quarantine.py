@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, InputError
-from airgap.base.inputs import read_input
+from airgap.base.errors import InputError
 from airgap.base.times import utc_text
+from airgap.bundling.gate import kept_verdicts
 from airgap.content.lock import Lock
-from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
-from airgap.statements.trust import unverified
 from airgap.statements.verdict import Verdict
 from airgap.station.brought import series_name
-from airgap.station.files import SUFFIX, Records, made_of, store_records
+from airgap.station.files import store_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +44,29 @@ class Quarantined:
 def quarantined(store: Path) -> list[Quarantined]:
     """What the newest verdict of each series of full locks stops, by name. Verifies no signature.
 
-    Raises `InputError` (`unknown-thing`) for another folder, `StoreError`.
+    Raises `InputError` (`unknown-thing`) for another folder, `StoreError` (`bad-statement`).
     """
     if not (store / "oci-layout").exists():
         raise InputError("unknown-thing", f"{store}: not a store", "name the folder of a store, as for --store")
     records = store_records(store)
-    newest: dict[str, tuple[datetime, Lock, Verdict]] = {}
-    for path in made_of(records.folder, Verdict.kind):
-        if path.name.count(".") > SUFFIX.count("."):
-            continue  # an earlier one of the same lock
-        with suppress(AirgapError):
-            statement = unverified(read_input(path, MAX_EVIDENCE_BUNDLE, "bad-statement"), str(path))
-            lock = _full(statement.subject, records)
-            if lock is not None and isinstance(statement.body, Verdict):
-                found = newest.setdefault(series_name(lock.name), (statement.signed_at, lock, statement.body))
-                if found[0] < statement.signed_at:
-                    newest[series_name(lock.name)] = (statement.signed_at, lock, statement.body)
-    rows = (
-        Quarantined(item.kind, item.name, lock.name, verdict.items[item.name].root, at, why)
+    newest: dict[str, tuple[datetime, Lock | None, Verdict]] = {}
+    for statement, verdict, lock in kept_verdicts(records):
+        if lock is not None and lock.promoted_from is not None:
+            continue
+        # Without its lock, nobody knows which later one goes on with it.
+        series = str(statement.subject) if lock is None else series_name(lock.name)
+        if series not in newest or newest[series][0] <= statement.signed_at:
+            newest[series] = (statement.signed_at, lock, verdict)
+    rows = [
+        Quarantined(kinds.get(name, "unknown"), name, lock_name, judged.root, at, why)
         for at, lock, verdict in newest.values()
-        for item in lock.items
-        if item.name in verdict.items and (why := verdict.items[item.name].why_not())
-    )
+        for kinds, lock_name in [_names(lock)]
+        for name, judged in verdict.items.items()
+        if (why := judged.why_not())
+    ]
     return sorted(rows, key=lambda row: (row.name, row.lock))
 
 
-def _full(digest: Digest, records: Records) -> Lock | None:
-    lock = records.lock(digest)
-    return None if lock is None or lock.promoted_from is not None else lock
+def _names(lock: Lock | None) -> tuple[dict[str, str], str]:
+    """The kinds of a lock's items, and its name."""
+    return ({}, "unknown") if lock is None else ({item.name: item.kind for item in lock.items}, lock.name)

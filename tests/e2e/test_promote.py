@@ -158,6 +158,11 @@ def test_what_stops_it(world: World) -> None:
     for path in (world.folder / "store/airgap/locks").iterdir():
         path.unlink()
     assert world.run(*again, *PARTIAL, expect=2)["code"] == "full-lock-missing"
+    # Lost and damaged records hide nothing that is in quarantine.
+    rows = world.run("ls", "store", "--quarantine")["quarantined"]
+    assert (BAD, "unknown") in {(row["name"], row["lock"]) for row in rows}
+    next((world.folder / "store/airgap/statements").glob("verdict-*")).write_bytes(b"{")
+    assert world.run("ls", "store", "--quarantine", expect=5)["code"] == "bad-statement"
 
 
 def test_evidence_without_the_full_lock_is_refused(world: World) -> None:
