@@ -97,7 +97,8 @@ class Sandbox:
         It gets `environment` and nothing of the user's, and of the open files only `files`. Raises `ToolError`
         (`scanner-missing`) if nothing can be started.
         """
-        line = (*namespaces(), *self.limits.started(*_INIT, *(os.fspath(word) for word in command)))
+        around, words = namespaces(), [os.fspath(word) for word in command]
+        line = (*around, *self.limits.started(*_INIT, *words)) if around else (*_alone(), *self.limits.started(*words))
         env = {"PATH": PATH, "HOME": str(work), "TMPDIR": str(work), "LC_ALL": "C", "LANGUAGE": "C", **environment}
         try:
             process = subprocess.Popen(
@@ -238,19 +239,27 @@ def namespaces() -> tuple[str, ...]:
 
     It is tried once. A program of this process that is killed takes it along (`--pdeathsig`, `--kill-child`).
     """
-    found = [shutil.which(name, path=PATH) for name in ("setpriv", "unshare")]
-    if None in found:
+    unshare, alone = shutil.which("unshare", path=PATH), _alone()
+    if unshare is None or not alone:
         return ()
-    setpriv, unshare = map(str, found)
-    own = () if os.geteuid() == 0 else ("--map-root-user",)
-    line = (
-        *(setpriv, "--pdeathsig", "KILL", "--", unshare, *own, "--net", "--ipc", "--pid", "--fork"),
-        *("--kill-child=SIGKILL", "--"),
-    )
-    with suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run(
-            (*line, "/bin/sh", "-c", "exit 7"), stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False
-        )
-        if done.returncode == 7:
-            return line
+    # Root in a container may lack what network namespaces need, and be allowed to have it in a namespace of users.
+    for own in ((), ("--map-root-user",)) if os.geteuid() == 0 else (("--map-root-user",),):
+        line = (*alone, unshare, *own, "--net", "--ipc", "--pid", "--fork", "--kill-child=SIGKILL", "--")
+        with suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(
+                (*line, "/bin/sh", "-c", "exit 7"),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=10,
+                check=False,
+            )
+            if done.returncode == 7:
+                return line
     return ()
+
+
+@cache
+def _alone() -> tuple[str, ...]:
+    """The command that lets a program, but not its children, end with this process; empty without setpriv."""
+    setpriv = shutil.which("setpriv", path=PATH)
+    return () if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--")
