@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.parts import images
-from tests.parts.trivy import DATABASE, Trivy
-from tests.worlds import scanner_databases
+from tests.parts.trivy import Trivy
 from tests.worlds.attacks import World, make_world
 from tests.worlds.site import CHECKED, GAP, HEAD
-from tests.worlds.trivy_station import ALPINE, sha256_of
+from tests.worlds.trivy_station import vulnerable_world
 
 pytestmark = pytest.mark.e2e
 
-APP, DB = "docker.io/acme/app:1", scanner_databases.DB
+APP = "docker.io/acme/app:1"
 CVE = "CVE-2021-36159"
 RULES = (
     '  rules:\n  - match: ["**"]\n'
@@ -36,17 +34,7 @@ def write_policy(world: World, name: str, findings: str) -> None:
 @pytest.fixture
 def world(trivy: Trivy, tmp_path: Path) -> World:
     """An image with a critical vulnerability and the database that knows it, scanned by a lenient policy, delivered."""
-    made = make_world(tmp_path / "world", None)
-    made.trust(require="pull, verdict, delivery")
-    layout = images.Layout(made.folder / "made")
-    layout.tag("app", layout.image(ALPINE))
-    files = {path.name: path.read_bytes() for path in DATABASE.iterdir() if path.suffix in (".db", ".json")}
-    layout.tag("db", scanner_databases.artifact(layout, scanner_databases.DB_LAYER, files))
-    made.lock("db", **{DB: "db"})
-    made.lock("r", **{APP: "app"})
-    program = f"trivy: {{program: '{trivy.program}', sha256: {sha256_of(trivy.program)}}}"
-    spec = f"{{{program}, databases: {{vulnerabilities: '{DB}'}}}}"
-    made.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {spec}\n")
+    made = vulnerable_world(tmp_path / "world", trivy, APP)
     write_policy(made, "lenient.yaml", ", rules: [{findings: [vulnerability], effect: warn}]")
     write_policy(made, "today.yaml", "")
     line = ("scan", "r.lock.json", "--store", "store", "--station", "station.yaml", *CHECKED)

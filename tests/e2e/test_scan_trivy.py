@@ -10,12 +10,12 @@ import pytest
 
 from tests.parts import images
 from tests.parts.system import NetworkNamespace
-from tests.parts.trivy import DATABASE, Trivy
+from tests.parts.trivy import Trivy
 from tests.worlds import scanner_databases
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.no_route import Inside
 from tests.worlds.site import GAP, HEAD, TRUST, Site
-from tests.worlds.trivy_station import ALPINE, sha256_of
+from tests.worlds.trivy_station import ALPINE, database_of_tests, station_resource
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("trivy", "iproute2")]
 
@@ -54,15 +54,11 @@ def site(tmp_path: Path, trivy: Trivy) -> Site:
     made.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\nspec: {INSIDE}\n")
     layout = images.Layout(tmp_path / "made")
     layout.tag("app", layout.image(ALPINE))
-    files = {path.name: path.read_bytes() for path in DATABASE.iterdir() if path.suffix in (".db", ".json")}
-    layout.tag("db", scanner_databases.artifact(layout, scanner_databases.DB_LAYER, files))
+    layout.tag("db", database_of_tests(layout))
     named = {"app": APP, "db": scanner_databases.DB}
     refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{name}'}}\n" for tag, name in named.items())
     made.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n{refs}")
-    program = f"{{program: {trivy.program}, sha256: {sha256_of(trivy.program)}}}"
-    databases = f"{{vulnerabilities: '{scanner_databases.DB}'}}"
-    spec = f"{{trivy: {program}, databases: {databases}}}"
-    made.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {spec}\n")
+    made.write("station.yaml", station_resource(trivy))
     made.write("strict.yaml", HEAD + POLICY.replace("RULES", ""))
     made.write("policy.yaml", HEAD + POLICY.replace("RULES", LET))
     made.run("lock", "r.request.yaml")

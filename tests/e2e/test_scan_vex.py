@@ -8,18 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.parts import images
-from tests.parts.trivy import DATABASE, Trivy
-from tests.worlds import scanner_databases
-from tests.worlds.attacks import Files, World, make_world
+from tests.parts.trivy import Trivy
+from tests.worlds.attacks import Files, World
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.cosign import cosign
 from tests.worlds.site import CHECKED, GAP, HEAD
-from tests.worlds.trivy_station import ALPINE, sha256_of
+from tests.worlds.trivy_station import vulnerable_world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("cosign")]
 
-APP, DB, CVE = "docker.io/acme/app:1", scanner_databases.DB, "CVE-2021-36159"
+APP, CVE = "docker.io/acme/app:1", "CVE-2021-36159"
 POLICY = """\
 kind: Policy
 metadata: {name: p}
@@ -37,17 +35,7 @@ EXPLAIN = (*SCAN, "--explain", APP)
 @pytest.fixture
 def world(trivy: Trivy, tmp_path: Path) -> World:
     """An image with a critical vulnerability, and the database that knows it, in the store of a station."""
-    made = make_world(tmp_path / "world", None)
-    made.trust(require="pull, verdict, delivery")
-    layout = images.Layout(made.folder / "made")
-    layout.tag("app", layout.image(ALPINE))
-    files = {path.name: path.read_bytes() for path in DATABASE.iterdir() if path.suffix in (".db", ".json")}
-    layout.tag("db", scanner_databases.artifact(layout, scanner_databases.DB_LAYER, files))
-    made.lock("db", **{DB: "db"})
-    made.lock("r", **{APP: "app"})
-    program = f"trivy: {{program: '{trivy.program}', sha256: {sha256_of(trivy.program)}}}"
-    spec = f"{{{program}, databases: {{vulnerabilities: '{DB}'}}}}"
-    made.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {spec}\n")
+    made = vulnerable_world(tmp_path / "world", trivy, APP)
     made.write("policy.yaml", HEAD + POLICY)
     assert cosign("generate-key-pair", home=made.folder).returncode == 0
     return made

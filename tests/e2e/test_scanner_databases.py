@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -22,14 +21,13 @@ from tests.parts.trivy import DATABASE, Trivy
 from tests.worlds import scanner_databases as world
 from tests.worlds.no_route import Inside
 from tests.worlds.site import CUT, GAP, HEAD, Site, sovereign_of
+from tests.worlds.trivy_station import ALPINE, station_resource
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("skopeo")]
 NAMES = ("trivy-db:2", "trivy-java-db:1", "trivy-checks:2")
 PULL = ("pull", "r.lock.json", "--store", "store", "--upstreams", "r.request.yaml")
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {securityContext: {runAsUser: 0}}\n"
 WHEN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
-APK = b"P:musl\nV:1.1.22-r2\nA:x86_64\no:musl\n\nP:apk-tools\nV:2.10.4-r2\nA:x86_64\no:apk-tools\n\n"
-ALPINE = {"etc/alpine-release": b"3.10.0\n", "lib/apk/db/installed": APK}
 
 
 def publish(folder: Path, host: str, **more: Any) -> None:
@@ -156,14 +154,7 @@ def test_a_database_that_is_none(tmp_path: Path, start_registry: StartRegistry) 
     publish(tmp_path, registry.host)
     layout = Layout(tmp_path / "made")
     layout.tag(NAMES[0], world.artifact(layout, world.DB_LAYER, b"not a tar.gz"))
-    run(
-        "skopeo",
-        "copy",
-        "-q",
-        "--dest-tls-verify=false",
-        f"oci:{layout.folder}:{NAMES[0]}",
-        f"docker://{registry.host}/up/{NAMES[0]}",
-    )
+    push(layout, NAMES[0], registry.host)
     request(site, registry.host)
     site.run("lock", "r.request.yaml")
     rows = site.run(*PULL)["items"]
@@ -200,13 +191,9 @@ def test_a_station_judges_nothing_with_a_bad_database(tmp_path: Path) -> None:
         site.run("lock", f"{lock}.request.yaml")
         site.run("pull", f"{lock}.lock.json", "--store", "store")
     site.write("policy.yaml", HEAD + POLICY)
-    program, found = Trivy.of("trivy").program, {}
-    with program.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = {}
     for name in (*said, "missing"):
-        spec = f"  trivy: {{program: {program}, sha256: {sha256}}}\n"
-        spec += f"  databases: {{vulnerabilities: 'registry.test/{name}:1'}}\n"
-        site.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec:\n{spec}")
+        site.write("station.yaml", station_resource(Trivy.of("trivy"), f"registry.test/{name}:1"))
         scan = ("scan", "app.lock.json", "--store", "store", "--policy", "policy.yaml", "--station", "station.yaml")
         found[name] = json.dumps(site.run(*scan, "--dry-run", expect=3))  # what is local passes by no rule
     codes = {name: f"database-{name}" for name in ("old", "schema", "missing")}

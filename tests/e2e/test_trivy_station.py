@@ -13,7 +13,7 @@ from tests.parts.trivy import DATABASE, Trivy
 from tests.worlds import scanner_databases
 from tests.worlds.no_route import Inside
 from tests.worlds.site import HEAD, Site
-from tests.worlds.trivy_station import ALPINE, SECRET, sha256_of
+from tests.worlds.trivy_station import ALPINE, SECRET, station_resource
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2")]
 
@@ -26,8 +26,8 @@ INFORM = "{rules: [{findings: [vulnerability, secret, coverage], effect: inform}
 SCAN = ("scan", "r.lock.json", "--store", "store", "--policy", "policy.yaml", "--station", "station.yaml", "--dry-run")
 
 
-def _write(site: Site, kind: str, name: str, spec: str) -> None:
-    site.write(f"{name}.yaml", f"{HEAD}kind: {kind}\nmetadata: {{name: {name}}}\nspec:\n{spec}")
+def _judge_by(site: Site, spec: str) -> None:
+    site.write("policy.yaml", f"{HEAD}kind: Policy\nmetadata: {{name: policy}}\nspec:\n{spec}")
 
 
 @pytest.fixture
@@ -44,15 +44,14 @@ def inside(tmp_path: Path, netns: NetworkNamespace, trivy: Trivy) -> Inside:
     names = {"one": "registry.local/one:1", "two": "registry.local/two:1", "db": DB}
     refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{name}'}}\n" for tag, name in names.items())
     site.write("r.request.yaml", f"{HEAD}kind: Request\nmetadata: {{name: r}}\nspec:\n  images:\n{refs}")
-    program = f"{{program: {trivy.program}, sha256: {sha256_of(trivy.program)}}}"
-    _write(site, "Station", "station", f"  trivy: {program}\n  databases: {{vulnerabilities: {DB}}}\n")
+    site.write("station.yaml", station_resource(trivy, DB))
     site.run("lock", "r.request.yaml")
     site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
     return Inside(site, netns)
 
 
 def test_findings_turn_the_verdict_and_nothing_is_asked_twice(inside: Inside) -> None:
-    _write(inside.site, "Policy", "policy", f"  findings: {{required: {{file: []}}}}\n{RULES}")
+    _judge_by(inside.site, f"  findings: {{required: {{file: []}}}}\n{RULES}")
     before = inside.asked()
     first = inside.run(*SCAN, expect=3)
     found = {
@@ -64,7 +63,7 @@ def test_findings_turn_the_verdict_and_nothing_is_asked_twice(inside: Inside) ->
     assert {("registry.local/one:1", "CVE-2021-36159"), ("registry.local/two:1", "aws-access-key-id")} <= found
     assert first["scanned"]["notRun"] == {}
     # Another policy judges the same answers: no scanner is started.
-    _write(inside.site, "Policy", "policy", f"  findings: {INFORM}\n{RULES}")
+    _judge_by(inside.site, f"  findings: {INFORM}\n{RULES}")
     again = inside.run(*SCAN)["scanned"]
     assert (again["started"], again["known"]) == (0, first["scanned"]["started"])
     assert inside.asked() == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from io import BytesIO
@@ -27,7 +27,9 @@ from airgap.store.memory import Memory
 from tests.parts.images import CONFIG, LAYER, MANIFEST, Descriptor, Layout, digest_of, tar_layer, zipped
 from tests.parts.trivy import DATABASE, Trivy
 from tests.worlds import scanner_databases
+from tests.worlds.attacks import World, make_world
 from tests.worlds.scanner_databases import WHEN
+from tests.worlds.site import HEAD
 
 APK = b"P:apk-tools\nV:2.10.4-r2\nA:x86_64\no:apk-tools\n\nP:musl\nV:1.1.22-r2\nA:x86_64\no:musl\n\n"
 ALPINE = {"etc/alpine-release": b"3.10.0\n", "lib/apk/db/installed": APK}
@@ -44,14 +46,14 @@ class TrivyStation:
     folder: Path
     layout: Layout
     config: TrivyConfig
+    _opened: dict[str, TrivyScanner] = field(default_factory=dict, compare=False)
+    """Scanners by their settings: to open one, its program of 250 MB is hashed."""
 
     @classmethod
     def of(cls, folder: Path, trivy: Trivy) -> TrivyStation:
         """A station whose store has the database of the tests."""
         layout = Layout(folder / "store")
-        files = {path.name: path.read_bytes() for path in DATABASE.iterdir() if path.suffix in (".db", ".json")}
-        database = scanner_databases.artifact(layout, scanner_databases.DB_LAYER, files)
-        layout.tag(scanner_databases.DB, database)
+        layout.tag(scanner_databases.DB, database_of_tests(layout))
         sha256 = sha256_of(trivy.program)
         return cls(folder, layout, TrivyConfig(program=trivy.program, sha256=sha256, time_limit=timedelta(minutes=2)))
 
@@ -88,7 +90,8 @@ class TrivyStation:
 
     def scan(self, *subjects: ScanSubject, **station: Any) -> tuple[ScanResult, ...]:
         """What the scanner says, as the run asks it. Nothing is left in its folders."""
-        scanner = self.scanner(**station)
+        key = repr((self.config, sorted(station.items())))
+        scanner = self._opened[key] = self._opened.get(key) or self.scanner(**station)
         identity = scanner.identity()
         with work_folder(self.folder / "all") as shared:
             scanner.prepare(subjects, shared)
@@ -118,6 +121,35 @@ class TrivyStation:
         """A layer, and its diff id."""
         tar = tar_layer(files)
         return self.layout.blob(zipped(tar), LAYER), digest_of(tar)
+
+
+def database_of_tests(layout: Layout) -> Descriptor:
+    """The artifact of `tests/parts/trivy-db`."""
+    files = {path.name: path.read_bytes() for path in DATABASE.iterdir() if path.suffix in (".db", ".json")}
+    return scanner_databases.artifact(layout, scanner_databases.DB_LAYER, files)
+
+
+def station_resource(trivy: Trivy, database: str = scanner_databases.DB) -> str:
+    """A Station resource with this program and a database of vulnerabilities."""
+    program = f"{{program: '{trivy.program}', sha256: {sha256_of(trivy.program)}}}"
+    spec = f"{{trivy: {program}, databases: {{vulnerabilities: '{database}'}}}}"
+    return f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {spec}\n"
+
+
+def vulnerable_world(folder: Path, trivy: Trivy, name: str) -> World:
+    """A station whose store has an image with a critical vulnerability, in a lock `r`, and the database that knows it.
+
+    Its Sovereign requires a verdict.
+    """
+    made = make_world(folder, None)
+    made.trust(require="pull, verdict, delivery")
+    layout = Layout(made.folder / "made")
+    layout.tag("app", layout.image(ALPINE))
+    layout.tag("db", database_of_tests(layout))
+    made.lock("db", **{scanner_databases.DB: "db"})
+    made.lock("r", **{name: "app"})
+    made.write("station.yaml", station_resource(trivy))
+    return made
 
 
 def tree(kind: str, files: Mapping[str, bytes]) -> ScanSubject:
