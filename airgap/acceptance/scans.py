@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from airgap.base.amounts import span_words
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
@@ -126,8 +127,8 @@ def _check_age(one: Stands, limits: VerdictLimits, now: datetime) -> None:
     age = now - one.signed_at
     if limits.max_age is not None and age > limits.max_age:
         what = (
-            f"its verdict was signed at {utc_text(one.signed_at)}, {_days(age)} ago, and the Trust resource allows "
-            f"{_days(limits.max_age)} (`verdicts.maxAge`)"
+            f"its verdict was signed at {utc_text(one.signed_at)}, {span_words(age)} ago, and the Trust "
+            f"resource allows {span_words(limits.max_age)} (`verdicts.maxAge`)"
         )
         raise _verdict_refused("verdict-old", one, what)
     for database in _databases(one.verdict):
@@ -135,7 +136,8 @@ def _check_age(one: Stands, limits: VerdictLimits, now: datetime) -> None:
         if most is not None and (age > most or age < -CLOCK_SKEW):
             what = (
                 f"its verdict was signed at {utc_text(one.signed_at)} with the database {database.name} of "
-                f"{utc_text(database.updated)}, and the Trust resource allows {_days(most)} (`verdicts.databaseMaxAge`)"
+                f"{utc_text(database.updated)}, and the Trust resource allows {span_words(most)} "
+                "(`verdicts.databaseMaxAge`)"
             )
             raise _verdict_refused("database-old", one, what, f"pull a newer database at the station, and {SCAN_AGAIN}")
 
@@ -168,10 +170,6 @@ def _check_earlier(one: Stands, earlier: Earlier) -> None:
 
 def _databases(verdict: Verdict) -> Sequence[Database]:
     return [database for scanner in verdict.scanners for database in scanner.databases]
-
-
-def _days(age: timedelta) -> str:
-    return f"{age.total_seconds() / 86400:.1f} days".replace(".0 ", " ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,17 @@ def read_span(text: str) -> timedelta | None:
     return timedelta(seconds=made) if 0 <= made <= 3650 * 86400 else None
 
 
+def span_words(span: timedelta) -> str:
+    """`30 days`, `36 hours`, `90 seconds`: in the largest unit of which it has a whole number; else `1.4 days`."""
+    seconds = int(span.total_seconds())
+    units = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+    for unit, size in units:
+        if seconds >= size and not seconds % size and seconds // size < 100:
+            return count(seconds // size, unit)
+    unit, size = next((one for one in units if seconds >= one[1]), units[-1])
+    return f"{seconds / size:.1f} {unit}s"
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
 

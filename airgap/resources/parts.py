@@ -13,7 +13,7 @@ from airgap.net.origin import Origin
 from airgap.resources.fields import spec, spec_map
 from airgap.resources.problems import quoted
 from airgap.resources.references import parse_time
-from airgap.resources.shapes import Flag, ListOf, MapOf, Place, Text, path
+from airgap.resources.shapes import Choice, Flag, ListOf, MapOf, Place, Text, path
 
 RELATIVE = "Relative paths start at the folder of the resource file."
 UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
@@ -82,8 +82,10 @@ DURATION = Text(
 )
 RULES_AGE = timedelta(days=180)
 """Checks for misconfigurations are released a few times a year, and do not spoil as lists of vulnerabilities do."""
+DATABASES = ("trivy-db", "trivy-java-db", "trivy-checks", "clamav-daily")
+"""The databases of scanners, as verdicts name them. A wrong name would be a limit that nobody notices is none."""
 DATABASE_AGES = MapOf(
-    Text("the name of a database", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$"),
+    Choice(DATABASES),
     DURATION,
     "a map from databases to ages",
     "The same for single databases, by their names in the verdict. Default: `trivy-checks: 180d`.",

@@ -182,12 +182,12 @@ class ArchiveLimits:
         default=1_000_000,
     )
     ratio: int = spec(
-        WholeNumber("a whole number", least=2),
+        WholeNumber("a whole number from 2", least=2),
         "How many times larger than packed, once 1 GiB is unpacked. Default: 300.",
         default=300,
     )
     depth: int = spec(
-        WholeNumber("a whole number up to 32", least=0, most=32),
+        WholeNumber("a whole number from 0 to 32", least=0, most=32),
         "How many archives within one another are opened. Default: 4.",
         default=4,
     )

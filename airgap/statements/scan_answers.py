@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from airgap.base.amounts import count
+from airgap.base.amounts import count, span_words
 from airgap.base.digest import Digest
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.names import RuleNames
@@ -139,8 +139,7 @@ def _age(gate: Gate, database: Database, now: datetime) -> tuple[str, str]:
         return "database-in-future", f"{said}: correct the clock of this machine, or lock another database"
     if now - database.updated <= most:
         return "", ""
-    seconds = int(most.total_seconds())
-    allowed = count(seconds // 86400, "day") if seconds % 86400 == 0 else count(seconds // 3600, "hour")
+    allowed = span_words(most)
     return "database-old", f"{said}: the policy allows {allowed}; pull a newer one, and scan again"
 
 
