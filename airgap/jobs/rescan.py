@@ -234,12 +234,12 @@ def _compare(
     surroundings: Surroundings,
     now: datetime,
 ) -> tuple[dict[Digest, ScanResult], str]:
-    from airgap.scanning.run import WORK
+    from airgap.scanning.run import work_base
     from airgap.scanning.table import ScannerSetup
     from airgap.scanning.trivy.scanner import TrivyScanner
     from airgap.scanning.work import scan_folder
 
-    base = (records.folder / WORK if station.work_dir is None else station.work_dir).absolute()
+    base = work_base(station, records)
     progress, found = surroundings.progress(), dict[Digest, ScanResult]()
     if station.trivy is None:
         return {}, ""

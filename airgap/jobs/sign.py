@@ -90,7 +90,9 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     path = folder.joinpath(*names)
     elsewhere = "write the approval to another folder with --out DIR"
     exists = InputError(
-        "signature-exists", f"{path} exists", f"if it approves this already, no action is needed; else {elsewhere}"
+        "signature-exists",
+        f"{path} exists",
+        f"if it approves this already, no action is needed; if this was edited since, move it away; else {elsewhere}",
     )
     check_folder(folder, "--out" if options.out else "the signature")
     check_unlinked(folder, names[:-1], elsewhere)

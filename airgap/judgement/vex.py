@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 ENDS = (".sigstore.json", ".sigstore", ".bundle")
 """What is added to the name of a file for the name of its signature."""
-_SIGN = "sign it: cosign sign-blob --key KEY --bundle FILE.sigstore.json FILE; and leave both in one folder"
+_SIGN = (
+    "get the signature from its author, or sign it (without a network: cosign sign-blob --use-signing-config=false "
+    "--tlog-upload=false --key KEY --bundle FILE.sigstore.json FILE); and leave both in one folder"
+)
 
 
 @dataclass(frozen=True, slots=True)

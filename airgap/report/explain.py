@@ -27,6 +27,15 @@ MOST = 40
 """Findings of one effect that are listed; `--json` has all of them."""
 DAYS = 30
 """How long the proposed waiver holds."""
+_INSTEAD = {
+    FindingKind.SECRET: "a secret is in it: tell its publisher, who must replace it; then take the new content",
+    FindingKind.MALWARE: "malware is in it: tell the security-officer, and take nothing more from who published it",
+    FindingKind.MODEL: "take the model as safetensors, or another model (`airgap help scanner` has each finding)",
+    FindingKind.ARCHIVE: "have it built or packed again at its origin (`airgap help scanner` has each finding)",
+    FindingKind.COVERAGE: "take what can be looked into, or let a rule for `coverage` say otherwise "
+    "(`airgap help scanner` has each finding)",
+}
+"""What to do about findings of a kind, besides a version with a fix."""
 _WAIVABLE = frozenset({"signature", "attestation", SCAN, COVERAGE})
 
 
@@ -143,9 +152,10 @@ class Explanation:
         for finding in (one.finding for one in blocking if one.finding.fixed):
             packages.setdefault(finding.package, {})[finding.fixed] = None
         for package, versions in sorted(packages.items()):
-            yield f"  take a newer content of {made.item} that has {package} {' or '.join(versions)}"
-        if any(one.finding.kind is FindingKind.SECRET for one in blocking):
-            yield "  a secret is in the content: tell its publisher, who must replace it; then take the new content"
+            yield f"  take newer content of {made.item} that has {package} {' or '.join(versions)}"
+        for kind, words in _INSTEAD.items():
+            if any(one.finding.kind is kind for one in blocking):
+                yield f"  {words}"
         if any(one.reason == DENIED for one in made.answers):
             yield "  it is denied by the policy: no waiver lets it in"
             return
@@ -194,7 +204,8 @@ def _waiver(item: Item, judgement: Judgement, now: datetime) -> str:
     if findings:
         lines.append("  findings:")
         lines += [f"  - {json.dumps(_named(one))}" for one in findings]
-    lines += ["  approver: NAME OF THE SECURITY-OFFICER", "  reason: WHY IT MAY COME IN"]
+    # Left empty, so that nobody can sign it as it is.
+    lines += ["  approver:   # the name of the person responsible", "  reason:   # why it may come in"]
     return "\n".join([*lines, f"  expires: '{utc_text(until)}'"]) + "\n"
 
 

@@ -62,7 +62,8 @@ class Judged:
             lines += [*passed_lines(verdict), *refused_lines(verdict)]
             lines += [f"  {line}" for line in finding_answers(verdict)]
             if verdict.reports:
-                lines.append(f"  scanner reports, not judged: {len(verdict.reports)}")
+                judged = "" if verdict.gate is not None else "; nobody judged them"
+                lines.append(f"  scanner reports for admission inside: {len(verdict.reports)}{judged}")
         for one in self.waivers:
             what = waived_words(one)
             until = f"{one.approver}, until {utc_text(one.expires)}: {one.reason}"

@@ -13,7 +13,8 @@ from airgap.statements.verdict import WAIVED, YES, CheckResult, JudgedItem, Pass
 
 MOST_STOPS = 5
 """Findings of one item that are named: `airgap report` has all."""
-WIDTH = 80
+WIDTH = 160
+"""Characters of a line: two lines of a terminal have the version with a fix, and the date of a database."""
 KIND_WORDS: Mapping[str, tuple[str, str]] = {
     FindingKind.VULNERABILITY: ("vulnerability", "vulnerabilities"),
     FindingKind.SECRET: ("secret", "secrets"),
@@ -56,6 +57,17 @@ def stopped_lines(bad: Sequence[CheckResult]) -> list[str]:
         lines.append(short(f"      {reason(one)}"))
     more = len(bad) - MOST_STOPS
     return [*lines, f"      and {more} more: `airgap report` has all"] if more > 0 else lines
+
+
+def not_run_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """Why scans have no answer, each reason once and whole: what is wrong with a scanner is wrong for every item."""
+    checks = [check for verdict in verdicts for item in verdict.items.values() for check in item.checks]
+    reasons = Counter(reason(one) for one in checks if one.check == SCAN and one.outcome not in (YES, WAIVED))
+    lines = []
+    for why, number in reasons.most_common(MOST_STOPS):
+        lines += [f"not-run, {count(number, 'scan')}: {why}", f"  next: airgap help {why.partition(':')[0]}"]
+    more = len(reasons) - MOST_STOPS
+    return [*lines, f"  and {more} other reasons: --json has all"] if more > 0 else lines
 
 
 def reason(check: CheckResult) -> str:
@@ -105,5 +117,5 @@ def scanner_lines(verdict: Verdict) -> list[str]:
 
 
 def short(line: str) -> str:
-    """A line that fits a terminal."""
+    """A line that fits two lines of a terminal."""
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"

@@ -13,7 +13,15 @@ from pathlib import Path
 from airgap.base.amounts import count
 from airgap.base.digest import Digest
 from airgap.base.disk import check_free, disk_errors
-from airgap.base.errors import AirgapError, DiskFullError, IntegrityError, PolicyError, StoreError, TrustError
+from airgap.base.errors import (
+    AirgapError,
+    DiskFullError,
+    InputError,
+    IntegrityError,
+    PolicyError,
+    StoreError,
+    TrustError,
+)
 from airgap.base.inputs import read_plain
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
@@ -107,8 +115,7 @@ def scan_content(
 
     Raises `StoreError` (`scan-disk-full`, `folder-open`, …), and any error of reading manifests.
     """
-    # Absolute, because a scanner may run in another folder.
-    base = (records.folder / WORK if station.work_dir is None else station.work_dir).absolute()
+    base = work_base(station, records)
     with scan_folder(base / "work") as folder:
         run = _Run(station, store, records, progress, folder)
         # 1.
@@ -126,6 +133,16 @@ def scan_content(
         kept=run.kept,
         records=run.results,
     )
+
+
+def work_base(station: Station, records: Records) -> Path:
+    """Where scans unpack: absolute, because a scanner may run in another folder. Raises `InputError`."""
+    base = (records.folder / WORK if station.work_dir is None else station.work_dir).absolute()
+    if base.exists() and not base.is_dir():
+        raise InputError(
+            "bad-resource", f"{base}: got a file, expected a folder", "correct `workDir` of the Station resource"
+        )
+    return base
 
 
 @dataclass(frozen=True, slots=True)

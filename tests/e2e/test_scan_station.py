@@ -120,6 +120,13 @@ def test_what_nobody_looked_for_stops_the_image(site: Site) -> None:
     failed = [one["item"] for one in judged["locks"][0]["items"] if one["outcome"] != "pass"]
     assert failed == [APP]
     assert "not-scanned" in text(site, *LOOK)
+    # A scanner that cannot start is said once, whole, with what to do.
+    spec = f"{{trivy: {{program: no-trivy, sha256: '{'0' * 64}'}}, databases: {{vulnerabilities: db}}}}"
+    site.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {spec}\n")
+    said = text(site, *LOOK)
+    assert said.count("not-run, ") == 1
+    assert "correct `program` in the Station resource\n  next: airgap help scanner-missing\n" in said
+    assert "--station station.yaml --explain NAME" in said
 
 
 def test_it_goes_the_whole_way(site: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airgap.content.scan_finding import Severity
-from airgap.report.scanned import scanner_lines
+from airgap.report.scanned import not_run_lines, scanner_lines
 from airgap.report.verdict import passed_lines, refused_lines
 from airgap.statements.verdict import CheckResult
 from tests.worlds.scanned import ScannedWorld, usual, vulnerability
@@ -29,7 +29,7 @@ def test_of_many_findings_the_first_are_said_in_their_own_words() -> None:
     item = verdict.items["demo:1"]
 
     def worded(check: CheckResult) -> CheckResult:
-        why = f"finding-blocks: {check.finding.id} is critical: {'x' * 90}" if check.finding else None
+        why = f"finding-blocks: {check.finding.id} is critical: {'x' * 190}" if check.finding else None
         return replace(check, reason=why)
 
     made = replace(item, checks=tuple(map(worded, item.checks)))
@@ -37,8 +37,21 @@ def test_of_many_findings_the_first_are_said_in_their_own_words() -> None:
     assert heading == "  demo:1: rule 1: fail: 10 vulnerabilities"
     assert place.endswith(", by findings: default:")
     assert [line[:29] for line in lines[:5]] == [f"      CVE-2026-000{n} is criti" for n in range(10, 15)]
-    assert all(len(line) == 80 and line.endswith("…") for line in lines[:5])
+    assert all(len(line) == 160 and line.endswith("…") for line in lines[:5])
     assert lines[5:] == ["      and 5 more: `airgap report` has all"]
+
+
+def test_why_scans_have_no_answer_is_said_once_and_whole() -> None:
+    long = f"scanner-missing: trivy: {'x' * 300}; next: install it"
+    world = usual().verdict()
+    checks = [replace(one, check="scan", outcome="not-run", reason=long) for one in world.items["demo:1"].checks[:1]]
+    two = {name: replace(world.items["demo:1"], checks=tuple(checks)) for name in ("a", "b")}
+    assert not_run_lines([replace(world, items=two)]) == [
+        f"not-run, 2 scans: {long}",
+        "  next: airgap help scanner-missing",
+    ]
+    many = {str(n): replace(two["a"], checks=(replace(checks[0], reason=f"code-{n}: x"),)) for n in range(7)}
+    assert not_run_lines([replace(world, items=many)])[-1] == "  and 2 other reasons: --json has all"
 
 
 def test_what_let_an_item_pass_is_said() -> None:

@@ -112,6 +112,10 @@ def _text(result: RescanOutcome) -> list[str]:
     lines.append(
         f"would not pass today: {count(len(result.bad), 'item')}" if result.bad else f"{what} would pass today"
     )
+    if result.bad:
+        lines.append(
+            "next: lock, scan and deliver a fixed version, or have a waiver approved: airgap help runbooks/scan"
+        )
     return lines
 
 

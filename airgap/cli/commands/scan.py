@@ -180,13 +180,15 @@ def _scanned(totals: FindingTotals) -> dict[str, Any]:
 
 
 def _text(result: ScanOutcome, options: ScanOptions) -> list[str]:
+    from airgap.report.scanned import not_run_lines
+
     lines = [line for one in result.locks for line in _lock_lines(one, options)]
     lines += [f"waiver {one.name!r} was not needed: {one.digest}" for one in result.unused]
     lines += _vex_lines(result)
     if result.totals is None:
         lines.append("the policy has no `findings`: nobody looked into the content")
     else:
-        lines = [*_scan_lines(result.totals), *lines]
+        lines = [*_scan_lines(result.totals), *not_run_lines([one.verdict for one in result.locks]), *lines]
     return lines if result.promoted is None else [*lines, *_promoted_lines(result.promoted, options)]
 
 
@@ -241,7 +243,10 @@ def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
         yield f"may not pass: {count(failed, 'item')}"
         yield from refused_lines(verdict)
         stopped = set(refused(verdict))
-        if any(kind_of(item).signed for item in one.lock.items if item.name in stopped):
+        if options.station is not None:
+            command = f"airgap scan LOCK --store {options.store} --policy {options.policy} --station {options.station}"
+            yield f"  next: {command} --explain NAME    explains one item, and what to do"
+        elif any(kind_of(item).signed for item in one.lock.items if item.name in stopped):
             yield (
                 f"  next: airgap verify-image NAME --lock LOCK --store STORE --policy {options.policy}    "
                 "explains an image or chart"

@@ -151,7 +151,7 @@ def _message(bundle: Fields, subject_bytes: Callable[[], bytes]) -> _Content:
     digest = hashlib.new(algorithm, message).digest()
     if named.binary("digest") != digest:
         what = f"{here}: got {named.text('digest')[:100]!r}, expected {base64.b64encode(digest).decode()}"
-        raise Refusal("wrong-subject", f"{what}, which is the {algorithm} of the manifest")
+        raise Refusal("wrong-subject", f"{what}, which is the {algorithm} of what should be signed")
     return _Content(message, "", signature, message)
 
 
