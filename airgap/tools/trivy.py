@@ -149,11 +149,6 @@ class Trivy:
         )
         return self._start(line, sandbox, work)
 
-    def convert(self, report: Path, form: str, cache: Path, work: Path) -> SandboxRun:
-        """A report that it made, in another format, on stdout."""
-        line = ("convert", "--cache-dir", str(cache), "--format", form, str(report))
-        return self._start(line, self.limits.sandbox(0), work)
-
     def _start(self, line: Sequence[str], sandbox: Sandbox, work: Path) -> SandboxRun:
         # Its runtime collects garbage less often as long as there is memory: a start takes a tenth less.
         memory = sandbox.limits.memory * 3 // 4

@@ -7,25 +7,43 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 import zipfile
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airgap.base.errors import AirgapError
 from airgap.content.scan_finding import FindingKind, Severity
 from airgap.scanning.scanner import REPORT_FILE, SBOM_FILE
+from airgap.scanning.trivy.sbom import cyclonedx
 from airgap.signatures.scanner_report import Report
 from tests.parts.images import digest_of, tar_layer
 from tests.parts.trivy import Trivy
+from tests.worlds.trivy_sbom import comparable
 from tests.worlds.trivy_station import ALPINE, KEY, SECRET, TrivyStation, ids, the, tree, work_folder
 
 pytestmark = pytest.mark.e2e
 DPKG = b"Package: zlib1g\nStatus: install ok installed\nVersion: 1:1.2.13.dfsg-1\nArchitecture: amd64\n"
+LINKED = ALPINE["lib/apk/db/installed"].replace(b"o:apk-tools\n", b"o:apk-tools\nL:GPL2\nD:musl\nC:Q1aWFya+P3GXn/\n")
+"""The packages of Alpine, of which one needs the other."""
+LANGUAGES = {
+    **{
+        f"{top}/site-packages/PyYAML-5.3.dist-info/METADATA": b"Metadata-Version: 2.1\nName: PyYAML\nVersion: 5.3\n"
+        for top in ("usr/lib/python3", "opt/venv")
+    },
+    "app/node_modules/@x/y/package.json": b'{"name": "@x/y", "version": "4.1", "license": "(MIT OR Apache-2.0)"}',
+    "app/vendor/composer/installed.json": b"""{"packages": [
+        {"name": "a/http", "version": "7.1.0", "license": ["MIT"], "require": {"b/log": "^1"}},
+        {"name": "b/log", "version": "1.1.0"}
+    ]}""",
+}
+"""Packages of languages: one that is there twice, one with a group, and two of one file that need each other."""
 CHART = {
     "app/Chart.yaml": b"apiVersion: v2\nname: app\nversion: 1.0.0\n",
     "app/values.yaml": b"image: nginx\nprivileged: true\n",
@@ -231,18 +249,33 @@ def _kill_scan(mark: str) -> None:
         time.sleep(0.001)
 
 
-def test_an_sbom_gives_the_vulnerabilities_of_its_image(station: TrivyStation, tmp_path: Path) -> None:
-    """A month later, where the image is no longer there."""
+def test_an_sbom_gives_the_vulnerabilities_of_its_image(
+    station: TrivyStation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A month later, where the image is no longer there. It is what Trivy would have written."""
     scanner = station.scanner()
-    image = station.image(ALPINE)
+    image = station.image({**ALPINE, "lib/apk/db/installed": LINKED}, LANGUAGES)
     scanner.identity()
+    reports = list[Any]()
+
+    def seen(report: Any, *rest: Any) -> dict[str, Any]:
+        reports.append(report)
+        return cyclonedx(report, *rest)
+
+    monkeypatch.setattr("airgap.scanning.trivy.documents.cyclonedx", seen)
     with work_folder(tmp_path / "work") as work:
         first = scanner.scan(image, work)
         data = (work / SBOM_FILE).read_bytes()
     with work_folder(tmp_path / "again") as work:
         again = scanner.sbom(image.digest, data, work)
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps(reports[0]))
+    line = (station.config.program, "convert", "--cache-dir", tmp_path, "--format", "cyclonedx", report)
+    theirs = json.loads(subprocess.run(line, capture_output=True, check=True).stdout)
+    old = theirs["specVersion"] == "1.6"
+    assert comparable(json.loads(data), licenses=old) == comparable(theirs, licenses=old)
     assert ids(again) == ids(first)
-    assert ids(again)
+    assert "CVE-2020-14343" in ids(again)
     assert again.packages == first.packages
     same = [
         [

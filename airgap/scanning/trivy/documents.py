@@ -4,47 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors
-from airgap.base.strict_json import decode_json
 from airgap.content.scan_subject import ScanSubject
 from airgap.scanning.scanner import REPORT_FILE, SBOM_FILE
 from airgap.scanning.trivy.image import ImageFacts
 from airgap.scanning.trivy.report import TrivyReport
-from airgap.tools.trivy import Trivy, failure, garbage
+from airgap.scanning.trivy.sbom import cyclonedx
+from airgap.tools.trivy import Trivy
 
-FORMAT = "cyclonedx"
 
+def write_sbom(report: TrivyReport, subject: ScanSubject, facts: ImageFacts, trivy: Trivy, work: Path) -> Digest:
+    """Writes the CycloneDX document of an image into `work`; returns its digest.
 
-def write_sbom(
-    report: TrivyReport, subject: ScanSubject, facts: ImageFacts, trivy: Trivy, cache: Path, work: Path
-) -> Digest:
-    """Writes the CycloneDX document of an image into `work`; returns its digest. Raises `ToolError`, `StoreError`."""
-    shown = about(report.document, subject, facts)
-    shown["Results"] = [_without(result, "Vulnerabilities", "Secrets") for result in shown["Results"]]
-    source = work / "report.json"
-    with disk_errors(source):
-        source.write_text(json.dumps(shown))
-    run = trivy.convert(source, FORMAT, cache, work)
-    failed = failure(run, f"convert --format {FORMAT}")
-    if failed is not None:
-        raise failed
-    try:
-        document = decode_json(run.stdout)
-    except ValueError as error:
-        raise garbage("convert", f"not valid JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("bomFormat") != "CycloneDX":
-        raise garbage("convert", "expected a CycloneDX document")
-    listed = document.get("components") or []
-    if report.packages and not listed:
-        raise garbage("convert", f"the SBOM has no components, expected those of {report.packages} packages")
-    with disk_errors(source):
-        source.unlink()
-        (work / SBOM_FILE).write_bytes(run.stdout)
-    return Digest.of(run.stdout)
+    Raises `ToolError` (`scanner-garbage`), `StoreError`.
+    """
+    document = cyclonedx(about(report.document, subject, facts), trivy.version, datetime.now(UTC))
+    data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    with disk_errors(work):
+        (work / SBOM_FILE).write_bytes(data)
+    return Digest.of(data)
 
 
 def write_cosign_report(report: TrivyReport, subject: ScanSubject, facts: ImageFacts, trivy: Trivy, work: Path) -> None:

@@ -157,8 +157,8 @@ class _Run:
             expected = Expected("container_image", shown.name, shown.config, diff_ids)
             options = (*self._image_options(), "--input", shown.name)
             report, warnings = self._scanned("image", expected, options, facts.largest, cache)
-            # 4.
-            sbom = write_sbom(report, subject, facts, self._trivy, cache, self._work)
+        # 4.
+        sbom = write_sbom(report, subject, facts, self._trivy, self._work)
         write_cosign_report(report, subject, facts, self._trivy, self._work)
         layers = {str(one.diff_id): one.digest for one in facts.layers}
         found = findings(report, layers, lambda path: _image_path(path, shown))
