@@ -34,7 +34,7 @@ from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE, open_bundle
 from airgap.statements.scans import PACKED, SCANS, Scan
 from airgap.statements.statement import Statement
 from airgap.statements.trust import VerifiedStatement, verify_bundle
-from airgap.statements.verdict import Verdict
+from airgap.statements.verdict import YES, Verdict
 from airgap.station.files import SUFFIX, Records, made_of, store_records
 from airgap.station.scans import ScanRecords
 from airgap.store.layout import Layout
@@ -104,14 +104,20 @@ class ReportMaterial:
     faults: tuple[Fault, ...] = ()
 
     @property
+    def judged(self) -> dict[Digest, SignedStatement]:
+        """The newest verdict about each lock. Of two of the same second, one that says fail counts, as in an import."""
+        found = [
+            (one.statement.signed_at, one.statement.body.outcome != YES, index)
+            for index, one in enumerate(self.statements)
+            if isinstance(one.statement.body, Verdict)
+        ]
+        return {self.statements[index].statement.subject: self.statements[index] for *_, index in sorted(found)}
+
+    @property
     def verdicts(self) -> dict[Digest, Verdict]:
-        """The newest verdict about each lock."""
-        found = [one.statement for one in self.statements if isinstance(one.statement.body, Verdict)]
-        return {
-            one.subject: one.body
-            for one in sorted(found, key=lambda one: one.signed_at)
-            if isinstance(one.body, Verdict)
-        }
+        """What the newest verdict about each lock says."""
+        found = ((lock, one.statement.body) for lock, one in self.judged.items())
+        return {lock: body for lock, body in found if isinstance(body, Verdict)}
 
 
 Reader = Callable[[Scan], bytes | None]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from airgap.report.scans.build import build
 from airgap.report.scans.declared import object_schema
 from airgap.report.scans.formats import FORMATS, form_of, written
 from airgap.report.scans.model import FindingEffect, ReportFinding, ScanReport
+from airgap.statements.verdict import Verdict
 from airgap.station.files import store_records
 from tests.parts.need import require_part
 from tests.worlds.commands import Said, run_airgap
@@ -280,6 +283,22 @@ def test_of_many_that_stop_an_item_the_verdict_lists_the_worst_and_the_report_al
     assert {(one.decision, one.waived_by, one.reason) for one in report.findings} == {
         (FindingEffect.WAIVED, OFFICER, "patched by hand")
     }
+
+
+def test_of_two_verdicts_of_one_second_the_stricter_counts_and_else_the_newest(tmp_path: Path) -> None:
+    from airgap.jobs.report import ReportOptions, gather
+
+    usual().write(tmp_path)
+    outside = quiet(tmp_path)
+    material = gather(ReportOptions(tmp_path / "store"), outside)
+    [bad] = material.statements
+    assert isinstance(bad.statement.body, Verdict)
+    items = {name: one for name, one in bad.statement.body.items.items() if not one.why_not()}
+    good = replace(bad, statement=replace(bad.statement, body=replace(bad.statement.body, items=items)))
+    earlier = replace(good, statement=replace(good.statement, signed_at=good.statement.signed_at - timedelta(days=1)))
+    for statements in ((bad, good), (good, bad), (bad, earlier)):
+        report = build(replace(material, statements=statements), outside.clock())
+        assert (report.outcome, report.verdicts[0].signed_at) == ("fail", bad.statement.signed_at)
 
 
 def test_an_item_of_two_locks_counts_once_and_by_the_stricter_verdict(tmp_path: Path) -> None:

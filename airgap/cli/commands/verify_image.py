@@ -129,7 +129,8 @@ def _lines(case: FoundItem, policy: Policy, made: Judgement) -> Iterator[str]:
     yield from _found(case, made)
     yield from _asked(policy, made)
     if made.passed:
-        yield "answer: yes, the policy lets it in"
+        unasked = "" if policy.findings is None else " as far as signatures go; what is in it, `airgap scan` says"
+        yield f"answer: yes, the policy lets it in{unasked}"
         return
     yield f"answer: NO: {made.detail} [{made.reason}]"
     yield f"  next: {NEXT.get(made.reason, DO_NOT)}"

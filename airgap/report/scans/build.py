@@ -50,7 +50,7 @@ MOST_FINDINGS = 50_000
 def build(gathered: ReportMaterial, made_at: datetime, most: int = MOST_FINDINGS) -> ScanReport:
     """The report. `most` bounds the findings that are listed; all of them are counted."""
     verdicts = gathered.verdicts
-    signed = {one.statement.subject: one.statement for one in gathered.statements if one.statement.kind == "verdict"}
+    signed = gathered.judged
     locks = {lock.digest: lock for lock in gathered.locks}
     found = JoinedFindings(gathered, verdicts, locks, str(gathered.digest or next(iter(verdicts), gathered.path)))
     every = _once(sorted(found.all(), key=_worst))
@@ -68,7 +68,7 @@ def build(gathered: ReportMaterial, made_at: datetime, most: int = MOST_FINDINGS
         about=_about(gathered, verdicts),
         trust=one_line(gathered.trust),
         problems=tuple(problems),
-        verdicts=tuple(_verdict(lock, one, locks, signed[lock]) for lock, one in verdicts.items()),
+        verdicts=tuple(_verdict(lock, one, locks, signed[lock].statement) for lock, one in verdicts.items()),
         locks=tuple(_lock(one, verdicts.get(one.digest)) for one in gathered.locks),
         signers=tuple(sorted(_signers(gathered), key=lambda one: (one.signed_at, one.statement))),
         scanners=report_scanners(gathered, verdicts),

@@ -48,7 +48,7 @@ class JoinedFindings:
 
     def all(self) -> Iterator[ReportFinding]:
         """Every finding, once for each item that has it."""
-        signed = {one.statement.subject: one for one in self.gathered.statements if one.statement.kind == "verdict"}
+        signed = self.gathered.judged
         for lock, verdict in self.verdicts.items():
             results = _by_subject(verdict, self.gathered.results)
             items = {item.name: item for item in self.locks[lock].items} if lock in self.locks else {}
