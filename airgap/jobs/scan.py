@@ -55,6 +55,7 @@ from airgap.statements.scan_run import SubjectScans
 from airgap.statements.verdict import (
     Verdict,
 )
+from airgap.station.brought import series_name
 from airgap.station.files import Records, store_records
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
@@ -228,6 +229,11 @@ def _promoted_file(options: ScanOptions, locks: Sequence[Lock]) -> ResultFile | 
     if any(options.promote.resolve() == path.resolve() for path in options.locks):
         what = f"--promote {options.promote}: this is the lock that is scanned"
         raise InputError("bad-path", what, "name another file: the full lock is needed for the next scan")
+    if options.promote.exists() and series_name(before := read_lock(options.promote).name) != series_name(
+        locks[0].name
+    ):
+        what = f"--promote {options.promote}: this is lock {before!r}, and one of {locks[0].name!r} would replace it"
+        raise InputError("other-file", what, "name another file")
     return out
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.content.lock import Lock
 from tests.worlds.attacks import Files, World, make_world
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.git_sources import Work
@@ -144,7 +145,9 @@ def test_what_stops_it(world: World) -> None:
     assert world.run(*PROMOTE, "--dry-run")["promoted"]["lock"] is None
     assert not out.exists()
     assert world.run(*SCAN, *PARTIAL, "--promote", "r.lock.json", expect=2)["code"] == "bad-path"
-    assert world.run(*SCAN, *PARTIAL, "--promote", "trust.yaml", expect=2)["code"] == "other-file"
+    (world.folder / "other.json").write_bytes(Lock.of("other", ()).encode())
+    for name in ("trust.yaml", "other.json"):
+        assert world.run(*SCAN, *PARTIAL, "--promote", name, expect=2)["code"] == "other-file"
     # A later verdict on the full lock counts for what was promoted before it.
     world.run(*PROMOTE)
     world.run(*SCAN, "whole.yaml", expect=3)
