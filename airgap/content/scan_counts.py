@@ -22,8 +22,3 @@ def counted(findings: Iterable[ScanFinding]) -> Mapping[FindingKind, Mapping[Sev
 def severity_words(numbers: Mapping[Severity, int]) -> str:
     """`2 critical, 5 high`, worst first; `none` if there are none."""
     return ", ".join(f"{numbers[one]} {one}" for one in Severity if numbers.get(one)) or "none"
-
-
-def count_lines(findings: Iterable[ScanFinding]) -> list[str]:
-    """One line a kind, for people; at most 80 columns: `vulnerability     2 critical, 5 high, 120 medium`."""
-    return [f"{kind:<17} {severity_words(numbers)}" for kind, numbers in counted(findings).items()]

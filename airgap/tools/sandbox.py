@@ -31,7 +31,7 @@ MAX_STDERR = 64 << 10
 """Bytes of stderr that are kept, from its end, where a program reports why it failed."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where a program finds others. It is not the user's: a folder of the user's might come first there."""
-MAX_NOTED = 200
+MAX_NOTED = 1000
 """Lines of stderr that are kept because they were asked for; more are counted."""
 MAX_LINE = 2000
 """Bytes of such a line."""

@@ -132,12 +132,12 @@ def test_wanted_lines_are_kept_wherever_they_are(tmp_path: Path) -> None:
     noise = "print('x' * 99, file=sys.stderr);" * 3
     wanted = "print('Analysis error\\x1b ' + 'y' * 5000, file=sys.stderr);"
     last = "print('Walk error', end='', file=sys.stderr)"
-    code = f"import sys\nfor n in range(3000):\n {noise}\n if n % 10 == 0:\n  {wanted}\n{last}"
+    code = f"import sys\nfor n in range(3000):\n {noise}\n if n % 2 == 0:\n  {wanted}\n{last}"
     sandbox = Sandbox(Limits(0), 60, 1000, re.compile(rb"(Analysis|Walk) error"))
     run = sandbox.run((sys.executable, "-c", code), tmp_path, {})
     assert run.ending is Ending.EXIT
     assert len(run.noted) == MAX_NOTED
-    assert run.more_noted == 300 + 1 - MAX_NOTED
+    assert run.more_noted == 1500 + 1 - MAX_NOTED
     assert {line[:16] for line in run.noted} == {"Analysis error? "}
     assert {len(line) for line in run.noted} <= set(range(100, 2001))
     quiet = Sandbox(Limits(0), 60, 1000).run((sys.executable, "-c", code), tmp_path, {})

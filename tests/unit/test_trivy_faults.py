@@ -10,6 +10,7 @@ import pytest
 
 from airgap.base.errors import AirgapError, PolicyError, TrustError
 from airgap.content.scan_subject import ScanSubject
+from airgap.tools.sandbox import MAX_NOTED
 from airgap.tools.trivy import OFFLINE
 from tests.parts.trivy import Trivy
 from tests.worlds.trivy_station import ALPINE, TrivyStation, sha256_of, tree
@@ -89,6 +90,18 @@ def test_a_scan_that_does_not_end(tmp_path: Path) -> None:
 def test_a_scan_that_prints_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airgap.tools.trivy.MAX_OUTPUT", 1 << 20)
     assert code_of(station(tmp_path, "exec yes"))[0] == "scanner-garbage"
+
+
+def test_warnings_that_are_too_many_to_keep_are_no_silence(tmp_path: Path) -> None:
+    """One that says that something was not covered may be among those that are lost."""
+    warn = "awk 'BEGIN {{ for (n = 0; n < {0}; n++) print \"x\\tWARN\\ty\" }}' >&2\n"
+    answer = """printf '{"SchemaVersion": 2, "ArtifactType": "filesystem", "ArtifactName": "%s"}' "$last"\n"""
+    found = {}
+    for number in (MAX_NOTED, MAX_NOTED + 7):
+        made = station(tmp_path, warn.format(number) + answer)
+        (result,) = made.scan(tree("git", {"a": b"x"}))
+        found[number] = [(one.id, one.title.partition(" times")[0]) for one in result.findings]
+    assert found == {MAX_NOTED: [], MAX_NOTED + 7: [("log-too-long", "the scanner warned 7")]}
 
 
 def test_another_program_is_not_started(tmp_path: Path) -> None:

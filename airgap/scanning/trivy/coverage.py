@@ -23,16 +23,16 @@ _UNSUPPORTED = re.compile(r"Unsupported os")
 _CHART = re.compile(r"Skipping chart|Failed to render|failed to parse.{0,60}chart|chart file", re.IGNORECASE)
 
 
-def of_image(report: TrivyReport, facts: ImageFacts, warnings: str, *, java: bool) -> Iterator[ScanFinding]:
+def of_image(report: TrivyReport, facts: ImageFacts, warnings: Sequence[str], *, java: bool) -> Iterator[ScanFinding]:
     """What the findings of an image do not cover. `java`: there is a database of Java archives."""
     system = f"{report.os_family} {report.os_name}".strip()
     if not report.os_family:
         yield _said("os-unknown", "no operating system that the scanner knows: packages of one were not looked for")
     elif report.end_of_life:
         yield _said("os-end-of-life", f"{system} is at its end of life: new vulnerabilities are no longer published")
-    elif _UNSUPPORTED.search(warnings):
+    elif _says(warnings, _UNSUPPORTED):
         yield _said("os-unsupported", f"the scanner has no advisories for {system}")
-    elif _UNLISTED.search(warnings):
+    elif _says(warnings, _UNLISTED):
         yield _said("os-unlisted", f"the scanner does not know this version of {system}: it may lack its advisories")
     if report.os_family and not report.os_packages:
         yield _said("packages-none", f"{system} without a package database: its packages were not found")
@@ -50,13 +50,24 @@ def of_image(report: TrivyReport, facts: ImageFacts, warnings: str, *, java: boo
         yield _said("config-contradicts-layers", facts.complaint)
 
 
-def of_chart(warnings: str, lists: Sequence[str], *, rendered: bool) -> Iterator[ScanFinding]:
+def of_chart(warnings: Sequence[str], lists: Sequence[str], *, rendered: bool) -> Iterator[ScanFinding]:
     """What the findings of a chart do not cover: templates that do not render have no configuration to check, and into
     the files in `lists` the scanner does not look."""
     for path in lists:
         yield replace(_said("chart-list", "the scanner does not look into a list of resources"), path=path[:MAX_PATH])
-    if _CHART.search(warnings) or not rendered:
+    if _says(warnings, _CHART) or not rendered:
         yield _said("chart-not-rendered", "the templates were not rendered: the configuration was not checked")
+
+
+def of_log(more: int) -> Iterator[ScanFinding]:
+    """Warnings that were not kept, because there were so many: one of them may say that something was not covered."""
+    if more:
+        title = f"the scanner warned {more} times more than is kept: what it could not do is not known"
+        yield _said("log-too-long", title)
+
+
+def _says(warnings: Sequence[str], what: re.Pattern[str]) -> bool:
+    return any(what.search(line) for line in warnings)
 
 
 def _unread(facts: ImageFacts) -> Iterator[ScanFinding]:

@@ -25,9 +25,10 @@ from airgap.scanning.trivy.image import ShownImage, read_image, show
 from airgap.scanning.trivy.layers import JAVA, Layers
 from airgap.scanning.trivy.report import Expected, TrivyReport, findings, read_report
 from airgap.scanning.trivy.tree import write_tree
+from airgap.tools.sandbox import SandboxRun
 from airgap.tools.trivy import Trivy, TrivyLimits, failure
 
-RULES = 4
+RULES = 5
 """Changes whenever the answers do, so that results of older rules are not taken."""
 CHART = "chart"
 _IMAGE_KINDS = frozenset({FindingKind.VULNERABILITY, FindingKind.SECRET, FindingKind.COVERAGE})
@@ -156,13 +157,14 @@ class _Run:
             diff_ids = tuple(one.diff_id for one in facts.layers)
             expected = Expected("container_image", shown.name, shown.config, diff_ids)
             options = (*self._image_options(), "--input", shown.name)
-            report, warnings = self._scanned("image", expected, options, facts.largest, cache)
+            report, log = self._scanned("image", expected, options, facts.largest, cache)
         # 4.
         sbom = write_sbom(report, subject, facts, self._trivy, self._work)
         write_cosign_report(report, subject, facts, self._trivy, self._work)
         layers = {str(one.diff_id): one.digest for one in facts.layers}
         found = findings(report, layers, lambda path: _image_path(path, shown))
-        found += coverage.of_image(report, facts, warnings, java=self._java)
+        found += coverage.of_image(report, facts, log.noted, java=self._java)
+        found += coverage.of_log(log.more_noted)
         return ScanResult(
             subject.digest,
             self._identity,
@@ -179,7 +181,7 @@ class _Run:
         tree = write_tree(subject, self._work / "tree", chart=chart)
         scanners = "misconfig,secret" if chart else "secret"
         with self._caches.cache() as cache:
-            report, warnings = self._scanned(
+            report, log = self._scanned(
                 "fs",
                 Expected("filesystem", str(tree.folder)),
                 ("--scanners", scanners, str(tree.folder)),
@@ -188,7 +190,10 @@ class _Run:
             )
         found = findings(report, {}, tree.name)
         if chart:
-            found += coverage.of_chart(warnings, tree.lists, rendered=not tree.templates or _configurations(report) > 0)
+            found += coverage.of_chart(
+                log.noted, tree.lists, rendered=not tree.templates or _configurations(report) > 0
+            )
+        found += coverage.of_log(log.more_noted)
         kinds = _CHART_KINDS if chart else _TREE_KINDS
         return ScanResult(
             subject.digest, self._identity, ordered(found), report.packages, form=subject.form, looked_for=kinds
@@ -196,12 +201,12 @@ class _Run:
 
     def _scanned(
         self, what: str, expected: Expected, options: Sequence[str], largest: int, cache: Path
-    ) -> tuple[TrivyReport, str]:
+    ) -> tuple[TrivyReport, SandboxRun]:
         run = self._trivy.scan(what, options, cache, self._work, self._trivy.limits.sandbox(largest + _SPARE))
         failed = failure(run, what)
         if failed is not None:
             raise failed
-        return read_report(run.stdout, expected), "\n".join(run.noted)
+        return read_report(run.stdout, expected), run
 
     def _analyse(self, shown: ShownImage, cache: Path) -> None:
         """Fills the cache. What goes wrong is said when the images are scanned, each for itself."""
