@@ -8,7 +8,7 @@ from datetime import datetime
 
 from airgap.base.amounts import span_words
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, IntegrityError, TrustError
+from airgap.base.errors import AirgapError, ExpiredError, IntegrityError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.base.zstd import unpacked
 from airgap.content import known_kinds
@@ -130,7 +130,7 @@ def _check_age(one: Stands, limits: VerdictLimits, now: datetime) -> None:
             f"its verdict was signed at {utc_text(one.signed_at)}, {span_words(age)} ago, and the Trust "
             f"resource allows {span_words(limits.max_age)} (`verdicts.maxAge`)"
         )
-        raise _verdict_refused("verdict-old", one, what)
+        raise ExpiredError("verdict-old", f"lock {one.lock.name!r}: {what}", SCAN_AGAIN)
     for database in _databases(one.verdict):
         most, age = limits.max_age_of(database.name), one.signed_at - database.updated
         if most is not None and (age > most or age < -CLOCK_SKEW):

@@ -181,7 +181,7 @@ class UnknownKeyError(UselessKeyError):
 
 
 class ExpiredError(TrustError):
-    """A delivery expired before now (`delivery-expired`)."""
+    """A delivery expired before now (`delivery-expired`), or its verdict is too old now (`verdict-old`)."""
 
 
 class StoreError(AirgapError):

@@ -108,7 +108,7 @@ def read_delivered(things: Sequence[Path], records: Records) -> list[Delivered]:
     if not things:
         found = _judged_here(records)
     if not found:
-        what = f"no lock was judged in the store {records.folder.parent}"
+        what = f"no lock that passed is in the store {records.folder.parent}"
         raise InputError("not-delivered", what, "name locks, or folders of deliveries")
     return list(found.values())
 

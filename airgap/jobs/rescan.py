@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.digest import Digest
 from airgap.base.disk import make_private
 from airgap.base.errors import AirgapError, InputError, StoreError
+from airgap.base.times import utc_text
 from airgap.content.graph import Descriptor, Node, walk
 from airgap.content.item import Item
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
@@ -76,6 +77,8 @@ class Rescanned:
     not_run: tuple[str, ...] = ()
     """Why there is no answer, in words."""
     holders: tuple[Holder, ...] = ()
+    ended: tuple[str, ...] = ()
+    """Waivers of the verdict that have ended since, in words."""
 
     @property
     def bad(self) -> bool:
@@ -93,6 +96,7 @@ class Rescanned:
             "new": [_decision(one) for one in self.new],
             "blocks": [_decision(one) for one in self.blocks],
             "notRun": list(self.not_run),
+            "ended": list(self.ended),
             "holders": [one.as_dict(self.item) for one in self.holders],
         }
 
@@ -328,6 +332,7 @@ def _rescanned(one: _Again, gate: Gate, records: Records, held: Sequence[Holder]
         _worst_first(blocks),
         tuple(dict.fromkeys(errors)),
         tuple(holder for holder in held if holder.has(one.item, one.of.lock)),
+        tuple(_ended(one, now)),
     )
 
 
@@ -344,6 +349,16 @@ def _unanswered(one: _Again, subject: SubjectScans, gate: Gate, now: datetime, l
         let = (subject.digest, answer.name or answer.check) in lets
         if not answer.good and (answer.finding is None or nothing) and not let:
             yield f"{answer.detail} [{answer.reason}]"
+
+
+def _ended(one: _Again, now: datetime) -> Iterator[str]:
+    """What waivers let pass that have ended."""
+    verdict = one.of.verdict
+    for waiver in verdict.waivers if verdict is not None else ():
+        checks = [check for check in one.judged.checks if check.waiver == waiver.digest] if one.judged else []
+        names = dict.fromkeys(check.finding.id if check.finding else check.check for check in checks)
+        if names and waiver.expires <= now:
+            yield f"{', '.join(names)} was waived until {utc_text(waiver.expires)}"
 
 
 def _key(subject: Digest, finding: ScanFinding) -> tuple[Digest, FindingKind, FindingName]:

@@ -25,6 +25,11 @@ spec:
 """
 
 
+def test_a_size_may_be_in_each_unit() -> None:
+    made = load_station(TEXT.replace("1TiB", "1TB").encode(), base_dir=Path("/etc/airgap"))
+    assert made.archives.size == 10**12
+
+
 def test_a_station_names_its_scanners_and_their_limits() -> None:
     made = load_station(TEXT.encode(), base_dir=Path("/etc/airgap"))
     assert (made.name, made.parallel, made.work_dir) == ("dmz", 3, Path("/etc/airgap/work"))
@@ -55,7 +60,7 @@ def test_a_station_with_nothing_has_the_scanners_that_are_part_of_airgap() -> No
         ("512MiB", "half", "spec.trivy.memoryLimit: got 'half', expected a size with its unit"),
         ("parallel: 3", "parallel: 0", "spec.parallel: got 0, expected a number of scans from 1 to 64"),
         ("parallel: 3", "parallel: two", "spec.parallel: got 'two', expected a number of scans"),
-        ("depth: 0", "depth: 33", "spec.archives.depth: got 33, expected a whole number up to 32"),
+        ("depth: 0", "depth: 33", "spec.archives.depth: got 33, expected a whole number from 0 to 32"),
         ('vulnerabilities: "ghcr.io/aquasecurity/trivy-db:2", ', "", "databases.vulnerabilities: missing"),
         ("  trivy:", "  trivvy:", "spec.trivvy: unknown field, did you mean 'trivy'?"),
         ("[0.70.0]", "['0.70 ']", "expected a version, such as 0.70.0"),

@@ -126,6 +126,7 @@ def _item(one: Rescanned) -> Iterator[str]:
     yield f"{one.item} ({one.kind}, lock {one.lock!r}, by {one.by})"
     yield from (f"  not scanned: {words}" for words in one.not_run)
     yield from _findings("blocks", one.blocks)
+    yield from (f"  no longer let pass: {words}" for words in one.ended)
     new = [finding for finding in one.new if finding not in one.blocks]
     yield from _findings("new", new)
     for holder in one.holders:
