@@ -228,8 +228,8 @@ class _Run:
             self._keep(_failed(subject, one.identity, one.error))
             return
         known = self.results.answer(subject.digest, one.identity)
-        if known is not None and self._complete(known):
-            self._known(known)
+        if known is not None and self._complete(known[1]):
+            self._known(*known)
             self.kept += 1
         else:
             tasks.append(_Task(one, subject, self._folder / f"scan-{len(tasks)}"))
@@ -322,12 +322,11 @@ class _Run:
         return Digest.of(data)
 
     def _keep(self, result: ScanResult) -> None:
-        self.results.save(result)
-        self._known(result)
+        self._known(self.results.save(result), result)
 
-    def _known(self, result: ScanResult) -> None:
+    def _known(self, digest: Digest, result: ScanResult) -> None:
         with self._lock:
-            self._answers.setdefault(result.subject, []).append(_Answer.of(result))
+            self._answers.setdefault(result.subject, []).append(_Answer.of(digest, result))
 
     def _new_folder(self, name: str) -> Path:
         folder = self._folder / name
@@ -350,10 +349,10 @@ class _Answer:
     """In words, for the progress."""
 
     @classmethod
-    def of(cls, result: ScanResult) -> _Answer:
+    def of(cls, digest: Digest, result: ScanResult) -> _Answer:
         name, found = result.scanner.name, len(result.findings)
         outcome = f"{name} not-run ({result.not_run})" if result.not_run else f"{name} {count(found, 'finding')}"
-        return cls(Scan(result.subject, result.scanner.own_digest, result.digest), outcome)
+        return cls(Scan(result.subject, result.scanner.own_digest, digest), outcome)
 
 
 def _failed(subject: ScanSubject, identity: ScannerIdentity, error: AirgapError) -> ScanResult:

@@ -45,8 +45,8 @@ class ScanRecords:
             found = os.lstat(self._scans)
         return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
-    def answer(self, subject: Digest, scanner: ScannerIdentity) -> ScanResult | None:
-        """What this scanner answered about this subject before.
+    def answer(self, subject: Digest, scanner: ScannerIdentity) -> tuple[Digest, ScanResult] | None:
+        """What this scanner answered about this subject before, with its digest: finding it out again takes as long.
 
         `None` if it did not run, if the file is damaged, or if another account may have written it.
         """
@@ -62,10 +62,10 @@ class ScanRecords:
         if found is None or found.not_run or (found.subject, found.scanner) != (subject, scanner):
             return None
         self._remember(digest, found)
-        return found
+        return digest, found
 
-    def save(self, result: ScanResult) -> None:
-        """Keeps a result durably. Raises `StoreError`."""
+    def save(self, result: ScanResult) -> Digest:
+        """Keeps a result durably; returns its digest. Raises `StoreError`."""
         data = result.encode()
         key = f"{result.subject.hex}.{result.scanner.own_digest.hex}"
         digest = Digest.of(data)
@@ -74,6 +74,7 @@ class ScanRecords:
         self._remember(digest, result)
         if self._answers is not None and not result.not_run:
             self._answers[key] = name
+        return digest
 
     def result(self, subject: Digest, scanner: Digest, result: Digest) -> ScanResult | None:
         """A result that a verdict names; `scanner` is the digest of its identity. `None` if missing or damaged."""

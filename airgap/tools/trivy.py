@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,12 +73,13 @@ class Trivy:
         self.path, self.digest, self.limits = path, digest, limits
         self.version = ""
         self._descriptor = descriptor
-        self._options: tuple[str, ...] = OFFLINE
+        self._options: tuple[str, ...] = ()
+        self._lock = threading.Lock()
         self.close = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
     def open(cls, path: Path, sha256: str, refused: Sequence[str], limits: TrivyLimits, work: Path) -> Trivy:
-        """Opens the program, compares its sha256, and only then asks it for its version and its options.
+        """Opens the program, compares its sha256, and only then asks it for its version.
 
         `work` is a private folder. Raises `ToolError` (`scanner-missing`, `scanner-crashed`, …), `TrustError`
         (`scanner-changed`), `PolicyError` (`scanner-refused`).
@@ -114,11 +116,20 @@ class Trivy:
                 f"{self.path}: version {self.version} must not be used{why}",
                 "install another version, and write its sha256 into the Station resource",
             )
+
+    def _offline(self, work: Path) -> tuple[str, ...]:
+        """What keeps it offline. Asked for at its first scan: where all answers are kept, this start is left out."""
+        with self._lock:
+            if not self._options:
+                self._options = self._known_options(work)
+            return self._options
+
+    def _known_options(self, work: Path) -> tuple[str, ...]:
         shown = self._start(("image", "--help"), Sandbox(Limits(self.limits.memory), QUICK, 1 << 20), work)
         words = set(shown.stdout.decode(errors="replace").split())
         if not {*OFFLINE, "--list-all-pkgs", "--secret-config"} <= words:
             raise failure(shown, "image --help") or garbage("image --help", "it does not know the options of Trivy")
-        self._options = (*OFFLINE, *(one for one in KNOWN_TO_SOME if one in words))
+        return (*OFFLINE, *(one for one in KNOWN_TO_SOME if one in words))
 
     @property
     def isolated(self) -> bool:
@@ -133,7 +144,7 @@ class Trivy:
             with disk_errors(settings):
                 settings.write_text(TREE_SECRETS)
         line = (
-            *(what, "--cache-dir", str(cache), *self._options),
+            *(what, "--cache-dir", str(cache), *self._offline(work)),
             *("--secret-config", str(settings), "--module-dir", str(settings), "--format", "json", "--list-all-pkgs"),
             *("--timeout", f"{int(sandbox.timeout) + 60}s", *options),
         )
@@ -142,7 +153,7 @@ class Trivy:
     def sbom(self, file: Path, cache: Path, work: Path) -> SandboxRun:
         """Compares the packages of an SBOM with the database; the report is JSON, on stdout."""
         sandbox = self.limits.sandbox(0)
-        options = (one for one in self._options if one != "--skip-check-update")  # `sbom` does not know it
+        options = (one for one in self._offline(work) if one != "--skip-check-update")  # `sbom` does not know it
         line = (
             *("sbom", "--cache-dir", str(cache), *options, "--scanners", "vuln", "--format", "json"),
             *("--list-all-pkgs", "--timeout", f"{int(sandbox.timeout) + 60}s", str(file)),

@@ -161,6 +161,14 @@ def test_a_program_that_is_not_trivy(tmp_path: Path) -> None:
     assert raised.value.code == "scanner-garbage"
 
 
+def test_a_program_that_cannot_be_kept_offline(tmp_path: Path) -> None:
+    made = station(tmp_path, ANSWER)
+    text = made.config.program.read_text().replace("--skip-db-update", "--other")
+    made.config.program.write_text(text)
+    other = made.other(sha256=sha256_of(made.config.program))
+    assert code_of(other) == ("scanner-garbage", "trivy image --help: it does not know the options of Trivy")
+
+
 def test_no_database(tmp_path: Path) -> None:
     made = station(tmp_path, "exit 0")
     made.layout._write_index([])
