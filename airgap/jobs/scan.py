@@ -34,6 +34,7 @@ from airgap.jobs.scan_contents import (
     reports_about,
     scan_contents,
     scanner_reports,
+    waive_for,
 )
 from airgap.jobs.scan_verdict import make_verdict, vex_of
 from airgap.jobs.signing import signatory_of
@@ -49,6 +50,7 @@ from airgap.resources.load import load_station, load_trust
 from airgap.resources.policy import Policy
 from airgap.resources.station import Station
 from airgap.resources.trust import Trust
+from airgap.resources.trust_verdicts import VerdictLimits
 from airgap.resources.waiver import Waiver
 from airgap.signatures.scanner_report import Report
 from airgap.statements.scan_run import SubjectScans
@@ -107,6 +109,8 @@ class ScanOrder:
     """Its scanners look into the content, if the policy has `findings`."""
     vex: VexFiles | None = None
     """OpenVEX documents in files, verified, and whom the policy lets speak."""
+    limits: VerdictLimits | None = None
+    """What the receiver asks of verdicts: a waiver of what only it blocks goes along, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,8 @@ def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     if not options.dry_run:
         signatory = signatory_of(options.key, "station", records, surroundings, trust)
     # 3.
-    order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports), station, vex)
+    limits = None if trust is None else trust.verdicts
+    order = ScanOrder(locks, policy, tuple(waivers), now(), options.jobs, tuple(reports), station, vex, limits)
     found = tuple(scan_locks(order, layout, records, signatory, surroundings.progress()))
     totals = find_totals(policy, found[0].run, [item for one in found for item in one.lock.items])
     used = {waiver.digest for one in found for waiver in one.verdict.waivers}
@@ -300,6 +305,11 @@ def scan_locks(
     found = []
     for (digest, lock), mine in zip(named.items(), roots, strict=True):
         judgements = tuple(islice(judged, len(lock.items)))
+        if order.limits is not None and run is not None:
+            judgements = tuple(
+                waive_for(order.limits, order.policy, run, pair, waivers)
+                for pair in zip(lock.items, judgements, strict=True)
+            )
         given = {one.subject: one.digest for one in order.reports if one.subject in about[digest]}
         reports = scanner_reports(run, lock.items, given, records, progress)
         partial = order.policy.findings is not None and order.policy.findings.partial

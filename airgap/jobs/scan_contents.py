@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.base.progress import Progress
+from airgap.base.times import utc_text
 from airgap.content.graph import Descriptor
 from airgap.content.item import Item
-from airgap.content.scan_finding import Severity
+from airgap.content.scan_finding import FindingKind, Severity
 from airgap.content.scan_result import ScannerIdentity
+from airgap.judgement.checks.base import Answer, Outcome
+from airgap.judgement.judge import Judgement
+from airgap.judgement.worst import bounded
 from airgap.kinds.table import rule_names
 from airgap.resources.policy import Policy
 from airgap.resources.station import Station
+from airgap.resources.trust_verdicts import VerdictLimits
+from airgap.resources.waiver import Waiver
 from airgap.signatures.scanner_report import MAX_REPORTS
 from airgap.statements.gate import Effect, Gate
+from airgap.statements.scan_answers import BLOCKS, waives
+from airgap.statements.scans import FindingName
 from airgap.statements.verdict import Reported
 from airgap.station.files import Records
 from airgap.store.layout import Layout
+
+_LIMITS = "verdicts.blocks of the Trust resource"
 
 if TYPE_CHECKING:
     from airgap.scanning.run import ScannedContent
@@ -123,3 +133,34 @@ def reports_about(
     mine = {subject.digest for item in items for subject in run.subjects(item)}
     scanned = {subject.digest for found in run.items.values() for subject in found}
     return {one.subject: one.digest for one in reports if one.subject in mine or one.subject not in scanned}
+
+
+def waive_for(
+    limits: VerdictLimits,
+    policy: Policy,
+    run: ScannedContent,
+    judged: tuple[Item, Judgement],
+    waivers: Sequence[Waiver],
+) -> Judgement:
+    """The judgement with the waivers of findings that the policy lets in and the receiver blocks.
+
+    The receiver takes waivers only from the verdict. What nobody waived is not said here: `bundle --trust` refuses it.
+    """
+    item, made = judged
+    if policy.findings is None:
+        return made
+    gate, names, root = Gate.of(policy.findings), rule_names(item), made.root or made.pin
+    found: dict[tuple[Digest, FindingKind, FindingName], Answer] = {}
+    for subject in run.answers(item):
+        for finding in (finding for result in subject.results for finding in result.findings):
+            decision, name = gate.decide(item.kind, names, finding), FindingName.of(finding)
+            if decision.effect is Effect.BLOCK or not limits.forbids(finding, decision.severity):
+                continue
+            check = str(finding.kind)
+            by = next((one for one in waivers if waives(one, check, subject.digest, name, root, names)), None)
+            if by is not None:
+                what = f"waived until {utc_text(by.expires)} by {by.approver} ({by.name}): {finding.id}"
+                found[subject.digest, finding.kind, name] = Answer(
+                    check, Outcome.WAIVED, subject.digest, BLOCKS, what, rule=_LIMITS, waiver=by, named=name
+                )
+    return replace(made, answers=(*made.answers, *bounded(tuple(found.values()))))

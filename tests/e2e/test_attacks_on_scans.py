@@ -233,6 +233,13 @@ def test_a_waiver_of_another_finding_and_one_that_was_removed(world: World) -> N
     )
     assert refused(world, without) == "waiver-missing"
     world.run("import", "waived", *GAP, "--key", "sovereign.key")
+    # What only the Sovereign blocks may be waived, too: the verdict names that waiver.
+    policy(world, "{required: {image: [], file: []}, coverage: inform}")
+    limits(world, "{blocks: {coverage: unknown}}")
+    world.run(*line)
+    assert refused(world, cut(world, "lax")) == "finding-blocks"
+    assert world.run(*line, "--waiver", "waiver.yaml")["unusedWaivers"] == []
+    world.run("verify", cut(world, "lax-waived"), "--trust", "trust.yaml")
 
 
 def test_results_that_another_account_planted_in_a_shared_store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
