@@ -6,16 +6,15 @@ scanned again; of an image that is not, its SBOM is compared with today's databa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airgap.base.digest import Digest
-from airgap.base.disk import make_private
-from airgap.base.errors import AirgapError, InputError, StoreError
+from airgap.base.errors import AirgapError, InputError
 from airgap.base.times import utc_text
 from airgap.content.graph import Descriptor, Node, walk
 from airgap.content.item import Item
@@ -36,9 +35,6 @@ from airgap.statements.scans import FindingName, Scan
 from airgap.statements.verdict import WAIVED, YES, JudgedItem, Verdict
 from airgap.station.files import Records, pin_name, store_records
 from airgap.store.layout import Layout
-
-if TYPE_CHECKING:
-    from airgap.scanning.trivy.scanner import TrivyScanner
 
 CONTENT, SBOM, NOTHING = "content", "sbom", "nothing"
 """By what an item was scanned again."""
@@ -133,6 +129,18 @@ class _Again:
     errors: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Today:
+    """By what it is asked again."""
+
+    policy: Policy
+    station: Station
+    layout: Layout
+    records: Records
+    surroundings: Surroundings
+    now: datetime
+
+
 def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
     """Scans what was delivered again.
 
@@ -154,9 +162,10 @@ def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
     held = holders(options.receipts, trusts, records, now, surroundings.note)
     again = [one for of in delivered for one in _items(of, layout)]
     # 2.
-    scanners = _contents(again, layout, station, records, surroundings, now, policy)
+    today = _Today(policy, station, layout, records, surroundings, now)
+    scanners = _contents(again, today)
     # 3.
-    _sboms([one for one in again if not one.there], layout, station, records, surroundings, now)
+    _sboms([one for one in again if not one.there], today)
     # 4.
     gate = Gate.of(policy.findings)
     found = [_rescanned(one, gate, records, held, now) for one in again]
@@ -181,35 +190,24 @@ def _whole(item: Item, root: Descriptor, layout: Layout) -> bool:
     return False
 
 
-def _contents(
-    again: Sequence[_Again],
-    layout: Layout,
-    station: Station,
-    records: Records,
-    surroundings: Surroundings,
-    now: datetime,
-    policy: Policy,
-) -> tuple[dict[str, Any], ...]:
+def _contents(again: Sequence[_Again], today: _Today) -> tuple[dict[str, Any], ...]:
     """Scans what is in the store; answers of today's databases that are known already are taken."""
     mine = [one for one in again if one.there]
     roots = {one.item.pin: (one.item, one.root) for one in mine if one.root is not None}
-    run = scan_contents(list(roots.values()), layout, station, records, surroundings.progress(), now, policy)
+    given = (today.layout, today.station, today.records, today.surroundings.progress(), today.now, today.policy)
+    run = scan_contents(list(roots.values()), *given)
     for one in mine:
         one.found += run.answers(one.item)
         one.scanners += run.scanners
     return tuple(scanner.as_dict() for scanner in run.scanners)
 
 
-def _sboms(
-    again: Sequence[_Again],
-    layout: Layout,
-    station: Station,
-    records: Records,
-    surroundings: Surroundings,
-    now: datetime,
-) -> None:
+def _sboms(again: Sequence[_Again], today: _Today) -> None:
     """Compares SBOMs of the images that are not in the store."""
-    wanted: dict[Digest, tuple[Digest, bytes]] = {}
+    from airgap.scanning.sboms import scan_sboms
+
+    records = today.records
+    wanted: dict[Digest, bytes] = {}
     for one in again:
         one.errors += _without_sbom(one, records)
         for subject, digest in _named_sboms(one, records):
@@ -217,10 +215,11 @@ def _sboms(
             if data is None:
                 one.errors.append(f"the SBOM {digest} of {subject} is missing")
             else:
-                wanted.setdefault(subject, (digest, data))
-    if not wanted or station.trivy is None:
+                wanted.setdefault(subject, data)
+    if not wanted or today.station.trivy is None:
         return
-    found, error = _compare(wanted, layout, station, records, surroundings, now)
+    progress = today.surroundings.progress()
+    found, error = scan_sboms(wanted, today.layout, today.station, records, progress, today.now)
     for one in again:
         for subject, _ in _named_sboms(one, records):
             if subject in found:
@@ -228,48 +227,6 @@ def _sboms(
                 one.scanners.append(found[subject].scanner)
             elif subject in wanted:
                 one.errors.append(error)
-
-
-def _compare(
-    wanted: Mapping[Digest, tuple[Digest, bytes]],
-    layout: Layout,
-    station: Station,
-    records: Records,
-    surroundings: Surroundings,
-    now: datetime,
-) -> tuple[dict[Digest, ScanResult], str]:
-    from airgap.scanning.run import work_base
-    from airgap.scanning.table import ScannerSetup
-    from airgap.scanning.trivy.scanner import TrivyScanner
-    from airgap.scanning.work import scan_folder
-
-    base = work_base(station, records)
-    progress, found = surroundings.progress(), dict[Digest, ScanResult]()
-    if station.trivy is None:
-        return {}, ""
-    scanner = TrivyScanner(station.trivy, ScannerSetup(station, layout, base / "kept", progress, now))
-    with scan_folder(base / "work") as folder:
-        try:
-            scanner.identity()
-        except AirgapError as error:
-            return {}, f"{error.what} [{error.code}]"
-        progress.start("rescan", sum(len(data) for _, data in wanted.values()), len(wanted))
-        for number, (subject, (_, data)) in enumerate(wanted.items()):
-            progress.item(str(subject))
-            found[subject] = _one_sbom(scanner, subject, data, folder / f"sbom-{number}")
-            progress.advance(len(data))
-            progress.done(str(subject), found[subject].not_run or "pass")
-    return found, ""
-
-
-def _one_sbom(scanner: TrivyScanner, subject: Digest, data: bytes, work: Path) -> ScanResult:
-    make_private(work)
-    try:
-        return scanner.sbom(subject, data, work)
-    except StoreError:
-        raise
-    except AirgapError as error:
-        return ScanResult.failed(subject, scanner.identity(), error.code, error.what)
 
 
 def _named_sboms(one: _Again, records: Records) -> Iterator[tuple[Digest, Digest]]:

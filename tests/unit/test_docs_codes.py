@@ -14,7 +14,6 @@ RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 
 HANDED_ON = {
     "jobs/keys.py: error.code",
-    "jobs/rescan.py: error.code",
     "destinations/s3/client.py: ours",
     "base/inputs.py: code",
     "bundling/bundle.py: error.code",
@@ -25,6 +24,7 @@ HANDED_ON = {
     "store/registry/errors.py: known.code",
     "scanning/run.py: code",
     "scanning/run.py: result.not_run",
+    "scanning/sboms.py: error.code",
     "tools/git_faults.py: fault.code",
     "tools/trivy.py: code",
     "acceptance/locks.py: code",
