@@ -112,7 +112,9 @@ def _text(result: RescanOutcome) -> list[str]:
     lines.append(
         f"would not pass today: {count(len(result.bad), 'item')}" if result.bad else f"{what} would pass today"
     )
-    if result.bad:
+    if any(one.not_run for one in result.items):
+        lines.append("next: correct why something was not scanned (airgap help CODE), and run the same command again")
+    if any(one.blocks for one in result.items):
         lines.append(
             "next: lock, scan and deliver a fixed version, or have a waiver approved: airgap help runbooks/scan"
         )
@@ -139,7 +141,7 @@ def _findings(label: str, decisions: Any) -> Iterator[str]:
     found: list[Decision] = list(decisions)
     for one in found[:MOST]:
         finding = one.finding
-        where = f"{finding.package} {finding.installed}".strip() or finding.path
+        where = f"{finding.package} {finding.installed}".strip() or finding.path or finding.title[:100]
         fix = f", fixed in {finding.fixed}" if finding.fixed else ""
         yield f"  {label}: {finding.id} is {one.severity}: {where}{fix}"
     if len(found) > MOST:

@@ -244,7 +244,10 @@ def _lock_lines(one: Scanned, options: ScanOptions) -> Iterator[str]:
         yield from refused_lines(verdict)
         stopped = set(refused(verdict))
         if options.station is not None:
-            command = f"airgap scan LOCK --store {options.store} --policy {options.policy} --station {options.station}"
+            locks = " ".join(map(str, options.locks))
+            command = (
+                f"airgap scan {locks} --store {options.store} --policy {options.policy} --station {options.station}"
+            )
             yield f"  next: {command} --explain NAME    explains one item, and what to do"
         elif any(kind_of(item).signed for item in one.lock.items if item.name in stopped):
             yield (
