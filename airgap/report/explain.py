@@ -19,7 +19,7 @@ from airgap.judgement.judge import Judgement
 from airgap.kinds.table import rule_names
 from airgap.resources.policy import Policy
 from airgap.statements.gate import Decision, Effect, Gate
-from airgap.statements.scan_answers import COVERAGE, SCAN, SCAN_CHECKS
+from airgap.statements.scan_answers import BLOCKS, COVERAGE, SCAN, SCAN_CHECKS
 from airgap.statements.scan_run import SubjectScans
 from airgap.statements.scans import FindingName
 
@@ -192,7 +192,8 @@ def _waiver(item: Item, judgement: Judgement, now: datetime) -> str:
         return ""
     findings = {one.named: None for one in stops if one.named is not None and one.check != SCAN}
     checks = {one.check: None for one in stops if one.named is None}
-    if not checks.keys() <= _WAIVABLE:
+    many = any(one.named is None and one.reason == BLOCKS for one in stops)
+    if many or not checks.keys() <= _WAIVABLE:  # a check that stands for many findings: nobody read what they are
         return ""
     digests = {one.subject: None for one in stops}
     until = (now + timedelta(days=DAYS)).replace(hour=0, minute=0, second=0)

@@ -43,9 +43,9 @@ class VerdictLimits:
     )
     blocks: Mapping[str, str] = spec(
         MapOf(_FINDING, Choice(tuple(map(str, Severity))), "a map from kinds of finding to severities"),
-        "For kinds of finding, the least severity that may not come in (`finding-blocks`), unless a waiver or a VEX "
-        "document that the verdict names lifts it; `unknown` for all. The severity is by the sources of the station's "
-        "policy.",
+        "For kinds of finding, the least severity that may not come in (`finding-blocks`), unless a waiver that the "
+        "verdict names lifts it, or a VEX document where the station's policy blocks it, too; `unknown` for all. The "
+        "severity is by the sources of the station's policy.",
         default={},
     )
     ignore_unfixed: bool = spec(

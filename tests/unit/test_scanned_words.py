@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from airgap.content.scan_finding import Severity
+from airgap.judgement.checks.base import Answer, Outcome
+from airgap.judgement.judge import Judgement
+from airgap.report.explain import Explanation
 from airgap.report.scanned import not_run_lines, scanner_lines
 from airgap.report.verdict import passed_lines, refused_lines
+from airgap.resources.load import load_policy
+from airgap.statements.scans import FindingName
 from airgap.statements.verdict import CheckResult
 from tests.worlds.scanned import ScannedWorld, usual, vulnerability
 
+POLICY = """\
+apiVersion: airgap.openova.io/v1alpha1
+kind: Policy
+metadata: {name: p}
+spec: {rules: [{match: ["**"], deny: {reason: r}}]}
+"""
 ROOT = usual().root["postgres:16"]
 
 
@@ -52,6 +64,18 @@ def test_why_scans_have_no_answer_is_said_once_and_whole() -> None:
     ]
     many = {str(n): replace(two["a"], checks=(replace(checks[0], reason=f"code-{n}: x"),)) for n in range(7)}
     assert not_run_lines([replace(world, items=many)])[-1] == "  and 2 other reasons: --json has all"
+
+
+def test_a_waiver_is_proposed_only_for_findings_that_are_named() -> None:
+    """Of more than the judge names one by one, it would be a waiver of whatever nobody looked at."""
+    world = usual()
+    item = world.lock.items[0]
+    some = Answer("coverage", Outcome.FAILED, item.pin, reason="finding-blocks", named=FindingName("artifact"))
+    for answers, proposed in (((some,), True), ((some, replace(some, named=None)), False)):
+        made = Judgement(item.name, item.kind, None, item.pin, Outcome.FAILED, "rule", answers=answers)
+        policy = load_policy(POLICY.encode())
+        said = Explanation.of(item, made, (), policy, datetime(2026, 11, 30, tzinfo=UTC))
+        assert ("artifact" in said.waiver) == proposed
 
 
 def test_what_let_an_item_pass_is_said() -> None:
