@@ -14,17 +14,10 @@ import pytest
 from tests.parts import images
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.git_sources import Work
-from tests.worlds.site import GAP, HEAD, TRUST, Site
+from tests.worlds.site import GAP, HEAD, STATION_TRUST, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git")]
 
-STATION_KEY = """\
-  - name: station
-    role: station
-    publicKeyFile: station.pub
-    notBefore: 2026-01-01T00:00:00Z
-    notAfter: 2036-01-01T00:00:00Z
-"""
 RULES = (
     '  rules:\n  - match: ["**"]\n'
     "    digestOnly: {approver: officer, reason: tests, local: true, expires: 2036-01-01T00:00:00Z}\n"
@@ -47,7 +40,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Site:
     tmp_path = tmp_path_factory.mktemp("station")
     made = Site(tmp_path)
     made.run("keys", "generate", "station")
-    made.write("trust.yaml", TRUST.replace("  require: [", f"{STATION_KEY}  require: [verdict, "))
+    made.write("trust.yaml", STATION_TRUST)
     made.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\nspec: {INSIDE}\n")
     made.write("station.yaml", f"{HEAD}kind: Station\nmetadata: {{name: dmz}}\nspec: {{parallel: 2}}\n")
     made.write("policy.yaml", policy(FINDINGS))

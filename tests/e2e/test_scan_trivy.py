@@ -14,18 +14,11 @@ from tests.parts.trivy import Trivy
 from tests.worlds import scanner_databases
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.no_route import Inside
-from tests.worlds.site import GAP, HEAD, TRUST, Site
+from tests.worlds.site import GAP, HEAD, STATION_TRUST, Site
 from tests.worlds.trivy_station import ALPINE, database_of_tests, station_resource
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("trivy", "iproute2")]
 
-STATION_KEY = """\
-  - name: station
-    role: station
-    publicKeyFile: station.pub
-    notBefore: 2026-01-01T00:00:00Z
-    notAfter: 2036-01-01T00:00:00Z
-"""
 POLICY = """\
 kind: Policy
 metadata: {name: p}
@@ -50,7 +43,7 @@ def site(tmp_path: Path, trivy: Trivy) -> Site:
     """An Alpine of 2019 and the database of vulnerabilities, pulled by the exporter."""
     made = Site(tmp_path)
     made.run("keys", "generate", "station")
-    made.write("trust.yaml", TRUST.replace("  require: [", f"{STATION_KEY}  require: [verdict, "))
+    made.write("trust.yaml", STATION_TRUST)
     made.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\nspec: {INSIDE}\n")
     layout = images.Layout(tmp_path / "made")
     layout.tag("app", layout.image(ALPINE))

@@ -20,7 +20,7 @@ import pytest
 from airgap.content.scan_finding import FindingKind, Severity
 from airgap.content.scan_result import ScanResult
 from airgap.resources.station import ScannerDatabases
-from tests.parts.images import LAYER
+from tests.parts.images import LAYER, tar_members
 from tests.parts.trivy import Trivy
 from tests.parts.trivy_db import advisories, java_db, trivy_db
 from tests.worlds import effort, scanner_databases
@@ -32,21 +32,6 @@ STATUS = (DPKG.format("zlib1g", "1:1.2.13.dfsg-1", "zlib") + DPKG.format("libssl
 DEBIAN = {"etc/os-release": b'ID=debian\nVERSION_ID="12"\n', "etc/debian_version": b"12.5\n"}
 WHOLE = {**DEBIAN, "var/lib/dpkg/status": STATUS}
 FILE, HARD, SYMBOLIC = tarfile.REGTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE
-
-
-def layer(*members: tuple[str, bytes, bytes | str]) -> bytes:
-    """A tar of (path, type, content or target), with paths as bytes can be."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for name, kind, content in members:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            if isinstance(content, bytes):
-                info.size = len(content)
-            else:
-                info.linkname = content
-            archive.addfile(info, io.BytesIO(content if isinstance(content, bytes) else b""))
-    return buffer.getvalue()
 
 
 def files(found: dict[str, bytes]) -> list[tuple[str, bytes, bytes | str]]:
@@ -93,7 +78,7 @@ OTHERS = {
 def all_at_once() -> bytes:
     """A layer with what the scanner leaves out, next to what it finds."""
     lodash = b'{"name": "lodash", "version": "4.17.4"}'
-    return layer(
+    return tar_members(
         *files({**WHOLE, **BROKEN, **BIG, **PYTHON, **dict.fromkeys(NAMES, LINE)}),
         ("store/ab12", FILE, lodash),
         (LINKED[0], HARD, "store/ab12"),
@@ -106,13 +91,13 @@ def all_at_once() -> bytes:
 
 def images() -> dict[str, tuple[dict[str, bytes] | bytes, ...]]:
     """The layers of each image, by its name."""
-    hidden = layer(*files(DEBIAN), ("x", FILE, STATUS), ("var/lib/dpkg/status", HARD, "x"))
+    hidden = tar_members(*files(DEBIAN), ("x", FILE, STATUS), ("var/lib/dpkg/status", HARD, "x"))
     unstable = {"etc/debian_version": b"trixie/sid\n", "etc/os-release": b"ID=debian\n"}
     ended = {"etc/debian_version": b"9.1\n", "etc/os-release": b'ID=debian\nVERSION_ID="9"\n'}
     return {
         "all": (all_at_once(),),
         "hidden": (hidden,),
-        "removed": (WHOLE, layer(("var/lib/dpkg/.wh.status", FILE, b""))),
+        "removed": (WHOLE, tar_members(("var/lib/dpkg/.wh.status", FILE, b""))),
         "scratch": ({"app": b"\x7fELF" + b"x" * 100},),
         "unstable": ({**WHOLE, **unstable},),
         "ended": ({**WHOLE, **ended},),
@@ -231,7 +216,7 @@ def test_a_layer_of_400_000_files(tmp_path: Path) -> None:
     """1295 and others. What it takes: docs/performance.md."""
     station = TrivyStation.of(tmp_path, Trivy.of("trivy"))
     many = (f"usr/lib/p{number // 100}/f{number}.js" for number in range(400_000))
-    image = station.image(layer(*files(WHOLE), *((path, FILE, b"x = 1;\n") for path in many)))
+    image = station.image(tar_members(*files(WHOLE), *((path, FILE, b"x = 1;\n") for path in many)))
     began = time.monotonic()
     (result,) = station.scan(image)
     assert "CVE-2023-0464" in ids(result)
@@ -248,7 +233,7 @@ def test_an_image_of_15_gib(tmp_path: Path) -> None:
     with gzip.GzipFile(fileobj=zeros, mode="wb", compresslevel=1, mtime=0) as packed:
         for _ in range(1024):
             packed.write(bytes(1 << 20))
-    first = layer(*files(WHOLE)).rstrip(b"\0")
+    first = tar_members(*files(WHOLE)).rstrip(b"\0")
     first += bytes(-len(first) % 512)
     parts = []
     for head in (first, *(_head(f"data/{number}.bin", 1 << 30) for number in range(15)), bytes(1024)):

@@ -41,6 +41,21 @@ def tar_layer(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def tar_members(*members: tuple[str, bytes, bytes | str]) -> bytes:
+    """A tar of (path, type, content or target), in this order, with paths as bytes can be."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, kind, content in members:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            if isinstance(content, bytes):
+                info.size = len(content)
+            else:
+                info.linkname = content
+            archive.addfile(info, io.BytesIO(content if isinstance(content, bytes) else b""))
+    return buffer.getvalue()
+
+
 def zipped(data: bytes) -> bytes:
     """Gzip without a clock in it."""
     return gzip.compress(data, compresslevel=1, mtime=0)

@@ -277,6 +277,7 @@ def test_scans_run_at_once_and_no_more_than_the_station_allows(bench: Bench) -> 
 
 def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
     ended = threading.Event()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs behind
 
     def interrupt(_subject: ScanSubject, _work: Path, result: ScanResult) -> ScanResult:
         if len(fake.seen) > 1:
@@ -286,8 +287,11 @@ def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
         return result
 
     fake = Fake(does=interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        bench.scan(fake, spec="{parallel: 1}")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bench.scan(fake, spec="{parallel: 1}")
+    finally:
+        signal.signal(signal.SIGINT, before)
     ended.set()
     found = bench.scan(Fake())
     assert (found.started, found.kept, bench.left()) == (1, 1, [])

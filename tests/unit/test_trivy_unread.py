@@ -11,24 +11,14 @@ import pytest
 
 from airgap.base.untar import TarReader
 from airgap.scanning.trivy.unread import MAX_LISTED, UnreadFiles
+from tests.parts.images import tar_members
 
 FILE, HARD, SYMBOLIC, PIPE = tarfile.REGTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE
 
 
 def seen(*members: tuple[str, bytes, bytes | str]) -> UnreadFiles:
     """What is found in a layer of (path, type, content or target)."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, kind, content in members:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            if isinstance(content, bytes):
-                info.size = len(content)
-            else:
-                info.linkname = content
-            archive.addfile(info, io.BytesIO(content if isinstance(content, bytes) else b""))
-    buffer.seek(0)
-    reader, made = TarReader(buffer, entries=100_000, total=1 << 30), UnreadFiles()
+    reader, made = TarReader(io.BytesIO(tar_members(*members)), entries=100_000, total=1 << 30), UnreadFiles()
     for entry in reader:
         made.see(entry, reader)
     return made

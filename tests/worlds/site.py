@@ -28,6 +28,18 @@ spec:
     notAfter: 2036-01-01T00:00:00Z
   require: [pull, delivery]
 """
+STATION_TRUST = TRUST.replace(
+    "  require: [pull, delivery]\n",
+    """\
+  - name: station
+    role: station
+    publicKeyFile: station.pub
+    notBefore: 2026-01-01T00:00:00Z
+    notAfter: 2036-01-01T00:00:00Z
+  require: [verdict, pull, delivery]
+""",
+)
+"""With a station, whose verdict is required."""
 GAP = ("--sovereign", "sovereign.yaml", "--trust", "trust.yaml")
 CHECKED = ("--trust", "trust.yaml")
 CUT = ("bundle", "r.lock.json", "--store", "store", "--key", "exporter.key", "--for", "bank", "--to")
