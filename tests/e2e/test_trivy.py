@@ -29,6 +29,8 @@ from tests.worlds.trivy_sbom import comparable
 from tests.worlds.trivy_station import ALPINE, KEY, SECRET, TrivyStation, ids, the, tree, work_folder
 
 pytestmark = pytest.mark.e2e
+ODD = "user@host: a,b"
+"""The name of the station's folder."""
 DPKG = b"Package: zlib1g\nStatus: install ok installed\nVersion: 1:1.2.13.dfsg-1\nArchitecture: amd64\n"
 LINKED = ALPINE["lib/apk/db/installed"].replace(b"o:apk-tools\n", b"o:apk-tools\nL:GPL2\nD:musl\nC:Q1aWFya+P3GXn/\n")
 """The packages of Alpine, of which one needs the other."""
@@ -67,13 +69,13 @@ spec:
 
 @pytest.fixture(scope="module")
 def station(any_trivy: Trivy, tmp_path_factory: pytest.TempPathFactory) -> TrivyStation:
-    return TrivyStation.of(tmp_path_factory.mktemp("station"), any_trivy)
+    return TrivyStation.of(tmp_path_factory.mktemp(ODD), any_trivy)
 
 
 @pytest.fixture(scope="module")
 def newer(trivy: Trivy, tmp_path_factory: pytest.TempPathFactory) -> TrivyStation:
     """Where both versions do the same."""
-    return TrivyStation.of(tmp_path_factory.mktemp("newer"), trivy)
+    return TrivyStation.of(tmp_path_factory.mktemp(ODD), trivy)
 
 
 def test_vulnerabilities_and_secrets_with_their_layers(station: TrivyStation, tmp_path: Path) -> None:

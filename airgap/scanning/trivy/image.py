@@ -67,8 +67,9 @@ class ShownImage:
 
     @property
     def name(self) -> str:
-        """As `--input` takes it, and as the report repeats it."""
-        return f"{self.folder}@{self.manifest}"
+        """As `--input` takes it, and as the report repeats it: below the folder in which Trivy runs. It divides a
+        path at any `@` or `:`."""
+        return f"{self.folder.name}@{self.manifest}"
 
 
 def read_image(subject: ScanSubject, layers: Layers) -> ImageFacts:
