@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from airgap.base.canonical import canonical
@@ -91,7 +92,13 @@ class ScannerIdentity:
     @property
     def own_digest(self) -> Digest:
         """sha256 of the canonical JSON object: with the subject it is the key under which results are kept."""
-        return Digest.of(canonical(self.as_dict()))
+        return _own_digest(self)
+
+
+@lru_cache(maxsize=64)
+def _own_digest(identity: ScannerIdentity) -> Digest:
+    """Asked for several times for each answer, of which there are thousands by a few scanners."""
+    return Digest.of(canonical(identity.as_dict()))
 
 
 @dataclass(frozen=True, slots=True)
