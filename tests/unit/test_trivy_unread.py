@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from airgap.base.untar import TarReader
-from airgap.scanning.trivy.unread import MAX_LISTED, UnreadFiles
+from airgap.scanning.trivy.unread import MAX_LISTED, MAX_VALUES, UnreadFiles
 from tests.parts.images import tar_members
 
 FILE, HARD, SYMBOLIC, PIPE = tarfile.REGTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE
@@ -68,7 +68,7 @@ def test_package_json_that_is_read(content: bytes) -> None:
         b'{"name":"lodash","version":"1","devDependencies":{"a":1}}',
         b'{"name":"no spaces"}',
         b"[" * 100_000,
-        b"[" + b"[],[]," * 400_000 + b"0]",
+        b'{"name":"lodash","version":"1","x":[' + b"0," * MAX_VALUES + b"0]}",
         b"[]",
         b"x",
     ],
