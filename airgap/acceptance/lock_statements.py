@@ -30,5 +30,6 @@ def check_lock(
     check_verdict(lock, verdicts, carried, beliefs.require_approval, demands)
     check_vex(lock, verdicts, carried.reports)
     if created is not None:
-        check_findings(lock, carried.waivers, beliefs.require_approval, created, verdicts)
+        partial = demands.limits is None or demands.limits.partial is not False
+        check_findings(lock, carried.waivers, beliefs.require_approval, created, verdicts, partial=partial)
     return {one.subject: one for one in carried_reports(lock, verdicts, carried.reports)}

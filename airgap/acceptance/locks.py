@@ -157,12 +157,14 @@ def check_findings(
     approved: Callable[[Digest], None],
     created: datetime,
     verdicts: Sequence[Statement] = (),
+    *,
+    partial: bool = True,
 ) -> None:
     """Checks that waivers in the evidence accept everything that a lock lacks of its request, verdict or not.
 
     `files` are waivers by their digest. One counts if it is approved (`approved` raises an error otherwise) and was
     valid when the delivery was `created`. What a promoted lock left out needs none if the newest of `verdicts` allows
-    that. Raises `TrustError` (`finding-not-waived`).
+    that, and this Sovereign too (`partial`). Raises `TrustError` (`finding-not-waived`).
     """
     newest = [one.body for one in verdicts if one.signed_at == verdicts[0].signed_at]
     bodies = [one for one in newest if isinstance(one, Verdict)]
@@ -177,10 +179,13 @@ def check_findings(
         if not waiver.expired(created):
             counting.append(waiver)
     for finding in lock.findings:
-        if bodies and all(allows(one, finding) for one in bodies):
+        allowed = bool(bodies) and all(allows(one, finding) for one in bodies)
+        if allowed and partial:
             continue
         if not any(one.covers(CHECK, finding.digest) for one in counting):
             why = "".join(f"; {one}" for one in refused[:1])
+            if allowed:
+                why += "; the station's policy lets the rest pass, and the Trust resource does not (`verdicts.partial`)"
             raise TrustError(
                 "finding-not-waived",
                 f"lock {lock.name!r} lacks something, and no waiver in the delivery accepts it: {finding.item}: "

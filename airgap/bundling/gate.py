@@ -222,8 +222,8 @@ def recorded(records: Records, lock: Lock, kind: type[B]) -> B | None:
     return found.body if found is not None and isinstance(found.body, kind) else None
 
 
-def kept_verdicts(records: Records) -> Iterator[tuple[Statement, Verdict, Lock | None]]:
-    """All verdicts of a station, earlier ones too, each with its lock, or `None` if the records lack that.
+def kept_verdicts(records: Records) -> Iterator[tuple[Statement, Verdict, Lock | None, bytes]]:
+    """All verdicts of a station, earlier ones too, with its lock (`None` if that is lost) and its file.
 
     Raises `StoreError` (`bad-statement`): one that cannot be read may stop something.
     """
@@ -238,7 +238,7 @@ def kept_verdicts(records: Records) -> Iterator[tuple[Statement, Verdict, Lock |
                     f"restore {path} from a backup, or move it away and scan its lock again"
                 ) from error
             if isinstance(found.body, Verdict):
-                yield found, found.body, records.lock(found.subject)
+                yield found, found.body, records.lock(found.subject), data
 
 
 def _recorded(records: Records, lock: Lock, kind: type[Predicate]) -> Statement | None:

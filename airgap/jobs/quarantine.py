@@ -50,7 +50,7 @@ def quarantined(store: Path) -> list[Quarantined]:
         raise InputError("unknown-thing", f"{store}: not a store", "name the folder of a store, as for --store")
     records = store_records(store)
     newest: dict[str, tuple[datetime, Lock | None, Verdict]] = {}
-    for statement, verdict, lock in kept_verdicts(records):
+    for statement, verdict, lock, _ in kept_verdicts(records):
         if lock is not None and lock.promoted_from is not None:
             continue
         # Without its lock, nobody knows which later one goes on with it.

@@ -2,14 +2,16 @@
 
 It signs nothing, and needs no network: it runs in the DMZ or in the connected zone. Content that is in the store is
 scanned again; of an image that is not, its SBOM is compared with today's database, which finds vulnerabilities only.
+What else was found in it counts as it was found. All of it is judged as a station judges, with the same questions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,23 @@ from airgap.base.times import utc_text
 from airgap.content.graph import Descriptor, Node, walk
 from airgap.content.item import Item
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
-from airgap.content.scan_result import ScannerIdentity, ScanResult
-from airgap.jobs.delivered import Delivered, Holder, holders, read_delivered
+from airgap.content.scan_result import ScanResult
+from airgap.jobs.delivered import Believed, Delivered, Holder, holders, read_delivered
+from airgap.jobs.rescan_sboms import as_known_today
 from airgap.jobs.scan_contents import check_station, scan_contents
 from airgap.jobs.surroundings import Surroundings
 from airgap.judgement.items import open_policy
+from airgap.judgement.waivers import read_waivers
 from airgap.kinds.table import rule_names
 from airgap.resources.load import load_station, load_trust
 from airgap.resources.policy import Policy
 from airgap.resources.station import Station
-from airgap.statements.gate import Decision, Effect, Gate
-from airgap.statements.scan_answers import BLOCKS, NO_PACKAGES, answers
+from airgap.resources.trust import Trust
+from airgap.resources.waiver import Waiver
+from airgap.statements.gate import Decision, Gate
+from airgap.statements.scan_answers import BLOCKS, ScanAnswer, answers, waives
 from airgap.statements.scan_run import SubjectScans
-from airgap.statements.scans import FindingName, Scan
+from airgap.statements.scans import FindingName
 from airgap.statements.verdict import WAIVED, YES, JudgedItem, Verdict
 from airgap.station.files import Records, pin_name, store_records
 from airgap.store.layout import Layout
@@ -46,14 +52,19 @@ class RescanOptions:
     """What was delivered, and by what it is asked again."""
 
     things: tuple[Path, ...]
-    """Locks, and folders of deliveries; none: the newest lock of each series that passed in the store."""
+    """Locks, and folders of deliveries; none: the newest lock of each series that passed in the store, and those of the
+    receipts."""
     store: Path
     policy: Path
     station: Path
     receipts: tuple[Path, ...] = ()
     """Receipts that came back: which Sovereign has what, and under which name."""
     trusts: tuple[Path, ...] = ()
-    """Trust resources by which receipts are verified, besides those in the store."""
+    """Trust resources by which receipts and verdicts are verified, besides those in the store."""
+    waivers: tuple[Path, ...] = ()
+    """Waivers that count today, besides those of the verdicts."""
+    approvals: tuple[Path, ...] = ()
+    """Approvals of waivers that are not next to their waiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +134,10 @@ class _Again:
     of: Delivered
     root: Descriptor | None
     judged: JudgedItem | None
+    earlier: tuple[ScanResult, ...] = ()
+    """The results behind the verdict."""
     there: bool = False
     found: list[SubjectScans] = field(default_factory=list)
-    scanners: list[ScannerIdentity] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
@@ -144,8 +156,8 @@ class _Today:
 def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
     """Scans what was delivered again.
 
-    1. Read the policy, the Station and what was delivered, with its verdicts. 2. Scan what is in the store. 3. Compare
-    the SBOMs of other images with today's database. 4. Judge what is new, and what no longer passes.
+    1. Read the policy, the Station, the waivers and what was delivered, with its verdicts. 2. Scan what is in the
+    store. 3. Compare the SBOMs of other images with today's database. 4. Judge what is new, and what no longer passes.
 
     That something now blocks is a result. Raises `InputError` (`not-delivered`, …), `TrustError`, `StoreError`.
     """
@@ -157,10 +169,12 @@ def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
         raise InputError("usage", what, "pass the policy by which content is judged today")
     check_station(policy, station, str(options.policy))
     layout, records = Layout(options.store), store_records(options.store)
-    delivered = read_delivered(options.things, records)
     trusts = [load_trust(path) for path in options.trusts]
-    held = holders(options.receipts, trusts, records, now, surroundings.note)
-    again = [one for of in delivered for one in _items(of, layout)]
+    waivers = _waivers(options, trusts, now)
+    believed = Believed.of(trusts, records, now, surroundings.note)
+    held = holders(options.receipts, believed)
+    delivered = read_delivered(options.things, held, believed)
+    again = [one for of in delivered for one in _items(of, layout, records)]
     # 2.
     today = _Today(policy, station, layout, records, surroundings, now)
     scanners = _contents(again, today)
@@ -168,17 +182,45 @@ def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
     _sboms([one for one in again if not one.there], today)
     # 4.
     gate = Gate.of(policy.findings)
-    found = [_rescanned(one, gate, records, held, now) for one in again]
+    found = [_rescanned(one, gate, waivers, held, now) for one in again]
     return RescanOutcome(policy, tuple(found), scanners)
 
 
-def _items(of: Delivered, layout: Layout) -> Iterator[_Again]:
+def _waivers(options: RescanOptions, trusts: Sequence[Trust], now: datetime) -> list[Waiver]:
+    if not (options.waivers or options.approvals):
+        return []
+    if len(trusts) != 1:
+        flag = "--waiver" if options.waivers else "--approval"
+        what = f"rescan: {flag} requires --trust, once"
+        raise InputError("usage", what, "the Trust resource says whose approval of a waiver is accepted")
+    return [one.waiver for one in read_waivers(options.waivers, options.approvals, trusts[0], now)]
+
+
+def _items(of: Delivered, layout: Layout, records: Records) -> Iterator[_Again]:
     for item in of.lock.items:
         judged = of.verdict.items.get(item.name) if of.verdict is not None else None
         root = item.root or layout.find(pin_name(item))
         made = _Again(item, of, root, judged)
         made.there = root is not None and _whole(item, root, layout)
+        made.earlier, lost = _earlier(of, judged, records)
+        if not made.there:
+            made.errors += lost
         yield made
+
+
+def _earlier(of: Delivered, judged: JudgedItem | None, records: Records) -> tuple[tuple[ScanResult, ...], list[str]]:
+    """The results behind the verdict about the subjects of an item, and which are lost."""
+    if of.verdict is None or judged is None:
+        return (), []
+    subjects = {check.subject for check in judged.checks}
+    found, lost = list[ScanResult](), list[str]()
+    for scan in (one for one in of.verdict.scans if one.subject in subjects):
+        result = of.result(scan, records)
+        if result is None:
+            lost.append(f"the scan result {scan.result} about {scan.subject} is missing: {_PULL}")
+        else:
+            found.append(result)
+    return tuple(found), lost
 
 
 def _whole(item: Item, root: Descriptor, layout: Layout) -> bool:
@@ -198,90 +240,60 @@ def _contents(again: Sequence[_Again], today: _Today) -> tuple[dict[str, Any], .
     run = scan_contents(list(roots.values()), *given)
     for one in mine:
         one.found += run.answers(one.item)
-        one.scanners += run.scanners
     return tuple(scanner.as_dict() for scanner in run.scanners)
 
 
 def _sboms(again: Sequence[_Again], today: _Today) -> None:
-    """Compares SBOMs of the images that are not in the store."""
+    """Compares SBOMs of the images that are not in the store; what else was found in them stays as it was found."""
     from airgap.scanning.sboms import scan_sboms
 
-    records = today.records
     wanted: dict[Digest, bytes] = {}
     for one in again:
-        one.errors += _without_sbom(one, records)
-        for subject, digest in _named_sboms(one, records):
-            data = one.of.sbom(digest, records)
+        for result in one.earlier:
+            if FindingKind.VULNERABILITY not in result.looked_for:
+                continue
+            data = None if result.sbom is None else one.of.sbom(result.sbom, today.records)
             if data is None:
-                one.errors.append(f"the SBOM {digest} of {subject} is missing")
+                one.errors.append(f"neither the content of {result.subject} nor an SBOM of it is here: {_PULL}")
             else:
-                wanted.setdefault(subject, data)
-    if not wanted or today.station.trivy is None:
-        return
-    progress = today.surroundings.progress()
-    found, error = scan_sboms(wanted, today.layout, today.station, records, progress, today.now)
+                wanted.setdefault(result.subject, data)
+    found, error = dict[Digest, ScanResult](), ""
+    if wanted and today.station.trivy is not None:
+        progress = today.surroundings.progress()
+        found, error = scan_sboms(wanted, today.layout, today.station, today.records, progress, today.now)
+    elif wanted:
+        error = "the Station names no scanner that compares SBOMs with a database"
     for one in again:
-        for subject, _ in _named_sboms(one, records):
-            if subject in found:
-                one.found.append(SubjectScans(subject, one.item.name, (found[subject],)))
-                one.scanners.append(found[subject].scanner)
-            elif subject in wanted:
-                one.errors.append(error)
+        one.errors += [error for result in one.earlier if result.subject in wanted.keys() - found.keys()]
+        by_subject: dict[Digest, list[ScanResult]] = {}
+        for result in one.earlier:
+            by_subject.setdefault(result.subject, []).append(result)
+        for subject, results in by_subject.items():
+            known = tuple(map(partial(as_known_today, found.get(subject)), results))
+            one.found.append(SubjectScans(subject, one.item.name, known))
 
 
-def _named_sboms(one: _Again, records: Records) -> Iterator[tuple[Digest, Digest]]:
-    """The subjects of an item, each with the SBOM of the scan behind the verdict."""
-    for result in _earlier(one, records):
-        if result.sbom is not None:
-            yield result.subject, result.sbom
-
-
-def _without_sbom(one: _Again, records: Records) -> Iterator[str]:
-    """What the SBOMs that are there leave out: a platform without one is not clean because another one is."""
-    for scan in _scans(one):
-        if one.of.result(scan, records) is None:
-            yield f"the scan result {scan.result} about {scan.subject} is missing: {_PULL}"
-    named = {subject for subject, _ in _named_sboms(one, records)}
-    for result in _earlier(one, records):
-        if FindingKind.VULNERABILITY in result.looked_for and result.subject not in named:
-            named.add(result.subject)
-            yield f"neither the content of {result.subject} nor an SBOM of it is here: {_PULL}"
-
-
-def _scans(one: _Again) -> list[Scan]:
-    """The scans of the verdict about the subjects of an item."""
-    subjects = {check.subject for check in one.judged.checks} if one.judged is not None else set[Digest | None]()
-    verdict = one.of.verdict
-    return [scan for scan in (verdict.scans if verdict is not None else ()) if scan.subject in subjects]
-
-
-def _earlier(one: _Again, records: Records) -> list[ScanResult]:
-    """The results behind the verdict about the subjects of an item."""
-    found = (one.of.result(scan, records) for scan in _scans(one))
-    return [result for result in found if result is not None]
-
-
-def _rescanned(one: _Again, gate: Gate, records: Records, held: Sequence[Holder], now: datetime) -> Rescanned:
-    names, earlier = rule_names(one.item), _earlier(one, records)
-    known = {_key(result.subject, finding) for result in earlier for finding in result.findings}
-    lets = _let_pass(one, now)
-    new, blocks = list[Decision](), list[Decision]()
-    errors = list(one.errors)
-    for subject in one.found:
-        for finding in (finding for result in subject.results for finding in result.findings):
-            decision = gate.decide(one.item.kind, names, finding)
-            if _key(subject.digest, finding) not in known:
-                new.append(decision)
-            if decision.effect is Effect.BLOCK and (subject.digest, FindingName.of(finding)) not in lets:
-                blocks.append(decision)
-        errors += _unanswered(one, subject, gate, now, lets)
-    image = any(FindingKind.VULNERABILITY in result.looked_for for result in earlier) or one.item.kind == "image"
-    if not one.found and not errors and image:
+def _rescanned(one: _Again, gate: Gate, waivers: Sequence[Waiver], held: Sequence[Holder], now: datetime) -> Rescanned:
+    names, kind = rule_names(one.item), one.item.kind
+    known = {_key(result.subject, finding) for result in one.earlier for finding in result.findings}
+    new, blocks, errors = list[Decision](), list[Decision](), list(one.errors)
+    if not (one.found or errors) and kind == "image":
         errors.append(f"neither its content nor an SBOM of it is here: {_PULL}")
-    by = CONTENT if one.there else SBOM if one.found else NOTHING
+    for subject in one.found:
+        found = [(result, finding) for result in subject.results for finding in result.findings]
+        new += [gate.decide(kind, names, it) for result, it in found if _key(result.subject, it) not in known]
+        identities = [result.scanner for result in subject.results]
+        for answer in answers(gate, kind, names, subject, identities, now):
+            if answer.good or _lifted(one, answer, waivers, now):
+                continue
+            if answer.finding is None:
+                errors.append(f"{answer.detail} [{answer.reason}]")
+            else:
+                blocks.append(gate.decide(kind, names, answer.finding))
+    by = CONTENT if one.there else SBOM if any(map(_compared, one.found)) else NOTHING
     return Rescanned(
         one.item.name,
-        one.item.kind,
+        kind,
         one.of.lock.name,
         None if one.root is None else one.root.digest,
         by,
@@ -291,21 +303,6 @@ def _rescanned(one: _Again, gate: Gate, records: Records, held: Sequence[Holder]
         tuple(holder for holder in held if holder.has(one.item, one.of.lock)),
         tuple(_ended(one, now)),
     )
-
-
-def _unanswered(one: _Again, subject: SubjectScans, gate: Gate, now: datetime, lets: _Lets) -> Iterator[str]:
-    """Why there is no answer about a subject, as the judge says it: an old database gives none.
-
-    Of an SBOM only vulnerabilities are asked, and whether it has packages at all was judged with the content.
-    """
-    if not one.there:
-        seen = {kind: found & {FindingKind.VULNERABILITY} for kind, found in gate.required.items()}
-        gate = replace(gate, required=seen)
-    for answer in answers(gate, one.item.kind, rule_names(one.item), subject, one.scanners, now):
-        nothing = answer.finding is NO_PACKAGES and one.there
-        let = (subject.digest, answer.name or answer.check) in lets
-        if not answer.good and (answer.finding is None or nothing) and not let:
-            yield f"{answer.detail} [{answer.reason}]"
 
 
 def _ended(one: _Again, now: datetime) -> Iterator[str]:
@@ -318,31 +315,35 @@ def _ended(one: _Again, now: datetime) -> Iterator[str]:
             yield f"{', '.join(names)} was waived until {utc_text(waiver.expires)}"
 
 
+def _compared(subject: SubjectScans) -> bool:
+    return any(FindingKind.VULNERABILITY in result.looked_for for result in subject.results)
+
+
 def _key(subject: Digest, finding: ScanFinding) -> tuple[Digest, FindingKind, FindingName]:
     return subject, finding.kind, FindingName.of(finding)
 
 
-def _worst_first(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+def _worst_first(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     """Each finding once."""
     found = {(one.finding.kind, FindingName.of(one.finding)): one for one in decisions}
     order = list(Severity)
     return tuple(sorted(found.values(), key=lambda one: (order.index(one.severity), one.finding.id)))
 
 
-_Lets = Set[tuple[Digest, FindingName | str]]
-"""What may be there: a finding of a subject, or the name of a check of it that has no finding."""
-
-
-def _let_pass(one: _Again, now: datetime) -> _Lets:
-    """What the verdict let pass, by waivers that have not ended and by OpenVEX documents."""
+def _lifted(one: _Again, answer: ScanAnswer, waivers: Sequence[Waiver], now: datetime) -> bool:
+    """True if something lets it pass: a waiver that was given, or one of the verdict, or an OpenVEX document of it."""
+    root, names = None if one.judged is None else one.judged.root, rule_names(one.item)
+    if any(waives(waiver, answer.check, answer.subject, answer.name, root, names) for waiver in waivers):
+        return True
     verdict: Verdict | None = one.of.verdict
     ends = {waiver.digest: waiver.expires for waiver in verdict.waivers} if verdict is not None else {}
-    found = set[tuple[Digest, FindingName | str]]()
     for check in one.judged.checks if one.judged is not None else ():
         # A check that stands for many findings is no answer about the whole.
-        if check.subject is None or (check.finding is None and (check.reason or "").startswith(BLOCKS)):
+        many = check.finding is None and (check.reason or "").startswith(BLOCKS)
+        if many or (check.check, check.subject, check.finding) != (answer.check, answer.subject, answer.name):
             continue
-        waived = check.outcome == WAIVED and check.waiver in ends and now < ends[check.waiver]
-        if waived or (check.outcome == YES and check.vex):
-            found.add((check.subject, check.finding or check.check))
-    return found
+        if check.outcome == YES and check.vex:
+            return True
+        if check.outcome == WAIVED and check.waiver in ends and now < ends[check.waiver]:
+            return True
+    return False

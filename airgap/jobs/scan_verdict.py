@@ -97,11 +97,7 @@ def _checked(check: Answer, rule: str) -> CheckResult:
         subject=check.subject,
         rule=check.rule or rule,
         by=_by(check),
-        reason=f"{check.reason}: {check.detail}"
-        if check.reason
-        else check.detail
-        if check.check == SCAN or check.vex
-        else None,
+        reason=_reason(check),
         waiver=None if check.waiver is None else check.waiver.digest,
         finding=check.named,
         vex=tuple(one.document.digest for one in check.vex),

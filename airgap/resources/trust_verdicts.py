@@ -54,6 +54,12 @@ class VerdictLimits:
         "`will_not_fix` or `fix_deferred`.",
         default=False,
     )
+    partial: bool | None = spec(
+        Flag(),
+        "false: the station's policy alone may leave nothing out (`airgap scan --promote`): each item in quarantine "
+        "needs a waiver of its finding in the delivery (`finding-not-waived`).",
+        default=None,
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """What was written, as it is compared and approved; ages are in seconds."""
@@ -63,7 +69,8 @@ class VerdictLimits:
         made["required"] = {kind: sorted(found) for kind, found in self.required.items()}
         made["blocks"] = dict(self.blocks)
         made["ignoreUnfixed"] = self.ignore_unfixed
-        return {name: value for name, value in made.items() if value}
+        kept = {name: value for name, value in made.items() if value}
+        return kept if self.partial is None else kept | {"partial": self.partial}
 
     @property
     def scanned(self) -> bool:

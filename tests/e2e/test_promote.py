@@ -178,3 +178,33 @@ def test_evidence_without_the_full_lock_is_refused(world: World) -> None:
 
     world.forge("media", "forged", evidence=without)
     assert take(world, "forged", expect=4)["code"] == "full-lock-missing"
+
+
+def test_a_sovereign_that_takes_no_partial_delivery(world: World) -> None:
+    """Its Trust resource says so. Then what was left out needs a waiver, as other findings of a lock do."""
+    world.run(*PROMOTE)
+    cut(world, "media")
+    text = (world.folder / "trust.yaml").read_text()
+    world.write("trust.yaml", f"{text}  verdicts: {{partial: false}}\n")
+    refused = take(world, "media", expect=4)
+    assert (refused["code"], "(`verdicts.partial`)" in refused["error"]) == ("finding-not-waived", True)
+    assert cut(world, "never", expect=4)["code"] == "finding-not-waived"
+    finding = refused["error"].partition(", finding ")[2][:71]
+    spec = f"digests: ['{finding}'], checks: [finding], approver: A, reason: r, expires: 2035-01-01T00:00:00Z"
+    world.write("w.yaml", f"{HEAD}kind: Waiver\nmetadata: {{name: w}}\nspec: {{{spec}}}\n")
+    world.run("sign", "w.yaml", "--key", "officer.key", "--role", "security-officer")
+    line = (
+        "--store",
+        "store",
+        "--to",
+        "waived",
+        "--for",
+        "bank",
+        "--role",
+        "station",
+        *CHECKED,
+        "--key",
+        "station.key",
+    )
+    world.run("bundle", "good.lock.json", *line, "--waiver", "w.yaml")
+    take(world, "waived")

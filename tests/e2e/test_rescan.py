@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airgap.base.digest import Digest
+from airgap.base.zstd import packed, unpacked
+from airgap.content.scan_result import MAX_RESULT, MAX_SBOM, ScanResult
+from airgap.statements.trust import unverified
+from airgap.statements.verdict import Verdict
 from tests.parts.trivy import Trivy
-from tests.worlds.attacks import World, make_world
+from tests.worlds.attacks import Files, World, make_world
 from tests.worlds.site import CHECKED, GAP, HEAD
 from tests.worlds.trivy_station import vulnerable_world
 
@@ -42,6 +48,32 @@ def world(trivy: Trivy, tmp_path: Path) -> World:
     cut = ("bundle", "r.lock.json", "--store", "store", "--to", "media", "--for", "bank", "--role", "station")
     made.run(*cut, "--key", "station.key", *CHECKED)
     made.run("import", "media", *GAP, "--key", "sovereign.key", "--receipt", "bank.receipt")
+    return made
+
+
+def with_other_packages(world: World, files: Files) -> Files:
+    """The evidence with an SBOM in which the vulnerable package is a fixed one, and a stranger's verdict about it."""
+    made = {name: data for name, data in files.items() if not name.startswith(("sboms/", "scans/", "statements/"))}
+    renamed = {}
+    for name, data in files.items():
+        if name.startswith("sboms/"):
+            sbom = unpacked(data, MAX_SBOM).replace(b"2.10.4-r2", b"2.10.7-r0")
+            made[f"sboms/{Digest.of(sbom).hex}.json.zst"] = packed(sbom)
+            renamed[Digest(f"sha256:{name[6:70]}")] = Digest.of(sbom)
+    for name, data in files.items():
+        if name.startswith("scans/"):
+            was = ScanResult.decode(unpacked(data, MAX_RESULT), name)
+            result = replace(was, findings=(), sbom=renamed[was.sbom] if was.sbom else None)
+            made[f"scans/{result.digest.hex}.json.zst"] = packed(result.encode())
+            renamed[was.digest] = result.digest
+    for name, data in files.items():
+        said = unverified(data, name) if name.startswith("statements/") else None
+        if said is not None:
+            signed = data
+            if isinstance(said.body, Verdict):
+                scans = tuple(replace(one, result=renamed[one.result]) for one in said.body.scans)
+                signed = world.statement(said.subject, replace(said.body, scans=scans), "thief", role="station")
+            made[f"statements/{Digest.of(signed).hex}.sigstore.json"] = signed
     return made
 
 
@@ -82,6 +114,11 @@ def test_what_blocks_today_is_said_with_who_has_it_with_and_without_the_content(
     lost = only(world.run("rescan", "r.lock.json", *lenient, expect=3))
     assert (lost["by"], lost["blocks"]) == ("nothing", [])
     assert "is missing" in lost["notRun"][0]
+    # A delivery whose SBOM says other packages than the image: signed by a stranger, it counts for nothing.
+    world.forge("media", "forged", evidence=lambda files: with_other_packages(world, files))
+    for trust in ((), CHECKED):
+        forged = only(world.run("rescan", "forged", *TODAY, *trust, expect=3))
+        assert (forged["by"], "neither its content nor an SBOM" in forged["notRun"][0]) == ("nothing", True)
 
 
 def test_mistakes_in_its_arguments(tmp_path: Path) -> None:

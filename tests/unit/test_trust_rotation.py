@@ -205,7 +205,7 @@ def test_the_digest_covers_every_field() -> None:
     assert {one.name for one in fields(Revocation)} == {"at", "accept"}
     limits = VerdictLimits(
         max_age=DAY, database_max_age=DAY, database_max_ages={"trivy-db": DAY}, required={"image": ("secret",)},
-        blocks={"secret": "low"}, ignore_unfixed=True,
+        blocks={"secret": "low"}, ignore_unfixed=True, partial=False,
     )  # fmt: skip
     assert len(limits.as_dict()) == len(fields(VerdictLimits))
 
@@ -226,6 +226,10 @@ def test_limits_for_verdicts_stay_and_their_values_are_approved(world: World) ->
     [change] = check_rotation(weak, old, None, now=NOW).changes
     assert change.detail == "verdicts.ignoreUnfixed: true -> null"
     less = (replace(limits, max_age=None), replace(limits, blocks={"vulnerability": "critical"}), None)
+    whole = replace(old, verdicts=replace(limits, partial=False))
+    assert [one.detail for one in check_rotation(old, whole, None, now=NOW).changes] == ["verdicts.partial: false"]
+    with pytest.raises(TrustError, match=r"verdicts\.partial was a limit"):
+        check_rotation(whole, old, None, now=NOW)
     for one, said in zip(less, ("verdicts.maxAge was", "verdicts.blocks: secret was", "verdicts.blocks"), strict=True):
         with pytest.raises(TrustError, match=said):
             check_rotation(old, replace(old, verdicts=one), None, now=NOW)

@@ -11,11 +11,12 @@ from typing import Any
 from unittest import mock
 
 from tests.parts.need import require_part
+from tests.worlds.attacks import World
 from tests.worlds.commands import VARIABLE
 from tests.worlds.site import Site
 
 
-def at(site: Site, clock: str, *arguments: str, expect: int = 0) -> Any:
+def at(site: Site | World, clock: str, *arguments: str, expect: int = 0) -> Any:
     """As `Site.run`, on a machine whose clock is elsewhere: `+3 days`."""
     command = [str(require_part("faketime")), "-f", clock, sys.executable, "-m", "airgap.cli.main"]
     done = subprocess.run(
@@ -30,7 +31,7 @@ def at(site: Site, clock: str, *arguments: str, expect: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def later(site: Site, days: int, *arguments: str, expect: int = 0) -> Any:
+def later(site: Site | World, days: int, *arguments: str, expect: int = 0) -> Any:
     """The same some days later, for most purposes; cheaper, because it needs no process."""
     if VARIABLE in os.environ:
         return at(site, f"+{days} days", *arguments, expect=expect)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_store, existing
+from airgap.cli.flags import add_approval, add_store, existing
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ airgap rescan --store /srv/store --policy policy.yaml --station station.yaml    
 airgap rescan platform.lock.json --store /srv/store --policy policy.yaml --station station.yaml --receipt bank.receipt
 airgap rescan /srv/deliveries/nov --store /srv/store --policy policy.yaml --station station.yaml --json
 content that is in the store is scanned again; of other images, the SBOM of the earlier scan is compared
+airgap rescan --policy policy.yaml --station station.yaml --receipt bank.receipt --trust trust.yaml --waiver zlib.yaml
 exit 3: something would not pass today. It signs nothing""",
     )
     parser.add_argument(
@@ -40,7 +41,8 @@ exit 3: something would not pass today. It signs nothing""",
         nargs="*",
         type=existing,
         metavar="THING",
-        help="locks, and folders of deliveries (default: the newest lock of each series that passed in the store)",
+        help="locks, and folders of deliveries (default: the newest lock of each series that passed in the store, and "
+        "the locks of the receipts)",
     )
     add_store(parser)
     parser.add_argument(
@@ -67,8 +69,19 @@ exit 3: something would not pass today. It signs nothing""",
         action="append",
         default=[],
         metavar="FILE",
-        help="Trust resource that verifies receipts, besides those in the store; may be given more than once",
+        help="Trust resource that verifies receipts and verdicts: with it, a verdict that nobody trusted signed counts "
+        "for nothing; may be given more than once",
     )
+    parser.add_argument(
+        "--waiver",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Waiver resource that counts today, with its approval next to it; requires --trust; may be given more "
+        "than once",
+    )
+    add_approval(parser, "approval of a waiver, if it is not next to the waiver; may be given more than once")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -82,6 +95,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         arguments.station,
         tuple(arguments.receipt),
         tuple(arguments.trust),
+        tuple(arguments.waiver),
+        tuple(arguments.approval),
     )
     result = rescan(options, context.surroundings(arguments))
     context.result(_document(result), _text(result))
@@ -127,22 +142,22 @@ def _item(one: Rescanned) -> Iterator[str]:
         return
     yield f"{one.item} ({one.kind}, lock {one.lock!r}, by {one.by})"
     yield from (f"  not scanned: {words}" for words in one.not_run)
-    yield from _findings("blocks", one.blocks)
+    yield from _findings("blocks", one.blocks, one)
     yield from (f"  no longer let pass: {words}" for words in one.ended)
     new = [finding for finding in one.new if finding not in one.blocks]
-    yield from _findings("new", new)
+    yield from _findings("new", new, one)
     for holder in one.holders:
         who = f"{holder.sovereign!r}" if holder.verified else f"{holder.sovereign} (unverified receipt)"
         where = ", ".join(holder.names[one.item][:3])
         yield f"  inside {who}, delivery {holder.sequence} of stream {holder.stream!r}: {where}"
 
 
-def _findings(label: str, decisions: Any) -> Iterator[str]:
-    found: list[Decision] = list(decisions)
+def _findings(label: str, found: Sequence[Decision], of: Rescanned) -> Iterator[str]:
     for one in found[:MOST]:
         finding = one.finding
+        since = ", new since the verdict" if label == "blocks" and one in of.new else ""
         where = f"{finding.package} {finding.installed}".strip() or finding.path or finding.title[:100]
         fix = f", fixed in {finding.fixed}" if finding.fixed else ""
-        yield f"  {label}: {finding.id} is {one.severity}: {where}{fix}"
+        yield f"  {label}: {finding.id} is {one.severity}: {where}{fix}{since}"
     if len(found) > MOST:
         yield f"  {label}: and {len(found) - MOST} more: --json lists them"
