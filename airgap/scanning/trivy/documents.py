@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from airgap.scanning.trivy.sbom import cyclonedx
 from airgap.tools.trivy import Trivy
 
 
-def write_sbom(report: TrivyReport, subject: ScanSubject, facts: ImageFacts, trivy: Trivy, work: Path) -> Digest:
-    """Writes the CycloneDX document of an image into `work`; returns its digest.
+def write_sbom(
+    report: TrivyReport, subject: ScanSubject, facts: ImageFacts, trivy: Trivy, work: Path, now: datetime
+) -> Digest:
+    """Writes the CycloneDX document of an image, made now, into `work`; returns its digest.
 
     Raises `ToolError` (`scanner-garbage`), `StoreError`.
     """
-    document = cyclonedx(about(report.document, subject, facts), trivy.version, datetime.now(UTC))
+    document = cyclonedx(about(report.document, subject, facts), trivy.version, now)
     data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     with disk_errors(work):
         (work / SBOM_FILE).write_bytes(data)

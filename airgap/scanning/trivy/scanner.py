@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from airgap.base.digest import Digest
@@ -95,7 +96,16 @@ class TrivyScanner:
             raise RuntimeError("identity() did not open the scanner")
         with self._lock:
             caches = self._caches = self._caches or Caches(databases, self._layers, work / "caches")
-        run = _Run(identity, trivy, caches, self._layers, subject, work, java=bool(self._setup.station.databases.java))
+        run = _Run(
+            identity,
+            trivy,
+            caches,
+            self._layers,
+            subject,
+            work,
+            java=bool(self._setup.station.databases.java),
+            now=self._setup.now,
+        )
         return run.image() if subject.form is SubjectForm.IMAGE else run.tree()
 
     def sbom(self, subject: Digest, data: bytes, work: Path) -> ScanResult:
@@ -134,9 +144,10 @@ class _Run:
         work: Path,
         *,
         java: bool,
+        now: datetime,
     ) -> None:
         self._identity, self._trivy, self._caches, self._layers = identity, trivy, caches, layers
-        self._subject, self._work, self._java = subject, work, java
+        self._subject, self._work, self._java, self._now = subject, work, java, now
 
     def image(self) -> ScanResult:
         """An image: 1. read all of it; 2. analyse what it shares with others; 3. scan it; 4. write its documents."""
@@ -159,7 +170,7 @@ class _Run:
             options = (*self._image_options(), "--input", shown.name)
             report, log = self._scanned("image", expected, options, facts.largest, cache)
         # 4.
-        sbom = write_sbom(report, subject, facts, self._trivy, self._work)
+        sbom = write_sbom(report, subject, facts, self._trivy, self._work, self._now)
         write_cosign_report(report, subject, facts, self._trivy, self._work)
         layers = {str(one.diff_id): one.digest for one in facts.layers}
         found = findings(report, layers, lambda path: _image_path(path, shown))
