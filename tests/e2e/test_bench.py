@@ -88,6 +88,7 @@ def test_a_small_run_has_a_row_for_every_command_and_peer_and_leaves_nothing(
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.part("distribution3")
+@pytest.mark.skipif(effort.VARIABLE not in os.environ, reason="--thorough: takes a quarter of a minute")
 def test_peers_that_are_not_here_are_left_out_and_named(tmp_path: Path) -> None:
     """A run without any other tool has all of our rows."""
     programs, result = tmp_path / "bin", tmp_path / "bench.json"
@@ -106,6 +107,7 @@ def test_peers_that_are_not_here_are_left_out_and_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.part("distribution3")
+@pytest.mark.skipif(effort.VARIABLE not in os.environ, reason="--thorough: takes a quarter of a minute")
 def test_each_way_of_signing_is_pulled_and_verified(tmp_path: Path) -> None:
     """A scan that did not verify everything would end the run."""
     done = bench("--small", "K", "--dir", tmp_path)
