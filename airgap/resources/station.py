@@ -53,7 +53,7 @@ class TrivyConfig:
     sha256: str = spec(
         SHA256,
         "sha256 of the program. A program with another one is not started (`scanner-changed`). How to get and check "
-        "it: docs/runbooks/scanner.md.",
+        "it: `airgap help runbooks/scanner`.",
     )
     time_limit: timedelta = spec(
         DURATION,
