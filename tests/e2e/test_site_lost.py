@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class Safe:
         cut = ("--store", "store", "--to", f"safe/{name}", "--for", "bank", "--key", "exporter.key")
         row.site.run("bundle", f"{name}.lock.json", *cut, "--stream", stream)
         self.kept.append(name)
+        time.sleep(1.1)  # which of two streams is newer is known by the second
 
     def open(self, registry: Any) -> None:
         """The places of a new site: nothing is in them. `None` for the registry is an embedded Sovereign."""
