@@ -100,6 +100,18 @@ def add_trust_or_not(parser: Parser) -> None:
     )
 
 
+def add_volumes(parser: Parser, what: str) -> None:
+    """`--volumes FOLDER`: other folders of a delivery; `what` the command reads of it, in a word."""
+    parser.add_argument(
+        "--volumes",
+        type=existing,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help=f"another folder with {what} of the delivery; once for each",
+    )
+
+
 def add_lock(parser: Parser) -> None:
     """`--lock`, where a store does not say itself which items it has."""
     parser.add_argument(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_lock, add_trust_or_not, existing
+from airgap.cli.flags import add_at, add_lock, add_trust_or_not, add_volumes, existing
 from airgap.cli.parser import command
 from airgap.cli.words import table
 
@@ -68,14 +68,7 @@ airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar""",
     parser.add_argument(
         "--platform", metavar="OS/ARCH", help="of images, only what is for this platform, such as linux/amd64"
     )
-    parser.add_argument(
-        "--volumes",
-        type=existing,
-        action="append",
-        default=[],
-        metavar="FOLDER",
-        help="another folder with volumes of the delivery; once for each",
-    )
+    add_volumes(parser, "volumes")
     add_trust_or_not(parser)
     add_at(parser)
     add_lock(parser)

@@ -11,7 +11,7 @@ from airgap.base.amounts import count, human
 from airgap.base.errors import InputError
 from airgap.cli import exits, output
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_trust_or_not, existing
+from airgap.cli.flags import add_at, add_trust_or_not, add_volumes, existing
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -71,14 +71,7 @@ exit code 4: something that a verdict names is missing or differs; the report sa
         help="for a verdict: the store that was scanned, or a folder with its scan results; not needed for a verdict "
         "in the records of its store",
     )
-    parser.add_argument(
-        "--volumes",
-        type=existing,
-        action="append",
-        default=[],
-        metavar="FOLDER",
-        help="another folder with files of the delivery; once for each",
-    )
+    add_volumes(parser, "files")
     add_trust_or_not(parser)
     add_at(parser)
 
