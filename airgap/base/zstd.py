@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 
 SUFFIX = ".zst"
@@ -33,6 +34,15 @@ def unpacked(data: bytes, limit: int) -> bytes:
     except zstandard.ZstdError as error:
         raise ValueError(f"it cannot be unpacked: {error}") from error
     return made
+
+
+def unpacked_as(digest: Digest, data: bytes | None, limit: int) -> bytes | None:
+    """The content of one frame, if it has that digest; `None` if there is no frame, or another one."""
+    try:
+        made = unpacked(data or b"", limit)
+    except ValueError:
+        return None
+    return made if Digest.of(made) == digest else None
 
 
 def _library() -> ModuleType:

@@ -18,7 +18,7 @@ from typing import Any
 from airgap.acceptance.open import evidence_files
 from airgap.base.digest import Digest
 from airgap.base.errors import InputError, IntegrityError, TrustError
-from airgap.base.zstd import unpacked
+from airgap.base.zstd import unpacked_as
 from airgap.bundling.gate import kept_verdicts
 from airgap.content.item import Item
 from airgap.content.lock import Lock
@@ -65,10 +65,7 @@ class Delivered:
         return found if found is not None else self._packed(f"{SBOMS}{digest.hex}{PACKED}", digest, MAX_SBOM)
 
     def _packed(self, name: str, digest: Digest, limit: int) -> bytes | None:
-        with suppress(ValueError):
-            data = unpacked(self.files.get(name, b""), limit)
-            return data if Digest.of(data) == digest else None
-        return None
+        return unpacked_as(digest, self.files.get(name), limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from airgap.base.disk import disk_errors, make_folder, mode_in, write_durably
 from airgap.base.errors import IntegrityError
 from airgap.base.inputs import read_plain
 from airgap.base.strict_json import decode_json
-from airgap.base.zstd import packed, unpacked
+from airgap.base.zstd import packed, unpacked, unpacked_as
 from airgap.content.scan_result import MAX_RESULT, MAX_SBOM, ScannerIdentity, ScanResult
 from airgap.statements.scans import Scan
 
@@ -106,11 +106,7 @@ class ScanRecords:
 
     def sbom(self, digest: Digest) -> bytes | None:
         """An SBOM; `None` if missing or damaged."""
-        data = self.packed_sbom(digest)
-        with suppress(ValueError):
-            plain = unpacked(data or b"", MAX_SBOM)
-            return plain if Digest.of(plain) == digest else None
-        return None
+        return unpacked_as(digest, self.packed_sbom(digest), MAX_SBOM)
 
     def packed_sbom(self, digest: Digest) -> bytes | None:
         """The same, compressed and not yet checked, as evidence carries it. `None` if missing."""
@@ -130,9 +126,9 @@ class ScanRecords:
 
 
 def _decoded(data: bytes, digest: Digest) -> ScanResult | None:
-    with suppress(ValueError, IntegrityError):
-        plain = unpacked(data, MAX_RESULT)
-        return ScanResult.decode(plain, "scan result") if Digest.of(plain) == digest else None
+    plain = unpacked_as(digest, data, MAX_RESULT)
+    with suppress(IntegrityError):
+        return None if plain is None else ScanResult.decode(plain, "scan result")
     return None
 
 
