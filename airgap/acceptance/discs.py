@@ -9,7 +9,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.item import Item
-from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import Index
 from airgap.delivery.read import open_media
 from airgap.delivery.spool import Spool
 from airgap.statements.accepted_state import AcceptedState

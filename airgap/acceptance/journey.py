@@ -9,7 +9,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import ExpiredError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
-from airgap.delivery.index import CUT_AGAIN, Journey
+from airgap.delivery.fields import CUT_AGAIN
+from airgap.delivery.journey import Journey
 from airgap.statements.accepted_state import Accepted, AcceptedState, Numbered
 from airgap.statements.statement import Statement, article
 from airgap.statements.trust import again
@@ -27,7 +28,7 @@ def check_due(journey: Journey, state: AcceptedState, now: datetime, *, vouched:
     """Checks whether a new delivery is due. Raises `TrustError`.
 
     1. It was not cut in the future (`created-in-future`).
-    2. The delivery that it continues was accepted here (`baseline-missing`).
+    2. Each delivery that it rests on was accepted here (`baseline-missing`).
     3. It has not expired (`delivery-expired`), unless a security-officer `vouched` that it may be restored.
     """
     if journey.created > now + CLOCK_SKEW:
@@ -36,10 +37,11 @@ def check_due(journey: Journey, state: AcceptedState, now: datetime, *, vouched:
             f"the delivery was cut at {utc_text(journey.created)}, after the local time {utc_text(now)}",
             "check this machine's clock first, then the station's",
         )
-    if journey.based_on and all(journey.based_on != one.digest for one in state.deliveries):
+    accepted = {one.digest for one in state.deliveries}
+    if lacking := next((one for one in journey.based_on if one.delivery not in accepted), None):
         raise TrustError(
             "baseline-missing",
-            f"the delivery is based on {journey.based_on}, which was not accepted here",
+            f"the delivery is based on {lacking.delivery}, which was not accepted here",
             "import that delivery first (after a loss: also with --restore), or have a full delivery cut",
         )
     if now > journey.expires and not vouched:

@@ -16,7 +16,8 @@ from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
-from airgap.delivery.index import CUT_AGAIN, MAX_EVIDENCE, Index
+from airgap.delivery.fields import CUT_AGAIN
+from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.read import Media, Volumes, open_media, read_evidence
 from airgap.delivery.spool import Spool
 from airgap.resources.trust import Trust

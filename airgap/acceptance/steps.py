@@ -39,7 +39,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import CLOCK_SKEW, utc_text
 from airgap.content.lock import Lock
-from airgap.delivery.index import CUT_AGAIN, Journey
+from airgap.delivery.fields import CUT_AGAIN
+from airgap.delivery.journey import Journey
 from airgap.resources.trust import Trust
 from airgap.signatures.scanner_report import Report
 from airgap.signatures.scanner_sbom import ScannerSbom

@@ -21,20 +21,10 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery import readme as people
-from airgap.delivery.index import (
-    EVIDENCE_NAME,
-    INDEX_NAME,
-    README_NAME,
-    SIGNATURES,
-    SUMS_NAME,
-    Contents,
-    Evidence,
-    FileSum,
-    Index,
-    Journey,
-    Root,
-    stream_complaint,
-)
+from airgap.delivery.contents import Contents, Root
+from airgap.delivery.fields import INDEX_NAME, FileSum
+from airgap.delivery.index import README_NAME, SIGNATURES, SUMS_NAME, Index
+from airgap.delivery.journey import EVIDENCE_NAME, Evidence, Journey, stream_complaint
 from airgap.delivery.plan import DEFAULT_VOLUME, Plan, plan_volumes
 from airgap.delivery.write import BundleJournal, write_volumes
 from airgap.statements.predicates import Delivery
@@ -265,7 +255,7 @@ def _judged(order: BundleOrder, records: Records, role: str) -> bool:
 
 
 def _named(number: int, plan: Plan) -> str:
-    from airgap.delivery.index import volume_name
+    from airgap.delivery.contents import volume_name
 
     return volume_name(number, len(plan.volumes))
 

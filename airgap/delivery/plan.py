@@ -14,7 +14,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.content.graph import ANNOTATION_REF_NAME, OCI_INDEX, Descriptor
 from airgap.delivery import tar as tape
-from airgap.delivery.index import MAX_VOLUMES, Extent
+from airgap.delivery.contents import MAX_VOLUMES, Extent
 from airgap.store.layout import LAYOUT_FILE
 
 MIN_VOLUME = 64 << 10

@@ -19,17 +19,10 @@ from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityEr
 from airgap.base.inputs import NotPlainError, open_plain, plain_size, read_plain
 from airgap.base.known_files import not_expected
 from airgap.content.graph import Descriptor
-from airgap.delivery.index import (
-    EVIDENCE_NAME,
-    INDEX_NAME,
-    MAX_INDEX,
-    MAX_SIGNATURE,
-    MAX_SIGNATURES,
-    SIGNATURE_SUFFIX,
-    SIGNATURES,
-    Contents,
-    Extent,
-)
+from airgap.delivery.contents import Contents, Extent
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import MAX_INDEX, MAX_SIGNATURE, MAX_SIGNATURES, SIGNATURE_SUFFIX, SIGNATURES
+from airgap.delivery.journey import EVIDENCE_NAME
 
 
 @dataclass(frozen=True, slots=True)

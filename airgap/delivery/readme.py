@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from airgap.base.times import utc_text
-from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, README_NAME, Index
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import README_NAME, Index
+from airgap.delivery.journey import EVIDENCE_NAME
 
 
 def sums(index: Index, index_bytes: bytes, readme: bytes) -> bytes:

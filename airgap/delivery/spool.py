@@ -18,7 +18,10 @@ from pathlib import Path
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import Filling, check_free, disk_errors, make_folder, replacing, sync_folder, write_durably
 from airgap.base.errors import DamageError
-from airgap.delivery.index import EVIDENCE_NAME, INDEX_NAME, SIGNATURES, Extent
+from airgap.delivery.contents import Extent
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import SIGNATURES
+from airgap.delivery.journey import EVIDENCE_NAME
 from airgap.delivery.read import Media, Volumes, extent_name, open_on_media
 
 UNFINISHED = "unfinished"

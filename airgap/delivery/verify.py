@@ -14,15 +14,9 @@ from airgap.base.inputs import plain_size
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.delivery import readme as people
-from airgap.delivery.index import (
-    EVIDENCE_NAME,
-    INDEX_NAME,
-    README_NAME,
-    SIGNATURES,
-    SUMS_NAME,
-    FileSum,
-    Index,
-)
+from airgap.delivery.fields import INDEX_NAME, FileSum
+from airgap.delivery.index import README_NAME, SIGNATURES, SUMS_NAME, Index
+from airgap.delivery.journey import EVIDENCE_NAME
 from airgap.delivery.read import Media, hash_file, signature_names
 
 MAX_UNLISTED = 50

@@ -24,7 +24,8 @@ from airgap.base.progress import Progress
 from airgap.base.strict_json import decode_json
 from airgap.content.graph import Descriptor, Source
 from airgap.delivery import tar as tape
-from airgap.delivery.index import FileSum, volume_name
+from airgap.delivery.contents import volume_name
+from airgap.delivery.fields import FileSum
 from airgap.delivery.plan import Member, Plan, Volume
 
 JOURNAL_NAME = ".airgap-bundle.json"

@@ -15,7 +15,8 @@ from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected, recognized
 from airgap.base.times import utc_text
 from airgap.content.lock import MAX_LOCK, Lock
-from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import Index
 from airgap.delivery.read import Media, open_media
 from airgap.jobs.trust_roots import root_of
 from airgap.resources.load import load

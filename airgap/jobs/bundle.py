@@ -16,7 +16,7 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
 from airgap.content.sizes import ItemSize
-from airgap.delivery.index import volume_name
+from airgap.delivery.contents import volume_name
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.named_files import read_lock

@@ -23,7 +23,8 @@ from airgap.bundling.gate import kept_verdicts
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.scan_result import MAX_RESULT, MAX_SBOM, ScanResult
-from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import Index
 from airgap.delivery.read import open_media
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.receiving_side import FOLDER

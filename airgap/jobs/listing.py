@@ -18,7 +18,8 @@ from airgap.content.item import Item
 from airgap.content.lock import MAX_LOCK, Lock
 from airgap.content.scanner_database import DATABASE
 from airgap.content.sizes import ItemSize, Tally, item_blobs
-from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import Index
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.kinds.table import kind_of, kind_of_type
 from airgap.scanning.databases.dates import database_info

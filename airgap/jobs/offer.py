@@ -31,7 +31,9 @@ from airgap.content.item import Item
 from airgap.content.lock import MAX_LOCK, Lock
 from airgap.content.lock_finding import finding_note
 from airgap.content.reference import full_name
-from airgap.delivery.index import INDEX_NAME, Contents, Index, Root
+from airgap.delivery.contents import Contents, Root
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import Index
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.jobs.as_locked import check_whole
 from airgap.jobs.named_files import read_lock

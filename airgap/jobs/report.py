@@ -21,7 +21,8 @@ from airgap.base.zstd import unpacked
 from airgap.bundling.evidence import WAIVERS
 from airgap.content.lock import Lock
 from airgap.content.scan_result import MAX_RESULT, ScanResult
-from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import Index
 from airgap.delivery.read import Media, open_media
 from airgap.jobs.listing import items
 from airgap.jobs.named_files import read_lock

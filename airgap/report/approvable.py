@@ -110,7 +110,7 @@ def _delivery(thing: UnpackedDelivery) -> dict[str, Any]:
         "sequence": journey.sequence,
         "created": utc_text(journey.created),
         "expires": utc_text(journey.expires),
-        "basedOn": journey.based_on or None,
+        "basedOn": [one.as_dict() for one in journey.based_on] or None,
         "locks": [str(digest) for digest in contents.locks],
         "items": [{"item": one.item, "kind": one.kind, "digest": str(one.digest)} for one in contents.roots],
         "volumes": [volume.as_dict() for volume in contents.volumes],
@@ -124,8 +124,7 @@ def _delivery_lines(seen: Seen, thing: UnpackedDelivery, judgement: Sequence[str
     journey, contents = thing.index.journey, thing.index.contents
     yield f"  id       {journey.id}"
     yield f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}"
-    if journey.based_on:
-        yield f"  based on {journey.based_on}"
+    yield from (f"  based on {one.delivery}" for one in journey.based_on)
     yield f"  volumes  {len(contents.volumes)}, {sum(one.size for one in contents.volumes)} bytes, not read"
     yield f"  items    {len(contents.roots)}, of {count(len(contents.locks), 'lock')}"
     yield from (f"  {one.kind:<6} {one.item}  {one.digest}" for one in contents.roots)

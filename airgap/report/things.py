@@ -11,7 +11,8 @@ from airgap.base.strict_json import decode_json
 from airgap.base.times import utc_text
 from airgap.content.attached import left_out_notes
 from airgap.content.lock_finding import finding_lines
-from airgap.delivery.index import INDEX_NAME, Index
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import Index
 from airgap.delivery.read import open_media
 from airgap.jobs.listing import Listed, items, lock_of, read_thing
 from airgap.kinds.table import kind_of

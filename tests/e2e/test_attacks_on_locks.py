@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from airgap.delivery.index import Root
+from airgap.delivery.contents import Root
 from tests.parts.system import NetworkNamespace
 from tests.worlds.attacks import World
 from tests.worlds.locks import Document, cut, deliver, document, encoded, item, make_kinds

@@ -21,7 +21,9 @@ from airgap.base.digest import Digest
 from airgap.content.graph import Node, walk
 from airgap.content.lock import API_VERSION, Lock
 from airgap.delivery import tar as tape
-from airgap.delivery.index import Extent, FileSum, Index, Root
+from airgap.delivery.contents import Extent, Root
+from airgap.delivery.fields import FileSum
+from airgap.delivery.index import Index
 from airgap.kinds.git.graph import BUNDLE_TYPE, put_graph
 from airgap.statements.predicates import Pull, PulledItem
 from airgap.store.layout import LAYOUT_FILE

@@ -16,7 +16,10 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor
-from airgap.delivery.index import Contents, Evidence, FileSum, Index, Journey, Root, volume_name
+from airgap.delivery.contents import Contents, Root, volume_name
+from airgap.delivery.fields import FileSum
+from airgap.delivery.index import Index
+from airgap.delivery.journey import Evidence, Journey
 from airgap.delivery.plan import MIN_VOLUME, Plan, plan_volumes
 from airgap.delivery.read import Volumes
 from airgap.delivery.write import BundleJournal, write_volumes

@@ -19,7 +19,8 @@ import pytest
 from airgap.base.errors import AirgapError, InputError
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
-from airgap.delivery.index import MAX_EVIDENCE, Root
+from airgap.delivery.contents import Root
+from airgap.delivery.index import MAX_EVIDENCE
 from airgap.jobs.bundle import BundleOptions, bundle
 from airgap.jobs.import_delivery import ImportOptions, import_delivery
 from airgap.jobs.scan import ScanOptions, scan

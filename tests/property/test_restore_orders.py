@@ -20,6 +20,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import TrustError
 from airgap.base.progress import Silent
 from airgap.content.forms import Change, ChangeOutcome
+from airgap.delivery.journey import Baseline
 from airgap.destinations.base import Run
 from airgap.statements.accepted_state import AcceptedState, Standing, StateFile
 from airgap.station.files import Records
@@ -59,7 +60,7 @@ def send(at: int, stream: str, sequence: int, names: str, based_on: Sent | None 
         stream=stream,
         sequence=sequence,
         created=cut - HOUR,
-        based_on="" if based_on is None else str(based_on.world.digest),
+        based_on=() if based_on is None else (Baseline(based_on.world.digest),),
     )
     world.sign_again(cut)
     return Sent(world, {name: f"{name} of {label}" for name in names})

@@ -16,7 +16,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import MAX_LINE, MAX_LINES, InputError, IntegrityError
 from airgap.base.text import Lines
 from airgap.delivery import tar as tape
-from airgap.delivery.index import Extent, Index
+from airgap.delivery.contents import Extent
+from airgap.delivery.index import Index
 from airgap.delivery.read import hash_file
 from tests.golden.site import FOLDER
 from tests.worlds import bombs

@@ -13,7 +13,8 @@ import pytest
 from airgap.base.canonical import canonical
 from airgap.base.errors import AirgapError, InputError
 from airgap.content.lock import Lock
-from airgap.delivery.index import MAX_STREAM, Index
+from airgap.delivery.index import Index
+from airgap.delivery.journey import MAX_STREAM
 from airgap.jobs.lock import encoded
 from tests.golden.site import FOLDER
 

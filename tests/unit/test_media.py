@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from airgap.base.errors import IntegrityError
-from airgap.delivery.index import INDEX_NAME, MAX_SIGNATURES, SIGNATURES
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import MAX_SIGNATURES, SIGNATURES
 from airgap.delivery.read import open_media
 
 

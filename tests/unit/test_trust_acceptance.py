@@ -13,6 +13,7 @@ from airgap.acceptance.steps import MAX_INDEX, MAX_SIGNATURES, Acceptance
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.content.lock import Lock
+from airgap.delivery.journey import Baseline
 from airgap.resources.trust import Revocation
 from airgap.statements.accepted_state import AcceptedState, Standing, StateFile
 from airgap.statements.approval import Approvable, Approval
@@ -170,7 +171,7 @@ REFUSALS: list[tuple[Change, str]] = [
     (journey(sovereign="bankmuscat"), "wrong-sovereign"),
     (journey(created=NOW + 2 * HOUR), "created-in-future"),
     (journey(expires=NOW - HOUR), "delivery-expired"),
-    (journey(based_on=str(OTHER.digest)), "baseline-missing"),
+    (journey(based_on=(Baseline(OTHER.digest),)), "baseline-missing"),
     # 6. statements
     (lambda world: world.evidence.clear(), "statement-missing"),
     (require("delivery", "verdict"), "statement-missing"),
@@ -379,7 +380,7 @@ def test_the_newest_pull_statement_counts() -> None:
 def test_a_baseline_that_was_accepted_is_known() -> None:
     world = good()
     state = after(world)
-    baseline = str(world.digest)
+    baseline = (Baseline(world.digest),)
     world.next_delivery(43, based_on=baseline)
     assert world.accept(state).standing is Standing.NEW
 

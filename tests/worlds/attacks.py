@@ -19,7 +19,9 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError
 from airgap.delivery import readme as people
 from airgap.delivery import tar as tape
-from airgap.delivery.index import Evidence, FileSum, Index
+from airgap.delivery.fields import FileSum
+from airgap.delivery.index import Index
+from airgap.delivery.journey import Evidence
 from airgap.statements.dsse import open_bundle, sign_payload
 from airgap.statements.keys.file import load_private
 from airgap.statements.log import EMPTY_HEAD

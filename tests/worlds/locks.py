@@ -12,7 +12,8 @@ from typing import Any
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
 from airgap.cli.demo_content import make_content
-from airgap.delivery.index import Index, Root
+from airgap.delivery.contents import Root
+from airgap.delivery.index import Index
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.predicates import Pull, PulledItem
 from tests.parts.system import NetworkNamespace

@@ -13,7 +13,8 @@ from airgap.base.digest import Digest
 from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.item import Item
 from airgap.content.lock import Lock
-from airgap.delivery.index import Evidence, FileSum, Journey
+from airgap.delivery.fields import FileSum
+from airgap.delivery.journey import Evidence, Journey
 from airgap.resources.trust import ROLES, Trust, TrustedKey
 from airgap.statements.accepted_state import Accepted, AcceptedState
 from airgap.statements.approval import Approvable, Approval, Approves

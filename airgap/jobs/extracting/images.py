@@ -16,7 +16,7 @@ from airgap.content.copy import Copy, copy_graph
 from airgap.content.graph import ANNOTATION_IMAGE_NAME, Descriptor, Node, Source, is_for, read_node, walk
 from airgap.content.platforms import CONFIG_TYPES, check_platform, narrow
 from airgap.content.reference import parse_reference
-from airgap.delivery.index import FileSum
+from airgap.delivery.fields import FileSum
 from airgap.delivery.plan import Plan, plan_volumes
 from airgap.delivery.write import copy_out
 from airgap.jobs.extracting.target import exists
