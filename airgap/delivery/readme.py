@@ -6,14 +6,13 @@ import hashlib
 
 from airgap.base.times import utc_text
 from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.files import payload
 from airgap.delivery.index import README_NAME, Index
-from airgap.delivery.journey import EVIDENCE_NAME
 
 
 def sums(index: Index, index_bytes: bytes, readme: bytes) -> bytes:
     """SHA256SUMS, for `sha256sum -c`. Signatures are not listed, because they can be added later."""
-    lines = [(volume.sha256, volume.name) for volume in index.contents.volumes]
-    lines.append((index.journey.evidence.file.sha256, EVIDENCE_NAME))
+    lines = [(file.sha256, file.name) for file in payload(index)]
     lines.append((hashlib.sha256(index_bytes).hexdigest(), INDEX_NAME))
     lines.append((hashlib.sha256(readme).hexdigest(), README_NAME))
     return "".join(f"{digest}  {name}\n" for digest, name in lines).encode()

@@ -15,6 +15,7 @@ from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME, FileSum
+from airgap.delivery.files import payload
 from airgap.delivery.index import README_NAME, SIGNATURES, SUMS_NAME, Index
 from airgap.delivery.journey import EVIDENCE_NAME
 from airgap.delivery.read import Media, hash_file, signature_names
@@ -36,7 +37,7 @@ class FileReport:
 
 def check_files(index: Index, media: Media, jobs: int, progress: Progress) -> list[FileReport]:
     """Hashes volumes and evidence completely, compares README.txt and SHA256SUMS, and reports extra files."""
-    listed = [*index.contents.volumes, index.journey.evidence.file]
+    listed = payload(index)
     progress.start("verify", sum(entry.size for entry in listed), len(listed))
     states = parallel(jobs, lambda entry: _check(entry, media, progress), listed)
     lost = _held(index) if any(state != "good" for state, _ in states) else {}
