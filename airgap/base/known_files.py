@@ -58,6 +58,7 @@ STATEMENTS = {
     "accepted": "an accepted list",
     "rollback": "a rollback",
     "prune": "a prune statement",
+    "want": "a want list",
 }
 """What a file with a statement is called, by the statement's kind."""
 _PREDICATE = re.compile(r"https://airgap\.openova\.io/([a-z]+)/v[0-9]+")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from airgap.base.amounts import count
 from airgap.base.text import one_line
 from airgap.base.times import utc_text
 from airgap.report.scanned import scanner_lines
@@ -17,6 +18,7 @@ from airgap.statements.prune import Prune
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement
 from airgap.statements.verdict import Verdict
+from airgap.statements.want import Want
 
 MOST = 1000
 """Names that are shown; `--json` has all."""
@@ -49,7 +51,7 @@ def _rollback(body: Rollback) -> Iterable[str]:
     yield from _placed(body.destinations, "had")
 
 
-def _delivery(body: Receipt | Rollback) -> str:
+def _delivery(body: Receipt | Rollback | Want) -> str:
     return f"  of      delivery {body.sequence} of stream {body.stream!r}, id {body.delivery}"
 
 
@@ -89,6 +91,15 @@ def _prune(body: Prune) -> Iterable[str]:
         if one.reason:
             yield f"              {one.reason}"
     yield from _more(len(body.lines))
+
+
+def _want(body: Want) -> Iterable[str]:
+    yield _delivery(body)
+    yield f"  lacks   {count(len(body.blobs), 'blob')}, {body.size} B, of {count(len(body.items), 'item')}"
+    yield from (f"  item    {name}" for name in body.items[:MOST])
+    yield from _more(len(body.items))
+    yield from (f"  blob    {one.digest}  {one.size} B" for one in body.blobs[:MOST])
+    yield from _more(len(body.blobs))
 
 
 def _pull(body: Pull) -> Iterable[str]:
@@ -134,6 +145,7 @@ _TELL: Mapping[type[Any], Callable[[Any], Iterable[str]]] = {
     Receipt: _receipt,
     Rollback: _rollback,
     Prune: _prune,
+    Want: _want,
     Audit: _audit,
     Pull: _pull,
     Verdict: _verdict,

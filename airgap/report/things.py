@@ -57,6 +57,7 @@ def _who_checks(kind: str) -> str:
         "accepted": "`airgap import` compares it with its state",
         "audit": "`airgap log verify --statement` checks it, with --trust",
         "prune": "`airgap log verify --statement` checks it, with --trust",
+        "want": "the command that cuts what is missing checks it, with --trust",
         "approval": "the command that takes what it approves checks it",
     }
     return "not checked: " + by.get(kind, "`airgap verify` checks it with the delivery that it belongs to")

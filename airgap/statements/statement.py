@@ -23,10 +23,11 @@ from airgap.statements.predicates import Delivery, Predicate, Pull, Receipt
 from airgap.statements.prune import Prune
 from airgap.statements.rollback import Rollback
 from airgap.statements.verdict import Verdict
+from airgap.statements.want import Want
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREFIX = "https://airgap.openova.io/"
-KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted", "rollback", "prune")
+KINDS = ("pull", "verdict", "delivery", "approval", "receipt", "audit", "accepted", "rollback", "prune", "want")
 """The kinds of statements; their predicate types are `https://airgap.openova.io/<kind>/v1`."""
 
 BODIES: Mapping[str, type[Predicate]] = {
@@ -39,6 +40,7 @@ BODIES: Mapping[str, type[Predicate]] = {
     "accepted": AcceptedList,
     "rollback": Rollback,
     "prune": Prune,
+    "want": Want,
 }
 """The kinds whose body this version can read. A kind that is missing here is refused, whoever signed it."""
 

@@ -25,7 +25,7 @@ MAY_SIGN: Mapping[str, frozenset[str]] = {
     "exporter": frozenset({"pull", "delivery"}),
     "station": frozenset({"verdict", "delivery"}),
     "security-officer": frozenset({"approval"}),
-    "sovereign": frozenset({"receipt", "audit", "accepted", "rollback", "prune"}),
+    "sovereign": frozenset({"receipt", "audit", "accepted", "rollback", "prune", "want"}),
 }
 _AGAIN: Mapping[str, str] = {
     "pull": "have it pulled and cut again",

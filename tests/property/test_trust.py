@@ -33,6 +33,7 @@ from airgap.statements.predicates import (
 from airgap.statements.rollback import Rollback
 from airgap.statements.statement import Statement
 from airgap.statements.trust import Known, verify_bundle
+from airgap.statements.want import Want, WantedBlob
 from tests.worlds.trust import DAY, NOW, SOVEREIGN, World, signed, signer
 
 WORLD = World()
@@ -81,7 +82,7 @@ findings = st.builds(
     texts,
     texts,
     texts,
-    st.sampled_from([state for state in State if state is not State.GOOD]),
+    st.sampled_from([State.MISSING, State.CHANGED, State.EXTRA, State.UNKNOWN]),
     st.just("") | addresses,
     st.just("") | addresses,
     st.just(""),
@@ -94,7 +95,16 @@ approvals = st.one_of(
     st.builds(Approves, st.just(Approvable.TRUST), texts),
     st.sampled_from([Approvable.LOCK, Approvable.TRUST_ROOT, Approvable.WAIVER]).map(Approves),
 ).map(Approval)
-bodies = st.one_of(pulls, receipts, audits, rollbacks, st.just(Delivery()), approvals)
+wants = st.builds(
+    Want,
+    texts,
+    texts,
+    texts,
+    numbers,
+    st.lists(st.sampled_from(["app", "registry.example/lib/app:1"]), max_size=3).map(tuple),
+    st.lists(st.builds(WantedBlob, digests, numbers), max_size=3).map(tuple),
+)
+bodies = st.one_of(pulls, receipts, audits, rollbacks, st.just(Delivery()), approvals, wants)
 
 
 @untimed

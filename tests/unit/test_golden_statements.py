@@ -23,7 +23,7 @@ def read(name: str) -> Statement:
 
 
 @pytest.mark.parametrize(
-    "name", ["audit", "audit-earlier", "receipt", "receipt-earlier", "prune", "verdict", "verdict-earlier"]
+    "name", ["audit", "audit-earlier", "receipt", "receipt-earlier", "prune", "want", "verdict", "verdict-earlier"]
 )
 def test_a_statement_is_read_and_written_again_alike(name: str) -> None:
     found = read(name)
