@@ -1,8 +1,8 @@
 """`Code`: k data rows and r parity rows of one length. Any k of them give all the others.
 
 Systematic Cauchy Reed-Solomon over GF(256): byte c of parity row p is the sum over the data rows i of
-`1 / ((k + p) ^ i)` times byte c of row i (`airgap.erasure.field.cauchy`). Rows are numbered from 0, the parity rows come
-after the data rows. Test vectors: docs/format.md, "Parity".
+`1 / ((k + p) ^ i)` times byte c of row i (`airgap.erasure.field.cauchy`). Rows are numbered from 0, and the parity rows
+come after the data rows. Test vectors: docs/format.md, "Parity".
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Code:
         return made
 
     def _coefficients(self, used: Sequence[int], wanted: Sequence[int]) -> list[bytes]:
-        """The matrix that makes the rows `wanted` of the rows `used`; only a part as large as the losses is inverted."""
+        """The matrix that makes rows `wanted` of rows `used`. Only a part as large as the losses is inverted."""
         have = [at for at in used if at < self.data]
         helping = [at - self.data for at in used if at >= self.data]
         lost = sorted(set(range(self.data)) - set(have))

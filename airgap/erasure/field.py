@@ -32,7 +32,7 @@ INVERSE: tuple[int, ...] = (0, *(_EXP[255 - _LOG[a]] for a in range(1, 256)))
 
 
 def cauchy(data: int, row: int) -> bytes:
-    """The coefficients of parity row `row` (from 0) over `data` data rows: that of data row i is 1 / ((data + row) ^ i).
+    """The coefficients of parity row `row` (from 0): that of data row i of `data` is 1 / ((data + row) ^ i).
 
     Every square part of the rows is invertible, as long as `data + row` is below 256. Equal to `gf_gen_cauchy1_matrix`
     of ISA-L.
