@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from airgap.base.disk import check_free, held, write_below, write_durably
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.places import check_unlinked
 from airgap.base.progress import Progress
+from airgap.bundling.baselines import Delta, KnownInside, leave_out
 from airgap.bundling.evidence import ApprovalFile, Approved, CarriedRoot, make_evidence
 from airgap.bundling.gate import check_findings, check_pulled, check_scanned
 from airgap.content.graph import Descriptor, Node, by_platform, walk
@@ -56,6 +57,8 @@ class BundleOrder:
     """Trust roots to include; on the far side, the security-officer's approval adds them."""
     waivers: tuple[Approved, ...] = ()
     """Waivers of findings in locks that have no verdict."""
+    proven: Mapping[Digest, KnownInside] = field(default_factory=dict)
+    """What is inside already, and need not be carried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,15 @@ class Selected:
     """All content of the locks, in order: nodes and configs first, so that one volume describes all content."""
 
     roots: tuple[tuple[Item, Descriptor], ...]
-    blobs: tuple[Descriptor, ...]
+    plan: tuple[Descriptor, ...]
+    """Nodes and configs: what the receiving side reads for its plan, before it asks a destination."""
+    leaves: tuple[Descriptor, ...]
+    """Everything else."""
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """All of it."""
+        return (*self.plan, *self.leaves)
 
 
 def item_root(item: Item, layout: Layout) -> Descriptor:
@@ -110,8 +121,9 @@ def select(locks: Sequence[Lock], layout: Layout) -> Selected:
         owner = _owner(missing.digest, roots, layout)
         raise _incomplete(owner, layout, NotFoundError("blob-missing", f"{missing.digest} is missing"))
     # A digest may be a config in one place and a layer in another, or even a node.
-    ordered = {**nodes, **{k: d for k, d in (configs | leaves).items() if k not in nodes}}
-    return Selected(tuple(roots), tuple(ordered.values()))
+    first = nodes | {digest: config for digest, config in configs.items() if digest not in nodes}
+    rest = (leaf for digest, leaf in leaves.items() if digest not in first)
+    return Selected(tuple(roots), tuple(first.values()), tuple(rest))
 
 
 def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Layout) -> Item:
@@ -140,6 +152,7 @@ class Prepared:
 
     order: BundleOrder
     selected: Selected
+    left_out: Delta
     plan: Plan
     evidence: bytes
     statements: tuple[tuple[str, Digest], ...]
@@ -171,9 +184,11 @@ def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now
     given = [one.waiver for one in order.waivers]
     check_findings(order.locks, records, given, now, unscanned=order.unscanned)
     named = [(item.name, root) for item, root in selected.roots]
-    plan = plan_volumes(selected.blobs, named, order.volume_size)
+    left_out = leave_out(selected.leaves, order.proven)
+    carried = [blob for blob in selected.blobs if blob.digest not in left_out.blobs]
+    plan = plan_volumes(carried, named, order.volume_size)
     evidence, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots, order.waivers)
-    return Prepared(order, selected, plan, evidence, statements)
+    return Prepared(order, selected, left_out, plan, evidence, statements)
 
 
 def _unchecked(_prepared: Prepared) -> None:
@@ -223,6 +238,7 @@ def cut_delivery(
             tuple(Root(item.name, item.kind, root.digest) for item, root in selected.roots),
             volumes,
             plan.blobs,
+            prepared.left_out.blobs,
         )
         made = now.astimezone(UTC).replace(microsecond=0)  # as it will be written
         journey = Journey(
@@ -233,6 +249,7 @@ def cut_delivery(
             created=made,
             expires=made + order.life,
             evidence=Evidence(evidence, prepared.statements),
+            based_on=prepared.left_out.based_on,
         )
         # 7. Signature first, index last: a folder with AIRGAP.json is a complete delivery.
         index = Index(contents, journey)
@@ -240,6 +257,9 @@ def cut_delivery(
         names = (SIGNATURES, f"{station.role}.sigstore.json")
         signed = station.sign(Digest.of(data), Delivery())
         records.save_statement("delivery", Digest.of(data), signed)
+        records.save_cut(order.sovereign, order.stream, journey.sequence, data)
+        for lock in order.locks:
+            records.save_lock(lock)
         write_below(order.folder, names, signed)
         readme = people.readme(index, data)
         _write(order.folder, README_NAME, readme)

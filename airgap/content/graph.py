@@ -310,6 +310,19 @@ def read_node(source: Source, descriptor: Descriptor) -> Node:
     return parse_node(descriptor, read_verified(source, descriptor))
 
 
+def unnamed(source: Source, digest: Digest) -> Descriptor:
+    """The descriptor of a manifest or index of which only the digest is known. Raises any error of reading it."""
+    with source.open(Descriptor("", digest, 0)) as stream:
+        data = read_limited(stream, MAX_NODE)
+    check_sum(Descriptor("", digest, len(data)), Digest.of(data), len(data))
+    document = parse_json(data, str(digest))
+    if not isinstance(document, dict):
+        raise IntegrityError("bad-manifest", f"{digest}: not an object")
+    claimed = document.get("mediaType")
+    media_type = claimed if isinstance(claimed, str) else OCI_INDEX if "manifests" in document else OCI_MANIFEST
+    return Descriptor(media_type, digest, len(data))
+
+
 Keep = Callable[["Node", Descriptor], bool]
 """`keep(parent, child)`: true for the children of an index that are wanted."""
 

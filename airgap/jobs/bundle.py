@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from airgap.content.sizes import ItemSize
 from airgap.delivery.contents import volume_name
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.jobs.as_locked import check_nodes
+from airgap.jobs.baselines import Coming, Since, find_baselines
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.receiving_side import UNCHECKED, check_receipt, rehearsal, stream_note, trust_of_receiver
 from airgap.jobs.signing import signatory_of
@@ -26,6 +27,8 @@ from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.jobs.trust_roots import carried_roots
 from airgap.judgement.waivers import read_waivers
 from airgap.resources.trust import Trust
+from airgap.statements.predicates import Receipt
+from airgap.statements.trust import VerifiedStatement
 from airgap.station.files import Records, store_records
 from airgap.store.layout import Layout
 
@@ -61,6 +64,8 @@ class BundleOptions:
     """Accept locks without a verdict, for a station that will judge them."""
     waivers: tuple[Path, ...] = ()
     """Waivers of findings in locks without a verdict, each with its approval next to it; they require `trust`."""
+    since: Since = field(default_factory=Since)
+    """What the delivery leaves out, because it is inside already; receipts require `trust`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     """
     locks, layout, records = _locks(options), Layout(options.store), store_records(options.store)
     trust = _receiver(options, records, surroundings)
-    order = _order(options, locks, trust, surroundings)
+    order, _ = _rest_on(options, _order(options, locks, trust, surroundings), layout, records, trust, surroundings)
     check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
     prepared = prepare(order, layout, records, options.role, surroundings.clock())
     _checks(options, trust, "", surroundings)(prepared)
@@ -118,12 +123,34 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     signatory = signatory_of(options.key, options.role, records, surroundings, trust, UNCHECKED)
     # 3.
     order = _order(options, locks, trust, surroundings)
+    order, receipts = _rest_on(options, order, layout, records, trust, surroundings)
     # 4.
     check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
     # 5.
     _tell_new(records, order, trust, surroundings)
     check = _checks(options, trust, signatory.signer.key_id, surroundings)
-    return cut_delivery(order, layout, records, signatory, surroundings.progress(), check)
+    cut = cut_delivery(order, layout, records, signatory, surroundings.progress(), check)
+    for receipt in receipts:
+        records.receive(Receipt.kind, receipt.statement.subject, [receipt.raw], replace=True)
+    return cut
+
+
+def _rest_on(
+    options: BundleOptions,
+    order: BundleOrder,
+    layout: Layout,
+    records: Records,
+    trust: Trust | None,
+    surroundings: Surroundings,
+) -> tuple[BundleOrder, tuple[VerifiedStatement, ...]]:
+    """The order with what need not be carried, and the receipts that say so. Says what the delivery rests on."""
+    if options.since == Since():
+        return order, ()
+    one = Coming(order.locks, order.sovereign, order.stream, trust, surroundings.clock())
+    found = find_baselines(options.since, one, layout, records)
+    for note in found.notes:
+        surroundings.note(f"note: it leaves out what is inside {note}")
+    return replace(order, proven=found.proven), found.receipts
 
 
 def _receiver(options: BundleOptions, records: Records, surroundings: Surroundings) -> Trust | None:

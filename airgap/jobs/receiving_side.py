@@ -16,8 +16,8 @@ from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
-from airgap.statements.predicates import Receipt
 from airgap.statements.scans import SBOMS, SCANS
+from airgap.statements.trust import VerifiedStatement
 from airgap.station import receipts
 from airgap.station.files import Records
 
@@ -102,18 +102,21 @@ def rehearsal(
     return check
 
 
-def check_receipt(path: Path, trust: Trust | None, records: Records, stream: str, now: datetime) -> None:
-    """Checks the number of the next delivery by a receipt that came back from the Sovereign.
+def check_receipt(
+    path: Path, trust: Trust | None, records: Records, stream: str, now: datetime, flag: str = "--receipt"
+) -> VerifiedStatement:
+    """Checks the number of the next delivery by a receipt that came back from the Sovereign, which it returns.
 
     Raises `InputError` (`no-trust`, `no-receipt`), `TrustError`.
     """
     if trust is None:
-        raise InputError("no-trust", "--receipt requires --trust, to check who signed the receipt", "use --trust FILE")
+        raise InputError("no-trust", f"{flag} requires --trust, to check who signed the receipt", "use --trust FILE")
     state = AcceptedState(trust.sovereign)
-    statement = receipts.read(path, trust, now, lambda: state).statement
-    if isinstance(statement.body, Receipt):
-        number = records.streams().get((trust.sovereign, stream), 0) + 1
-        check_number(Next(stream, number), statement.body, statement.subject, statement.signed_at, trust.sovereign)
+    verified = receipts.read(path, trust, now, lambda: state)
+    one = verified.statement
+    number = records.streams().get((trust.sovereign, stream), 0) + 1
+    check_number(Next(stream, number), receipts.receipt_of(verified), one.subject, one.signed_at, trust.sovereign)
+    return verified
 
 
 def stream_note(records: Records, sovereign: str, stream: str, *, named: bool) -> str:

@@ -5,8 +5,9 @@ deliveries and waivers, see `keep`), `airgap/received/` (statements that were in
 (locks from deliveries, and those that were judged), `airgap/waivers/`, `airgap/roots/`,
 `airgap/reports/` and `airgap/vex/` (those that verdicts name), `airgap/scans/` and `airgap/sboms/` (see `scans`),
 `airgap/scanning/` (what scanners keep, and where they work), `airgap/database-info/` (what scanner databases say of
-themselves), `airgap/streams/` (sequence counters), `airgap/trust/` (Trust resources of receiving sides, which people
-put there), `airgap/work/` (temporary and resumable work of kinds).
+themselves), `airgap/deliveries/` (the AIRGAP.json of each delivery that was cut here), `airgap/streams/` (sequence
+counters), `airgap/trust/` (Trust resources of receiving sides, which people put there), `airgap/work/` (temporary and
+resumable work of kinds).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airgap.base.digest import Digest
+from airgap.base.digest import Digest, is_digest
 from airgap.base.disk import disk_errors, locked, make_folder, mode_in, write_durably
 from airgap.base.errors import StoreError
 from airgap.base.inputs import read_plain
@@ -45,6 +46,7 @@ PINS = "airgap.git/"
 LOG = "log.jsonl"
 LAST_SIGNED = ".last-signed"
 """The statement that was signed last, next to the log: its caller may not have kept it yet."""
+CUT = "deliveries"
 UNKEPT = "unkept"
 """The folder of those that nobody kept, because the machine stopped."""
 ACCEPTED = "accepted.sigstore.json"
@@ -199,11 +201,30 @@ class Records:
         with disk_errors(path):
             return _read(path) if path.exists() else None
 
+    def save_cut(self, sovereign: str, stream: str, sequence: int, index: bytes) -> None:
+        """Keeps the AIRGAP.json of a delivery that was cut here."""
+        name = f"{_counter(sovereign, stream)}-{sequence:06d}-{Digest.of(index).hex}.json"
+        self._write(self._made(CUT) / name, index)
+
+    def cut(self, digest: Digest) -> bytes | None:
+        """The AIRGAP.json of a delivery that was cut here; `None` if it is missing or changed."""
+        folder = self.folder / CUT
+        with disk_errors(folder):
+            found = sorted(folder.glob(f"*-{digest.hex}.json"))
+        return next((data for data in (self._kept(path, digest) for path in found) if data is not None), None)
+
+    def cuts(self, sovereign: str, stream: str) -> list[Digest]:
+        """The deliveries of a stream that were cut here, as far as the records have them, newest first."""
+        folder = self.folder / CUT
+        with disk_errors(folder):
+            found = [one.stem.split("-") for one in folder.glob(f"{_counter(sovereign, stream)}-*-*.json")]
+        cut = [(int(number), f"sha256:{name}") for _, number, name in found if number.isdigit()]
+        return [Digest(digest) for _, digest in sorted(cut, reverse=True) if is_digest(digest)]
+
     def next_sequence(self, sovereign: str, stream: str) -> int:
         """Increments the stream's sequence durably and returns it: a number is never given twice."""
         folder = self._made("streams")
-        name = Digest.of(f"{sovereign}\n{stream}".encode()).hex[:16]
-        path = folder / f"{name}.json"
+        path = folder / f"{_counter(sovereign, stream)}.json"
         with locked(folder / ".lock"):
             try:
                 last = decode_json(_read(path))["sequence"] if path.exists() else 0
@@ -252,6 +273,11 @@ class Records:
             mode = os.stat(self.folder).st_mode & 0o777
         make_folder(path, mode)
         return path
+
+
+def _counter(sovereign: str, stream: str) -> str:
+    """How the names of files about a stream begin."""
+    return Digest.of(f"{sovereign}\n{stream}".encode()).hex[:16]
 
 
 def store_records(store: Path) -> Records:

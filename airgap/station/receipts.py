@@ -71,21 +71,33 @@ def read(
     state: Callable[[], AcceptedState],
     kinds: Collection[str] = (Receipt.kind,),
 ) -> VerifiedStatement:
-    """Reads a signed receipt, or another of `kinds`.
+    """Reads a signed receipt, or another of `kinds`, from a file.
 
-    Raises `InputError` if it cannot be read, `TrustError` if it is not trusted.
+    Raises `InputError` if it cannot be read, and as `verify`.
+    """
+    return verify(read_signed(path), str(path), trust, now, state, kinds)
+
+
+def verify(
+    data: bytes,
+    where: str,
+    trust: Trust,
+    now: datetime,
+    state: Callable[[], AcceptedState],
+    kinds: Collection[str] = (Receipt.kind,),
+) -> VerifiedStatement:
+    """The statement in `data`, one of `kinds`. Raises `TrustError` if it is not trusted, `InputError` (`no-receipt`).
 
     Receipts outlive the key that signed them: if `state`, which is asked only then, contains the delivery, an expired
     key is good enough.
     """
-    data = read_signed(path)
-    authentic = authenticate(data, key_ring(trust), str(path), MAX_EVIDENCE_BUNDLE)
+    authentic = authenticate(data, key_ring(trust), where, MAX_EVIDENCE_BUNDLE)
     known = not good_now(authentic.key, now) and state().find(authentic.statement.subject) is not None
-    found = authorise(authentic, str(path), now=now, known=Known.SUBJECT if known else Known.NOTHING)
+    found = authorise(authentic, where, now=now, known=Known.SUBJECT if known else Known.NOTHING)
     if found.statement.kind not in kinds:
         raise InputError(
             "no-receipt",
-            f"{path}: {article(found.statement.kind)} statement, expected a receipt",
+            f"{where}: {article(found.statement.kind)} statement, expected a receipt",
             _WROTE,
         )
     return found

@@ -111,6 +111,23 @@ interrupted? run the same command again: finished volumes are kept""",
         help="newest receipt of the Sovereign: refuse a number that does not follow it; requires --trust",
     )
     parser.add_argument(
+        "--since",
+        action="append",
+        default=[],
+        metavar="RECEIPT",
+        help="receipt that came back: leave out what it says is inside (a delta); `last`: the newest of this stream in "
+        "the store's records, or the newest delivery; requires --trust; may be given more than once",
+    )
+    parser.add_argument(
+        "--since-delivery",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="earlier delivery that was cut from this store: leave out what it has, although no receipt says that it "
+        "arrived; may be given more than once",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="check everything and show volumes and sizes; write nothing, sign nothing, need no key",
@@ -135,6 +152,7 @@ def _named_root(text: str) -> tuple[str, Path]:
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap bundle`."""
     from airgap.base.times import utc_text
+    from airgap.jobs.baselines import Since
     from airgap.jobs.bundle import BundleOptions, bundle
 
     options = BundleOptions(
@@ -153,6 +171,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         trust_roots=tuple(arguments.trust_root),
         unscanned=arguments.unscanned,
         waivers=tuple(arguments.waiver),
+        since=Since(tuple(arguments.since), tuple(arguments.since_delivery)),
     )
     if arguments.dry_run:
         return _plan(options, context, arguments)

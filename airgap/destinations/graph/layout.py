@@ -8,19 +8,7 @@ from typing import BinaryIO
 
 from airgap.base.digest import Digest
 from airgap.base.errors import NotFoundError
-from airgap.base.streams import read_limited
-from airgap.base.strict_json import parse_json
-from airgap.content.graph import (
-    MAX_NODE,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Descriptor,
-    Node,
-    Opener,
-    PutResult,
-    Source,
-    check_bytes,
-)
+from airgap.content.graph import Descriptor, Node, Opener, PutResult, Source, unnamed
 from airgap.store.layout import Layout
 
 
@@ -72,14 +60,7 @@ class LayoutPlace:
         found = next((root for _, root in self._open().roots() if root.digest == digest), None)
         if found is not None:
             return Descriptor(found.media_type, found.digest, found.size)
-        with self._open().open(Descriptor("", digest, 0)) as stream:
-            data = read_limited(stream, MAX_NODE)
-        document = parse_json(data, str(digest))
-        claimed = document.get("mediaType") if isinstance(document, dict) else None
-        media_type = claimed or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
-        node = Descriptor(str(media_type), digest, len(data))
-        check_bytes(node, data)
-        return node
+        return unnamed(self._open(), digest)
 
     def check_writable(self) -> None:
         """Does nothing: the disk says so when it is written."""

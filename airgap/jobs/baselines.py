@@ -1,0 +1,251 @@
+"""What is inside already, by receipts that came back, or by deliveries that were cut here: a delta leaves it out.
+
+A receipt proves what its lines say is in place: the leaves that the store's manifests reach from there. Of a delivery
+alone, it is only known that it was cut. What the store cannot walk any more is not proven, and is carried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from airgap.base.digest import Digest, is_digest
+from airgap.base.errors import AirgapError, InputError, TrustError
+from airgap.base.inputs import read_input
+from airgap.base.times import utc_text
+from airgap.bundling.baselines import KnownInside
+from airgap.content.forms import Change, Graph, Refs, Tree
+from airgap.content.graph import Node, by_platform, unnamed, walk
+from airgap.content.item import Item
+from airgap.content.lock import Lock
+from airgap.content.platforms import arriving, narrow
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.index import MAX_INDEX, Index
+from airgap.delivery.journey import Baseline
+from airgap.jobs.receiving_side import check_receipt
+from airgap.kinds.table import kind_of
+from airgap.resources.trust import Trust
+from airgap.statements.accepted_state import AcceptedState
+from airgap.statements.predicates import Receipt
+from airgap.statements.trust import VerifiedStatement
+from airgap.station import receipts
+from airgap.station.files import Records, pin_name
+from airgap.station.receipts import DONE, receipt_of
+from airgap.store.layout import Layout
+
+LAST = "last"
+"""Instead of the path of a receipt: the newest that came back, else the newest delivery of the stream."""
+LFS = "lfs/"
+"""How the name of an LFS object begins in a receipt (docs/format.md, "Statements")."""
+FULL = "or cut a full delivery, without --since and --since-delivery"
+
+Found = Iterator[tuple[str, Digest]]
+"""Blobs that are inside, each with the item that brought it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What a delta rests on."""
+
+    receipts: tuple[str, ...] = ()
+    """Paths of receipts, or `LAST`."""
+    deliveries: tuple[Path, ...] = ()
+    """Folders with an AIRGAP.json that was cut here, or such files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """The delivery that is about to be cut."""
+
+    locks: tuple[Lock, ...]
+    sovereign: str
+    stream: str
+    trust: Trust | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """Every blob of which a baseline says that it is inside, and the receipts that say it."""
+
+    proven: Mapping[Digest, KnownInside]
+    receipts: tuple[VerifiedStatement, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What each baseline is, for people."""
+
+
+def find_baselines(since: Since, one: Coming, layout: Layout, records: Records) -> Baselines:
+    """What is inside already. Receipts come before deliveries, newer ones before older ones.
+
+    Raises `InputError` (`no-trust`, `no-receipt`, `no-delivery`, `not-cut-here`, `no-baseline`), `TrustError`,
+    `IntegrityError` (`bad-index`).
+    """
+    given = [_receipt(Path(path), one, records) for path in since.receipts if path != LAST]
+    deliveries = [_delivery(path, one.sovereign, records) for path in since.deliveries]
+    if LAST in since.receipts:
+        newest = _last(one, records)
+        if isinstance(newest, Digest):
+            deliveries.append(_cut_here(newest, records))
+        else:
+            given += newest
+    proven, notes = dict[Digest, KnownInside](), list[str]()
+    of = dict[Digest, list[VerifiedStatement]]()
+    for verified in sorted(given, key=lambda one: one.statement.signed_at, reverse=True):
+        of.setdefault(verified.statement.subject, []).append(verified)
+    for subject, about in of.items():
+        bodies = [receipt_of(verified) for verified in about]
+        baseline = Baseline(subject, tuple(dict.fromkeys(Digest.of(verified.raw) for verified in about)))
+        for item, digest in _told(bodies, [*one.locks, *_locks_of(bodies, records)], layout):
+            proven.setdefault(digest, KnownInside(baseline, item))
+        at = utc_text(about[0].statement.signed_at)
+        notes.append(f"by the receipt of {at}: delivery {bodies[0].sequence} of stream {bodies[0].stream!r}")
+    for digest, index in deliveries:
+        for item, blob in _brought(index, records, layout):
+            proven.setdefault(blob, KnownInside(Baseline(digest), item))
+        notes.append(
+            f"delivery {index.journey.sequence} of stream {index.journey.stream!r}, of which it is only known that it "
+            "was cut here: the import is refused if something of it is not inside"
+        )
+    return Baselines(proven, tuple(given), tuple(notes))
+
+
+def _receipt(path: Path, one: Coming, records: Records) -> VerifiedStatement:
+    """A receipt that this Sovereign signed about a delivery for it."""
+    verified = check_receipt(path, one.trust, records, one.stream, one.now, "--since")
+    cut = records.cut(verified.statement.subject)
+    if cut is not None:
+        _check_audience(Index.decode(cut), one.sovereign, path)
+    return verified
+
+
+def _check_audience(index: Index, sovereign: str, path: Path) -> None:
+    other = index.journey.sovereign
+    if other != sovereign:
+        what = f"{path}: it is about a delivery for {other!r}, but this one is for {sovereign!r}"
+        raise TrustError("wrong-sovereign", what, f"pass what is about a delivery for {sovereign!r}; {FULL}")
+
+
+def _delivery(path: Path, sovereign: str, records: Records) -> tuple[Digest, Index]:
+    """A delivery that was cut here: this station signed its AIRGAP.json."""
+    file = path / INDEX_NAME if path.is_dir() else path
+    data = read_input(file, MAX_INDEX, "no-delivery")
+    digest = Digest.of(data)
+    if records.statement("delivery", digest) is None:
+        raise InputError(
+            "not-cut-here",
+            f"{file}: the records of this store do not contain the delivery {digest}",
+            f"use the store that it was cut from; or pass the receipt of it, with --since; {FULL}",
+        )
+    index = Index.decode(data)
+    _check_audience(index, sovereign, file)
+    return digest, index
+
+
+def _cut_here(digest: Digest, records: Records) -> tuple[Digest, Index]:
+    return digest, Index.decode(records.cut(digest) or b"")
+
+
+def _last(one: Coming, records: Records) -> list[VerifiedStatement] | Digest:
+    """The receipts of the newest delivery of the stream of which one came back; else the newest delivery."""
+    cut = records.cuts(one.sovereign, one.stream)
+    for digest in cut:
+        found = list(_kept(digest, one, records))
+        if found:
+            return found
+    if not cut:
+        raise InputError(
+            "no-baseline",
+            f"the records of this store have no delivery of stream {one.stream!r} for {one.sovereign!r}",
+            f"pass a receipt with --since FILE, or an earlier delivery with --since-delivery DIR; {FULL}",
+        )
+    return cut[0]
+
+
+def _kept(delivery: Digest, one: Coming, records: Records) -> Iterator[VerifiedStatement]:
+    """The receipts of a delivery that came back, as far as they are trusted today."""
+    if one.trust is None:
+        return
+    state = AcceptedState(one.sovereign)
+    for data in records.received(Receipt.kind, delivery):
+        with suppress(TrustError, InputError):
+            yield receipts.verify(data, "a receipt in the store", one.trust, one.now, lambda: state)
+
+
+def _locks_of(bodies: Sequence[Receipt], records: Records) -> list[Lock]:
+    """The locks that receipts name, as far as the records have them."""
+    named = dict.fromkeys(lock.digest for body in bodies for lock in body.locks)
+    return [lock for lock in map(records.lock, named) if lock is not None]
+
+
+def _told(bodies: Sequence[Receipt], locks: Sequence[Lock], layout: Layout) -> Found:
+    """The blobs of what receipts say is in place."""
+    items = [item for lock in locks for item in lock.items]
+    derived = {str(item.inside.digest): item for item in items if item.inside is not None}
+    packed = list({item.pin: item for item in items if item.root is None}.values())
+    for part in (part for body in bodies for part in body.destinations):
+        done = [line for line in part.items if line.outcome in DONE]
+        if part.form == "graph":
+            for line in done:
+                yield from _below(line, derived, layout)
+        elif part.form == "tree":
+            yield from ((line.item, Digest(line.digest)) for line in done if is_digest(line.digest))
+        else:
+            yield from _repositories(done, packed, layout)
+
+
+def _below(line: Change, derived: Mapping[str, Item], layout: Layout) -> Found:
+    """The leaves below what a name holds inside: a root, or what `platforms` make of one."""
+    item = derived.get(line.digest)
+    with suppress(AirgapError):  # what the store no longer has, or never had: our own signatures inside
+        if item is not None and item.root is not None:
+            found = list(walk(layout, item.root, by_platform(item.platforms)))
+        else:
+            found = list(walk(layout, unnamed(layout, Digest(line.digest))))
+        yield from ((line.item, leaf.digest) for leaf in found if not isinstance(leaf, Node))
+
+
+def _repositories(done: Sequence[Change], items: Sequence[Item], layout: Layout) -> Found:
+    """The LFS objects that are in place, and the bundles of the repositories of which each ref is."""
+    refs = dict[str, dict[str, str]]()
+    for line in done:
+        if line.name.startswith(LFS) and is_digest(f"sha256:{line.digest}"):
+            yield line.item, Digest(f"sha256:{line.digest}")
+        else:
+            refs.setdefault(line.item, {})[line.name] = line.digest
+    for item in items:
+        there, root = refs.get(item.name), layout.find(pin_name(item))
+        if there is None or root is None:
+            continue
+        with suppress(AirgapError):
+            form = kind_of(item).form(item, root, layout)
+            if isinstance(form, Refs) and form.refs and form.refs.items() <= there.items():
+                yield from ((item.name, bundle.digest) for bundle in form.bundles)
+
+
+def _brought(index: Index, records: Records, layout: Layout) -> Found:
+    """What is inside when a delivery was imported completely."""
+    roots = {root.item: root.digest for root in index.contents.roots}
+    for lock in map(records.lock, index.contents.locks):
+        for item in lock.items if lock is not None else ():
+            with suppress(AirgapError):
+                yield from ((item.name, digest) for digest in _arrives(item, roots[item.name], layout))
+
+
+def _arrives(item: Item, root: Digest, layout: Layout) -> list[Digest]:
+    """The leaves that an item has inside. Raises any error of reading manifests."""
+    form = kind_of(item).form(item, item.root or unnamed(layout, root), layout)
+    if isinstance(form, Tree):
+        return [entry.digest for entry in form.entries.values()]
+    if isinstance(form, Refs):
+        return [blob.digest for blob in form.blobs()]
+    return _graph_leaves(form, layout)
+
+
+def _graph_leaves(form: Graph, layout: Layout) -> list[Digest]:
+    inside, _ = narrow(layout, form.root, form.platforms)
+    tops = [(form.root, by_platform(form.platforms))]
+    tops += [(one.descriptor, None) for one in arriving(form.attached, form.root.digest, inside.digest)]
+    return [found.digest for top, keep in tops for found in walk(layout, top, keep) if not isinstance(found, Node)]
