@@ -34,6 +34,12 @@ def disk_error(error: OSError, path: Path | str) -> StoreError:
             f"{name}: no space left on the disk",
             "free space or use another disk, then run the same command again",
         )
+    if error.errno == errno.EFBIG:
+        return StoreError(
+            "file-too-large",
+            f"{name}: the file system holds no file of this size (FAT32: less than 4 GiB)",
+            "format the medium with exFAT or ext4, or cut the delivery with --volume-size 4095MiB",
+        )
     if error.errno == errno.EROFS:
         return StoreError(
             "read-only",
@@ -249,7 +255,7 @@ def make_private(folder: Path) -> bool:
         before = os.stat(folder)
         ours = before.st_uid == os.geteuid()
         if ours and before.st_mode & 0o077:
-            with suppress(PermissionError):  # a file system without modes; what counts is what it says afterwards
+            with _perhaps_without_modes():  # what counts is what it says afterwards
                 os.chmod(folder, stat.S_IMODE(before.st_mode) & ~0o077)
         after = os.stat(folder)
     if after.st_mode & (0o077 if ours else 0o002):
@@ -279,7 +285,7 @@ def close_to_others(fd: int, folder: Path) -> None:
     elif file.st_gid == there.st_gid and not there.st_mode & 0o007:
         group = there.st_mode & 0o040
     if stat.S_IMODE(file.st_mode) != 0o600 | group:
-        with suppress(PermissionError):  # a file system without modes
+        with _perhaps_without_modes():
             os.fchmod(fd, 0o600 | group)
 
 
@@ -290,8 +296,18 @@ def mode_in(folder: Path | int) -> int:
 
 def open_to_readers(fd: int, mode: int) -> None:
     """Gives a finished file its mode, where the file system has modes: nobody locks it any more. Raises `OSError`."""
-    with suppress(PermissionError):  # FAT
+    with _perhaps_without_modes():
         os.fchmod(fd, mode)
+
+
+@contextmanager
+def _perhaps_without_modes() -> Iterator[None]:
+    """Lets pass what file systems without modes answer: FAT by the kernel EPERM, by FUSE ENOSYS or EOPNOTSUPP."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def open_lock(path: Path) -> int:

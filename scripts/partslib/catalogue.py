@@ -175,6 +175,8 @@ PARTS: tuple[Part, ...] = (
         "images and package mirrors made of real Debian packages",
     ),
     AptPart("nginx", ("nginx-light",), ("nginx",), "a reverse proxy in front of services"),
+    AptPart("exfat", ("exfat-fuse", "exfatprogs"), ("mount.exfat-fuse", "mkfs.exfat"), "media with exFAT, by FUSE"),
+    AptPart("fat", ("fusefat", "dosfstools"), ("fusefat", "mkfs.vfat"), "media with FAT32, by FUSE"),
     AptPart("clamav", ("clamav-daemon",), ("clamd",), "malware in content, by its daemon"),
     AptPart("zsh", ("zsh",), ("zsh",), "a shell that completes our commands"),
     AptPart("fish", ("fish",), ("fish",), "a shell that completes our commands"),

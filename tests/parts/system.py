@@ -95,3 +95,31 @@ def _permitted(what: str, argv: Sequence[str | Path]) -> None:
 def unmount(folder: Path) -> None:
     """Unmount it, now or when its last file is closed."""
     subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+
+
+@contextmanager
+def medium(kind: str, folder: Path, size: int) -> Iterator[Path]:
+    """A medium of that many bytes, mounted in a new folder below `folder`: `exfat` or `fat`, by FUSE; root only."""
+    require_root("mounting a medium")
+    require_part(kind)
+    image, place = folder / f"{kind}.img", folder / kind
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(size)
+    if kind == "fat":
+        _permitted("making a file system", [require_part("fat", "mkfs.vfat"), "-F", "32", image])
+        _permitted("mounting by FUSE", [require_part("fat"), "-o", "rw+", image, place])
+        device = ""
+    else:
+        _permitted("making a file system", [require_part("exfat", "mkfs.exfat"), image])
+        made = subprocess.run(["losetup", "--find", "--show", str(image)], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            missing("root (loop devices)", f"run the tests where root may: {made.stderr.strip()}")
+        device = made.stdout.strip()
+        _permitted("mounting by FUSE", [require_part("exfat"), device, place])
+    try:
+        yield place
+    finally:
+        unmount(place)
+        if device:
+            subprocess.run(["losetup", "--detach", device], check=True, capture_output=True)
