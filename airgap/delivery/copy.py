@@ -37,7 +37,7 @@ class Small:
 
 
 @dataclass(slots=True)
-class Copied:
+class CopiedFiles:
     """What was copied: the state of each file, by name, and the weakest way in which one was read back."""
 
     files: dict[str, str] = field(default_factory=dict)
@@ -122,7 +122,7 @@ def copy_files(
     folder: Path,
     delivery: Digest,
     progress: Progress,
-) -> Copied:
+) -> CopiedFiles:
     """Copies `files` from the folders `sources`, writes the `small` ones, syncs the medium, and reads all back.
 
     1. Mark the folder. 2. Copy each large file, hashed on the way; one that is there with its size is only read back.
@@ -135,7 +135,7 @@ def copy_files(
     # 1.
     make_folder(folder)
     write_durably(folder / UNFINISHED, _mark(delivery))
-    done = Copied()
+    done = CopiedFiles()
     _forget_wrong(folder, files, done, progress)
     # 2.
     todo = [one for one in files if one.name not in done.files]
@@ -162,7 +162,7 @@ def copy_files(
     return done
 
 
-def _forget_wrong(folder: Path, files: Sequence[FileSum], done: Copied, progress: Progress) -> None:
+def _forget_wrong(folder: Path, files: Sequence[FileSum], done: CopiedFiles, progress: Progress) -> None:
     """Notes which files an earlier run has brought whole: they are read back here, and not copied again."""
     there = [one for one in files if plain_size(folder / one.name) == one.size]
     if there:
@@ -173,7 +173,7 @@ def _forget_wrong(folder: Path, files: Sequence[FileSum], done: Copied, progress
             done.files[one.name] = "present"
 
 
-def _compare(folder: Path, files: Sequence[FileSum], done: Copied, progress: Progress) -> None:
+def _compare(folder: Path, files: Sequence[FileSum], done: CopiedFiles, progress: Progress) -> None:
     progress.start("read back", sum(one.size for one in files), len(files))
     for one in files:
         right = _reads_back(folder, one, done, progress)
@@ -181,7 +181,7 @@ def _compare(folder: Path, files: Sequence[FileSum], done: Copied, progress: Pro
         progress.done(one.name, done.files[one.name])
 
 
-def _reads_back(folder: Path, file: FileSum, done: Copied, progress: Progress) -> bool:
+def _reads_back(folder: Path, file: FileSum, done: CopiedFiles, progress: Progress) -> bool:
     progress.item(file.name)
     back, hasher, size = ReadBack(folder / file.name), hashlib.sha256(), 0
     for piece in back.pieces():

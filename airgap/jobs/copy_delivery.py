@@ -11,7 +11,7 @@ from airgap.base.disk import check_free
 from airgap.base.errors import InputError
 from airgap.base.inputs import plain_size
 from airgap.delivery import readme as people
-from airgap.delivery.copy import Copied, Small, check_medium, check_place, copy_files, signature_files
+from airgap.delivery.copy import CopiedFiles, Small, check_medium, check_place, copy_files, signature_files
 from airgap.delivery.disc_plan import Disc, on_medium, plan_discs
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.files import payload
@@ -53,7 +53,7 @@ class CopyResult:
     media: Media
     discs: tuple[Disc, ...]
     disc: Disc | None
-    copied: Copied | None = None
+    copied: CopiedFiles | None = None
 
 
 def copy_delivery(options: CopyOptions, surroundings: Surroundings) -> CopyResult:

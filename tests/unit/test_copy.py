@@ -14,7 +14,7 @@ from airgap.base.errors import DamageError, InputError, NotFoundError, StoreErro
 from airgap.base.media import FileSystem, ReadBack, file_system
 from airgap.base.progress import Silent
 from airgap.delivery import copy
-from airgap.delivery.copy import UNFINISHED, Copied, Small, check_medium, check_place, copy_files, signature_files
+from airgap.delivery.copy import UNFINISHED, CopiedFiles, Small, check_medium, check_place, copy_files, signature_files
 from airgap.delivery.fields import FileSum
 
 DELIVERY = Digest.of(b"a delivery")
@@ -44,7 +44,7 @@ def files(tmp_path: Path) -> list[FileSum]:
     return made
 
 
-def _copy(folder: Path, files: list[FileSum], progress: Silent | None = None) -> Copied:
+def _copy(folder: Path, files: list[FileSum], progress: Silent | None = None) -> CopiedFiles:
     return copy_files([folder / "none", folder / "from"], files, SMALL, folder / "to", DELIVERY, progress or Silent())
 
 
