@@ -255,7 +255,7 @@ def test_a_folder_of_another_account_must_not_be_open_to_all(
 
 def test_a_folder_whose_mode_cannot_be_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_modes(*_: object) -> None:
-        raise PermissionError
+        raise PermissionError(errno.EPERM, "no modes")
 
     tmp_path.chmod(0o755)
     monkeypatch.setattr(os, "chmod", no_modes)
