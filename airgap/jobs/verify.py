@@ -63,9 +63,17 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     done = Verified(opened, tuple(check_files(opened.index, opened.media, options.jobs, surroundings.progress())))
     # 3.
     if not done.bad:
-        forms_of(opened, options.jobs)
-        check_leaves(opened, opened.roots, options.jobs)
+        check_content(opened, options.jobs)
     return done
+
+
+def check_content(opened: Opened, jobs: int) -> None:
+    """Compares the content of a delivery with its locks, as far as no destination does. Its files have their sums.
+
+    Raises `IntegrityError` (`not-as-locked`, …), `TrustError` (`verdict-contradicted`).
+    """
+    forms_of(opened, jobs)
+    check_leaves(opened, opened.roots, jobs)
 
 
 def check_past(at: datetime | None, now: datetime) -> None:

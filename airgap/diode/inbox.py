@@ -1,0 +1,314 @@
+"""`Inbox`: the receiving end of every road. What arrives becomes a folder of the inbox only if `verify` passes it.
+
+How a road gives it what arrived (any thread may):
+
+1. `claimed(signatures)`: the digest of AIRGAP.json for which a signature holds, before anything else is kept. It
+   raises for a foreign or forged session, which then gets neither memory nor disk.
+2. `admit(index_bytes, signatures)`, once AIRGAP.json with that digest is complete. It returns an `Assembly`, or an
+   `Arrived` for a delivery that is in the inbox already (or was, before it was imported). Cheap to call again.
+3. `assembly.write(file, offset, data)`: bytes of the file with this number in `assembly.files` (from 0, the order of
+   `payload`), of any size, in any order, as often as they come. `assembly.has(file, begin, end)` says what need not
+   be brought again, `assembly.missing()` what is not there.
+
+The rest is done by the inbox's own thread: what was written is synced and put into the journal every `SYNC_EVERY`
+seconds, files are hashed as they grow, evidence.tar is judged as soon as it is there, and a delivery that is whole is
+verified and renamed into the inbox. A road never waits for it. `InboxListener` is told what happens.
+
+On the disk: `.airgap-receiving/<hex>/` and `<hex>.journal` for each delivery on its way (`airgap.diode.assembly`),
+`.airgap-receiving/received.jsonl` for those that were finished. All of it is closed to other accounts, and a finished
+delivery is as open as the inbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+from airgap.base.digest import Digest, is_digest
+from airgap.base.disk import check_free, disk_errors, make_folder, make_private, sync_folder, write_durably
+from airgap.base.errors import AirgapError, StoreError
+from airgap.base.times import utc_text
+from airgap.delivery import readme as people
+from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.files import payload
+from airgap.delivery.index import README_NAME, SUMS_NAME, Index
+from airgap.delivery.journey import EVIDENCE_NAME, Journey
+from airgap.delivery.read import open_media
+from airgap.diode.assembly import Assembly, journal_path
+from airgap.diode.journal import Journal
+from airgap.diode.received import Arrived, Received
+
+HIDDEN = ".airgap-receiving"
+"""The folder of what is on its way, in the inbox."""
+SYNC_EVERY = 2.0
+"""Seconds after which what was written becomes durable: what a kill of the receiver costs at most."""
+MAX_OPEN = 64
+"""Deliveries that are on their way at the same time."""
+REFUSED_FOR = 60.0
+"""Seconds for which a delivery that was refused is not looked at again: roads repeat their beginning."""
+SLACK = 16 << 20
+"""Bytes that are kept free besides the files of deliveries: for journals, texts and file systems."""
+
+
+class InboxGate(Protocol):
+    """Who decides what may come in."""
+
+    def claimed(self, signatures: Sequence[bytes]) -> Digest:
+        """The digest that a delivery statement among `signatures` is about. Raises `TrustError`."""
+
+    def admit(self, index: bytes, signatures: Sequence[bytes]) -> Index:
+        """Checks the signatures, then parses AIRGAP.json, and checks the journey. Raises `TrustError`, …"""
+
+    def judge(self, folder: Path) -> None:
+        """Checks evidence.tar in `folder`, as `verify --index-only` does. Raises `TrustError`, `IntegrityError`."""
+
+    def verify(self, folder: Path) -> None:
+        """Checks a delivery whose files have their sums, as `verify` does. Raises `TrustError`, `IntegrityError`."""
+
+
+class InboxListener(Protocol):
+    """Who is told what happens. Called by the inbox's own thread."""
+
+    def finished(self, arrived: Arrived) -> None:
+        """A delivery is in the inbox."""
+
+    def refused(self, digest: Digest, error: AirgapError) -> None:
+        """A delivery on its way was given up, and what had arrived of it was deleted."""
+
+    def damaged(self, assembly: Assembly, file: str, lost: int) -> None:
+        """A file was whole and not as signed: `lost` bytes of it are missing again."""
+
+    def trouble(self, error: AirgapError) -> None:
+        """The disk failed, or is full. What could not be kept is missing; the work goes on."""
+
+
+class Inbox:
+    """A folder where deliveries arrive, and what is on its way there."""
+
+    def __init__(self, folder: Path, gate: InboxGate, listener: InboxListener, clock: Callable[[], datetime]) -> None:
+        """Opens the inbox, which is created if it is absent, and goes on with what was on its way.
+
+        What another process receives at the moment is left to it. Raises `StoreError`.
+        """
+        self.folder, self._gate, self._listener, self._clock = folder, gate, listener, clock
+        self._hidden = folder / HIDDEN
+        make_folder(folder)
+        make_private(self._hidden)
+        self._lock = threading.RLock()
+        self._open: dict[Digest, Assembly] = {}
+        self._judged: set[Digest] = set()
+        self._refused: dict[Digest, tuple[float, AirgapError]] = {}
+        self._synced = 0.0
+        self.received = Received(self._hidden / "received.jsonl")
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._go_on()
+
+    # for roads
+
+    def claimed(self, signatures: Sequence[bytes]) -> Digest:
+        """As `InboxGate.claimed`."""
+        return self._gate.claimed(signatures)
+
+    def admit(self, index_bytes: bytes, signatures: Sequence[bytes]) -> Assembly | Arrived:
+        """The assembly of a delivery that may come in, or where it is already.
+
+        Raises `TrustError`, `IntegrityError` for one that may not, `DiskFullError` (`disk-full`) if it has no room,
+        `StoreError` (`locked`, `inbox-full`).
+        """
+        digest = Digest.of(index_bytes)
+        with self._lock:
+            if (arrived := self.received.find(digest)) is not None:
+                return arrived
+            if digest in self._open:
+                return self._open[digest]
+            until, error = self._refused.get(digest, (0.0, None))
+            if error is not None and time.monotonic() < until:
+                raise error
+            try:
+                return self._admit(digest, index_bytes, signatures)
+            except AirgapError as refusal:
+                if len(self._refused) >= MAX_OPEN:
+                    self._refused.clear()
+                self._refused[digest] = (time.monotonic() + REFUSED_FOR, refusal)
+                raise
+
+    def _admit(self, digest: Digest, index_bytes: bytes, signatures: Sequence[bytes]) -> Assembly:
+        index = self._gate.admit(index_bytes, signatures)
+        if len(self._open) >= MAX_OPEN:
+            raise StoreError(
+                "inbox-full",
+                f"{self.folder}: {MAX_OPEN} deliveries are on their way here, which is the most",
+                f"send again what is missing of them, or remove some from {self._hidden}",
+            )
+        needed = sum(file.size for file in payload(index)) + sum(
+            one.total - one.received for one in self._open.values()
+        )
+        check_free(self.folder, needed + SLACK, "what is on its way")
+        made = Assembly(self._hidden / digest.hex, index_bytes, signatures, index)
+        self._open[digest] = made
+        return made
+
+    def on_the_way(self) -> list[Assembly]:
+        """The deliveries that are not whole yet."""
+        with self._lock:
+            return list(self._open.values())
+
+    # its own thread
+
+    def start(self) -> None:
+        """Begins the work in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, makes durable what arrived, and gives up the locks."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            self._synced = 0.0
+            self.work()
+            for assembly in self._open.values():
+                assembly.close()
+            self._open.clear()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.2):
+            self.work()
+
+    def work(self) -> None:
+        """Does what there is to do now: sync, hash, judge, finish. Errors go to the listener."""
+        for assembly in self.on_the_way():
+            try:
+                self._work_on(assembly)
+            except StoreError as error:
+                self._listener.trouble(error)
+            except AirgapError as error:
+                self._refuse(assembly, error)
+        if time.monotonic() - self._synced >= SYNC_EVERY:
+            self._synced = time.monotonic()
+
+    def _work_on(self, assembly: Assembly) -> None:
+        if time.monotonic() - self._synced >= SYNC_EVERY:
+            assembly.sync()
+        while assembly.hash_some():
+            while assembly.damaged:
+                self._listener.damaged(assembly, *assembly.damaged.pop())
+            if time.monotonic() - self._synced >= SYNC_EVERY:
+                assembly.sync()
+        if assembly.digest not in self._judged and assembly.good(EVIDENCE_NAME):
+            self._gate.judge(assembly.folder)
+            self._judged.add(assembly.digest)
+        if assembly.whole:
+            assembly.sync()
+            self._finish(assembly)
+
+    def _finish(self, assembly: Assembly) -> None:
+        """Verifies a whole delivery, and renames it into the inbox.
+
+        1. Write README.txt and SHA256SUMS, which are functions of AIRGAP.json. 2. Verify. 3. Sync the folder. 4. Rename
+        it. 5. Note that it was received. 6. Remove the journal: if a kill came before, `_go_on` does 5 and 6.
+        """
+        # 1.
+        data = (assembly.folder / INDEX_NAME).read_bytes()
+        readme = people.readme(assembly.index, data)
+        write_durably(assembly.folder / README_NAME, readme)
+        write_durably(assembly.folder / SUMS_NAME, people.sums(assembly.index, data, readme))
+        # 2.
+        self._gate.verify(assembly.folder)
+        with self._lock, disk_errors(assembly.folder):
+            # 3.
+            sync_folder(assembly.folder)
+            # 4.
+            name = self._free_name(assembly.index.journey, assembly.digest)
+            os.rename(assembly.folder, self.folder / name)
+            sync_folder(self.folder)
+            sync_folder(self._hidden)
+            # 5.
+            arrived = self._arrived(assembly.digest, assembly.index, name)
+            self.received.add(arrived)
+            # 6.
+            self._forget(assembly)
+        self._listener.finished(arrived)
+
+    def _refuse(self, assembly: Assembly, error: AirgapError) -> None:
+        """Gives up a delivery on its way, and frees its place."""
+        with self._lock:
+            self._refused[assembly.digest] = (time.monotonic() + REFUSED_FOR, error)
+            shutil.rmtree(assembly.folder, ignore_errors=True)
+            self._forget(assembly)
+        self._listener.refused(assembly.digest, error)
+
+    def _forget(self, assembly: Assembly) -> None:
+        del self._open[assembly.digest]
+        self._judged.discard(assembly.digest)
+        assembly.close(remove=True)
+
+    def _free_name(self, journey: Journey, digest: Digest) -> str:
+        """The name of a new folder: stream, number, and the beginning of the digest of AIRGAP.json."""
+        stream = quote(journey.stream, safe="")
+        stream = f"%2E{stream[1:]}" if stream.startswith(".") else stream
+        name = f"{stream}-{journey.sequence:04d}-{digest.hex[:12]}"
+        number = 1
+        while os.path.lexists(self.folder / (name if number == 1 else f"{name}-{number}")):
+            number += 1
+        return name if number == 1 else f"{name}-{number}"
+
+    def _arrived(self, digest: Digest, index: Index, name: str) -> Arrived:
+        total = sum(file.size for file in payload(index))
+        return Arrived(digest, name, index.journey.stream, index.journey.sequence, total, utc_text(self._clock()))
+
+    # after a restart
+
+    def _go_on(self) -> None:
+        """Opens again what was on its way. What may not come in any more, or was never begun, is removed."""
+        with disk_errors(self._hidden):
+            journals = sorted(self._hidden.glob("*.journal"))
+        for path in journals:
+            name = path.name.removesuffix(".journal")
+            if not is_digest(f"sha256:{name}"):
+                continue
+            with contextlib.suppress(StoreError):  # another process has it, or the disk refuses: it stays as it is
+                self._open_again(Digest(f"sha256:{name}"), path.with_name(name))
+
+    def _open_again(self, digest: Digest, folder: Path) -> None:
+        if not (folder / INDEX_NAME).is_file():
+            Journal(journal_path(folder)).close()  # raises if another process is just beginning it
+            self._note_renamed(digest)
+            shutil.rmtree(folder, ignore_errors=True)
+            Journal(journal_path(folder)).close(remove=True)
+            return
+        try:
+            media = open_media([folder])
+            signatures = list(media.signatures.values())
+            index = self._gate.admit(media.index_bytes, signatures)
+            self._open[digest] = Assembly(folder, media.index_bytes, signatures, index)
+        except StoreError:
+            raise
+        except AirgapError as error:
+            Journal(journal_path(folder)).close(remove=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            self._listener.refused(digest, error)
+
+    def _note_renamed(self, digest: Digest) -> None:
+        """Notes a delivery that was renamed into the inbox just before a kill."""
+        if self.received.find(digest) is not None:
+            return
+        with disk_errors(self.folder):
+            names = [
+                entry.name for entry in os.scandir(self.folder) if digest.hex[:12] in entry.name and entry.is_dir()
+            ]
+        for name in names:
+            with contextlib.suppress(AirgapError):
+                media = open_media([self.folder / name])
+                if media.digest == digest:
+                    self.received.add(self._arrived(digest, Index.decode(media.index_bytes), name))

@@ -1,0 +1,46 @@
+"""What of a damaged volume is sound: AIRGAP.json has a digest for each blob, and the rest of a tar is known."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from airgap.base.digest import CHUNK, Digest
+from airgap.delivery import tar as tape
+from airgap.delivery.index import Index
+from airgap.diode.ranges import Ranges
+
+
+def sound_parts(index: Index, number: int, fd: int) -> Ranges:
+    """The ranges of file `number` (from 0) that are proven to be right, of a volume that is not right as a whole.
+
+    These are the blobs that lie in it whole and have their digest, with their headers and padding. A split blob, the
+    list of roots and evidence.tar cannot be proven in part. Reads the volume once. Raises `OSError`.
+    """
+    found = Ranges()
+    for digest, extents in index.contents.blobs.items():
+        extent = extents[0]
+        if extent.volume != number + 1 or len(extents) > 1:
+            continue
+        begin, end = extent.offset, extent.offset + extent.length
+        if _digest(fd, begin, extent.length) != digest:
+            continue
+        header = tape.header(f"blobs/sha256/{digest.hex}", extent.length)
+        padding = tape.padding(extent.length)
+        if os.pread(fd, len(header), begin - len(header)) == header:
+            begin -= len(header)
+        if os.pread(fd, padding, end) == bytes(padding):
+            end += padding
+        found.add(begin, end)
+    return found
+
+
+def _digest(fd: int, offset: int, length: int) -> Digest:
+    hasher, buffer = hashlib.sha256(), memoryview(bytearray(min(CHUNK, max(1, length))))
+    while length:
+        count = os.preadv(fd, [buffer[:length]], offset)
+        if not count:
+            break
+        hasher.update(buffer[:count])
+        offset, length = offset + count, length - count
+    return Digest.from_hash(hasher)

@@ -1,0 +1,55 @@
+"""An inbox for the golden delivery, and what happens in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airgap.base.digest import Digest
+from airgap.base.errors import AirgapError
+from airgap.diode.assembly import Assembly
+from airgap.diode.inbox import Inbox
+from airgap.diode.received import Arrived
+from airgap.jobs.inbox import inbox_gate
+from tests.golden.site import FOLDER
+from tests.worlds.surroundings import quiet
+
+GOLDEN = FOLDER / "delivery-v1alpha1"
+DELIVERY = GOLDEN / "delivery"
+INDEX = (DELIVERY / "AIRGAP.json").read_bytes()
+SIGNATURES = [path.read_bytes() for path in sorted((DELIVERY / "signatures").iterdir())]
+
+
+@dataclass
+class Heard:
+    """A listener that keeps what it is told."""
+
+    arrived: list[Arrived] = field(default_factory=list)
+    refusals: list[AirgapError] = field(default_factory=list)
+    lost: list[tuple[str, int]] = field(default_factory=list)
+    troubles: list[AirgapError] = field(default_factory=list)
+
+    def finished(self, arrived: Arrived) -> None:
+        self.arrived.append(arrived)
+
+    def refused(self, digest: Digest, error: AirgapError) -> None:
+        self.refusals.append(error)
+
+    def damaged(self, assembly: Assembly, file: str, lost: int) -> None:
+        self.lost.append((file, lost))
+
+    def trouble(self, error: AirgapError) -> None:
+        self.troubles.append(error)
+
+
+def inbox_in(folder: Path, heard: Heard, trust: Path = GOLDEN / "trust.yaml") -> Inbox:
+    """An inbox in `folder`, whose own thread is not started: `work` does it all."""
+    return Inbox(folder / "inbox", inbox_gate(trust, quiet(folder)), heard, lambda: datetime.now(UTC))
+
+
+def admitted(inbox: Inbox) -> Assembly:
+    """The assembly of the golden delivery."""
+    found = inbox.admit(INDEX, SIGNATURES)
+    assert isinstance(found, Assembly)
+    return found
