@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from airgap.base.disk import disk_errors
@@ -11,6 +11,9 @@ from airgap.base.errors import AirgapError, IntegrityError
 from airgap.tools.git import LONG, Git, Remote
 from airgap.tools.git_faults import shown
 from airgap.tools.git_refs import check_ids, is_oid, ref_lines
+
+HELD = "refs/airgap-held"
+"""Below it are old values while a fetch offers them to the remote."""
 
 
 class BareRepository:
@@ -76,16 +79,23 @@ class BareRepository:
         done = self.git.run("cat-file", "--batch-check=%(objectname)", "--buffer", repository=self.path, stdin=stdin)
         return {line for line in done.stdout.decode().splitlines() if is_oid(line)}
 
-    def fetch(self, remote: Remote, wanted: Mapping[str, str]) -> None:
+    def fetch(self, remote: Remote, wanted: Mapping[str, str], offered: Iterable[str] = ()) -> None:
         """Fetches exactly `wanted` (name → object id) and everything they reach; git checks every object.
 
-        Raises `UpstreamError`, `NotFoundError` (`git-object-gone`) or `IntegrityError`.
+        The remote is offered everything that the refs here and `offered`, ids of objects that are here, reach: only
+        what is new is transferred. Raises `UpstreamError`, `NotFoundError` (`git-object-gone`) or `IntegrityError`.
         """
-        kept = {name: oid for name, oid in self.refs().items() if wanted.get(name) == oid}
-        self.set_refs(kept)
+        present = self.refs()
+        kept = {name: oid for name, oid in present.items() if wanted.get(name) == oid}
         missing = {name: oid for name, oid in wanted.items() if name not in kept}
         if not missing:
+            self.set_refs(kept)
             return
+        # Git offers what refs name. Under their own names, old values would be in the way of new ones.
+        folder = _free(HELD, [*present, *wanted])
+        held = {f"{folder}/{oid}": oid for oid in self.has({*present.values(), *offered} - {*kept.values()})}
+        self.set_refs(present | held)
+        self.set_refs(kept | held)
         lines = "".join(f"+{oid}:{name}\n" for name, oid in missing.items())
         self.git.run(
             "fetch",
@@ -102,6 +112,7 @@ class BareRepository:
             stdin=lines.encode(),
             timeout=LONG,
         )
+        self.set_refs({name: oid for name, oid in self.refs().items() if name not in held})
         try:
             self.check_whole(wanted.values(), remote.url)
         except AirgapError:
@@ -151,6 +162,13 @@ class BareRepository:
             ok=(),
         )
         return done.stdout.decode().strip() if done.status == 0 else ""
+
+
+def _free(folder: str, names: Sequence[str]) -> str:
+    """`folder`, or a longer name for it that is in no ref's way."""
+    while any(name == folder or name.startswith(f"{folder}/") for name in names):
+        folder += "-"
+    return folder
 
 
 def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:

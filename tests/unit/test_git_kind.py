@@ -228,6 +228,29 @@ def test_a_second_pull_after_more_history(work: Work, kind: GitPacker) -> None:
     assert set(kind.form(item, root, store).refs) == {"refs/heads/main", "refs/heads/topic/one"}
 
 
+def test_a_second_pull_fetches_only_what_is_new(work: Work, kind: GitPacker, tmp_path: Path) -> None:
+    for number in range(20):
+        work.commit(f"file{number}", f"{number}\n")
+    kind.pack(kind.resolve(request(work)), Memory())
+    before = objects_in(tmp_path / "workdir")
+    # Neither name is what it was, so nothing of what is here has the name that is asked for.
+    work.git("branch", "-m", "main", "trunk")
+    work.commit("second", "x")
+    item = kind.resolve(request(work))
+    root = kind.pack(item, store := Memory())
+    assert kind.check(item, root, store) == []
+    # The commit, its tree and its file; git may add a delta's base again.
+    assert objects_in(tmp_path / "workdir") - before in (3, 4)
+    (repository,) = (tmp_path / "workdir").glob("*.git")
+    assert refs(repository) == work.refs()
+
+
+def objects_in(folder: Path) -> int:
+    (repository,) = folder.glob("*.git")
+    counted = git("count-objects", "-v", cwd=repository)
+    return int(dict(line.split(": ") for line in counted.splitlines())["in-pack"])
+
+
 def test_the_locked_commit_is_carried_when_the_branch_moved_on(work: Work, kind: GitPacker) -> None:
     locked = work.commit()
     item = kind.resolve(request(work))
