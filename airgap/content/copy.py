@@ -22,6 +22,8 @@ from airgap.content.fanout import Fanout, FanoutReader
 from airgap.content.graph import Descriptor, Keep, Node, Opener, PutResult, Source, Target, walk
 
 _T = TypeVar("_T")
+Holders = Callable[[str, Descriptor], Sequence[str]]
+"""`(peer, leaf)` → repositories of that registry from which the leaf can be mounted, besides those of the copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,9 @@ class _Metered(io.RawIOBase):
         super().close()
 
 
-def copy_graph(copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | None = None) -> list[Copied]:
+def copy_graph(
+    copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | None = None, holders: Holders | None = None
+) -> list[Copied]:
     """Copies every graph completely to its target; returns one `Copied` for each copy, in their order.
 
     A failed copy does not stop the others. When a registry cannot be reached any more, all of its copies fail at once.
@@ -119,7 +123,7 @@ def copy_graph(copies: Sequence[Copy], *, jobs: int = 4, progress: Progress | No
         ThreadPoolExecutor(jobs, "copy"),
         ThreadPoolExecutor(max(1, jobs * (registries - 1)), "peer"),
     )
-    run = _Run(progress or Silent(), *pools)
+    run = _Run(progress or Silent(), *pools, holders)
     wait_for_threads = True
     try:
         return run.all(copies)
@@ -142,8 +146,10 @@ class _Lane:
 
 
 class _Run:
-    def __init__(self, progress: Progress, pool: ThreadPoolExecutor, peers: ThreadPoolExecutor) -> None:
-        self.progress, self.pool, self.peers = progress, pool, peers
+    def __init__(
+        self, progress: Progress, pool: ThreadPoolExecutor, peers: ThreadPoolExecutor, holders: Holders | None
+    ) -> None:
+        self.progress, self.pool, self.peers, self.holders = progress, pool, peers, holders
         self.stop = threading.Event()
         self.gone: dict[str, AirgapError] = {}
         """Registries that cannot be reached any more, and why. Their other copies fail without waiting again."""
@@ -271,10 +277,15 @@ class _Run:
             if number:  # the following repositories read from their own source, and are not counted twice
                 opener = self._uncounted(copy, descriptor)
             with self._errors(result):
-                sources = tuple(lane.here) if copy.peer else ()
+                sources = self._mounts(lane, copy.peer, descriptor)
                 outcome = copy.target.put(descriptor, opener, sources)
                 self._account(result, descriptor, outcome)
                 lane.here.append(copy.repository)
+
+    def _mounts(self, lane: _Lane, peer: str, descriptor: Descriptor) -> Sequence[str]:
+        if not peer or lane.here or self.holders is None:
+            return tuple(lane.here) if peer else ()
+        return self.holders(peer, descriptor)
 
     def _uncounted(self, copy: Copy, descriptor: Descriptor) -> Opener:
         return _Meter(_opener(copy.source, descriptor), descriptor, Silent(), self.stop)

@@ -18,7 +18,7 @@ from airgap.base.disk import disk_errors
 from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
 from airgap.base.inputs import NotPlainError, open_plain, plain_size, read_plain
 from airgap.base.known_files import not_expected
-from airgap.content.graph import Descriptor
+from airgap.content.graph import Descriptor, Source
 from airgap.delivery.contents import Contents, Extent
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import MAX_INDEX, MAX_SIGNATURE, MAX_SIGNATURES, SIGNATURE_SUFFIX, SIGNATURES
@@ -139,6 +139,8 @@ class Volumes:
     contents: Contents
     folders: tuple[Path, ...]
     spool: Path | None = None
+    inside: Source | None = None
+    """Where what a delta omits is read; `None` if nothing can be read but the volumes."""
     _fds: dict[int, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -166,7 +168,9 @@ class Volumes:
         return None
 
     def has(self, descriptor: Descriptor) -> bool:
-        """True if every part of the blob can be read."""
+        """True if every part of the blob can be read, or if the delta omits it and it is inside."""
+        if descriptor.digest in self.contents.omitted:
+            return self.inside is not None and self.inside.has(descriptor)
         extents = self.contents.blobs.get(descriptor.digest, ())
         return bool(extents) and all(
             self._there(descriptor.digest, number, extent) for number, extent in enumerate(extents, 1)
@@ -184,8 +188,11 @@ class Volumes:
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The blob from `offset` on.
 
-        Raises `NotFoundError` with the name of the missing volume, `IntegrityError` (`not-in-delivery`).
+        Raises `NotFoundError` with the name of the missing volume, or (`omitted-missing`) of what the delta omits;
+        `IntegrityError` (`not-in-delivery`), and for what is inside the errors of reading it there.
         """
+        if descriptor.digest in self.contents.omitted:
+            return self._omitted(descriptor, offset)
         extents = self.contents.blobs.get(descriptor.digest)
         if extents is None:
             raise IntegrityError(
@@ -206,6 +213,17 @@ class Volumes:
             raise
         made = _Extents(pieces, owned)
         return io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made  # type: ignore[return-value]
+
+    def _omitted(self, descriptor: Descriptor, offset: int) -> BinaryIO:
+        if self.inside is not None:
+            return self.inside.open(descriptor, offset)
+        one = self.contents.omitted[descriptor.digest]
+        raise NotFoundError(
+            "omitted-missing",
+            f"{descriptor.digest} ({one.size} bytes) is in no volume: this delta omits it, because an earlier delivery "
+            f"brought it with {one.item!r}",
+            "name what has its content, a store or the folder of that delivery: --baseline DIR",
+        )
 
     def _locate(self, digest: Digest, number: int, extent: Extent, owned: list[int]) -> tuple[int, int]:
         """File descriptor and offset of an extent; a descriptor that is opened only for it is added to `owned`."""

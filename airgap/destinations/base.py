@@ -1,15 +1,18 @@
-"""`Destination`: the protocol of every destination; `Inside`: what one lists; `Run`: the settings of one import."""
+"""`Destination`: the protocol of every destination; `Inside`: what one lists; `Run`: the settings of one import;
+`Spot`: where one has a blob."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
+from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, UpstreamError
 from airgap.base.progress import Progress
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, Form, Graph, Refs, Signs, Tree
+from airgap.content.graph import Descriptor
 from airgap.content.removal import Removal
 
 Key = tuple[str, str]
@@ -85,6 +88,8 @@ class Run:
     """What other deliveries wrote here."""
     rewrites: Collection[str] = ()
     """The items whose refs may move to a history that does not contain the present one."""
+    omitted: Collection[Digest] = ()
+    """The blobs that the delivery omits, because they are inside."""
 
     def wrote(self, change: Change) -> bool:
         """True if a receipt of this Sovereign lists this line as complete."""
@@ -112,6 +117,19 @@ class Moved:
     """Bytes that were sent."""
     compared: bool = False
     """True if the content was compared with the destination, because the plan and the receipts did not suffice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a destination has a blob: its URL, and the repository, or the bucket and key."""
+
+    url: str
+    at: str
+    opener: Callable[[int], BinaryIO]
+    """Opens the blob there at an offset. Nobody has hashed it."""
+
+    def __str__(self) -> str:
+        return f"{self.url} {self.at}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +174,19 @@ class Destination(Protocol[FormT_contra]):
         """Determines what would be written, is present, would move or would be refused. Writes nothing.
 
         Raises `InputError` if the mapping has no place for the form, `UpstreamError` if the destination is unusable.
+        """
+
+    def omitted(self, form: FormT_contra, plan: Sequence[Change], /) -> Sequence[tuple[Descriptor, bool]]:
+        """The omitted blobs (`Run.omitted`) that an import of the form needs here, each with whether it is in place.
+
+        None if a receipt lists everything as complete, and the plan found it. Writes nothing outside the work folder.
+        Raises the errors of `plan`.
+        """
+
+    def spots(self, blob: Descriptor, item: str, ats: Collection[str], /) -> Iterator[Spot]:
+        """Where a blob is here, as it is found. `item` brought it, to places `ats` if receipts say so.
+
+        Raises the errors of the destination.
         """
 
     def announce(self, forms: Sequence[FormT_contra], /) -> int:

@@ -8,6 +8,7 @@ from typing import Generic
 
 from airgap.base.errors import AbsentError, AirgapError
 from airgap.content.forms import Change, ChangeOutcome, Graph, Refs, Tree
+from airgap.content.graph import Descriptor
 from airgap.destinations.base import Destination, FormT, Moved
 
 
@@ -30,6 +31,10 @@ class Line(Generic[FormT]):
     def plan(self) -> None:
         """Fills in `changes` as planned. Raises the errors of `Destination.plan`."""
         self.changes = self.destination.plan(self.form)
+
+    def omitted(self) -> Sequence[tuple[Descriptor, bool]]:
+        """See `Destination.omitted`. Raises the errors of `Destination.plan`."""
+        return self.destination.omitted(self.form, self.changes)
 
     def publish(self) -> None:
         """Fills in the outcome of `changes`. Raises the errors of `Destination.publish`."""

@@ -40,6 +40,15 @@ def check_whole(roots: Roots, source: Source, jobs: int) -> None:
     _raise([(item, findings) for (item, _), findings in zip(roots, found, strict=True)])
 
 
+def carried(opened: Opened) -> Roots:
+    """The items of a delivery without those whose leaves, which `check_leaves` reads, a delta omits."""
+    omitted = opened.index.contents.omitted
+    if not omitted:
+        return opened.roots
+    read = ((named, kind_of(named[0]).opened(*named, opened.volumes)) for named in opened.roots)
+    return [named for named, leaves in read if all(leaf.digest not in omitted for leaf in leaves or ())]
+
+
 def check_leaves(opened: Opened, roots: Roots, jobs: int) -> dict[str, AirgapError]:
     """Compares with their locks the leaves of a delivery that no destination compares, as far as they are at hand.
 
@@ -117,11 +126,11 @@ def _check_subjects(item: Item, root: Descriptor, verdict: Verdict, opened: Open
 
 
 def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
-    """Raises `IntegrityError` (`not-in-delivery`) if an item names content that is in no volume of the delivery."""
-    listed = opened.index.contents.blobs
+    """Raises `IntegrityError` (`not-in-delivery`) if an item names content that is in no volume, and is not omitted."""
+    contents = opened.index.contents
     for form in forms:
         for blob in form.blobs():
-            if blob.digest not in listed:
+            if blob.digest not in contents.blobs and blob.digest not in contents.omitted:
                 raise IntegrityError(
                     "not-in-delivery",
                     f"{form.item!r}: {blob.digest} is in no volume of this delivery",

@@ -20,6 +20,7 @@ from airgap.destinations.make import Destinations
 from airgap.jobs.doctor.destinations import foreseen
 from airgap.jobs.doctor.incoming import needs_of
 from airgap.jobs.importing.lines import Imported
+from airgap.jobs.importing.omitted import read_inside
 from airgap.jobs.importing.rewrites import check_rewrites
 from airgap.jobs.importing.run import plan_import, run_import
 from airgap.jobs.site import Site, check_same_sovereign, open_site
@@ -133,8 +134,10 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
             work=Path(work),
             precedence=precedence,
             rewrites=options.allow_rewrite,
+            omitted=opened.index.contents.omitted.keys(),
         )
-        planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened))
+        omissions = read_inside(opened, destinations, site)
+        planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened), omissions)
         if countersigner is not None:
             countersigner.plan(planned.work.at_registries, opened.admitted.claims, site.jobs)
         ledger.compare(planned.gone)
@@ -167,8 +170,10 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
             deep=options.deep,
             precedence=precedence,
             rewrites=options.allow_rewrite,
+            omitted=opened.index.contents.omitted.keys(),
         )
-        planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened))
+        omissions = read_inside(opened, destinations, site)
+        planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened), omissions)
         ledger.compare(planned.gone)
         _let_sign(ledger, signatory, site)
         # 6. Who signed the delivery is evidence, too: it is kept from the moment on in which it is accepted.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from airgap.base.digest import Digest
 from airgap.base.disk import make_private
 from airgap.base.errors import InputError, TrustError
 from airgap.base.secrets import read_secret
@@ -130,20 +131,23 @@ class Site:
         work: Path | None = None,
         precedence: Callable[[str], Precedence] = lambda _url: Precedence(),
         rewrites: Collection[str] = (),
+        omitted: Collection[Digest] = (),
     ) -> Destinations:
         """The destinations, each with what this Sovereign's receipts record about it.
 
         `create` lets the folders of an embedded Sovereign be made; without it nothing is written. With `restore` no
         name is moved back; with `deep` receipts are ignored. `work` is for unfinished work in place of the state
         folder. `precedence` gives what other deliveries wrote at a URL. `rewrites` are the Git repositories whose
-        history may be replaced.
+        history may be replaced, `omitted` the blobs that a delta leaves out.
         """
         progress = self.surroundings.progress()
         known = receipts.ours(self.state, self.trust, self.surroundings.clock(), cache(self.accepted))
 
         def run(url: str) -> Run:
             found = known.get(url, receipts.ReceiptLines())
-            return Run(progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url), rewrites)
+            return Run(
+                progress, self.jobs, found.lines, restore, deep, found.signed, precedence(url), rewrites, omitted
+            )
 
         return make(self.sovereign, run, http=self.client(), state=work or self.state, create=create)
 

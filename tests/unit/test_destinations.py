@@ -17,7 +17,7 @@ from airgap.content.forms import Change, ChangeOutcome, Form, Graph, Tree
 from airgap.content.graph import OCI_CONFIG, OCI_MANIFEST, Descriptor, Opener, PutResult
 from airgap.content.item import Attached
 from airgap.content.removal import Removal
-from airgap.destinations.base import Inside, Moved, Run
+from airgap.destinations.base import Inside, Moved, Run, Spot
 from airgap.destinations.graph import GraphDestination, SharedPass
 from airgap.destinations.graph.contents import LayoutContents
 from airgap.destinations.graph.layout import LayoutPlace
@@ -177,6 +177,12 @@ class Drawer:
             replace(one, outcome=ChangeOutcome.PRESENT if present else ChangeOutcome.WRITE)
             for one in self.expected(tree)
         ]
+
+    def omitted(self, _form: Tree, _plan: Sequence[Change], /) -> Sequence[tuple[Descriptor, bool]]:
+        return ()
+
+    def spots(self, _blob: Descriptor, _item: str, _ats: Collection[str], /) -> Iterator[Spot]:
+        return iter(())
 
     def announce(self, forms: Sequence[Tree]) -> int:
         return sum(blob.size for tree in forms for blob in tree.blobs())

@@ -24,14 +24,15 @@ from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
 from airgap.content.ref_name import MAX_PART
 from airgap.content.removal import NOT_OURS, Removal
-from airgap.destinations.base import Inside, Moved, Run
+from airgap.destinations.base import Inside, Moved, Run, Spot
 from airgap.destinations.git import verdicts
 from airgap.destinations.git.audit import GitAuditor
 from airgap.destinations.git.back import move_refs_back, plan_refs_back, work_key
 from airgap.destinations.git.contents import GitContents
 from airgap.destinations.git.folder import FolderPlace
 from airgap.destinations.git.gitea import GiteaApi, check_name
-from airgap.destinations.git.place import LFS_PREFIX, GitPlace, Listing
+from airgap.destinations.git.omitted import check_held, held_refs, lfs_spots, omitted_of
+from airgap.destinations.git.place import LFS_PREFIX, GitPlace, Listing, check_lfs
 from airgap.destinations.git.push import Pusher, set_head
 from airgap.destinations.git.remove import remove_refs
 from airgap.destinations.git.server import ServerPlace
@@ -128,6 +129,18 @@ class GitDestination:
         repository.set_refs(refs.refs)
         return verdicts.unless_lost(changes, pusher.failed)
 
+    def omitted(self, refs: Refs, plan: Sequence[Change]) -> Sequence[tuple[Descriptor, bool]]:
+        """See `Destination.omitted`."""
+        if not self._run.omitted or self._complete(refs):
+            return ()
+        place = self._place_of(refs)
+        return [*omitted_of(refs, plan, self._run.omitted, lambda: self._unpacked(refs, place))]
+
+    def spots(self, blob: Descriptor, _item: str, _ats: Collection[str]) -> Iterator[Spot]:
+        """See `Destination.spots`: LFS objects, as receipts list them."""
+        name = LFS_PREFIX + blob.digest.hex
+        return lfs_spots(self.url, self._place_at, blob, [at for at, one in self._run.ours if one == name])
+
     def announce(self, forms: Sequence[Refs]) -> int:
         """See `Destination.announce`."""
         return sum(blob.size for refs in forms for blob in refs.blobs())
@@ -153,7 +166,7 @@ class GitDestination:
         place = self._place_of(refs)
         if self._complete(refs) or not plan:
             return [replace(change, outcome=ChangeOutcome.PRESENT) for change in plan]
-        self._check_lfs(refs, place)
+        check_lfs(refs, place)
         with self._unpacked(refs, place) as repository:
             before = place.look()
             if before is None:
@@ -320,15 +333,17 @@ class GitDestination:
             yield repository
 
     def _unpack(self, refs: Refs, place: GitPlace, repository: BareRepository) -> None:
-        lacking = [bundle.digest for bundle in refs.bundles if not refs.source.has(bundle)]
+        carried = [bundle for bundle in refs.bundles if bundle.digest not in self._run.omitted]
+        lacking = [bundle.digest for bundle in carried if not refs.source.has(bundle)]
         if lacking:
             raise AbsentError(lacking)
         # Twice: the bundle, and the unpacked objects.
         check_free(repository.path.parent, 2 * sum(b.size for b in refs.bundles), refs.item)
         path = repository.path.with_suffix(".bundle")
-        found: dict[str, str] = {}
+        whole = len(carried) == len(refs.bundles)
+        found = {} if whole else held_refs(refs, place, repository)
         try:
-            for bundle in refs.bundles:
+            for bundle in carried:
                 copy_out(refs.source, bundle, path)
                 try:
                     header = unpack_bundle(repository, path)
@@ -339,6 +354,8 @@ class GitDestination:
                 found |= header.refs
         finally:
             path.unlink(missing_ok=True)
+        if not whole:
+            check_held(refs, found, place, repository)
         check_refs(refs.refs, refs.item, IntegrityError)
         difference = next(differences(refs, found, repository), None)
         if difference is not None:
@@ -365,23 +382,7 @@ class GitDestination:
         parallel(self._run.jobs, bring, refs.lfs)
         if lacking:
             raise AbsentError(lacking)
-        self._check_lfs(refs, place)
-
-    def _check_lfs(self, refs: Refs, place: GitPlace) -> None:
-        """Checks that all LFS objects are there.
-
-        Answers to uploads are not trusted, and a server accepts refs whose LFS objects it does not have.
-        """
-        if not refs.lfs:
-            return
-        missing = {one.digest.hex for one in refs.lfs} - place.lfs_present(refs.lfs)
-        if missing:
-            raise UpstreamError(
-                "lfs-not-kept",
-                f"{place.at}: {len(missing)} LFS objects are missing (first: {min(missing)})",
-                "check the server's LFS storage, then run the import again",
-                side="destination",
-            )
+        check_lfs(refs, place)
 
 
 def _gone(place: GitPlace) -> UpstreamError:

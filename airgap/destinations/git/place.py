@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
-from airgap.base.errors import AirgapError
+from airgap.base.errors import AirgapError, UpstreamError
+from airgap.content.forms import Refs
 from airgap.content.graph import Descriptor, Opener
 from airgap.tools.git import Remote
 
@@ -68,3 +69,20 @@ class GitPlace(Protocol):
 
     def lfs_open(self, descriptor: Descriptor) -> BinaryIO:
         """Opens one LFS object. Raises `NotFoundError`."""
+
+
+def check_lfs(refs: Refs, place: GitPlace) -> None:
+    """Checks that all LFS objects are there. Raises `UpstreamError` (`lfs-not-kept`).
+
+    Answers to uploads are not trusted, and a server accepts refs whose LFS objects it does not have.
+    """
+    if not refs.lfs:
+        return
+    missing = {one.digest.hex for one in refs.lfs} - place.lfs_present(refs.lfs)
+    if missing:
+        raise UpstreamError(
+            "lfs-not-kept",
+            f"{place.at}: {len(missing)} LFS objects are missing (first: {min(missing)})",
+            "check the server's LFS storage, then run the import again",
+            side="destination",
+        )

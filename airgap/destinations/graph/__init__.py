@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Generic, TypeVar
@@ -19,7 +20,6 @@ from airgap.base.errors import (
     BlockedError,
     InputError,
     NotFoundError,
-    RaceError,
     UnconfirmedError,
     UnreachableError,
 )
@@ -28,17 +28,19 @@ from airgap.content.bound import check_attached, measure
 from airgap.content.copy import Copy
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Graph
-from airgap.content.graph import Descriptor, Node, Source, read_node, walk
+from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.item import Attached
 from airgap.content.platforms import arriving, narrow
 from airgap.content.reference import is_referrers_tag, is_repository, is_signature_tag, own_tag, parse_reference
 from airgap.content.removal import Removal
-from airgap.destinations.base import Inside, Moved, Run
+from airgap.destinations.base import Inside, Moved, Run, Spot
 from airgap.destinations.graph.added import added_to
 from airgap.destinations.graph.audit import GraphAuditor
 from airgap.destinations.graph.back import move_tags, plan_tags
 from airgap.destinations.graph.contents import Lister
+from airgap.destinations.graph.findable import look, refer
 from airgap.destinations.graph.lists import Lists
+from airgap.destinations.graph.omitted import omitted_of, spots_in
 from airgap.destinations.graph.place import Deep, GraphPlace
 from airgap.destinations.graph.remove import Remover
 from airgap.destinations.graph.shared import SharedPass
@@ -217,6 +219,23 @@ class GraphDestination(Generic[PlaceT]):
                         "give one of their prefixes another project in the Sovereign resource, or leave one out",
                     )
 
+    def omitted(self, form: Graph, _plan: Sequence[Change]) -> Sequence[tuple[Descriptor, bool]]:
+        """See `Destination.omitted`."""
+        if not self.run.omitted or self._settled(form):
+            return ()
+        names = self._names(form)
+        tops = (names.root, *(one.descriptor for one in names.attached))
+        return omitted_of(tops, names.source, self.run.omitted, self.repository(names.at), self.run.jobs)
+
+    def spots(self, blob: Descriptor, item: str, ats: Collection[str]) -> Iterator[Spot]:
+        """See `Destination.spots`: in a layout, all repositories share their blobs."""
+        if self.projects is None:
+            return spots_in(self.url, self.repository, blob, [""])
+        named = list[str]()
+        with suppress(InputError):
+            named = [map_prefix(parse_reference(item).name, self.projects, "projects")]
+        return spots_in(self.url, self.repository, blob, (*ats, *named))
+
     def announce(self, forms: Sequence[Graph]) -> int:
         """See `Destination.announce`: registries share the reading. The shared pass counts its own bytes."""
         for form in forms:
@@ -246,11 +265,8 @@ class GraphDestination(Generic[PlaceT]):
         to the digests: a present root does not prove that its children are present. With `run.deep` nothing is skipped,
         and existing content is hashed.
         """
-        names, plan = self._names(form), self._plans.get(form.item)
-        settled = plan is not None and all(
-            change.outcome is ChangeOutcome.PRESENT and self.run.wrote(change) for change in plan
-        )
-        if settled and not self.run.deep:
+        names = self._names(form)
+        if self._settled(form):
             return []
         graphs = [names.root, *(one.descriptor for one in names.attached)]
         repository: GraphPlace = self.repository(names.at)
@@ -259,6 +275,13 @@ class GraphDestination(Generic[PlaceT]):
             Copy(form.item, names.source, target, root, peer=self.url, repository=names.at, partial=True)
             for root in graphs
         ]
+
+    def _settled(self, form: Graph) -> bool:
+        plan = self._plans.get(form.item)
+        listed = plan is not None and all(
+            change.outcome is ChangeOutcome.PRESENT and self.run.wrote(change) for change in plan
+        )
+        return listed and not self.run.deep
 
     def publish(self, form: Graph, plan: Sequence[Change]) -> Sequence[Change]:
         """Makes referrers findable, writes tags and reads each tag back. A failed tag does not stop the others.
@@ -273,7 +296,7 @@ class GraphDestination(Generic[PlaceT]):
             if names.attached:
                 nodes, _ = measure(names.source, form.root, form.platforms)
                 check_attached(names.attached, {*nodes, names.root.digest}, names.source)
-            referring = _refer(names, repository)
+            referring = refer(names.attached, names.source, repository)
             repository.publish({})
         except AirgapError as error:
             return [one.ended(ChangeOutcome.FAILED, error) for one in plan]
@@ -300,7 +323,7 @@ class GraphDestination(Generic[PlaceT]):
                 repository.publish({change.name: wanted}, names.source)
                 if change.name and self.projects is not None:  # the registry has read its names back already
                     return replace(change, outcome=ChangeOutcome.WRITTEN, reason="")
-            _look(repository, change, wanted, subject)
+            look(repository, change, wanted, subject)
         except UnconfirmedError as error:
             return change.ended(ChangeOutcome.UNCONFIRMED, error)
         except AirgapError as error:
@@ -339,38 +362,9 @@ class GraphDestination(Generic[PlaceT]):
             return ""
 
 
-def _look(repository: GraphPlace, change: Change, wanted: Descriptor, subject: Digest | None) -> None:
-    """Raises `RaceError` unless the name holds what it should, and unless a referrer is found at its subject."""
-    found = repository.holds(change.name or wanted.digest)
-    if found != change.digest:
-        what = f"{change.at}:{change.name}: read back {found}, expected {change.digest}"
-        raise RaceError("tag-differs", what, "another client writes the same tag", side="destination")
-    if subject is not None and not repository.lists(wanted.digest, subject):
-        what = (
-            f"{change.at}: {wanted.digest} is there, but a referrers query on its subject {subject} does not return it"
-        )
-        raise RaceError("not-listed", what, "run the same command again", side="destination")
-
-
 def _kept(tag: str) -> bool:
     """True for a tag that clients add to: other content under it is never replaced, unless this Sovereign wrote it."""
     return is_signature_tag(tag) or is_referrers_tag(tag)
-
-
-def _refer(names: _Names, repository: GraphPlace) -> dict[Digest, Digest]:
-    """Adds referrers that name no subject to the index of referrers here. The source listed them in its own index.
-
-    Returns the others, each with its subject: every registry must find them there.
-    """
-    found = {}
-    for one in names.attached:
-        if one.how == "referrer":
-            node = read_node(names.source, one.descriptor)
-            if node.subject is None:
-                repository.refer(node, one.subject)
-            else:
-                found[node.descriptor.digest] = node.subject.digest
-    return found
 
 
 def _memory(node: Node) -> Memory:

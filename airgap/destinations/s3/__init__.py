@@ -11,11 +11,12 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from airgap.base.digest import CHUNK, Digest, hash_stream
 from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, RaceError, UpstreamError
 from airgap.destinations.base import Run
+from airgap.destinations.s3.body import open_object
 from airgap.destinations.s3.client import make_client, mapped
 from airgap.destinations.s3.parts import PART_SIZE, Journals, abort, upload
 from airgap.destinations.trees.destination import TreeDestination
@@ -113,6 +114,10 @@ class S3Objects:
                     side="destination",
                 )
         return Held(digest, size, head["ETag"])
+
+    def open(self, bucket: str, key: str, offset: int = 0) -> BinaryIO:
+        """See `Objects.open`."""
+        return open_object(self._client, bucket, key, offset)
 
     def _head(self, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
         try:

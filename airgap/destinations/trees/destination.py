@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event, Lock
 from typing import BinaryIO, TypeVar
 
@@ -20,7 +21,7 @@ from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
 from airgap.content.removal import NOT_OURS, Removal
-from airgap.destinations.base import RESTORE, Inside, Moved, Run
+from airgap.destinations.base import RESTORE, Inside, Moved, Run, Spot
 from airgap.destinations.trees.back import move_pointer, plan_pointer
 from airgap.destinations.trees.keys import check_keys, conflict
 from airgap.destinations.trees.objects import Held, ObjectBody, Objects
@@ -112,6 +113,23 @@ class TreeDestination:
         else:
             why = RESTORE if self._run.add_only and there else ""
         return change.refused(why) if why else None
+
+    def omitted(self, tree: Tree, plan: Sequence[Change]) -> Sequence[tuple[Descriptor, bool]]:
+        """See `Destination.omitted`. What the plan found, or leaves as it is, needs nothing."""
+        planned = (ChangeOutcome.WRITE, ChangeOutcome.MOVED)
+        due = {(change.at, change.name) for change in plan if change.outcome in planned}
+        lines = (line for line in self._lines(tree) if line.descriptor.digest in self._run.omitted)
+        return [(line.descriptor, (line.at, line.name) not in due) for line in lines if not line.is_pointer]
+
+    def spots(self, blob: Descriptor, _item: str, _ats: Collection[str]) -> Iterator[Spot]:
+        """See `Destination.spots`: other keys with the same content, as receipts list them."""
+        for (at, name), digest in self._run.ours.items():
+            if digest == blob.digest:
+                bucket, _, prefix = at.partition("/")
+                key = f"{prefix}/{name}" if prefix else name
+                held = self._objects.look(bucket, key, deep=self._run.deep)
+                if held is not None and (held.digest, held.size) == (blob.digest, blob.size):
+                    yield Spot(self.url, f"{bucket}/{key}", partial(self._objects.open, bucket, key))
 
     def announce(self, trees: Sequence[Tree]) -> int:
         """See `Destination.announce`."""

@@ -13,10 +13,11 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from airgap.base.digest import Digest, hash_stream
 from airgap.base.disk import Filling, mode_in, open_to_readers, try_lock
-from airgap.base.errors import InputError, RaceError, StoreError
+from airgap.base.errors import InputError, NotFoundError, RaceError, StoreError
 from airgap.content.lock import check_path
 from airgap.destinations.base import Run
 from airgap.destinations.trees.destination import TreeDestination
@@ -66,6 +67,16 @@ class DirectoryObjects:
                     raise OSError(errno.EINVAL, "not a plain file")
                 digest, size = hash_stream(stream)
         return Held(digest, size)
+
+    def open(self, bucket: str, key: str, offset: int = 0) -> BinaryIO:
+        """See `Objects.open`."""
+        parent, _, name = f"{bucket}/{key}".rpartition("/")
+        with self._mapped(f"{bucket}/{key}"), self._folder(parent) as folder:
+            if folder is None or not _exists(folder, name):
+                raise NotFoundError("not-found", f"{self._root}/{bucket}/{key} is missing", side="destination")
+            file = os.fdopen(os.open(name, _READ, dir_fd=folder), "rb", buffering=0)
+            file.seek(offset)
+            return file
 
     def in_the_way(self, bucket: str, key: str) -> str:
         """See `Objects.in_the_way`."""

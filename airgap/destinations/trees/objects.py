@@ -69,6 +69,9 @@ class Objects(Protocol):
     def look(self, bucket: str, key: str, *, deep: bool = False) -> Held | None:
         """The content of the key, or `None`. With `deep`, the object is read and hashed."""
 
+    def open(self, bucket: str, key: str, offset: int = 0) -> BinaryIO:
+        """The bytes of an object from `offset` on. Nobody has hashed them. Raises `NotFoundError`."""
+
     def in_the_way(self, bucket: str, key: str) -> str:
         """Another existing key that is a folder of `key`, or has `key` as a folder; `""` for none."""
 

@@ -20,7 +20,7 @@ from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Destinations
 from airgap.jobs.as_locked import forms_of
 from airgap.jobs.doctor.destinations import Needs
-from airgap.jobs.importing.run import each
+from airgap.jobs.importing.lines import each
 from airgap.jobs.site import Site
 from airgap.station.names import NamesFile
 

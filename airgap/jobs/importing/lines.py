@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.acceptance.open import Opened
-from airgap.base.errors import AbsentError, AirgapError, UnreachableError
+from airgap.base.errors import AbsentError, AirgapError, InputError, StoreError, UnreachableError
+from airgap.base.parallel import parallel
 from airgap.base.probe import Probe
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.destinations.line import AnyLine
@@ -85,3 +86,19 @@ class Imported:
     def changes(self) -> list[tuple[str, Change]]:
         """Every change with its destination's URL."""
         return [(line.destination.url, change) for line in self.lines for change in line.told]
+
+
+def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -> None:
+    """Does `work` for every line, several at once. An error of the destination becomes the error of the line."""
+
+    def guarded(line: AnyLine) -> None:
+        if line.error is not None:
+            return
+        try:
+            work(line)
+        except (InputError, StoreError):
+            raise
+        except AirgapError as error:
+            line.error = error
+
+    parallel(jobs, guarded, lines)

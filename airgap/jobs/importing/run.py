@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from airgap.acceptance.open import Opened
 from airgap.base.digest import Digest
 from airgap.base.errors import (
     AbsentError,
-    AirgapError,
-    InputError,
     IntegrityError,
-    StoreError,
     UnreachableError,
 )
-from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Change
+from airgap.content.graph import Descriptor
+from airgap.content.item import Item
 from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Destinations
-from airgap.jobs.as_locked import check_leaves, forms_of
+from airgap.jobs.as_locked import carried, check_leaves, forms_of
 from airgap.jobs.importing.countersign import Countersigner
-from airgap.jobs.importing.lines import Imported
+from airgap.jobs.importing.lines import Imported, each
 from airgap.jobs.importing.needs import needs_of
+from airgap.jobs.importing.omitted import Omissions, lost
 from airgap.kinds.table import kind_of
 from airgap.statements.accepted_state import Standing
-from airgap.statements.predicates import ALL_OR_NOTHING, CarriedLock, Receipt
+from airgap.statements.predicates import ALL_OR_NOTHING, KEEP_GOING, CarriedLock, Receipt
 from airgap.station import receipts
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile
@@ -38,6 +37,7 @@ def plan_import(
     jobs: int,
     publish: str = ALL_OR_NOTHING,
     rolled_back: frozenset[str] = frozenset(),
+    omissions: Omissions | None = None,
 ) -> Imported:
     """Plans an import. Writes nothing.
 
@@ -45,11 +45,13 @@ def plan_import(
     `NotAsLockedError` for content that its lock does not say, before any request. An unreachable destination is an
     error of its lines. More lines than a receipt can have are an `InputError`, before anything is sent. `publish` is
     one of `airgap.statements.predicates.PUBLISH`; names that it withholds are in the plan, also those at the URLs
-    where the delivery was `rolled_back`.
+    where the delivery was `rolled_back`. What a delta omits (`omissions`) must be inside: raises `NotFoundError`
+    (`omitted-missing`), unless it keeps going.
     """
     forms = forms_of(opened, jobs)
     # A delivery that was let in before is compared where something of it is not in place (`run_import`).
-    unread = check_leaves(opened, opened.roots, jobs) if opened.admitted.standing is Standing.NEW else {}
+    new = opened.admitted.standing is Standing.NEW
+    unread = check_leaves(opened, carried(opened), jobs) if new else {}
     work = destinations.work(forms)
     for share in work.shares:
         share.check()
@@ -62,6 +64,9 @@ def plan_import(
         if isinstance(error, UnreachableError):
             line.error = error
     each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
+    if omissions is not None:
+        omissions.check(lines, jobs, keep_going=publish == KEEP_GOING)
+        unread |= check_leaves(opened, _rest(opened, lines), jobs) if new else {}
     receipts.check_room(change for line in lines for change in line.told)
     needs = needs_of(opened.roots, opened.volumes, forms)
     planned = Imported(opened, work, opened.volumes.missing(), unread, publish=publish, needs=needs)
@@ -70,20 +75,11 @@ def plan_import(
     return planned
 
 
-def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -> None:
-    """Does `work` for every line, several at once. An error of the destination becomes the error of the line."""
-
-    def guarded(line: AnyLine) -> None:
-        if line.error is not None:
-            return
-        try:
-            work(line)
-        except (InputError, StoreError):
-            raise
-        except AirgapError as error:
-            line.error = error
-
-    parallel(jobs, guarded, lines)
+def _rest(opened: Opened, lines: Sequence[AnyLine]) -> Sequence[tuple[Item, Descriptor]]:
+    """The items whose leaves a delta omits, if something of them is not in place: they are read inside."""
+    due = {line.form.item for line in lines if line.error is None and not line.in_place}
+    known = {item.name for item, _ in carried(opened)}
+    return [(item, root) for item, root in opened.roots if item.name in due - known]
 
 
 def _plan(line: AnyLine) -> None:
@@ -126,7 +122,7 @@ def run_import(
         share.transfer()
     _compare(planned, [line for line in live if line.error is None and not line.in_place], jobs)
     for line in live:
-        _explain(line)
+        _explain(line, opened)
     # 3. Publish nothing while content is missing, or was not compared with its lock.
     waiting = [line.error for line in live if isinstance(line.error, AbsentError)]
     absent = [digest for error in waiting for digest in error.digests]
@@ -198,7 +194,9 @@ def _keep(planned: Imported, absent: Sequence[str]) -> None:
         opened.spool.keep(opened.volumes, [*map(Digest, absent), *late, *read])
 
 
-def _explain(line: AnyLine) -> None:
+def _explain(line: AnyLine, opened: Opened) -> None:
+    if isinstance(line.error, AbsentError):
+        line.error = lost(line.error, opened) or line.error
     if isinstance(line.error, IntegrityError) and not line.error.hint:
         line.error = line.error.with_hint(
             "the medium, or the way from it to this machine, is damaged: `airgap verify` names the volume; copy it "
