@@ -20,7 +20,6 @@ from airgap.bundling.gate import check_findings, check_pulled, check_scanned
 from airgap.content.graph import Descriptor, Node, by_platform, walk
 from airgap.content.item import Item
 from airgap.content.lock import Lock
-from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery import readme as people
 from airgap.delivery.contents import Contents, Root
 from airgap.delivery.fields import INDEX_NAME, FileSum
@@ -40,11 +39,21 @@ SLACK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Audience:
+    """A Sovereign that a delivery is for."""
+
+    sovereign: str
+    proven: Mapping[Digest, KnownInside] = field(default_factory=dict)
+    """What is inside already, and need not be carried."""
+
+
+@dataclass(frozen=True, slots=True)
 class BundleOrder:
-    """The parameters of a delivery: Sovereign, stream, volume size, lifetime."""
+    """The parameters of a delivery: Sovereigns, stream, volume size, lifetime."""
 
     locks: tuple[Lock, ...]
-    sovereign: str
+    audiences: tuple[Audience, ...]
+    """At least one. Several share the volumes, and each has an AIRGAP.json of its own in a folder of its name."""
     folder: Path
     stream: str = "main"
     volume_size: int = DEFAULT_VOLUME
@@ -57,17 +66,25 @@ class BundleOrder:
     """Trust roots to include; on the far side, the security-officer's approval adds them."""
     waivers: tuple[Approved, ...] = ()
     """Waivers of findings in locks that have no verdict."""
-    proven: Mapping[Digest, KnownInside] = field(default_factory=dict)
-    """What is inside already, and need not be carried."""
+
+    def below(self, audience: Audience) -> tuple[str, ...]:
+        """Where the AIRGAP.json of one of the audiences is, below the folder."""
+        return () if len(self.audiences) == 1 else (audience.sovereign,)
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A finished delivery: its index and the path of its signature."""
+    """A finished delivery: its folder, its index, and the path of its signature."""
 
+    folder: Path
     index: Index
     digest: Digest
     signature: Path
+
+    @property
+    def delta(self) -> Delta:
+        """What it leaves out."""
+        return Delta(self.index.contents.omitted, self.index.journey.based_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +169,8 @@ class Prepared:
 
     order: BundleOrder
     selected: Selected
-    left_out: Delta
+    left_out: tuple[Delta, ...]
+    """What each of the audiences has already: the same blobs for all, because they share the volumes."""
     plan: Plan
     evidence: bytes
     statements: tuple[tuple[str, Digest], ...]
@@ -161,11 +179,6 @@ class Prepared:
     def volume_bytes(self) -> int:
         """The bytes of all volumes."""
         return sum(volume.size for volume in self.plan.volumes)
-
-    def sizes(self, layout: Layout) -> list[tuple[Item, ItemSize]]:
-        """What each item takes, in the order of the locks."""
-        tally = Tally()
-        return [(item, tally.add(item_blobs(item, root, layout))) for item, root in self.selected.roots]
 
 
 def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now: datetime) -> Prepared:
@@ -184,8 +197,10 @@ def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now
     given = [one.waiver for one in order.waivers]
     check_findings(order.locks, records, given, now, unscanned=order.unscanned)
     named = [(item.name, root) for item, root in selected.roots]
-    left_out = leave_out(selected.leaves, order.proven)
-    carried = [blob for blob in selected.blobs if blob.digest not in left_out.blobs]
+    inside = set.intersection(*(set(one.proven) for one in order.audiences))
+    leaves = [leaf for leaf in selected.leaves if leaf.digest in inside]
+    left_out = tuple(leave_out(leaves, one.proven) for one in order.audiences)
+    carried = [blob for blob in selected.blobs if blob.digest not in left_out[0].blobs]
     plan = plan_volumes(carried, named, order.volume_size)
     evidence, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots, order.waivers)
     return Prepared(order, selected, left_out, plan, evidence, statements)
@@ -202,16 +217,16 @@ def cut_delivery(
     station: Signatory,
     progress: Progress,
     check: Callable[[Prepared], None] = _unchecked,
-) -> Cut:
-    """Cuts a delivery into `order.folder`; continues an interrupted one.
+) -> tuple[Cut, ...]:
+    """Cuts a delivery into `order.folder`; continues an interrupted one. Returns one for each of the audiences.
 
     1. and 2. Find all content of the locks, with the pull statements and verdicts about it; plan the volumes
        (`prepare`). `check` may refuse it.
     3. Check the free space.
     4. Write the volumes, hashing each blob.
     5. Write the evidence.
-    6. Take a sequence number.
-    7. Sign, and write AIRGAP.json last.
+    6. Take a sequence number for each of the audiences.
+    7. Sign, and write each AIRGAP.json last.
 
     From step 3 on, the folder is locked: no other process cuts into it.
     """
@@ -221,8 +236,10 @@ def cut_delivery(
     order, selected, plan = prepared.order, prepared.selected, prepared.plan
     with held(order.folder):
         # 3. Free space.
-        journal = BundleJournal.open(order.folder, plan, f"{order.sovereign}/{order.stream}")
-        check_unlinked(order.folder, (SIGNATURES,), "empty the folder, or pass a new one")
+        names = ",".join(one.sovereign for one in order.audiences)
+        journal = BundleJournal.open(order.folder, plan, f"{names}/{order.stream}")
+        for audience in order.audiences:
+            check_unlinked(order.folder, (*order.below(audience), SIGNATURES), "empty the folder, or pass a new one")
         total = prepared.volume_bytes
         done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
         check_free(order.folder, total - done + len(prepared.evidence) + SLACK, "the delivery")
@@ -231,42 +248,63 @@ def cut_delivery(
         volumes = write_volumes(plan, layout, order.folder, journal, progress, _damage(layout, selected))
         # 5. Evidence.
         evidence = _write(order.folder, EVIDENCE_NAME, prepared.evidence)
-        # 6. The journey.
-        now = station.clock()
-        contents = Contents(
-            tuple(lock.digest for lock in order.locks),
-            tuple(Root(item.name, item.kind, root.digest) for item, root in selected.roots),
-            volumes,
-            plan.blobs,
-            prepared.left_out.blobs,
+        # 6. and 7. The journeys.
+        cut = tuple(
+            _close(prepared, audience, delta, Evidence(evidence, prepared.statements), volumes, records, station)
+            for audience, delta in zip(order.audiences, prepared.left_out, strict=True)
         )
-        made = now.astimezone(UTC).replace(microsecond=0)  # as it will be written
-        journey = Journey(
-            id=uuid7(int(now.timestamp() * 1000)),
-            stream=order.stream,
-            sequence=records.next_sequence(order.sovereign, order.stream),
-            sovereign=order.sovereign,
-            created=made,
-            expires=made + order.life,
-            evidence=Evidence(evidence, prepared.statements),
-            based_on=prepared.left_out.based_on,
-        )
-        # 7. Signature first, index last: a folder with AIRGAP.json is a complete delivery.
-        index = Index(contents, journey)
-        data = index.encode()
-        names = (SIGNATURES, f"{station.role}.sigstore.json")
-        signed = station.sign(Digest.of(data), Delivery())
-        records.save_statement("delivery", Digest.of(data), signed)
-        records.save_cut(order.sovereign, order.stream, journey.sequence, data)
         for lock in order.locks:
             records.save_lock(lock)
-        write_below(order.folder, names, signed)
-        readme = people.readme(index, data)
-        _write(order.folder, README_NAME, readme)
-        _write(order.folder, SUMS_NAME, people.sums(index, data, readme))
-        _write(order.folder, INDEX_NAME, data)
+        if len(cut) > 1:
+            readme = people.shared_readme([one.index for one in cut])
+            _write(order.folder, README_NAME, readme)
+            _write(order.folder, SUMS_NAME, people.shared_sums([(one.index, one.digest) for one in cut], readme))
         journal.close()
-        return Cut(index, Digest.of(data), order.folder.joinpath(*names))
+        return cut
+
+
+def _close(
+    prepared: Prepared,
+    audience: Audience,
+    delta: Delta,
+    evidence: Evidence,
+    volumes: tuple[FileSum, ...],
+    records: Records,
+    station: Signatory,
+) -> Cut:
+    """Takes a number for one of the audiences, signs its AIRGAP.json, and writes it last."""
+    order, now = prepared.order, station.clock()
+    contents = Contents(
+        tuple(lock.digest for lock in order.locks),
+        tuple(Root(item.name, item.kind, root.digest) for item, root in prepared.selected.roots),
+        volumes,
+        prepared.plan.blobs,
+        delta.blobs,
+    )
+    made = now.astimezone(UTC).replace(microsecond=0)  # as it will be written
+    journey = Journey(
+        id=uuid7(int(now.timestamp() * 1000)),
+        stream=order.stream,
+        sequence=records.next_sequence(audience.sovereign, order.stream),
+        sovereign=audience.sovereign,
+        created=made,
+        expires=made + order.life,
+        evidence=evidence,
+        based_on=delta.based_on,
+    )
+    index, below = Index(contents, journey), order.below(audience)
+    data = index.encode()
+    signature = (*below, SIGNATURES, f"{station.role}.sigstore.json")
+    signed = station.sign(Digest.of(data), Delivery())
+    records.save_statement("delivery", Digest.of(data), signed)
+    records.save_cut(journey.sovereign, journey.stream, journey.sequence, data)
+    readme = people.readme(index, data)
+    # Signature first, index last: a folder with AIRGAP.json is a complete delivery.
+    write_below(order.folder, signature, signed)
+    write_below(order.folder, (*below, README_NAME), readme)
+    write_below(order.folder, (*below, SUMS_NAME), people.sums(index, data, readme))
+    write_below(order.folder, (*below, INDEX_NAME), data)
+    return Cut(order.folder.joinpath(*below), index, Digest.of(data), order.folder.joinpath(*signature))
 
 
 def _judged(order: BundleOrder, records: Records, role: str) -> bool:

@@ -79,14 +79,14 @@ def add_trust(parser: argparse._ActionsContainer, *, required: bool) -> None:
     )
 
 
-def add_signer_trust(parser: Parser) -> None:
-    """`--trust`, where only the signer's own key is checked."""
-    parser.add_argument(
-        "--trust",
-        type=Path,
-        metavar="FILE",
-        help="Trust resource of the receiving side; refuse what it would refuse, such as a key of another role",
-    )
+def add_signer_trust(parser: Parser, *, each: bool = False) -> None:
+    """`--trust`, where only the signer's own key is checked; with `each`, one for each receiving side."""
+    what = "Trust resource of the receiving side; refuse what it would refuse, such as a key of another role"
+    if each:
+        help_text = f"{what}; may be given more than once, for one --for each"
+        parser.add_argument("--trust", type=Path, action="append", default=[], metavar="FILE", help=help_text)
+    else:
+        parser.add_argument("--trust", type=Path, metavar="FILE", help=what)
 
 
 def add_trust_or_not(parser: Parser) -> None:

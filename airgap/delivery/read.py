@@ -24,6 +24,9 @@ from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import MAX_INDEX, MAX_SIGNATURE, MAX_SIGNATURES, SIGNATURE_SUFFIX, SIGNATURES
 from airgap.delivery.journey import EVIDENCE_NAME
 
+MAX_SHARED = 5
+"""Folders of Sovereigns that a message names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Media:
@@ -76,6 +79,10 @@ def _no_delivery(folders: Sequence[Path]) -> InputError:
             return InputError("no-delivery", what, f"pass a folder that contains {INDEX_NAME}")
     names = ", ".join(str(folder) for folder in folders)
     hint = "pass the folder that contains it, and the folders with the other volumes"
+    shared = [found.parent for folder in folders for found in sorted(folder.glob(f"*/{INDEX_NAME}"))[:MAX_SHARED]]
+    if shared:
+        listed = ", ".join(str(folder) for folder in shared)
+        hint = f"it has deliveries for several Sovereigns ({listed}): pass the folder of yours as well as this one"
     return InputError("no-delivery", f"{names}: there is no {INDEX_NAME}", hint)
 
 

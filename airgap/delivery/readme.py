@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
+from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.files import payload
@@ -63,3 +65,29 @@ def _split(index: Index) -> list[str]:
             parts = f"{digest.hex}.part-*"
             lines.append(f"  (cd layout/blobs/sha256 && cat {parts} > {digest.hex} && rm {parts})")
     return lines
+
+
+def shared_sums(indexes: Sequence[tuple[Index, Digest]], readme: bytes) -> bytes:
+    """SHA256SUMS of a folder whose volumes several Sovereigns share: `indexes` are theirs, with the digests."""
+    lines = [(file.sha256, file.name) for file in payload(indexes[0][0])]
+    lines += [(digest.hex, f"{index.journey.sovereign}/{INDEX_NAME}") for index, digest in indexes]
+    lines.append((hashlib.sha256(readme).hexdigest(), README_NAME))
+    return "".join(f"{digest}  {name}\n" for digest, name in lines).encode()
+
+
+def shared_readme(indexes: Sequence[Index]) -> bytes:
+    """README.txt of a folder whose volumes several Sovereigns share."""
+    lines = [
+        "These volumes are an airgap delivery for several Sovereigns. Each has a folder here, with its own AIRGAP.json",
+        "and its own signatures, and imports that folder together with this one:",
+        "",
+    ]
+    for index in indexes:
+        line = f"  airgap import {index.journey.sovereign} . --sovereign sovereign.yaml --trust trust.yaml --dry-run"
+        lines.append(line)
+    lines += [
+        "",
+        "If the volumes are on several disks, name every folder that you can reach. Each has its own README.txt.",
+        "Without airgap, to find damage (this proves nothing about who made it): sha256sum -c SHA256SUMS",
+    ]
+    return ("\n".join(lines) + "\n").encode()

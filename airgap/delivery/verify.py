@@ -119,12 +119,15 @@ def _unlisted(known: set[str], folders: Sequence[Path]) -> list[FileReport]:
 
 
 def _odd(folder: Path, known: set[str]) -> list[FileReport]:
-    """The entries of a folder that are not `known`: the first ones by name, and the number of the others."""
+    """The entries of a folder that are not `known`: the first ones by name, and the number of the others.
+
+    Other Sovereigns may share the volumes, and have folders of their own.
+    """
     first: list[str] = []
     count = 0
     with disk_errors(folder), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name not in known:
+            if entry.name not in known and not Path(entry.path, INDEX_NAME).is_file():
                 count += 1
                 first.append(entry.name)
             if len(first) > 2 * MAX_UNLISTED:

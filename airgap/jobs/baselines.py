@@ -25,9 +25,8 @@ from airgap.content.platforms import arriving, narrow
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import MAX_INDEX, Index
 from airgap.delivery.journey import Baseline
-from airgap.jobs.receiving_side import check_receipt
+from airgap.jobs.receiving_side import Receiver, check_audience, check_receipt
 from airgap.kinds.table import kind_of
-from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.predicates import Receipt
 from airgap.statements.trust import VerifiedStatement
@@ -61,15 +60,14 @@ class Coming:
     """The delivery that is about to be cut."""
 
     locks: tuple[Lock, ...]
-    sovereign: str
     stream: str
-    trust: Trust | None
+    receivers: tuple[Receiver, ...]
     now: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """Every blob of which a baseline says that it is inside, and the receipts that say it."""
+    """Every blob of which a baseline of one receiver says that it is inside, and the receipts that say it."""
 
     proven: Mapping[Digest, KnownInside]
     receipts: tuple[VerifiedStatement, ...] = ()
@@ -77,23 +75,44 @@ class Baselines:
     """What each baseline is, for people."""
 
 
-def find_baselines(since: Since, one: Coming, layout: Layout, records: Records) -> Baselines:
-    """What is inside already. Receipts come before deliveries, newer ones before older ones.
+def find_baselines(since: Since, one: Coming, layout: Layout, records: Records) -> list[Baselines]:
+    """What is inside already, for each receiver. Receipts come before deliveries, newer ones before older ones.
 
     Raises `InputError` (`no-trust`, `no-receipt`, `no-delivery`, `not-cut-here`, `no-baseline`), `TrustError`,
     `IntegrityError` (`bad-index`).
     """
-    given = [_receipt(Path(path), one, records) for path in since.receipts if path != LAST]
-    deliveries = [_delivery(path, one.sovereign, records) for path in since.deliveries]
+    given = {receiver.sovereign: list[VerifiedStatement]() for receiver in one.receivers}
+    deliveries = {receiver.sovereign: list[tuple[Digest, Index]]() for receiver in one.receivers}
+    for path in (Path(path) for path in since.receipts if path != LAST):
+        for receiver, verified in check_receipt(path, one.receivers, records, one.stream, one.now, "--since"):
+            given[receiver.sovereign].append(verified)
+    for path in since.deliveries:
+        digest, index = _delivery(path, records)
+        name = index.journey.sovereign
+        if name not in deliveries:
+            check_audience(index, one.receivers[0].sovereign, path)
+        deliveries[name].append((digest, index))
     if LAST in since.receipts:
-        newest = _last(one, records)
-        if isinstance(newest, Digest):
-            deliveries.append(_cut_here(newest, records))
-        else:
-            given += newest
+        for receiver in one.receivers:
+            newest = _last(receiver, one, records)
+            if isinstance(newest, Digest):
+                deliveries[receiver.sovereign].append(_cut_here(newest, records))
+            else:
+                given[receiver.sovereign] += newest
+    return [_baselines(given[name], deliveries[name], one, layout, records) for name in given]
+
+
+def _baselines(
+    given: Sequence[VerifiedStatement],
+    deliveries: Sequence[tuple[Digest, Index]],
+    one: Coming,
+    layout: Layout,
+    records: Records,
+) -> Baselines:
+    """What receipts and deliveries prove together for one receiver."""
     proven, notes = dict[Digest, KnownInside](), list[str]()
     of = dict[Digest, list[VerifiedStatement]]()
-    for verified in sorted(given, key=lambda one: one.statement.signed_at, reverse=True):
+    for verified in sorted(given, key=lambda verified: verified.statement.signed_at, reverse=True):
         of.setdefault(verified.statement.subject, []).append(verified)
     for subject, about in of.items():
         bodies = [receipt_of(verified) for verified in about]
@@ -112,23 +131,7 @@ def find_baselines(since: Since, one: Coming, layout: Layout, records: Records) 
     return Baselines(proven, tuple(given), tuple(notes))
 
 
-def _receipt(path: Path, one: Coming, records: Records) -> VerifiedStatement:
-    """A receipt that this Sovereign signed about a delivery for it."""
-    verified = check_receipt(path, one.trust, records, one.stream, one.now, "--since")
-    cut = records.cut(verified.statement.subject)
-    if cut is not None:
-        _check_audience(Index.decode(cut), one.sovereign, path)
-    return verified
-
-
-def _check_audience(index: Index, sovereign: str, path: Path) -> None:
-    other = index.journey.sovereign
-    if other != sovereign:
-        what = f"{path}: it is about a delivery for {other!r}, but this one is for {sovereign!r}"
-        raise TrustError("wrong-sovereign", what, f"pass what is about a delivery for {sovereign!r}; {FULL}")
-
-
-def _delivery(path: Path, sovereign: str, records: Records) -> tuple[Digest, Index]:
+def _delivery(path: Path, records: Records) -> tuple[Digest, Index]:
     """A delivery that was cut here: this station signed its AIRGAP.json."""
     file = path / INDEX_NAME if path.is_dir() else path
     data = read_input(file, MAX_INDEX, "no-delivery")
@@ -139,39 +142,37 @@ def _delivery(path: Path, sovereign: str, records: Records) -> tuple[Digest, Ind
             f"{file}: the records of this store do not contain the delivery {digest}",
             f"use the store that it was cut from; or pass the receipt of it, with --since; {FULL}",
         )
-    index = Index.decode(data)
-    _check_audience(index, sovereign, file)
-    return digest, index
+    return digest, Index.decode(data)
 
 
 def _cut_here(digest: Digest, records: Records) -> tuple[Digest, Index]:
     return digest, Index.decode(records.cut(digest) or b"")
 
 
-def _last(one: Coming, records: Records) -> list[VerifiedStatement] | Digest:
+def _last(who: Receiver, one: Coming, records: Records) -> list[VerifiedStatement] | Digest:
     """The receipts of the newest delivery of the stream of which one came back; else the newest delivery."""
-    cut = records.cuts(one.sovereign, one.stream)
+    cut = records.cuts(who.sovereign, one.stream)
     for digest in cut:
-        found = list(_kept(digest, one, records))
+        found = list(_kept(digest, who, one.now, records))
         if found:
             return found
     if not cut:
         raise InputError(
             "no-baseline",
-            f"the records of this store have no delivery of stream {one.stream!r} for {one.sovereign!r}",
+            f"the records of this store have no delivery of stream {one.stream!r} for {who.sovereign!r}",
             f"pass a receipt with --since FILE, or an earlier delivery with --since-delivery DIR; {FULL}",
         )
     return cut[0]
 
 
-def _kept(delivery: Digest, one: Coming, records: Records) -> Iterator[VerifiedStatement]:
+def _kept(delivery: Digest, who: Receiver, now: datetime, records: Records) -> Iterator[VerifiedStatement]:
     """The receipts of a delivery that came back, as far as they are trusted today."""
-    if one.trust is None:
+    if who.trust is None:
         return
-    state = AcceptedState(one.sovereign)
+    state = AcceptedState(who.sovereign)
     for data in records.received(Receipt.kind, delivery):
         with suppress(TrustError, InputError):
-            yield receipts.verify(data, "a receipt in the store", one.trust, one.now, lambda: state)
+            yield receipts.verify(data, "a receipt in the store", who.trust, now, lambda: state)
 
 
 def _locks_of(bodies: Sequence[Receipt], records: Records) -> list[Lock]:

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from airgap.base.disk import check_free
 from airgap.base.errors import InputError
 from airgap.base.places import check_folder
-from airgap.bundling.bundle import DEFAULT_LIFE, SLACK, BundleOrder, Cut, Prepared, cut_delivery, prepare, select
+from airgap.bundling.baselines import Delta
+from airgap.bundling.bundle import (
+    DEFAULT_LIFE,
+    SLACK,
+    Audience,
+    BundleOrder,
+    Cut,
+    Prepared,
+    cut_delivery,
+    prepare,
+    select,
+)
 from airgap.bundling.evidence import Approved, beside, read_approval
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
-from airgap.content.sizes import ItemSize
+from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery.contents import volume_name
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.baselines import Coming, Since, find_baselines
 from airgap.jobs.named_files import read_lock
-from airgap.jobs.receiving_side import UNCHECKED, check_receipt, rehearsal, stream_note, trust_of_receiver
-from airgap.jobs.signing import signatory_of
+from airgap.jobs.receiving_side import UNCHECKED, Receiver, check_receipt, receivers, rehearsal, stream_note
+from airgap.jobs.signing import check_role, signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.jobs.trust_roots import carried_roots
 from airgap.judgement.waivers import read_waivers
-from airgap.resources.trust import Trust
 from airgap.statements.predicates import Receipt
 from airgap.statements.trust import VerifiedStatement
 from airgap.station.files import Records, store_records
@@ -41,8 +51,8 @@ class BundleOptions:
     store: Path
     to: Path | None
     """The delivery's folder: empty, absent, or with an unfinished one of the same content. A dry run needs none."""
-    sovereign: str
-    """The name of the Sovereign that may accept it."""
+    sovereigns: tuple[str, ...]
+    """The names of the Sovereigns that may accept it. Several share one set of volumes."""
     key: str | None
     """Signs the delivery: a path, or a `pkcs11:` URI."""
     role: str = "exporter"
@@ -56,16 +66,43 @@ class BundleOptions:
     """Approvals of locks that are not next to their lock."""
     trust_roots: tuple[tuple[str, Path], ...] = ()
     """Trust roots to include: the name that policies use, and the file."""
-    trust: Path | None = None
-    """The Trust resource of the receiving side: a key that it does not accept in this role is refused."""
+    trust: tuple[Path, ...] = ()
+    """The Trust resource of each receiving side: a key that it does not accept in this role is refused."""
     receipt: Path | None = None
-    """The newest receipt that came back from the Sovereign: the number of the delivery must follow it."""
+    """The newest receipt that came back from a Sovereign: the number of the delivery must follow it."""
     unscanned: bool = False
     """Accept locks without a verdict, for a station that will judge them."""
     waivers: tuple[Path, ...] = ()
     """Waivers of findings in locks without a verdict, each with its approval next to it; they require `trust`."""
     since: Since = field(default_factory=Since)
     """What the delivery leaves out, because it is inside already; receipts require `trust`."""
+
+    @property
+    def is_delta(self) -> bool:
+        """True if something is to be left out."""
+        return self.since != Since()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedItem:
+    """An item of a delivery that a bundle would cut. All numbers are bytes."""
+
+    item: Item
+    size: ItemSize
+    """Of all of its blobs."""
+    inside: int
+    """Of those that are left out."""
+    carried: int
+    """Of those that are carried, and that no item before it has."""
+    new: int
+    """Of those that are carried, without manifests and configs."""
+
+    @property
+    def why(self) -> str:
+        """Why it is carried or not, for people."""
+        if not self.new:
+            return "it is inside; its manifests travel"
+        return "part of it is not inside" if self.inside else "no baseline has it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +113,10 @@ class PlannedBundle:
     """Name and bytes of each."""
     evidence: int
     """Bytes of evidence.tar."""
-    items: tuple[tuple[Item, ItemSize], ...]
+    items: tuple[PlannedItem, ...]
     """What each item takes, in the order of the locks."""
+    deltas: tuple[tuple[str, Delta], ...]
+    """For each Sovereign, what is left out and why."""
 
     @property
     def bytes(self) -> int:
@@ -92,26 +131,39 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     space. Raises as `bundle`.
     """
     locks, layout, records = _locks(options), Layout(options.store), store_records(options.store)
-    trust = _receiver(options, records, surroundings)
-    order, _ = _rest_on(options, _order(options, locks, trust, surroundings), layout, records, trust, surroundings)
+    who = _receivers(options, records, surroundings)
+    order, _ = _order(options, locks, who, layout, records, surroundings)
     check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
     prepared = prepare(order, layout, records, options.role, surroundings.clock())
-    _checks(options, trust, "", surroundings)(prepared)
-    _tell_new(records, order, trust, surroundings)
+    _checks(options, who, "", surroundings)(prepared)
+    _tell_new(options, records, who, surroundings)
     if options.to is not None:
         check_free(options.to, prepared.volume_bytes + len(prepared.evidence) + SLACK, "the delivery")
     many = len(prepared.plan.volumes)
     volumes = tuple((volume_name(n, many), volume.size) for n, volume in enumerate(prepared.plan.volumes, 1))
-    return PlannedBundle(volumes, len(prepared.evidence), tuple(prepared.sizes(layout)))
+    deltas = tuple(zip(options.sovereigns, prepared.left_out, strict=True))
+    return PlannedBundle(volumes, len(prepared.evidence), tuple(_planned_items(prepared, layout)), deltas)
 
 
-def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
-    """Cuts a signed delivery; continues where an interrupted run stopped.
+def _planned_items(prepared: Prepared, layout: Layout) -> Iterator[PlannedItem]:
+    """What each item takes, in the order of the locks."""
+    every, carried, out = Tally(), Tally(), prepared.left_out[0].blobs
+    leaves = {leaf.digest for leaf in prepared.selected.leaves}
+    for item, root in prepared.selected.roots:
+        blobs = {blob.digest: blob for blob in item_blobs(item, root, layout)}
+        inside = sum(blob.size for digest, blob in blobs.items() if digest in out)
+        travels = [blob for digest, blob in blobs.items() if digest not in out]
+        new = sum(blob.size for blob in travels if blob.digest in leaves)
+        yield PlannedItem(item, every.add(blobs.values()), inside, carried.add(travels).added, new)
+
+
+def bundle(options: BundleOptions, surroundings: Surroundings) -> tuple[Cut, ...]:
+    """Cuts a signed delivery, one for each Sovereign; continues where an interrupted run stopped.
 
     1. Read the locks, and check that the delivery can be written. 2. Open the key, and ask the Trust resource about it.
-    3. Read the approvals and the trust roots to include. 4. Compare the store's content with the locks: the far side
-    would refuse what differs. 5. Cut (`cut_delivery`): what the far side would refuse of the statements is refused
-    before the first volume; every blob is hashed, AIRGAP.json is written last.
+    3. Read the approvals and the trust roots to include, and what is inside already. 4. Compare the store's content
+    with the locks: the far side would refuse what differs. 5. Cut (`cut_delivery`): what the far side would refuse of
+    the statements is refused before the first volume; every blob is hashed, AIRGAP.json is written last.
 
     Raises `InputError`, `PolicyError`, `IntegrityError`, `TrustError`, `StoreError`.
     """
@@ -119,61 +171,58 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> Cut:
     locks = _locks(options)
     layout, records = Layout(options.store), store_records(options.store)
     # 2.
-    trust = _receiver(options, records, surroundings)
-    signatory = signatory_of(options.key, options.role, records, surroundings, trust, UNCHECKED)
+    who = _receivers(options, records, surroundings)
+    signatory = signatory_of(options.key, options.role, records, surroundings, who[0].trust, _unchecked(who[0]))
+    for other in who[1:]:
+        check_role(signatory.signer, options.role, records.log(), surroundings, other.trust, _unchecked(other))
     # 3.
-    order = _order(options, locks, trust, surroundings)
-    order, receipts = _rest_on(options, order, layout, records, trust, surroundings)
+    order, receipts = _order(options, locks, who, layout, records, surroundings)
     # 4.
     check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
     # 5.
-    _tell_new(records, order, trust, surroundings)
-    check = _checks(options, trust, signatory.signer.key_id, surroundings)
+    _tell_new(options, records, who, surroundings)
+    check = _checks(options, who, signatory.signer.key_id, surroundings)
     cut = cut_delivery(order, layout, records, signatory, surroundings.progress(), check)
     for receipt in receipts:
         records.receive(Receipt.kind, receipt.statement.subject, [receipt.raw], replace=True)
     return cut
 
 
-def _rest_on(
-    options: BundleOptions,
-    order: BundleOrder,
-    layout: Layout,
-    records: Records,
-    trust: Trust | None,
-    surroundings: Surroundings,
-) -> tuple[BundleOrder, tuple[VerifiedStatement, ...]]:
-    """The order with what need not be carried, and the receipts that say so. Says what the delivery rests on."""
-    if options.since == Since():
-        return order, ()
-    one = Coming(order.locks, order.sovereign, order.stream, trust, surroundings.clock())
-    found = find_baselines(options.since, one, layout, records)
-    for note in found.notes:
-        surroundings.note(f"note: it leaves out what is inside {note}")
-    return replace(order, proven=found.proven), found.receipts
+def _unchecked(one: Receiver) -> str:
+    """What nobody checks for a Sovereign without its Trust resource."""
+    return f"{UNCHECKED} ({one.sovereign!r})"
 
 
-def _receiver(options: BundleOptions, records: Records, surroundings: Surroundings) -> Trust | None:
-    """The Trust resource of the receiving side, if it is at hand. Checks what it says of a receipt."""
-    trust = trust_of_receiver(options.trust, records, options.sovereign, surroundings)
+def _receivers(options: BundleOptions, records: Records, surroundings: Surroundings) -> tuple[Receiver, ...]:
+    """The receiving sides. Checks what a receipt says of the number."""
+    who = receivers(options.sovereigns, options.trust, records, surroundings)
     if options.receipt is not None:
-        check_receipt(options.receipt, trust, records, options.stream, surroundings.clock())
-    return trust
+        check_receipt(options.receipt, who, records, options.stream, surroundings.clock())
+    return who
 
 
 def _checks(
-    options: BundleOptions, trust: Trust | None, signer: str, surroundings: Surroundings
+    options: BundleOptions, who: Sequence[Receiver], signer: str, surroundings: Surroundings
 ) -> Callable[[Prepared], None]:
-    """What the receiving side would check, if its Trust resource is at hand."""
-    if trust is None:
-        return lambda _prepared: None
-    return rehearsal(trust, signer, surroundings.clock(), options.life, surroundings)
+    """What each receiving side would check, if its Trust resource is at hand."""
+    found = [
+        rehearsal(one.trust, signer, surroundings.clock(), options.life, surroundings)
+        for one in who
+        if one.trust is not None
+    ]
+
+    def check(prepared: Prepared) -> None:
+        for one in found:
+            one(prepared)
+
+    return check
 
 
-def _tell_new(records: Records, order: BundleOrder, trust: Trust | None, surroundings: Surroundings) -> None:
-    note = stream_note(records, order.sovereign, order.stream, named=trust is not None)
-    if note:
-        surroundings.note(f"note: {note}")
+def _tell_new(options: BundleOptions, records: Records, who: Sequence[Receiver], surroundings: Surroundings) -> None:
+    for one in who:
+        note = stream_note(records, one.sovereign, options.stream, named=one.trust is not None)
+        if note:
+            surroundings.note(f"note: {note}")
 
 
 def _locks(options: BundleOptions) -> tuple[Lock, ...]:
@@ -185,13 +234,22 @@ def _locks(options: BundleOptions) -> tuple[Lock, ...]:
 
 
 def _order(
-    options: BundleOptions, locks: tuple[Lock, ...], trust: Trust | None, surroundings: Surroundings
-) -> BundleOrder:
-    """What is cut, with the approvals, the trust roots and the waivers to include. Says what the locks lack."""
+    options: BundleOptions,
+    locks: tuple[Lock, ...],
+    who: tuple[Receiver, ...],
+    layout: Layout,
+    records: Records,
+    surroundings: Surroundings,
+) -> tuple[BundleOrder, tuple[VerifiedStatement, ...]]:
+    """What is cut, with the approvals, the trust roots and the waivers to include; and the receipts that came back.
+
+    Says what the locks lack, and what the delivery rests on.
+    """
     approvals = [*options.approvals, *(path for lock in options.locks for path in beside(lock))]
+    audiences, receipts = _audiences(options, locks, who, layout, records, surroundings)
     order = BundleOrder(
         locks,
-        options.sovereign,
+        audiences,
         options.to or Path(),
         options.stream,
         options.volume_size,
@@ -199,19 +257,44 @@ def _order(
         tuple(read_approval(path, locks) for path in approvals),
         unscanned=options.unscanned,
         trust_roots=carried_roots(options.trust_roots),
-        waivers=tuple(_waivers(options, trust, surroundings)),
+        waivers=tuple(_waivers(options, who, surroundings)),
     )
     for lock in locks:
         if lock.findings:
             surroundings.note(f"note: {finding_note(lock.name, lock.findings)}")
-    return order
+    return order, receipts
 
 
-def _waivers(options: BundleOptions, trust: Trust | None, surroundings: Surroundings) -> list[Approved]:
-    if trust is None:
-        if options.waivers:
-            what = "bundle: --waiver requires --trust"
+def _audiences(
+    options: BundleOptions,
+    locks: tuple[Lock, ...],
+    who: tuple[Receiver, ...],
+    layout: Layout,
+    records: Records,
+    surroundings: Surroundings,
+) -> tuple[tuple[Audience, ...], tuple[VerifiedStatement, ...]]:
+    """The Sovereigns with what is inside them already, and the receipts that say so."""
+    if not options.is_delta:
+        return tuple(Audience(one.sovereign) for one in who), ()
+    coming = Coming(locks, options.stream, who, surroundings.clock())
+    found = find_baselines(options.since, coming, layout, records)
+    for one, its in zip(who, found, strict=True):
+        of = f" {one.sovereign!r}" if len(who) > 1 else ""
+        for note in its.notes:
+            surroundings.note(f"note: it leaves out what is inside{of} {note}")
+    audiences = tuple(Audience(one.sovereign, its.proven) for one, its in zip(who, found, strict=True))
+    return audiences, tuple(receipt for its in found for receipt in its.receipts)
+
+
+def _waivers(options: BundleOptions, who: Sequence[Receiver], surroundings: Surroundings) -> list[Approved]:
+    """The waivers to include: each receiving side has to accept them."""
+    if not options.waivers:
+        return []
+    found = list[Approved]()
+    for one in who:
+        if one.trust is None:
+            what = f"bundle: --waiver requires --trust, and there is none for {one.sovereign!r}"
             hint = "pass --trust FILE: the Trust resource says whose approval of a waiver is accepted"
             raise InputError("usage", what, hint)
-        return []
-    return read_waivers(options.waivers, (), trust, surroundings.clock())
+        found = read_waivers(options.waivers, (), one.trust, surroundings.clock())
+    return found

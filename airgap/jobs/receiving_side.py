@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from airgap.acceptance.rehearsal import Next, Rehearsed, check_number, rehearse
+from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.bundling.bundle import Prepared
 from airgap.bundling.evidence import REPORTS, VEX, WAIVERS
 from airgap.delivery import tar as tape
-from airgap.delivery.index import MAX_EVIDENCE
+from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
@@ -35,11 +37,7 @@ def trust_of_receiver(given: Path | None, records: Records, sovereign: str, surr
     if given is not None:
         trust = load_trust(given)
         if trust.sovereign != sovereign:
-            raise TrustError(
-                "wrong-trust",
-                f"{given}: the Trust resource is for {trust.sovereign!r}, the delivery for {sovereign!r}",
-                "pass the Trust resource of the receiving side, or correct --for",
-            )
+            raise _wrong_trust(given, trust.sovereign, repr(sovereign))
         return trust
     kept = _kept(records)
     for path, trust in kept:
@@ -54,6 +52,43 @@ def trust_of_receiver(given: Path | None, records: Records, sovereign: str, surr
             "correct --for; if it is right, put the Trust resource of that Sovereign there, or name it with --trust",
         )
     return None
+
+
+def _wrong_trust(path: Path, found: str, expected: str) -> TrustError:
+    what = f"{path}: the Trust resource is for {found!r}, the delivery for {expected}"
+    return TrustError("wrong-trust", what, "pass the Trust resource of the receiving side, or correct --for")
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who will receive a delivery."""
+
+    sovereign: str
+    trust: Trust | None
+    """Its Trust resource, if it is at hand."""
+
+
+def receivers(
+    sovereigns: Sequence[str], given: Sequence[Path], records: Records, surroundings: Surroundings
+) -> tuple[Receiver, ...]:
+    """The Sovereigns, each with its Trust resource: one of those `given`, else as `trust_of_receiver`.
+
+    Raises `InputError` (`usage`) if a Sovereign is named twice, and as `trust_of_receiver`.
+    """
+    twice = next((name for name in sovereigns if sovereigns.count(name) > 1), None)
+    if twice is not None:
+        raise InputError("usage", f"bundle: --for names {twice!r} twice", "name each Sovereign once")
+    at = dict[str, Path]()
+    for path in given:
+        name = load_trust(path).sovereign
+        if name not in sovereigns and len(sovereigns) > 1:
+            raise _wrong_trust(path, name, " and ".join(map(repr, sovereigns)))
+        if name in at:
+            raise InputError("usage", f"bundle: {at[name]} and {path} are both for {name!r}", "pass one --trust for it")
+        at[name] = path
+    only = given[0] if len(given) == len(sovereigns) == 1 else None
+    found = ((name, trust_of_receiver(at.get(name, only), records, name, surroundings)) for name in sovereigns)
+    return tuple(Receiver(name, trust) for name, trust in found)
 
 
 def trust_of_puller(given: Path | None, records: Records, surroundings: Surroundings) -> Trust | None:
@@ -83,7 +118,7 @@ def rehearsal(
         order = prepared.order
         files = tape.read_archive(prepared.evidence, MAX_EVIDENCE)
         one = Rehearsed(
-            sovereign=order.sovereign,
+            sovereign=trust.sovereign,
             stream=order.stream,
             locks=order.locks,
             roots={item.name: root.digest for item, root in prepared.selected.roots},
@@ -103,20 +138,48 @@ def rehearsal(
 
 
 def check_receipt(
-    path: Path, trust: Trust | None, records: Records, stream: str, now: datetime, flag: str = "--receipt"
-) -> VerifiedStatement:
-    """Checks the number of the next delivery by a receipt that came back from the Sovereign, which it returns.
+    path: Path, who: Sequence[Receiver], records: Records, stream: str, now: datetime, flag: str = "--receipt"
+) -> list[tuple[Receiver, VerifiedStatement]]:
+    """The receivers whose receipt it is: more than one if they have the same key.
 
-    Raises `InputError` (`no-trust`, `no-receipt`), `TrustError`.
+    Checks the number of the next delivery by it. Raises `InputError` (`no-trust`, `no-receipt`), `TrustError`.
     """
-    if trust is None:
+    found, wrong = list[tuple[Receiver, VerifiedStatement]](), list[TrustError]()
+    for one in who:
+        if (trust := one.trust) is None:
+            continue
+        try:
+            verified = receipts.read(path, trust, now, lambda: AcceptedState(trust.sovereign))
+            _check_audience(path, verified.statement.subject, one, records)
+        except TrustError as error:
+            wrong.append(error)
+            continue
+        found.append((one, verified))
+    if not found and wrong:
+        raise wrong[0]
+    if not found:
         raise InputError("no-trust", f"{flag} requires --trust, to check who signed the receipt", "use --trust FILE")
-    state = AcceptedState(trust.sovereign)
-    verified = receipts.read(path, trust, now, lambda: state)
-    one = verified.statement
-    number = records.streams().get((trust.sovereign, stream), 0) + 1
-    check_number(Next(stream, number), receipts.receipt_of(verified), one.subject, one.signed_at, trust.sovereign)
-    return verified
+    for one, verified in found:
+        last = verified.statement
+        number = records.streams().get((one.sovereign, stream), 0) + 1
+        said = receipts.receipt_of(verified)
+        check_number(Next(stream, number), said, last.subject, last.signed_at, one.sovereign)
+    return found
+
+
+def _check_audience(path: Path, delivery: Digest, one: Receiver, records: Records) -> None:
+    """Checks that a delivery was cut for a Sovereign, as far as the records know it. Two may have the same key."""
+    cut = records.cut(delivery)
+    if cut is not None:
+        check_audience(Index.decode(cut), one.sovereign, path)
+
+
+def check_audience(index: Index, sovereign: str, path: Path) -> None:
+    """Checks that what a file is about is a delivery for a Sovereign. Raises `TrustError` (`wrong-sovereign`)."""
+    other = index.journey.sovereign
+    if other != sovereign:
+        what = f"{path}: it is about a delivery for {other!r}, but this one is for {sovereign!r}"
+        raise TrustError("wrong-sovereign", what, f"pass what is about a delivery for {sovereign!r}, or correct --for")
 
 
 def stream_note(records: Records, sovereign: str, stream: str, *, named: bool) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.worlds.commands import run_airgap
 from tests.worlds.row import Row
-from tests.worlds.site import HEAD
+from tests.worlds.site import GAP, HEAD
 
 pytestmark = pytest.mark.e2e
 CUT = ("bundle", "r2.lock.json", "--store", "store", "--for", "bank", "--key", "exporter.key")
 TRUSTED = ("--trust", "trust.yaml")
+KEYS = {"bank": "sovereign", "shop": "shop"}
 
 
 @pytest.fixture
@@ -65,3 +68,50 @@ def test_a_delta_carries_only_what_its_baseline_does_not_prove(row: Row, proof: 
         [1, "demo.local/app:v1"],
         [1, "demo.local/app:v2"],
     ]
+
+
+def _two_sites(row: Row) -> None:
+    """A second Sovereign, `shop`, with keys and folders of its own."""
+    row.site.run("keys", "generate", "shop")
+    trust = (row.folder / "trust.yaml").read_text()
+    shop = trust.replace("name: bank", "name: shop").replace("sovereign: bank", "sovereign: shop")
+    row.site.write("shop-trust.yaml", shop.replace("sovereign.pub", "shop.pub"))
+    spec = "spec: {stateDir: shop-state, directory: shop-inside}\n"
+    row.site.write("shop.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: shop}}\n{spec}")
+
+
+SHOP = ("--sovereign", "shop.yaml", "--trust", "shop-trust.yaml")
+
+
+def test_two_sovereigns_share_one_set_of_volumes_and_each_imports_its_own(row: Row) -> None:
+    _two_sites(row)
+    said = row.site.run(*CUT, "--for", "shop", "--to", "both", *TRUSTED, "--trust", "shop-trust.yaml")
+    assert [one["sovereign"] for one in said["deliveries"]] == ["bank", "shop"]
+    assert sorted(path.name for path in (row.folder / "both").iterdir()) == [
+        *("README.txt", "SHA256SUMS", "bank", "evidence.tar", "shop", "vol-0001-of-0001.tar")
+    ]
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=row.folder / "both", check=True)
+    for name, flags in (("bank", GAP), ("shop", SHOP)):
+        row.site.run("verify", f"both/{name}", "both", *flags[2:])
+        done = row.site.run("import", f"both/{name}", "both", *flags, "--key", f"{KEYS[name]}.key")
+        assert {change["outcome"] for change in done["changes"]} <= {"written", "present"}
+    refused = run_airgap(["import", "both", *GAP], row.folder)
+    assert refused.code == 2
+    assert "[no-delivery]" in refused.err
+    assert "both/bank, both/shop" in refused.err
+    wrong = run_airgap(["import", "both/shop", "both", *GAP], row.folder)
+    assert wrong.code == 4
+
+
+def test_what_two_sovereigns_share_is_left_out_only_if_both_have_it(row: Row) -> None:
+    _two_sites(row)
+    row.site.run(*CUT, "--for", "shop", "--to", "both", "--since-delivery", "media1")
+    indexes = [json.loads((row.folder / "both" / name / "AIRGAP.json").read_text()) for name in ("bank", "shop")]
+    assert ["omitted" in index["contents"] for index in indexes] == [False, False]
+    row.site.run("import", "both/shop", "both", *SHOP, "--key", "shop.key", "--receipt", "shop.receipt")
+    more = ("--since", "media1.receipt", "--since", "shop.receipt", *TRUSTED, "--trust", "shop-trust.yaml")
+    row.site.run(*CUT, "--for", "shop", "--to", "next", *more)
+    indexes = [json.loads((row.folder / "next" / name / "AIRGAP.json").read_text()) for name in ("bank", "shop")]
+    assert [set(index["contents"]["omitted"]) for index in indexes] == [set(layers(row)[:2])] * 2
+    assert [len(index["journey"]["basedOn"][0]["receipts"]) for index in indexes] == [1, 1]
+    assert indexes[0]["journey"]["basedOn"] != indexes[1]["journey"]["basedOn"]

@@ -80,7 +80,7 @@ judged = verify_image(looked, surroundings)
 said["verify-image"] = judged.judgement.passed
 scanned = scan(ScanOptions((locked.output,), store, folder / "policy.yaml", key["station"], trust=trust), surroundings)
 said["scan"] = [one.verdict.outcome for one in scanned.locks]
-cut = bundle(BundleOptions((locked.output,), store, media, "bank", key["station"], "station"), surroundings)
+[cut] = bundle(BundleOptions((locked.output,), store, media, ("bank",), key["station"], "station"), surroundings)
 said["bundle"] = cut.index.journey.sequence
 options = ImportOptions((media,), folder / "sovereign.yaml", trust, key["sovereign"], folder / "receipt.json")
 try:

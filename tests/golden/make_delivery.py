@@ -19,7 +19,7 @@ from pathlib import Path
 from unittest import mock
 
 from airgap.base.progress import Silent
-from airgap.bundling.bundle import BundleOrder, cut_delivery
+from airgap.bundling.bundle import Audience, BundleOrder, cut_delivery
 from airgap.cli import main
 from airgap.cli.context import Context
 from airgap.content.lock import Lock
@@ -155,7 +155,7 @@ def make_delivery() -> None:
     signer = load_private(Path("keys/exporter.key"), Path("keys/password").read_bytes().strip())
     station = Signatory(signer, "exporter", records.log(), lambda: NOW)
     out = Path("golden/delivery")
-    order = BundleOrder((Lock.decode(Path(lock).read_bytes(), lock),), "golden", out, "main", VOLUME, LIFE)
+    order = BundleOrder((Lock.decode(Path(lock).read_bytes(), lock),), (Audience("golden"),), out, "main", VOLUME, LIFE)
     cut_delivery(order, Store(store), records, station, Silent())
     airgap("sign", str(out), *approve)
     for name, text in (("trust.yaml", TRUST), (lock, Path(lock).read_text())):

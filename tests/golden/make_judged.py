@@ -16,7 +16,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.progress import Silent
-from airgap.bundling.bundle import BundleOrder, cut_delivery
+from airgap.bundling.bundle import Audience, BundleOrder, cut_delivery
 from airgap.bundling.evidence import read_approval
 from airgap.content.lock import Lock
 from airgap.jobs.trust_roots import carried_roots
@@ -216,7 +216,7 @@ def make_delivery() -> None:
     records = store_records(store)
     signer = load_private(Path("keys/station.key"), Path("keys/password").read_bytes().strip())
     order = BundleOrder(
-        locks, "golden", golden / "delivery", "main", VOLUME, LIFE,
+        locks, (Audience("golden"),), golden / "delivery", "main", VOLUME, LIFE,
         tuple(read_approval(Path(path), locks) for path in approvals),
         trust_roots=carried_roots([("other", Path("other.json"))]),
     )  # fmt: skip

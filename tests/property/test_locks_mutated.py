@@ -94,7 +94,7 @@ class Gap:
         station = Surroundings(quietly.clock, here / "home", password=lambda _: b"for tests")
         policy, store, key = folder / "policy.yaml", folder / "store", str(folder / "station.key")
         scanning = ScanOptions((here / "l.lock.json",), store, policy, key)
-        cutting = BundleOptions((here / "l.lock.json",), store, here / "media", "bank", key, "station")
+        cutting = BundleOptions((here / "l.lock.json",), store, here / "media", ("bank",), key, "station")
         try:
             scan(scanning, station)
             bundle(cutting, station)  # not what failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from airgap.cli.parser import command
 from airgap.cli.words import table
 
 if TYPE_CHECKING:
-    from airgap.jobs.bundle import BundleOptions
+    from airgap.bundling.baselines import Delta
+    from airgap.bundling.bundle import Cut
+    from airgap.jobs.bundle import BundleOptions, PlannedItem
 
 MAX_SHOWN = 20
 """The largest items that a dry run lists; --json lists all."""
@@ -48,11 +51,13 @@ interrupted? run the same command again: finished volumes are kept""",
     )
     parser.add_argument(
         "--for",
-        dest="sovereign",
+        dest="sovereigns",
         type=resource_name,
+        action="append",
         required=True,
         metavar="SOVEREIGN",
-        help="name of the Sovereign that the delivery is for",
+        help="name of the Sovereign that the delivery is for; may be given more than once: then they share the "
+        "volumes, and each has a folder with its own AIRGAP.json",
     )
     parser.add_argument(
         "--stream",
@@ -133,7 +138,7 @@ interrupted? run the same command again: finished volumes are kept""",
         help="check everything and show volumes and sizes; write nothing, sign nothing, need no key",
     )
     add_key(parser, what="the delivery")
-    add_signer_trust(parser)
+    add_signer_trust(parser, each=True)
 
 
 def _days(text: str) -> timedelta:
@@ -151,7 +156,6 @@ def _named_root(text: str) -> tuple[str, Path]:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap bundle`."""
-    from airgap.base.times import utc_text
     from airgap.jobs.baselines import Since
     from airgap.jobs.bundle import BundleOptions, bundle
 
@@ -159,14 +163,14 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         locks=tuple(arguments.locks),
         store=context.store(arguments),
         to=arguments.to,
-        sovereign=arguments.sovereign,
+        sovereigns=tuple(arguments.sovereigns),
         key=context.key_path(arguments),
         role=arguments.role,
         stream=arguments.stream,
         volume_size=arguments.volume_size,
         life=arguments.expires_in,
         approvals=tuple(arguments.approval),
-        trust=arguments.trust,
+        trust=tuple(arguments.trust),
         receipt=arguments.receipt,
         trust_roots=tuple(arguments.trust_root),
         unscanned=arguments.unscanned,
@@ -178,28 +182,59 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if options.to is None:
         raise InputError("usage", "bundle: --to is required", "pass --to DIR; or see the sizes with --dry-run")
     cut = bundle(options, context.surroundings(arguments))
-    volumes = cut.index.contents.volumes
-    total = sum(volume.size for volume in volumes)
+    made = [_document(one) for one in cut]
+    text = [line for one in cut for line in _lines(one, options)]
+    if len(cut) > 1:
+        text.append(f"  import each of them with its folder and this one: airgap import {cut[0].folder} {options.to} …")
+    context.result(made[0] if len(made) == 1 else {"deliveries": made}, text)
+    return exits.DONE
+
+
+def _document(cut: Cut) -> dict[str, Any]:
+    from airgap.base.times import utc_text
+
     journey = cut.index.journey
-    document = {
-        "delivery": str(options.to),
+    return {
+        "delivery": str(cut.folder),
         "digest": str(cut.digest),
         "id": journey.id,
         "stream": journey.stream,
         "sequence": journey.sequence,
         "sovereign": journey.sovereign,
         "expires": utc_text(journey.expires),
-        "volumes": [volume.as_dict() for volume in volumes],
+        "volumes": [volume.as_dict() for volume in cut.index.contents.volumes],
+        **_rests_on(cut.delta),
     }
-    text = [
-        (
-            f"{options.to}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
-            f"{count(len(volumes), 'volume')}, {human(total)}; expires {utc_text(journey.expires)}"
-        ),
-        f"  {cut.digest}  signed by {options.role}",
-    ]
-    context.result(document, text)
-    return exits.DONE
+
+
+def _lines(cut: Cut, options: BundleOptions) -> Iterator[str]:
+    from airgap.base.times import utc_text
+
+    journey, volumes = cut.index.journey, cut.index.contents.volumes
+    yield (
+        f"{cut.folder}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
+        f"{count(len(volumes), 'volume')}, {human(sum(volume.size for volume in volumes))}; "
+        f"expires {utc_text(journey.expires)}"
+    )
+    yield f"  {cut.digest}  signed by {options.role}"
+    if options.is_delta:
+        yield f"  {_delta_line(cut.delta)}"
+
+
+def _rests_on(delta: Delta) -> dict[str, Any]:
+    return {
+        "basedOn": [one.as_dict() for one in delta.based_on],
+        "omitted": {"blobs": len(delta.blobs), "bytes": delta.bytes},
+    }
+
+
+def _delta_line(delta: Delta) -> str:
+    if not delta.blobs:
+        return "a full delivery: no baseline proves that something of it is inside"
+    baselines = count(len(delta.based_on), "earlier delivery", "earlier deliveries")
+    return (
+        f"a delta of {baselines}: {count(len(delta.blobs), 'blob')} with {human(delta.bytes)} are inside, and left out"
+    )
 
 
 def _plan(options: BundleOptions, context: Context, arguments: argparse.Namespace) -> int:
@@ -212,23 +247,33 @@ def _plan(options: BundleOptions, context: Context, arguments: argparse.Namespac
         "bytes": planned.bytes,
         "volumes": [{"name": name, "size": size} for name, size in planned.volumes],
         "evidence": planned.evidence,
+        "deliveries": [{"sovereign": name, **_rests_on(delta)} for name, delta in planned.deltas],
         "items": [
-            {"name": item.name, "kind": item.kind, "bytes": size.bytes, "shared": size.shared}
-            for item, size in planned.items
+            {
+                "name": one.item.name,
+                "kind": one.item.kind,
+                "bytes": one.size.bytes,
+                "shared": one.size.shared,
+                "inside": one.inside,
+                "carried": one.carried,
+            }
+            for one in planned.items
         ],
     }
     volumes = [("VOLUME", "SIZE"), *((name, human(size)) for name, size in planned.volumes)]
-    largest = sorted(planned.items, key=lambda one: -one[1].bytes)
-    rows = [("KIND", "NAME", "SIZE", "SHARED")]
-    rows += [
-        (item.kind, item.name, human(size.bytes), human(size.shared) if size.shared else "")
-        for item, size in largest[:MAX_SHOWN]
-    ]
+    largest = sorted(planned.items, key=lambda one: -one.carried if options.is_delta else -one.size.bytes)
+    rows: list[tuple[str, ...]] = [_DELTA_COLUMNS if options.is_delta else ("KIND", "NAME", "SIZE", "SHARED")]
+    rows += [_delta_row(one) if options.is_delta else _row(one) for one in largest[:MAX_SHOWN]]
     more = len(largest) - MAX_SHOWN
     text = [
         (
             f"dry run, nothing was written: {count(len(planned.volumes), 'volume')}, {human(planned.bytes)}, "
             f"{count(len(planned.items), 'item')}"
+        ),
+        *(
+            f"{name}: {_delta_line(delta)}" if len(planned.deltas) > 1 else _delta_line(delta)
+            for name, delta in planned.deltas
+            if options.is_delta
         ),
         *table(volumes),
         *table(rows),
@@ -236,3 +281,16 @@ def _plan(options: BundleOptions, context: Context, arguments: argparse.Namespac
     ]
     context.result(document, text)
     return exits.DONE
+
+
+_DELTA_COLUMNS = ("KIND", "NAME", "SIZE", "INSIDE", "CARRIED", "WHY")
+
+
+def _row(one: PlannedItem) -> tuple[str, ...]:
+    shared = human(one.size.shared) if one.size.shared else ""
+    return (one.item.kind, one.item.name, human(one.size.bytes), shared)
+
+
+def _delta_row(one: PlannedItem) -> tuple[str, ...]:
+    sizes = (human(one.size.bytes), human(one.inside) if one.inside else "", human(one.carried))
+    return (one.item.kind, one.item.name, *sizes, one.why)
