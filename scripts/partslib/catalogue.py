@@ -175,6 +175,7 @@ PARTS: tuple[Part, ...] = (
         "images and package mirrors made of real Debian packages",
     ),
     AptPart("nginx", ("nginx-light",), ("nginx",), "a reverse proxy in front of services"),
+    AptPart("poppler", ("poppler-utils",), ("pdftoppm",), "draws our pages, as a printer and a scanner would"),
     AptPart("exfat", ("exfat-fuse", "exfatprogs"), ("mount.exfat-fuse", "mkfs.exfat"), "media with exFAT, by FUSE"),
     AptPart("fat", ("fusefat", "dosfstools"), ("fusefat", "mkfs.vfat"), "media with FAT32, by FUSE"),
     AptPart("clamav", ("clamav-daemon",), ("clamd",), "malware in content, by its daemon"),
