@@ -20,8 +20,11 @@ def heading(statement: Statement) -> str:
 def lines(statement: Statement, hint: str) -> list[str]:
     """The lines below it. Of a receipt only the names that are not in place; of everything else what `show` says."""
     body = statement.body
-    if not isinstance(body, Receipt):
-        return described(statement, hint)
+    told = _receipt(statement, body, hint) if isinstance(body, Receipt) else described(statement, hint)
+    return [*told, "", "to read it back: airgap receipt decode PICTURE --store STORE --trust TRUST -o FILE"]
+
+
+def _receipt(statement: Statement, body: Receipt, hint: str) -> list[str]:
     made = [
         f"about AIRGAP.json {statement.subject}",
         f"delivery {body.sequence} of stream {body.stream!r}, id {body.delivery}",
