@@ -11,6 +11,7 @@ import pytest
 
 from airgap.cli.app import EPILOG, build
 from airgap.resources.load import load
+from tests.worlds.json_schemas import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
