@@ -25,7 +25,7 @@ _LETTERS = 118
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PrintedPage:
     """What goes on paper: a heading, lines about the statement, and the codes with the pieces that they contain."""
 
     heading: str
@@ -34,7 +34,7 @@ class Page:
     pieces: Sequence[str]
 
 
-def as_text(page: Page, *, on_screen: bool) -> str:
+def as_text(page: PrintedPage, *, on_screen: bool) -> str:
     """Plain text of the page: codes of half blocks for a printer without graphics or for a screen, and their pieces.
 
     On a dark screen the light modules have to be drawn, on paper the dark ones.
@@ -55,7 +55,7 @@ def _half_blocks(code: segno.QRCode, *, ink: bool) -> str:
     )
 
 
-def as_pdf(page: Page) -> tuple[bytes, int]:
+def as_pdf(page: PrintedPage) -> tuple[bytes, int]:
     """The PDF, and its number of pages; the same page gives the same bytes. Raises `InputError` (`missing-extra`)."""
     out = io.BytesIO()
     canvas = _canvas(out)
@@ -82,7 +82,7 @@ def _text(canvas: Any, lines: Sequence[str], top: float) -> float:
     return top
 
 
-def _codes(canvas: Any, page: Page, top: float) -> int:
+def _codes(canvas: Any, page: PrintedPage, top: float) -> int:
     """Draws the codes two by two, on more pages if there are more. Returns the number of pages."""
     pages = 1
     for number, code in enumerate(page.codes):

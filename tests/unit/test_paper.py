@@ -20,7 +20,7 @@ from airgap.delivery.fields import FileSum
 from airgap.delivery.index import Index
 from airgap.delivery.journey import Evidence, Journey
 from airgap.paper import codes, pieces
-from airgap.paper.page import Page, as_pdf, as_text
+from airgap.paper.page import PrintedPage, as_pdf, as_text
 from airgap.paper.shorter import restore, shorten, subject_of
 from airgap.statements.dsse import sign_payload
 from airgap.statements.log import EMPTY_HEAD
@@ -178,7 +178,7 @@ def test_every_code_is_read_back_and_the_page_says_what_is_not_in_place() -> Non
     drawn = [codes.draw(piece) for piece in made]
     for code, piece in zip(drawn, made, strict=True):
         codes.check(code, piece)
-    page = Page("airgap: receipt", [f"line {number}" for number in range(90)], drawn, made)
+    page = PrintedPage("airgap: receipt", [f"line {number}" for number in range(90)], drawn, made)
     data, count = as_pdf(page)
     assert data.startswith(b"%PDF-")
     assert count == 1 + max(0, -(-(len(made) - 4) // 6)) or count >= 1

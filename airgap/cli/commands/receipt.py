@@ -70,7 +70,7 @@ def run_print(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.base.places import check_file
     from airgap.jobs.paper import ShortenOptions, shorten_statement
     from airgap.paper import codes
-    from airgap.paper.page import Page, as_pdf, as_text
+    from airgap.paper.page import PrintedPage, as_pdf, as_text
     from airgap.report import on_paper
 
     output: Path | None = arguments.output
@@ -84,7 +84,7 @@ def run_print(arguments: argparse.Namespace, context: Context) -> int:
     for code, piece in zip(drawn, made.pieces, strict=True):
         codes.check(code, piece)
     lines = on_paper.lines(made.statement, made.hint)
-    page = Page(on_paper.heading(made.statement), lines, drawn, made.pieces)
+    page = PrintedPage(on_paper.heading(made.statement), lines, drawn, made.pieces)
     data, pages = as_pdf(page) if kind == "pdf" else (as_text(page, on_screen=output is None).encode(), 1)
     if output is None:
         context.result({}, data.decode().rstrip("\n").split("\n"))
