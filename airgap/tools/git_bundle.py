@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +23,7 @@ from airgap.content.verified import verified
 from airgap.tools.git import LONG
 from airgap.tools.git_faults import failure, shown
 from airgap.tools.git_refs import check_refs, is_oid
-from airgap.tools.git_repository import BareRepository
+from airgap.tools.git_repository import BareRepository, difference
 from airgap.tools.git_settings import TOLERATED
 from airgap.tools.limits import Limits
 
@@ -42,18 +42,23 @@ class Header:
     offset: int
 
 
-def write_bundle(repository: BareRepository, path: Path, refs: Mapping[str, str], head: str) -> tuple[Digest, int]:
+def write_bundle(
+    repository: BareRepository, path: Path, refs: Mapping[str, str], head: str, without: Iterable[str] = ()
+) -> tuple[Digest, int]:
     """Writes everything that `refs` reach to the file `path`; returns its digest and its size in bytes.
 
-    The same repository with the same packs gives the same bytes: one thread, refs sorted. `head` names the ref that
-    HEAD points to, so that the bundle can be cloned. Raises `IntegrityError`, `StoreError`, `ToolError`.
+    What `without` (object ids) reach is left out: the bundle then requires the commits on which its own are based, and
+    can contain objects as differences from theirs. The same repository with the same packs gives the same bytes: one
+    thread, refs sorted. `head` names the ref that HEAD points to, so that the bundle can be cloned. Raises
+    `IntegrityError`, `StoreError`, `ToolError`.
     """
     sha256 = repository.object_format() == "sha256"
     lines = ["# v3 git bundle", "@object-format=sha256"] if sha256 else ["# v2 git bundle"]
+    wanted, without = sorted(set(refs.values())), sorted(set(without))
+    lines += [f"-{oid} " for oid in repository.boundary(wanted, without)]
     lines += [f"{oid} {name}" for name, oid in sorted(refs.items())]
     if head in refs:
         lines.append(f"{refs[head]} HEAD")
-    wanted = "".join(f"{oid}\n" for oid in sorted(set(refs.values())))
     with repository.git.start(
         "pack-objects",
         "--quiet",
@@ -62,8 +67,9 @@ def write_bundle(repository: BareRepository, path: Path, refs: Mapping[str, str]
         "--delta-base-offset",
         "--threads=1",
         "--no-use-bitmap-index",
+        *(("--thin",) if without else ()),
         repository=repository.path,
-        stdin=wanted.encode(),
+        stdin=difference(wanted, without),
     ) as running:
         piece = ("\n".join(lines) + "\n\n").encode()
         hasher, size = hashlib.sha256(), 0
@@ -130,7 +136,7 @@ def unpack_bundle(repository: BareRepository, path: Path) -> Header:
             stdin=file,
             timeout=LONG,
             ok=(),
-            limits=Limits.of_pack(os.fstat(file.fileno()).st_size - header.offset),
+            limits=Limits.of_pack(os.fstat(file.fileno()).st_size - header.offset, repository.size()),
         )
     if done.status != 0:
         fault = failure("index-pack", done.status, done.stderr)

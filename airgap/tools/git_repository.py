@@ -14,6 +14,8 @@ from airgap.tools.git_refs import check_ids, is_oid, ref_lines
 
 HELD = "refs/airgap-held"
 """Below it are old values while a fetch offers them to the remote."""
+MAX_PACKS = 50
+"""Packs of a repository: each fetch adds one, and git looks for an object in one after the other."""
 
 
 class BareRepository:
@@ -127,6 +129,17 @@ class BareRepository:
 
         A server with a shallow repository sends what it has, and git accepts that if object ids are requested.
         """
+        lacking = self.lacking(oids)
+        if lacking:
+            raise IntegrityError(
+                "git-incomplete",
+                f"{where}: the history is incomplete: {lacking}",
+                "it is a shallow or filtered clone, or damaged: use the origin itself, or run `git fetch "
+                "--unshallow` there",
+            )
+
+    def lacking(self, oids: Iterable[str]) -> str:
+        """What is missing of everything that `oids` reach, in git's words; `""` if all of it is here."""
         stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
         done = self.git.run(
             *("rev-list", "--objects", "--quiet", "--stdin"),
@@ -135,13 +148,21 @@ class BareRepository:
             timeout=LONG,
             ok=(),
         )
-        if done.status != 0 or (self.path / "shallow").exists():
-            raise IntegrityError(
-                "git-incomplete",
-                f"{where}: the history is incomplete: {shown(done.stderr) or 'shallow'}",
-                "it is a shallow or filtered clone, or damaged: use the origin itself, or run `git fetch "
-                "--unshallow` there",
-            )
+        if done.status != 0:
+            return shown(done.stderr) or "an object is missing"
+        return "shallow" if (self.path / "shallow").exists() else ""
+
+    def size(self) -> int:
+        """The bytes of all packs. Raises `StoreError`."""
+        with disk_errors(self.path):
+            return sum(pack.stat().st_size for pack in self.path.glob("objects/pack/*.pack"))
+
+    def tidy(self) -> None:
+        """Joins packs if they are many; no object is dropped. Raises `ToolError`, `StoreError`."""
+        with disk_errors(self.path):
+            packs = len(list(self.path.glob("objects/pack/*.pack")))
+        if packs > MAX_PACKS:
+            self.git.run("repack", "--quiet", "--geometric=2", "-d", repository=self.path, timeout=LONG)
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """True if both are commits in this repository, and `old` is `new` or in its history."""
@@ -149,6 +170,30 @@ class BareRepository:
             return False
         done = self.git.run("merge-base", "--is-ancestor", old, new, repository=self.path, ok=(), timeout=LONG)
         return done.status == 0
+
+    def unreached(self, oids: Iterable[str], tips: Iterable[str]) -> set[str]:
+        """Those of `oids` that are not in the history of `tips`. What is no commit must be one of the tips itself."""
+        tips = sorted(set(tips))
+        left = sorted(set(oids).difference(tips))
+        if not left:
+            return set()
+        stdin = "".join(f"{oid}\n" for oid in left).encode()
+        done = self.git.run("cat-file", "--batch-check=%(objecttype)", "--buffer", repository=self.path, stdin=stdin)
+        kinds = dict(zip(left, done.stdout.decode().splitlines(), strict=True))
+        commits = [oid for oid, kind in kinds.items() if kind == "commit"]
+        new = self._commits(commits, tips) if commits else []
+        return set(left).difference(commits) | set(new).intersection(commits)
+
+    def boundary(self, oids: Sequence[str], without: Sequence[str]) -> list[str]:
+        """The commits in the history of `without` on which those are based that only `oids` reach, sorted."""
+        found = self._commits(oids, without, "--boundary") if without else []
+        return sorted(line[1:] for line in found if line.startswith("-"))
+
+    def _commits(self, oids: Sequence[str], without: Sequence[str], *options: str) -> list[str]:
+        """The commits that `oids` reach and `without` do not."""
+        stdin = difference(oids, without)
+        done = self.git.run("rev-list", *options, "--stdin", repository=self.path, stdin=stdin, timeout=LONG)
+        return done.stdout.decode().splitlines()
 
     def resolve_symbolic(self, name: str) -> str:
         """The object id that the symbolic `name` (`HEAD`) points to, `""` if there is none."""
@@ -169,6 +214,11 @@ def _free(folder: str, names: Sequence[str]) -> str:
     while any(name == folder or name.startswith(f"{folder}/") for name in names):
         folder += "-"
     return folder
+
+
+def difference(oids: Iterable[str], without: Iterable[str]) -> bytes:
+    """For git's stdin: what `oids` reach and `without` do not."""
+    return "".join([*(f"{oid}\n" for oid in oids), *(f"^{oid}\n" for oid in without)]).encode()
 
 
 def list_refs(git: Git, remote: Remote) -> tuple[dict[str, str], str, str]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -14,6 +15,7 @@ from airgap.base.errors import InputError, IntegrityError, UnreachableError, Ups
 from airgap.base.progress import Silent
 from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Refs
+from airgap.content.graph import Descriptor
 from airgap.destinations.base import Inside as Listed
 from airgap.destinations.base import Run
 from airgap.destinations.git import GitDestination
@@ -49,14 +51,15 @@ class Inside:
         run = Run(Silent(), jobs=2, **more)  # type: ignore[arg-type]
         return GitDestination(config, Client(zone="gap"), self.tmp / "inside", run)
 
-    def form(self, work: Work, *names: str, lfs: bool = False) -> Refs:
-        """A repository, locked and packed."""
+    def form(self, work: Work, *names: str, lfs: bool = False, store: Memory | None = None) -> Refs:
+        """A repository, locked and packed; after what the store has of it."""
         wanted = names or ("refs/*",)
         request = GitRequest(url=str(work.path), name="thing", refs=wanted, lfs=lfs)
         item = self.kind.resolve(request)
-        store = Memory()
+        store = Memory() if store is None else store
         root = self.kind.pack(item, store)
         assert self.kind.check(item, root, store) == []
+        store.publish({item.name: root})
         return replace(self.kind.form(item, root, store), original="example.org/thing")
 
     def carry(self, form: Refs, **more: object) -> list[Change]:
@@ -356,21 +359,77 @@ def test_a_bundle_of_other_refs_is_refused(inside: Inside, work: Work) -> None:
     assert isinstance(destination.transfer([lying])["thing"], IntegrityError)
 
 
-def test_an_increment_builds_on_what_is_there(inside: Inside, work: Work, tmp_path: Path) -> None:
-    inside.carry(inside.form(work))
-    new = work.commit("second", "x")
-    work.git("bundle", "create", "--quiet", tmp_path / "i.bundle", "HEAD~1..main")
+def test_a_delta_builds_on_what_is_there(inside: Inside, work: Work) -> None:
     store = Memory()
-    bundle = store.add("application/vnd.airgap.git.bundle.v1", (tmp_path / "i.bundle").read_bytes())
-    form = replace(inside.form(work), bundles=(bundle,), source=store)
-    assert set(verdicts(inside.carry(form)).values()) == {ChangeOutcome.WRITTEN}
-    assert refs(inside.path) == {"refs/heads/main": new}
-    # Without what it builds on it is refused.
-    elsewhere = replace(form, original="example.org/elsewhere")
-    destination = inside.destination()
-    destination.plan(elsewhere)
-    error = destination.transfer([elsewhere])["thing"]
-    assert error.code == "git-prerequisite"
+    first = inside.form(work, store=store)
+    inside.carry(first)
+    new = work.commit("second", "x")
+    form = inside.form(work, store=store)
+    assert form.bundles[0] == first.bundles[0]
+    delta = replace(form, source=Without(store, form.bundles[0]))
+    omitted = {form.bundles[0].digest}
+    # It is read whether everything is there before anything is sent.
+    destination = inside.destination(omitted=omitted)
+    assert destination.omitted(delta, destination.plan(delta)) == [(form.bundles[0], True)]
+    # Somebody moved on inside: what the delta builds on is in the history.
+    git("branch", "theirs", "main", cwd=inside.path)
+    assert set(verdicts(inside.carry(delta, omitted=omitted)).values()) == {ChangeOutcome.WRITTEN}
+    assert refs(inside.path) == {"refs/heads/main": new, "refs/heads/theirs": first.refs["refs/heads/main"]}
+    assert not list((inside.tmp / "inside").glob("*.git"))
+
+
+@pytest.mark.parametrize("there", ["nothing", "another history"])
+def test_a_delta_without_what_it_builds_on_is_refused(inside: Inside, work: Work, tmp_path: Path, there: str) -> None:
+    store = Memory()
+    inside.form(work, store=store)
+    if there == "another history":
+        other = Work(tmp_path / "other")
+        other.commit("else", "else\n")
+        inside.carry(inside.form(other))
+    before = refs(inside.path) if there != "nothing" else {}
+    work.commit("second", "x")
+    form = inside.form(work, store=store)
+    delta = replace(form, source=Without(store, form.bundles[0]))
+    destination = inside.destination(omitted={form.bundles[0].digest})
+    assert destination.omitted(delta, []) == [(form.bundles[0], False)]
+    error = destination.transfer([delta])["thing"]
+    assert error.code == "omitted-missing"
+    assert (refs(inside.path) if there != "nothing" else {}) == before
+    # Nor is an increment taken for a whole repository, where nothing says that something of it is inside.
+    alone = replace(form, bundles=form.bundles[1:])
+    assert inside.destination().transfer([alone])["thing"].code == "git-prerequisite"
+
+
+def test_a_delta_with_a_hole_in_it_is_refused(inside: Inside, work: Work) -> None:
+    """Of three bundles the second is left out, too, but what it has never arrived."""
+    store = Memory()
+    first = inside.form(work, store=store)
+    inside.carry(first)
+    work.commit("second", "x")
+    inside.form(work, store=store)
+    work.commit("third", "y")
+    form = inside.form(work, store=store)
+    omitted = {one.digest for one in form.bundles[:2]}
+    delta = replace(form, source=Without(store, *form.bundles[:2]))
+    destination = inside.destination(omitted=omitted)
+    assert [there for _, there in destination.omitted(delta, [])] == [False, False]
+    assert destination.transfer([delta])["thing"].code == "omitted-missing"
+    assert refs(inside.path) == first.refs
+
+
+class Without(Memory):
+    """A store that lacks blobs."""
+
+    def __init__(self, store: Memory, *lacking: Descriptor) -> None:
+        super().__init__()
+        self._store, self._lacking = store, lacking
+
+    def has(self, descriptor: Descriptor) -> bool:
+        return descriptor not in self._lacking and self._store.has(descriptor)
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        assert descriptor not in self._lacking
+        return self._store.open(descriptor, offset)
 
 
 # --- places --------------------------------------------------------------------------------------

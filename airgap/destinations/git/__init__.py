@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from airgap.base.disk import check_free, locked
-from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, PrerequisiteError, UpstreamError
+from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Refs
@@ -31,7 +31,7 @@ from airgap.destinations.git.back import move_refs_back, plan_refs_back, work_ke
 from airgap.destinations.git.contents import GitContents
 from airgap.destinations.git.folder import FolderPlace
 from airgap.destinations.git.gitea import GiteaApi, check_name
-from airgap.destinations.git.omitted import check_held, held_refs, lfs_spots, omitted_of
+from airgap.destinations.git.omitted import lfs_spots, omitted_of, unpack_on_held
 from airgap.destinations.git.place import LFS_PREFIX, GitPlace, Listing, check_lfs
 from airgap.destinations.git.push import Pusher, set_head
 from airgap.destinations.git.remove import remove_refs
@@ -41,8 +41,7 @@ from airgap.net.http import Client, Fixed
 from airgap.net.origin import Origin
 from airgap.resources.sovereign import GitConfig
 from airgap.tools.git import Git
-from airgap.tools.git_bundle import copy_out, unpack_bundle
-from airgap.tools.git_content import differences
+from airgap.tools.git_content import differences, unpack_whole
 from airgap.tools.git_refs import check_refs, object_format
 from airgap.tools.git_remote import authorization, git_remote
 from airgap.tools.git_repository import BareRepository
@@ -340,24 +339,12 @@ class GitDestination:
         # Twice: the bundle, and the unpacked objects.
         check_free(repository.path.parent, 2 * sum(b.size for b in refs.bundles), refs.item)
         path = repository.path.with_suffix(".bundle")
-        whole = len(carried) == len(refs.bundles)
-        found = {} if whole else held_refs(refs, place, repository)
-        try:
-            for bundle in carried:
-                copy_out(refs.source, bundle, path)
-                try:
-                    header = unpack_bundle(repository, path)
-                except PrerequisiteError:
-                    # An increment builds on objects of an earlier delivery.
-                    repository.fetch(place.remote, (place.look() or Listing()).refs)
-                    header = unpack_bundle(repository, path)
-                found |= header.refs
-        finally:
-            path.unlink(missing_ok=True)
-        if not whole:
-            check_held(refs, found, place, repository)
+        if carried == [*refs.bundles]:
+            named = unpack_whole(refs, repository, path)
+        else:
+            named = unpack_on_held(refs, carried, place, repository, path)
         check_refs(refs.refs, refs.item, IntegrityError)
-        difference = next(differences(refs, found, repository), None)
+        difference = next(differences(refs, named, repository), None)
         if difference is not None:
             raise IntegrityError("git-wrong-ref", f"{refs.item}: {difference}")
         repository.set_refs(refs.refs)

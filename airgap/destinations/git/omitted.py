@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.errors import AbsentError, IntegrityError, NotFoundError
+from airgap.base.errors import AbsentError, IntegrityError, NotFoundError, PrerequisiteError
 from airgap.base.streams import read_limited
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.graph import Descriptor
+from airgap.content.ref_name import SERVERS_OWN
 from airgap.destinations.base import Spot
-from airgap.destinations.git.place import LFS_PREFIX, GitPlace
+from airgap.destinations.git.place import LFS_PREFIX, GitPlace, Listing
+from airgap.tools.git_content import Named, unpack_bundles
 from airgap.tools.git_repository import BareRepository
 
 
-def held_refs(refs: Refs, place: GitPlace, repository: BareRepository) -> dict[str, str]:
-    """Fetches what the place has into `repository`; returns the refs of the form whose objects are there then."""
-    listing = place.look(to_write=False)
-    if listing is None:
-        return {}
-    repository.fetch(place.remote, listing.refs)
-    there = repository.has(refs.refs.values())
-    return {name: oid for name, oid in refs.refs.items() if oid in there}
+def unpack_on_held(
+    refs: Refs, carried: Sequence[Descriptor], place: GitPlace, repository: BareRepository, path: Path
+) -> Named:
+    """Fetches what the place has into `repository`, and unpacks the bundles that are `carried` onto that.
 
-
-def check_held(refs: Refs, found: Mapping[str, str], place: GitPlace, repository: BareRepository) -> None:
-    """Checks that what the place had and what was carried is all. Raises `NotFoundError` (`omitted-missing`)."""
-    lacking = sorted(name for name in refs.refs if name not in found)
-    if not lacking:
-        try:
-            repository.check_whole(refs.refs.values(), place.at)
-        except IntegrityError:
-            lacking = sorted(refs.refs)
+    Returns the refs of the form: everything that they reach is there. `path` as for `unpack_bundles`. Raises
+    `NotFoundError` (`omitted-missing`), and the errors of `unpack_bundles` and of fetching.
+    """
+    listing = place.look(to_write=False) or Listing()
+    repository.fetch(
+        place.remote, {name: oid for name, oid in listing.refs.items() if not name.startswith(SERVERS_OWN)}
+    )
+    try:
+        unpack_bundles(refs.source, carried, repository, path)
+    except PrerequisiteError as error:
+        raise _lacking(refs, place, error.what) from error
+    lacking = repository.lacking(refs.refs.values())
     if lacking:
-        raise NotFoundError(
-            "omitted-missing",
-            f"{refs.item}: this delta omits a bundle, and {place.at} lacks what that brought: {lacking[0]} cannot be "
-            "made of what is there",
-            "run `airgap want` for what is missing, and have it cut with `airgap bundle --want`",
-            side="destination",
-        )
+        raise _lacking(refs, place, lacking)
+    return refs.refs.items()
+
+
+def _lacking(refs: Refs, place: GitPlace, why: str) -> NotFoundError:
+    return NotFoundError(
+        "omitted-missing",
+        f"{refs.item}: this delta omits a bundle, and {place.at} lacks what that brought: {why}",
+        "run `airgap want` for what is missing, and have it cut with `airgap bundle --want`",
+        side="destination",
+    )
 
 
 def omitted_of(

@@ -16,8 +16,7 @@ from airgap.content.forms import Refs
 from airgap.content.graph import Descriptor
 from airgap.jobs.extracting.target import check_staged, staged, write_file
 from airgap.tools.git import LONG, Git
-from airgap.tools.git_bundle import copy_out, unpack_bundle
-from airgap.tools.git_content import differences
+from airgap.tools.git_content import differences, unpack_whole
 from airgap.tools.git_refs import object_format
 from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import MAX_POINTER, object_path, parse_pointer
@@ -65,13 +64,8 @@ def write_repository(refs: Refs, to: Path, progress: Progress, *, bare: bool) ->
 
 
 def _unpack(refs: Refs, repository: BareRepository, path: Path, progress: Progress) -> None:
-    found: dict[str, str] = {}
-    for bundle in refs.bundles:
-        copy_out(refs.source, bundle, path)
-        found |= unpack_bundle(repository, path).refs
-        path.unlink()
-        progress.advance(bundle.size)
-    difference = next(differences(refs, found, repository), None)
+    named = unpack_whole(refs, repository, path, lambda bundle: progress.advance(bundle.size))
+    difference = next(differences(refs, named, repository), None)
     if difference is not None:
         raise IntegrityError("git-wrong-ref", f"{refs.item}: {difference}")
     repository.set_refs(refs.refs)

@@ -21,6 +21,11 @@ from airgap.tools.lfs import LFS_TYPE
 
 CONFIG_TYPE = "application/vnd.airgap.git.config.v1+json"
 BUNDLE_TYPE = "application/vnd.airgap.git.bundle.v1"
+PASSING = "io.openova.airgap.git"
+"""The annotation of a layer. Its one value says that the bundle has branches that come and go."""
+PASSING_BUNDLE = {PASSING: "passing"}
+MAX_BUNDLES = 1000
+"""Bundles of one repository: each costs a process when it is unpacked. airgap writes at most 100."""
 MAX_CONFIG = 64 << 20
 """Bytes of a config: 200,000 refs with long names and 20,000 LFS objects."""
 
@@ -40,7 +45,10 @@ def put_graph(target: Target, item: Item, bundles: Sequence[Descriptor], lfs: Se
         "mediaType": OCI_MANIFEST,
         "artifactType": GIT_TYPE,
         "config": described.as_dict(),
-        "layers": [layer.as_dict() for layer in (*bundles, *lfs)],
+        "layers": [
+            layer.as_dict() | ({"annotations": dict(layer.annotations)} if layer.annotations else {})
+            for layer in (*bundles, *lfs)
+        ],
     }
     return _put(target, OCI_MANIFEST, canonical(manifest))
 
@@ -85,6 +93,8 @@ def git_refs(name: str, root: Descriptor, source: Source) -> Refs:
         raise _bad_graph(root, f"its config is malformed: {why}") from error
     if unknown or len(layers) != len(bundles) + len(lfs):
         raise _bad_graph(root, "it has parts that this version of airgap does not know")
+    if len(bundles) > MAX_BUNDLES:
+        raise _bad_graph(root, f"it has {len(bundles)} bundles, expected at most {MAX_BUNDLES}")
     if named != [(layer.digest.hex, layer.size) for layer in lfs]:
         raise _bad_graph(root, "its LFS objects differ from those in its config")
     if not all(isinstance(oid, str) and is_lfs_oid(oid) for oid in lost):

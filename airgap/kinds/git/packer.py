@@ -29,7 +29,8 @@ from airgap.base.progress import Progress
 from airgap.content.forms import Refs
 from airgap.content.graph import Descriptor, Opener, Source, Target
 from airgap.content.item import Item
-from airgap.kinds.git.graph import BUNDLE_TYPE, git_form, put_graph
+from airgap.kinds.git.chain import Last, Link, extend, in_order, last_pull
+from airgap.kinds.git.graph import BUNDLE_TYPE, PASSING_BUNDLE, git_form, put_graph
 from airgap.kinds.git.left_out import LEFT_OUT, left_out
 from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
 from airgap.kinds.git.submodules import submodules
@@ -38,8 +39,8 @@ from airgap.net.origin import Origin
 from airgap.net.probe import check_name
 from airgap.net.proxies import proxy_for
 from airgap.tools.git import Git, Remote
-from airgap.tools.git_bundle import copy_out, unpack_bundle, write_bundle
-from airgap.tools.git_content import differences
+from airgap.tools.git_bundle import write_bundle
+from airgap.tools.git_content import differences, unpack_bundles, unpack_whole
 from airgap.tools.git_refs import check_refs, object_format
 from airgap.tools.git_remote import authorization, check_url, git_remote
 from airgap.tools.git_repository import BareRepository, list_refs
@@ -164,23 +165,36 @@ class GitPacker:
     def _pack_objects(
         self, item: Item, remote: Remote, repository: BareRepository, target: Target
     ) -> tuple[list[Descriptor], dict[str, int]]:
-        """Fetches and bundles; returns the bundle and the LFS objects that its history names."""
-        for new in (repository.create(object_format(item.refs.values())), True):
+        """Fetches and bundles; returns the bundles and the LFS objects that its history names."""
+        new = repository.create(object_format(item.refs.values()))
+        last = last_pull(item, target)
+        # What an earlier run kept here can be damaged, and so can the chain: then all of it is fetched again.
+        rounds = [*([] if new else [last]), last, *([] if last is None else [None])]
+        for number, known in enumerate(rounds, 1):
             try:
-                before = repository.refs()
-                self._fetch(item, remote, repository)
+                before = self._before(known, repository)
+                self._fetch(item, remote, repository, before.values())
                 self._tell_rewritten(item, repository, before)
                 pointers = find_pointers(repository, item.refs.values())
-                bundle = [self._put_bundle(item, repository, target)] if item.refs else []
+                bundles = self._put_bundles(item, [] if known is None else known.links, repository, target)
             except IntegrityError:
-                if new:
+                if number == len(rounds):
                     raise
-                # What an earlier run kept here is damaged: all of it is fetched again.
                 repository.remove()
                 repository.create(object_format(item.refs.values()))
             else:
-                return bundle, pointers
-        raise AssertionError("the second round returns or raises")
+                repository.tidy()
+                return bundles, pointers
+        raise AssertionError("the last round returns or raises")
+
+    def _before(self, last: Last | None, repository: BareRepository) -> Mapping[str, str]:
+        """The refs of the last pull. Their objects come back from the store if the working folder has lost them."""
+        if last is None:
+            return repository.refs()
+        if not repository.has(last.refs.values()).issuperset(last.refs.values()):
+            bundles = [link.bundle for link in last.links]
+            unpack_bundles(last.source, bundles, repository, repository.path.with_suffix(".bundle"))
+        return last.refs
 
     def check(self, item: Item, root: Descriptor, source: Source) -> list[str]:
         """The mistakes of a packed repository, found by unpacking it into an empty one; empty if there are none."""
@@ -199,13 +213,8 @@ class GitPacker:
     def _check_content(self, form: Refs, item: Item, folder: Path) -> Iterator[str]:
         repository = BareRepository(self._git, folder / "check.git")
         repository.create(object_format(item.refs.values()))
-        found: dict[str, str] = {}
-        for number, bundle in enumerate(form.bundles):
-            path = folder / f"{number}.bundle"
-            copy_out(form.source, bundle, path)
-            found |= unpack_bundle(repository, path).refs
-            path.unlink()
-        for difference in differences(form, found, repository):
+        named = unpack_whole(form, repository, folder / "bundle")
+        for difference in differences(form, named, repository):
             yield f"{item.name}: {difference}"
         for layer in form.lfs:
             if not form.source.has(layer):
@@ -231,11 +240,11 @@ class GitPacker:
             )
         return Remote(url, side="origin")
 
-    def _fetch(self, item: Item, remote: Remote, repository: BareRepository) -> None:
+    def _fetch(self, item: Item, remote: Remote, repository: BareRepository, offered: Iterable[str]) -> None:
         if remote.url.startswith("/"):
             check_whole_source(self._git, remote.url)
         try:
-            repository.fetch(remote, item.refs)
+            repository.fetch(remote, item.refs, offered)
         except ObjectGoneError as error:
             # The lock's object is gone. Say which ref it was, and what it is now.
             present, _, _ = list_refs(self._git, remote)
@@ -251,16 +260,24 @@ class GitPacker:
                 side="origin",
             ) from error
 
-    def _put_bundle(self, item: Item, repository: BareRepository, target: Target) -> Descriptor:
+    def _put_bundles(
+        self, item: Item, links: Sequence[Link], repository: BareRepository, target: Target
+    ) -> list[Descriptor]:
+        """The bundles of the last pull as far as they are of use, and new ones with what they lack."""
+        if not item.refs:
+            return []
+        kept, increments = extend(item, links, repository)
         path = repository.path.with_suffix(".bundle")
-        try:
-            digest, size = write_bundle(repository, path, item.refs, item.head)
-            descriptor = Descriptor(BUNDLE_TYPE, digest, size)
-            target.put(descriptor, file_opener(path))
-            self._progress.advance(size)
-        finally:
-            path.unlink(missing_ok=True)
-        return descriptor
+        made: list[Descriptor] = []
+        for one in increments:
+            try:
+                digest, size = write_bundle(repository, path, one.refs, one.head, one.without)
+                made.append(Descriptor(BUNDLE_TYPE, digest, size, PASSING_BUNDLE if one.passing else {}))
+                target.put(made[-1], file_opener(path))
+                self._progress.advance(size)
+            finally:
+                path.unlink(missing_ok=True)
+        return in_order([*(link.bundle for link in kept), *made])
 
     def _put_lfs(
         self,

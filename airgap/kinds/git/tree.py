@@ -24,7 +24,7 @@ from airgap.content.scan_finding import ScanFinding
 from airgap.content.scan_subject import SubjectFile
 from airgap.kinds.subjects import blob_file, not_read, piece
 from airgap.tools.git import Git
-from airgap.tools.git_bundle import copy_out, unpack_bundle
+from airgap.tools.git_content import unpack_whole
 from airgap.tools.git_refs import object_format
 from airgap.tools.git_repository import BareRepository
 from airgap.tools.lfs import MAX_POINTER, parse_pointer
@@ -88,11 +88,7 @@ class GitTrees:
             work.mkdir(parents=True, exist_ok=True)
         repository = BareRepository(Git(work), work / "repository.git")
         repository.create(object_format(form.refs.values()))
-        for bundle in form.bundles:
-            copy_out(form.source, bundle, work / "bundle")
-            unpack_bundle(repository, work / "bundle")
-            with disk_errors(work):
-                (work / "bundle").unlink()
+        unpack_whole(form, repository, work / "bundle")
         repository.set_refs(form.refs)
         made = _Listed(repository, _List(work / "all"), _List(work / "small"))
         with disk_errors(work):

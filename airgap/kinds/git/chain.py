@@ -1,0 +1,144 @@
+"""The bundles of a repository as a chain: what is new since the last pull goes into new ones, and the others stay.
+
+Every object in every bundle is in the history of a locked ref: a bundle with something else, such as a commit that was
+rewritten upstream, leaves the chain, with all that build on it. So that this is seldom the large first one, what only
+branches other than HEAD's reach, which come and go, is packed apart (`passing`), and no other bundle builds on it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from airgap.base.digest import CHUNK
+from airgap.base.errors import IntegrityError, NotFoundError
+from airgap.content.graph import Descriptor, Source
+from airgap.content.item import Item
+from airgap.content.verified import verified
+from airgap.kinds.git.graph import PASSING, git_refs
+from airgap.tools.git_bundle import Header, read_header
+from airgap.tools.git_refs import object_format
+from airgap.tools.git_repository import BareRepository
+
+MAX_LINKS = 50
+"""Bundles of one sort. Each costs a process when it is unpacked, and a file in the store. After a year of weekly pulls
+they become one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One bundle of a chain, and its header."""
+
+    bundle: Descriptor
+    header: Header
+
+    @property
+    def passing(self) -> bool:
+        """True for a bundle of branches that come and go."""
+        return PASSING in self.bundle.annotations
+
+    @property
+    def tips(self) -> Iterable[str]:
+        """The ids of its refs."""
+        return self.header.refs.values()
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What a store has of a repository since the last pull of it."""
+
+    refs: Mapping[str, str]
+    links: Sequence[Link]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """A bundle to be written: what `refs` reach and `without` do not. `head` as for `write_bundle`."""
+
+    refs: Mapping[str, str]
+    head: str
+    without: frozenset[str]
+    passing: bool
+
+
+def last_pull(item: Item, source: Source) -> Last | None:
+    """The repository to which the item's name points in a store; `None` if there is none, or if it is damaged.
+
+    All bundles are hashed. Raises `StoreError`.
+    """
+    root = dict(source.roots()).get(item.name)
+    if root is None or not item.refs:
+        return None
+    try:
+        found = git_refs(item.name, root, source)
+        if object_format(found.refs.values()) != object_format(item.refs.values()):
+            return None
+        return Last(found.refs, [Link(bundle, _header(bundle, source)) for bundle in found.bundles], source)
+    except (IntegrityError, NotFoundError):
+        return None
+
+
+def in_order(bundles: Iterable[Descriptor]) -> list[Descriptor]:
+    """Bundles as a graph has them: those of passing branches come last, because they build on the others."""
+    return sorted(bundles, key=lambda bundle: PASSING in bundle.annotations)
+
+
+def _header(bundle: Descriptor, source: Source) -> Header:
+    with verified(source.open(bundle), bundle) as stream:
+        while stream.read(CHUNK):
+            pass
+    with io.BufferedReader(cast(io.RawIOBase, source.open(bundle))) as file:
+        return read_header(cast(io.BufferedReader, file), str(bundle.digest))
+
+
+def extend(item: Item, links: Sequence[Link], repository: BareRepository) -> tuple[list[Link], list[Increment]]:
+    """The links that stay, and what is to be written after them. `repository` has everything that the item needs.
+
+    Raises `IntegrityError`, `ToolError`.
+    """
+    gone = repository.unreached({oid for link in links for oid in link.tips}, item.refs.values())
+    lasting = _few(list(_before_a_break(links, gone, passing=False)))
+    whole = lasting == [link for link in links if not link.passing]
+    # Bundles of passing branches build on all the others, so they end with any of them.
+    passing = list(_before_a_break(links, gone, passing=True)) if whole else []
+    passing = passing if len(passing) < MAX_LINKS else []
+    moving = {name for link in links for name, oid in link.header.refs.items() if oid in gone}
+    steady = {name: oid for name, oid in item.refs.items() if name not in moving and _stays(name, item.head)}
+    apart = repository.unreached(item.refs.values(), steady.values())
+    steady = {name: oid for name, oid in item.refs.items() if oid not in apart}
+    named = {ref for link in lasting for ref in link.header.refs.items()}
+    without = frozenset(oid for link in lasting for oid in link.tips)
+    made: list[Increment] = []
+    new = dict(sorted(steady.items() - named))
+    if new:
+        made.append(Increment(new, item.head if item.head in new else "", without, passing=False))
+    named |= {ref for link in passing for ref in link.header.refs.items()}
+    others = dict(sorted(item.refs.items() - steady.items() - named))
+    if others:
+        without |= {*new.values(), *(oid for link in passing for oid in link.tips)}
+        made.append(Increment(others, "", without, passing=True))
+    return [*lasting, *passing], made
+
+
+def _stays(name: str, head: str) -> bool:
+    """True for a ref that usually only moves forward: HEAD's branch, and tags. All are if HEAD is not carried."""
+    return name == head or not head or name.startswith("refs/tags/")
+
+
+def _before_a_break(links: Sequence[Link], gone: set[str], *, passing: bool) -> Iterator[Link]:
+    for link in links:
+        if link.passing is passing:
+            if gone.intersection(link.tips):
+                return
+            yield link
+
+
+def _few(links: list[Link]) -> list[Link]:
+    """`links`; if they are many, the first alone, because the others become one; or none, if these are larger."""
+    if len(links) < MAX_LINKS:
+        return links
+    first, *others = (link.bundle.size for link in links)
+    return links[:1] if sum(others) < first else []
