@@ -25,7 +25,7 @@ def check_lock(
     Raises `TrustError`.
     """
     beliefs.require_good(lock)
-    check_pull(lock, beliefs.about_lock("pull", lock))
+    check_pull(lock, beliefs.about_lock("pull", lock), carried)
     verdicts = beliefs.about("verdict", lock.digest)
     check_verdict(lock, verdicts, carried, beliefs.require_approval, demands)
     check_vex(lock, verdicts, carried.reports)

@@ -35,15 +35,21 @@ class EvidenceFiles:
     """Files by their digest."""
     scans: Mapping[str, bytes] = field(hash=False)
     """Scan results and SBOMs, by their names in the evidence."""
+    only: bool = False
+    """True if the delivery brings only some items of its locks: those of `roots`."""
+
+    def brought(self, lock: Lock) -> Sequence[Item]:
+        """The items of a lock that have to be good, because the delivery brings them."""
+        return [item for item in lock.items if item.name in self.roots] if self.only else lock.items
 
 
-def check_pull(lock: Lock, statements: Sequence[Statement]) -> None:
+def check_pull(lock: Lock, statements: Sequence[Statement], carried: EvidenceFiles) -> None:
     """Checks that the newest pull statement, if there is one, says that the root of every item was fetched.
 
     `statements` are newest first. Raises `TrustError` (`pull-incomplete`).
     """
     for body in (one.body for one in statements[:1] if isinstance(one.body, Pull)):
-        for item in lock.items:
+        for item in carried.brought(lock):
             pulled = body.items.get(item.name)
             good = pulled is not None and pulled.outcome == "pass" and pulled.root is not None
             root = None if pulled is None else pulled.root
@@ -82,7 +88,7 @@ def check_verdict(
         body = statement.body
         if not isinstance(body, Verdict):
             continue
-        for item in lock.items:
+        for item in carried.brought(lock):
             # 1. and 2.
             found = objection(body, item, carried.roots.get(item.name))
             if found is not None:
@@ -95,22 +101,22 @@ def check_verdict(
         if lacking is not None:
             raise TrustError(lacking.code, f"lock {lock.name!r}: {lacking.what}", SCAN_AGAIN)
         # 3.
-        used = _check_waivers(lock, body, statement.signed_at, carried.waivers, approved)
+        used = _check_waivers(lock, body, statement.signed_at, carried, approved)
         # 4.
-        check_scans(Stands(lock, body, statement.signed_at, used, carried.scans), demands)
+        check_scans(Stands(lock, body, statement.signed_at, used, carried.scans, carried.brought(lock)), demands)
 
 
 def _check_waivers(
     lock: Lock,
     verdict: Verdict,
     signed_at: datetime,
-    files: Mapping[Digest, bytes],
+    carried: EvidenceFiles,
     approved: Callable[[Digest], None],
 ) -> Sequence[Waiver]:
     """The waivers that a verdict names, each of which applies to what the verdict says of it."""
     found: dict[Digest, Waiver] = {}
     for used in verdict.waivers:
-        data = files.get(used.digest)
+        data = carried.waivers.get(used.digest)
         if data is None:
             raise _waiver_refused(
                 "waiver-missing", used.digest, ("the verdict names it, but the evidence does not contain it")
@@ -127,7 +133,7 @@ def _check_waivers(
                 f"{utc_text(waiver.expires)}"
             )
             raise _waiver_refused("waiver-mismatch", used.digest, what)
-    for item in lock.items:
+    for item in carried.brought(lock):
         for check in verdict.items[item.name].checks:
             _check_covered(check, f"{item.kind} {item.name!r}", found, verdict.items[item.name].root, item)
     for check in verdict.findings:

@@ -56,8 +56,8 @@ def _roots(index: Index, admitted: Admitted) -> list[tuple[Item, Descriptor]]:
     Raises `IntegrityError` (`root-mismatch`) if AIRGAP.json, a lock and the pull statement disagree, and
     (`locks-mismatch`) if two locks say different things under one name.
     """
-    listed = {root.item: root for root in index.contents.roots}
-    items = _once([item for lock in admitted.locks for item in lock.items])
+    listed, only = {root.item: root for root in index.contents.roots}, index.contents.only
+    items = _once([item for lock in admitted.locks for item in lock.items if not only or item.name in listed])
     # Two locks may have the same item, and each was listed.
     if any(listed[root.item] != root for root in index.contents.roots):
         raise IntegrityError("root-mismatch", "AIRGAP.json lists an item with two roots", CUT_AGAIN)
@@ -151,6 +151,7 @@ def accept(
         reports=[data for name, data in files.items() if name.startswith(("reports/", "vex/"))],
         scans={name: data for name, data in files.items() if name.startswith((SCANS, SBOMS))},
         earlier=earlier,
+        only=index.contents.only,
     )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)
     volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)

@@ -58,6 +58,8 @@ class Rehearsed:
     expires: datetime
     judged: bool
     """True if findings of locks have to be waived; false if a station will judge them."""
+    only: bool = False
+    """True if it brings only some items of its locks: those of `roots`."""
 
 
 def rehearse(one: Rehearsed, trust: Trust) -> list[str]:
@@ -85,7 +87,8 @@ def rehearse(one: Rehearsed, trust: Trust) -> list[str]:
     about = [verified.statement for verified in beliefs.counting]
     check_times(one.created, _NOTHING, one.locks, about)
     # 3. The locks.
-    carried = EvidenceFiles(one.roots, waivers, {Digest.of(data): data for data in one.reports}, one.scans)
+    reports = {Digest.of(data): data for data in one.reports}
+    carried = EvidenceFiles(one.roots, waivers, reports, one.scans, one.only)
     demands = Demands(one.created, trust.verdicts)
     for lock in one.locks:
         check_lock(lock, beliefs, carried, demands, one.created if one.judged else None)

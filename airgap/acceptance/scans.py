@@ -59,6 +59,8 @@ class Stands:
     """Those that it names: approved, and valid when it was signed."""
     files: Mapping[str, bytes] = field(hash=False)
     """The scan results in the evidence, by their names there."""
+    items: Sequence[Item] = field(hash=False)
+    """The items of the lock that the delivery brings."""
 
     def result(self, scan: Scan) -> ScanResult:
         """A result that the verdict names. Raises `TrustError` (`scan-missing`, `scan-mismatch`)."""
@@ -111,7 +113,7 @@ def check_scans(one: Stands, demands: Demands) -> None:
     scans: dict[Digest, list[Scan]] = {}
     for scan in one.verdict.scans:
         scans.setdefault(scan.subject, []).append(scan)
-    for item in one.lock.items:
+    for item in one.items:
         about = _Item(one, gate, item, one.verdict.items[item.name])
         for subject in about.subjects():
             # 2.

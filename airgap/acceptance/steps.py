@@ -286,13 +286,14 @@ class Acceptance:
         reports: Iterable[bytes] = (),
         scans: Mapping[str, bytes] | None = None,
         earlier: Earlier = nothing_earlier,
+        only: bool = False,
     ) -> None:
         """Step 6. `evidence` are the bundles in the evidence, by name; `waivers` and `reports` are the other files;
         OpenVEX documents are among the reports.
 
         `roots` are AIRGAP.json's `contents.roots`, by item name; `scans` are scan results, by their names in the
-        evidence; `earlier` gives the verdicts about a lock that were accepted before, newest first. A verdict counts
-        even if none is required. Raises
+        evidence; `earlier` gives the verdicts about a lock that were accepted before, newest first; with `only`, the
+        items in `roots` are all that the delivery brings. A verdict counts even if none is required. Raises
         `TrustError`: the errors of `verify_bundle`, `statement-missing`, `pull-incomplete`, the errors of
         `check_times`, `check_verdict`, `check_findings`, `check_vex` and `carried_reports`.
         """
@@ -303,6 +304,7 @@ class Acceptance:
                 {Digest.of(data): data for data in waivers},
                 {Digest.of(data): data for data in reports},
                 scans or {},
+                only,
             )
             beliefs.waivers = carried.waivers.keys()
             for name, data in sorted(evidence.items()):

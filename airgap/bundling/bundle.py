@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,6 +66,8 @@ class BundleOrder:
     """Trust roots to include; on the far side, the security-officer's approval adds them."""
     waivers: tuple[Approved, ...] = ()
     """Waivers of findings in locks that have no verdict."""
+    only: frozenset[str] = frozenset()
+    """The names of the items to carry; empty for all."""
 
     def below(self, audience: Audience) -> tuple[str, ...]:
         """Where the AIRGAP.json of one of the audiences is, below the folder."""
@@ -115,11 +117,11 @@ def item_root(item: Item, layout: Layout) -> Descriptor:
     return Descriptor(root.media_type, root.digest, root.size)
 
 
-def select(locks: Sequence[Lock], layout: Layout) -> Selected:
-    """Walks every graph of the locks in the store. Raises `InputError`, `IntegrityError`."""
+def select(locks: Sequence[Lock], layout: Layout, only: Collection[str] = ()) -> Selected:
+    """Walks every graph of the locks in the store, or of the items `only`. Raises `InputError`, `IntegrityError`."""
     roots, nodes, leaves = [], dict[Digest, Descriptor](), dict[Digest, Descriptor]()
     configs: dict[Digest, Descriptor] = {}
-    for item in (item for lock in locks for item in lock.items):
+    for item in (item for lock in locks for item in lock.items if not only or item.name in only):
         root = item_root(item, layout)
         roots.append((item, root))
         for top, keep in item.graphs(root):
@@ -190,7 +192,7 @@ def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now
         raise InputError("bad-stream", wrong, "give the stream a shorter name with `--stream`")
     order = replace(order, locks=tuple({lock.digest: lock for lock in order.locks}.values()))
     _check_names(order.locks)
-    selected = select(order.locks, layout)
+    selected = select(order.locks, layout, order.only)
     found = {item.name: root.digest for item, root in selected.roots}
     check_pulled(order.locks, found, records)
     check_scanned(order.locks, found, records, now, demanded=_judged(order, records, role))
@@ -280,6 +282,7 @@ def _close(
         volumes,
         prepared.plan.blobs,
         delta.blobs,
+        bool(order.only),
     )
     made = now.astimezone(UTC).replace(microsecond=0)  # as it will be written
     journey = Journey(

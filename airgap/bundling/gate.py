@@ -14,6 +14,7 @@ from airgap.base.digest import Digest, is_digest
 from airgap.base.errors import AirgapError, InputError, PolicyError, StoreError
 from airgap.base.inputs import read_input
 from airgap.base.times import CLOCK_SKEW, utc_text
+from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import CHECK
 from airgap.content.promotion import difference
@@ -50,15 +51,16 @@ def full_lock(lock: Lock, records: Records) -> Lock | None:
 def check_pulled(locks: Sequence[Lock], roots: Mapping[str, Digest], records: Records) -> None:
     """Checks that the newest pull statements in the store say that every root in the store was fetched and passed.
 
-    `roots` are the roots in the store, by item name. A lock without a statement passes: only the Trust resource knows
-    whether it must have one. Raises `PolicyError` (`pull-incomplete`), `StoreError`, and as `full_lock`.
+    `roots` are the roots in the store of what will be carried, by item name. A lock without a statement passes: only
+    the Trust resource knows whether it must have one. Raises `PolicyError` (`pull-incomplete`), `StoreError`, and as
+    `full_lock`.
     """
     for lock in locks:
         full_lock(lock, records)
         body = recorded(records, lock, Pull)
         if body is None:
             continue
-        for item in lock.items:
+        for item in _carried(lock, roots):
             said = body.items.get(item.name)
             if said is None or said.outcome != "pass":
                 why = "nothing" if said is None else f"{said.outcome}: {said.reason or 'no reason'}"
@@ -100,7 +102,7 @@ def check_scanned(
                     "run `airgap scan` with this lock; to send it unscanned to another station, add --unscanned",
                 )
             continue
-        for item in lock.items:
+        for item in _carried(lock, roots):
             found = objection(body, item, roots[item.name])
             if found is not None:
                 raise PolicyError(
@@ -148,6 +150,11 @@ def check_findings(
                 )
 
 
+def _carried(lock: Lock, roots: Mapping[str, Digest]) -> list[Item]:
+    """The items of a lock that will be carried: with `bundle --only`, not all of them."""
+    return [item for item in lock.items if item.name in roots]
+
+
 def _check_full(lock: Lock, roots: Mapping[str, Digest], records: Records) -> None:
     """Checks that no later verdict about the full lock refuses what a lock was promoted with, or to go on in part."""
     full, mine = full_lock(lock, records), _recorded(records, lock, Verdict)
@@ -155,7 +162,7 @@ def _check_full(lock: Lock, roots: Mapping[str, Digest], records: Records) -> No
     if mine is None or later is None or later.signed_at < mine.signed_at or not isinstance(later.body, Verdict):
         return
     partial = later.body.gate is not None and later.body.gate.partial
-    found = next(filter(None, (objection(later.body, item, roots[item.name]) for item in lock.items)), None)
+    found = next(filter(None, (objection(later.body, item, roots[item.name]) for item in _carried(lock, roots))), None)
     if found is None and not partial:
         found = Objection("verdict-failed", "its policy allows no partial deliveries (findings.partial: true)")
     if found is not None:

@@ -57,6 +57,8 @@ class Contents:
     blobs: Mapping[Digest, tuple[Extent, ...]]
     omitted: Mapping[Digest, Omitted] = field(default_factory=dict)
     """Blobs that the locks need and that no volume contains: a baseline of the journey proves that they are inside."""
+    only: bool = False
+    """True for a selection: it brings some items of its locks, those in `roots`, and says nothing of the others."""
 
     def size(self, digest: Digest) -> int:
         """The size of a blob in bytes."""
@@ -70,7 +72,7 @@ def volume_name(number: int, count: int) -> str:
 
 def as_contents(value: Any) -> Contents:
     """Parses `contents`. Raises `ValueError`, `TypeError`, `KeyError`, `IntegrityError` (`bad-index`)."""
-    check_fields(value, "locks roots volumes blobs", ["omitted"])
+    check_fields(value, "locks roots volumes blobs", ["only", "omitted"])
     volumes = value["volumes"]
     if not 1 <= len(volumes) <= MAX_VOLUMES:
         raise ValueError(f"volumes: got {len(volumes)}, expected 1 to {MAX_VOLUMES}")
@@ -78,6 +80,8 @@ def as_contents(value: Any) -> Contents:
         check_fields(root, "item kind digest")
     if not value.get("omitted", True):
         raise ValueError("omitted: got no blob, expected at least one")
+    if value.get("only", True) is not True:
+        raise ValueError(f"only: got {value['only']!r:.80}, expected true, or that it is left out")
     return Contents(
         tuple(Digest(digest) for digest in value["locks"]),
         tuple(Root(as_text(r["item"]), as_text(r["kind"]), Digest(r["digest"])) for r in value["roots"]),
@@ -90,6 +94,7 @@ def as_contents(value: Any) -> Contents:
             Digest(digest): Omitted(as_number(size), as_number(baseline), as_text(item))
             for digest, (size, baseline, item) in value.get("omitted", {}).items()
         },
+        "only" in value,
     )
 
 
@@ -98,6 +103,7 @@ def contents_document(contents: Contents) -> dict[str, Any]:
     document: dict[str, Any] = {
         "locks": [str(digest) for digest in contents.locks],
         "roots": [{"item": root.item, "kind": root.kind, "digest": str(root.digest)} for root in contents.roots],
+        **({"only": True} if contents.only else {}),
         "volumes": [volume.as_dict() for volume in contents.volumes],
         "blobs": {
             str(digest): [[e.volume, e.offset, e.length] for e in extents] for digest, extents in contents.blobs.items()

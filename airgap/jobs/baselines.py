@@ -92,13 +92,10 @@ def find_baselines(since: Since, one: Coming, layout: Layout, records: Records) 
         if name not in deliveries:
             check_audience(index, one.receivers[0].sovereign, path)
         deliveries[name].append((digest, index))
-    if LAST in since.receipts:
-        for receiver in one.receivers:
-            newest = _last(receiver, one, records)
-            if isinstance(newest, Digest):
-                deliveries[receiver.sovereign].append(_cut_here(newest, records))
-            else:
-                given[receiver.sovereign] += newest
+    for receiver in one.receivers if LAST in since.receipts else ():
+        came_back, cut = _last(receiver, one, records)
+        given[receiver.sovereign] += came_back
+        deliveries[receiver.sovereign] += cut
     return [_baselines(given[name], deliveries[name], one, layout, records) for name in given]
 
 
@@ -145,24 +142,32 @@ def _delivery(path: Path, records: Records) -> tuple[Digest, Index]:
     return digest, Index.decode(data)
 
 
-def _cut_here(digest: Digest, records: Records) -> tuple[Digest, Index]:
-    return digest, Index.decode(records.cut(digest) or b"")
+def _last(who: Receiver, one: Coming, records: Records) -> tuple[list[VerifiedStatement], list[tuple[Digest, Index]]]:
+    """The receipts of the newest delivery of the stream of which one came back; else the newest delivery.
 
-
-def _last(who: Receiver, one: Coming, records: Records) -> list[VerifiedStatement] | Digest:
-    """The receipts of the newest delivery of the stream of which one came back; else the newest delivery."""
+    A selection brought little: it counts together with what came before it. Raises `InputError` (`no-baseline`).
+    """
     cut = records.cuts(who.sovereign, one.stream)
+    came_back = list[VerifiedStatement]()
     for digest in cut:
         found = list(_kept(digest, who, one.now, records))
-        if found:
-            return found
-    if not cut:
-        raise InputError(
-            "no-baseline",
-            f"the records of this store have no delivery of stream {one.stream!r} for {who.sovereign!r}",
-            f"pass a receipt with --since FILE, or an earlier delivery with --since-delivery DIR; {FULL}",
-        )
-    return cut[0]
+        came_back += found
+        if found and not all(receipt_of(verified).only for verified in found):
+            break
+    if came_back:
+        return came_back, []
+    deliveries = list[tuple[Digest, Index]]()
+    for digest in cut:
+        deliveries.append((digest, Index.decode(records.cut(digest) or b"")))
+        if not deliveries[-1][1].contents.only:
+            return [], deliveries
+    if deliveries:
+        return [], deliveries
+    raise InputError(
+        "no-baseline",
+        f"the records of this store have no delivery of stream {one.stream!r} for {who.sovereign!r}",
+        f"pass a receipt with --since FILE, or an earlier delivery with --since-delivery DIR; {FULL}",
+    )
 
 
 def _kept(delivery: Digest, who: Receiver, now: datetime, records: Records) -> Iterator[VerifiedStatement]:
@@ -230,7 +235,7 @@ def _brought(index: Index, records: Records, layout: Layout) -> Found:
     """What is inside when a delivery was imported completely."""
     roots = {root.item: root.digest for root in index.contents.roots}
     for lock in map(records.lock, index.contents.locks):
-        for item in lock.items if lock is not None else ():
+        for item in (item for item in (lock.items if lock is not None else ()) if item.name in roots):
             with suppress(AirgapError):
                 yield from ((item.name, digest) for digest in _arrives(item, roots[item.name], layout))
 

@@ -32,6 +32,7 @@ from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.baselines import Coming, Since, find_baselines
 from airgap.jobs.named_files import read_lock
+from airgap.jobs.named_items import full_names
 from airgap.jobs.receiving_side import UNCHECKED, Receiver, check_receipt, receivers, rehearsal, stream_note
 from airgap.jobs.signing import check_role, signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
@@ -74,6 +75,8 @@ class BundleOptions:
     """Accept locks without a verdict, for a station that will judge them."""
     waivers: tuple[Path, ...] = ()
     """Waivers of findings in locks without a verdict, each with its approval next to it; they require `trust`."""
+    only: tuple[str, ...] = ()
+    """Names of items, or the ends of such: the delivery brings only these."""
     since: Since = field(default_factory=Since)
     """What the delivery leaves out, because it is inside already; receipts require `trust`."""
 
@@ -117,6 +120,8 @@ class PlannedBundle:
     """What each item takes, in the order of the locks."""
     deltas: tuple[tuple[str, Delta], ...]
     """For each Sovereign, what is left out and why."""
+    only: bool
+    """True for a selection: these are not all items of the locks."""
 
     @property
     def bytes(self) -> int:
@@ -133,7 +138,7 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     locks, layout, records = _locks(options), Layout(options.store), store_records(options.store)
     who = _receivers(options, records, surroundings)
     order, _ = _order(options, locks, who, layout, records, surroundings)
-    check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
+    check_nodes(select(locks, layout, order.only).roots, layout, DEFAULT_JOBS)
     prepared = prepare(order, layout, records, options.role, surroundings.clock())
     _checks(options, who, "", surroundings)(prepared)
     _tell_new(options, records, who, surroundings)
@@ -142,7 +147,9 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     many = len(prepared.plan.volumes)
     volumes = tuple((volume_name(n, many), volume.size) for n, volume in enumerate(prepared.plan.volumes, 1))
     deltas = tuple(zip(options.sovereigns, prepared.left_out, strict=True))
-    return PlannedBundle(volumes, len(prepared.evidence), tuple(_planned_items(prepared, layout)), deltas)
+    return PlannedBundle(
+        volumes, len(prepared.evidence), tuple(_planned_items(prepared, layout)), deltas, bool(order.only)
+    )
 
 
 def _planned_items(prepared: Prepared, layout: Layout) -> Iterator[PlannedItem]:
@@ -178,7 +185,7 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> tuple[Cut, ...
     # 3.
     order, receipts = _order(options, locks, who, layout, records, surroundings)
     # 4.
-    check_nodes(select(locks, layout).roots, layout, DEFAULT_JOBS)
+    check_nodes(select(locks, layout, order.only).roots, layout, DEFAULT_JOBS)
     # 5.
     _tell_new(options, records, who, surroundings)
     check = _checks(options, who, signatory.signer.key_id, surroundings)
@@ -246,6 +253,7 @@ def _order(
     Says what the locks lack, and what the delivery rests on.
     """
     approvals = [*options.approvals, *(path for lock in options.locks for path in beside(lock))]
+    only = _only(options, locks)
     audiences, receipts = _audiences(options, locks, who, layout, records, surroundings)
     order = BundleOrder(
         locks,
@@ -258,6 +266,7 @@ def _order(
         unscanned=options.unscanned,
         trust_roots=carried_roots(options.trust_roots),
         waivers=tuple(_waivers(options, who, surroundings)),
+        only=only,
     )
     for lock in locks:
         if lock.findings:
@@ -284,6 +293,17 @@ def _audiences(
             surroundings.note(f"note: it leaves out what is inside{of} {note}")
     audiences = tuple(Audience(one.sovereign, its.proven) for one, its in zip(who, found, strict=True))
     return audiences, tuple(receipt for its in found for receipt in its.receipts)
+
+
+def _only(options: BundleOptions, locks: Sequence[Lock]) -> frozenset[str]:
+    """The full names of the items to carry; empty for all. Raises `InputError` (`no-such-item`, `usage`)."""
+    names = {item.name for lock in locks for item in lock.items}
+    only = full_names(options.only, names, "--only", "the lock" if len(locks) == 1 else "each of the locks")
+    for path, lock in zip(options.locks, locks, strict=True):
+        if only and not any(item.name in only for item in lock.items):
+            what = f"bundle: {path} has none of the items of --only"
+            raise InputError("usage", what, "leave this lock out")
+    return frozenset(only) if only != names else frozenset()
 
 
 def _waivers(options: BundleOptions, who: Sequence[Receiver], surroundings: Surroundings) -> list[Approved]:

@@ -113,7 +113,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
 def _tell(opened: Opened, surroundings: Surroundings) -> None:
     for note in opened.admitted.notes:
         surroundings.note(f"note: {note}")
-    seeds = [item.name for lock in opened.locks for item in lock.items if item.phase == "seed"]
+    seeds = [item.name for item, _ in opened.roots if item.phase == "seed"]
     if seeds:
         many = count(len(seeds), "item")
         surroundings.note(

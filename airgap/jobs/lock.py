@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +21,7 @@ from airgap.content.lock_finding import LockFinding
 from airgap.content.sizes import Tally
 from airgap.jobs.lock_partial import can_be_left_out, hinted, left_out, unusable
 from airgap.jobs.named_files import read_lock
+from airgap.jobs.named_items import full_names
 from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.kind import Kind
@@ -263,35 +262,8 @@ def named(update: Collection[str], entries: list[tuple[str, Any]]) -> set[str]:
 
     Raises `InputError` (`no-such-item`), with the name that was probably meant.
     """
-    names = {asked.name for _, asked in entries}
-    full = set[str]()
-    for typed in update:
-        found = {typed} if typed == ALL or typed in names else {name for name in names if _ends_with(name, typed)}
-        if len(found) != 1:
-            raise InputError("no-such-item", *_unfound(typed, names, found))
-        full |= found
-    return full
-
-
-def _ends_with(name: str, typed: str) -> bool:
-    """Whether `typed` is the last part of a name, or several of them, with or without the tag."""
-    untagged = re.sub(r":[^/:]*$", "", name)
-    return any(f"/{one}".endswith(f"/{typed}") for one in (name, untagged))
-
-
-def _unfound(typed: str, names: set[str], found: set[str]) -> tuple[str, str]:
-    """What is wrong with a name that was given for `--update`, and the next step."""
-    if found:
-        several = ", ".join(sorted(found))
-        return f"--update {typed}: the names of several items end like this: {several}", "give the full name"
-    parts = {
-        part: name
-        for name in sorted(names, reverse=True)
-        for part in (re.sub(r":[^/:]*$", "", name).rpartition("/")[2], name)
-    }
-    near = difflib.get_close_matches(typed, parts, 1)
-    hint = f"did you mean {parts[near[0]]!r}?" if near else "use the name of an item in the request"
-    return f"--update {typed}: the request has no item with this name", hint
+    every = {ALL} & set(update)
+    return every | full_names(set(update) - every, {asked.name for _, asked in entries}, "--update", "the request")
 
 
 def _edits(kind: Kind[Any], asked: Any, pin: Item, reach: Reach, folder: Path) -> str:

@@ -130,6 +130,7 @@ def rehearsal(
             created=now,
             expires=now + life,
             judged=not order.unscanned,
+            only=bool(order.only),
         )
         for note in rehearse(one, trust):
             surroundings.note(f"note: {note}")

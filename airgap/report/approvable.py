@@ -126,7 +126,8 @@ def _delivery_lines(seen: Seen, thing: UnpackedDelivery, judgement: Sequence[str
     yield f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}"
     yield from (f"  based on {one.delivery}" for one in journey.based_on)
     yield f"  volumes  {len(contents.volumes)}, {sum(one.size for one in contents.volumes)} bytes, not read"
-    yield f"  items    {len(contents.roots)}, of {count(len(contents.locks), 'lock')}"
+    some = "a selection: only " if contents.only else ""
+    yield f"  items    {some}{len(contents.roots)}, of {count(len(contents.locks), 'lock')}"
     yield from (f"  {one.kind:<6} {one.item}  {one.digest}" for one in contents.roots)
     yield from (f"  {line}" for line in judgement)
     for one in thing.statements:

@@ -41,6 +41,8 @@ def _receipt(body: Receipt) -> Iterable[str]:
     if body.publish:
         yield f"  publish {body.publish}"
     yield from (f"  lock    {one.name}, {len(one.items)} items, {one.digest}" for one in body.locks)
+    if body.only:
+        yield "  a selection: these items of its locks, and nothing is said of the others"
     yield from _placed(body.destinations, "before")
     yield from (f"  finding {one.item}: {one.code}: {one.detail}" for one in body.findings)
 

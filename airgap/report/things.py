@@ -74,6 +74,7 @@ def _delivery(folder: Path) -> tuple[Any, list[str]]:
         f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}",
         f"  volumes  {len(contents.volumes)}, {sum(v.size for v in contents.volumes)} B, {len(contents.blobs)} blobs",
         f"  signed   {', '.join(sorted(media.signatures)) or 'not signed'}",
+        *(["  a selection: these items of its locks, and nothing is said of the others"] if contents.only else []),
         *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),
     ]
     document = decode_json(media.index_bytes)

@@ -202,7 +202,7 @@ class Receipt:
 
     kind: ClassVar[str] = "receipt"
     FIELDS: ClassVar[frozenset[str]] = frozenset({"delivery", "stream", "sequence", "destinations"})
-    MAYBE: ClassVar[frozenset[str]] = frozenset({"findings", "publish", "locks"})
+    MAYBE: ClassVar[frozenset[str]] = frozenset({"findings", "publish", "locks", "only"})
 
     delivery: str
     """The id of the journey."""
@@ -215,6 +215,8 @@ class Receipt:
     """One of `PUBLISH`; `""` in the receipt of an earlier version, which always kept going."""
     locks: tuple[CarriedLock, ...] = ()
     """The locks of the delivery; none in the receipt of an earlier version."""
+    only: bool = False
+    """True if the delivery brought only some items of its locks, those in `locks`: it says nothing of the others."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON fields."""
@@ -226,6 +228,7 @@ class Receipt:
             **({"findings": [one.as_dict() for one in self.findings]} if self.findings else {}),
             **({"publish": self.publish} if self.publish else {}),
             **({"locks": [lock.as_dict() for lock in self.locks]} if self.locks else {}),
+            **({"only": True} if self.only else {}),
         }
 
     @classmethod
@@ -245,6 +248,7 @@ class Receipt:
                 CarriedLock.read(one)
                 for one in (fields.each("locks", {"name", "digest", "items"}) if fields.has("locks") else ())
             ),
+            only=fields.has("only") and fields.flag("only"),
         )
 
 

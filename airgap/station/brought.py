@@ -3,8 +3,9 @@
 A lock of a delivery continues the earlier locks of the same *series*: those of the same stream, with the same name but
 for a date at its end. The newest delivery of a series says what belongs inside; what only earlier ones brought is
 removed, unless that delivery says that it lacks it (`Receipt.findings`): it is still wanted, and was in quarantine or
-gone upstream. A delivery that was rolled back says nothing until all of it is imported again. Receipts of earlier
-versions name no locks: any later delivery of their stream continues them.
+gone upstream. A selection (`Receipt.only`) speaks of its own items alone. A delivery that was rolled back says nothing
+until all of it is imported again. Receipts of earlier versions name no locks: any later delivery of their stream
+continues them.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class Brought:
     """By item: the series of its locks; empty if there is only one series, which then is that of all items."""
     lacks: frozenset[str] = frozenset()
     """The items that its locks name and do not have."""
+    only: frozenset[str] | None = None
+    """All items that a selection brought; `None` for a delivery of all items of its locks."""
 
     def __str__(self) -> str:
         return f"delivery {self.sequence} of stream {self.stream!r}"
@@ -84,6 +87,10 @@ class Brought:
         """The series of an item in this delivery."""
         names = self.of_items.get(item, frozenset()) if self.of_items else self.series
         return {(self.stream, name) for name in names} or {(self.stream, None)}
+
+    def speaks_of(self, item: str) -> bool:
+        """True if it says whether an item belongs inside: one that it lacks, or that it left out, may do so."""
+        return item not in self.lacks and (self.only is None or item in self.only)
 
     def every_series(self) -> Collection[Series]:
         """Every series that the delivery continues."""
@@ -186,7 +193,10 @@ class Past:
         whole = signed_at if all(line.outcome in receipts.PUT for line in lines) else NEVER
         there = {item for lock in receipt.locks for item in lock.items}
         lacks = frozenset(one.item for one in receipt.findings) - there
-        made = Brought(subject, receipt.stream, receipt.sequence, signed_at, signed_at, whole, every, of_items, lacks)
+        only = frozenset(there) if receipt.only else None
+        made = Brought(
+            subject, receipt.stream, receipt.sequence, signed_at, signed_at, whole, every, of_items, lacks, only
+        )
         if number == len(self.deliveries):
             self.deliveries.append(made)
             return number
@@ -258,9 +268,9 @@ class Past:
         return any(self._counting(series, entry.item) == entry.delivery for series in self._series(entry))
 
     def _counting(self, series: Series, item: str) -> int:
-        """The newest delivery of a series that does not lack the item; -1 if there is none."""
+        """The newest delivery of a series that speaks of the item; -1 if there is none."""
         numbers = self._newest.get(series, ())
-        return next((one for one in reversed(numbers) if item not in self.deliveries[one].lacks), -1)
+        return next((one for one in reversed(numbers) if self.deliveries[one].speaks_of(item)), -1)
 
     def untold(self, after: Entry | None = None, since: datetime | None = None) -> str:
         """The newest delivery that was accepted and of which no receipt counts here, in words; `""` for none.
@@ -302,7 +312,7 @@ class Past:
         for series in self._series(entry):
             numbers = self._newest[series]
             later = [self.deliveries[number] for number in numbers[numbers.index(entry.delivery) + 1 :]]
-            found += [one for one in later if entry.item not in one.lacks][:1]
+            found += [one for one in later if one.speaks_of(entry.item)][:1]
         last = max(found, key=lambda one: one.at, default=None)
         return None if last is None else (f"{last} no longer has it", last.at)
 

@@ -344,9 +344,9 @@ def test_a_promoted_lock_does_not_replace_a_later_one_of_the_same_full_lock() ->
     other = signed(one.world.signers["station"], later, one.verdict, "station", at=SIGNED + HOUR)
     demands = Demands(SIGNED + HOUR, earlier=lambda asked: [other] if asked == full else [])
     with pytest.raises(TrustError, match="of the same full lock") as caught:
-        check_scans(Stands(lock, one.verdict, SIGNED, (), one.world.scans), demands)
+        check_scans(Stands(lock, one.verdict, SIGNED, (), one.world.scans, lock.items), demands)
     assert caught.value.code == "verdict-replaced"
-    check_scans(Stands(one.world.lock, one.verdict, SIGNED, (), one.world.scans), demands)
+    check_scans(Stands(one.world.lock, one.verdict, SIGNED, (), one.world.scans, one.world.lock.items), demands)
 
 
 def test_a_verdict_without_scans_does_not_replace_one_with_scans() -> None:

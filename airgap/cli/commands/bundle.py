@@ -116,6 +116,14 @@ interrupted? run the same command again: finished volumes are kept""",
         help="newest receipt of the Sovereign: refuse a number that does not follow it; requires --trust",
     )
     parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="carry only this item of the locks; inside, nothing is concluded about the others; may be given more than "
+        "once",
+    )
+    parser.add_argument(
         "--since",
         action="append",
         default=[],
@@ -175,6 +183,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         trust_roots=tuple(arguments.trust_root),
         unscanned=arguments.unscanned,
         waivers=tuple(arguments.waiver),
+        only=tuple(arguments.only),
         since=Since(tuple(arguments.since), tuple(arguments.since_delivery)),
     )
     if arguments.dry_run:
@@ -203,6 +212,7 @@ def _document(cut: Cut) -> dict[str, Any]:
         "sovereign": journey.sovereign,
         "expires": utc_text(journey.expires),
         "volumes": [volume.as_dict() for volume in cut.index.contents.volumes],
+        "only": [root.item for root in cut.index.contents.roots] if cut.index.contents.only else [],
         **_rests_on(cut.delta),
     }
 
@@ -217,6 +227,9 @@ def _lines(cut: Cut, options: BundleOptions) -> Iterator[str]:
         f"expires {utc_text(journey.expires)}"
     )
     yield f"  {cut.digest}  signed by {options.role}"
+    if cut.index.contents.only:
+        items = count(len(cut.index.contents.roots), "item")
+        yield f"  a selection of {items}: inside, nothing is concluded about the others"
     if options.is_delta:
         yield f"  {_delta_line(cut.delta)}"
 
@@ -247,6 +260,7 @@ def _plan(options: BundleOptions, context: Context, arguments: argparse.Namespac
         "bytes": planned.bytes,
         "volumes": [{"name": name, "size": size} for name, size in planned.volumes],
         "evidence": planned.evidence,
+        "only": [one.item.name for one in planned.items] if planned.only else [],
         "deliveries": [{"sovereign": name, **_rests_on(delta)} for name, delta in planned.deltas],
         "items": [
             {

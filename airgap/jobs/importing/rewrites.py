@@ -16,7 +16,7 @@ def check_rewrites(names: Sequence[str], opened: Opened, surroundings: Surroundi
 
     Raises `InputError` (`no-such-item`), `TrustError` (`rewrite-unapproved`).
     """
-    known = [item.name for lock in opened.locks for item in lock.items if kind_of(item).packed]
+    known = [item.name for item, _ in opened.roots if kind_of(item).packed]
     check_repositories(names, known, "the delivery")
     for name in names:
         if name in opened.admitted.rewrites:

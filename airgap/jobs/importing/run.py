@@ -211,7 +211,10 @@ def _receipt(done: Imported) -> Receipt:
         grouped.setdefault((line.destination.url, line.destination.form), []).extend(line.told)
     parts = tuple(receipts.placed(url, form, changes) for (url, form), changes in grouped.items())
     lacking = {one: None for lock in done.opened.locks for one in lock.findings}
+    brought = {item.name for item, _ in done.opened.roots}
     locks = tuple(
-        CarriedLock(lock.name, lock.digest, tuple(item.name for item in lock.items)) for lock in done.opened.locks
+        CarriedLock(lock.name, lock.digest, tuple(item.name for item in lock.items if item.name in brought))
+        for lock in done.opened.locks
     )
-    return Receipt(journey.id, journey.stream, journey.sequence, parts, tuple(lacking), done.publish, locks)
+    only = done.opened.index.contents.only
+    return Receipt(journey.id, journey.stream, journey.sequence, parts, tuple(lacking), done.publish, locks, only)
