@@ -29,8 +29,10 @@ from airgap.content.lock_finding import finding_note
 from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery.contents import volume_name
 from airgap.delivery.plan import DEFAULT_VOLUME
+from airgap.delivery.write import JOURNAL_NAME
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.baselines import Coming, Since, find_baselines
+from airgap.jobs.holding import holding
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.named_items import full_names
 from airgap.jobs.receiving_side import UNCHECKED, Receiver, check_receipt, receivers, rehearsal, stream_note
@@ -41,6 +43,7 @@ from airgap.judgement.waivers import read_waivers
 from airgap.statements.predicates import Receipt
 from airgap.statements.trust import VerifiedStatement
 from airgap.station.files import Records, store_records
+from airgap.station.uses import Cutting, Uses
 from airgap.store.layout import Layout
 
 
@@ -129,6 +132,7 @@ class PlannedBundle:
         return sum(size for _, size in self.volumes) + self.evidence
 
 
+@holding
 def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBundle:
     """The delivery that `bundle` would cut, after the same checks of locks, content and records. Writes nothing.
 
@@ -164,6 +168,7 @@ def _planned_items(prepared: Prepared, layout: Layout) -> Iterator[PlannedItem]:
         yield PlannedItem(item, every.add(blobs.values()), inside, carried.add(travels).added, new)
 
 
+@holding
 def bundle(options: BundleOptions, surroundings: Surroundings) -> tuple[Cut, ...]:
     """Cuts a signed delivery, one for each Sovereign; continues where an interrupted run stopped.
 
@@ -189,7 +194,12 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> tuple[Cut, ...
     # 5.
     _tell_new(options, records, who, surroundings)
     check = _checks(options, who, signatory.signer.key_id, surroundings)
-    cut = cut_delivery(order, layout, records, signatory, surroundings.progress(), check)
+    uses, now = Uses(records.folder), surroundings.clock()
+    uses.note(locks, "bundle", now, whole=True)
+    for_whom = ", ".join(options.sovereigns)
+    cutting = Cutting(order.folder.absolute(), for_whom, tuple(lock.digest for lock in locks), now)
+    with uses.cut(cutting, JOURNAL_NAME):
+        cut = cut_delivery(order, layout, records, signatory, surroundings.progress(), check)
     for receipt in receipts:
         records.receive(Receipt.kind, receipt.statement.subject, [receipt.raw], replace=True)
     return cut

@@ -17,6 +17,7 @@ from airgap.jobs.extracting.images import check_room, plan_archive, prepare, sin
 from airgap.jobs.extracting.repositories import check_repository, write_repository
 from airgap.jobs.extracting.seed import plan_seed, write_seed
 from airgap.jobs.extracting.target import OutputFile, check_new_file, check_new_folder
+from airgap.jobs.holding import holding
 from airgap.jobs.offer import Offered, Offering, OfferOptions, open_offer
 from airgap.jobs.surroundings import Surroundings
 
@@ -47,6 +48,11 @@ class ExtractOptions:
     dry_run: bool = False
     """True to write nothing."""
 
+    @property
+    def store(self) -> Path:
+        """What the items are taken from."""
+        return self.offer.thing
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractedItem:
@@ -71,6 +77,7 @@ class Extracted:
     """How many of the files were there already, with this content."""
 
 
+@holding
 def extract(options: ExtractOptions, surroundings: Surroundings) -> Extracted:
     """Writes items as what people use: all or nothing.
 

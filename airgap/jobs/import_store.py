@@ -37,6 +37,8 @@ from airgap.station.files import Records, alone, store_records
 from airgap.station.ledger import Ledger
 from airgap.station.names import NamesFile, Written
 from airgap.station.signatory import Diary
+from airgap.station.uses import Uses
+from airgap.store.in_use import using
 from airgap.store.layout import Layout
 
 STORE = "store"
@@ -119,7 +121,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
     # 3.
     with disk_errors(state):
         state.mkdir(parents=True, exist_ok=True)
-    with alone(state):
+    with alone(state), using(options.store, surroundings.note):
         # 4.
         progress = surroundings.progress()
         taken = take(opened, layout, ledger, names, jobs=options.jobs, deep=options.deep, progress=progress)
@@ -189,6 +191,7 @@ def take(
         names.begin(delivery)
     ledger.record(opened.admitted.record)
     opened.keep_plan()
+    Uses(ledger.records.folder).note(opened.locks, "import", ledger.diary.clock(), whole=False)
     # 2. Content.
     target: Target = Deep(LayoutPlace(layout, "")) if deep else layout
     progress.start("import", 0, len(roots))
@@ -209,13 +212,11 @@ def take(
     check_whole(roots, layout, jobs)
     # 5. Keep the statements and locks that go on with the content. Those of the last delivery of all come first.
     accepted = ledger.file.load()
-    for lock in opened.locks:
+    # A promoted lock is judged here with its full lock, of which the pull statements speak.
+    for lock in (*opened.locks, *opened.admitted.full):
         _receive(lock, opened, ledger.records, newest=accepted.deliveries[-1].digest == delivery)
         taken.locks.append(ledger.records.save_lock(lock))
-    for lock in opened.admitted.full:
-        # A promoted lock is judged here with its full lock, of which the pull statements speak.
-        _receive(lock, opened, ledger.records, newest=accepted.deliveries[-1].digest == delivery)
-        ledger.records.save_lock(lock)
+    del taken.locks[len(opened.locks) :]
     # 6. Publish the names that may be written.
     plan = _planned(opened, layout, names.load(), ledger)
     taken.kept = [change for change in plan if change.outcome is ChangeOutcome.REFUSED]
@@ -225,6 +226,7 @@ def take(
     done = [replace(change, outcome=ChangeOutcome.WRITTEN) for change in plan if change.name not in refused]
     _check_names(done, layout)
     names.settle(delivery, ((STORE, change) for change in done))
+    Uses(ledger.records.folder).note(opened.locks, "import", ledger.diary.clock(), whole=True)
     for item in taken.items:
         progress.done(item.name, "pass")
     return taken

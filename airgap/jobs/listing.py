@@ -23,6 +23,7 @@ from airgap.delivery.index import Index
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.kinds.table import kind_of, kind_of_type
 from airgap.scanning.databases.dates import database_info
+from airgap.store.in_use import using
 from airgap.store.layout import Layout
 
 
@@ -93,8 +94,9 @@ def items(thing: Path) -> list[Listed]:
         return [_locked(item) for item in lock_of(*read_thing(thing), thing).items]
     if (thing / INDEX_NAME).exists():
         return _delivered(thing)
-    layout, tally = Layout(thing), Tally()
-    return [_stored(name, root, layout, tally) for name, root in layout.roots()]
+    with using(thing):
+        layout, tally = Layout(thing), Tally()
+        return [_stored(name, root, layout, tally) for name, root in layout.roots()]
 
 
 def _locked(item: Item) -> Listed:

@@ -40,6 +40,8 @@ from airgap.kinds.table import kind_of, store_names
 from airgap.scanning.databases.dates import database_info
 from airgap.scanning.databases.read import DatabaseInfo
 from airgap.station.files import Records, pin_name, store_records
+from airgap.station.uses import Uses
+from airgap.store.in_use import using
 from airgap.store.layout import Layout
 from airgap.store.locate import Reach
 from airgap.store.overlay import Overlay
@@ -112,14 +114,19 @@ def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
     signatory = None if options.key is None else signatory_of(options.key, "exporter", records, surroundings, trust)
     # 3.
     layout = Layout(options.store, create=True, batch=True)
-    progress, jobs = surroundings.progress(), options.jobs
+    progress, jobs, work = surroundings.progress(), options.jobs, records.work()
     try:
         with ExitStack() as opened:
+            opened.enter_context(using(options.store, surroundings.note))
+            uses, every = Uses(records.folder), [lock for _, lock in locks]
+            uses.note(every, "pull", surroundings.clock(), whole=False)
             reaches = [
-                (lock, opened.enter_context(reach_for(upstreams, path.parent, records.work(), jobs, surroundings)))
+                (lock, opened.enter_context(reach_for(upstreams, path.parent, work, jobs, surroundings)))
                 for path, lock in locks
             ]
-            return pull_locks(reaches, layout, records, signatory, jobs=jobs, progress=progress)
+            results = pull_locks(reaches, layout, records, signatory, jobs=jobs, progress=progress)
+            uses.note(every, "pull", surroundings.clock(), whole=True)
+            return results
     except AirgapError as error:
         if options.upstreams is not None:
             raise

@@ -24,6 +24,7 @@ from airgap.content.scan_result import MAX_RESULT, ScanResult
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
 from airgap.delivery.read import Media, open_media
+from airgap.jobs.holding import holding
 from airgap.jobs.listing import items
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.surroundings import Surroundings
@@ -62,6 +63,11 @@ class ReportOptions:
     """For a verdict and a store: the locks that were judged."""
     results: Path | None = None
     """For a verdict: the store, or a folder, that has its scan results."""
+
+    @property
+    def store(self) -> Path:
+        """The folder with the results."""
+        return self.results or self.thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,7 @@ Reader = Callable[[Scan], bytes | None]
 """Gives the result of a scan as it is stored, compressed, or `None`."""
 
 
+@holding
 def gather(options: ReportOptions, surroundings: Surroundings) -> ReportMaterial:
     """Collects what a report shows.
 

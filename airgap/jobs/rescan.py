@@ -23,6 +23,7 @@ from airgap.content.item import Item
 from airgap.content.scan_finding import FindingKind, ScanFinding, Severity
 from airgap.content.scan_result import ScanResult
 from airgap.jobs.delivered import Believed, Delivered, Holder, holders, read_delivered
+from airgap.jobs.holding import holding
 from airgap.jobs.rescan_sboms import as_known_today
 from airgap.jobs.scan_contents import check_station, scan_contents
 from airgap.jobs.surroundings import Surroundings
@@ -153,6 +154,7 @@ class _Today:
     now: datetime
 
 
+@holding
 def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
     """Scans what was delivered again.
 

@@ -24,6 +24,7 @@ from airgap.bundling.gate import check_pulled
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.jobs.as_locked import check_nodes
+from airgap.jobs.holding import holding
 from airgap.jobs.importing.needs import needs_of
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.promote import Promotion, promote_judged
@@ -60,6 +61,7 @@ from airgap.statements.verdict import (
 from airgap.station.brought import series_name
 from airgap.station.files import Records, store_records
 from airgap.station.signatory import Signatory
+from airgap.station.uses import Uses
 from airgap.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -156,6 +158,7 @@ class ScanOutcome:
         return items + sum(not one.good for lock in self.locks for one in lock.findings)
 
 
+@holding
 def scan(options: ScanOptions, surroundings: Surroundings) -> ScanOutcome:
     """Judges locks that were pulled, and signs a verdict for each.
 
@@ -336,6 +339,6 @@ def _sign(one: Scanned, order: ScanOrder, records: Records, station: Signatory) 
     for report in order.reports:
         if report.digest in named:
             records.save_report(report.data)
-    records.save_lock(one.lock)
+    Uses(records.folder).note([one.lock], "scan", station.clock(), whole=True)
     bundle = station.sign(one.digest, one.verdict)
     return replace(one, path=records.save_statement("verdict", one.digest, bundle))

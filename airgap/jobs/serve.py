@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,6 +25,7 @@ from airgap.serving.catalog import Catalog
 from airgap.serving.mirrors import configuration
 from airgap.serving.server import OnAccess, RegistryServer
 from airgap.store.attached import find_attached
+from airgap.store.in_use import needing, using
 from airgap.store.layout import Layout
 from airgap.store.locate import LayoutFinder
 
@@ -75,7 +77,7 @@ class Served:
 def serve(
     options: ServeOptions, surroundings: Surroundings, on_start: Callable[[Serving], None], on_access: OnAccess
 ) -> Served:
-    """Serves images and charts until `KeyboardInterrupt`. Writes nothing.
+    """Serves images and charts until `KeyboardInterrupt`. Writes nothing, but that it needs what it serves of a store.
 
     1. Open what is served: a delivery is verified by a Trust resource, with all that its `require` asks, or expressly
     not. 2. Compare every item of a verified delivery with its lock, as an import does, and build the catalog. 3.
@@ -84,14 +86,39 @@ def serve(
     Raises `InputError` (`no-trust`, `usage`, `cannot-listen`, `bad-certificate`, …), `TrustError`, `IntegrityError`.
     """
     tls = _tls(options)
-    # 1.
-    offering = open_offer(options.offer, surroundings)
-    # 2.
-    catalog, left_out = _catalog(offering, surroundings)
+    with ExitStack() as held:
+        with using(options.offer.thing, surroundings.note):
+            # 1.
+            offering = open_offer(options.offer, surroundings)
+            # 2.
+            catalog, left_out = _catalog(offering, surroundings)
+            if offering.contents is None and not options.only_config:
+                held.enter_context(needing(options.offer.thing, catalog.digests))
+        # 3.
+        return _listen(options, surroundings, _Ready(offering, catalog, left_out, tls), on_start, on_access)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What is served, and how."""
+
+    offering: Offering
+    catalog: Catalog
+    left_out: list[str]
+    tls: ssl.SSLContext | None
+
+
+def _listen(
+    options: ServeOptions,
+    surroundings: Surroundings,
+    ready: _Ready,
+    on_start: Callable[[Serving], None],
+    on_access: OnAccess,
+) -> Served:
+    offering, catalog, left_out, tls = ready.offering, ready.catalog, ready.left_out, ready.tls
     if not catalog.repositories:
         what = f"{offering.where}: there is no image and no chart with a full name"
         raise InputError("nothing-to-serve", what, "`airgap ls` lists what is there; other kinds: `airgap extract`")
-    # 3.
     if options.only_config:
         if not options.url and options.host in ANY:
             what = f"--listen {options.host}: nodes cannot ask this address"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.errors import InputError
+from airgap.jobs.holding import holding
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.surroundings import Surroundings
@@ -45,6 +46,7 @@ class ImageJudged:
     judgement: Judgement
 
 
+@holding
 def verify_image(options: VerifyImageOptions, surroundings: Surroundings) -> ImageJudged:
     """Judges one image or chart. A rejection is a result; nothing is signed and nothing is kept.
 

@@ -107,6 +107,11 @@ class Catalog:
         return None
 
     @property
+    def digests(self) -> set[Digest]:
+        """Everything that may be asked for."""
+        return {digest for one in self.repositories.values() for digest in (*one.manifests, *one.blobs)}
+
+    @property
     def hosts(self) -> list[str]:
         """The hosts that the names begin with, sorted."""
         hosts = {name.partition("/")[0] for name in self.repositories}

@@ -2,7 +2,8 @@
 
 In a store: `airgap/log.jsonl` (the hash-chained log), `airgap/statements/` (the station's own statements about locks,
 deliveries and waivers, see `keep`), `airgap/received/` (statements that were included in deliveries), `airgap/locks/`
-(locks from deliveries, and those that were judged), `airgap/waivers/`, `airgap/roots/`,
+(those that were used here), `airgap/uses/` and
+`airgap/cutting/` (see `uses`), `airgap/in-use/` (see `store.in_use`), `airgap/waivers/`, `airgap/roots/`,
 `airgap/reports/` and `airgap/vex/` (those that verdicts name), `airgap/scans/` and `airgap/sboms/` (see `scans`),
 `airgap/scanning/` (what scanners keep, and where they work), `airgap/database-info/` (what scanner databases say of
 themselves), `airgap/deliveries/` (the AIRGAP.json of each delivery that was cut here), `airgap/streams/` (sequence
@@ -129,14 +130,14 @@ class Records:
             return [_read(path) for path in found]
 
     def save_lock(self, lock: Lock) -> Path:
-        """Stores a lock from a delivery, or one that was judged, under its name and the beginning of its digest."""
+        """Stores a lock that is used here, under its name and the beginning of its digest."""
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", lock.name)[:100].lstrip(".") or "lock"
         path = self._made("locks") / f"{plain}-{lock.digest.hex[:12]}.json"
         self._write(path, lock.encode())
         return path
 
     def lock(self, digest: Digest) -> Lock | None:
-        """A lock from a delivery, or one that was judged; `None` if it is missing or changed."""
+        """A lock that was used here; `None` if it is missing or changed."""
         folder = self.folder / "locks"
         with disk_errors(folder):
             found = sorted(folder.glob(f"*-{digest.hex[:12]}.json"))

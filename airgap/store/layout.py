@@ -48,7 +48,7 @@ MAX_MARKER = 4096
 """Bytes of oci-layout."""
 MAX_PAUSE = 0.2
 """Longest time in seconds between two checks of a partial file that another writer has locked."""
-_OURS = ("blobs", "index.json", ".index.", "oci-layout", ".oci-layout.", "airgap")
+_OURS = ("blobs", "index.json", ".index.", ".use.", "oci-layout", ".oci-layout.", "airgap")
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 

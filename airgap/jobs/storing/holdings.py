@@ -1,0 +1,244 @@
+"""`read_holdings`: the locks, names, deliveries and servers of a store, with the blobs that each of them holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from airgap.base.digest import Digest, is_digest
+from airgap.base.disk import disk_errors
+from airgap.base.errors import InputError, StoreError
+from airgap.base.inputs import read_input, read_plain
+from airgap.content.graph import ANNOTATION_PLATFORMS, Descriptor, by_platform
+from airgap.content.item import Item
+from airgap.content.lock import MAX_LOCK, Lock
+from airgap.delivery.index import MAX_INDEX, Index
+from airgap.delivery.spool import Spool
+from airgap.delivery.write import JOURNAL_NAME
+from airgap.jobs.storing.graphs import NOTHING, Below, Graphs
+from airgap.station.files import CUT, RECEIVED, STATEMENTS, SUFFIX, Records, pin_name, store_records
+from airgap.station.uses import Cutting, Use, Uses
+from airgap.store.in_use import RECORDS
+from airgap.store.layout import Layout
+
+SPEAKS = ("pull", "verdict")
+"""The kinds of statements that are about a lock whose content is, or was, in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldItem:
+    """An item of a lock, with what its graphs name."""
+
+    item: Item
+    below: Below
+    packed: bool = False
+    """False for an item without a root in its lock that was not packed yet: what it needs is not known."""
+
+
+@dataclass(slots=True)
+class HeldLock:
+    """A lock that was used in this store."""
+
+    lock: Lock
+    path: Path
+    use: Use
+    items: tuple[HeldItem, ...]
+    below: Below
+    """Of all items."""
+
+    @property
+    def digest(self) -> Digest:
+        """Of the lock."""
+        return self.use.lock
+
+    @property
+    def group(self) -> Digest:
+        """A promoted lock belongs to its full lock."""
+        return self.lock.promoted_from or self.use.lock
+
+    @property
+    def order(self) -> tuple[datetime, str, str]:
+        """Sorts locks by their last use."""
+        return self.use.at, self.lock.name, self.use.lock
+
+
+@dataclass(frozen=True, slots=True)
+class CutDelivery:
+    """A delivery that was cut here."""
+
+    digest: Digest
+    index: Index
+
+
+@dataclass(slots=True)
+class Holdings:
+    """What is in a store. Made while the store is held."""
+
+    layout: Layout
+    records: Records
+    graphs: Graphs
+    names: Sequence[tuple[str, Descriptor]]
+    locks: list[HeldLock]
+    """Those whose content was not removed, oldest use first."""
+    removed: list[HeldLock]
+    """Those whose content was removed."""
+    unknown: list[Digest]
+    """Locks that statements are about, and whose file is not in the records."""
+    cutting: list[Cutting]
+    """Deliveries that are being cut, or were left unfinished."""
+    arriving: dict[Digest, Index] = field(default_factory=dict)
+    """Deliveries that are being imported, and wait for a disc."""
+
+    @property
+    def sizes(self) -> Mapping[Digest, int]:
+        """The blobs that are there, with their bytes."""
+        return self.graphs.sizes
+
+    @cached_property
+    def deliveries(self) -> list[CutDelivery]:
+        """Those that were cut here, as far as the records have them, oldest first. Raises `IntegrityError`."""
+        folder = self.records.folder / CUT
+        with disk_errors(folder):
+            paths = sorted(folder.glob("*.json"))
+        found = []
+        for path in paths:
+            data = read_plain(path, MAX_INDEX)
+            if data is None:
+                raise StoreError("bad-record", f"{path}: more than {MAX_INDEX} bytes", "restore it from a backup")
+            found.append(CutDelivery(Digest.of(data), Index.decode(data)))
+        return sorted(found, key=lambda one: (one.index.journey.created, one.index.journey.sequence))
+
+    def named(self, name: str, root: Descriptor) -> Below:
+        """What a name of index.json holds."""
+        platforms = root.annotations.get(ANNOTATION_PLATFORMS, "")
+        return self.graphs.below(root, by_platform(tuple(platforms.split(","))) if platforms and name else None)
+
+    def size(self, digests: frozenset[Digest] | set[Digest]) -> int:
+        """Bytes of those that are there."""
+        return sum(self.sizes.get(digest, 0) for digest in digests)
+
+    def lacks(self, held: HeldLock) -> list[tuple[Item, Digest | None]]:
+        """Each item that is not wholly there, with the first blob that it lacks; `None` where that is not known.
+
+        What stayed in quarantine elsewhere was never brought: of a full lock, what its promoted lock left out may lack.
+        """
+        left = {one.item for other in self.locks for one in other.lock.quarantined if other.group == held.digest}
+        found = list[tuple[Item, Digest | None]]()
+        for one in held.items:
+            if one.item.name in left:
+                continue
+            if not one.packed:
+                found.append((one.item, None))
+                continue
+            missing = next((digest for digest in sorted(one.below.digests) if digest not in self.sizes), None)
+            missing = missing or min(one.below.unread, default=None)
+            if missing is not None:
+                found.append((one.item, missing))
+        return found
+
+
+def open_store(store: Path) -> tuple[Layout, Records]:
+    """A store that airgap made. Raises `InputError` (`no-store`) for another layout: airgap keeps no records there."""
+    layout = Layout(store)
+    if not (store / RECORDS).is_dir():
+        raise InputError(
+            "no-store",
+            f"{store}: an OCI layout, and not a store: it has no {RECORDS}/ with records",
+            "name a folder that `airgap pull` or `airgap import --store` made",
+        )
+    return layout, store_records(store)
+
+
+def read_holdings(layout: Layout, records: Records) -> Holdings:
+    """Reads everything. Raises `StoreError`, `IntegrityError`, `InputError` (`bad-lock`) for damaged records."""
+    graphs = Graphs(layout, {blob.digest: blob.size for blob in layout.digests()})
+    names = layout.roots()
+    packed = dict(names)
+    uses = Uses(records.folder).all()
+    memory = dict[Digest, Below]()
+    locks = [_held(path, uses, graphs, packed, memory) for path in _files(records.folder / "locks", "*.json")]
+    locks.sort(key=lambda one: one.order)
+    known = {one.digest for one in locks}
+    dropped = {digest for digest, use in uses.items() if use.removed is not None}
+    cutting = [one for one in Uses(records.folder).cutting() if _is_open(one)]
+    return Holdings(
+        layout,
+        records,
+        graphs,
+        names,
+        [one for one in locks if one.use.removed is None],
+        [one for one in locks if one.use.removed is not None],
+        sorted(_spoken_of(records) - known - dropped),
+        cutting,
+        _arriving(records.folder),
+    )
+
+
+def _held(
+    path: Path,
+    uses: Mapping[Digest, Use],
+    graphs: Graphs,
+    packed: Mapping[str, Descriptor],
+    memory: dict[Digest, Below],
+) -> HeldLock:
+    lock = Lock.decode(read_input(path, MAX_LOCK, "bad-lock"), str(path))
+    items = tuple(_item(item, graphs, packed, memory) for item in lock.items)
+    use = uses.get(lock.digest)
+    if use is None:  # a store of an earlier version: the file was written when the lock was judged, or came in
+        with disk_errors(path):
+            at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        use = Use(lock.digest, lock.name, at, "", whole=True)
+    below = Below(
+        frozenset().union(*(one.below.digests for one in items)),
+        frozenset().union(*(one.below.unread for one in items)),
+    )
+    return HeldLock(lock, path, use, items, below)
+
+
+def _item(item: Item, graphs: Graphs, packed: Mapping[str, Descriptor], memory: dict[Digest, Below]) -> HeldItem:
+    pin = item.pin
+    if pin in memory:
+        return HeldItem(item, memory[pin], packed=item.root is not None or pin_name(item) in packed)
+    root = item.root or packed.get(pin_name(item))
+    below = NOTHING
+    for top, keep in item.graphs(root):
+        below |= graphs.below(top, keep or (lambda _parent, _child: True))
+    memory[pin] = below
+    return HeldItem(item, below, packed=root is not None)
+
+
+def _spoken_of(records: Records) -> set[Digest]:
+    """The locks that pull statements and verdicts are about."""
+    found = set[Digest]()
+    for folder in (STATEMENTS, RECEIVED):
+        for path in _files(records.folder / folder, f"*{SUFFIX}"):
+            kind, _, rest = path.name.partition("-")
+            subject = f"sha256:{rest.partition('.')[0]}"
+            if kind in SPEAKS and is_digest(subject):
+                found.add(Digest(subject))
+    return found
+
+
+def _arriving(folder: Path) -> dict[Digest, Index]:
+    found = {}
+    for spool in Spool.all(folder):
+        data = read_plain(spool.folder / "AIRGAP.json", MAX_INDEX) or b""
+        if Digest.of(data) == spool.digest:
+            found[spool.digest] = Index.decode(data)
+    return found
+
+
+def _is_open(one: Cutting) -> bool:
+    """False if the folder is there, and no unfinished delivery in it. One that cannot be looked at is open."""
+    try:
+        return not one.folder.is_dir() or (one.folder / JOURNAL_NAME).exists()
+    except OSError:
+        return True
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    with disk_errors(folder):
+        return sorted(folder.glob(pattern))
