@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -49,6 +50,7 @@ MAX_MARKER = 4096
 MAX_PAUSE = 0.2
 """Longest time in seconds between two checks of a partial file that another writer has locked."""
 _OURS = ("blobs", "index.json", ".index.", ".use.", "oci-layout", ".oci-layout.", "airgap")
+_LEFT = re.compile(r"\.[0-9a-f]{64}\.(?:partial|damaged)\Z")
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -245,6 +247,30 @@ class Layout:
         self._commit.settle()
         self._index.name(names)
 
+    def unname(self, names: Collection[str]) -> None:
+        """Removes names from index.json, all at once and durably. The blobs stay."""
+        self._index.forget(names)
+
+    def remove(self, digests: Iterable[Digest]) -> Iterator[Digest]:
+        """Deletes blobs, and gives each that was there. Nobody else may use the layout. Raises `StoreError`."""
+        for digest in digests:
+            path = self.blob_path(digest)
+            with disk_errors(path):
+                try:
+                    path.unlink()
+                except FileNotFoundError:
+                    continue
+            yield digest
+        with disk_errors(self._blobs):
+            sync_folder(self._blobs)
+
+    def leftovers(self) -> list[Path]:
+        """What interrupted runs left: unfinished and damaged blobs, unnamed versions of index.json."""
+        self._commit.settle()
+        with disk_errors(self.path):
+            blobs = [path for path in self._blobs.iterdir() if _LEFT.match(path.name)]
+            return sorted([*blobs, *self.path.glob(".index.json.*.tmp"), *self.path.glob(".oci-layout.*.tmp")])
+
     def forget(self, name: str, root: Descriptor) -> None:
         """Removes a name from index.json, and then each blob below its root that no other root needs.
 
@@ -254,7 +280,7 @@ class Layout:
         mine: list[Digest] = []
         with suppress(IntegrityError, NotFoundError):
             mine = self._below(root)
-        self._index.forget(name)
+        self._index.forget({name})
         others = {one.digest: one for one in self.entries()}
         kept = {digest for one in others.values() for digest in self._below(one)}
         for digest in mine:

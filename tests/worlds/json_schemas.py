@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 FOLDER = Path(__file__).parents[2] / "docs/reference/json"
-FAMILIES = ("keys", "trust", "log", "receipt")
+FAMILIES = ("keys", "trust", "log", "receipt", "store")
 """Commands of two words."""
 MOST = 300_000
 """Characters of a result that is compared: what is longer repeats itself, and takes seconds."""

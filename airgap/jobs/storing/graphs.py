@@ -63,9 +63,10 @@ class Graphs:
             self._nodes[descriptor.digest] = self._read(descriptor)
         return self._nodes[descriptor.digest]
 
-    def has(self, digest: Digest) -> bool:
-        """True if there is a file."""
-        return digest in self.sizes
+    def rank(self, digest: Digest) -> int:
+        """0 for a leaf, or what is not known, 1 for a manifest, 2 for an index."""
+        node = self._nodes.get(digest)
+        return 0 if node is None else 1 + node.descriptor.is_index
 
     def _read(self, descriptor: Descriptor) -> Node | None:
         if self.sizes.get(descriptor.digest) != descriptor.size:

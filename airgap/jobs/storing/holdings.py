@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
 from airgap.base.digest import Digest, is_digest
@@ -89,27 +88,20 @@ class Holdings:
     """Locks that statements are about, and whose file is not in the records."""
     cutting: list[Cutting]
     """Deliveries that are being cut, or were left unfinished."""
-    arriving: dict[Digest, Index] = field(default_factory=dict)
+    arriving: dict[Digest, Index]
     """Deliveries that are being imported, and wait for a disc."""
+    deliveries: list[CutDelivery]
+    """Those that were cut here, as far as the records have them, oldest first."""
 
     @property
     def sizes(self) -> Mapping[Digest, int]:
         """The blobs that are there, with their bytes."""
         return self.graphs.sizes
 
-    @cached_property
-    def deliveries(self) -> list[CutDelivery]:
-        """Those that were cut here, as far as the records have them, oldest first. Raises `IntegrityError`."""
-        folder = self.records.folder / CUT
-        with disk_errors(folder):
-            paths = sorted(folder.glob("*.json"))
-        found = []
-        for path in paths:
-            data = read_plain(path, MAX_INDEX)
-            if data is None:
-                raise StoreError("bad-record", f"{path}: more than {MAX_INDEX} bytes", "restore it from a backup")
-            found.append(CutDelivery(Digest.of(data), Index.decode(data)))
-        return sorted(found, key=lambda one: (one.index.journey.created, one.index.journey.sequence))
+    def of(self, lock: Lock, now: datetime) -> HeldLock:
+        """A lock that is not in the records."""
+        use = Use(lock.digest, lock.name, now, "")
+        return held_lock(lock, self.records.folder, use, self.graphs, dict(self.names), {})
 
     def named(self, name: str, root: Descriptor) -> Below:
         """What a name of index.json holds."""
@@ -174,6 +166,7 @@ def read_holdings(layout: Layout, records: Records) -> Holdings:
         sorted(_spoken_of(records) - known - dropped),
         cutting,
         _arriving(records.folder),
+        _cut(records.folder / CUT),
     )
 
 
@@ -185,12 +178,24 @@ def _held(
     memory: dict[Digest, Below],
 ) -> HeldLock:
     lock = Lock.decode(read_input(path, MAX_LOCK, "bad-lock"), str(path))
-    items = tuple(_item(item, graphs, packed, memory) for item in lock.items)
     use = uses.get(lock.digest)
     if use is None:  # a store of an earlier version: the file was written when the lock was judged, or came in
         with disk_errors(path):
             at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         use = Use(lock.digest, lock.name, at, "", whole=True)
+    return held_lock(lock, path, use, graphs, packed, memory)
+
+
+def held_lock(
+    lock: Lock,
+    path: Path,
+    use: Use,
+    graphs: Graphs,
+    packed: Mapping[str, Descriptor],
+    memory: dict[Digest, Below],
+) -> HeldLock:
+    """A lock with what its items hold. `packed` are the names of the store; `memory` has items of other locks."""
+    items = tuple(_item(item, graphs, packed, memory) for item in lock.items)
     below = Below(
         frozenset().union(*(one.below.digests for one in items)),
         frozenset().union(*(one.below.unread for one in items)),
@@ -229,6 +234,16 @@ def _arriving(folder: Path) -> dict[Digest, Index]:
         if Digest.of(data) == spool.digest:
             found[spool.digest] = Index.decode(data)
     return found
+
+
+def _cut(folder: Path) -> list[CutDelivery]:
+    found = []
+    for path in _files(folder, "*.json"):
+        data = read_plain(path, MAX_INDEX)
+        if data is None:
+            raise StoreError("bad-record", f"{path}: more than {MAX_INDEX} bytes", "restore it from a backup")
+        found.append(CutDelivery(Digest.of(data), Index.decode(data)))
+    return sorted(found, key=lambda one: (one.index.journey.created, one.index.journey.sequence))
 
 
 def _is_open(one: Cutting) -> bool:
