@@ -1,4 +1,4 @@
-"""`airgap store`: what is in a store, whether it is whole, and what may leave it; nothing that is needed ever leaves."""
+"""`airgap store`: what is in a store, whether it is whole, and what may leave it: nothing that is needed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tests.worlds.site import HEAD
 
 pytestmark = pytest.mark.e2e
 STORE = ("--store", "store")
-MOMENTS = range(0, 10, cases(3, 1))
+MOMENTS = range(0, 8, cases(3, 1))
 """How many files were renamed or removed when the command is killed."""
 KILLED_AFTER = """
 import os, sys
@@ -109,11 +109,10 @@ def test_gc_and_pulls_at_the_same_time(row: Row) -> None:
         together = [
             start(row.site, "pull", "m-2026-02.lock.json", *STORE),
             start(row.site, "store", "gc", *STORE, "--keep", "m-2026-02", "--wait"),
-            start(row.site, "pull", "m-2026-02.lock.json", *STORE),
         ]
         codes = [one.wait() for one in together]
-        assert codes[0] == codes[2] == 0
-        assert codes[1] in (0, 2)  # it came before the pulls, which made the lock known
+        assert codes[0] == 0
+        assert codes[1] in (0, 2)  # it came before the pull, which made the lock known
         assert row.site.run("store", "check", *STORE)["good"]
     cut(row, "m-2026-02.lock.json", "media")
 
