@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airgap.jobs.storing.check import Checked, HurtItem
     from airgap.jobs.storing.gc import Collected, Freed, GcOptions
     from airgap.jobs.storing.holdings import HeldLock
-    from airgap.jobs.storing.usage import LockRow, Share, Usage
+    from airgap.jobs.storing.usage import Holding, Usage, UsedLock
 
 SHOWN = 20
 """Damaged blobs and hurt items in a text; `--json` has all of them."""
@@ -28,7 +28,7 @@ def list_lines(found: Usage) -> list[str]:
     return [*lines, *_notes(found)]
 
 
-def _lock_row(row: LockRow) -> tuple[str, ...]:
+def _lock_row(row: UsedLock) -> tuple[str, ...]:
     use = row.held.use
     state = "whole"
     if row.lacks:
@@ -83,7 +83,7 @@ def share_lines(found: Usage) -> list[str]:
     return [*lines, *_notes(found)]
 
 
-def _cells(share: Share) -> tuple[str, str, str]:
+def _cells(share: Holding) -> tuple[str, str, str]:
     return human(share.bytes), human(share.alone), human(share.shared)
 
 
@@ -135,7 +135,7 @@ def lock_document(held: HeldLock) -> dict[str, Any]:
     return held.use.as_dict()
 
 
-def _share(share: Share) -> dict[str, int]:
+def _share(share: Holding) -> dict[str, int]:
     return {"bytes": share.bytes, "alone": share.alone, "shared": share.shared}
 
 

@@ -37,7 +37,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Stay:
     """What becomes of one lock."""
 
     held: HeldLock
@@ -45,7 +45,7 @@ class Decision:
     why: str
 
 
-def choose(rules: Rules, holdings: Holdings) -> list[Decision]:
+def choose(rules: Rules, holdings: Holdings) -> list[Stay]:
     """The decision about each lock whose content is in the store, oldest use first.
 
     Raises `InputError`: `no-such-lock`, `which-lock`, `unknown-lock`, `usage` for one that is kept and dropped.
@@ -65,7 +65,7 @@ def choose(rules: Rules, holdings: Holdings) -> list[Decision]:
     made = []
     for held in holdings.locks:
         keeps, why = _decided(held, rules, keep, drop, newest, needed)
-        made.append(Decision(held, keeps, why))
+        made.append(Stay(held, keeps, why))
     return made
 
 

@@ -20,7 +20,7 @@ from airgap.base.inputs import open_plain
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Lock
 from airgap.jobs.named_files import read_lock
-from airgap.jobs.storing.choose import Decision, Rules, choose
+from airgap.jobs.storing.choose import Rules, Stay, choose
 from airgap.jobs.storing.holdings import HeldLock, Holdings, open_store, read_holdings
 from airgap.jobs.storing.retention import old_records
 from airgap.jobs.surroundings import Surroundings
@@ -59,7 +59,7 @@ class Freed:
 class Collected:
     """What was deleted, or in a dry run would be."""
 
-    decisions: list[Decision]
+    decisions: list[Stay]
     by_lock: dict[Digest, Freed]
     """What only removed locks held, each blob counted for the lock that was used last."""
     unfinished: dict[Digest, int]

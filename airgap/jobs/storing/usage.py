@@ -19,7 +19,7 @@ from airgap.store.in_use import needed, using
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Holding:
     """Bytes of what one thing holds: all of it, and what nothing else of the same sort holds."""
 
     bytes: int
@@ -32,17 +32,17 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class LockRow:
+class UsedLock:
     """A lock whose content is in the store."""
 
     held: HeldLock
-    share: Share
+    share: Holding
     lacks: int
     """Items that are not wholly there."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryRow:
+class UsedDelivery:
     """A delivery that was cut here."""
 
     digest: Digest
@@ -54,34 +54,34 @@ class DeliveryRow:
     locks: tuple[Digest, ...]
     volumes: int
     """Bytes of its volumes."""
-    share: Share
+    share: Holding
     """Of its content, what is still in this store."""
     gone: int
     """Bytes of its content that are no longer in this store."""
 
 
 @dataclass(frozen=True, slots=True)
-class ItemRow:
+class UsedItem:
     """An item of one lock."""
 
     kind: str
     name: str
-    share: Share
+    share: Holding
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What is in a store."""
 
-    locks: list[LockRow]
+    locks: list[UsedLock]
     removed: list[HeldLock]
     unknown: list[Digest]
     """Locks that statements are about, and that nobody kept."""
-    deliveries: list[DeliveryRow]
+    deliveries: list[UsedDelivery]
     cutting: list[Cutting]
     waiting: int
     """Deliveries whose import waits for a disc."""
-    names: Share
+    names: Holding
     """What names hold that no lock explains; alone: what no lock holds."""
     unexplained: int
     """How many of those names there are."""
@@ -95,7 +95,7 @@ class Usage:
     """Bytes of unfinished and damaged blobs."""
     records: dict[str, int]
     """Bytes of each folder and file of the records."""
-    items: list[ItemRow]
+    items: list[UsedItem]
     """Of the lock that was asked for."""
 
 
@@ -126,7 +126,7 @@ def usage(options: UsageOptions, surroundings: Surroundings) -> Usage:
             deliveries=_deliveries(holdings),
             cutting=holdings.cutting,
             waiting=len(holdings.arriving),
-            names=Share(holdings.size(named), holdings.size(named - known)),
+            names=Holding(holdings.size(named), holdings.size(named - known)),
             unexplained=len(strange),
             served=holdings.size(needed(options.store, forget=False)),
             blobs=len(holdings.sizes),
@@ -138,12 +138,14 @@ def usage(options: UsageOptions, surroundings: Surroundings) -> Usage:
         )
 
 
-def _locks(holdings: Holdings) -> list[LockRow]:
+def _locks(holdings: Holdings) -> list[UsedLock]:
     shares = _shares([held.below.digests for held in holdings.locks], holdings)
-    return [LockRow(held, share, len(holdings.lacks(held))) for held, share in zip(holdings.locks, shares, strict=True)]
+    return [
+        UsedLock(held, share, len(holdings.lacks(held))) for held, share in zip(holdings.locks, shares, strict=True)
+    ]
 
 
-def _deliveries(holdings: Holdings) -> list[DeliveryRow]:
+def _deliveries(holdings: Holdings) -> list[UsedDelivery]:
     every = holdings.deliveries
     contents = [frozenset(one.index.contents.blobs) for one in every]
     rows = []
@@ -152,7 +154,7 @@ def _deliveries(holdings: Holdings) -> list[DeliveryRow]:
         gone = sum(index.contents.size(digest) for digest in digests if digest not in holdings.sizes)
         volumes = sum(volume.size for volume in index.contents.volumes)
         rows.append(
-            DeliveryRow(
+            UsedDelivery(
                 one.digest,
                 journey.id,
                 journey.stream,
@@ -168,18 +170,18 @@ def _deliveries(holdings: Holdings) -> list[DeliveryRow]:
     return rows
 
 
-def _items(lock: str, holdings: Holdings) -> list[ItemRow]:
+def _items(lock: str, holdings: Holdings) -> list[UsedItem]:
     held = named_locks([lock], holdings)[0]
     shares = _shares([one.below.digests for one in held.items], holdings)
-    rows = [ItemRow(one.item.kind, one.item.name, share) for one, share in zip(held.items, shares, strict=True)]
+    rows = [UsedItem(one.item.kind, one.item.name, share) for one, share in zip(held.items, shares, strict=True)]
     return sorted(rows, key=lambda row: row.share.bytes, reverse=True)
 
 
-def _shares(holders: Iterable[frozenset[Digest]], holdings: Holdings) -> list[Share]:
+def _shares(holders: Iterable[frozenset[Digest]], holdings: Holdings) -> list[Holding]:
     every = list(holders)
     counts = Counter(digest for digests in every for digest in digests)
     return [
-        Share(holdings.size(digests), holdings.size({digest for digest in digests if counts[digest] == 1}))
+        Holding(holdings.size(digests), holdings.size({digest for digest in digests if counts[digest] == 1}))
         for digests in every
     ]
 
