@@ -8,7 +8,7 @@ from datetime import datetime
 
 from airgap.acceptance.scans import SCAN_AGAIN
 from airgap.base.digest import Digest
-from airgap.base.errors import EndedKeyError, TrustError, UselessKeyError
+from airgap.base.errors import EndedKeyError, MissingStatementError, TrustError, UselessKeyError
 from airgap.content.lock import Lock
 from airgap.statements.approval import Approvable, Approval, Approves
 from airgap.statements.statement import Statement, article
@@ -211,7 +211,7 @@ class Beliefs:
         for authentic, error in self._refused:
             if authentic is not None and authentic.statement.kind == kind:
                 raise error  # the statement is there, and this error says why it does not count
-        raise TrustError(
+        raise MissingStatementError(
             "statement-missing",
             f"the Trust resource requires {article(kind)} statement, but {who} has none",
             "; ".join([*self.notes, _how_to_get(kind)]),

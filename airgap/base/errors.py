@@ -172,6 +172,10 @@ class EndedKeyError(UselessKeyError):
     """A signature by a key that is no longer valid (`key-expired`, `key-revoked`), over something new."""
 
 
+class MissingStatementError(TrustError):
+    """A delivery lacks a statement that is required (`statement-missing`). It may come later, such as an approval."""
+
+
 class WrongMakerError(TrustError):
     """A listed key signed what its role may not say, or as another role."""
 

@@ -66,6 +66,7 @@ class Assembly:
         """The files by their numbers, from 0: what `write` is told."""
         self.damaged: list[tuple[str, int]] = []
         """Files that arrived whole and wrong: the name, and how many bytes of it are missing again."""
+        self._closed = threading.Event()
         self._lock = threading.Lock()
         self._parts: list[_Part] = []
         self._journal = Journal(journal_path(folder))
@@ -80,9 +81,19 @@ class Assembly:
         """Stores AIRGAP.json and the signatures that were accepted now, AIRGAP.json last."""
         make_folder(self.folder / SIGNATURES)
         for data in signatures:
-            name = f"{hashlib.sha256(data).hexdigest()[:16]}{SIGNATURE_SUFFIX}"
-            write_durably(self.folder / SIGNATURES / name, data)
+            self.add_signature(data)
         write_durably(self.folder / INDEX_NAME, index_bytes)
+
+    def add_signature(self, data: bytes) -> None:
+        """Stores a signature under a name of its own. Raises `StoreError`."""
+        write_durably(self._signature(data), data)
+
+    def has_signature(self, data: bytes) -> bool:
+        """True if the signature is stored."""
+        return self._signature(data).exists()
+
+    def _signature(self, data: bytes) -> Path:
+        return self.folder / SIGNATURES / f"{hashlib.sha256(data).hexdigest()[:16]}{SIGNATURE_SUFFIX}"
 
     def _open_parts(self) -> None:
         kept = self._journal.read([file.size for file in self.files])
@@ -103,13 +114,18 @@ class Assembly:
     # for roads
 
     def write(self, file: int, offset: int, data: bytes | bytearray | memoryview) -> bool:
-        """Writes bytes of a file at `offset`; returns false if they are out of bounds, or one range too many.
+        """Writes bytes of a file at `offset`; returns false if they are out of bounds, one range too many, or too late.
 
         Bytes that are there already are not written again. The bytes are whole, but not durable yet: see `sync`.
         Raises `StoreError` (`DiskFullError`): nothing of `data` counts then.
         """
         end = offset + len(data)
-        if not 0 <= file < len(self._parts) or offset < 0 or end > self._parts[file].entry.size:
+        if (
+            self._closed.is_set()
+            or not 0 <= file < len(self._parts)
+            or offset < 0
+            or end > self._parts[file].entry.size
+        ):
             return False
         part = self._parts[file]
         with self._lock:
@@ -119,13 +135,31 @@ class Assembly:
             if crowded and not part.here.touches(offset, end):
                 return False
         path = self.folder / part.entry.name
-        with disk_errors(path), _opened(path, os.O_WRONLY) as fd:
-            Filling(fd, offset).write(memoryview(data))
+        try:
+            with disk_errors(path), _opened(path, os.O_WRONLY) as fd:
+                Filling(fd, offset).write(memoryview(data))
+        except StoreError:
+            if self._closed.is_set():
+                return False
+            raise
         with self._lock:
             if not part.good:  # or another thread has brought the same bytes, and they were hashed
                 part.here.add(offset, end)
                 part.fresh.add(offset, end)
         return True
+
+    def read(self, file: int, offset: int, into: memoryview) -> None:
+        """Reads bytes back that are there: a road that repairs a block needs those of it that came before.
+
+        Raises `StoreError`.
+        """
+        path = self.folder / self._parts[file].entry.name
+        with disk_errors(path), _opened(path, os.O_RDONLY) as fd:
+            while into:
+                count = os.preadv(fd, [into], offset)
+                if not count:
+                    raise OSError(errno.EIO, "the file became shorter while it was read")
+                into, offset = into[count:], offset + count
 
     def has(self, file: int, begin: int, end: int) -> bool:
         """True if these bytes were written: a road need not bring them."""
@@ -238,6 +272,7 @@ class Assembly:
 
         The folder is the caller's. Raises `StoreError`.
         """
+        self._closed.set()
         self._journal.close(remove=remove)
 
 

@@ -34,7 +34,7 @@ from urllib.parse import quote
 
 from airgap.base.digest import Digest, is_digest
 from airgap.base.disk import check_free, disk_errors, make_folder, make_private, sync_folder, write_durably
-from airgap.base.errors import AirgapError, StoreError
+from airgap.base.errors import AirgapError, MissingStatementError, StoreError
 from airgap.base.times import utc_text
 from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME
@@ -87,7 +87,7 @@ class InboxListener(Protocol):
         """A file was whole and not as signed: `lost` bytes of it are missing again."""
 
     def trouble(self, error: AirgapError) -> None:
-        """The disk failed, or is full. What could not be kept is missing; the work goes on."""
+        """The disk failed or is full, or a statement lacks. What could not be kept is missing; the work goes on."""
 
 
 class Inbox:
@@ -105,6 +105,8 @@ class Inbox:
         self._lock = threading.RLock()
         self._open: dict[Digest, Assembly] = {}
         self._judged: set[Digest] = set()
+        self._waiting: set[Digest] = set()
+        """Deliveries that lack a statement, such as an approval, which may come later."""
         self._refused: dict[Digest, tuple[float, AirgapError]] = {}
         self._synced = 0.0
         self.received = Received(self._hidden / "received.jsonl")
@@ -129,6 +131,8 @@ class Inbox:
             if (arrived := self.received.find(digest)) is not None:
                 return arrived
             if digest in self._open:
+                for data in signatures:
+                    self.add_signature(digest, data)
                 return self._open[digest]
             until, error = self._refused.get(digest, (0.0, None))
             if error is not None and time.monotonic() < until:
@@ -140,6 +144,25 @@ class Inbox:
                     self._refused.clear()
                 self._refused[digest] = (time.monotonic() + REFUSED_FOR, refusal)
                 raise
+
+    def add_signature(self, digest: Digest, data: bytes) -> None:
+        """Adds a signature that came later, such as an approval, to a delivery on its way. One that is bad is dropped.
+
+        Raises `StoreError`.
+        """
+        with self._lock:
+            assembly = self._open.get(digest)
+            if assembly is None or assembly.has_signature(data):
+                return
+            media = open_media([assembly.folder])
+            try:
+                self._gate.admit(media.index_bytes, [*media.signatures.values(), data])
+            except StoreError:
+                raise
+            except AirgapError:
+                return
+            assembly.add_signature(data)
+            self._waiting.discard(digest)
 
     def _admit(self, digest: Digest, index_bytes: bytes, signatures: Sequence[bytes]) -> Assembly:
         index = self._gate.admit(index_bytes, signatures)
@@ -192,6 +215,9 @@ class Inbox:
                 self._work_on(assembly)
             except StoreError as error:
                 self._listener.trouble(error)
+            except MissingStatementError as error:
+                self._waiting.add(assembly.digest)
+                self._listener.trouble(error.with_where(f"delivery {assembly.digest.short}"))
             except AirgapError as error:
                 self._refuse(assembly, error)
         if time.monotonic() - self._synced >= SYNC_EVERY:
@@ -205,6 +231,8 @@ class Inbox:
                 self._listener.damaged(assembly, *assembly.damaged.pop())
             if time.monotonic() - self._synced >= SYNC_EVERY:
                 assembly.sync()
+        if assembly.digest in self._waiting:
+            return
         if assembly.digest not in self._judged and assembly.good(EVIDENCE_NAME):
             self._gate.judge(assembly.folder)
             self._judged.add(assembly.digest)
@@ -251,6 +279,7 @@ class Inbox:
     def _forget(self, assembly: Assembly) -> None:
         del self._open[assembly.digest]
         self._judged.discard(assembly.digest)
+        self._waiting.discard(assembly.digest)
         assembly.close(remove=True)
 
     def _free_name(self, journey: Journey, digest: Digest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.delivery import tar as tape
@@ -33,6 +34,20 @@ def sound_parts(index: Index, number: int, fd: int) -> Ranges:
             end += padding
         found.add(begin, end)
     return found
+
+
+def volume_by_header(index: Index, fd: int) -> int | None:
+    """The number (from 0) of the volume that a file is, by the blob that its first header names; `None` if it is none.
+
+    The file may be cut or damaged behind that. Raises `OSError`.
+    """
+    block = os.pread(fd, tape.BLOCK, 2 * tape.BLOCK)  # the header of `oci-layout` and its content are before it
+    found = re.match(rb"blobs/sha256/([0-9a-f]{64})(\.part-[0-9]{4})?\0", block)
+    if found is None:
+        return None
+    part = int(found[2][6:]) if found[2] else 1
+    extents = index.contents.blobs.get(Digest(f"sha256:{found[1].decode()}"), ())
+    return extents[part - 1].volume - 1 if 1 <= part <= len(extents) else None
 
 
 def _digest(fd: int, offset: int, length: int) -> Digest:
