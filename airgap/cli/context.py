@@ -217,12 +217,17 @@ class Context:
 
         return arguments.jobs or DEFAULT_JOBS
 
+    def store_or_not(self, arguments: argparse.Namespace) -> Path | None:
+        """`--store` or AIRGAP_STORE, if there is one."""
+        chosen = arguments.store or self.environ.get("AIRGAP_STORE")
+        return Path(chosen) if chosen else None
+
     def store(self, arguments: argparse.Namespace) -> Path:
         """`--store` or AIRGAP_STORE. Raises `InputError`."""
-        chosen = arguments.store or self.environ.get("AIRGAP_STORE")
-        if not chosen:
+        chosen = self.store_or_not(arguments)
+        if chosen is None:
             raise InputError("no-store", "no store was given", "use --store DIR, or set AIRGAP_STORE")
-        return Path(chosen)
+        return chosen
 
     def key_path(self, arguments: argparse.Namespace) -> str | None:
         """`--key` or AIRGAP_KEY: a path, or the `pkcs11:` URI of a key in a token."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from airgap.base.amounts import read_size
+from airgap.base.amounts import read_size, read_span
 from airgap.base.errors import InputError
 from airgap.base.times import utc_time
 from airgap.cli.parser import Parser
@@ -49,6 +49,16 @@ def add_sovereign(parser: Parser) -> None:
 def add_store(parser: Parser) -> None:
     """`--store`."""
     parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: $AIRGAP_STORE)")
+
+
+def add_shared_key(parser: Parser) -> None:
+    """`--key-file`, for both sides of a one-way road."""
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="the key that both sides have (`openssl rand -hex 32`); without it, anybody on the road can disturb",
+    )
 
 
 def add_key(parser: Parser, *, what: str = "") -> None:
@@ -146,6 +156,14 @@ def size(text: str) -> int:
     made = read_size(text)
     if made < 0:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a size like 4095MiB, 25GB or 1048576")
+    return made
+
+
+def span(text: str) -> timedelta:
+    """Reads a time such as `90s`, `30m` or `12h`, of at least a second."""
+    made = read_span(text)
+    if not made:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a time like 90s, 30m or 12h")
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from airgap.base.digest import Digest
@@ -25,6 +25,7 @@ class SentBefore:
     """A delivery that the sender sent."""
 
     delivery: Digest
+    sovereign: str
     stream: str
     sequence: int
 
@@ -41,10 +42,7 @@ class Beat:
 
     def encode(self) -> bytes:
         """The bytes of a beat: JSON."""
-        sent = [
-            {"delivery": str(one.delivery), "stream": one.stream, "sequence": one.sequence}
-            for one in self.sent[-MAX_SENT:]
-        ]
+        sent = [asdict(one) for one in self.sent[-MAX_SENT:]]
         value = {"at": utc_text(self.at), "every": self.every, "sent": sent}
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -57,12 +55,17 @@ class Beat:
             value = decode_json(data)
             check_fields(value, "at every sent")
             for one in value["sent"][:MAX_SENT]:
-                check_fields(one, "delivery stream sequence")
+                check_fields(one, "delivery sovereign stream sequence")
             return cls(
                 utc_time(as_text(value["at"])),
                 as_number(value["every"]),
                 tuple(
-                    SentBefore(Digest(one["delivery"]), as_text(one["stream"]), as_number(one["sequence"]))
+                    SentBefore(
+                        Digest(one["delivery"]),
+                        as_text(one["sovereign"]),
+                        as_text(one["stream"]),
+                        as_number(one["sequence"]),
+                    )
                     for one in value["sent"][:MAX_SENT]
                 ),
             )

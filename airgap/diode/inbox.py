@@ -90,6 +90,13 @@ class InboxListener(Protocol):
         """The disk failed or is full, or a statement lacks. What could not be kept is missing; the work goes on."""
 
 
+def folder_name(journey: Journey, digest: Digest) -> str:
+    """The name of a delivery's folder: stream, number, and the beginning of the digest of AIRGAP.json."""
+    stream = quote(journey.stream, safe="")
+    stream = f"%2E{stream[1:]}" if stream.startswith(".") else stream
+    return f"{stream}-{journey.sequence:04d}-{digest.hex[:12]}"
+
+
 class Inbox:
     """A folder where deliveries arrive, and what is on its way there."""
 
@@ -103,6 +110,7 @@ class Inbox:
         make_folder(folder)
         make_private(self._hidden)
         self._lock = threading.RLock()
+        self._working = threading.RLock()
         self._open: dict[Digest, Assembly] = {}
         self._judged: set[Digest] = set()
         self._waiting: set[Digest] = set()
@@ -192,17 +200,21 @@ class Inbox:
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
 
+    def settle(self) -> None:
+        """Does at once what there is to do, also what would wait for its time."""
+        with self._working:
+            self._synced = 0.0
+            self.work()
+
     def stop(self) -> None:
         """Ends the thread, makes durable what arrived, and gives up the locks."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        self.settle()
         with self._lock:
-            self._synced = 0.0
-            self.work()
             for assembly in self._open.values():
                 assembly.close()
-            self._open.clear()
 
     def _run(self) -> None:
         while not self._stop.wait(0.2):
@@ -210,6 +222,10 @@ class Inbox:
 
     def work(self) -> None:
         """Does what there is to do now: sync, hash, judge, finish. Errors go to the listener."""
+        with self._working:
+            self._work()
+
+    def _work(self) -> None:
         for assembly in self.on_the_way():
             try:
                 self._work_on(assembly)
@@ -283,11 +299,7 @@ class Inbox:
         assembly.close(remove=True)
 
     def _free_name(self, journey: Journey, digest: Digest) -> str:
-        """The name of a new folder: stream, number, and the beginning of the digest of AIRGAP.json."""
-        stream = quote(journey.stream, safe="")
-        stream = f"%2E{stream[1:]}" if stream.startswith(".") else stream
-        name = f"{stream}-{journey.sequence:04d}-{digest.hex[:12]}"
-        number = 1
+        name, number = folder_name(journey, digest), 1
         while os.path.lexists(self.folder / (name if number == 1 else f"{name}-{number}")):
             number += 1
         return name if number == 1 else f"{name}-{number}"

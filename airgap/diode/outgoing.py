@@ -42,6 +42,11 @@ class Outgoing:
         return list(self.media.signatures.values())
 
     @property
+    def is_part(self) -> bool:
+        """True if not everything is to be sent."""
+        return self.bytes != sum(file.size for file in self.files)
+
+    @property
     def bytes(self) -> int:
         """How many bytes of files one pass sends."""
         return sum(end - begin for ranges in self.parts.values() for begin, end in ranges)
