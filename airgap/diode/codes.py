@@ -45,7 +45,7 @@ class CodeKind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class RoadCode:
     """A code that was read, and whose checks are right."""
 
     kind: CodeKind
@@ -97,7 +97,7 @@ def _written(kind: CodeKind, digest: Digest, body: Sequence[int]) -> str:
     return "-".join("".join(_ALPHABET[s] for s in (*g, _check(g, n))) for n, g in enumerate(groups))
 
 
-def read_code(text: str) -> Code:
+def read_code(text: str) -> RoadCode:
     """Reads a code as a person types it. Raises `InputError` (`bad-code`), which names the group that is wrong."""
     plain = re.sub(r"[\s_-]", "", text[:1000]).upper().translate(_ALIKE)
     size = _DATA + 1
@@ -120,7 +120,7 @@ def read_code(text: str) -> Code:
     body = data[1 + _ID :]
     while body and not body[-1]:
         body.pop()
-    return Code(CodeKind(data[0]), number, tuple(body))
+    return RoadCode(CodeKind(data[0]), number, tuple(body))
 
 
 # receipts
@@ -131,7 +131,7 @@ def receipt_code(secret: bytes, digest: Digest) -> str:
     return _written(CodeKind.RECEIPT, digest, _mark(secret, digest))
 
 
-def is_receipt(code: Code, secret: bytes, digest: Digest) -> bool:
+def is_receipt(code: RoadCode, secret: bytes, digest: Digest) -> bool:
     """True if a receipt code was made for this delivery with this key."""
     mark = _mark(secret, digest)
     while mark and not mark[-1]:
@@ -168,7 +168,7 @@ def everything_code(digest: Digest) -> str:
     return _written(CodeKind.RESEND, digest, [])
 
 
-def wanted(code: Code, files: Sequence[FileSum]) -> Missing:
+def wanted(code: RoadCode, files: Sequence[FileSum]) -> Missing:
     """What a resend code asks for: by file, ranges of bytes. Raises `InputError` (`bad-code`)."""
     if not code.body:
         return {number: [(0, file.size)] for number, file in enumerate(files)}

@@ -15,7 +15,7 @@ from airgap.delivery.index import Index
 from airgap.delivery.journey import EVIDENCE_NAME
 from airgap.delivery.read import Media, open_media
 from airgap.diode.assembly import Missing
-from airgap.diode.codes import AGAIN, Code, CodeKind, wanted
+from airgap.diode.codes import AGAIN, RoadCode, CodeKind, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Outgoing:
         return sorted(self.parts, key=lambda number: (self.files[number].name != EVIDENCE_NAME, number))
 
 
-def open_outgoing(folders: Sequence[Path], code: Code | None = None) -> Outgoing:
+def open_outgoing(folders: Sequence[Path], code: RoadCode | None = None) -> Outgoing:
     """Finds the files of a delivery, or with a resend code those that it asks for. Reads only the small ones.
 
     Raises `InputError` (`no-delivery`, `bad-code`, `other-code`), `NotFoundError` (`volume-missing`), `IntegrityError`.
@@ -84,7 +84,7 @@ def open_outgoing(folders: Sequence[Path], code: Code | None = None) -> Outgoing
     return Outgoing(media, index, files, tuple(paths), parts)
 
 
-def check_resend(code: Code) -> None:
+def check_resend(code: RoadCode) -> None:
     """Raises `InputError` (`other-code`) for a code of another kind."""
     if code.kind is not CodeKind.RESEND:
         hint = f"enter it with `airgap sent CODE`; if it should be a resend code, {AGAIN}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.diode.beats import MAX_SENT, Beat, SentBefore
-from airgap.diode.codes import Code, CodeKind, is_receipt, read_code
+from airgap.diode.codes import RoadCode, CodeKind, is_receipt, read_code
 from airgap.diode.keys import read_shared_key
 from airgap.diode.outgoing import Outgoing, check_resend, open_outgoing
 from airgap.diode.roads import Outlet, SendSettings, open_outlet
@@ -93,13 +93,13 @@ def send_settings(options: SendOptions) -> SendSettings:
     return SendSettings(secret, options.rate, options.passes, options.stdout)
 
 
-def _asked_for(code: Code, records: SentRecords) -> Sent | None:
+def _asked_for(code: RoadCode, records: SentRecords) -> Sent | None:
     """The newest record of the delivery that a resend code is about."""
     check_resend(code)
     return next((one for one in reversed(records.all()) if code.is_about(one.delivery)), None)
 
 
-def _check_known(code: Code | None, folders: Sequence[Path], to: str) -> None:
+def _check_known(code: RoadCode | None, folders: Sequence[Path], to: str) -> None:
     if code is not None and not folders:
         what = "the code is about a delivery that this store did not send"
         raise InputError("not-sent", what, "name the folder of the delivery, or the store that sent it (--store)")

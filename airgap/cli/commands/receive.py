@@ -28,7 +28,7 @@ def add(subparsers: Any) -> None:
 airgap receive --listen udp://:9000 --inbox /srv/inbox --trust trust.yaml --key-file diode.psk      until Ctrl-C
 airgap receive --listen tcp://:9000 --inbox /srv/inbox --trust trust.yaml
 airgap receive --watch /srv/diode-in --inbox /srv/inbox --trust trust.yaml        a folder that a box copies into
-airgap receive --listen - --inbox /srv/inbox --trust trust.yaml < nov.ags         a stream, until its end
+airgap receive --listen - --inbox /srv/inbox --trust trust.yaml                   stdin, until its end
 airgap receive --inbox /srv/inbox --trust trust.yaml                              what is on its way, what it lacks""",
         as_json="print JSON on stdout, one document a line: each event, and the end",
     )
