@@ -15,7 +15,7 @@ from airgap.delivery.index import Index
 from airgap.delivery.journey import EVIDENCE_NAME
 from airgap.delivery.read import Media, open_media
 from airgap.diode.assembly import Missing
-from airgap.diode.codes import AGAIN, RoadCode, CodeKind, wanted
+from airgap.diode.codes import AGAIN, CodeKind, RoadCode, wanted
 
 
 @dataclass(frozen=True, slots=True)

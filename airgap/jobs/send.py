@@ -10,7 +10,7 @@ from pathlib import Path
 from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.diode.beats import MAX_SENT, Beat, SentBefore
-from airgap.diode.codes import RoadCode, CodeKind, is_receipt, read_code
+from airgap.diode.codes import CodeKind, RoadCode, is_receipt, read_code
 from airgap.diode.keys import read_shared_key
 from airgap.diode.outgoing import Outgoing, check_resend, open_outgoing
 from airgap.diode.roads import Outlet, SendSettings, open_outlet
