@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,10 +17,7 @@ from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import (
     Descriptor,
     Node,
-    Opener,
-    PutResult,
     Source,
-    Target,
     read_node,
     walk,
 )
@@ -32,6 +28,7 @@ from airgap.content.scanner_database import DATABASE
 from airgap.content.sizes import Tally, item_blobs
 from airgap.jobs.lock import raise_all
 from airgap.jobs.named_files import read_lock
+from airgap.jobs.packing import Packing
 from airgap.jobs.reach import reach_for, upstreams_in
 from airgap.jobs.receiving_side import trust_of_puller
 from airgap.jobs.signing import signatory_of
@@ -39,7 +36,7 @@ from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import kind_of, store_names
 from airgap.scanning.databases.dates import database_info
 from airgap.scanning.databases.read import DatabaseInfo
-from airgap.station.files import Records, pin_name, store_records
+from airgap.station.files import Records, store_records
 from airgap.station.uses import Uses
 from airgap.store.in_use import using
 from airgap.store.layout import Layout
@@ -183,8 +180,9 @@ def pull_locks(
     reaches = {id(lock): reach for lock, reach in locks}
     progress.start("pull", 0, len(results))
     # 1. Git repositories become graphs.
+    packing = Packing(layout, records.work(), progress)
     for result in results:
-        _pack(result, layout, records, reaches[id(result.lock)], progress)
+        _pack(result, packing, reaches[id(result.lock)])
     # 2. Everything else is one.
     copies, owners = [], []
     for result in results:
@@ -201,6 +199,7 @@ def pull_locks(
         _account(result, copied)
     # 3. Check what digests do not fix.
     parallel(jobs, lambda result: _check(result, layout), results)
+    _mend([result for result in results if result.findings], packing, reaches, layout)
     # 4. Names, last.
     layout.publish(_names(results))
     for result in results:
@@ -214,23 +213,24 @@ def pull_locks(
     return results
 
 
-def _pack(result: Pulled, layout: Layout, records: Records, reach: Reach, progress: Progress) -> None:
-    kind = kind_of(result.item)
-    if not kind.packed:
+def _pack(result: Pulled, packing: Packing, reach: Reach) -> None:
+    if not kind_of(result.item).packed:
         return
-    found = layout.find(pin_name(result.item))
-    if found is not None and layout.has(found):
-        result.root = Descriptor(found.media_type, found.digest, found.size)
-        return
-    progress.item(result.item.name)
-    target = Counted(layout)
     try:
-        result.root = kind.pack(result.item, target, records.work(), reach)
+        result.root, result.written = packing.pack(result.item, reach)
     except StoreError:
         raise
     except AirgapError as error:
         result.error = error
-    result.written = target.written
+
+
+def _mend(results: Iterable[Pulled], packing: Packing, reaches: Mapping[int, Reach], layout: Layout) -> None:
+    """Packs items again whose graph in the store is damaged."""
+    for result in results:
+        if result.item.root is None and result.root is not None and packing.drop_damaged(result.root):
+            result.findings = ()
+            _pack(result, packing, reaches[id(result.lock)])
+            _check(result, layout)
 
 
 def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
@@ -240,51 +240,6 @@ def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
     origin = kind.source(item, reach)
     source: Source = Overlay(VerifiedNodes(layout), origin)
     return [Copy(item.name, source, layout, top, keep) for top, keep in item.graphs(item.root)]
-
-
-class Counted:
-    """A `Target` that counts the bytes that are new in it. Safe for threads."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._lock = threading.Lock()
-        self.written = 0
-
-    def has(self, descriptor: Descriptor) -> bool:
-        """Of the target."""
-        return self._target.has(descriptor)
-
-    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
-        """From the target."""
-        return self._target.open(descriptor, offset)
-
-    def roots(self) -> Sequence[tuple[str, Descriptor]]:
-        """Of the target."""
-        return self._target.roots()
-
-    def asks(self, descriptor: Descriptor) -> bool:
-        """As the target."""
-        return self._target.asks(descriptor)
-
-    def put(self, descriptor: Descriptor, opener: Opener, mount_from: Sequence[str] = ()) -> PutResult:
-        """Into the target."""
-        outcome = self._target.put(descriptor, opener, mount_from)
-        if outcome is PutResult.WRITTEN:
-            with self._lock:
-                self.written += descriptor.size
-        return outcome
-
-    def check_room(self, blobs: Iterable[Descriptor]) -> None:
-        """Of the target."""
-        self._target.check_room(blobs)
-
-    def settle(self) -> None:
-        """Of the target."""
-        self._target.settle()
-
-    def publish(self, names: Mapping[str, Descriptor]) -> None:
-        """In the target."""
-        self._target.publish(names)
 
 
 class VerifiedNodes:
