@@ -217,8 +217,8 @@ def _repositories(done: Sequence[Change], items: Sequence[Item], layout: Layout)
     """The LFS objects that are in place, and the bundles of the repositories of which each ref is."""
     refs = dict[str, dict[str, str]]()
     for line in done:
-        if line.name.startswith(LFS) and is_digest(f"sha256:{line.digest}"):
-            yield line.item, Digest(f"sha256:{line.digest}")
+        if line.name.startswith(LFS) and is_digest(line.digest):
+            yield line.item, Digest(line.digest)
         else:
             refs.setdefault(line.item, {})[line.name] = line.digest
     for item in items:
