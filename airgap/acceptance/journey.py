@@ -24,8 +24,8 @@ Ending a stream (2^53 - 1) by such steps would take more accepted deliveries tha
 _APPROVE = "have a security-officer approve this delivery: airgap sign DELIVERY --key KEY --trust FILE"
 
 
-def check_due(journey: Journey, state: AcceptedState, now: datetime, *, vouched: bool = False) -> None:
-    """Checks whether a new delivery is due. Raises `TrustError`.
+def check_due(journey: Journey, state: AcceptedState | None, now: datetime, *, vouched: bool = False) -> None:
+    """Checks whether a new delivery is due. `state` is `None` for callers that have none. Raises `TrustError`.
 
     1. It was not cut in the future (`created-in-future`).
     2. Each delivery that it rests on was accepted here (`baseline-missing`).
@@ -37,12 +37,15 @@ def check_due(journey: Journey, state: AcceptedState, now: datetime, *, vouched:
             f"the delivery was cut at {utc_text(journey.created)}, after the local time {utc_text(now)}",
             "check this machine's clock first, then the station's",
         )
-    accepted = {one.digest for one in state.deliveries}
-    if lacking := next((one for one in journey.based_on if one.delivery not in accepted), None):
+    accepted = None if state is None else {one.digest for one in state.deliveries}
+    lacking = [one for one in journey.based_on if accepted is not None and one.delivery not in accepted]
+    if lacking:
+        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
         raise TrustError(
             "baseline-missing",
-            f"the delivery is based on {lacking.delivery}, which was not accepted here",
-            "import that delivery first (after a loss: also with --restore), or have a full delivery cut",
+            f"the delivery is based on {lacking[0].delivery}{more}, which was not accepted here",
+            "import that delivery first (after a loss: also with --restore). If it is lost, `airgap want` lists what "
+            "is missing, and `airgap bundle --want` cuts exactly that; or have a full delivery cut",
         )
     if now > journey.expires and not vouched:
         raise ExpiredError(

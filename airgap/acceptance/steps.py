@@ -127,8 +127,9 @@ class Acceptance:
         One that `state` does not know is then put where it belongs (`AcceptedState.adding`). `vouched` is true for the
         security-officer who is about to approve that: then it may have expired, and so may its keys.
 
-        `streams` are those that the Sovereign declares: see `check_stream`. With `None`, neither stream nor number is
-        judged, for callers that have no state. `judges` is true for a station, which judges findings of locks itself.
+        `streams` are those that the Sovereign declares: see `check_stream`. With `None`, neither stream nor number nor
+        baselines are judged, for callers that have no state. `judges` is true for a station, which judges findings of
+        locks itself.
 
         Raises `TrustError`: the errors of `key_ring`, `wrong-trust`, `clock-behind`.
         """
@@ -243,7 +244,7 @@ class Acceptance:
         if self._streams is not None and not approved:
             check_stream(journey, self._state, self._streams)
         # d. Creation, baseline and expiry. A delivery that was accepted in time stays accepted.
-        check_due(journey, self._state, self._now, vouched=vouched)
+        check_due(journey, self._state if self._streams is not None else None, self._now, vouched=vouched)
         # e. No signature is older than AIRGAP.json, or than what was accepted already. One that is put before others is
         # not younger than they are.
         about = [one.statement for one in self._beliefs.counting]

@@ -122,6 +122,18 @@ def add_volumes(parser: Parser, what: str) -> None:
     )
 
 
+def add_baseline(parser: Parser) -> None:
+    """`--baseline DIR`: where a delta's baselines are at hand."""
+    parser.add_argument(
+        "--baseline",
+        type=existing,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="for a delta: an earlier delivery, or a store, that has what it omits; once for each",
+    )
+
+
 def add_lock(parser: Parser) -> None:
     """`--lock`, where a store does not say itself which items it has."""
     parser.add_argument(

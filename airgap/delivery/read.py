@@ -222,7 +222,7 @@ class Volumes:
         return io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made  # type: ignore[return-value]
 
     def _omitted(self, descriptor: Descriptor, offset: int) -> BinaryIO:
-        if self.inside is not None:
+        if self.inside is not None and self.inside.has(descriptor):
             return self.inside.open(descriptor, offset)
         one = self.contents.omitted[descriptor.digest]
         raise NotFoundError(

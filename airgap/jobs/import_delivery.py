@@ -59,6 +59,8 @@ class ImportOptions:
     """Publish what did not fail, also at a destination where something failed."""
     allow_rewrite: tuple[str, ...] = ()
     """Names of Git repositories whose history was rewritten upstream, and may be replaced."""
+    baselines: tuple[Path, ...] = ()
+    """For a delta: earlier deliveries and stores that have what it omits, for what is not inside."""
     jobs: int = DEFAULT_JOBS
 
     @property
@@ -136,7 +138,7 @@ def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) ->
             rewrites=options.allow_rewrite,
             omitted=opened.index.contents.omitted.keys(),
         )
-        omissions = read_inside(opened, destinations, site)
+        omissions = read_inside(opened, destinations, site, options.baselines)
         planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened), omissions)
         if countersigner is not None:
             countersigner.plan(planned.work.at_registries, opened.admitted.claims, site.jobs)
@@ -172,7 +174,7 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
             rewrites=options.allow_rewrite,
             omitted=opened.index.contents.omitted.keys(),
         )
-        omissions = read_inside(opened, destinations, site)
+        omissions = read_inside(opened, destinations, site, options.baselines)
         planned = plan_import(opened, destinations, site.jobs, options.publish, _rolled_back(site, opened), omissions)
         ledger.compare(planned.gone)
         _let_sign(ledger, signatory, site)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from airgap.acceptance.discs import forget_superseded
 from airgap.acceptance.open import Opened, accept
+from airgap.base.amounts import count, human
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors
-from airgap.base.errors import AbsentError, AirgapError, StoreError
+from airgap.base.errors import AbsentError, AirgapError, InputError, NotFoundError, StoreError
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
+from airgap.base.text import Lines
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.graph import Descriptor, Target
@@ -27,6 +29,8 @@ from airgap.delivery.spool import Spool
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.place import Deep
 from airgap.jobs.as_locked import check_whole, forms_of
+from airgap.jobs.earlier import or_from
+from airgap.jobs.importing.omitted import SHOWN, lost
 from airgap.jobs.lock import raise_all
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.kinds.table import store_names
@@ -66,6 +70,8 @@ class StoreImportOptions:
     """Import an earlier delivery again, or after a loss any delivery in any order; moves no name back."""
     deep: bool = False
     """Hash the existing content, and send damaged content again."""
+    baselines: tuple[Path, ...] = ()
+    """For a delta: earlier deliveries and other stores that have what it omits, for what is not in the store."""
     jobs: int = DEFAULT_JOBS
 
 
@@ -115,7 +121,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
         surroundings.note(f"note: {note}")
     names = NamesFile(ledger.records.folder, trust.sovereign)
     if options.dry_run:
-        return look(opened, options.store, names.load(), ledger)
+        return look(opened, options, names.load(), ledger)
     state, delivery = ledger.records.folder, opened.media.digest
     layout = Layout(options.store, create=True, batch=True)
     # 3.
@@ -124,6 +130,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
     with alone(state), using(options.store, surroundings.note):
         # 4.
         progress = surroundings.progress()
+        read_in_store(opened, layout, options.baselines)
         taken = take(opened, layout, ledger, names, jobs=options.jobs, deep=options.deep, progress=progress)
         # 5.
         if not taken.waits:
@@ -156,9 +163,34 @@ def _left_here(opened: Opened) -> list[str]:
     ]
 
 
-def look(opened: Opened, store: Path, written: Written, ledger: Ledger) -> Taken:
-    """What `take` would do. Writes nothing. Raises `IntegrityError`, `InputError`."""
-    layout = Layout(store) if (store / "oci-layout").exists() else None
+def read_in_store(opened: Opened, layout: Layout | None, earlier: Sequence[Path]) -> None:
+    """Lets a delta read what it omits in the store, or in `earlier` deliveries and stores; it must be there.
+
+    Raises `NotFoundError` (`omitted-missing`), `InputError` (`usage`, `no-delivery`).
+    """
+    contents = opened.index.contents
+    if earlier and not contents.omitted:
+        raise InputError("usage", "--baseline is for a delta: this delivery omits nothing", "leave --baseline out")
+    opened.volumes.inside = or_from(earlier, layout)
+    omitted = {digest: Descriptor("", digest, one.size) for digest, one in contents.omitted.items()}
+    missing = [digest for digest, blob in omitted.items() if not opened.volumes.has(blob)]
+    if missing:
+        first = [f"{contents.omitted[one].item}: {one} ({human(omitted[one].size)})" for one in missing[:SHOWN]]
+        more = [f"and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
+        many, size = count(len(missing), "blob"), human(sum(omitted[one].size for one in missing))
+        what = f"this delta omits {many} ({size}) that the store does not have"
+        raise NotFoundError(
+            "omitted-missing",
+            Lines.of([what, *first, *more], "\n  "),
+            "pass what has them with --baseline DIR: an earlier delivery, or a store; or have a full delivery cut",
+            side="destination",
+        )
+
+
+def look(opened: Opened, options: StoreImportOptions, written: Written, ledger: Ledger) -> Taken:
+    """What `take` would do. Writes nothing. Raises `IntegrityError`, `InputError`, `NotFoundError`."""
+    layout = Layout(options.store) if (options.store / "oci-layout").exists() else None
+    read_in_store(opened, layout, options.baselines)
     forms_of(opened, DEFAULT_JOBS)
     contents = opened.index.contents
     blobs = [Descriptor("", digest, contents.size(digest)) for digest in contents.blobs]
@@ -201,6 +233,7 @@ def take(
     raise_all([_explain(one) for one in results if one.error and not isinstance(one.error, AbsentError)])
     # 3. No name is published while content is missing.
     waiting = [one.error for one in results if isinstance(one.error, AbsentError)]
+    raise_all([gone for error in waiting if (gone := lost(error, opened)) is not None])
     absent = [Digest(digest) for error in waiting for digest in error.digests]
     taken.missing_volumes = opened.volumes.lacking(absent)
     taken.waits = bool(waiting)

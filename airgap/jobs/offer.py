@@ -36,6 +36,7 @@ from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.jobs.as_locked import check_whole
+from airgap.jobs.earlier import or_from
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.surroundings import Surroundings
 from airgap.jobs.verify import open_verified
@@ -62,6 +63,8 @@ class OfferOptions:
     """Judge the delivery as of this past time; `None` for now."""
     lock: Path | None = None
     """For a store: the lock that says which items, of which kind and phase; `None` for all names of the store."""
+    baselines: tuple[Path, ...] = ()
+    """For a delta: earlier deliveries and stores that have what it omits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +173,10 @@ class Offering:
         if last is not None and isinstance(error, IntegrityError):
             numbers = sorted({extent.volume for extent in self.contents.blobs.get(last.digest, ())})
             names = ", ".join(self.contents.volumes[number - 1].name for number in numbers)
-            placed = error.with_where(names or "the delivery")
+            omitted = last.digest in self.contents.omitted
+            placed = error.with_where(names or ("a baseline" if omitted else "the delivery"))
             return placed.with_hint(error.hint or "copy it again from the original medium")
-        if isinstance(error, NotFoundError):
+        if isinstance(error, NotFoundError) and error.code != "omitted-missing":
             return error.with_hint("attach the disc that contains it, and name its folder, too: --volumes FOLDER")
         return error
 
@@ -194,11 +198,12 @@ def open_offer(options: OfferOptions, surroundings: Surroundings) -> Offering:
     _check_options(options, is_delivery=is_delivery)
     if not is_delivery:
         return _store(options, surroundings)
-    if options.trust is not None:
-        return _verified(
-            open_verified(folders, options.trust, options.at, surroundings), str(options.thing), surroundings
-        )
-    return _unverified(open_media(folders), str(options.thing), surroundings)
+    earlier = or_from(options.baselines, None)
+    if options.trust is None:
+        return _unverified(open_media(folders), str(options.thing), earlier, surroundings)
+    opened = open_verified(folders, options.trust, options.at, surroundings)
+    opened.volumes.inside = earlier
+    return _verified(opened, str(options.thing), surroundings)
 
 
 def _tell(locks: Iterable[Lock], surroundings: Surroundings) -> None:
@@ -211,12 +216,12 @@ def _tell(locks: Iterable[Lock], surroundings: Surroundings) -> None:
 def _check_options(options: OfferOptions, *, is_delivery: bool) -> None:
     """A delivery is verified, or expressly not. A store has no signatures that could be checked."""
     if not is_delivery:
-        if options.trust is not None or options.at is not None or options.more:
+        if options.trust is not None or options.at is not None or options.more or options.baselines:
             raise InputError(
                 "usage",
-                f"{options.thing} is not a delivery, and only a delivery has volumes, and signatures that --trust can "
-                "check",
-                "leave out --trust, --at and further folders, or name the delivery",
+                f"{options.thing} is not a delivery, and only a delivery has volumes, baselines, and signatures that "
+                "--trust can check",
+                "leave out --trust, --at, --baseline and further folders, or name the delivery",
             )
     elif options.lock is not None:
         raise InputError("usage", f"{options.thing} is a delivery, which has its own locks", "leave out --lock")
@@ -264,7 +269,7 @@ def _verified(opened: Opened, where: str, surroundings: Surroundings) -> Offerin
     return Offering(Watched(opened.volumes), list(roots), roots.get, opened.index.contents, opened, where)
 
 
-def _unverified(media: Media, where: str, surroundings: Surroundings) -> Offering:
+def _unverified(media: Media, where: str, earlier: Source | None, surroundings: Surroundings) -> Offering:
     index = Index.decode(media.index_bytes)
     listed = {root.item: root for root in index.contents.roots}
     locks = [
@@ -280,7 +285,8 @@ def _unverified(media: Media, where: str, surroundings: Surroundings) -> Offerin
         digest = listed[name].digest
         return item.root or Descriptor(OCI_MANIFEST, digest, index.contents.size(digest)), item
 
-    return Offering(Watched(Volumes(index.contents, media.folders)), list(listed), row, index.contents, None, where)
+    volumes = Volumes(index.contents, media.folders, inside=earlier)
+    return Offering(Watched(volumes), list(listed), row, index.contents, None, where)
 
 
 def _locked(items: Sequence[Item], root: Root) -> Item:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from airgap.base.amounts import count, human
 from airgap.base.errors import AirgapError, InputError
 from airgap.base.secrets import read_private
 from airgap.content.bound import measure
@@ -90,6 +91,7 @@ def serve(
         with using(options.offer.thing, surroundings.note):
             # 1.
             offering = open_offer(options.offer, surroundings)
+            _tell_omitted(offering, surroundings)
             # 2.
             catalog, left_out = _catalog(offering, surroundings)
             if offering.contents is None and not options.only_config:
@@ -185,6 +187,17 @@ def _serving(
         verified=offering.opened is not None,
         config=configuration(catalog.hosts, options.url or url, options.ca),
     )
+
+
+def _tell_omitted(offering: Offering, surroundings: Surroundings) -> None:
+    """Says how much a delta omits that no baseline has."""
+    omitted = {} if offering.contents is None else offering.contents.omitted
+    lacking = [one.size for digest, one in omitted.items() if not offering.source.has(Descriptor("", digest, one.size))]
+    if lacking:
+        surroundings.note(
+            f"note: this is a delta: {count(len(lacking), 'blob')} ({human(sum(lacking))}) of earlier deliveries are "
+            "answered with 404; name what has them with --baseline DIR: an earlier delivery, or a store"
+        )
 
 
 def _catalog(offering: Offering, surroundings: Surroundings) -> tuple[Catalog, list[str]]:

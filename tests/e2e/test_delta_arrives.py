@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from airgap.cli.demo_content import make_content
 from tests.worlds.delta import thin
-from tests.worlds.row import BLOBS, Row
-from tests.worlds.site import GAP
+from tests.worlds.row import BLOBS, KEY, Row
+from tests.worlds.served import start_serving
+from tests.worlds.site import CHECKED, GAP, HEAD, REQUEST, TRUST, Site
 
 pytestmark = pytest.mark.e2e
 BASE = os.urandom(300_000)
@@ -91,8 +96,8 @@ def test_one_of_two_registries_was_built_anew(row: Row, start_registry: Any) -> 
     registries(row, start_registry().url)
     answer = row.take("media2", expect=5)
     assert answer["code"] == "omitted-missing"
-    assert "a delta will not do" in answer["hint"]
-    assert "--restore" in answer["hint"]
+    assert "a delta alone will not do" in answer["hint"]
+    assert "--baseline" in answer["hint"]
     row.take("media1", "--restore")
     row.take("media2")
     assert row.audit("media2") == []
@@ -112,3 +117,99 @@ def test_a_damaged_blob_inside_is_not_blamed_on_the_medium(row: Row) -> None:
     row.take("media1", "--restore", "--deep")
     row.take("media2")
     assert row.audit("media1") == row.audit("media2") == []
+
+
+class Months:
+    """Five kinds, delivered month after month from one store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.site, self.folder = Site(folder), folder
+        manual = make_content(folder / "content")
+        request = re.sub("sha256: [0-9a-f]{64}", f"sha256: {manual}", REQUEST.read_text())
+        self.site.write("r.request.yaml", request)
+        spec = "spec: {stateDir: state, directory: inside}\n"
+        self.site.write("sovereign.yaml", f"{HEAD}kind: Sovereign\nmetadata: {{name: bank}}\n{spec}")
+
+    def lock(self) -> None:
+        """What is upstream now."""
+        update = ["--update"] if (self.folder / "r.lock.json").exists() else []
+        self.site.run("lock", "r.request.yaml", *update)
+        self.site.run("pull", "r.lock.json", "--store", "store", "--key", "exporter.key")
+
+    def cut(self, media: str, *more: str, to: str = "bank") -> None:
+        """Cuts it."""
+        self.site.run(
+            "bundle", "r.lock.json", "--store", "store", "--key", "exporter.key", "--to", media, *more, "--for", to
+        )
+
+    def take(self, media: str, *more: str, expect: int = 0) -> Any:
+        """Imports it; the receipt is `MEDIA.receipt`."""
+        return self.site.run("import", media, *GAP, *KEY, "--receipt", f"{media}.receipt", *more, expect=expect)
+
+
+def test_five_kinds_after_a_loss_of_everything_but_the_state(tmp_path: Path) -> None:
+    months = Months(tmp_path)
+    months.lock()
+    months.cut("media1")
+    months.take("media1")
+    (tmp_path / "content/model/more.md").write_text("more")
+    months.lock()
+    for media, since in (("media2", "media1.receipt"), ("media3", "media2.receipt")):
+        months.cut(media, "--since", since, *CHECKED)
+        months.take(media)
+    (tmp_path / "inside").rename(tmp_path / "lost")
+    answer = months.take("media3", expect=5)
+    assert answer["code"] == "omitted-missing"
+    assert "a delta alone will not do" in answer["hint"]
+    # With its baselines it is everything.
+    done = months.take("media3", "--baseline", "media1", "--baseline", "media2")
+    assert {one["outcome"] for one in done["changes"]} == {"written"}
+    assert months.site.run("audit", *GAP, "--receipt", "media3.receipt")["outcome"] == "pass"
+    # A delta alone says what it lacks, to whoever takes things out of it.
+    extract = ("extract", "media3", "demo/tiny", "--to", "tiny", *CHECKED)
+    said = months.site.run(*extract, expect=5)
+    assert said["code"] == "omitted-missing"
+    assert "--baseline" in said["hint"]
+    months.site.run(*extract, "--baseline", "media1", "--baseline", "media2")
+    assert (tmp_path / "tiny/more.md").read_text() == "more"
+    months.site.run("extract", "media3", "manual", "--to", "x", *CHECKED, "--baseline", "store")
+
+
+def test_the_store_of_a_station_must_have_what_a_delta_omits(tmp_path: Path) -> None:
+    months = Months(tmp_path)
+    months.lock()
+    months.site.write(
+        "station.yaml", TRUST.replace("sovereign: bank", "sovereign: dmz").replace("{name: bank}", "{name: dmz}")
+    )
+    station = ("--store", "dmz", "--trust", "station.yaml")
+    months.cut("leg1", to="dmz")
+    months.cut("leg2", "--since-delivery", "leg1", to="dmz")
+    months.site.run("import", "leg1", *station)
+    gone = next(iter(json.loads((tmp_path / "leg2/AIRGAP.json").read_bytes())["contents"]["omitted"]))
+    blob = tmp_path / "dmz/blobs/sha256" / gone.removeprefix("sha256:")
+    blob.rename(tmp_path / "kept")
+    accepted = (tmp_path / "dmz/airgap/accepted.json").read_bytes()
+    for more in ((), ("--dry-run",)):
+        said = months.site.run("import", "leg2", *station, *more, expect=5)
+        assert said["code"] == "omitted-missing"
+        assert gone in said["error"]
+    assert (tmp_path / "dmz/airgap/accepted.json").read_bytes() == accepted
+    months.site.run("import", "leg2", *station, "--baseline", "leg1")
+    assert blob.read_bytes() == (tmp_path / "kept").read_bytes()
+
+
+def test_what_is_no_baseline_is_refused(row: Row) -> None:
+    month_two(row)
+    row.take("media1")
+    assert row.take("media1", "--baseline", "media2", expect=2)["code"] == "usage"
+    assert row.take("media2", "--baseline", "made/blobs", expect=2)["code"] == "no-delivery"
+    refusal = row.site.run("extract", "store", "x", "--to", "x", "--baseline", "media1", expect=2)
+    assert refusal["code"] == "usage"
+
+
+def test_a_served_delta_says_what_it_lacks(row: Row) -> None:
+    [left] = month_two(row)
+    with ExitStack() as stack:
+        served = start_serving(stack, row.folder, row.folder / "serve.log", "media2", *CHECKED)
+        assert served.ask("GET", f"/v2/demo.local/app/blobs/{left}")[0] == 404
+        assert "--baseline DIR" in (row.folder / "serve.log").read_text()

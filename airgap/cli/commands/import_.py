@@ -8,7 +8,7 @@ from typing import Any
 
 from airgap.base.errors import InputError
 from airgap.cli.context import Context
-from airgap.cli.flags import add_jobs, add_key, add_trust, existing
+from airgap.cli.flags import add_baseline, add_jobs, add_key, add_trust, existing
 from airgap.cli.parser import command
 
 
@@ -40,6 +40,7 @@ interrupted, or a destination failed? run the same command again""",
         "--store", type=Path, metavar="DIR", help="store of the station that the delivery is addressed to"
     )
     add_trust(parser, required=True)
+    add_baseline(parser)
     add_key(parser, what="the receipt")
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="also write the signed receipt to FILE")
     parser.add_argument("--dry-run", action="store_true", help="report what would be done; write nothing")
@@ -87,6 +88,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         deep=arguments.deep,
         keep_going=arguments.keep_going,
         allow_rewrite=tuple(arguments.allow_rewrite),
+        baselines=tuple(arguments.baseline),
         jobs=context.jobs(arguments),
     )
     done = import_delivery(options, context.surroundings(arguments))
@@ -121,6 +123,7 @@ def _into_store(arguments: argparse.Namespace, context: Context) -> int:
         dry_run=arguments.dry_run,
         restore=arguments.restore,
         deep=arguments.deep,
+        baselines=tuple(arguments.baseline),
         jobs=context.jobs(arguments),
     )
     taken = import_into_store(options, context.surroundings(arguments))

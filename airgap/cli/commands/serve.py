@@ -13,7 +13,7 @@ from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_lock, add_trust_or_not, existing, number
+from airgap.cli.flags import add_at, add_baseline, add_lock, add_trust_or_not, existing, number
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ crane pull 127.0.0.1:5000/docker.io/library/alpine:3.20 alpine.tar      upstream
     )
     add_trust_or_not(parser)
     add_at(parser)
+    add_baseline(parser)
     add_lock(parser)
     parser.add_argument(
         "--listen",
@@ -99,7 +100,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.jobs.serve import ServeOptions, serve
 
     thing, *more = arguments.things
-    offer = OfferOptions(thing, tuple(more), arguments.trust, arguments.unverified, arguments.at, arguments.lock)
+    trust, baselines = arguments.trust, tuple(arguments.baseline)
+    offer = OfferOptions(thing, tuple(more), trust, arguments.unverified, arguments.at, arguments.lock, baselines)
     host, port = arguments.listen
     options = ServeOptions(
         offer,

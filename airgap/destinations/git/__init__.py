@@ -332,7 +332,7 @@ class GitDestination:
             yield repository
 
     def _unpack(self, refs: Refs, place: GitPlace, repository: BareRepository) -> None:
-        carried = [bundle for bundle in refs.bundles if bundle.digest not in self._run.omitted]
+        carried = [one for one in refs.bundles if one.digest not in self._run.omitted or refs.source.has(one)]
         lacking = [bundle.digest for bundle in carried if not refs.source.has(bundle)]
         if lacking:
             raise AbsentError(lacking)

@@ -10,23 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 from airgap.acceptance.open import Opened
 from airgap.base.amounts import count, human
 from airgap.base.digest import Digest
-from airgap.base.errors import AbsentError, AirgapError, NotFoundError
+from airgap.base.errors import AbsentError, AirgapError, InputError, NotFoundError
 from airgap.base.parallel import parallel
 from airgap.base.text import Lines
-from airgap.content.graph import Descriptor
+from airgap.content.graph import Descriptor, Source
 from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Destinations
 from airgap.destinations.omitted import OmittedBlobs
+from airgap.jobs.earlier import or_from
 from airgap.jobs.importing.lines import each
 from airgap.jobs.site import Site
 from airgap.station import receipts
 from airgap.station.names import NamesFile
 
-AGAIN = "run the same command again"
 SHOWN = 10
 """Gaps that a message names."""
 WANT = (
@@ -35,15 +36,22 @@ WANT = (
 )
 
 
-def read_inside(opened: Opened, destinations: Destinations, site: Site) -> Omissions | None:
-    """Lets a delivery read what it omits where that is inside; `None` if it omits nothing. Asks nothing yet."""
+def read_inside(
+    opened: Opened, destinations: Destinations, site: Site, earlier: Sequence[Path] = ()
+) -> Omissions | None:
+    """Lets a delivery read what it omits where that is inside, or in `earlier` deliveries and stores that are at hand.
+
+    `None` if it omits nothing. Asks nothing yet. Raises `InputError` (`no-delivery`, `usage`), `IntegrityError`.
+    """
     contents = opened.index.contents
     if not contents.omitted:
+        if earlier:
+            raise InputError("usage", "--baseline is for a delta: this delivery omits nothing", "leave --baseline out")
         return None
     brought = _Brought(site, opened)
     items = {digest: one.item for digest, one in contents.omitted.items()}
     blobs = OmittedBlobs(items, destinations.all(), brought.ats)
-    opened.volumes.inside = blobs
+    opened.volumes.inside = or_from(earlier, blobs)
     destinations.shared.holders = blobs.repositories
     return Omissions(opened, blobs, site)
 
@@ -95,7 +103,7 @@ class Looked:
 
     gaps: list[Gap] = field(default_factory=list)
     there: dict[str, int] = field(default_factory=dict)
-    """By URL: how many of the blobs that were looked for are in place there."""
+    """By URL: how much of what was looked for is in place there; none at a destination that was built anew."""
 
     def errors(self) -> Mapping[int, AirgapError]:
         """By the `id` of a line: the error for its gaps."""
@@ -105,9 +113,12 @@ class Looked:
         return {key: _missing(_told(some), WANT) for key, some in found.items()}
 
 
-def look(lines: Sequence[AnyLine], blobs: OmittedBlobs, jobs: int) -> Looked:
+def look(lines: Sequence[AnyLine], source: Source, jobs: int) -> Looked:
     """Looks for the omitted blobs that planned lines need. A destination that fails is an error of its lines."""
     made, due = Looked(), list[tuple[AnyLine, Descriptor]]()
+    for line in lines:
+        if line.changes and line.in_place:
+            made.there[line.destination.url] = 1
 
     def ask(line: AnyLine) -> None:
         for blob, there in line.omitted():
@@ -118,7 +129,7 @@ def look(lines: Sequence[AnyLine], blobs: OmittedBlobs, jobs: int) -> Looked:
 
     each(jobs, ask, lines)
     wanted = {blob.digest: blob for _, blob in due}
-    has = dict(zip(wanted, parallel(jobs, blobs.has, wanted.values()), strict=True))
+    has = dict(zip(wanted, parallel(jobs, source.has, wanted.values()), strict=True))
     made.gaps = [Gap(line, blob) for line, blob in due if line.error is None and not has[blob.digest]]
     return made
 
@@ -137,7 +148,7 @@ class Omissions:
         With `keep_going`, what lacks something is an error of its line; else raises `NotFoundError`
         (`omitted-missing`). A destination that fails is an error of its lines.
         """
-        looked = look(lines, self.blobs, jobs)
+        looked = look(lines, self.opened.volumes, jobs)
         if looked.gaps and not keep_going:
             raise refusal(looked, self.opened, self.blobs, self.site)
         errors = looked.errors()
@@ -150,7 +161,8 @@ def lost(error: AbsentError, opened: Opened) -> AirgapError | None:
     gone = [digest for digest in error.digests if Digest(digest) in opened.index.contents.omitted]
     if not gone:
         return None
-    return _missing([f"{gone[0]}, which this delta omits, was inside and is not there any more"], f"{AGAIN}; {WANT}")
+    what = f"{gone[0]}, which this delta omits, is not there any more, or is damaged"
+    return _missing([what], f"run the same command again; then {WANT}")
 
 
 def refusal(looked: Looked, opened: Opened, blobs: OmittedBlobs, site: Site) -> NotFoundError:
@@ -188,10 +200,11 @@ def _ways(looked: Looked, opened: Opened, site: Site) -> Iterator[str]:
                 f"delivery {known.sequence} of stream {known.stream!r}, on which it is based, may be unfinished: run "
                 "its import again first."
             )
-    empty = dict.fromkeys(one.line.destination.url for one in looked.gaps)
-    for url in (url for url in empty if not looked.there.get(url)):
+    urls = dict.fromkeys(one.line.destination.url for one in looked.gaps)
+    empty = [url for url in urls if not looked.there.get(url)]
+    if empty:
         yield (
-            f"{url} has nothing of what this delta omits: if it was built anew, a delta will not do. Import the "
-            "earlier deliveries with --restore, the oldest first, or have a full one cut."
+            f"Nothing of what this delta omits is at {', '.join(empty)}: after a loss a delta alone will not do. Pass "
+            "the earlier deliveries too, with --baseline DIR for each, or have a full one cut."
         )
     yield f"{WANT}. --keep-going brings the items that lack nothing."
