@@ -257,6 +257,10 @@ class ObjectGoneError(NotFoundError):
     """A Git server no longer serves an object that it once had (`git-object-gone`)."""
 
 
+class OmittedError(NotFoundError):
+    """A blob that a delta omits is nowhere to be read (`omitted-missing`)."""
+
+
 class AbsentError(NotFoundError):
     """Content is on a volume that is not attached. `digests` names it; the other content of the item was copied."""
 

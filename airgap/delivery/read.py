@@ -15,7 +15,15 @@ from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_errors
-from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, NotFoundError, TooLargeError
+from airgap.base.errors import (
+    AirgapError,
+    DamageError,
+    InputError,
+    IntegrityError,
+    NotFoundError,
+    OmittedError,
+    TooLargeError,
+)
 from airgap.base.inputs import NotPlainError, open_plain, plain_size, read_plain
 from airgap.base.known_files import not_expected
 from airgap.content.graph import Descriptor, Source
@@ -225,7 +233,7 @@ class Volumes:
         if self.inside is not None and self.inside.has(descriptor):
             return self.inside.open(descriptor, offset)
         one = self.contents.omitted[descriptor.digest]
-        raise NotFoundError(
+        raise OmittedError(
             "omitted-missing",
             f"{descriptor.digest} ({one.size} bytes) is in no volume: this delta omits it, because an earlier delivery "
             f"brought it with {one.item!r}",

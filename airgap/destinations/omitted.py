@@ -17,6 +17,7 @@ from airgap.base.errors import (
     InputError,
     IntegrityError,
     NotFoundError,
+    OmittedError,
     StoreError,
     UnreachableError,
 )
@@ -55,7 +56,7 @@ class OmittedBlobs:
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """The blob's bytes from `offset` on; from the beginning, they are hashed on the way.
 
-        Raises `NotFoundError` (`omitted-missing`); `IntegrityError` (`damaged-inside`) when wrong bytes were read.
+        Raises `OmittedError`; `IntegrityError` (`damaged-inside`) when wrong bytes were read.
         """
         for spot in self._spots(descriptor):
             try:
@@ -64,7 +65,7 @@ class OmittedBlobs:
                 self._found[spot.url, descriptor.digest] = None
                 continue
             return stream if offset else cast("BinaryIO", _FromInside(stream, descriptor, spot))
-        raise NotFoundError(
+        raise OmittedError(
             "omitted-missing",
             f"{descriptor.digest} ({descriptor.size} bytes), which this delta omits, is nowhere inside",
             "run `airgap want` for what is missing, and have it cut with `airgap bundle --want`",

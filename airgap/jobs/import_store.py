@@ -16,7 +16,7 @@ from airgap.acceptance.open import Opened, accept
 from airgap.base.amounts import count, human
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors
-from airgap.base.errors import AbsentError, AirgapError, InputError, NotFoundError, StoreError
+from airgap.base.errors import AbsentError, AirgapError, InputError, OmittedError, StoreError
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
 from airgap.base.text import Lines
@@ -166,7 +166,7 @@ def _left_here(opened: Opened) -> list[str]:
 def read_in_store(opened: Opened, layout: Layout | None, earlier: Sequence[Path]) -> None:
     """Lets a delta read what it omits in the store, or in `earlier` deliveries and stores; it must be there.
 
-    Raises `NotFoundError` (`omitted-missing`), `InputError` (`usage`, `no-delivery`).
+    Raises `OmittedError`, `InputError` (`usage`, `no-delivery`).
     """
     contents = opened.index.contents
     if earlier and not contents.omitted:
@@ -179,7 +179,7 @@ def read_in_store(opened: Opened, layout: Layout | None, earlier: Sequence[Path]
         more = [f"and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
         many, size = count(len(missing), "blob"), human(sum(omitted[one].size for one in missing))
         what = f"this delta omits {many} ({size}) that the store does not have"
-        raise NotFoundError(
+        raise OmittedError(
             "omitted-missing",
             Lines.of([what, *first, *more], "\n  "),
             "pass what has them with --baseline DIR: an earlier delivery, or a store; or have a full delivery cut",
@@ -230,10 +230,8 @@ def take(
     results = copy_graph(_copies(roots, opened, target), jobs=jobs, progress=progress)
     layout.settle()
     taken.written = sum(result.written for result in results)
-    raise_all([_explain(one) for one in results if one.error and not isinstance(one.error, AbsentError)])
     # 3. No name is published while content is missing.
-    waiting = [one.error for one in results if isinstance(one.error, AbsentError)]
-    raise_all([gone for error in waiting if (gone := lost(error, opened)) is not None])
+    waiting = _waiting(results, opened)
     absent = [Digest(digest) for error in waiting for digest in error.digests]
     taken.missing_volumes = opened.volumes.lacking(absent)
     taken.waits = bool(waiting)
@@ -263,6 +261,14 @@ def take(
     for item in taken.items:
         progress.done(item.name, "pass")
     return taken
+
+
+def _waiting(results: Sequence[Copied], opened: Opened) -> list[AbsentError]:
+    """The graphs that wait for another disc. Raises the errors of those that failed."""
+    raise_all([_explain(one) for one in results if one.error and not isinstance(one.error, AbsentError)])
+    waiting = [one.error for one in results if isinstance(one.error, AbsentError)]
+    raise_all([gone for error in waiting if (gone := lost(error, opened)) is not None])
+    return waiting
 
 
 def _names(roots: Sequence[tuple[Item, Descriptor]]) -> dict[str, tuple[Item, Descriptor]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from airgap.acceptance.open import Opened, evidence_files
-from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError
+from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError, OmittedError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected
 from airgap.bundling.bundle import item_root
@@ -176,7 +176,7 @@ class Offering:
             omitted = last.digest in self.contents.omitted
             placed = error.with_where(names or ("a baseline" if omitted else "the delivery"))
             return placed.with_hint(error.hint or "copy it again from the original medium")
-        if isinstance(error, NotFoundError) and error.code != "omitted-missing":
+        if isinstance(error, NotFoundError) and not isinstance(error, OmittedError):
             return error.with_hint("attach the disc that contains it, and name its folder, too: --volumes FOLDER")
         return error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from airgap.acceptance.open import Opened, accept
 from airgap.base.errors import EndedKeyError, ExpiredError, InputError
 from airgap.base.times import utc_text
 from airgap.delivery.verify import FileReport, check_files
-from airgap.jobs.as_locked import check_leaves, forms_of
+from airgap.jobs.as_locked import carried, check_leaves, forms_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.resources.load import load_trust
 from airgap.statements.accepted_state import AcceptedState
@@ -39,6 +39,8 @@ class Verified:
     opened: Opened
     files: tuple[FileReport, ...]
     """Empty where the volumes were not read."""
+    unread: tuple[str, ...] = ()
+    """The items of a delta whose content could not be compared with the lock, because it is omitted."""
 
     @property
     def bad(self) -> list[FileReport]:
@@ -50,7 +52,8 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     """Checks a delivery. Ignores which deliveries were accepted before, and writes nothing.
 
     1. Accept: signatures, audience, times, locks, statements. 2. Hash every file, unless only the index is wanted. 3.
-    If no file is bad, compare the content with the locks, except for what only unpacking a Git repository shows.
+    If no file is bad, compare the content with the locks, except for what only unpacking a Git repository shows, and
+    for what a delta omits.
 
     Damaged files are in the result. Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is
     over, `EndedKeyError` for a key whose time is), `IntegrityError` (`not-as-locked`, …).
@@ -62,9 +65,11 @@ def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
         return Verified(opened, ())
     done = Verified(opened, tuple(check_files(opened.index, opened.media, options.jobs, surroundings.progress())))
     # 3.
-    if not done.bad:
-        check_content(opened, options.jobs)
-    return done
+    if done.bad:
+        return done
+    check_content(opened, options.jobs)
+    known = {item.name for item, _ in carried(opened)}
+    return replace(done, unread=tuple(item.name for item, _ in opened.roots if item.name not in known))
 
 
 def check_content(opened: Opened, jobs: int) -> None:

@@ -12,6 +12,7 @@ from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_lines
 from airgap.jobs.approvables import Seen, UnpackedDelivery
 from airgap.kinds.table import kind_of
+from airgap.report.delta import rests_on_lines
 from airgap.report.judged import judged, waived_finding, waiver_dict
 from airgap.report.trust import described_root, described_trust
 from airgap.resources.trust import Trust
@@ -124,7 +125,7 @@ def _delivery_lines(seen: Seen, thing: UnpackedDelivery, judgement: Sequence[str
     journey, contents = thing.index.journey, thing.index.contents
     yield f"  id       {journey.id}"
     yield f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}"
-    yield from (f"  based on {one.delivery}" for one in journey.based_on)
+    yield from (f"  {line}" for line in rests_on_lines(thing.index))
     yield f"  volumes  {len(contents.volumes)}, {sum(one.size for one in contents.volumes)} bytes, not read"
     some = "a selection: only " if contents.only else ""
     yield f"  items    {some}{len(contents.roots)}, of {count(len(contents.locks), 'lock')}"

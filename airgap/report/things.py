@@ -16,6 +16,7 @@ from airgap.delivery.index import Index
 from airgap.delivery.read import open_media
 from airgap.jobs.listing import Listed, items, lock_of, read_thing
 from airgap.kinds.table import kind_of
+from airgap.report.delta import rests_on_lines
 from airgap.report.judged import judged
 from airgap.report.statements import described
 from airgap.scanning.databases.dates import shown_date
@@ -73,6 +74,7 @@ def _delivery(folder: Path) -> tuple[Any, list[str]]:
         f"  index    {media.digest}",
         f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}",
         f"  volumes  {len(contents.volumes)}, {sum(v.size for v in contents.volumes)} B, {len(contents.blobs)} blobs",
+        *(f"  {line}" for line in rests_on_lines(index)),
         f"  signed   {', '.join(sorted(media.signatures)) or 'not signed'}",
         *(["  a selection: these items of its locks, and nothing is said of the others"] if contents.only else []),
         *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from airgap.cli.demo_content import make_content
+from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.delta import thin
 from tests.worlds.row import BLOBS, KEY, Row
 from tests.worlds.served import start_serving
@@ -52,6 +53,12 @@ def refused(row: Row, media: str, *more: str, expect: int = 5) -> Any:
 def test_a_delta_brings_what_is_new_into_a_folder(row: Row) -> None:
     month_two(row)
     assert refused(row, "media2", expect=4)["code"] == "baseline-missing"
+    found = row.site.run("verify", "media2", *CHECKED)
+    assert [(one["blobs"], one["receipts"]) for one in found["basedOn"]] == [(1, [])]
+    assert found["unread"] == []
+    shown = run_airgap(["verify", "media2", *CHECKED], row.folder, PASSWORD).out
+    assert "delta: omits 1 blob" in shown
+    assert "by no receipt" in shown
     row.take("media1")
     dry = row.site.run("import", "media2", *GAP, "--dry-run")
     assert {one["outcome"] for one in dry["changes"]} == {"write"}
@@ -165,6 +172,7 @@ def test_five_kinds_after_a_loss_of_everything_but_the_state(tmp_path: Path) -> 
     done = months.take("media3", "--baseline", "media1", "--baseline", "media2")
     assert {one["outcome"] for one in done["changes"]} == {"written"}
     assert months.site.run("audit", *GAP, "--receipt", "media3.receipt")["outcome"] == "pass"
+    assert months.site.run("verify", "media3", *CHECKED)["unread"] == ["demo.local/charts/hello:0.1.0"]
     # A delta alone says what it lacks, to whoever takes things out of it.
     extract = ("extract", "media3", "demo/tiny", "--to", "tiny", *CHECKED)
     said = months.site.run(*extract, expect=5)

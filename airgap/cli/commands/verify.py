@@ -12,6 +12,7 @@ from airgap.cli.context import Context
 from airgap.cli.flags import add_at, add_jobs, add_trust, existing
 from airgap.cli.parser import command
 from airgap.cli.words import table
+from airgap.report.delta import rests_on, rests_on_lines
 
 if TYPE_CHECKING:
     from airgap.jobs.verify import Verified
@@ -65,6 +66,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "digest": str(opened.media.digest),
         "sequence": journey.sequence,
         "signedBy": [{"key": v.key.name, "role": v.role, "kind": v.statement.kind} for v in opened.admitted.statements],
+        "basedOn": rests_on(opened.index),
+        "unread": list(found.unread),
         "judged": said.as_dict(),
         "files": [{"name": one.name, "state": one.state, "detail": one.detail} for one in found.files],
         "outcome": "fail" if found.bad or lacking else "pass",
@@ -89,10 +92,12 @@ def _text(found: Verified, judged: list[str], *, index_only: bool) -> list[str]:
         f"  {v.statement.kind} signed by {v.key.name!r} ({v.role}) at {utc_text(v.statement.signed_at)}"
         for v in opened.admitted.statements
     ]
-    lines += [f"  {line}" for line in judged]
+    lines += [f"  {line}" for line in [*rests_on_lines(opened.index), *judged]]
     if index_only:
         return [*lines, "  signatures, locks and statements are valid; the volumes were not read"]
     rows = [("FILE", "STATE", "")] + [(one.name, one.state, one.detail) for one in found.files]
     bad = len(found.bad)
     end = f"missing or damaged: {count(bad, 'file')}" if bad else "every byte is as signed"
+    if found.unread:
+        end += f"; of {count(len(found.unread), 'item')} the content is not here to be compared with the lock"
     return [*lines, *table(rows), end]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.errors import AbsentError, IntegrityError, NotFoundError, PrerequisiteError
+from airgap.base.errors import AbsentError, IntegrityError, NotFoundError, OmittedError, PrerequisiteError
 from airgap.base.streams import read_limited
 from airgap.content.forms import Change, ChangeOutcome, Refs
 from airgap.content.graph import Descriptor
@@ -26,7 +26,7 @@ def unpack_on_held(
     """Fetches what the place has into `repository`, and unpacks the bundles that are `carried` onto that.
 
     Returns the refs of the form: everything that they reach is there. `path` as for `unpack_bundles`. Raises
-    `NotFoundError` (`omitted-missing`), and the errors of `unpack_bundles` and of fetching.
+    `OmittedError`, and the errors of `unpack_bundles` and of fetching.
     """
     listing = place.look(to_write=False) or Listing()
     repository.fetch(
@@ -42,8 +42,8 @@ def unpack_on_held(
     return refs.refs.items()
 
 
-def _lacking(refs: Refs, place: GitPlace, why: str) -> NotFoundError:
-    return NotFoundError(
+def _lacking(refs: Refs, place: GitPlace, why: str) -> OmittedError:
+    return OmittedError(
         "omitted-missing",
         f"{refs.item}: this delta omits a bundle, and {place.at} lacks what that brought: {why}",
         "run `airgap want` for what is missing, and have it cut with `airgap bundle --want`",

@@ -15,7 +15,7 @@ from pathlib import Path
 from airgap.acceptance.open import Opened
 from airgap.base.amounts import count, human
 from airgap.base.digest import Digest
-from airgap.base.errors import AbsentError, AirgapError, InputError, NotFoundError
+from airgap.base.errors import AbsentError, AirgapError, InputError, OmittedError
 from airgap.base.parallel import parallel
 from airgap.base.text import Lines
 from airgap.content.graph import Descriptor, Source
@@ -165,7 +165,7 @@ def lost(error: AbsentError, opened: Opened) -> AirgapError | None:
     return _missing([what], f"run the same command again; then {WANT}")
 
 
-def refusal(looked: Looked, opened: Opened, blobs: OmittedBlobs, site: Site) -> NotFoundError:
+def refusal(looked: Looked, opened: Opened, blobs: OmittedBlobs, site: Site) -> OmittedError:
     """The error for a delta with gaps: what is missing, where, and the shortest way to mend it."""
     gaps = looked.gaps
     size = sum({one.blob.digest: one.blob.size for one in gaps}.values())
@@ -176,8 +176,8 @@ def refusal(looked: Looked, opened: Opened, blobs: OmittedBlobs, site: Site) -> 
     return _missing(lines, " ".join(_ways(looked, opened, site)))
 
 
-def _missing(lines: Sequence[str], hint: str) -> NotFoundError:
-    return NotFoundError("omitted-missing", Lines.of(lines, "\n  "), hint, side="destination")
+def _missing(lines: Sequence[str], hint: str) -> OmittedError:
+    return OmittedError("omitted-missing", Lines.of(lines, "\n  "), hint, side="destination")
 
 
 def _told(gaps: Sequence[Gap]) -> list[str]:

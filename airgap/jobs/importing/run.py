@@ -45,8 +45,8 @@ def plan_import(
     `NotAsLockedError` for content that its lock does not say, before any request. An unreachable destination is an
     error of its lines. More lines than a receipt can have are an `InputError`, before anything is sent. `publish` is
     one of `airgap.statements.predicates.PUBLISH`; names that it withholds are in the plan, also those at the URLs
-    where the delivery was `rolled_back`. What a delta omits (`omissions`) must be inside: raises `NotFoundError`
-    (`omitted-missing`), unless it keeps going.
+    where the delivery was `rolled_back`. What a delta omits (`omissions`) must be inside: raises `OmittedError`,
+    unless it keeps going.
     """
     forms = forms_of(opened, jobs)
     # A delivery that was let in before is compared where something of it is not in place (`run_import`).
