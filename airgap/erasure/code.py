@@ -65,6 +65,17 @@ class Code:
         self._check(sources, into, lost=True)
         self._tables(used, targets).multiply(sources, into, len(into[0]))
 
+    def rebuild_in(self, memory: Row, places: Sequence[int], there: bytes, wanted: Sequence[int], size: int) -> None:
+        """As `rebuild`, for rows of `size` bytes that all lie in one writable buffer, each at its place of `places`.
+
+        `there` has a byte for each row, 0 if it is lost; `wanted` are numbers of lost rows in order.
+        """
+        used = tuple([at for at, one in enumerate(there) if one][: self.data])
+        if len(used) < self.data or len(there) != self.data + self.parity or len(places) != len(there) or size < 1:
+            raise ValueError(f"got {len(used)} of {len(there)} rows, expected {self.data} that are not lost")
+        tables = self._tables(used, tuple(wanted))
+        tables.multiply_in(memory, [places[at] for at in used], [places[at] for at in wanted], size)
+
     def _check(self, sources: Sequence[Row], targets: Sequence[Row], *, lost: bool = False) -> None:
         if len(sources) != self.data or (not lost and len(targets) != self.parity):
             raise ValueError(f"got {len(sources)} and {len(targets)} rows, expected {self.data} and {self.parity}")
@@ -88,13 +99,32 @@ class Code:
     def _coefficients(self, used: Sequence[int], wanted: Sequence[int]) -> list[bytes]:
         """The matrix that makes rows `wanted` of rows `used`. Only a part as large as the losses is inverted."""
         have = [at for at in used if at < self.data]
-        helping = [at - self.data for at in used if at >= self.data]
-        lost = sorted(set(range(self.data)) - set(have))
-        solved: dict[int, bytes] = {at: bytes(int(at == one) for one in used) for at in have}
+        helping = [self._matrix[at - self.data] for at in used if at >= self.data]
+        there = set(have)
+        lost = [at for at in range(self.data) if at not in there]
+        solved: dict[int, bytes] = {}
         if lost:
-            undo = inverse([bytes(self._matrix[row][at] for at in lost) for row in helping])
-            known = [bytes(self._matrix[row][at] for at in have) for row in helping]
+            undo = inverse([bytes([row[at] for at in lost]) for row in helping])
+            known = [_without(row, lost) for row in helping]
             from_data = times(undo, known) if have else tuple(b"" for _ in lost)
-            solved |= {at: left + right for at, left, right in zip(lost, from_data, undo, strict=True)}
-        of_data = [solved[at] for at in range(self.data)]
-        return [of_data[at] if at < self.data else times([self._matrix[at - self.data]], of_data)[0] for at in wanted]
+            solved = {at: left + right for at, left, right in zip(lost, from_data, undo, strict=True)}
+        if not solved.keys() >= set(wanted):  # else the usual case: only what was lost of the data
+            solved |= {at: bytes(int(at == one) for one in used) for at in have}
+        made = []
+        for at in wanted:
+            if at >= self.data and not lost:
+                made.append(self._matrix[at - self.data])
+            elif at >= self.data:
+                made.append(times([self._matrix[at - self.data]], [solved[one] for one in range(self.data)])[0])
+            else:
+                made.append(solved[at])
+        return made
+
+
+def _without(row: bytes, lost: Sequence[int]) -> bytes:
+    """The bytes of a row but for those at the places `lost`, which are in order."""
+    pieces, begin = [], 0
+    for at in lost:
+        pieces.append(row[begin:at])
+        begin = at + 1
+    return b"".join([*pieces, row[begin:]])

@@ -38,6 +38,9 @@ class Tables(Protocol):
         A target is none of the sources. Safe to call from several threads at once.
         """
 
+    def multiply_in(self, memory: Row, sources: Sequence[int], targets: Sequence[int], size: int) -> None:
+        """As `multiply`, for rows that all lie in one writable buffer: these are the places where they begin."""
+
 
 class Engine(Protocol):
     """A way to multiply rows of bytes by a matrix over GF(256)."""
@@ -80,6 +83,11 @@ class _PlainTables:
                         total ^= value
                 memoryview(target)[begin:end] = total.to_bytes(end - begin, "little")
 
+    def multiply_in(self, memory: Row, sources: Sequence[int], targets: Sequence[int], size: int) -> None:
+        whole = memoryview(memory)
+        read = [whole[at : at + size] for at in sources]
+        self.multiply(read, [whole[at : at + size] for at in targets], size)
+
 
 class IsaL:
     """Intel's ISA-L, called by ctypes, which releases the interpreter's lock.
@@ -114,17 +122,27 @@ class _IsaLTables:
             raise ValueError("the rows are not those of the matrix")
         held = [_held(row) for row in sources]
         into = [ctypes.c_char.from_buffer(row) for row in targets]
-        read = [address for address, _ in held]
-        written = [ctypes.addressof(one) for one in into]
+        self._multiply([address for address, _ in held], [ctypes.addressof(one) for one in into], size)
+
+    def multiply_in(self, memory: Row, sources: Sequence[int], targets: Sequence[int], size: int) -> None:
+        places = (*sources, *targets)
+        if len(sources) != self._width or len(targets) != self._rows:
+            raise ValueError("the rows are not those of the matrix")
+        if min(places) < 0 or max(places) + size > len(memory):
+            raise ValueError("a row is not in the buffer")
+        held = ctypes.c_char.from_buffer(memory)
+        base = ctypes.addressof(held)
+        self._multiply([base + at for at in sources], [base + at for at in targets], size)
+
+    def _multiply(self, read: Sequence[int], written: Sequence[int], size: int) -> None:
         for at in range(0, size, _COLUMNS):
-            count = min(_COLUMNS, size - at)
             self._library.encode(
-                count,
+                min(_COLUMNS, size - at),
                 self._width,
                 self._rows,
                 self._tables,
-                (ctypes.c_void_p * self._width)(*[address + at for address in read]),
-                (ctypes.c_void_p * self._rows)(*[address + at for address in written]),
+                (ctypes.c_void_p * self._width)(*([address + at for address in read] if at else read)),
+                (ctypes.c_void_p * self._rows)(*([address + at for address in written] if at else written)),
             )
 
 

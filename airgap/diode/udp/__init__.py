@@ -1,0 +1,1 @@
+"""Deliveries in UDP datagrams: authenticated, paced, and with rows of parity. Format: docs/format.md, "UDP"."""
