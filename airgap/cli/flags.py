@@ -52,12 +52,19 @@ def add_store(parser: Parser) -> None:
 
 
 def add_shared_key(parser: Parser) -> None:
-    """`--key-file`, for both sides of a one-way road."""
-    parser.add_argument(
+    """`--key-file` and `--unauthenticated`, for both sides of a one-way road."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--key-file",
         type=Path,
         metavar="FILE",
         help="the key that both sides have (`openssl rand -hex 32`); without it, anybody on the road can disturb",
+    )
+    group.add_argument(
+        "--unauthenticated",
+        action="store_true",
+        help="by udp, without a key: signatures still decide what comes in, but anybody who can send packets to the "
+        "receiver can keep it from receiving",
     )
 
 

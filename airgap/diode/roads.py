@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,8 @@ from airgap.diode.stream.intakes import FileIntake, TcpIntake
 from airgap.diode.stream.receiver import StreamReceiver
 from airgap.diode.stream.sender import StreamSender
 from airgap.diode.stream.serial_line import DEFAULT_BAUD, open_line
+from airgap.diode.udp.road import DEFAULT_MTU, DEFAULT_PARITY, DEFAULT_PASSES, DEFAULT_RATE, UdpReceiver, UdpSender
+from airgap.diode.udp.sockets import RECEIVE_BUFFER
 
 PIPE = "-"
 FOLDER = "folder"
@@ -66,6 +69,8 @@ def _bad(text: str, why: str) -> InputError:
 class SendSettings:
     """How to send. What a road does not have is not used."""
 
+    clock: Callable[[], datetime]
+    """The time, by which a receiver tells an old session from a new one."""
     secret: bytes = b""
     """The shared key; empty for none."""
     rate: int = 0
@@ -74,6 +79,12 @@ class SendSettings:
     """How often everything is sent; 0 for what is usual on the road."""
     stdout: int = 1
     """The descriptor of the pipe."""
+    parity: int = DEFAULT_PARITY
+    """Percent of parity that a road of packets adds."""
+    mtu: int = DEFAULT_MTU
+    """Bytes of the largest packet of the network."""
+    unauthenticated: bool = False
+    """Send packets without a shared key: expressly."""
 
 
 class Outlet(Protocol):
@@ -115,11 +126,36 @@ def _serial_out(address: Address, settings: SendSettings) -> Outlet:
     return _StreamOutlet(StreamSender(carrier, settings.secret, settings.rate), settings.passes or 1)
 
 
+def _udp_out(address: Address, settings: SendSettings) -> Outlet:
+    _check_key(settings.secret, unauthenticated=settings.unauthenticated)
+    return UdpSender(
+        address.host,
+        address.port,
+        settings.secret,
+        settings.clock,
+        rate=settings.rate or DEFAULT_RATE,
+        passes=settings.passes or DEFAULT_PASSES,
+        parity=settings.parity,
+        mtu=settings.mtu,
+    )
+
+
+def _check_key(secret: bytes, *, unauthenticated: bool) -> None:
+    """Raises `InputError` (`no-shared-key`): anybody can put a packet onto a network, and nobody sees who did."""
+    if not secret and not unauthenticated:
+        raise InputError(
+            "no-shared-key",
+            "no shared key was given: anybody who can send packets to the receiver could keep it from receiving",
+            "pass --key-file on both sides (make one with `openssl rand -hex 32`), or --unauthenticated on both",
+        )
+
+
 def _folder_out(address: Address, settings: SendSettings) -> Outlet:
     return FolderOutlet(address.path, settings.secret)
 
 
 OUTLETS: Mapping[str, Callable[[Address, SendSettings], Outlet]] = {
+    "udp": _udp_out,
     "tcp": _tcp_out,
     "serial": _serial_out,
     PIPE: _pipe_out,
@@ -146,6 +182,10 @@ class ReceiveSettings:
     """The shared key; empty for none."""
     stdin: int = 0
     """The descriptor of the pipe."""
+    buffer: int = RECEIVE_BUFFER
+    """Bytes of the kernel's buffer for packets."""
+    unauthenticated: bool = False
+    """Receive packets without a shared key: expressly."""
 
     def receiver(self) -> StreamReceiver:
         """The reader of a new stream."""
@@ -162,6 +202,12 @@ class Intake(Protocol):
         """Takes what comes until `stop`, or until the road ends. Raises `AirgapError` if it cannot go on."""
 
 
+def _udp_in(address: Address, settings: ReceiveSettings) -> Intake:
+    _check_key(settings.secret, unauthenticated=settings.unauthenticated)
+    where = (address.host, address.port)
+    return UdpReceiver(settings.inbox, settings.listener, settings.secret, where, buffer=settings.buffer)
+
+
 def _tcp_in(address: Address, settings: ReceiveSettings) -> Intake:
     return TcpIntake(address.host, address.port, settings.receiver)
 
@@ -175,6 +221,7 @@ def _serial_in(address: Address, settings: ReceiveSettings) -> Intake:
 
 
 INTAKES: Mapping[str, Callable[[Address, ReceiveSettings], Intake]] = {
+    "udp": _udp_in,
     "tcp": _tcp_in,
     "serial": _serial_in,
     PIPE: _pipe_in,

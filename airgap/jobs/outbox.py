@@ -55,7 +55,7 @@ class Outbox:
         if options.metrics is not None:
             check_file(options.metrics, "--metrics")
         self._records = sent_records(options.send.store, surroundings)
-        self._settings = send_settings(options.send)
+        self._settings = send_settings(options.send, surroundings)
         self._outlet: Outlet | None = open_outlet(options.send.to, self._settings)
         self._digests: dict[Path, tuple[tuple[int, int], Digest]] = {}
         self._damaged: dict[Digest, float] = {}

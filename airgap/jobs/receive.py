@@ -18,6 +18,7 @@ from airgap.diode.keys import read_shared_key
 from airgap.diode.metrics import write_metrics
 from airgap.diode.received import Arrived
 from airgap.diode.roads import Intake, ReceiveSettings, open_intake
+from airgap.diode.udp.sockets import RECEIVE_BUFFER
 from airgap.jobs.inbox import inbox_gate
 from airgap.jobs.receive_report import OnTheWay, ReceiveReport
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
@@ -46,6 +47,10 @@ class ReceiveOptions:
     empty: bool = False
     """Delete files of the folders once their delivery is in the inbox."""
     shared_key: Path | None = None
+    unauthenticated: bool = False
+    """Receive packets without a shared key: expressly."""
+    buffer: int = RECEIVE_BUFFER
+    """Bytes of the kernel's buffer for packets."""
     once: bool = False
     """End after one delivery."""
     span: timedelta | None = None
@@ -80,7 +85,9 @@ def receive(options: ReceiveOptions, surroundings: Surroundings, tell: Tell, sto
     inbox = Inbox(options.inbox, inbox_gate(options.trust, surroundings, options.jobs), report, surroundings.clock)
     try:
         report.inbox = inbox
-        settings = ReceiveSettings(inbox, report, secret, options.stdin)
+        settings = ReceiveSettings(
+            inbox, report, secret, options.stdin, options.buffer, unauthenticated=options.unauthenticated
+        )
         roads = [open_intake(address, settings) for address in options.listen]
         for folder in options.watch:
             if not folder.is_dir():

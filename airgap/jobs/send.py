@@ -14,6 +14,7 @@ from airgap.diode.codes import CodeKind, RoadCode, is_receipt, read_code
 from airgap.diode.keys import read_shared_key
 from airgap.diode.outgoing import Outgoing, check_resend, open_outgoing
 from airgap.diode.roads import Outlet, SendSettings, open_outlet
+from airgap.diode.udp.road import DEFAULT_MTU, DEFAULT_PARITY
 from airgap.jobs.surroundings import Surroundings
 from airgap.station.sent import Sent, SentRecords
 
@@ -36,6 +37,12 @@ class SendOptions:
     """Bits a second; 0 for what the road takes."""
     passes: int = 0
     """How often everything is sent; 0 for what is usual on the road."""
+    parity: int = DEFAULT_PARITY
+    """Percent of parity that a road of packets adds."""
+    mtu: int = DEFAULT_MTU
+    """Bytes of the largest packet of the network."""
+    unauthenticated: bool = False
+    """Send packets without a shared key: expressly."""
     stdout: int = 1
     """The descriptor of the road `-`."""
 
@@ -70,7 +77,7 @@ def send(options: SendOptions, surroundings: Surroundings) -> SentNow:
     folders = options.delivery or tuple(map(Path, before.folders if before is not None else ()))
     to = options.to or (before.to if before is not None else "")
     _check_known(code, folders, to)
-    settings = send_settings(options)
+    settings = send_settings(options, surroundings)
     outgoing = open_outgoing(folders, code)
     with records.sending():
         # 2.
@@ -87,10 +94,19 @@ def send(options: SendOptions, surroundings: Surroundings) -> SentNow:
     return SentNow(record, outgoing.bytes, time.monotonic() - began)
 
 
-def send_settings(options: SendOptions) -> SendSettings:
+def send_settings(options: SendOptions, surroundings: Surroundings) -> SendSettings:
     """How to send, with the shared key. Raises `InputError`."""
     secret = b"" if options.shared_key is None else read_shared_key(options.shared_key)
-    return SendSettings(secret, options.rate, options.passes, options.stdout)
+    return SendSettings(
+        surroundings.clock,
+        secret,
+        options.rate,
+        options.passes,
+        options.stdout,
+        options.parity,
+        options.mtu,
+        unauthenticated=options.unauthenticated,
+    )
 
 
 def _asked_for(code: RoadCode, records: SentRecords) -> Sent | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_jobs, add_shared_key, add_trust, span
+from airgap.cli.flags import add_jobs, add_shared_key, add_trust, size, span
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -55,6 +55,13 @@ airgap receive --inbox /srv/inbox --trust trust.yaml                            
         "--empty", action="store_true", help="delete files from --watch once their delivery is in the inbox"
     )
     add_shared_key(parser)
+    parser.add_argument(
+        "--buffer",
+        type=size,
+        default=64 << 20,
+        metavar="SIZE",
+        help="by udp: how much the kernel keeps of what was not taken yet (default 64MiB)",
+    )
     parser.add_argument("--once", action="store_true", help="end after one delivery")
     parser.add_argument("--for", dest="span", type=span, metavar="SPAN", help="end after this time: 90s, 30m, 12h")
     parser.add_argument(
@@ -83,6 +90,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         watch=tuple(arguments.watch),
         empty=arguments.empty,
         shared_key=arguments.key_file,
+        unauthenticated=arguments.unauthenticated,
+        buffer=min(arguments.buffer, 1 << 30),
         once=arguments.once,
         span=arguments.span,
         alarm_after=arguments.alarm_after,

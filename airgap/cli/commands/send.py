@@ -57,7 +57,11 @@ airgap send --watch /srv/outbox --to udp://10.0.0.2:9000         each delivery t
     )
     add_shared_key(parser)
     parser.add_argument(
-        "--rate", type=_rate, default=0, metavar="RATE", help="bits a second: 900M, 2.5G (default: what the road takes)"
+        "--rate",
+        type=_rate,
+        default=0,
+        metavar="RATE",
+        help="bits a second: 900M, 2.5G (default: 100M by udp, else what the road takes)",
     )
     parser.add_argument(
         "--passes",
@@ -65,6 +69,16 @@ airgap send --watch /srv/outbox --to udp://10.0.0.2:9000         each delivery t
         default=0,
         metavar="N",
         help="how often everything is sent (default: 2 by udp, else 1)",
+    )
+    parser.add_argument(
+        "--parity",
+        type=_percent,
+        default=10,
+        metavar="PERCENT",
+        help="by udp: what each pass sends in addition, so that lost packets are computed again (default 10)",
+    )
+    parser.add_argument(
+        "--mtu", type=_mtu, default=1500, metavar="BYTES", help="by udp: largest packet of the network (default 1500)"
     )
     parser.add_argument(
         "--store",
@@ -92,10 +106,22 @@ def _rate(text: str) -> int:
     return made
 
 
-def _passes(text: str) -> int:
-    if not 1 <= number(text) <= 10:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 to 10")
+def _between(text: str, least: int, most: int) -> int:
+    if not least <= number(text) <= most:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from {least} to {most}")
     return number(text)
+
+
+def _passes(text: str) -> int:
+    return _between(text, 1, 10)
+
+
+def _percent(text: str) -> int:
+    return _between(text, 0, 100)
+
+
+def _mtu(text: str) -> int:
+    return _between(text, 576, 9216)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -111,6 +137,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         shared_key=arguments.key_file,
         rate=arguments.rate,
         passes=arguments.passes,
+        parity=arguments.parity,
+        mtu=arguments.mtu,
+        unauthenticated=arguments.unauthenticated,
     )
     if arguments.watch is not None:
         return _serve(options, arguments, context)

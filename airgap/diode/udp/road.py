@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.base.disk import write_durably
+from airgap.base.errors import InputError, UpstreamError
 from airgap.diode.beats import Beat
 from airgap.diode.events import RoadListener
 from airgap.diode.head import encode_signatures
@@ -29,7 +30,7 @@ from airgap.diode.udp.sockets import RECEIVE_BUFFER, PacketIntake, PacketOutlet
 
 DEFAULT_RATE = 100_000_000
 """Bits a second. Nothing tells a sender that a diode drops packets, so it begins with what every network carries."""
-MIN_RATE, MAX_RATE = 10_000, 100_000_000_000
+DEFAULT_PASSES = 2
 DEFAULT_PARITY = 10
 """Percent of the data."""
 DEFAULT_MTU = 1500
@@ -52,29 +53,33 @@ class UdpSender:
         clock: Callable[[], datetime],
         *,
         rate: int = DEFAULT_RATE,
+        passes: int = DEFAULT_PASSES,
         parity: int = DEFAULT_PARITY,
         mtu: int = DEFAULT_MTU,
         plain: bool = False,
     ) -> None:
         """`secret` is the shared key, empty for none; `rate` is in bits a second; `parity` is in percent.
 
-        `plain` sends each packet by a call of its own. Raises `InputError` (`bad-road`), `UpstreamError`.
+        `plain` sends each packet by a call of its own. Raises `InputError` (`bad-road`, `usage`, `diode-mtu`),
+        `UnreachableError`.
         """
         self._host, self._port, self._secret, self._clock = host, port, secret, clock
-        self._rate, self._parity, self._mtu, self._plain = rate, parity, mtu, plain
+        self._rate, self._plain = rate, plain
         self._headers = 48 if ":" in host else 28
+        try:
+            self._shape = shape_for(mtu, self._headers, parity=-(-128 * parity // 100), turns=passes)
+        except ValueError as error:
+            hint = "use fewer --passes, less --parity, or another --mtu"
+            raise InputError("usage", f"--passes, --parity, --mtu: {error}", hint) from error
+        with self._burst():  # whether there is a way at all is known before the delivery is looked at
+            pass
 
-    def shape(self, passes: int) -> PacketShape:
-        """What packets and blocks will be. Raises `ValueError`."""
-        return shape_for(self._mtu, self._headers, parity=-(-128 * self._parity // 100), turns=passes)
-
-    def send(self, outgoing: Outgoing, passes: int, advance: Callable[[int], None]) -> None:
+    def send(self, outgoing: Outgoing, advance: Callable[[int], None]) -> None:
         """Sends a delivery; `advance` is told how many bytes of files went.
 
-        Raises `InputError` (`diode-mtu`, …), `IntegrityError` (`damaged-file`, `unreadable`), `UpstreamError`,
-        `StoreError`, `ValueError` for a shape that is not possible.
+        Raises `IntegrityError` (`damaged-file`, `unreadable`, `too-large`), `UnreachableError`, `StoreError`.
         """
-        shape = self.shape(passes)
+        shape = self._shape
         parts = [OutgoingFile(file, path) for file, path in zip(outgoing.files, outgoing.paths, strict=True)]
         blocks = _blocks(outgoing, shape)
         head = [encode_signatures(outgoing.signatures), outgoing.media.index_bytes]
@@ -87,16 +92,15 @@ class UdpSender:
             sum(block.size for block in blocks),
             len(outgoing.parts),
         )
-        with self._burst(shape) as burst:
+        with self._burst() as burst:
             PacketSender(burst, hello, head, parts, self._rate).run(blocks, advance)
 
     def beat(self, beat: Beat) -> None:
-        """Sends a sign of life. Raises `UpstreamError`."""
-        shape = self.shape(1)
+        """Sends a sign of life. Raises `UnreachableError`."""
         sent = beat.sent
-        while len(payload := Beat(beat.at, beat.every, sent).encode()) > shape.payload:
+        while len(payload := Beat(beat.at, beat.every, sent).encode()) > self._shape.payload:
             sent = sent[1:]
-        with self._burst(shape) as burst:
+        with self._burst() as burst:
             burst.put(PacketPlace(PacketKind.BEAT, 0, 0, 0, 0, 0), payload)
             burst.flush()
 
@@ -104,7 +108,9 @@ class UdpSender:
         """Ends the road: there is nothing to end."""
 
     @contextlib.contextmanager
-    def _burst(self, shape: PacketShape) -> Iterator[Burst]:
+    def _burst(self) -> Iterator[Burst]:
+        """A socket, and a new session: no two have one name."""
+        shape = self._shape
         outlet = PacketOutlet(self._host, self._port, shape.packet, self._headers, plain=self._plain)
         try:
             session = PacketSeal(self._secret, secrets.token_bytes(SESSION))
@@ -141,13 +147,9 @@ class UdpReceiver:
         """`address` is a host (empty: every address) and a port. Raises `InputError` (`cannot-listen`)."""
         self._newest = inbox.folder / HIDDEN / _NEWEST
         self._intake = PacketIntake(*address, buffer, plain=plain)
+        self.where = f"udp://{address[0]}:{self._intake.port}"
         self._keeper = Keeper(inbox, listener, self._remember)
         self._receiver = PacketReceiver(secret, self._keeper, self._recalled())
-
-    @property
-    def port(self) -> int:
-        """The port at which it listens."""
-        return self._intake.port
 
     @property
     def buffer(self) -> int:
@@ -159,11 +161,26 @@ class UdpReceiver:
         """What came so far."""
         return self._receiver.counts
 
-    def run(self, stop: threading.Event, tick: Callable[[], None]) -> None:
-        """Receives until `stop` is set; `tick` is called some times a second. Raises `OSError`."""
-        intake, take, messages, due = self._intake, self._receiver.take, self._intake.messages, 0.0
+    def run(self, stop: threading.Event) -> None:
+        """Receives until `stop` is set; then keeps what there is of blocks that are not whole.
+
+        Raises `UpstreamError` if the socket fails.
+        """
         with contextlib.suppress(OSError):  # of Linux: of this thread alone. The kernel's buffer is short.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PRIORITY)
+        try:
+            self._run(stop)
+        except OSError as error:
+            what = f"{self.where}: {error.strerror or error}"
+            hint = "look at the network card; then run the same command again"
+            raise UpstreamError("link-broken", what, hint, side="origin") from error
+        finally:
+            self._intake.close()
+            self._receiver.close()
+            self._keeper.close()
+
+    def _run(self, stop: threading.Event) -> None:
+        intake, take, messages, due = self._intake, self._receiver.take, self._intake.messages, 0.0
         while not stop.is_set():
             for number, length in enumerate(intake.receive()):
                 take(messages[number], length)
@@ -171,13 +188,6 @@ class UdpReceiver:
             if now >= due:
                 due = now + _TICK
                 self._receiver.tick(intake.dropped)
-                tick()
-
-    def close(self) -> None:
-        """Keeps what is there of blocks that are not whole, and ends."""
-        self._intake.close()
-        self._receiver.close()
-        self._keeper.close()
 
     def _recalled(self) -> Newest:
         """The newest session that this inbox met. A damaged file is none: then a replay is only received again."""

@@ -124,7 +124,13 @@ class PacketSender:
                 if after is not None:
                     ahead.append(pool.submit(reader.load, after, turn))
                 self._send_group(turn, loaded)
-                advance(sum(one.block.size for one in loaded))
+                for one in loaded:
+                    advance(self._share(one.block.size, turn))
+
+    def _share(self, size: int, turn: int) -> int:
+        """What a pass adds to the progress: all passes together are the bytes of the files."""
+        turns = self._shape.turns
+        return size * (turn + 1) // turns - size * turn // turns
 
     def _send_group(self, turn: int, loaded: Sequence[_Loaded]) -> None:
         shape, burst = self._shape, self._burst
