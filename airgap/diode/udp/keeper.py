@@ -68,6 +68,10 @@ class Keeper:
         digest = None if now is None else _digest(now)
         self._queue.put(lambda: self.listener.turned_away(digest, error))
 
+    def put_warning(self, error: AirgapError) -> None:
+        """Says what somebody should know, without stopping."""
+        self._queue.put(lambda: self.listener.trouble(error))
+
     def put_newest(self, started: int, name: bytes) -> None:
         """Remembers the newest session."""
         self._queue.put(lambda: self._remember(started, name))

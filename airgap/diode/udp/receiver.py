@@ -16,6 +16,7 @@ from airgap.diode.udp.incoming import Blocks, DeliveryBlocks, UdpSession
 from airgap.diode.udp.keeper import Keeper
 from airgap.diode.udp.packets import HEAD_BYTES, HEADER, MAGIC, OVERHEAD, TAG, PacketKind, PacketSeal
 from airgap.diode.udp.slots import Slot
+from airgap.diode.udp.warnings import Counts, Warnings
 
 IDLE = 2.0
 """Seconds without a packet after which a session gives way to any other."""
@@ -23,32 +24,6 @@ SILENCE = 5.0
 """Seconds without a packet after which a session is thought to be interrupted."""
 STRANGERS = 500
 """Packets a second that may begin a session and are looked at: each costs a key."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What came, in packets."""
-
-    good: int = 0
-    """Taken into a block."""
-    again: int = 0
-    """Had come before, or belong to a block that is whole."""
-    wrong: int = 0
-    """Not sealed by the key of the session: damaged, or forged."""
-    foreign: int = 0
-    """Of another session, or no packet of this format."""
-    replayed: int = 0
-    """The hello of a session that is older than the newest one."""
-    crowded: int = 0
-    """There was no memory: the disk is slower than the sender."""
-    early: int = 0
-    """Came before the signatures were checked."""
-    dropped: int = 0
-    """Dropped by the kernel: the receiver is slower than the sender, or its buffer too small."""
-
-    def as_dict(self) -> dict[str, int]:
-        """For `--json` and metrics."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(slots=True)
@@ -83,6 +58,7 @@ class PacketReceiver:
         self._strangers = _Strangers()
         self._beat: datetime | None = None
         self._good = 0
+        self._warnings = Warnings()
 
     def take(self, message: memoryview, length: int) -> None:
         """Takes one message of the kernel: packets of one size, one after the other; the last may be shorter."""
@@ -245,6 +221,7 @@ class PacketReceiver:
         """Called some times a second. `dropped` is what the kernel dropped since the start."""
         self.counts.dropped = dropped
         current, now = self.current, time.monotonic()
+        self._warnings.look(self.counts, now, self._keeper.put_warning)
         if current is None or current.over:
             return
         if self.counts.good != self._good:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+from airgap.base.amounts import human
 from airgap.base.disk import write_durably
 from airgap.base.errors import InputError, UpstreamError
 from airgap.diode.beats import Beat
@@ -23,10 +24,11 @@ from airgap.diode.udp.hello import Hello
 from airgap.diode.udp.keeper import Keeper
 from airgap.diode.udp.pace import Pace
 from airgap.diode.udp.packets import SESSION, PacketKind, PacketPlace, PacketSeal
-from airgap.diode.udp.receiver import Counts, Newest, PacketReceiver
+from airgap.diode.udp.receiver import Newest, PacketReceiver
 from airgap.diode.udp.sender import OutgoingFile, PacketSender
 from airgap.diode.udp.shape import Block, PacketShape, shape_for
 from airgap.diode.udp.sockets import RECEIVE_BUFFER, PacketIntake, PacketOutlet
+from airgap.diode.udp.warnings import Counts
 
 DEFAULT_RATE = 100_000_000
 """Bits a second. Nothing tells a sender that a diode drops packets, so it begins with what every network carries."""
@@ -150,11 +152,8 @@ class UdpReceiver:
         self.where = f"udp://{address[0]}:{self._intake.port}"
         self._keeper = Keeper(inbox, listener, self._remember)
         self._receiver = PacketReceiver(secret, self._keeper, self._recalled())
-
-    @property
-    def buffer(self) -> int:
-        """Bytes of the kernel's buffer."""
-        return self._intake.buffer
+        if self._intake.buffer < min(buffer, SMALL_BUFFER):
+            self._keeper.put_warning(_small_buffer(self._intake.buffer))
 
     @property
     def counts(self) -> Counts:
@@ -198,3 +197,9 @@ class UdpReceiver:
 
     def _remember(self, started: int, name: bytes) -> None:
         write_durably(self._newest, f"{started} {name.hex()}\n".encode())
+
+
+def _small_buffer(size: int) -> UpstreamError:
+    what = f"the kernel keeps only {human(size)} of packets that were not taken yet, and may drop more at high rates"
+    hint = f"`sysctl -w net.core.rmem_max={RECEIVE_BUFFER}`, or run it as root or with CAP_NET_ADMIN"
+    return UpstreamError("small-buffer", what, hint)

@@ -89,8 +89,10 @@ class PacketSender:
     def _pause(self, seconds: float) -> None:
         """Sends hellos for a while, at the rate of everything else: the load stays the same."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        for _ in range(max(1, int(seconds * self._rate / 8 / self._shape.packet))):
             self._put_hello()
+            if time.monotonic() > until:
+                return  # this machine cannot send so fast
 
     def _put_hello(self) -> None:
         self._burst.put(PacketPlace(PacketKind.HELLO, 0, 0, 0, 0, 0), self._payload)
