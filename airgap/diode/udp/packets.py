@@ -26,7 +26,7 @@ OVERHEAD = HEAD_BYTES + TAG
 SESSION = 16
 """Bytes of a session's name, which is random and new at each start of a sender."""
 MIN_PAYLOAD, MAX_PAYLOAD = 256, 9216
-_INFO = b"airgap udp 1"
+_INFO = b"airgap-udp-1"
 
 
 class PacketKind(IntEnum):
