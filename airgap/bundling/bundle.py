@@ -20,6 +20,7 @@ from airgap.bundling.gate import check_findings, check_pulled, check_scanned
 from airgap.content.graph import Descriptor, Node, by_platform, walk
 from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.content.platforms import CONFIG_TYPES
 from airgap.delivery import readme as people
 from airgap.delivery.contents import Contents, Root
 from airgap.delivery.fields import INDEX_NAME, FileSum
@@ -94,15 +95,14 @@ class Selected:
     """All content of the locks, in order: nodes and configs first, so that one volume describes all content."""
 
     roots: tuple[tuple[Item, Descriptor], ...]
-    plan: tuple[Descriptor, ...]
-    """Nodes and configs: what the receiving side reads for its plan, before it asks a destination."""
-    leaves: tuple[Descriptor, ...]
-    """Everything else."""
+    blobs: tuple[Descriptor, ...]
+    always: frozenset[Digest]
+    """What always travels: nodes, and configs that a lock is compared with, or that no destination keeps."""
 
     @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """All of it."""
-        return (*self.plan, *self.leaves)
+    def leaves(self) -> list[Descriptor]:
+        """What can be left out."""
+        return [blob for blob in self.blobs if blob.digest not in self.always]
 
 
 def item_root(item: Item, layout: Layout) -> Descriptor:
@@ -120,7 +120,7 @@ def item_root(item: Item, layout: Layout) -> Descriptor:
 def select(locks: Sequence[Lock], layout: Layout, only: Collection[str] = ()) -> Selected:
     """Walks every graph of the locks in the store, or of the items `only`. Raises `InputError`, `IntegrityError`."""
     roots, nodes, leaves = [], dict[Digest, Descriptor](), dict[Digest, Descriptor]()
-    configs: dict[Digest, Descriptor] = {}
+    configs, always = dict[Digest, Descriptor](), set[Digest]()
     for item in (item for lock in locks for item in lock.items if not only or item.name in only):
         root = item_root(item, layout)
         roots.append((item, root))
@@ -131,6 +131,8 @@ def select(locks: Sequence[Lock], layout: Layout, only: Collection[str] = ()) ->
                         nodes.setdefault(found.descriptor.digest, found.descriptor)
                         if found.config is not None:
                             configs.setdefault(found.config.digest, found.config)
+                            if found.config.media_type not in CONFIG_TYPES or _compared(item, root):
+                                always.add(found.config.digest)
                     else:
                         leaves.setdefault(found.digest, found)
             except (IntegrityError, NotFoundError) as error:
@@ -142,7 +144,12 @@ def select(locks: Sequence[Lock], layout: Layout, only: Collection[str] = ()) ->
     # A digest may be a config in one place and a layer in another, or even a node.
     first = nodes | {digest: config for digest, config in configs.items() if digest not in nodes}
     rest = (leaf for digest, leaf in leaves.items() if digest not in first)
-    return Selected(tuple(roots), tuple(first.values()), tuple(rest))
+    return Selected(tuple(roots), (*first.values(), *rest), frozenset(nodes.keys() | always))
+
+
+def _compared(item: Item, root: Descriptor) -> bool:
+    """True if the platform of a lock is compared with the config: an index names those of its children."""
+    return bool(item.platforms) and not root.is_index
 
 
 def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Layout) -> Item:

@@ -119,7 +119,7 @@ def _baselines(
         at = utc_text(about[0].statement.signed_at)
         notes.append(f"by the receipt of {at}: delivery {bodies[0].sequence} of stream {bodies[0].stream!r}")
     for digest, index in deliveries:
-        for item, blob in _brought(index, records, layout):
+        for item, blob in brought(index, records, layout):
             proven.setdefault(blob, KnownInside(Baseline(digest), item))
         notes.append(
             f"delivery {index.journey.sequence} of stream {index.journey.stream!r}, of which it is only known that it "
@@ -231,8 +231,8 @@ def _repositories(done: Sequence[Change], items: Sequence[Item], layout: Layout)
                 yield from ((item.name, bundle.digest) for bundle in form.bundles)
 
 
-def _brought(index: Index, records: Records, layout: Layout) -> Found:
-    """What is inside when a delivery was imported completely."""
+def brought(index: Index, records: Records, layout: Layout) -> Found:
+    """What is inside when a delivery was imported completely, as far as the store can walk it."""
     roots = {root.item: root.digest for root in index.contents.roots}
     for lock in map(records.lock, index.contents.locks):
         for item in (item for item in (lock.items if lock is not None else ()) if item.name in roots):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from airgap.delivery.contents import volume_name
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.delivery.write import JOURNAL_NAME
 from airgap.jobs.as_locked import check_nodes
-from airgap.jobs.baselines import Coming, Since, find_baselines
+from airgap.jobs.baselines import Baselines, Coming, Since, find_baselines
 from airgap.jobs.holding import holding
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.named_items import full_names
@@ -39,8 +39,8 @@ from airgap.jobs.receiving_side import UNCHECKED, Receiver, check_receipt, recei
 from airgap.jobs.signing import check_role, signatory_of
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.jobs.trust_roots import carried_roots
+from airgap.jobs.wanted import Wanted, read_wanted
 from airgap.judgement.waivers import read_waivers
-from airgap.statements.predicates import Receipt
 from airgap.statements.trust import VerifiedStatement
 from airgap.station.files import Records, store_records
 from airgap.station.uses import Cutting, Uses
@@ -82,11 +82,13 @@ class BundleOptions:
     """Names of items, or the ends of such: the delivery brings only these."""
     since: Since = field(default_factory=Since)
     """What the delivery leaves out, because it is inside already; receipts require `trust`."""
+    want: Path | None = None
+    """A want list: the delivery brings what it names, for the locks, the stream and the items that it is about."""
 
     @property
     def is_delta(self) -> bool:
         """True if something is to be left out."""
-        return self.since != Since()
+        return self.since != Since() or self.want is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,13 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     Needs no key. Hashes no layer: damage in the store shows when it is cut. With `to`, checks the place and the free
     space. Raises as `bundle`.
     """
-    locks, layout, records = _locks(options), Layout(options.store), store_records(options.store)
-    who = _receivers(options, records, surroundings)
-    order, _ = _order(options, locks, who, layout, records, surroundings)
-    check_nodes(select(locks, layout, order.only).roots, layout, DEFAULT_JOBS)
+    layout, records = Layout(options.store), store_records(options.store)
+    asked = _asked(options, records, surroundings)
+    order, _ = _order(asked, layout, records, surroundings)
+    check_nodes(select(order.locks, layout, order.only).roots, layout, DEFAULT_JOBS)
     prepared = prepare(order, layout, records, options.role, surroundings.clock())
-    _checks(options, who, "", surroundings)(prepared)
-    _tell_new(options, records, who, surroundings)
+    _checks(options, asked.who, "", surroundings)(prepared)
+    _tell_new(asked, records, surroundings)
     if options.to is not None:
         check_free(options.to, prepared.volume_bytes + len(prepared.evidence) + SLACK, "the delivery")
     many = len(prepared.plan.volumes)
@@ -180,29 +182,55 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> tuple[Cut, ...
     Raises `InputError`, `PolicyError`, `IntegrityError`, `TrustError`, `StoreError`.
     """
     # 1.
-    locks = _locks(options)
     layout, records = Layout(options.store), store_records(options.store)
+    asked = _asked(options, records, surroundings)
     # 2.
-    who = _receivers(options, records, surroundings)
-    signatory = signatory_of(options.key, options.role, records, surroundings, who[0].trust, _unchecked(who[0]))
-    for other in who[1:]:
+    first, *others = asked.who
+    signatory = signatory_of(options.key, options.role, records, surroundings, first.trust, _unchecked(first))
+    for other in others:
         check_role(signatory.signer, options.role, records.log(), surroundings, other.trust, _unchecked(other))
     # 3.
-    order, receipts = _order(options, locks, who, layout, records, surroundings)
+    order, came_back = _order(asked, layout, records, surroundings)
     # 4.
-    check_nodes(select(locks, layout, order.only).roots, layout, DEFAULT_JOBS)
+    check_nodes(select(order.locks, layout, order.only).roots, layout, DEFAULT_JOBS)
     # 5.
-    _tell_new(options, records, who, surroundings)
-    check = _checks(options, who, signatory.signer.key_id, surroundings)
+    _tell_new(asked, records, surroundings)
+    check = _checks(options, asked.who, signatory.signer.key_id, surroundings)
     uses, now = Uses(records.folder), surroundings.clock()
-    uses.note(locks, "bundle", now, whole=True)
+    uses.note(order.locks, "bundle", now, whole=True)
     for_whom = ", ".join(options.sovereigns)
-    cutting = Cutting(order.folder.absolute(), for_whom, tuple(lock.digest for lock in locks), now)
+    cutting = Cutting(order.folder.absolute(), for_whom, tuple(lock.digest for lock in order.locks), now)
     with uses.cut(cutting, JOURNAL_NAME):
         cut = cut_delivery(order, layout, records, signatory, surroundings.progress(), check)
-    for receipt in receipts:
-        records.receive(Receipt.kind, receipt.statement.subject, [receipt.raw], replace=True)
+    for one in came_back:
+        records.receive(one.statement.kind, one.statement.subject, [one.raw], replace=True)
     return cut
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What to cut, and for whom."""
+
+    options: BundleOptions
+    locks: tuple[Lock, ...]
+    who: tuple[Receiver, ...]
+    wanted: Wanted | None
+
+
+def _asked(options: BundleOptions, records: Records, surroundings: Surroundings) -> _Asked:
+    """Reads the locks and who they are for. Checks that the delivery can be written, if a place for it is named.
+
+    A want list says of which delivery, in which stream and of which items something is wanted.
+    """
+    locks = tuple(read_lock(path) for path in options.locks)
+    if options.to is not None:
+        check_folder(options.to, "--to")
+    who = _receivers(options, records, surroundings)
+    if options.want is None:
+        return _Asked(options, locks, who, None)
+    wanted = read_wanted(options.want, who, locks, records, surroundings.clock())
+    only = options.only or wanted.body.items
+    return _Asked(replace(options, stream=wanted.body.stream, only=only), wanted.locks, who, wanted)
 
 
 def _unchecked(one: Receiver) -> str:
@@ -235,36 +263,24 @@ def _checks(
     return check
 
 
-def _tell_new(options: BundleOptions, records: Records, who: Sequence[Receiver], surroundings: Surroundings) -> None:
-    for one in who:
-        note = stream_note(records, one.sovereign, options.stream, named=one.trust is not None)
+def _tell_new(asked: _Asked, records: Records, surroundings: Surroundings) -> None:
+    for one in asked.who:
+        note = stream_note(records, one.sovereign, asked.options.stream, named=one.trust is not None)
         if note:
             surroundings.note(f"note: {note}")
 
 
-def _locks(options: BundleOptions) -> tuple[Lock, ...]:
-    """The locks. Checks that the delivery can be written, if a place for it is named."""
-    locks = tuple(read_lock(path) for path in options.locks)
-    if options.to is not None:
-        check_folder(options.to, "--to")
-    return locks
-
-
 def _order(
-    options: BundleOptions,
-    locks: tuple[Lock, ...],
-    who: tuple[Receiver, ...],
-    layout: Layout,
-    records: Records,
-    surroundings: Surroundings,
-) -> tuple[BundleOrder, tuple[VerifiedStatement, ...]]:
-    """What is cut, with the approvals, the trust roots and the waivers to include; and the receipts that came back.
+    asked: _Asked, layout: Layout, records: Records, surroundings: Surroundings
+) -> tuple[BundleOrder, list[VerifiedStatement]]:
+    """What is cut, with the approvals, the trust roots and the waivers to include; and what came back.
 
     Says what the locks lack, and what the delivery rests on.
     """
+    options, locks = asked.options, asked.locks
     approvals = [*options.approvals, *(path for lock in options.locks for path in beside(lock))]
-    only = _only(options, locks)
-    audiences, receipts = _audiences(options, locks, who, layout, records, surroundings)
+    only = _only(asked)
+    audiences, came_back = _audiences(asked, layout, records, surroundings)
     order = BundleOrder(
         locks,
         audiences,
@@ -275,53 +291,54 @@ def _order(
         tuple(read_approval(path, locks) for path in approvals),
         unscanned=options.unscanned,
         trust_roots=carried_roots(options.trust_roots),
-        waivers=tuple(_waivers(options, who, surroundings)),
+        waivers=tuple(_waivers(asked, surroundings)),
         only=only,
     )
     for lock in locks:
         if lock.findings:
             surroundings.note(f"note: {finding_note(lock.name, lock.findings)}")
-    return order, receipts
+    return order, came_back
 
 
 def _audiences(
-    options: BundleOptions,
-    locks: tuple[Lock, ...],
-    who: tuple[Receiver, ...],
-    layout: Layout,
-    records: Records,
-    surroundings: Surroundings,
-) -> tuple[tuple[Audience, ...], tuple[VerifiedStatement, ...]]:
-    """The Sovereigns with what is inside them already, and the receipts that say so."""
-    if not options.is_delta:
-        return tuple(Audience(one.sovereign) for one in who), ()
-    coming = Coming(locks, options.stream, who, surroundings.clock())
-    found = find_baselines(options.since, coming, layout, records)
+    asked: _Asked, layout: Layout, records: Records, surroundings: Surroundings
+) -> tuple[tuple[Audience, ...], list[VerifiedStatement]]:
+    """The Sovereigns with what is inside them already, and the receipts and the want list that say so."""
+    options, who = asked.options, asked.who
+    came_back = [] if asked.wanted is None else [asked.wanted.verified]
+    found = [Baselines({}) for _ in who]
+    if options.since != Since():
+        coming = Coming(asked.locks, options.stream, who, surroundings.clock())
+        found = find_baselines(options.since, coming, layout, records)
+        came_back += (verified for its in found for verified in its.receipts)
+    if asked.wanted is not None:
+        found = [asked.wanted.added_to(found[0], layout, records)]
     for one, its in zip(who, found, strict=True):
         of = f" {one.sovereign!r}" if len(who) > 1 else ""
         for note in its.notes:
             surroundings.note(f"note: it leaves out what is inside{of} {note}")
-    audiences = tuple(Audience(one.sovereign, its.proven) for one, its in zip(who, found, strict=True))
-    return audiences, tuple(receipt for its in found for receipt in its.receipts)
+    return tuple(Audience(one.sovereign, its.proven) for one, its in zip(who, found, strict=True)), came_back
 
 
-def _only(options: BundleOptions, locks: Sequence[Lock]) -> frozenset[str]:
+def _only(asked: _Asked) -> frozenset[str]:
     """The full names of the items to carry; empty for all. Raises `InputError` (`no-such-item`, `usage`)."""
+    locks = asked.locks
     names = {item.name for lock in locks for item in lock.items}
-    only = full_names(options.only, names, "--only", "the lock" if len(locks) == 1 else "each of the locks")
-    for path, lock in zip(options.locks, locks, strict=True):
+    only = full_names(asked.options.only, names, "--only", "the lock" if len(locks) == 1 else "each of the locks")
+    for lock in locks if asked.wanted is None else ():
         if only and not any(item.name in only for item in lock.items):
-            what = f"bundle: {path} has none of the items of --only"
+            what = f"bundle: lock {lock.name!r} has none of the items of --only"
             raise InputError("usage", what, "leave this lock out")
     return frozenset(only) if only != names else frozenset()
 
 
-def _waivers(options: BundleOptions, who: Sequence[Receiver], surroundings: Surroundings) -> list[Approved]:
+def _waivers(asked: _Asked, surroundings: Surroundings) -> list[Approved]:
     """The waivers to include: each receiving side has to accept them."""
+    options = asked.options
     if not options.waivers:
         return []
     found = list[Approved]()
-    for one in who:
+    for one in asked.who:
         if one.trust is None:
             what = f"bundle: --waiver requires --trust, and there is none for {one.sovereign!r}"
             hint = "pass --trust FILE: the Trust resource says whose approval of a waiver is accepted"

@@ -97,8 +97,8 @@ def verify(
     if found.statement.kind not in kinds:
         raise InputError(
             "no-receipt",
-            f"{where}: {article(found.statement.kind)} statement, expected a receipt",
-            _WROTE,
+            f"{where}: {article(found.statement.kind)} statement, expected {article(next(iter(kinds)))}",
+            _WROTE if Receipt.kind in kinds else "pass the file that `airgap want` wrote",
         )
     return found
 

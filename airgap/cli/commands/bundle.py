@@ -41,7 +41,13 @@ with the receiving side's trust.yaml (or STORE/airgap/trust/*.yaml), what an imp
 an approval that `airgap sign LOCK` wrote next to the lock is included; if it is elsewhere: --approval FILE
 interrupted? run the same command again: finished volumes are kept""",
     )
-    parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="locks whose content was pulled")
+    parser.add_argument(
+        "locks",
+        nargs="*",
+        type=Path,
+        metavar="LOCK",
+        help="locks whose content was pulled; --want needs none",
+    )
     add_store(parser)
     parser.add_argument(
         "--to",
@@ -141,6 +147,13 @@ interrupted? run the same command again: finished volumes are kept""",
         "arrived; may be given more than once",
     )
     parser.add_argument(
+        "--want",
+        type=Path,
+        metavar="FILE",
+        help="want list of the Sovereign: bring exactly what an earlier delivery lacks inside, in the same stream; "
+        "requires --trust",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="check everything and show volumes and sizes; write nothing, sign nothing, need no key",
@@ -185,7 +198,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         waivers=tuple(arguments.waiver),
         only=tuple(arguments.only),
         since=Since(tuple(arguments.since), tuple(arguments.since_delivery)),
+        want=arguments.want,
     )
+    if not options.locks and options.want is None:
+        raise InputError("usage", "bundle: no lock was named", "name the locks to deliver, or a list with --want")
     if arguments.dry_run:
         return _plan(options, context, arguments)
     if options.to is None:
