@@ -10,6 +10,7 @@ from airgap.base.errors import InputError
 from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.item import Item
 from airgap.delivery.fields import INDEX_NAME
+from airgap.delivery.files import payload
 from airgap.delivery.index import Index
 from airgap.delivery.read import open_media
 from airgap.delivery.spool import Spool
@@ -47,7 +48,7 @@ def with_unfinished(folders: Sequence[Path], state: Path, accepted: AcceptedStat
 
 
 def _fits(spool: Spool, folders: Sequence[Path]) -> bool:
-    """True if a folder contains a file with the name and size of one of the delivery's volumes.
+    """True if a folder contains a file with the name and size of one of the delivery's volumes or parity files.
 
     AIRGAP.json of the spool is read only if it is the one that was accepted under this name.
     """
@@ -55,10 +56,11 @@ def _fits(spool: Spool, folders: Sequence[Path]) -> bool:
     if media.digest != spool.digest:
         return False
     index = Index.decode(media.index_bytes)
-    for volume in index.contents.volumes:
+    files = [file for file in payload(index) if file != index.journey.evidence.file]
+    for file in files:
         for folder in folders:
-            path = folder / volume.name
-            if path.is_file() and path.stat().st_size == volume.size:
+            path = folder / file.name
+            if path.is_file() and path.stat().st_size == file.size:
                 return True
     return False
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 from airgap.acceptance.discs import plan_blobs, with_unfinished
 from airgap.acceptance.scans import Earlier, nothing_earlier
 from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError, TooLargeError, TrustError
+from airgap.base.errors import IntegrityError, NotFoundError, TooLargeError, TrustError
 from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
 from airgap.delivery.fields import CUT_AGAIN
 from airgap.delivery.index import MAX_EVIDENCE, Index
+from airgap.delivery.mend import BeyondRepairError, mender_of
 from airgap.delivery.read import Media, Volumes, open_media, read_evidence
 from airgap.delivery.spool import Spool
 from airgap.resources.trust import Trust
@@ -154,7 +156,8 @@ def accept(
         only=index.contents.only,
     )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)
-    volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents)
+    mender = mender_of(index, media.folders)
+    volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents, mender=mender)
     admitted = acceptance.admit()
     return Opened(media, index, admitted, _roots(index, admitted), volumes, spool)
 
@@ -165,11 +168,27 @@ def evidence_files(media: Media, index: Index) -> dict[str, bytes]:
 
 
 def evidence_bytes(media: Media, index: Index) -> bytes:
-    """The bytes of evidence.tar, checked against the index."""
+    """The bytes of evidence.tar, checked against the index; computed from parity files where it is lost."""
     file = index.journey.evidence.file
     if file.size > MAX_EVIDENCE:
         raise TooLargeError("too-large", f"{file.name}: got {file.size} bytes, expected at most {MAX_EVIDENCE}")
-    return read_evidence(media, file.sha256, file.size)
+    try:
+        return read_evidence(media, file.sha256, file.size)
+    except (IntegrityError, NotFoundError) as error:
+        mender = mender_of(index, media.folders)
+        if mender is None:
+            raise
+        try:
+            data = mender.read(len(index.contents.volumes))
+        except BeyondRepairError:
+            data = b""
+        finally:
+            mender.close()
+        if sha256(data).hexdigest() != file.sha256:
+            raise error.with_hint(
+                f"{error.hint}; or also attach the volumes and parity files that are missing"
+            ) from error
+        return data
 
 
 def _check_list(index: Index, statements: dict[str, bytes]) -> None:

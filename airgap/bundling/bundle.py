@@ -17,6 +17,7 @@ from airgap.base.progress import Progress
 from airgap.bundling.baselines import Delta, KnownInside, leave_out
 from airgap.bundling.evidence import ApprovalFile, Approved, CarriedRoot, make_evidence
 from airgap.bundling.gate import check_findings, check_pulled, check_scanned
+from airgap.bundling.protected import plan_protected
 from airgap.content.graph import Descriptor, Node, by_platform, walk
 from airgap.content.item import Item
 from airgap.content.lock import Lock
@@ -26,7 +27,9 @@ from airgap.delivery.contents import Contents, Root
 from airgap.delivery.fields import INDEX_NAME, FileSum
 from airgap.delivery.index import README_NAME, SIGNATURES, SUMS_NAME, Index
 from airgap.delivery.journey import EVIDENCE_NAME, Evidence, Journey, stream_complaint
-from airgap.delivery.plan import DEFAULT_VOLUME, Plan, plan_volumes
+from airgap.delivery.parity import Grid, Parity
+from airgap.delivery.parity_write import write_parity
+from airgap.delivery.plan import DEFAULT_VOLUME, Plan
 from airgap.delivery.write import BundleJournal, write_volumes
 from airgap.statements.predicates import Delivery
 from airgap.station.files import Records, pin_name
@@ -69,6 +72,8 @@ class BundleOrder:
     """Waivers of findings in locks that have no verdict."""
     only: frozenset[str] = frozenset()
     """The names of the items to carry; empty for all."""
+    parity: int = 0
+    """The number of parity files: so many of the volumes and evidence.tar may be lost."""
 
     def below(self, audience: Audience) -> tuple[str, ...]:
         """Where the AIRGAP.json of one of the audiences is, below the folder."""
@@ -183,6 +188,13 @@ class Prepared:
     plan: Plan
     evidence: bytes
     statements: tuple[tuple[str, Digest], ...]
+    grid: Grid | None = None
+    """Of the parity files, if there are any."""
+
+    @property
+    def parity_bytes(self) -> int:
+        """The bytes of all parity files."""
+        return 0 if self.grid is None else self.grid.parity * self.grid.file_size
 
     @property
     def volume_bytes(self) -> int:
@@ -210,9 +222,9 @@ def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now
     leaves = [leaf for leaf in selected.leaves if leaf.digest in inside]
     left_out = tuple(leave_out(leaves, one.proven) for one in order.audiences)
     carried = [blob for blob in selected.blobs if blob.digest not in left_out[0].blobs]
-    plan = plan_volumes(carried, named, order.volume_size)
     evidence, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots, order.waivers)
-    return Prepared(order, selected, left_out, plan, evidence, statements)
+    plan, grid = plan_protected(carried, named, order.volume_size, len(evidence), order.parity)
+    return Prepared(order, selected, left_out, plan, evidence, statements, grid)
 
 
 def _unchecked(_prepared: Prepared) -> None:
@@ -233,7 +245,7 @@ def cut_delivery(
        (`prepare`). `check` may refuse it.
     3. Check the free space.
     4. Write the volumes, hashing each blob.
-    5. Write the evidence.
+    5. Write the evidence, and the parity files of it and the volumes.
     6. Take a sequence number for each of the audiences.
     7. Sign, and write each AIRGAP.json last.
 
@@ -246,20 +258,24 @@ def cut_delivery(
     with held(order.folder):
         # 3. Free space.
         names = ",".join(one.sovereign for one in order.audiences)
-        journal = BundleJournal.open(order.folder, plan, f"{names}/{order.stream}")
+        purpose = f"{names}/{order.stream}" + (f"/{order.parity}" if order.parity else "")
+        journal = BundleJournal.open(order.folder, plan, purpose)
         for audience in order.audiences:
             check_unlinked(order.folder, (*order.below(audience), SIGNATURES), "empty the folder, or pass a new one")
         total = prepared.volume_bytes
         done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
-        check_free(order.folder, total - done + len(prepared.evidence) + SLACK, "the delivery")
+        parity, grid = prepared.parity_bytes, prepared.grid
+        check_free(order.folder, total - done + parity + len(prepared.evidence) + SLACK, "the delivery")
         # 4. Volumes.
-        progress.start("bundle", total, len(plan.volumes))
+        progress.start("bundle", total + parity, len(plan.volumes))
         volumes = write_volumes(plan, layout, order.folder, journal, progress, _damage(layout, selected))
         # 5. Evidence.
         evidence = _write(order.folder, EVIDENCE_NAME, prepared.evidence)
+        protection = None if grid is None else write_parity(grid, (*volumes, evidence), order.folder, progress)
+        files = _Files(volumes, Evidence(evidence, prepared.statements), protection)
         # 6. and 7. The journeys.
         cut = tuple(
-            _close(prepared, audience, delta, Evidence(evidence, prepared.statements), volumes, records, station)
+            _close(prepared, audience, delta, files, records, station)
             for audience, delta in zip(order.audiences, prepared.left_out, strict=True)
         )
         for lock in order.locks:
@@ -272,12 +288,20 @@ def cut_delivery(
         return cut
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What was written before the first AIRGAP.json."""
+
+    volumes: tuple[FileSum, ...]
+    evidence: Evidence
+    parity: Parity | None
+
+
 def _close(
     prepared: Prepared,
     audience: Audience,
     delta: Delta,
-    evidence: Evidence,
-    volumes: tuple[FileSum, ...],
+    files: _Files,
     records: Records,
     station: Signatory,
 ) -> Cut:
@@ -286,7 +310,7 @@ def _close(
     contents = Contents(
         tuple(lock.digest for lock in order.locks),
         tuple(Root(item.name, item.kind, root.digest) for item, root in prepared.selected.roots),
-        volumes,
+        files.volumes,
         prepared.plan.blobs,
         delta.blobs,
         bool(order.only),
@@ -299,10 +323,10 @@ def _close(
         sovereign=audience.sovereign,
         created=made,
         expires=made + order.life,
-        evidence=evidence,
+        evidence=files.evidence,
         based_on=delta.based_on,
     )
-    index, below = Index(contents, journey), order.below(audience)
+    index, below = Index(contents, journey, files.parity), order.below(audience)
     data = index.encode()
     signature = (*below, SIGNATURES, f"{station.role}.sigstore.json")
     signed = station.sign(Digest.of(data), Delivery())

@@ -19,8 +19,10 @@ from airgap.base.errors import DamageError, InputError, NotFoundError
 from airgap.base.inputs import open_plain, plain_size, read_plain
 from airgap.base.media import ReadBack, Reading, file_system, forget_device, sync_file_system
 from airgap.base.progress import Progress
+from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME, FileSum
-from airgap.delivery.index import MAX_INDEX, SIGNATURE_SUFFIX, SIGNATURES
+from airgap.delivery.index import MAX_INDEX, README_NAME, SIGNATURE_SUFFIX, SIGNATURES, SUMS_NAME, Index
+from airgap.delivery.read import Media
 
 UNFINISHED = ".airgap-copy.json"
 """In a folder whose copy is not finished: the digest of the delivery."""
@@ -61,6 +63,17 @@ def signature_files(signatures: Mapping[str, bytes]) -> list[Small]:
             number += 1
         made[chosen] = Small((SIGNATURES, chosen + SIGNATURE_SUFFIX), data)
     return list(made.values())
+
+
+def small_files(index: Index, media: Media) -> Sequence[Small]:
+    """The small files; AIRGAP.json is the last: a folder that has it is complete."""
+    readme = people.readme(index, media.index_bytes)
+    return (
+        *signature_files(media.signatures),
+        Small((README_NAME,), readme),
+        Small((SUMS_NAME,), people.sums(index, media.index_bytes, readme)),
+        Small((INDEX_NAME,), media.index_bytes),
+    )
 
 
 def check_medium(folder: Path, files: Sequence[FileSum]) -> None:

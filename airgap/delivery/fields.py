@@ -64,6 +64,11 @@ def as_sum(value: Any, expected_name: str) -> FileSum:
     check_fields(value, "name sha256 size")
     if value["name"] != expected_name:
         raise ValueError(f"file name: got {value['name']!r:.80}, expected {expected_name!r}")
-    if not _HEX.match(as_text(value["sha256"])):
-        raise ValueError(f"sha256 of {expected_name}: got {value['sha256']!r:.80}, expected 64 hex digits")
-    return FileSum(expected_name, value["sha256"], as_number(value["size"]))
+    return FileSum(expected_name, as_hex(value["sha256"], f" of {expected_name}"), as_number(value["size"]))
+
+
+def as_hex(value: Any, of: str = "") -> str:
+    """A sha256 in 64 hex digits."""
+    if not _HEX.match(as_text(value)):
+        raise ValueError(f"sha256{of}: got {value!r:.80}, expected 64 hex digits")
+    return str(value)

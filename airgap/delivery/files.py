@@ -11,9 +11,10 @@ from airgap.delivery.index import Index
 
 
 def payload(index: Index) -> tuple[FileSum, ...]:
-    """Name, sha256 and size of each file that AIRGAP.json lists, in the order of SHA256SUMS: volumes, evidence.tar.
+    """Name, sha256 and size of each file that AIRGAP.json lists, in the order of SHA256SUMS: volumes, evidence.tar,
+    parity files.
 
     Every name is one that `Index.decode` expects there, so it is safe to use as the name of a file in a folder. The
     order is fixed: a place in it is the file's number on a road (`airgap.diode`).
     """
-    return (*index.contents.volumes, index.journey.evidence.file)
+    return (*index.protected, *(() if index.parity is None else index.parity.files))

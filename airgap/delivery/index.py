@@ -7,15 +7,16 @@ describes one crossing.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.base.strict_json import parse_json
 from airgap.content.lock import API_VERSION
 from airgap.delivery.contents import Contents, as_contents, check_extents, check_omitted, contents_document
-from airgap.delivery.fields import INDEX_NAME, as_text, check_fields
+from airgap.delivery.fields import INDEX_NAME, FileSum, as_text, check_fields
 from airgap.delivery.journey import Journey, as_journey, journey_document
+from airgap.delivery.parity import Parity, as_parity, parity_document
 
 SIGNATURES = "signatures"
 SIGNATURE_SUFFIX = ".sigstore.json"
@@ -35,15 +36,24 @@ class Index:
 
     contents: Contents
     journey: Journey
+    parity: Parity | None = None
+    """The files from which lost ones are computed again, if there are any."""
+
+    @property
+    def protected(self) -> tuple[FileSum, ...]:
+        """The files that `parity` protects, in its order: volumes, evidence.tar."""
+        return (*self.contents.volumes, self.journey.evidence.file)
 
     def encode(self) -> bytes:
         """The file's bytes, with one blob, root or volume per line, so that it is readable and easy to diff."""
-        document = {
+        document: dict[str, Any] = {
             "apiVersion": API_VERSION,
             "kind": "Delivery",
             "contents": contents_document(self.contents),
             "journey": journey_document(self.journey),
         }
+        if self.parity is not None:
+            document["parity"] = parity_document(self.parity)
         return (_pretty(document, 0) + "\n").encode()
 
     @classmethod
@@ -67,8 +77,10 @@ class Index:
             if document["kind"] != "Delivery":
                 what = f"{INDEX_NAME}: kind: got {document['kind']!r:.80}, expected Delivery"
                 raise IntegrityError("bad-index", what)
-            check_fields(document, "apiVersion kind contents journey")
+            check_fields(document, "apiVersion kind contents journey", ["parity"])
             index = cls(as_contents(document["contents"]), as_journey(document["journey"]))
+            if "parity" in document:
+                index = replace(index, parity=as_parity(document["parity"], index.protected))
         except (IntegrityError, TrustError):
             raise
         except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -17,7 +17,6 @@ from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_errors
 from airgap.base.errors import (
     AirgapError,
-    DamageError,
     InputError,
     IntegrityError,
     NotFoundError,
@@ -27,10 +26,12 @@ from airgap.base.errors import (
 from airgap.base.inputs import NotPlainError, open_plain, plain_size, read_plain
 from airgap.base.known_files import not_expected
 from airgap.content.graph import Descriptor, Source
+from airgap.delivery.blob_parts import BlobPart, Extents, MediaBytes, MendedBytes
 from airgap.delivery.contents import Contents, Extent
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import MAX_INDEX, MAX_SIGNATURE, MAX_SIGNATURES, SIGNATURE_SUFFIX, SIGNATURES
 from airgap.delivery.journey import EVIDENCE_NAME
+from airgap.delivery.mend import Mender
 
 MAX_SHARED = 5
 """Folders of Sovereigns that a message names."""
@@ -156,12 +157,14 @@ class Volumes:
     spool: Path | None = None
     inside: Source | None = None
     """Where what a delta omits is read; `None` if nothing can be read but the volumes."""
+    mender: Mender | None = None
+    """Of a delivery with parity files: checks each block that is read, and computes what is lost."""
     _fds: dict[int, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def missing(self) -> list[str]:
-        """Names of volumes that are in no folder with their full size."""
-        return [v.name for n, v in enumerate(self.contents.volumes, 1) if self.path(n) is None]
+        """Names of volumes that are in no folder with their full size, and that parity files do not replace."""
+        return [v.name for n, v in enumerate(self.contents.volumes, 1) if not self._attached(n)]
 
     def lacking(self, digests: Iterable[str]) -> list[str]:
         """Names of the volumes that are needed to read these blobs but missing, in order."""
@@ -192,7 +195,10 @@ class Volumes:
         )
 
     def _there(self, digest: Digest, number: int, extent: Extent) -> bool:
-        return self.path(extent.volume) is not None or self._spooled(digest, number) is not None
+        return self._attached(extent.volume) or self._spooled(digest, number) is not None
+
+    def _attached(self, number: int) -> bool:
+        return self.path(number) is not None or (self.mender is not None and self.mender.enough())
 
     def _spooled(self, digest: Digest, number: int) -> Path | None:
         if self.spool is None:
@@ -215,18 +221,17 @@ class Volumes:
                 f"{descriptor.digest} is in no volume of this delivery",
                 "the delivery was cut without content that its lock names; have it cut again",
             )
-        pieces, owned = [], list[int]()
+        pieces, owned = list[BlobPart](), list[int]()
         try:
             for number, extent in enumerate(extents, 1):
                 if offset < extent.length:
-                    fd, start = self._locate(descriptor.digest, number, extent, owned)
-                    pieces.append((fd, start + offset, extent.length - offset))
+                    pieces.append(self._piece(descriptor.digest, number, extent, offset, owned))
                 offset = max(0, offset - extent.length)
         except BaseException:
             for fd in owned:
                 os.close(fd)
             raise
-        made = _Extents(pieces, owned)
+        made = Extents(pieces, owned)
         return io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made  # type: ignore[return-value]
 
     def _omitted(self, descriptor: Descriptor, offset: int) -> BinaryIO:
@@ -240,15 +245,15 @@ class Volumes:
             "name what has its content, a store or the folder of that delivery: --baseline DIR",
         )
 
-    def _locate(self, digest: Digest, number: int, extent: Extent, owned: list[int]) -> tuple[int, int]:
-        """File descriptor and offset of an extent; a descriptor that is opened only for it is added to `owned`."""
+    def _piece(self, digest: Digest, number: int, extent: Extent, skip: int, owned: list[int]) -> BlobPart:
+        """An extent from `skip` on; a descriptor that is opened only for it is added to `owned`."""
+        if self.mender is not None and self._attached(extent.volume):
+            return MendedBytes(self.mender, extent.volume - 1, extent.offset + skip, extent.length - skip)
         with self._lock:
-            if extent.volume in self._fds:
-                return self._fds[extent.volume], extent.offset
-            path = self.path(extent.volume)
-            if path is not None:
+            if extent.volume not in self._fds and (path := self.path(extent.volume)) is not None:
                 self._fds[extent.volume] = open_on_media(path)
-                return self._fds[extent.volume], extent.offset
+            if extent.volume in self._fds:
+                return MediaBytes(self._fds[extent.volume], extent.offset + skip, extent.length - skip)
         path = self._spooled(digest, number)
         if path is None:
             raise NotFoundError(
@@ -257,7 +262,7 @@ class Volumes:
                 "insert the disk that contains it, and pass its folder too",
             )
         owned.append(open_on_media(path))
-        return owned[-1], 0
+        return MediaBytes(owned[-1], skip, extent.length - skip)
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
         """Items and their roots. Media types are empty, because the index does not contain them."""
@@ -275,47 +280,6 @@ def open_on_media(path: Path) -> int:
     """The descriptor of a plain file on the media. Raises `StoreError`, `IntegrityError` (`not-file`)."""
     with _media_errors(path):
         return open_plain(path)[0]
-
-
-class _Extents(io.RawIOBase):
-    """Pieces of files, one after the other. Closes the descriptors in `owned`."""
-
-    def __init__(self, pieces: list[tuple[int, int, int]], owned: list[int]) -> None:
-        super().__init__()
-        self._pieces, self._owned = pieces, owned
-
-    def close(self) -> None:
-        while self._owned:
-            os.close(self._owned.pop())
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        while self._pieces:
-            fd, offset, left = self._pieces[0]
-            if not left:
-                self._pieces.pop(0)
-                continue
-            try:
-                count = os.preadv(fd, [memoryview(buffer)[:left]], offset)
-            except OSError as error:
-                # A bad sector damages only this blob; the other blobs can still be read.
-                raise IntegrityError(
-                    "unreadable",
-                    f"{os.readlink(f'/proc/self/fd/{fd}')}: {error.strerror} at byte {offset}",
-                    "the medium is damaged or was disconnected; try another drive, or copy the delivery again",
-                ) from error
-            if not count:
-                raise DamageError(
-                    "truncated",
-                    f"a volume is {left} bytes short",
-                    "run `airgap verify` on it",
-                )
-            self._pieces[0] = (fd, offset + count, left - count)
-            return count
-        return 0
 
 
 def hash_file(path: Path, size: int) -> str:

@@ -28,6 +28,7 @@ from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
 from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery.contents import volume_name
+from airgap.delivery.parity import parity_names
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.delivery.write import JOURNAL_NAME
 from airgap.jobs.as_locked import check_nodes
@@ -80,6 +81,8 @@ class BundleOptions:
     """Waivers of findings in locks without a verdict, each with its approval next to it; they require `trust`."""
     only: tuple[str, ...] = ()
     """Names of items, or the ends of such: the delivery brings only these."""
+    parity: int = 0
+    """The number of parity files: so many of the volumes and evidence.tar may be lost."""
     since: Since = field(default_factory=Since)
     """What the delivery leaves out, because it is inside already; receipts require `trust`."""
     want: Path | None = None
@@ -119,6 +122,8 @@ class PlannedBundle:
 
     volumes: tuple[tuple[str, int], ...]
     """Name and bytes of each."""
+    parity: tuple[tuple[str, int], ...]
+    """The same of parity files."""
     evidence: int
     """Bytes of evidence.tar."""
     items: tuple[PlannedItem, ...]
@@ -131,7 +136,7 @@ class PlannedBundle:
     @property
     def bytes(self) -> int:
         """What the medium takes, besides the index, the signatures and the texts for people."""
-        return sum(size for _, size in self.volumes) + self.evidence
+        return sum(size for _, size in (*self.volumes, *self.parity)) + self.evidence
 
 
 @holding
@@ -149,12 +154,15 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     _checks(options, asked.who, "", surroundings)(prepared)
     _tell_new(asked, records, surroundings)
     if options.to is not None:
-        check_free(options.to, prepared.volume_bytes + len(prepared.evidence) + SLACK, "the delivery")
+        needed = prepared.volume_bytes + prepared.parity_bytes + len(prepared.evidence) + SLACK
+        check_free(options.to, needed, "the delivery")
     many = len(prepared.plan.volumes)
     volumes = tuple((volume_name(n, many), volume.size) for n, volume in enumerate(prepared.plan.volumes, 1))
     deltas = tuple(zip(options.sovereigns, prepared.left_out, strict=True))
+    grid = prepared.grid
+    parity = () if grid is None else tuple((name, grid.file_size) for name in parity_names(grid.parity))
     return PlannedBundle(
-        volumes, len(prepared.evidence), tuple(_planned_items(prepared, layout)), deltas, bool(order.only)
+        volumes, parity, len(prepared.evidence), tuple(_planned_items(prepared, layout)), deltas, bool(order.only)
     )
 
 
@@ -293,6 +301,7 @@ def _order(
         trust_roots=carried_roots(options.trust_roots),
         waivers=tuple(_waivers(asked, surroundings)),
         only=only,
+        parity=options.parity,
     )
     for lock in locks:
         if lock.findings:

@@ -10,12 +10,10 @@ from pathlib import Path
 from airgap.base.disk import check_free
 from airgap.base.errors import InputError
 from airgap.base.inputs import plain_size
-from airgap.delivery import readme as people
-from airgap.delivery.copy import CopiedFiles, Small, check_medium, check_place, copy_files, signature_files
+from airgap.delivery.copy import CopiedFiles, check_medium, check_place, copy_files, small_files
 from airgap.delivery.disc_plan import Disc, on_medium, plan_discs
-from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.files import payload
-from airgap.delivery.index import README_NAME, SUMS_NAME, Index
+from airgap.delivery.index import Index
 from airgap.delivery.read import Media, open_media
 from airgap.jobs.surroundings import Surroundings
 from airgap.jobs.verify import open_verified
@@ -68,7 +66,7 @@ def copy_delivery(options: CopyOptions, surroundings: Surroundings) -> CopyResul
     # 2.
     evidence = index.journey.evidence.file
     large = [one for one in payload(index) if one.name != evidence.name]
-    small = _small(index, media)
+    small = small_files(index, media)
     sizes = [*(len(one.data) for one in small), evidence.size]
     # Without a size there is one disc, as large as need be.
     endless = sum(on_medium(one.size) for one in large) + sum(map(on_medium, sizes)) + (1 << 30)
@@ -103,17 +101,6 @@ def _open(options: CopyOptions, surroundings: Surroundings) -> tuple[Index, Medi
         )
     media = open_media(options.delivery)
     return Index.decode(media.index_bytes), media
-
-
-def _small(index: Index, media: Media) -> Sequence[Small]:
-    """The small files; AIRGAP.json is the last: a folder that has it is complete."""
-    readme = people.readme(index, media.index_bytes)
-    return (
-        *signature_files(media.signatures),
-        Small((README_NAME,), readme),
-        Small((SUMS_NAME,), people.sums(index, media.index_bytes, readme)),
-        Small((INDEX_NAME,), media.index_bytes),
-    )
 
 
 def _chosen(options: CopyOptions, discs: Sequence[Disc]) -> Disc | None:

@@ -20,6 +20,7 @@ from airgap.content.scanner_database import DATABASE
 from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
+from airgap.delivery.mend import mender_of
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.kinds.table import kind_of, kind_of_type
 from airgap.scanning.databases.dates import database_info
@@ -110,7 +111,7 @@ def _delivered(folder: Path) -> list[Listed]:
     """By the locks and the manifests, which are in the first volume; without it, by the locks alone."""
     media = open_media([folder])
     index = Index.decode(media.index_bytes)
-    volumes, tally = Volumes(index.contents, media.folders), Tally()
+    volumes, tally = Volumes(index.contents, media.folders, mender=mender_of(index, media.folders)), Tally()
     locked = _locked_items(media, index)
     rows = []
     for one in index.contents.roots:

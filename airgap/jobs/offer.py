@@ -34,6 +34,7 @@ from airgap.content.reference import full_name
 from airgap.delivery.contents import Contents, Root
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
+from airgap.delivery.mend import mender_of
 from airgap.delivery.read import Media, Volumes, open_media
 from airgap.jobs.as_locked import check_whole
 from airgap.jobs.earlier import or_from
@@ -285,7 +286,7 @@ def _unverified(media: Media, where: str, earlier: Source | None, surroundings: 
         digest = listed[name].digest
         return item.root or Descriptor(OCI_MANIFEST, digest, index.contents.size(digest)), item
 
-    volumes = Volumes(index.contents, media.folders, inside=earlier)
+    volumes = Volumes(index.contents, media.folders, inside=earlier, mender=mender_of(index, media.folders))
     return Offering(Watched(volumes), list(listed), row, index.contents, None, where)
 
 

@@ -47,13 +47,18 @@ class Verified:
         """The files that are missing or damaged."""
         return [one for one in self.files if one.state in ("missing", "damaged")]
 
+    @property
+    def repairable(self) -> list[FileReport]:
+        """The files that are missing or damaged, and that parity files replace: an import does it on the way."""
+        return [one for one in self.files if one.state == "repairable"]
+
 
 def verify(options: VerifyOptions, surroundings: Surroundings) -> Verified:
     """Checks a delivery. Ignores which deliveries were accepted before, and writes nothing.
 
     1. Accept: signatures, audience, times, locks, statements. 2. Hash every file, unless only the index is wanted. 3.
-    If no file is bad, compare the content with the locks, except for what only unpacking a Git repository shows, and
-    for what a delta omits.
+    If no file is bad, or parity files replace what is, compare the content with the locks, except for what only
+    unpacking a Git repository shows, and for what a delta omits.
 
     Damaged files are in the result. Raises `InputError`, `TrustError` (`ExpiredError` for a delivery whose time is
     over, `EndedKeyError` for a key whose time is), `IntegrityError` (`not-as-locked`, …).

@@ -19,10 +19,13 @@ from airgap.cli.words import table
 if TYPE_CHECKING:
     from airgap.bundling.baselines import Delta
     from airgap.bundling.bundle import Cut
+    from airgap.delivery.fields import FileSum
     from airgap.jobs.bundle import BundleOptions, PlannedItem
 
 MAX_SHOWN = 20
 """The largest items that a dry run lists; --json lists all."""
+MAX_PARITY = 99
+"""Parity files: more than anybody has discs to spare, and two digits in their names."""
 
 
 def add(subparsers: Any) -> None:
@@ -36,6 +39,7 @@ def add(subparsers: Any) -> None:
 airgap bundle platform.lock.json --store /srv/store --to /media/usb/nov --for bankdhofar --key exporter.key
 airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key exporter.key --volume-size 25GB
 airgap bundle platform.lock.json --store /srv/store --for bankdhofar --volume-size 25GB --dry-run     how many discs?
+airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key e.key --parity 2  any 2 may be lost
 airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key e.key --trust trust.yaml
 with the receiving side's trust.yaml (or STORE/airgap/trust/*.yaml), what an import would refuse is refused here
 an approval that `airgap sign LOCK` wrote next to the lock is included; if it is elsewhere: --approval FILE
@@ -78,6 +82,13 @@ interrupted? run the same command again: finished volumes are kept""",
         default=4095 << 20,
         metavar="SIZE",
         help="maximum size of a volume (default 4095MiB, which fits FAT32)",
+    )
+    parser.add_argument(
+        "--parity",
+        type=_parity,
+        default=0,
+        metavar="N",
+        help="N more files, from which any N lost or damaged volumes are computed again (default 0)",
     )
     parser.add_argument(
         "--expires-in",
@@ -162,6 +173,12 @@ interrupted? run the same command again: finished volumes are kept""",
     add_signer_trust(parser, each=True)
 
 
+def _parity(text: str) -> int:
+    if not 0 <= number(text) <= MAX_PARITY:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of files from 0 to {MAX_PARITY}")
+    return number(text)
+
+
 def _days(text: str) -> timedelta:
     if not 1 <= number(text) <= 3650:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of days from 1 to 3650")
@@ -189,6 +206,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         role=arguments.role,
         stream=arguments.stream,
         volume_size=arguments.volume_size,
+        parity=arguments.parity,
         life=arguments.expires_in,
         approvals=tuple(arguments.approval),
         trust=tuple(arguments.trust),
@@ -229,6 +247,7 @@ def _document(cut: Cut) -> dict[str, Any]:
         "expires": utc_text(journey.expires),
         "volumes": [volume.as_dict() for volume in cut.index.contents.volumes],
         "only": [root.item for root in cut.index.contents.roots] if cut.index.contents.only else [],
+        "parity": [file.as_dict() for file in _parity_files(cut)],
         **_rests_on(cut.delta),
     }
 
@@ -236,10 +255,10 @@ def _document(cut: Cut) -> dict[str, Any]:
 def _lines(cut: Cut, options: BundleOptions) -> Iterator[str]:
     from airgap.base.times import utc_text
 
-    journey, volumes = cut.index.journey, cut.index.contents.volumes
+    journey, volumes, parity = cut.index.journey, cut.index.contents.volumes, _parity_files(cut)
     yield (
         f"{cut.folder}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
-        f"{count(len(volumes), 'volume')}, {human(sum(volume.size for volume in volumes))}; "
+        f"{_files(len(volumes), len(parity))}, {human(sum(file.size for file in (*volumes, *parity)))}; "
         f"expires {utc_text(journey.expires)}"
     )
     yield f"  {cut.digest}  signed by {options.role}"
@@ -248,6 +267,10 @@ def _lines(cut: Cut, options: BundleOptions) -> Iterator[str]:
         yield f"  a selection of {items}: inside, nothing is concluded about the others"
     if options.is_delta:
         yield f"  {_delta_line(cut.delta)}"
+
+
+def _parity_files(cut: Cut) -> tuple[FileSum, ...]:
+    return () if cut.index.parity is None else cut.index.parity.files
 
 
 def _rests_on(delta: Delta) -> dict[str, Any]:
@@ -266,6 +289,10 @@ def _delta_line(delta: Delta) -> str:
     )
 
 
+def _files(volumes: int, parity: int) -> str:
+    return count(volumes, "volume") + (f" and {count(parity, 'parity file')}" if parity else "")
+
+
 def _plan(options: BundleOptions, context: Context, arguments: argparse.Namespace) -> int:
     """What would be cut: volumes, and what each item adds to them. Shared layers count for the first item."""
     from airgap.jobs.bundle import plan_bundle
@@ -275,6 +302,7 @@ def _plan(options: BundleOptions, context: Context, arguments: argparse.Namespac
         "dryRun": True,
         "bytes": planned.bytes,
         "volumes": [{"name": name, "size": size} for name, size in planned.volumes],
+        "parity": [{"name": name, "size": size} for name, size in planned.parity],
         "evidence": planned.evidence,
         "only": [one.item.name for one in planned.items] if planned.only else [],
         "deliveries": [{"sovereign": name, **_rests_on(delta)} for name, delta in planned.deltas],
@@ -290,14 +318,15 @@ def _plan(options: BundleOptions, context: Context, arguments: argparse.Namespac
             for one in planned.items
         ],
     }
-    volumes = [("VOLUME", "SIZE"), *((name, human(size)) for name, size in planned.volumes)]
+    volumes = [("VOLUME", "SIZE"), *((name, human(size)) for name, size in (*planned.volumes, *planned.parity))]
     largest = sorted(planned.items, key=lambda one: -one.carried if options.is_delta else -one.size.bytes)
     rows: list[tuple[str, ...]] = [_DELTA_COLUMNS if options.is_delta else ("KIND", "NAME", "SIZE", "SHARED")]
     rows += [_delta_row(one) if options.is_delta else _row(one) for one in largest[:MAX_SHOWN]]
     more = len(largest) - MAX_SHOWN
     text = [
         (
-            f"dry run, nothing was written: {count(len(planned.volumes), 'volume')}, {human(planned.bytes)}, "
+            f"dry run, nothing was written: {_files(len(planned.volumes), len(planned.parity))}, "
+            f"{human(planned.bytes)}, "
             f"{count(len(planned.items), 'item')}"
         ),
         *(

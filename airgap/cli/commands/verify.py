@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "unread": list(found.unread),
         "judged": said.as_dict(),
         "files": [{"name": one.name, "state": one.state, "detail": one.detail} for one in found.files],
-        "outcome": "fail" if found.bad or lacking else "pass",
+        "outcome": "fail" if found.bad or lacking else "repairable" if found.repairable else "pass",
     }
     lines = _text(found, said.lines(), index_only=options.index_only)
     if lacking:
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             "that will scan it lets it in (airgap import --store)"
         )
     context.result(document, lines)
-    return exits.TRUST if found.bad else exits.NO if lacking else exits.DONE
+    return exits.TRUST if found.bad or found.repairable else exits.NO if lacking else exits.DONE
 
 
 def _text(found: Verified, judged: list[str], *, index_only: bool) -> list[str]:
@@ -96,8 +96,14 @@ def _text(found: Verified, judged: list[str], *, index_only: bool) -> list[str]:
     if index_only:
         return [*lines, "  signatures, locks and statements are valid; the volumes were not read"]
     rows = [("FILE", "STATE", "")] + [(one.name, one.state, one.detail) for one in found.files]
-    bad = len(found.bad)
-    end = f"missing or damaged: {count(bad, 'file')}" if bad else "every byte is as signed"
+    return [*lines, *table(rows), _end(found)]
+
+
+def _end(found: Verified) -> str:
+    many = len(found.bad) or len(found.repairable)
+    end = f"missing or damaged: {count(many, 'file')}" if many else "every byte is as signed"
+    if many and not found.bad:
+        end = f"repairable: {count(many, 'file')}; an import does it on the way, and `airgap repair` writes new files"
     if found.unread:
         end += f"; of {count(len(found.unread), 'item')} the content is not here to be compared with the lock"
-    return [*lines, *table(rows), end]
+    return end

@@ -1,0 +1,41 @@
+"""Volumes with parity files: all of them fit the volume size, and so the same media."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airgap.base.errors import InputError
+from airgap.content.graph import Descriptor
+from airgap.delivery.parity import Grid, plan_grid
+from airgap.delivery.plan import MIN_VOLUME, Plan, plan_volumes
+
+_TRIES = 16
+"""Smaller volumes are more volumes, for which the table of a parity file is larger: it settles after two or three."""
+
+
+def plan_protected(
+    blobs: Sequence[Descriptor], named: Sequence[tuple[str, Descriptor]], limit: int, evidence: int, parity: int
+) -> tuple[Plan, Grid | None]:
+    """The volumes of at most `limit` bytes (`plan_volumes`), and the grid of `parity` files; `None` for none of them.
+
+    A parity file is a little larger than the largest volume. Where it would not fit `limit`, the volumes are smaller.
+    `evidence` is the size of evidence.tar, for which no limit is kept. Raises `InputError`.
+    """
+    if not parity:
+        return plan_volumes(blobs, named, limit), None
+    size = limit
+    for _ in range(_TRIES):
+        if size < MIN_VOLUME:
+            break
+        plan = plan_volumes(blobs, named, size)
+        volumes = [volume.size for volume in plan.volumes]
+        grid = plan_grid([*volumes, evidence], parity)
+        over = grid.file_size - limit
+        if over <= 0 or evidence >= max(volumes):
+            return plan, grid
+        size = (max(volumes) - over) // grid.block * grid.block
+    raise InputError(
+        "volume-size",
+        f"volume size: got {limit} bytes, which is too few for volumes whose {parity} parity files fit it too",
+        "choose a larger --volume-size",
+    )
