@@ -194,6 +194,12 @@ class StoreError(AirgapError):
     exit_code = 5
 
 
+class StoppedError(AirgapError):
+    """The work stopped before its end, because its time was up (`window-ended`). What is finished is kept."""
+
+    exit_code = 5
+
+
 class DiskFullError(StoreError):
     """There is no space left, or not enough for what is to be written (`disk-full`)."""
 

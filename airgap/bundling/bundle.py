@@ -14,6 +14,7 @@ from airgap.base.disk import check_free, held, write_below, write_durably
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.places import check_unlinked
 from airgap.base.progress import Progress
+from airgap.base.throttle import FREE, Throttle
 from airgap.bundling.baselines import Delta, KnownInside, leave_out
 from airgap.bundling.evidence import ApprovalFile, Approved, CarriedRoot, make_evidence
 from airgap.bundling.gate import check_findings, check_pulled, check_scanned
@@ -22,6 +23,7 @@ from airgap.content.graph import Descriptor, Node, by_platform, walk
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.platforms import CONFIG_TYPES
+from airgap.content.throttled import ThrottledSource
 from airgap.delivery import readme as people
 from airgap.delivery.contents import Contents, Root
 from airgap.delivery.fields import INDEX_NAME, FileSum
@@ -74,6 +76,8 @@ class BundleOrder:
     """The names of the items to carry; empty for all."""
     parity: int = 0
     """The number of parity files: so many of the volumes and evidence.tar may be lost."""
+    throttle: Throttle = FREE
+    """How fast the volumes are written."""
 
     def below(self, audience: Audience) -> tuple[str, ...]:
         """Where the AIRGAP.json of one of the audiences is, below the folder."""
@@ -268,7 +272,8 @@ def cut_delivery(
         check_free(order.folder, total - done + parity + len(prepared.evidence) + SLACK, "the delivery")
         # 4. Volumes.
         progress.start("bundle", total + parity, len(plan.volumes))
-        volumes = write_volumes(plan, layout, order.folder, journal, progress, _damage(layout, selected))
+        source = ThrottledSource(layout, order.throttle)
+        volumes = write_volumes(plan, source, order.folder, journal, progress, _damage(layout, selected))
         # 5. Evidence.
         evidence = _write(order.folder, EVIDENCE_NAME, prepared.evidence)
         protection = None if grid is None else write_parity(grid, (*volumes, evidence), order.folder, progress)

@@ -31,6 +31,7 @@ from airgap.cli.words import fitted
 from airgap.version import VERSION
 
 if TYPE_CHECKING:
+    from airgap.base.throttle import Throttle
     from airgap.jobs.surroundings import Surroundings
 
 _LOOK = 64 << 10
@@ -55,6 +56,9 @@ class Context:
     log_file: FileIO | None = None
     unheard: AirgapError | None = None
     """The error that kept the result from being written, if any."""
+    line: Sequence[str] = ()
+    """The command, as it was typed after `airgap`."""
+    _throttle: Throttle | None = None
     _bar: Bar | None = None
     _notes: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
@@ -62,7 +66,7 @@ class Context:
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace, argv: Sequence[str] = ()) -> Context:
         """Opens the log file, if one was asked for. It begins with the version and the command as it was typed."""
-        made = cls(os.environ, arguments.json, arguments.quiet)
+        made = cls(os.environ, arguments.json, arguments.quiet, line=tuple(argv))
         if arguments.log_file is not None:
             try:
                 _check_log_file(arguments.log_file)
@@ -209,7 +213,19 @@ class Context:
             docker_config=Path(environ.get("DOCKER_CONFIG", str(home / ".docker"))) / "config.json",
             docker_host=environ.get("DOCKER_HOST", ""),
         )
-        return replace(made, hub_endpoint=environ.get("HF_ENDPOINT", made.hub_endpoint))
+        throttle = self.throttle(arguments)
+        return replace(made, throttle=throttle, hub_endpoint=environ.get("HF_ENDPOINT", made.hub_endpoint))
+
+    def throttle(self, arguments: argparse.Namespace) -> Throttle:
+        """`--limit-rate` and `--until`: one throttle for the whole command."""
+        if self._throttle is None:
+            from airgap.base.throttle import FREE, Limited
+            from airgap.cli.flags import until_moment
+
+            rate, until = getattr(arguments, "limit_rate", 0), getattr(arguments, "until", None)
+            end = None if until is None else until_moment(until, self.now())
+            self._throttle = Limited(rate, end, self.now) if rate or end is not None else FREE
+        return self._throttle
 
     def jobs(self, arguments: argparse.Namespace) -> int:
         """`--jobs`, or the default."""

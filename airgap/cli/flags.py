@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 from airgap.base.amounts import read_size, read_span
@@ -13,10 +13,70 @@ from airgap.base.errors import InputError
 from airgap.base.times import utc_time
 from airgap.cli.parser import Parser
 
+LEAST_RATE = 1 << 10
+"""Bytes a second: below, a server would think that nobody reads."""
+
 
 def add_jobs(parser: Parser) -> None:
     """`--jobs`."""
     parser.add_argument("--jobs", "-j", type=_jobs, default=0, metavar="N", help="number of parallel tasks (default 8)")
+
+
+def add_limit_rate(parser: Parser, what: str) -> None:
+    """`--limit-rate`; `what` says which bytes it limits."""
+    parser.add_argument(
+        "--limit-rate",
+        type=_rate,
+        default=0,
+        metavar="SIZE",
+        help=f"at most so many bytes a second {what}, over all threads, such as 10MiB (default: no limit)",
+    )
+
+
+def _rate(text: str) -> int:
+    made = read_size(text.removesuffix("/s"))
+    if made < LEAST_RATE:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected bytes a second, such as 10MiB or 500KiB, at least 1KiB"
+        )
+    return made
+
+
+def add_until(parser: Parser) -> None:
+    """`--until`."""
+    parser.add_argument(
+        "--until",
+        type=_until,
+        metavar="TIME",
+        help="stop at this local time of day (06:00), or after this time (8h), with exit 5; what is finished is kept, "
+        "and the same command goes on",
+    )
+
+
+def _until(text: str) -> time | timedelta:
+    span = read_span(text)
+    if span is not None and span > timedelta():
+        return span
+    try:
+        if not re.fullmatch(r"[0-9]{1,2}:[0-9]{2}", text):
+            raise ValueError
+        hours, minutes = text.split(":")
+        return time(int(hours), int(minutes))
+    except ValueError:
+        what = f"got {text!r}, expected a time of day like 06:00, or a duration like 8h"
+        raise argparse.ArgumentTypeError(what) from None
+
+
+def until_moment(chosen: time | timedelta, now: datetime) -> datetime:
+    """The next moment at which the local clock shows a time of day, or the end of a duration.
+
+    A time of day that a change of the clocks leaves out or repeats is read as the zone's rules say (PEP 495).
+    """
+    if isinstance(chosen, timedelta):
+        return now + chosen
+    local = now.astimezone()
+    days = (local.date() + timedelta(days=day) for day in range(3))
+    return next(found for day in days if (found := datetime.combine(day, chosen).astimezone()) > local)
 
 
 def _jobs(text: str) -> int:

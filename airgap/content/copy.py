@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AbsentError, AirgapError, StoreError, UnreachableError
+from airgap.base.errors import AbsentError, AirgapError, StoppedError, StoreError, UnreachableError
 from airgap.base.progress import Progress, Silent
 from airgap.content.fanout import Fanout, FanoutReader
 from airgap.content.graph import Descriptor, Keep, Node, Opener, PutResult, Source, Target, walk
@@ -114,8 +114,9 @@ def copy_graph(
     """Copies every graph completely to its target; returns one `Copied` for each copy, in their order.
 
     A failed copy does not stop the others. When a registry cannot be reached any more, all of its copies fail at once.
-    A failure of the local disk (`StoreError`) stops everything and is raised. Content that was put is durable on
-    return. Nothing is published: the caller does that as the last step, for the copies without an error.
+    A failure of the local disk (`StoreError`) and the end of the time (`StoppedError`) stop everything and are raised.
+    Content that was put is durable on return. Nothing is published: the caller does that as the last step, for the
+    copies without an error.
     """
     # A thread for each further registry of each blob: the passes over one blob run in parallel.
     registries = len({copy.peer for copy in copies})
@@ -207,7 +208,7 @@ class _Run:
         peer = result.copy.peer
         try:
             yield
-        except StoreError:
+        except (StoreError, StoppedError):
             raise
         except AirgapError as error:
             result.error = error

@@ -25,6 +25,7 @@ from airgap.base.errors import (
 )
 from airgap.base.inputs import NotPlainError, open_plain, plain_size, read_plain
 from airgap.base.known_files import not_expected
+from airgap.base.throttle import FREE, Throttle, throttled
 from airgap.content.graph import Descriptor, Source
 from airgap.delivery.blob_parts import BlobPart, Extents, MediaBytes, MendedBytes
 from airgap.delivery.contents import Contents, Extent
@@ -159,6 +160,8 @@ class Volumes:
     """Where what a delta omits is read; `None` if nothing can be read but the volumes."""
     mender: Mender | None = None
     """Of a delivery with parity files: checks each block that is read, and computes what is lost."""
+    throttle: Throttle = FREE
+    """How fast blobs are read."""
     _fds: dict[int, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -232,7 +235,7 @@ class Volumes:
                 os.close(fd)
             raise
         made = Extents(pieces, owned)
-        return io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made  # type: ignore[return-value]
+        return throttled(io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made, self.throttle)  # type: ignore[arg-type]
 
     def _omitted(self, descriptor: Descriptor, offset: int) -> BinaryIO:
         if self.inside is not None and self.inside.has(descriptor):

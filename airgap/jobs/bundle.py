@@ -205,7 +205,7 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> tuple[Cut, ...
     _tell_new(asked, records, surroundings)
     check = _checks(options, asked.who, signatory.signer.key_id, surroundings)
     uses, now = Uses(records.folder), surroundings.clock()
-    uses.note(order.locks, "bundle", now, whole=True)
+    uses.note(order.locks, "bundle", now, whole=not order.only)
     for_whom = ", ".join(options.sovereigns)
     cutting = Cutting(order.folder.absolute(), for_whom, tuple(lock.digest for lock in order.locks), now)
     with uses.cut(cutting, JOURNAL_NAME):
@@ -302,6 +302,7 @@ def _order(
         waivers=tuple(_waivers(asked, surroundings)),
         only=only,
         parity=options.parity,
+        throttle=surroundings.throttle,
     )
     for lock in locks:
         if lock.findings:

@@ -106,6 +106,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
         state_folder=site.state,
         earlier=lambda lock: site.records.received("verdict", lock),
     )
+    opened.volumes.throttle = surroundings.throttle
     _tell(opened, surroundings)
     check_rewrites(options.allow_rewrite, opened, surroundings, dry_run=options.dry_run)
     # 3. to 8.

@@ -117,6 +117,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
         state_folder=ledger.records.folder,
         judges=True,
     )
+    opened.volumes.throttle = surroundings.throttle
     for note in (*opened.admitted.notes, *_left_here(opened)):
         surroundings.note(f"note: {note}")
     names = NamesFile(ledger.records.folder, trust.sovereign)

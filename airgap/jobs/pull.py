@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, StoreError, UpstreamError
+from airgap.base.errors import (
+    AirgapError,
+    InputError,
+    IntegrityError,
+    NotFoundError,
+    StoppedError,
+    StoreError,
+    UpstreamError,
+)
 from airgap.base.parallel import parallel
 from airgap.base.places import check_folder
 from airgap.base.progress import Progress
+from airgap.base.throttle import FREE, Throttle
 from airgap.content.copy import Copied, Copy, copy_graph
 from airgap.content.graph import (
     Descriptor,
@@ -26,6 +35,7 @@ from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
 from airgap.content.scanner_database import DATABASE
 from airgap.content.sizes import Tally, item_blobs
+from airgap.content.throttled import ThrottledSource
 from airgap.jobs.lock import raise_all
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.packing import Packing
@@ -121,9 +131,14 @@ def pull(options: PullOptions, surroundings: Surroundings) -> list[Pulled]:
                 (lock, opened.enter_context(reach_for(upstreams, path.parent, work, jobs, surroundings)))
                 for path, lock in locks
             ]
-            results = pull_locks(reaches, layout, records, signatory, jobs=jobs, progress=progress)
+            results = pull_locks(
+                reaches, layout, records, signatory, jobs=jobs, progress=progress, throttle=surroundings.throttle
+            )
             uses.note(every, "pull", surroundings.clock(), whole=True)
             return results
+    except StoppedError:
+        layout.settle()
+        raise
     except AirgapError as error:
         if options.upstreams is not None:
             raise
@@ -163,11 +178,13 @@ def pull_locks(
     *,
     jobs: int,
     progress: Progress,
+    throttle: Throttle = FREE,
 ) -> list[Pulled]:
     """Fetches everything that the locks name; returns one `Pulled` per item. A lock that is named twice counts once.
 
     1. Pack what is no graph upstream (Git); 2. copy all graphs at once, each blob once; 3. check what digests do not
     fix; 4. publish the names in one sweep; 5. with a station, sign one statement a lock.
+    What is on this machine is read through `throttle`; what a network brings, through that of `reach`.
     An origin that fails is raised after everything else was fetched, and then there is no statement.
     """
     if layout.mended:
@@ -182,12 +199,13 @@ def pull_locks(
     # 1. Git repositories become graphs.
     packing = Packing(layout, records.work(), progress)
     for result in results:
+        throttle.check()
         _pack(result, packing, reaches[id(result.lock)])
     # 2. Everything else is one.
     copies, owners = [], []
     for result in results:
         try:
-            made = _copies(result.item, layout, reaches[id(result.lock)])
+            made = _copies(result.item, layout, reaches[id(result.lock)], throttle)
         except StoreError:
             raise
         except AirgapError as error:
@@ -218,7 +236,7 @@ def _pack(result: Pulled, packing: Packing, reach: Reach) -> None:
         return
     try:
         result.root, result.written = packing.pack(result.item, reach)
-    except StoreError:
+    except (StoreError, StoppedError):
         raise
     except AirgapError as error:
         result.error = error
@@ -233,11 +251,13 @@ def _mend(results: Iterable[Pulled], packing: Packing, reaches: Mapping[int, Rea
             _check(result, layout)
 
 
-def _copies(item: Item, layout: Layout, reach: Reach) -> list[Copy]:
+def _copies(item: Item, layout: Layout, reach: Reach, throttle: Throttle) -> list[Copy]:
     kind = kind_of(item)
     if kind.packed or item.root is None:
         return []
     origin = kind.source(item, reach)
+    if kind.is_local(item):
+        origin = ThrottledSource(origin, throttle)
     source: Source = Overlay(VerifiedNodes(layout), origin)
     return [Copy(item.name, source, layout, top, keep) for top, keep in item.graphs(item.root)]
 

@@ -26,6 +26,7 @@ def connected_client(upstreams: Upstreams, surroundings: Surroundings, jobs: int
         user_agent=USER_AGENT,
         max_connections=jobs,
         on_retry=surroundings.progress().note,
+        throttle=surroundings.throttle,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from airgap.base.errors import InputError
 from airgap.base.progress import Progress, Silent
+from airgap.base.throttle import FREE, Throttle
 
 DEFAULT_JOBS = 8
 """Threads across blobs: twice what two cores and one disk need, enough to hide a registry's latency."""
@@ -37,6 +38,8 @@ class Surroundings:
     """Gives the observer of the work. A job asks again for each phase: a note may have ended the last one."""
     password: Callable[[str], bytes] = _no_password
     """Gives the password or PIN of a key, by the key's path or `pkcs11:` URI. Raises `InputError` (`no-password`)."""
+    throttle: Throttle = FREE
+    """How fast content may move, and until when."""
     pkcs11_module: str = ""
     """The library of a token, where the key's URI names none."""
     proxies: Mapping[str, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from typing import BinaryIO, Protocol
 import urllib3
 
 from airgap.base.errors import UpstreamError
+from airgap.base.throttle import FREE, Throttle
 from airgap.net.backoff import Backoff, Retries
 from airgap.net.body import RequestBody
 from airgap.net.config import HostConfig
@@ -105,6 +106,7 @@ class Client:
 
     `proxies` (see `airgap.net.proxies`) apply only in the connected zone. `on_retry` receives one line for people
     before each retry. `max_connections` is the number of connections kept open per host.
+    `throttle` limits how fast streams are read (`open_stream`).
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Client:
         retries: Retries = _RETRIES,
         on_retry: Callable[[str], None] | None = None,
         max_connections: int = 8,
+        throttle: Throttle = FREE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.zone: Zone = zone
@@ -127,6 +130,7 @@ class Client:
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self._on_retry = on_retry
         self._sleep = sleep
+        self._throttle = throttle
         self._timeouts = timeouts
         self._answered: set[Origin] = set()
         self._pools = Pools(self.host, proxies if zone == "connected" else None, timeouts, max_connections)
@@ -226,7 +230,7 @@ class Client:
                     wanted["If-Range"] = validator
             return self.request("GET", url, headers=wanted, auth=auth, stream=True, explain=explain)
 
-        return open_resuming(ask, offset, etag, Backoff(self.retries), self.pause)
+        return open_resuming(ask, offset, etag, Backoff(self.retries), self.pause, self._throttle)
 
     def pause(self, seconds: float, why: str) -> None:
         """Waits before the next attempt, and reports it."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from airgap.base.digest import CHUNK
 from airgap.base.errors import UpstreamError
+from airgap.base.throttle import FREE, Throttle, read_throttled
 from airgap.net.backoff import Backoff
 from airgap.net.faults import TransportError
 from airgap.net.origin import redact
@@ -25,9 +26,11 @@ Ask = Callable[[int, str], Response]
 """`ask(start, validator)`: a streamed GET from byte `start` on; raises an error if it fails."""
 
 
-def open_resuming(ask: Ask, offset: int, etag: str, backoff: Backoff, pause: Callable[[float, str], None]) -> BinaryIO:
+def open_resuming(
+    ask: Ask, offset: int, etag: str, backoff: Backoff, pause: Callable[[float, str], None], throttle: Throttle = FREE
+) -> BinaryIO:
     """Opens the stream. On return, the first answer has arrived and was checked."""
-    return cast("BinaryIO", ResumingStream(ask, offset, etag, backoff, pause))
+    return cast("BinaryIO", ResumingStream(ask, offset, etag, backoff, pause, throttle))
 
 
 class ResumingStream(io.RawIOBase):
@@ -40,9 +43,11 @@ class ResumingStream(io.RawIOBase):
         etag: str,
         backoff: Backoff,
         pause: Callable[[float, str], None],
+        throttle: Throttle = FREE,
     ) -> None:
         super().__init__()
         self._ask = ask
+        self._throttle = throttle
         self._pause = pause
         self._backoff = backoff
         self._position = offset
@@ -60,7 +65,7 @@ class ResumingStream(io.RawIOBase):
         view = memoryview(buffer).cast("B")[:CHUNK]
         while self._response is not None and view:
             try:
-                count = self._response.readinto(view)
+                count = read_throttled(self._throttle, view, self._response.readinto)
             except TransportError as error:
                 self._again(error)
                 continue
@@ -147,7 +152,7 @@ class ResumingStream(io.RawIOBase):
         left = start
         while left:
             # The server ignored Range: discard the beginning, which it sends again.
-            piece = response.read(min(left, CHUNK))
+            piece = response.read(self._throttle.take(min(left, CHUNK)))
             if not piece:
                 raise _changed(response, f"it now ends before byte {start}")
             left -= len(piece)

@@ -12,7 +12,16 @@ from airgap.base.amounts import count, human
 from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_approval, add_key, add_signer_trust, add_store, number, resource_name, size
+from airgap.cli.flags import (
+    add_approval,
+    add_key,
+    add_limit_rate,
+    add_signer_trust,
+    add_store,
+    number,
+    resource_name,
+    size,
+)
 from airgap.cli.parser import command
 from airgap.cli.words import table
 
@@ -171,6 +180,7 @@ interrupted? run the same command again: finished volumes are kept""",
     )
     add_key(parser, what="the delivery")
     add_signer_trust(parser, each=True)
+    add_limit_rate(parser, "are written to the volumes")
 
 
 def _parity(text: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from airgap.base.errors import InputError
 from airgap.cli.context import Context
-from airgap.cli.flags import add_baseline, add_jobs, add_key, add_trust, existing
+from airgap.cli.flags import add_baseline, add_jobs, add_key, add_limit_rate, add_trust, existing
 from airgap.cli.parser import command
 
 
@@ -68,6 +68,7 @@ interrupted, or a destination failed? run the same command again""",
         "refs/airgap/rewritten/; requires an approval (`airgap sign DELIVERY --allow-rewrite NAME`); once for each",
     )
     add_jobs(parser)
+    add_limit_rate(parser, "are read from the media, however many registries take them")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from airgap.base.amounts import count, human
+from airgap.base.errors import StoppedError
+from airgap.base.throttle import Limited, Throttle
+from airgap.base.times import utc_text
 from airgap.cli import exits
-from airgap.cli.context import Context
-from airgap.cli.flags import add_jobs, add_key, add_signer_trust, add_store
+from airgap.cli.context import Context, typed
+from airgap.cli.flags import add_jobs, add_key, add_limit_rate, add_signer_trust, add_store, add_until
 from airgap.cli.parser import command
 
 
@@ -23,6 +26,7 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap pull platform.lock.json --store /srv/store
 airgap pull platform.lock.json --store /srv/store --key exporter.key --key-password-file pw   sign a statement
+airgap pull platform.lock.json --store /srv/store --limit-rate 10MiB --until 06:00      tonight; goes on tomorrow
 interrupted? run the same command again: content that is already in the store is not fetched again""",
     )
     parser.add_argument("locks", nargs="+", type=Path, metavar="LOCK", help="a lock that `airgap lock` wrote")
@@ -31,6 +35,8 @@ interrupted? run the same command again: content that is already in the store is
     parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how to reach each host")
     add_signer_trust(parser)
     add_jobs(parser)
+    add_limit_rate(parser, "are fetched; what git itself fetches is not limited")
+    add_until(parser)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -46,7 +52,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         trust=arguments.trust,
         jobs=context.jobs(arguments),
     )
-    results = pull(options, context.surroundings(arguments))
+    try:
+        results = pull(options, context.surroundings(arguments))
+    except StoppedError as error:
+        return _stopped(error, options.store, context.throttle(arguments), context)
     rows = [
         {
             "name": r.item.name,
@@ -69,6 +78,32 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     signed = "signed a pull statement for each lock" if options.key else "signed no pull statement (no --key)"
     text = f"{options.store}: {count(len(results), 'item')}, {human(total)}, {human(written)} of it new; {signed}"
     dates = [f"  {r.item.name}: {dated(r.database, context.now())}" for r in results if r.database]
-    document = {"store": str(options.store), "items": rows, "bytes": total, "signed": options.key is not None}
+    document = {
+        "store": str(options.store),
+        "items": rows,
+        "bytes": total,
+        "signed": options.key is not None,
+        "state": "done",
+    }
     context.result(document, [text, *dates])
     return exits.NO if failed else exits.DONE
+
+
+def _stopped(error: StoppedError, store: Path, throttle: Throttle, context: Context) -> int:
+    """Says that the window ended, what was fetched in it, and what goes on."""
+    command = typed(("airgap", *context.line))
+    fetched = throttle.moved if isinstance(throttle, Limited) else 0
+    until = throttle.until if isinstance(throttle, Limited) else None
+    document = {
+        "store": str(store),
+        "items": [],
+        "bytes": fetched,
+        "signed": False,
+        "state": error.code,
+        "until": None if until is None else utc_text(until),
+        "next": command,
+        "exit": error.exit_code,
+    }
+    context.result(document, f"{store}: the time is up: {human(fetched)} fetched, and kept; nothing has a name yet")
+    context.problem(f"airgap: {error}", f"run it again when the next window begins:\n  {command}")
+    return error.exit_code

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airgap.base.amounts import count, human, read_span
+from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_jobs, add_store, number
+from airgap.cli.flags import add_jobs, add_store, number, span
 from airgap.cli.parser import Parser, command
 from airgap.cli.store_report import (
     check_document,
@@ -113,7 +112,7 @@ airgap store gc --store /srv/store                              remove no lock, 
     )
     parser.add_argument(
         "--records-older-than",
-        type=_span,
+        type=span,
         metavar="TIME",
         help="also delete scan results, SBOMs, reports and VEX documents of removed locks that are older than this, "
         "such as 365d; statements, locks and the log stay for good",
@@ -144,13 +143,6 @@ def _many(text: str) -> int:
     if not 1 <= number(text) <= 10_000:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 to 10000")
     return number(text)
-
-
-def _span(text: str) -> timedelta:
-    made = read_span(text)
-    if made is None:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a time like 365d or 12h")
-    return made
 
 
 def list_(arguments: argparse.Namespace, context: Context) -> int:

@@ -117,7 +117,7 @@ def _needed(holdings: Holdings) -> dict[Digest, str]:
     judged = {
         path.name.removeprefix("verdict-").partition(".")[0] for path in made_of(holdings.records.folder, "verdict")
     }
-    delivered = {groups.get(lock, lock) for one in holdings.deliveries for lock in one.index.contents.locks}
+    delivered = _delivered(holdings)
     for held in holdings.locks:
         if held.digest.hex in judged and held.group not in delivered:
             found[held.group] = "judged, and not in a delivery yet"
@@ -127,6 +127,18 @@ def _needed(holdings: Holdings) -> dict[Digest, str]:
     for index in holdings.arriving.values():
         for lock in index.contents.locks:
             found[groups.get(lock, lock)] = f"delivery {index.journey.id}, which brings it, waits for a disc"
+    return found
+
+
+def _delivered(holdings: Holdings) -> set[Digest]:
+    """The groups of which a delivery has every item of a lock."""
+    known = {held.digest: held for held in holdings.locks}
+    found = set[Digest]()
+    for contents in (one.index.contents for one in holdings.deliveries):
+        carried = {root.item for root in contents.roots}
+        for held in (known[lock] for lock in contents.locks if lock in known):
+            if all(item.name in carried for item in held.lock.items):
+                found.add(held.group)
     return found
 
 
