@@ -191,6 +191,14 @@ class Context:
 
     # the outside
 
+    def pipe_in(self) -> int:
+        """The descriptor from which a stream is read."""
+        return 0
+
+    def pipe_out(self) -> int:
+        """The descriptor to which a stream is written."""
+        return 1
+
     def now(self) -> datetime:
         """The local clock, in UTC."""
         return datetime.now(UTC)

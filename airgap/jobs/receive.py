@@ -24,7 +24,7 @@ from airgap.jobs.receive_report import OnTheWay, ReceiveReport
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.resources.load import load_trust
 
-TICK = 0.5
+TICK = 0.2
 """Seconds between two looks at the clock."""
 METRICS_EVERY = 15.0
 """Seconds between two writes of the metrics."""
@@ -114,8 +114,8 @@ def _run(
 
     threads = [threading.Thread(target=run, args=(road,), daemon=True) for road in roads]
     for thread, road in zip(threads, roads, strict=True):
-        thread.start()
         report.listening(road.where)
+        thread.start()
     until = None if options.span is None else time.monotonic() + options.span.total_seconds()
     due = 0.0
     try:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from airgap.base.amounts import human
 from airgap.base.digest import Digest
-from airgap.base.errors import AirgapError
+from airgap.base.errors import AirgapError, MissingStatementError, StoreError
 from airgap.base.text import Lines
 from airgap.base.times import utc_text
 from airgap.diode.assembly import Assembly, Missing
@@ -157,6 +157,9 @@ class ReceiveReport:
             if len(self._said) > 1000:
                 self._said.clear()
             self._said[str(error)] = now + SAY_AGAIN
+            if not isinstance(error, StoreError | MissingStatementError):
+                self.refusals.append(error)
+                del self.refusals[:-100]
         hint = f"; next: {error.hint}" if error.hint else ""
         self._say({"event": "trouble", **error.as_dict()}, f"{error}{hint}")
 

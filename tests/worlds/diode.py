@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError
@@ -12,6 +14,7 @@ from airgap.diode.assembly import Assembly
 from airgap.diode.inbox import Inbox
 from airgap.diode.received import Arrived
 from airgap.jobs.inbox import inbox_gate
+from airgap.jobs.receive import ReceiveOptions, receive
 from tests.golden.site import FOLDER
 from tests.worlds.surroundings import quiet
 
@@ -53,3 +56,33 @@ def admitted(inbox: Inbox) -> Assembly:
     found = inbox.admit(INDEX, SIGNATURES)
     assert isinstance(found, Assembly)
     return found
+
+
+class Receiving:
+    """`receive` in a thread of this process, until the block ends: no signal is needed for it."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._stop = threading.Event()
+        self._told = threading.Condition()
+        made = ReceiveOptions(folder / "inbox", GOLDEN / "trust.yaml", **options)
+        self._thread = threading.Thread(target=lambda: receive(made, quiet(folder), self._tell, self._stop))
+
+    def _tell(self, document: dict[str, Any], _text: str) -> None:
+        with self._told:
+            self.events.append(document)
+            self._told.notify_all()
+
+    def wait(self, event: str, timeout: float = 20) -> dict[str, Any]:
+        """The first event of a name."""
+        with self._told:
+            assert self._told.wait_for(lambda: any(e["event"] == event for e in self.events), timeout), self.events
+            return next(e for e in self.events if e["event"] == event)
+
+    def __enter__(self) -> Receiving:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()

@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         alarm_after=arguments.alarm_after,
         metrics=arguments.metrics,
         jobs=context.jobs(arguments),
+        stdin=context.pipe_in(),
     )
     try:
         found = receive(options, context.surroundings(arguments), context.event, threading.Event())

@@ -140,6 +140,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         parity=arguments.parity,
         mtu=arguments.mtu,
         unauthenticated=arguments.unauthenticated,
+        stdout=context.pipe_out(),
     )
     if arguments.watch is not None:
         return _serve(options, arguments, context)
