@@ -81,19 +81,8 @@ class Assembly:
         """Stores AIRGAP.json and the signatures that were accepted now, AIRGAP.json last."""
         make_folder(self.folder / SIGNATURES)
         for data in signatures:
-            self.add_signature(data)
+            write_durably(signature_path(self.folder, data), data)
         write_durably(self.folder / INDEX_NAME, index_bytes)
-
-    def add_signature(self, data: bytes) -> None:
-        """Stores a signature under a name of its own. Raises `StoreError`."""
-        write_durably(self._signature(data), data)
-
-    def has_signature(self, data: bytes) -> bool:
-        """True if the signature is stored."""
-        return self._signature(data).exists()
-
-    def _signature(self, data: bytes) -> Path:
-        return self.folder / SIGNATURES / f"{hashlib.sha256(data).hexdigest()[:16]}{SIGNATURE_SUFFIX}"
 
     def _open_parts(self) -> None:
         kept = self._journal.read([file.size for file in self.files])
@@ -284,6 +273,11 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def signature_path(folder: Path, data: bytes) -> Path:
+    """Where a signature is stored in the folder of a delivery: two roads may bring the same ones."""
+    return folder / SIGNATURES / f"{hashlib.sha256(data).hexdigest()[:16]}{SIGNATURE_SUFFIX}"
 
 
 def journal_path(folder: Path) -> Path:

@@ -42,7 +42,7 @@ from airgap.delivery.files import payload
 from airgap.delivery.index import README_NAME, SUMS_NAME, Index
 from airgap.delivery.journey import EVIDENCE_NAME, Journey
 from airgap.delivery.read import open_media
-from airgap.diode.assembly import Assembly, journal_path
+from airgap.diode.assembly import Assembly, journal_path, signature_path
 from airgap.diode.journal import Journal
 from airgap.diode.received import Arrived, Received
 
@@ -154,22 +154,24 @@ class Inbox:
                 raise
 
     def add_signature(self, digest: Digest, data: bytes) -> None:
-        """Adds a signature that came later, such as an approval, to a delivery on its way. One that is bad is dropped.
+        """Adds a signature that came later, such as an approval, to a delivery that is on its way or in the inbox.
 
-        Raises `StoreError`.
+        One that is bad is dropped. Raises `StoreError`.
         """
         with self._lock:
-            assembly = self._open.get(digest)
-            if assembly is None or assembly.has_signature(data):
+            assembly, arrived = self._open.get(digest), self.received.find(digest)
+            folder = assembly.folder if assembly is not None else arrived and self.folder / arrived.folder
+            if folder is None or not (folder / INDEX_NAME).is_file() or signature_path(folder, data).exists():
                 return
-            media = open_media([assembly.folder])
             try:
-                self._gate.admit(media.index_bytes, [*media.signatures.values(), data])
+                media = open_media([folder])
+                if media.digest == digest and data not in media.signatures.values():
+                    self._gate.admit(media.index_bytes, [*media.signatures.values(), data])
+                    write_durably(signature_path(folder, data), data)
             except StoreError:
                 raise
             except AirgapError:
                 return
-            assembly.add_signature(data)
             self._waiting.discard(digest)
 
     def _admit(self, digest: Digest, index_bytes: bytes, signatures: Sequence[bytes]) -> Assembly:

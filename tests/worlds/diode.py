@@ -11,7 +11,8 @@ from typing import Any
 from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError
 from airgap.diode.assembly import Assembly
-from airgap.diode.inbox import Inbox
+from airgap.diode.beats import Beat
+from airgap.diode.inbox import Inbox, InboxListener
 from airgap.diode.received import Arrived
 from airgap.jobs.inbox import inbox_gate
 from airgap.jobs.receive import ReceiveOptions, receive
@@ -45,8 +46,23 @@ class Heard:
     def trouble(self, error: AirgapError) -> None:
         self.troubles.append(error)
 
+    def began(self, assembly: Assembly) -> None:
+        """Nothing to keep."""
 
-def inbox_in(folder: Path, heard: Heard, trust: Path = GOLDEN / "trust.yaml") -> Inbox:
+    def already(self, arrived: Arrived) -> None:
+        """Nothing to keep."""
+
+    def turned_away(self, delivery: Digest | None, error: AirgapError) -> None:
+        self.refusals.append(error)
+
+    def pass_over(self, assembly: Assembly) -> None:
+        """Nothing to keep."""
+
+    def beat(self, beat: Beat) -> None:
+        """Nothing to keep."""
+
+
+def inbox_in(folder: Path, heard: InboxListener, trust: Path = GOLDEN / "trust.yaml") -> Inbox:
     """An inbox in `folder`, whose own thread is not started: `work` does it all."""
     return Inbox(folder / "inbox", inbox_gate(trust, quiet(folder)), heard, lambda: datetime.now(UTC))
 

@@ -204,8 +204,8 @@ class FolderIntake:
             self._taken[path] = (stamp, assembly.digest)
             sound = [
                 (begin, end)
-                for begin, end in sound_parts(assembly.index, number, fd)
-                if not assembly.has(number, begin, end)
+                for begin, end in sound_parts(assembly.index, volume, fd)
+                if not assembly.has(volume, begin, end)
             ]
         finally:
             os.close(fd)
