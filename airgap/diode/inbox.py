@@ -159,9 +159,14 @@ class Inbox:
         One that is bad is dropped. Raises `StoreError`.
         """
         with self._lock:
-            assembly, arrived = self._open.get(digest), self.received.find(digest)
-            folder = assembly.folder if assembly is not None else arrived and self.folder / arrived.folder
-            if folder is None or not (folder / INDEX_NAME).is_file() or signature_path(folder, data).exists():
+            arrived = self.received.find(digest)
+            if digest in self._open:
+                folder = self._open[digest].folder
+            elif arrived is not None:
+                folder = self.folder / arrived.folder
+            else:
+                return
+            if not (folder / INDEX_NAME).is_file() or signature_path(folder, data).exists():
                 return
             try:
                 media = open_media([folder])
